@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
+
+from tests.support.scene import CONFIG, Scene, open_scene
 
 HERE = Path(__file__).parent
 
@@ -22,3 +25,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:  # those of all directories
         if item.path.parent == HERE and "scene" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.trio(run=_run), append=False)
+
+
+@pytest.fixture
+async def scene(nursery: trio.Nursery) -> AsyncIterator[Scene]:
+    """Five cards, and nothing is made yet."""
+    async with open_scene(nursery, CONFIG) as opened:
+        yield opened

@@ -6,9 +6,9 @@ recorded card again, one key for each request, sums that add up, 0 only if all i
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -21,33 +21,7 @@ from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
 from tests.support.promise import WRONG
-from tests.support.scene import DAY, NEXT_DAY, Scene, open_scene
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-TICKERS = ["AAPL", "BRK.B"]
-CARDS = ["news_card", "price_card"]
-TOPIC = {"id": "美联储", "topic_key": "fed", "card_types": ["news_card"], "date": "2026-11-20"}
-CONFIG: dict[str, object] = {
-    "ticker_list.json": TICKERS,
-    "card_types.json": CARDS,
-    "card_targets.json": [TOPIC],
-    "llm_config.json": {"default": {"backend": "local", "model_name": "small/1"}},
-}
-ALL = ["AAPL/news_card", "AAPL/price_card", "BRK.B/news_card", "BRK.B/price_card", "美联储/news_card"]
-LEASE = "_lease.json"
-CLOUD = {"CLOUD_RUN_EXECUTION": "nightly-1", "CLOUD_RUN_TASK_ATTEMPT": "0"}
-RETRY = CLOUD | {"CLOUD_RUN_TASK_ATTEMPT": "1"}
-OTHER = CLOUD | {"CLOUD_RUN_EXECUTION": "nightly-2"}
-
-
-@pytest.fixture
-async def scene(nursery: trio.Nursery) -> AsyncIterator[Scene]:
-    """Five cards, and nothing is made yet."""
-    async with open_scene(nursery, CONFIG) as opened:
-        yield opened
-
+from tests.support.scene import ALL, CARDS, CLOUD, DAY, LEASE, NEXT_DAY, OTHER, RETRY, TICKERS, TOPIC, Scene
 
 # --- a start makes what is missing, and nothing else ---
 
@@ -460,6 +434,23 @@ async def test_a_refused_start_between_two_good_ones_writes_nothing(scene: Scene
     assert len(scene.requests) == count + 2
 
 
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_faults_that_cannot_be_recorded_change_no_outcome(scene: Scene, hangs: bool) -> None:
+    def refuse(verb: str, _: str) -> bool:
+        if hangs and verb == "create":
+            scene.world.storage_seconds = 300.0
+        return verb == "create" and not hangs
+
+    scene.world.runs.refuse = refuse
+    await scene.world.configure("ticker_list.json", b'["AAPL",]')
+    outcome = await scene.start(2)
+    scene.world.storage_seconds = 0.02
+    (said,) = outcome.events("storage.failed")
+    assert "the faults of the configuration are not recorded: " in said["message"]
+    assert hangs is ("there was no answer within 3 s" in said["message"])
+    assert outcome.seconds < 5
+
+
 # --- storage fails ---
 
 
@@ -506,3 +497,37 @@ async def test_a_lease_is_released_though_a_signal_came_while_it_was_created(sce
     await scene.end(job, 143)
     await trio.sleep(2)  # whatever was sent has its effect
     assert LEASE not in scene.names()
+
+
+# --- clocks and languages ---
+
+
+async def test_the_deadline_counts_from_the_start_of_the_process(scene: Scene) -> None:
+    scene.world.import_seconds = 20.0
+    scene.world.news.script.append(Fault(when.always, do.hang()))
+    began = trio.current_time()
+    await scene.start(4, RUN_DEADLINE_SECONDS="30")
+    assert 10 <= trio.current_time() - began < 11
+
+
+async def test_today_is_one_day_of_the_zone_for_all_engines(scene: Scene) -> None:
+    for zone, day in (("Pacific/Kiritimati", NEXT_DAY), ("Pacific/Pago_Pago", DAY)):
+        scene.world.forget()
+        outcome = await scene.start(0, RUN_TIME_ZONE=zone, RUN_SCHEDULE=None)
+        news = {one.json["date"] for one in scene.world.news.requests if one.tickers[0] in TICKERS}
+        cards = {dict(one.query)["date_str"] for one in scene.world.qa.requests if one.tickers[0] in TICKERS}
+        assert {outcome.finished["day"]} == news == cards == {day}
+
+
+CHINESE = re.compile("图卡|引擎|运行|应答")
+
+
+async def test_text_for_people_is_in_their_language_and_text_for_machines_in_english(scene: Scene) -> None:
+    refused = Fault(when.ticker("AAPL"), do.body({"status": "failed", "error": "no"}))
+    scene.world.qa.script += [Fault(when.both(when.ticker("BRK.B"), when.attempt(1)), do.status(503)), refused]
+    outcome = await scene.start(3, REPORT_LANGUAGE="zh")
+    assert not CHINESE.search(outcome.stdout)
+    for name, data in scene.world.recorded().items():
+        if name.endswith(".html"):
+            assert '<html lang="zh-CN">' in data.decode()
+        assert bool(CHINESE.search(data.decode())) is (name.endswith((".html", ".csv"))), name

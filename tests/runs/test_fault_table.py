@@ -97,9 +97,10 @@ async def assert_the_record_says_the_same(world: World, case: Case, outcome: Out
     assert all(b"eyJ" not in content and b"Bearer" not in content for content in recorded.values())
     if case.record:
         day = outcome.finished["day"]
-        for report in (latest_end(recorded, day), json.loads(recorded[f"{day}/report.json"])):
-            for field in ("outcome", "exit_code", "engines"):
-                assert report[field] == outcome.finished[field]
+        report = json.loads(recorded[f"{day}/report.json"])
+        for field in ("outcome", "exit_code", "engines"):
+            assert latest_end(recorded, day)[field] == report[field] == outcome.finished[field]
+        assert report["sentence"] == outcome.finished["message"]
         assert "_lease.json" not in recorded, "it was not released"
 
 

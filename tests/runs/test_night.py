@@ -9,29 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.runs.test_day import ALL, CLOUD, CONFIG, OTHER, RETRY
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support import world as virtual
-from tests.support.scene import DAY, NEXT_DAY, Scene, open_scene
+from tests.support.scene import ALL, CLOUD, CONFIG, DAY, NEXT_DAY, OTHER, RETRY, Scene
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from tests.simulators.job import Outcome
 
 WEDNESDAY, THURSDAY, FRIDAY, SATURDAY, MONDAY = (f"2026-11-{day}" for day in (25, 26, 27, 28, 30))
 TUESDAY, SUNDAY = DAY, "2026-11-29"
 EVENING = {"RUN_SCHEDULE": "30 22 * * 1-5"}
 MORNING = {"RUN_SCHEDULE": "30 6 * * 1-5"}
-
-
-@pytest.fixture
-async def scene(nursery: trio.Nursery) -> AsyncIterator[Scene]:
-    """Five cards, and nothing is made yet."""
-    async with open_scene(nursery, CONFIG) as opened:
-        yield opened
 
 
 def made(scene: Scene) -> Counter[str]:
@@ -243,6 +233,31 @@ async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_ni
         f"Everything of {FRIDAY} was there already, since 22:30 UTC: nothing was called.",
         "The next night begins: Mon 11-30 22:30.",
     ]
+
+
+async def test_of_many_nights_the_failures_are_told_and_the_first_success_after_one(scene: Scene) -> None:
+    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": "failures"}
+    await scene.start(0, **env)
+    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    for day in (WEDNESDAY, THURSDAY):
+        await scene.until(day, "22:30:00")
+        await scene.start(3, **env)
+    scene.world.qa.script.clear()
+    await scene.until(FRIDAY, "22:30:00")
+    await scene.start(0, **env)
+    await scene.until(SATURDAY, "22:30:00")
+    job = await scene.begin(**env)
+    await scene.cards_in_flight(len(scene.world.qa.requests) + 1)
+    await scene.killed(job)
+    await scene.start(0, **env)
+    await scene.until(SUNDAY, "22:30:00")
+    await scene.start(0, **env)
+    await scene.until(MONDAY, "22:30:00")
+    await scene.world.configure("card_types.json", b"[")
+    await scene.start(2, **env)
+    await scene.world.configure("card_types.json", CONFIG["card_types.json"])
+    await scene.start(0, **env)
+    assert [lines[0][0] + lines[0][-2:] for lines in told(scene)] == ["✗25", "✗26", "✓27", "✓28", "✗30", "✓30"]
 
 
 async def test_a_night_whose_schedule_was_moved_in_the_console_alone_is_told(scene: Scene) -> None:

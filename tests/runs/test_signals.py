@@ -16,8 +16,9 @@ import trio
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Do, Fault
+from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
-from tests.support.runs import QUICK, at_once, ended, until
+from tests.support.runs import AT_ONCE, QUICK, at_once, ended, until
 from tests.support.scene import Scene, open_scene
 
 if TYPE_CHECKING:
@@ -165,3 +166,23 @@ async def test_signals_after_the_last_line_change_nothing(cards: World) -> None:
         await trio.sleep(0.001)
     outcome = await job.outcome()
     assert (outcome.exit_code, last["exit_code"], outcome.stderr) == (0, 0, "")
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.needs("emulator")
+async def test_whatever_hangs_sigterm_ends_the_process_within_nine_seconds(nursery: trio.Nursery) -> None:
+    """The cards hang for their whole grace, then storage does, then the reader, then the chat."""
+    async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:
+        world.qa.script.append(Fault(when.always, do.hang()))
+        world.chat.service.script.append(Fault(when.always, do.hang()))
+        job = await world.start_job(env=world.chat.env("feishu"), reading=trio.Event())
+        await world.qa.until(lambda seen: len(seen) == 16)
+        assert world.storage is not None
+        world.storage.script.append(Fault(when.always, do.hang()))
+        sent = time.monotonic()
+        job.send_signal(SIGTERM)
+        with trio.fail_after(20):
+            outcome = await job.outcome()
+    assert outcome.exit_code == 143
+    assert 8.0 < job.started + outcome.seconds - sent < 9.0 - AT_ONCE + at_once(job)

@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 
 DAY, NEXT_DAY = "2026-11-24", "2026-11-25"
 """Virtual time begins at 22:30 of the first one."""
+TICKERS = ["AAPL", "BRK.B"]
+CARDS = ["news_card", "price_card"]
+TOPIC = {"id": "美联储", "topic_key": "fed", "card_types": ["news_card"], "date": "2026-11-20"}
+CONFIG: dict[str, object] = {
+    "ticker_list.json": TICKERS,
+    "card_types.json": CARDS,
+    "card_targets.json": [TOPIC],
+    "llm_config.json": {"default": {"backend": "local", "model_name": "small/1"}},
+}
+ALL = ["AAPL/news_card", "AAPL/price_card", "BRK.B/news_card", "BRK.B/price_card", "美联储/news_card"]
+LEASE = "_lease.json"
+CLOUD = {"CLOUD_RUN_EXECUTION": "nightly-1", "CLOUD_RUN_TASK_ATTEMPT": "0"}
+RETRY = CLOUD | {"CLOUD_RUN_TASK_ATTEMPT": "1"}
+OTHER = CLOUD | {"CLOUD_RUN_EXECUTION": "nightly-2"}
 
 
 @dataclass
