@@ -96,7 +96,7 @@ async def ended(world: World, job: Job, code: int, seconds: float = 30.0) -> tup
     raise AssertionError(f"still there after {seconds} s: {job.lines[-3:]}")
 
 
-async def until(condition: Any, seconds: float = 10.0) -> None:
+async def until(condition: Any, seconds: float = 60.0) -> None:
     """Waits for something that a simulator will see; looks often, so that nothing depends on how long it takes."""
     limit = time.monotonic() + seconds
     while not condition():
