@@ -33,10 +33,12 @@ def _signal_handlers() -> Iterator[None]:
 
 
 @pytest.fixture
-def command(capfd: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command; returns its exit code, and the lines on standard output and standard error."""
+def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Sets variables and runs a command; returns its exit code, and the lines on standard output and standard error."""
 
-    def run(*arguments: object) -> tuple[int, list[str], list[str]]:
+    def run(*arguments: object, **variables: str) -> tuple[int, list[str], list[str]]:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
         code = main([*map(str, arguments)])
         out, err = capfd.readouterr()
         return code, out.splitlines(), err.splitlines()

@@ -30,40 +30,26 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def answers(monkeypatch: pytest.MonkeyPatch, **wrong: str) -> None:
+@pytest.fixture
+def wrong(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What is wrong with each engine."""
+    found: dict[str, str] = {}
 
     async def health_problem(url: str, audience: str, *_: object) -> str | None:
         await trio.lowlevel.checkpoint()
         assert url == audience
-        return wrong.get(url.removeprefix("https://").removesuffix(".example"))
+        return found.get(url.removeprefix("https://").removesuffix(".example"))
 
     monkeypatch.setattr(module, "health_problem", health_problem)
+    return found
 
 
-def test_a_config_that_can_be_used_and_engines_that_are_healthy(
-    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers(monkeypatch)
-    assert command("check") == (
-        ExitCode.DONE,
-        ["✓ config: 2 targets, 2 cards", *(f"✓ {one}: https://{one}.example is healthy" for one in ENGINES)],
-        [],
-    )
-
-
-def test_each_engine_that_is_not_healthy_is_a_line(
-    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers(monkeypatch, news="HTTP 503", qa="no answer")
+def test_the_config_and_each_engine_have_a_line(place: Path, command: Command, wrong: dict[str, str]) -> None:
+    healthy = [f"✓ {one}: https://{one}.example is healthy" for one in ENGINES]
+    assert command("check") == (ExitCode.DONE, ["✓ config: 2 targets, 2 cards", *healthy], [])
+    wrong.update(news="HTTP 503", qa="no answer")
     code, out, _ = command("check")
-    assert code == ExitCode.FAILED
-    assert out[1:] == [
-        "✓ financial: https://financial.example is healthy",
-        "✓ trading: https://trading.example is healthy",
-        "✗ news: HTTP 503",
-        "✗ qa: no answer",
-    ]
+    assert (code, out[1:]) == (ExitCode.FAILED, [*healthy[:2], "✗ news: HTTP 503", "✗ qa: no answer"])
 
 
 def test_faults_of_the_config_are_told_and_no_engine_is_asked(
@@ -86,12 +72,11 @@ def test_an_outage_of_storage_is_no_fault_of_the_config(
     assert command("check")[:2] == (ExitCode.BUSY, ["✗ CONFIG_URI: storage does not answer"])
 
 
-def test_a_test_message_needs_a_hook(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_test_message_needs_a_hook(command: Command) -> None:
     code, out, err = command("notify")
     assert (code, out, len(err)) == (ExitCode.USAGE, [], 1)
     assert err[0].startswith("NOTIFY_URL: is not set; ")
-    monkeypatch.setenv("NOTIFY_URL", "nonsense")
-    assert command("notify")[2][0].startswith("NOTIFY_URL: is not an https URL")
+    assert command("notify", NOTIFY_URL="nonsense")[2][0].startswith("NOTIFY_URL: is not an https URL")
 
 
 @pytest.mark.parametrize(("problem", "code", "mark"), [(None, ExitCode.DONE, "✓ Feishu has"), ("no", 1, "✗ no")])
@@ -103,6 +88,5 @@ def test_whether_a_test_message_was_taken(
         return problem
 
     monkeypatch.setattr(Notifier, "send_lines", send_lines)
-    monkeypatch.setenv("NOTIFY_URL", "https://open.feishu.cn/open-apis/bot/v2/hook/x")
-    found, out, _ = command("notify")
+    found, out, _ = command("notify", NOTIFY_URL="https://open.feishu.cn/open-apis/bot/v2/hook/x")
     assert (found, out[0].startswith(mark)) == (code, True)

@@ -63,17 +63,12 @@ def test_several_names_may_follow_an_option_or_repeat_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "fault"),
-    [
-        (["--date", "24.11.2026"], '--date: "24.11.2026" is not a date; write YYYY-MM-DD'),
-        (["--date", "2026-02-30"], '--date: "2026-02-30" is not a date; write YYYY-MM-DD'),
-        (["--date", "today"], '--date: "today" is not a date; write YYYY-MM-DD'),
-        (["--date", "\udcff"], '--date: "\\udcff" is not a date; write YYYY-MM-DD'),
-    ],
+    ("date", "shown"),
+    [("24.11.2026", "24.11.2026"), ("2026-02-30", "2026-02-30"), ("today", "today"), ("\udcff", "\\udcff")],
 )
-def test_a_date_that_cannot_be_is_a_fault_of_the_command(arguments: list[str], fault: str) -> None:
-    request = asked("run", *arguments)
-    assert list(map(str, request.faults)) == [fault]
+def test_a_date_that_cannot_be_is_a_fault_of_the_command(date: str, shown: str) -> None:
+    request = asked("run", "--date", date)
+    assert list(map(str, request.faults)) == [f'--date: "{shown}" is not a date; write YYYY-MM-DD']
     assert isinstance(request.faults[0], CommandFault)
     assert request.date is None
 
@@ -96,20 +91,14 @@ def test_an_argument_that_is_no_unicode_can_be_recorded() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(["fly"], ["plan", "--yaml"], ["run", "now"], ["--json"], ["check", "--json"], ["plan", "plan"]),
-        *(
-            ["run", "--without"],
-            ["run", "--again"],
-            ["report", "night"],
-            ["notify", "--test"],
-            ["verify", "--date", "x"],
-        ),
-        *(["report", "--csv", "x"], ["plan", "--full"], ["resume", "night"], ["plan", "--date", "2026-1-1"]),
+        *("fly", "plan --yaml", "run now", "--json", "check --json", "plan plan", "run --without", "run --again"),
+        *("report night", "notify --test", "verify --date x", "report --csv x", "plan --full", "resume night"),
+        "plan --date 2026-1-1",
     ],
 )
-def test_usage_errors_end_with_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_usage_errors_end_with_2(arguments: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(arguments)
+        main(arguments.split())
     assert ended.value.code == ExitCode.USAGE
     assert "usage: python -m job" in capfd.readouterr().err
 
@@ -130,11 +119,8 @@ def test_every_command_says_what_is_wrong_with_the_configuration(arguments: list
 
 
 @pytest.mark.parametrize(("arguments", "line"), [(["plan"], NOTICE), (["check"], f"! {NOTICE}")])
-def test_a_misspelt_variable_is_noticed_before_the_faults(
-    arguments: list[str], line: str, monkeypatch: pytest.MonkeyPatch, command: Command
-) -> None:
-    monkeypatch.setenv("CONFIG_URL", "/config")
-    code, out, err = command(*arguments)
+def test_a_misspelt_variable_is_noticed_before_the_faults(arguments: list[str], line: str, command: Command) -> None:
+    code, out, err = command(*arguments, CONFIG_URL="/config")
     assert (code, (out + err)[0]) == (ExitCode.USAGE, line)
 
 
@@ -148,11 +134,9 @@ def test_a_misspelt_variable_is_noticed_before_the_faults(
     ],
 )
 def test_output_is_text_for_a_person_unless_the_job_is_on_cloud_run(
-    variables: dict[str, str], is_text: bool, monkeypatch: pytest.MonkeyPatch, command: Command
+    variables: dict[str, str], is_text: bool, command: Command
 ) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    _, out, _ = command("run")
+    _, out, _ = command("run", **variables)
     assert out[0].startswith("✗ CONFIG_URI: is not set; ") is is_text
     if not is_text:
         assert json.loads(out[0])["message"].startswith("CONFIG_URI: is not set; ")
@@ -162,16 +146,10 @@ def test_output_is_text_for_a_person_unless_the_job_is_on_cloud_run(
     ("arguments", "variables", "starts"), [([], {}, False), (["run"], {}, True), ([], {"CLOUD_RUN_JOB": "cards"}, True)]
 )
 def test_without_a_command_a_person_on_a_terminal_gets_help_and_no_run(
-    arguments: list[str],
-    variables: dict[str, str],
-    starts: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    command: Command,
+    arguments: list[str], variables: dict[str, str], starts: bool, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(os, "isatty", lambda _: True)
-    code, out, _ = command(*arguments)
+    code, out, _ = command(*arguments, **variables)
     assert code == ExitCode.USAGE, "0 would say that the work of the day is done"
     assert ("CONFIG_URI: is not set" in "".join(out)) is starts
     assert "".join(out).startswith("usage: python -m job") is not starts

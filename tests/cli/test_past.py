@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import webbrowser
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from job.output import stdout
 from job.report.outcome import ExitCode
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
-from job.text.messages import message
+from job.text.messages import Message, message
 from tests.cli.conftest import Command
 from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
 
@@ -43,15 +43,11 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # --- what they need ---
 
 
-@pytest.mark.parametrize("arguments", [["nights"], ["report"], ["verify"]])
-def test_the_record_and_the_time_zone_are_all_that_they_need(
-    arguments: list[str], runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("QA_ENGINE_URL", "nonsense")
-    monkeypatch.setenv("CONFIG_URI", "s3://x")
+@pytest.mark.parametrize("verb", ["nights", "report", "verify"])
+def test_the_record_and_the_time_zone_are_all_that_they_need(verb: str, runs: Path, command: Command) -> None:
     day = datetime.now(UTC).date().isoformat()
     write(runs, RecordedAttempt(day).record())
-    assert command(*arguments)[0] == ExitCode.DONE
+    assert command(verb, QA_ENGINE_URL="nonsense", CONFIG_URI="s3://x")[0] == ExitCode.DONE
 
 
 @pytest.mark.parametrize("verb", ["nights", "report", "verify"])
@@ -64,11 +60,9 @@ def test_the_record_and_the_time_zone_are_all_that_they_need(
     ],
 )
 def test_a_place_or_a_time_zone_that_cannot_be_used_is_one_fault(
-    verb: str, name: str, value: str, fault: str, command: Command, monkeypatch: pytest.MonkeyPatch
+    verb: str, name: str, value: str, fault: str, command: Command
 ) -> None:
-    monkeypatch.setenv("RUNS_URI", "/runs")
-    monkeypatch.setenv(name, value)
-    code, out, err = command(verb)
+    code, out, err = command(verb, **{"RUNS_URI": "/runs", name: value})
     assert (code, out, len(err)) == (ExitCode.USAGE, [], 1)
     assert err[0].startswith(fault)
 
@@ -89,37 +83,25 @@ def test_storage_that_does_not_answer_is_no_empty_record(
 # --- nights ---
 
 
-def fill(runs: Path) -> None:
-    """Three good nights, one whose card failed again, a killed one, a refused one."""
-    for day in (20, 21, 22):
-        write(
-            runs, RecordedAttempt(f"2026-11-{day}", seconds=15_000, failed=["MSFT"], outcome="cards_missing").record()
-        )
-    write(
-        runs,
-        *(RecordedAttempt(f"2026-11-{day}", seconds=15_000).record() for day in (17, 18, 19)),
-        RecordedAttempt("2026-11-23", outcome=None, failed=["MSFT"]).record(),
-        refusal(DAY, FAULT),
-    )
-
-
 def test_nights_are_a_table_the_newest_first_with_what_fails_most_often(runs: Path, command: Command) -> None:
-    fill(runs)
+    for day in range(17, 22):
+        failed, outcome = (["MSFT"], "cards_missing") if day > 19 else ([], "succeeded")
+        write(runs, RecordedAttempt(f"2026-11-{day}", outcome=outcome, failed=failed, seconds=15_000).record())
+    write(runs, RecordedAttempt("2026-11-23", outcome=None, failed=["MSFT"]).record(), refusal(DAY, FAULT))
     code, out, err = command("nights")
     assert (code, err) == (ExitCode.DONE, [])
     assert out == [
         "day        done at       financial trading news qa cards",
         "2026-11-24 config faulty ·         ·       ·    ·",
         "2026-11-23 killed        ·         ·       ·    ·",
-        "2026-11-22 cards missing ✓         ✓       ✓    ✗    1/2",
         "2026-11-21 cards missing ✓         ✓       ✓    ✗    1/2",
         "2026-11-20 cards missing ✓         ✓       ✓    ✗    1/2",
         "2026-11-19 06:10         ✓         ✓       ✓    ✓    2/2",
         "2026-11-18 06:10         ✓         ✓       ✓    ✓    2/2",
         "2026-11-17 06:10         ✓         ✓       ✓    ✓    2/2",
-        "Complete: 3 of 8 nights",
+        "Complete: 3 of 7 nights",
         "Usually there by 06:10",
-        "MSFT/news_card: failed on 3 nights, the last on 11-22",
+        "MSFT/news_card: failed on 2 nights, the last on 11-21",
     ]
 
 
@@ -270,11 +252,13 @@ def test_whether_the_work_of_a_day_is_done(
     assert [line.strip() for line in steps if "python -m job" in line] == ([start] if code else [])
 
 
+SHANGHAI = {"RUN_TIME_ZONE": "Asia/Shanghai"}
+
+
 def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """A time in Shanghai, at which commands are given from now on."""
     now = datetime.fromisoformat(f"{moment}+08:00")
     monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
-    monkeypatch.setenv("RUN_TIME_ZONE", "Asia/Shanghai")
 
 
 @pytest.mark.parametrize(
@@ -293,32 +277,36 @@ def test_the_night_that_is_verified_is_the_latest_that_has_begun(
 ) -> None:
     """On Sunday that is Friday's: 1 again, unless it is done."""
     at(monkeypatch, moment)
-    monkeypatch.setenv("RUN_SCHEDULE", schedule)
-    runs.mkdir(exist_ok=True)
-    code, out, _ = command("verify")
+    code, out, _ = command("verify", RUN_SCHEDULE=schedule, **SHANGHAI)
     assert (code, out[0]) == (ExitCode.FAILED, f"no start of {day} is recorded")
     write(runs, RecordedAttempt(day).record())
     assert command("verify")[0] == ExitCode.DONE
 
 
-def test_a_verify_job_advises_to_start_the_job_itself(
-    runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[str] = []
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines of the latest message, which was not sent."""
+    found: list[str] = []
 
-    async def send_lines(self: object, lines: Iterable[Line], fields: object, seconds: float) -> None:
+    async def send_lines(
+        self: object, lines: Iterable[Line], fields: Callable[[], dict[str, object]], seconds: float
+    ) -> Message:
         await trio.lowlevel.checkpoint()
-        told[:] = [text for line in lines for text in (str(line.text), line.command) if text]
+        found[:] = [text for line in lines for text in (str(line.text), line.command) if text]
+        assert fields() == {"event": "run.verified", "done": False}
+        return message("the message was not sent")
 
     monkeypatch.setattr(Notifier, "send_lines", send_lines)
+    return found
+
+
+def test_a_verify_job_advises_to_start_the_job_itself(
+    runs: Path, command: Command, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     at(monkeypatch, "2026-11-25T06:00")
-    for name, value in {"CLOUD_RUN_JOB": "cards-verify", "RUN_SCHEDULE": "30 22 * * 1-5"}.items():
-        monkeypatch.setenv(name, value)
-    runs.mkdir(exist_ok=True)
-    command("verify")
+    command("verify", CLOUD_RUN_JOB="cards-verify", RUN_SCHEDULE="30 22 * * 1-5", **SHANGHAI)
     assert told[-1] == "No start of that day is recorded.", "it is not known which job that is"
-    monkeypatch.setenv("JOB_TO_START", "cards")
-    command("verify")
+    command("verify", JOB_TO_START="cards")
     assert told[0].startswith("✗ cards, 2026-11-24: not done by 2026-11-25 06:00 UTC+08:00")
     assert told[-2:] == ["This starts it (until 11-25 22:20):", "gcloud run jobs execute cards"]
 
@@ -333,11 +321,10 @@ def test_a_day_whose_results_are_gone_is_not_verified(runs: Path, command: Comma
 
 @pytest.mark.parametrize(("failed", "severity"), [([], "INFO"), (["MSFT"], "ERROR")])
 def test_on_cloud_run_the_verdict_is_a_line_of_the_log(
-    failed: list[str], severity: str, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    failed: list[str], severity: str, runs: Path, command: Command
 ) -> None:
-    monkeypatch.setenv("CLOUD_RUN_JOB", "verify")
     write(runs, RecordedAttempt(failed=failed, outcome="cards_missing" if failed else "succeeded").record())
-    _, (line,), _ = command("verify", f"--date={DAY}")
+    _, (line,), _ = command("verify", f"--date={DAY}", CLOUD_RUN_JOB="verify")
     found = json.loads(line)
     assert (found["severity"], found["event"], found["done"]) == (severity, "run.verified", not failed)
     assert found["message"].startswith(f"{DAY} is")
@@ -345,20 +332,10 @@ def test_on_cloud_run_the_verdict_is_a_line_of_the_log(
 
 @pytest.mark.parametrize("log", ["text", "json"])
 def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
-    log: str, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    log: str, runs: Path, command: Command, told: list[str]
 ) -> None:
-    told: list[str] = []
-
-    async def send_lines(self: object, lines: object, fields: object, seconds: float) -> object:
-        await trio.lowlevel.checkpoint()
-        told.extend(str(line.text) for line in lines)  # type: ignore[attr-defined]
-        assert fields() == {"event": "run.verified", "done": False}  # type: ignore[operator]
-        return message("the message was not sent")
-
-    monkeypatch.setattr(Notifier, "send_lines", send_lines)
-    monkeypatch.setenv("LOG_FORMAT", log)
     write(runs, RecordedAttempt(failed=["MSFT"], outcome="cards_missing").record())
-    code, out, err = command("verify", f"--date={DAY}")
+    code, out, err = command("verify", f"--date={DAY}", LOG_FORMAT=log)
     assert code == ExitCode.FAILED
     assert told[0].startswith(f"✗ batch-orchestrator, {DAY}: not done by ")
     if log == "text":
