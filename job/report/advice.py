@@ -84,7 +84,7 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
     if _may_have_asked(report):
         look = message("It is not known whether this was asked for. Look first at how the day stands:")
         if report.outcome is Outcome.BUSY:
-            look = message("Look first at how the day stands:")
+            look = message("Once the other start has ended, look first at how the day stands:")
         yield Step("look", look, commands.look(report.known_day))
         return
     # The retry of a start that names no day would be for the next one.
@@ -92,7 +92,7 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
     if retry is TaskRetry.COMES and not names_day:
         yield Step("wait", _RETRIES.get(report.outcome, _STARTED_AGAIN))
         if report.outcome is not Outcome.BAD_CONFIG:
-            sentence = template("Only if none comes, this requests only what is missing{terms}:")
+            sentence = template("Only if none comes, this does only what is left{terms}:")
     elif retry in _NO_RETRIES:
         yield Step("wait", message(_NO_RETRIES[retry]))
     yield from _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
@@ -165,5 +165,5 @@ def _ends_soon(report: Report, commands: Commands) -> bool:
 def last_words(start: Start, commands: Commands) -> Message:
     """What to do about a recorded start that is about to be ended at once."""
     command = commands.run(start.day, *option("without", start.without))
-    text = template("Ended at once. What is recorded is kept; this requests only what is missing{terms}: {command}")
+    text = template("Ended at once. What is recorded is kept; this does only what is left{terms}: {command}")
     return message(text, terms=command.terms, command=command.text)

@@ -101,7 +101,8 @@ def _failure_lines(report: Report, ledger: Ledger, earlier: Report, before: Atte
 def _fresh_lines(new: list[WorkItem], fresh: list[WorkItem], day: str, *, is_all: bool) -> Iterator[Message]:
     """`new` are items of targets that the night before did not have; `is_all`: nothing else failed than `fresh`."""
     if new:
-        yield message("New since {day}: {names}", day=day, names=listed(list(dict.fromkeys(name for name, _ in new))))
+        names = list(dict.fromkeys(name for name, _ in new))
+        yield message("New since {day}, and failed: {names}", day=day, names=listed(names))
     if fresh and is_all:
         yield plural(
             "This failure is new: it was not there on {day}",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from job.engines.calls import WorkItem
-from job.engines.catalog import ENGINES, EngineName
+from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName
 from job.engines.failures import Cause
 from job.ledger.ledger import Ledger
 from job.ledger.result import CUT_OFF, CallResult
@@ -73,9 +73,12 @@ def names_of(items: Iterable[WorkItem]) -> list[str]:
 
 
 def failure_groups(ledger: Ledger) -> list[FailureGroup]:
-    """Groups the failed calls by remedy, without those that were only cut off. The largest group is first."""
+    """Groups the failed calls by remedy, without those that were only cut off. The largest group is first; in
+    each is the plan's order.
+    """
     groups: dict[tuple[EngineName, Message], list[CallResult]] = {}
-    for call in ledger.failures:
+    order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
+    for call in sorted(ledger.failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
         if call.state != CUT_OFF:
             remedy = call.remedy(has_done=_has_done(ledger, call.engine)).what
             groups.setdefault((call.engine, remedy), []).append(call)

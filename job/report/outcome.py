@@ -81,13 +81,13 @@ class About:
     """
 
 
-_PUT_RIGHT = template("Once the cause is put right, this requests only what is missing{terms}:")
-_GO_ON = template("This requests only what is missing{terms}:")
+_PUT_RIGHT = template("Once the cause is put right, this does only what is left{terms}:")
+_GO_ON = template("This does only what is left{terms}:")
 
 ABOUT: Mapping[Outcome, About] = {
     Outcome.SUCCEEDED: About(message("succeeded"), ExitCode.DONE, "good"),
     Outcome.CARDS_MISSING: About(
-        message("cards missing"), ExitCode.CARDS_MISSING, "bad", template("{cards}"), _PUT_RIGHT
+        message("cards not done"), ExitCode.CARDS_MISSING, "bad", template("{cards}"), _PUT_RIGHT
     ),
     Outcome.DATA_ENGINE_FAILED: About(message("data engine failed"), ExitCode.FAILED, "bad", next=_PUT_RIGHT),
     Outcome.QA_ENGINE_DOWN: About(
@@ -399,8 +399,8 @@ def unrecorded_note(results: int, *, is_done: bool) -> Message:
             count=results,
         )
     return plural(
-        "Start it again once storage works: the record lacks 1 result, which is then requested again.",
-        "Start it again once storage works: the record lacks {count} results, which are then requested again.",
+        "The record lacks 1 result: the next start requests it again.",
+        "The record lacks {count} results: the next start requests them again.",
         count=results,
     )
 
@@ -408,5 +408,6 @@ def unrecorded_note(results: int, *, is_done: bool) -> Message:
 def past_day_notice(day: str) -> Message:
     """What is not as on that day, for a start of a day that is over."""
     return message(
-        "{day} is over: the financial and the trading engine take no date, and prepare what is current now", day=day
+        "{day} is over: the financial and the trading engine take no date, and prepare what is current when called",
+        day=day,
     )

@@ -206,7 +206,7 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
         "! All 10 failures are new: none of them was there on 2026-11-23",
         f"trace id: {TRACE}",
         f"page: {page}",
-        "Once the cause is put right, this requests only what is missing (until 11-25 01:50):",
+        "Once the cause is put right, this does only what is left (until 11-25 01:50):",
         "  gcloud run jobs execute cards --region=asia-east1 --project=our-project",
         "10 of 58 cards are missing (exit code 3)",
     ]

@@ -79,7 +79,7 @@ def test_the_outcomes_are_all_of_them() -> None:
 
 
 def test_a_day_that_has_not_ended_says_when_it_began() -> None:
-    assert "our-project · began at 02:00 UTC+08:00 This requests" in page(SCENES["killed"]()).text
+    assert "our-project · began at 02:00 UTC+08:00 This does" in page(SCENES["killed"]()).text
 
 
 def test_a_laptop_has_no_name_of_a_job() -> None:
@@ -199,10 +199,10 @@ def test_every_call_is_listed_the_failed_ones_first_and_the_others_folded_by_eng
     assert "financial AAPL, MSFT, NVDA, TSLA, BRK.B done" in folded[0]
 
 
-def test_a_call_that_is_done_with_a_warning_says_so() -> None:
+def test_a_call_that_is_done_with_a_warning_says_so_before_those_that_are_folded() -> None:
     view = SCENES["all made"]()
     view.ledger.lanes["news"].kept[0].warning = message("no digest")
-    assert "news AAPL no digest" in page(view).text
+    assert "In the logs news AAPL no digest" in page(view).text
 
 
 def test_of_a_large_day_the_first_calls_are_listed_and_all_are_counted() -> None:

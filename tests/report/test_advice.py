@@ -36,8 +36,8 @@ PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
 UNTIL, MAINTAINER, BOTH = "(until 11-25 01:50)", "(for a maintainer)", "(for a maintainer, until 11-25 01:50)"
-PUT_RIGHT = f"Once the cause is put right, this requests only what is missing {UNTIL}:"
-GO_ON = f"This requests only what is missing {UNTIL}:"
+PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}:"
+GO_ON = f"This does only what is left {UNTIL}:"
 AFTERWARDS = ("later", f"Afterwards {MAINTAINER}:", DATED)
 COMES = "Cloud Run starts it again by itself"
 IN_OBJECT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
@@ -196,7 +196,7 @@ UNKNOWN = "It is not known whether this was asked for. Look first at how the day
 def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: TaskRetry) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
     ending = busy(message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
-    sentence = "Look first at how the day stands:" if how == "busy" else UNKNOWN
+    sentence = "Once the other start has ended, look first at how the day stands:" if how == "busy" else UNKNOWN
     one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
     assert shown(one, LAPTOP, retry=retry) == [("look", sentence, LOOK)]
     page = "https://storage.cloud.google.com/cards/runs/2026-11-24/report.html"
@@ -264,12 +264,12 @@ def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out() -> None:
         (
             "deadline",
             f"{COMES}: nothing has to be done before its next message.",
-            f"Only if none comes, this requests only what is missing {UNTIL}:",
+            f"Only if none comes, this does only what is left {UNTIL}:",
         ),
         (
             "interrupted",
             f"{COMES}, unless somebody cancelled it: nothing has to be done before its next message.",
-            f"Only if none comes, this requests only what is missing {UNTIL}:",
+            f"Only if none comes, this does only what is left {UNTIL}:",
         ),
         (
             "bad config",
@@ -310,7 +310,7 @@ def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[st
     assert kinds == (["wait", "start", "later"] if is_fixed else ["start"])
     if not is_fixed:
         assert shown(one, now=SOON, retry=TaskRetry.COMES) == [
-            ("start", f"This requests only what is missing {MAINTAINER}:", DATED)
+            ("start", f"This does only what is left {MAINTAINER}:", DATED)
         ]
     just_before = SOON - timedelta(seconds=1)
     assert [kind for kind, _, _ in shown(one, now=just_before, retry=TaskRetry.COMES)] == ["wait", "start", "later"]
@@ -321,7 +321,7 @@ def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[st
     [(TODAY, BOTH, f"{EXECUTE} --args=run,--without=A"), (LATER, MAINTAINER, f"{DATED},--without=A")],
 )
 def test_the_last_words_after_a_second_signal(now: datetime, terms: str, command: str) -> None:
-    said = f"Ended at once. What is recorded is kept; this requests only what is missing {terms}: {command}"
+    said = f"Ended at once. What is recorded is kept; this does only what is left {terms}: {command}"
     assert str(last_words(start_at(without=("A",)), Commands(DAYS, now, **CLOUD))) == said
 
 

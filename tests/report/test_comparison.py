@@ -146,10 +146,10 @@ def of_config(*tickers: str, failed: Sequence[str] = (), day: str = "2026-11-24"
         (of_config("A", "C"), ["1 card fewer than on 2026-11-23: B/news_card"]),
         (of_config("A"), ["2 cards fewer than on 2026-11-23: /news_card: B, C"]),
         (of_config("A", "B", "C", "D"), []),
-        (of_config("A", "B", "C", "D", failed=["D"]), ["New since 2026-11-23: D"]),
+        (of_config("A", "B", "C", "D", failed=["D"]), ["New since 2026-11-23, and failed: D"]),
         (
             of_config("A", "B", "C", "D", failed=["A", "D"]),
-            ["New since 2026-11-23: D", "Failed, and did not on 2026-11-23: A/news_card"],
+            ["New since 2026-11-23, and failed: D", "Failed, and did not on 2026-11-23: A/news_card"],
         ),
     ],
 )

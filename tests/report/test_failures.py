@@ -26,9 +26,9 @@ TWENTY = plan_of([target(f"T{number:02}", ["a", "b"]) for number in range(20)])
 
 
 def ledger_of(engine: EngineName, *failures: Failure | None) -> Ledger:
-    """The ledger after the first calls of an engine: done, or with this failure."""
+    """The ledger after the first calls of an engine: done, or with this failure. They end in the opposite order."""
     ledger = Ledger(TWENTY)
-    for call, failure in zip(TWENTY.calls(engine), failures, strict=False):
+    for call, failure in reversed([*zip(TWENTY.calls(engine), failures, strict=False)]):
         ledger.add(result_of(call, failure))
     return ledger
 
@@ -47,7 +47,7 @@ def test_names_for_people(items: list[WorkItem], names: list[str]) -> None:
     assert names_of(items) == names
 
 
-def test_calls_with_one_remedy_are_one_group_and_the_largest_is_first() -> None:
+def test_calls_with_one_remedy_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:
     groups = failure_groups(ledger_of("qa", None, DENIED, AWAY, TIMEOUT, TIMEOUT, CUT_OFF))
     assert [(str(group.heading), group.names) for group in groups] == [
         ("QA engine: 2 cards failed", ["T01/b", "T02/a"]),

@@ -265,8 +265,8 @@ def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None,
     ("results", "note"),
     [
         (0, "The end could not be recorded. All results are: the next start finds them, and records the end."),
-        (1, "Start it again once storage works: the record lacks 1 result, which is then requested again."),
-        (1200, "Start it again once storage works: the record lacks 1,200 results, which are then requested again."),
+        (1, "The record lacks 1 result: the next start requests it again."),
+        (1200, "The record lacks 1,200 results: the next start requests them again."),
     ],
 )
 def test_what_the_record_lacks(results: int, note: str) -> None:
