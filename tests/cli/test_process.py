@@ -60,6 +60,6 @@ runpy.run_module("job", run_name="__main__")
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
-        assert process.wait(10) == code
+        assert process.wait(60) == code
         assert process.stderr is not None
         assert process.stderr.read() == b""

@@ -91,10 +91,10 @@ async def test_without_a_reader_the_queue_is_full_at_8_mib_and_drains_in_its_tim
     output.write(line)  # lines that must not be dropped are accepted nevertheless
     started = time.monotonic()
     await output.drain(0.2)
-    assert 0.2 <= time.monotonic() - started < 2.0
+    assert 0.2 <= time.monotonic() - started < 30
     assert not output.has_room()
     os.close(reading)  # the rest is thrown away
-    await output.drain(10.0)
+    await output.drain(60.0)
     assert not output.is_behind
     os.close(writing)
 

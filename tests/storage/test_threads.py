@@ -20,7 +20,7 @@ async def test_an_urgent_request_does_not_queue_behind_others() -> None:
             nursery.start_soon(in_thread, gate.wait)
         await trio.testing.wait_all_tasks_blocked()
         try:
-            with trio.fail_after(2):
+            with trio.fail_after(30):
                 assert await in_thread(lambda: "done", urgent=True) == "done"
         finally:
             gate.set()
@@ -33,7 +33,7 @@ async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(
     gate = threading.Event()
     try:
         for _ in range(2):  # the second does not queue behind the first
-            with pytest.raises(StorageError, match=r"^storage did not answer within 0\.2 s$"), trio.fail_after(1):
+            with pytest.raises(StorageError, match=r"^storage did not answer within 0\.2 s$"), trio.fail_after(30):
                 await in_thread(gate.wait, urgent=True)
     finally:
         gate.set()
@@ -52,5 +52,4 @@ async def test_a_request_waits_for_few_of_many_reads() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read_many, slow, [f"n{number}" for number in range(20 * THREADS)])
         await trio.testing.wait_all_tasks_blocked()
-        await in_thread(lambda: None)
-        assert done <= 4 * THREADS
+        assert await in_thread(lambda: done) <= 4 * THREADS
