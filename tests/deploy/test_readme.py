@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 LENGTHS = {
     "README.md": 160,
-    "README.zh.md": 160,
+    "README.zh.md": 140,
     "job/README.md": 100,
     "job/engines/README.md": 40,
     "job/reference.md": 270,
@@ -157,9 +157,8 @@ def test_a_chinese_page_is_the_same_page(name: str) -> None:
     assert re.findall(r".?[\u4e00-\u9fff][,:;!?()]|[,:;!?()][\u4e00-\u9fff].?", text) == [], "full-width punctuation"
 
 
-@pytest.mark.parametrize("page", [FIRST, CHINESE], ids=["en", "zh"])
-def test_how_it_works_is_the_function_itself(page: str) -> None:
-    (shown,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+def test_how_it_works_is_the_function_itself() -> None:
+    (shown,) = re.findall(r"```python\n(.*?)```", FIRST, re.DOTALL)
     assert shown == textwrap.dedent(inspect.getsource(run_phases).rpartition('"""\n')[2])
 
 

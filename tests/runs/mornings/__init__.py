@@ -104,8 +104,7 @@ async def _three_cards_of_friday(night: Night) -> None:
 
 
 async def _news_down(night: Night) -> None:
-    await night.begins("2026-11-24")
-    await night.start(0)
+    await _good(night)
     await night.begins("2026-11-25")
     night.scene.world.news.script.append(Fault(when.always, do.status(503)))
     await night.tries(1)
@@ -142,16 +141,14 @@ async def _ticker_that_became_a_topic(night: Night) -> None:
 
 
 async def _shrank(night: Night) -> None:
-    await night.begins("2026-11-24")
-    await night.start(0)
+    await _good(night)
     await night.scene.world.configure("ticker_list.json", TICKERS[:2])
     await night.begins("2026-11-25")
     await night.start(0)
 
 
 async def _bad_config(night: Night) -> None:
-    await night.begins("2026-11-24")
-    await night.start(0)
+    await _good(night)
     await night.scene.world.configure("card_types.json", b'["news_card" "price_card"]')
     await night.begins("2026-11-25")
     await night.tries(2)
@@ -177,10 +174,16 @@ async def _deadline(night: Night) -> None:
 
 
 async def _made_again(night: Night) -> None:
-    await night.begins("2026-11-24")
-    await night.start(0)
+    await _good(night)
     await night.scene.until("2026-11-25", "08:30:00")
     await night.start(0, "--again=/news_card")
+
+
+async def _again_failed(night: Night) -> None:
+    await _good(night)
+    await night.scene.until("2026-11-25", "08:30:00")
+    night.scene.world.trading.script.append(Fault(when.ticker("TSLA"), do.failing("TSLA")))
+    await night.tries(1, "--again=TSLA")
 
 
 async def _left_out(night: Night) -> None:
@@ -211,6 +214,7 @@ STORIES: Mapping[str, Story] = {
     "storage-lost": _storage_lost,
     "deadline": _deadline,
     "made-again": _made_again,
+    "again-failed": _again_failed,
     "left-out": _left_out,
     "nothing-left": _nothing_left,
 }
