@@ -109,6 +109,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(date=None, again=(), without=(), yes=False)
     run = commands.add_parser(
         "run",
+        allow_abbrev=False,
         help="make the cards of the latest night exist: prepare the data, then generate what is missing (without a "
         "command the same, except on a terminal outside Cloud Run, which gets this help)",
     )

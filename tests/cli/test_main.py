@@ -93,7 +93,7 @@ def test_an_argument_that_is_no_unicode_can_be_recorded() -> None:
     [
         *("fly", "plan --yaml", "run now", "--json", "check --json", "plan plan", "run --without", "run --again"),
         *("report night", "notify --test", "verify --date x", "report --csv x", "plan --full", "resume night"),
-        "plan --date 2026-1-1",
+        *("plan --date 2026-1-1", "run --a=all --y"),
     ],
 )
 def test_usage_errors_end_with_2(arguments: str, capfd: pytest.CaptureFixture[str]) -> None:
