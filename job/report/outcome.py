@@ -87,7 +87,7 @@ _GO_ON = template("This does only what is left{terms}:")
 ABOUT: Mapping[Outcome, About] = {
     Outcome.SUCCEEDED: About(message("succeeded"), ExitCode.DONE, "good"),
     Outcome.CARDS_MISSING: About(
-        message("cards not done"), ExitCode.CARDS_MISSING, "bad", template("{cards}"), _PUT_RIGHT
+        message("not all made"), ExitCode.CARDS_MISSING, "bad", template("{cards}"), _PUT_RIGHT
     ),
     Outcome.DATA_ENGINE_FAILED: About(message("data engine failed"), ExitCode.FAILED, "bad", next=_PUT_RIGHT),
     Outcome.QA_ENGINE_DOWN: About(

@@ -91,14 +91,14 @@ def test_nights_are_a_table_the_newest_first_with_what_fails_most_often(runs: Pa
     code, out, err = command("nights")
     assert (code, err) == (ExitCode.DONE, [])
     assert out == [
-        "day        done at        financial trading news qa cards",
-        "2026-11-24 config faulty  ·         ·       ·    ·",
-        "2026-11-23 killed         ·         ·       ·    ·",
-        "2026-11-21 cards not done ✓         ✓       ✓    ✗    1/2",
-        "2026-11-20 cards not done ✓         ✓       ✓    ✗    1/2",
-        "2026-11-19 06:10          ✓         ✓       ✓    ✓    2/2",
-        "2026-11-18 06:10          ✓         ✓       ✓    ✓    2/2",
-        "2026-11-17 06:10          ✓         ✓       ✓    ✓    2/2",
+        "day        done at       financial trading news qa cards",
+        "2026-11-24 config faulty ·         ·       ·    ·",
+        "2026-11-23 killed        ·         ·       ·    ·",
+        "2026-11-21 not all made  ✓         ✓       ✓    ✗    1/2",
+        "2026-11-20 not all made  ✓         ✓       ✓    ✗    1/2",
+        "2026-11-19 06:10         ✓         ✓       ✓    ✓    2/2",
+        "2026-11-18 06:10         ✓         ✓       ✓    ✓    2/2",
+        "2026-11-17 06:10         ✓         ✓       ✓    ✓    2/2",
         "Complete: 3 of 7 nights",
         "Usually there by 06:10",
         "MSFT/news_card: failed on 2 nights, the last on 11-21",

@@ -49,7 +49,7 @@ def night(report: Report) -> Night:
 def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     shown = page()
     assert rows(shown)[:10] == [
-        "Sat 2026-11-28 cards not done ✓ ✓ ✓ ✗ 53/58",
+        "Sat 2026-11-28 not all made ✓ ✓ ✓ ✗ 53/58",
         "Fri 2026-11-27 unreadable · · · ·",
         "Thu 2026-11-26 killed · · · ·",
         "Wed 2026-11-25 config faulty · · · ·",
@@ -58,7 +58,7 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
         "Sun 2026-11-22 02:05 ✓ ✓ ✓ ✓ 58/58",
         "Sat 2026-11-21 data engine failed – – ✗ – 0/58",
         "Fri 2026-11-20 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "Thu 2026-11-19 cards not done ✓ ✓ ✓ ✗ 53/58",
+        "Thu 2026-11-19 not all made ✓ ✓ ✓ ✗ 53/58",
     ]
     assert len(rows(shown)) == len(NIGHTS.nights)
     assert shown.source.count("<tr><th scope") == NIGHTS_SHOWN + shown.source.partition("<details>")[2].count(
