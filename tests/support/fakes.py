@@ -23,6 +23,7 @@ from job.execution.shutdown import Shutdown
 from job.ledger.items import Counts
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.result import CallResult
+from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.orchestrator import run_phases
 from job.planning.plan import Plan
 from job.planning.targets import Target
@@ -218,9 +219,25 @@ class Stage:
         """The counts of an engine's items."""
         return self.ledger.counts(engine)
 
-    async def play(self) -> None:
-        """Both phases, as a run does them."""
-        await run_phases(self.phases, trio.lowlevel.checkpoint)
+    async def play(self, *stops: tuple[float, ShutdownReason]) -> None:
+        """Both phases, as a run does them, which is asked at these times to stop. Nothing is lost, however they end."""
+
+        async def stop(seconds: float, reason: ShutdownReason) -> None:
+            await trio.sleep(seconds)
+            self.shutdown.request(reason)
+
+        failure: EngineFailedError | None = None
+        async with trio.open_nursery() as nursery:
+            for one in stops:
+                nursery.start_soon(stop, *one)
+            try:
+                await run_phases(self.phases, trio.lowlevel.checkpoint)
+            except EngineFailedError as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+        self.assert_nothing_lost()
+        if failure is not None:
+            raise failure
 
     def assert_nothing_lost(self) -> None:
         """What was planned is done, failed or not attempted, and nothing is still in progress."""
