@@ -93,20 +93,14 @@ async def test_a_connection_that_is_refused_is_tried_again(chat: Chat, nursery: 
 
 
 @pytest.mark.parametrize(
-    "act", [broken.reset_after_work(), broken.truncated(), broken.reset_in_body(), do.status(400), do.status(302)]
+    "act",
+    [broken.reset_after_work(), broken.truncated(), broken.reset_in_body(), do.status(400), do.redirect("/else", 307)],
 )
 async def test_a_message_that_may_have_arrived_or_never_can_is_not_sent_again(chat: Chat, act: Do) -> None:
+    """Nor is it sent elsewhere, where its secrets would go too."""
     chat.service.script.append(Fault(when.always, act))
     reason = await tried(chat)
     assert reason is not None
-    assert len(chat.service.requests) == 1
-
-
-async def test_no_redirect_is_followed(chat: Chat) -> None:
-    """It would send the message, and the secrets in its URL, elsewhere."""
-    chat.service.script.append(Fault(when.nth(1), do.redirect(f"{chat.service.url}/elsewhere", 307)))
-    reason = await tried(chat)
-    assert reason == "the message was not sent: Feishu answered HTTP 307"
     assert len(chat.service.requests) == 1
 
 
@@ -146,54 +140,37 @@ async def test_nothing_is_sent_without_a_configured_url() -> None:
     assert await sent(settings()) is None
 
 
-@pytest.mark.parametrize(
-    ("only", "scene", "follows", "is_sent"),
-    [
-        ("failures", "all made", Outcome.SUCCEEDED, False),
-        ("failures", "all made", Outcome.KILLED, True),
-        ("failures", "all made", None, True),
-        ("failures", "cards missing", Outcome.SUCCEEDED, True),
-        ("all", "all made", Outcome.SUCCEEDED, True),
-    ],
-)
-async def test_a_failure_is_sent_and_the_first_success_after_one(
-    chat: Chat, only: str, scene: str, follows: Outcome | None, is_sent: bool
-) -> None:
-    assert await sent(settings(**chat.env("feishu"), NOTIFY_ONLY=only), scene, follows=follows) is None
-    assert len(chat.texts) == is_sent
+RETRY = {"task_attempt": 1}
+SCHEDULED = {"number": 0, "schedule": "0 2 * * *", "started": "2026-11-24T02:00:03+08:00", "arguments": ("run",)}
+BY_DATE = SCHEDULED | {"arguments": ("run", "--date=2026-11-24")}
+BY_HAND = SCHEDULED | {"started": "2026-11-24T17:30:00+08:00"}
+OF_COMMAND = {"faults": (ReportedFault.of(CommandFault("--again", Message("is odd"), Message("correct it"))),)}
+DONE, KILLED = Outcome.SUCCEEDED, Outcome.KILLED
 
 
 @pytest.mark.parametrize(
-    ("about", "is_sent"),
+    ("only", "scene", "about", "follows", "is_sent"),
     [
-        pytest.param({}, False, id="as every night"),
-        pytest.param({"arguments": ("run", "--date=2026-11-24")}, True, id="a person asked for a day"),
-        pytest.param({"started": "2026-11-24T17:30:00+08:00"}, True, id="a person started it"),
-        pytest.param({"task_attempt": 1}, True, id="the first try may have told that it failed"),
+        pytest.param("all", "all made", {}, DONE, True, id="all are wanted"),
+        pytest.param("failures", "all made", {}, DONE, False, id="a success after one"),
+        pytest.param("failures", "all made", {}, KILLED, True, id="the first success after a failure"),
+        pytest.param("failures", "all made", {}, None, True, id="it is not known what was before"),
+        pytest.param("failures", "all made", RETRY, DONE, True, id="the first try may have told that it failed"),
+        pytest.param("failures", "cards missing", {}, DONE, True, id="a failure"),
+        pytest.param("all", "bad config", OF_COMMAND, None, False, id="only who gave a command can correct it"),
+        pytest.param("failures", "all made", SCHEDULED, None, False, id="nothing was left to do, as every night"),
+        pytest.param("failures", "all made", BY_DATE, None, True, id="nothing was left; a person asked for a day"),
+        pytest.param("failures", "all made", BY_HAND, None, True, id="nothing was left; a person started it"),
+        pytest.param("failures", "all made", SCHEDULED | RETRY, None, True, id="nothing was left to its retry"),
     ],
 )
-async def test_that_nothing_was_left_to_do_is_told_to_who_waits_for_it(
-    chat: Chat, about: dict[str, object], is_sent: bool
+async def test_who_waits_for_a_message_gets_it(
+    chat: Chat, only: str, scene: str, about: dict[str, object], follows: Outcome | None, is_sent: bool
 ) -> None:
-    known = {"number": 0, "schedule": "0 2 * * *", "started": "2026-11-24T02:00:03+08:00", "arguments": ("run",)}
-    report = SCENES["all made"]().report.model_copy(update={**known, **about})
-    assert await sent(settings(**chat.env("feishu"), NOTIFY_ONLY="failures"), "all made", report=report) is None
+    report = SCENES[scene]().report.model_copy(update=about)
+    given = settings(**chat.env("feishu"), NOTIFY_ONLY=only)
+    assert await sent(given, scene, report=report, follows=follows) is None
     assert len(chat.texts) == is_sent
-
-
-async def test_a_retry_that_succeeds_is_told_since_the_first_try_may_have_told_that_it_failed(chat: Chat) -> None:
-    report = SCENES["all made"]().report.model_copy(update={"task_attempt": 1})
-    given = settings(**chat.env("feishu"), NOTIFY_ONLY="failures")
-    assert await sent(given, "all made", report=report, follows=Outcome.SUCCEEDED) is None
-    assert len(chat.texts) == 1
-
-
-async def test_a_faulty_command_is_not_told_to_a_chat(chat: Chat) -> None:
-    """Only who gave it can correct it."""
-    fault = CommandFault("--again", Message("T1 is nothing that the config asks for"), Message("correct it"))
-    report = SCENES["bad config"]().report.model_copy(update={"faults": (ReportedFault.of(fault),)})
-    assert await sent(settings(**chat.env("feishu")), "bad config", report=report) is None
-    assert chat.texts == []
 
 
 async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> None:
