@@ -11,7 +11,7 @@ import trio
 
 from job.config.faults import Fault
 from job.ledger.ledger import SetAside
-from job.records.day import Document, Record, documents_there, read_day, record_refusal
+from job.records.day import Document, Record, RecordedDay, documents_there, read_day, record_refusal
 from job.records.lease import LEASE
 from job.report.format import RecordError
 from job.report.outcome import bad_config
@@ -25,6 +25,13 @@ MORE = config(["AAPL", "MSFT", "TSLA"])
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 
 
+async def the_day(memory: Memory) -> RecordedDay:
+    """The day, which has a record."""
+    found = await read_day(memory, DAY)
+    assert found is not None
+    return found
+
+
 async def test_a_day_that_has_no_record(memory: Memory) -> None:
     put(memory, {f"{DAY}/x": b""})
     assert await read_day(memory, DAY) is None
@@ -33,8 +40,7 @@ async def test_a_day_that_has_no_record(memory: Memory) -> None:
 async def test_a_day_that_is_done(memory: Memory) -> None:
     attempt = RecordedAttempt()
     put(memory, attempt.record(), {f"{DAY}/report.html": b"", f"{DAY}/cards.csv": b""})
-    found = await read_day(memory, DAY)
-    assert found is not None
+    found = await the_day(memory)
     assert found.report == attempt.report()
     assert (found.has_page, found.has_table, found.ledger.is_left) == (True, True, False)
 
@@ -50,8 +56,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         memory.objects.clear()
         put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
         put(memory, {f"{DAY}/ends/000002.json": end.packed()})
-        found = await read_day(memory, DAY)
-        assert found is not None
+        found = await the_day(memory)
         assert (found.report.outcome, str(found.report.sentence), found.report.number) == (outcome, sentence, 2)
         assert (found.report.cards.done, len(found.report.missing)) == (3 - len(added), len(added))
         assert (found.report.exit_code, found.ledger.is_left) == ((3, True) if added else (0, False))
@@ -64,8 +69,7 @@ async def test_what_was_set_aside_is_known_from_the_report(memory: Memory) -> No
     record = attempt.record()
     report = attempt.report().model_copy(update={"set_aside": (aside,)})
     put(memory, record, {f"{DAY}/ends/000001.json": report.packed()})
-    found = await read_day(memory, DAY)
-    assert found is not None
+    found = await the_day(memory)
     assert (found.ledger.set_aside, found.report.set_aside) == ([aside], (aside,))
 
 
@@ -78,8 +82,7 @@ async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
     if holder != "nobody":
         day, seconds = (DAY if "this day" in holder else "2026-11-25"), (1e9 - 61 if "ago" in holder else 1e9 - 59)
         memory.objects[LEASE] = StoredObject(lease_of(day), "1", seconds)
-    found = await read_day(memory, DAY)
-    assert found is not None
+    found = await the_day(memory)
     is_at_work = holder == "this day"
     words = "At work" if is_at_work else "Killed"
     assert str(found.report.sentence) == f"{words}: 1 of 2 cards is missing"
@@ -92,8 +95,7 @@ async def test_only_the_latest_entry_counts(memory: Memory) -> None:
     first, last = RecordedAttempt(objects=config(["AAPL", "TSLA"])), RecordedAttempt(number=3)
     put(memory, first.record(), last.record())
     del memory.objects[f"{DAY}/attempts/000001.json"]
-    found = await read_day(memory, DAY)
-    assert found is not None
+    found = await the_day(memory)
     assert (found.report.cards.planned, found.report.cards.done, found.report.cards.calls) == (2, 2, 4)
 
 
@@ -152,9 +154,7 @@ async def refuse(store: Memory, page: Document | None = None) -> bool:
 async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory) -> None:
     put(memory, {f"{DAY}/ends/000000.json": b"of an earlier one", f"{DAY}/report.html": b"old"})
     assert await refuse(memory)
-    found = await read_day(memory, DAY)
-    assert found is not None
-    assert str(found.report.sentence) == "The configuration has 1 fault: nothing was called"
+    assert str((await the_day(memory)).report.sentence) == "The configuration has 1 fault: nothing was called"
     assert memory.objects[f"{DAY}/report.html"].data == b"page"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from tests.support.clocks import MachineClock, machine_clock
 from tests.support.stores import Memory, memory, store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 __all__ = ["machine_clock", "memory", "store"]
 
@@ -75,6 +75,17 @@ class Kept:
 
     async def keep(self) -> None:
         await self.lease.renew_forever(self.shutdown, self.troubles.append)
+
+
+@asynccontextmanager
+async def renewed(store: Memory) -> AsyncIterator[Kept]:
+    """A start that takes the lease and renews it."""
+    kept = Kept(await take(store, holder()))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept.keep)
+        await trio.testing.wait_all_tasks_blocked()
+        yield kept
+        nursery.cancel_scope.cancel()
 
 
 # --- who gets it ---
@@ -135,12 +146,9 @@ async def test_a_start_waits_for_a_living_holder_to_its_end_and_says_for_whom_ea
 
 
 async def test_a_start_that_does_not_wait_stands_back_before_a_living_holder(memory: Memory) -> None:
-    kept = Kept(await take(memory, holder()))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(kept.keep)
+    async with renewed(memory):
         with pytest.raises(BusyError, match=r"^the start for 2026-11-24, at work since 8999-"):
             await take(memory, holder("two"), waits=False)
-        nursery.cancel_scope.cancel()
     assert await there(memory) == holder()
     assert trio.current_time() <= RENEW_SECONDS + WATCH_SECONDS
 
@@ -266,9 +274,7 @@ def conflict(name: str, data: bytes) -> StoredObject:
 
 async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Memory) -> None:
     """A slow read may return what was written during the read."""
-    kept = Kept(await take(memory, holder()))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(kept.keep)
+    async with renewed(memory) as kept:
         await trio.sleep(1)
         async with trio.open_nursery() as looking:
             memory.seconds = 2 * RENEW_SECONDS  # for the look that begins now: it sees the renewal
@@ -277,7 +283,6 @@ async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Mem
             memory.seconds = 0
             await trio.sleep(RENEW_SECONDS)
             kept.lease.store = Memory(refuse=lambda _verb, _name: True)
-        nursery.cancel_scope.cancel()
     assert kept.lease.trusted_until == RENEW_SECONDS + TRUSTED_SECONDS
     assert trio.current_time() >= kept.lease.trusted_until + LIMITS[ShutdownReason.LEASE_LOST].cards
 
@@ -409,15 +414,11 @@ async def test_after_a_long_pause_no_call_starts_before_the_lease_is_checked(
     memory: Memory, machine_clock: MachineClock
 ) -> None:
     """The first task that wakes up may be a worker, which must not request a card."""
-    kept = Kept(await take(memory, holder()))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(kept.keep)
-        await trio.testing.wait_all_tasks_blocked()
+    async with renewed(memory) as kept:
         kept.shutdown.raise_if_requested()
         machine_clock.slept = TRUSTED_SECONDS
         with pytest.raises(ShutdownError):
             kept.shutdown.raise_if_requested()
-        nursery.cancel_scope.cancel()
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
     assert memory.count("replace") == 0
 
@@ -428,16 +429,13 @@ async def test_after_a_long_pause_no_call_starts_before_the_lease_is_checked(
 async def test_the_time_for_which_the_machine_sleeps_counts(
     memory: Memory, machine_clock: MachineClock, slept: float, is_held: bool
 ) -> None:
-    kept = Kept(await take(memory, holder()))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(kept.keep)
+    async with renewed(memory) as kept:
         await trio.sleep(10)
         machine_clock.slept += slept
         assert kept.lease.is_held() is is_held
         with nullcontext() if is_held else pytest.raises(ShutdownError):
             kept.shutdown.raise_if_requested()
         await trio.sleep(10)
-        nursery.cancel_scope.cancel()
     assert kept.shutdown.reason is (None if is_held else ShutdownReason.LEASE_LOST)
     assert memory.count("replace", LEASE) == is_held, "a start that must stop does not renew its lease"
 
@@ -453,14 +451,11 @@ async def test_a_sleep_between_a_request_and_its_answer_counts(
         return False
 
     memory.refuse = sleep
-    kept = Kept(await take(memory, holder()))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(kept.keep)
+    async with renewed(memory) as kept:
         await trio.sleep(RENEW_SECONDS + 1)
         with pytest.raises(ShutdownError):
             kept.shutdown.raise_if_requested()
         assert not kept.lease.is_held()
-        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("moment", [15.1, 15.5, 16.5, 16.9])
