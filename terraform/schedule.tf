@@ -1,14 +1,13 @@
 resource "google_cloud_scheduler_job" "main" {
   for_each = local.jobs
 
-  project          = var.project_id
-  region           = var.region
-  name             = each.value.name
-  description      = "Starts the job ${each.value.name}"
-  schedule         = each.value.cron
-  time_zone        = var.schedule.time_zone
-  paused           = var.schedule.paused
-  attempt_deadline = "180s"
+  project     = var.project_id
+  region      = var.region
+  name        = each.value.name
+  description = "Starts the job ${each.value.name}"
+  schedule    = each.value.cron
+  time_zone   = var.schedule.time_zone
+  paused      = var.schedule.paused
 
   # Sets every field, as the first apply would drop the block otherwise.
   retry_config {

@@ -131,7 +131,7 @@ variable "language" {
 }
 
 variable "name" {
-  description = "The name of the job. The names of everything else start with it."
+  description = "The name of the job, for good. The names of everything else start with it."
   type        = string
   default     = "batch-orchestrator"
   nullable    = false
@@ -189,7 +189,7 @@ variable "project_id" {
 }
 
 variable "region" {
-  description = "The region of job, schedule, buckets and images, such as asia-east1."
+  description = "The region of job, schedule, buckets and images, such as asia-east1, for good."
   type        = string
   nullable    = false
 }

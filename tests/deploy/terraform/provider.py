@@ -176,11 +176,7 @@ def _foreseen(kind: str, state: dict[str, Any]) -> dict[str, Any]:
     """The values that the real provider knows before it makes a resource, as far as other resources use them."""
     if kind == "google_service_account":
         email = f"{state['account_id']}@{state['project']}.iam.gserviceaccount.com"
-        return {
-            "email": email,
-            "member": f"serviceAccount:{email}",
-            "name": f"projects/{state['project']}/serviceAccounts/{email}",
-        }
+        return {"email": email, "member": f"serviceAccount:{email}"}
     return {}
 
 

@@ -39,7 +39,7 @@ GRANTS = {
     (SCHEDULER, "roles/run.invoker", RUN),
     (SCHEDULER, "roles/run.invoker", VERIFY),
     (BUILD, "roles/artifactregistry.writer", RUN),
-    (BUILD, "roles/iam.serviceAccountUser", f"projects/my-project/serviceAccounts/{JOB.partition(':')[2]}"),
+    (BUILD, "roles/iam.serviceAccountUser", "google_service_account.job.name"),
     (BUILD, "roles/logging.logWriter", "my-project"),
     (BUILD, "roles/run.developer", RUN),
     (BUILD, "roles/run.developer", VERIFY),
@@ -71,13 +71,15 @@ LIBRARIES = {"DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"}
 
 
 def grants(plan: dict[str, Any]) -> set[tuple[str, str, str]]:
-    """Who may do what on what."""
+    """Who may do what on what. An account's name is not known before it is made, so it stands as it is written."""
+    written = {one["address"]: one["expressions"] for one in plan["configuration"]["root_module"]["resources"]}
     found = set()
     for address, values in resources(plan).items():
         if "_iam_" in address:
             assert "_iam_member." in address, f"{address} would take others' grants away"
             assert not values.get("condition"), f"{address} has a condition that this table does not show"
-            on = values.get("bucket") or values.get("service_account_id") or values["project"]
+            on = values.get("bucket") or values.get("service_account_id") or values.get("project")
+            on = on or written[address.partition("[")[0]]["service_account_id"]["references"][0]
             name = values.get("name") or values.get("repository") or values.get("secret_id")
             found.add((values["member"], values["role"], f"{on}/{name}" if name else on))
     return found
