@@ -6,7 +6,6 @@ from math import inf
 
 from job.engines.calls import Call
 from job.engines.failures import Failure
-from job.engines.remedies import remedy
 from job.execution.progress import EventHandler
 from job.ledger.ledger import SetAside
 from job.text.messages import message
@@ -48,18 +47,11 @@ class CardCircuits(Iterator[Call]):
             if self._of_type[card_type] == IN_A_ROW:
                 self._in_a_row = 0
                 self._set_aside.add(card_type)
-                self._emit(_set_aside(card_type, failure))
+                reason = message(
+                    "Card type {card_type} is set aside, since {count} of its cards failed in a row: the rest of them "
+                    "is not requested",
+                    card_type=card_type,
+                    count=IN_A_ROW,
+                )
+                self._emit(SetAside(card_type=card_type, reason=reason))
         return self._in_a_row >= IN_A_ROW
-
-
-def _set_aside(card_type: str, failure: Failure) -> SetAside:
-    reason = message(
-        "Card type {card_type} is set aside, since {count} of its cards failed in a row: the rest of them is not "
-        "requested. Last answer: {answer}",
-        card_type=card_type,
-        count=IN_A_ROW,
-        answer=failure.reason,
-    )
-    cure = remedy("qa", failure.cause, failure.status, failure.reason, batch=1)
-    what = message("{remedy} Then the next start requests the cards of this type that are missing.", remedy=cure.what)
-    return SetAside(card_type=card_type, reason=reason, remedy=what)

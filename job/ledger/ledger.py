@@ -36,7 +36,6 @@ class SetAside(BaseModel):
 
     card_type: str
     reason: Message
-    remedy: Message
 
 
 @dataclass(slots=True)

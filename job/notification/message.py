@@ -190,9 +190,8 @@ def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:
         else:
             yield Line(message("• {heading}. {remedy}", heading=group.heading, remedy=group.remedy))
     for one in report.set_aside:
-        text = template("• Card type {card_type} was set aside, as too many of its cards failed. {remedy}")
-        yield Line(message(text, card_type=one.card_type, remedy=one.remedy))
-    if groups or report.set_aside:
+        yield Line(message("• {reason}.", reason=one.reason))
+    if groups:
         yield Line(message("trace id: {trace}", trace=report.trace_id), Rank.EXTRA)
 
 

@@ -92,8 +92,7 @@ class CloudLogReporter:
             fields = _call(event.call, event.limit, event.traceparent)
             self._write_call("WARNING", text, "call.retried", **fields, wait=round(event.wait, 3))
         else:
-            fields = {"card_type": event.card_type, "remedy": str(event.remedy)}
-            self._write("ERROR", str(event.reason), "circuit.opened", **fields)
+            self._write("ERROR", str(event.reason), "circuit.opened", card_type=event.card_type)
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails or works again."""

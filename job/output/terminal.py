@@ -210,7 +210,6 @@ def failure_lines(
         yield " ", message("what to do: {remedy}", remedy=group.remedy)
     for one in set_aside:
         yield "✗", one.reason
-        yield " ", message("what to do: {remedy}", remedy=one.remedy)
 
 
 def _colour(view: View) -> str:

@@ -111,12 +111,7 @@ async def test_a_type_that_fails_fast_does_not_end_the_requests_of_slow_ones(con
     assert 20 <= made.cards.failed < 20 + concurrency, "those in flight are awaited"
     (event,) = made.ledger.set_aside
     assert str(event.reason) == (
-        "Card type b is set aside, since 20 of its cards failed in a row: the rest of them is not requested. "
-        'Last answer: HTTP 500: {"detail": "x"}'
-    )
-    assert str(event.remedy) == (
-        "The engine returned an error for this request. Search the QA engine's log for the day's trace id. "
-        "Then the next start requests the cards of this type that are missing."
+        "Card type b is set aside, since 20 of its cards failed in a row: the rest of them is not requested"
     )
 
 

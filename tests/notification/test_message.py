@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
-from job.ledger.ledger import SetAside
 from job.notification.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.notification.message import Line, Rank, cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
@@ -70,18 +69,10 @@ def test_the_trace_id_is_there_if_an_engine_failed() -> None:
     for scene in ("cards missing", "QA down", "data failed"):
         assert f"trace id: {TRACE}" in lines(SCENES[scene]())
     assert not any("trace id" in line for line in lines(SCENES["interrupted before the cards"]()))
-    aside = SetAside(card_type="a", reason=message("x"), remedy=message("Search the log for the day's trace id."))
-    view = SCENES["all made"]()
-    with_aside = view.report.model_copy(update={"set_aside": (aside,)})
-    assert f"trace id: {TRACE}" in lines(replace(view, report=with_aside))
 
 
-def test_a_card_type_that_was_set_aside_is_named_without_its_last_answer() -> None:
-    view = SCENES["all made"]()
-    aside = SetAside(card_type="a", reason=message(SECRET_ANSWER), remedy=message("Do this."))
-    text = lines(replace(view, report=view.report.model_copy(update={"set_aside": (aside,)})))
-    assert "• Card type a was set aside, as too many of its cards failed. Do this." in text
-    assert SECRET_ANSWER not in "".join(text)
+def test_a_card_type_that_was_set_aside_has_its_reason() -> None:
+    assert "• 20 cards in a row failed." in lines(SCENES["a type set aside"]())
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -79,7 +79,7 @@ async def test_a_line_of_a_call_has_its_day_its_trace_and_its_span(lines: Any) -
         (FINISHED, "ERROR", "call.finished", "qa A c: no"),
         (result_of(CALL, CUT_OFF), "WARNING", "call.finished", "qa A c: "),
         (WARNED, "WARNING", "call.finished", "qa A c: done in 2.00 s; it is odd"),
-        (SetAside(card_type="c", reason=message("why"), remedy=message("look")), "ERROR", "circuit.opened", "why"),
+        (SetAside(card_type="c", reason=message("why")), "ERROR", "circuit.opened", "why"),
     ],
 )
 async def test_what_happens_to_a_call_is_a_line(lines: Any, event: Any, severity: str, name: str, words: str) -> None:

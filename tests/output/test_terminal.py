@@ -80,7 +80,7 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     terminal.on_storage(text, True)
     terminal.on_start(Progress.of(ledger))
     terminal.on_event(failed(DANGEROUS))
-    terminal.on_event(SetAside(card_type="c", reason=text, remedy=text))
+    terminal.on_event(SetAside(card_type="c", reason=text))
     ledger.add(failed(DANGEROUS))
     shown_text = Message(DANGEROUS.replace("\ud800", ""))
     ending = Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, shown_text, shown_text, (shown_text,))
@@ -249,10 +249,8 @@ def test_the_longest_answers_are_shortened_and_names_are_at_most_ten() -> None:
     assert "✗ QA engine: 11 cards failed: /c: T01, T02, T03, T04, T05, T06, T07, T08, T09, T10 and 1 more" in lines
 
 
-def test_a_card_type_that_was_set_aside_has_its_reason_and_remedy() -> None:
-    lines = as_text(SCENES["a type set aside"]()).splitlines()
-    at = lines.index("✗ 20 cards in a row failed")
-    assert lines[at + 1] == "  what to do: Look at the QA engine's log."
+def test_a_card_type_that_was_set_aside_has_its_reason() -> None:
+    assert "✗ 20 cards in a row failed" in as_text(SCENES["a type set aside"]()).splitlines()
 
 
 def test_a_start_that_was_refused_counts_the_faults_that_are_not_listed() -> None:

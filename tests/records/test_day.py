@@ -64,7 +64,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
 
 
 async def test_what_was_set_aside_is_known_from_the_report(memory: Memory) -> None:
-    aside = SetAside(card_type="news_card", reason=message("it fails"), remedy=message("look"))
+    aside = SetAside(card_type="news_card", reason=message("it fails"))
     attempt = RecordedAttempt(outcome="cards_missing", failed=["MSFT"])
     record = attempt.record()
     report = attempt.report().model_copy(update={"set_aside": (aside,)})

@@ -44,7 +44,7 @@ def recorded(
             moment += 1
             failure = fates[call.items[0]]  # type: ignore[index]
             ledger.add(result_of(call, failure, attempts=2, started=moment - 1, ended=moment))
-    ledger.set_aside += [SetAside(card_type=one, reason=message("no"), remedy=message("look")) for one in set_aside]
+    ledger.set_aside += [SetAside(card_type=one, reason=message("no")) for one in set_aside]
     return report_at(ending_of(ledger, None), ledger, start_at(**about)), ledger
 
 

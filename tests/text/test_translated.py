@@ -150,7 +150,7 @@ async def test_a_start_on_a_terminal_is_translated(
     failed = [replace(call, failed_attempts=(FailedTry(0.0, 0.1, message("cut off")),)) for call in view.ledger.failed]
     for result in failed:
         terminal.on_event(result)
-    terminal.on_event(SetAside(card_type="news_card", reason=message("cut off"), remedy=message("cut off")))
+    terminal.on_event(SetAside(card_type="news_card", reason=message("cut off")))
     terminal.on_finish(view)
     await terminal.drain(5.0)
     shown = capfd.readouterr().out
