@@ -103,8 +103,8 @@ ABOUT: Mapping[Outcome, About] = {
         message("busy"),
         ExitCode.BUSY,
         "warn",
-        template("Another start has taken over: {cards}"),
-        template("Once the other one has ended, this starts it again{terms}:"),
+        template("Another start may have taken over: {cards}"),
+        _GO_ON,
     ),
     Outcome.STORAGE_FAILED: About(
         message("storage failed"),

@@ -77,10 +77,7 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
     "QA engine down": (ending_of(half_made(), ShutdownReason.QA_DOWN), PUT_RIGHT),
     "deadline": (ending_of(half_made(), ShutdownReason.DEADLINE), GO_ON),
     "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), GO_ON),
-    "taken over": (
-        ending_of(half_made(), ShutdownReason.LEASE_LOST),
-        f"Once the other one has ended, this starts it again {UNTIL}:",
-    ),
+    "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), GO_ON),
     "not renewed": (
         ending_of(half_made(), ShutdownReason.LEASE_LOST, None, "503"),
         f"Once storage can be reached, this starts it again {UNTIL}:",

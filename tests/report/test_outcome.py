@@ -99,7 +99,7 @@ REFUSES = "The QA engine refuses the job's calls"
         ),
         (ledger_of(1, 2), SIGTERM, ("interrupted", 143, f"Interrupted by SIGTERM: {OF_TWO}")),
         (ledger_of(0, 2), SIGINT, ("interrupted", 130, f"Interrupted by SIGINT: {NONE}")),
-        (ledger_of(1, 2), LEASE_LOST, ("busy", 75, f"Another start has taken over: {OF_TWO}")),
+        (ledger_of(1, 2), LEASE_LOST, ("busy", 75, f"Another start may have taken over: {OF_TWO}")),
         # a data engine that failed comes first
         (data_of(failed=["news"]), SIGTERM, ("data_engine_failed", 1, f"The news engine failed: {NONE}")),
         (

@@ -294,14 +294,14 @@ ROWS = (
         "lease lost",
         "the process was paused, or its machine asleep, for longer than its lease lasts",
         "it makes no further call, since another start may be at work",
-        "start it again once the other one has ended",
+        "start it again: it waits for another one that is at work",
         (
             Case(
                 "paused",
                 "busy",
                 75,
                 play=_paused,
-                says="Another start has taken over",
+                says="Another start may have taken over",
                 record=False,
                 place="memory",
                 seconds=200.0,
