@@ -62,14 +62,6 @@ async def test_how_often_a_plain_start_asks_storage(world: World, second: bool) 
 
 
 @pytest.mark.slow
-async def test_an_object_that_is_far_too_large_is_not_read_to_its_end(world: World) -> None:
-    await world.configure("llm_config.json", b"x" * 40_000_000)
-    outcome = await run(world, 2)
-    (fault,) = outcome.events("config.faulty")
-    assert fault["message"] == "llm_config.json: is larger than 16 MiB; check that this is the right object"
-
-
-@pytest.mark.slow
 async def test_plan_reads_a_place_in_a_bucket(world: World) -> None:
     assert world.storage is not None
     unset: dict[str, str | None] = {**dict.fromkeys(world.environment()), "STORAGE_EMULATOR_HOST": world.storage.url}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import AsyncMock, Mock
@@ -19,6 +21,7 @@ from trio.testing import MockClock
 
 from job import __version__, orchestrator
 from job.config.environment import read_settings
+from job.engines.transport import CONNECT_SECONDS
 from job.execution.shutdown import LIMITS
 from job.ledger.stop import ShutdownReason
 from job.orchestrator import _Run
@@ -32,7 +35,7 @@ from tests.simulators.world import World, open_world
 from tests.support.altered import BUG, altered
 from tests.support.places import latest_end, objects
 from tests.support.records import prepared
-from tests.support.runs import CARDS, CONFIG, QUICK, SMALL, TICKERS, asked_cards, data_requests, run
+from tests.support.runs import CARDS, CONFIG, QUICK, SMALL, TICKERS, asked_cards, data_requests, ended, run
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -161,6 +164,37 @@ async def test_after_a_bug_nobody_waits_for_storage(
     assert LEASE not in memory.objects
 
 
+@contextmanager
+def silent_port(*, is_full: bool) -> Iterator[str]:
+    """A port that never sends a byte. It accepts connections, or no attempt to connect ends as its queue is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0 if is_full else 100)
+        host, port = listener.getsockname()
+        for _ in range(3 if is_full else 0):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex((host, port))
+        yield f"{host}:{port}"
+
+
+@pytest.mark.alone
+async def test_an_engines_failure_ends_the_process_at_once(small: World) -> None:
+    """Also while connections to the others are being opened, which no real answer ends."""
+    small.news.script.append(Fault(when.always, do.status(403, {"detail": "no"}, after=0.4)))
+    with silent_port(is_full=True) as hole, silent_port(is_full=False) as silent:
+        job = await small.start_job(
+            env={"TRADING_ENGINE_URL": f"http://{hole}", "FINANCIAL_ENGINE_URL": f"https://{silent}"}
+        )
+        outcome = await ended(small, job, 1)
+    answers = [request.answered for request in small.news.requests if request.answered is not None]
+    assert job.started + outcome.seconds - min(answers) < CONNECT_SECONDS / 2
+    assert outcome.stderr == ""
+    assert outcome.finished["message"] == "The news engine failed: no card was made"
+    assert small.qa.requests == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "closed", "broken"])
 async def test_an_output_that_cannot_be_written_does_not_stop_the_cards(small: World, kind: str) -> None:
@@ -196,12 +230,6 @@ async def test_a_terminal_shows_bars_and_the_end(world: World) -> None:
         assert part in outcome.stdout, part
     assert '"event"' not in outcome.stdout
     assert "eyJ" not in outcome.stdout
-
-
-@pytest.mark.slow
-async def test_engines_are_called_over_tls(nursery: trio.Nursery) -> None:
-    async with open_world(nursery, SMALL, latency=QUICK, tls=True) as world:
-        await run(world, 0)
 
 
 PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-import trio
+from typing import TYPE_CHECKING
 
 from tests.simulators.engines import steady
 
@@ -32,16 +28,6 @@ CONFIG: dict[str, object] = {
 }
 SMALL: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
 QUICK = steady(0.02)
-AT_ONCE = 0.5
-"""Seconds within which the process is gone once there is nothing left to do."""
-PROMPT = 0.4
-"""Seconds from the start of the process to its first line, if the machine has nothing else to do."""
-
-
-def at_once(job: Job) -> float:
-    """`AT_ONCE`, and more in proportion on a machine so busy that the job's first line, too, was late."""
-    first = datetime.fromisoformat(job.lines[0]["time"]).timestamp() - (time.time() - time.monotonic())
-    return AT_ONCE * max(1.0, (first - job.started) / PROMPT)
 
 
 def asked_cards(world: World) -> Counter[tuple[str, str]]:
@@ -85,20 +71,9 @@ async def run(world: World, code: int, *arguments: str, **env: str | None) -> Ou
     return outcome
 
 
-async def ended(world: World, job: Job, code: int, seconds: float = 30.0) -> tuple[Outcome, float]:
-    """The end of a run in progress, and when it came, by `time.monotonic`."""
-    with trio.move_on_after(seconds):
-        outcome = await job.outcome()
-        assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"
-        if code >= 0:
-            assert_clean(world, outcome)
-        return outcome, job.started + outcome.seconds
-    raise AssertionError(f"still there after {seconds} s: {job.lines[-3:]}")
-
-
-async def until(condition: Any, seconds: float = 60.0) -> None:
-    """Waits for something that a simulator will see; looks often, so that nothing depends on how long it takes."""
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it never came"
-        await trio.sleep(0.005)
+async def ended(world: World, job: Job, code: int) -> Outcome:
+    """The end of a run in progress."""
+    outcome = await job.outcome()
+    assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"
+    assert_clean(world, outcome)
+    return outcome
