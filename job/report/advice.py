@@ -108,8 +108,8 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
 
 def _left_out_steps(report: Report, commands: Commands) -> Iterator[Step]:
     command = commands.run(report.day)
-    text = template("Once the cause is put right, this makes the cards of {names} too{terms}:")
-    yield Step("left_out", message(text, names=listed(report.without), terms=command.terms), command)
+    text = template("Once the cause is put right, this makes what was left out too{terms}:")
+    yield Step("left_out", message(text, terms=command.terms), command)
     if command.until is not None:
         yield _later(commands.run(report.day, names_day=True))
 
