@@ -119,15 +119,6 @@ def test_without_a_night_the_list_says_so(runs: Path, command: Command) -> None:
     assert command("nights") == (ExitCode.DONE, ["no night is recorded"], [])
 
 
-def test_nights_are_opened_as_a_page(runs: Path, command: Command, browser: list[str]) -> None:
-    write(runs, RecordedAttempt().record())
-    code, out, _ = command("nights", "--open")
-    (address,) = browser
-    assert (code, out[-1]) == (ExitCode.DONE, f"page: {address.removeprefix('file://')}")
-    page = Path(address.removeprefix("file://")).read_text()
-    assert f"{(runs / DAY).as_uri()}/report.html" in page, "its links lead to the record"
-
-
 # --- report ---
 
 
@@ -183,12 +174,17 @@ def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command
     assert command("report", "--missing") == (ExitCode.DONE, ["MSFT\tnews_card", "TSLA\tnews_card"], [])
 
 
-def test_a_day_is_opened_as_a_page(runs: Path, command: Command, browser: list[str]) -> None:
+@pytest.mark.parametrize(("verb", "link"), [("report", "index.html"), ("nights", f"{DAY}/report.html")])
+def test_a_day_and_the_nights_are_opened_as_a_page(
+    verb: str, link: str, runs: Path, command: Command, browser: list[str]
+) -> None:
     write(runs, RecordedAttempt().record())
-    assert command("report", "--open")[0] == ExitCode.DONE
-    page = Path(browser[0].removeprefix("file://")).read_text()
-    assert page.startswith("<!doctype html>")
-    assert (runs / "index.html").as_uri() in page
+    code, out, _ = command(verb, "--open")
+    (address,) = browser
+    page = Path(address.removeprefix("file://"))
+    assert (code, out[-1]) == (ExitCode.DONE, f"page: {page}")
+    assert page.read_text().startswith("<!doctype html>")
+    assert (runs / link).as_uri() in page.read_text(), "its links lead to the record"
 
 
 def test_a_machine_without_a_browser_says_so(runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

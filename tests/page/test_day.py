@@ -78,8 +78,33 @@ def test_the_outcomes_are_all_of_them() -> None:
     assert {scene().report.outcome for scene in SCENES.values()} == set(Outcome) - {Outcome.UNREADABLE}
 
 
-def test_a_day_that_has_not_ended_says_when_it_began() -> None:
-    assert "our-project · began at 02:00 UTC+08:00 This does" in page(SCENES["killed"]()).text
+@pytest.mark.parametrize(
+    ("scene", "words"),
+    [
+        ("killed", "our-project · began at 02:00 UTC+08:00 "),
+        ("a type set aside", "20 cards in a row failed"),
+        (
+            "made in a second attempt",
+            "attempts at this day 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:",
+        ),
+        ("all made", "Timeline all data ready 02:02 calls in flight"),
+        ("made again", "Timeline all data ready 08:07 calls in flight"),
+    ],
+)
+def test_what_is_special_about_a_day_is_shown(scene: str, words: str) -> None:
+    assert words in page(SCENES[scene]()).text
+
+
+@pytest.mark.parametrize(
+    ("scene", "words"), [("deadline", "Missing:"), ("all made", "last attempt"), ("data failed", "all data ready")]
+)
+def test_what_a_day_has_not_or_what_is_shown_already_is_not_shown(scene: str, words: str) -> None:
+    assert words not in page(SCENES[scene]()).text
+
+
+@pytest.mark.parametrize(("scene", "count"), [("all made", 1), ("made again", 2)])
+def test_the_timeline_has_every_barrier(scene: str, count: int) -> None:
+    assert page(SCENES[scene]()).source.count('<path class="barrier" d="M') == count
 
 
 def test_a_laptop_has_no_name_of_a_job() -> None:
@@ -93,33 +118,15 @@ def test_one_line_needs_no_list() -> None:
     assert "<li>" not in page(SCENES["made again"]()).source
 
 
-def test_what_is_missing_is_counted_only_if_there_is_no_matrix() -> None:
-    assert "Missing:" not in page(SCENES["deadline"]()).text
-
-
-def test_the_details_name_the_attempts_of_the_day() -> None:
-    said = page(SCENES["made in a second attempt"]()).text.partition("This day ")[2]
-    assert "attempts at this day 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:" in said
-    assert "last attempt" not in page(SCENES["all made"]()).text
-
-
 def test_of_one_remedy_three_last_answers_are_shown_and_ten_names() -> None:
     def fate(_engine: str, name: str, card_type: str | None) -> Failure | None:
-        return Failure(Cause.DENIED, message(f"no {int(name[1:]) % 5}"), 200) if card_type else None
+        return Failure(Cause.DENIED, message(f"no {int(name[1:]) % 5}"), 200) if card_type == "a" else None
 
     said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(fate).view()).text
-    assert "QA engine: every call failed Last answer: no 0 Last answer: no 1 Last answer: no 2 What to do:" in said
-
-    def some(_engine: str, name: str, card_type: str | None) -> Failure | None:
-        return REFUSED if card_type == "a" else None
-
-    said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(some).view()).text
-    assert "QA engine: 30 cards failed /a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more Last answer" in said
-
-
-def test_a_type_that_was_set_aside_says_why() -> None:
-    shown = page(SCENES["a type set aside"]())
-    assert "20 cards in a row failed" in shown.text
+    assert (
+        "QA engine: 30 cards failed /a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
+        "Last answer: no 0 Last answer: no 1 Last answer: no 2 What to do:"
+    ) in said
 
 
 def test_faults_of_the_config_each_say_what_to_do_and_nothing_is_said_of_calls_and_cards() -> None:
@@ -171,14 +178,6 @@ def test_a_large_matrix_is_closed_and_cut(monkeypatch: pytest.MonkeyPatch) -> No
     assert parts(shown)[0] == "Complete: 11 of 13 targets"
     assert matrix(shown) == ["NVDA ✗✗", "TSLA ✗✓", "AAPL ✓✓"]
     assert "· not asked for And 10 more targets. And 3 more card types. cards.csv" in shown.text
-
-
-@pytest.mark.parametrize(("scene", "count", "ready"), [("all made", 1, "02:02"), ("made again", 2, "08:07")])
-def test_the_timeline_has_every_barrier(scene: str, count: int, ready: str) -> None:
-    shown = page(SCENES[scene]())
-    assert shown.source.count('<path class="barrier" d="M') == count
-    assert f"Timeline all data ready {ready} calls in flight" in shown.text
-    assert "all data ready" not in page(SCENES["data failed"]()).text
 
 
 def test_every_call_is_listed_the_failed_ones_first_and_the_others_folded_by_engine() -> None:
