@@ -66,44 +66,30 @@ def cards(*names: str) -> Fate:
     return lambda engine, name, card: NO if engine == "qa" and f"{name}/{card}" in names else None
 
 
+NEW = "This failure is new: it was not there on 2026-11-{}"
+ALL = "All 2 failures are new: none of them was there on 2026-11-20"
+STILL = "Still missing, for {} nights: {}"
+THREE = ["Failed, and did not on 2026-11-21: C/a", STILL.format(3, "A/a"), STILL.format(2, "B/b")]
+
+
 @pytest.mark.parametrize(
     ("fates", "expected"),
     [
-        ([cards("A/a")], []),
-        ([well, well], []),
-        ([cards("A/a"), well], []),
-        ([well, cards("A/a")], ["This failure is new: it was not there on 2026-11-20"]),
-        ([well, cards("A/a", "B/a")], ["All 2 failures are new: none of them was there on 2026-11-20"]),
-        ([cards("A/a"), cards("A/a")], ["Still missing, for 2 nights: A/a"]),
-        (
-            [cards("A/a"), cards("A/a", "B/b"), cards("A/a", "B/b", "C/a")],
-            [
-                "Failed, and did not on 2026-11-21: C/a",
-                "Still missing, for 3 nights: A/a",
-                "Still missing, for 2 nights: B/b",
-            ],
+        pytest.param([cards("A/a")], [], id="no night before"),
+        pytest.param([well, well], [], id="all well"),
+        pytest.param([cards("A/a"), well], [], id="mended"),
+        pytest.param([well, cards("A/a")], [NEW.format("20")], id="one is new"),
+        pytest.param([well, cards("A/a", "B/a")], [ALL], id="all are new"),
+        pytest.param([cards("A/a"), cards("A/a")], [STILL.format(2, "A/a")], id="still"),
+        pytest.param([cards("A/a"), cards("A/a", "B/b"), cards("A/a", "B/b", "C/a")], THREE, id="new and still"),
+        pytest.param([cards("A/a"), well, cards("A/a")], [NEW.format("21")], id="again after a good night"),
+        pytest.param([cards("A/a"), None, cards("A/a")], [STILL.format(2, "A/a")], id="the night before had no plan"),
+        pytest.param([well, failing(NO, "news", "A")], [NEW.format("20")], id="data"),
+        pytest.param([well, failing(RESET, "news")], [], id="a whole engine"),
+        pytest.param([well, failing(RESET, "qa")], [], id="the whole QA engine"),
+        pytest.param(
+            [well, failing(NO, "news", "A"), cards("A/a")], [STILL.format(2, "A/a")], id="the night before made no card"
         ),
-        ([cards("A/a"), well, cards("A/a")], ["This failure is new: it was not there on 2026-11-21"]),
-        ([cards("A/a"), None, cards("A/a")], ["Still missing, for 2 nights: A/a"]),
-        ([well, failing(NO, "news", "A")], ["This failure is new: it was not there on 2026-11-20"]),
-        ([well, failing(RESET, "news")], []),
-        ([well, failing(RESET, "qa")], []),
-        ([well, failing(NO, "news", "A"), cards("A/a")], ["Still missing, for 2 nights: A/a"]),
-    ],
-    ids=[
-        "no night before",
-        "all well",
-        "mended",
-        "one is new",
-        "all are new",
-        "still",
-        "new and still",
-        "again after a good night",
-        "the night before had no plan",
-        "data",
-        "a whole engine",
-        "the whole QA engine",
-        "the night before made no card",
     ],
 )
 def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], expected: list[str]) -> None:

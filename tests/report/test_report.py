@@ -25,7 +25,7 @@ from job.report.report import (
 from job.text.messages import Message, message
 from tests.support.days import SCENES, Day, failing
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, RecordedAttempt, report_at, start_at
+from tests.support.records import DAY, RecordedAttempt, config, report_at, start_at
 from tests.support.results import result_of
 
 NO = Failure(Cause.DENIED, message("no"), 200)
@@ -89,16 +89,13 @@ def test_only_calls_in_flight_count_for_the_seconds_of_a_phase() -> None:
 
 
 def test_missing_items_are_in_groups_the_failed_ones_first() -> None:
-    fate = lambda engine, name, card: NO if (engine, card) == ("qa", "a") and name != "C" else None  # noqa: E731
-    day = Day(targets=[target(name, ["a", "b"]) for name in "ABC"]).play(fate)
-    call = next(call for call in day.plan.calls("qa") if call.items == [("C", "b")])
-    cut = Ledger(day.plan)
-    for engine in day.plan.engines():
-        for one in day.plan.calls(engine):
-            failure = NO if one.card_type == "a" and one.targets != ("C",) else CUT_OFF if one == call else None
-            if one.items != [("C", "a")]:
-                cut.add(result_of(one, failure))
-    groups = report_at(MISSING, cut).missing
+    ledger = Ledger(plan_of([target(name, ["a", "b"], ()) for name in "ABC"]))
+    fates = {("A", "a"): NO, ("B", "a"): NO, ("C", "b"): CUT_OFF}
+    for call in ledger.plan.calls("qa"):
+        (item,) = call.items
+        if item != ("C", "a"):
+            ledger.add(result_of(call, fates.get(item)))  # type: ignore[arg-type]
+    groups = report_at(MISSING, ledger).missing
     assert [(one.engine, one.card_type, one.state, one.cause, one.targets) for one in groups] == [
         ("qa", "a", "failed", "denied", ("A", "B")),
         ("qa", "a", "not_attempted", None, ("C",)),
@@ -110,10 +107,8 @@ def test_missing_items_are_in_groups_the_failed_ones_first() -> None:
 def test_an_item_is_missing_since_the_night_from_which_on_each_lacked_it() -> None:
     reports: list[Report] = []
     for day, failed in (("22", "A"), ("23", "AB"), ("24", "AC")):
-        attempt = RecordedAttempt(
-            f"2026-11-{day}", outcome="cards_missing", failed=failed, before=reports[-1] if reports else None,
-            objects={"ticker_list.json": '["A", "B", "C"]', "card_types.json": '["news_card"]'},
-        )  # fmt: skip
+        before = reports[-1] if reports else None
+        attempt = RecordedAttempt(f"2026-11-{day}", 1, config("ABC"), "cards_missing", failed, before=before)
         reports.append(attempt.report())
     found = missing_by_item(reports[-1])
     assert {name: (one.since, one.nights) for (_, name, _), one in found.items()} == {
