@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from pathlib import Path
 
 from job.config.environment import read_settings
 from job.planning.prepare import too_few_files
@@ -54,26 +52,8 @@ def test_a_limit_that_is_enough_for_the_plan_is_accepted() -> None:
     assert found(256, 20, QA_ENGINE_CONCURRENCY="8192") == []
 
 
-def test_a_run_under_a_hard_limit_that_is_too_low_makes_no_call(tmp_path: Path) -> None:
-    (tmp_path / "ticker_list.json").write_text('["A"]')
-    (tmp_path / "card_types.json").write_text('["news_card"]')
-    program = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60)); "
-        "from job.cli.main import main; sys.exit(main(['run']))"
-    )
-    switches = ("run_financials_engine", "run_trading_engine", "run_news_engine")
-    (tmp_path / "engine_control.json").write_text(json.dumps(dict.fromkeys(switches, False)))
-    places = {"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path / "runs")}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=places | {"PATH": "", "QA_ENGINE_URL": "http://127.0.0.1:1", "LOG_FORMAT": "json"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    (fault,) = (json.loads(line) for line in done.stdout.splitlines() if "config.faulty" in line)
-    assert fault["message"] == (
+def test_a_limit_that_is_too_low_for_anything_has_to_be_raised() -> None:
+    (*_, fault) = found(60, 1)
+    assert fault == (
         "QA_ENGINE_CONCURRENCY: needs 65 open files, and this process may have 60; raise the hard limit (ulimit -Hn)"
     )

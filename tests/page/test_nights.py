@@ -18,7 +18,7 @@ from job.report.outcome import Outcome
 from job.report.report import MissingGroup, Report
 from job.text.messages import ENGLISH, Message, Translator, dated
 from tests.page.test_day import HOSTILE, KNOWN_TAGS, links_of
-from tests.support.days import REFUSED, SCENES, Day, failing, some_nights
+from tests.support.days import SCENES, Day, some_nights
 from tests.support.fakes import target
 from tests.support.parsed import Parsed
 
@@ -69,6 +69,8 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     bucket = links_of(page(uri="gs://b/runs"))
     assert bucket == [f"https://storage.cloud.google.com/b/runs/{link}" for link in links_of(shown)]
     assert "Complete: 13 of 23 nights · Usually there by 02:05" in shown.text
+    assert "Failed on two nights or more NVDA/news_card: failed on 4 nights, the last on 11-28 " in shown.text
+    assert "Failed on two" not in page(Nights(NIGHTS.nights[:1])).text
 
 
 @pytest.mark.parametrize(
@@ -107,21 +109,6 @@ def test_a_night_with_fewer_cards_than_the_one_before_says_so() -> None:
     assert "fewer" not in page(Nights([night(before), night(after)])).text
 
 
-@pytest.mark.parametrize(
-    ("totals", "mark"),
-    [
-        (EngineTotals(planned=2, done=2), "✓"),
-        (EngineTotals(planned=2, done=1, failed=1), "✗"),
-        (EngineTotals(planned=2, done=1, failed=1, cut_off=1), "–"),
-        (EngineTotals(planned=2, done=1, not_attempted=1), "–"),
-        (EngineTotals(), "·"),
-    ],
-)
-def test_the_mark_of_an_engine(totals: EngineTotals, mark: str) -> None:
-    report = SCENES["all made"]().report.model_copy(update={"engines": {"news": totals}})
-    assert rows(page(Nights([night(report)]))) == [f"Tue 2026-11-24 02:05 · · {mark} ·"]
-
-
 def test_the_charts_have_a_bar_for_each_night_in_the_order_of_the_table() -> None:
     cards, data = charts_of(NIGHTS.nights[:8])
     assert [str(chart.title) for chart in (cards, data)] == ["Cards", "Data phase"]
@@ -146,15 +133,6 @@ def test_the_bars_of_few_nights_are_no_wider_than_those_of_a_week() -> None:
     chart = charts_of([night(SCENES["all made"]().report)])[0]
     assert chart.width == chart.extent == pytest.approx(0.8 * WIDTH / 7)
     assert chart.dates == ["11-24"]
-
-
-def test_names_what_failed_on_two_nights_or_more() -> None:
-    first, second = (
-        Day(day).play(failing(REFUSED, "qa", "NVDA")).view().report for day in ("2026-11-23", "2026-11-24")
-    )
-    words = "Failed on two nights or more NVDA/news_card: failed on 2 nights, the last on 11-24"
-    assert words in page(Nights([night(second), night(first)])).text
-    assert "Failed on two" not in page(Nights([night(second)])).text
 
 
 def test_without_a_night_it_says_so() -> None:

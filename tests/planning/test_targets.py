@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from job.config.objects import read_config
 from job.config.schema import LlmConfig
-from job.planning.prepare import make_plan
 from job.planning.targets import Target, llm_parameters, resolve, topic_key
 
 ALL = ("financial", "trading", "news")
@@ -223,15 +222,10 @@ def test_a_card_type_that_no_target_asks_for_is_noticed() -> None:
 
 def test_an_entry_that_becomes_a_topic_by_default_is_a_notice() -> None:
     """It may be a ticker that was removed from the list."""
-    contents = {
-        "ticker_list.json": ["AAPL"],
-        "card_types.json": ["news_card"],
-        "card_targets.json": [{"id": "GC=F"}, {"id": "AAPL"}, {"id": "Macro", "category": "macro"}],
-    }
-    plan, faults = make_plan({name: json.dumps(one).encode() for name, one in contents.items()}, "2026-11-24", {})
-    assert faults == []
-    (notice,) = map(str, plan.notices)
+    targets, (notice,) = resolved(card_targets=[{"id": "GC=F"}, {"id": "AAPL"}, {"id": "Macro", "category": "macro"}])
     assert notice.startswith(
         'card_targets.json: [0] ("GC=F"): is not a ticker of ticker_list.json and has no target_type'
     )
-    assert [target.kind for target in plan.targets] == ["equity", "topic", "topic"]
+    assert [(name, target.kind) for name, target in targets.items()] == [
+        ("AAPL", "equity"), ("MSFT", "equity"), ("GC=F", "topic"), ("Macro", "topic"),
+    ]  # fmt: skip

@@ -13,7 +13,7 @@ from job.engines.identity import COMMIT, VERSION
 from job.planning.options import Options
 from job.report.attempt import Start, contents_of, read_attempt
 from job.report.format import RecordError, is_day
-from tests.support.records import DAY, RecordedAttempt, config, prepared
+from tests.support.records import DAY, RecordedAttempt, config, prepared, start_at
 
 NOW = datetime(2026, 11, 23, 18, 0, 3, 500_000, tzinfo=UTC)
 CLOUD = {
@@ -32,29 +32,11 @@ CLOUD = {
 def test_a_start_has_what_its_commands_and_links_need() -> None:
     settings, _ = read_settings(CLOUD)
     start = Start.of(Options(settings, [], NOW, 0.0, again=("A",)), settings.days())
-    assert start.model_dump() == {
-        "format": 1,
-        "day": "2026-11-23",
-        "number": 0,
-        "began": "2026-11-24T02:00:03+08:00",
-        "started": "2026-11-24T02:00:03+08:00",
-        "zone": "Asia/Shanghai",
-        "schedule": "30 22 * * 1-5",
-        "trace_id": start.trace_id,
-        "execution": "cards-x",
-        "task_attempt": 1,
-        "arguments": ("run", "--again=A"),
-        "job": "cards",
-        "region": "asia-east1",
-        "project": "p",
-        "start_with": None,
-        "config_uri": "gs://cards/config",
-        "generations": {},
-        "without": (),
-        "card_url": "https://cards.example.com/{ticker}.png",
-        "version": VERSION,
-        "commit": COMMIT,
-    }
+    moment = "2026-11-24T02:00:03+08:00"
+    known = {"number": 0, "began": moment, "started": moment, "trace_id": start.trace_id, "version": VERSION}
+    place = {"execution": "cards-x", "task_attempt": 1, "job": "cards", "region": "asia-east1", "project": "p"}
+    told = {"arguments": ("run", "--again=A"), "schedule": "30 22 * * 1-5", "card_url": CLOUD["CARD_URL"]}
+    assert start == start_at("2026-11-23", **known, **place, **told, commit=COMMIT)
     assert str(start.offset) == "UTC+08:00"
 
 
