@@ -186,6 +186,24 @@ async def test_a_holder_that_stops_renewing_is_replaced_a_minute_later(memory: M
     assert LASTS_SECONDS <= took <= LASTS_SECONDS + 2 * WATCH_SECONDS
 
 
+async def test_a_lease_that_is_renewed_between_the_last_look_and_the_takeover_is_not_taken(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, read = await take(memory, holder()), memory.read
+
+    def look(name: str) -> StoredObject | None:
+        seen = read(name)
+        if trio.current_time() >= LASTS_SECONDS:
+            monkeypatch.setattr(memory, "read", read)
+            first.stored = first._renewed()
+        return seen
+
+    monkeypatch.setattr(memory, "read", look)
+    with pytest.raises(BusyError):
+        await take(memory, holder("two"), waits=False)
+    assert await there(memory) == holder()
+
+
 RETRY = {"execution": "x"}
 
 

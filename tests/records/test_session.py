@@ -14,7 +14,7 @@ from job.execution.shutdown import LIMITS, Shutdown
 from job.ledger.stop import ShutdownReason
 from job.planning.prepare import Prepared
 from job.records.day import Document
-from job.records.lease import LEASE, TRUSTED_SECONDS, acquire
+from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
 from job.records.session import Opened, Session, StorageAlarm, open_session
 from job.report.outcome import Outcome
 from job.report.report import Report, read_report
@@ -95,6 +95,20 @@ async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: De
         assert (opened.record.latest.number, opened.record.ledger.left("qa")) == (1, 1)
         assert opened.session.objects() == {1: 1}
         assert opened.record.outcome is Outcome.CARDS_MISSING
+
+
+async def test_a_start_whose_machine_slept_longer_than_its_lease_lasts_makes_no_attempt(
+    desk: Desk, machine_clock: MachineClock
+) -> None:
+    def sleep(verb: str, _name: str) -> bool:
+        machine_clock.slept += TRUSTED_SECONDS * (verb == "names")
+        return False
+
+    desk.store.refuse = sleep
+    with pytest.raises(BusyError, match=r"^this one was paused for longer than its lease lasts$"):
+        async with desk.open():
+            pass
+    assert desk.store.objects == {}
 
 
 # --- closing ---
