@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import trio
+
 from tests.simulators.wire import ClientGoneError
 
 if TYPE_CHECKING:
@@ -13,11 +15,11 @@ if TYPE_CHECKING:
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
-def reset(after: float = 0.0) -> Do:
-    """The connection is reset, at once or this much later: the service has done nothing."""
+def reset() -> Do:
+    """The connection is reset at once: the service has done nothing."""
 
     async def act(visit: Visit) -> None:
-        await visit.exchange.wait(after)
+        await trio.lowlevel.checkpoint()
         visit.exchange.reset()
 
     return act
@@ -106,31 +108,21 @@ def huge(size: int = 100_000_000) -> Do:
     return act
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def endless_body(pause: float = 0.0) -> Do:
-    """Does the work, then sends chunks of a body that never ends, with this pause before each."""
-
+def _endless(head: bytes, piece: bytes) -> Do:
     async def act(visit: Visit) -> None:
         await visit.work()
-        await visit.exchange.send_raw(_HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        await visit.exchange.send_raw(head)
         while True:
-            await visit.exchange.wait(pause)
-            await visit.exchange.send_raw(_chunk(b" " * 0x10000))
+            await visit.exchange.send_raw(piece)
 
     return act
 
 
-def endless_header(pause: float = 0.0) -> Do:
-    """Does the work, then sends a header that never ends, with this pause before each piece."""
+def endless_body() -> Do:
+    """Does the work, then sends chunks of a body that never ends."""
+    return _endless(_HEAD + b"transfer-encoding: chunked\r\n\r\n", b"10000\r\n%b\r\n" % (b" " * 0x10000))
 
-    async def act(visit: Visit) -> None:
-        await visit.work()
-        await visit.exchange.send_raw(_HEAD + b"x-trace: ")
-        while True:
-            await visit.exchange.wait(pause)
-            await visit.exchange.send_raw(b"a" * (64 if pause else 4096))
 
-    return act
+def endless_header() -> Do:
+    """Does the work, then sends a header that never ends."""
+    return _endless(_HEAD + b"x-trace: ", b"a" * 4096)

@@ -116,9 +116,9 @@ def lacking(*tickers: str) -> Do:
     return edited(lambda answer: answer | {"results": {k: v for k, v in answer["results"].items() if k not in tickers}})
 
 
-def failing(*tickers: str, message: str = "no price history") -> Do:
+def failing(*tickers: str) -> Do:
     """Trading's `results` say of these tickers that they failed."""
-    failed = {"status": "failed", "message": message}
+    failed = {"status": "failed", "message": "no price history"}
     return edited(
         lambda answer: answer | {"results": {k: failed if k in tickers else v for k, v in answer["results"].items()}}
     )
@@ -167,12 +167,11 @@ def redirect(url: str, code: int = 302) -> Do:
     return act
 
 
-def echo_token(code: int = 500, echo: Callable[[str], str] = str) -> Do:
-    """Fails with the bearer token in the body of the error, as careless services do; `echo` may change its look."""
+def echo_token(code: int = 500) -> Do:
+    """Fails with the bearer token in the body of the error, as careless services do."""
 
     async def act(visit: Visit) -> None:
-        headers = visit.seen.headers | {"authorization": f"Bearer {echo(visit.seen.token or '')}"}
-        detail = f"request failed, headers: {headers}"
+        detail = f"request failed, headers: {visit.seen.headers}"
         await visit.exchange.send(Reply(code, json.dumps({"detail": detail}).encode()))
 
     return act

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -75,10 +74,3 @@ class Seen:
         """The bearer token as sent; None without."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token if scheme.lower() == "bearer" else None
-
-
-def peak(requests: list[Seen]) -> int:
-    """The most of these that a service was busy with at the same time."""
-    steps = [(request.arrived, 1) for request in requests]
-    steps += [(request.ended, -1) for request in requests if request.ended is not None]
-    return max(accumulate(step for _, step in sorted(steps)), default=0)

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import Any
 
-import httpx
 import pytest
-import trio
 
-from tests.simulators.contract import DEFAULT_LIST
+from tests.simulators.contract import CONTRACTS, DEFAULT_LIST, violation
+from tests.simulators.engines import engine as make_engine
+from tests.simulators.seen import Seen
 from tests.simulators.tokens import Mint
-from tests.simulators.world import World, open_world
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.simulators.service import Service
-
-CONFIG = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
 BATCH = {"tickers": ["AAPL", "msft"]}
 
 
-@pytest.fixture
-async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
-    async with open_world(nursery, CONFIG) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(verify=False, trust_env=False, timeout=5) as opened:
-        yield opened
-
-
-async def call(
-    world: World, client: httpx.AsyncClient, service: Service, target: str, body: object = ...
-) -> httpx.Response:
-    headers = {"authorization": f"Bearer {world.tokens.identity(service.url)}"}
-    if body is ...:
-        return await client.post(service.url + target, headers=headers)
-    return await client.post(service.url + target, headers=headers, json=body)
+def asked(engine: str, target: str, body: object = ..., token: str | None = None) -> Seen:
+    """A request that arrives at an engine."""
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    return Seen(engine, 1, 1, 1, "POST", target, headers, b"" if body is ... else json.dumps(body).encode(), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -65,56 +44,43 @@ async def call(
         ("qa", "/health", ..., 405, {}),
     ],
 )
-async def test_engines_answer_as_the_contract_says(
-    world: World,
-    client: httpx.AsyncClient,
-    *,
-    engine: str,
-    target: str,
-    body: object,
-    status: int,
-    answer: dict[str, Any],
+def test_engines_answer_as_the_contract_says(
+    engine: str, target: str, body: object, status: int, answer: dict[str, Any]
 ) -> None:
-    response = await call(world, client, world.engines[engine], target, body)
-    assert response.status_code == status
-    for key, value in answer.items():
-        assert value in response.json()[key]
-    seen = world.seen[-1]
-    assert (seen.service, seen.status) == (engine, status)
-    assert seen.claims is not None
-    assert seen.claims["aud"] == world.engines[engine].url
-    assert world.violations == []
+    seen = asked(engine, target, body)
+    reply = CONTRACTS[engine](seen)
+    assert reply.status == status
+    assert all(value in json.loads(reply.body)[key] for key, value in answer.items())
+    assert violation(seen) is None
 
 
-async def test_an_empty_list_refreshes_the_default_list_and_is_remembered(
-    world: World, client: httpx.AsyncClient
-) -> None:
-    response = await call(world, client, world.financial, "/batch_refresh", {"tickers": []})
-    assert f"{len(DEFAULT_LIST)} tickers" in response.json()["message"]
-    assert len(world.violations) == 1
+def test_an_empty_list_refreshes_the_default_list_and_is_remembered() -> None:
+    seen = asked("financial", "/batch_refresh", {"tickers": []})
+    assert f"{len(DEFAULT_LIST)} tickers" in CONTRACTS["financial"](seen).body.decode()
+    assert violation(seen) is not None
+
+
+MINT = Mint()
 
 
 @pytest.mark.parametrize(
     ("token", "status"),
     [
-        (lambda _world, _audience: None, 403),
-        (lambda world, audience: world.tokens.mint.token(audience, 60), 200),
-        (lambda world, audience: world.tokens.mint.token(audience, -60), 401),
-        (lambda world, audience: world.tokens.mint.token(f"{audience}/", 60), 401),
-        (lambda _world, audience: Mint().token(audience, 60), 401),
-        (lambda world, audience: world.tokens.mint.token(audience, 60)[:-2], 401),
-        (lambda world, audience: world.tokens.mint.token(audience, 60, iss="https://example.com"), 401),
-        (lambda _world, _audience: "ä.b.c", 401),
-        (lambda _world, _audience: "x", 401),
+        (lambda _: None, 403),
+        (lambda audience: MINT.token(audience, 60), None),
+        (lambda audience: MINT.token(audience, -60), 401),
+        (lambda audience: MINT.token(f"{audience}/", 60), 401),
+        (lambda audience: Mint().token(audience, 60), 401),
+        (lambda audience: MINT.token(audience, 60)[:-2], 401),
+        (lambda audience: MINT.token(audience, 60, iss="https://example.com"), 401),
+        (lambda _: "ä.b.c", 401),
+        (lambda _: "x", 401),
     ],
 )
-async def test_engines_accept_only_valid_tokens(
-    world: World, client: httpx.AsyncClient, token: Any, status: int
-) -> None:
-    value = token(world, world.qa.url)
-    headers = {} if value is None else {b"authorization": f"Bearer {value}".encode()}
-    response = await client.post(f"{world.qa.url}/card/a?ticker=AAPL", headers=headers)
-    assert response.status_code == status
-    assert (world.seen[-1].claims is not None) == (status == 200)
-    if status != 200:
-        assert response.headers["content-type"].startswith("text/html")
+def test_engines_accept_only_valid_tokens(token: Any, status: int | None) -> None:
+    qa = make_engine("qa", MINT, [])
+    seen = asked("qa", "/card/a?ticker=AAPL", token=token(qa.url))
+    refusal = qa.guard(seen)
+    assert (refusal and refusal.status) == status
+    assert refusal is None or refusal.content_type.startswith("text/html")
+    assert (seen.claims is not None) == (refusal is None)

@@ -7,7 +7,7 @@ REQUESTS_CA_BUNDLE: the names are answered here, with certificates of the world'
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
@@ -27,14 +27,10 @@ class Tunnel:
 
     service: Service
     authority: trustme.CA
-    asked: list[str] = field(default_factory=list)
-    """Every `host:port` that somebody wanted to reach."""
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Reads the CONNECT of one client, and lets the simulator serve what comes through the tunnel."""
         host = await _connect(stream)
-        if host is not None:
-            self.asked.append(host)
         if host not in {f"{name}:443" for name in NAMES}:
             await trio.aclose_forcefully(stream)
             return
