@@ -94,7 +94,7 @@ def test_the_headline_is_that_of_the_latest_night(skipped: int, facts: str, step
 def test_a_laptop_is_told_where_the_record_is() -> None:
     report = SCENES["cards missing"]().report.model_copy(update={"job": None, "region": None, "project": None})
     killed = Night(report.day, Outcome.KILLED, attempt=report)
-    command = "RUNS_URI=/srv/runs CONFIG_URI=gs://cards-config/config python -m job run --date=2026-11-24"
+    command = "RUNS_URI=/srv/runs CONFIG_URI=gs://cards/config python -m job run --date=2026-11-24"
     for latest in (night(report), killed):
         assert command in page(Nights([latest])).text
     assert "<code>" not in page(Nights([Night(report.day, Outcome.KILLED)])).source, "nothing is known of it"

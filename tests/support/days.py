@@ -28,6 +28,7 @@ from job.report.report import PHASES, Report, report_of
 from job.report.view import View
 from job.text.messages import Message, message
 from tests.support.fakes import target
+from tests.support.records import start_at
 from tests.support.results import result_of, tried
 
 
@@ -148,24 +149,18 @@ class Day:
     def start_of(self) -> Start:
         """How its latest attempt began."""
         started = self._began + timedelta(seconds=self.at - LAST if self.number > 1 else 0)
-        given: dict[str, Any] = {
-            "day": self.day,
+        given = {
             "number": self.number,
             "began": self._began.isoformat(timespec="seconds"),
             "started": started.isoformat(timespec="seconds"),
-            "zone": "Asia/Shanghai",
-            "schedule": "0 2 * * *",
             "trace_id": TRACE,
-            "arguments": ("run",),
             "job": "cards",
             "region": "asia-east1",
             "project": "our-project",
             "execution": "cards-x7k2p",
-            "config_uri": "gs://cards-config/config",
-            "version": "1.0.0",
             "commit": "0e4f2601c5d9",
         }
-        return Start.model_validate(given | self.start)
+        return start_at(self.day, **(given | self.start))
 
 
 def _all_made() -> View:
