@@ -37,7 +37,7 @@ def cases(*, virtual: bool) -> list[Any]:
         )
         for row in ROWS
         for case in row.cases
-        if (case.is_virtual if virtual else case.is_real)
+        if case.is_virtual is virtual
     ]
 
 

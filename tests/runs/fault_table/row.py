@@ -27,8 +27,8 @@ Env = Mapping[str, str | None]
 Play = Callable[["World", Env], Awaitable["Outcome"]]
 Arrange = Callable[["World"], Env | None]
 Check = Callable[["World", "Outcome"], None]
-Place = Literal["anywhere", "memory", "process", "tls", "bucket"]
-"""What a case needs: nothing; a store in memory, which can refuse a request, and virtual time; sockets and processes;
+Place = Literal["anywhere", "process", "tls", "bucket"]
+"""What a case needs: nothing, so that it is in virtual time unless its fault is one of the wire; sockets and processes;
 engines that speak https; the storage emulator. The latter three are played by a real process."""
 
 
@@ -72,14 +72,9 @@ class Case:
 
     @property
     def is_virtual(self) -> bool:
-        """Whether it is played in virtual time."""
+        """Whether it is played in virtual time, not by a real process."""
         is_of_wire = isinstance(self.arrange, Strike) and self.arrange.act.__module__ == broken.__name__
-        return self.place in {"anywhere", "memory"} and not is_of_wire
-
-    @property
-    def is_real(self) -> bool:
-        """Whether it is played by a real process: only then if it takes one."""
-        return not self.is_virtual
+        return self.place == "anywhere" and not is_of_wire
 
 
 @dataclass(frozen=True)

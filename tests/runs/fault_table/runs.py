@@ -226,7 +226,7 @@ ROWS = (
             Case(
                 "SIGTERM, cards", "interrupted", 143, cards=(16, 0, PLANNED - 16), play=_signalled(signal.SIGTERM, "qa")
             ),
-            Case("SIGHUP", "interrupted", 143, play=_signalled(signal.SIGHUP, "qa"), place="process"),
+            Case("SIGHUP", "interrupted", 143, play=_signalled(signal.SIGHUP, "qa")),
             Case(
                 "SIGINT, cards", "interrupted", 130, cards=(0, 16, PLANNED - 16), play=_signalled(signal.SIGINT, "qa")
             ),
@@ -259,7 +259,6 @@ ROWS = (
                 play=_ended_by(signal.SIGKILL, "qa", {}),
                 says="Waiting up to 60 s",
                 check=_each_asked_for,
-                place="memory",
                 seconds=120.0,
             ),
         ),
@@ -269,25 +268,21 @@ ROWS = (
         "another start is at work: a tick that was delivered twice, a second button",
         "the second start says for whom it waits, and then does what is left",
         "nothing",
-        (
-            succeeded(
-                "one more", play=_waiting, says="Waiting for another start", record=False, place="memory", seconds=120.0
-            ),
-        ),
+        (succeeded("one more", play=_waiting, says="Waiting for another start", record=False, seconds=120.0),),
     ),
     Row(
         "again beside a run",
         "`--again` is asked for while another start is at work",
         "nothing was called, and nothing is asked for: the other one may be making these cards",
         "look first at what the other one makes; then ask again",
-        (Case("one card", "busy", 75, cards=NO_PLAN, play=_again_beside, record=False, place="memory", seconds=120.0),),
+        (Case("one card", "busy", 75, cards=NO_PLAN, play=_again_beside, record=False, seconds=120.0),),
     ),
     Row(
         "again unknown",
         "storage fails, or a signal comes, before it is known whether what `--again` asks for is recorded",
         "nothing was called; the answer to what was sent is awaited for 2.5 s after a signal",
         "look first at how the day stands: what is open there is made by a plain start; only if nothing is, ask again",
-        (Case("no answer", "storage_failed", 75, cards=NO_PLAN, play=_again_unknown, record=False, place="memory"),),
+        (Case("no answer", "storage_failed", 75, cards=NO_PLAN, play=_again_unknown, record=False),),
     ),
     Row(
         "lease lost",
@@ -302,7 +297,6 @@ ROWS = (
                 play=_paused,
                 says="Another start may have taken over",
                 record=False,
-                place="memory",
                 seconds=200.0,
             ),
         ),

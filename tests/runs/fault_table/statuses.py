@@ -97,7 +97,7 @@ ROWS = (
         (
             succeeded("qa, once", strike("qa", FIRST, do.status(401))),
             _down(401),
-            data_failed("for another service", _foreign, "HTTP 401", place="process"),
+            data_failed("for another service", _foreign, "HTTP 401"),
             succeeded("expires every second", _short, place="process"),
         ),
     ),

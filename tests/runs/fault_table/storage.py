@@ -262,7 +262,6 @@ ROWS = (
                 nothing,
                 "; restore it, or move the folder",
                 play=_second("/results/"),
-                place="memory",
                 record=False,
             ),
             bad_config(
@@ -270,7 +269,6 @@ ROWS = (
                 nothing,
                 "was begun with the config at",
                 play=_second("", CONFIG_URI="/other"),
-                place="memory",
                 record=False,
             ),
         ),
@@ -281,8 +279,8 @@ ROWS = (
         "the requests are repeated for 20 s; then the start ends: nothing was called, and nothing is recorded",
         "nothing if Cloud Run starts it again; otherwise start it again once storage can be reached",
         (
-            succeeded("down, and a retry", play=_down_and_retried, place="memory"),
-            storage_failed("no lease", _refusing("_lease.json"), "_lease.json: ", place="memory"),
+            succeeded("down, and a retry", play=_down_and_retried),
+            storage_failed("no lease", _refusing("_lease.json"), "_lease.json: "),
             storage_failed("503", _impatient(_front(config, do.status(503))), "CONFIG_URI: gs://", place="bucket"),
             storage_failed("hangs", _impatient(_front(config, do.hang())), "CONFIG_URI: gs://", place="bucket"),
         ),
@@ -313,13 +311,11 @@ ROWS = (
             succeeded(
                 "no list",
                 _refusing("", verbs=("folders",)),
-                place="memory",
                 says="past nights cannot be read",
             ),
             succeeded(
                 "no page",
                 _refusing(".html", "cards.csv", verbs=("create", "replace")),
-                place="memory",
                 says="the page of the nights is not written",
             ),
         ),
@@ -333,13 +329,12 @@ ROWS = (
         "nothing if storage comes back, or if all cards are made; otherwise repair it, then start it again, which "
         "requests again what is not recorded",
         (
-            succeeded("down and back", play=_outage(10, 3.0), check=_recovered, place="memory"),
+            succeeded("down and back", play=_outage(10, 3.0), check=_recovered),
             succeeded(
                 "down to the end",
                 play=_outage(600, 0.1),
                 check=_unrecorded,
                 record=False,
-                place="memory",
                 seconds=90.0,
             ),
             data_failed(
@@ -348,7 +343,6 @@ ROWS = (
                 "HTTP 403",
                 play=_failure_in_an_outage,
                 record=False,
-                place="memory",
                 seconds=90.0,
             ),
             Case(
@@ -357,7 +351,6 @@ ROWS = (
                 75,
                 play=_outage(600, 15.0),
                 record=False,
-                place="memory",
                 says="the lease was not renewed: ",
                 seconds=90.0,
             ),
