@@ -18,7 +18,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_START = 10.0
+_START = 60.0
 """Seconds that it may take until it answers."""
 
 
