@@ -398,7 +398,7 @@ class _VirtualStream(httpcore.AsyncNetworkStream):
         _reach_outside()
         try:
             return bytes(await self.stream.receive_some(max_bytes))
-        except trio.BrokenResourceError as error:
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise httpcore.ReadError from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109

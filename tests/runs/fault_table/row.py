@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from tests.simulators import broken
 from tests.simulators.service import Fault
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ Play = Callable[["World", Env], Awaitable["Outcome"]]
 Arrange = Callable[["World"], Env | None]
 Check = Callable[["World", "Outcome"], None]
 Place = Literal["anywhere", "process", "tls", "bucket"]
-"""What a case needs: nothing, so that it is in virtual time unless its fault is one of the wire; sockets and processes;
-engines that speak https; the storage emulator. The latter three are played by a real process."""
+"""What a case needs: nothing, so that it is in virtual time; sockets and processes; engines that speak https; the
+storage emulator. The latter three are played by a real process."""
 
 
 async def one_run(world: World, env: Env) -> Outcome:
@@ -73,8 +72,7 @@ class Case:
     @property
     def is_virtual(self) -> bool:
         """Whether it is played in virtual time, not by a real process."""
-        is_of_wire = isinstance(self.arrange, Strike) and self.arrange.act.__module__ == broken.__name__
-        return self.place == "anywhere" and not is_of_wire
+        return self.place == "anywhere"
 
 
 @dataclass(frozen=True)
@@ -88,22 +86,9 @@ class Row:
     cases: tuple[Case, ...]
 
 
-@dataclass(frozen=True)
-class Strike:
-    """A fault of one service's script."""
-
-    engine: str
-    condition: When
-    act: Do
-
-    def __call__(self, world: World) -> None:
-        """Adds it."""
-        service(world, self.engine).script.append(Fault(self.condition, self.act))
-
-
 def strike(engine: str, condition: When, act: Do) -> Arrange:
     """A fault of one service's script."""
-    return Strike(engine, condition, act)
+    return lambda world: service(world, engine).script.append(Fault(condition, act))
 
 
 def service(world: World, name: str) -> Service:

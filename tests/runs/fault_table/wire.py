@@ -10,6 +10,7 @@ from tests.runs.fault_table.row import (
     Arrange,
     Case,
     Env,
+    Place,
     Row,
     data_failed,
     missing,
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 FIRST = when.nth(1)
 
 
-def _broken(name: str, act: Do, says: str) -> tuple[Case, ...]:
+def _broken(name: str, act: Do, says: str, place: Place = "anywhere") -> tuple[Case, ...]:
     """A fault of the wire, once and for good."""
     return (
         *(succeeded(f"{name}: {e}, once", strike(e, FIRST, act)) for e in ("trading", "qa")),
-        data_failed(f"{name}: news, for good", strike("news", when.always, act), says),
-        qa_down(f"{name}: qa, for good", strike("qa", when.always, act), says),
+        data_failed(f"{name}: news, for good", strike("news", when.always, act), says, place=place),
+        qa_down(f"{name}: qa, for good", strike("qa", when.always, act), says, place=place),
     )
 
 
@@ -83,7 +84,7 @@ ROWS = (
         "the call is repeated with the same `Idempotency-Key`",
         "nothing, unless it lasts: then the engine crashes, or the network does",
         (
-            *_broken("reset after the work", broken.reset_after_work(), "connection reset"),
+            *_broken("reset after the work", broken.reset_after_work(), "connection reset", "process"),
             *_broken("cut short", broken.truncated(), "the connection ended"),
         ),
     ),
