@@ -25,6 +25,7 @@ from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusa
 
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 THREE = config(["AAPL", "MSFT", "TSLA"])
+HALF = RecordedAttempt(failed=["MSFT"], outcome="cards_missing")
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     runs: Path, command: Command, arguments: list[str]
 ) -> None:
     before = RecordedAttempt("2026-11-23", objects=THREE).record()
-    write(runs, before, RecordedAttempt(failed=["MSFT"], outcome="cards_missing").record())
+    write(runs, before, HALF.record())
     code, out, err = command("report", *arguments)
     assert (code, err) == (ExitCode.DONE, [])
     assert out[0] == f"{DAY}: started 02:00 UTC+08:00, ended 02:25 UTC+08:00"
@@ -206,33 +207,21 @@ def test_a_report_whose_reader_has_left_ends_well(
 
 # --- verify ---
 
+WITHOUT = RecordedAttempt(objects=THREE, about={"without": ["TSLA"]})
+KILLED = RecordedAttempt(outcome=None, failed=["MSFT"])
+MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_missing")
+
 
 @pytest.mark.parametrize(
     ("attempts", "code", "words"),
     [
         ([RecordedAttempt()], ExitCode.DONE, f"{DAY} is done since 02:25 UTC+08:00"),
         ([RecordedAttempt(seconds=86_400)], ExitCode.DONE, f"{DAY} is done since 2026-11-25 02:00 UTC+08:00"),
-        (
-            [RecordedAttempt(objects=THREE, about={"without": ["TSLA"]})],
-            ExitCode.DONE,
-            f"{DAY} is done since 02:25 UTC+08:00, without TSLA (left out by hand)",
-        ),
-        (
-            [RecordedAttempt(failed=["MSFT"], outcome="cards_missing")],
-            ExitCode.FAILED,
-            f"{DAY} is not done: How it ended",
-        ),
+        ([WITHOUT], ExitCode.DONE, f"{DAY} is done since 02:25 UTC+08:00, without TSLA (left out by hand)"),
+        ([HALF], ExitCode.FAILED, f"{DAY} is not done: How it ended"),
         ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: Killed: all cards are there"),
-        (
-            [RecordedAttempt(outcome=None, failed=["MSFT"])],
-            ExitCode.FAILED,
-            f"{DAY} is not done: Killed: 1 of 2 cards is missing",
-        ),
-        (
-            [RecordedAttempt(), RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_missing")],
-            ExitCode.FAILED,
-            f"{DAY} is not done: How it ended",
-        ),
+        ([KILLED], ExitCode.FAILED, f"{DAY} is not done: Killed: 1 of 2 cards is missing"),
+        ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: How it ended"),
         ([], ExitCode.FAILED, f"no start of {DAY} is recorded"),
     ],
     ids=["done", "a day later", "without one", "a card missing", "killed, all there", "killed", "more asked", "none"],
@@ -330,7 +319,7 @@ def test_on_cloud_run_the_verdict_is_a_line_of_the_log(
 def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
     log: str, runs: Path, command: Command, told: list[str]
 ) -> None:
-    write(runs, RecordedAttempt(failed=["MSFT"], outcome="cards_missing").record())
+    write(runs, HALF.record())
     code, out, err = command("verify", f"--date={DAY}", LOG_FORMAT=log)
     assert code == ExitCode.FAILED
     assert told[0].startswith(f"✗ batch-orchestrator, {DAY}: not done by ")

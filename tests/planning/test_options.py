@@ -14,6 +14,7 @@ from job.planning.options import Options
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 EVENING, MORNING, CALENDAR = Days(SHANGHAI, "30 22 * * 1-5"), Days(SHANGHAI, "30 6 * * 1-5"), Days(SHANGHAI)
+ALL = "this makes, and pays for, all of it"
 
 
 def request(now: str, date: str | None, *, yes: bool = False) -> Options:
@@ -50,19 +51,11 @@ def test_a_day_that_is_named_has_begun(days: Days, now: str, date: str | None, d
     [
         (EVENING, None, None),
         (EVENING, "2026-11-23", None),
-        (EVENING, "2026-11-20", "nothing is recorded of 2026-11-20: this makes, and pays for, all of it"),
-        (
-            EVENING,
-            "2026-11-24",
-            "the night of 2026-11-24 begins at 22:30: this makes, and pays for, all of it before",
-        ),
+        (EVENING, "2026-11-20", f"nothing is recorded of 2026-11-20: {ALL}"),
+        (EVENING, "2026-11-24", f"the night of 2026-11-24 begins at 22:30: {ALL} before"),
         (MORNING, "2026-11-24", None),
-        (MORNING, "2026-11-23", "nothing is recorded of 2026-11-23: this makes, and pays for, all of it"),
-        (
-            Days(SHANGHAI, "30 22 * * 3"),
-            "2026-11-24",
-            "nothing is recorded of 2026-11-24: this makes, and pays for, all of it",
-        ),
+        (MORNING, "2026-11-23", f"nothing is recorded of 2026-11-23: {ALL}"),
+        (Days(SHANGHAI, "30 22 * * 3"), "2026-11-24", f"nothing is recorded of 2026-11-24: {ALL}"),
     ],
 )
 def test_a_day_that_is_not_the_current_one_wants_a_record_or_a_confirmation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 CARD: tuple[EngineName, WorkItem] = ("qa", ("AAPL", "news_card"))
 OTHER: tuple[EngineName, WorkItem] = ("qa", ("MSFT", "news_card"))
 ASKED = Rerun("qa", "AAPL", "news_card", DAY, 2)
+KILLED, INTERRUPTED = RecordedAttempt(outcome=None), RecordedAttempt(outcome="interrupted")
+HALF = RecordedAttempt(outcome="cards_missing", failed=["MSFT"])
+WITHOUT = RecordedAttempt(about={"without": ("MSFT",)}, number=2)
 MORE = config(["AAPL", "MSFT", "TSLA"])
 LESS = config(["AAPL"])
 
@@ -42,26 +46,14 @@ def test_the_first_attempt_has_what_the_next_one_needs() -> None:
 @pytest.mark.parametrize(
     ("attempts", "number"),
     [
-        pytest.param([RecordedAttempt(outcome=None)], 2, id="its end is missing"),
-        pytest.param([RecordedAttempt(outcome="interrupted")], 2, id="it was interrupted, and nothing is left"),
-        pytest.param([RecordedAttempt(outcome="cards_missing", failed=["MSFT"])], 2, id="cards are missing"),
-        pytest.param(
-            [RecordedAttempt(outcome=None), RecordedAttempt(outcome="cards_missing", failed=["MSFT"], number=2)],
-            3,
-            id="a paused one has made the last card since",
-        ),
+        pytest.param([KILLED], 2, id="its end is missing"),
+        pytest.param([INTERRUPTED], 2, id="it was interrupted, and nothing is left"),
+        pytest.param([HALF], 2, id="cards are missing"),
+        pytest.param([KILLED, replace(HALF, number=2)], 3, id="a paused one has made the last card since"),
         pytest.param([RecordedAttempt(objects=MORE)], 2, id="the config asked for more"),
         pytest.param([RecordedAttempt(objects=LESS)], 2, id="the config asked for less"),
-        pytest.param(
-            [RecordedAttempt(outcome=None), RecordedAttempt(about={"without": ("MSFT",)}, number=2)],
-            3,
-            id="a paused one has made what was left out by hand since",
-        ),
-        pytest.param(
-            [RecordedAttempt(outcome=None), RecordedAttempt(outcome="interrupted", number=4)],
-            5,
-            id="a number was left out",
-        ),
+        pytest.param([KILLED, WITHOUT], 3, id="a paused one has made what was left out by hand since"),
+        pytest.param([KILLED, replace(INTERRUPTED, number=4)], 5, id="a number was left out"),
         pytest.param([RecordedAttempt(), RecordedAttempt(number=2, again=[ASKED])], 3, id="a request is open"),
     ],
 )
@@ -81,16 +73,16 @@ def test_an_attempt_is_added_if_a_document_was_not_written() -> None:
 
 def test_nothing_is_added_if_everything_is_there() -> None:
     assert decided(RecordedAttempt()) is None
-    assert decided(RecordedAttempt(outcome=None), RecordedAttempt(number=2)) is None
+    assert decided(KILLED, RecordedAttempt(number=2)) is None
 
 
 @pytest.mark.parametrize(("uri", "is_same"), [("gs://cards/config/", True), ("gs://cards/other", False)])
 def test_a_day_is_for_one_config(uri: str, is_same: bool) -> None:
     if is_same:
-        assert decided(RecordedAttempt(outcome="interrupted"), config_uri=uri) is not None
+        assert decided(INTERRUPTED, config_uri=uri) is not None
         return
     with pytest.raises(ConfigError) as error:
-        decided(RecordedAttempt(outcome="interrupted"), config_uri=uri)
+        decided(INTERRUPTED, config_uri=uri)
     assert str(error.value) == (
         "CONFIG_URI: the day 2026-11-24 was begun with the config at gs://cards/config; "
         "set it to that, or set RUNS_URI to another place: each config has its own"

@@ -67,6 +67,7 @@ SIGTERM, SIGINT = ShutdownReason.SIGTERM, ShutdownReason.SIGINT
 DEADLINE, QA_DOWN, LEASE_LOST = ShutdownReason.DEADLINE, ShutdownReason.QA_DOWN, ShutdownReason.LEASE_LOST
 OF_TWO = "1 of 2 cards is missing"
 NONE = "no card was made"
+NOTHING = "nothing was called"
 REFUSES = "The QA engine refuses the job's calls"
 
 
@@ -85,7 +86,7 @@ REFUSES = "The QA engine refuses the job's calls"
         (refusing(401, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
         (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"The deadline passed: {OF_TWO}")),
         (ledger_of(0, 2), DEADLINE, ("deadline", 4, f"The deadline passed: {NONE}")),
-        (None, DEADLINE, ("deadline", 4, "The deadline passed: nothing was called")),
+        (None, DEADLINE, ("deadline", 4, f"The deadline passed: {NOTHING}")),
         (data_of(), DEADLINE, ("deadline", 4, f"The deadline passed before any data engine was done: {NONE}")),
         (
             data_of("financial", "trading"),
@@ -217,23 +218,15 @@ def test_what_this_start_made_again_is_told_apart_from_what_earlier_ones_did() -
 @pytest.mark.parametrize(
     ("ending", "expected", "detail"),
     [
-        (
-            bad_config(1, of_command=False),
-            ("bad_config", 2, "The configuration has 1 fault: nothing was called"),
-            None,
-        ),
-        (bad_config(2, of_command=True), ("bad_config", 2, "The command has 2 faults: nothing was called"), None),
-        (
-            busy(message("the start for today")),
-            ("busy", 75, "Another start is at work: nothing was called"),
-            "the start for today",
-        ),
-        (storage_failed("503"), ("storage_failed", 75, "Storage failed: nothing was called"), "503"),
-        (unforeseen(None), ("unforeseen", 70, "The job has a bug: nothing was called"), None),
-        (unforeseen(ledger_of(1, 2)), ("unforeseen", 70, "The job has a bug: 1 of 2 cards is missing"), None),
+        (bad_config(1, of_command=False), ("bad_config", 2, f"The configuration has 1 fault: {NOTHING}"), None),
+        (bad_config(2, of_command=True), ("bad_config", 2, f"The command has 2 faults: {NOTHING}"), None),
+        (busy(message("who it is")), ("busy", 75, f"Another start is at work: {NOTHING}"), "who it is"),
+        (storage_failed("503"), ("storage_failed", 75, f"Storage failed: {NOTHING}"), "503"),
+        (unforeseen(None), ("unforeseen", 70, f"The job has a bug: {NOTHING}"), None),
+        (unforeseen(ledger_of(1, 2)), ("unforeseen", 70, f"The job has a bug: {OF_TWO}"), None),
         (unforeseen(ledger_of(2, 2)), ("unforeseen", 70, "The job has a bug: all cards are there"), None),
-        (unended(ledger_of(1, 2), Outcome.AT_WORK), ("at work", None, "At work: 1 of 2 cards is missing"), None),
-        (unended(ledger_of(0, 2), Outcome.KILLED), ("killed", None, "Killed: no card was made"), None),
+        (unended(ledger_of(1, 2), Outcome.AT_WORK), ("at work", None, f"At work: {OF_TWO}"), None),
+        (unended(ledger_of(0, 2), Outcome.KILLED), ("killed", None, f"Killed: {NONE}"), None),
     ],
 )
 def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None, str], detail: str | None) -> None:
