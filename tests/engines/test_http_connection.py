@@ -8,7 +8,7 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -49,10 +49,11 @@ async def connection(service: Service) -> AsyncIterator[HttpConnection]:
 
 
 @pytest.fixture
-async def secure(nursery: trio.Nursery, tmp_path: Path) -> AsyncIterator[Service]:
-    """A service that speaks https, with a certificate that `believing` connections believe."""
+async def secure(request: pytest.FixtureRequest, nursery: trio.Nursery, tmp_path: Path) -> AsyncIterator[Service]:
+    """A service that speaks https, with a good certificate or one that a test makes; `ca.pem` has the authority."""
     authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
+    make = getattr(request, "param", lambda authority: authority.issue_cert("127.0.0.1"))
+    make(authority).configure_cert(server)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     opened = Service("engine", lambda _seen: ANSWER, tls=server)
     await opened.start(nursery)
@@ -358,29 +359,17 @@ async def test_a_refused_connection_is_an_error(service: Service, connection: Ht
 
 
 @pytest.mark.parametrize(
-    "make",
-    [
-        lambda authority: authority.issue_cert("other.example"),
-        lambda _: trustme.CA().issue_cert("127.0.0.1"),
-    ],
+    "secure",
+    [lambda authority: authority.issue_cert("other.example"), lambda _: trustme.CA().issue_cert("127.0.0.1")],
+    indirect=True,
     ids=["for another host", "of another authority"],
 )
-async def test_a_certificate_is_checked(
-    nursery: trio.Nursery,
-    tmp_path: Path,
-    make: Callable[[trustme.CA], trustme.LeafCert],
-) -> None:
-    authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    make(authority).configure_cert(server)
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    service = Service("engine", lambda _seen: ANSWER, tls=server)
-    await service.start(nursery)
-    connection = HttpConnection(Network(tls_context(str(tmp_path / "ca.pem"))), service.url)
+async def test_a_certificate_is_checked(secure: Service, tmp_path: Path) -> None:
+    connection = HttpConnection(Network(tls_context(str(tmp_path / "ca.pem"))), secure.url)
     with pytest.raises(TransportError, match=r"^TLS: "):
         await ask(connection)
-    assert service.requests == []
+    assert secure.requests == []
     await connection.aclose()
-    await service.stop()
 
 
 async def test_too_many_open_files_are_not_reported_as_the_engines_fault(

@@ -21,7 +21,7 @@ from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, s
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
-DENIED = reply({"status": "failed", "message": "no"})
+DENIED, UNREADABLE = reply({"status": "failed", "message": "no"}), Response(200, b"<html")
 Step = Response | Exception | float | None
 """An answer, a failure, an answer that comes after so many seconds, or a good one at once."""
 
@@ -161,21 +161,15 @@ async def test_401_gets_one_fresh_token_and_one_more_try() -> None:
     assert (await one_card(reply({}, 401), None)).cards.done == 1
 
 
-async def test_a_denied_card_is_retried_at_most_once() -> None:
-    assert len((await one_card(DENIED)).world.asked) == 2
-    assert len((await one_card(DENIED, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
-    assert (await one_card(DENIED, None)).cards.done == 1
-    assert len((await one_card(DENIED, attempts=1)).world.asked) == 1
+@pytest.mark.parametrize("answer", [DENIED, UNREADABLE], ids=["denied", "unreadable"])
+async def test_a_card_that_was_denied_or_whose_answer_cannot_be_read_is_retried_at_most_once(answer: Response) -> None:
+    assert len((await one_card(answer, attempts=9)).world.asked) == 2
+    assert len((await one_card(answer, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
+    assert (await one_card(answer, None)).cards.done == 1
+    assert len((await one_card(answer, attempts=1)).world.asked) == 1
 
 
-async def test_a_card_whose_answer_cannot_be_read_is_retried_at_most_once() -> None:
-    unreadable = Response(200, b"<html>")
-    assert len((await one_card(unreadable, attempts=9)).world.asked) == 2
-    assert len((await one_card(unreadable, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
-    assert (await one_card(unreadable, None)).cards.done == 1
-
-
-@pytest.mark.parametrize(("answer", "says"), [(DENIED, "failed: no"), (Response(200, b"<html"), "no JSON: <html")])
+@pytest.mark.parametrize(("answer", "says"), [(DENIED, "failed: no"), (UNREADABLE, "no JSON: <html")])
 async def test_a_data_engines_answer_is_retried_up_to_the_maximum_of_attempts(answer: Response, says: str) -> None:
     made = stage([target("A")], in_turn("news", answer))
     with pytest.raises(EngineFailedError) as error:

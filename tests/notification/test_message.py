@@ -125,10 +125,6 @@ def test_a_day_without_a_start_has_the_command_that_starts_it() -> None:
     assert late(None, on_laptop)[1:] == ["No start of that day is recorded."], "its readers have no checkout"
 
 
-def test_it_is_the_job_that_is_to_be_started_that_is_late() -> None:
-    assert late(None, CLOUD_RUN_JOB="cards-verify", JOB_TO_START="cards")[0].startswith("✗ cards, ")
-
-
 def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:
     assert late(None, is_known=False)[1:] == ["The record cannot be read, so it is not known how the day stands."]
 
