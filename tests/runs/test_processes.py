@@ -23,6 +23,7 @@ TICKERS = ["AAPL", "BRK.B", "0700.HK", "^GSPC"]
 CARDS = ["news_card", "price_card"]
 CONFIG: dict[str, object] = {"ticker_list.json": TICKERS, "card_types.json": CARDS}
 PLACES = ["directory", pytest.param("bucket", marks=pytest.mark.needs("emulator"))]
+KILLS = 3
 REQUESTS = 60
 """Of a whole start, to engines, token server and storage: a moment is the arrival of one, or soon after."""
 pytestmark = pytest.mark.slow
@@ -30,17 +31,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("kills", [1, 3])
-async def test_an_execution_that_is_killed_is_tried_again_until_all_is_done(
-    nursery: trio.Nursery, kills: int, place: str
-) -> None:
-    rng = random.Random(f"{kills} {place}")
+async def test_an_execution_that_is_killed_is_tried_again_until_all_is_done(nursery: trio.Nursery, place: str) -> None:
+    rng = random.Random(f"{KILLS} {place}")
     emulator = emulator_binary() if place == "bucket" else None
-    async with open_world(nursery, CONFIG, latency=varied(0.1, seed=kills), emulator=emulator) as world:
+    async with open_world(nursery, CONFIG, latency=varied(0.1, seed=KILLS), emulator=emulator) as world:
         code, recorded = -SIGKILL, dict[str, bytes]()
-        for attempt in range(kills + 1):
+        for attempt in range(KILLS + 1):
             done, asked = _done(recorded), len(world.seen)
-            moment = rng.randrange(REQUESTS) if attempt < kills else None
+            moment = rng.randrange(REQUESTS) if attempt < KILLS else None
             code = await _tried(world, attempt, moment, rng.random() * 0.05)
             again = {item for request in world.seen[asked:] for item in _items(request)}
             assert not (again & done), "recorded as done, and requested again"
