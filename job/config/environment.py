@@ -126,8 +126,8 @@ class Settings(BaseModel):
 
     @property
     def says_days(self) -> bool:
-        """Whether the variables say which day it is. On a laptop, the latest start that is recorded does."""
-        return self.job is not None or self.schedule is not None
+        """Whether both variables are set that say which day it is, and sound."""
+        return {"schedule", "time_zone"} <= self.model_fields_set
 
     def days(self, otherwise: Days | None = None) -> Days:
         """The days of RUN_TIME_ZONE and RUN_SCHEDULE; `otherwise` has what is not set."""

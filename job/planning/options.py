@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from job.config.days import Days
-from job.config.environment import DAY_VARIABLES, Settings
+from job.config.environment import Settings
 from job.config.faults import CommandFault, Fault
 from job.text.messages import message, template
 
@@ -34,8 +34,7 @@ class Options:
     @property
     def days(self) -> Days | None:
         """The days of the variables; `None` if these are faulty, or not set, as on a laptop."""
-        is_faulty = bool(DAY_VARIABLES & {fault.where for fault in self.faults})
-        return self.settings.days() if self.settings.says_days and not is_faulty else None
+        return self.settings.days() if self.settings.says_days else None
 
     def day(self, days: Days) -> tuple[str, list[Fault]]:
         """The day of the start, and what is wrong with the one that was named."""

@@ -354,15 +354,18 @@ async def test_while_it_is_not_known_which_day_it_is_nothing_is_recorded(scene: 
     assert (scene.requests, scene.names()) == ([], [])
 
 
-async def test_on_a_laptop_the_latest_recorded_start_says_which_night_it_is(scene: Scene) -> None:
-    """Its variables are not set there."""
+LAPTOP = {"RUN_SCHEDULE": None, "RUN_TIME_ZONE": None}
+
+
+@pytest.mark.parametrize("variables", [{}, MORNING, {"RUN_TIME_ZONE": "Asia/Shanghai"}])
+async def test_on_a_laptop_the_latest_recorded_start_says_which_night_it_is(
+    scene: Scene, variables: dict[str, str]
+) -> None:
+    """As far as its variables are not set there."""
     await scene.start(0, RUN_SCHEDULE="30 6 * * 1-5", RUN_TIME_ZONE="Asia/Shanghai")  # 06:30 on Wednesday there
-    laptop = await scene.start(0, RUN_SCHEDULE=None)
+    laptop = await scene.start(0, **LAPTOP | variables)
     assert laptop.finished["day"] == WEDNESDAY
     assert laptop.finished["notes"][0].startswith(f"Everything of {WEDNESDAY} was there already, since 06:30")
-
-
-LAPTOP = {"RUN_SCHEDULE": None}
 
 
 async def half_a_night(scene: Scene) -> None:

@@ -223,7 +223,10 @@ class VirtualWorld(World):
         """Starts a run; see `World`. There is no terminal, and the output is always read."""
         assert not terminal
         assert reading is None
-        process, environment = VirtualProcess(), self.environment(**{"RUN_SCHEDULE": SCHEDULE, **(env or {})})
+        process, environment = (
+            VirtualProcess(),
+            self.environment(**{"RUN_SCHEDULE": SCHEDULE, "RUN_TIME_ZONE": "UTC", **(env or {})}),
+        )
         started, now = time.monotonic() - self.import_seconds, _now(UTC)
         self.nursery.start_soon(process.run, lambda: _main(arguments, environment, now, started))
         job = Job(cast(trio.Process, process), started)
