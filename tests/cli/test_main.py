@@ -170,6 +170,6 @@ def test_a_traceback_that_nobody_reads_delays_the_exit_by_seconds_at_most(monkey
     monkeypatch.setattr(stdout, "STDERR", writing)
     started = time.monotonic()
     assert main([]) == ExitCode.UNFORESEEN
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 30
     os.close(reading)  # the thread that writes ends
     os.close(writing)

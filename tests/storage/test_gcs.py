@@ -296,7 +296,7 @@ async def test_an_answer_that_trickles_is_not_waited_for_to_its_end(
     # Otherwise the abandoned thread goes on with its retries during the tests that follow.
     monkeypatch.setattr(gcs, "_RETRY", gcs._RETRY.with_timeout(0.1))
     script(world, Fault(when.always, broken.trickle(0.1)))
-    with trio.fail_after(10), pytest.raises(StorageError, match="did not answer"):
+    with trio.fail_after(30), pytest.raises(StorageError, match="did not answer"):
         await content(store)
 
 
