@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 
@@ -26,9 +27,9 @@ def call_of(engine: EngineName, item: WorkItem) -> Call:
     return next(call for call in PLAN.calls(engine) if item in call.items)
 
 
-def ledger_of(*engines: EngineName) -> Ledger:
+def ledger_of(*engines: EngineName, asked: Sequence[Rerun] = ()) -> Ledger:
     """A ledger in which everything of these engines is done."""
-    ledger = Ledger(PLAN)
+    ledger = Ledger(PLAN, asked)
     for engine in engines:
         for call in PLAN.calls(engine):
             ledger.add(result_of(call))
@@ -75,10 +76,7 @@ def test_a_request_that_was_recorded_is_known_to_the_next_attempt_whatever_the_o
 @pytest.mark.parametrize("absent", ["its target", "its date"])
 def test_a_request_for_what_the_plan_lacks_is_kept_and_asks_for_nothing(absent: str) -> None:
     asked = Rerun("qa", "Z", "a", DAY, 2) if absent == "its target" else Rerun("qa", "A", "a", "2026-01-02", 2)
-    ledger = Ledger(PLAN, [asked])
-    for engine in ALL_ENGINES:
-        for call in PLAN.calls(engine):
-            ledger.add(result_of(call))
+    ledger = ledger_of(*ALL_ENGINES, asked=[asked])
     assert list(ledger.reruns) == [asked]
     assert not ledger.is_left
     assert ledger.asked("qa") == []

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from job.engines.calls import card
 from job.engines.catalog import ALL_ENGINES
 from job.engines.failures import Cause
 from job.ledger.result import CallResult, FailedTry
 from job.text.messages import Message
+from tests.support.results import result_of
 
+ONE = result_of(card("AAPL", "news_card", "2026-11-24", ()), limit=0, request="", date="")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32) | st.integers(-(2**40), 2**40)
 MESSAGES: st.SearchStrategy[Message] = st.deferred(
@@ -94,17 +97,3 @@ def test_a_line_with_a_value_that_the_job_does_not_write_is_refused(name: str) -
 def test_what_is_no_result_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match="CallResult"):
         CallResult.parse(line)
-
-
-ONE = CallResult(
-    engine="qa",
-    targets=("AAPL",),
-    card_type="news_card",
-    done=True,
-    attempts=1,
-    started=10.0,
-    ended=12.0,
-    status=200,
-    cause=None,
-    traceparent="",
-)

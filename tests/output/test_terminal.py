@@ -226,9 +226,19 @@ def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
     assert ("trace id" in text) is ("last answer: " in text), "it is needed where a call has failed"
 
 
-def test_what_was_not_reached_is_counted_with_nothing_to_put_right() -> None:
-    text = as_text(SCENES["data failed"]())
-    assert "Not reached because of this, with nothing to put right: financial 11, trading 11, news 5, cards 58" in text
+@pytest.mark.parametrize(
+    ("scene", "line"),
+    [
+        (
+            "data failed",
+            "Not reached because of this, with nothing to put right: financial 11, trading 11, news 5, cards 58",
+        ),
+        ("a type set aside", "✗ 20 cards in a row failed"),
+        ("killed", f"{DAY}, started 02:00 UTC+08:00"),
+    ],
+)
+def test_what_is_special_about_a_day_is_a_line(scene: str, line: str) -> None:
+    assert line in as_text(SCENES[scene]()).splitlines()
 
 
 def test_there_is_no_table_of_engines_that_were_not_called() -> None:
@@ -249,10 +259,6 @@ def test_the_longest_answers_are_shortened_and_names_are_at_most_ten() -> None:
     assert "✗ QA engine: 11 cards failed: /c: T01, T02, T03, T04, T05, T06, T07, T08, T09, T10 and 1 more" in lines
 
 
-def test_a_card_type_that_was_set_aside_has_its_reason() -> None:
-    assert "✗ 20 cards in a row failed" in as_text(SCENES["a type set aside"]()).splitlines()
-
-
 def test_a_start_that_was_refused_counts_the_faults_that_are_not_listed() -> None:
     view = SCENES["bad config"]()
     report = view.report.model_copy(update={"faults_not_listed": 1_200})
@@ -265,7 +271,3 @@ def test_a_record_that_lacks_something_is_not_green(monkeypatch: pytest.MonkeyPa
     green, yellow = (as_text(replace(view, unrecorded=lacks)).splitlines()[-1] for lacks in (None, 3))
     assert "\x1b[32m" in green
     assert "\x1b[33m" in yellow
-
-
-def test_a_state_has_no_end() -> None:
-    assert as_text(SCENES["killed"]()).splitlines()[0] == f"{DAY}, started 02:00 UTC+08:00"

@@ -49,25 +49,15 @@ def test_a_day_on_which_only_a_start_was_refused() -> None:
     assert not listing("x").is_refused
 
 
-FOREIGN = "is none of the job's objects"
-
-
 @pytest.mark.parametrize(
-    ("name", "words"),
+    "name",
     [
-        ("attempts/1.json", FOREIGN),
-        ("attempts/0000001.json", FOREIGN),
-        ("attempts/x", FOREIGN),
-        ("attempts/000001.json.bak", FOREIGN),
-        ("attempts/٠٠٠٠٠١.json", FOREIGN),
-        ("ends/000001 (1).json", FOREIGN),
-        ("attempts/-00001.json", FOREIGN),
-        ("results/000001-00000.jsonl", FOREIGN),
-        ("results/000001-000000.jsonl~", "is missing|is none of"),
+        *("attempts/1.json", "attempts/0000001.json", "attempts/x", "attempts/000001.json.bak", "attempts/-00001.json"),
+        *("attempts/٠٠٠٠٠١.json", "ends/000001 (1).json", "results/000001-00000.jsonl", "results/000001-000000.jsonl~"),
     ],
 )
-def test_a_name_that_the_job_does_not_give_is_refused(name: str, words: str) -> None:
-    with pytest.raises(RecordError, match=words):
+def test_a_name_that_the_job_does_not_give_is_refused(name: str) -> None:
+    with pytest.raises(RecordError, match=r"is none of the job's objects$|/results/000001-000000\.jsonl is missing$"):
         listing(name)
 
 
