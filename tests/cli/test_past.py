@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import trio
 
-from job.config.faults import Fault
 from job.notification.message import Line
 from job.notification.sender import Notifier
 from job.output import stdout
@@ -23,7 +22,6 @@ from job.text.messages import Message, message
 from tests.cli.conftest import Command
 from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
 
-FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 THREE = config(["AAPL", "MSFT", "TSLA"])
 HALF = RecordedAttempt(failed=["MSFT"], outcome="cards_missing")
 
@@ -88,7 +86,7 @@ def test_nights_are_a_table_the_newest_first_with_what_fails_most_often(runs: Pa
     for day in range(17, 22):
         failed, outcome = (["MSFT"], "cards_missing") if day > 19 else ([], "succeeded")
         write(runs, RecordedAttempt(f"2026-11-{day}", outcome=outcome, failed=failed, seconds=15_000).record())
-    write(runs, RecordedAttempt("2026-11-23", outcome=None, failed=["MSFT"]).record(), refusal(DAY, FAULT))
+    write(runs, RecordedAttempt("2026-11-23", outcome=None, failed=["MSFT"]).record(), refusal(DAY))
     code, out, err = command("nights")
     assert (code, err) == (ExitCode.DONE, [])
     assert out == [
@@ -155,7 +153,7 @@ def test_a_report_of_a_damaged_record_names_the_object(runs: Path, command: Comm
 
 
 def test_a_report_of_a_refused_start_lists_its_faults(runs: Path, command: Command) -> None:
-    write(runs, refusal(DAY, FAULT))
+    write(runs, refusal(DAY))
     code, out, _ = command("report")
     assert (code, out[1]) == (ExitCode.DONE, "✗ ticker_list.json: is not JSON; correct it")
 

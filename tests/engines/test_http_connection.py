@@ -210,18 +210,26 @@ def full_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-@pytest.fixture
-async def silent_port(nursery: trio.Nursery) -> int:
+@dataclass
+class Silent:
     """A port that accepts connections and never sends a byte, not even of TLS."""
 
-    async def silent(stream: trio.SocketStream) -> None:
+    url: str = ""
+    opened: int = 0
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        self.opened += 1
         with suppress(trio.BrokenResourceError):
             async for _ in stream:
                 pass
 
-    listeners = await nursery.start(partial(trio.serve_tcp, silent, 0, host="127.0.0.1"))
-    port: int = listeners[0].socket.getsockname()[1]
-    return port
+
+@pytest.fixture
+async def silent(nursery: trio.Nursery) -> Silent:
+    made = Silent()
+    listeners = await nursery.start(partial(trio.serve_tcp, made.serve, 0, host="127.0.0.1"))
+    made.url = f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+    return made
 
 
 def stop() -> None:
@@ -238,12 +246,12 @@ def descriptors() -> int:
 @pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("failure", ["connecting", "handshake", "answer", "reset", "shutdown"])
 async def test_no_failure_leaves_a_descriptor_behind(
-    nursery: trio.Nursery, service: Service, full_port: int, silent_port: int, failure: str, rounds: int
+    nursery: trio.Nursery, service: Service, full_port: int, silent: Silent, failure: str, rounds: int
 ) -> None:
     """Every socket is closed at once, not by the garbage collector; and each connection can be used again."""
     service.script.append(Fault(when.path("/answer"), do.hang()))
     service.script.append(Fault(when.path("/reset"), broken.reset_in_body()))
-    base = {"connecting": f"http://127.0.0.1:{full_port}", "handshake": f"https://127.0.0.1:{silent_port}"}
+    base = {"connecting": f"http://127.0.0.1:{full_port}", "handshake": silent.url}
     url = base.get(failure, service.url)
     network = Network(tls_context(None))
     connections = [HttpConnection(network, url) for _ in range(AT_A_TIME)]
@@ -273,26 +281,18 @@ async def test_no_failure_leaves_a_descriptor_behind(
     nursery.cancel_scope.cancel()
 
 
-async def test_few_connections_are_opened_at_a_time(nursery: trio.Nursery, secure: Service, tmp_path: Path) -> None:
+async def test_few_connections_are_opened_at_a_time(
+    nursery: trio.Nursery, secure: Service, silent: Silent, tmp_path: Path
+) -> None:
     network = Network(tls_context(str(tmp_path / "ca.pem")))
-    opened = 0
-
-    async def silent(stream: trio.SocketStream) -> None:
-        nonlocal opened
-        opened += 1
-        async for _ in stream:
-            pass
-
-    listeners = await nursery.start(partial(trio.serve_tcp, silent, 0, host="127.0.0.1"))
-    url = f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
     async with trio.open_nursery() as workers:
         for _ in range(OPENED_AT_A_TIME + 10):
-            workers.start_soon(ask, HttpConnection(network, url))
+            workers.start_soon(ask, HttpConnection(network, silent.url))
         with trio.fail_after(30):
-            while opened < OPENED_AT_A_TIME:  # noqa: ASYNC110  there is no event to wait for
+            while silent.opened < OPENED_AT_A_TIME:  # noqa: ASYNC110  there is no event to wait for
                 await trio.sleep(0.01)
         await trio.sleep(0.05)
-        assert opened == OPENED_AT_A_TIME
+        assert silent.opened == OPENED_AT_A_TIME
         workers.cancel_scope.cancel()
     connection = HttpConnection(network, secure.url)
     with trio.fail_after(30):

@@ -24,6 +24,7 @@ from job.report.view import View
 from job.text.messages import Message, listed, message
 from tests.support.days import DAY, NULL, SCENES, TRACE, Day, failing
 from tests.support.fakes import target
+from tests.support.records import FAULT
 
 NOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
 CLOUD = {
@@ -52,8 +53,7 @@ def texts(found: Iterable[Line]) -> list[str]:
 
 
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_shows_them() -> None:
-    fault = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
-    view = Day(targets=()).view(bad_config(7, of_command=False), faults=[fault] * 7)
+    view = Day(targets=()).view(bad_config(7, of_command=False), faults=[FAULT] * 7)
     look = Step("plan", message("Look."), Command("python -m job plan x", wants_checkout=True))
     later = Step("later", message("Afterwards:"), Command("another"))
     assert lines(replace(view, steps=(START, later, look)))[1:-1] == [

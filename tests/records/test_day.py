@@ -9,7 +9,6 @@ from typing import NoReturn
 import pytest
 import trio
 
-from job.config.faults import Fault
 from job.ledger.ledger import SetAside
 from job.records.day import Document, Record, RecordedDay, documents_there, read_day, record_refusal
 from job.records.lease import LEASE
@@ -17,12 +16,11 @@ from job.report.format import RecordError
 from job.report.outcome import bad_config
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import message
-from tests.support.records import DAY, RecordedAttempt, config, lease_of, put, report_at, start_at
+from tests.support.records import DAY, FAULT, RecordedAttempt, config, lease_of, put, report_at, start_at
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
 MORE = config(["AAPL", "MSFT", "TSLA"])
-FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 
 
 async def the_day(memory: Memory) -> RecordedDay:

@@ -10,17 +10,14 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import read_settings
-from job.config.faults import Fault
 from job.records.lease import LEASE
 from job.records.nights import Night, Nights, PastNights, read_nights
 from job.report.outcome import Outcome
 from job.storage.store import StorageError, StoredObject
-from job.text.messages import message
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
-FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 DAYS = [f"2026-11-{day}" for day in range(20, 27)]
 
 
@@ -33,7 +30,7 @@ def fill(store: Memory) -> None:
         RecordedAttempt(DAYS[1], number=2).record(),
         RecordedAttempt(DAYS[2], outcome="cards_missing", failed=["MSFT"]).record(),
         RecordedAttempt(DAYS[2], number=2, outcome=None).record(),
-        refusal(DAYS[3], FAULT),
+        refusal(DAYS[3]),
         RecordedAttempt(DAYS[4]).record() | {f"{DAYS[4]}/ends/000001.json": b"?"},
         {f"{DAYS[5]}/x": b""},
         RecordedAttempt(DAYS[6], outcome=None).record(),

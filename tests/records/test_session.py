@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import trio
@@ -19,6 +19,7 @@ from job.records.session import Opened, Session, StorageAlarm, open_session
 from job.report.outcome import Outcome
 from job.report.report import Report, read_report
 from job.text.messages import Message
+from tests.records.test_day import broken
 from tests.records.test_lease import holder
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.records import DAY, RecordedAttempt, prepared, put, start_at
@@ -124,10 +125,6 @@ async def test_all_is_written_the_end_last_and_the_lease_released(desk: Desk, re
     assert written[1:] == [f"{DAY}/results/000001-000000.jsonl", PAGE.name, END]
     assert read_report(DAY, 1, desk.store.objects[END].data).journal == {1: 1}
     assert LEASE not in desk.store.objects
-
-
-def broken() -> NoReturn:
-    raise ValueError("odd")
 
 
 async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: Desk) -> None:

@@ -20,6 +20,7 @@ from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, sto
 from job.report.report import Report
 from job.text.messages import Message, message
 from tests.support.days import SCENES, Day, failing
+from tests.support.records import FAULT as IN_OBJECT
 from tests.support.records import report_at, start_at
 from tests.support.shell import arguments_in
 
@@ -40,7 +41,6 @@ PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}:"
 GO_ON = f"This does only what is left {UNTIL}:"
 AFTERWARDS = ("later", f"Afterwards {MAINTAINER}:", DATED)
 COMES = "Cloud Run starts it again by itself"
-IN_OBJECT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 
 

@@ -51,21 +51,16 @@ def test_a_report_may_have_more_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    "change",
     [
-        ({"format": 2}, "has format 2; this version of the job knows 1"),
-        ({"format": 2, "day": {"date": DAY}}, "has format 2; this version of the job knows 1"),
-        ({"engines": []}, "is not what the job writes"),
-        ({"day": "2026-11-23"}, "is not what the job writes"),
-        ({"number": 2}, "is not what the job writes"),
-        ({"exit_code": 3}, "is not what the job writes"),
-        ({"outcome": "cards_missing"}, "is not what the job writes"),
-        ({"ended": "2026-11-24T02:00:03"}, "is not what the job writes"),
-        ({"ended": "9999-11-24T02:00:03+00:00"}, "is not what the job writes"),
+        *({"format": 2}, {"format": 2, "day": {"date": DAY}}, {"engines": []}, {"day": "2026-11-23"}, {"number": 2}),
+        *({"exit_code": 3}, {"outcome": "cards_missing"}),
+        *({"ended": "2026-11-24T02:00:03"}, {"ended": "9999-11-24T02:00:03+00:00"}),
     ],
 )
-def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, object], words: str) -> None:
+def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
     data = json.dumps({**json.loads(RecordedAttempt().report().packed()), **change}).encode()
+    words = "has format 2; this version of the job knows 1" if "format" in change else "is not what the job writes"
     with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json {words}"):
         read_report(DAY, 1, data)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from job.config.faults import Fault
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from job.config.faults import Fault
     from job.engines.catalog import EngineName
     from job.ledger.reruns import Rerun
     from job.ledger.result import CallResult
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 DAY = "2026-11-24"
 TRACE_ID = f"{1:032x}"
 SIZES: Mapping[EngineName, int] = {"financial": 2, "trading": 2}
+FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 REFUSED = Failure(Cause.STATUS, message("HTTP 422"), 422)
 CODES = {
     "succeeded": ExitCode.DONE,
@@ -184,10 +185,10 @@ def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
     return Record(Listing.from_names(DAY, names), None if latest is None else latest.entry, ended, ledger)
 
 
-def refusal(day: str, *faults: Fault) -> dict[str, bytes]:
-    """The record of a day of which nothing is there but a start with these faults."""
+def refusal(day: str) -> dict[str, bytes]:
+    """The record of a day of which nothing is there but a start whose config has a fault."""
     ending = Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, message("It has faults"))
-    return {end_name(day, 0): report_at(ending, start=start_at(day, number=0), seconds=0.4, faults=faults).packed()}
+    return {end_name(day, 0): report_at(ending, start=start_at(day, number=0), seconds=0.4, faults=[FAULT]).packed()}
 
 
 def lease_of(day: str, execution: str | None = None) -> bytes:
