@@ -27,17 +27,9 @@ from job.records.start import faults_of_record, settle
 from job.report.advice import last_words
 from job.report.attempt import Start
 from job.report.commands import Commands
-from job.report.opening import nothing_left, opening_notices, waiting_notices
-from job.report.outcome import (
-    Ending,
-    ExitCode,
-    Outcome,
-    bad_config,
-    busy,
-    ending_of,
-    storage_failed,
-    unforeseen,
-)
+from job.report.ending import Ending, bad_config, busy, ending_of, nothing_left, storage_failed, unforeseen
+from job.report.notices import opening_notices, waiting_notices
+from job.report.outcome import ExitCode, Outcome
 from job.report.report import report_of
 from job.report.view import View
 from job.storage.store import StorageError, words_of

@@ -22,8 +22,9 @@ from job.records.nights import read_nights
 from job.report.attempt import Attempt
 from job.report.comparison import fewer_line
 from job.report.format import RecordError
+from job.report.notices import past_day_notice
 from job.report.often import usual_line
-from job.report.outcome import ExitCode, past_day_notice
+from job.report.outcome import ExitCode
 from job.report.report import Report
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store

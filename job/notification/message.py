@@ -12,7 +12,8 @@ from job.notification.channels import Channel, as_json
 from job.report.advice import Step, command_of
 from job.report.commands import start_fields
 from job.report.failures import failure_groups
-from job.report.outcome import SIGNS, ExitCode, notices_of
+from job.report.notices import notices_of
+from job.report.outcome import SIGNS, ExitCode
 from job.report.report import Report, ReportedFault, totals_of
 from job.report.view import View
 from job.text.display import clock, printable, shortened

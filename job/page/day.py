@@ -10,8 +10,9 @@ from job.ledger.ledger import Ledger
 from job.ledger.result import FAILED, CallResult
 from job.report.advice import Step
 from job.report.attempt import Start
+from job.report.ending import LEFT_OUT
 from job.report.failures import names_of
-from job.report.outcome import LEFT_OUT, Outcome, Severity
+from job.report.outcome import Outcome, Severity
 from job.report.report import Report
 from job.text.display import clock, shortened
 from job.text.messages import Message, Value, duration, listed, message, plural

@@ -29,9 +29,11 @@ from job.records.nights import Nights
 from job.report.advice import advice, go_on
 from job.report.commands import Commands, Links
 from job.report.comparison import shrank_line
+from job.report.ending import LEFT_OUT
 from job.report.failures import failure_groups, not_reached
+from job.report.notices import notices_of
 from job.report.often import most_often, usual_line
-from job.report.outcome import LEFT_OUT, SIGNS, notices_of
+from job.report.outcome import SIGNS
 from job.report.view import View
 from job.text.display import printable, shortened
 from job.text.messages import Message, Translator, Value, dated, duration, message, plural

@@ -13,6 +13,7 @@ from job.planning.plan import Plan
 from job.records import lease
 from job.records.journal import read_journal
 from job.report.attempt import Attempt, read_attempt
+from job.report.ending import as_it_stands, unended
 from job.report.format import (
     ATTEMPTS,
     CARDS,
@@ -26,7 +27,7 @@ from job.report.format import (
     end_name,
     results_name,
 )
-from job.report.outcome import Outcome, as_it_stands, unended
+from job.report.outcome import Outcome
 from job.report.report import Report, read_report, report_of
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, read_many
 from job.text.messages import message, template

@@ -18,8 +18,9 @@ from job.records.journal import Journal
 from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.start import nothing_made
 from job.report.attempt import Attempt, Start, contents_of
+from job.report.ending import NOTHING_CALLED
 from job.report.format import attempt_name, end_name
-from job.report.outcome import NOTHING_CALLED, Outcome
+from job.report.outcome import Outcome
 from job.report.report import Report
 from job.storage.store import ConflictError, StorageError, in_thread, in_thread_to_its_end, words_of
 from job.text.messages import Message, Value, message, template

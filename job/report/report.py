@@ -16,9 +16,11 @@ from job.ledger.items import ItemStatus, MissingState
 from job.ledger.ledger import Ledger, SetAside, busy_stretches
 from job.ledger.totals import Count, EngineTotals, Seconds
 from job.report.attempt import Start, read_start
+from job.report.ending import Ending
 from job.report.failures import targets_at_fault
 from job.report.format import NOT_WRITTEN, RecordError, Stamp, end_name
-from job.report.outcome import Ending, ExitCode, Outcome, past_day_notice
+from job.report.notices import past_day_notice
+from job.report.outcome import ExitCode, Outcome
 from job.text.display import shortened
 from job.text.messages import Message, Value, message
 

@@ -9,7 +9,8 @@ from job.report.attempt import Attempt
 from job.report.commands import Commands, page_address
 from job.report.comparison import comparison_lines
 from job.report.format import PAGE
-from job.report.outcome import Outcome, unrecorded_note
+from job.report.notices import unrecorded_note
+from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.messages import Message
 

@@ -15,7 +15,7 @@ from job.engines.transport import Response
 from job.execution.circuits import IN_A_ROW, CardCircuits
 from job.ledger.ledger import SetAside
 from job.ledger.stop import ShutdownReason
-from job.report.outcome import Ending, ending_of
+from job.report.ending import Ending, ending_of
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, plan_of, reply, settings_of, stage, target, well
 

@@ -19,7 +19,7 @@ from job.notification.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.notification.message import Line, Rank, cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
 from job.report.commands import Command, Commands
-from job.report.outcome import bad_config, storage_failed
+from job.report.ending import bad_config, storage_failed
 from job.report.view import View
 from job.text.messages import Message, listed, message
 from tests.support.days import DAY, NULL, SCENES, TRACE, Day, failing

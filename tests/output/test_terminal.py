@@ -21,7 +21,8 @@ from job.output.stdout import OutputQueue
 from job.output.terminal import TerminalReporter, _Bars, _bars, as_text
 from job.report.advice import Step
 from job.report.commands import Command
-from job.report.outcome import Ending, ExitCode, Outcome, ending_of
+from job.report.ending import Ending, ending_of
+from job.report.outcome import ExitCode, Outcome
 from job.report.view import View
 from job.text.messages import ENGLISH, Message, message
 from tests.output.test_stdout import DANGEROUS

@@ -12,8 +12,8 @@ import trio
 from job.ledger.ledger import SetAside
 from job.records.day import Document, Record, RecordedDay, documents_there, read_day, record_refusal
 from job.records.lease import LEASE
+from job.report.ending import bad_config
 from job.report.format import RecordError
-from job.report.outcome import bad_config
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import message
 from tests.support.records import DAY, FAULT, RecordedAttempt, config, lease_of, put, report_at, start_at

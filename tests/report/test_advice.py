@@ -16,7 +16,8 @@ from job.ledger.ledger import Ledger
 from job.ledger.stop import ShutdownReason
 from job.report.advice import Step, TaskRetry, advice, command_of, go_on, last_words
 from job.report.commands import Command, Commands
-from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, storage_failed, unended, unforeseen
+from job.report.ending import Ending, bad_config, busy, ending_of, storage_failed, unended, unforeseen
+from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.messages import Message, message
 from tests.support.days import SCENES, Day, failing

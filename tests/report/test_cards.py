@@ -14,7 +14,7 @@ from job.engines.failures import CUT_OFF, Cause, Failure
 from job.ledger.ledger import Ledger, SetAside
 from job.planning.targets import Target
 from job.report.cards import card_lines, complete_line, picture_url
-from job.report.outcome import ending_of
+from job.report.ending import ending_of
 from job.report.report import Report
 from job.text.messages import message, translator
 from tests.support.days import SCENES

@@ -13,7 +13,8 @@ from job.ledger.stop import ShutdownReason
 from job.planning.plan import Plan
 from job.report.attempt import Attempt
 from job.report.comparison import comparison_lines, night_before
-from job.report.outcome import Outcome, bad_config, ending_of
+from job.report.ending import bad_config, ending_of
+from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.messages import message
 from tests.support.chinese import in_chinese

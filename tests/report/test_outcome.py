@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 
@@ -11,24 +12,14 @@ from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.ledger.stop import EngineFailedError, ShutdownReason
-from job.report.outcome import (
-    ABOUT,
-    Ending,
-    ExitCode,
-    Outcome,
-    bad_config,
-    busy,
-    ending_of,
-    nothing_missing,
-    storage_failed,
-    unended,
-    unforeseen,
-    unrecorded_note,
-)
+from job.report.ending import Ending, bad_config, busy, ending_of, nothing_left, storage_failed, unended, unforeseen
+from job.report.notices import unrecorded_note
+from job.report.outcome import ABOUT, ExitCode, Outcome
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
+from tests.support.records import DAY, start_at
 from tests.support.results import result_of
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
@@ -165,9 +156,10 @@ def test_without_a_target_not_all_cards_are_there() -> None:
     assert shown(ending) == ("succeeded", 0, "2 cards are there, without C")
     assert list(map(str, ending.notes)) == ["Left out by hand: C."]
     assert shown(unended(ledger, Outcome.KILLED))[2] == "Killed: 2 cards are there, without C"
-    there = nothing_missing(ledger, "06:41", None)
+    ended = datetime.fromisoformat(f"{DAY}T06:41:00+08:00")
+    there = nothing_left(start_at(schedule=None), ledger, ended, ended)
     assert shown(there)[2] == "2 cards are there, without C"
-    assert str(there.notes[0]).endswith("was there already but for C, since 06:41: nothing was called.")
+    assert str(there.notes[0]).endswith("was there already but for C, since 06:41 UTC+08:00: nothing was called.")
     assert str(there.notes[1]) == "Left out by hand: C."
 
 

@@ -10,8 +10,9 @@ import pytest
 from job.config.faults import Fault
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.ledger.ledger import Ledger
+from job.report.ending import Ending, bad_config, ending_of
 from job.report.format import RecordError
-from job.report.outcome import Ending, ExitCode, Outcome, bad_config, ending_of
+from job.report.outcome import ExitCode, Outcome
 from job.report.report import (
     END_LIMIT,
     FAULT_LIMIT,

@@ -23,7 +23,8 @@ from job.report.advice import advice
 from job.report.attempt import Start
 from job.report.commands import Commands
 from job.report.comparison import comparison_lines, night_before
-from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, storage_failed, unended, unforeseen
+from job.report.ending import Ending, bad_config, busy, ending_of, storage_failed, unended, unforeseen
+from job.report.outcome import Outcome
 from job.report.report import PHASES, Report, report_of
 from job.report.view import View
 from job.text.messages import Message, message

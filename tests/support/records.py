@@ -16,8 +16,9 @@ from job.records.day import Listing, Record
 from job.records.journal import Journal
 from job.records.lease import Holder
 from job.report.attempt import Attempt, Start
+from job.report.ending import Ending
 from job.report.format import attempt_name, end_name, results_name
-from job.report.outcome import Ending, ExitCode, Outcome
+from job.report.outcome import ExitCode, Outcome
 from job.report.report import Report, report_of
 from job.storage.store import StoredObject
 from job.text.messages import message

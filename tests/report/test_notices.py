@@ -8,7 +8,7 @@ import pytest
 
 from job.ledger.ledger import Ledger
 from job.report.attempt import read_attempt
-from job.report.opening import opening_notices, waiting_notices
+from job.report.notices import opening_notices, waiting_notices
 from tests.support.records import DAY, RecordedAttempt, prepared, start_at
 
 NOW = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")

@@ -1,0 +1,89 @@
+"""Notices: what a person should know of a start before it makes calls, and of its config and its record."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from job.ledger.ledger import Ledger
+from job.planning.plan import Plan
+from job.report.attempt import Attempt, Start
+from job.report.ending import cards_line
+from job.text.messages import Message, message, plural, template
+
+NOTICES_LISTED = 3
+
+
+def waiting_notices(start: Start, now: datetime) -> Sequence[Message]:
+    """What has changed while a start waited for another one, until `now`."""
+    current = start.days.current(now)
+    if start.names_day or current == start.day:
+        return []
+    text = template("{day} ended while this start waited: it is for {day} all the same, a new one is for {current}")
+    return [message(text, day=start.day, current=current)]
+
+
+def opening_notices(start: Start, ledger: Ledger, latest: Attempt | None, now: datetime) -> Sequence[Message]:
+    """What a person should know of an attempt that begins `now`. `latest` is the attempt before, if any."""
+    notices = []
+    asks = ledger.left("financial") or ledger.left("trading")
+    if asks and start.days.is_past(start.day, now):
+        notices.append(past_day_notice(start.day))
+    if latest is not None:
+        text = template("Going on with {day}, so far: {cards}")
+        notices.append(message(text, day=start.day, cards=cards_line(ledger)))
+        more = ledger.counts("qa").planned - latest.cards
+        fewer = plural(
+            "The config asks for 1 card fewer than the last attempt at {day} did",
+            "The config asks for {count} cards fewer than the last attempt at {day} did",
+            count=-more,
+            day=start.day,
+        )
+        greater = plural(
+            "The config asks for 1 card more than the last attempt at {day} did",
+            "The config asks for {count} cards more than the last attempt at {day} did",
+            count=more,
+            day=start.day,
+        )
+        notices += [greater] if more > 0 else [fewer] if more else []
+    return notices
+
+
+def notices_of(plan: Plan) -> list[Message]:
+    """What is odd about the config, at most `NOTICES_LISTED` lines and one that counts the others."""
+    notices = list(plan.notices[:NOTICES_LISTED])
+    if (more := len(plan.notices) - NOTICES_LISTED) > 0:
+        notices.append(
+            plural("And 1 more notice about the config", "And {count} more notices about the config", count=more)
+        )
+    return notices
+
+
+def unrecorded_note(results: int, *, is_done: bool) -> Message:
+    """What the record lacks if it could not be written to the end: so many results; and what to do about that.
+
+    `is_done` is whether all the work of the day is done.
+    """
+    if not results:
+        return message(
+            "The end could not be recorded. All results are: the next start finds them, and records the end."
+        )
+    if is_done:
+        return plural(
+            "All work is done, so do not start it again. The record lacks 1 result, which a start would request again; "
+            "so verify and its alert will report this day as not done: ignore that.",
+            "All work is done, so do not start it again. The record lacks {count} results, which a start would request "
+            "again; so verify and its alert will report this day as not done: ignore that.",
+            count=results,
+        )
+    return plural(
+        "The record lacks 1 result: the next start requests it again.",
+        "The record lacks {count} results: the next start requests them again.",
+        count=results,
+    )
+
+
+def past_day_notice(day: str) -> Message:
+    """What is not as on that day, for a start of a day that is over."""
+    return message(
+        "{day} is over: the financial and the trading engine take no date, and prepare what is current when called",
+        day=day,
+    )
