@@ -84,7 +84,7 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
     if _may_have_asked(report):
         look = message("It is not known whether this was asked for. Look first at how the day stands:")
         if report.outcome is Outcome.BUSY:
-            look = message("Once the other start has ended, look first at how the day stands:")
+            look = message("Once no other start is at work, look first at how the day stands:")
         yield Step("look", look, commands.look(report.known_day))
         return
     # The retry of a start that names no day would be for the next one.

@@ -194,7 +194,7 @@ UNKNOWN = "It is not known whether this was asked for. Look first at how the day
 def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: TaskRetry) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
     ending = busy(message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
-    sentence = "Once the other start has ended, look first at how the day stands:" if how == "busy" else UNKNOWN
+    sentence = "Once no other start is at work, look first at how the day stands:" if how == "busy" else UNKNOWN
     one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
     assert shown(one, LAPTOP, retry=retry) == [("look", sentence, LOOK)]
     page = "https://storage.cloud.google.com/cards/runs/2026-11-24/report.html"
