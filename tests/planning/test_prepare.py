@@ -84,12 +84,18 @@ async def test_a_process_that_may_open_too_few_files_is_a_fault(place: Path, mon
     ]  # fmt: skip
 
 
+UNKNOWN = '--again: "NVDA" is nothing that the config asks for'
+
+
 @pytest.mark.parametrize(
     ("asked", "faults"),
     [
-        ({"again": ("MSFT", "NVDA"), "without": ("MSFT",)}, ["--again", "--again"]),
-        ({"again": ("NVDA",), "without": ("TSLA",)}, ["--without", "--again"]),
-        ({"without": ("AAPL", "MSFT")}, ["--without"]),
+        (
+            {"again": ("MSFT", "NVDA"), "without": ("MSFT",)},
+            ['--again: "MSFT" is also left out by --without; name it in one of the two', UNKNOWN],
+        ),
+        ({"again": ("NVDA",), "without": ("TSLA",)}, ['--without: "TSLA" is no target of the config', UNKNOWN]),
+        ({"without": ("AAPL", "MSFT")}, ["--without: leaves nothing to do"]),
     ],
     ids=["again what is left out", "both unknown", "all left out"],
 )
@@ -98,7 +104,7 @@ async def test_faults_of_the_command_are_found_when_the_config_has_none(
 ) -> None:
     with pytest.raises(ConfigError) as error:
         await prepare(request(str(place), **asked), DAY)
-    assert [fault.where for fault in error.value.faults] == faults
+    assert all(str(fault).startswith(said) for fault, said in zip(error.value.faults, faults, strict=True))
     assert all(isinstance(fault, CommandFault) for fault in error.value.faults)
 
 
