@@ -134,7 +134,7 @@ def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     assert "! 1 card fewer than on 2026-11-23: TSLA/news_card" in out
     assert "! This failure is new: it was not there on 2026-11-23" in out
     (runs / "2026-11-23/attempts/000001.json").write_text("{}")
-    assert command("report", *arguments)[::2] == (ExitCode.DONE, []), "another day's entry is not needed"
+    assert command("report", *arguments)[::2] == (ExitCode.DONE, []), "another day's attempt is not needed"
     assert f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date={DAY}" in "\n".join(out)
 
 

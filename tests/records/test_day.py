@@ -88,8 +88,8 @@ async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
     assert (found.report.ended, found.report.seconds) == (None, None)
 
 
-async def test_only_the_latest_entry_counts(memory: Memory) -> None:
-    """An entry and its results that a lifecycle rule has removed, and what is left of another config."""
+async def test_only_the_latest_attempt_counts(memory: Memory) -> None:
+    """An attempt and its results that a lifecycle rule has removed, and what is left of another config."""
     first, last = RecordedAttempt(objects=config(["AAPL", "TSLA"])), RecordedAttempt(number=3)
     put(memory, first.record(), last.record())
     del memory.objects[f"{DAY}/attempts/000001.json"]

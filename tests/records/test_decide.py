@@ -36,11 +36,11 @@ def decided(*attempts: RecordedAttempt, work: Prepared | None = None, **about: A
 
 
 def test_the_first_attempt_has_what_the_next_one_needs() -> None:
-    entry = decided(execution="x", without=("TSLA",))
-    assert entry is not None
-    assert (entry.number, entry.owner, entry.execution, entry.trace_id) == (1, "me", "x", TRACE_ID)
-    assert (entry.plan, entry.made_plan().digest()) == (prepared().plan.digest(), prepared().plan.digest())
-    assert (entry.cards, entry.again, entry.asked_by, entry.without) == (2, (), (), ("TSLA",))
+    attempt = decided(execution="x", without=("TSLA",))
+    assert attempt is not None
+    assert (attempt.number, attempt.owner, attempt.execution, attempt.trace_id) == (1, "me", "x", TRACE_ID)
+    assert (attempt.plan, attempt.made_plan().digest()) == (prepared().plan.digest(), prepared().plan.digest())
+    assert (attempt.cards, attempt.again, attempt.asked_by, attempt.without) == (2, (), (), ("TSLA",))
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_the_first_attempt_has_what_the_next_one_needs() -> None:
 )
 def test_an_attempt_is_added_if_the_day_has_no_end_that_is_true(attempts: list[RecordedAttempt], number: int) -> None:
     """Even if no call is left: somebody has to say how the day stands."""
-    entry = decided(*attempts)
-    assert entry is not None
-    assert (entry.number, entry.again) == (number, tuple(attempts[-1].again))
+    attempt = decided(*attempts)
+    assert attempt is not None
+    assert (attempt.number, attempt.again) == (number, tuple(attempts[-1].again))
 
 
 def test_an_attempt_is_added_if_a_document_was_not_written() -> None:
@@ -112,9 +112,9 @@ MADE_AGAIN = RecordedAttempt(number=2, again=[ASKED], asked_by=["x"])
 def test_who_asks_for_something_again_is_recorded_with_it(
     attempts: list[RecordedAttempt], about: dict[str, Any], again: tuple[Rerun, ...], asked_by: tuple[str, ...]
 ) -> None:
-    entry = decided(*attempts, work=prepared(again=[CARD]), **about)
-    assert entry is not None
-    assert (entry.again, entry.asked_by) == (again, asked_by)
+    attempt = decided(*attempts, work=prepared(again=[CARD]), **about)
+    assert attempt is not None
+    assert (attempt.again, attempt.asked_by) == (again, asked_by)
 
 
 @pytest.mark.parametrize("attempts", [[], [RecordedAttempt()], [RecordedAttempt(asked_by=["y"])]])

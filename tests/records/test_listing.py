@@ -39,7 +39,7 @@ def test_what_a_day_has() -> None:
     ],
 )
 def test_the_latest_attempt_is_the_highest_number_in_any_name(names: list[str], latest: int) -> None:
-    """If an entry was removed, results under its number would collide for ever."""
+    """If an attempt was removed, results under its number would collide for ever."""
     assert listing(*names).latest == latest
 
 
@@ -93,19 +93,19 @@ def test_no_names_raise_anything_else(names: list[str]) -> None:
     assert sum(found.results.values()) == len(set(names))
 
 
-async def test_the_entry_of_the_latest_attempt_must_be_there(memory: Memory) -> None:
+async def test_how_the_latest_attempt_began_must_be_there(memory: Memory) -> None:
     put(memory, RecordedAttempt().record(), RecordedAttempt(number=2).record())
     found = await Listing.of(memory, DAY)
-    entry = await found.attempt(memory)
-    assert entry is not None
-    assert entry.number == 2
+    latest = await found.attempt(memory)
+    assert latest is not None
+    assert latest.number == 2
     assert {number: report.number for number, report in (await found.reports(memory)).items()} == {1: 1, 2: 2}
     del memory.objects[f"{DAY}/attempts/000002.json"]
     with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000002\.json is missing$"):
         await (await Listing.of(memory, DAY)).attempt(memory)
 
 
-async def test_a_day_without_an_attempt_has_no_entry_and_no_report(memory: Memory) -> None:
+async def test_a_day_without_an_attempt_has_no_report(memory: Memory) -> None:
     found = await Listing.of(memory, DAY)
     assert (await found.attempt(memory), await found.reports(memory)) == (None, {})
     assert memory.count("read") == 0

@@ -49,12 +49,12 @@ def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert start.config_uri == str(tmp_path / "config"), "the same place from any directory"
 
 
-def test_an_entry_is_read_as_it_was_written_and_makes_its_plan_again() -> None:
+def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None:
     attempt = RecordedAttempt(objects=config(["AAPL", "美联储", "TSLA"]), about={"without": ("TSLA",)})
-    entry = read_attempt(DAY, 1, attempt.entry.packed())
-    assert entry == attempt.entry
-    assert entry.made_plan() == attempt.plan
-    assert entry.made_plan().left_out == {"TSLA"}
+    found = read_attempt(DAY, 1, attempt.stored.packed())
+    assert found == attempt.stored
+    assert found.made_plan() == attempt.plan
+    assert found.made_plan().left_out == {"TSLA"}
     assert contents_of(prepared()) == config()
 
 
@@ -66,8 +66,8 @@ def test_an_entry_is_read_as_it_was_written_and_makes_its_plan_again() -> None:
         *({"config_uri": "gs://\x1b"}, {"again": [["qa", "A", "a", DAY, -1]]}),
     ],
 )
-def test_an_entry_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
-    data = json.dumps({**json.loads(RecordedAttempt().entry.packed()), **change}).encode()
+def test_an_attempt_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
+    data = json.dumps({**json.loads(RecordedAttempt().stored.packed()), **change}).encode()
     words = "has format 2; this version of the job knows 1" if "format" in change else "is not what the job writes"
     with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000001\.json {words}"):
         read_attempt(DAY, 1, data)

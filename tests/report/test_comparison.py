@@ -32,12 +32,12 @@ class Nights:
     reports: list[Report] = field(default_factory=list)
     ledger: Ledger = field(default_factory=lambda: Ledger(Plan.empty("2026-11-20")))
     """Of the last one."""
-    entry: Attempt | None = None
+    attempt: Attempt | None = None
     """Of the one before."""
 
     def lines(self) -> list[str]:
         *before, last = self.reports
-        found = list(comparison_lines(last, self.ledger, before, self.entry))
+        found = list(comparison_lines(last, self.ledger, before, self.attempt))
         assert all(map(in_chinese, found))
         return list(map(str, found))
 
@@ -142,12 +142,12 @@ def of_config(*tickers: str, failed: Sequence[str] = (), day: str = "2026-11-24"
 )
 def test_a_night_that_shrank_and_a_target_that_is_new(now: RecordedAttempt, expected: list[str]) -> None:
     before = of_config("A", "B", "C", day="2026-11-23")
-    found = list(comparison_lines(now.report(), now.ledger(), [before.report()], before.entry))
+    found = list(comparison_lines(now.report(), now.ledger(), [before.report()], before.stored))
     assert list(map(str, found)) == expected
     assert all(map(in_chinese, found))
     refused = report_at(bad_config(1, of_command=False), start=start_at("2026-11-24", number=0))
     nothing = Ledger(Plan.empty("2026-11-24"))
-    assert list(comparison_lines(refused, nothing, [before.report()], before.entry)) == [], "it had no plan"
+    assert list(comparison_lines(refused, nothing, [before.report()], before.stored)) == [], "it had no plan"
 
 
 def test_the_night_before_is_the_latest_one_with_a_plan_in_whatever_order_they_come() -> None:

@@ -18,8 +18,8 @@ def notices(cards: int | None = None, without: tuple[str, ...] = ()) -> list[str
     """Those of an attempt with two cards; `cards` is how many the one before had, if there was one."""
     latest = None
     if cards is not None:
-        entry = RecordedAttempt().record()[f"{DAY}/attempts/000001.json"]
-        latest = read_attempt(DAY, 1, entry).model_copy(update={"cards": cards})
+        stored = RecordedAttempt().record()[f"{DAY}/attempts/000001.json"]
+        latest = read_attempt(DAY, 1, stored).model_copy(update={"cards": cards})
     ledger = Ledger(prepared().plan.without(without))
     return [str(one) for one in opening_notices(start_at(), ledger, latest, NOW)]
 

@@ -41,7 +41,7 @@ def _kind(seen: Seen) -> str:
 
 @pytest.mark.parametrize("second", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_how_often_a_plain_start_asks_storage(world: World, second: bool) -> None:
-    """The writes of a first start: lease, entry, results before and after the barrier, four documents, the end.
+    """The writes of a first start: lease, attempt, results before and after the barrier, four documents, the end.
 
     How much of past nights is read meanwhile is up to chance. What is read takes two requests, if it is there.
     """

@@ -109,8 +109,8 @@ async def test_a_start_that_wakes_beside_another_one_records_what_it_has_and_lea
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.5])
-async def test_a_start_that_was_paused_before_its_entry_makes_no_attempt(scene: Scene, seconds: float) -> None:
-    """Before it looks at its lease, and after that: then storage refuses the entry."""
+async def test_a_start_that_was_paused_before_it_was_recorded_makes_no_attempt(scene: Scene, seconds: float) -> None:
+    """Before it looks at its lease, and after that: then storage refuses the attempt."""
     scene.world.storage_seconds = 2.0
     job = await scene.begin()
     await scene.reached("names", DAY)
@@ -378,7 +378,7 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     await scene.start(0)
     job = await scene.begin("--again", "AAPL/news_card")
     await scene.reached("read", "/results/", lambda: setattr(scene.world, "storage_seconds", seconds))
-    await trio.sleep(2.5 * seconds + 0.2)  # the read ends, results are added, documents are read, the entry is sent
+    await trio.sleep(2.5 * seconds + 0.2)  # the read ends, results are added, documents are read, the attempt is sent
     sent = trio.current_time()
     job.send_signal(number)
     outcome = await scene.end(job, 128 + number)

@@ -68,7 +68,7 @@ def _killed_start(directory: Path) -> None:
     request = Options(settings, [], now, 0.0)
     prepared: Prepared = trio.run(prepare, request, day)
     plan = prepared.plan
-    entry = Attempt(
+    attempt = Attempt(
         **{**Start.of(request, settings.days()).model_dump(), "day": day, "number": 1},
         owner="killed",
         objects=dict(contents_of(prepared)),
@@ -78,7 +78,7 @@ def _killed_start(directory: Path) -> None:
     )
     common = json.loads(result_of(next(plan.calls("qa")), traceparent="0" * 55, limit=64).line())
     journal = Journal(Memory(), day, 1, plan.digest(), lambda _: None)
-    objects = {attempt_name(day, 1): entry.packed()}
+    objects = {attempt_name(day, 1): attempt.packed()}
     for number, (target, card_type) in enumerate(islice(plan.items("qa"), MILLION.calls - LEFT)):
         ended = now.timestamp() + number / 2600
         own = {"targets": [target], "card_type": card_type, "started": ended - 0.02, "ended": ended}

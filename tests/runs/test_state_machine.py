@@ -307,7 +307,7 @@ class Days(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.02, 1.0, 6.0]))
     def storage_is_slow(self, seconds: float) -> None:
-        """So that signals come while an entry or the lease is written. What takes longer than an ending has is lost."""
+        """So that signals come while the attempt or the lease is written; some answers are lost."""
         self.outages += 1
         self.promise.was_out |= seconds > 1
         self.world.storage_seconds = seconds

@@ -39,13 +39,13 @@ Item = tuple[str, str, str | None, str]
 
 
 @lru_cache(maxsize=10_000)
-def _entry(data: bytes) -> Attempt:
+def _attempt(data: bytes) -> Attempt:
     return Attempt.model_validate_json(data)
 
 
 @lru_cache(maxsize=1000)
 def _plan(data: bytes) -> Plan:
-    return _entry(data).made_plan()
+    return _attempt(data).made_plan()
 
 
 @lru_cache(maxsize=10_000)
@@ -60,14 +60,14 @@ class Folder:
     objects: Mapping[str, Any]
     day: str
 
-    def entries(self) -> dict[int, Attempt]:
+    def attempts(self) -> dict[int, Attempt]:
         """How each attempt began, by its number, in order."""
         names = sorted(name for name in self.objects if name.startswith(f"{self.day}/attempts/"))
-        return {int(name[-11:-5]): _entry(self.objects[name].data) for name in names}
+        return {int(name[-11:-5]): _attempt(self.objects[name].data) for name in names}
 
     def latest(self) -> Attempt:
         """How the latest attempt began."""
-        return _entry(self._latest)
+        return _attempt(self._latest)
 
     def plan(self) -> Plan:
         """The plan of the latest attempt."""
@@ -131,21 +131,21 @@ class Folder:
         return missing | ((wanted | set(news.values())) & self.open().keys())
 
 
-def planned_cards(entry: Attempt) -> set[Item]:
+def planned_cards(attempt: Attempt) -> set[Item]:
     """The cards of an attempt, from its config itself: none of the job's planning is used."""
-    config = {name: json.loads(text) for name, text in entry.objects.items()}
+    config = {name: json.loads(text) for name, text in attempt.objects.items()}
     listed = {ticker: {"id": ticker} for ticker in config["ticker_list.json"]}
     targets = listed | {target["id"]: target for target in config.get("card_targets.json", [])}
     return {
-        ("qa", target["id"], card, target.get("date", entry.day))
+        ("qa", target["id"], card, target.get("date", attempt.day))
         for target in targets.values()
         for card in target.get("card_types", config["card_types.json"])
     }
 
 
-def wanted_cards(entry: Attempt) -> set[Item]:
+def wanted_cards(attempt: Attempt) -> set[Item]:
     """The cards that an attempt is to make: what is left out stays planned."""
-    return {card for card in planned_cards(entry) if card[1] not in entry.without}
+    return {card for card in planned_cards(attempt) if card[1] not in attempt.without}
 
 
 @dataclass
@@ -162,7 +162,7 @@ class Promise:
     _key_of: dict[tuple[object, ...], str] = field(default_factory=dict)
     _tokens: set[str] = field(default_factory=set)
     _checked: set[tuple[str, int]] = field(default_factory=set)
-    """The entries whose requests were held against the promise."""
+    """The attempts whose requests were held against the promise."""
     _changes: int = 0
     """How often the lease was written or removed."""
     _seen: dict[int, int] = field(default_factory=dict)
@@ -275,16 +275,16 @@ class Promise:
     def _check_entries(self, folder: Folder) -> None:
         """Holds what is to be made again against the promise: it was made, and what is open keeps its number."""
         before: dict[Item, int] = {}
-        for number, entry in folder.entries().items():
-            asked: dict[Item, int] = {one[:-1]: one.number for one in entry.again}
-            if (entry.trace_id, number) not in self._checked:
-                self._checked.add((entry.trace_id, number))
+        for number, attempt in folder.attempts().items():
+            asked: dict[Item, int] = {one[:-1]: one.number for one in attempt.again}
+            if (attempt.trace_id, number) not in self._checked:
+                self._checked.add((attempt.trace_id, number))
                 made = folder.made(number)
                 new = {item for item, own in asked.items() if own == number}
                 assert new <= made.keys(), f"never made, and made again: {new - made.keys()}"
-                assert not (new and entry.task_attempt), "a retry asks for something"
-                if new and entry.owner in self._taken:
-                    seen, taken = self._taken[entry.owner]
+                assert not (new and attempt.task_attempt), "a retry asks for something"
+                if new and attempt.owner in self._taken:
+                    seen, taken = self._taken[attempt.owner]
                     assert seen == taken, "it has seen another's lease, which was changed before it took it"
                 assert {item for item, own in before.items() if asked.get(item) != own} <= new, "a request is lost"
                 assert all(before.get(item, 0) <= made[item] for item in new), "what is open gets another number"
@@ -305,16 +305,16 @@ class Promise:
             return
         folder = self.folder(finished["day"])
         began = outcome.events("run.started")
-        entry = folder.entries()[began[0]["number"]] if began else folder.latest()
-        wanted, planned, cards = wanted_cards(entry), planned_cards(entry), finished["cards"]
+        attempt = folder.attempts()[began[0]["number"]] if began else folder.latest()
+        wanted, planned, cards = wanted_cards(attempt), planned_cards(attempt), finished["cards"]
         assert cards["planned"] == cards["done"] + cards["left_out"] == len(planned)
         assert cards["left_out"] <= len(planned - wanted), "0, but not made nor left out"
-        assert wanted <= {card for trace, card in self.made if trace == entry.trace_id}, "0, but not made"
+        assert wanted <= {card for trace, card in self.made if trace == attempt.trace_id}, "0, but not made"
         if not is_out:
             assert wanted <= folder.cards(), "0, but not recorded"
-            asked = {one[:-1] for one in entry.again}
+            asked = {one[:-1] for one in attempt.again}
             assert not (left := wanted & asked & folder.open().keys()), f"0, but not made again: {left}"
-            if entry == folder.latest():
+            if attempt == folder.latest():
                 assert not folder.missing_data()
                 assert len(planned - folder.cards()) <= cards["left_out"]
                 assert bool(finished.get("without")) >= bool(planned - folder.cards()), "done, without a word of that"
@@ -328,7 +328,7 @@ class Promise:
             self._check_entries(folder)
             recorded = await read_day(store, day)
             assert recorded is not None
-            latest, report = max(folder.entries()), recorded.report
+            latest, report = max(folder.attempts()), recorded.report
             for totals in report.engines.values():
                 _assert_sum(totals.model_dump())
             if f"{day}/ends/{latest:06}.json" in objects:

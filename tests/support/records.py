@@ -123,7 +123,7 @@ class RecordedAttempt:
         return plan_from(self.objects, self.day).without(self.start.without)
 
     @property
-    def entry(self) -> Attempt:
+    def stored(self) -> Attempt:
         return Attempt(
             **self.start.model_dump(),
             owner=f"owner of {self.number}",
@@ -165,7 +165,7 @@ class RecordedAttempt:
         for result in self.results():
             journal.append(result)
         found = {
-            attempt_name(self.day, self.number): self.entry.packed(),
+            attempt_name(self.day, self.number): self.stored.packed(),
             results_name(self.day, self.number, 0): journal._next_chunk().data,
         }
         if self.outcome is not None:
@@ -183,7 +183,7 @@ def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
         for result in attempt.results():
             (ledger.add if attempt.plan.digest() == plan.digest() else ledger.absorb)(result)
     ended = {attempt.number: attempt.report() for attempt in attempts if attempt.outcome is not None}
-    return Record(Listing.from_names(DAY, names), None if latest is None else latest.entry, ended, ledger)
+    return Record(Listing.from_names(DAY, names), None if latest is None else latest.stored, ended, ledger)
 
 
 def refusal(day: str) -> dict[str, bytes]:
