@@ -147,15 +147,16 @@ class _Run:
             helpers.start_soon(self._past.read, store, day, name="past nights")
             start = self._start.with_config(prepared)
             opened = await open_session(lease, start, prepared, reporter.on_storage, settled.listing)
-        self._ledger = opened.record.ledger
-        self._take(opened.start)
+        start, record, session = opened
+        self._ledger = record.ledger
+        self._take(start)
         reporter.on_notices(prepared.plan.notices)
-        if opened.session is None:
-            ended = (opened.record.ended and opened.record.ended.done_at) or options.now
-            return nothing_left(self._start, self._ledger, ended, options.now)
-        reporter.on_notices(opening_notices(opened.start, self._ledger, opened.record.latest, options.now))
-        helpers.start_soon(opened.session.journal.run, name="journal")
-        return opened.session
+        if session is None:
+            ended = (record.ended and record.ended.done_at) or options.now
+            return nothing_left(start, record.ledger, ended, options.now)
+        reporter.on_notices(opening_notices(start, record.ledger, record.latest, options.now))
+        helpers.start_soon(session.journal.run, name="journal")
+        return session
 
     def _take(self, start: Start) -> None:
         """From here on, this is a start for that day, and perhaps an attempt."""

@@ -20,11 +20,11 @@ from job.output.screen import nights_table
 from job.output.stdout import say, say_error, write_line
 from job.output.terminal import as_text, step_lines
 from job.page.render import render_day, render_nights
-from job.records.day import RecordedDay, read_day
+from job.records.day import Record, read_day
 from job.records.nights import Nights, attempt_before, read_nights
 from job.report.advice import Step, first_steps
 from job.report.commands import Commands, Links
-from job.report.format import RecordError
+from job.report.format import CARDS, PAGE, RecordError
 from job.report.outcome import ExitCode, Outcome
 from job.report.view import View
 from job.storage.store import ObjectStore, StorageError
@@ -68,12 +68,12 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     to = translator(settings.language)
     try:
         nights = trio.run(read_nights, store)
-        view, recorded = trio.run(_view, store, settings, nights, options.day, now)
+        view, record = trio.run(_view, store, settings, nights, options.day, now)
     except RecordError as error:
         return refuse(error.what, ExitCode.USAGE, to)
     except StorageError as error:
         return refuse(error.words, ExitCode.BUSY, to)
-    if view is None or recorded is None:
+    if view is None or record is None:
         if options.day is None:
             return refuse(message("has no record of any day"), ExitCode.USAGE, to)
         return refuse(message("has no record of {day}", day=options.day), ExitCode.USAGE, to)
@@ -85,7 +85,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     if options.open:
         path = Path(tempfile.mkdtemp(prefix="day-")) / "report.html"
         links = Links(settings.runs_uri, are_stored=False)
-        page = render_day(view, links, has_table=recorded.has_table, translator=to)
+        page = render_day(view, links, has_table=CARDS in record.listing.documents, translator=to)
         if not _open(path, page, to):
             return ExitCode.USAGE
     return ExitCode.DONE
@@ -93,20 +93,20 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
 
 async def _view(
     store: ObjectStore, settings: Settings, nights: Nights, day: str | None, now: datetime
-) -> tuple[View, RecordedDay] | tuple[None, None]:
+) -> tuple[View, Record] | tuple[None, None]:
     """What is shown of a day, by default of the latest. Raises `RecordError` and `StorageError`."""
     runs_uri = settings.runs_uri or ""
     day = day or next((night.day for night in nights.nights), None)
-    recorded = None if day is None else await read_day(store, day)
-    if recorded is None:
+    found = None if day is None else await read_day(store, day)
+    if found is None:
         return None, None
-    report = recorded.report
+    report, record = found
     before = None
     with suppress(RecordError, StorageError):  # this day can be shown without
         before = await attempt_before(store, nights, report.day)
     commands = Commands.of(report, runs_uri, nights.days(settings), now)
-    view = View.of(report, recorded.ledger, nights.reports, before, commands)
-    return (view.with_page(runs_uri) if recorded.has_page else view), recorded
+    view = View.of(report, record.ledger, nights.reports, before, commands)
+    return (view.with_page(runs_uri) if PAGE in record.listing.documents else view), record
 
 
 def _open(path: Path, page: bytes, to: Translator) -> bool:

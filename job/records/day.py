@@ -225,27 +225,19 @@ def _check_results(listing: Listing, reports: Mapping[int, Report]) -> None:
                 raise RecordError(message(text, object=name, report=counted))
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedDay:
-    """A day, read from its record."""
+async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None:
+    """How a day stands, and its record with all results; `None` if no start of it is recorded.
 
-    report: Report
-    ledger: Ledger
-    has_page: bool
-    has_table: bool
-
-
-async def read_day(store: ObjectStore, day: str) -> RecordedDay | None:
-    """A day with all its results; `None` if no start of it is recorded. Raises `RecordError` and `StorageError`."""
+    Raises `RecordError` and `StorageError`.
+    """
     record = await Record.read(store, day)
-    documents, ledger, ended = record.listing.documents, record.ledger, record.ended
-    has_page, has_table = PAGE in documents, CARDS in documents
+    ledger, ended = record.ledger, record.ended
     if record.latest is None:
         refused = await read_refused(store, day) if record.listing.is_refused else None
-        return None if refused is None else RecordedDay(refused, ledger, has_page, has_table=False)
+        return None if refused is None else (refused, record)
     if ended is None:
         ending = unended(ledger, await state(store, day))
-        return RecordedDay(report_of(record.latest, ledger, ending), ledger, has_page, has_table)
+        return report_of(record.latest, ledger, ending), record
     ledger.set_aside = list(ended.set_aside)
     if ledger.totals() != ended.engines:  # an attempt that was paused has added results since
         now = report_of(ended, ledger, as_it_stands(ended.outcome, ended.sentence, ledger))
@@ -253,7 +245,7 @@ async def read_day(store: ObjectStore, day: str) -> RecordedDay | None:
         if now.outcome is Outcome.SUCCEEDED:
             update["ended"] = datetime.fromtimestamp(ledger.last, ended.offset).isoformat(timespec="seconds")
         ended = now.model_copy(update=update)
-    return RecordedDay(ended, ledger, has_page, has_table)
+    return ended, record
 
 
 async def read_refused(store: ObjectStore, day: str, *, background: bool = False) -> Report | None:

@@ -154,21 +154,13 @@ class Session:
         self.lease.is_settled = True  # there is no time for another try
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What a start has found of its day, and its session."""
-
-    start: Start
-    """This start, with its number if it is an attempt, and with the trace id of the day."""
-    record: Record
-    session: Session | None
-    """`None` if everything is there already: nothing is written then."""
-
-
 async def open_session(
     lease: Lease, start: Start, prepared: Prepared, notify: Notify, known: Listing | None = None
-) -> Opened:
+) -> tuple[Start, Record, Session | None]:
     """Reads the record of the day, decides what this start adds to it, and writes that.
+
+    Returns the start, with its number if it is an attempt now and with the trace id of the day; the record; and the
+    session, or `None` if everything is there already.
 
     `known` is what was recorded of the day when this start began, if it asks for something again.
 
@@ -181,7 +173,7 @@ async def open_session(
         raise ConfigError([await nothing_made(lease.store, start.day)])
     attempt = decide(record, start, prepared, lease.holder.owner, known)
     if attempt is None:
-        return Opened(start, record, None)
+        return start, record, None
     there = await documents_there(lease.store, attempt.day)
     if not lease.is_held():
         raise BusyError(message("this one was paused for longer than its lease lasts"), _TAKEN_OVER)
@@ -194,7 +186,7 @@ async def open_session(
         raise BusyError(said, _TAKEN_OVER) from None
     journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, StorageAlarm(notify))
     start = start.model_copy(update={"number": attempt.number})
-    return Opened(start, record, Session(lease, attempt, journal, notify, record, there))
+    return start, record, Session(lease, attempt, journal, notify, record, there)
 
 
 def decide(

@@ -10,10 +10,11 @@ import pytest
 import trio
 
 from job.ledger.ledger import SetAside
-from job.records.day import Document, Record, RecordedDay, documents_there, read_day, record_refusal
+from job.records.day import Document, Record, documents_there, read_day, record_refusal
 from job.records.lease import LEASE
 from job.report.ending import bad_config
-from job.report.format import RecordError
+from job.report.format import CARDS, PAGE, RecordError
+from job.report.report import Report
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import message
 from tests.support.records import DAY, FAULT, RecordedAttempt, config, lease_of, put, report_at, start_at
@@ -23,8 +24,8 @@ __all__ = ["memory"]
 MORE = config(["AAPL", "MSFT", "TSLA"])
 
 
-async def the_day(memory: Memory) -> RecordedDay:
-    """The day, which has a record."""
+async def the_day(memory: Memory) -> tuple[Report, Record]:
+    """How the day stands, and its record."""
     found = await read_day(memory, DAY)
     assert found is not None
     return found
@@ -38,9 +39,10 @@ async def test_a_day_that_has_no_record(memory: Memory) -> None:
 async def test_a_day_that_is_done(memory: Memory) -> None:
     attempt = RecordedAttempt()
     put(memory, attempt.record(), {f"{DAY}/report.html": b"", f"{DAY}/cards.csv": b""})
-    found = await the_day(memory)
-    assert found.report == attempt.report()
-    assert (found.has_page, found.has_table, found.ledger.is_left) == (True, True, False)
+    report, record = await the_day(memory)
+    assert report == attempt.report()
+    assert record.listing.documents == {PAGE, CARDS}
+    assert not record.ledger.is_left
 
 
 async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_lists_alike(memory: Memory) -> None:
@@ -54,11 +56,11 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         memory.objects.clear()
         put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
         put(memory, {f"{DAY}/ends/000002.json": end.packed()})
-        found = await the_day(memory)
-        assert (found.report.outcome, str(found.report.sentence), found.report.number) == (outcome, sentence, 2)
-        assert (found.report.cards.done, len(found.report.missing)) == (3 - len(added), len(added))
-        assert (found.report.exit_code, found.ledger.is_left) == ((3, True) if added else (0, False))
-        assert (found.report.ended == end.ended) is bool(added), "all was there when its last result was"
+        report, record = await the_day(memory)
+        assert (report.outcome, str(report.sentence), report.number) == (outcome, sentence, 2)
+        assert (report.cards.done, len(report.missing)) == (3 - len(added), len(added))
+        assert (report.exit_code, record.ledger.is_left) == ((3, True) if added else (0, False))
+        assert (report.ended == end.ended) is bool(added), "all was there when its last result was"
 
 
 async def test_what_was_set_aside_is_known_from_the_report(memory: Memory) -> None:
@@ -67,8 +69,8 @@ async def test_what_was_set_aside_is_known_from_the_report(memory: Memory) -> No
     record = attempt.record()
     report = attempt.report().model_copy(update={"set_aside": (aside,)})
     put(memory, record, {f"{DAY}/ends/000001.json": report.packed()})
-    found = await the_day(memory)
-    assert (found.ledger.set_aside, found.report.set_aside) == ([aside], (aside,))
+    report, found = await the_day(memory)
+    assert (found.ledger.set_aside, report.set_aside) == ([aside], (aside,))
 
 
 @pytest.mark.parametrize("holder", ["nobody", "this day", "another day", "this day, long ago"])
@@ -80,12 +82,12 @@ async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
     if holder != "nobody":
         day, seconds = (DAY if "this day" in holder else "2026-11-25"), (1e9 - 61 if "ago" in holder else 1e9 - 59)
         memory.objects[LEASE] = StoredObject(lease_of(day), "1", seconds)
-    found = await the_day(memory)
+    report, _ = await the_day(memory)
     is_at_work = holder == "this day"
     words = "At work" if is_at_work else "Killed"
-    assert str(found.report.sentence) == f"{words}: 1 of 2 cards is missing"
-    assert (found.report.outcome, found.report.exit_code) == ("at work" if is_at_work else "killed", None)
-    assert (found.report.ended, found.report.seconds) == (None, None)
+    assert str(report.sentence) == f"{words}: 1 of 2 cards is missing"
+    assert (report.outcome, report.exit_code) == ("at work" if is_at_work else "killed", None)
+    assert (report.ended, report.seconds) == (None, None)
 
 
 async def test_only_the_latest_attempt_counts(memory: Memory) -> None:
@@ -93,8 +95,8 @@ async def test_only_the_latest_attempt_counts(memory: Memory) -> None:
     first, last = RecordedAttempt(objects=config(["AAPL", "TSLA"])), RecordedAttempt(number=3)
     put(memory, first.record(), last.record())
     del memory.objects[f"{DAY}/attempts/000001.json"]
-    found = await the_day(memory)
-    assert (found.report.cards.planned, found.report.cards.done, found.report.cards.calls) == (2, 2, 4)
+    report, _ = await the_day(memory)
+    assert (report.cards.planned, report.cards.done, report.cards.calls) == (2, 2, 4)
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -152,7 +154,8 @@ async def refuse(store: Memory, page: Document | None = None) -> bool:
 async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory) -> None:
     put(memory, {f"{DAY}/ends/000000.json": b"of an earlier one", f"{DAY}/report.html": b"old"})
     assert await refuse(memory)
-    assert str((await the_day(memory)).report.sentence) == "The configuration has 1 fault: nothing was called"
+    report, _ = await the_day(memory)
+    assert str(report.sentence) == "The configuration has 1 fault: nothing was called"
     assert memory.objects[f"{DAY}/report.html"].data == b"page"
 
 

@@ -13,9 +13,10 @@ import trio
 from job.execution.shutdown import LIMITS, Shutdown
 from job.ledger.stop import ShutdownReason
 from job.planning.prepare import Prepared
-from job.records.day import Document
+from job.records.day import Document, Record
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
-from job.records.session import Opened, Session, StorageAlarm, open_session
+from job.records.session import Session, StorageAlarm, open_session
+from job.report.attempt import Start
 from job.report.outcome import Outcome
 from job.report.report import Report, read_report
 from job.text.messages import Message
@@ -40,7 +41,9 @@ class Desk:
         self.said.append(str(text))
 
     @asynccontextmanager
-    async def open(self, work: Prepared | None = None, **about: Any) -> AsyncIterator[Opened]:
+    async def open(
+        self, work: Prepared | None = None, **about: Any
+    ) -> AsyncIterator[tuple[Start, Record, Session | None]]:
         """A start that opens its session, with the lease."""
         start = start_at(**{"number": 0, "trace_id": f"{2:032x}", "began": "2026-11-24T09:00:00+08:00", **about})
         async with acquire(self.store, holder("me"), lambda _: None, waits=True) as lease:
@@ -49,11 +52,11 @@ class Desk:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """A first attempt, whose lease is renewed, with one result that is not written yet."""
-        async with self.open() as opened, trio.open_nursery() as helpers:
-            assert opened.session is not None
-            helpers.start_soon(opened.session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
-            opened.session.journal.append(RecordedAttempt().results()[0])
-            yield opened.session
+        async with self.open() as (_, _, session), trio.open_nursery() as helpers:
+            assert session is not None
+            helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
+            session.journal.append(RecordedAttempt().results()[0])
+            yield session
             helpers.cancel_scope.cancel()
 
     async def close(
@@ -87,15 +90,15 @@ def desk(memory: Memory) -> Desk:
 
 async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk) -> None:
     put(desk.store, RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).record())
-    async with desk.open() as opened:
-        assert opened.session is not None
-        assert (opened.start.number, opened.start.trace_id) == (2, start_at().trace_id)
-        assert (opened.start.began, opened.start.started) == (start_at().began, start_at().started)
-        assert opened.record.ended == RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).report()
-        assert opened.record.latest is not None
-        assert (opened.record.latest.number, opened.record.ledger.left("qa")) == (1, 1)
-        assert opened.session.objects() == {1: 1}
-        assert opened.record.outcome is Outcome.CARDS_MISSING
+    async with desk.open() as (start, record, session):
+        assert session is not None
+        assert (start.number, start.trace_id) == (2, start_at().trace_id)
+        assert (start.began, start.started) == (start_at().began, start_at().started)
+        assert record.ended == RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).report()
+        assert record.latest is not None
+        assert (record.latest.number, record.ledger.left("qa")) == (1, 1)
+        assert session.objects() == {1: 1}
+        assert record.outcome is Outcome.CARDS_MISSING
 
 
 async def test_a_start_whose_machine_slept_longer_than_its_lease_lasts_makes_no_attempt(

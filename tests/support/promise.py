@@ -326,15 +326,15 @@ class Promise:
         for day in {name[:10] for name in objects if name[10:].startswith("/attempts/")}:
             folder = Folder(objects, day)
             self._check_entries(folder)
-            recorded = await read_day(store, day)
-            assert recorded is not None
-            latest, report = max(folder.attempts()), recorded.report
+            found = await read_day(store, day)
+            assert found is not None
+            latest, (report, record) = max(folder.attempts()), found
             for totals in report.engines.values():
                 _assert_sum(totals.model_dump())
             if f"{day}/ends/{latest:06}.json" in objects:
                 end = json.loads(objects[f"{day}/ends/{latest:06}.json"].data)
                 # A paused attempt may have added the last results since.
-                assert report.outcome == (end["outcome"] if recorded.ledger.is_left else Word.SUCCEEDED)
+                assert report.outcome == (end["outcome"] if record.ledger.is_left else Word.SUCCEEDED)
                 assert (end["exit_code"] == 0) is (end["outcome"] == "succeeded")
                 for totals in end["engines"].values():
                     _assert_sum(totals)
