@@ -28,7 +28,7 @@ class Headline:
     severity: Severity
     sentence: Message
     day: str
-    place: Sequence[str] = ()
+    job: Sequence[str] = ()
     """The job and its project, as far as they are known: pages of two of them must not look alike."""
     link: str | None = None
     """The link to the page of the day, if that is another page."""
@@ -60,7 +60,7 @@ def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) 
         severity=report.outcome.about.severity,
         sentence=report.sentence,
         day=report.day,
-        place=place_of(report),
+        job=job_of(report),
         link=link,
         when=when,
         took=took,
@@ -69,7 +69,7 @@ def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) 
     )
 
 
-def place_of(start: Start) -> Sequence[str]:
+def job_of(start: Start) -> Sequence[str]:
     """The job and the project in which it started; empty on a laptop."""
     return [name for name in (start.job, start.project) if name is not None]
 
