@@ -77,7 +77,10 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         if options.day is None:
             return refuse(message("has no record of any day"), ExitCode.USAGE, to)
         return refuse(message("has no record of {day}", day=options.day), ExitCode.USAGE, to)
-    if options.missing:
+    cards = view.ledger.counts("qa")
+    if options.missing and cards.done == cards.planned:
+        say_error(to.text(message("no card is missing")))
+    elif options.missing:
         _write_missing(view)
     else:
         # Not printed by rich, which would end the process with 1 if standard output is closed.

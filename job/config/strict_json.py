@@ -34,6 +34,11 @@ _REACH = 1000
 """Characters before and after the error that are examined."""
 _SHOWN = 20
 """Characters of what cannot be read that a fault shows."""
+_SAID = {
+    "recursion limit exceeded": (message("it is nested too deep"), WRONG_OBJECT),
+    "trailing comma": (message("it has a comma after the last entry"), message("remove it")),
+}
+"""What the parser says, with the cause and the remedy."""
 _TWICE = 'Detected duplicate key "'
 
 
@@ -93,9 +98,9 @@ def _cause(said: str, before: str, after: str) -> tuple[Message, Message]:
     if said.startswith(_TWICE):
         key = quoted(said.removeprefix(_TWICE).removesuffix('"'), 40)
         return message("it has the key {key} twice in one object", key=key), message("remove one of the two")
-    if said == "recursion limit exceeded":
-        return message("it is nested too deep"), WRONG_OBJECT
-    if said == "trailing comma" or start == ",":
+    if said in _SAID:
+        return _SAID[said]
+    if start == ",":
         return message("a comma stands too early"), message("remove it, or write what is missing beside it")
     if after.startswith(("//", "/*", "#")):
         return message("it has a comment"), message("remove it")

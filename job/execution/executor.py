@@ -308,7 +308,7 @@ class Executor:
             self._finish(pending, Failure(Cause.INTERRUPTED, message("interrupted")))
             return
         pending.latest.status = last.status
-        reason = message("interrupted, after: {reason}", reason=last.reason)
+        reason = message("cut off, after: {reason}", reason=last.reason)
         self._finish(pending, Failure(Cause.INTERRUPTED, reason, last.status, after=last.cause))
 
     def _finish(self, pending: PendingCall, failure: Failure | None) -> None:

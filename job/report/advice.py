@@ -111,7 +111,7 @@ def _left_out_steps(report: Report, commands: Commands) -> Iterator[Step]:
     text = template("Once the cause is put right, this makes what was left out too{terms}:")
     yield Step("left_out", message(text, terms=command.terms), command)
     if command.until is not None:
-        yield _later(commands.run(report.day, names_day=True))
+        yield _later(command.until, commands.run(report.day, names_day=True))
 
 
 def _may_have_asked(report: Report) -> bool:
@@ -150,11 +150,12 @@ def _start_steps(
     command = commands.run(start.known_day, *own, names_day=names_day, is_new=is_new)
     yield Step("start", message(sentence, terms=command.terms), command)
     if command.until is not None:
-        yield _later(commands.run(start.day, *own, names_day=True, is_new=is_new))
+        yield _later(command.until, commands.run(start.day, *own, names_day=True, is_new=is_new))
 
 
-def _later(command: Command) -> Step:
-    return Step("later", message("Afterwards{terms}:", terms=command.terms), command)
+def _later(since: datetime, command: Command) -> Step:
+    time = f"{since:%m-%d %H:%M}"
+    return Step("later", message("From {time} on, in its place{terms}:", time=time, terms=command.terms), command)
 
 
 def _ends_soon(report: Report, commands: Commands) -> bool:

@@ -173,6 +173,11 @@ def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command
     assert command("report", "--missing") == (ExitCode.DONE, ["MSFT\tnews_card", "TSLA\tnews_card"], [])
 
 
+def test_of_a_complete_day_no_card_is_missing_and_nothing_is_piped_on(runs: Path, command: Command) -> None:
+    write(runs, RecordedAttempt().record())
+    assert command("report", "--missing") == (ExitCode.DONE, [], ["no card is missing"])
+
+
 @pytest.mark.parametrize(("verb", "link"), [("report", "index.html"), ("nights", f"{DAY}/report.html")])
 def test_a_day_and_the_nights_are_opened_as_a_page(
     verb: str, link: str, runs: Path, command: Command, browser: list[str]

@@ -50,6 +50,7 @@ def test_what_is_no_json_at_all_is_reported_as_that(text: str) -> None:
     )
 
 
+AT_END = "it has a comma after the last entry; remove it"
 EARLY = "a comma stands too early; remove it, or write what is missing beside it"
 STRAIGHT = 'write straight quotes: "'
 OTHER_QUOTE = "a string ends with another quote than it begins with; " + STRAIGHT
@@ -59,8 +60,8 @@ OPEN = "a string or a bracket is not closed; close it"
 @pytest.mark.parametrize(
     ("text", "at", "cause"),
     [
-        ('["AAPL",\n  ]', (2, 3), EARLY),
-        ('{"a": 1,}', (1, 9), EARLY),
+        ('["AAPL",\n  ]', (2, 3), AT_END),
+        ('{"a": 1,}', (1, 9), AT_END),
         ("[1,,2]", (1, 4), EARLY),
         ("{'a': 1}", (1, 2), f"it has the quote '; {STRAIGHT}"),
         ("[“AAPL”]", (1, 2), f"it has the quote “; {STRAIGHT}"),

@@ -245,7 +245,7 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted() -> None
     assert trio.current_time() == 0.25
     failure = the_end(made)
     assert failure.cause == Cause.INTERRUPTED
-    assert str(failure.reason) == 'interrupted, after: HTTP 500: {"detail": "x"}'
+    assert str(failure.reason) == 'cut off, after: HTTP 500: {"detail": "x"}'
     assert (failure.status, failure.interrupted_after) == (500, Cause.STATUS)
     assert the_end(made).attempts == 1
 

@@ -40,7 +40,7 @@ DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
 UNTIL, MAINTAINER, BOTH = "(until 11-25 01:50)", "(for a maintainer)", "(for a maintainer, until 11-25 01:50)"
 PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}:"
 GO_ON = f"This does only what is left {UNTIL}:"
-AFTERWARDS = ("later", f"Afterwards {MAINTAINER}:", DATED)
+AFTERWARDS = ("later", f"From 11-25 01:50 on, in its place {MAINTAINER}:", DATED)
 COMES = "Cloud Run starts it again by itself"
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 
