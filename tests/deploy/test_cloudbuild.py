@@ -170,11 +170,12 @@ def test_a_merge_deploys_what_it_built_by_its_digest_and_ships_the_config(tmp_pa
     tags = [f"{IMAGE}:{COMMIT}", f"{IMAGE}:latest"]
     assert [build[place + 1] for place, word in enumerate(build) if word == "--tag"] == tags
     assert pushes == [["push", tag] for tag in tags]
-    *updates, ship = (call[1:] for call in calls if call[0] == "gcloud")
+    *updates, tickers, ship = (call[1:] for call in calls if call[0] == "gcloud")
     assert updates == [
         ["run", "jobs", "update", job, "--project=p", "--region=asia-east1", f"--image={DIGEST}"]
         for job in ("cards", "cards-verify")
     ]
+    assert tickers == ["storage", "cp", "terraform/config/ticker_list.json", f"{CONFIG}/ticker_list.json"]
     assert ship[:4] == ["storage", "rsync", "terraform/config", CONFIG]
     assert set(ship[4:]) == {"--checksums-only", "--delete-unmatched-destination-objects"}
     assert "terraform" not in {call[0] for call in calls}
