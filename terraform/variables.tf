@@ -195,14 +195,14 @@ variable "region" {
 }
 
 variable "runs_retention_days" {
-  description = "How many days the records of runs are kept."
+  description = "How many days the records of runs are kept: at least 90, since the 60 nights that are read take 84 days if there are five in a week."
   type        = number
   default     = 90
   nullable    = false
 
   validation {
-    condition     = var.runs_retention_days >= 7
-    error_message = "runs_retention_days: is below 7; results of a night that is still at work would be deleted, and its cards made again."
+    condition     = var.runs_retention_days >= 90
+    error_message = "runs_retention_days: is below 90; the job reads 60 nights, and five in a week take 84 days. Write 90 or more."
   }
 }
 

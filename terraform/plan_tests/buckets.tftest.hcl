@@ -49,7 +49,7 @@ run "unless_they_are_to_be_destroyed" {
 
   variables {
     force_destroy       = true
-    runs_retention_days = 30
+    runs_retention_days = 120
   }
 
   assert {
@@ -59,7 +59,7 @@ run "unless_they_are_to_be_destroyed" {
     error_message = "A bucket would stay."
   }
   assert {
-    condition     = tolist(google_storage_bucket.runs.lifecycle_rule[0].condition)[0].age == 30
+    condition     = tolist(google_storage_bucket.runs.lifecycle_rule[0].condition)[0].age == 120
     error_message = "Records are kept for another time."
   }
 }

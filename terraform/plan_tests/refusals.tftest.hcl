@@ -149,10 +149,10 @@ run "a_person_without_a_kind" {
   expect_failures = [var.people]
 }
 
-run "results_deleted_while_a_night_is_at_work" {
+run "records_deleted_that_are_still_read" {
   command = plan
   variables {
-    runs_retention_days = 6
+    runs_retention_days = 89
   }
   expect_failures = [var.runs_retention_days]
 }
