@@ -1,13 +1,13 @@
 """A plan grants exactly what a table lists, and sets the job's environment to the job's own settings."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from job.config.days import Days
+from job.config.days import EARLY, Days
 from job.config.environment import VARIABLES, read_settings
 from job.engines.catalog import ALL_ENGINES
 from job.report.commands import Commands
@@ -143,7 +143,10 @@ def test_alerts_give_the_jobs_own_command(everything: dict[str, Any]) -> None:
     command = Commands(days, datetime.now(UTC), "batch-orchestrator", **place).run(None).text
     alerts = resources(everything, "google_monitoring_alert_policy").values()
     assert len(alerts) == 4
-    assert all(f"`{command}" in alert["documentation"][0]["content"] for alert in alerts)
+    texts = [alert["documentation"][0]["content"] for alert in alerts]
+    assert all(f"`{command}" in text for text in texts)
+    assert timedelta(minutes=10) == EARLY
+    assert sum("until ten minutes before the next night" in text for text in texts) == 2
 
 
 # --- what waits for what ---
