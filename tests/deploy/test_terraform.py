@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from job.config.environment import read_settings
 from job.config.objects import OBJECTS
 from tests.simulators.job import ROOT
 
@@ -20,6 +21,30 @@ def test_the_example_explains_every_variable_and_all_that_it_holds() -> None:
         attributes = re.findall(r"^    (\w+) += (?:optional\(|string|list)", body, re.MULTILINE)
         assert re.search(rf"^(# )?{name} +=", EXAMPLE, re.MULTILINE), name
         assert [one for one in attributes if not re.search(rf"\b{one} += ", EXAMPLE)] == [], name
+
+
+def test_what_the_example_comments_out_is_the_default() -> None:
+    """That of variables.tf, and for an engine the job's own."""
+    text = (TERRAFORM / "variables.tf").read_text(encoding="utf-8")
+    variables = re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', text, re.MULTILINE | re.DOTALL)
+    defaults = {name: one for name, body in variables for one in re.findall(r"^  default += (.+)$", body, re.MULTILINE)}
+    defaults |= dict(re.findall(r"^    (\w+) += optional\(\w+, (.+)\)$", text, re.MULTILINE))
+    comments = "\n".join(line.partition("#")[2] for line in EXAMPLE.splitlines())
+    commented = dict(re.findall(r'\b(\w+) += ("[^"]*"|\w+)', comments))
+    held = {name: one for name, one in defaults.items() if one not in {"null", "{}"} and name != "paused"}
+    assert {"branch", "egress", "force_destroy", "max_retries"} < held.keys()
+    assert {name: commented.get(name) for name in held} == held
+
+
+def test_what_the_example_says_of_an_engine_is_the_default() -> None:
+    settings, _ = read_settings({})
+    found = re.findall(r"^  (\w+) +=.*# , (.*)$", EXAMPLE, re.MULTILINE)
+    shown = {
+        (engine, name): int(value) for engine, comment in found for name, value in re.findall(r"(\w+) = (\d+)", comment)
+    }
+    assert {name for _, name in shown} == {"attempts", "batch_size", "concurrency", "timeout_seconds"}
+    for (engine, name), value in shown.items():
+        assert getattr(settings.engines[engine], name.removesuffix("_seconds")) == value, f"{engine}: {name}"
 
 
 def test_the_sample_config_has_no_object_that_the_job_does_not_read() -> None:
