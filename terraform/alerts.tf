@@ -1,3 +1,10 @@
+check "somebody_is_told" {
+  assert {
+    condition     = var.alerts != null || var.notify != null
+    error_message = "alerts, notify: neither is set, so nobody is told of a night that failed. Set alerts (README.md, \"From nothing to a scheduled run\"): it alone tells of a night that never began."
+  }
+}
+
 locals {
   # As the job's own messages have it. Nobody knows yet when the mail is read.
   start = "gcloud run jobs execute ${var.name} ${local.where}"

@@ -6,6 +6,11 @@ mock_provider "google" {
 run "the_job_as_it_is_by_default" {
   command = plan
 
+  variables {
+    notify = null
+  }
+  expect_failures = [check.somebody_is_told]
+
   assert {
     condition = {
       for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.name => env.value

@@ -14,7 +14,7 @@ labels              = {}
 language            = "en"
 name                = "batch-orchestrator"
 network             = null
-notify              = null
+notify              = { secret = "cards-hook" }
 people              = {}
 project_id          = "my-project"
 region              = "asia-east1"

@@ -53,7 +53,6 @@ run "what_watches_the_run" {
 
   variables {
     alerts   = { notification_channels = ["projects/my-project/notificationChannels/1"], success_by = "09:05" }
-    notify   = { secret = "cards-hook" }
     schedule = { cron = " 0 22  * * mon-FRI", time_zone = "Asia/Shanghai", paused = true }
   }
 
@@ -135,6 +134,7 @@ run "no_alert_on_messages_that_nobody_asked_for" {
 
   variables {
     alerts = { notification_channels = ["projects/my-project/notificationChannels/1"], success_by = "09:05" }
+    notify = null
   }
 
   assert {

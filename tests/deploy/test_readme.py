@@ -53,14 +53,29 @@ LENGTHS = {
     "job/README.md": 100,
     "job/engines/README.md": 40,
     "job/reference.md": 270,
-    "terraform/README.md": 250,
-    "terraform/README.zh.md": 140,
+    "terraform/README.md": 300,
+    "terraform/README.zh.md": 180,
     "tests/README.md": 100,
 }
 PAGES = {page: (ROOT / page).read_text(encoding="utf-8") for page in LENGTHS}
 FIRST, CHINESE = PAGES["README.md"], PAGES["README.zh.md"]
 JOB = "\n".join(text for page, text in PAGES.items() if page.startswith("job/"))
-TOOLS = {".", "cd", "cp", "docker", "export", "gcloud", "make", "mkdir", "python", "read", "start", "terraform"}
+TOOLS = {
+    ".",
+    "cd",
+    "cp",
+    "docker",
+    "echo",
+    "export",
+    "gcloud",
+    "make",
+    "mkdir",
+    "python",
+    "read",
+    "rm",
+    "start",
+    "terraform",
+}
 """The first words of commands: what the steps ask for, what a shell has, and the function of the first page."""
 
 
@@ -193,13 +208,13 @@ def links(page: str) -> list[tuple[str, str]]:
 def links_in_english(page: str) -> Iterator[tuple[str, str]]:
     """The links of a page, with the English page and heading for a Chinese one."""
     for path, heading in links(PAGES[page]):
-        to = path.replace(".zh.", ".")
-        if heading and to != path:
-            here = (ROOT / page).parent
-            place = headings((here / path).read_text(encoding="utf-8")).index(heading)
-            yield to, headings((here / to).read_text(encoding="utf-8"))[place]
+        file = (ROOT / page).parent / path if path else ROOT / page
+        there = file.with_name(file.name.replace(".zh.", "."))
+        if heading and there != file:
+            place = headings(file.read_text(encoding="utf-8")).index(heading)
+            yield path.replace(".zh.", "."), headings(there.read_text(encoding="utf-8"))[place]
         else:
-            yield to, heading
+            yield path.replace(".zh.", "."), heading
 
 
 def headings(page: str) -> list[str]:

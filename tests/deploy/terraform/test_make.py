@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -86,20 +88,40 @@ def checkout(terraform: Terraform, tmp_path: Path) -> Checkout:
     return Checkout(directory, terraform)
 
 
-def test_the_seven_steps_lead_to_a_run(checkout: Checkout) -> None:
+def paused(root: Path) -> dict[str, bool]:
+    """Whether the schedules are, by the names of their jobs."""
+    resources = json.loads((root / "terraform.tfstate").read_text())["resources"]
+    schedules = [one["instances"] for one in resources if one["type"] == "google_cloud_scheduler_job"]
+    return {one["attributes"]["name"]: one["attributes"]["paused"] for one in chain(*schedules)}
+
+
+def test_the_nine_steps_lead_to_a_schedule(checkout: Checkout) -> None:
     section = (ROOT / "README.md").read_text().partition("\n## From nothing")[2].partition("\nCommit ")[0]
     steps = re.findall(r"^\d\. \*\*.*?(?=^\d\. |\Z)", section, re.MULTILINE | re.DOTALL)
     scripts = ["\n".join(map(textwrap.dedent, re.findall(r"```sh\n(.*?)```", step, re.DOTALL))) for step in steps]
-    assert len(scripts) == 7
-    printed = checkout.run("\n".join(scripts))
-    assert "python -m job plan terraform/config" in printed
-    assert "make apply" in printed.partition("Pushed.")[2]
+    assert len(scripts) == 9
+    root = checkout.directory / "terraform"
+    whole = {path.name: path.read_text() for path in (root / "config").iterdir()}
+    begun = checkout.run("\n".join(scripts[:7]))
+    assert "python -m job plan terraform/config" in begun
+    assert "QA engine: 2 cards, 2 calls" in begun, "of one ticker"
+    assert "make apply" in begun.partition("Pushed.")[2]
+    assert "so nobody is told" in begun
     asked = checkout.notes
     assert asked.index("-backend-config=bucket=my-project-terraform") < asked.index(f"docker push {IMAGE}:latest")
     assert "-backend-config=prefix=batch-orchestrator" in asked
     assert f"docker push {IMAGE}:c0ffee" in asked
     where = "batch-orchestrator --region=asia-east1 --project=my-project"
     assert asked[-1] == f"gcloud run jobs execute {where} --wait"
+    assert "No changes." in checkout.run("make apply")
+    assert paused(root) == {"batch-orchestrator": True}
+
+    settings = (root / "terraform.tfvars").read_text()  # by hand, as the last two steps say
+    (root / "terraform.tfvars").write_text(re.sub(r"\n +paused .*", "", settings).replace("\n# alerts =", "\nalerts ="))
+    ended = checkout.run("export PROJECT=my-project\n" + "\n".join(scripts[7:]))
+    assert "told" not in ended
+    assert {path.name: path.read_text() for path in (root / "config").iterdir()} == whole
+    assert paused(root) == {"batch-orchestrator": False, "batch-orchestrator-verify": False}
     assert "No changes." in checkout.run("make apply")
 
     later = checkout.run("make push; make logs; make execute ARGS=report,--missing")
