@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from job.config.days import Days
-from job.engines.catalog import ALL_ENGINES
+from job.engines.catalog import ALL_ENGINES, DATA_ENGINES
 from job.ledger.totals import EngineState, engine_state
 from job.page.charts import WIDTH
 from job.records.nights import Night, done_at
@@ -54,7 +54,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A bar for each night, in the order of the table: the newest first."""
+    """A bar for each night, the oldest on the left."""
 
     title: Message
     note: Message
@@ -62,7 +62,7 @@ class Chart:
     width: float
     """Width of a bar."""
     dates: Sequence[str]
-    """Of the newest night and, if there are several, of the oldest."""
+    """Of the oldest night and, if there are several, of the newest."""
     extent: float
     """Up to where there are nights; beyond, a week would have more."""
 
@@ -88,13 +88,14 @@ def next_night_of(days: Days, day: str) -> Message | None:
 
 
 def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:
-    """The charts of the nights, which are the newest first."""
+    """The charts of the nights, which are the newest first. That of the data phase has the nights that completed it."""
+    nights = nights[::-1]
     reports = [night.report for night in nights if night.report]
     found = []
     if most := max((one.cards.planned for one in reports), default=0):
         note = message("{count} at most", count=most)
         found.append(_chart(message("Cards"), note, nights, lambda one, left: _cards(one, left, most)))
-    if seconds := [one.phases["data"] for one in reports if "data" in one.phases]:
+    if seconds := [took for one in reports if (took := _data_seconds(one)) is not None]:
         note = message("median {median}", median=duration(statistics.median(seconds)))
         longest = max(seconds)
         found.append(_chart(message("Data phase"), note, nights, lambda one, left: _data_phase(one, left, longest)))
@@ -109,7 +110,14 @@ def _cards(report: Report, left: float, most: int) -> Bar | None:
 
 
 def _data_phase(report: Report, left: float, longest: float) -> Bar | None:
-    return Bar(left, report.phases["data"] / longest * TALL) if "data" in report.phases else None
+    seconds = _data_seconds(report)
+    return None if seconds is None else Bar(left, seconds / longest * TALL)
+
+
+def _data_seconds(report: Report) -> float | None:
+    """How long the data phase took; `None` if data is missing, or if nothing was called for it."""
+    missing = any(report.engines[engine].missing for engine in DATA_ENGINES if engine in report.engines)
+    return None if missing else report.phases.get("data")
 
 
 def _chart(title: Message, note: Message, nights: Sequence[Night], bar: Callable[[Report, float], Bar | None]) -> Chart:

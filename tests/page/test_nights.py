@@ -109,15 +109,15 @@ def test_a_night_with_fewer_cards_than_the_one_before_says_so() -> None:
     assert "fewer" not in page(Nights([night(before), night(after)])).text
 
 
-def test_the_charts_have_a_bar_for_each_night_in_the_order_of_the_table() -> None:
+def test_the_charts_have_a_bar_for_each_night_the_oldest_on_the_left() -> None:
     cards, data = charts_of(NIGHTS.nights[:8])
     assert [str(chart.title) for chart in (cards, data)] == ["Cards", "Data phase"]
     assert str(cards.note) == "58 at most"
     assert [(round(bar.left), round(bar.good), round(bar.bad)) for bar in cards.bars] == [
-        (0, 91, 9), (500, 100, 0), (625, 100, 0), (750, 100, 0), (875, 0, 100),
+        (0, 0, 100), (125, 100, 0), (250, 100, 0), (375, 100, 0), (875, 91, 9),
     ]  # fmt: skip
-    assert (cards.dates, cards.extent) == (["11-28", "11-21"], 975)
-    assert [round(bar.left) for bar in data.bars] == [0, 500, 625, 750, 875]
+    assert (cards.dates, cards.extent) == (["11-21", "11-28"], 975)
+    assert [round(bar.left) for bar in data.bars] == [125, 250, 375, 875], "data was missing on 11-21"
     assert max(bar.good for bar in data.bars) == 100
     assert str(data.note) == "median 2 min 20 s"
 
