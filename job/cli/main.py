@@ -150,7 +150,7 @@ def make_parser() -> argparse.ArgumentParser:
     report.add_argument("day", nargs="?", type=_date, metavar="YYYY-MM-DD", help="without it, the latest one")
     report.add_argument("--missing", action="store_true", help="print only the cards that are not there, a line each")
     report.add_argument("--open", action="store_true", help="open its page in the browser")
-    nights = commands.add_parser("nights", help="show the latest days at a glance, and what fails most often")
+    nights = commands.add_parser("nights", help="show the latest days at a glance")
     nights.add_argument("--open", action="store_true", help="open their page in the browser")
     verify = commands.add_parser("verify", help="whether all the work of the latest night is done: exit code 0, else 1")
     verify.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="another day")

@@ -40,7 +40,7 @@ LINES_AT_ONCE = 1000
 
 
 def nights_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
-    """Prints the latest days, a line each, and what failed most often; opens them as a page if that is requested."""
+    """Prints the latest days, a line each; opens them as a page if that is requested."""
     store, to = records_of(settings, faults, "REPORT_LANGUAGE"), translator(settings.language)
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE

@@ -20,10 +20,9 @@ from job.planning.prepare import make_plan, read_objects, unreadable
 from job.records.day import Listing
 from job.records.nights import read_nights
 from job.report.attempt import Attempt
-from job.report.comparison import fewer_line
+from job.report.comparison import fewer_line, usual_line
 from job.report.format import RecordError
 from job.report.notices import past_day_notice
-from job.report.often import usual_line
 from job.report.outcome import ExitCode
 from job.report.report import Report
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread

@@ -13,7 +13,7 @@ from rich.table import Table
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.ledger.totals import EngineState, EngineTotals, engine_state
 from job.records.nights import Nights, done_at
-from job.report.often import most_often, usual_line
+from job.report.comparison import usual_line
 from job.text.display import printable
 from job.text.messages import ENGLISH, Translator, message
 
@@ -61,7 +61,7 @@ _MARKS: Mapping[EngineState, str] = {"good": "[green]âœ“[/]", "warn": "[yellow]â
 
 
 def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
-    """A table of the latest days; then when they are usually done, and what failed most often."""
+    """A table of the latest days; then when they are usually done."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     screen = Screen(translator, width=1000)  # the terminal wraps long lines
     for heading in (message("day"), message("done at"), *ALL_ENGINES):
@@ -79,6 +79,4 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
         screen.print_line(nights.period)
         if (usual := usual_line(nights.reports)) is not None:
             screen.print_line(usual)
-        for item in most_often(nights.reports):
-            screen.print_line(item.line)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -28,11 +28,10 @@ from job.page.nights import charts_of, next_night_of, row_of
 from job.records.nights import Nights
 from job.report.advice import advice, go_on
 from job.report.commands import Commands, Links
-from job.report.comparison import shrank_line
+from job.report.comparison import shrank_line, usual_line
 from job.report.ending import LEFT_OUT
 from job.report.failures import failure_groups, not_reached
 from job.report.notices import notices_of
-from job.report.often import most_often, usual_line
 from job.report.outcome import SIGNS
 from job.report.view import View
 from job.text.display import printable, shortened
@@ -153,7 +152,6 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
             rows=rows[:NIGHTS_SHOWN],
             earlier=rows[NIGHTS_SHOWN:],
             charts=charts_of(nights.nights),
-            often=most_often(nights.reports),
         )
     )
     return page.encode()

@@ -1,9 +1,10 @@
 """Comparison of a day with the nights before: whether it shrank, what failed anew and is still missing, whether it was
-slow.
+slow; when the cards are usually there.
 """
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 
 from job.engines.calls import WorkItem
 from job.ledger.ledger import Ledger
@@ -117,3 +118,27 @@ def _fresh_lines(new: list[WorkItem], fresh: list[WorkItem], day: str, *, is_all
 def _is_whole(report: Report) -> bool:
     """Whether the attempt did all the work of its day, so that its time can be compared."""
     return report.outcome is Outcome.SUCCEEDED and report.number == 1
+
+
+def usual_line(nights: Iterable[Report]) -> Message | None:
+    """When the cards are usually there, from the latest nights that were done within 24 hours.
+
+    `None` if these are fewer than three.
+    """
+    done = [(one, moment) for one in nights if (moment := one.done_at) and one.had_plan]
+    own = sorted((one.day, moment) for one, moment in done if not one.days.is_past(one.day, moment))[-NIGHTS_COMPARED:]
+    if len(own) < LEAST_NIGHTS:
+        return None
+    # From the day's own midnight on: what is done at 00:10 comes after 23:50.
+    minutes = [
+        (moment.date() - date.fromisoformat(day)).days * 1440 + moment.hour * 60 + moment.minute for day, moment in own
+    ]
+    usual, latest = (_clock(value) for value in (statistics.median(minutes), max(minutes)))
+    if usual == latest:
+        return message("Usually there by {usual}", usual=usual)
+    return message("Usually there by {usual}, at the latest {latest}", usual=usual, latest=latest)
+
+
+def _clock(minutes: float) -> str:
+    hours, minutes = divmod(round(minutes), 60)
+    return f"{hours % 24:02}:{minutes:02}"

@@ -1,4 +1,4 @@
-"""A day is compared with the nights before: what is new, what is still missing, whether it was slow."""
+"""A day is compared with the nights before: what is new, still missing, slow; and when the cards are usually there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from job.ledger.ledger import Ledger
 from job.ledger.stop import ShutdownReason
 from job.planning.plan import Plan
 from job.report.attempt import Attempt
-from job.report.comparison import comparison_lines, night_before
+from job.report.comparison import comparison_lines, night_before, usual_line
 from job.report.ending import bad_config, ending_of
 from job.report.outcome import Outcome
 from job.report.report import Report
@@ -186,3 +186,36 @@ def test_nights_that_did_not_do_all_their_work_are_no_measure() -> None:
     nights = [whole.model_copy(update={"day": f"2026-11-{day}", "seconds": 100.0}) for day in range(10, 13)]
     nights[1] = nights[1].model_copy(update={"outcome": Outcome.CARDS_MISSING})
     assert Nights([*nights, whole.model_copy(update={"seconds": 900.0})]).lines() == []
+
+
+def done_at(*times: str) -> list[Report]:
+    """Nights that were done at these times, each on the day before if it begins with a +."""
+    (whole,) = played([well]).reports
+    found = []
+    for day, time in enumerate(times, 10):
+        when = f"2026-11-{day + time.startswith('+'):02}T{time.removeprefix('+')}:30+08:00"
+        found.append(whole.model_copy(update={"day": f"2026-11-{day}", "ended": when}))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("nights", "line"),
+    [
+        (done_at("06:10", "06:20"), None),
+        (done_at("06:10", "06:20", "06:56"), "Usually there by 06:20, at the latest 06:56"),
+        (done_at("06:10", "06:10", "06:10"), "Usually there by 06:10"),
+        (done_at("09:00", *["06:10"] * 7), "Usually there by 06:10"),
+        (done_at("06:10", "06:20", "+06:10"), None),
+        ([*done_at("06:10", "06:20"), *played([cards("A/a")], 12).reports], None),
+        ([], None),
+    ],
+    ids=["two nights", "three", "always the same", "the last seven", "one done a day later", "one failed", "none"],
+)
+def test_when_the_cards_are_usually_there(nights: Sequence[Report], line: str | None) -> None:
+    usual = usual_line(nights)
+    assert (usual and str(usual)) == line
+
+
+def test_what_is_done_after_midnight_comes_after_what_is_done_before() -> None:
+    nights = [one.model_copy(update={"schedule": "30 22 * * *"}) for one in done_at("23:40", "23:50", "+00:10")]
+    assert str(usual_line(nights)) == "Usually there by 23:50, at the latest 00:10"
