@@ -14,16 +14,6 @@ from job.text.messages import Message, message
 SIZE_LIMIT = 16 * 2**20
 """Bytes of one config object: some 50,000 targets of the full form."""
 
-SIGNS_LIMIT = 1_000_000
-"""Commas and opening brackets of one config object. There is one before each value, which may take 20 times its text's
-memory."""
-
-ENTRIES_LIMIT = 100_000
-"""Entries of one config object."""
-
-ENTRY_LIMIT = 1_000
-"""Values of one entry at any depth. It limits the number of faults that are found at once."""
-
 WRONG_OBJECT = message("check that this is the right object")
 
 _QUOTES = "'“”„‟‘’‚‛＂＇「」『』«»"
@@ -53,7 +43,7 @@ class UnreadableError(Exception):
 def parse_object(name: str, data: bytes) -> object:
     """The array or object that the document holds. It may hold infinity, for a number that is too large.
 
-    Raises `UnreadableError` if it is not UTF-8, is no such JSON, exceeds one of the limits above, or has a key twice in
+    Raises `UnreadableError` if it is not UTF-8, is no such JSON, is larger than `SIZE_LIMIT`, or has a key twice in
     one object.
     """
     place = Place(name)
@@ -69,14 +59,10 @@ def parse_object(name: str, data: bytes) -> object:
     except UnicodeDecodeError as error:
         what = message("is not UTF-8 at byte {place}", place=str(error.start))
         raise UnreadableError(place, what, message("save it as UTF-8")) from None
-    if sum(map(data.count, (b",", b"[", b"{"))) > SIGNS_LIMIT:
-        what = message("has more than {count} commas and brackets", count=SIGNS_LIMIT)
-        raise UnreadableError(place, what, WRONG_OBJECT)
     try:
         value: object = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
         raise UnreadableError(place, *_explained(str(error), data)) from None
-    _refuse_excess(name, value)
     return value
 
 
@@ -116,20 +102,3 @@ def _cause(said: str, before: str, after: str) -> tuple[Message, Message]:
     if said.startswith("expected `,` or"):
         return message("a comma is missing before {text}", text=text), message("add it")
     return message("it cannot go on with {text}", text=text), message("correct it")
-
-
-def _refuse_excess(name: str, value: object) -> None:
-    if not isinstance(value, list | dict):
-        return
-    if len(value) > ENTRIES_LIMIT:
-        what = message("has more than {count} entries", count=ENTRIES_LIMIT)
-        raise UnreadableError(Place(name), what, WRONG_OBJECT)
-    for step, entry in value.items() if isinstance(value, dict) else enumerate(value):
-        if _values(entry) > ENTRY_LIMIT:
-            what = message("has more than {count} values", count=ENTRY_LIMIT)
-            raise UnreadableError(Place(name, [step]), what, WRONG_OBJECT)
-
-
-def _values(value: object) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + sum(map(_values, inner))

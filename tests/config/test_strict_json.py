@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.strict_json import ENTRIES_LIMIT, ENTRY_LIMIT, SIGNS_LIMIT, SIZE_LIMIT, UnreadableError, parse_object
+from job.config.strict_json import SIZE_LIMIT, UnreadableError, parse_object
 from tests.support.chinese import in_chinese
 
 MEANT = "check that this is the right object"
@@ -26,18 +26,11 @@ def refusal(data: str | bytes) -> str:
         (b'["\xff"]', "is not UTF-8 at byte 2; save it as UTF-8"),
         ('["AAPL"]'.encode("utf-16"), "is not UTF-8 at byte 0; save it as UTF-8"),
         (b"[" * (SIZE_LIMIT + 1), f"is larger than 16 MiB; {MEANT}"),
-        (b"[" * (SIGNS_LIMIT + 1), f"has more than 1,000,000 commas and brackets; {MEANT}"),
-        (b"[" + b"1," * ENTRIES_LIMIT + b"1]", f"has more than 100,000 entries; {MEANT}"),
-        (b'[1,{"a":[' + b"1," * (ENTRY_LIMIT - 3) + b"1]}]", None),
-        (b'[1,{"a":[' + b"1," * (ENTRY_LIMIT - 2) + b"1]}]", f"has more than 1,000 values; {MEANT}"),
     ],
-    ids=["bytes", "UTF-16", "size", "signs", "entries", "values allowed", "values"],
+    ids=["bytes", "UTF-16", "size"],
 )
-def test_a_document_that_is_too_large_or_no_text_is_refused(data: bytes, fault: str | None) -> None:
-    if fault is None:
-        assert parse_object("o.json", data)
-    else:
-        assert refusal(data) == fault
+def test_a_document_that_is_too_large_or_no_text_is_refused(data: bytes, fault: str) -> None:
+    assert refusal(data) == fault
 
 
 @pytest.mark.parametrize(
