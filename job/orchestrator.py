@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import trio
 
@@ -23,7 +24,7 @@ from job.records.day import documents_there, record_refusal
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import PastNights
 from job.records.session import Session, StorageAlarm, open_session
-from job.records.start import faults_of_record, settle
+from job.records.start import faults_of_record, is_latest, settle
 from job.report.advice import last_words
 from job.report.attempt import Start
 from job.report.commands import Commands
@@ -136,14 +137,15 @@ class _Run:
         self._take(settled.start)
         day = settled.start.day
         with faults_of_record(day):
-            prepared = await prepare(replace(options, faults=settled.faults), day)
+            goes_on = partial(is_latest, store, self._start)
+            prepared = await prepare(replace(options, faults=settled.faults), day, goes_on)
             waits = not options.again  # who asks for something again looks first at what the other one makes
             acquired = acquire(store, Holder.of(self._start), lambda one: reporter.on_notices([one]), waits=waits)
             lease = await stack.enter_async_context(acquired)
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(reporter.on_storage), name="lease")
             if lease.has_waited:
                 reporter.on_notices(waiting_notices(self._start, datetime.now(UTC)))
-                prepared = await prepare(options, day)
+                prepared = await prepare(options, day, goes_on)
             helpers.start_soon(self._past.read, store, day, name="past nights")
             start = self._start.with_config(prepared)
             opened = await open_session(lease, start, prepared, reporter.on_storage, settled.listing)

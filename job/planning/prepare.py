@@ -1,6 +1,6 @@
 """Preparation of an attempt: reads the config objects and makes the plan, before any engine is called."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from job.config import open_files
@@ -37,8 +37,11 @@ class UnreadConfigError(JobError):
         self.reason = reason
 
 
-async def prepare(options: Options, day: str) -> Prepared:
+async def prepare(options: Options, day: str, goes_on: Callable[[], Awaitable[bool]] | None = None) -> Prepared:
     """Reads each config object once and makes the plan for a day.
+
+    A target to leave out that the config lacks is a fault, unless the start is a retry that `goes_on` with what its
+    execution has recorded: then the config has changed since.
 
     Raises `ConfigError` with all faults, those of the options first; `UnreadConfigError` if there are none and storage
     is down.
@@ -62,10 +65,12 @@ async def prepare(options: Options, day: str) -> Prepared:
     again: Sequence[Selected] = ()
     if not config_faults:  # else it is not known which names there are
         names, without = options.again, options.without
-        if settings.task_attempt:  # a retry asks for nothing, and the config may have changed since its first try
+        if settings.task_attempt:
+            names = ()  # a retry asks for nothing
             known = {target.id for target in plan.targets}
-            names, without = (), tuple(name for name in without if name in known)
-            if gone := [name for name in options.without if name not in known]:
+            gone = [name for name in without if name not in known]
+            if gone and goes_on is not None and await goes_on():
+                without = tuple(name for name in without if name in known)
                 notice = message("Left out, and no target of the config any more: {names}", names=listed(gone))
                 plan = replace(plan, notices=(*plan.notices, notice))
         found += left_out_faults(plan, without)

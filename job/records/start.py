@@ -73,6 +73,12 @@ async def _settled(options: Options, store: ObjectStore) -> Settled:
     return Settled(Start.of(options, days), [*options.faults, *faults], listing if asks else None)
 
 
+async def is_latest(store: ObjectStore, start: Start) -> bool:
+    """Whether the latest attempt at the day is of the same execution. Raises `RecordError` and `StorageError`."""
+    latest = await (await Listing.of(store, start.day)).attempt(store)
+    return latest is not None and latest.execution == start.execution is not None
+
+
 async def nothing_made(store: ObjectStore, day: str) -> Fault:
     """The fault of a start that wants something made again of a day for which nothing was made."""
     nights = (one.day for one in (await read_nights(store, NIGHTS_LOOKED_AT)).reports if one.has_made)

@@ -407,6 +407,27 @@ async def test_a_retry_is_not_refused_for_names_that_left_the_config_since_its_f
     assert scene.stored(f"{DAY}/attempts/000003.json")["without"] == [], "who goes on would be refused for it"
 
 
+async def test_a_retry_is_refused_for_a_name_as_its_first_try_was(scene: Scene) -> None:
+    """It makes, and pays for, what was to be left out otherwise."""
+    for env in (CLOUD, RETRY):
+        (fault,) = (await scene.start(2, "--without", "BRK.A", **env)).events("config.faulty")
+        assert fault["message"] == '--without: "BRK.A" is no target of the config; the nearest: BRK.B'
+    assert scene.requests == []
+
+
+async def test_a_retry_does_not_drop_a_name_once_another_start_came_between(scene: Scene) -> None:
+    await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
+    job = await scene.begin("--without", "TSLA", **CLOUD)
+    await scene.cards_in_flight()
+    await scene.killed(job)
+    await scene.world.configure("ticker_list.json", TICKERS)
+    await scene.start(0, **OTHER)
+    count = len(scene.requests)
+    (fault,) = (await scene.start(2, "--without", "TSLA", **RETRY)).events("config.faulty")
+    assert fault["message"].startswith('--without: "TSLA" is no target of the config')
+    assert len(scene.requests) == count
+
+
 async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> None:
     await scene.start(0)
     await scene.until(NEXT_DAY, "22:30:00")
