@@ -64,11 +64,11 @@ def _url(text: str, remedy: Message) -> SplitResult:
     what = message("is not an https URL with a valid host (http goes to loopback only)")
     try:
         url = urlsplit(text)
-        host, port = url.hostname, url.port
+        host, port = url.hostname or "", url.port
     except ValueError:
         raise invalid(what, remedy) from None
-    is_safe = url.scheme == "https" or (url.scheme == "http" and host and is_loopback(host))  # tokens are sent there
-    if not is_safe or not host or not _is_host(host) or port == 0 or re.search(r"[\s\\]", text):
+    is_safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(host))  # tokens are sent there
+    if not is_safe or not _is_host(host, in_brackets="[" in url.netloc) or port == 0 or re.search(r"[\s\\]", text):
         raise invalid(what, remedy)
     if url.username is not None:
         raise invalid(message("holds a user name or password"), message("leave them out"))
@@ -84,16 +84,16 @@ def _check_engine_url(text: str) -> str:
     return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # the scheme in lower case, as a connection compares it
 
 
-def _is_host(host: str) -> bool:
+def _is_host(host: str, *, in_brackets: bool) -> bool:
     """Whether it is an IP address or a DNS name; underscores are allowed, as they are common."""
-    if len(host) > 253:
-        return False
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        label = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-        return all(label.fullmatch(part) for part in host.removesuffix(".").split("."))
-    return True
+    if in_brackets or re.fullmatch("[0-9.]+", host):
+        try:
+            ipaddress.IPv6Address(host) if in_brackets else ipaddress.IPv4Address(host)
+        except ValueError:
+            return False
+        return True
+    label = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+    return len(host) <= 253 and all(label.fullmatch(part) for part in host.removesuffix(".").split("."))
 
 
 def is_loopback(host: str) -> bool:

@@ -63,6 +63,7 @@ NO_ENGINE_URLS = [
     *("qa.example", "ftp://127.0.0.1", "https://", "https://qa.example/a b", "https://[::1", "https://qa.example:port"),
     *("https://qa..example", "https://-qa.example", "https://qa.example:0", f"https://{'a' * 64}.ex"),
     *("http://qa.example", "http://127.0.0.1.example", "http://0.0.0.0:80"),
+    *("https://1.2.3.400", "https://01.02.03.04", "https://1.2.3:443", "https://[v1.x]"),
 ]
 MORE_THAN_A_PATH = "has a query, a fragment or non-ASCII characters; leave them out"
 DOTS = "has dots for a path segment; leave them out"
@@ -286,6 +287,7 @@ def test_the_url_for_messages_is_a_secret() -> None:
         ("http://open.feishu.cn/secret-of-the-bot", NO_URL),
         ("secret-of-the-bot", NO_URL),
         ("https://h:port/secret-of-the-bot", NO_URL),
+        ("https://1.2.3.400/secret-of-the-bot", NO_URL),
         ("https://h/secret-of-the-bot\x00", "has a fragment, or characters that no URL has"),
         ("https://h/图secret-of-the-bot", "has a fragment, or characters that no URL has"),
         ("https://h/#secret-of-the-bot", "has a fragment, or characters that no URL has"),
