@@ -1,8 +1,12 @@
 """TLS: whose certificates connections to engines and to the webhook trust."""
 
+import os
 import ssl
 
 import certifi
+
+# Python and urllib3 would write the keys of every connection to that file, and fail if they cannot.
+os.environ.pop("SSLKEYLOGFILE", None)
 
 
 def tls_context(authorities: str | None) -> ssl.SSLContext:

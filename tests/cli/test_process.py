@@ -15,12 +15,12 @@ from job.report.outcome import ExitCode
 from tests.simulators.job import ROOT
 
 
-def python(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
+def python(*arguments: str, directory: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Runs Python in this directory, without the caller's variables."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=directory,
-        env={"PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"], **env},
         capture_output=True,
         text=True,
         check=False,
@@ -41,6 +41,21 @@ def test_a_module_of_the_job_that_is_missing_is_a_bug(tmp_path: Path) -> None:
     done = python("-m", "job", "nights", directory=tmp_path)
     assert done.returncode == 1
     assert done.stderr.endswith("ModuleNotFoundError: No module named 'job.engines.identity'\n")
+
+
+@pytest.mark.parametrize("name", ["keys", "no-such-directory/keys"])
+def test_no_connection_gives_away_its_session_keys(tmp_path: Path, name: str) -> None:
+    """Neither one to an engine or a chat, nor one of Google's libraries; a file that cannot be written is no bug."""
+    program = """
+import job.cli.main
+from job.engines.tls import tls_context
+from urllib3.util.ssl_ import create_urllib3_context
+tls_context(None)
+create_urllib3_context()
+"""
+    done = python("-c", program, directory=ROOT, SSLKEYLOGFILE=str(tmp_path / name))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])
