@@ -211,8 +211,8 @@ class _Resolver:
                 return "equity"
             if self.known_tickers is not None:  # else it may be a ticker
                 text = template(
-                    "{where}: is not a ticker of {list} and has no target_type: it becomes a topic; "
-                    "add it to {list} if it is a ticker, else give it a target_type"
+                    "{where}: is not a ticker of {list} and has no target_type: it becomes a topic; if it is a ticker, "
+                    "add it to {list} and make again what there is of it (--again), else give it a target_type"
                 )
                 self.findings.notice(Place(CARD_TARGETS, [index], entry.id), text, list=TICKER_LIST)
             return "topic"

@@ -439,6 +439,18 @@ async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> 
     assert scene.cards() == Counter([*ALL, "AAPL/news_card", "BRK.B/news_card", "BRK.B/price_card"])
 
 
+async def test_a_ticker_that_was_taken_for_a_topic_is_made_again_as_a_ticker(scene: Scene) -> None:
+    """The config was read between the writing of `card_targets.json` and that of `ticker_list.json`."""
+    await scene.world.configure("card_targets.json", [{"id": "TSLA", "card_types": ["news_card"]}])
+    (notice,) = (await scene.start(0)).events("config.noticed")
+    assert "it becomes a topic; if it is a ticker, add it to ticker_list.json and make again" in notice["message"]
+    await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
+    count = len(scene.requests)
+    await scene.start(0, "--again", "TSLA")
+    asked = [one.service for one in scene.requests[count:]]
+    assert sorted(asked) == ["financial", "news", "qa", "trading"]
+
+
 # --- refused ---
 
 
