@@ -39,6 +39,11 @@ class EngineTotals(BaseModel):
         """Planned items that are not done, and that nobody has left out."""
         return self.planned - self.done - self.left_out
 
+    @property
+    def not_reached(self) -> int:
+        """Missing items that have not failed: never requested, or cut off."""
+        return self.missing - self.failed + self.cut_off
+
 
 EngineState = Literal["good", "warn", "bad", "none"]
 """All done; not all done; some failed; nothing planned, or not known."""

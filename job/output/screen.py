@@ -44,16 +44,10 @@ def print_table(screen: Screen, engines: Mapping[EngineName, EngineTotals]) -> N
     """Prints a row for each engine."""
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(screen.shown(message("engine")), no_wrap=True)
-    for heading in (message("done"), message("failed"), message("not reached"), message("retries")):
+    for heading in (message("done"), message("failed"), message("not reached")):
         table.add_column(screen.shown(heading), justify="right", no_wrap=True)
     for name, engine in engines.items():
-        table.add_row(
-            name,
-            f"{engine.done:,}",
-            f"{engine.failed - engine.cut_off:,}",
-            f"{engine.not_attempted + engine.cut_off:,}",
-            f"{engine.retries:,}",
-        )
+        table.add_row(name, f"{engine.done:,}", f"{engine.failed - engine.cut_off:,}", f"{engine.not_reached:,}")
     screen.print(table)
 
 

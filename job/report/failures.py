@@ -100,7 +100,7 @@ def not_reached(ledger: Ledger) -> Message | None:
 
     `None` if there are none.
     """
-    counts = {engine: total.not_attempted - total.left_out + total.cut_off for engine, total in ledger.totals().items()}
+    counts = {engine: total.not_reached for engine, total in ledger.totals().items()}
     parts = [
         message("cards {count}", count=count)
         if engine == "qa"

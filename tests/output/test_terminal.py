@@ -197,8 +197,8 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     view = replace(day.view(None, Day("2026-11-23").play().view().report), page=page)
     shown = as_text(view).splitlines()
     assert shown[0].startswith(f"{DAY}: started 02:0")
-    assert shown[1].split() == ["engine", "done", "failed", "not", "reached", "retries"]
-    assert shown[5].split()[:4] == ["qa", "48", "10", "0"]
+    assert shown[1].split() == ["engine", "done", "failed", "not", "reached"]
+    assert shown[5].split() == ["qa", "48", "10", "0"]
     assert shown[6:] == [
         "Complete: 11 of 13 targets",
         "✗ QA engine: 10 cards failed: NVDA (5), TSLA (5)",
@@ -242,9 +242,14 @@ def test_what_is_special_about_a_day_is_a_line(scene: str, line: str) -> None:
     assert line in as_text(SCENES[scene]()).splitlines()
 
 
+def test_what_a_person_left_out_does_not_count_as_not_reached() -> None:
+    rows = as_text(SCENES["without one"]()).splitlines()[2:6]
+    assert [row.split()[3] for row in rows] == ["0"] * 4
+
+
 def test_there_is_no_table_of_engines_that_were_not_called() -> None:
-    assert "retries" in as_text(SCENES["interrupted before the cards"]())
-    assert "retries" not in as_text(Day().view(ending_of(Day().ledger, ShutdownReason.SIGTERM)))
+    assert "not reached" in as_text(SCENES["interrupted before the cards"]())
+    assert "not reached" not in as_text(Day().view(ending_of(Day().ledger, ShutdownReason.SIGTERM)))
 
 
 def test_the_longest_answers_are_shortened_and_names_are_at_most_ten() -> None:
