@@ -81,7 +81,7 @@ class HttpConnection:
             content = await _content(response)
             is_complete = True
             return Response(response.status_code, content, _retry_after(response.headers.raw))
-        except (httpx.TransportError, UnicodeError, OSError) as error:
+        except (httpx.TransportError, UnicodeError) as error:
             raise transport_error(error) from error
         finally:
             self._opened()

@@ -18,6 +18,7 @@ import pytest
 import trio
 import trustme
 
+from job.engines import http_connection as module
 from job.engines.http_connection import OPENED_AT_A_TIME, HttpConnection, Network
 from job.engines.tls import tls_context
 from job.engines.transport import ANSWER_LIMIT, ProcessLimitError, Response, TransportError
@@ -70,6 +71,18 @@ async def test_one_connection_serves_all_exchanges(service: Service, connection:
         assert await ask(connection, Authorization="Bearer t") == Response(200, ANSWER.body)
     assert service.traffic.connections == 1
     assert {seen.target for seen in service.requests} == {PATH}
+
+
+async def test_a_connection_that_was_idle_for_long_is_replaced(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.01)
+    connection = HttpConnection(Network(tls_context(None)), service.url)
+    await ask(connection)
+    await trio.sleep(0.02)
+    await ask(connection)
+    assert [seen.connection for seen in service.requests] == [1, 2]
+    await connection.aclose()
 
 
 async def test_an_error_that_was_read_keeps_the_connection(service: Service, connection: HttpConnection) -> None:

@@ -1,0 +1,64 @@
+"""`check` says of each engine what is wrong, and what a person does about it; a token is never shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import trio
+
+from job.engines.health import health_problem
+from job.engines.transport import Response, TokenError, TransportError
+from job.text.messages import message
+
+URL, TOKEN = "https://qa.example", "the-token-of-this-engine"
+AT = f"{URL}/health: "
+
+
+@dataclass
+class Engine:
+    """An engine and its token server. `None` is no answer."""
+
+    answer: Response | TransportError | TokenError | None
+    is_closed: bool = False
+
+    async def get(self, _audience: str) -> str:
+        await trio.lowlevel.checkpoint()
+        if isinstance(self.answer, TokenError):
+            raise self.answer
+        return TOKEN
+
+    async def request(self, *_: object) -> Response:
+        if self.answer is None:
+            await trio.sleep_forever()
+        await trio.lowlevel.checkpoint()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.is_closed = True
+
+
+@pytest.mark.usefixtures("autojump_clock")
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Response(200, b'{"status": "ok"}'), None),
+        (Response(200, b'{"status": 1}'), f'{AT}not the answer of an engine: {{"status": 1}}'),
+        (Response(200, b"null"), f"{AT}not the answer of an engine: null"),
+        (Response(401, b""), f"{AT}HTTP 401; the audience is wrong: set it to the service's own URL"),
+        (Response(403, b""), f"{AT}HTTP 403; grant roles/run.invoker on the service to the job's account"),
+        (Response(404, b""), f"{AT}HTTP 404; the URL is wrong, or the service's ingress does not allow the call"),
+        (Response(500, f"no {TOKEN}".encode()), f"{AT}HTTP 500: no [token]"),
+        (TransportError(message("refused")), f"{URL}: refused"),
+        (TokenError(message("no")), "no; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"),
+        (None, f"{URL}: no answer within 30 s"),
+    ],
+)
+async def test_what_is_wrong_with_an_engine(answer: Any, problem: str | None) -> None:
+    engine: Any = Engine(answer)
+    assert await health_problem(URL, URL, engine, engine) == problem
+    assert engine.is_closed
