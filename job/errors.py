@@ -9,9 +9,7 @@ JobError
 │   └── ConflictError: another process was faster
 ├── RecordError (report/format): a record cannot be used as it is
 ├── BusyError (records/lease): another start is alive, or has taken over
-├── TransportError (engines/transport): a request got no whole answer
-│   ├── ProcessLimitError: this process has reached one of its own limits
-│   └── AnswerTooLargeError: the answer is not read to its end
+├── TransportError (engines/transport): a request got no whole answer; has the cause
 ├── TokenError (engines/transport): there is no token
 ├── EngineFailedError (ledger/stop): a data engine has failed
 └── ShutdownError (execution/shutdown): the start ends early, so no call starts

@@ -9,7 +9,7 @@ from functools import partial
 
 import trio
 
-from job.config.faults import CommandFault, ConfigError, Fault
+from job.config.faults import ConfigError, Fault, FaultKind
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
 from job.execution.shutdown import Shutdown, at_deadline, on_signals
@@ -192,9 +192,9 @@ class _Run:
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""
-        settings, of_command = self._options.settings, [isinstance(fault, CommandFault) for fault in faults]
+        settings, of_command = self._options.settings, [fault.kind is FaultKind.COMMAND for fault in faults]
         view = self._view(bad_config(len(faults), of_command=all(of_command)), faults)
-        is_unknown = not self._start.knows_days or "RUNS_URI" in {fault.where for fault in faults}
+        is_unknown = not self._start.knows_days or "RUNS_URI" in {fault.variable for fault in faults}
         if any(of_command) or settings.runs_uri is None or is_unknown:
             return view
         try:

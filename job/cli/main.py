@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from job.config import open_files
 from job.config.environment import Settings, read_settings
-from job.config.faults import NOT_SET, CommandFault, Fault
+from job.config.faults import NOT_SET, Fault, FaultKind
 from job.config.fields import is_date
 from job.engines.identity import COMMIT, VERSION
 from job.output.stdout import STDOUT, say_error_within
@@ -85,18 +85,16 @@ def options_of(
 ) -> Options:
     """What the command `run` asks for, and what is wrong with it."""
     found = list(faults)
-    if settings.runs_uri is None and "RUNS_URI" not in {fault.where for fault in faults}:
+    if settings.runs_uri is None and "RUNS_URI" not in {fault.variable for fault in faults}:
         found.append(Fault("RUNS_URI", message(NOT_SET), message("set it to gs://BUCKET/PREFIX or to a directory")))
     date = given.date
     if date is not None and not is_date(date):
-        found.append(CommandFault(DATE, message("{value} is not a date", value=quoted(date)), _WRITE_A_DATE))
+        what = message("{value} is not a date", value=quoted(date))
+        found.append(Fault(DATE, what, message("write YYYY-MM-DD"), FaultKind.COMMAND))
         date = None
     # An argument that is no Unicode is no name of the config either, and could not be recorded.
     again, without = (tuple(map(printable, names)) for names in (given.again, given.without))
     return Options(settings, found, now, started, date, again, is_confirmed=given.yes, without=without)
-
-
-_WRITE_A_DATE = message("write YYYY-MM-DD")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -207,10 +207,9 @@ def refuse(problem: Value, code: ExitCode, to: Translator) -> ExitCode:
 def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectStore | None:
     """The store at RUNS_URI. If a variable is faulty: `None`; prints the reason on standard error.
 
-    `others` are further variables that must not be faulty; they may be unset.
+    `others` are further variables that must not be faulty.
     """
-    wrong = [fault for fault in faults if fault.where in {"RUNS_URI", "RUN_TIME_ZONE", "RUN_SCHEDULE"}]
-    wrong += [fault for fault in faults if fault.where in others and fault.what.id != NOT_SET]
+    wrong = [fault for fault in faults if fault.variable in {"RUNS_URI", "RUN_TIME_ZONE", "RUN_SCHEDULE", *others}]
     if settings.runs_uri is None and not wrong:
         wrong = [Fault("RUNS_URI", message(NOT_SET), message("set it to where runs are recorded"))]
     for fault in wrong:

@@ -10,7 +10,7 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import Settings
-from job.config.faults import Fault
+from job.config.faults import Fault, FaultKind
 from job.config.objects import OBJECTS
 from job.engines.calls import METHOD, Call
 from job.engines.catalog import TITLES, Kind
@@ -54,7 +54,7 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
     place, to = options.place, translator(settings.language)
     _say_notices(settings.notices, to)
     if place is not None:
-        faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
+        faults = [fault for fault in faults if fault.variable != "CONFIG_URI"]
     uri = settings.config_uri if place is None else place
     if not uri:
         return _refuse(faults, ExitCode.USAGE, to)
@@ -133,7 +133,7 @@ async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fa
     names = await in_thread(lambda: store.names("")) if with_unknown else []
     unknown = [name for name in names if name.endswith(".json") and "/" not in name and name not in OBJECTS]
     what, remedy = message("is no object that the job reads"), message("correct its name or remove it")
-    fault = Fault(listed(unknown), what, remedy)
+    fault = Fault(listed(unknown), what, remedy, FaultKind.OBJECT)
     return {name: one.data for name, one in objects.items()}, [fault] if unknown else []
 
 

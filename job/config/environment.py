@@ -176,18 +176,18 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     if "CONFIG_URI" not in given:
         remedy = message("set it to gs://BUCKET/PREFIX or to a directory")
         faults.append(Fault("CONFIG_URI", message(NOT_SET), remedy))
-    spared: dict[str, Message] = {}
+    spared: dict[str | None, Message] = {}
     try:
         settings = Settings.model_validate(_values(given, notices))
     except ValidationError as error:
         faults += [Fault(_variable(one.path), one.what, one.remedy) for one in problems(error)]
-        faulty = {fault.where for fault in faults}
+        faulty = {fault.variable for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound, notices))
-        spared = {variable: fault.sentence for fault in faults if (variable := str(fault.where)) in NOTIFIER}
+        spared = {fault.variable: fault.sentence for fault in faults if fault.variable in NOTIFIER}
     notices += spared.values()
     update = {"notices": tuple(notices), "notify_fault": spared.get("NOTIFY_URL")}
-    return settings.model_copy(update=update), [fault for fault in faults if fault.where not in NOTIFIER]
+    return settings.model_copy(update=update), [fault for fault in faults if fault.variable not in NOTIFIER]
 
 
 def _values(given: Mapping[str, str], notices: Sequence[Message]) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,13 +15,29 @@ from job.text.messages import Message, message, template
 NOT_SET = template("is not set")
 
 
+class FaultKind(StrEnum):
+    """What a fault is in."""
+
+    VARIABLE = "variable"
+    OBJECT = "object"
+    """A config object."""
+    COMMAND = "command"
+    """The command line: only who gave it can correct it, and is told at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: where it is (an object and the places in it, or a variable), what it is, and what to do about it."""
+    """One fault: where it is (an object and the places in it, a variable, or an option), what, and what to do."""
 
     where: str | Message
     what: Message
     remedy: Message
+    kind: FaultKind = FaultKind.VARIABLE
+
+    @property
+    def variable(self) -> str | None:
+        """The name of the variable that has it."""
+        return str(self.where) if self.kind is FaultKind.VARIABLE else None
 
     @property
     def sentence(self) -> Message:
@@ -34,11 +51,6 @@ class Fault:
 def fault_sentence(where: str | Message, what: Message, remedy: Message) -> Message:
     """A fault in one line."""
     return message("{where}: {what}; {remedy}", where=where, what=what, remedy=remedy)
-
-
-@dataclass(frozen=True, slots=True)
-class CommandFault(Fault):
-    """A fault of the command line, not of the configuration."""
 
 
 class ConfigError(JobError):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from job.config.faults import Fault, Problem
+from job.config.faults import Fault, FaultKind, Problem
 from job.config.validators import spelling
 from job.text.display import quoted
 from job.text.messages import Message, Value, message, plural, template
@@ -139,10 +139,10 @@ class Findings:
 
     def faults(self) -> list[Fault]:
         """All faults, grouped by object."""
-        faults = [Fault(where, what, remedy) for (what, remedy), where in self._faults]
+        faults = [Fault(where, what, remedy, FaultKind.OBJECT) for (what, remedy), where in self._faults]
         for document, count in self._faults.more.items():
             what = plural("has 1 more fault", "has {count} more faults", count)
-            faults.append(Fault(document, what, message("correct those that are listed first")))
+            faults.append(Fault(document, what, message("correct those that are listed first"), FaultKind.OBJECT))
         return faults
 
     def notices(self) -> list[Message]:

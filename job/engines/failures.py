@@ -10,7 +10,9 @@ class Cause(StrEnum):
     """The kind of a failure."""
 
     TRANSPORT = "transport"
-    """No complete answer arrived: refused, reset, cut short, no such host, no TLS."""
+    """No complete answer arrived: refused, reset, cut short, no TLS."""
+    HOST_UNKNOWN = "host_unknown"
+    """No host has the name in the URL, so nothing was sent."""
     PROCESS_LIMIT = "process_limit"
     """Nothing was sent, since this process has reached one of its own limits."""
     TIMEOUT = "timeout"
@@ -28,7 +30,7 @@ class Cause(StrEnum):
     """The run ended before the answer came."""
 
 
-_NO_ANSWER = {Cause.TRANSPORT, Cause.TIMEOUT}
+_NO_ANSWER = {Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.TIMEOUT}
 _TRANSIENT = {*_NO_ANSWER, Cause.PROCESS_LIMIT, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
 _TRANSIENT_STATUS = {500, 502, 503, 504}
 _OVERLOAD = {*_NO_ANSWER, Cause.PROCESS_LIMIT}

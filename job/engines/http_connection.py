@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from job.engines.transport import ANSWER_LIMIT, CONNECT_SECONDS, AnswerTooLargeError, Response
+from job.engines.failures import Cause
+from job.engines.transport import ANSWER_LIMIT, CONNECT_SECONDS, Response, TransportError
 from job.engines.transport_errors import transport_error
+from job.text.messages import message
 
 OPENED_AT_A_TIME = 64
 """A TLS handshake takes 1.4 ms of CPU time: thousands at once would delay all else, such as renewing the lease."""
@@ -129,7 +131,8 @@ async def _content(response: httpx.Response) -> bytes:
             raise
     await response.aclose()
     if len(content) > ANSWER_LIMIT:
-        raise AnswerTooLargeError
+        reason = message("the answer is larger than {limit} MiB", limit=ANSWER_LIMIT >> 20)
+        raise TransportError(reason, Cause.TOO_LARGE)
     return bytes(content)
 
 

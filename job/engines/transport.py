@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from job.engines.failures import Cause
 from job.errors import JobError
-from job.text.messages import Message, message, template
+from job.text.messages import Message
 
 ANSWER_LIMIT = 2**20
 """Maximum bytes of one answer. The largest real one, of a batch, has about 100 KiB; parsing this many takes 0.1 s."""
 CONNECT_SECONDS = 10.0
 """Time limit for a TCP connection, and for a TLS handshake."""
-HOST_UNKNOWN = template("the host is not known ({error})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +25,11 @@ class Response:
 
 
 class TransportError(JobError):
-    """No complete answer arrived. Has the reason, which contains no secret."""
+    """No complete answer arrived. Has the cause and the reason, which contains no secret."""
 
-    def __init__(self, reason: Message) -> None:
+    def __init__(self, reason: Message, cause: Cause = Cause.TRANSPORT) -> None:
         super().__init__(str(reason))
-        self.reason = reason
-
-
-class ProcessLimitError(TransportError):
-    """Nothing was sent, since this process has reached one of its own limits."""
-
-
-class AnswerTooLargeError(TransportError):
-    """The answer is larger than `ANSWER_LIMIT`, and was not read to its end."""
-
-    def __init__(self) -> None:
-        super().__init__(message("the answer is larger than {limit} MiB", limit=ANSWER_LIMIT >> 20))
+        self.reason, self.cause = reason, cause
 
 
 class TokenError(JobError):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import httpx
 
-from job.engines.transport import CONNECT_SECONDS, HOST_UNKNOWN, ProcessLimitError, TransportError
+from job.engines.failures import Cause
+from job.engines.transport import CONNECT_SECONDS, TransportError
 from job.text.masking import excerpt
 from job.text.messages import Message, message
 
@@ -19,19 +20,22 @@ def transport_error(error: Exception) -> TransportError:
     for cause in system:
         if cause.errno in (errno.EMFILE, errno.ENFILE):
             said = cause.strerror or str(cause)
-            return ProcessLimitError(message("too many open files in this process: {error}", error=said))
+            what = message("too many open files in this process: {error}", error=said)
+            return TransportError(what, Cause.PROCESS_LIMIT)
     # A host may have several addresses, some of a family that this machine does not have. That alone is not a limit.
     if system and all(cause.errno == errno.EADDRNOTAVAIL for cause in system):
         said = system[0].strerror or str(system[0])
-        return ProcessLimitError(message("no local port is free for another connection: {error}", error=said))
+        what = message("no local port is free for another connection: {error}", error=said)
+        return TransportError(what, Cause.PROCESS_LIMIT)
+    for unknown in (cause for cause in causes if isinstance(cause, socket.gaierror)):
+        what = message("the host is not known ({error})", error=unknown.strerror or str(unknown))
+        return TransportError(what, Cause.HOST_UNKNOWN)
     return TransportError(_reason(error, causes))
 
 
 def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
     """What happened, from the first known cause in the chain: httpx's own message is often empty."""
     for cause in causes:
-        if isinstance(cause, socket.gaierror):
-            return message(HOST_UNKNOWN, error=cause.strerror or str(cause))
         if isinstance(cause, ssl.SSLCertVerificationError):
             return message("TLS: {error}", error=cause.verify_message)
         if isinstance(cause, ssl.SSLError):

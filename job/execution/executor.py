@@ -14,9 +14,7 @@ from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.identity import USER_AGENT, RunIdentity
 from job.engines.transport import (
-    AnswerTooLargeError,
     Connection,
-    ProcessLimitError,
     TokenError,
     TokenProvider,
     TransportError,
@@ -104,9 +102,6 @@ class PendingCall:
         if self.latest is not None:
             kept = self.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :]
             self.failed_attempts = (*kept, (self.latest, failure.reason))
-
-
-_CAUSES = {ProcessLimitError: Cause.PROCESS_LIMIT, AnswerTooLargeError: Cause.TOO_LARGE}
 
 
 class Executor:
@@ -253,7 +248,7 @@ class Executor:
             except TokenError as error:
                 return Failure(Cause.IDENTITY, error.reason)
             except TransportError as error:
-                return Failure(_CAUSES.get(type(error), Cause.TRANSPORT), error.reason)
+                return Failure(error.cause, error.reason)
             latest.status = response.status
             seen = token if pending.rejected is None else f"{token} {pending.rejected}"
             if response.status == 401:

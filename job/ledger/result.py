@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from job.engines.calls import WorkItem, label_of
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
-from job.engines.remedies import Remedy, not_known, remedy
+from job.engines.remedies import Remedy, remedy_of
 from job.ledger.totals import Count
 from job.text.messages import Message
 
@@ -116,11 +116,14 @@ class CallResult:
         return label_of(self.engine, self.targets, self.card_type)
 
     def remedy(self, *, has_done: bool) -> Remedy:
-        """What to correct, if it failed; `has_done` is whether its engine has done another call."""
-        if has_done and self.status == 404 and self.cause == Cause.STATUS:
-            return not_known(self.engine)
-        batch = len(self.targets)
-        return remedy(self.engine, self.cause, self.status, self.reason, batch=batch, after=self.interrupted_after)
+        """What to correct, if it failed; `has_done` is whether its engine has done another call.
+
+        If it was cut off, that is for the failed try before: the next one would probably have failed as well.
+        """
+        cause = self.cause
+        if self.state == CUT_OFF and self.interrupted_after is not None and self.status != 429:
+            cause = self.interrupted_after
+        return remedy_of(self.engine, cause, self.status, batch=len(self.targets), has_done=has_done)
 
 
 _OPTIONAL = (

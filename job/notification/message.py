@@ -187,9 +187,9 @@ def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:
     for group in groups:
         if group.names:
             text = template("• {heading}: {names}. {remedy}")
-            yield Line(message(text, heading=group.heading, names=listed(group.names), remedy=group.remedy))
+            yield Line(message(text, heading=group.heading, names=listed(group.names), remedy=group.what_to_do))
         else:
-            yield Line(message("• {heading}. {remedy}", heading=group.heading, remedy=group.remedy))
+            yield Line(message("• {heading}. {remedy}", heading=group.heading, remedy=group.what_to_do))
     for one in report.set_aside:
         yield Line(message("• {reason}.", reason=one.reason))
     if groups:

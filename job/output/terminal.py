@@ -207,7 +207,7 @@ def failure_lines(
             yield "✗", group.heading
         for answer in group.answers:
             yield " ", message("last answer: {answer}", answer=shortened(translator.text(answer), SHOWN_LIMIT))
-        yield " ", message("what to do: {remedy}", remedy=group.remedy)
+        yield " ", message("what to do: {remedy}", remedy=group.what_to_do)
     for one in set_aside:
         yield "✗", one.reason
 

@@ -10,7 +10,6 @@ from job.ledger.ledger import Ledger
 from job.ledger.result import FAILED, CallResult
 from job.report.advice import Step
 from job.report.attempt import Start
-from job.report.ending import LEFT_OUT
 from job.report.failures import names_of
 from job.report.outcome import Outcome, Severity
 from job.report.report import Report
@@ -34,7 +33,6 @@ class Headline:
     """The link to the page of the day, if that is another page."""
     when: Message | None = None
     took: Message | None = None
-    left_out: Message | None = None
     shrank: Message | None = None
     """How many cards fewer it has than the night before, on the page of the nights: its own page has their names."""
     detail: Message | None = None
@@ -64,7 +62,6 @@ def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) 
         link=link,
         when=when,
         took=took,
-        left_out=next((note for note in report.notes if note.id == LEFT_OUT), None),
         steps=[step for step in steps if step.kind in {"wait", "start", "left_out", "later", "look"}],
     )
 

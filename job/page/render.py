@@ -29,7 +29,6 @@ from job.records.nights import Nights
 from job.report.advice import advice, go_on
 from job.report.commands import Commands, Links
 from job.report.comparison import shrank_line, usual_line
-from job.report.ending import LEFT_OUT
 from job.report.failures import failure_groups, not_reached
 from job.report.notices import notices_of
 from job.report.outcome import SIGNS
@@ -118,7 +117,6 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             nights_link=links.nights,
             report=report,
             comparison=view.comparison,
-            notes=[note for note in report.notes if note.id != LEFT_OUT],
             notices=notices_of(ledger.plan),
             groups=groups,
             steps={step.kind: step for step in view.steps},

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from job.config.days import Days
 from job.config.environment import Settings
-from job.config.faults import CommandFault, Fault
+from job.config.faults import Fault, FaultKind
 from job.text.messages import message, template
 
 DATE = "--date"
@@ -42,7 +42,7 @@ class Options:
         if self.date is None or self.date <= max(current, today):
             return self.date or current, []
         what = message("{date} is still to come: today is {today}", date=self.date, today=today)
-        return current, [CommandFault(DATE, what, message("write a day that has begun"))]
+        return current, [Fault(DATE, what, message("write a day that has begun"), FaultKind.COMMAND)]
 
     def unconfirmed(self, days: Days) -> Fault | None:
         """The fault of a named day if nothing is recorded of it: a mistyped one would be paid for."""
@@ -53,7 +53,7 @@ class Options:
         if self.date > current and (tick := days.tick_of(self.date)):
             text = template("the night of {date} begins at {time}: this makes, and pays for, all of it before")
             what = message(text, date=self.date, time=f"{tick:%H:%M}")
-        return CommandFault(DATE, what, message("add --yes if that is meant"))
+        return Fault(DATE, what, message("add --yes if that is meant"), FaultKind.COMMAND)
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -59,8 +59,8 @@ async def prepare(options: Options, day: str, goes_on: Callable[[], Awaitable[bo
     contents = {name: one.data for name, one in objects.items()}
     plan, config_faults = make_plan(contents, day, sizes)
     found = [*faults, *config_faults]
-    known = {fault.where for fault in found}
-    found += [fault for fault in missing_urls(plan, settings) if fault.where not in known]
+    known = {fault.variable for fault in found}
+    found += [fault for fault in missing_urls(plan, settings) if fault.variable not in known]
     found += too_few_files(plan, settings, open_files.limit())
     again: Sequence[Selected] = ()
     if not config_faults:  # else it is not known which names there are

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
-from job.config.faults import CommandFault, Fault
+from job.config.faults import Fault, FaultKind
 from job.engines.calls import WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.planning.plan import Plan
@@ -86,7 +86,7 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     count = sum(engine == "qa" for engine, _ in selected)
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
         what = message("asks for {count} cards that are paid for again", count=count)
-        faults.append(CommandFault(AGAIN, what, message("add --yes if that is meant")))
+        faults.append(Fault(AGAIN, what, message("add --yes if that is meant"), FaultKind.COMMAND))
     if not selected:
         return [], faults
     ordered = ((engine, item) for engine in ALL_ENGINES for item in plan.items(engine))
@@ -100,21 +100,24 @@ def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
     known = dict.fromkeys(target.id for target in plan.targets)
     wrong = [name for name in dict.fromkeys(names) if name not in known]
     if not wrong and known.keys() <= set(names):
-        return [CommandFault(WITHOUT, message("leaves nothing to do"), message("name fewer targets"))]
+        return [Fault(WITHOUT, message("leaves nothing to do"), message("name fewer targets"), FaultKind.COMMAND)]
     return _faults(WITHOUT, template("{name} is no target of the config"), wrong, lambda name: _nearest(name, known))
 
 
 def contradiction(name: str) -> Fault:
     """The fault of a name that is to be made again and left out."""
     what = message("{name} is also left out by {option}", name=quoted(name), option=WITHOUT)
-    return CommandFault(AGAIN, what, message("name it in one of the two"))
+    return Fault(AGAIN, what, message("name it in one of the two"), FaultKind.COMMAND)
 
 
 def _faults(option: str, text: str, wrong: Sequence[str], nearest: Callable[[str], Message]) -> list[Fault]:
     """A fault for each wrong name; `text` is its template."""
     return [
-        CommandFault(
-            option, message(text, name=quoted(name)), nearest(name) if at < SUGGESTED else message("correct it")
+        Fault(
+            option,
+            message(text, name=quoted(name)),
+            nearest(name) if at < SUGGESTED else message("correct it"),
+            FaultKind.COMMAND,
         )
         for at, name in enumerate(wrong)
     ]

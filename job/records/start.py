@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from job.config.environment import DAY_VARIABLES
-from job.config.faults import CommandFault, ConfigError, Fault
+from job.config.faults import ConfigError, Fault, FaultKind
 from job.planning.options import Options
 from job.planning.prepare import unreadable
 from job.planning.selection import AGAIN
@@ -57,7 +57,7 @@ async def settle(options: Options, store: ObjectStore) -> Settled:
 
 
 async def _settled(options: Options, store: ObjectStore) -> Settled:
-    if DAY_VARIABLES & {fault.where for fault in options.faults}:
+    if DAY_VARIABLES & {fault.variable for fault in options.faults}:
         return Settled(Start.of(options, None), options.faults)
     with faults_of_record(""):
         days = await known_days(options.settings, store)
@@ -86,4 +86,4 @@ async def nothing_made(store: ObjectStore, day: str) -> Fault:
     remedy = message("start it without that")
     if latest is not None:
         remedy = message("the latest day that has something is {day}: add --date={day} if that is meant", day=latest)
-    return CommandFault(AGAIN, message("nothing was made yet for {day}", day=day), remedy)
+    return Fault(AGAIN, message("nothing was made yet for {day}", day=day), remedy, FaultKind.COMMAND)

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Literal, NamedTuple
 
 from job.config.environment import Settings
+from job.config.faults import FaultKind
 from job.report.attempt import Start
 from job.report.commands import Command, Commands, option
 from job.report.outcome import Outcome
@@ -96,7 +97,7 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
     elif retry in _NO_RETRIES:
         yield Step("wait", message(_NO_RETRIES[retry]))
     yield from _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
-    if report.outcome is Outcome.BAD_CONFIG and any(".json" in str(fault.where) for fault in report.faults):
+    if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
         look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")
         yield Step("plan", look, commands.read("plan", report.config_uri))
     if report.at_fault:

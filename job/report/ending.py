@@ -30,7 +30,8 @@ class Ending:
 
 
 NOTHING_CALLED = message("nothing was called")
-LEFT_OUT = template("Left out by hand: {names}.")
+LEFT_OUT_NAMED = 3
+"""Names of what was left out, in a line that is never cut."""
 _FAILED: Mapping[int, str] = {
     1: template("The {engine} engine failed: {cards}"),
     2: template("The {engine} and the {other} engine failed: {cards}"),
@@ -118,25 +119,31 @@ def unended(ledger: Ledger, outcome: Outcome) -> Ending:
 
 
 def cards_line(ledger: Ledger) -> Message:
-    """What is there of the cards, as the end of a sentence."""
+    """What is there of the cards, as the end of a sentence; and what a person has left out."""
     cards = ledger.counts("qa")
     if not cards.done and cards.planned:
-        return message("no card was made")
+        return _with_left_out(ledger, message("no card was made"))
     if cards.missing:
         return _missing_line(ledger)
-    return _without_line(ledger) if cards.left_out else message("all cards are there")
+    return _without_line(ledger) if cards.left_out else _with_left_out(ledger, message("all cards are there"))
 
 
 def _missing_line(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
+    line = plural("1 card was not made again", "{count} cards were not made again", count=ledger.open_reruns(["qa"]))
     if missing := cards.missing:
-        return plural(
+        line = plural(
             "1 of {planned} cards is missing",
             "{count} of {planned} cards are missing",
             count=missing,
             planned=cards.planned,
         )
-    return plural("1 card was not made again", "{count} cards were not made again", count=ledger.open_reruns(["qa"]))
+    return _with_left_out(ledger, line)
+
+
+def _with_left_out(ledger: Ledger, cards: Message) -> Message:
+    names = listed(ledger.left_out, LEFT_OUT_NAMED)
+    return message("{cards} (left out by hand: {names})", cards=cards, names=names) if names else cards
 
 
 def _without_line(ledger: Ledger) -> Message:
@@ -144,18 +151,17 @@ def _without_line(ledger: Ledger) -> Message:
         "1 card is there, without {names}",
         "{count} cards are there, without {names}",
         count=ledger.counts("qa").done,
-        names=listed(ledger.left_out),
+        names=listed(ledger.left_out, LEFT_OUT_NAMED),
     )
 
 
 def _all_there(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
-    count = cards.done
-    if not cards.planned:
-        return message("All data is ready")
     if cards.left_out:
         return _without_line(ledger)
-    return plural("The card is there", "All {count} cards are there", count=count)
+    if not cards.planned:
+        return _with_left_out(ledger, message("All data is ready"))
+    return _with_left_out(ledger, plural("The card is there", "All {count} cards are there", count=cards.done))
 
 
 def _is_refused(ledger: Ledger) -> bool:
@@ -165,10 +171,7 @@ def _is_refused(ledger: Ledger) -> bool:
 
 def _notes(ledger: Ledger) -> list[Message]:
     """What a person has to know besides."""
-    notes = []
-    if names := ledger.left_out:
-        notes.append(message(LEFT_OUT, names=listed(names)))
-    notes += _again_notes(ledger)
+    notes = list(_again_notes(ledger))
     if outdated := [f"{target}/{card}" for target, card in ledger.outdated_cards]:
         notes.append(
             plural(
@@ -213,10 +216,7 @@ def _again_notes(ledger: Ledger) -> Iterator[Message]:
 
 def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -> Ending:
     """How a start ends `now` for which nothing is left to be done since the latest attempt has `ended`."""
-    text = template("Everything of {day} was there already, since {time}: nothing was called.")
-    if ledger.left_out:
-        text = template("Everything of {day} was there already but for {names}, since {time}: nothing was called.")
-    notes = [message(text, day=start.day, time=clock(ended, start.day), names=listed(ledger.left_out))]
+    notes = [message("This was there already, since {time}: nothing was called.", time=clock(ended, start.day))]
     if start.days.schedule:
         next_night = dated_time(start.days.after(start.days.current(now)))
         notes.append(message("The next night begins: {time}.", time=next_night))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from job.engines.calls import WorkItem
 from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName
 from job.engines.failures import Cause
+from job.engines.remedies import Remedy
 from job.ledger.ledger import Ledger
 from job.ledger.result import CUT_OFF, CallResult
 from job.text.messages import Message, joined, message, plural
@@ -21,7 +22,7 @@ class FailureGroup:
     """The calls of one engine that failed and that have the same remedy."""
 
     engine: EngineName
-    remedy: Message
+    remedy: Remedy
     calls: Sequence[CallResult]
     is_down: bool
     """Whether the engine did nothing at all and is at fault itself: then no target is."""
@@ -40,6 +41,11 @@ class FailureGroup:
         if self.engine == "qa":
             return plural("{engine}: 1 card failed", "{engine}: {count} cards failed", len(self.items), engine=title)
         return plural("{engine}: 1 target failed", "{engine}: {count} targets failed", len(self.items), engine=title)
+
+    @property
+    def what_to_do(self) -> Message:
+        """The remedy, as a sentence."""
+        return self.remedy.of(self.engine)
 
     @property
     def names(self) -> list[str]:
@@ -76,11 +82,11 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
     """Groups the failed calls by remedy, without those that were only cut off. The largest group is first; in
     each is the plan's order.
     """
-    groups: dict[tuple[EngineName, Message], list[CallResult]] = {}
+    groups: dict[tuple[EngineName, Remedy], list[CallResult]] = {}
     order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
     for call in sorted(ledger.failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
         if call.state != CUT_OFF:
-            remedy = call.remedy(has_done=_has_done(ledger, call.engine)).what
+            remedy = call.remedy(has_done=_has_done(ledger, call.engine))
             groups.setdefault((call.engine, remedy), []).append(call)
     found = [FailureGroup(engine, remedy, calls, _is_down(ledger, calls)) for (engine, remedy), calls in groups.items()]
     return sorted(found, key=lambda group: -len(group.items))
@@ -130,5 +136,5 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
 
 def _is_about_target(call: CallResult, *, done: bool) -> bool:
     """Whether the engine fails for the target, and is not down; `done` is whether it has done another one."""
-    may_be = call.remedy(has_done=done).in_config or call.cause == Cause.DENIED or call.status == 500
+    may_be = call.remedy(has_done=done).is_in_config or call.cause == Cause.DENIED or call.status == 500
     return call.status in {400, 422} or (done and may_be)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from job.config.faults import Fault, fault_sentence
+from job.config.faults import Fault, FaultKind, fault_sentence
 from job.config.validators import Date
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.ledger.items import ItemStatus, MissingState
@@ -45,19 +45,20 @@ ItemKey = tuple[EngineName, str, str | None]
 
 
 class ReportedFault(BaseModel):
-    """A fault of the configuration: where it is, what it is, and what to do about it."""
+    """A fault of the configuration, as in `Fault`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     where: Message
     what: Message
     remedy: Message
+    kind: FaultKind
 
     @classmethod
     def of(cls, fault: Fault) -> "ReportedFault":
         """A fault for the report; a text that is too long is shortened, and stays English."""
         where, what, remedy = (_limited(text) for text in (fault.where, fault.what, fault.remedy))
-        return cls(where=where, what=what, remedy=remedy)
+        return cls(where=where, what=what, remedy=remedy, kind=fault.kind)
 
     @property
     def sentence(self) -> Message:
@@ -140,7 +141,7 @@ class Report(Start):
     @property
     def is_of_command(self) -> bool:
         """Whether the command itself was faulty: only who gave it can correct it, and is told at once."""
-        return any(str(fault.where).startswith("--") for fault in self.faults)
+        return any(fault.kind is FaultKind.COMMAND for fault in self.faults)
 
     @property
     def done_at(self) -> datetime | None:

@@ -151,7 +151,7 @@ def joined(parts: Sequence[Message]) -> Message:
     return first
 
 
-def listed(names: Sequence[str]) -> str | Message:
-    """The first ten names in one line, and the number of further ones: a batch can have a thousand."""
-    shown, more = ", ".join(names[:NAMED]), len(names) - NAMED
+def listed(names: Sequence[str], limit: int = NAMED) -> str | Message:
+    """The first names in one line, and the number of further ones: a batch can have a thousand."""
+    shown, more = ", ".join(names[:limit]), len(names) - limit
     return message("{names} and {count} more", names=shown, count=more) if more > 0 else shown

@@ -13,7 +13,7 @@ import pytest
 from job.cli import main as main_module
 from job.cli.main import main, make_parser, options_of
 from job.config.environment import read_settings
-from job.config.faults import CommandFault
+from job.config.faults import FaultKind
 from job.output import stdout
 from job.planning.options import Options
 from job.report.outcome import ExitCode
@@ -69,7 +69,7 @@ def test_several_names_may_follow_an_option_or_repeat_it() -> None:
 def test_a_date_that_cannot_be_is_a_fault_of_the_command(date: str, shown: str) -> None:
     request = asked("run", "--date", date)
     assert list(map(str, request.faults)) == [f'--date: "{shown}" is not a date; write YYYY-MM-DD']
-    assert isinstance(request.faults[0], CommandFault)
+    assert request.faults[0].kind is FaultKind.COMMAND
     assert request.date is None
 
 

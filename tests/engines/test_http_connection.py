@@ -19,9 +19,10 @@ import trio
 import trustme
 
 from job.engines import http_connection as module
+from job.engines.failures import Cause
 from job.engines.http_connection import OPENED_AT_A_TIME, HttpConnection, Network
 from job.engines.tls import tls_context
-from job.engines.transport import ANSWER_LIMIT, ProcessLimitError, Response, TransportError
+from job.engines.transport import ANSWER_LIMIT, Response, TransportError
 from job.engines.transport_errors import transport_error
 from job.execution.shutdown import ShutdownError
 from tests.simulators import broken, do, when
@@ -392,7 +393,7 @@ async def test_too_many_open_files_are_not_reported_as_the_engines_fault(
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
     try:
-        with pytest.raises(ProcessLimitError) as error:
+        with pytest.raises(TransportError) as error:
             await ask(connection)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -413,11 +414,18 @@ async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
     assert service.requests == []
 
 
+def test_a_name_that_no_host_has_is_a_cause_of_its_own() -> None:
+    connecting = OSError("all attempts to connect failed")
+    connecting.__cause__ = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    failure = transport_error(connecting)
+    assert (failure.cause, str(failure)) == (Cause.HOST_UNKNOWN, "the host is not known (Name or service not known)")
+
+
 def test_the_lack_of_a_local_port_is_not_reported_as_the_engines_fault() -> None:
     connecting = OSError("all attempts to connect failed")
     connecting.__cause__ = ExceptionGroup("", [OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")])
     failure = transport_error(connecting)
-    assert isinstance(failure, ProcessLimitError)
+    assert failure.cause is Cause.PROCESS_LIMIT
     assert str(failure) == "no local port is free for another connection: Cannot assign requested address"
     refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
     no_ipv6 = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")

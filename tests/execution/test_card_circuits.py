@@ -27,7 +27,10 @@ def status(code: int) -> Failure:
 
 
 DOWN = [status(code) for code in (401, 403, 429, 500, 503, 599)]
-DOWN += [Failure(cause, message("")) for cause in (Cause.TRANSPORT, Cause.TIMEOUT, Cause.IDENTITY, Cause.TOO_LARGE)]
+DOWN += [
+    Failure(cause, message(""))
+    for cause in (Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.TIMEOUT, Cause.IDENTITY, Cause.TOO_LARGE)
+]
 DOWN += [Failure(Cause.UNREADABLE, message(""), 200)]
 WORKING = [None, Failure(Cause.DENIED, message(""), 200)]
 WORKING += [status(302), status(404), status(422), Failure(Cause.PROCESS_LIMIT, message(""))]

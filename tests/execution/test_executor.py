@@ -12,7 +12,7 @@ import trio
 
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
-from job.engines.transport import ProcessLimitError, Response, TokenError, TransportError
+from job.engines.transport import Response, TokenError, TransportError
 from job.execution.progress import CallRetried
 from job.ledger.result import CallResult
 from job.ledger.stop import EngineFailedError, ShutdownReason
@@ -63,7 +63,7 @@ def the_end(made: Stage) -> CallResult:
     [
         reply({}, 500),
         TransportError(message("connection reset")),
-        ProcessLimitError(message("too many open files")),
+        TransportError(message("too many open files"), Cause.PROCESS_LIMIT),
         TokenError(message("no token")),
     ],
 )

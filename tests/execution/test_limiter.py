@@ -205,7 +205,7 @@ async def test_a_503_halves_the_limit_once_per_round_trip(calls: Calls) -> None:
     assert calls.limiter.limit == 4
 
 
-@pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.TRANSPORT])
+@pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.TRANSPORT, Cause.HOST_UNKNOWN])
 async def test_a_missing_answer_halves_the_limit_as_well(calls: Calls, cause: Cause) -> None:
     await calls.begin(16)
     await calls.end(Failure(cause, message("")))

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from job.engines.transport import AnswerTooLargeError, Response, TransportError
+from job.engines.failures import Cause
+from job.engines.transport import Response, TransportError
 from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
@@ -28,7 +29,7 @@ def breaking(how: str, strikes: Callable[[Asked], bool]) -> Script:
             return well(asked)
         match how:
             case "too large":
-                raise AnswerTooLargeError
+                raise TransportError(message("too large"), Cause.TOO_LARGE)
             case "reset":
                 raise TransportError(message("connection reset"))
             case "timeout":
@@ -55,7 +56,7 @@ async def test_a_wait_that_both_halves_share_is_counted_once() -> None:
 
 @pytest.mark.parametrize(
     ("how", "last", "says"),
-    [*((how, 4, "after ") for how in PASSING), ("too large", 1, "after 4 attempts: the answer is larger than 1 MiB")],
+    [*((how, 4, "after ") for how in PASSING), ("too large", 1, "after 4 attempts: too large")],
 )
 async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done(
     how: str, last: int, says: str

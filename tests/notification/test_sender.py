@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from job.config.environment import Settings, read_settings
-from job.config.faults import CommandFault
+from job.config.faults import FaultKind
 from job.execution.shutdown import Shutdown
 from job.ledger.stop import ShutdownReason
 from job.notification import sender
@@ -149,7 +149,8 @@ RETRY = {"task_attempt": 1}
 SCHEDULED = {"number": 0, "schedule": "0 2 * * *", "started": "2026-11-24T02:00:03+08:00", "arguments": ("run",)}
 BY_DATE = SCHEDULED | {"arguments": ("run", "--date=2026-11-24")}
 BY_HAND = SCHEDULED | {"started": "2026-11-24T17:30:00+08:00"}
-OF_COMMAND = {"faults": (ReportedFault.of(CommandFault("--again", Message("is odd"), Message("correct it"))),)}
+ODD = Message("is odd")
+OF_COMMAND = {"faults": (ReportedFault(where=ODD, what=ODD, remedy=ODD, kind=FaultKind.COMMAND),)}
 DONE, KILLED = Outcome.SUCCEEDED, Outcome.KILLED
 
 

@@ -203,7 +203,7 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
         "Complete: 11 of 13 targets",
         "✗ QA engine: 10 cards failed: NVDA (5), TSLA (5)",
         "  last answer: failed: the model refused",
-        "  what to do: The engine did not make the card. Search the QA engine's log for the day's trace id.",
+        "  what to do: The engine reports that it failed. Search the QA engine's log for the day's trace id.",
         "! All 10 failures are new: none of them was there on 2026-11-23",
         f"trace id: {TRACE}",
         f"page: {page}",

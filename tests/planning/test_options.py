@@ -9,7 +9,7 @@ import pytest
 
 from job.config.days import Days
 from job.config.environment import read_settings
-from job.config.faults import CommandFault
+from job.config.faults import FaultKind
 from job.planning.options import Options
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -40,7 +40,7 @@ def test_a_day_that_is_named_has_begun(days: Days, now: str, date: str | None, d
         (fault,) = faults
         said = f"--date: {date} is still to come: today is 2026-11-24; write a day that has begun"
         assert str(fault) == said
-        assert isinstance(fault, CommandFault)
+        assert fault.kind is FaultKind.COMMAND
         assert found == days.current(request(now, None).now)
     else:
         assert (found, faults) == (day, [])

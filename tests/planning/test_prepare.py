@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from job.config.environment import read_settings
-from job.config.faults import CommandFault, ConfigError, Fault
+from job.config.faults import ConfigError, Fault, FaultKind
 from job.planning import prepare as module
 from job.planning.options import Options
 from job.planning.prepare import UnreadConfigError, prepare
@@ -105,7 +105,7 @@ async def test_faults_of_the_command_are_found_when_the_config_has_none(
     with pytest.raises(ConfigError) as error:
         await prepare(request(str(place), **asked), DAY)
     assert all(str(fault).startswith(said) for fault, said in zip(error.value.faults, faults, strict=True))
-    assert all(isinstance(fault, CommandFault) for fault in error.value.faults)
+    assert {fault.kind for fault in error.value.faults} == {FaultKind.COMMAND}
 
 
 class Failing:

@@ -54,7 +54,7 @@ def test_calls_with_one_remedy_are_one_group_in_the_plans_order_and_the_largest_
         ("QA engine: 1 card failed", ["T00/b"]),
         ("QA engine: 1 card failed", ["T01/a"]),
     ]
-    assert len({str(group.remedy) for group in groups}) == 3
+    assert len({group.remedy for group in groups}) == 3
 
 
 def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
@@ -69,9 +69,9 @@ def test_what_an_engine_does_not_know_is_to_be_corrected_and_its_address_only_if
     engine: EngineName, known: str
 ) -> None:
     (group,) = failure_groups(ledger_of(engine, NOT_FOUND, None))
-    assert str(group.remedy).startswith(f"The engine does not know {known}. Correct it")
+    assert str(group.what_to_do).startswith(f"The engine does not know {known}. Correct it")
     (group,) = failure_groups(ledger_of(engine, NOT_FOUND))
-    assert str(group.remedy).startswith("There is nothing at that address.")
+    assert str(group.what_to_do).startswith("There is nothing at that address.")
 
 
 @pytest.mark.parametrize("engine", ["qa", "news", "financial"])

@@ -40,7 +40,9 @@ def test_a_later_attempt_says_how_the_day_stands_and_what_the_config_asks_for_mo
 
 
 def test_what_a_person_has_left_out_is_no_change_of_the_config() -> None:
-    assert notices(cards=2, without=("MSFT",)) == [f"Going on with {DAY}, so far: no card was made"]
+    assert notices(cards=2, without=("MSFT",)) == [
+        f"Going on with {DAY}, so far: no card was made (left out by hand: MSFT)"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -154,13 +154,12 @@ def test_without_a_target_not_all_cards_are_there() -> None:
             ledger.add(result_of(call))
     ending = ending_of(ledger, None)
     assert shown(ending) == ("succeeded", 0, "2 cards are there, without C")
-    assert list(map(str, ending.notes)) == ["Left out by hand: C."]
+    assert ending.notes == ()
     assert shown(unended(ledger, Outcome.KILLED))[2] == "Killed: 2 cards are there, without C"
     ended = datetime.fromisoformat(f"{DAY}T06:41:00+08:00")
     there = nothing_left(start_at(schedule=None), ledger, ended, ended)
     assert shown(there)[2] == "2 cards are there, without C"
-    assert str(there.notes[0]).endswith("was there already but for C, since 06:41 UTC+08:00: nothing was called.")
-    assert str(there.notes[1]) == "Left out by hand: C."
+    assert list(map(str, there.notes)) == ["This was there already, since 06:41 UTC+08:00: nothing was called."]
 
 
 def test_what_is_left_out_is_shown_as_what_it_is() -> None:

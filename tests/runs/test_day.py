@@ -33,7 +33,7 @@ async def test_a_second_start_calls_nothing_and_writes_nothing(scene: Scene) -> 
     second = await scene.start(0)
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
     assert second.finished["message"] == "All 5 cards are there"
-    assert second.finished["notes"][0].startswith(f"Everything of {DAY} was there already, since 22:30")
+    assert second.finished["notes"][0].startswith("This was there already, since 22:30")
 
 
 async def test_what_failed_is_requested_again_with_the_same_keys(scene: Scene) -> None:
@@ -253,10 +253,10 @@ async def test_what_is_left_out_and_there_already_is_shown_as_made(scene: Scene)
     failed = await scene.start(1, "--again", "BRK.B", CLOUD_RUN_EXECUTION="by-hand", CLOUD_RUN_TASK_ATTEMPT="0")
     assert "--without" not in failed.stdout
     outcome = await scene.start(0, "--without", "BRK.B")
-    assert (outcome.finished["message"], outcome.finished["without"]) == ("All 5 cards are there", ["BRK.B"])
+    assert outcome.finished["message"] == "All 5 cards are there (left out by hand: BRK.B)"
+    assert outcome.finished["without"] == ["BRK.B"]
     assert outcome.finished["cards"]["planned"] == 5
     assert outcome.finished["notes"] == [
-        "Left out by hand: BRK.B.",
         "2 cards were to be made again, and were not: BRK.B/news_card, BRK.B/price_card",
     ]
     assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count("BRK.B,equity") == 2

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from job.config.faults import Fault
+from job.config.faults import Fault, FaultKind
 from job.config.schema import LlmConfig
 from job.engines.calls import Call, WorkItem
 from job.engines.catalog import DATA_ENGINES, EngineName
@@ -197,7 +197,7 @@ def _qa_down() -> View:
 
 def _bad_config() -> View:
     where, remedy = said('card_targets.json: [3] ("APPL")'), said("correct it, or add it to ticker_list.json")
-    faults = [Fault(where, said("is not a ticker of ticker_list.json"), remedy)] * 2
+    faults = [Fault(where, said("is not a ticker of ticker_list.json"), remedy, FaultKind.OBJECT)] * 2
     day = Day(targets=())
     return day.view(bad_config(len(faults), of_command=False), faults=faults)
 

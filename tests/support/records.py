@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from job.config.faults import Fault
+from job.config.faults import Fault, FaultKind
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 DAY = "2026-11-24"
 TRACE_ID = f"{1:032x}"
 SIZES: Mapping[EngineName, int] = {"financial": 2, "trading": 2}
-FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
+FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
 REFUSED = Failure(Cause.STATUS, message("HTTP 422"), 422)
 CODES = {
     "succeeded": ExitCode.DONE,

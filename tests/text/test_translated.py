@@ -130,7 +130,7 @@ def test_every_kind_of_failure_is_translated_with_its_remedy() -> None:
     for call, failure in zip(plan.calls("qa"), reasons(), strict=False):
         ledger.add(result_of(call, failure))
     for group in failure_groups(ledger):
-        for sentence in (group.heading, group.remedy, *group.answers):
+        for sentence in (group.heading, group.what_to_do, *group.answers):
             assert narrow(WIDE.text(sentence)) == []
 
 
