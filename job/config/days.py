@@ -20,9 +20,11 @@ _MIDNIGHT = "0 0 * * *"
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """The days of a schedule. A tick is a moment of the schedule, and its day is its date in the `zone`.
+    """The days of a schedule. A tick is a moment of the schedule, and its day is the date for which that has it.
 
-    Without a schedule a day begins at midnight, and nobody is early. All moments that are returned are in the zone.
+    Of a time that the clocks of the `zone` show twice it is the first. In an hour that they leave out it is at the end;
+    `*` and `*/15` have none there. Without a schedule a day begins at midnight, and nobody is early. All moments that
+    are returned are in the zone.
     """
 
     zone: ZoneInfo
@@ -31,11 +33,13 @@ class Days:
 
     def current(self, now: datetime, early: timedelta = EARLY) -> str:
         """The day of a start at `now`: that of the latest tick that is not later than `early` from `now`."""
-        return _date(self._latest(now.astimezone(UTC) + early if self.schedule else now))
+        day, _ = self._latest(now.astimezone(UTC) + early if self.schedule else now)
+        return day
 
     def after(self, day: str) -> datetime:
         """The first tick of a later date."""
-        return next(tick for tick in self._ticks_from(day) if _date(tick) > day)
+        _, tick = self._first_after(date.fromisoformat(day))
+        return tick
 
     def until(self, day: str) -> datetime:
         """When the day ends: from then on, a start is for a later one."""
@@ -44,8 +48,8 @@ class Days:
 
     def tick_of(self, day: str) -> datetime | None:
         """The first tick of a date; `None` without one."""
-        tick = next(tick for tick in self._ticks_from(day) if _date(tick) >= day)
-        return tick if _date(tick) == day else None
+        found, tick = self._first_after(date.fromisoformat(day) - timedelta(days=1))
+        return tick if found == day else None
 
     def is_past(self, day: str, now: datetime) -> bool:
         """Whether the day began 24 hours ago or more, so that what is current now is not what was current then."""
@@ -59,19 +63,35 @@ class Days:
     def is_scheduled(self, now: datetime) -> bool:
         """Whether a start at `now` may be the scheduler's own."""
         moment = now.astimezone(UTC)
-        return self.schedule is not None and moment - self._latest(moment + _SKEW) < LATE
+        _, tick = self._latest(moment + _SKEW)
+        return self.schedule is not None and moment - tick < LATE
 
-    def _latest(self, moment: datetime) -> datetime:
-        """The latest tick that is not later than `moment`."""
-        # If it begins within an hour that comes twice, cronsim's way back leaves out a tick of that hour.
-        beyond = (moment.astimezone(UTC) + _PUT_BACK).astimezone(self.zone)
-        ticks: Iterator[datetime] = CronSim(self.schedule or _MIDNIGHT, beyond, reverse=True)
-        return next(tick for tick in ticks if tick.astimezone(UTC) <= moment)
+    def _latest(self, moment: datetime) -> tuple[str, datetime]:
+        """The latest tick that is not later than `moment`, behind its day."""
+        moment = moment.astimezone(UTC)
+        beyond = (moment + _PUT_BACK).astimezone(self.zone).replace(tzinfo=None)
+        return next((day, tick) for day, tick in self._ticks(beyond, reverse=True) if tick.astimezone(UTC) <= moment)
 
-    def _ticks_from(self, day: str) -> Iterator[datetime]:
-        """All ticks from before a day begins."""
-        noon = datetime.combine(date.fromisoformat(day), time(12), UTC)
-        return CronSim(self.schedule or _MIDNIGHT, (noon - timedelta(hours=30)).astimezone(self.zone))
+    def _first_after(self, day: date) -> tuple[str, datetime]:
+        return next(self._ticks(datetime.combine(day, time.max)))
+
+    def _ticks(self, clock: datetime, *, reverse: bool = False) -> Iterator[tuple[str, datetime]]:
+        """The ticks from a time of the clock on, each behind its day."""
+        schedule = self.schedule or _MIDNIGHT
+        is_often = any(field.startswith("*") for field in schedule.split()[:2])
+        # Without a zone, as cronsim may never end where a clock changes at a quarter to.
+        for shown in CronSim(schedule, clock, reverse):
+            tick = shown.replace(tzinfo=self.zone)
+            if is_often and _is_left_out(tick):
+                continue
+            while _is_left_out(tick):
+                tick += timedelta(minutes=1)
+            yield _date(shown), tick
+
+
+def _is_left_out(tick: datetime) -> bool:
+    """Whether the clocks of its zone never show this time."""
+    return tick.astimezone(UTC).astimezone(tick.tzinfo) != tick
 
 
 def _date(moment: datetime) -> str:

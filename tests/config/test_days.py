@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
-from datetime import UTC, date, datetime, time, timedelta
+from bisect import bisect
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -12,27 +12,38 @@ import pytest
 from job.config.days import EARLY, Days, is_schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-ZONES = [
-    "UTC",
-    "Asia/Shanghai",
-    "America/New_York",
-    "Australia/Lord_Howe",
-    "Africa/Casablanca",
-    "Europe/London",
-    "America/Santiago",
-    "Pacific/Chatham",
-]
-SCHEDULES = {  # each with its time and its days of the week, Monday being 0
-    "30 22 * * 1-5": (time(22, 30), range(5)),
-    "30 6 * * 1-5": (time(6, 30), range(5)),
-    "30 1 * * *": (time(1, 30), range(7)),
-    "45 2 * * sun": (time(2, 45), (6,)),
-    "0 0 * * *": (time(0), range(7)),
+ZONES = {  # each with a year in which its clocks change, if they do
+    "UTC": 2026,
+    "Asia/Shanghai": 2026,
+    "America/New_York": 2026,
+    "Europe/London": 2026,
+    "Africa/Casablanca": 2026,
+    "Asia/Gaza": 2026,
+    "Antarctica/Troll": 2026,  # by two hours
+    "Australia/Lord_Howe": 2026,  # by half an hour
+    "Pacific/Chatham": 2026,  # at a quarter to
+    "Pacific/Easter": 2026,  # in the evening
+    "America/Santiago": 2026,  # at midnight, as those that follow
+    "Africa/Cairo": 2026,
+    "Asia/Beirut": 2026,
+    "America/Nuuk": 2026,
+    "America/Havana": 2026,
+    "Atlantic/Azores": 2026,
+    "America/St_Johns": 2010,  # at a minute past
+    "Pacific/Apia": 2011,  # by a whole day
 }
+SCHEDULES = [
+    *("30 22 * * 1-5", "30 6 * * 1-5", "30 1 * * *", "10 2 * * *", "40 1 * * *", "45 2 * * sun", "15 3 * * *"),
+    *("0 0 * * *", "0 1 * * *", "30 0 * * *", "30 23 * * *", "30 23 * * 6", "59 23 * * *", "1 0 * * 0,7"),
+    *("0 22,23 * * *", "30 22,0 * * *", "0,30 0-3 * * *", "50 2-4 * * *", "0 23,0 * * *", "5 */2 * * *"),
+    *("*/15 2 * * *", "*/20 23 * * *", "*/30 0 * * sun", "0 * * * *", "7 3 * * 1,4"),
+]
+AROUND = timedelta(days=8)
+"""Each of these has a tick within so much."""
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 WEEKDAYS = Days(ZoneInfo("Asia/Shanghai"), "30 22 * * 1-5")
-NEW_YORK = ZoneInfo("America/New_York")
 
 
 def at(text: str) -> datetime:
@@ -40,71 +51,131 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(f"{text}+08:00")
 
 
-def moments(zone: ZoneInfo, count: int) -> list[datetime]:
-    """So many moments of two years, in order. Half of them are within hours of a change of the zone's clocks."""
-    some = random.Random(zone.key)
-    begin = datetime(2026, 1, 1, tzinfo=UTC)
-    hours = [begin + timedelta(hours=number) for number in range(2 * 365 * 24)]
+def utc(moment: datetime | None) -> datetime | None:
+    """Python never calls a time that comes twice equal to one of another zone."""
+    return moment and moment.astimezone(UTC)
+
+
+def changes(zone: ZoneInfo, year: int) -> list[datetime]:
+    """The hours of a year within which the clocks of a zone change; without any, one hour."""
+    hours = [datetime(year, 1, 10, tzinfo=UTC) + timedelta(hours=number) for number in range(345 * 24)]
     offsets = [hour.astimezone(zone).utcoffset() for hour in hours]
-    changes = [hour for hour, one, other in zip(hours, offsets, offsets[1:], strict=False) if one != other] or hours
-    near = (some.choice(changes) + timedelta(seconds=some.randrange(-30_000, 30_000)) for _ in range(count // 2))
-    return sorted([*near, *(some.choice(hours) + timedelta(seconds=some.randrange(3600)) for _ in range(count // 2))])
+    return [hour for hour, one, other in zip(hours, offsets, offsets[1:], strict=False) if one != other] or hours[:1]
 
 
-def tick(day: date, clock: time, zone: ZoneInfo) -> datetime:
-    """When the clocks first show that time of that day, or what follows if they leave it out."""
-    shown = datetime.combine(day, clock, zone)
-    while shown.astimezone(UTC).astimezone(zone) != shown:
-        shown += timedelta(minutes=1)
-    return shown.astimezone(UTC)
+def shown(zone: ZoneInfo, change: datetime, around: timedelta) -> Iterator[tuple[datetime, datetime, bool]]:
+    """Each time that the clocks show, or leave out, as time goes on: the moment, the time, and whether it is shown.
+
+    It is the first moment at which they show it, or show a later one.
+    """
+    moment, latest = change - around, (change - around - MINUTE).astimezone(zone).replace(tzinfo=None)
+    while moment < change + around:
+        clock = moment.astimezone(zone).replace(tzinfo=None)
+        while latest < clock:
+            latest += MINUTE
+            yield moment, latest, latest == clock
+        moment += MINUTE
 
 
-def expected(moment: datetime, clock: time, weekdays: Sequence[int], zone: ZoneInfo) -> str:
-    day = moment.astimezone(zone).date()
-    while day.weekday() not in weekdays or tick(day, clock, zone) > moment:
-        day -= timedelta(days=1)
-    return day.isoformat()
+def numbers(field: str, least: int, most: int) -> set[int]:
+    """What a field of a cron expression means."""
+    found: set[int] = set()
+    for part in field.replace("sun", "0").split(","):
+        span, _, step = part.partition("/")
+        low, _, high = (f"{least}-{most}" if span == "*" else span).partition("-")
+        found.update(range(int(low), int(high or low) + 1, int(step or 1)))
+    return found
+
+
+def ticks(schedule: str, times: Sequence[tuple[datetime, datetime, bool]]) -> list[tuple[datetime, str]]:
+    """The moment and the date of each tick. Those of `*` are never made up for."""
+    minute, hour, _, _, weekday = schedule.split()
+    minutes, hours, weekdays = numbers(minute, 0, 59), numbers(hour, 0, 23), {n % 7 for n in numbers(weekday, 0, 7)}
+    is_often = minute.startswith("*") or hour.startswith("*")
+    return [
+        (moment, clock.date().isoformat())
+        for moment, clock, is_shown in times
+        if clock.minute in minutes and clock.hour in hours and clock.isoweekday() % 7 in weekdays
+        if is_shown or not is_often
+    ]
+
+
+def check(days: Days, found: Sequence[tuple[datetime, str]], moments: Sequence[datetime]) -> int:
+    """What holds at moments within these ticks. Returns how many moments these were."""
+    early = EARLY if days.schedule else timedelta()
+    latest = ""
+    for moment in moments:
+        what = (days, moment.isoformat())
+        number = bisect(found, moment + early, key=lambda tick: tick[0])
+        day = found[number - 1][1]
+        assert days.current(moment) == day, what
+        assert day >= latest, what
+        assert days.current(moment, timedelta()) == found[bisect(found, moment, key=lambda tick: tick[0]) - 1][1], what
+        following = next(tick for tick, date_ in found[number:] if date_ > day)
+        assert utc(days.after(day)) == following, what
+        assert utc(days.until(day)) == following - early, what
+        assert utc(days.tick_of(day)) == next(tick for tick, date_ in found if date_ == day), what
+        latest = day
+    return len(moments)
+
+
+def near(found: Sequence[tuple[datetime, str]], change: datetime, within: timedelta) -> list[datetime]:
+    """Moments at which a day might begin or end too early or too late, so near to a change of the clocks."""
+    edges = [change + timedelta(minutes=15) * number for number in range(-8, 9)]
+    edges += [tick - early for tick, _ in found for early in (EARLY, timedelta())]
+    return sorted({edge + off for edge in edges for off in (-SECOND, timedelta()) if abs(edge - change) < within})
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_the_current_day_is_that_of_the_latest_tick_and_never_goes_back(zone: str) -> None:
-    latest = dict.fromkeys(SCHEDULES, "")
-    for number, moment in enumerate(moments(ZoneInfo(zone), 1250)):
-        schedule = [*SCHEDULES][number % len(SCHEDULES)]
-        days, (clock, weekdays) = Days(ZoneInfo(zone), schedule), SCHEDULES[schedule]
-        day = days.current(moment)
-        assert day == expected(moment + EARLY, clock, weekdays, days.zone), (schedule, moment)
-        assert day >= latest[schedule]
-        latest[schedule] = day
-        if number % 20 > 4:
-            continue
-        until = days.until(day).astimezone(UTC)
-        assert moment < until
-        assert days.current(until) > day
-        assert days.current(until - timedelta(seconds=1)) == day
+def test_a_day_begins_with_its_first_tick_whatever_the_clocks_do(zone: str) -> None:
+    order = [None, *SCHEDULES]
+    for number, change in enumerate(changes(ZoneInfo(zone), ZONES[zone]), [*ZONES].index(zone)):
+        times = [*shown(ZoneInfo(zone), change, AROUND)]
+        for schedule in order[number % 12 :: 12]:
+            found = ticks(schedule or "0 0 * * *", times)
+            assert check(Days(ZoneInfo(zone), schedule), found, near(found, change, timedelta(hours=18))) > 20
 
 
-@pytest.mark.parametrize("zone", ZONES)
-def test_without_a_schedule_it_is_the_calendars(zone: str) -> None:
-    days = Days(ZoneInfo(zone))
-    for moment in moments(days.zone, 100):
-        day = days.current(moment)
-        assert day == moment.astimezone(days.zone).date().isoformat()
-        assert moment < days.until(day).astimezone(UTC)
-        assert days.current(days.until(day).astimezone(UTC)) > day
+@pytest.mark.parametrize(
+    ("zone", "schedule", "day", "tick"),
+    [
+        # an hour that comes twice
+        ("America/New_York", "30 1 * * *", "2026-11-01", "2026-11-01T01:30-04:00"),
+        ("Australia/Lord_Howe", "40 1 * * *", "2026-04-05", "2026-04-05T01:40+11:00"),
+        ("Africa/Cairo", "30 23 * * *", "2026-10-29", "2026-10-29T23:30+03:00"),
+        ("America/St_Johns", None, "2010-11-07", "2010-11-07T00:00-02:30"),
+        # one that is left out
+        ("America/New_York", "30 2 * * *", "2026-03-08", "2026-03-08T03:00-04:00"),
+        ("America/New_York", "*/15 2 * * *", "2026-03-08", None),
+        ("America/Santiago", "5 */2 * * *", "2026-09-06", "2026-09-06T02:05-03:00"),
+        ("Australia/Lord_Howe", "10 2 * * *", "2026-10-04", "2026-10-04T02:30+11:00"),
+        ("Pacific/Chatham", "50 2-4 * * *", "2026-09-27", "2026-09-27T03:45+13:45"),
+        ("America/Santiago", None, "2026-09-06", "2026-09-06T01:00-03:00"),
+        # one at the end of a date: the day is the one for which the schedule has the tick
+        ("America/Nuuk", "30 23 * * *", "2026-03-28", "2026-03-29T00:00-01:00"),
+    ],
+)
+def test_a_tick_is_when_the_clocks_show_it_first_or_when_they_go_past_it(
+    zone: str, schedule: str | None, day: str, tick: str | None
+) -> None:
+    assert utc(Days(ZoneInfo(zone), schedule).tick_of(day)) == utc(datetime.fromisoformat(tick) if tick else None)
+
+
+@pytest.mark.parametrize(("schedule", "day"), [("5 */2 * * *", "2026-04-05"), ("*/15 2 * * *", "2026-04-04")])
+def test_where_the_clocks_change_at_a_quarter_to_there_is_a_current_day(schedule: str, day: str) -> None:
+    assert Days(ZoneInfo("Pacific/Chatham"), schedule).current(datetime(2026, 4, 4, 10, 10, tzinfo=UTC)) == day
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York"])
+def test_the_first_date_and_the_last_have_a_day_after_them_in_every_zone(zone: str) -> None:
+    days = Days(ZoneInfo(zone), "30 22 * * *")
+    assert [f"{days.after(day):%m-%d %H:%M}" for day in ("0001-01-01", "8999-12-31")] == ["01-02 22:30", "01-01 22:30"]
 
 
 def test_several_ticks_of_a_date_are_one_night_and_those_of_two_dates_are_two() -> None:
     both, over_midnight = (Days(WEEKDAYS.zone, cron) for cron in ("0 22,23 * * *", "30 22,0 * * *"))
     assert both.until("2026-11-24") == at("2026-11-25T21:50")
     assert over_midnight.until("2026-11-24") == at("2026-11-25T00:20")
-
-
-def test_an_hour_that_comes_twice_begins_a_day_once_and_one_that_is_left_out_when_it_is_over() -> None:
-    twice, left_out = Days(NEW_YORK, "30 1 * * *"), Days(NEW_YORK, "30 2 * * *")
-    in_est = datetime(2026, 11, 1, 6, 10, tzinfo=UTC)  # 01:10 for the second time
-    assert twice.current(in_est) == "2026-11-01"
-    assert left_out.after("2026-03-07") == datetime(2026, 3, 8, 7, tzinfo=UTC)  # 03:00
 
 
 def test_a_day_is_past_24_hours_after_it_began() -> None:
