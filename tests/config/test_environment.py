@@ -97,6 +97,7 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ),
         *(("RUN_TIME_ZONE", name, ZONE.format(name)) for name in ("Asia", "Mars/Base", "../etc")),
         *(("RUN_SCHEDULE", text, CRON.format(text)) for text in ("0 6 * * FRI-MON", "every monday of month 09:00")),
+        ("RUN_SCHEDULE", f"0 6 * * {'9' * 4301}", CRON.replace('{}"', f"0 6 * * {'9' * 70}…")),
         ("LOG_FORMAT", "JSON", "is not one of 'json' or 'text'; write one of these"),
         ("REPORT_LANGUAGE", "zh_CN", "is not one of 'en' or 'zh'; write one of these"),
         *(("CLOUD_RUN_EXECUTION", name, EXECUTION.format(name)) for name in ("a/b", "..")),
