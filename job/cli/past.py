@@ -178,8 +178,8 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
 
 
 def _first_steps(settings: Settings, day: str, days: Days, now: datetime) -> tuple[Step, ...]:
-    """How to start a day of which nothing is recorded; nothing on Cloud Run, if the job's name is not known."""
-    if settings.job is not None and settings.job_to_start is None:
+    """How to start a day of which nothing is recorded; nothing if it is to come, or the job's name is not known."""
+    if days.is_to_come(day, now) or (settings.job is not None and settings.job_to_start is None):
         return ()
     named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
     return first_steps(day, Commands(days, now, *named, settings.runs_uri, settings.config_uri))

@@ -51,6 +51,10 @@ class Days:
         found, tick = self._first_after(date.fromisoformat(day) - timedelta(days=1))
         return tick if found == day else None
 
+    def is_to_come(self, day: str, now: datetime) -> bool:
+        """Whether the day may not be started yet: it is later than the current one and the calendar's."""
+        return day > max(self.current(now), _date(now.astimezone(self.zone)))
+
     def is_past(self, day: str, now: datetime) -> bool:
         """Whether the day began 24 hours ago or more, so that what is current now is not what was current then."""
         then = now.astimezone(UTC) - timedelta(hours=24)

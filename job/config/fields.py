@@ -233,8 +233,8 @@ Schedule = Annotated[str, AfterValidator(_check_schedule)]
 
 
 def is_date(text: str) -> bool:
-    """Whether it is a valid date, written YYYY-MM-DD (`date.fromisoformat` alone accepts other forms too)."""
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+    """Whether it is a date, written YYYY-MM-DD, of a year that allows calculations without overflow."""
+    if not re.fullmatch(r"[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}", text):
         return False
     try:
         date.fromisoformat(text)

@@ -38,9 +38,10 @@ class Options:
 
     def day(self, days: Days) -> tuple[str, list[Fault]]:
         """The day of the start, and what is wrong with the one that was named."""
-        current, today = days.current(self.now), self.now.astimezone(days.zone).date().isoformat()
-        if self.date is None or self.date <= max(current, today):
+        current = days.current(self.now)
+        if self.date is None or not days.is_to_come(self.date, self.now):
             return self.date or current, []
+        today = self.now.astimezone(days.zone).date().isoformat()
         what = message("{date} is still to come: today is {today}", date=self.date, today=today)
         return current, [Fault(DATE, what, message("write a day that has begun"), FaultKind.COMMAND)]
 

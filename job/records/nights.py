@@ -11,13 +11,14 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import Settings
+from job.config.fields import is_date
 from job.errors import JobError
 from job.records import lease
 from job.records.day import Listing, read_refused
 from job.records.lease import SeenLease
 from job.report.attempt import Attempt, Start
 from job.report.comparison import night_before
-from job.report.format import MISSING, NIGHTS_PAGE, RecordError, end_name, is_day
+from job.report.format import MISSING, NIGHTS_PAGE, RecordError, end_name
 from job.report.outcome import Outcome
 from job.report.report import END_LIMIT, Report, read_report
 from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, StoredObject, in_thread, words_of
@@ -137,7 +138,7 @@ async def known_days(settings: Settings, store: ObjectStore) -> Days:
 async def _days(store: ObjectStore) -> list[str]:
     """The days that have a folder, the latest first. One on which nothing was begun has no record."""
     folders = await in_thread(partial(store.folders, ""), background=True)
-    return sorted((folder for folder in folders if is_day(folder)), reverse=True)
+    return sorted((folder for folder in folders if is_date(folder)), reverse=True)
 
 
 async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> Night | None:

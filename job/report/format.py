@@ -3,7 +3,7 @@
 A day is a folder below RUNS_URI that is named by its date. `D` stands for it here.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -55,14 +55,6 @@ def _escaped(text: str) -> str:
 
 NOT_WRITTEN = template("{object} is not what the job writes")
 MISSING = template("{object} is missing")
-
-
-def is_day(name: str) -> bool:
-    """Whether the name of a folder is that of a day."""
-    try:
-        return date.fromisoformat(name).isoformat() == name
-    except ValueError:
-        return False
 
 
 def attempt_name(day: str, number: int) -> str:

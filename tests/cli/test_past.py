@@ -270,6 +270,15 @@ def test_the_night_that_is_verified_is_the_latest_that_has_begun(
     assert command("verify")[0] == ExitCode.DONE
 
 
+def test_nobody_is_told_to_start_a_day_that_is_to_come(
+    runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(monkeypatch, "2026-11-25T06:00")
+    evening = {"RUN_SCHEDULE": "30 22 * * 1-5", **SHANGHAI}
+    assert command("verify", "--date=2026-11-26", **evening)[1] == ["no start of 2026-11-26 is recorded"]
+    assert command("verify", "--date=2026-11-25", **evening)[1][-1].endswith("run --date=2026-11-25 --yes")
+
+
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines of the latest message, which was not sent."""

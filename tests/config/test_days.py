@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from job.config.days import EARLY, Days, is_schedule
+from job.config.fields import is_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -170,6 +171,17 @@ def test_where_the_clocks_change_at_a_quarter_to_there_is_a_current_day(schedule
 def test_the_first_date_and_the_last_have_a_day_after_them_in_every_zone(zone: str) -> None:
     days = Days(ZoneInfo(zone), "30 22 * * *")
     assert [f"{days.after(day):%m-%d %H:%M}" for day in ("0001-01-01", "8999-12-31")] == ["01-02 22:30", "01-01 22:30"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *(("2026-11-24", True), ("0001-01-01", True), ("8999-12-31", True), ("9000-01-01", False)),
+        *(("2026-1-2", False), ("20261124", False), ("2026-W48-2", False), ("2026-02-30", False), ("", False)),
+    ],
+)
+def test_which_texts_are_dates(text: str, expected: bool) -> None:
+    assert is_date(text) is expected
 
 
 def test_several_ticks_of_a_date_are_one_night_and_those_of_two_dates_are_two() -> None:

@@ -34,7 +34,8 @@ def fill(store: Memory) -> None:
         RecordedAttempt(DAYS[4]).record() | {f"{DAYS[4]}/ends/000001.json": b"?"},
         {f"{DAYS[5]}/x": b""},
         RecordedAttempt(DAYS[6], outcome=None).record(),
-        {LEASE: lease_of(DAYS[6]), "index.html": b"", "other/attempts/000001.json": b"", "2026-1-2/x": b""},
+        {LEASE: lease_of(DAYS[6]), "index.html": b""},
+        {f"{folder}/attempts/000001.json": b"" for folder in ("other", "2026-1-2", "9999-12-31")},
     )
     store.objects[LEASE] = replace(store.objects[LEASE], updated=1e9)
 

@@ -12,7 +12,7 @@ from job.config.environment import read_settings
 from job.engines.identity import COMMIT, VERSION
 from job.planning.options import Options
 from job.report.attempt import Start, contents_of, read_attempt
-from job.report.format import RecordError, is_day
+from job.report.format import RecordError
 from tests.support.records import DAY, RecordedAttempt, config, prepared, start_at
 
 NOW = datetime(2026, 11, 23, 18, 0, 3, 500_000, tzinfo=UTC)
@@ -71,11 +71,3 @@ def test_an_attempt_that_the_job_has_not_written_is_refused(change: dict[str, ob
     words = "has format 2; this version of the job knows 1" if "format" in change else "is not what the job writes"
     with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000001\.json {words}"):
         read_attempt(DAY, 1, data)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [(DAY, True), ("2026-1-2", False), ("20261124", False), ("2026-02-30", False), ("_lease", False), ("", False)],
-)
-def test_which_folders_are_days(name: str, expected: bool) -> None:
-    assert is_day(name) is expected
