@@ -10,7 +10,6 @@ from pathlib import Path
 
 import trio
 
-from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import NOT_SET, Fault
 from job.notification.message import late_lines
@@ -144,19 +143,20 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
         return ExitCode.USAGE
     view: View | None = None
     problem: Message | None = None
-    days = settings.days()
+    nights = Nights()
     try:
         nights = trio.run(read_nights, store)
-        days = nights.days(settings)
-        view, _ = trio.run(_view, store, settings, nights, date or days.current(now, NOT_EARLY), now)
+        begun = nights.days(settings).current(now, NOT_EARLY)
+        view, _ = trio.run(_view, store, settings, nights, date or begun, now)
     except RecordError as error:
         problem = message("RUNS_URI: {problem}", problem=error.what)
     except StorageError as error:
         problem = message("RUNS_URI: {problem}", problem=error.words)
+    days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
     is_done = view is not None and view.report.had_plan and not view.ledger.is_left
     known = problem or (message("no start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
-    steps = view.steps if view is not None else () if problem else _first_steps(settings, day, days, now)
+    steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
     reporter, to = CloudLogReporter(settings.project), translator(settings.language)
     if settings.log_format == "text":
         say(to.text(known))
@@ -177,12 +177,14 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     return ExitCode.FAILED
 
 
-def _first_steps(settings: Settings, day: str, days: Days, now: datetime) -> tuple[Step, ...]:
+def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) -> tuple[Step, ...]:
     """How to start a day of which nothing is recorded; nothing if it is to come, or the job's name is not known."""
+    days, latest = nights.days(settings), nights.latest_start
     if days.is_to_come(day, now) or (settings.job is not None and settings.job_to_start is None):
         return ()
     named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
-    return first_steps(day, Commands(days, now, *named, settings.runs_uri, settings.config_uri))
+    config_uri = settings.config_uri or (latest.config_uri if latest else None)
+    return first_steps(day, Commands(days, now, *named, settings.runs_uri, config_uri))
 
 
 def _verdict(view: View, is_done: bool) -> Message:

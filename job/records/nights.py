@@ -82,10 +82,15 @@ class Nights:
         nights = [*others, Night(report.day, report.outcome, report)]
         return Nights(sorted(nights, key=lambda night: night.day, reverse=True))
 
+    @property
+    def latest_start(self) -> Start | None:
+        """The latest start, whichever day it was for."""
+        starts = (night.start for night in self.nights if night.start is not None)
+        return max(starts, key=lambda one: datetime.fromisoformat(one.started), default=None)
+
     def days(self, settings: Settings) -> Days:
         """The days of the variables; of what is not set, as on a laptop, those of the latest start."""
-        starts = (night.start for night in self.nights if night.start is not None)
-        latest = max(starts, key=lambda one: datetime.fromisoformat(one.started), default=None)
+        latest = self.latest_start
         return settings.days() if latest is None else settings.days(latest.days)
 
     @property

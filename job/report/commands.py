@@ -70,20 +70,21 @@ class Commands:
         """The command that starts the job for a day, without its date if the day is current and need not be named.
 
         A `day` that is `None` is whichever is current by then. `is_new` is whether nothing may be recorded of the day:
-        then it is confirmed if it is named.
+        then it is confirmed if it is named, as it is on a laptop, where a new shell may not have the schedule.
         """
-        names_day = day is not None and (names_day or self.days.current(self.now) != day)
+        job = self.job if self.start_with is None else None
+        names_day = day is not None and (names_day or (is_new and job is None) or self.days.current(self.now) != day)
         confirmed = ["--yes"] if names_day and is_new and "--yes" not in options else []
         arguments = ["run", *([f"--date={day}"] if names_day else []), *options, *confirmed]
         until = None if names_day or day is None else self.days.until(day)
-        if self.start_with is not None or self.job is None:
+        if job is None:
             command = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.config_uri)
             return replace(command, until=until)
         where = {"region": self.region, "project": self.project}
         named = [f"--{name}={value}" for name, value in where.items() if value is not None]
         if len(arguments) > 1:
             named.append(f"--args={_as_list(arguments)}")
-        text = shlex.join(["gcloud", "run", "jobs", "execute", self.job, *named])
+        text = shlex.join(["gcloud", "run", "jobs", "execute", job, *named])
         return Command(text, until, is_maintainers=len(arguments) > 1)
 
     def look(self, day: str | None) -> Command:

@@ -279,6 +279,16 @@ def test_nobody_is_told_to_start_a_day_that_is_to_come(
     assert command("verify", "--date=2026-11-25", **evening)[1][-1].endswith("run --date=2026-11-25 --yes")
 
 
+def test_on_a_laptop_the_first_start_of_a_day_is_advised_as_a_new_shell_understands_it(
+    runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which lacks the schedule of this one, and of which the latest start had the CONFIG_URI."""
+    at(monkeypatch, "2026-11-26T06:00")
+    write(runs, RecordedAttempt().record())
+    *_, start = command("verify", RUN_SCHEDULE="30 22 * * 1-5", **SHANGHAI)[1]
+    assert start.strip() == f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date=2026-11-25 --yes"
+
+
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines of the latest message, which was not sent."""

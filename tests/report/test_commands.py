@@ -42,9 +42,12 @@ def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need
 
 
 def test_a_day_of_which_nothing_may_be_recorded_is_confirmed_only_if_it_is_named() -> None:
-    assert arguments_in(commands(DURING).run(DAY, is_new=True).text) == ["run"]
-    assert arguments_in(commands(AFTER).run(DAY, is_new=True).text) == ["run", f"--date={DAY}", "--yes"]
-    assert arguments_in(commands(AFTER).run(DAY, "--yes", is_new=True).text) == ["run", f"--date={DAY}", "--yes"]
+    named = ["run", f"--date={DAY}", "--yes"]
+    assert arguments_in(commands(DURING, job="cards").run(DAY, is_new=True).text) == ["run"]
+    assert arguments_in(commands(AFTER, job="cards").run(DAY, is_new=True).text) == named
+    assert arguments_in(commands(AFTER).run(DAY, "--yes", is_new=True).text) == named
+    laptop = commands(DURING).run(DAY, is_new=True)
+    assert (arguments_in(laptop.text), laptop.until) == (named, None), "a new shell may not have the schedule"
 
 
 def test_a_page_is_looked_at_where_there_may_be_no_checkout() -> None:
