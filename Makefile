@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # --- the virtual environments: each is made once, and again when its lock changes ---
-# uv takes seconds for what pip takes a minute for, but all that it is told of pip's settings is the index. If it fails, pip
+# uv takes seconds for what pip takes a minute for, but all that it is told of pip's settings is the index and the authorities. If it fails, pip
 # installs everything. A lock is whole, and leaves out what is not needed of its packages' dependencies.
 .venv/ready: .locks/dev.txt
 .terraform-tests/ready: .locks/terraform.txt
@@ -15,9 +15,10 @@ INSTALL := install --quiet --require-hashes --no-deps
 	@echo 'Making $(@D), once, in about 15 seconds, or longer over a slow connection …' >&2
 	@rm -rf $(@D)
 	@$(PYTHON) -m venv $(@D)
-	@index=$${PIP_INDEX_URL:-$$($(PIP) config list | sed -n "s/^[a-z]*\.index-url='\(.*\)'/\1/p" | tail -n 1)}; \
+	@setting() { $(PIP) config list | sed -n "s/^[a-z]*\.$$1='\(.*\)'/\1/p" | tail -n 1; }; \
+	index=$${PIP_INDEX_URL:-$$(setting index-url)}; cert=$${PIP_CERT:-$$(setting cert)}; \
 	{ $(PIP) $(INSTALL) -r .locks/uv.txt && \
-		UV_DEFAULT_INDEX=$$index $(@D)/bin/uv pip $(INSTALL) --python=$(@D)/bin/python -r $<; } 2>$(@D)/uv.log || { \
+		env $${cert:+SSL_CERT_FILE="$$cert"} UV_DEFAULT_INDEX="$$index" $(@D)/bin/uv pip $(INSTALL) --python=$(@D)/bin/python -r $<; } 2>$(@D)/uv.log || { \
 		echo 'uv could not install them ($(@D)/uv.log says why). pip installs them now, in a minute or more …' >&2; \
 		$(PIP) $(INSTALL) -r $<; }
 	@touch $@

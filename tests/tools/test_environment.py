@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import ssl
 import subprocess
 import sys
+import threading
 import zipfile
 from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from tests.simulators.job import ROOT
 
@@ -104,6 +109,26 @@ def test_uv_takes_from_the_index_that_pip_is_told_of(clone: Clone, packages: Pat
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
     assert clone.installer() == "uv"
     assert (clone.directory / ".venv/ready").exists()
+
+
+@pytest.mark.slow
+def test_uv_trusts_the_authorities_that_pip_is_told_of(clone: Clone, packages: Path) -> None:
+    """As behind a proxy of a company, which opens what is sent over TLS."""
+    authority, context = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(clone.directory / "authority.pem"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=packages)) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever).start()
+        clone.variables |= {
+            "PIP_INDEX_URL": f"https://127.0.0.1:{server.server_port}",
+            "PIP_CERT": str(clone.directory / "authority.pem"),
+            "NO_PROXY": "127.0.0.1",
+        }
+        done = clone.make()
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert clone.installer() == "uv"
 
 
 @pytest.mark.slow
