@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -17,9 +18,14 @@ from job.text.messages import Message
 from tests.cli.conftest import Command
 from tests.support.records import RecordedAttempt, config
 from tests.support.records import write as write_records
+from tests.support.runs import CONFIG, QUICK, TICKERS, asked_cards, data_requests, run
+from tests.support.world import open_virtual_world
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import trio
+    from trio.testing import MockClock
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"]}
 
@@ -44,6 +50,56 @@ def today() -> str:
 
 
 # --- what a run would call ---
+
+
+TARGETS = [*TICKERS, "Rate vs Inflation", "Elon_Musk"]
+EXPECTED = {
+    **{(target, card): 1 for target in TARGETS for card in ("news_card", "earnings_card")},
+    ("美联储", "news_card"): 1,
+}
+
+
+@pytest.fixture
+def planned(command: Command, tmp_path: Path) -> Counter[str]:
+    """The calls that a plan prints."""
+    write(tmp_path, CONFIG)
+    code, out, _ = command("plan", "--json", "--date=2026-11-24", tmp_path)
+    assert code == ExitCode.DONE
+    calls = map(json.loads, out)
+    return Counter(canonical(call["engine"], call["method"], call["url"], call.get("body")) for call in calls)
+
+
+def canonical(engine: str, method: str, url: str, body: object) -> str:
+    return json.dumps([engine, method, url, body], sort_keys=True)
+
+
+async def test_what_plan_prints_is_what_run_sends_once(
+    planned: Counter[str], nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async with open_virtual_world(nursery, CONFIG, latency=QUICK) as world:
+        outcome = await run(world, 0, "--date=2026-11-24", "--yes", GOOGLE_CLOUD_PROJECT="my-project")
+    assert asked_cards(world) == EXPECTED
+    calls = [*data_requests(world), *world.qa.requests]
+    assert planned == Counter(canonical(one.service, one.method, one.target, one.json) for one in calls)
+    assert {one.headers["host"] for one in calls} == {one.url.removeprefix("http://") for one in world.engines.values()}
+    musk = next(one for one in world.qa.requests if one.tickers == ["Elon_Musk"])
+    assert dict(musk.query) == {
+        "ticker": "Elon_Musk",
+        "date_str": "2026-11-24",
+        "preferred_llm_backend": "local",
+        "model_name": "small/1",
+        "tone": "a&b=c",
+        "long": "true",
+    }
+    finished = outcome.events("call.finished")
+    spans = {line["logging.googleapis.com/spanId"]: line["targets"] for line in finished if line["engine"] == "qa"}
+    assert spans == {one.headers["traceparent"].split("-")[2]: one.tickers for one in world.qa.requests}
+    assert len(spans) == len(EXPECTED)
+    for name, concurrency in {"financial": 4, "trading": 4, "news": 8, "qa": 16}.items():
+        service = world.engines[name]
+        assert service.traffic.peak_in_flight <= concurrency
+        # A worker keeps its connection to the QA engine; a data engine's serves one call.
+        assert service.traffic.connections == (16 if name == "qa" else len(service.requests)), name
 
 
 @pytest.mark.parametrize("ignored", ["", "/nowhere", "s3://nowhere", "un\x07printable"])

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     import trio
     from trio.testing import MockClock
 
-NOTHING_ADVISED = {"good", "shrank", "storage-lost", "made-again"}
-"""The stories after which no command is advised."""
+ADVISED = sorted(STORIES.keys() - {"good", "shrank", "storage-lost", "made-again"})
+"""The stories after which a command is advised."""
+MOMENTS = ["at once", "the next morning", "a day later"]
+PLAYED = [
+    pytest.param(name, moment, marks=[] if number % len(MOMENTS) == at else pytest.mark.slow)
+    for number, name in enumerate(ADVISED)
+    for at, moment in enumerate(MOMENTS)
+]
+"""Each at every moment; the fast tests take the moments by turns."""
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -33,8 +40,7 @@ def test_every_text_belongs_to_a_story() -> None:
     assert kept == {file_of(name, language).name for name in STORIES for language in LANGUAGES}
 
 
-@pytest.mark.parametrize("name", sorted(STORIES.keys() - NOTHING_ADVISED))
-@pytest.mark.parametrize("moment", ["at once", "the next morning", "a day later"])
+@pytest.mark.parametrize(("name", "moment"), PLAYED)
 async def test_a_command_does_what_it_says(
     autojump_clock: MockClock, nursery: trio.Nursery, name: str, moment: str
 ) -> None:

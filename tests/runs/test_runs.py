@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -19,7 +17,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job import __version__, orchestrator
+from job import orchestrator
 from job.config.environment import read_settings
 from job.engines.transport import CONNECT_SECONDS
 from job.execution.shutdown import LIMITS
@@ -35,7 +33,7 @@ from tests.simulators.world import World, open_world
 from tests.support.altered import BUG, altered
 from tests.support.places import latest_end, objects
 from tests.support.records import prepared
-from tests.support.runs import CARDS, CONFIG, QUICK, SMALL, TICKERS, asked_cards, data_requests, ended, run
+from tests.support.runs import CONFIG, QUICK, SMALL, asked_cards, ended, run
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -51,77 +49,6 @@ async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
 async def small(nursery: trio.Nursery) -> AsyncIterator[World]:
     async with open_world(nursery, SMALL, latency=QUICK) as opened:
         yield opened
-
-
-EXPECTED = {
-    **{(ticker, card): 1 for ticker in TICKERS for card in CARDS},
-    **{(topic, card): 1 for topic in ("Rate vs Inflation", "Elon_Musk") for card in CARDS},
-    ("美联储", "news_card"): 1,
-}
-
-
-async def test_what_plan_prints_is_what_run_sends_once(world: World) -> None:
-    planned = await world.run_job(("plan", "--json", "--date=2026-11-24"))
-    assert planned.exit_code == 0
-    assert world.seen == [], "plan calls no engine and asks for no token"
-    before = datetime.now(UTC)
-    outcome = await run(world, 0, "--date=2026-11-24", "--yes", GOOGLE_CLOUD_PROJECT="my-project")
-    assert asked_cards(world) == EXPECTED
-    assert outcome.finished["cards"]["done"] == 19
-
-    def canonical(engine: str, method: str, url: str, body: object) -> str:
-        return json.dumps([engine, method, url, body], sort_keys=True)
-
-    assert Counter(canonical(x["engine"], x["method"], x["url"], x.get("body")) for x in planned.lines) == Counter(
-        canonical(request.service, request.method, world.engines[request.service].url + request.target, request.json)
-        for request in (*data_requests(world), *world.qa.requests)
-    )
-    first_card = min(request.arrived for request in world.qa.requests)
-    assert all(request.answered is not None and request.answered <= first_card for request in data_requests(world))
-    musk = next(request for request in world.qa.requests if request.tickers == ["Elon_Musk"])
-    assert dict(musk.query) == {
-        "ticker": "Elon_Musk",
-        "date_str": "2026-11-24",
-        "preferred_llm_backend": "local",
-        "model_name": "small/1",
-        "tone": "a&b=c",
-        "long": "true",
-    }
-    assert_headers(world)
-    assert_connections(world, {"financial": 4, "trading": 4, "news": 8, "qa": 16})
-    for line in outcome.lines:
-        assert line["severity"] in {"DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"}
-        assert before <= datetime.fromisoformat(line["time"]) <= datetime.now(UTC)
-    finished = outcome.events("call.finished")
-    spans = {line["logging.googleapis.com/spanId"]: line["targets"] for line in finished if line["engine"] == "qa"}
-    sent = {request.headers["traceparent"].split("-")[2]: request.tickers for request in world.qa.requests}
-    assert spans == sent
-
-
-def assert_headers(world: World) -> None:
-    calls = [*data_requests(world), *world.qa.requests]
-    keys = Counter(request.headers["idempotency-key"] for request in calls)
-    assert set(keys.values()) == {1}
-    parents = [request.headers["traceparent"].split("-") for request in calls]
-    assert {(version, flags) for version, _, _, flags in parents} == {("00", "01")}
-    assert len({trace for _, trace, _, _ in parents}) == 1
-    assert len({span for _, _, span, _ in parents}) == len(calls)
-    assert all((len(trace), len(span)) == (32, 16) for _, trace, span, _ in parents)
-    for request in calls:
-        assert request.headers["user-agent"].startswith(f"batch-orchestrator/{__version__}")
-        assert request.claims is not None
-        assert request.claims["aud"] == world.engines[request.service].url
-        assert request.headers["host"] == world.engines[request.service].url.removeprefix("http://")
-    tokens = [request for request in world.metadata.requests if request.path.endswith("/identity")]
-    assert len(tokens) == 4, "one token for each audience"
-
-
-def assert_connections(world: World, concurrency: dict[str, int]) -> None:
-    """A worker keeps its connection to the QA engine; a data engine's serves one call."""
-    for name, service in world.engines.items():
-        calls = len(service.requests)
-        assert service.traffic.connections == (min(concurrency[name], calls) if name == "qa" else calls), name
-        assert service.traffic.peak_in_flight <= concurrency[name], name
 
 
 @pytest.mark.parametrize("code", [70, pytest.param(0, marks=pytest.mark.slow)])

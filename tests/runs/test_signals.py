@@ -124,7 +124,7 @@ async def test_signals_after_the_last_line_change_nothing(scene: Scene) -> None:
 # --- in real processes ---
 
 
-@pytest.mark.parametrize(("signal", "done"), [(SIGTERM, 4), (SIGHUP, 4), (SIGINT, 0)])
+@pytest.mark.parametrize(("signal", "done"), [(SIGTERM, 4), pytest.param(SIGINT, 0, marks=pytest.mark.slow)])
 async def test_a_signal_ends_the_process_with_its_code(cards: World, signal: Signals, done: int) -> None:
     job = await cards.start_job("run", env={"QA_ENGINE_CONCURRENCY": "4"})
     await cards.qa.until(lambda seen: len(seen) == 4)

@@ -99,7 +99,45 @@ def clone(packages: Path, tmp_path: Path) -> Clone:
     return Clone(tmp_path)
 
 
-@pytest.mark.parametrize("variable", ["PIP_CONFIG_FILE", pytest.param("PIP_INDEX_URL", marks=pytest.mark.slow)])
+PYTHON = """#!/bin/sh
+[ "$2" = venv ] || exit 0
+mkdir -p .venv/bin
+cat >.venv/bin/pip <<'END'
+#!/bin/sh
+echo "pip $*" >&2
+[ "$2" != config ] || echo "global.index-url='https://mirror/'"
+END
+cat >.venv/bin/uv <<'END'
+#!/bin/sh
+echo "uv from $UV_DEFAULT_INDEX: $*" >&2
+exit "$UV_EXITS"
+END
+chmod +x .venv/bin/*
+"""
+"""Says what it is asked, in place of Python, pip and uv."""
+
+
+@pytest.mark.parametrize(("code", "installers"), [("0", ["pip", "uv"]), ("1", ["pip", "uv", "pip"])])
+def test_uv_is_told_of_pips_index_and_pip_installs_what_uv_cannot(
+    tmp_path: Path, code: str, installers: list[str]
+) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".locks").mkdir()
+    (tmp_path / ".locks/dev.txt").touch()
+    (tmp_path / "python").write_text(PYTHON)
+    (tmp_path / "python").chmod(0o755)
+    env = {"PATH": os.environ["PATH"], "UV_EXITS": code}
+    command = ["make", "PYTHON=./python", ".venv/ready"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    said = [*(tmp_path / ".venv/uv.log").read_text().splitlines(), *done.stderr.splitlines()]
+    installed = [line for line in said if "--require-hashes --no-deps" in line]
+    assert [line.split()[0] for line in installed] == installers
+    assert installed[1].startswith("uv from https://mirror/: pip install ")
+    assert (tmp_path / ".venv/ready").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", ["PIP_CONFIG_FILE", "PIP_INDEX_URL"])
 def test_uv_takes_from_the_index_that_pip_is_told_of(clone: Clone, packages: Path, variable: str) -> None:
     settings = clone.directory / ".locks/pip.conf"
     settings.write_text(f"[global]\nindex-url = {packages.as_uri()}\n")
