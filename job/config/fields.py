@@ -68,7 +68,7 @@ def _url(text: str, remedy: Message) -> SplitResult:
     except ValueError:
         raise invalid(what, remedy) from None
     is_safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(host))  # tokens are sent there
-    if not is_safe or not _is_host(host, in_brackets="[" in url.netloc) or port == 0 or re.search(r"[\s\\]", text):
+    if not is_safe or not _is_host(host, url.netloc) or port == 0 or re.search(r"[\s\\]", text):
         raise invalid(what, remedy)
     if url.username is not None:
         raise invalid(message("holds a user name or password"), message("leave them out"))
@@ -84,8 +84,11 @@ def _check_engine_url(text: str) -> str:
     return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # the scheme in lower case, as a connection compares it
 
 
-def _is_host(host: str, *, in_brackets: bool) -> bool:
+def _is_host(host: str, netloc: str) -> bool:
     """Whether it is an IP address or a DNS name; underscores are allowed, as they are common."""
+    in_brackets = "[" in netloc
+    if in_brackets and not re.fullmatch(r"\[[^]]*\](:[0-9]*)?", netloc):  # urlsplit leaves out what is beside them
+        return False
     if in_brackets or re.fullmatch("[0-9.]+", host):
         try:
             ipaddress.IPv6Address(host) if in_brackets else ipaddress.IPv4Address(host)

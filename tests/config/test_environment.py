@@ -64,6 +64,7 @@ NO_ENGINE_URLS = [
     *("https://qa..example", "https://-qa.example", "https://qa.example:0", f"https://{'a' * 64}.ex"),
     *("http://qa.example", "http://127.0.0.1.example", "http://0.0.0.0:80"),
     *("https://1.2.3.400", "https://01.02.03.04", "https://1.2.3:443", "https://[v1.x]"),
+    *("https://a[::1]", "https://[::1]a:443"),
 ]
 MORE_THAN_A_PATH = "has a query, a fragment or non-ASCII characters; leave them out"
 DOTS = "has dots for a path segment; leave them out"
