@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,12 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parents[3]
-CLIENTS = {
-    "job": ("job", "run"),
-    "script": ("tests.tools.bench.script",),
-    "floor": ("tests.tools.bench.floor",),
-}
-LIMIT_SECONDS = 3600.0
+CLIENTS = {"job": ("job", "run"), "script": ("tests.tools.bench.script",)}
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -47,11 +41,6 @@ class Load:
     def calls(self) -> int:
         """One a card."""
         return self.tickers * self.card_types
-
-    @property
-    def ideal(self) -> float:
-        """The seconds that a client without any cost of its own would take."""
-        return -(-self.calls // self.in_flight) * self.latency
 
     def configure(self, directory: Path) -> None:
         """Writes the config objects."""
@@ -86,11 +75,6 @@ class Measured:
     def rate(self) -> float:
         """Calls a second, without start-up."""
         return self.load.calls / self.span
-
-    @property
-    def makespan(self) -> float:
-        """The span as a multiple of the ideal."""
-        return self.span / self.load.ideal
 
 
 def best(runs: Iterable[Measured]) -> Measured:
@@ -205,12 +189,7 @@ def run_process(module: tuple[str, ...], environment: dict[str, str], output: Pa
             stdout=file,
             stderr=subprocess.STDOUT,
         )
-    alarm = threading.Timer(LIMIT_SECONDS, process.kill)
-    alarm.start()
-    try:
-        _, status, usage = os.wait4(process.pid, 0)
-    finally:
-        alarm.cancel()
+    _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     peak = _peak(account.read_text()) if account.exists() else usage.ru_maxrss * _MAXRSS_UNIT
     return Ended(process.returncode, usage.ru_utime + usage.ru_stime, peak)
