@@ -20,7 +20,7 @@ from job.output.reporter import Reporter
 from job.page.documents import documents
 from job.planning.options import Options
 from job.planning.prepare import UnreadConfigError, prepare
-from job.records.day import documents_there, record_refusal
+from job.records.day import record_refusal
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import PastNights
 from job.records.session import Session, StorageAlarm, open_session
@@ -146,7 +146,7 @@ class _Run:
             if lease.has_waited:
                 reporter.on_notices(waiting_notices(self._start, datetime.now(UTC)))
                 prepared = await prepare(options, day, goes_on)
-            helpers.start_soon(self._past.read, store, day, name="past nights")
+            helpers.start_soon(self._past.read_beside, store, day, name="past nights")
             start = self._start.with_config(prepared)
             opened = await open_session(lease, start, prepared, reporter.on_storage, settled.listing)
         start, record, session = opened
@@ -201,9 +201,8 @@ class _Run:
             with trio.fail_after(REFUSAL_SECONDS):
                 store = open_store(settings.runs_uri, make=True)
                 if self._past.nights is None:
-                    await self._past.read(store, self._start.day)
-                made = documents(view, self._past, await documents_there(store, self._start.day), settings)
-                is_recorded = await record_refusal(store, view.report, made)
+                    await self._past.read_beside(store, self._start.day)
+                is_recorded = await record_refusal(store, view.report, documents(view, self._past, settings))
         except Exception as error:  # noqa: BLE001  see above
             problem = words_of(error) or message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)
             text = message("storage: the faults of the configuration are not recorded: {error}", error=problem)
@@ -243,7 +242,7 @@ class _Run:
         with self.shutdown.stage("nights"):
             await self._past.settle(session.lease.store, self._start.day)
         view = self._view(ending)
-        made = documents(view, self._past, session.there, self._options.settings)
+        made = documents(view, self._past, self._options.settings)
         report = view.report.model_copy(update={"not_written": self._past.not_made})
         report = await session.close(report, made, self.shutdown)
         follows = session.record.outcome or self._past.outcome_before(report.day)

@@ -1,18 +1,15 @@
 """Day: the record of one day, as it is read. A later attempt goes on from it, and reports show it."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-
-import trio
 
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
 from job.records import lease
 from job.records.journal import read_journal
-from job.report.attempt import Attempt, read_attempt
+from job.report.attempt import Attempt, Start, read_attempt
 from job.report.ending import as_it_stands, unended
 from job.report.format import (
     ATTEMPTS,
@@ -20,7 +17,6 @@ from job.report.format import (
     ENDS,
     MISSING,
     PAGE,
-    REPORT,
     RESULTS,
     RecordError,
     attempt_name,
@@ -29,7 +25,7 @@ from job.report.format import (
 )
 from job.report.outcome import Outcome
 from job.report.report import Report, read_report, report_of
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, read_many
+from job.storage.store import ConflictError, ObjectStore, StoredObject, in_thread, read_many
 from job.text.messages import message, template
 
 
@@ -39,45 +35,43 @@ class Document:
 
     name: str
     """Below RUNS_URI."""
-    make: Callable[[], bytes]
+    make: Callable[[], bytes | None]
+    """`None` if another start will write it."""
     problem: str
     """The template of the notice if it is not written, with a place for the `error`."""
-    there: StoredObject | StorageError | None = None
-    """The one that it replaces, as it was when the attempt began; or why that cannot be read."""
+    there: StoredObject | None = None
+    """The one that it replaces, if it is known: read before what it shows."""
+    read: Callable[[ObjectStore], Awaitable[object]] | None = None
+    """Reads anew what it shows, if that changes."""
 
-    def write(self, store: ObjectStore) -> None:
-        """Makes it, and writes it in place of the one that was there, unless somebody else has written it since.
+    async def write(self, store: ObjectStore, start: Start) -> None:
+        """Makes and writes it for this start; again if another one has written it meanwhile.
 
-        Blocks. Raises `StorageError` and what `make` raises.
+        It stays as it is if a later attempt at the day is recorded by then. Raises `StorageError`, which is a
+        `ConflictError` after the third time, and what `make` and `read` raise.
         """
-        if isinstance(self.there, StorageError):
-            raise self.there
+        there = self.there
+        for is_last in (False, False, True):
+            try:
+                await in_thread(partial(self._write, store, there))
+                break
+            except ConflictError:
+                if is_last:
+                    raise
+            there = await in_thread(partial(store.read, self.name, 1))
+            if (await Listing.of(store, start.day)).latest > start.number:
+                break
+            if self.read is not None:
+                await self.read(store)
+
+    def _write(self, store: ObjectStore, there: StoredObject | None) -> None:
         data = self.make()
-        with suppress(ConflictError):
-            if self.there is None:
-                store.create(self.name, data)
-            else:
-                store.replace(self.name, data, self.there.generation)
-
-
-There = Mapping[str, StoredObject | StorageError | None]
-"""What there is of documents, by their names: the first byte; or why it cannot be read."""
-
-
-async def documents_there(store: ObjectStore, day: str) -> There:
-    """What there is of a day's documents. An attempt replaces only these, however late it writes."""
-    found: dict[str, StoredObject | StorageError | None] = {}
-
-    async def read(name: str) -> None:
-        try:
-            found[name] = await in_thread(partial(store.read, name, 1))
-        except StorageError as error:
-            found[name] = error
-
-    async with trio.open_nursery() as nursery:
-        for document in (REPORT, PAGE, CARDS):
-            nursery.start_soon(read, f"{day}/{document}")
-    return found
+        if data is None:
+            return
+        if there is None:
+            store.create(self.name, data)
+        else:
+            store.replace(self.name, data, there.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,13 +258,10 @@ async def state(store: ObjectStore, day: str) -> Outcome:
 async def record_refusal(store: ObjectStore, report: Report, documents: Sequence[Document]) -> bool:
     """Records a start that was refused, and its documents, if the day has no attempt. Returns whether it did.
 
-    Needs no lease: what another start has written since the documents were read is not overwritten. Raises
-    `StorageError`.
+    Needs no lease. Raises `StorageError`, and what a document raises.
     """
-    name = end_name(report.day, 0)
-    end = Document(name, report.packed, "", await in_thread(partial(store.read, name, 1)))
     if (await Listing.of(store, report.day)).latest:
         return False
-    for document in (end, *documents):
-        await in_thread(partial(document.write, store))
+    for document in (Document(end_name(report.day, 0), report.packed, ""), *documents):
+        await document.write(store, report)
     return True

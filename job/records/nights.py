@@ -1,7 +1,7 @@
 """Nights: the latest days, a row each, from the report with which each ended."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,10 +18,18 @@ from job.records.day import Listing, read_refused
 from job.records.lease import SeenLease
 from job.report.attempt import Attempt, Start
 from job.report.comparison import night_before
-from job.report.format import MISSING, NIGHTS_PAGE, RecordError, end_name
+from job.report.format import CARDS, MISSING, NIGHTS_PAGE, PAGE, REPORT, RecordError, end_name
 from job.report.outcome import Outcome
 from job.report.report import END_LIMIT, Report, read_report
-from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, StoredObject, in_thread, words_of
+from job.storage.store import (
+    BACKGROUND_THREADS,
+    ObjectStore,
+    StorageError,
+    StoredObject,
+    in_thread,
+    read_many,
+    words_of,
+)
 from job.text.messages import Message, listed, message, plural
 
 NIGHTS_READ = 60
@@ -180,10 +188,6 @@ async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attemp
     return await (await Listing.of(store, before.day, background=True)).attempt(store)
 
 
-async def _page(store: ObjectStore) -> StoredObject | None:
-    return await in_thread(partial(store.read, NIGHTS_PAGE, 1), background=True)
-
-
 @dataclass(slots=True)
 class PastNights:
     """Past nights, read while the job is at work, which does not wait for them."""
@@ -194,16 +198,24 @@ class PastNights:
     """`None` until they are read."""
     attempt: Attempt | None = None
     """How the latest attempt at the night before began; `None` if that is not known."""
-    page: StoredObject | None = None
-    """The first byte of the page of the nights, as it was before they were read; `None` without a page."""
+    there: Mapping[str, StoredObject] = field(default_factory=dict)
+    """The first byte of each document that is there; of their page from before they were read."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
     async def read(self, store: ObjectStore, day: str) -> None:
-        """Reads the nights, and the attempt of the one before `day`. Never raises."""
+        """Reads the nights, the attempt of the one before `day`, and which documents are there.
+
+        Raises `StorageError` and `RecordError`.
+        """
+        there = await read_many(store, [NIGHTS_PAGE], 1)
+        self.nights, self.there = await read_nights(store), there
+        self.attempt = await attempt_before(store, self.nights, day)
+        self.there = there | await read_many(store, [f"{day}/{document}" for document in (REPORT, PAGE, CARDS)], 1)
+
+    async def read_beside(self, store: ObjectStore, day: str) -> None:
+        """Reads them. Never raises."""
         try:
-            page = await _page(store)
-            self.nights, self.page = await read_nights(store), page
-            self.attempt = await attempt_before(store, self.nights, day)
+            await self.read(store, day)
         except JobError as error:
             self.notify([message("past nights cannot be read: {error}", error=words_of(error))])
         except Exception:
@@ -213,11 +225,12 @@ class PastNights:
             self._is_over.set()
 
     async def settle(self, store: ObjectStore, day: str) -> None:
-        """Returns once they are read, or cannot be. Reads them again if their page was written meanwhile."""
+        """Returns once they are read, or cannot be. Reads them again if there is a new one besides this `day`."""
         await self._is_over.wait()
-        with suppress(StorageError):  # without an answer, the page is replaced only if nobody has written it
-            if await _page(store) != self.page:
-                await self.read(store, day)
+        known = {day, *(night.day for night in (self.nights or Nights()).nights)}
+        with suppress(StorageError):  # without an answer, they are those that are known
+            if not known.issuperset((await _days(store))[:NIGHTS_READ]):
+                await self.read_beside(store, day)
 
     @property
     def not_made(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from job.execution.shutdown import Shutdown
 from job.ledger.ledger import SetAside
 from job.ledger.result import CallResult
 from job.planning.prepare import Prepared
-from job.records.day import Document, Listing, Record, There, documents_there
+from job.records.day import Document, Listing, Record
 from job.records.journal import Journal
 from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.start import nothing_made
@@ -58,8 +58,6 @@ class Session:
     notify: Notify
     record: Record
     """What was recorded of the day when it began; the ledger goes on."""
-    there: There
-    """What there was of the day's documents then."""
     is_ended: bool = False
     """Whether the end is written."""
     alarm: StorageAlarm = field(init=False)
@@ -117,7 +115,7 @@ class Session:
         """Writes those that are left, and takes each from the list. Adds the names of those that cannot be written."""
         while left and self.lease.is_held():
             try:
-                await in_thread(partial(left[0].write, self.lease.store))  # raises also what `make` raises
+                await left[0].write(self.lease.store, self.attempt)
             except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
                 self._give_up(left[:1], missing, words_of(error))
             left.pop(0)
@@ -174,7 +172,6 @@ async def open_session(
     attempt = decide(record, start, prepared, lease.holder.owner, known)
     if attempt is None:
         return start, record, None
-    there = await documents_there(lease.store, attempt.day)
     if not lease.is_held():
         raise BusyError(message("this one was paused for longer than its lease lasts"), _TAKEN_OVER)
     try:
@@ -186,7 +183,7 @@ async def open_session(
         raise BusyError(said, _TAKEN_OVER) from None
     journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, StorageAlarm(notify))
     start = start.model_copy(update={"number": attempt.number})
-    return start, record, Session(lease, attempt, journal, notify, record, there)
+    return start, record, Session(lease, attempt, journal, notify, record)
 
 
 def decide(

@@ -10,8 +10,9 @@ import pytest
 from job.config.environment import read_settings
 from job.page.documents import documents
 from job.records.day import Document
-from job.records.nights import Nights, PastNights
+from job.records.nights import Night, Nights, PastNights
 from job.report.format import CARDS, NIGHTS_PAGE, PAGE, REPORT
+from job.report.outcome import Outcome
 from job.report.view import View
 from job.text.messages import Language
 from tests.support.days import DAY, SCENES
@@ -21,7 +22,7 @@ NOW = datetime.fromisoformat("2026-11-24T09:00:00+08:00")
 
 def written(view: View, nights: Nights | None = None, language: Language = "en") -> dict[str, Document]:
     past, variables = PastNights(lambda _: None, nights or Nights()), {"RUNS_URI": "/runs", "REPORT_LANGUAGE": language}
-    made = documents(view, past, {}, read_settings(variables)[0])
+    made = documents(view, past, read_settings(variables)[0])
     return {document.name.removeprefix(f"{DAY}/"): document for document in made}
 
 
@@ -31,4 +32,10 @@ def test_a_day_has_a_table_unless_it_is_large_and_the_page_links_it(planned: int
     cards = view.report.cards.model_copy(update={"planned": planned})
     made = written(replace(view, report=view.report.model_copy(update={"engines": {"qa": cards}})))
     assert list(made) == [REPORT, PAGE, *([CARDS] if has_table else []), NIGHTS_PAGE]
-    assert ('href="cards.csv"' in made[PAGE].make().decode()) is has_table
+    assert (b'href="cards.csv"' in (made[PAGE].make() or b"")) is has_table
+
+
+def test_a_page_of_the_nights_with_one_at_work_is_left_to_that_start() -> None:
+    made = written(SCENES["all made"](), Nights([Night("2026-11-23", Outcome.AT_WORK)]))
+    assert made[NIGHTS_PAGE].make() is None
+    assert made[PAGE].make() is not None

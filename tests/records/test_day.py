@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import NoReturn
 
 import pytest
-import trio
 
 from job.ledger.ledger import SetAside
-from job.records.day import Document, Record, documents_there, read_day, record_refusal
+from job.records.day import Document, Record, read_day, record_refusal
 from job.records.lease import LEASE
 from job.report.ending import bad_config
 from job.report.format import CARDS, PAGE, RecordError
 from job.report.report import Report
-from job.storage.store import StorageError, StoredObject
+from job.storage.store import ConflictError, StorageError, StoredObject
 from job.text.messages import message
 from tests.support.records import DAY, FAULT, RecordedAttempt, config, lease_of, put, report_at, start_at
 from tests.support.stores import Memory, memory
@@ -124,31 +123,51 @@ def broken() -> NoReturn:
     raise ValueError("odd")
 
 
-@pytest.mark.parametrize("there", [b"old", None])
-def test_a_document_is_not_written_over_what_somebody_else_has_written_meanwhile(there: bytes | None) -> None:
-    store = Memory(clock=lambda: 0.0)
-    known = None if there is None else store.create("page", there)
-    Document("page", lambda: b"new", "{error}", known).write(store)
-    assert store.objects["page"].data == b"new"
-    Document("page", lambda: b"newer", "{error}", known).write(store)
-    assert store.objects["page"].data == b"new"
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_document_replaces_what_is_there_also_if_that_was_not_known(memory: Memory, known: bool) -> None:
+    there = memory.create("page", b"old")
+    await Document("page", lambda: b"new", "{error}", there if known else None).write(memory, start_at())
+    assert memory.objects["page"].data == b"new"
 
 
-async def test_a_document_is_not_written_if_it_is_not_known_what_it_replaces(memory: Memory) -> None:
-    memory.refuse = lambda verb, name: verb == "read" and name.endswith("report.html")
-    there = await documents_there(memory, DAY)
-    for name in ("report.json", "report.html"):
-        document = Document(f"{DAY}/{name}", lambda: b"new", "{error}", there[f"{DAY}/{name}"])
-        with nullcontext() if name == "report.json" else pytest.raises(StorageError, match="503 from the fake"):
-            document.write(memory)
-    assert list(memory.objects) == [f"{DAY}/report.json"]
+@pytest.mark.parametrize("others", [1, 2, 3])
+async def test_a_document_that_is_written_by_others_is_made_of_what_it_shows_by_then(
+    memory: Memory, others: int
+) -> None:
+    """What it shows is read after what it replaces. The third time it counts as not written."""
+    shown = iter(range(9))
+    last = next(shown)
+
+    def make() -> bytes:
+        if last < others:
+            memory.objects["page"] = StoredObject(b"of another", f"other {last}", 0.0)
+        return f"{last}".encode()
+
+    async def read(store: object) -> None:
+        nonlocal last
+        assert memory.asked[-2:] == [("read", "page"), ("names", f"{DAY}/")]
+        last = next(shown)
+
+    with pytest.raises(ConflictError) if others == 3 else nullcontext():
+        await Document("page", make, "{error}", read=read).write(memory, start_at())
+    assert memory.objects["page"].data == (b"of another" if others == 3 else f"{others}".encode())
 
 
-async def refuse(store: Memory, page: Document | None = None) -> bool:
-    there = (await documents_there(store, DAY))[f"{DAY}/report.html"]
-    page = page or Document(f"{DAY}/report.html", lambda: b"page", "{error}", there)
+async def test_a_document_of_a_later_attempt_is_left_as_it_is(memory: Memory) -> None:
+    put(memory, RecordedAttempt(number=2, outcome=None).record(), {"page": b"of the second"})
+    for number, there in ((1, b"of the second"), (2, b"new")):
+        await Document("page", lambda: b"new", "{error}").write(memory, start_at(number=number))
+        assert memory.objects["page"].data == there
+
+
+async def test_a_document_that_another_start_will_write_is_left_as_it_is(memory: Memory) -> None:
+    await Document("page", lambda: None, "{error}").write(memory, start_at())
+    assert memory.objects == {}
+
+
+async def refuse(store: Memory, make: Callable[[], bytes] = lambda: b"page") -> bool:
     report = report_at(bad_config(1, of_command=False), start=start_at(number=0), seconds=0.4, faults=[FAULT])
-    return await record_refusal(store, report, [page])
+    return await record_refusal(store, report, [Document(f"{DAY}/report.html", make, "{error}")])
 
 
 async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory) -> None:
@@ -159,24 +178,24 @@ async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory
     assert memory.objects[f"{DAY}/report.html"].data == b"page"
 
 
-async def test_a_refused_start_does_not_overwrite_what_another_one_writes_meanwhile(memory: Memory) -> None:
+async def test_a_refused_start_replaces_nothing_of_a_day_with_an_attempt(memory: Memory) -> None:
+    """Also if that comes while it writes."""
     put(memory, {f"{DAY}/report.html": b"old"})
-    memory.seconds = 1.0
 
-    async def other() -> None:
-        await trio.sleep(2.0)
-        stored = memory.objects[f"{DAY}/report.html"]
-        memory.objects[f"{DAY}/report.html"] = replace(stored, data=b"of a good start", generation="other")
+    def attempt(verb: str, name: str) -> bool:
+        if verb == "create" and name.endswith("report.html"):
+            put(memory, RecordedAttempt(outcome=None).record())
+        return False
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(other)
-        await refuse(memory)
-    assert memory.objects[f"{DAY}/report.html"].data == b"of a good start"
+    memory.refuse = attempt
+    await refuse(memory)
+    assert memory.objects[f"{DAY}/report.html"].data == b"old"
+    assert not await refuse(memory)
 
 
 async def test_a_refusal_that_cannot_be_recorded_says_so(memory: Memory) -> None:
     with pytest.raises(ValueError, match="odd"):
-        await refuse(memory, Document(f"{DAY}/report.html", broken, "{error}"))
+        await refuse(memory, broken)
     memory.refuse = lambda verb, _name: verb == "create"
     memory.objects.clear()
     with pytest.raises(StorageError):

@@ -13,7 +13,7 @@ from job.config.environment import read_settings
 from job.records.lease import LEASE
 from job.records.nights import Night, Nights, PastNights, read_nights
 from job.report.outcome import Outcome
-from job.storage.store import StorageError, StoredObject
+from job.storage.store import StorageError
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
 from tests.support.stores import Memory, memory
 
@@ -110,7 +110,7 @@ def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
 async def test_a_bug_in_reading_past_nights_ends_no_attempt(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
     memory.folders = None  # type: ignore[method-assign,assignment]
     past = PastNights(lambda _: None)
-    await past.read(memory, "2026-11-30")
+    await past.read_beside(memory, "2026-11-30")
     assert "past nights are not read" in caplog.text
     assert past.outcome_before(DAYS[3]) is None
 
@@ -120,7 +120,7 @@ async def test_past_nights_can_be_waited_for(memory: Memory) -> None:
     memory.seconds = 1.0
     past = PastNights(lambda _: None)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(past.read, memory, "2026-11-30")
+        nursery.start_soon(past.read_beside, memory, "2026-11-30")
         with trio.move_on_after(1.5) as patience:
             await past.settle(memory, "2026-11-30")
         assert patience.cancelled_caught
@@ -131,21 +131,17 @@ async def test_past_nights_can_be_waited_for(memory: Memory) -> None:
     assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
 
 
-@pytest.mark.parametrize("is_written", [True, False])
-async def test_past_nights_are_read_again_if_their_page_was_written_meanwhile(memory: Memory, is_written: bool) -> None:
-    """Another start was refused: it waits for nobody."""
+@pytest.mark.parametrize("day", [None, DAYS[1], DAYS[2]])
+async def test_past_nights_are_read_again_if_another_day_has_come_meanwhile(memory: Memory, day: str | None) -> None:
+    """Another start was refused: it waits for nobody. The own day is known."""
     put(memory, RecordedAttempt(DAYS[0]).record(), {"index.html": b"of yesterday"})
     past = PastNights(lambda _: None)
-    await past.read(memory, "2026-11-30")
-    put(memory, RecordedAttempt(DAYS[1]).record())
-    if is_written:
-        memory.objects["index.html"] = StoredObject(b"of both", "2", 0.0)
-    await past.settle(memory, "2026-11-30")
+    await past.read_beside(memory, DAYS[2])
+    if day is not None:
+        put(memory, refusal(day))
+    await past.settle(memory, DAYS[2])
     assert past.nights is not None
-    assert len(past.nights.nights) == 1 + is_written
-    assert past.page is not None
-    assert past.page.generation == ("2" if is_written else "1")
-    assert memory.count("folders") == 1 + is_written
+    assert [one.day for one in past.nights.nights] == ([DAYS[1], DAYS[0]] if day == DAYS[1] else [DAYS[0]])
 
 
 def test_how_the_night_before_a_day_ended() -> None:

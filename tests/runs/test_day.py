@@ -378,7 +378,7 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     await scene.start(0)
     job = await scene.begin("--again", "AAPL/news_card")
     await scene.reached("read", "/results/", lambda: setattr(scene.world, "storage_seconds", seconds))
-    await trio.sleep(2.5 * seconds + 0.2)  # the read ends, results are added, documents are read, the attempt is sent
+    await trio.sleep(1.5 * seconds + 0.2)  # the read ends, results are added, the attempt is sent
     sent = trio.current_time()
     job.send_signal(number)
     outcome = await scene.end(job, 128 + number)
@@ -465,6 +465,34 @@ async def test_a_refused_start_between_two_good_ones_writes_nothing(scene: Scene
     await scene.world.configure("card_types.json", CARDS)
     await scene.start(0)
     assert len(scene.requests) == count + 2
+
+
+@pytest.mark.parametrize("seconds", [1.9, 2.1, 2.3])
+async def test_who_is_refused_while_a_night_ends_leaves_no_night_at_work_on_the_page(
+    scene: Scene, seconds: float
+) -> None:
+    """It has read the night before its end, and would write the page before the night does."""
+    scene.world.storage_seconds = 0.1
+    job = await scene.begin("--date=2026-11-23", "--yes")
+    await scene.cards_in_flight()
+    await trio.sleep(seconds)
+    await scene.start(2, FINANCIAL_ENGINE_TIMEOUT="x")
+    await scene.end(job, 0)
+    page = scene.world.recorded()["index.html"].decode()
+    assert "at work" not in page
+    assert all(f'href="{day}/report.html"' in page for day in (DAY, "2026-11-23"))
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.3])
+async def test_who_is_refused_while_a_day_begins_leaves_that_its_documents(scene: Scene, seconds: float) -> None:
+    """It has seen the day before there was an attempt, and writes after that."""
+    scene.world.storage_seconds = 0.1
+    refused = await scene.begin(FINANCIAL_ENGINE_TIMEOUT="x")
+    await trio.sleep(seconds)
+    await scene.start(0)
+    await scene.end(refused, 2)
+    assert scene.stored(f"{DAY}/report.json")["outcome"] == "succeeded"
+    assert "1 fault" not in scene.world.recorded()[f"{DAY}/report.html"].decode()
 
 
 @pytest.mark.parametrize("hangs", [False, True])
