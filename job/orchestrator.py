@@ -156,7 +156,7 @@ class _Run:
         if session is None:
             ended = (record.ended and record.ended.done_at) or options.now
             return nothing_left(start, record.ledger, ended, options.now)
-        reporter.on_notices(opening_notices(start, record.ledger, record.latest, options.now))
+        reporter.on_notices(opening_notices(start, record.ledger, record.latest))
         helpers.start_soon(session.journal.run, name="journal")
         return session
 

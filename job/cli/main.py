@@ -13,7 +13,7 @@ from job.config.environment import Settings, read_settings
 from job.config.faults import NOT_SET, Fault, FaultKind
 from job.config.fields import is_date
 from job.engines.identity import COMMIT, VERSION
-from job.output.stdout import STDOUT, say_error_within
+from job.output.stdout import say_error_within
 from job.planning.options import DATE, Options
 from job.planning.selection import UNCONFIRMED_LIMIT
 from job.report.outcome import ExitCode
@@ -36,14 +36,14 @@ def main(arguments: Sequence[str]) -> int:
 def _command(arguments: Sequence[str]) -> ExitCode:
     parser = make_parser()
     given = parser.parse_args(arguments)
+    if given.command is None:  # whoever gives none may not mean to pay
+        parser.print_help()
+        return ExitCode.USAGE
     for library in ("google", "httpx", "urllib3"):  # they log failures that the job reports itself
         logging.getLogger(library).setLevel(logging.ERROR)
     open_files.raise_limit()
     started, now = time.monotonic(), datetime.now(UTC)
     settings, faults = read_settings(os.environ)
-    if given.command is None and settings.job is None and os.isatty(STDOUT):  # a person, who may not mean to pay
-        parser.print_help()
-        return ExitCode.USAGE
     return _do(given, settings, faults, now, started)
 
 
@@ -104,12 +104,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{VERSION} ({COMMIT or 'no commit'})")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    parser.set_defaults(date=None, again=(), without=(), yes=False)
     run = commands.add_parser(
         "run",
         allow_abbrev=False,
-        help="make the cards of the latest night exist: prepare the data, then generate what is missing (without a "
-        "command the same, except on a terminal outside Cloud Run, which gets this help)",
+        help="make the cards of the latest night exist: prepare the data, then generate what is missing",
     )
     run.add_argument("--date", metavar="YYYY-MM-DD", help="another day than that of the latest night")
     run.add_argument(

@@ -21,30 +21,25 @@ def waiting_notices(start: Start, now: datetime) -> Sequence[Message]:
     return [message(text, day=start.day, current=current)]
 
 
-def opening_notices(start: Start, ledger: Ledger, latest: Attempt | None, now: datetime) -> Sequence[Message]:
-    """What a person should know of an attempt that begins `now`. `latest` is the attempt before, if any."""
-    notices = []
-    asks = ledger.left("financial") or ledger.left("trading")
-    if asks and start.days.is_past(start.day, now):
-        notices.append(past_day_notice(start.day))
-    if latest is not None:
-        text = template("Going on with {day}, so far: {cards}")
-        notices.append(message(text, day=start.day, cards=cards_line(ledger)))
-        more = ledger.counts("qa").planned - latest.cards
-        fewer = plural(
-            "The config asks for 1 card fewer than the last attempt at {day} did",
-            "The config asks for {count} cards fewer than the last attempt at {day} did",
-            count=-more,
-            day=start.day,
-        )
-        greater = plural(
-            "The config asks for 1 card more than the last attempt at {day} did",
-            "The config asks for {count} cards more than the last attempt at {day} did",
-            count=more,
-            day=start.day,
-        )
-        notices += [greater] if more > 0 else [fewer] if more else []
-    return notices
+def opening_notices(start: Start, ledger: Ledger, latest: Attempt | None) -> Sequence[Message]:
+    """What a person should know of an attempt that begins. `latest` is the attempt before, if any."""
+    if latest is None:
+        return []
+    more = ledger.counts("qa").planned - latest.cards
+    fewer = plural(
+        "The config asks for 1 card fewer than the last attempt at {day} did",
+        "The config asks for {count} cards fewer than the last attempt at {day} did",
+        count=-more,
+        day=start.day,
+    )
+    greater = plural(
+        "The config asks for 1 card more than the last attempt at {day} did",
+        "The config asks for {count} cards more than the last attempt at {day} did",
+        count=more,
+        day=start.day,
+    )
+    going_on = message("Going on with {day}, so far: {cards}", day=start.day, cards=cards_line(ledger))
+    return [going_on, *([greater] if more > 0 else [fewer] if more else [])]
 
 
 def notices_of(plan: Plan) -> list[Message]:

@@ -11,8 +11,6 @@ from job.report.attempt import read_attempt
 from job.report.notices import opening_notices, waiting_notices
 from tests.support.records import DAY, RecordedAttempt, prepared, start_at
 
-NOW = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")
-
 
 def notices(cards: int | None = None, without: tuple[str, ...] = ()) -> list[str]:
     """Those of an attempt with two cards; `cards` is how many the one before had, if there was one."""
@@ -21,7 +19,7 @@ def notices(cards: int | None = None, without: tuple[str, ...] = ()) -> list[str
         stored = RecordedAttempt().record()[f"{DAY}/attempts/000001.json"]
         latest = read_attempt(DAY, 1, stored).model_copy(update={"cards": cards})
     ledger = Ledger(prepared().plan.without(without))
-    return [str(one) for one in opening_notices(start_at(), ledger, latest, NOW)]
+    return [str(one) for one in opening_notices(start_at(), ledger, latest)]
 
 
 @pytest.mark.parametrize(

@@ -434,8 +434,7 @@ async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> 
     for name, prepares in (("AAPL/news_card", False), ("BRK.B", True)):
         outcome = await scene.start(0, "--date", DAY, "--again", name)
         assert dict(scene.requests[-1].query)["date_str"] == DAY
-        for said in (str(outcome.events("config.noticed")), str(outcome.finished["notes"])):
-            assert (f"{DAY} is over: the financial and the trading engine take no date" in said) is prepares
+        assert outcome.stdout.count(f"{DAY} is over: the financial and the trading engine take no date") == prepares
     assert scene.cards() == Counter([*ALL, "AAPL/news_card", "BRK.B/news_card", "BRK.B/price_card"])
 
 

@@ -155,9 +155,12 @@ class World:
         terminal: bool = False,
         reading: trio.Event | None = None,
     ) -> Job:
-        """Starts the real job in this world's environment, changed by `env`; `start_job` says what the rest does."""
+        """Starts the real job in this world's environment, changed by `env`, by default its command `run`.
+
+        `start_job` says what the rest does.
+        """
         environment = self.environment(**(env or {}))
-        job = await start_job(self.nursery, arguments, environment, terminal=terminal, reading=reading)
+        job = await start_job(self.nursery, arguments or ("run",), environment, terminal=terminal, reading=reading)
         self.jobs.append(job)
         return job
 
