@@ -38,10 +38,9 @@ def faults(*arguments: str, **variables: str) -> list[str]:
 
 
 def test_without_anything_it_is_today() -> None:
-    for arguments in ([], ["run"]):
-        request = asked(*arguments)
-        assert (request.date, request.again, request.without, request.is_confirmed) == (None, (), (), False)
-        assert (list(request.faults), request.arguments) == ([], ("run",))
+    request = asked("run")
+    assert (request.date, request.again, request.without, request.is_confirmed) == (None, (), (), False)
+    assert (list(request.faults), request.arguments) == ([], ("run",))
 
 
 @pytest.mark.parametrize(
