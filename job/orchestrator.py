@@ -200,15 +200,18 @@ class _Run:
         try:
             with trio.fail_after(REFUSAL_SECONDS):
                 store = open_store(settings.runs_uri, make=True)
+                if not await record_refusal(store, view.report):
+                    return view
                 if self._past.nights is None:
                     await self._past.read_beside(store, self._start.day)
-                is_recorded = await record_refusal(store, view.report, documents(view, self._past, settings))
+                for document in documents(view, self._past, settings):
+                    await document.write(store, view.report)
         except Exception as error:  # noqa: BLE001  see above
             problem = words_of(error) or message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)
             text = message("storage: the faults of the configuration are not recorded: {error}", error=problem)
             self._reporter.on_storage(text, True)
             return view
-        return view.with_page(settings.runs_uri) if is_recorded else view
+        return view.with_page(settings.runs_uri)
 
     def _view(self, ending: Ending, faults: Sequence[Fault] = ()) -> View:
         """What is shown of this start, which ends now."""

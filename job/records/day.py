@@ -1,6 +1,6 @@
 """Day: the record of one day, as it is read. A later attempt goes on from it, and reports show it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -50,17 +50,17 @@ class Document:
         It stays as it is if a later attempt at the day is recorded by then. Raises `StorageError`, which is a
         `ConflictError` after the third time, and what `make` and `read` raise.
         """
-        there = self.there
+        there, is_latest = self.there, bool(start.number)  # a refused start has no lease
         for is_last in (False, False, True):
+            if not is_latest and (await Listing.of(store, start.day)).latest > start.number:
+                break
             try:
                 await in_thread(partial(self._write, store, there))
                 break
             except ConflictError:
                 if is_last:
                     raise
-            there = await in_thread(partial(store.read, self.name, 1))
-            if (await Listing.of(store, start.day)).latest > start.number:
-                break
+            there, is_latest = await in_thread(partial(store.read, self.name, 1)), False
             if self.read is not None:
                 await self.read(store)
 
@@ -255,13 +255,12 @@ async def state(store: ObjectStore, day: str) -> Outcome:
     return Outcome.AT_WORK if is_at_work else Outcome.KILLED
 
 
-async def record_refusal(store: ObjectStore, report: Report, documents: Sequence[Document]) -> bool:
-    """Records a start that was refused, and its documents, if the day has no attempt. Returns whether it did.
+async def record_refusal(store: ObjectStore, report: Report) -> bool:
+    """Records a start that was refused if the day has no attempt. Returns whether it did.
 
-    Needs no lease. Raises `StorageError`, and what a document raises.
+    Needs no lease. Raises `StorageError`.
     """
     if (await Listing.of(store, report.day)).latest:
         return False
-    for document in (Document(end_name(report.day, 0), report.packed, ""), *documents):
-        await document.write(store, report)
+    await Document(end_name(report.day, 0), report.packed, "").write(store, report)
     return True

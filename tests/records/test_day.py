@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import NoReturn
 
@@ -14,7 +13,7 @@ from job.records.lease import LEASE
 from job.report.ending import bad_config
 from job.report.format import CARDS, PAGE, RecordError
 from job.report.report import Report
-from job.storage.store import ConflictError, StorageError, StoredObject
+from job.storage.store import ConflictError, StoredObject
 from job.text.messages import message
 from tests.support.records import DAY, FAULT, RecordedAttempt, config, lease_of, put, report_at, start_at
 from tests.support.stores import Memory, memory
@@ -145,7 +144,7 @@ async def test_a_document_that_is_written_by_others_is_made_of_what_it_shows_by_
 
     async def read(store: object) -> None:
         nonlocal last
-        assert memory.asked[-2:] == [("read", "page"), ("names", f"{DAY}/")]
+        assert memory.asked[-1] == ("read", "page")
         last = next(shown)
 
     with pytest.raises(ConflictError) if others == 3 else nullcontext():
@@ -165,38 +164,22 @@ async def test_a_document_that_another_start_will_write_is_left_as_it_is(memory:
     assert memory.objects == {}
 
 
-async def refuse(store: Memory, make: Callable[[], bytes] = lambda: b"page") -> bool:
+async def refuse(store: Memory) -> bool:
     report = report_at(bad_config(1, of_command=False), start=start_at(number=0), seconds=0.4, faults=[FAULT])
-    return await record_refusal(store, report, [Document(f"{DAY}/report.html", make, "{error}")])
+    return await record_refusal(store, report)
 
 
 async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory) -> None:
-    put(memory, {f"{DAY}/ends/000000.json": b"of an earlier one", f"{DAY}/report.html": b"old"})
+    put(memory, {f"{DAY}/ends/000000.json": b"of an earlier one"})
     assert await refuse(memory)
     report, _ = await the_day(memory)
     assert str(report.sentence) == "The configuration has 1 fault: nothing was called"
-    assert memory.objects[f"{DAY}/report.html"].data == b"page"
 
 
-async def test_a_refused_start_replaces_nothing_of_a_day_with_an_attempt(memory: Memory) -> None:
-    """Also if that comes while it writes."""
-    put(memory, {f"{DAY}/report.html": b"old"})
-
-    def attempt(verb: str, name: str) -> bool:
-        if verb == "create" and name.endswith("report.html"):
-            put(memory, RecordedAttempt(outcome=None).record())
-        return False
-
-    memory.refuse = attempt
-    await refuse(memory)
-    assert memory.objects[f"{DAY}/report.html"].data == b"old"
+async def test_a_refused_start_writes_nothing_of_a_day_with_an_attempt(memory: Memory) -> None:
+    """Also if that was recorded since it looked."""
+    put(memory, RecordedAttempt(outcome=None).record())
+    before = dict(memory.objects)
     assert not await refuse(memory)
-
-
-async def test_a_refusal_that_cannot_be_recorded_says_so(memory: Memory) -> None:
-    with pytest.raises(ValueError, match="odd"):
-        await refuse(memory, broken)
-    memory.refuse = lambda verb, _name: verb == "create"
-    memory.objects.clear()
-    with pytest.raises(StorageError):
-        await refuse(memory)
+    await Document(f"{DAY}/report.html", lambda: b"of faults", "{error}").write(memory, start_at(number=0))
+    assert memory.objects == before
