@@ -112,7 +112,8 @@ class Listing:
                 _check(name, end_name(day, number))
             elif own.startswith(RESULTS):
                 number = _number(name, own, RESULTS)
-                _check(name, results_name(day, number, results.get(number, 0)))  # there is none left out
+                if attempts:  # else their age has taken them, and takes these one by one
+                    _check(name, results_name(day, number, results.get(number, 0)))  # there is none left out
                 results[number] = results.get(number, 0) + 1
         documents = frozenset(one for one in (PAGE, CARDS) if f"{day}/{one}" in names)
         return cls(day, frozenset(attempts), results, frozenset(ends), documents)

@@ -155,13 +155,13 @@ async def _days(store: ObjectStore) -> list[str]:
 
 
 async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> Night | None:
-    """One day; `None` if no start of it is recorded."""
+    """One day; `None` if no start of it is recorded, or no attempt any more: its age has taken it."""
     try:
         listing = await Listing.of(store, day, background=True)
         if listing.is_refused:
             report = await read_refused(store, day, background=True)
             return None if report is None else Night(day, report.outcome, report)
-        if not listing.latest:
+        if not listing.attempts:
             return None
         if listing.latest in listing.ends:
             name = end_name(day, listing.latest)

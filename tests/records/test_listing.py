@@ -58,7 +58,7 @@ def test_a_day_on_which_only_a_start_was_refused() -> None:
 )
 def test_a_name_that_the_job_does_not_give_is_refused(name: str) -> None:
     with pytest.raises(RecordError, match=r"is none of the job's objects$|/results/000001-000000\.jsonl is missing$"):
-        listing(name)
+        listing("attempts/000001.json", name)
 
 
 def test_a_folder_that_another_program_made_in_a_bucket_is_no_object() -> None:

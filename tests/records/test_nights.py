@@ -10,8 +10,10 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import read_settings
+from job.records.day import Record
 from job.records.lease import LEASE
 from job.records.nights import Night, Nights, PastNights, read_nights
+from job.report.format import RecordError
 from job.report.outcome import Outcome
 from job.storage.store import StorageError
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
@@ -74,6 +76,19 @@ async def test_of_a_day_its_names_and_its_end_are_read(memory: Memory) -> None:
 async def test_a_day_with_a_name_that_the_job_does_not_give_is_unreadable(memory: Memory) -> None:
     put(memory, RecordedAttempt(DAYS[0]).record(), {f"{DAYS[1]}/ends/copy of 1.json": b""})
     assert [one.outcome for one in (await read_nights(memory)).nights] == [Outcome.UNREADABLE, Outcome.SUCCEEDED]
+
+
+@pytest.mark.parametrize("gone", [("/attempts/",), ("/attempts/", "/ends/"), ("/attempts/", "-000000.jsonl")])
+async def test_a_day_of_which_age_has_taken_the_attempts_is_in_no_list_and_goes_not_on(
+    memory: Memory, gone: tuple[str, ...]
+) -> None:
+    old = RecordedAttempt(DAYS[0]).record()
+    old |= {f"{DAYS[0]}/results/000001-000001.jsonl": b""}
+    put(memory, {name: data for name, data in old.items() if not any(part in name for part in gone)})
+    put(memory, RecordedAttempt(DAYS[1]).record())
+    assert [one.day for one in (await read_nights(memory)).nights] == [DAYS[1]]
+    with pytest.raises(RecordError, match=r"attempts/000001\.json is missing"):
+        await Record.read(memory, DAYS[0])
 
 
 async def test_without_a_day_nothing_is_listed(memory: Memory) -> None:
