@@ -154,14 +154,15 @@ def _flush_directory(path: Path) -> None:
 def _entries(start: Path) -> Iterator[Path]:
     """All files under a directory except hidden ones, whether or not they can be read.
 
-    Hidden are the lock, the files of unfinished writes, and those of other programs, such as `.DS_Store`.
+    Hidden are the lock, the files of unfinished writes, and what is other programs', such as `.DS_Store` or `.venv/`.
     """
 
     def on_error(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # a directory that does not exist, or was removed meanwhile
             raise error
 
-    for folder, _, names in os.walk(start, onerror=on_error):
+    for folder, folders, names in os.walk(start, onerror=on_error):
+        folders[:] = [name for name in folders if not name.startswith(".")]  # these are not entered
         for name in names:
             if not name.startswith("."):
                 yield Path(folder, name)

@@ -100,3 +100,10 @@ def test_a_place_for_records_that_can_never_be_used_says_so_at_once(
     with pytest.raises(UnusableError):
         open_store(str(tmp_path), make=True).names("")
     assert open_store(str(tmp_path)).names("") == ["file"], "to read it is enough to be able to read"
+
+
+def test_what_is_hidden_is_not_listed_nor_entered(tmp_path: Path) -> None:
+    for name in ("a.json", ".DS_Store", ".venv/b.json", "c/.git/d"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert open_store(str(tmp_path)).names("") == ["a.json"]
