@@ -30,7 +30,7 @@ help:
 ## For everybody
 
 .PHONY: run-local
-run-local: .venv/ready ## play a whole night on this machine, with simulated engines: [FAULT=news] [NIGHTS=5] [ARGS='run --again NVDA'] [REPORT_LANGUAGE=zh] [DETAILS=1]
+run-local: .venv/ready ## play a whole night on this machine, with simulated engines, [FAULT=news] [ARGS='run --again NVDA'] [DETAILS=1], or NIGHTS=5; [REPORT_LANGUAGE=zh]
 	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(value ARGS),--args='$(subst ','\'',$(value ARGS))') $(if $(NIGHTS),--nights='$(NIGHTS)') $(if $(DETAILS),--details)
 
 # On every processor. A file's fast tests stay together, since they share what they set up.

@@ -41,14 +41,25 @@ CUT_OFF_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
+class Said:
+    """What the play says. The job's own sentences are in its catalogue, which has none of the tests'."""
+
+    english: str
+    chinese: str
+
+    def __str__(self) -> str:
+        return self.chinese if os.environ.get("REPORT_LANGUAGE") == "zh" else self.english
+
+
+@dataclass(frozen=True)
 class Trouble:
     """Something that `FAULT=…` lets go wrong."""
 
-    what: str
+    what: Said
     cause: Callable[[World], None]
     code: int
     """How the job has to exit."""
-    seen: str
+    seen: Said
     """What there was to be seen then."""
 
 
@@ -69,48 +80,90 @@ def _foreign_tokens(world: World) -> None:
 
 TROUBLES: Mapping[str, Trouble] = {
     "financial": Trouble(
-        "the financial engine is down (503)",
+        Said(
+            "the financial engine is down (503)",
+            "财务引擎不可用（503）",
+        ),
         lambda world: world.financial.script.append(Fault(when.always, do.status(503))),
         1,
-        "no card was requested, since the financial engine stayed down after every retry",
+        Said(
+            "no card was requested, since the financial engine stayed down after every retry",
+            "财务引擎重试后仍不可用，没有请求任何图卡",
+        ),
     ),
     "trading": Trouble(
-        "the trading engine always fails for MSFT",
+        Said(
+            "the trading engine always fails for MSFT",
+            "交易引擎处理 MSFT 总是失败",
+        ),
         lambda world: world.trading.script.append(Fault(when.ticker("MSFT"), do.failing("MSFT"))),
         1,
-        "no card was requested, and MSFT alone is named",
+        Said(
+            "no card was requested, and MSFT alone is named",
+            "没有请求任何图卡，只列出了 MSFT",
+        ),
     ),
     "news": Trouble(
-        "the news engine crashes at AAPL (it answers null) while the other data engines are still at work",
+        Said(
+            "the news engine crashes at AAPL (it answers null) while the other data engines are still at work",
+            "新闻引擎处理 AAPL 时崩溃（应答 null），此时其他数据引擎还在处理",
+        ),
         _news_fails_first,
         1,
-        "no card was requested, financial and trading were cut off",
+        Said(
+            "no card was requested, financial and trading were cut off",
+            "没有请求任何图卡，财务和交易引擎的调用被中断",
+        ),
     ),
     "qa": Trouble(
-        "the QA engine resets every connection",
+        Said(
+            "the QA engine resets every connection",
+            "QA 引擎重置每个连接",
+        ),
         lambda world: world.qa.script.append(Fault(when.always, broken.reset())),
         3,
-        "the data is there, and the job stopped requesting cards from an engine that is down",
+        Said(
+            "the data is there, and the job stopped requesting cards from an engine that is down",
+            "数据已就绪；QA 引擎不可用，不再请求图卡",
+        ),
     ),
     "cards": Trouble(
-        "the QA engine cannot make any card of NVDA",
+        Said(
+            "the QA engine cannot make any card of NVDA",
+            "QA 引擎生成不了 NVDA 的图卡",
+        ),
         lambda world: world.qa.script.append(
             Fault(when.ticker("NVDA"), do.body({"status": "failed", "error": "the model refused"}))
         ),
         3,
-        "only cards of NVDA are missing, all others were made",
+        Said(
+            "only cards of NVDA are missing, all others were made",
+            "只缺 NVDA 的图卡，其余都已生成",
+        ),
     ),
     "flaky": Trouble(
-        "every engine answers 503 to one call in ten, and does it when asked again",
+        Said(
+            "every engine answers 503 to one call in ten, and does it when asked again",
+            "每个引擎对十分之一的调用应答 503，重试即成功",
+        ),
         _flaky,
         0,
-        "what failed was done when it was repeated",
+        Said(
+            "what failed was done when it was repeated",
+            "失败的调用重试后都成功了",
+        ),
     ),
     "token": Trouble(
-        "the metadata server hands out tokens for another service",
+        Said(
+            "the metadata server hands out tokens for another service",
+            "元数据服务器给出其他服务的令牌",
+        ),
         _foreign_tokens,
         1,
-        "no card was requested, since the engines refused the tokens",
+        Said(
+            "no card was requested, since the engines refused the tokens",
+            "引擎拒绝了令牌，没有请求任何图卡",
+        ),
     ),
 }
 
@@ -128,10 +181,10 @@ def main(arguments: list[str]) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="make run-local",
-        usage="make run-local [FAULT=…] [NIGHTS=5] [ARGS='run --again NVDA'] [REPORT_LANGUAGE=zh] [DETAILS=1]",
+        usage="make run-local NIGHTS=5, or [FAULT=…] [ARGS='run --again NVDA'] [DETAILS=1]; with [REPORT_LANGUAGE=zh]",
         allow_abbrev=False,
     )
-    faults = "; ".join(f"{name}: {trouble.what}" for name, trouble in TROUBLES.items())
+    faults = "; ".join(f"{name}: {trouble.what.english}" for name, trouble in TROUBLES.items())
     parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
     parser.add_argument("--nights", metavar="NIGHTS", type=_night_count)
     parser.add_argument("--args", metavar="ARGS", type=_arguments, help="go on with what is recorded, by this command")
@@ -192,13 +245,15 @@ async def _run(trouble: Trouble | None, command: list[str], details: bool = Fals
         if details:
             _show_details(world, command, environment)
         if trouble:
-            print(f"{trouble.what[0].upper()}{trouble.what[1:]}.\n", file=sys.stderr, flush=True)
+            what = str(trouble.what)
+            print(Said(f"{what[0].upper()}{what[1:]}.\n", f"{what}。\n"), file=sys.stderr, flush=True)
         code = await _play(command, environment)
         for violation in world.violations:
             print(f"FORBIDDEN: {violation}", file=sys.stderr)
         is_intended = trouble is not None and _ended_with(trouble.code, code)
         if trouble and is_intended:
-            print(f"exit {code}, as intended: {trouble.seen}", file=sys.stderr)
+            text = Said(f"exit {code}, as intended: {trouble.seen}", f"退出码 {code}，符合预期：{trouble.seen}")
+            print(text, file=sys.stderr)
     if world.violations:
         return code or 1
     return 0 if is_intended else code
@@ -210,13 +265,14 @@ def _play_nights(count: int, today: date) -> int:
     _forget()
     for number in range(count):
         night = (today - timedelta(days=count - 1 - number)).isoformat()
-        print(f"\nnight {number + 1} of {count}: {night}", flush=True)
+        print(Said(f"\nnight {number + 1} of {count}: {night}", f"\n第 {number + 1}/{count} 晚：{night}"), flush=True)
         trouble = TROUBLES.get(NIGHTS[number % len(NIGHTS)] or "")
         code = trio.run(partial(_run, trouble, ["run", f"--date={night}", "--yes"], pace=0.25))
         ended = code or ended
         if code >= 128:  # stopped by a signal
             break
-    print(f"all nights: {RUNS / NIGHTS_PAGE}", file=sys.stderr)
+    page = RUNS / NIGHTS_PAGE
+    print(Said(f"all nights: {page}", f"历次运行：{page}"), file=sys.stderr)
     return ended
 
 
