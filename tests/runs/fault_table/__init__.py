@@ -1,16 +1,37 @@
-"""The fault table: what can go wrong, what happens then, and what to do. job/reference.md shows it."""
+"""The fault table: what can go wrong, what happens then, and what to do. job/faults.md shows it."""
 
 from tests.runs.fault_table import chat, runs, statuses, storage, wire
 from tests.runs.fault_table.row import Row
+from tests.simulators.job import ROOT
 
-ROWS: tuple[Row, ...] = (*statuses.ROWS, *wire.ROWS, *storage.ROWS, *runs.ROWS, *chat.ROWS)
-MARKS = ("<!-- faults -->\n", "<!-- /faults -->")
+PAGE = ROOT / "job" / "faults.md"
+GROUPS = {
+    "Statuses of the engines": statuses.ROWS,
+    "Connections and answers": wire.ROWS,
+    "Config and storage": storage.ROWS,
+    "The start itself": runs.ROWS,
+    "The message": chat.ROWS,
+}
+ROWS: tuple[Row, ...] = tuple(row for rows in GROUPS.values() for row in rows)
+
+HEAD = """\
+# Every fault
+
+What can go wrong, how a start ends then, and what to do. **Put right what the row names, then start the job again:** it
+makes only what is missing. Cloud Run starts a task that failed once more by itself, but not one that was cancelled.
+
+The tests cause each fault, and write this page: [how to add one](../tests/README.md#add-a-fault).
+"""
 
 
 def markdown() -> str:
-    """The table as the page shows it."""
+    """The whole page."""
+    return "\n".join((HEAD, *(f"## {title}\n\n{_table(rows)}" for title, rows in GROUPS.items())))
+
+
+def _table(rows: tuple[Row, ...]) -> str:
     lines = ["| what happens | what the user sees | how it ends | what to do |", "| --- | --- | --- | --- |"]
-    for row in ROWS:
+    for row in rows:
         ends = dict.fromkeys((case.code, case.word) for case in row.cases)
         ended = ", ".join(f"{code} `{word}`" for code, word in sorted(ends))
         lines.append(f"| {row.fault} | {row.sees} | {ended} | {row.remedy} |")

@@ -1,9 +1,5 @@
-"""`python -m tests.runs.fault_table` writes the table into the page that shows it."""
+"""`python -m tests.runs.fault_table` writes the page that shows the table."""
 
-from tests.runs.fault_table import MARKS, markdown
-from tests.simulators.job import ROOT
+from tests.runs.fault_table import PAGE, markdown
 
-page = ROOT / "job" / "reference.md"
-before, begin, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-_, end, after = rest.partition(MARKS[1])
-page.write_text(before + begin + markdown() + end + after, encoding="utf-8")
+PAGE.write_text(markdown(), encoding="utf-8")

@@ -206,10 +206,10 @@ def _with_a_bug(world: World) -> Env:
 ROWS = (
     Row(
         "command",
-        "`--again` or `--without` names what the config does not have, `--date` a day to come or one of which nothing "
-        "is recorded, or nothing was made yet for the day of `--again`",
-        "one error for each name, with the nearest ones; nothing was called, recorded or sent to a chat",
-        "write the names as the config has them, and the day that is meant; `--yes` makes a whole day by its date",
+        "`--again` or `--without` names what the config lacks; `--date` names a day to come, or one without a "
+        "record; nothing was made yet for the day of `--again`",
+        "one error for each name, with the nearest ones. Nothing is called, recorded or sent to a chat",
+        "correct the names or the day. `--yes` makes a whole day by its date",
         (
             bad_config("--again", nothing, "T1", play=_command("--again", "T1O/news_card"), record=False),
             bad_config("--date", nothing, "still to come", play=_command("--date", "2100-01-01"), record=False),
@@ -218,10 +218,10 @@ ROWS = (
     ),
     Row(
         "signal",
-        "SIGTERM: the task's timeout, a cancelled execution; SIGHUP: a closed terminal; SIGINT: Ctrl-C",
-        "no new call; data calls are cut off, cards in flight get 5 s, and none after Ctrl-C; record and page are "
+        "SIGTERM (the task's timeout, a cancelled execution), SIGHUP (a closed terminal) or SIGINT (Ctrl-C)",
+        "no new call. Data calls are cut off; cards in flight get 5 s, and none after Ctrl-C; record and page are "
         "closed within 3 s",
-        "start it again; on Cloud Run the task's retry does so by itself",
+        "start it again",
         (
             Case(
                 "SIGTERM, cards", "interrupted", 143, cards=(16, 0, PLANNED - 16), play=_signalled(signal.SIGTERM, "qa")
@@ -236,18 +236,17 @@ ROWS = (
     Row(
         "two signals",
         "a second Ctrl-C or SIGTERM before the start has ended",
-        "the process ends at once, without last line, page and message; one line on standard error has the command "
-        "that starts it again. The record is kept; the results of the last 5 s are not in it: they are requested again "
-        "with the same key",
+        "the process ends at once: no last line, page or message. One line on standard error has the command to "
+        "start it again. The record is as after a kill",
         "start it again",
         (succeeded("and again", play=_signalled_twice, check=_each_asked_for),),
     ),
     Row(
         "SIGKILL",
-        "SIGKILL: out of memory, a machine that is gone",
-        "nothing; the results of the last 5 s are not recorded: they are requested again with the same key. The next "
-        "start first watches the lease for a minute, unless it is the task's retry",
-        "start it again; on Cloud Run the task's retry does so by itself",
+        "SIGKILL: out of memory, or the machine is gone",
+        "nothing. Calls that ended in the last 5 s are made again with the same keys. The next start first watches"
+        " the lease for a minute, unless it is the task's retry",
+        "start it again",
         (
             succeeded(
                 "data",
@@ -265,30 +264,30 @@ ROWS = (
     ),
     Row(
         "another run",
-        "another start is at work: a tick that was delivered twice, a second button",
-        "the second start says for whom it waits, and then does what is left",
+        "another start is at work: a tick was delivered twice, or two people start it",
+        "the second start says for whom it waits, then does what is left",
         "nothing",
         (succeeded("one more", play=_waiting, says="Waiting for another start", record=False, seconds=120.0),),
     ),
     Row(
         "again beside a run",
-        "`--again` is asked for while another start is at work",
-        "nothing was called, and nothing is asked for: the other one may be making these cards",
-        "look first at what the other one makes; then ask again",
+        "somebody asks for `--again` while another start is at work",
+        "nothing is called, and nothing asked for: the other start may be making these cards",
+        "look at what the other start makes, then ask again",
         (Case("one card", "busy", 75, cards=NO_PLAN, play=_again_beside, record=False, seconds=120.0),),
     ),
     Row(
         "again unknown",
-        "storage fails, or a signal comes, before it is known whether what `--again` asks for is recorded",
-        "nothing was called; the answer to what was sent is awaited for 2.5 s after a signal",
-        "look first at how the day stands: what is open there is made by a plain start; only if nothing is, ask again",
+        "storage fails, or a signal comes, before the job knows whether its `--again` is recorded",
+        "nothing is called. After a signal, the job waits 2.5 s for storage's answer",
+        "look at how the day stands: a plain start makes what is open there. Only if nothing is, ask again",
         (Case("no answer", "storage_failed", 75, cards=NO_PLAN, play=_again_unknown, record=False),),
     ),
     Row(
         "lease lost",
-        "the process was paused, or its machine asleep, for longer than its lease lasts",
-        "it makes no further call, since another start may be at work",
-        "start it again: it waits for another one that is at work",
+        "the process was paused, or its machine asleep, for longer than the lease lasts",
+        "it makes no further call: another start may be at work",
+        "start it again: it waits while another start is at work",
         (
             Case(
                 "paused",
@@ -304,8 +303,8 @@ ROWS = (
     Row(
         "deadline",
         "`RUN_DEADLINE_SECONDS` have passed",
-        "no new call; data calls are cut off, cards in flight get 5 s; the last line says how many cards are there",
-        "start it again; on Cloud Run the task's retry does so by itself",
+        "no new call. Data calls are cut off; cards in flight get 5 s; the last line says how many cards are there",
+        "start it again",
         (
             Case("data", "deadline", 4, cards=NONE, play=_deadline("financial", 20.0)),
             Case("cards that hang", "deadline", 4, cards=(0, 16, PLANNED - 16), play=_deadline("qa", 50.0)),
@@ -314,10 +313,10 @@ ROWS = (
     ),
     Row(
         "no reader",
-        "nobody reads what the job prints: Ctrl-S, a pager that waits, a stuck log collector",
-        "cards are made, and signals and the deadline count; 8 MiB of lines wait, then lines about single calls are"
-        " dropped and counted (`lines_dropped`); at the end it waits 1 s for the reader",
-        "`python -m job report` shows what the log lacks",
+        "nobody reads what the job prints: Ctrl-S, a waiting pager, a stuck log collector",
+        "the cards are made. 8 MiB of lines wait; then lines about single calls are dropped, and counted "
+        "(`lines_dropped`); at the end it waits 1 s for the reader",
+        "nothing: `python -m job report` shows what the log lacks",
         (
             succeeded("for a while", play=_unread, place="process"),
             Case(
@@ -333,8 +332,8 @@ ROWS = (
     Row(
         "bug",
         "the job has a bug",
-        "the traceback is on standard error; the record is closed, and the lease released",
-        "report the traceback; then start it again, or an earlier version",
+        "the traceback is on standard error. The record is closed, and the lease released",
+        "report the traceback; go back to an earlier version",
         (Case("in the cards", "unforeseen", 70, _with_a_bug, NONE, "The job has a bug", place="process"),),
     ),
 )

@@ -80,8 +80,8 @@ ROWS = (
     Row(
         "400",
         "400 or 422: the engine does not accept the request",
-        "the call is not repeated; a data engine's failure ends the attempt, a card is missing",
-        "correct dates, ids or `extra_params` in the config, then start it again",
+        "the call is not repeated. If a data engine refuses, the attempt ends; if QA does, that card is missing",
+        "correct dates, ids or `extra_params` in the config",
         (
             _final(422),
             missing("422: qa, once", strike("qa", when.nth(12), do.status(422)), 1, "HTTP 422"),
@@ -91,9 +91,9 @@ ROWS = (
     Row(
         "401",
         "401: the engine does not accept the token",
-        "one more try with a fresh token; then the call has failed",
-        "`python -m job check`; compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences, and look at "
-        "the machine's clock; then start it again",
+        "one more try with a fresh token, then the call fails",
+        "run `python -m job check`. Compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences. Check"
+        " the clock",
         (
             succeeded("qa, once", strike("qa", FIRST, do.status(401))),
             _down(401),
@@ -103,9 +103,9 @@ ROWS = (
     ),
     Row(
         "no token",
-        "the token server is down or slow, or answers with no ID token",
-        "the call is repeated, up to `…_ENGINE_ATTEMPTS`; the error does not quote the answer, which may be a secret",
-        "nothing, unless it lasts: then look at the metadata server, or the key file, and start it again",
+        "the token server is down or slow, or its answer is no ID token",
+        "the call is repeated. The error does not quote the answer, as it may be a secret",
+        "nothing, unless it lasts: then look at the metadata server or the key file",
         (
             data_failed("refused", _tokens(when.always, do.status(404)), "no token for", place="process"),
             succeeded("flapping", _tokens(when.every(2), do.status(500)), seconds=60.0, place="process"),
@@ -116,16 +116,15 @@ ROWS = (
     Row(
         "403",
         "403: the job's account may not call the engine",
-        "the call is not repeated; if the QA engine refuses everything, no further card is requested",
-        "give the account `roles/run.invoker` on that service, then start it again",
+        "the call is not repeated. If QA refuses 20 cards in a row, no further one is requested",
+        "give the account `roles/run.invoker` on that service",
         (_final(403), _down(403)),
     ),
     Row(
         "404",
         "404 or a redirect: the URL is wrong, or the service's ingress does not allow the call",
-        "the call is not repeated, and the token goes nowhere else",
-        "correct `…_ENGINE_URL`, or the ingress; if the engine does other targets, correct this one in the config; "
-        "then start it again",
+        "the call is not repeated. The token goes nowhere else",
+        "correct `…_ENGINE_URL` or the ingress. If the engine does other targets, correct this one in the config",
         (
             missing("qa: 404", strike("qa", FIRST, do.status(404)), 1, "HTTP 404"),
             data_failed("news: 302", _redirected("news"), "HTTP 302"),
@@ -134,22 +133,22 @@ ROWS = (
     Row(
         "429",
         "429: no instance is free",
-        "fewer calls in flight and longer waits, up to the engine's timeout; no try is used up",
-        "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`; then start it again",
+        "fewer calls in flight, longer waits, up to the engine's timeout. No try is used up",
+        "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`",
         _passing(429),
     ),
     Row(
         "500",
         "500 or 502: the engine failed",
-        "the call is repeated up to `…_ENGINE_ATTEMPTS`, a batch in halves, so that the one ticker at fault is named",
-        "read the engine's own log: the call's `traceparent` leads there; then start it again",
+        "the call is repeated, up to `…_ENGINE_ATTEMPTS` tries; a batch in halves",
+        "read the engine's log: the call's `traceparent` leads there",
         _passing(500),
     ),
     Row(
         "503",
-        "503 or 504: the engine is overloaded, out of memory or not there, or its request timed out",
-        "as for 500, with half as many calls in flight; after 20 failed cards in a row no further one is requested",
-        "look at the service; raise its timeout, or lower `…_ENGINE_BATCH_SIZE`; then start it again",
+        "503 or 504: the engine is overloaded, out of memory or gone, or its request timed out",
+        "as for 500, with half as many calls in flight. After 20 failed cards in a row no further one is requested",
+        "look at the service: raise its timeout, or lower `…_ENGINE_BATCH_SIZE`",
         (
             *_passing(503),
             _down(503),
@@ -158,9 +157,9 @@ ROWS = (
     ),
     Row(
         "card type",
-        "the QA engine always fails for one card type",
-        "after 20 failed cards of that type in a row its rest is not requested; all other cards are made",
-        "read the QA engine's own log, then start it again",
+        "QA fails for every card of one type",
+        "after 20 failed cards in a row, the rest of that type is not requested. All other cards are made",
+        "read the QA engine's log",
         (_set_aside("500", do.status(500)), _set_aside("reset", broken.reset())),
     ),
 )

@@ -204,9 +204,9 @@ def _recovered(_world: World, outcome: Outcome) -> None:
 ROWS = (
     Row(
         "config",
-        "the config or a variable is faulty, or the config cannot be read",
-        "one error per fault, each with object, place and remedy; nothing was called",
-        "what the error says; then start it again",
+        "the config or a variable has a fault, or the config cannot be read",
+        "one error for each fault, with place and remedy. Nothing is called",
+        "do what the error says",
         (
             bad_config(
                 "an object",
@@ -225,9 +225,9 @@ ROWS = (
     ),
     Row(
         "config saved",
-        "a config object is saved while it is read",
-        "nothing: it is read again; an error that names it if that happens whenever it is read",
-        "nothing; after an error, start it again when nobody is saving the object",
+        "somebody saves a config object while the job reads it",
+        "nothing: the job reads it again. If that happens each time, an error names the object",
+        "nothing. After an error, start it when nobody is saving",
         (
             succeeded("once", play=_saved_once, cards=(len(TICKERS), 0, 0), place="bucket"),
             bad_config("always", _impatient(), "whenever it is read", play=_saved(do.status(412)), place="bucket"),
@@ -235,9 +235,9 @@ ROWS = (
     ),
     Row(
         "record",
-        "`RUNS_URI` cannot be used: it names a file, or no bucket",
-        "one error that says so; nothing was called",
-        "correct `RUNS_URI`; then start it again",
+        "`RUNS_URI` cannot be used: it names a file or no bucket, or access is denied",
+        "one error says so. Nothing is called",
+        "correct `RUNS_URI`, or give the right to it",
         (
             bad_config(
                 "a file", _changed(RUNS_URI="{directory}/ca.pem"), "is not a directory", place="process", record=False
@@ -253,9 +253,9 @@ ROWS = (
     Row(
         "damaged record",
         "an object of the day's record was removed or altered, or the day was begun with another `CONFIG_URI`",
-        "one error that names it; nothing was called",
-        "restore it, or move the folder of the day away: all its cards are then made, and paid for, again. Each config "
-        "has a `RUNS_URI` of its own",
+        "one error names it. Nothing is called",
+        "restore it. Or move the day's folder away: all its cards are then made, and paid for, again. Each config "
+        "needs its own `RUNS_URI`",
         (
             bad_config(
                 "results",
@@ -276,8 +276,8 @@ ROWS = (
     Row(
         "storage at the start",
         "storage is down, or refuses, when a start begins",
-        "the requests are repeated for 20 s; then the start ends: nothing was called, and nothing is recorded",
-        "nothing if Cloud Run starts it again; otherwise start it again once storage can be reached",
+        "requests are repeated for 20 s, then the start ends. Nothing is called or recorded",
+        "start it once storage can be reached",
         (
             succeeded("down, and a retry", play=_down_and_retried),
             storage_failed("no lease", _refusing("_lease.json"), "_lease.json: "),
@@ -287,10 +287,10 @@ ROWS = (
     ),
     Row(
         "storage hiccups",
-        "storage is slow, answers 503, loses the answer to a write, or sends one that is damaged or not its own",
-        "nothing: the request is repeated; after a write whose answer was lost, the object is compared with what was "
-        "sent",
-        "nothing, unless it lasts: then check a proxy or other service between the job and storage",
+        "storage is slow, answers 503, loses the answer to a write, or sends a damaged one",
+        "nothing: the request is repeated. If the answer to a write was lost, the job first compares the object "
+        "with what it sent",
+        "nothing, unless it lasts: then look for a proxy in between",
         (
             succeeded("slow", _front(when.always, do.slow(0.3)), place="bucket"),
             succeeded("503", _front(when.every(3), do.status(503)), place="bucket", seconds=60.0),
@@ -305,8 +305,8 @@ ROWS = (
     Row(
         "past nights",
         "past nights cannot be read, or a page cannot be written",
-        "a notice; the cards are made, but are not compared with the night before, or are not on that page",
-        "nothing, unless it lasts: then check the object that the notice names",
+        "a notice. The cards are made, but not compared with the night before, or not on that page",
+        "nothing, unless it lasts: then check the object in the notice",
         (
             succeeded(
                 "no list",
@@ -322,12 +322,11 @@ ROWS = (
     ),
     Row(
         "storage outage",
-        "storage is down in mid-run, or the disk is full",
-        "an error says so; results are kept and written later; cards are made for as long as the lease holds. If "
-        "results cannot be written, the last line says how many the record lacks (`unrecorded`), as a warning if all "
-        "cards are made",
-        "nothing if storage comes back, or if all cards are made; otherwise repair it, then start it again, which "
-        "requests again what is not recorded",
+        "storage fails in mid-run, or the disk is full",
+        "an error. Results are kept and written later; cards are made while the lease holds. If some stay "
+        "unwritten, the last line says how many (`unrecorded`)",
+        "nothing if storage comes back, or if all cards are made. Otherwise repair it; what is not recorded is "
+        "requested again",
         (
             succeeded("down and back", play=_outage(10, 3.0), check=_recovered),
             succeeded(

@@ -82,7 +82,7 @@ ROWS = (
         "reset",
         "the connection is reset, or ends before the answer does",
         "the call is repeated with the same `Idempotency-Key`",
-        "nothing, unless it lasts: then the engine crashes, or the network does",
+        "nothing, unless it lasts: then look at engine and network",
         (
             *_broken("reset after the work", broken.reset_after_work(), "connection reset", "process"),
             *_broken("cut short", broken.truncated(), "the connection ended"),
@@ -90,10 +90,10 @@ ROWS = (
     ),
     Row(
         "no",
-        "an answer of 200 that reports a failure, or that is not what an engine answers: `null`, `failed`, `results` "
-        "without a ticker, no JSON, a key that is there twice",
-        "the call is repeated, a card only once as it costs tokens; a data engine's failure ends the attempt",
-        "read the engine's answer in the error, and the engine's own log; then start it again",
+        "an answer of 200 that reports a failure, or that no engine should give: `null`, `failed`, `results` "
+        "without a ticker, no JSON, the same key twice",
+        "the call is repeated; a card only once, as it costs tokens. A data engine's failure ends the attempt",
+        "read the answer, which the error quotes, and the engine's log",
         (
             succeeded("once", strike("qa", FIRST, do.body(None))),
             data_failed("null", strike("news", when.ticker("T3"), do.body(None)), "the answer is null"),
@@ -106,14 +106,14 @@ ROWS = (
     ),
     Row(
         "success with an error",
-        "an answer of 200 that says `success`, and has an `error`",
-        "the work is done, as the engine says; a warning in the log and on the page names the error",
-        "look at what was made; read the engine's own log",
+        "an answer of 200 that says `success` and has an `error`",
+        "the work is done, as the engine says. A warning in the log and on the page names the error",
+        "look at what was made, and read the engine's log",
         (succeeded("qa, always", strike("qa", when.always, do.body(WARNED)), check=_warned_of),),
     ),
     Row(
         "skipped",
-        "the news engine found nothing for the day",
+        "the news engine finds nothing for the day, as on a holiday",
         "no failure: the cards are made",
         "nothing",
         (succeeded("always", strike("news", when.always, do.skipped())),),
@@ -121,9 +121,9 @@ ROWS = (
     Row(
         "poison",
         "one ticker makes the engine fail for its whole batch",
-        "the batch is repeated in halves, and the error names that ticker alone; page and message have the command "
-        "that goes on without it",
-        "correct or remove the ticker, then start it again; or `run --without TICKER`: all other cards are made",
+        "the batch is repeated in halves, until the error names that ticker alone. Page and message have the "
+        "command to go on without it",
+        "correct or remove it; or use that command, `run --without TICKER`",
         (
             data_failed("500", strike("financial", when.ticker("T7"), do.status(500)), "for T7 after"),
             data_failed("reset", strike("trading", when.ticker("T7"), broken.reset()), "for T7 after"),
@@ -143,10 +143,9 @@ ROWS = (
     Row(
         "hang",
         "an engine does not answer in time, or never ends its answer",
-        "the try ends after `…_ENGINE_TIMEOUT` and is repeated, a batch in halves; later batches are smaller from "
-        "the start. An answer of more than 1 MiB is cut off and not requested again, but a batch in halves",
-        "read the engine's own log; raise the timeout or lower `…_ENGINE_BATCH_SIZE` if the work really takes longer; "
-        "then start it again",
+        "the try ends after `…_ENGINE_TIMEOUT` and is repeated; a batch in halves. An answer of more than 1 MiB is"
+        " cut off; only a batch is then requested again, in halves",
+        "read the engine's log. If the work really takes longer, raise the timeout or lower `…_ENGINE_BATCH_SIZE`",
         (
             succeeded("once", strike("qa", FIRST, do.hang())),
             data_failed("for good", strike("news", when.ticker("T3"), do.hang()), "no answer within 1.5 s"),
@@ -160,8 +159,8 @@ ROWS = (
     Row(
         "not there",
         "the host is not known, refuses the connection, or has a bad certificate",
-        "the call is repeated, then it has failed; the error says which of these it is",
-        "correct `…_ENGINE_URL`; look at DNS and network; then start it again",
+        "the call is repeated, then fails. The error says which of the three it is",
+        "correct `…_ENGINE_URL`; check DNS and network",
         (
             data_failed("refused", _elsewhere("TRADING", "http://127.0.0.1:1"), "connection refused"),
             qa_down("refused by qa", _elsewhere("QA", "http://127.0.0.1:1"), "connection refused"),
