@@ -90,17 +90,6 @@ async def test_the_limit_finds_the_capacity_of_a_steady_engine(
     assert trio.current_time() <= 1.25 * ideal(300, lambda _elapsed: capacity)
 
 
-async def test_the_limit_follows_a_shrinking_engine(autojump_clock: MockClock) -> None:
-    def capacity(elapsed: float) -> int:
-        return 32 if elapsed < 3 else 4
-
-    made = cards(400, with_room(capacity), seed=1)
-    await made.play()
-    assert made.cards.done == 400
-    assert len(made.world.asked) - 400 < 150
-    assert trio.current_time() <= 1.25 * ideal(400, capacity)
-
-
 async def test_an_engine_without_capacity_for_a_while_loses_no_card(autojump_clock: MockClock) -> None:
     """A 429 does not count as a try, even if only one may fail, even for minutes."""
     made = cards(20, with_room(lambda elapsed: 0 if elapsed < 200 else 4), seed=1, attempts=1, concurrency=16)

@@ -17,7 +17,7 @@ from job.engines.transport import Response, TransportError
 from job.execution.shutdown import LIMITS
 from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
-from tests.support.fakes import FOREVER, Asked, Stage, at_once, reply, stage, target, well
+from tests.support.fakes import FOREVER, Asked, Stage, reply, stage, target, well
 from tests.support.results import result_of
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
@@ -124,17 +124,6 @@ def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: Shutdow
     assert phases_met == {True, False}, "the stops do not meet both phases"
 
 
-async def test_one_ticker_that_fails_is_named_with_the_attempts_that_count() -> None:
-    async def script(asked: Asked) -> Response:
-        await trio.sleep(1)
-        return reply({}, 500) if asked.engine == "trading" and "T0" in asked.tickers else well(asked)
-
-    made = stage([target(f"T{number}") for number in range(4)], script)
-    with pytest.raises(EngineFailedError) as error:
-        await made.play()
-    assert str(error.value).startswith("the trading engine failed for T0 after 5 attempts: HTTP 500")
-
-
 @pytest.mark.parametrize("waiting_for", ["answer", "token", "backoff"])
 async def test_a_data_engines_failure_cuts_off_all_others_at_once(waiting_for: str) -> None:
     failing = "news"
@@ -201,9 +190,3 @@ async def test_a_barrier_with_one_item_open_is_not_passed(engine: DataEngineName
     assert made.world.asked == []
     await made.play()
     assert Counter(asked.engine for asked in made.world.asked) == {engine: 1, "qa": 2}
-
-
-async def test_a_plan_without_data_calls_goes_straight_to_the_cards() -> None:
-    made = stage([target("A", engines=())], at_once)
-    await made.play()
-    assert [asked.engine for asked in made.world.asked] == ["qa"]

@@ -56,7 +56,7 @@ async def test_a_wait_that_both_halves_share_is_counted_once() -> None:
 
 @pytest.mark.parametrize(
     ("how", "last", "says"),
-    [*((how, 4, "after ") for how in PASSING), ("too large", 1, "after 4 attempts: too large")],
+    [*((how, 4, "after 7 attempts: ") for how in PASSING), ("too large", 1, "after 4 attempts: too large")],
 )
 async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done(
     how: str, last: int, says: str
