@@ -51,7 +51,8 @@ async def small(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield opened
 
 
-@pytest.mark.parametrize("code", [70, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [70, 0])
 async def test_the_last_line_follows_the_closed_record_and_the_lease_that_was_released(small: World, code: int) -> None:
     """Also after a bug, whose traceback is on standard error."""
     job = await small.start_job(env=altered(small.directory, BUG) if code else {})
@@ -106,7 +107,6 @@ def silent_port(*, is_full: bool) -> Iterator[str]:
         yield f"{host}:{port}"
 
 
-@pytest.mark.alone
 async def test_an_engines_failure_ends_the_process_at_once(small: World) -> None:
     """Also while connections to the others are being opened, which no real answer ends."""
     small.news.script.append(Fault(when.always, do.status(403, {"detail": "no"}, after=0.4)))

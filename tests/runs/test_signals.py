@@ -124,7 +124,8 @@ async def test_signals_after_the_last_line_change_nothing(scene: Scene) -> None:
 # --- in real processes ---
 
 
-@pytest.mark.parametrize(("signal", "done"), [(SIGTERM, 4), pytest.param(SIGINT, 0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("signal", "done"), [(SIGTERM, 4), (SIGINT, 0)])
 async def test_a_signal_ends_the_process_with_its_code(cards: World, signal: Signals, done: int) -> None:
     job = await cards.start_job("run", env={"QA_ENGINE_CONCURRENCY": "4"})
     await cards.qa.until(lambda seen: len(seen) == 4)
@@ -135,7 +136,6 @@ async def test_a_signal_ends_the_process_with_its_code(cards: World, signal: Sig
     assert outcome.finished["outcome"] == "interrupted"
 
 
-@pytest.mark.alone
 async def test_a_second_signal_ends_the_process_at_once(cards: World) -> None:
     cards.qa.script += [Fault(when.nth(1), do.status(503, retry_after="20")), Fault(when.always, do.hang())]
     job = await cards.start_job("run", env={"QA_ENGINE_CONCURRENCY": "2"})
