@@ -21,10 +21,10 @@ from job.output.terminal import as_text, step_lines
 from job.page.render import render_day, render_nights
 from job.records.day import Record, read_day
 from job.records.nights import Nights, attempt_before, read_nights
-from job.report.advice import Step, first_steps
+from job.report.advice import Step, first_steps, late_steps, nothing_since
 from job.report.commands import Commands, Links
 from job.report.format import CARDS, PAGE, RecordError
-from job.report.outcome import ExitCode, Outcome
+from job.report.outcome import SIGNS, ExitCode, Outcome
 from job.report.view import View
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -48,9 +48,12 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
     except StorageError as error:
         return refuse(error.words, ExitCode.BUSY, to)
     write_line(nights_table(nights, to).encode())
+    _say_late(settings, nights, now, to)
     if options.open:
         path = Path(tempfile.mkdtemp(prefix="nights-")) / "index.html"
-        page = render_nights(nights, Links(settings.runs_uri, are_stored=False), nights.days(settings), now, to)
+        page = render_nights(
+            nights, Links(settings.runs_uri, are_stored=False), nights.days(settings), settings.deadline, now, to
+        )
         if not _open(path, page, to):
             return ExitCode.USAGE
     problems = [night.problem for night in nights.nights if night.problem is not None]
@@ -84,6 +87,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     else:
         # Not printed by rich, which would end the process with 1 if standard output is closed.
         write_line(as_text(view, to).encode())
+        _say_late(settings, nights, now, to, view.report.day)
     if options.open:
         path = Path(tempfile.mkdtemp(prefix="day-")) / "report.html"
         links = Links(settings.runs_uri, are_stored=False)
@@ -91,6 +95,17 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         if not _open(path, page, to):
             return ExitCode.USAGE
     return ExitCode.DONE
+
+
+def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator, day: str | None = None) -> None:
+    """Says, once it has begun, that the night after the latest left nothing, unless only another `day` was printed."""
+    days = nights.days(settings)
+    tick = nights.next_tick(days)
+    if tick is None or now.timestamp() < tick.timestamp() or day not in {None, nights.nights[0].day}:
+        return
+    say(f"{SIGNS['warn']} {to.text(nothing_since(tick))}")
+    for line in step_lines(late_steps(nights.latest_start, settings.runs_uri, days, tick)):
+        say(to.text(line))
 
 
 async def _view(

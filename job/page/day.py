@@ -22,11 +22,11 @@ NAME_LIMIT = 60
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What both pages say of a day first."""
+    """What both pages say of a day first; or a warning, which is of no day."""
 
     severity: Severity
     sentence: Message
-    day: str
+    day: str | None
     job: Sequence[str] = ()
     """The job and its project, as far as they are known: pages of two of them must not look alike."""
     link: str | None = None
@@ -40,6 +40,10 @@ class Headline:
     steps: Sequence[Step] = ()
     next_night: Message | None = None
     """When the next one begins, on the page of the nights."""
+    bookmark: str | None = None
+    """The link to the page as it is now, in the warning that this one may be old."""
+    executions: str | None = None
+    """The link to all executions of the job, in that warning."""
 
 
 def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) -> Headline:
@@ -110,6 +114,14 @@ def execution_link(report: Report) -> str | None:
         return None
     label = 'labels."run.googleapis.com/execution_name"'
     return _logs(report, f'resource.type="cloud_run_job"\n{label}="{report.execution}"')
+
+
+def executions_link(start: Start) -> str | None:
+    """All executions of the job, also those that left nothing."""
+    if start.job is None or start.region is None or start.project is None:
+        return None
+    place = f"{_quoted(start.region)}/{_quoted(start.job)}"
+    return f"{_CONSOLE}/run/jobs/details/{place}/executions?project={_quoted(start.project)}"
 
 
 def trace_link(report: Report) -> str | None:

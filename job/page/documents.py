@@ -29,7 +29,7 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
         nights = (past.nights or Nights()).with_report(report)
         if any(night.outcome is Outcome.AT_WORK for night in nights.nights):
             return None  # the start that is at work writes it
-        return render_nights(nights, links, report.days, now, to)
+        return render_nights(nights, links, report.days, settings.deadline, now, to)
 
     found = [
         Document(f"{day}/{REPORT}", report.as_text, template("report.json is not written: {error}")),

@@ -8,10 +8,13 @@ from job.config.days import Days
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES
 from job.ledger.totals import EngineState, engine_state
 from job.page.charts import WIDTH
-from job.records.nights import Night, done_at
+from job.page.day import Headline, executions_link, job_of
+from job.records.nights import Night, Nights, done_at
+from job.report.advice import late_steps, nothing_since
 from job.report.commands import Links
 from job.report.report import Report
-from job.text.messages import Message, dated_time, duration, message
+from job.text.display import zone_of
+from job.text.messages import Message, dated_time, duration, message, template
 
 MARKS: Mapping[EngineState, tuple[str, str]] = {
     "good": ("good", "✓"),
@@ -25,6 +28,8 @@ LEAST = 4.0
 """Minimum height of what is missing: a single card of thousands must be visible."""
 LEAST_BARS = 7
 """A chart has room for at least so many nights."""
+DUE_SECONDS = 3600.0
+"""How long a night may take without a deadline before the page warns that it has left nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,39 @@ def row_of(night: Night, links: Links) -> Row:
     )
 
 
-def next_night_of(days: Days, day: str) -> Message | None:
-    """When the night after this one begins; `None` without a schedule."""
-    return message("Next night: {time}", time=dated_time(days.after(day))) if days.schedule else None
+@dataclass(frozen=True, slots=True)
+class NextNight:
+    """The night after the latest one: what the page shows if that has left nothing. Moments are seconds since 1970."""
+
+    tick: int
+    due: int
+    """When its first try is over."""
+    passed: Message
+    """What is true from its tick on, and is shown too where no script can tell whether that has come."""
+    late: Headline
+    """The warning once it is due."""
+
+
+def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | None) -> NextNight | None:
+    """The night after the latest; `None` without a schedule or a night. `deadline` is that of a start, in seconds."""
+    tick, start = nights.next_tick(days), nights.latest_start
+    if tick is None:
+        return None
+    passed = template("If {time} {zone} has passed, that night has left nothing here.")
+    return NextNight(
+        tick=int(tick.timestamp()),
+        due=int(tick.timestamp() + (deadline or DUE_SECONDS)),
+        passed=message(passed, time=dated_time(tick), zone=zone_of(tick)),
+        late=Headline(
+            "warn",
+            nothing_since(tick),
+            day=None,
+            job=() if start is None else job_of(start),
+            steps=late_steps(start, links.runs_uri, days, tick),
+            bookmark=links.bookmark,
+            executions=None if start is None else executions_link(start),
+        ),
+    )
 
 
 def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:

@@ -1,11 +1,13 @@
-"""Rendering of the pages: HTML files without scripts, which load nothing from the network.
+"""Rendering of the pages: HTML files that load nothing from the network. That of the nights alone has a script.
 
 Python computes all numbers, the templates draw them. This is the only module that uses Jinja2.
 """
 
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,7 @@ from job.report.notices import notices_of
 from job.report.outcome import SIGNS
 from job.report.view import View
 from job.text.display import printable, shortened
-from job.text.messages import Message, Translator, Value, dated, duration, message, plural
+from job.text.messages import Message, Translator, Value, dated, dated_time, duration, message, plural
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -85,6 +87,7 @@ def environment(translator: Translator) -> "Environment":
         "duration": duration,
         "names": names,
         "number": "{:,}".format,
+        "csp_hash": lambda script: b64encode(sha256(script.encode()).digest()).decode(),
         "percent": lambda x: f"{x / WIDTH * 100:.2f}%",
         "shortened": beginning,
         "what": what,
@@ -137,14 +140,24 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
     return page.encode()
 
 
-def render_nights(nights: Nights, links: Links, days: Days, now: datetime, translator: Translator) -> bytes:
-    """The page of the nights, as it is right at `now`."""
+def render_nights(
+    nights: Nights, links: Links, days: Days, deadline: float | None, now: datetime, translator: Translator
+) -> bytes:
+    """The page of the nights, as it is right at `now`, and from the tick of the next night on; see `NextNight`."""
     rows = [row_of(night, links) for night in nights.nights]
+    tick, next_night = nights.next_tick(days), next_night_of(nights, links, days, deadline)
+    fresh = _headline(nights, links, days, now) if nights.nights else None
+    if fresh and tick:
+        fresh = replace(fresh, next_night=message("Next night: {time}", time=dated_time(tick)))
     page = (
         environment(translator)
         .get_template("nights.html.j2")
         .render(
-            headline=_headline(nights, links, days, now) if nights.nights else None,
+            headline=next_night.late if next_night and now.timestamp() >= next_night.due else fresh,
+            fresh=fresh,
+            old=_headline(nights, links, days, tick) if tick else None,
+            next_night=next_night,
+            now=now.timestamp(),
             period=nights.period,
             usual=usual_line(nights.reports),
             rows=rows[:NIGHTS_SHOWN],
@@ -156,16 +169,14 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
 
 
 def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headline:
-    """That of the latest night."""
+    """That of the latest night, as it is right at `now`."""
     latest = nights.nights[0]
-    next_night = next_night_of(days, latest.day)
     if latest.report is not None:
         steps = advice(latest.report, Commands.of(latest.report, links.runs_uri, days, now))
         now_steps = [step for step in steps if step.kind != "later"]
         headline = headline_of(latest.report, now_steps, links.day(latest.day))
-        return replace(headline, next_night=next_night, shrank=shrank_line(latest.report, nights.reports))
-    about, start = latest.outcome.about, latest.start
-    known = start or next((night.start for night in nights.nights if night.start is not None), None)
+        return replace(headline, shrank=shrank_line(latest.report, nights.reports))
+    about, start, known = latest.outcome.about, latest.start, latest.start or nights.latest_start
     steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
     return Headline(
         about.severity,
@@ -174,5 +185,4 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
         () if known is None else job_of(known),
         detail=latest.problem,
         steps=[step for step in steps if step.kind != "later"],
-        next_night=next_night,
     )

@@ -84,6 +84,10 @@ class Nights:
         """The reports of those that have one."""
         return [night.report for night in self.nights if night.report is not None]
 
+    def next_tick(self, days: Days) -> datetime | None:
+        """When the night after the latest begins; `None` without a schedule or a night."""
+        return days.after(self.nights[0].day) if days.schedule and self.nights else None
+
     def with_report(self, report: Report) -> "Nights":
         """The same with a day that has just ended."""
         others = [night for night in self.nights if night.day != report.day]

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Literal, NamedTuple
 
+from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import FaultKind
 from job.report.attempt import Start
 from job.report.commands import Command, Commands, option
 from job.report.outcome import Outcome
 from job.report.report import Report
-from job.text.messages import Message, listed, message, template
+from job.text.messages import Message, dated_time, listed, message, template
 
 StepKind = Literal["wait", "start", "later", "look", "plan", "without", "left_out"]
 """What a step is: wait for Cloud Run, which starts the job again by itself or not; start the job again, now and later;
@@ -129,6 +130,19 @@ def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
     """How to start a day of which nothing is recorded."""
     command = commands.run(day, is_new=True)
     return (Step("start", message("This starts it{terms}:", terms=command.terms), command),)
+
+
+def nothing_since(tick: datetime) -> Message:
+    """That the night of this tick, and any later one, has left nothing."""
+    return message("Nothing here since {time}", time=dated_time(tick))
+
+
+def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:
+    """What to do about that, whenever it is read; nothing if no `start` is known."""
+    if start is None:
+        return ()
+    command = Commands.of(start, runs_uri, days, tick).run(None)
+    return (Step("start", message("This makes what is missing of the latest night:"), command),)
 
 
 def go_on(start: Start, outcome: Outcome, commands: Commands) -> tuple[Step, ...]:

@@ -146,6 +146,11 @@ class Links:
         """From the page of a day to that of the nights."""
         return self._link(NIGHTS_PAGE, f"../{NIGHTS_PAGE}")
 
+    @property
+    def bookmark(self) -> str:
+        """From the page of the nights to that of now."""
+        return self._link(NIGHTS_PAGE, NIGHTS_PAGE)
+
     def day(self, day: str) -> str:
         """From the page of the nights to that of a day."""
         return self._link(f"{day}/{PAGE}", f"{day}/{PAGE}")

@@ -39,6 +39,15 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return opened
 
 
+SHANGHAI = {"RUN_TIME_ZONE": "Asia/Shanghai"}
+
+
+def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """A time in Shanghai, at which commands are given from now on."""
+    now = datetime.fromisoformat(f"{moment}+08:00")
+    monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
+
+
 # --- what they need ---
 
 
@@ -82,7 +91,8 @@ def test_storage_that_does_not_answer_is_no_empty_record(
 # --- nights ---
 
 
-def test_nights_are_a_table_the_newest_first(runs: Path, command: Command) -> None:
+def test_nights_are_a_table_the_newest_first(runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, f"{DAY}T08:00")
     for day in range(17, 22):
         failed, outcome = (["MSFT"], "cards_missing") if day > 19 else ([], "succeeded")
         write(runs, RecordedAttempt(f"2026-11-{day}", outcome=outcome, failed=failed, seconds=15_000).record())
@@ -122,8 +132,9 @@ def test_without_a_night_the_list_says_so(runs: Path, command: Command) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["2026-11-24"]])
 def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
-    runs: Path, command: Command, arguments: list[str]
+    runs: Path, command: Command, arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    at(monkeypatch, "2026-11-25T01:55")
     before = RecordedAttempt("2026-11-23", objects=THREE).record()
     write(runs, before, HALF.record())
     code, out, err = command("report", *arguments)
@@ -158,13 +169,36 @@ def test_a_report_of_a_refused_start_lists_its_faults(runs: Path, command: Comma
 
 
 @pytest.mark.parametrize(("age", "words"), [(0, "At work: all cards are there"), (61, "Killed: all cards are there")])
-def test_a_report_of_a_day_at_work_gives_no_command(runs: Path, command: Command, age: int, words: str) -> None:
+def test_a_report_of_a_day_at_work_gives_no_command(
+    runs: Path, command: Command, age: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(monkeypatch, f"{DAY}T08:00")
     write(runs, RecordedAttempt(outcome=None).record(), {"_lease.json": lease_of(DAY)})
     renewed = datetime.now(UTC).timestamp() - age
     os.utime(runs / "_lease.json", (renewed, renewed))
     _, out, _ = command("report")
     assert out[-1] == words
     assert ("python -m job run" in "\n".join(out)) is (age > 0)
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_late"), [("2026-11-25T01:59", False), ("2026-11-25T02:00", True), ("2026-12-02T08:00", True)]
+)
+def test_a_night_that_has_begun_and_left_nothing_is_told_last(
+    moment: str, is_late: bool, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(monkeypatch, moment)
+    write(runs, RecordedAttempt("2026-11-23").record(), RecordedAttempt().record())
+    told = [
+        "! Nothing here since Wed 11-25 02:00",
+        "This makes what is missing of the latest night:",
+        f"  RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run",
+    ]
+    for arguments in (["nights"], ["report"], ["report", DAY]):
+        assert (command(*arguments)[1][-3:] == told) is is_late
+        assert ("! Nothing" in "\n".join(command(*arguments)[1])) is is_late
+    for arguments in (["report", "2026-11-23"], ["report", "--missing"]):
+        assert "Nothing" not in "\n".join(command(*arguments)[1])
 
 
 def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command) -> None:
@@ -237,15 +271,6 @@ def test_whether_the_work_of_a_day_is_done(
     config, yes = ("CONFIG_URI=gs://cards/config ", "") if attempts else ("", " --yes")
     start = f"RUNS_URI={runs} {config}python -m job run --date={DAY}{yes}"
     assert [line.strip() for line in steps if "python -m job" in line] == ([start] if code else [])
-
-
-SHANGHAI = {"RUN_TIME_ZONE": "Asia/Shanghai"}
-
-
-def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """A time in Shanghai, at which commands are given from now on."""
-    now = datetime.fromisoformat(f"{moment}+08:00")
-    monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
 
 
 @pytest.mark.parametrize(

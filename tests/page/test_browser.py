@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,9 @@ import pytest
 from job.engines.catalog import EngineName
 from job.engines.failures import Failure
 from job.page.render import render_day, render_nights
-from job.records.nights import Nights
+from job.records.nights import Night, Nights
 from job.report.commands import Links
+from job.report.outcome import Outcome
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
 from tests.page.test_day import hostile_view
 from tests.support.browser import Browser, open_browser
@@ -31,8 +32,13 @@ OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
+    with open_browser(NOW) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def _time(browser: Browser) -> None:
+    browser.now = NOW
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +57,9 @@ def write_pages(place: Path, to: Translator) -> dict[str, Path]:
     for name, view in views.items():
         files[name].parent.mkdir()
         files[name].write_bytes(render_day(view, links, has_table=True, translator=to))
-    files["nights"].write_bytes(render_nights(some_nights(), links, Day().start_of().days, NOW, to))
-    files["seven"].write_bytes(render_nights(Nights(some_nights().nights[:7]), links, Day().start_of().days, NOW, to))
+    schedule = Day().start_of().days
+    for name, nights in (("nights", some_nights()), ("seven", Nights(some_nights().nights[:7]))):
+        files[name].write_bytes(render_nights(nights, links, schedule, None, NOW, to))
     return files
 
 
@@ -68,7 +75,7 @@ def test_nobody_is_shut_out_nothing_sticks_out_and_every_text_can_be_read(
     assert browser.value("document.documentElement.scrollWidth") <= width
     browser.value(OPEN_ALL)
     assert browser.value("document.documentElement.scrollWidth") <= width
-    assert browser.value("document.scripts.length") == 0
+    assert browser.value("document.scripts.length") == (name == "nights")
     assert browser.requests == [pages[name].as_uri()]
     assert browser.complaints == []
     assert browser.shut_out() == []
@@ -134,6 +141,98 @@ def test_paper_shows_also_what_is_folded_on_the_screen(browser: Browser, pages: 
     assert browser.value(f"{last}.open") is False
     assert browser.value(f"{last}.getBoundingClientRect().height") > 200
     assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+TICK = datetime.fromisoformat("2026-11-29T02:00:00+08:00")
+STATES = {
+    TICK - timedelta(seconds=1): ["fresh"],
+    TICK: ["old", "notes"],
+    TICK + timedelta(hours=1): ["late", "old"],
+    TICK + timedelta(days=7): ["late", "old"],
+}
+"""Of each hour at which the page is read, the parts above the table that it shows."""
+SHOWN = "[...document.querySelector('main').children].filter(one => one.checkVisibility()).map(one => one.className)"
+EVENTS = [
+    "timer[0]()",
+    "dispatchEvent(new Event('pageshow'))",
+    "document.dispatchEvent(new Event('visibilitychange'))",
+]
+
+
+def parts(browser: Browser) -> list[str]:
+    shown: list[str] = browser.value(SHOWN)
+    return shown[: shown.index("")]
+
+
+@pytest.mark.parametrize("now", STATES)
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_nights_are_true_at_the_hour_at_which_they_are_read(
+    browser: Browser, pages: dict[str, Path], now: datetime, width: int, dark: bool
+) -> None:
+    browser.complaints.clear()
+    browser.now = now
+    browser.open(pages["nights"], width, dark=dark)
+    assert parts(browser) == STATES[now]
+    warned = "! Nothing here since Sun 11-29 02:00 · cards · our-project"
+    assert (browser.value("document.title") == warned) is ("late" in STATES[now])
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    assert browser.complaints == []
+    assert browser.shut_out() == []
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_tab_that_stays_open_becomes_true_again(browser: Browser, pages: dict[str, Path], event: str) -> None:
+    browser.open(pages["nights"])
+    assert browser.value("timer[1]") == 60_000
+    fresh = browser.value("document.title")
+    for now, expected in STATES.items():
+        browser.later(now, event)
+        assert parts(browser) == expected
+        assert (browser.value("document.title") == fresh) is ("late" not in expected)
+
+
+def test_a_moment_that_cannot_be_read_hides_nothing(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
+    file = tmp_path / "broken.html"
+    file.write_text(pages["nights"].read_text().replace('data-from="1', 'data-from="x'))
+    browser.open(file)
+    assert parts(browser) == ["late", "fresh", "old", "notes"]
+
+
+@pytest.mark.parametrize("now", STATES)
+def test_where_scripts_are_blocked_the_words_stand_there(
+    browser: Browser, pages: dict[str, Path], now: datetime
+) -> None:
+    browser.now = now
+    browser.open(pages["nights"], *PHONE, scripts=False)
+    assert parts(browser) == ["fresh", "notes"]
+    assert browser.value("document.querySelector('main > .notes').getBoundingClientRect().bottom") < PHONE[1]
+    assert browser.shut_out() == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_warning_and_command_are_within_the_first_screen_of_a_phone(
+    browser: Browser, tmp_path: Path, language: Language
+) -> None:
+    browser.now = TICK + timedelta(days=7)
+    browser.open(write_pages(tmp_path, translator(language))["seven"], *PHONE)
+    bottom = "document.querySelector('%s').getBoundingClientRect().bottom"
+    assert browser.value(bottom % ".late h1") < browser.value(bottom % ".late code") < PHONE[1]
+    assert browser.value(bottom % ".late") < PHONE[1]
+
+
+def test_an_old_verdict_has_no_colour(browser: Browser, tmp_path: Path) -> None:
+    """It is green until the next tick, and where no script can tell whether that has come."""
+    file = tmp_path / "good.html"
+    nights, days = Nights([Night(DAY, Outcome.SUCCEEDED, SCENES["all made"]().report)]), Day().start_of().days
+    written = days.after(DAY) - timedelta(hours=20)
+    file.write_bytes(render_nights(nights, Links(str(tmp_path)), days, None, written, ENGLISH))
+    h1 = "[...document.querySelectorAll('h1')].find(one => one.checkVisibility())"
+    colour, grey = f"getComputedStyle({h1}).color", "getComputedStyle(document.querySelector('.soft')).color"
+    for seconds, scripts, is_grey in ((-1, True, False), (0, True, True), (0, False, False)):
+        browser.now = days.after(DAY) + timedelta(seconds=seconds)
+        browser.open(file, scripts=scripts)
+        assert (browser.value(colour) == browser.value(grey)) is is_grey
 
 
 def one_of_thousands(_engine: EngineName, name: str, card_type: str | None) -> Failure | None:

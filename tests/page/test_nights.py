@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
+from job.config.days import Days
 from job.ledger.totals import EngineTotals
 from job.page.charts import WIDTH
 from job.page.nights import charts_of
@@ -18,6 +21,7 @@ from job.report.outcome import Outcome
 from job.report.report import MissingGroup, Report
 from job.text.messages import ENGLISH, Message, Translator, dated
 from tests.page.test_day import HOSTILE, KNOWN_TAGS, links_of
+from tests.page.test_day import page as day_page
 from tests.support.days import SCENES, Day, some_nights
 from tests.support.fakes import target
 from tests.support.parsed import Parsed
@@ -33,8 +37,17 @@ NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
 DAYS = Day().start_of().days
 
 
-def page(nights: Nights = NIGHTS, uri: str = "/srv/runs", translator: Translator = ENGLISH) -> Parsed:
-    return Parsed(render_nights(nights, Links(uri), DAYS, NOW, translator).decode())
+def page(
+    nights: Nights = NIGHTS,
+    uri: str = "/srv/runs",
+    translator: Translator = ENGLISH,
+    *,
+    days: Days = DAYS,
+    deadline: float | None = None,
+    written: datetime = NOW,
+    at: datetime | None = NOW,
+) -> Parsed:
+    return Parsed(render_nights(nights, Links(uri), days, deadline, written, translator).decode(), at)
 
 
 def rows(shown: Parsed) -> list[str]:
@@ -84,9 +97,79 @@ def test_the_headline_is_that_of_the_latest_night(skipped: int, facts: str, step
     """What it calls the next night is the one after the night that it shows, so a page that is old tells that."""
     nights = NIGHTS.nights[skipped:]
     said = " ".join(f"{ENGLISH.text(dated(nights[0].day))} · {PLACE} · {facts} {steps}".split())
-    shown = page(Nights(nights))
+    shown = page(Nights(nights), at=DAYS.after(nights[0].day) - timedelta(minutes=1))
     assert f"{said} All nights" in shown.text
-    assert shown.source.count("<h1>") == 1
+    assert [tag for tag, _ in shown.tags].count("h1") == 1
+
+
+TICK = DAYS.after("2026-11-28")
+BEFORE, DUE, DUE_LATER = TICK - timedelta(seconds=1), TICK + timedelta(hours=1), TICK + timedelta(hours=3)
+PASSED = "If Sun 11-29 02:00 UTC+08:00 has passed, that night has left nothing here."
+WARNING = "Nothing here since Sun 11-29 02:00"
+ASIDE = " ".join(
+    (
+        f"{WARNING} {PLACE} Open this page again. If it still says so, the night is at work, was killed, or never",
+        "began (is the schedule paused?). This makes what is missing of the latest night:",
+        f"{COMMAND} All executions of the job 5 of 58 cards are missing",
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("at", "deadline", "state"),
+    [
+        (BEFORE, None, "fresh"),
+        (TICK, None, "passed"),
+        (DUE - timedelta(seconds=1), None, "passed"),
+        (DUE, None, "late"),
+        (DUE, 10_800.0, "passed"),
+        (DUE_LATER, 10_800.0, "late"),
+        (TICK + timedelta(days=7), None, "late"),
+    ],
+)
+def test_the_page_is_true_at_the_hour_at_which_it_is_read(at: datetime, deadline: float | None, state: str) -> None:
+    shown = page(at=at, deadline=deadline)
+    assert ("Next night: " in shown.text) is (state == "fresh")
+    assert (PUT_RIGHT in shown.text) is (state == "fresh"), "it is for that night until shortly before the next"
+    assert (f"{COMMAND} --args=run,--date=2026-11-28" in shown.text) is (state != "fresh")
+    assert (PASSED in shown.text) is (state == "passed")
+    assert (WARNING in shown.text) is (state == "late")
+    assert shown.text.startswith(f"! {WARNING}" if state == "late" else "✗ 5 of 58 cards are missing")
+
+
+def test_the_warning_has_the_one_command_and_where_to_look() -> None:
+    shown = page(uri="gs://b/runs", written=DUE, at=None)
+    assert shown.source.count(f"<title>! {WARNING} · {PLACE}</title>") == 1
+    assert ASIDE in shown.text, "also where scripts are blocked, if it was written so late"
+    executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=our-project"
+    assert links_of(shown)[:2] == ["https://storage.cloud.google.com/b/runs/index.html", executions]
+
+
+def test_where_scripts_are_blocked_it_says_what_may_have_passed() -> None:
+    shown = page(at=None)
+    assert f"Next night: Sun 11-29 02:00 {PUT_RIGHT} {PASSED} All nights" in shown.text
+    assert WARNING not in shown.text
+
+
+def test_the_one_script_is_allowed_by_its_hash_and_nothing_else_is() -> None:
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    (script,) = re.findall("<script>(.*?)</script>", page().source, re.DOTALL)
+    allowed = f"{policy}; script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
+    for shown, expected in (
+        (page(), allowed),
+        (page(days=Days(DAYS.zone)), policy),
+        (page(Nights()), policy),
+        (day_page(SCENES["all made"]()), policy),
+    ):
+        assert [found["content"] for tag, found in shown.tags if tag == "meta" and "http-equiv" in found] == [expected]
+        assert shown.source.count("<script") == (expected == allowed)
+
+
+def test_without_a_schedule_nothing_is_due() -> None:
+    shown = page(days=Days(DAYS.zone), at=DUE_LATER, written=DUE_LATER)
+    assert "5 of 58 cards are missing" in shown.text
+    for words in ("Next night", "Nothing here", "has passed"):
+        assert words not in shown.source
 
 
 def test_a_laptop_is_told_where_the_record_is() -> None:
@@ -151,5 +234,6 @@ def test_markup_from_a_record_is_shown_as_text(hostile: str) -> None:
     )
     broken = page(Nights([replace(NIGHTS.nights[1], problem=Message(hostile))]))
     for one in (shown, broken):
-        assert {tag for tag, _ in one.tags} <= KNOWN_TAGS
+        assert {tag for tag, _ in one.tags} - {"script"} <= KNOWN_TAGS
+        assert [tag for tag, _ in one.tags].count("script") == one.source.count("<script") == 1, "its own"
         assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", one.source)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import trio
     from trio.testing import MockClock
 
-ADVISED = sorted(STORIES.keys() - {"good", "shrank", "storage-lost", "made-again"})
-"""The stories after which a command is advised."""
+ADVISED = sorted(STORIES.keys() - {"good", "never-began", "shrank", "storage-lost", "made-again"})
+"""The stories after which a command is advised for the latest day recorded."""
 MOMENTS = ["at once", "the next morning", "a day later"]
 PLAYED = [
     pytest.param(name, moment, marks=[] if number % len(MOMENTS) == at else pytest.mark.slow)

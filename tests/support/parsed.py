@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from html.parser import HTMLParser
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -14,12 +15,19 @@ CELLS = {"td", "th"}
 
 @dataclass
 class Parsed(HTMLParser):
-    """The texts and the tags of a page. Fails if its tags do not close in their order."""
+    """The texts and the tags that a page shows, `at` a moment or without its script. Fails if tags do not close."""
 
     source: str
+    at: datetime | None = None
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     _open: list[str] = field(default_factory=list)
+    _hidden: int = 0
+    """How many tags are open from the one that hides all within it; 0 if that is none."""
+    _title: int = 0
+    """Where the title is among the texts."""
+    _is_titled: bool = False
+    """Whether it is that of a part that is shown."""
 
     def __post_init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -29,7 +37,7 @@ class Parsed(HTMLParser):
 
     @property
     def text(self) -> str:
-        """All that is written on it, but for its styles."""
+        """All that it shows, and its title."""
         return " ".join("".join(self.texts).split())
 
     @property
@@ -40,21 +48,37 @@ class Parsed(HTMLParser):
         return [line for line in lines if line]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
         assert len(dict(attrs)) == len(attrs), "an attribute twice"
         if tag not in VOID:
             self._open.append(tag)
+        if self._hidden == 0 and self._is_hidden(dict(attrs)):
+            self._hidden = len(self._open)
+        if self._hidden:
+            return
+        self.tags.append((tag, dict(attrs)))
+        if self.at is not None and "data-title" in dict(attrs) and not self._is_titled:
+            self.texts[self._title], self._is_titled = str(dict(attrs)["data-title"]), True
         if tag not in INLINE:
             self.texts.append("\t" if tag in CELLS else "\n")
 
+    def _is_hidden(self, attributes: dict[str, str | None]) -> bool:
+        if self.at is None or "data-from" not in attributes:
+            return "hidden" in attributes
+        begins, ends = attributes["data-from"], attributes.get("data-until")
+        return not float(begins or 0) <= self.at.timestamp() < float(ends or "inf")
+
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+        if not self._hidden:
+            self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
+        is_hidden, self._hidden = self._hidden, self._hidden if len(self._open) > self._hidden else 0
         assert self._open.pop() == tag
-        if tag not in INLINE:
+        if tag not in INLINE and not is_hidden:
             self.texts.append("\t" if tag in CELLS else "\n")
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self._open:
+        if self._open and self._open[-1] == "title":
+            self._title = len(self.texts)
+        if not self._hidden and not {"style", "script"} & {*self._open}:
             self.texts.append(data)

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
 from tests.support.scene import Scene, open_scene
+from tests.support.world import START
 
 if TYPE_CHECKING:
     from tests.simulators.job import Outcome
@@ -91,6 +93,11 @@ class Night:
 async def _good(night: Night) -> None:
     await night.begins("2026-11-24")
     await night.start(0)
+
+
+async def _never_began(night: Night) -> None:
+    await _good(night)
+    await night.begins("2026-11-25")
 
 
 async def _three_cards_of_friday(night: Night) -> None:
@@ -203,6 +210,7 @@ async def _nothing_left(night: Night) -> None:
 Story = Callable[[Night], Awaitable[None]]
 STORIES: Mapping[str, Story] = {
     "good": _good,
+    "never-began": _never_began,
     "three-cards-of-friday": _three_cards_of_friday,
     "news-down": _news_down,
     "one-ticker": _one_ticker,
@@ -230,9 +238,14 @@ async def play(name: str, language: str, nursery: trio.Nursery) -> AsyncIterator
 
 
 def text_of(night: Night) -> str:
-    """All that a person reads the next morning: the latest message, the page of the nights, that of the latest day."""
+    """All that a person reads at eight the next morning, or once a later start has ended.
+
+    These are the latest message, the page of the nights, and that of the latest day.
+    """
     world = night.scene.world
-    pages = {name: _shown(data) for name, data in world.recorded().items() if name.endswith(".html")}
+    now = START + timedelta(seconds=trio.current_time())
+    morning = max(now, datetime.fromisoformat(f"{night.day}T08:00:00Z") + timedelta(days=1))
+    pages = {name: _shown(data, morning) for name, data in world.recorded().items() if name.endswith(".html")}
     days = sorted(name for name in pages if name != NIGHTS_PAGE)
     parts = {
         "message": world.chat.texts[-1] if world.chat.texts else "none",
@@ -246,9 +259,9 @@ def text_of(night: Night) -> str:
     return re.sub(r"\b[0-9a-f]{16}\b", "SPAN", re.sub(r"\b[0-9a-f]{32}\b", "TRACE", text))
 
 
-def _shown(page: bytes) -> str:
-    """What a page says, without the list of all calls."""
-    shown = "\n".join(Parsed(page.decode()).lines)
+def _shown(page: bytes, morning: datetime) -> str:
+    """What a page says on a morning, without the list of all calls."""
+    shown = "\n".join(Parsed(page.decode(), morning).lines)
     return re.split(r"\n(?:Every call|全部请求)\n", shown)[0]
 
 
