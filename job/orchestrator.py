@@ -28,14 +28,14 @@ from job.records.start import faults_of_record, is_latest, settle
 from job.report.advice import last_words
 from job.report.attempt import Start
 from job.report.commands import Commands
-from job.report.ending import Ending, bad_config, busy, ending_of, nothing_left, storage_failed, unforeseen
+from job.report.ending import Ending, bad_config, ending_of, nothing_left
 from job.report.notices import opening_notices, waiting_notices
 from job.report.outcome import ExitCode, Outcome
 from job.report.report import report_of
 from job.report.view import View
 from job.storage.store import StorageError, words_of
 from job.storage.uri import open_store
-from job.text.messages import message
+from job.text.messages import colon, message, not_written
 
 REFUSAL_SECONDS = 3.0
 """Time limit for recording the faults of a configuration."""
@@ -96,10 +96,10 @@ class _Run:
         if self._closed is not None:
             return self._closed
         try:
-            return self._view(unforeseen(self._ledger if self._start.number else None))
+            return self._view(Ending.of(Outcome.UNFORESEEN, self._ledger if self._start.number else None))
         except Exception:  # noqa: BLE001  the bug itself is reported already
             self._ledger = Ledger.empty(self._start.day)
-            return self._view(unforeseen(None))
+            return self._view(Ending.of(Outcome.UNFORESEEN, None))
 
     def on_second_signal(self) -> None:
         """The process is about to end at once."""
@@ -115,11 +115,11 @@ class _Run:
             self._reporter.on_faults(error.faults)
             return await self._refuse(error.faults)
         except UnreadConfigError as error:
-            opened = storage_failed(message("CONFIG_URI: {error}", error=error.reason))
+            opened = Ending.of(Outcome.STORAGE_FAILED, None, detail=colon("CONFIG_URI", error.reason))
         except BusyError as error:
-            opened = busy(error.holder, error.sentence)
+            opened = Ending.of(Outcome.BUSY, None, error.why, detail=error.holder)
         except StorageError as error:
-            opened = storage_failed(message("RUNS_URI: {error}", error=error.words))
+            opened = Ending.of(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.words))
         if isinstance(opened, Session):
             return opened
         if opened is None:
@@ -207,9 +207,8 @@ class _Run:
                 for document in documents(view, self._past, settings):
                     await document.write(store, view.report)
         except Exception as error:  # noqa: BLE001  see above
-            problem = words_of(error) or message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)
-            text = message("storage: the faults of the configuration are not recorded: {error}", error=problem)
-            self._reporter.on_storage(text, True)
+            problem = words_of(error) or message("no answer within {seconds} s", seconds=REFUSAL_SECONDS)
+            self._reporter.on_storage(not_written(f"{self._start.day}/", problem), True)
             return view
         return view.with_page(settings.runs_uri)
 
@@ -236,7 +235,8 @@ class _Run:
             ending = await self._call(session, helpers)
         except BaseException:  # also if a helper has failed: this task is cancelled then
             self.shutdown.request(ShutdownReason.BUG)
-            self._closed = await self._close(unforeseen(self._ledger), session)  # noqa: ASYNC102  see `stage`
+            ending = Ending.of(Outcome.UNFORESEEN, self._ledger)
+            self._closed = await self._close(ending, session)  # noqa: ASYNC102  see `stage`
             raise
         return await self._close(ending, session)
 

@@ -18,7 +18,7 @@ from job.output.stdout import say, say_error
 from job.planning.options import Options
 from job.planning.prepare import UnreadConfigError, prepare
 from job.report.outcome import ExitCode
-from job.text.messages import message, plural, translator
+from job.text.messages import colon, joined, message, plural, translator
 
 
 def check_command(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:
@@ -44,11 +44,8 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
     for notice in prepared.plan.notices:
         say(f"! {to.text(notice)}")
     plan = prepared.plan
-    words = message(
-        "config: {targets}, {cards}",
-        targets=plural("1 target", "{count} targets", count=len(plan.targets)),
-        cards=plural("1 card", "{count} cards", count=plan.count("qa")),
-    )
+    targets = plural("1 target", "{count} targets", count=len(plan.targets))
+    words = colon(message("config"), joined([targets, plural("1 card", "{count} cards", count=plan.count("qa"))]))
     say(f"✓ {to.text(words)}")
     wrong: dict[str, str | None] = {}
     network = Network(tls_context(settings.authorities))

@@ -89,7 +89,7 @@ def options_of(
         found.append(Fault("RUNS_URI", message(NOT_SET), message("set it to gs://BUCKET/PREFIX or to a directory")))
     date = given.date
     if date is not None and not is_date(date):
-        what = message("{value} is not a date", value=quoted(date))
+        what = message("{value} is not valid", value=quoted(date))
         found.append(Fault(DATE, what, message("write YYYY-MM-DD"), FaultKind.COMMAND))
         date = None
     # An argument that is no Unicode is no name of the config either, and could not be recorded.

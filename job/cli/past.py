@@ -29,7 +29,7 @@ from job.report.view import View
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text.display import clock, printable
-from job.text.messages import Message, Translator, Value, listed, message, template, translator
+from job.text.messages import Message, Translator, Value, colon, message, template, translator
 
 DRAIN_SECONDS = 1.0
 NOT_EARLY = timedelta()
@@ -77,8 +77,8 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         return refuse(error.words, ExitCode.BUSY, to)
     if view is None or record is None:
         if options.day is None:
-            return refuse(message("has no record of any day"), ExitCode.USAGE, to)
-        return refuse(message("has no record of {day}", day=options.day), ExitCode.USAGE, to)
+            return refuse(nights.period, ExitCode.USAGE, to)
+        return refuse(message("No start of {day} is recorded", day=options.day), ExitCode.USAGE, to)
     cards = view.ledger.counts("qa")
     if options.missing and cards.done == cards.planned:
         say_error(to.text(message("no card is missing")))
@@ -133,7 +133,7 @@ def _open(path: Path, page: bytes, to: Translator) -> bool:
     except OSError as error:
         say_error(f"{path}: {error.strerror or error}")
         return False
-    say(to.text(message("page: {page}", page=str(path))))
+    say(to.text(message("Page: {page}", page=str(path))))
     if not webbrowser.open(path.absolute().as_uri()):
         say_error(to.text(message("there is no browser here: open it yourself")))
     return True
@@ -164,13 +164,13 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
         begun = nights.days(settings).current(now, NOT_EARLY)
         view, _ = trio.run(_view, store, settings, nights, date or begun, now)
     except RecordError as error:
-        problem = message("RUNS_URI: {problem}", problem=error.what)
+        problem = colon("RUNS_URI", error.what)
     except StorageError as error:
-        problem = message("RUNS_URI: {problem}", problem=error.words)
+        problem = colon("RUNS_URI", error.words)
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
     is_done = view is not None and view.report.had_plan and not view.ledger.is_left
-    known = problem or (message("no start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
+    known = problem or (message("No start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
     reporter, to = CloudLogReporter(settings.project), translator(settings.language)
     if settings.log_format == "text":
@@ -205,19 +205,16 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
 def _verdict(view: View, is_done: bool) -> Message:
     """How a day stands, in a sentence."""
     report = view.report
-    if not is_done or report.ended is None or report.outcome is not Outcome.SUCCEEDED:
+    if not is_done or report.ended is None or report.outcome is not Outcome.SUCCEEDED or report.without:
         text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
         return message(text, day=report.day, sentence=report.sentence)
     time = clock(datetime.fromisoformat(report.ended), report.day)
-    if report.without:
-        text = template("{day} is done since {time}, without {names} (left out by hand)")
-        return message(text, day=report.day, time=time, names=listed(report.without))
     return message("{day} is done since {time}", day=report.day, time=time)
 
 
 def refuse(problem: Value, code: ExitCode, to: Translator) -> ExitCode:
     """Prints on standard error what is wrong with RUNS_URI or the records there, and returns this exit code."""
-    say_error(to.text(message("RUNS_URI: {problem}", problem=problem)))
+    say_error(to.text(colon("RUNS_URI", problem)))
     return code
 
 
@@ -228,7 +225,7 @@ def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectS
     """
     wrong = [fault for fault in faults if fault.variable in {"RUNS_URI", "RUN_TIME_ZONE", "RUN_SCHEDULE", *others}]
     if settings.runs_uri is None and not wrong:
-        wrong = [Fault("RUNS_URI", message(NOT_SET), message("set it to where runs are recorded"))]
+        wrong = [Fault("RUNS_URI", message(NOT_SET), message("set it to gs://BUCKET/PREFIX or to a directory"))]
     for fault in wrong:
         say_error(translator(settings.language).text(fault.sentence))
     return None if wrong or settings.runs_uri is None else open_store(settings.runs_uri)

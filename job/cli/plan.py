@@ -27,7 +27,7 @@ from job.report.outcome import ExitCode
 from job.report.report import Report
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
-from job.text.messages import Message, Translator, Value, listed, message, plural, template, translator
+from job.text.messages import Message, Translator, Value, colon, joined, listed, message, plural, template, translator
 
 READ_SECONDS = 10.0
 """How long reading past nights may take."""
@@ -86,7 +86,7 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
 async def _read_past(settings: Settings, day: str | None, now: datetime) -> _Past:
     """What past nights tell about the plan of a day, by default of that of a start at `now`. Never raises."""
     found = settings.days()
-    problem: Value = message("there was no answer within {seconds} s", seconds=int(READ_SECONDS))
+    problem: Value = message("no answer within {seconds} s", seconds=int(READ_SECONDS))
     with trio.move_on_after(READ_SECONDS):
         try:
             store = open_store(settings.runs_uri or "")
@@ -99,7 +99,7 @@ async def _read_past(settings: Settings, day: str | None, now: datetime) -> _Pas
             return _Past(found, nights.reports, attempt)
         except (StorageError, RecordError) as error:
             problem = error.what
-    return _Past(found, problem=message("the plan is not compared with the night before: {error}", error=problem))
+    return _Past(found, problem=message("past nights cannot be read: {error}", error=problem))
 
 
 def _say_notices(notices: Iterable[Message], to: Translator) -> None:
@@ -160,16 +160,12 @@ def _as_json(call: Call, url: str) -> dict[str, object]:
 def _summary_lines(plan: Plan) -> Iterator[Message]:
     """The number of cards, and of calls by engine."""
     targets, cards = _targets(len(plan.targets)), _cards(plan.count("qa"))
-    yield message("{day}: {targets}, {cards}", day=plan.date, targets=targets, cards=cards)
+    yield colon(plan.date, joined([targets, cards]))
     for engine in plan.engines():
         count = plan.count(engine)
         calls = count if engine in {"news", "qa"} else sum(1 for _ in plan.calls(engine))
-        yield message(
-            "{engine}: {items}, {calls}",
-            engine=TITLES[engine],
-            items=_cards(count) if engine == "qa" else _targets(count),
-            calls=plural("1 call", "{count} calls", count=calls),
-        )
+        items = _cards(count) if engine == "qa" else _targets(count)
+        yield colon(TITLES[engine], joined([items, plural("1 call", "{count} calls", count=calls)]))
 
 
 def _targets(count: int) -> Message:

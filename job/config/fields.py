@@ -77,10 +77,10 @@ def _url(text: str, remedy: Message) -> SplitResult:
 
 def _check_engine_url(text: str) -> str:
     url = _url(text, message("set it to the engine's https URL"))
-    if not text.isascii() or "?" in text or "#" in text:
-        raise invalid(message("has a query, a fragment or non-ASCII characters"), message("leave them out"))
-    if re.search(r"/\.{1,2}(/|\Z)", url.path):  # they would be resolved, and the plan would not show what is sent
-        raise invalid(message("has dots for a path segment"), message("leave them out"))
+    # Dots would be resolved, and the plan would not show what is sent.
+    if not text.isascii() or "?" in text or "#" in text or re.search(r"/\.{1,2}(/|\Z)", url.path):
+        what = message("has a query, a fragment, dots for a path segment or non-ASCII characters")
+        raise invalid(what, message("leave them out"))
     return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # the scheme in lower case, as a connection compares it
 
 
@@ -216,7 +216,7 @@ def _parse_time_zone(text: str) -> ZoneInfo:
         return ZoneInfo(text)
     except (ValueError, OSError, LookupError):  # what zoneinfo raises depends on how the name is wrong
         remedy = message("set it to an IANA name such as Asia/Shanghai")
-        raise invalid(message("{value} is not a time zone", value=quoted(text)), remedy) from None
+        raise invalid(message("{value} is not valid", value=quoted(text)), remedy) from None
 
 
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_parse_time_zone)]
@@ -225,9 +225,7 @@ TimeZone = Annotated[ZoneInfo, BeforeValidator(_parse_time_zone)]
 def _check_schedule(text: str) -> str:
     if not is_schedule(text):
         remedy = template("set it to five fields such as {example}; a range must not run backwards")
-        raise invalid(
-            message("{value} is not a cron expression", value=quoted(text)), message(remedy, example="30 6 * * 1-5")
-        )
+        raise invalid(message("{value} is not valid", value=quoted(text)), message(remedy, example="30 6 * * 1-5"))
     return text
 
 
@@ -249,7 +247,7 @@ def is_date(text: str) -> bool:
 def _check_execution(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
         remedy = message("use up to 128 letters, digits, dots, dashes and underscores")
-        raise invalid(message("{value} is not the name of an execution", value=quoted(text)), remedy)
+        raise invalid(message("{value} is not valid", value=quoted(text)), remedy)
     return text
 
 
@@ -258,7 +256,7 @@ Execution = Annotated[str, AfterValidator(_check_execution)]
 
 def _check_service_account(text: str) -> str:
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
-        what = message("{value} is not a service account", value=quoted(text))
+        what = message("{value} is not valid", value=quoted(text))
         raise invalid(what, message("set it to the account's e-mail address"))
     return text
 
@@ -269,7 +267,7 @@ ServiceAccount = Annotated[str, AfterValidator(_check_service_account)]
 def _parse_task_count(text: str) -> int:
     if text != "1":
         remedy = message("run the job with one task: the barrier holds only inside one process")
-        raise invalid(message("is {value}", value=quoted(text)), remedy)
+        raise invalid(message("{value} is not valid", value=quoted(text)), remedy)
     return 1
 
 

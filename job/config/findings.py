@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from job.config.faults import Fault, FaultKind, Problem
 from job.config.validators import spelling
 from job.text.display import quoted
-from job.text.messages import Message, Value, message, plural, template
+from job.text.messages import Message, Value, colon, message, plural, template
 
 C = TypeVar("C")
 
@@ -83,11 +83,9 @@ class _ByCause(Generic[C]):
         for document, causes in self._causes.items():
             for cause, places in causes.items():
                 named = ", ".join(filter(None, places.named))
-                where: str | Message = (
-                    message("{object}: {places}", object=document, places=named) if named else document
-                )
+                where = colon(document, named) if named else document
                 if (more := places.count - len(places.named)) > 0:
-                    where = message("{places} and {count} more", places=where, count=more)
+                    where = message("{names} and {count} more", names=where, count=more)
                 yield cause, where
 
 

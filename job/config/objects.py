@@ -90,7 +90,7 @@ class _Reader:
     def tickers(self) -> tuple[str, ...] | None:
         entries = self._entries(Place(TICKER_LIST), self._value(TICKER_LIST), TICKER)
         if entries == []:
-            self.findings.fault(Place(TICKER_LIST), message("is empty"), message("write the tickers there"))
+            self.findings.fault(Place(TICKER_LIST), message("is empty"), _NEEDED[TICKER_LIST])
         tickers = None if entries is None else _whole(entries)
         return None if tickers is None else tuple(self.findings.unique(tickers, Place(TICKER_LIST)))
 
@@ -113,7 +113,7 @@ class _Reader:
         if sound is None:
             return None  # a card type that seems unknown or switched off may be one that could not be read
         if not sound:
-            self.findings.fault(place, message("is empty"), message("write the card types there"))
+            self.findings.fault(place, message("is empty"), _NEEDED[CARD_TYPE_LIST])
         elif not any(entry.enabled for entry in sound):
             self.findings.fault(place, message("has every card type switched off"), message("enable one"))
         self.findings.unique([entry.name for entry in sound], place)
@@ -159,7 +159,7 @@ class _Reader:
         if value is _ABSENT:
             return None
         if not isinstance(value, list):
-            self.findings.fault(place, message("is not an array"), message("write an array"))
+            self.findings.fault(place, message("has the wrong type"), message("write an array"))
             return None
         return [
             self._checked(Place(place.document, [index], _id_of(item)), item, schema)

@@ -83,7 +83,7 @@ def _cause(said: str, before: str, after: str) -> tuple[Message, Message]:
     start, straight = after[:1], message('write straight quotes: "')
     if said.startswith(_TWICE):
         key = quoted(said.removeprefix(_TWICE).removesuffix('"'), 40)
-        return message("it has the key {key} twice in one object", key=key), message("remove one of the two")
+        return message("it has the key {key} twice in one object", key=key), message("keep one of the two")
     if said in _SAID:
         return _SAID[said]
     if start == ",":

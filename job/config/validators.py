@@ -73,7 +73,7 @@ Id = Annotated[str, AfterValidator(_check_id)]
 
 def _refuse_number(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise invalid(message("is a number"), message('write the whole ticker in quotes, such as "0700.HK"'))
+        raise invalid(message("has the wrong type"), message('write the whole ticker in quotes, such as "0700.HK"'))
     return value
 
 
@@ -98,7 +98,7 @@ Text = Annotated[str, AfterValidator(_check_text)]
 def _check_length(encoded: str, limit: int) -> None:
     if len(encoded) > limit:
         what = message("takes more than {limit} bytes of a URL", limit=limit)
-        raise invalid(what, message("shorten it: servers refuse a long URL"))
+        raise invalid(what, message("shorten it"))
 
 
 def _check_choice(text: str) -> str:
@@ -112,7 +112,7 @@ Choice = Annotated[Text, AfterValidator(_check_choice)]
 
 def _check_date(value: object) -> str:
     if not isinstance(value, str) or not is_date(value):
-        raise invalid(message("is not a date"), message('write "YYYY-MM-DD"'))
+        raise invalid(message("is not valid"), message('write "YYYY-MM-DD"'))
     return value
 
 
@@ -135,9 +135,9 @@ Parameter = Annotated[str, AfterValidator(_check_parameter)]
 def _check_scalar(value: object) -> object:
     """Accepts a string, a number or a boolean. Not a pydantic union, whose errors would name each of its members."""
     if not isinstance(value, str | int | float):  # a bool is an int
-        raise invalid(message("is not a string, a number or a boolean"), message("write one of these"))
+        raise invalid(message("has the wrong type"), message("write a string, a number or a boolean"))
     if isinstance(value, float) and math.isinf(value):
-        raise invalid(message("is a number out of range"), message("correct it"))
+        raise invalid(message("is not valid"), message("correct it"))
     return value
 
 
@@ -156,8 +156,7 @@ Parameters = Annotated[dict[Parameter, Scalar], AfterValidator(_check_parameters
 
 def _refuse_name(value: object) -> object:
     if isinstance(value, str):
-        what = message("is a name, though other entries are objects")
-        raise invalid(what, message('write {"name": "…"}, as they do'))
+        raise invalid(message("has the wrong type"), message('write {"name": "…"}, as in other entries'))
     return value
 
 

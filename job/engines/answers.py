@@ -13,7 +13,7 @@ from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
 from job.text.masking import excerpt
-from job.text.messages import NAMED, Message, message
+from job.text.messages import NAMED, Message, colon, message, said, semicolon
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ def _status_reason(response: Response, token: str) -> Message:
         return message("HTTP {status}: a redirect, which is not followed", status=str(response.status))
     shown = excerpt(response.body, token)
     if not shown:
-        return message("HTTP {status}", status=str(response.status))
-    return message("HTTP {status}: {answer}", status=str(response.status), answer=shown)
+        return said(f"HTTP {response.status}")
+    return colon(f"HTTP {response.status}", shown)
 
 
 def _financial(_: Call, answer: object, token: str) -> Verdict:
@@ -103,7 +103,7 @@ def _trading(call: Call, answer: object, token: str) -> Verdict:
         elif not isinstance(result, dict) or result.get("status") != "success":
             reasons[ticker] = _reason(result, token)
         elif result.get("error"):
-            errors[ticker] = message("{error}", error=_said(result["error"], token))
+            errors[ticker] = said(_said(result["error"], token))
     verdict = Verdict(None, _has_error(_by_ticker(call, errors))) if errors else _done(answer, token)
     if not reasons:
         return verdict
@@ -114,12 +114,12 @@ def _by_ticker(call: Call, reasons: Mapping[str, Message]) -> Message:
     """The reason for each ticker, at most for the first ten; for the only one of a call, without its name."""
     if len(call.targets) == 1:
         return reasons[call.targets[0]]
-    shown = [message("{ticker}: {reason}", ticker=ticker, reason=why) for ticker, why in list(reasons.items())[:NAMED]]
+    shown = [colon(ticker, why) for ticker, why in list(reasons.items())[:NAMED]]
     listing = shown[0]
     for one in shown[1:]:
-        listing = message("{first}; {next}", first=listing, next=one)
+        listing = semicolon(listing, one)
     if len(reasons) > NAMED:
-        listing = message("{first}; and {count} more", first=listing, count=len(reasons) - NAMED)
+        listing = semicolon(listing, message("and {count} more", count=len(reasons) - NAMED))
     return listing
 
 
@@ -175,10 +175,10 @@ def _reason(result: object, token: str) -> Message:
         status = result.get("status")
         for key in ("error", "message", "detail"):
             if isinstance(result.get(key), str) and result[key].strip():
-                said = _said(result[key], token)
+                text = _said(result[key], token)
                 if status is None:
-                    return message("{answer}", answer=said)
-                return message("{status}: {answer}", status=_said(status, token), answer=said)
+                    return said(text)
+                return colon(_said(status, token), text)
     return message("says {answer}", answer=_shown(result, token))
 
 

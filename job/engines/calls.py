@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from job.engines.catalog import EngineName, Kind
-from job.text.messages import Message, listed, message
+from job.text.messages import Message, listed
 
 METHOD = "POST"
 """The HTTP method of every call."""
@@ -66,8 +66,9 @@ class Call:
 def label_of(engine: EngineName, targets: Sequence[str], card_type: str | None) -> Message:
     """A call for people, by what it is for."""
     if card_type is None:
-        return message("{engine} {targets}", engine=engine, targets=listed(targets))
-    return message("{engine} {targets} {card_type}", engine=engine, targets=listed(targets), card_type=card_type)
+        return Message("{engine} {targets}", {"engine": engine, "targets": listed(targets)})
+    values = {"engine": engine, "targets": listed(targets), "card_type": card_type}
+    return Message("{engine} {targets} {card_type}", values)
 
 
 def financial(tickers: Sequence[str]) -> Call:

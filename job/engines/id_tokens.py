@@ -84,7 +84,7 @@ class _Source:
                 )
         except trio.TooSlowError:
             self._credentials = None
-            renewal.error = message("the token server did not answer within {seconds} s", seconds=RENEWAL_SECONDS)
+            renewal.error = message("no answer within {seconds} s", seconds=RENEWAL_SECONDS)
         except TokenError as error:
             renewal.error = error.reason
         except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses

@@ -10,7 +10,7 @@ import httpx
 from job.engines.failures import Cause
 from job.engines.transport import CONNECT_SECONDS, TransportError
 from job.text.masking import excerpt
-from job.text.messages import Message, message
+from job.text.messages import Message, message, said
 
 
 def transport_error(error: Exception) -> TransportError:
@@ -37,9 +37,9 @@ def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
     """What happened, from the first known cause in the chain: httpx's own message is often empty."""
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return message("TLS: {error}", error=cause.verify_message)
+            return said(f"TLS: {cause.verify_message}")
         if isinstance(cause, ssl.SSLError):
-            return message("TLS: {error}", error=str(cause.reason or cause))
+            return said(f"TLS: {cause.reason or cause}")
         if isinstance(cause, ConnectionRefusedError):
             return message("connection refused")
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
@@ -47,7 +47,7 @@ def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
     for kind, words in _WORDS.items():
         if isinstance(error, kind):
             return words
-    return message("{error}", error=excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")))
+    return said(excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")))
 
 
 _UNFIT = message("the request cannot be sent as it is")

@@ -300,7 +300,7 @@ class Executor:
             return
         last = pending.last
         if last is None:
-            self._finish(pending, Failure(Cause.INTERRUPTED, message("interrupted")))
+            self._finish(pending, Failure(Cause.INTERRUPTED, message("cut off")))
             return
         pending.latest.status = last.status
         reason = message("cut off, after: {reason}", reason=last.reason)

@@ -13,7 +13,7 @@ import trio
 from job.errors import JobError
 from job.execution.expiry import Expiry
 from job.ledger.stop import ShutdownReason
-from job.text.messages import Value
+from job.text.messages import Message
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 Stage = Literal["prepare", "cards", "nights", "record", "release", "last_line", "message", "failure"]
@@ -74,7 +74,7 @@ class Shutdown:
         self.reason: ShutdownReason | None = None
         self.no_start_after: Expiry | None = None
         """No try starts after this, not even if the process was paused or the machine suspended meanwhile."""
-        self.not_renewed: Value | None = None
+        self.not_renewed: Message | None = None
         """Why storage did not renew the lease at the last try; `None` if it did, or if another start has the lease."""
         self.is_final = False
         """Whether the outcome is final: no later signal changes it or the exit code."""

@@ -17,7 +17,7 @@ from job.report.outcome import SIGNS, ExitCode
 from job.report.report import Report, ReportedFault, totals_of
 from job.report.view import View
 from job.text.display import clock, printable, shortened
-from job.text.messages import ENGLISH, Message, Translator, listed, message, plural, template
+from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 
 NAME = "batch-orchestrator"
 """The job's name if it does not run on Cloud Run."""
@@ -49,6 +49,8 @@ class Line:
     rank: Rank = Rank.DETAIL
     command: str | None = None
     """For a shell."""
+    mark: str = ""
+    """Before the text."""
     limit: int | None = None
     """Maximum number of characters of the text."""
 
@@ -57,8 +59,7 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     """The message about a start that has ended."""
     report = view.report
     is_done = report.exit_code == ExitCode.DONE
-    sign = SIGNS[report.outcome.about.severity]
-    yield Line(message("{sign} {job}, {day}", sign=sign, job=_job(settings, report), day=report.day), Rank.KEPT)
+    yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.outcome.about.severity])
     yield from _body(view)
     if report.ended is not None:
         time = clock(datetime.fromisoformat(report.ended), report.day)
@@ -68,7 +69,8 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
             yield Line(message("Ended at {time}", time=time), Rank.KEPT)
         else:
             code = report.exit_code or 0
-            yield Line(message("Ended at {time}, exit code {code}", time=time, code=code), Rank.KEPT)
+            ended = message("Ended at {time}", time=time)
+            yield Line(message("{sentence} (exit code {code})", sentence=ended, code=code), Rank.KEPT)
 
 
 def _body(view: View) -> Iterator[Line]:
@@ -82,7 +84,7 @@ def _body(view: View) -> Iterator[Line]:
         yield Line(line)
     yield from _fault_lines(report.faults, report.faults_not_listed)
     for notice in notices_of(view.ledger.plan):
-        yield Line(message("! {notice}", notice=notice), limit=FAULT_LIMIT)
+        yield Line(notice, mark="!", limit=FAULT_LIMIT)
     yield from _step_lines(view.steps)
     if view.page:
         yield Line(message("Page: {page}", page=view.page), Rank.NEXT)
@@ -112,15 +114,18 @@ def late_lines(
 
     `now` is in the zone of the days. `is_known` is whether the record could be read.
     """
-    time = clock(now, day)
-    text = template("✗ {job}, {day}: not done by {time}")
-    yield Line(message(text, job=_job(settings, view.report if view else None), day=day, time=time), Rank.KEPT)
+    title, late = (
+        _title(settings, view.report if view else None, day),
+        message("not done by {time}", time=clock(now, day)),
+    )
+    yield Line(colon(title, late), Rank.KEPT, mark="✗")
     if view is not None:
         yield from _body(view)
     elif not is_known:
         yield Line(message("The record cannot be read, so it is not known how the day stands."), Rank.KEPT)
     else:
-        yield Line(message("No start of that day is recorded."), Rank.KEPT)
+        none = message("No start of {day} is recorded", day=day)
+        yield Line(message("{sentence}.", sentence=none), Rank.KEPT)
         yield from _step_lines(steps)
 
 
@@ -163,7 +168,7 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
 
 def _shown(line: Line, channel: Channel, translator: Translator) -> str:
     """The text in one line, and the command in another."""
-    text = translator.text(line.text)
+    text = f"{line.mark} {translator.text(line.text)}".lstrip()
     text = channel.plain(printable(text if line.limit is None else shortened(text, line.limit)).replace("\n", " "))
     return text if line.command is None else f"{text}\n{channel.pasted(printable(line.command))}"
 
@@ -177,6 +182,10 @@ def _fields(event: str, day: str, *, is_done: bool) -> Mapping[str, object]:
     }
 
 
+def _title(settings: Settings, report: Report | None, day: str) -> Message:
+    return message("{job}, {day}", job=_job(settings, report), day=day)
+
+
 def _job(settings: Settings, report: Report | None = None) -> str:
     return (report.job if report else None) or settings.job_to_start or settings.job or NAME
 
@@ -185,20 +194,17 @@ def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:
     """What failed and was set aside, and what to do. The trace id follows, for the engines' logs."""
     groups = failure_groups(ledger)
     for group in groups:
-        if group.names:
-            text = template("• {heading}: {names}. {remedy}")
-            yield Line(message(text, heading=group.heading, names=listed(group.names), remedy=group.what_to_do))
-        else:
-            yield Line(message("• {heading}. {remedy}", heading=group.heading, remedy=group.what_to_do))
+        failed = colon(group.heading, listed(group.names)) if group.names else group.heading
+        yield Line(message("{failed}. {remedy}", failed=failed, remedy=group.what_to_do), mark="•")
     for one in report.set_aside:
-        yield Line(message("• {reason}.", reason=one.reason))
+        yield Line(message("{sentence}.", sentence=one.reason), mark="•")
     if groups:
-        yield Line(message("trace id: {trace}", trace=report.trace_id), Rank.EXTRA)
+        yield Line(colon(message("trace id"), report.trace_id), Rank.EXTRA)
 
 
 def _fault_lines(faults: Sequence[ReportedFault], not_listed: int) -> Iterator[Line]:
     for fault in faults[:FAULTS_LISTED]:
-        yield Line(message("• {fault}", fault=fault.sentence), limit=FAULT_LIMIT)
+        yield Line(fault.sentence, mark="•", limit=FAULT_LIMIT)
     more = len(faults) + not_listed - FAULTS_LISTED
     if more > 0:
-        yield Line(plural("• 1 more fault", "• {count} more faults", count=more))
+        yield Line(plural("1 more fault", "{count} more faults", count=more), mark="•")

@@ -90,7 +90,7 @@ async def send(
     """
     if seconds <= 0:
         return message(NOT_SENT, reason=message("no time was left for it"))
-    reason = message("there was no answer within {seconds} s", seconds=round(seconds, 1))
+    reason = message("no answer within {seconds} s", seconds=round(seconds, 1))
     with trio.move_on_after(seconds):
         try:
             text, more, tls = cut(list(lines), hook.channel, translator), fields(), tls_context(authorities)
@@ -129,6 +129,6 @@ async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSL
     except (httpx.ConnectError, httpx.ConnectTimeout):
         return SendFailure(message("could not connect"), is_passing=True)
     except httpx.TransportError:
-        lost = message("the connection ended before the answer did, or it is not HTTP")
+        lost = message("the connection ended before the answer did, or the answer is not HTTP")
         return SendFailure(lost, is_passing=False)
     return judge(hook, response.status_code, bytes(content))

@@ -52,10 +52,10 @@ def progress_message(progress: Progress, now: float) -> Message:
 
 
 def barrier_message(ledger: Ledger) -> Message:
-    """All data is ready, and whether cards follow: none may be left."""
+    """All data is ready, and perhaps cards follow."""
     if ledger.left("qa"):
-        return message("all data is ready; generating cards")
-    return message("all data is ready; no card is left to generate")
+        return message("All data is ready; generating cards")
+    return message("All data is ready")
 
 
 def _whole(seconds: float) -> Message:

@@ -43,7 +43,7 @@ class Screen(Console):
 def print_table(screen: Screen, engines: Mapping[EngineName, EngineTotals]) -> None:
     """Prints a row for each engine."""
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
-    table.add_column(screen.shown(message("engine")), no_wrap=True)
+    table.add_column(screen.shown(message("Engine")), no_wrap=True)
     for heading in (message("done"), message("failed"), message("not reached")):
         table.add_column(screen.shown(heading), justify="right", no_wrap=True)
     for name, engine in engines.items():
@@ -58,9 +58,9 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
     """A table of the latest days; then when they are usually done."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     screen = Screen(translator, width=1000)  # the terminal wraps long lines
-    for heading in (message("day"), message("done at"), *ALL_ENGINES):
+    for heading in (message("Day"), message("Done at"), *ALL_ENGINES):
         table.add_column(screen.shown(heading), no_wrap=True)
-    table.add_column(screen.shown(message("cards")), no_wrap=True, justify="right")
+    table.add_column(screen.shown(message("Cards")), no_wrap=True, justify="right")
     for night in nights.nights:
         report = night.report
         states = [_MARKS[engine_state(report.engines.get(engine) if report else None)] for engine in ALL_ENGINES]

@@ -24,7 +24,7 @@ from job.report.failures import FailureGroup, failure_groups, not_reached
 from job.report.report import Report
 from job.report.view import View
 from job.text.display import clock, shortened
-from job.text.messages import ENGLISH, Message, Translator, listed, message, plural
+from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, said
 
 SHOWN_LIMIT = 500
 
@@ -58,7 +58,7 @@ class TerminalReporter:
     def on_start(self, progress: Progress) -> None:
         """The run is about to call the data engines."""
         cards, day = progress.ledger.counts("qa").planned, progress.ledger.plan.date
-        heading = plural("{day}: 1 card", "{day}: {count} cards", count=cards, day=day)
+        heading = colon(day, plural("1 card", "{count} cards", count=cards))
         self._screen.print_line(heading, style="bold")
         if not self._screen.is_terminal:
             return
@@ -88,10 +88,9 @@ class TerminalReporter:
         if not self._output.has_room():
             return
         if event.warning is not None:
-            self._screen.print_line(message("{call}: {reason}", call=event.label, reason=event.warning), "!")
+            self._screen.print_line(colon(event.label, event.warning), "!")
         if event.state == FAILED:  # what was cut off is counted at the end
-            text = message("{call}: {reason}", call=event.label, reason=event.reason or "")
-            self._screen.print_line(text, "✗")
+            self._screen.print_line(colon(event.label, event.reason or ""), "✗")
 
     def on_second_signal(self, text: Message | None) -> None:
         """The process is about to end at once: says on standard error how to go on, if there is a way."""
@@ -178,9 +177,9 @@ def _lines(view: View, translator: Translator) -> Iterator[tuple[Mark | None, Me
         yield None, message("Not reached because of this, with nothing to put right: {counts}", counts=counts)
     yield from (("!", line) for line in (*report.notes, *view.comparison))
     if groups:
-        yield None, message("trace id: {trace}", trace=report.trace_id)
+        yield None, colon(message("trace id"), report.trace_id)
     if view.page is not None:
-        yield None, message("page: {page}", page=view.page)
+        yield None, message("Page: {page}", page=view.page)
     yield from ((None, line) for line in step_lines(view.steps))
 
 
@@ -190,7 +189,7 @@ def step_lines(steps: Iterable[Step]) -> Iterator[Message]:
         if step.kind != "later":
             yield step.sentence
             if step.command is not None:
-                yield message("  {command}", command=step.command.text)
+                yield said(f"  {step.command.text}")
 
 
 def failure_lines(
@@ -202,12 +201,12 @@ def failure_lines(
     """
     for group in groups:
         if group.names:
-            yield "✗", message("{heading}: {names}", heading=group.heading, names=listed(group.names))
+            yield "✗", colon(group.heading, listed(group.names))
         else:
             yield "✗", group.heading
         for answer in group.answers:
-            yield " ", message("last answer: {answer}", answer=shortened(translator.text(answer), SHOWN_LIMIT))
-        yield " ", message("what to do: {remedy}", remedy=group.what_to_do)
+            yield " ", message("Last answer: {answer}", answer=shortened(translator.text(answer), SHOWN_LIMIT))
+        yield " ", colon(message("What to do"), group.what_to_do)
     for one in set_aside:
         yield "✗", one.reason
 

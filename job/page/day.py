@@ -50,9 +50,9 @@ def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) 
     """The headline of a day that has a report."""
     time = clock(datetime.fromisoformat(report.ended or report.started), report.day)
     if report.outcome is Outcome.SUCCEEDED:
-        when = message("done at {time}", time=time)
+        when = message("Done at {time}", time=time)
     else:
-        when = message("ended at {time}", time=time) if report.ended else message("began at {time}", time=time)
+        when = message("Ended at {time}", time=time) if report.ended else message("began at {time}", time=time)
     took = None
     if report.number > 1:
         took = plural("1 attempt", "{count} attempts", count=report.number)

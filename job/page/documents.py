@@ -13,7 +13,7 @@ from job.report.commands import Links
 from job.report.format import CARDS, NIGHTS_PAGE, PAGE, REPORT
 from job.report.outcome import Outcome
 from job.report.view import View
-from job.text.messages import template, translator
+from job.text.messages import translator
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:
@@ -32,11 +32,10 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
         return render_nights(nights, links, report.days, settings.deadline, now, to)
 
     found = [
-        Document(f"{day}/{REPORT}", report.as_text, template("report.json is not written: {error}")),
+        Document(f"{day}/{REPORT}", report.as_text),
         Document(
             f"{day}/{PAGE}",
             lambda: render_day(view, links, has_table=has_table, translator=to),
-            template("the page of the day is not written: {error}"),
         ),
     ]
     if has_table:
@@ -44,10 +43,8 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
             Document(
                 f"{day}/{CARDS}",
                 lambda: b"".join(card_lines(report, view.ledger, to)),
-                template("the table of the cards is not written: {error}"),
             )
         )
     if past.nights is not None:
-        problem = template("the page of the nights is not written: {error}")
-        found.append(Document(NIGHTS_PAGE, page_of_nights, problem, read=partial(past.read, day=day)))
+        found.append(Document(NIGHTS_PAGE, page_of_nights, read=partial(past.read, day=day)))
     return [replace(one, there=past.there.get(one.name)) for one in found]

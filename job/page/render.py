@@ -36,7 +36,7 @@ from job.report.notices import notices_of
 from job.report.outcome import SIGNS
 from job.report.view import View
 from job.text.display import printable, shortened
-from job.text.messages import Message, Translator, Value, dated, dated_time, duration, message, plural
+from job.text.messages import Message, Translator, Value, colon, dated, dated_time, duration, message, plural
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -96,6 +96,7 @@ def environment(translator: Translator) -> "Environment":
     made.globals = {
         "_": message,
         "ngettext": plural,
+        "colon": colon,
         "language": translator.tag,
         "engines": {name: engine.word for name, engine in ENGINES.items()},
         "titles": TITLES,

@@ -115,7 +115,7 @@ def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:
         Fault(
             f"{engine.upper()}_ENGINE_URL",
             message(NOT_SET),
-            message("set it to the {engine} engine's https URL", engine=engine),
+            message("set it to the engine's https URL"),
         )
         for engine in plan.engines()
         if settings.engines[engine].url is None
@@ -135,11 +135,8 @@ def _too_few_files(phase: tuple[EngineName, ...], plan: Plan, settings: Settings
     if not variables or needed <= limit:
         return None
     free = int(limit) - open_files.SPARE
-    if free <= 0:
-        remedy = message("raise the hard limit (ulimit -Hn)")
-    elif len(variables) > 1:
-        remedy = message("raise the hard limit (ulimit -Hn), or lower their sum to {free}", free=free)
-    else:
-        remedy = message("raise the hard limit (ulimit -Hn), or lower it to {free}", free=free)
+    remedy = message("raise the hard limit (ulimit -Hn)")
+    if free > 0:
+        remedy = message("raise the hard limit (ulimit -Hn), or lower this to {free} in all", free=free)
     what = message("needs {needed} open files, and this process may have {limit}", needed=needed, limit=int(limit))
     return Fault(", ".join(variables), what, remedy)

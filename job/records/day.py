@@ -10,12 +10,13 @@ from job.planning.plan import Plan
 from job.records import lease
 from job.records.journal import read_journal
 from job.report.attempt import Attempt, Start, read_attempt
-from job.report.ending import as_it_stands, unended
+from job.report.ending import Ending
 from job.report.format import (
     ATTEMPTS,
     CARDS,
     ENDS,
     MISSING,
+    NOT_WRITTEN,
     PAGE,
     RESULTS,
     RecordError,
@@ -23,10 +24,10 @@ from job.report.format import (
     end_name,
     results_name,
 )
-from job.report.outcome import Outcome
+from job.report.outcome import ExitCode, Outcome
 from job.report.report import Report, read_report, report_of
 from job.storage.store import ConflictError, ObjectStore, StoredObject, in_thread, read_many
-from job.text.messages import message, template
+from job.text.messages import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,6 @@ class Document:
     """Below RUNS_URI."""
     make: Callable[[], bytes | None]
     """`None` if another start will write it."""
-    problem: str
-    """The template of the notice if it is not written, with a place for the `error`."""
     there: StoredObject | None = None
     """The one that it replaces, if it is known: read before what it shows."""
     read: Callable[[ObjectStore], Awaitable[object]] | None = None
@@ -166,7 +165,7 @@ def _check(name: str, expected: str) -> None:
 
 
 def _foreign(name: str) -> RecordError:
-    return RecordError(message("{object} is none of the job's objects", object=name), message("remove it"))
+    return RecordError(message(NOT_WRITTEN, object=name), message("remove it"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +214,7 @@ def _check_results(listing: Listing, reports: Mapping[int, Report]) -> None:
     for report in reports.values():
         for number, count in report.journal.items():
             if (there := listing.results.get(number, 0)) < count:
-                text = template("{object} is missing, but {report} counts it")
-                name, counted = results_name(listing.day, number, there), end_name(listing.day, report.number)
-                raise RecordError(message(text, object=name, report=counted))
+                raise RecordError(message(MISSING, object=results_name(listing.day, number, there)))
 
 
 async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None:
@@ -231,11 +228,13 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
         refused = await read_refused(store, day) if record.listing.is_refused else None
         return None if refused is None else (refused, record)
     if ended is None:
-        ending = unended(ledger, await state(store, day))
-        return report_of(record.latest, ledger, ending), record
+        return report_of(record.latest, ledger, Ending.of(await state(store, day), ledger)), record
     ledger.set_aside = list(ended.set_aside)
     if ledger.totals() != ended.engines:  # an attempt that was paused has added results since
-        now = report_of(ended, ledger, as_it_stands(ended.outcome, ended.sentence, ledger))
+        ending = Ending.of(Outcome.SUCCEEDED, ledger)
+        if ledger.is_left and ended.exit_code is not None:
+            ending = Ending.of(ended.outcome, ledger, exit_code=ExitCode(ended.exit_code))
+        now = report_of(ended, ledger, ending)
         update = {"ended": ended.ended, "seconds": ended.seconds, "detail": ended.detail, "journal": ended.journal}
         if now.outcome is Outcome.SUCCEEDED:
             update["ended"] = datetime.fromtimestamp(ledger.last, ended.offset).isoformat(timespec="seconds")
@@ -263,5 +262,5 @@ async def record_refusal(store: ObjectStore, report: Report) -> bool:
     """
     if (await Listing.of(store, report.day)).latest:
         return False
-    await Document(end_name(report.day, 0), report.packed, "").write(store, report)
+    await Document(end_name(report.day, 0), report.packed).write(store, report)
     return True

@@ -10,9 +10,9 @@ from pydantic_core import to_json
 
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
-from job.report.format import FORMAT, NOT_WRITTEN, RecordError, check_format, results_name
-from job.storage.store import ObjectStore, StorageError, in_thread, read_many, words_of
-from job.text.messages import Message, message, template
+from job.report.format import FORMAT, MISSING, NOT_WRITTEN, RecordError, check_format, results_name
+from job.storage.store import ObjectStore, StorageError, in_thread, read_many
+from job.text.messages import Message, message, not_written
 
 WRITE_SECONDS = 3.0
 """How long a result waits at most before it is written; with the write itself under 5 s."""
@@ -100,9 +100,7 @@ class Journal:
         try:
             await in_thread(partial(self._store.create, chunk.name, chunk.data))
         except StorageError as error:
-            self._on_outage(
-                message("{count} results are not written yet: {error}", count=self.unwritten, error=words_of(error))
-            )
+            self._on_outage(not_written(chunk.name, error.reason))
             return False
         self._chunk = None
         self._written += chunk.count
@@ -129,7 +127,7 @@ async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], 
         found = await read_many(store, some)
         for name in some:
             if name not in found:
-                raise RecordError(message("{object} was removed while it was read", object=name))
+                raise RecordError(message(MISSING, object=name))
         # Off the event loop, which renews the lease: results of another plan take long.
         await trio.to_thread.run_sync(_add, {name: stored.data for name, stored in found.items()}, plan, ledger)
 
@@ -142,7 +140,7 @@ def _add(found: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
             for line in body[:-1].split(b"\n"):
                 add(CallResult.parse(line))
         except ValueError as error:
-            raise RecordError(message("{object} has a result that is not what the job writes", object=name)) from error
+            raise RecordError(message(NOT_WRITTEN, object=name)) from error
         except LookupError as error:
             raise RecordError(message("{object} has a result that is not of its plan", object=name)) from error
 
@@ -156,6 +154,5 @@ def _plan_of(name: str, head: bytes) -> object:
         raise RecordError(message(NOT_WRITTEN, object=name)) from error
     check_format(name, found)
     if own != name:
-        text = template("{object} is a copy of {other}")
-        raise RecordError(message(text, object=name, other=str(own)))
+        raise RecordError(message(NOT_WRITTEN, object=name))
     return plan

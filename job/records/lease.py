@@ -29,12 +29,12 @@ from job.storage.store import (
     ObjectStore,
     StorageError,
     StoredObject,
+    changed,
     in_thread,
     in_thread_to_its_end,
-    words_of,
 )
 from job.text.display import clock
-from job.text.messages import Message, message, template
+from job.text.messages import Message, joined, message, not_written, said
 
 LEASE = "_lease.json"
 LASTS_SECONDS = 60.0
@@ -52,7 +52,7 @@ TRUSTED_SECONDS = LASTS_SECONDS - LIMITS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
 
-HAS_ENDED = message("Another start has just ended: nothing was called")
+HAS_ENDED = message("Another start has just ended")
 
 
 class Holder(BaseModel):
@@ -82,23 +82,17 @@ class Holder(BaseModel):
     def words(self) -> Message:
         """Which start it is, for people."""
         since = clock(datetime.fromisoformat(self.since), self.day)
-        if self.execution is None:
-            return message("the start for {day}, at work since {since}", day=self.day, since=since)
-        return message(
-            "the start for {day}, at work since {since} as execution {execution}",
-            day=self.day,
-            since=since,
-            execution=self.execution,
-        )
+        start = message("the start for {day}, at work since {since}", day=self.day, since=since)
+        return start if self.execution is None else joined([start, said(self.execution)])
 
 
 class BusyError(JobError):
     """Another start is alive, and this one does not wait for it; or another one has taken over. Says which one."""
 
-    def __init__(self, holder: Message | None, sentence: Message | None = None) -> None:
-        """`holder` is `None` if it is not known; `sentence` is how the start ends, if no other one need be at work."""
-        self.holder, self.sentence = holder, sentence
-        super().__init__(str(holder or sentence))
+    def __init__(self, holder: Message | None, why: Message | None = None) -> None:
+        """`holder` is `None` if it is not known; `why` is why the start ends, if no other one need be at work."""
+        self.holder, self.why = holder, why or message("Another start is at work")
+        super().__init__(str(holder or self.why))
 
 
 @dataclass(slots=True)
@@ -135,15 +129,15 @@ class Lease:
                     shutdown.not_renewed = None
                     on_outage(None)
                 if patience.cancelled_caught:
-                    shutdown.not_renewed = message("storage did not answer in time")
+                    shutdown.not_renewed = not_written(LEASE, message("storage did not answer in time"))
             except ConflictError:
                 shutdown.not_renewed = None
                 self.expiry = Expiry.after(0.0)
                 break
             except StorageError as error:
                 pause = LEASE_RETRY_SECONDS
-                shutdown.not_renewed = words_of(error)
-                on_outage(message("the lease is not renewed: {error}", error=words_of(error)))
+                shutdown.not_renewed = not_written(LEASE, error.reason)
+                on_outage(shutdown.not_renewed)
         shutdown.request(ShutdownReason.LEASE_LOST)
 
     @property
@@ -218,8 +212,7 @@ async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], N
             await trio.sleep(LEASE_RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
         else:
             return Lease(store, me, stored, expiry, has_waited=watched is not None)
-    text = template("{object} was changed by others {count} times in a row")
-    raise StorageError(message(text, object=LEASE, count=MAX_CONFLICTS))
+    raise StorageError(changed(LEASE))
 
 
 class _AliveError(Exception):

@@ -30,7 +30,7 @@ from job.storage.store import (
     read_many,
     words_of,
 )
-from job.text.messages import Message, listed, message, plural
+from job.text.messages import Message, listed, message, plural, said
 
 NIGHTS_READ = 60
 """How many of the latest days are read."""
@@ -70,7 +70,7 @@ def done_at(night: Night) -> Message:
     time = f"{moment:{pattern}}"
     if night.report.without:
         return message("{time}, without {names}", time=time, names=listed(night.report.without))
-    return message("{time}", time=time)
+    return said(time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,13 @@ from job.records.journal import Journal
 from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.start import nothing_made
 from job.report.attempt import Attempt, Start, contents_of
-from job.report.ending import NOTHING_CALLED
 from job.report.format import attempt_name, end_name
 from job.report.outcome import Outcome
 from job.report.report import Report
-from job.storage.store import ConflictError, StorageError, in_thread, in_thread_to_its_end, words_of
-from job.text.messages import Message, Value, message, template
+from job.storage.store import ConflictError, StorageError, in_thread, in_thread_to_its_end
+from job.text.messages import Message, Value, message, not_written, template
 
 END_RETRY_SECONDS = 1.0
-_TAKEN_OVER = message(Outcome.BUSY.about.sentence, cards=NOTHING_CALLED)
-_NOT_ASKED = message("A retry asks for nothing again: nothing was called")
 Notify = Callable[[Message, bool], None]
 """Gets a text about storage, and whether it is a fault."""
 
@@ -103,7 +100,7 @@ class Session:
                 await write()
                 is_over = True
             is_over = is_over or shutdown.reason is reason  # the stage ends early if a reason comes
-        why = message("storage took too long") if self.lease.is_held() else message("the lease is lost")
+        why = message("storage did not answer in time") if self.lease.is_held() else message("the lease is lost")
         self._give_up(left, missing, why)
         if not self.is_ended:
             text = template("storage: the record is not complete: {count} results and the end are not written")
@@ -117,14 +114,14 @@ class Session:
             try:
                 await left[0].write(self.lease.store, self.attempt)
             except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
-                self._give_up(left[:1], missing, words_of(error))
+                self._give_up(left[:1], missing, error.reason if isinstance(error, StorageError) else str(error))
             left.pop(0)
         self._give_up(left, missing, message("the lease is lost"))
         left.clear()
 
     def _give_up(self, documents: Sequence[Document], missing: list[str], error: Value) -> None:
         for document in documents:
-            self.notify(message(document.problem, error=error), True)
+            self.notify(not_written(document.name, error), True)
             missing.append(document.name)
 
     async def _write_end(self, report: Report) -> None:
@@ -134,10 +131,10 @@ class Session:
             try:
                 await in_thread(create)
             except ConflictError as error:
-                self.notify(message("storage: {error}", error=words_of(error)), True)
+                self.notify(error.words, True)
                 return
             except StorageError as error:
-                self.alarm(message("the end is not written yet: {error}", error=words_of(error)))
+                self.alarm(not_written(end_name(report.day, report.number), error.reason))
                 await trio.sleep(END_RETRY_SECONDS)
             else:
                 self.alarm(None)
@@ -173,14 +170,14 @@ async def open_session(
     if attempt is None:
         return start, record, None
     if not lease.is_held():
-        raise BusyError(message("this one was paused for longer than its lease lasts"), _TAKEN_OVER)
+        raise BusyError(message("this one was paused for longer than its lease lasts"), Outcome.BUSY.about.clause)
     try:
         await in_thread_to_its_end(
             partial(lease.store.create, attempt_name(attempt.day, attempt.number), attempt.packed())
         )
     except ConflictError:
         said = message("attempt {number} of {day} is another one", number=attempt.number, day=attempt.day)
-        raise BusyError(said, _TAKEN_OVER) from None
+        raise BusyError(said, Outcome.BUSY.about.clause) from None
     journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, StorageAlarm(notify))
     start = start.model_copy(update={"number": attempt.number})
     return start, record, Session(lease, attempt, journal, notify, record)
@@ -203,8 +200,7 @@ def decide(
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
     if prepared.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
         if start.task_attempt:
-            said = message("the first try of this execution has asked for nothing, so its retry does not either")
-            raise BusyError(said, _NOT_ASKED)
+            raise BusyError(None, message("A retry asks for nothing again, since its first try asked for nothing"))
         if known is not None and record.listing != known:
             raise BusyError(None, HAS_ENDED)
         ledger.ask_again(prepared.again, number)

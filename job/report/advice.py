@@ -36,18 +36,15 @@ class TaskRetry(Enum):
 
     UNKNOWN = "unknown"
     COMES = "comes"
-    OVER = "over"
-    """It has done so as often as it may."""
     NONE = "none"
+    """It does not, or not any more."""
 
     @classmethod
     def of(cls, settings: Settings) -> "TaskRetry":
         """From the number of the attempt and of the retries, if these are known."""
         if settings.max_retries is None or settings.execution is None:
             return cls.UNKNOWN
-        if settings.task_attempt < settings.max_retries:
-            return cls.COMES
-        return cls.OVER if settings.max_retries else cls.NONE
+        return cls.COMES if settings.task_attempt < settings.max_retries else cls.NONE
 
 
 _STARTED_AGAIN = message("Cloud Run starts it again by itself: nothing has to be done before its next message.")
@@ -57,10 +54,6 @@ _RETRIES = {
         "Cloud Run starts it again by itself, unless somebody cancelled it: nothing has to be done before its next "
         "message."
     ),
-}
-_NO_RETRIES = {
-    TaskRetry.OVER: template("Cloud Run does not start it again any more."),
-    TaskRetry.NONE: template("Cloud Run does not start it again."),
 }
 
 
@@ -95,8 +88,8 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
         yield Step("wait", _RETRIES.get(report.outcome, _STARTED_AGAIN))
         if report.outcome is not Outcome.BAD_CONFIG:
             sentence = template("Only if none comes, this does only what is left{terms}:")
-    elif retry in _NO_RETRIES:
-        yield Step("wait", message(_NO_RETRIES[retry]))
+    elif retry is TaskRetry.NONE:
+        yield Step("wait", message("Cloud Run does not start it again."))
     yield from _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
     if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
         look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")

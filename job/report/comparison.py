@@ -13,7 +13,7 @@ from job.report.attempt import Attempt
 from job.report.failures import failure_groups, names_of
 from job.report.outcome import Outcome
 from job.report.report import Report, missing_by_item
-from job.text.messages import Message, duration, listed, message, plural
+from job.text.messages import Message, colon, duration, listed, message, plural
 
 SLOWER = 1.5
 """How many times the usual seconds a slow night takes, and at least `SLOWER_SECONDS` more."""
@@ -62,7 +62,7 @@ def fewer_line(then: Plan, now: Plan, day: str) -> Iterator[Message]:
     if fewer > 0:
         left = {target.id: target.card_types for target in now.targets}
         gone = [item for item in then.items("qa") if item[1] not in left.get(item[0], ())]
-        yield message("{heading}: {names}", heading=_fewer(fewer, day), names=listed(names_of(gone)))
+        yield colon(_fewer(fewer, day), listed(names_of(gone)))
 
 
 def shrank_line(report: Report, nights: Sequence[Report]) -> Message | None:

@@ -4,7 +4,7 @@ A sentence quotes no answer of an engine or of storage: an `Ending` has that as 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from job.engines.catalog import DATA_ENGINES, ENGINES, EngineName
@@ -13,7 +13,18 @@ from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.report.attempt import Start
 from job.report.outcome import ExitCode, Outcome
 from job.text.display import clock
-from job.text.messages import Message, Value, dated_time, listed, message, plural, template
+from job.text.messages import Message, both, colon, dated_time, listed, message, plural
+
+LEFT_OUT_NAMED = 3
+"""Names of what was left out, in a line that is never cut."""
+_STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
+    ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
+    ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
+    ShutdownReason.LEASE_LOST: (Outcome.BUSY, ExitCode.BUSY),
+    ShutdownReason.BUG: (Outcome.UNFORESEEN, ExitCode.UNFORESEEN),
+    ShutdownReason.SIGTERM: (Outcome.INTERRUPTED, ExitCode.SIGTERM),
+    ShutdownReason.SIGINT: (Outcome.INTERRUPTED, ExitCode.SIGINT),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,94 +39,89 @@ class Ending:
     """The answer behind it; not for chats."""
     notes: tuple[Message, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        outcome: Outcome,
+        ledger: Ledger | None,
+        why: Message | None = None,
+        *,
+        exit_code: ExitCode | None = None,
+        detail: Message | None = None,
+    ) -> "Ending":
+        """An ending in one sentence: a clause, a colon, and what is there of the cards.
 
-NOTHING_CALLED = message("nothing was called")
-LEFT_OUT_NAMED = 3
-"""Names of what was left out, in a line that is never cut."""
-_FAILED: Mapping[int, str] = {
-    1: template("The {engine} engine failed: {cards}"),
-    2: template("The {engine} and the {other} engine failed: {cards}"),
-    3: template("All three data engines failed: {cards}"),
-}
-"""How many data engines failed."""
-_SLOW: Mapping[int, str] = {
-    1: template("The deadline passed before the {engine} engine was done: {cards}"),
-    2: template("The deadline passed before the {engine} and the {other} engine were done: {cards}"),
-    3: template("The deadline passed before any data engine was done: {cards}"),
-}
-"""How many data engines had work left when the deadline passed."""
-_STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
-    ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
-    ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
-    ShutdownReason.LEASE_LOST: (Outcome.BUSY, ExitCode.BUSY),
-    ShutdownReason.BUG: (Outcome.UNFORESEEN, ExitCode.UNFORESEEN),
-    ShutdownReason.SIGTERM: (Outcome.INTERRUPTED, ExitCode.SIGTERM),
-    ShutdownReason.SIGINT: (Outcome.INTERRUPTED, ExitCode.SIGINT),
-}
+        `ledger` is `None` if nothing was called. `why` is the clause, if it is not the usual one of the outcome.
+        """
+        code = outcome.about.exit if exit_code is None else exit_code
+        if outcome is Outcome.INTERRUPTED and code is not None:
+            why = message("Interrupted by {signal}", signal=code.name)
+        if ledger is None:
+            return cls(outcome, code, colon(why or outcome.about.beginning, message("nothing was called")), detail)
+        notes = tuple(_notes(ledger))
+        if outcome is Outcome.SUCCEEDED:
+            return cls(outcome, code, _all_there(ledger), detail, notes)
+        if outcome is Outcome.CARDS_MISSING:
+            return cls(outcome, code, _missing_line(ledger), detail, notes)
+        return cls(outcome, code, colon(why or _why(outcome, ledger), cards_line(ledger)), detail, notes)
 
 
 def ending_of(
     ledger: Ledger | None,
     reason: ShutdownReason | None,
     error: EngineFailedError | None = None,
-    not_renewed: Value | None = None,
+    not_renewed: Message | None = None,
 ) -> Ending:
     """How an attempt ended. `error` is the failure of the data phase, `reason` is why the start was shut down.
 
     `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
     """
-    cards = NOTHING_CALLED if ledger is None else cards_line(ledger)
-    notes = () if ledger is None else tuple(_notes(ledger))
-    if error is not None:
-        failed = [engine for engine in DATA_ENGINES if engine == error.result.engine or _has_failed(ledger, engine)]
-        sentence = message(_FAILED[len(failed)], **_named(failed), cards=cards)
-        return Ending(Outcome.DATA_ENGINE_FAILED, ExitCode.FAILED, sentence, error.reason, notes)
+    if error is not None and ledger is not None:
+        engines = {error.result.engine, *_failed(ledger)}
+        return Ending.of(Outcome.DATA_ENGINE_FAILED, ledger, _engines_failed(engines), detail=error.reason)
     if ledger is not None and not ledger.is_left:
-        return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger), None, notes)
+        return Ending.of(Outcome.SUCCEEDED, ledger)
     if ledger is not None and reason is None:
-        sentence = message(Outcome.CARDS_MISSING.about.sentence, cards=_missing_line(ledger))
-        return Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, sentence, None, notes)
-    outcome, code = _STOPS[reason or ShutdownReason.SIGTERM]
-    detail = None
+        return Ending.of(Outcome.CARDS_MISSING, ledger)
     if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
-        outcome, detail = Outcome.STORAGE_FAILED, message("the lease was not renewed: {error}", error=not_renewed)
-    text, named = outcome.about.sentence, dict[str, Message]()
-    if outcome is Outcome.DEADLINE and ledger is not None and not ledger.is_ready:
-        slow = [engine for engine in DATA_ENGINES if ledger.left(engine)]
-        text, named = _SLOW[len(slow)], _named(slow)
-    if reason is ShutdownReason.QA_DOWN and ledger is not None and _is_refused(ledger):
-        text = template("The QA engine refuses the job's calls: {cards}")
-    signal = (reason or ShutdownReason.SIGTERM).name
-    return Ending(outcome, code, message(text, **named, cards=cards, signal=signal), detail, notes)
+        return Ending.of(Outcome.STORAGE_FAILED, ledger, detail=not_renewed)
+    outcome, code = _STOPS[reason or ShutdownReason.SIGTERM]
+    return Ending.of(outcome, ledger, exit_code=code)
 
 
-def _has_failed(ledger: Ledger | None, engine: EngineName) -> bool:
-    """Whether an item of the engine failed, and was not only cut off."""
-    return ledger is not None and ledger.counts(engine).failed > ledger.counts(engine).cut_off
+def _why(outcome: Outcome, ledger: Ledger) -> Message:
+    """How it ended, as the beginning of its sentence."""
+    if outcome is Outcome.DATA_ENGINE_FAILED and (failed := _failed(ledger)):
+        return _engines_failed(failed)
+    if outcome is Outcome.DEADLINE and (slow := [engine for engine in DATA_ENGINES if ledger.left(engine)]):
+        return plural(
+            "The deadline passed before the {engines} engine was done",
+            "The deadline passed before the {engines} engines were done",
+            count=len(slow),
+            engines=_named(slow),
+        )
+    # Whether the QA engine answers, and refuses all calls.
+    statuses = {call.status for call in ledger.failures if call.engine == "qa"}
+    if outcome is Outcome.QA_ENGINE_DOWN and statuses <= {401, 403}:
+        return message("The QA engine refuses the job's calls")
+    return outcome.about.beginning
 
 
-def _named(engines: Sequence[EngineName]) -> dict[str, Message]:
-    """The engines as sentences about one or two have them."""
-    return dict(zip(("engine", "other"), (ENGINES[engine].word for engine in engines), strict=False))
+def _failed(ledger: Ledger) -> set[EngineName]:
+    """The data engines of which an item failed, and was not only cut off."""
+    counts = {engine: ledger.counts(engine) for engine in DATA_ENGINES}
+    return {engine for engine, count in counts.items() if count.failed > count.cut_off}
 
 
-def as_it_stands(outcome: Outcome, sentence: Message, ledger: Ledger) -> Ending:
-    """How a day stands whose results are others than those with which its latest attempt ended, so, with this sentence.
-
-    The exit code is that of the outcome, if it has one.
-    """
-    notes = tuple(_notes(ledger))
-    if not ledger.is_left:
-        return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger), None, notes)
-    cards = _missing_line(ledger) if outcome is Outcome.CARDS_MISSING else cards_line(ledger)
-    sentence = replace(sentence, values={**sentence.values, "cards": cards})
-    return Ending(outcome, outcome.about.exit, sentence, None, notes)
+def _engines_failed(engines: set[EngineName]) -> Message:
+    failed = [engine for engine in DATA_ENGINES if engine in engines]
+    return plural(
+        "The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=_named(failed)
+    )
 
 
-def unended(ledger: Ledger, outcome: Outcome) -> Ending:
-    """The state of an attempt that has not ended: `AT_WORK` or `KILLED`."""
-    sentence = message(outcome.about.sentence, cards=cards_line(ledger))
-    return Ending(outcome, None, sentence, None, tuple(_notes(ledger)))
+def _named(engines: Sequence[EngineName]) -> Message:
+    return both([ENGINES[engine].word for engine in engines])
 
 
 def cards_line(ledger: Ledger) -> Message:
@@ -162,11 +168,6 @@ def _all_there(ledger: Ledger) -> Message:
     if not cards.planned:
         return _with_left_out(ledger, message("All data is ready"))
     return _with_left_out(ledger, plural("The card is there", "All {count} cards are there", count=cards.done))
-
-
-def _is_refused(ledger: Ledger) -> bool:
-    """Whether the QA engine answers, and refuses all calls."""
-    return {call.status for call in ledger.failures if call.engine == "qa"} <= {401, 403}
 
 
 def _notes(ledger: Ledger) -> list[Message]:
@@ -218,42 +219,14 @@ def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -
     """How a start ends `now` for which nothing is left to be done since the latest attempt has `ended`."""
     notes = [message("This was there already, since {time}: nothing was called.", time=clock(ended, start.day))]
     if start.days.schedule:
-        next_night = dated_time(start.days.after(start.days.current(now)))
-        notes.append(message("The next night begins: {time}.", time=next_night))
+        notes.append(message("Next night: {time}", time=dated_time(start.days.after(start.days.current(now)))))
     notes += _notes(ledger)
     return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger), None, tuple(notes))
 
 
 def bad_config(faults: int, *, of_command: bool) -> Ending:
     """The configuration cannot be used, or the command."""
+    why = plural("The configuration has 1 fault", "The configuration has {count} faults", count=faults)
     if of_command:
-        sentence = plural(
-            "The command has 1 fault: nothing was called",
-            "The command has {count} faults: nothing was called",
-            count=faults,
-        )
-    else:
-        sentence = plural(
-            "The configuration has 1 fault: nothing was called",
-            "The configuration has {count} faults: nothing was called",
-            count=faults,
-        )
-    return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence)
-
-
-def busy(holder: Message | None, sentence: Message | None = None) -> Ending:
-    """Another start is alive, and this one does not wait for it; or what the `sentence` says."""
-    sentence = sentence or message("Another start is at work: nothing was called")
-    return Ending(Outcome.BUSY, ExitCode.BUSY, sentence, holder)
-
-
-def storage_failed(problem: Value) -> Ending:
-    """Storage failed before anything was called."""
-    sentence = message(Outcome.STORAGE_FAILED.about.sentence, cards=NOTHING_CALLED)
-    return Ending(Outcome.STORAGE_FAILED, ExitCode.BUSY, sentence, message("{error}", error=problem))
-
-
-def unforeseen(ledger: Ledger | None) -> Ending:
-    """The job has a bug."""
-    cards = NOTHING_CALLED if ledger is None else cards_line(ledger)
-    return Ending(Outcome.UNFORESEEN, ExitCode.UNFORESEEN, message(Outcome.UNFORESEEN.about.sentence, cards=cards))
+        why = plural("The command has 1 fault", "The command has {count} faults", count=faults)
+    return Ending.of(Outcome.BAD_CONFIG, None, why)

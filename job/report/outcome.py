@@ -66,56 +66,50 @@ class About:
     exit: ExitCode | None
     """`None` if it depends on the signal, and for a state."""
     severity: Severity
-    sentence: str = ""
-    """How the attempt ended: a template with a place for what is there of the `cards`."""
+    clause: Message | None = None
+    """The beginning of the sentence about it, if that is not the word, nor depends on more."""
     next: str | None = None
     """The template of the sentence before the command that starts the job again, with a place for the `terms` of that;
     `None` if nothing is to be done.
     """
+
+    @property
+    def beginning(self) -> Message:
+        """The beginning of the sentence about it, if nothing more is known."""
+        return self.clause or self.word
 
 
 _PUT_RIGHT = template("Once the cause is put right, this does only what is left{terms}:")
 _GO_ON = template("This does only what is left{terms}:")
 
 ABOUT: Mapping[Outcome, About] = {
-    Outcome.SUCCEEDED: About(message("succeeded"), ExitCode.DONE, "good"),
-    Outcome.CARDS_MISSING: About(
-        message("not all made"), ExitCode.CARDS_MISSING, "bad", template("{cards}"), _PUT_RIGHT
-    ),
-    Outcome.DATA_ENGINE_FAILED: About(message("data engine failed"), ExitCode.FAILED, "bad", next=_PUT_RIGHT),
+    Outcome.SUCCEEDED: About(message("Succeeded"), ExitCode.DONE, "good"),
+    Outcome.CARDS_MISSING: About(message("Not all made"), ExitCode.CARDS_MISSING, "bad", next=_PUT_RIGHT),
+    Outcome.DATA_ENGINE_FAILED: About(message("Data engine failed"), ExitCode.FAILED, "bad", next=_PUT_RIGHT),
     Outcome.QA_ENGINE_DOWN: About(
-        message("QA engine down"), ExitCode.CARDS_MISSING, "bad", template("The QA engine is down: {cards}"), _PUT_RIGHT
+        message("QA engine down"), ExitCode.CARDS_MISSING, "bad", message("The QA engine is down"), _PUT_RIGHT
     ),
     Outcome.DEADLINE: About(
-        message("deadline passed"), ExitCode.DEADLINE, "warn", template("The deadline passed: {cards}"), _GO_ON
+        message("Deadline passed"), ExitCode.DEADLINE, "warn", message("The deadline passed"), _GO_ON
     ),
-    Outcome.INTERRUPTED: About(
-        message("interrupted"), None, "warn", template("Interrupted by {signal}: {cards}"), _GO_ON
-    ),
-    Outcome.BUSY: About(
-        message("busy"),
-        ExitCode.BUSY,
-        "warn",
-        template("Another start may have taken over: {cards}"),
-        _GO_ON,
-    ),
+    Outcome.INTERRUPTED: About(message("Interrupted"), None, "warn", next=_GO_ON),
+    Outcome.BUSY: About(message("Busy"), ExitCode.BUSY, "warn", message("Another start may have taken over"), _GO_ON),
     Outcome.STORAGE_FAILED: About(
-        message("storage failed"),
+        message("Storage failed"),
         ExitCode.BUSY,
         "bad",
-        template("Storage failed: {cards}"),
-        template("Once storage can be reached, this starts it again{terms}:"),
+        next=template("Once storage can be reached, this starts it again{terms}:"),
     ),
     Outcome.BAD_CONFIG: About(
-        message("config faulty"),
+        message("Config faulty"),
         ExitCode.USAGE,
         "bad",
         next=template("Once that is corrected, this starts it again{terms}:"),
     ),
     Outcome.UNFORESEEN: About(
-        message("bug in the job"), ExitCode.UNFORESEEN, "bad", template("The job has a bug: {cards}"), _PUT_RIGHT
+        message("Bug in the job"), ExitCode.UNFORESEEN, "bad", message("The job has a bug"), _PUT_RIGHT
     ),
-    Outcome.AT_WORK: About(message("at work"), None, "warn", template("At work: {cards}")),
-    Outcome.KILLED: About(message("killed"), None, "warn", template("Killed: {cards}"), _GO_ON),
-    Outcome.UNREADABLE: About(message("unreadable"), None, "bad"),
+    Outcome.AT_WORK: About(message("At work"), None, "warn"),
+    Outcome.KILLED: About(message("Killed"), None, "warn", next=_GO_ON),
+    Outcome.UNREADABLE: About(message("Unreadable"), None, "bad"),
 }

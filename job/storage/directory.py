@@ -138,8 +138,7 @@ class DirectoryStore:
         try:
             yield
         except OSError as error:
-            what = message("{object}: {error}", object=str(self._path / name), error=error.strerror or str(error))
-            raise StorageError(what) from error
+            raise StorageError(error.strerror or str(error), about=str(self._path / name)) from error
 
 
 def _flush_directory(path: Path) -> None:

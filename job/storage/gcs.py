@@ -21,7 +21,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, UnreachableError, changed
 from job.text.masking import excerpt
-from job.text.messages import Value, message, template
+from job.text.messages import Value, message
 
 # Otherwise the library would request the bucket's metadata for its traces, with a permission that the job lacks.
 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
@@ -181,8 +181,8 @@ class GcsStore:
             except Exception as error:
                 # For unexpected answers google-auth raises KeyError, TypeError and others.
                 kind = UnreachableError if _is_passing(error) else StorageError
-                text = template("gs://{bucket}: no credentials for Cloud Storage: {error}")
-                raise kind(message(text, bucket=self._name, error=_named(error))) from error
+                reason = message("no credentials for Cloud Storage: {error}", error=_named(error))
+                raise kind(reason, about=f"gs://{self._name}") from error
             return self._client.bucket(self._name)
 
     def _uri(self, name: str) -> str:
@@ -196,17 +196,15 @@ class GcsStore:
         except StorageError:
             raise
         except Exception as raised:
-            place = {"object": self._uri(name)}
             error = raised.cause if isinstance(raised, RetryError) else raised
             reason: Value
             match error:
                 case PreconditionFailed():
                     raise ConflictError(changed(self._uri(name))) from raised
                 case NotFound():
-                    raise StorageError(message("gs://{bucket}: there is no such bucket", bucket=self._name)) from raised
+                    raise StorageError(message("there is no such bucket"), about=f"gs://{self._name}") from raised
                 case _ChangedError():
-                    what = message("{object} is changed or removed whenever it is read", **place)
-                    raise ConflictError(what, SAVED_FIRST) from raised
+                    raise ConflictError(changed(self._uri(name)), SAVED_FIRST) from raised
                 case Forbidden():
                     said = excerpt(str(error.message).encode(errors="replace"))
                     reason = message("access is denied ({error})", error=said)
@@ -220,7 +218,7 @@ class GcsStore:
                 seconds = round(time.monotonic() - began, 1)
                 reason = message("{error} (tried for {seconds} s)", error=reason, seconds=seconds)
             kind = UnreachableError if _is_passing(raised) else StorageError
-            raise kind(message("{object}: {error}", error=reason, **place)) from raised
+            raise kind(reason, about=self._uri(name)) from raised
         return done
 
 

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import trio
 
 from job.errors import JobError
-from job.text.messages import Message, Value, message
+from job.text.messages import Message, Value, colon, message, said, semicolon
 
 T = TypeVar("T")
 
@@ -43,12 +43,15 @@ class StoredObject:
 class StorageError(JobError):
     """A store could not do a request. The same request may succeed later."""
 
-    def __init__(self, what: Message, remedy: Message | None = None) -> None:
-        """`what` names the object or the place and the reason; `remedy` is what its owner has to do."""
-        self.words = what if remedy is None else message("{what}; {remedy}", what=what, remedy=remedy)
+    def __init__(self, reason: Value, remedy: Message | None = None, about: str | None = None) -> None:
+        """`about` is the object or the place, unless the reason names it; `remedy` is what its owner has to do."""
+        self.what = said(reason) if about is None else colon(about, reason)
+        self.words = self.what if remedy is None else semicolon(self.what, remedy)
         """The whole error, for people."""
+        self.reason = reason if remedy is None else semicolon(reason, remedy)
+        """The same for who knows what it is about."""
         super().__init__(str(self.words))
-        self.what, self.remedy = what, remedy
+        self.remedy = remedy
 
 
 def words_of(error: Exception) -> Value:
@@ -128,8 +131,7 @@ async def in_thread(function: Callable[[], T], *, urgent: bool = False, backgrou
             with trio.fail_after(ANSWER_SECONDS):
                 return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
         except trio.TooSlowError:
-            what = message("storage did not answer within {seconds} s", seconds=ANSWER_SECONDS)
-            raise UnreachableError(what) from None
+            raise UnreachableError(message("storage did not answer in time")) from None
 
 
 async def in_thread_to_its_end(function: Callable[[], T], *, urgent: bool = False) -> T:

@@ -140,7 +140,28 @@ def dated(day: str, shown: str | None = None) -> Message:
 
 def dated_time(moment: datetime) -> Message:
     """A date without its year, with its weekday and the time of day."""
-    return message("{date} {time}", date=dated(moment.date().isoformat(), f"{moment:%m-%d}"), time=f"{moment:%H:%M}")
+    values: dict[str, Value] = {"date": dated(moment.date().isoformat(), f"{moment:%m-%d}"), "time": f"{moment:%H:%M}"}
+    return Message("{date} {time}", values)
+
+
+def said(value: Value) -> Message:
+    """A value alone, such as an answer that is quoted."""
+    return value if isinstance(value, Message) else Message("{value}", {"value": value})
+
+
+def colon(before: Value, after: Value) -> Message:
+    """What it is about, a colon, and what there is to say."""
+    return message("{before}: {after}", before=before, after=after)
+
+
+def semicolon(first: Value, second: Value) -> Message:
+    """Two clauses."""
+    return message("{first}; {second}", first=first, second=second)
+
+
+def not_written(name: str, error: Value) -> Message:
+    """An object that could not be written, and why; the `error` need not name it."""
+    return message("{object} is not written: {error}", object=name, error=error)
 
 
 def joined(parts: Sequence[Message]) -> Message:
@@ -149,6 +170,12 @@ def joined(parts: Sequence[Message]) -> Message:
     for one in others:
         first = message("{first}, {next}", first=first, next=one)
     return first
+
+
+def both(parts: Sequence[Message]) -> Message:
+    """Names within a sentence; there is at least one."""
+    *others, last = parts
+    return message("{first} and {last}", first=joined(others), last=last) if others else last
 
 
 def listed(names: Sequence[str], limit: int = NAMED) -> str | Message:

@@ -67,7 +67,7 @@ def test_several_names_may_follow_an_option_or_repeat_it() -> None:
 )
 def test_a_date_that_cannot_be_is_a_fault_of_the_command(date: str, shown: str) -> None:
     request = asked("run", "--date", date)
-    assert list(map(str, request.faults)) == [f'--date: "{shown}" is not a date; write YYYY-MM-DD']
+    assert list(map(str, request.faults)) == [f'--date: "{shown}" is not valid; write YYYY-MM-DD']
     assert request.faults[0].kind is FaultKind.COMMAND
     assert request.date is None
 

@@ -51,11 +51,11 @@ def test_blank_counts_as_unset() -> None:
     assert read(RUN_TIME_ZONE=" ", QA_ENGINE_TIMEOUT="", RUNS_URI="\t", CLOUD_RUN_TASK_COUNT="") == read()
 
 
-CRON = '"{}" is not a cron expression; set it to five fields such as 30 6 * * 1-5; a range must not run backwards'
+CRON = '"{}" is not valid; set it to five fields such as 30 6 * * 1-5; a range must not run backwards'
 WHOLE = "is not a whole number from"
 CERTIFICATES = "set it to a file with certificates (PEM), or unset it"
 PLACE = "gs://BUCKET/PREFIX"
-EXECUTION = '"{}" is not the name of an execution; use up to 128 letters, digits, dots, dashes and underscores'
+EXECUTION = '"{}" is not valid; use up to 128 letters, digits, dots, dashes and underscores'
 SECONDS = "is not a number of seconds from 1 to 3600; correct it or unset it"
 NO_URL = "is not an https URL with a valid host (http goes to loopback only)"
 ENGINE_URL = f"{NO_URL}; set it to the engine's https URL"
@@ -66,11 +66,11 @@ NO_ENGINE_URLS = [
     *("https://1.2.3.400", "https://01.02.03.04", "https://1.2.3:443", "https://[v1.x]"),
     *("https://a[::1]", "https://[::1]a:443"),
 ]
-MORE_THAN_A_PATH = "has a query, a fragment or non-ASCII characters; leave them out"
-DOTS = "has dots for a path segment; leave them out"
+MORE_THAN_A_PATH = "has a query, a fragment, dots for a path segment or non-ASCII characters; leave them out"
+DOTS = "has a query, a fragment, dots for a path segment or non-ASCII characters; leave them out"
 NO_CARD_URLS = ["http://h/{ticker}", "javascript:alert({ticker})", "https://{ticker}.h/"]
 BRACE = "has a brace that belongs to none of {date}, {ticker} and {card_type}"
-ZONE = '"{}" is not a time zone; set it to an IANA name such as Asia/Shanghai'
+ZONE = '"{}" is not valid; set it to an IANA name such as Asia/Shanghai'
 CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{ticker}/{card_type}.png"
 
 
@@ -104,11 +104,15 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         *(("CLOUD_RUN_EXECUTION", name, EXECUTION.format(name)) for name in ("a/b", "..")),
         ("CLOUD_RUN_TASK_ATTEMPT", "-1", f'"-1" {WHOLE} 0 to 1000; correct it or unset it'),
         ("RUN_DEADLINE_SECONDS", "0", '"0" is not a number of seconds from 1 to 604800; correct it or unset it'),
-        ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
+        ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not valid; set it to the account\'s e-mail address'),
         ("SSL_CERT_FILE", "/no/ca.pem", f'"/no/ca.pem" cannot be read (No such file or directory); {CERTIFICATES}'),
         ("SSL_CERT_FILE", __file__, f'"{__file__}" holds no certificates; {CERTIFICATES}'),
         ("SSL_CERT_FILE", os.devnull, f'"{os.devnull}" holds no certificates; {CERTIFICATES}'),
-        ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
+        (
+            "CLOUD_RUN_TASK_COUNT",
+            "2",
+            '"2" is not valid; run the job with one task: the barrier holds only inside one process',
+        ),
         ("CONFIG_URI", "/a\udcff", '"/a\\udcff" holds unprintable characters; correct it or unset it'),
         *(
             (name, uri, f'"{uri}" is neither {PLACE} nor a directory; set it to {PLACE} or to a directory')

@@ -56,13 +56,13 @@ LISTED = (
 DATED = "is set by the job; remove it: the date of the entry, or the day, is what is sent"
 UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
 NOT_KNOWN = "is not a known key; correct its name or remove it"
-NO_OBJECT = "is not an object; write an object"
+NO_OBJECT = "has the wrong type; write an object"
 ANOTHER = "give one of them another topic_key"
-NO_ARRAY = "is not an array; write an array"
+NO_ARRAY = "has the wrong type; write an array"
 NO_TYPES = "is empty; name card types, or remove the ticker: it then gets every enabled one"
-SHORTER = "shorten it: servers refuse a long URL"
-NO_VALUE = "is not a string, a number or a boolean; write one of these"
-NO_BOOLEAN = "is not a boolean; write true or false"
+SHORTER = "shorten it"
+NO_VALUE = "has the wrong type; write a string, a number or a boolean"
+NO_BOOLEAN = "has the wrong type; write true or false, without quotes"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 
 INVISIBLE = "holds an invisible character; write it again by hand"
@@ -75,9 +75,9 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         # not JSON: the tests of the documents have all cases
         (b'["AAPL"', "is not JSON at line 1 column 8: a string or a bracket is not closed; close it"),
         ({"AAPL": 1}, NO_ARRAY),
-        (["AAPL", 7], '[1] (7): is a number; write the whole ticker in quotes, such as "0700.HK"'),
-        (["AAPL", None, ["MSFT"]], "[1] (null), [2] ([…]): is not a string; write a string"),
-        ([], "is empty; write the tickers there"),
+        (["AAPL", 7], '[1] (7): has the wrong type; write the whole ticker in quotes, such as "0700.HK"'),
+        (["AAPL", None, ["MSFT"]], "[1] (null), [2] ([…]): has the wrong type; write a string"),
+        ([], 'is empty; write an array of tickers, such as ["AAPL"], there'),
         (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write an id'),
         ([".", ".."], f'[0] ("."), [1] (".."): {ID_RULE}'),
         (["a/b", "a\\b", "../x"], f'[0] ("a/b"), [1] ("a\\\\b"), [2] ("../x"): {ID_RULE}'),
@@ -97,12 +97,12 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "card_types.json": [
         (
             [{"name": "a"}, "b"],
-            '[1] ("b"): is a name, though other entries are objects; write {"name": "…"}, as they do',
+            '[1] ("b"): has the wrong type; write {"name": "…"}, as in other entries',
         ),
         ([{"enabled": True}], "[0].name: is missing; add it"),
-        ([{"name": "a", "enabled": "yes"}], f'[0] ("a").enabled ("yes"): {NO_BOOLEAN} without quotes'),
+        ([{"name": "a", "enabled": "yes"}], f'[0] ("a").enabled ("yes"): {NO_BOOLEAN}'),
         ([{"name": "a", "enabled": 1}], f'[0] ("a").enabled (1): {NO_BOOLEAN}'),
-        ([], "is empty; write the card types there"),
+        ([], 'is empty; write an array of card types, such as ["news_card"], there'),
         ([{"name": "a", "enabled": False}], "has every card type switched off; enable one"),
         (["news\u00a0card"], f'[0] ("news\\u00a0card" → "news card"): {WIDE}'),
     ],
@@ -111,7 +111,10 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ({"run_new_engine": True}, f"run_new_engine: {NOT_KNOWN}"),
     ],
     "llm_config.json": [
-        ({"tasks": {"news_card": {"backend": 1}}}, "tasks.news_card.backend (1): is not a string; write it in quotes"),
+        (
+            {"tasks": {"news_card": {"backend": 1}}},
+            "tasks.news_card.backend (1): has the wrong type; write it in quotes",
+        ),
         ({"default": {"model_name": " "}}, 'default.model_name (" "): is blank; write a value or remove it'),
         (
             {"default": {"backend": "x" * 1024}, "tasks": {"news_card": {"model_name": "模" * 114}}},
@@ -121,7 +124,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "card_targets.json": [
         ([{"card_types": ["news_card"]}], "[0].id: is missing; add it"),
         ([{"id": "X", "target_type": "bond"}], f'[0] ("X").target_type ("bond"): {CHOICES}'),
-        ([{"id": "X", "date": "24.11.2026"}], '[0] ("X").date ("24.11.2026"): is not a date; write "YYYY-MM-DD"'),
+        ([{"id": "X", "date": "24.11.2026"}], '[0] ("X").date ("24.11.2026"): is not valid; write "YYYY-MM-DD"'),
         ([{"id": "X", "run_engines": {"finance": True}}], f'[0] ("X").run_engines.finance: {NOT_KNOWN}'),
         (
             [{"id": "X", "extra_params": {"ticker": "Y"}}],
@@ -135,7 +138,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ),
         (
             b'[{"id": "X", "extra_params": {"a": 1e999}}]',
-            '[0] ("X").extra_params.a (Infinity): is a number out of range; correct it',
+            '[0] ("X").extra_params.a (Infinity): is not valid; correct it',
         ),
         (
             [{"id": "X", "extra_params": {"a": "x" * 4094}}, {"id": "Y", "extra_params": {"a": "x" * 4095}}],
@@ -233,7 +236,7 @@ def test_one_fault_does_not_cause_others() -> None:
             },
             [
                 f"card_targets.json: [0] (7): {NO_OBJECT}",
-                'card_targets.json: [2] ("X").date (1): is not a date; write "YYYY-MM-DD"',
+                'card_targets.json: [2] ("X").date (1): is not valid; write "YYYY-MM-DD"',
                 'card_targets.json: [3] ("X"): is there already, as [1], with other content; keep one of the two',
                 "card_targets.json: [7].topic_key: has no meaning for equities_default; remove it",
                 f'card_targets.json: [5] ("rate_1"): the key "rate_1" of the topic is also that of Rate 1; {ANOTHER}',
@@ -268,11 +271,11 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
         ),
         (
             {"card_types.json": ["news_card", 1], "card_targets.json": {"AAPL": ["earnings_card"]}},
-            "card_types.json: [1] (1): is not a string; write it in quotes",
+            "card_types.json: [1] (1): has the wrong type; write it in quotes",
         ),
         (
             {"card_types.json": [{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}]},
-            'card_types.json: [1] ("b").enabled ("yes"): is not a boolean; write true or false without quotes',
+            'card_types.json: [1] ("b").enabled ("yes"): has the wrong type; write true or false, without quotes',
         ),
         # the bad entry may leave a card
         (
@@ -293,12 +296,12 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
                 "card_types.json": OFF,
                 "card_targets.json": [{"id": "X", "target_type": "person", "card_types": ["old_card"]}],
             },
-            'ticker_list.json: [0] (7): is a number; write the whole ticker in quotes, such as "0700.HK"',
+            'ticker_list.json: [0] (7): has the wrong type; write the whole ticker in quotes, such as "0700.HK"',
         ),
         # an id that may be a ticker's is no topic's
         (
             {"ticker_list.json": [7], "card_targets.json": [{"id": "茅台"}, {"id": "0700 HK"}, {"id": "0700_HK"}]},
-            'ticker_list.json: [0] (7): is a number; write the whole ticker in quotes, such as "0700.HK"',
+            'ticker_list.json: [0] (7): has the wrong type; write the whole ticker in quotes, such as "0700.HK"',
         ),
         # the same id again beside one that cannot be compared
         (
@@ -317,12 +320,12 @@ def test_an_entry_that_cannot_be_read_causes_no_other_fault(objects: dict[str, o
         (
             "card_targets.json",
             [{"id": "AAPL", "card_types": ["news_card", True]}],
-            '[0] ("AAPL").card_types[1] (true)：不是字符串；请写成字符串',
+            '[0] ("AAPL").card_types[1] (true)：类型不对；请写成字符串',
         ),
         (
             "ticker_list.json",
             [700, 700.0, 5, 9988],
-            '[0] (700), [1] (700.0), [2] (5) 及另外 1 处：写成了数字；请写完整的股票代码并加引号，例如 "0700.HK"',
+            '[0] (700), [1] (700.0), [2] (5) 及另外 1 个：类型不对；请写完整的股票代码并加引号，例如 "0700.HK"',
         ),
         (
             "card_targets.json",

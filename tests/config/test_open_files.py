@@ -35,7 +35,7 @@ def test_the_fault_names_the_variable_what_it_needs_and_what_is_allowed() -> Non
     (fault,) = found(1024, 2000, QA_ENGINE_CONCURRENCY="1000")
     assert fault == (
         "QA_ENGINE_CONCURRENCY: needs 1,064 open files, and this process may have 1,024; "
-        "raise the hard limit (ulimit -Hn), or lower it to 960"
+        "raise the hard limit (ulimit -Hn), or lower this to 960 in all"
     )
     assert found(1064, 2000, QA_ENGINE_CONCURRENCY="1000") == []
 
@@ -45,7 +45,7 @@ def test_the_data_engines_need_theirs_at_the_same_time() -> None:
     assert found(364, 200, **sizes) == []
     (fault,) = found(363, 200, **sizes)
     assert fault.startswith(f"{', '.join(sizes)}: needs 364 open files")
-    assert fault.endswith("or lower their sum to 299")
+    assert fault.endswith("or lower this to 299 in all")
 
 
 def test_a_limit_that_is_enough_for_the_plan_is_accepted() -> None:

@@ -69,7 +69,7 @@ OPEN = "a string or a bracket is not closed; close it"
         ('["a\nb"]', (1, 4), OPEN),
         ('[\n"茅台" "MSFT"\n]', (2, 6), 'a comma is missing before "MSFT"; add it'),
         ("[NaN]", (1, 2), "it cannot go on with NaN]; correct it"),
-        ('[{"a": 1, "a": 2}]', (1, 15), 'it has the key "a" twice in one object; remove one of the two'),
+        ('[{"a": 1, "a": 2}]', (1, 15), 'it has the key "a" twice in one object; keep one of the two'),
         ("[" * 300, (1, 202), f"it is nested too deep; {MEANT}"),
     ],
 )

@@ -19,7 +19,8 @@ from job.notification.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.notification.message import Line, Rank, cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
 from job.report.commands import Command, Commands
-from job.report.ending import bad_config, storage_failed
+from job.report.ending import Ending, bad_config
+from job.report.outcome import Outcome
 from job.report.view import View
 from job.text.messages import Message, listed, message
 from tests.support.days import DAY, NULL, SCENES, TRACE, Day, failing
@@ -49,7 +50,7 @@ def lines(view: View, **changes: str) -> list[str]:
 
 
 def texts(found: Iterable[Line]) -> list[str]:
-    return [text for line in found for text in (str(line.text), line.command) if text is not None]
+    return [text for line in found for text in (f"{line.mark} {line.text}".lstrip(), line.command) if text is not None]
 
 
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_shows_them() -> None:
@@ -92,14 +93,14 @@ def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: 
 
 
 def test_the_detail_of_an_ending_is_not_for_a_chat() -> None:
-    view = Day(targets=()).view(storage_failed(SECRET_ANSWER))
+    view = Day(targets=()).view(Ending.of(Outcome.STORAGE_FAILED, None, detail=message(SECRET_ANSWER)))
     assert SECRET_ANSWER not in "".join(lines(view)) + str(run_fields(view))
 
 
 def test_the_job_is_that_of_the_start() -> None:
-    view = Day(targets=(), start={"job": "other"}).view(storage_failed("x"))
+    view = Day(targets=(), start={"job": "other"}).view(Ending.of(Outcome.STORAGE_FAILED, None, detail=message("x")))
     assert lines(view)[0] == "✗ other, 2026-11-24"
-    nobody = Day(targets=(), start={"job": None}).view(storage_failed("x"))
+    nobody = Day(targets=(), start={"job": None}).view(Ending.of(Outcome.STORAGE_FAILED, None, detail=message("x")))
     assert lines(nobody, CLOUD_RUN_JOB="")[0] == "✗ batch-orchestrator, 2026-11-24"
     assert str(next(trial_lines(settings(CLOUD_RUN_JOB=""))).text).startswith("batch-orchestrator: this is a test.")
 
@@ -121,8 +122,8 @@ def test_a_day_that_is_not_done_in_time_is_told_as_it_stands() -> None:
 
 def test_a_day_without_a_start_has_the_command_that_starts_it() -> None:
     on_laptop = Step("start", message("This starts it:"), Command("python -m job run", wants_checkout=True))
-    assert late(None, START)[1:] == ["No start of that day is recorded.", "Now:", "the command"]
-    assert late(None, on_laptop)[1:] == ["No start of that day is recorded."], "its readers have no checkout"
+    assert late(None, START)[1:] == ["No start of 2026-11-24 is recorded.", "Now:", "the command"]
+    assert late(None, on_laptop)[1:] == ["No start of 2026-11-24 is recorded."], "its readers have no checkout"
 
 
 def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:

@@ -197,7 +197,7 @@ async def test_after_a_signal_the_channel_has_one_second(chat: Chat) -> None:
     shutdown = Shutdown()
     shutdown.request(ShutdownReason.SIGTERM)
     problem = await sent(settings(**chat.env("feishu")), shutdown=shutdown)
-    assert str(problem) == "the message was not sent: there was no answer within 1 s"
+    assert str(problem) == "the message was not sent: no answer within 1 s"
 
 
 async def test_a_url_that_cannot_be_used_is_reported_again_at_the_end() -> None:

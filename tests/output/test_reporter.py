@@ -44,11 +44,11 @@ def test_the_text_of_the_pace() -> None:
 
 def test_an_attempt_that_has_no_card_left_does_not_say_that_it_generates_cards() -> None:
     ledger = Ledger(plan_of([target("A", engines=())]))
-    assert str(barrier_message(ledger)) == "all data is ready; generating cards"
+    assert str(barrier_message(ledger)) == "All data is ready; generating cards"
     ledger.add(result_of(next(ledger.plan.calls("qa"))))
-    assert str(barrier_message(ledger)) == "all data is ready; no card is left to generate"
+    assert str(barrier_message(ledger)) == "All data is ready"
     ledger.ask_again([("qa", ("A", "news_card"))], 2)
-    assert str(barrier_message(ledger)) == "all data is ready; generating cards"
+    assert str(barrier_message(ledger)) == "All data is ready; generating cards"
 
 
 async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
@@ -64,5 +64,5 @@ async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
     assert capfd.readouterr().out.splitlines() == [
         f"{DAY}: 100 cards",
         f"cards: 25 of 100 done, 0 failed; {PACE}",
-        "all data is ready; generating cards",
+        "All data is ready; generating cards",
     ]

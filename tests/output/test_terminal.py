@@ -197,16 +197,16 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     view = replace(day.view(None, Day("2026-11-23").play().view().report), page=page)
     shown = as_text(view).splitlines()
     assert shown[0].startswith(f"{DAY}: started 02:0")
-    assert shown[1].split() == ["engine", "done", "failed", "not", "reached"]
+    assert shown[1].split() == ["Engine", "done", "failed", "not", "reached"]
     assert shown[5].split() == ["qa", "48", "10", "0"]
     assert shown[6:] == [
         "Complete: 11 of 13 targets",
         "✗ QA engine: 10 cards failed: NVDA (5), TSLA (5)",
-        "  last answer: failed: the model refused",
-        "  what to do: The engine reports that it failed. Search the QA engine's log for the day's trace id.",
+        "  Last answer: failed: the model refused",
+        "  What to do: The engine reports that it failed. Search the QA engine's log for the day's trace id.",
         "! All 10 failures are new: none of them was there on 2026-11-23",
         f"trace id: {TRACE}",
-        f"page: {page}",
+        f"Page: {page}",
         "Once the cause is put right, this does only what is left (until 11-25 01:50):",
         "  gcloud run jobs execute cards --region=asia-east1 --project=our-project",
         "10 of 58 cards are missing (exit code 3)",
@@ -222,9 +222,9 @@ def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
     text = "\n".join(shown)
     assert all(str(note) in text for note in (*view.report.notes, *view.comparison))
     assert all(step.command.text in text for step in view.steps if step.command and step.kind != "later")
-    assert view.report.detail is None or "last answer: " in text or str(view.report.detail) in text
+    assert view.report.detail is None or "Last answer: " in text or str(view.report.detail) in text
     assert all(str(fault.sentence) in text for fault in view.report.faults)
-    assert ("trace id" in text) is ("last answer: " in text), "it is needed where a call has failed"
+    assert ("trace id" in text) is ("Last answer: " in text), "it is needed where a call has failed"
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_the_longest_answers_are_shortened_and_names_are_at_most_ten() -> None:
         ledger.add(result_of(call, Failure(Cause.DENIED, message("x" * 900), 422)))
     ledger.add(result_of(next(plan.calls("qa")), started=1.0, ended=2.0))
     lines = as_text(view_of(ledger)).splitlines()
-    (answer,) = (line for line in lines if "last answer" in line)
+    (answer,) = (line for line in lines if "Last answer" in line)
     assert answer.endswith("…")
     assert len(answer) < 530
     assert "✗ QA engine: 11 cards failed: /c: T01, T02, T03, T04, T05, T06, T07, T08, T09, T10 and 1 more" in lines

@@ -110,7 +110,7 @@ def test_the_timeline_has_every_barrier(scene: str, count: int) -> None:
 def test_a_laptop_has_no_name_of_a_job() -> None:
     shown = page(Day(start={"job": None, "region": None, "project": None}).play().view())
     assert f"<title>✓ All 58 cards are there · Tue {DAY}</title>" in shown.source
-    assert f"Tue {DAY} · done at" in shown.text
+    assert f"Tue {DAY} · Done at" in shown.text
 
 
 def test_one_line_needs_no_list() -> None:

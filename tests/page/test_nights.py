@@ -62,16 +62,16 @@ def night(report: Report) -> Night:
 def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     shown = page()
     assert rows(shown)[:10] == [
-        "Sat 2026-11-28 not all made ✓ ✓ ✓ ✗ 53/58",
-        "Fri 2026-11-27 unreadable · · · ·",
-        "Thu 2026-11-26 killed · · · ·",
-        "Wed 2026-11-25 config faulty · · · ·",
+        "Sat 2026-11-28 Not all made ✓ ✓ ✓ ✗ 53/58",
+        "Fri 2026-11-27 Unreadable · · · ·",
+        "Thu 2026-11-26 Killed · · · ·",
+        "Wed 2026-11-25 Config faulty · · · ·",
         "Tue 2026-11-24 11-25 02:06 ✓ ✓ ✓ ✓ 58/58",
         "Mon 2026-11-23 02:05 ✓ ✓ ✓ ✓ 58/58",
         "Sun 2026-11-22 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "Sat 2026-11-21 data engine failed – – ✗ – 0/58",
+        "Sat 2026-11-21 Data engine failed – – ✗ – 0/58",
         "Fri 2026-11-20 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "Thu 2026-11-19 not all made ✓ ✓ ✓ ✗ 53/58",
+        "Thu 2026-11-19 Not all made ✓ ✓ ✓ ✗ 53/58",
     ]
     assert len(rows(shown)) == len(NIGHTS.nights)
     assert shown.source.count("<tr><th scope") == NIGHTS_SHOWN + shown.source.partition("<details>")[2].count(
@@ -87,10 +87,10 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
 @pytest.mark.parametrize(
     ("skipped", "facts", "steps"),
     [
-        (0, "ended at 02:05 UTC+08:00 · took 5 min 44 s · Next night: Sun 11-29 02:00", PUT_RIGHT),
+        (0, "Ended at 02:05 UTC+08:00 · took 5 min 44 s · Next night: Sun 11-29 02:00", PUT_RIGHT),
         (1, "Next night: Sat 11-28 02:00", "2026-11-27/ends/000001.json is missing"),
         (2, "Next night: Fri 11-27 02:00", GO_ON),
-        (4, "done at 2026-11-25 02:06 UTC+08:00 · 2 attempts · Next night: Wed 11-25 02:00", ""),
+        (4, "Done at 2026-11-25 02:06 UTC+08:00 · 2 attempts · Next night: Wed 11-25 02:00", ""),
     ],
 )
 def test_the_headline_is_that_of_the_latest_night(skipped: int, facts: str, steps: str) -> None:

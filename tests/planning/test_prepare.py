@@ -72,7 +72,7 @@ async def test_a_url_that_the_plan_needs_and_that_is_not_set_is_a_fault(place: P
     off = {"run_trading_engine": False}
     (place / "engine_control.json").write_text(json.dumps(off))
     assert await faults_of(request(str(place), urls=False)) == [
-        f"{name.upper()}_ENGINE_URL: is not set; set it to the {name} engine's https URL"
+        f"{name.upper()}_ENGINE_URL: is not set; set it to the engine's https URL"
         for name in ("financial", "news", "qa")
     ]
 

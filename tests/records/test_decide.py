@@ -119,6 +119,6 @@ def test_who_asks_for_something_again_is_recorded_with_it(
 
 @pytest.mark.parametrize("attempts", [[], [RecordedAttempt()], [RecordedAttempt(asked_by=["y"])]])
 def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[RecordedAttempt]) -> None:
-    with pytest.raises(BusyError, match=r"^the first try of this execution has asked for nothing") as error:
+    with pytest.raises(BusyError, match=r"^A retry asks for nothing again") as error:
         decided(*attempts, work=prepared(again=[CARD]), **RETRY)
-    assert str(error.value.sentence) == "A retry asks for nothing again: nothing was called"
+    assert str(error.value.why) == "A retry asks for nothing again, since its first try asked for nothing"

@@ -194,7 +194,7 @@ async def test_results_that_cannot_be_written_are_kept_and_written_later(memory:
     wrong = [trouble for trouble in notes.troubles if trouble]
     assert len(wrong) == pytest.approx(30, abs=2), "it is tried again once a second"
     name = results_name(DAY, 1, 3)
-    assert str(wrong[0]).endswith(f" results are not written yet: {name}: 503 from the fake")
+    assert str(wrong[0]) == f"{name} is not written: 503 from the fake"
     assert notes.troubles[-1] is None
 
 
@@ -224,16 +224,16 @@ def changed(data: bytes, **header: object) -> bytes:
 
 
 TAMPERED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "it was cut short": (lambda data: data[:-4], "has a result that is not what the job writes"),
-    "its last line was cut": (lambda data: data[:-1], "has a result that is not what the job writes"),
-    "a line was damaged": (lambda data: data.replace(b'["2"]', b"[2"), "has a result that is not what the job writes"),
+    "it was cut short": (lambda data: data[:-4], "is not what the job writes"),
+    "its last line was cut": (lambda data: data[:-1], "is not what the job writes"),
+    "a line was damaged": (lambda data: data.replace(b'["2"]', b"[2"), "is not what the job writes"),
     "it is empty": (lambda _data: b"", "is not what the job writes"),
     "it is no JSON": (lambda _data: b"\xff\xfe", "is not what the job writes"),
     "it is deep": (lambda _data: b"[" * 100_000, "is not what the job writes"),
     "its header is no object": (lambda data: b"[]\n" + data, "is not what the job writes"),
     "its format is another": (lambda data: changed(data, format=2), "has format 2; this version of the job knows 1"),
     "it has no format": (lambda data: changed(data, format=None), "has format None"),
-    "it was copied": (lambda data: changed(data, name="x"), "is a copy of x"),
+    "it was copied": (lambda data: changed(data, name="x"), "is not what the job writes"),
 }
 
 
@@ -249,7 +249,7 @@ async def test_a_journal_that_was_tampered_with_is_refused(memory: Memory, how: 
 async def test_an_object_that_is_removed_while_it_is_read_is_missed(memory: Memory) -> None:
     names = await filled(memory)
     del memory.objects[names[2]]
-    with pytest.raises(RecordError, match=f"^{names[2]} was removed while it was read$"):
+    with pytest.raises(RecordError, match=f"^{names[2]} is missing$"):
         await read(memory, {1: 3})
 
 

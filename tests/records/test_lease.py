@@ -139,7 +139,7 @@ async def test_a_start_waits_for_a_living_holder_to_its_end_and_says_for_whom_ea
     assert second.has_waited
     assert await there(memory) == holder("two")
     assert 10 * LASTS_SECONDS <= trio.current_time() <= 10 * LASTS_SECONDS + WATCH_SECONDS
-    who = "the start for 2026-11-24, at work since 8999-12-31 23:59 UTC as execution nightly-x"
+    who = "the start for 2026-11-24, at work since 8999-12-31 23:59 UTC, nightly-x"
     assert str(said[0]) == f"Waiting up to 60 s to see whether another start is still alive: {who}"
     assert {str(one) for one in said[1:]} == {f"Waiting for another start, and doing then what is left: {who}"}
     assert len(said) == pytest.approx(10 * LASTS_SECONDS / NOTICE_SECONDS, abs=1)
@@ -282,7 +282,7 @@ async def test_of_many_starts_exactly_one_acquires_the_lease(memory: Memory, sta
 
 async def test_a_lease_that_others_change_all_the_time_is_not_acquired(memory: Memory) -> None:
     memory.create = conflict  # type: ignore[method-assign]
-    with pytest.raises(StorageError, match=r"^_lease.json was changed by others 5 times in a row$"):
+    with pytest.raises(StorageError, match=r"^_lease.json was changed by another process or person$"):
         await take(memory, holder())
 
 
@@ -327,7 +327,7 @@ async def test_a_lease_that_is_released_before_it_is_read_is_acquired_by_a_start
         return read(name, limit)
 
     memory.read = released_first  # type: ignore[method-assign]
-    with nullcontext() if waits else pytest.raises(BusyError, match=r"^Another start has just ended: nothing was"):
+    with nullcontext() if waits else pytest.raises(BusyError, match=r"^Another start has just ended"):
         await take(memory, holder("two"), waits=waits)
     assert (LEASE in memory.objects) is waits
     assert trio.current_time() == 0
@@ -387,7 +387,7 @@ async def test_an_outage_that_ends_in_time_does_not_stop_the_holder(memory: Memo
         await kept.keep()
     assert kept.shutdown.reason is None
     assert kept.shutdown.not_renewed is None
-    assert str(kept.troubles[0]) == "the lease is not renewed: _lease.json: 503 from the fake"
+    assert str(kept.troubles[0]) == "_lease.json is not written: 503 from the fake"
     assert kept.troubles[-1] is None
 
 
@@ -410,8 +410,8 @@ async def test_an_outage_that_lasts_stops_the_holder_in_time(memory: Memory, how
     await kept.keep()
     assert trio.current_time() == pytest.approx(TRUSTED_SECONDS)
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
-    words = "_lease.json: 503 from the fake" if how == "refused" else "storage did not answer in time"
-    assert str(kept.shutdown.not_renewed) == words
+    words = "503 from the fake" if how == "refused" else "storage did not answer in time"
+    assert str(kept.shutdown.not_renewed) == f"_lease.json is not written: {words}"
 
 
 @pytest.mark.parametrize("after_outage", [False, True])

@@ -74,7 +74,7 @@ class Desk:
         return "storage: the record is not complete: 1 results and the end are not written" in self.said
 
 
-PAGE = Document(f"{DAY}/report.html", lambda: b"page", "the page is not written: {error}")
+PAGE = Document(f"{DAY}/report.html", lambda: b"page")
 END = f"{DAY}/ends/000001.json"
 SHORT = LIMITS[ShutdownReason.SIGTERM].record + LIMITS[ShutdownReason.SIGTERM].release
 """Seconds for closing a record in haste."""
@@ -132,25 +132,25 @@ async def test_all_is_written_the_end_last_and_the_lease_released(desk: Desk, re
 
 async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: Desk) -> None:
     async with desk.session() as session:
-        document = Document("index.html", broken, "the page of the nights is not written: {error}")
+        document = Document("index.html", broken)
         report, _ = await desk.close(session, documents=[document])
     assert report.not_written == ("index.html",)
     assert PAGE.name in desk.store.objects
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
-    assert desk.said == ["the page of the nights is not written: odd"]
+    assert desk.said == ["index.html is not written: odd"]
 
 
 async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(desk: Desk) -> None:
     async with desk.session() as session:
         desk.store.seconds = 0.3
-        others = [Document(f"{number}", lambda: b"x", f"{number}: {{error}}") for number in range(9)]
+        others = [Document(f"{number}", lambda: b"x") for number in range(9)]
         report, took = await desk.close(session, ShutdownReason.BUG, others)
         assert took <= SHORT
     written = [one.name for one in others if one.name in desk.store.objects]
     assert 0 < len(written) < 9
     assert report.not_written == (*[one.name for one in others[len(written) :]], PAGE.name)
-    left = [f"{number}: storage took too long" for number in range(len(written), 9)]
-    assert desk.said[: len(left) + 1] == [*left, "the page is not written: storage took too long"]
+    left = [f"{number} is not written: storage did not answer in time" for number in range(len(written), 9)]
+    assert desk.said[: len(left) + 1] == [*left, f"{PAGE.name} is not written: storage did not answer in time"]
 
 
 @pytest.mark.parametrize("how", ["hangs", "refuses"])
@@ -244,7 +244,7 @@ async def test_without_the_lease_no_document_is_written_but_results_and_the_end_
         machine_clock.slept += TRUSTED_SECONDS
         report, _ = await desk.close(session, ShutdownReason.BUG)
     assert report.not_written == (PAGE.name,)
-    assert desk.said == ["the page is not written: the lease is lost"]
+    assert desk.said == [f"{PAGE.name} is not written: the lease is lost"]
     assert PAGE.name not in desk.store.objects
     assert {END, f"{DAY}/results/000001-000000.jsonl"} <= desk.store.objects.keys()
     assert desk.store.objects[LEASE].data == b"another's"
@@ -256,7 +256,7 @@ async def test_an_end_that_is_there_already_is_kept(desk: Desk) -> None:
         await desk.close(session)
     assert desk.store.objects[END].data == b"another's"
     assert not session.is_ended
-    assert desk.said[0] == f"storage: {END} exists already"
+    assert desk.said[0] == f"{END} exists already"
 
 
 async def test_a_lease_whose_release_takes_too_long_is_reported(desk: Desk) -> None:

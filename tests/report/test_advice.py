@@ -16,7 +16,7 @@ from job.ledger.ledger import Ledger
 from job.ledger.stop import ShutdownReason
 from job.report.advice import Step, TaskRetry, advice, command_of, go_on, last_words
 from job.report.commands import Command, Commands
-from job.report.ending import Ending, bad_config, busy, ending_of, storage_failed, unended, unforeseen
+from job.report.ending import Ending, bad_config, ending_of
 from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.messages import Message, message
@@ -42,6 +42,7 @@ PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}:"
 GO_ON = f"This does only what is left {UNTIL}:"
 AFTERWARDS = ("later", f"From 11-25 01:50 on, in its place {MAINTAINER}:", DATED)
 COMES = "Cloud Run starts it again by itself"
+NO_STORAGE = Ending.of(Outcome.STORAGE_FAILED, None, detail=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 
 
@@ -80,13 +81,13 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
     "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), GO_ON),
     "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), GO_ON),
     "not renewed": (
-        ending_of(half_made(), ShutdownReason.LEASE_LOST, None, "503"),
+        ending_of(half_made(), ShutdownReason.LEASE_LOST, None, message("503")),
         f"Once storage can be reached, this starts it again {UNTIL}:",
     ),
-    "no storage": (storage_failed("503"), f"Once storage can be reached, this starts it again {UNTIL}:"),
-    "a bug": (unforeseen(half_made()), PUT_RIGHT),
-    "killed": (unended(half_made(), Outcome.KILLED), GO_ON),
-    "at work": (unended(half_made(), Outcome.AT_WORK), None),
+    "no storage": (NO_STORAGE, f"Once storage can be reached, this starts it again {UNTIL}:"),
+    "a bug": (Ending.of(Outcome.UNFORESEEN, half_made()), PUT_RIGHT),
+    "killed": (Ending.of(Outcome.KILLED, half_made()), GO_ON),
+    "at work": (Ending.of(Outcome.AT_WORK, half_made()), None),
     "done": (ending_of(Day().play().ledger, None), None),
 }
 
@@ -105,7 +106,7 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
         steps = steps_of(one, place, now, retry)
         assert [step.kind for step in steps].count("start") == (needs and not looks)
         assert [step.kind for step in steps].count("look") == looks
-        is_told = retry in {TaskRetry.OVER, TaskRetry.NONE} or (
+        is_told = retry is TaskRetry.NONE or (
             retry is TaskRetry.COMES and (now == TODAY or one.outcome == Outcome.BAD_CONFIG)
         )
         assert [step.kind for step in steps].count("wait") == (needs and not looks and is_told)
@@ -136,20 +137,20 @@ def test_until_an_attempt_is_recorded_a_start_is_advised_with_its_own_arguments(
     number: int, arguments: tuple[str, ...], command: str, later: str
 ) -> None:
     """And confirmed later, as perhaps nothing is recorded of the day."""
-    one = report(storage_failed("503"), number=number, arguments=arguments)
+    one = report(NO_STORAGE, number=number, arguments=arguments)
     assert texts(one, "start", "later") == [command, f"{EXECUTE} --args={later}"]
 
 
 @pytest.mark.parametrize("own", [(), ("--yes",)])
 def test_a_day_that_was_not_current_is_confirmed_by_whoever_names_it(own: tuple[str, ...]) -> None:
     before = {"day": "2026-10-24", "started": start_at().started}
-    one = report(storage_failed("503"), number=0, arguments=("run", "--date=2026-10-24", *own), **before)
+    one = report(NO_STORAGE, number=0, arguments=("run", "--date=2026-10-24", *own), **before)
     assert texts(one) == [f"{EXECUTE} --args={','.join(('run', '--date=2026-10-24', *own))}"]
 
 
 def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
     """A plain start could fail for it, before what is missing is requested."""
-    one = report(storage_failed("503"), number=1).model_copy(update={"without": ("MSFT", "-X")})
+    one = report(NO_STORAGE, number=1).model_copy(update={"without": ("MSFT", "-X")})
     assert texts(one) == [f"{EXECUTE} --args=run,--without=MSFT,--without=-X"]
     killed = Commands(DAYS, TODAY, **CLOUD)
     (start, _) = go_on(start_at(without=("MSFT",)), Outcome.KILLED, killed)
@@ -180,7 +181,7 @@ def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
 ) -> None:
     for ending, said in (
         (bad_config(1, of_command=False), "Once that is corrected, this starts it again"),
-        (storage_failed("503"), "Once storage can be reached, this starts it again"),
+        (NO_STORAGE, "Once storage can be reached, this starts it again"),
     ):
         terms = " (for a maintainer):" if "--date" in command else ":"
         one = report(ending, number=0, arguments=arguments, knows_days=False)
@@ -195,7 +196,9 @@ UNKNOWN = "It is not known whether this was asked for. Look first at how the day
 @pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
 def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: TaskRetry) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
-    ending = busy(message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
+    ending = (
+        Ending.of(Outcome.BUSY, None, detail=message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
+    )
     sentence = "Once no other start is at work, look first at how the day stands:" if how == "busy" else UNKNOWN
     one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
     assert shown(one, LAPTOP, retry=retry) == [("look", sentence, LOOK)]
@@ -205,7 +208,7 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, 
 
 
 def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> None:
-    one = report(storage_failed("503"), number=0, arguments=("run", "--again=NVDA"), knows_days=False)
+    one = report(NO_STORAGE, number=0, arguments=("run", "--again=NVDA"), knows_days=False)
     assert shown(one, LAPTOP) == [("look", UNKNOWN, LOOK.removesuffix(" 2026-11-24"))]
     assert shown(one, CLOUD) == [("look", UNKNOWN, "https://storage.cloud.google.com/cards/runs/index.html")]
 
@@ -282,8 +285,6 @@ def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str
     one = report(ENDINGS[how][0] if how in ENDINGS else bad_config(1, of_command=False))
     assert [sentence for _, sentence, _ in shown(one, retry=TaskRetry.COMES)][:2] == [wait, start]
     assert shown(one, retry=TaskRetry.NONE) == [("wait", "Cloud Run does not start it again.", None), *shown(one)]
-    over = ("wait", "Cloud Run does not start it again any more.", None)
-    assert shown(one, retry=TaskRetry.OVER) == [over, *shown(one)]
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str
     [
         ({}, TaskRetry.COMES),
         ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, TaskRetry.COMES),
-        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, TaskRetry.OVER),
+        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, TaskRetry.NONE),
         ({"TASK_MAX_RETRIES": "0"}, TaskRetry.NONE),
         ({"TASK_MAX_RETRIES": ""}, TaskRetry.UNKNOWN),
         ({"CLOUD_RUN_EXECUTION": ""}, TaskRetry.UNKNOWN),

@@ -12,7 +12,7 @@ from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.ledger.stop import EngineFailedError, ShutdownReason
-from job.report.ending import Ending, bad_config, busy, ending_of, nothing_left, storage_failed, unended, unforeseen
+from job.report.ending import Ending, bad_config, ending_of, nothing_left
 from job.report.notices import unrecorded_note
 from job.report.outcome import ABOUT, ExitCode, Outcome
 from job.text.messages import message
@@ -57,6 +57,7 @@ def shown(ending: Ending) -> tuple[str, int | None, str]:
 SIGTERM, SIGINT = ShutdownReason.SIGTERM, ShutdownReason.SIGINT
 DEADLINE, QA_DOWN, LEASE_LOST = ShutdownReason.DEADLINE, ShutdownReason.QA_DOWN, ShutdownReason.LEASE_LOST
 OF_TWO = "1 of 2 cards is missing"
+LATE = "The deadline passed before"
 NONE = "no card was made"
 NOTHING = "nothing was called"
 REFUSES = "The QA engine refuses the job's calls"
@@ -78,7 +79,11 @@ REFUSES = "The QA engine refuses the job's calls"
         (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"The deadline passed: {OF_TWO}")),
         (ledger_of(0, 2), DEADLINE, ("deadline", 4, f"The deadline passed: {NONE}")),
         (None, DEADLINE, ("deadline", 4, f"The deadline passed: {NOTHING}")),
-        (data_of(), DEADLINE, ("deadline", 4, f"The deadline passed before any data engine was done: {NONE}")),
+        (
+            data_of(),
+            DEADLINE,
+            ("deadline", 4, f"{LATE} the financial, trading and news engines were done: {NONE}"),
+        ),
         (
             data_of("financial", "trading"),
             DEADLINE,
@@ -87,7 +92,7 @@ REFUSES = "The QA engine refuses the job's calls"
         (
             data_of("news"),
             DEADLINE,
-            ("deadline", 4, f"The deadline passed before the financial and the trading engine were done: {NONE}"),
+            ("deadline", 4, f"The deadline passed before the financial and trading engines were done: {NONE}"),
         ),
         (ledger_of(1, 2), SIGTERM, ("interrupted", 143, f"Interrupted by SIGTERM: {OF_TWO}")),
         (ledger_of(0, 2), SIGINT, ("interrupted", 130, f"Interrupted by SIGINT: {NONE}")),
@@ -97,9 +102,13 @@ REFUSES = "The QA engine refuses the job's calls"
         (
             data_of(failed=["trading", "news"]),
             None,
-            ("data_engine_failed", 1, f"The trading and the news engine failed: {NONE}"),
+            ("data_engine_failed", 1, f"The trading and news engines failed: {NONE}"),
         ),
-        (data_of(failed=DATA_ENGINES), None, ("data_engine_failed", 1, f"All three data engines failed: {NONE}")),
+        (
+            data_of(failed=DATA_ENGINES),
+            None,
+            ("data_engine_failed", 1, f"The financial, trading and news engines failed: {NONE}"),
+        ),
     ],
 )
 def test_how_an_attempt_ended(
@@ -116,7 +125,7 @@ def test_how_an_attempt_ended(
 @pytest.mark.parametrize("reason", [None, *ShutdownReason])
 def test_a_day_whose_work_is_done_has_succeeded_whatever_stopped_the_attempt(reason: ShutdownReason | None) -> None:
     """A signal or the deadline may come after the last card: nothing is left to do."""
-    assert ending_of(ledger_of(2, 2), reason, not_renewed="503").exit == ExitCode.DONE
+    assert ending_of(ledger_of(2, 2), reason, not_renewed=message("503")).exit == ExitCode.DONE
 
 
 @pytest.mark.parametrize("reason", [None, *ShutdownReason])
@@ -136,10 +145,10 @@ def test_a_day_that_lacks_anything_is_never_a_success(reason: ShutdownReason | N
 
 
 def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers() -> None:
-    ending = ending_of(ledger_of(1, 2), ShutdownReason.LEASE_LOST, None, "No space left on device")
+    ending = ending_of(ledger_of(1, 2), ShutdownReason.LEASE_LOST, None, message("No space left on device"))
     assert shown(ending) == ("storage_failed", 75, "Storage failed: 1 of 2 cards is missing")
-    assert str(ending.detail) == "the lease was not renewed: No space left on device"
-    assert ending_of(ledger_of(1, 2), ShutdownReason.SIGTERM, None, "No space").detail is None
+    assert str(ending.detail) == "No space left on device"
+    assert ending_of(ledger_of(1, 2), ShutdownReason.SIGTERM, None, message("No space")).detail is None
 
 
 # --- what a person left out, or asked for again ---
@@ -155,7 +164,7 @@ def test_without_a_target_not_all_cards_are_there() -> None:
     ending = ending_of(ledger, None)
     assert shown(ending) == ("succeeded", 0, "2 cards are there, without C")
     assert ending.notes == ()
-    assert shown(unended(ledger, Outcome.KILLED))[2] == "Killed: 2 cards are there, without C"
+    assert shown(Ending.of(Outcome.KILLED, ledger))[2] == "Killed: 2 cards are there, without C"
     ended = datetime.fromisoformat(f"{DAY}T06:41:00+08:00")
     there = nothing_left(start_at(schedule=None), ledger, ended, ended)
     assert shown(there)[2] == "2 cards are there, without C"
@@ -211,13 +220,25 @@ def test_what_this_start_made_again_is_told_apart_from_what_earlier_ones_did() -
     [
         (bad_config(1, of_command=False), ("bad_config", 2, f"The configuration has 1 fault: {NOTHING}"), None),
         (bad_config(2, of_command=True), ("bad_config", 2, f"The command has 2 faults: {NOTHING}"), None),
-        (busy(message("who it is")), ("busy", 75, f"Another start is at work: {NOTHING}"), "who it is"),
-        (storage_failed("503"), ("storage_failed", 75, f"Storage failed: {NOTHING}"), "503"),
-        (unforeseen(None), ("unforeseen", 70, f"The job has a bug: {NOTHING}"), None),
-        (unforeseen(ledger_of(1, 2)), ("unforeseen", 70, f"The job has a bug: {OF_TWO}"), None),
-        (unforeseen(ledger_of(2, 2)), ("unforeseen", 70, "The job has a bug: all cards are there"), None),
-        (unended(ledger_of(1, 2), Outcome.AT_WORK), ("at work", None, f"At work: {OF_TWO}"), None),
-        (unended(ledger_of(0, 2), Outcome.KILLED), ("killed", None, f"Killed: {NONE}"), None),
+        (
+            Ending.of(Outcome.BUSY, None, detail=message("who it is")),
+            ("busy", 75, f"Another start may have taken over: {NOTHING}"),
+            "who it is",
+        ),
+        (
+            Ending.of(Outcome.STORAGE_FAILED, None, detail=message("503")),
+            ("storage_failed", 75, f"Storage failed: {NOTHING}"),
+            "503",
+        ),
+        (Ending.of(Outcome.UNFORESEEN, None), ("unforeseen", 70, f"The job has a bug: {NOTHING}"), None),
+        (Ending.of(Outcome.UNFORESEEN, ledger_of(1, 2)), ("unforeseen", 70, f"The job has a bug: {OF_TWO}"), None),
+        (
+            Ending.of(Outcome.UNFORESEEN, ledger_of(2, 2)),
+            ("unforeseen", 70, "The job has a bug: all cards are there"),
+            None,
+        ),
+        (Ending.of(Outcome.AT_WORK, ledger_of(1, 2)), ("at work", None, f"At work: {OF_TWO}"), None),
+        (Ending.of(Outcome.KILLED, ledger_of(0, 2)), ("killed", None, f"Killed: {NONE}"), None),
     ],
 )
 def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None, str], detail: str | None) -> None:

@@ -231,7 +231,7 @@ async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_ni
         f"✓ batch-orchestrator, {FRIDAY}",
         "All 5 cards are there.",
         "This was there already, since 22:30 UTC: nothing was called.",
-        "The next night begins: Mon 11-30 22:30.",
+        "Next night: Mon 11-30 22:30",
     ]
 
 
@@ -268,7 +268,7 @@ async def test_a_night_whose_schedule_was_moved_in_the_console_alone_is_told(sce
     before = len(told(scene))
     await scene.until(THURSDAY, "05:00:00")
     await scene.start(0, **env)
-    assert told(scene)[before][3] == f"The next night begins: Thu {THURSDAY[5:]} 06:30."
+    assert told(scene)[before][3] == f"Next night: Thu {THURSDAY[5:]} 06:30"
 
 
 async def test_a_retry_that_succeeds_is_news_though_its_first_try_left_no_record(scene: Scene) -> None:

@@ -33,7 +33,7 @@ async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(
     gate = threading.Event()
     try:
         for _ in range(2):  # the second does not queue behind the first
-            with pytest.raises(StorageError, match=r"^storage did not answer within 0\.2 s$"), trio.fail_after(30):
+            with pytest.raises(StorageError, match=r"^storage did not answer in time$"), trio.fail_after(30):
                 await in_thread(gate.wait, urgent=True)
     finally:
         gate.set()

@@ -23,20 +23,14 @@ from job.report.advice import advice
 from job.report.attempt import Start
 from job.report.commands import Commands
 from job.report.comparison import comparison_lines, night_before
-from job.report.ending import Ending, bad_config, busy, ending_of, storage_failed, unended, unforeseen
+from job.report.ending import Ending, bad_config, ending_of
 from job.report.outcome import Outcome
 from job.report.report import PHASES, Report, report_of
 from job.report.view import View
-from job.text.messages import Message, message
+from job.text.messages import message, said
 from tests.support.fakes import target
 from tests.support.records import start_at
 from tests.support.results import result_of, tried
-
-
-def said(text: str) -> Message:
-    """What an engine or storage said, which is in no catalog."""
-    return message("{error}", error=text)
-
 
 DAY = "2026-11-24"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -230,12 +224,12 @@ def _stopped(reason: ShutdownReason, until: float = 200) -> View:
 
 def _state(outcome: Outcome) -> View:
     day = Day().play(until=180)
-    return day.view(unended(day.ledger, outcome))
+    return day.view(Ending.of(outcome, day.ledger))
 
 
 def _unforeseen() -> View:
     day = Day().play(until=180)
-    return day.view(unforeseen(day.ledger))
+    return day.view(Ending.of(Outcome.UNFORESEEN, day.ledger))
 
 
 SCENES: Mapping[str, Callable[[], View]] = {
@@ -256,8 +250,10 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "killed": lambda: _state(Outcome.KILLED),
     "at work": lambda: _state(Outcome.AT_WORK),
     "unforeseen": _unforeseen,
-    "busy": lambda: Day(targets=(), start={"arguments": ("run", "--again=NVDA")}).view(busy(said("since 02:00"))),
-    "storage failed": lambda: Day(targets=()).view(storage_failed(said("HTTP 503"))),
+    "busy": lambda: Day(targets=(), start={"arguments": ("run", "--again=NVDA")}).view(
+        Ending.of(Outcome.BUSY, None, detail=said("since 02:00"))
+    ),
+    "storage failed": lambda: Day(targets=()).view(Ending.of(Outcome.STORAGE_FAILED, None, detail=said("HTTP 503"))),
 }
 
 

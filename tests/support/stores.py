@@ -106,7 +106,7 @@ class Memory:
     def _ask(self, verb: str, name: str) -> None:
         self.asked.append((verb, name))
         if self.refuse(verb, name):
-            raise UnreachableError(Message(f"{name}: 503 from the fake"))
+            raise UnreachableError("503 from the fake", about=name)
 
     def _write(self, verb: str, name: str, data: bytes) -> StoredObject:
         self._writes += 1

@@ -14,10 +14,10 @@ from job.page.render import render_day, render_nights
 from job.planning.targets import Target
 from job.records.nights import Nights
 from job.report.commands import Links
-from job.text.messages import LANGUAGES, translator
+from job.text.messages import LANGUAGES, said, translator
 from tests.simulators.job import ROOT
 from tests.support.browser import CHROMIUM, Browser, open_browser
-from tests.support.days import NULL, REFUSED, Day, Fate, failing, said, well
+from tests.support.days import NULL, REFUSED, Day, Fate, failing, well
 from tests.support.fakes import target
 
 PAGES = {"day": "main", "nights": ".charts"}

@@ -55,7 +55,7 @@ ROWS = (
         "correct `NOTIFY_URL` and `NOTIFY_SECRET` (in the cloud, as a new version of the secret). Then run `python"
         " -m job notify`",
         (
-            missing("hangs after cards failed", _meets(do.hang(), cards_fail=True), 8, "there was no answer"),
+            missing("hangs after cards failed", _meets(do.hang(), cards_fail=True), 8, "no answer within"),
             succeeded(
                 "not there", _elsewhere("http://127.0.0.1:9/robot/send"), check=_reported, says="could not connect"
             ),

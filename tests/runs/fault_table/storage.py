@@ -316,7 +316,7 @@ ROWS = (
             succeeded(
                 "no page",
                 _refusing(".html", "cards.csv", verbs=("create", "replace")),
-                says="the page of the nights is not written",
+                says="index.html is not written",
             ),
         ),
     ),
@@ -350,7 +350,7 @@ ROWS = (
                 75,
                 play=_outage(600, 15.0),
                 record=False,
-                says="the lease was not renewed: ",
+                says="_lease.json is not written: ",
                 seconds=90.0,
             ),
             succeeded(
