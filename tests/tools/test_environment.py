@@ -133,20 +133,10 @@ def test_uv_is_told_of_pips_index_and_pip_installs_what_uv_cannot(
     installed = [line for line in said if "--require-hashes --no-deps" in line]
     assert [line.split()[0] for line in installed] == installers
     assert installed[1].startswith("uv from https://mirror/: pip install ")
+    assert done.stdout == "", "the address of a mirror may have a password in it"
+    failed = "uv could not install them (.venv/uv.log says why). pip installs them now, in a minute or more …"
+    assert (failed in done.stderr.splitlines()) is (code == "1")
     assert (tmp_path / ".venv/ready").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("variable", ["PIP_CONFIG_FILE", "PIP_INDEX_URL"])
-def test_uv_takes_from_the_index_that_pip_is_told_of(clone: Clone, packages: Path, variable: str) -> None:
-    settings = clone.directory / ".locks/pip.conf"
-    settings.write_text(f"[global]\nindex-url = {packages.as_uri()}\n")
-    clone.variables[variable] = str(settings) if variable == "PIP_CONFIG_FILE" else packages.as_uri()
-    done = clone.make()
-    assert done.returncode == 0, done.stderr
-    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
-    assert clone.installer() == "uv"
-    assert (clone.directory / ".venv/ready").exists()
 
 
 @pytest.mark.slow
@@ -167,26 +157,3 @@ def test_uv_trusts_the_authorities_that_pip_is_told_of(clone: Clone, packages: P
         server.shutdown()
     assert done.returncode == 0, done.stderr
     assert clone.installer() == "uv"
-
-
-@pytest.mark.slow
-def test_what_pip_alone_knows_it_uses_if_uv_fails_and_one_line_says_so(clone: Clone, packages: Path) -> None:
-    clone.variables |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": f"{packages / 'uv'} {packages / 'tiny'}"}
-    done = clone.make()
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[1:] == [
-        "uv could not install them (.venv/uv.log says why). pip installs them now, in a minute or more …"
-    ]
-    assert clone.installer() == "pip"
-    assert "Failed to fetch" in (clone.directory / ".venv/uv.log").read_text()
-
-
-@pytest.mark.slow
-def test_what_has_no_hash_is_installed_by_neither(clone: Clone, packages: Path) -> None:
-    (clone.directory / ".locks/dev.txt").write_text("tiny==1.0\n")
-    clone.variables["PIP_INDEX_URL"] = packages.as_uri()
-    done = clone.make()
-    assert (done.returncode, done.stdout) == (2, ""), "the address of a mirror may have a password in it"
-    assert "hash" in done.stderr.lower()
-    assert not (clone.directory / ".venv/ready").exists()
-    assert not list((clone.directory / ".venv").rglob("tiny.py"))
