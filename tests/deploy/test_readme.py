@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from job.text.messages import Language
 
 WORDS = {
-    "README.md": 1430,
+    "README.md": 1300,
     "job/README.md": 1200,
     "job/engines/README.md": 700,
     "job/faults.md": 1800,
