@@ -35,6 +35,9 @@ class Headline:
     took: Message | None = None
     shrank: Message | None = None
     """How many cards fewer it has than the night before, on the page of the nights: its own page has their names."""
+    cause: Message | None = None
+    """What the page of the day says under `link` of a failure, whose first name is `failed`."""
+    failed: str | None = None
     detail: Message | None = None
     """The answer or the error behind it, if nothing else says it."""
     steps: Sequence[Step] = ()

@@ -9,12 +9,14 @@ from job.engines.catalog import ALL_ENGINES, DATA_ENGINES
 from job.ledger.totals import EngineState, engine_state
 from job.page.charts import WIDTH
 from job.page.day import Headline, executions_link, job_of
-from job.records.nights import Night, Nights, done_at
+from job.records.nights import NIGHTS_LOOKED_AT, Night, Nights, done_at
 from job.report.advice import late_steps, nothing_since
 from job.report.commands import Links
+from job.report.failures import names_of
+from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.display import zone_of
-from job.text.messages import Message, dated_time, duration, message, template
+from job.text.messages import Message, dated_time, duration, message, plural, template
 
 MARKS: Mapping[EngineState, tuple[str, str]] = {
     "good": ("good", "✓"),
@@ -85,6 +87,32 @@ def row_of(night: Night, links: Links) -> Row:
         engines=[MARKS[engine_state(totals.get(engine))] for engine in ALL_ENGINES],
         cards=(cards.done, cards.planned) if cards else None,
     )
+
+
+def cause_of(report: Report) -> tuple[Message | None, str | None]:
+    """The heading on the page of the day of what went wrong, and the first name that is at fault, if one is."""
+    if report.faults:
+        return message("What is wrong, and what to do"), str(report.faults[0].where)
+    failed = [group for group in report.missing if group.state == "failed"]
+    if not failed:
+        return None, None
+    names: Sequence[str] = report.at_fault
+    if report.outcome is Outcome.CARDS_MISSING:
+        names = names_of((name, group.card_type) for group in failed for name in group.targets)
+    return message("What failed, and what to do"), next(iter(names), None)
+
+
+def undone_of(nights: Sequence[Night], links: Links) -> Sequence[tuple[str, str | None, Message]]:
+    """The nights before the latest one, of the latest `NIGHTS_LOOKED_AT`, whose work is not done: the day, the link to
+    its page, and what is missing.
+    """
+    found = []
+    for night in nights[1:NIGHTS_LOOKED_AT]:
+        cards = night.report.cards.missing if night.report else 0
+        missing = plural("1 card", "{count} cards", count=cards) if cards else night.outcome.about.word
+        if night.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}:
+            found.append((night.day, links.day(night.day) if night.report else None, missing))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

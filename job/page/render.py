@@ -26,7 +26,7 @@ from job.page.day import (
     trace_link,
     what,
 )
-from job.page.nights import charts_of, next_night_of, row_of
+from job.page.nights import cause_of, charts_of, next_night_of, row_of, undone_of
 from job.records.nights import Nights
 from job.report.advice import advice, go_on
 from job.report.commands import Commands, Links
@@ -159,6 +159,7 @@ def render_nights(
             old=_headline(nights, links, days, tick) if tick else None,
             next_night=next_night,
             now=now.timestamp(),
+            undone=undone_of(nights.nights, links),
             period=nights.period,
             usual=usual_line(nights.reports),
             rows=rows[:NIGHTS_SHOWN],
@@ -176,7 +177,8 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
         steps = advice(latest.report, Commands.of(latest.report, links.runs_uri, days, now))
         now_steps = [step for step in steps if step.kind != "later"]
         headline = headline_of(latest.report, now_steps, links.day(latest.day))
-        return replace(headline, shrank=shrank_line(latest.report, nights.reports))
+        cause, failed = cause_of(latest.report)
+        return replace(headline, shrank=shrank_line(latest.report, nights.reports), cause=cause, failed=failed)
     about, start, known = latest.outcome.about, latest.start, latest.start or nights.latest_start
     steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
     return Headline(

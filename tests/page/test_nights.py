@@ -32,6 +32,8 @@ UNTIL = "(until 11-29 01:50)"
 MAINTAINER = "(for a maintainer)"
 PLACE = "cards · our-project"
 PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}: {COMMAND}"
+CAUSE = "What failed, and what to do → NVDA (5)"
+UNDONE = "Not done: Fri 11-27 (Unreadable), Thu 11-26 (Killed), Wed 11-25 (Config faulty)"
 GO_ON = f"This does only what is left {MAINTAINER}: {COMMAND} --args=run,--date=2026-11-26,--without=NVDA"
 NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
 DAYS = Day().start_of().days
@@ -78,7 +80,8 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
         "<tr><th scope"
     )
     linked = [f"{one.day}/report.html" for one in NIGHTS.nights if one.report]
-    assert links_of(shown) == ["2026-11-28/report.html", *linked]
+    above = ["2026-11-28/report.html"] * 2 + ["2026-11-25/report.html"]
+    assert links_of(shown) == [*above, *linked]
     bucket = links_of(page(uri="gs://b/runs"))
     assert bucket == [f"https://storage.cloud.google.com/b/runs/{link}" for link in links_of(shown)]
     assert "Complete: 13 of 23 nights · Usually there by 02:05" in shown.text
@@ -87,7 +90,7 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
 @pytest.mark.parametrize(
     ("skipped", "facts", "steps"),
     [
-        (0, "Ended at 02:05 UTC+08:00 · took 5 min 44 s · Next night: Sun 11-29 02:00", PUT_RIGHT),
+        (0, "Ended at 02:05 UTC+08:00 · took 5 min 44 s · Next night: Sun 11-29 02:00", f"{CAUSE} {PUT_RIGHT}"),
         (1, "Next night: Sat 11-28 02:00", "2026-11-27/ends/000001.json is missing"),
         (2, "Next night: Fri 11-27 02:00", GO_ON),
         (4, "Done at 2026-11-25 02:06 UTC+08:00 · 2 attempts · Next night: Wed 11-25 02:00", ""),
@@ -98,7 +101,7 @@ def test_the_headline_is_that_of_the_latest_night(skipped: int, facts: str, step
     nights = NIGHTS.nights[skipped:]
     said = " ".join(f"{ENGLISH.text(dated(nights[0].day))} · {PLACE} · {facts} {steps}".split())
     shown = page(Nights(nights), at=DAYS.after(nights[0].day) - timedelta(minutes=1))
-    assert f"{said} All nights" in shown.text
+    assert f"{said} Not done: " in shown.text
     assert [tag for tag, _ in shown.tags].count("h1") == 1
 
 
@@ -147,7 +150,7 @@ def test_the_warning_has_the_one_command_and_where_to_look() -> None:
 
 def test_where_scripts_are_blocked_it_says_what_may_have_passed() -> None:
     shown = page(at=None)
-    assert f"Next night: Sun 11-29 02:00 {PUT_RIGHT} {PASSED} All nights" in shown.text
+    assert f"Next night: Sun 11-29 02:00 {CAUSE} {PUT_RIGHT} {PASSED} {UNDONE} All nights" in shown.text
     assert WARNING not in shown.text
 
 
@@ -170,6 +173,36 @@ def test_without_a_schedule_nothing_is_due() -> None:
     assert "5 of 58 cards are missing" in shown.text
     for words in ("Next night", "Nothing here", "has passed"):
         assert words not in shown.source
+
+
+@pytest.mark.parametrize(
+    ("scene", "cause"),
+    [
+        ("cards missing", "What failed, and what to do → NVDA (5)"),
+        ("QA down", "What failed, and what to do →"),
+        ("bad config", "What is wrong, and what to do → card_targets.json: [3]"),
+        ("all made", None),
+    ],
+)
+def test_the_headline_links_to_what_failed_and_names_the_first(scene: str, cause: str | None) -> None:
+    report = SCENES[scene]().report
+    shown = page(Nights([night(report)]), at=DAYS.after(report.day) - timedelta(minutes=1))
+    if cause is None:
+        assert "→" not in shown.text
+    else:
+        assert f" {cause} " in shown.text
+        assert links_of(shown).count(f"{report.day}/report.html") == 3
+
+
+def test_the_nights_of_a_week_that_are_left_undone_are_named_with_their_cards() -> None:
+    done, missing = SCENES["all made"]().report, SCENES["cards missing"]().report
+    nights = [night(done.model_copy(update={"day": f"2026-11-{day}"})) for day in range(24, 17, -1)]
+    at_work = Night("2026-11-20", Outcome.AT_WORK, attempt=done)
+    for at, shown in ((1, "Not done: Mon 11-23 (6 cards) All"), (6, "Not done: Wed 11-18 (6 cards) All")):
+        undone = night(missing.model_copy(update={"day": nights[at].day}))
+        assert shown in page(Nights([*nights[:at], undone, *nights[at + 1 :]])).text
+    older = night(missing.model_copy(update={"day": "2026-11-17"}))
+    assert "Not done" not in page(Nights([*nights[:4], at_work, *nights[5:], older])).text
 
 
 def test_a_laptop_is_told_where_the_record_is() -> None:
