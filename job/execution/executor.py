@@ -46,7 +46,7 @@ class RunContext:
     """The time since 1970 at which trio's clock showed zero. One for a run: a clock change must not reorder results."""
     gauges: Mapping[EngineName, Gauge] = field(default_factory=dict)
     again_of: Callable[[Call], int] = lambda _: 0
-    """Returns the number of the rerun of the items of a call; 0 if they are made the first time."""
+    """As in `Ledger`. Each part of a batch has a number of its own."""
     jitter: Callable[[], float] = random.random
 
 
@@ -71,8 +71,6 @@ class PendingCall:
     call: Call
     retry: RetryState
     traceparent: str
-    again: int = 0
-    """As in `CallResult`."""
     attempts: int = 0
     """How often its targets were requested, also as part of larger batches."""
     retries: int = 0
@@ -147,8 +145,7 @@ class Executor:
         self._workers.cancel()
 
     def _pending(self, call: Call) -> PendingCall:
-        retry, again = RetryState(self._settings), self._context.again_of(call)
-        return PendingCall(call, retry, self._context.run.traceparent(), again)
+        return PendingCall(call, RetryState(self._settings), self._context.run.traceparent())
 
     async def _work(self, queue: WorkQueue[PendingCall]) -> None:
         connection = self._context.connect(self._settings.name)
@@ -259,11 +256,12 @@ class Executor:
         return Failure(Cause.TIMEOUT, message("no answer within {seconds} s", seconds=timeout))
 
     def _headers(self, pending: PendingCall, token: str) -> dict[str, str]:
+        again = self._context.again_of(pending.call)
         headers = {
             "Authorization": f"Bearer {token}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
-            "Idempotency-Key": self._context.run.idempotency_key(*pending.call.fingerprint, again=pending.again),
+            "Idempotency-Key": self._context.run.idempotency_key(*pending.call.fingerprint, again=again),
             "traceparent": pending.traceparent,
             "User-Agent": USER_AGENT,
         }
@@ -333,7 +331,7 @@ class Executor:
             interrupted_after=failure.after if failure else None,
             request=call.request,
             date=call.date,
-            again=pending.again,
+            again=self._context.again_of(call),
         )
         if failure is None:
             self._gauge.done += len(call.targets)

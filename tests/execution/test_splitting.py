@@ -8,11 +8,14 @@ from collections.abc import Callable
 import pytest
 import trio
 
+from job.engines.calls import trading
 from job.engines.failures import Cause
+from job.engines.identity import RunIdentity
 from job.engines.transport import Response, TransportError
 from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
+from tests.support.results import result_of
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
@@ -142,3 +145,32 @@ async def test_halves_that_wait_are_accounted_for_when_the_run_stops(moment: flo
     asked = {ticker for asked in made.world.asked for ticker in asked.tickers}
     finished = {ticker for event in made.world.finished for ticker in event.targets}
     assert finished == asked, "halves that nobody had taken were asked for in a larger batch"
+
+
+@pytest.mark.parametrize("how", ["it fails whole", "it fails for one"])
+async def test_each_part_of_a_batch_has_the_key_of_its_own_targets(how: str) -> None:
+    """A lost answer about a ticker that was never made is found by its first key alone."""
+
+    async def script(asked: Asked) -> Response:
+        await trio.lowlevel.checkpoint()
+        if len(asked.tickers) == 1 or asked.engine != "trading":
+            return well(asked)
+        failed = {"status": "failed"}
+        return (
+            reply({"results": {"A": {"status": "success"}, "B": failed}})
+            if how == "it fails for one"
+            else reply({}, 500)
+        )
+
+    made = stage([target(name, engines=("trading",)) for name in "AB"], script)
+    made.ledger.add(result_of(trading(["A"])))
+    made.ledger.ask_again([("trading", ("A", None))], 2)
+    await made.phases.prepare("trading")
+    keys = {asked.tickers: asked.headers["Idempotency-Key"] for asked in made.world.asked}
+    numbers = {("A", "B"): 2, ("B",): 0} | ({("A",): 2} if how == "it fails whole" else {})
+    run = RunIdentity("test")
+    assert keys == {
+        names: run.idempotency_key(*trading(names).fingerprint, again=number) for names, number in numbers.items()
+    }
+    assert {one.targets: one.again for one in made.world.finished} == {("A",): 2, ("B",): 0}
+    assert made.ledger.is_ready

@@ -279,6 +279,7 @@ def stage(
         shutdown=shutdown,
         emit=on_event,
         gauges=live.gauges,
+        again_of=live.ledger.again_of,
         jitter=jitter,
     )
     return Stage(world, Phases(live.ledger, engines, context), live, shutdown)
