@@ -169,7 +169,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
         problem = colon("RUNS_URI", error.words)
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
-    is_done = view is not None and view.report.had_plan and not view.ledger.is_left
+    is_done = view is not None and view.report.had_plan and view.ledger.is_complete
     known = problem or (message("No start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
     reporter, to = CloudLogReporter(settings.project), translator(settings.language)

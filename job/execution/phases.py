@@ -76,7 +76,7 @@ class Phases:
                 executor.stop()
 
         executor = Executor(self.engines[engine], self.context, on_finished)
-        await executor.run(self.ledger.plan.calls(engine, self.ledger.is_settled))
+        await executor.run(self.ledger.plan.calls(engine, self.ledger.items[engine]))
         if failed:
             raise failed[0]
 
@@ -90,7 +90,7 @@ class Phases:
             raise AssertionError("the barrier is closed")
         if not self.ledger.counts("qa").planned:
             return
-        circuits = CardCircuits(self.ledger.plan.calls("qa", self.ledger.is_settled), self.context.emit)
+        circuits = CardCircuits(self.ledger.plan.calls("qa", self.ledger.items["qa"]), self.context.emit)
 
         def on_finished(result: CallResult, failure: Failure | None) -> None:
             is_cut_off = failure is not None and failure.is_interruption

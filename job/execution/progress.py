@@ -61,7 +61,9 @@ class Progress:
     @classmethod
     def of(cls, ledger: Ledger, began: float = 0.0) -> "Progress":
         """A run that is about to make its calls."""
-        return cls(ledger, began, {engine: Gauge(planned=ledger.left(engine)) for engine in ledger.plan.engines()})
+        return cls(
+            ledger, began, {engine: Gauge(planned=ledger.counts(engine).missing) for engine in ledger.plan.engines()}
+        )
 
     def seconds_left(self, engine: EngineName, now: float) -> float | None:
         """How long the rest of an engine's items takes at its pace so far, by trio's clock.

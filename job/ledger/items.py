@@ -135,20 +135,27 @@ class EngineItems:
         attempts = min(attempts, 0xFFFF)
         known = self._states[place]
         result = (code == _DONE, ended, code, attempts)
-        if known != _OPEN and result <= (known == _DONE, self._ended[place], known, self._attempts[place]):
-            return
-        self._ended[place], self._attempts[place] = ended, attempts
-        if code != known:
-            self._states[place] = code
-            self._count(known, -1)
-            self._count(code, 1)
-            if item[0] in self._left_out:
-                self.counts.left_out -= 1
+        if known == _OPEN or result > (known == _DONE, self._ended[place], known, self._attempts[place]):
+            self._set(item[0], place, code, ended, attempts)
 
-    def _count(self, code: int, by: int) -> None:
-        if code == _DONE:
+    def reopen(self, item: WorkItem) -> None:
+        """Forgets all results of an item, which is missing from now on."""
+        place = self._place(item)
+        if place is not None:
+            self._set(item[0], place, _OPEN, 0.0, 0)
+
+    def _set(self, target: str, place: int, code: int, ended: float, attempts: int) -> None:
+        self._ended[place], self._attempts[place] = ended, attempts
+        known, self._states[place] = self._states[place], code
+        self._count(known, -1, target)
+        self._count(code, 1, target)
+
+    def _count(self, code: int, by: int, target: str) -> None:
+        if code == _OPEN:
+            self.counts.left_out += by if target in self._left_out else 0
+        elif code == _DONE:
             self.counts.done += by
-        elif code != _OPEN:
+        else:
             self.counts.failed += by
             self.counts.cut_off += by if code == _INTERRUPTED else 0
 

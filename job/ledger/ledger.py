@@ -5,18 +5,18 @@ All results in compact form, for totals, report and page: 100,000 calls take a f
 
 import statistics
 from array import array
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from job.engines.calls import Call, WorkItem
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.ledger.items import Counts, EngineItems, code_of, items_of
-from job.ledger.reruns import Rerun, RerunKey, Reruns
 from job.ledger.result import CallResult
-from job.ledger.totals import EngineTotals
+from job.ledger.totals import Count, EngineTotals
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.text.messages import Message
@@ -27,6 +27,18 @@ CALLS_KEPT = 300
 """Calls of one engine that are kept whole."""
 STAMP_SECONDS = 0.002
 """Tolerance in comparisons, as times are rounded to milliseconds."""
+
+
+class Rerun(NamedTuple):
+    """A request to make an item again. Only results with its number or a higher one count for the item."""
+
+    engine: EngineName
+    target: str
+    card_type: str | None
+    date: str
+    """Empty for an engine that takes none. The same card of another date is another item."""
+    number: Count
+    """The number of the attempt that opened it."""
 
 
 class SetAside(BaseModel):
@@ -103,15 +115,11 @@ class Ledger:
         """Every call, also those of another plan. Everything else here is of this plan only."""
         self.items: Mapping[EngineName, EngineItems] = items_of(plan)
         """The state of each item of the plan."""
-        self.reruns = Reruns(again)
-        """Also those for items that the plan lacks."""
+        self._reruns: dict[tuple[EngineName, str, str | None, str], int] = {one[:-1]: one.number for one in again}
         self.set_aside: list[SetAside] = []
         """The card types that this attempt has set aside."""
         self.failed: list[CallResult] = []
         """The first `FAILURES_KEPT` calls that failed for good."""
-        self._asked = self._planned_reruns()
-        self._asks_as = 0
-        """The number of this attempt, if it asks for something again."""
         self._outdated: dict[WorkItem, float] = {}
         """When each card was made with another model or other parameters than those of the plan."""
 
@@ -126,13 +134,11 @@ class Ledger:
 
     def add(self, call: CallResult) -> None:
         """Adds a result of this plan. Raises `LookupError` if the plan does not have its items."""
-        self._mark(call, call.targets)
-        self._count(call)
+        self._mark(call, self._counted(call))
 
     def absorb(self, call: CallResult) -> None:
         """Adds a result of another plan: what of it is also an item of this one. It takes longer than `add`."""
-        self._mark(call, tuple(target for target in call.targets if self._fits(call, target)))
-        self._count(call)
+        self._mark(call, tuple(target for target in self._counted(call) if self._fits(call, target)))
 
     def _mark(self, call: CallResult, targets: tuple[str, ...]) -> None:
         cause = None if call.done else call.cause or ""
@@ -141,11 +147,16 @@ class Ledger:
             self.items[call.engine].mark(item, cause=cause, ended=call.ended, attempts=call.attempts)
         if targets and not call.done and len(self.failed) < FAILURES_KEPT:
             self.failed.append(call if targets == call.targets else replace(call, targets=targets))
-
-    def _count(self, call: CallResult) -> None:
         self.lanes[call.engine].add(call)
-        if call.again:
-            self.reruns.add(call)
+
+    def _counted(self, call: CallResult) -> tuple[str, ...]:
+        """The targets for which a result counts: it has the number of their rerun, or a higher one."""
+        if not self._reruns:
+            return call.targets
+        return tuple(target for target in call.targets if call.again >= self._number(call, target))
+
+    def _number(self, call: Call | CallResult, target: str) -> int:
+        return self._reruns.get((call.engine, target, call.card_type, call.date), 0)
 
     def _fits(self, call: CallResult, target: str) -> bool:
         """Whether the result is of an item of this plan: news count only if their request is the same, cards if their
@@ -166,50 +177,37 @@ class Ledger:
 
     # --- what is made again ---
 
-    def key_of(self, engine: EngineName, item: WorkItem) -> RerunKey:
-        """The identity of an item of the plan."""
-        return RerunKey(engine, *item, self.plan.date_of(engine, self._targets[item[0]]))
+    @property
+    def reruns(self) -> tuple[Rerun, ...]:
+        """Every rerun, also those of items that the plan lacks."""
+        return tuple(Rerun(*key, number) for key, number in self._reruns.items())
 
     def ask_again(self, items: Iterable[tuple[EngineName, WorkItem]], number: int) -> None:
-        """Opens a rerun with this number for each item that is done and has no open one.
+        """Opens a rerun with this number for each item that is done, which is missing until it is made again.
 
-        An item that was never done gets none: its answer may have been lost, and only the same key finds that one.
+        An item that is not done gets none: its answer may have been lost, and only the same key finds that one.
         """
-        self._asks_as = number
-        self.reruns.ask((self.key_of(engine, item) for engine, item in items if item in self.items[engine]), number)
-        self._asked = self._planned_reruns()
-
-    def _planned_reruns(self) -> Mapping[tuple[EngineName, WorkItem], RerunKey]:
-        """The items of the plan that were ever asked for again."""
-        if not self.reruns:
-            return {}
-        items = ((one, (one.engine, (one.target, one.card_type))) for one in self.reruns)
-        return {
-            (engine, item): RerunKey(*one[:-1])
-            for one, (engine, item) in items
-            if self.items[engine].has(item) and self.key_of(engine, item) == RerunKey(*one[:-1])
-        }
-
-    def asked(self, engine: EngineName) -> list[WorkItem]:
-        """The items of an engine that were ever asked for again."""
-        return [item for name, item in self._asked if name == engine]
-
-    def is_open(self, engine: EngineName, item: WorkItem) -> bool:
-        """Whether an item is to be made again, and was not yet."""
-        key = self._asked.get((engine, item))
-        return key is not None and self.reruns.number(key) > 0
-
-    def is_asked_now(self, engine: EngineName, item: WorkItem) -> bool:
-        """Whether this attempt has asked for an item of the plan to be made again."""
-        key = self._asked.get((engine, item))
-        return key is not None and self.reruns.asked_as(key) == self._asks_as
+        for engine, item in items:
+            if item in self.items[engine]:
+                self._reruns[engine, *item, self.plan.date_of(engine, self._targets[item[0]])] = number
+                self.items[engine].reopen(item)
 
     def again_of(self, call: Call) -> int:
-        """The number of the rerun of the items of a call; 0 if they are made the first time."""
-        if not self._asked:
-            return 0
-        keys = (self._asked.get((call.engine, item)) for item in call.items)
-        return max((self.reruns.number(key) for key in keys if key is not None), default=0)
+        """The number of the latest rerun of the items of a call; 0 if they are made the first time.
+
+        It stays once the rerun is done: the news of a topic that has changed since are missing, and need it to count.
+        """
+        return max(self._number(call, target) for target in call.targets) if self._reruns else 0
+
+    @property
+    def made_again(self) -> list[WorkItem]:
+        """The cards of the plan that were made again."""
+        asked = ((one.target, one.card_type, one.date) for one in self.reruns if one.engine == "qa")
+        return [
+            (target, card_type)
+            for target, card_type, date in asked
+            if (target, card_type) in self.items["qa"] and date == self.plan.date_of("qa", self._targets[target])
+        ]
 
     # --- what is left ---
 
@@ -217,54 +215,27 @@ class Ledger:
         """The counts of an engine's items. They change as results are added."""
         return self.items[engine].counts
 
-    def is_complete(self, engines: Collection[EngineName] = ALL_ENGINES) -> bool:
-        """Whether every planned item of these engines is done or left out, whether or not it is to be made again."""
-        return all(self.items[engine].is_complete for engine in engines)
+    @property
+    def is_complete(self) -> bool:
+        """Whether every planned item is done or left out."""
+        return all(items.is_complete for items in self.items.values())
 
-    def open_reruns(self, engines: Container[EngineName] = ALL_ENGINES) -> int:
-        """How many items of these engines are to be made again, without those that are left out."""
-        return sum(
-            engine in engines and item[0] not in self.plan.left_out and self.is_open(engine, item)
-            for engine, item in self._asked
-        )
+    @property
+    def is_ready(self) -> bool:
+        """Whether all data is there: no card may be requested before."""
+        return all(self.items[engine].is_complete for engine in DATA_ENGINES)
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """The targets that are left out and whose work is not all done, in the order of the plan."""
-        names = self.plan.left_out
-        items = (item for engine in ALL_ENGINES for name in names for item in self.items[engine].of(name))
+        items = (item for engine in ALL_ENGINES for name in self.plan.left_out for item in self.items[engine].of(name))
         lacking = {item.target for item in items if item.state != "done"}
-        lacking |= {item[0] for engine, item in self._asked if item[0] in names and self.is_open(engine, item)}
         return tuple(target.id for target in self.plan.targets if target.id in lacking) if lacking else ()
 
     @property
     def has_made(self) -> bool:
         """Whether anything was ever done on this day, for whatever plan."""
         return any(lane.done_seconds for lane in self.lanes.values())
-
-    @property
-    def is_left(self) -> bool:
-        """Whether anything is left to be done: planned items, or items that are to be made again."""
-        return not self.is_complete() or self.open_reruns() > 0
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether all data is there, also what is to be prepared again: no card may be requested before."""
-        return self.is_complete(DATA_ENGINES) and not self.open_reruns(DATA_ENGINES)
-
-    def is_settled(self, engine: EngineName, item: WorkItem) -> bool:
-        """Whether an item is not requested: it is done, and not to be made again."""
-        return item in self.items[engine] and not self.is_open(engine, item)
-
-    def left(self, engine: EngineName) -> int:
-        """How many items of an engine are to be requested."""
-        items, left_out = self.items[engine], self.plan.left_out
-        again = sum(
-            item in items and item[0] not in left_out and self.is_open(engine, item)
-            for name, item in self._asked
-            if name == engine
-        )
-        return items.counts.missing + again
 
     # --- what is reported ---
 
@@ -279,7 +250,7 @@ class Ledger:
 
     @property
     def failures(self) -> list[CallResult]:
-        """The failed calls that are kept, each with those of its targets that nothing has done, or done again.
+        """The failed calls that are kept, each with those of its targets that nothing has done since.
 
         An item that failed in several attempts is listed for the latest one only.
         """
@@ -287,8 +258,7 @@ class Ledger:
             (call.engine, item): call
             for call in sorted(self.failed, key=_rank)
             for item in call.items
-            if item[0] not in self.plan.left_out
-            and (self.items[call.engine].has_failed(item) or (call.again and self.is_open(call.engine, item)))
+            if self.items[call.engine].has_failed(item) and call.again >= self._number(call, item[0])
         }
         listed: list[CallResult] = []
         for call in self.failed:

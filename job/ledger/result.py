@@ -67,7 +67,7 @@ class CallResult:
     date: str = ""
     """As in `Call.date`."""
     again: Count = 0
-    """The number of the rerun of its items (`job.ledger.reruns`); 0 if they are made the first time."""
+    """As in `Ledger.again_of`."""
 
     def line(self) -> bytes:
         """The line of the journal, without the line feed."""

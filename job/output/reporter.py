@@ -53,7 +53,7 @@ def progress_message(progress: Progress, now: float) -> Message:
 
 def barrier_message(ledger: Ledger) -> Message:
     """All data is ready, and perhaps cards follow."""
-    if ledger.left("qa"):
+    if ledger.counts("qa").missing:
         return message("All data is ready; generating cards")
     return message("All data is ready")
 

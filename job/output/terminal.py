@@ -231,8 +231,6 @@ def _bars(progress: Progress, screen: Screen) -> Table:
     for name, gauge in progress.gauges.items():
         counts = progress.ledger.counts(name)
         planned, made = counts.planned - counts.left_out, counts.done
-        if not counts.missing and gauge.planned:  # all is there, and some is made again
-            planned, made = gauge.planned, gauge.done
         in_flight = message("none in flight")
         if gauge.in_flight:
             in_flight = message("{count} of {limit} in flight", count=gauge.in_flight, limit=gauge.limit)

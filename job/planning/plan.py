@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
@@ -11,9 +11,6 @@ from job.engines.calls import BATCHES, Call, WorkItem, card, news
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.planning.targets import Target, llm_parameters
 from job.text.messages import Message
-
-IsSettled = Callable[[EngineName, WorkItem], bool]
-"""Whether an item is not requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +59,21 @@ class Plan:
         for target, card_types in self.items_by_target(engine):
             yield from ((target, card_type) for card_type in card_types)
 
-    def calls(self, engine: EngineName, is_settled: IsSettled = lambda *_: False) -> Iterator[Call]:
-        """The calls of one engine, in order, for all items that are neither settled nor left out.
+    def calls(self, engine: EngineName, done: Container[WorkItem] = ()) -> Iterator[Call]:
+        """The calls of one engine, in order, for all items that are neither done nor left out.
 
         Batches are formed before any item is removed, so that every attempt at a day has the same batches.
         """
         if engine in BATCHES:
-            yield from self._batches(engine, is_settled)
+            yield from self._batches(engine, done)
             return
         for target in self.targets:
             if target.id in self.left_out:
                 continue
-            if engine == "news" and engine in target.engines and not is_settled(engine, (target.id, None)):
+            if engine == "news" and engine in target.engines and (target.id, None) not in done:
                 yield self.news_call(target)
             for card_type in target.card_types if engine == "qa" else ():
-                if not is_settled(engine, (target.id, card_type)):
+                if (target.id, card_type) not in done:
                     yield self.card_call(target, card_type)
 
     def digest(self) -> str:
@@ -87,12 +84,12 @@ class Plan:
         digest.update(f"], {json.dumps(self.models.model_dump())}]".encode())
         return digest.hexdigest()
 
-    def _batches(self, engine: EngineName, is_settled: IsSettled) -> Iterator[Call]:
+    def _batches(self, engine: EngineName, done: Container[WorkItem]) -> Iterator[Call]:
         ids = [target for target, _ in self.items(engine)]
         size = self.batch_sizes[engine]
         for start in range(0, len(ids), size):
             batch = ids[start : start + size]
-            if left := [one for one in batch if one not in self.left_out and not is_settled(engine, (one, None))]:
+            if left := [one for one in batch if one not in self.left_out and (one, None) not in done]:
                 yield BATCHES[engine](left)
 
     def date_of(self, engine: EngineName, target: Target) -> str:

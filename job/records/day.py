@@ -232,7 +232,7 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
     ledger.set_aside = list(ended.set_aside)
     if ledger.totals() != ended.engines:  # an attempt that was paused has added results since
         ending = Ending.of(Outcome.SUCCEEDED, ledger)
-        if ledger.is_left and ended.exit_code is not None:
+        if not ledger.is_complete and ended.exit_code is not None:
             ending = Ending.of(ended.outcome, ledger, exit_code=ExitCode(ended.exit_code))
         now = report_of(ended, ledger, ending)
         update = {"ended": ended.ended, "seconds": ended.seconds, "detail": ended.detail, "journal": ended.journal}

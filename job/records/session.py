@@ -7,16 +7,16 @@ from functools import partial
 
 import trio
 
-from job.config.faults import ConfigError, Fault
+from job.config.faults import ConfigError, Fault, FaultKind
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
 from job.ledger.ledger import SetAside
 from job.ledger.result import CallResult
 from job.planning.prepare import Prepared
+from job.planning.selection import AGAIN
 from job.records.day import Document, Listing, Record
 from job.records.journal import Journal
 from job.records.lease import HAS_ENDED, BusyError, Lease
-from job.records.start import nothing_made
 from job.report.attempt import Attempt, Start, contents_of
 from job.report.format import attempt_name, end_name
 from job.report.outcome import Outcome
@@ -164,8 +164,6 @@ async def open_session(
     record = await Record.read(lease.store, start.day, prepared.plan)
     if record.latest is not None:
         start = start.model_copy(update={"trace_id": record.latest.trace_id, "began": record.latest.began})
-    if prepared.again is not None and not start.task_attempt and not record.ledger.has_made:
-        raise ConfigError([await nothing_made(lease.store, start.day)])
     attempt = decide(record, start, prepared, lease.holder.owner, known)
     if attempt is None:
         return start, record, None
@@ -203,6 +201,10 @@ def decide(
             raise BusyError(None, message("A retry asks for nothing again, since its first try asked for nothing"))
         if known is not None and record.listing != known:
             raise BusyError(None, HAS_ENDED)
+        if not ledger.has_made:
+            what = message("nothing was made yet for {day}", day=start.day)
+            remedy = message("start it without that, or add the --date that is meant")
+            raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
         ledger.ask_again(prepared.again, number)
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     plan = prepared.plan.digest()
@@ -212,7 +214,7 @@ def decide(
         and ended.without == ledger.left_out
         and not ended.not_written
     )
-    if is_closed and latest is not None and latest.plan == plan and not ledger.is_left:
+    if is_closed and latest is not None and latest.plan == plan and ledger.is_complete:
         return None
     return Attempt(
         **{**start.model_dump(), "number": number},
@@ -221,6 +223,6 @@ def decide(
         batch_sizes=dict(prepared.plan.batch_sizes),
         plan=plan,
         cards=prepared.plan.count("qa"),
-        again=tuple(ledger.reruns),
+        again=ledger.reruns,
         asked_by=asked_by,
     )

@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from job.config.environment import DAY_VARIABLES
-from job.config.faults import ConfigError, Fault, FaultKind
+from job.config.faults import ConfigError, Fault
 from job.planning.options import Options
 from job.planning.prepare import unreadable
-from job.planning.selection import AGAIN
 from job.records.day import Listing
-from job.records.nights import NIGHTS_LOOKED_AT, known_days, read_nights
+from job.records.nights import known_days
 from job.report.attempt import Start
 from job.report.format import RecordError
 from job.storage.store import ObjectStore, StorageError, UnusableError
@@ -68,22 +67,10 @@ async def _settled(options: Options, store: ObjectStore) -> Settled:
         with faults_of_record(day):
             listing = await Listing.of(store, day)
         faults = [fault] if fault and not listing.is_recorded else []
-        if asks and not listing.latest:
-            faults = [*faults, await nothing_made(store, day)]
-    return Settled(Start.of(options, days), [*options.faults, *faults], listing if asks else None)
+    return Settled(Start.of(options, days), [*options.faults, *faults], listing)
 
 
 async def is_latest(store: ObjectStore, start: Start) -> bool:
     """Whether the latest attempt at the day is of the same execution. Raises `RecordError` and `StorageError`."""
     latest = await (await Listing.of(store, start.day)).attempt(store)
     return latest is not None and latest.execution == start.execution is not None
-
-
-async def nothing_made(store: ObjectStore, day: str) -> Fault:
-    """The fault of a start that wants something made again of a day for which nothing was made."""
-    nights = (one.day for one in (await read_nights(store, NIGHTS_LOOKED_AT)).reports if one.has_made)
-    latest = next(nights, None)
-    remedy = message("start it without that")
-    if latest is not None:
-        remedy = message("the latest day that has something is {day}: add --date={day} if that is meant", day=latest)
-    return Fault(AGAIN, message("nothing was made yet for {day}", day=day), remedy, FaultKind.COMMAND)

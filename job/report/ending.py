@@ -3,7 +3,7 @@
 A sentence quotes no answer of an engine or of storage: an `Ending` has that as its detail.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -79,7 +79,7 @@ def ending_of(
     if error is not None and ledger is not None:
         engines = {error.result.engine, *_failed(ledger)}
         return Ending.of(Outcome.DATA_ENGINE_FAILED, ledger, _engines_failed(engines), detail=error.reason)
-    if ledger is not None and not ledger.is_left:
+    if ledger is not None and ledger.is_complete:
         return Ending.of(Outcome.SUCCEEDED, ledger)
     if ledger is not None and reason is None:
         return Ending.of(Outcome.CARDS_MISSING, ledger)
@@ -93,7 +93,7 @@ def _why(outcome: Outcome, ledger: Ledger) -> Message:
     """How it ended, as the beginning of its sentence."""
     if outcome is Outcome.DATA_ENGINE_FAILED and (failed := _failed(ledger)):
         return _engines_failed(failed)
-    if outcome is Outcome.DEADLINE and (slow := [engine for engine in DATA_ENGINES if ledger.left(engine)]):
+    if outcome is Outcome.DEADLINE and (slow := [engine for engine in DATA_ENGINES if ledger.counts(engine).missing]):
         return plural(
             "The deadline passed before the {engines} engine was done",
             "The deadline passed before the {engines} engines were done",
@@ -136,14 +136,12 @@ def cards_line(ledger: Ledger) -> Message:
 
 def _missing_line(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
-    line = plural("1 card was not made again", "{count} cards were not made again", count=ledger.open_reruns(["qa"]))
-    if missing := cards.missing:
-        line = plural(
-            "1 of {planned} cards is missing",
-            "{count} of {planned} cards are missing",
-            count=missing,
-            planned=cards.planned,
-        )
+    line = plural(
+        "1 of {planned} cards is missing",
+        "{count} of {planned} cards are missing",
+        count=cards.missing,
+        planned=cards.planned,
+    )
     return _with_left_out(ledger, line)
 
 
@@ -172,7 +170,9 @@ def _all_there(ledger: Ledger) -> Message:
 
 def _notes(ledger: Ledger) -> list[Message]:
     """What a person has to know besides."""
-    notes = list(_again_notes(ledger))
+    notes = []
+    if again := [f"{target}/{card}" for target, card in ledger.made_again]:
+        notes.append(message("Made again: {names}", names=listed(again)))
     if outdated := [f"{target}/{card}" for target, card in ledger.outdated_cards]:
         notes.append(
             plural(
@@ -183,36 +183,6 @@ def _notes(ledger: Ledger) -> list[Message]:
             )
         )
     return notes
-
-
-def _again_notes(ledger: Ledger) -> Iterator[Message]:
-    """What was made again of what people asked for, and what was not."""
-    asked = [(item, f"{item[0]}/{item[1]}") for item in ledger.asked("qa")]
-    made = [name for item, name in asked if not ledger.is_open("qa", item)]
-    now = [name for item, name in asked if not ledger.is_open("qa", item) and ledger.is_asked_now("qa", item)]
-    left = [name for item, name in asked if ledger.is_open("qa", item)]
-    if now and len(now) < len(made):
-        yield plural(
-            "1 card was made again: {names}. Of this day, {total} were.",
-            "{count} cards were made again: {names}. Of this day, {total} were.",
-            count=len(now),
-            names=listed(now),
-            total=len(made),
-        )
-    elif made:
-        yield plural(
-            "1 card of this day was made again: {names}",
-            "{count} cards of this day were made again: {names}",
-            count=len(made),
-            names=listed(made),
-        )
-    if left:
-        yield plural(
-            "1 card was to be made again, and was not: {names}",
-            "{count} cards were to be made again, and were not: {names}",
-            count=len(left),
-            names=listed(left),
-        )
 
 
 def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -> Ending:

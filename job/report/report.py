@@ -112,9 +112,6 @@ class Report(Start):
     """The documents that could not be written: the next start writes them."""
     engines: dict[EngineName, EngineTotals] = Field(default_factory=dict)
     """Those that the plan uses; empty without a plan."""
-    asked_again: Count = 0
-    """Number of cards that people have asked to have made again; `made_again` of them were."""
-    made_again: Count = 0
     at_fault: tuple[str, ...] = ()
     """The targets whose data failed, if nothing else did: without them the day could go on."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
@@ -127,11 +124,6 @@ class Report(Start):
     def cards(self) -> EngineTotals:
         """The totals of the cards."""
         return self.engines.get("qa", EngineTotals())
-
-    @property
-    def has_made(self) -> bool:
-        """Whether anything is done."""
-        return any(engine.done for engine in self.engines.values())
 
     @property
     def had_plan(self) -> bool:
@@ -190,7 +182,6 @@ def report_of(
     if seconds is not None:
         moment = datetime.fromisoformat(start.started) + timedelta(seconds=seconds)
         ended = moment.isoformat(timespec="seconds")
-    asked = ledger.asked("qa")
     report = Report(
         **{name: getattr(start, name) for name in Start.model_fields if name != "without"},
         without=ledger.left_out,
@@ -205,8 +196,6 @@ def report_of(
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
         set_aside=tuple(ledger.set_aside[:SET_ASIDE_LISTED]),
         engines=totals,
-        asked_again=len(asked),
-        made_again=sum(not ledger.is_open("qa", item) for item in asked),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )
@@ -231,7 +220,6 @@ def totals_of(report: Report) -> Mapping[str, object]:
         "ended": report.ended,
         "cards": report.cards.model_dump(),
         "engines": {name: engine.model_dump() for name, engine in report.engines.items()},
-        **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
         **({"without": report.without} if report.without else {}),
     }
 

@@ -50,7 +50,7 @@ class View:
 
     def unended(self, unrecorded: int) -> "View":
         """The same if the end could not be written, nor so many results."""
-        note = unrecorded_note(unrecorded, is_done=not self.ledger.is_left)
+        note = unrecorded_note(unrecorded, is_done=self.ledger.is_complete)
         report = self.report.model_copy(update={"notes": (*self.report.notes, note)})
         return replace(self, report=report, unrecorded=unrecorded)
 

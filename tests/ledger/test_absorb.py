@@ -49,7 +49,7 @@ def test_what_left_the_plan_is_drawn_but_not_counted() -> None:
 
 def test_what_joined_the_plan_is_left() -> None:
     ledger = absorbed(replace(BEFORE, targets=(*BEFORE.targets, target("NVDA", ["a"]))))
-    assert [ledger.left(engine) for engine in ALL_ENGINES] == [1, 1, 1, 1]
+    assert [ledger.counts(engine).missing for engine in ALL_ENGINES] == [1, 1, 1, 1]
     assert not ledger.is_ready
 
 

@@ -16,8 +16,7 @@ from job.engines.calls import Call, WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.ledger.items import Counts
-from job.ledger.ledger import FAILURES_KEPT, Ledger
-from job.ledger.reruns import Rerun
+from job.ledger.ledger import FAILURES_KEPT, Ledger, Rerun
 from job.ledger.result import CallResult
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
@@ -72,9 +71,9 @@ def state(ledger: Ledger) -> dict[str, object]:
         "missing": {engine: list(items.missing()) for engine, items in ledger.items.items()},
         "totals": ledger.totals(),
         "failures": sorted(result.line() for result in ledger.failures),
-        "left": [(ledger.left(engine), ledger.open_reruns([engine])) for engine in ALL_ENGINES],
         "again": [(call.label, ledger.again_of(call)) for call in CALLS],
-        "ready": (ledger.is_left, ledger.is_ready, ledger.is_complete()),
+        "ready": (ledger.is_ready, ledger.is_complete),
+        "made again": ledger.made_again,
         "outdated": ledger.outdated_cards,
         "barriers": ledger.barriers,
     }
@@ -98,6 +97,26 @@ def test_results_of_this_plan_and_of_another_may_come_in_any_order(
         found.append(state(ledger))
         chance.shuffle(steps)
     assert found[0] == found[1]
+
+
+@settings(max_examples=50)
+@given(
+    before=st.lists(results(), max_size=8), after=st.lists(results(), max_size=8), named=st.sets(st.sampled_from(AGAIN))
+)
+def test_a_ledger_in_which_something_is_asked_again_is_the_one_that_is_read_later(
+    before: list[CallResult], after: list[CallResult], named: set[Rerun]
+) -> None:
+    live = Ledger(PLAN, AGAIN[:2])
+    for result in before:
+        live.add(result)
+    live.ask_again([(one.engine, (one.target, one.card_type)) for one in named], 4)
+    after = [replace(result, again=result.again + 2) for result in after]
+    for result in after:
+        live.add(result)
+    read = Ledger(PLAN, live.reruns)
+    for result in (*after, *before):
+        read.add(result)
+    assert state(read) == state(live)
 
 
 def expected(engine: EngineName, seen: Sequence[CallResult]) -> Counts:

@@ -155,16 +155,6 @@ def test_bars_count_what_was_there_before_and_what_fails_now() -> None:
     assert "1,200 failed" in bars_of(live)
 
 
-def test_if_all_is_there_the_bar_is_that_of_what_is_made_again() -> None:
-    ledger, results = failing_cards(3)
-    for one in results:
-        ledger.add(replace(one, done=True, cause=None))
-    ledger.ask_again([("qa", results[0].items[0]), ("qa", results[1].items[0])], 2)
-    live = Progress.of(ledger)
-    live.gauges["qa"].done = 1
-    assert "1/2 done" in bars_of(live)
-
-
 async def test_failures_are_shown_as_they_come(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = TerminalReporter()
     ledger, results = failing_cards(30)

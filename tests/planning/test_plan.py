@@ -210,15 +210,12 @@ def test_what_a_person_leaves_out_is_planned_and_not_called() -> None:
 def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
     """Else a batch of a later attempt would have another key than the one whose answer was lost."""
     plan = plan_of([target(name) for name in "ABCD"], settings_of({"trading": {"batch_size": 2}}))
-    done = {("A", None), ("C", None), ("D", None), ("B", "news_card")}
+    done: set[WorkItem] = {("A", None), ("C", None), ("D", None), ("B", "news_card")}
 
-    def is_done(_: str, item: WorkItem) -> bool:
-        return item in done
-
-    assert [call.targets for call in plan.calls("trading", is_done)] == [("B",)]
+    assert [call.targets for call in plan.calls("trading", done)] == [("B",)]
     assert [call.targets for call in plan.without(["B"]).calls("trading")] == [("A",), ("C", "D")]
-    assert [call.targets for call in plan.calls("news", is_done)] == [("B",)]
-    assert [call.targets for call in plan.calls("qa", is_done)] == [("A",), ("C",), ("D",)]
+    assert [call.targets for call in plan.calls("news", done)] == [("B",)]
+    assert [call.targets for call in plan.calls("qa", done)] == [("A",), ("C",), ("D",)]
 
 
 def test_the_date_of_an_item_is_that_of_its_request() -> None:

@@ -40,7 +40,7 @@ async def test_a_day_that_is_done(memory: Memory) -> None:
     report, record = await the_day(memory)
     assert report == attempt.report()
     assert record.listing.documents == {PAGE, CARDS}
-    assert not record.ledger.is_left
+    assert record.ledger.is_complete
 
 
 async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_lists_alike(memory: Memory) -> None:
@@ -57,7 +57,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         report, record = await the_day(memory)
         assert (report.outcome, str(report.sentence), report.number) == (outcome, sentence, 2)
         assert (report.cards.done, len(report.missing)) == (3 - len(added), len(added))
-        assert (report.exit_code, record.ledger.is_left) == ((3, True) if added else (0, False))
+        assert (report.exit_code, record.ledger.is_complete) == ((3, False) if added else (0, True))
         assert (report.ended == end.ended) is bool(added), "all was there when its last result was"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from job.config.faults import ConfigError
-from job.ledger.reruns import Rerun
+from job.ledger.ledger import Rerun
 from job.planning.prepare import Prepared
 from job.records.lease import BusyError
 from job.records.session import decide

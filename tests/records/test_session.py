@@ -96,7 +96,7 @@ async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: De
         assert (start.began, start.started) == (start_at().began, start_at().started)
         assert record.ended == RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).report()
         assert record.latest is not None
-        assert (record.latest.number, record.ledger.left("qa")) == (1, 1)
+        assert (record.latest.number, record.ledger.counts("qa").missing) == (1, 1)
         assert session.objects() == {1: 1}
         assert record.outcome is Outcome.CARDS_MISSING
 

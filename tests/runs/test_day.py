@@ -246,20 +246,19 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
     assert scene.cards() == Counter(ALL)
 
 
-async def test_what_is_left_out_and_there_already_is_shown_as_made(scene: Scene) -> None:
-    """All cards are there, one is to be made again, and its data fails: nothing says to leave it out, nor hides it."""
+async def test_what_is_left_out_and_open_again_is_not_shown_as_made(scene: Scene) -> None:
+    """All cards are there, two are to be made again, and their data fails: nothing says to leave them out."""
     await scene.start(0)
     scene.world.trading.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
     failed = await scene.start(1, "--again", "BRK.B", CLOUD_RUN_EXECUTION="by-hand", CLOUD_RUN_TASK_ATTEMPT="0")
     assert "--without" not in failed.stdout
+    assert failed.finished["message"] == "The trading engine failed: 2 of 5 cards are missing"
     outcome = await scene.start(0, "--without", "BRK.B")
-    assert outcome.finished["message"] == "All 5 cards are there (left out by hand: BRK.B)"
+    assert outcome.finished["message"] == "3 cards are there, without BRK.B"
     assert outcome.finished["without"] == ["BRK.B"]
     assert outcome.finished["cards"]["planned"] == 5
-    assert outcome.finished["notes"] == [
-        "2 cards were to be made again, and were not: BRK.B/news_card, BRK.B/price_card",
-    ]
-    assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count("BRK.B,equity") == 2
+    assert "notes" not in outcome.finished
+    assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count(",left_out,") == 2
 
 
 # --- made again ---
@@ -271,7 +270,7 @@ async def test_again_makes_what_was_named_and_what_is_missing(scene: Scene) -> N
     scene.world.qa.script.clear()
     outcome = await scene.start(0, "--again", "BRK.B/news_card")
     assert scene.cards() - Counter(ALL) == Counter(["AAPL/news_card", "BRK.B/news_card"])
-    assert (outcome.finished["asked_again"], outcome.finished["made_again"]) == (1, 1)
+    assert outcome.finished["notes"] == ["Made again: BRK.B/news_card"]
     await scene.start(0)
     await scene.start(0, "--again", "AAPL")
     assert scene.cards() - Counter(ALL) == Counter(
@@ -287,7 +286,8 @@ async def test_what_was_never_made_gets_no_number(scene: Scene) -> None:
     scene.world.qa.script.clear()
     outcome = await scene.start(0, "--again", "AAPL/news_card")
     assert len(scene.keys()) == 5
-    assert "asked_again" not in outcome.finished
+    assert scene.stored(f"{DAY}/attempts/000002.json")["again"] == []
+    assert "notes" not in outcome.finished
 
 
 async def test_what_is_not_made_again_yet_keeps_its_number_if_it_is_asked_once_more(scene: Scene) -> None:
@@ -387,7 +387,7 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     known = seconds < SETTLE_SECONDS
     assert "--again" not in outcome.finished.get("start_command", "")
     assert ("start_command" in outcome.finished) is known
-    assert ("1 card was to be made again" in outcome.stdout) is known
+    assert ("1 of 5 cards is missing" in outcome.finished["message"]) is known
     await scene.start(0)
     assert scene.cards()["AAPL/news_card"] == 2
 
@@ -403,7 +403,7 @@ async def test_a_retry_is_not_refused_for_names_that_left_the_config_since_its_f
     await scene.world.configure("ticker_list.json", ["AAPL"])
     outcome = await scene.start(0, *arguments, **RETRY)
     assert "Left out, and no target of the config any more: TSLA" in outcome.stdout
-    assert outcome.finished["made_again"] == 1
+    assert "Made again: AAPL/news_card" in outcome.finished["notes"]
     assert scene.stored(f"{DAY}/attempts/000003.json")["without"] == [], "who goes on would be refused for it"
 
 

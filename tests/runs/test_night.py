@@ -324,11 +324,11 @@ async def test_a_day_that_nobody_has_started_wants_a_confirmation(scene: Scene) 
 async def test_nothing_is_made_again_of_a_day_for_which_nothing_was_made(scene: Scene) -> None:
     """At 09:00 of a Wednesday whose night nobody has started, and of a year that was mistyped."""
     first = await scene.start(2, "--again", "AAPL/news_card", **MORNING)
-    assert fault_of(first) == f"--again: nothing was made yet for {TUESDAY}; start it without that"
+    remedy = "start it without that, or add the --date that is meant"
+    assert fault_of(first) == f"--again: nothing was made yet for {TUESDAY}; {remedy}"
     await scene.start(0, **MORNING)
     await scene.until(WEDNESDAY, "09:00:00")
     second = await scene.start(2, "--again", "AAPL/news_card", **MORNING)
-    remedy = f"the latest day that has something is {TUESDAY}: add --date={TUESDAY} if that is meant"
     assert fault_of(second) == f"--again: nothing was made yet for {WEDNESDAY}; {remedy}"
     count = len(scene.requests)
     third = await scene.start(2, "--again", "AAPL/news_card", "--date=2025-11-24", "--yes", **MORNING)

@@ -6,7 +6,6 @@ import json
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 from job.engines.calls import METHOD
@@ -106,14 +105,18 @@ class Folder:
                 made[item] = max(made.get(item, 0), one.again)
         return made
 
-    def cards(self) -> set[Item]:
-        """The cards that are recorded."""
-        return {item for item in self.made() if item[0] == "qa"}
+    def counted(self, attempt: Attempt | None = None) -> Iterator[tuple[Item, CallResult]]:
+        """What is done for an attempt, by default the latest: what is to be made again only with its number."""
+        asked = asked_by(attempt or self.latest())
+        for one in self.done():
+            for target in one.targets:
+                item = (one.engine, target, one.card_type, one.date)
+                if one.again >= asked.get(item, 0):
+                    yield item, one
 
-    def open(self) -> dict[Item, int]:
-        """What people have asked to have made again and what is not recorded so, with the number of the request."""
-        made = self.made()
-        return {asked[:-1]: asked.number for asked in self.latest().again if asked.number > made.get(asked[:-1], 0)}
+    def cards(self, attempt: Attempt | None = None) -> set[Item]:
+        """The cards that are recorded for an attempt, by default the latest."""
+        return {item for item, _ in self.counted(attempt) if item[0] == "qa"}
 
     def missing_data(self) -> set[Item]:
         """The data of the present plan that is not durable, or is to be prepared again."""
@@ -125,11 +128,16 @@ class Folder:
             for target, _ in plan.items(engine)
             if target not in plan.left_out
         }
-        missing = wanted - self.made().keys()
-        made = {(target, one.request) for one in self.done() if one.engine == "news" for target in one.targets}
+        counted = [*self.counted()]
+        missing = wanted - {item for item, _ in counted}
+        made = {(item[1], one.request) for item, one in counted if one.engine == "news"}
         news = {call: ("news", call.targets[0], None, call.date) for call in plan.calls("news")}
-        missing |= {item for call, item in news.items() if (call.targets[0], call.request) not in made}
-        return missing | ((wanted | set(news.values())) & self.open().keys())
+        return missing | {item for call, item in news.items() if (call.targets[0], call.request) not in made}
+
+
+def asked_by(attempt: Attempt) -> dict[Item, int]:
+    """What people have asked to have made again until this attempt, with the number of the request."""
+    return {one[:-1]: one.number for one in attempt.again}
 
 
 def planned_cards(attempt: Attempt) -> set[Item]:
@@ -237,11 +245,11 @@ class Promise:
         assert folder is not None, "called before the attempt is recorded"
         self._check_entries(folder)
         folder = folder.known()
-        opened, items = folder.open(), self._items(folder, request)
-        number = max(opened.get(item, 0) for item in items)
+        asked, items = asked_by(folder.latest()), self._items(folder, request)
+        number = max(asked.get(item, 0) for item in items)
         assert self._number(folder, request) == number, f"{items} are to be made again as {number}"
         for item, is_recorded in items.items():
-            assert not is_recorded or item in opened, f"{item} is recorded and requested again"
+            assert not is_recorded, f"{item} is recorded and requested again"
         assert not {item[1] for item in items} & {*folder.latest().without}, f"{items} are left out"
         if request.service == "qa":
             assert not (missing := folder.missing_data()), f"{items} are requested without {missing}"
@@ -249,14 +257,15 @@ class Promise:
 
     def _items(self, folder: Folder, request: Seen) -> dict[Item, bool]:
         """What a request is for, each with whether that is recorded."""
-        made = folder.made()
+        counted = [*folder.counted()]
+        made = {item for item, _ in counted}
         if request.service == "qa":
             return {_card(request): _card(request) in made}
         if request.service == "news":
             calls = folder.plan().calls("news")
             same = [call for call in calls if (call.path, call.body) == (_path(request), request.body)]
             assert same, f"nobody wants {request.target}"
-            requests = {result.request for result in folder.done()}  # another topic key makes it another request
+            requests = {result.request for _, result in counted}  # another topic key makes it another request
             return {("news", call.targets[0], None, call.date): call.request in requests for call in same}
         items: list[Item] = [(request.service, ticker, None, "") for ticker in request.tickers]
         return {item: item in made for item in items}
@@ -277,7 +286,7 @@ class Promise:
         """Holds what is to be made again against the promise: it was made, and what is open keeps its number."""
         before: dict[Item, int] = {}
         for number, attempt in folder.attempts().items():
-            asked: dict[Item, int] = {one[:-1]: one.number for one in attempt.again}
+            asked = asked_by(attempt)
             if (attempt.trace_id, number) not in self._checked:
                 self._checked.add((attempt.trace_id, number))
                 made = folder.made(number)
@@ -312,10 +321,8 @@ class Promise:
         assert cards["left_out"] <= len(planned - wanted), "0, but not made nor left out"
         assert wanted <= {card for trace, card in self.made if trace == attempt.trace_id}, "0, but not made"
         if not is_out:
-            assert wanted <= folder.cards(), "0, but not recorded"
-            opened = folder.open()  # one that was paused may have been asked before what a later attempt asks for
-            left = {one[:-1] for one in attempt.again if opened.get(one[:-1], inf) <= one.number} & wanted
-            assert not left, f"0, but not made again: {left}"
+            # One that was paused may have been asked before what a later attempt asks for.
+            assert wanted <= folder.cards(attempt), "0, but not recorded, or not made again"
             if attempt == folder.latest():
                 assert not folder.missing_data()
                 assert len(planned - folder.cards()) <= cards["left_out"]
@@ -333,10 +340,12 @@ class Promise:
             latest, (report, record) = max(folder.attempts()), found
             for totals in report.engines.values():
                 _assert_sum(totals.model_dump())
+            planned = planned_cards(folder.latest())
+            assert (report.cards.planned, report.cards.done) == (len(planned), len(planned & folder.cards()))
             if f"{day}/ends/{latest:06}.json" in objects:
                 end = json.loads(objects[f"{day}/ends/{latest:06}.json"].data)
                 # A paused attempt may have added the last results since.
-                assert report.outcome == (end["outcome"] if record.ledger.is_left else Word.SUCCEEDED)
+                assert report.outcome == (Word.SUCCEEDED if record.ledger.is_complete else end["outcome"])
                 assert (end["exit_code"] == 0) is (end["outcome"] == "succeeded")
                 for totals in end["engines"].values():
                     _assert_sum(totals)

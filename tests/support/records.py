@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.engines.catalog import EngineName
-    from job.ledger.reruns import Rerun
+    from job.ledger.ledger import Rerun
     from job.ledger.result import CallResult
     from job.planning.selection import Selected
 

@@ -136,7 +136,7 @@ async def _again_unknown(world: World, env: Env) -> Outcome:
     unknown = await world.run_job(("run", "--again", "T1/news_card"), env=env)
     world.runs.lose = lambda _verb, _name: False
     assert "start_command" not in unknown.finished
-    assert (await world.run_job(env=env)).finished["made_again"] == 1
+    assert (await world.run_job(env=env)).finished["notes"] == ["Made again: T1/news_card"]
     assert asked_cards(world).total() == PLANNED + 1
     return unknown
 
@@ -280,7 +280,7 @@ ROWS = (
         "again unknown",
         "storage fails, or a signal comes, before the job knows whether its `--again` is recorded",
         "nothing is called. After a signal, the job waits 2.5 s for storage's answer",
-        "look at how the day stands: a plain start makes what is open there. Only if nothing is, ask again",
+        "look at how the day stands: a plain start makes what is missing there. Only if nothing is, ask again",
         (Case("no answer", "storage_failed", 75, cards=NO_PLAN, play=_again_unknown, record=False),),
     ),
     Row(
