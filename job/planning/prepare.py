@@ -40,8 +40,8 @@ class UnreadConfigError(JobError):
 async def prepare(options: Options, day: str, goes_on: Callable[[], Awaitable[bool]] | None = None) -> Prepared:
     """Reads each config object once and makes the plan for a day.
 
-    A target to leave out that the config lacks is a fault, unless the start is a retry that `goes_on` with what its
-    execution has recorded: then the config has changed since.
+    A name that the config lacks is a fault, unless the start is a retry that `goes_on` with what its execution has
+    recorded: then the config has changed since, and what was asked for again is recorded too.
 
     Raises `ConfigError` with all faults, those of the options first; `UnreadConfigError` if there are none and storage
     is down.
@@ -65,14 +65,12 @@ async def prepare(options: Options, day: str, goes_on: Callable[[], Awaitable[bo
     again: Sequence[Selected] = ()
     if not config_faults:  # else it is not known which names there are
         names, without = options.again, options.without
-        if settings.task_attempt:
-            names = ()  # a retry asks for nothing
+        if settings.task_attempt and (names or without) and goes_on is not None and await goes_on():
             known = {target.id for target in plan.targets}
-            gone = [name for name in without if name not in known]
-            if gone and goes_on is not None and await goes_on():
-                without = tuple(name for name in without if name in known)
+            if gone := [name for name in without if name not in known]:
                 notice = message("Left out, and no target of the config any more: {names}", names=listed(gone))
                 plan = replace(plan, notices=(*plan.notices, notice))
+            names, without = (), tuple(name for name in without if name in known)
         found += left_out_faults(plan, without)
         plan = plan.without(without)
         both = [name for name in names if name.partition("/")[0] in without]

@@ -407,11 +407,14 @@ async def test_a_retry_is_not_refused_for_names_that_left_the_config_since_its_f
     assert scene.stored(f"{DAY}/attempts/000003.json")["without"] == [], "who goes on would be refused for it"
 
 
-async def test_a_retry_is_refused_for_a_name_as_its_first_try_was(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("option", "what"), [("--without", "no target of the config"), ("--again", "nothing that the config asks for")]
+)
+async def test_a_retry_is_refused_for_a_name_as_its_first_try_was(scene: Scene, option: str, what: str) -> None:
     """It makes, and pays for, what was to be left out otherwise."""
     for env in (CLOUD, RETRY):
-        (fault,) = (await scene.start(2, "--without", "BRK.A", **env)).events("config.faulty")
-        assert fault["message"] == '--without: "BRK.A" is no target of the config; the nearest: BRK.B'
+        (fault,) = (await scene.start(2, option, "BRK.A", **env)).events("config.faulty")
+        assert fault["message"] == f'{option}: "BRK.A" is {what}; the nearest: BRK.B'
     assert scene.requests == []
 
 
