@@ -1,7 +1,7 @@
 """Orchestrator: one whole start. Config, lease, data phase, barrier, card phase, record, message."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ from job.report.report import report_of
 from job.report.view import View
 from job.storage.store import StorageError, words_of
 from job.storage.uri import open_store
-from job.text.messages import colon, message, not_written
+from job.text.messages import Message, colon, message, not_written
 
 REFUSAL_SECONDS = 3.0
 """Time limit for recording the faults of a configuration."""
@@ -76,12 +76,12 @@ class _Run:
         """That of the empty plan, until it is known what the day has."""
         self._closed: View | None = None
         """How this start has ended, once its record was closed."""
-        self._past = PastNights(reporter.on_notices)
+        self._past = PastNights(self._notice)
 
     async def run(self) -> View:
         """The whole start. Raises only for a bug."""
         settings = self._options.settings
-        self._reporter.on_notices(settings.notices)
+        self._notice(settings.notices)
         async with trio.open_nursery() as helpers:
             if settings.deadline is not None:
                 helpers.start_soon(at_deadline, self.shutdown, settings.deadline - self._seconds, name="deadline")
@@ -100,6 +100,13 @@ class _Run:
         except Exception:  # noqa: BLE001  the bug itself is reported already
             self._ledger = Ledger.empty(self._start.day)
             return self._view(Ending.of(Outcome.UNFORESEEN, None))
+
+    def _notice(self, notices: Iterable[Message]) -> None:
+        for notice in notices:
+            self._reporter.on_message("config.noticed", notice)
+
+    def _on_storage(self, text: Message, is_fault: bool) -> None:
+        self._reporter.on_message("storage.failed" if is_fault else "storage.recovered", text)
 
     def on_second_signal(self) -> None:
         """The process is about to end at once."""
@@ -129,7 +136,7 @@ class _Run:
 
     async def _open(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | Ending:
         """Gets the lease, reads what the day has, and adds this attempt to it, unless nothing is left to be done."""
-        options, reporter = self._options, self._reporter
+        options = self._options
         if options.settings.runs_uri is None:
             await prepare(options, self._start.day)  # raises this fault, and those of the config
         store = open_store(options.settings.runs_uri or "", make=True)
@@ -140,23 +147,23 @@ class _Run:
             goes_on = partial(is_latest, store, self._start)
             prepared = await prepare(replace(options, faults=settled.faults), day, goes_on)
             waits = not options.again  # who asks for something again looks first at what the other one makes
-            acquired = acquire(store, Holder.of(self._start), lambda one: reporter.on_notices([one]), waits=waits)
+            acquired = acquire(store, Holder.of(self._start), lambda one: self._notice([one]), waits=waits)
             lease = await stack.enter_async_context(acquired)
-            helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(reporter.on_storage), name="lease")
+            helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(self._on_storage), name="lease")
             if lease.has_waited:
-                reporter.on_notices(waiting_notices(self._start, datetime.now(UTC)))
+                self._notice(waiting_notices(self._start, datetime.now(UTC)))
                 prepared = await prepare(options, day, goes_on)
             helpers.start_soon(self._past.read_beside, store, day, name="past nights")
             start = self._start.with_config(prepared)
-            opened = await open_session(lease, start, prepared, reporter.on_storage, settled.listing)
+            opened = await open_session(lease, start, prepared, self._on_storage, settled.listing)
         start, record, session = opened
         self._ledger = record.ledger
         self._take(start)
-        reporter.on_notices(prepared.plan.notices)
+        self._notice(prepared.plan.notices)
         if session is None:
             ended = (record.ended and record.ended.done_at) or options.now
             return nothing_left(start, record.ledger, ended, options.now)
-        reporter.on_notices(opening_notices(start, record.ledger, record.latest))
+        self._notice(opening_notices(start, record.ledger, record.latest))
         helpers.start_soon(session.journal.run, name="journal")
         return session
 
@@ -208,7 +215,7 @@ class _Run:
                     await document.write(store, view.report)
         except Exception as error:  # noqa: BLE001  see above
             problem = words_of(error) or message("no answer within {seconds} s", seconds=REFUSAL_SECONDS)
-            self._reporter.on_storage(not_written(f"{self._start.day}/", problem), True)
+            self._on_storage(not_written(f"{self._start.day}/", problem), True)
             return view
         return view.with_page(settings.runs_uri)
 
@@ -272,7 +279,7 @@ async def run(options: Options, reporter: Reporter) -> ExitCode:
         with shutdown.stage("last_line") as seconds:
             await reporter.drain(seconds)
         if problem := await Notifier(options.settings).send(view, shutdown):
-            reporter.on_notification_failed(problem)
+            reporter.on_message("notification.failed", problem)
             with shutdown.stage("failure") as seconds:
                 await reporter.drain(seconds)
         listener.cancel_scope.cancel()

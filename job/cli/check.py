@@ -5,7 +5,7 @@ from datetime import datetime
 import trio
 
 from job.config.environment import Settings
-from job.config.faults import NOT_SET, ConfigError, Fault
+from job.config.faults import ConfigError, Fault, not_set
 from job.config.fields import HOOK_REMEDY
 from job.engines.catalog import EngineName
 from job.engines.health import health_problem
@@ -72,7 +72,7 @@ def notify_command(settings: Settings) -> ExitCode:
     """Sends a test message to NOTIFY_URL, and prints in one line whether it was accepted."""
     notifier = Notifier(settings)
     if notifier.hook is None:
-        unset = Fault("NOTIFY_URL", message(NOT_SET), HOOK_REMEDY)
+        unset = not_set("NOTIFY_URL", HOOK_REMEDY)
         say_error(translator(settings.language).text(settings.notify_fault or unset.sentence))
         return ExitCode.USAGE
     problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields, SEND_SECONDS)

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 
 from job.config import open_files
 from job.config.environment import Settings, read_settings
-from job.config.faults import NOT_SET, Fault, FaultKind
+from job.config.faults import Fault, FaultKind, not_set
 from job.config.fields import is_date
 from job.engines.identity import COMMIT, VERSION
 from job.output.stdout import say_error_within
 from job.planning.options import DATE, Options
 from job.planning.selection import UNCONFIRMED_LIMIT
 from job.report.outcome import ExitCode
+from job.storage.store import NAME_A_PLACE
 from job.storage.uri import is_place
 from job.text.display import printable, quoted, without_credentials
 from job.text.messages import message
@@ -86,7 +87,7 @@ def options_of(
     """What the command `run` asks for, and what is wrong with it."""
     found = list(faults)
     if settings.runs_uri is None and "RUNS_URI" not in {fault.variable for fault in faults}:
-        found.append(Fault("RUNS_URI", message(NOT_SET), message("set it to gs://BUCKET/PREFIX or to a directory")))
+        found.append(not_set("RUNS_URI", NAME_A_PLACE))
     date = given.date
     if date is not None and not is_date(date):
         what = message("{value} is not valid", value=quoted(date))

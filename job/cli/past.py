@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from job.config.environment import Settings
-from job.config.faults import NOT_SET, Fault
+from job.config.faults import Fault, not_set
 from job.notification.message import late_lines
 from job.notification.sender import SEND_SECONDS, Notifier
 from job.output.cloud_log import CloudLogReporter
@@ -26,7 +26,7 @@ from job.report.commands import Commands, Links
 from job.report.format import CARDS, PAGE, RecordError
 from job.report.outcome import SIGNS, ExitCode, Outcome
 from job.report.view import View
-from job.storage.store import ObjectStore, StorageError
+from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text.display import clock, printable
 from job.text.messages import Message, Translator, Value, colon, message, template, translator
@@ -187,7 +187,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     if sent is not None and settings.log_format == "text":
         say_error(to.text(sent))
     elif sent is not None:
-        reporter.on_notification_failed(sent)
+        reporter.on_message("notification.failed", sent)
         trio.run(reporter.drain, DRAIN_SECONDS)
     return ExitCode.FAILED
 
@@ -225,7 +225,7 @@ def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectS
     """
     wrong = [fault for fault in faults if fault.variable in {"RUNS_URI", "RUN_TIME_ZONE", "RUN_SCHEDULE", *others}]
     if settings.runs_uri is None and not wrong:
-        wrong = [Fault("RUNS_URI", message(NOT_SET), message("set it to gs://BUCKET/PREFIX or to a directory"))]
+        wrong = [not_set("RUNS_URI", NAME_A_PLACE)]
     for fault in wrong:
         say_error(translator(settings.language).text(fault.sentence))
     return None if wrong or settings.runs_uri is None else open_store(settings.runs_uri)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from job.config.days import Days
-from job.config.faults import NOT_SET, Fault, problems
+from job.config.faults import Fault, not_set, problems
 from job.config.fields import (
     Authorities,
     CardUrl,
@@ -33,6 +33,7 @@ from job.config.fields import (
 )
 from job.engines.calls import BATCHES
 from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName, EngineSpec
+from job.storage.store import NAME_A_PLACE
 from job.text.messages import Language, Message, message, template
 
 
@@ -174,8 +175,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     notices = _misspelt(environ)
     faults = []
     if "CONFIG_URI" not in given:
-        remedy = message("set it to gs://BUCKET/PREFIX or to a directory")
-        faults.append(Fault("CONFIG_URI", message(NOT_SET), remedy))
+        faults.append(not_set("CONFIG_URI", NAME_A_PLACE))
     spared: dict[str | None, Message] = {}
     try:
         settings = Settings.model_validate(_values(given, notices))

@@ -10,9 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from job.errors import JobError
 from job.text.display import quoted
-from job.text.messages import Message, colon, message, semicolon, template
+from job.text.messages import Message, colon, message, semicolon
 
-NOT_SET = template("is not set")
+WRONG_TYPE = message("has the wrong type")
 
 
 class FaultKind(StrEnum):
@@ -51,6 +51,11 @@ class Fault:
 def fault_sentence(where: str | Message, what: Message, remedy: Message) -> Message:
     """A fault in one line."""
     return colon(where, semicolon(what, remedy))
+
+
+def not_set(variable: str, remedy: Message) -> Fault:
+    """The fault of a variable that is needed and not set."""
+    return Fault(variable, message("is not set"), remedy)
 
 
 class ConfigError(JobError):
@@ -117,11 +122,11 @@ def brief(value: object) -> str:
 
 def _is_no_string(_: dict[str, Any], value: object) -> tuple[Message, Message]:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return message("has the wrong type"), message("write it in quotes") if is_number else message("write a string")
+    return WRONG_TYPE, message("write it in quotes") if is_number else message("write a string")
 
 
 def _is_no_boolean(*_: object) -> tuple[Message, Message]:
-    return message("has the wrong type"), message("write true or false, without quotes")
+    return WRONG_TYPE, message("write true or false, without quotes")
 
 
 def _is_none_of(ctx: dict[str, Any], _: object) -> tuple[Message, Message]:
@@ -134,8 +139,8 @@ _WORDS: Mapping[str, Callable[[dict[str, Any], object], tuple[Message, Message]]
     "extra_forbidden": lambda *_: (message("is not a known key"), message("correct its name or remove it")),
     "string_type": _is_no_string,
     "bool_type": _is_no_boolean,
-    "list_type": lambda *_: (message("has the wrong type"), message("write an array")),
-    "dict_type": lambda *_: (message("has the wrong type"), message("write an object")),
-    "model_type": lambda *_: (message("has the wrong type"), message("write an object")),
+    "list_type": lambda *_: (WRONG_TYPE, message("write an array")),
+    "dict_type": lambda *_: (WRONG_TYPE, message("write an object")),
+    "model_type": lambda *_: (WRONG_TYPE, message("write an object")),
     "literal_error": _is_none_of,
 }

@@ -14,7 +14,8 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from job.config.days import is_schedule
 from job.config.faults import invalid
 from job.engines.tls import tls_context
-from job.storage.uri import NO_PLACE, is_place
+from job.storage.store import NAME_A_PLACE
+from job.storage.uri import is_place, no_place
 from job.text.display import quoted, without_credentials
 from job.text.messages import Message, message, template
 
@@ -75,8 +76,11 @@ def _url(text: str, remedy: Message) -> SplitResult:
     return url
 
 
+ENGINE_URL_REMEDY = message("set it to the engine's https URL")
+
+
 def _check_engine_url(text: str) -> str:
-    url = _url(text, message("set it to the engine's https URL"))
+    url = _url(text, ENGINE_URL_REMEDY)
     # Dots would be resolved, and the plan would not show what is sent.
     if not text.isascii() or "?" in text or "#" in text or re.search(r"/\.{1,2}(/|\Z)", url.path):
         what = message("has a query, a fragment, dots for a path segment or non-ASCII characters")
@@ -186,8 +190,7 @@ def parse_audience(text: str, url: str) -> str:
 
 def _check_place(text: str) -> str:
     if not is_place(text):
-        what = message(NO_PLACE, uri=quoted(without_credentials(text)))
-        raise invalid(what, message("set it to gs://BUCKET/PREFIX or to a directory"))
+        raise invalid(no_place(text), NAME_A_PLACE)
     return text
 
 

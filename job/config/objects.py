@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from job.config.faults import Fault, problems
+from job.config.faults import WRONG_TYPE, Fault, problems
 from job.config.findings import Findings, Place
 from job.config.schema import (
     CARD_TYPE,
@@ -159,7 +159,7 @@ class _Reader:
         if value is _ABSENT:
             return None
         if not isinstance(value, list):
-            self.findings.fault(place, message("has the wrong type"), message("write an array"))
+            self.findings.fault(place, WRONG_TYPE, message("write an array"))
             return None
         return [
             self._checked(Place(place.document, [index], _id_of(item)), item, schema)

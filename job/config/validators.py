@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator
 
-from job.config.faults import invalid
+from job.config.faults import WRONG_TYPE, invalid
 from job.config.fields import is_date
 from job.engines.calls import query
 from job.text.display import is_control, quoted
@@ -73,7 +73,7 @@ Id = Annotated[str, AfterValidator(_check_id)]
 
 def _refuse_number(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise invalid(message("has the wrong type"), message('write the whole ticker in quotes, such as "0700.HK"'))
+        raise invalid(WRONG_TYPE, message('write the whole ticker in quotes, such as "0700.HK"'))
     return value
 
 
@@ -135,7 +135,7 @@ Parameter = Annotated[str, AfterValidator(_check_parameter)]
 def _check_scalar(value: object) -> object:
     """Accepts a string, a number or a boolean. Not a pydantic union, whose errors would name each of its members."""
     if not isinstance(value, str | int | float):  # a bool is an int
-        raise invalid(message("has the wrong type"), message("write a string, a number or a boolean"))
+        raise invalid(WRONG_TYPE, message("write a string, a number or a boolean"))
     if isinstance(value, float) and math.isinf(value):
         raise invalid(message("is not valid"), message("correct it"))
     return value
@@ -156,7 +156,7 @@ Parameters = Annotated[dict[Parameter, Scalar], AfterValidator(_check_parameters
 
 def _refuse_name(value: object) -> object:
     if isinstance(value, str):
-        raise invalid(message("has the wrong type"), message('write {"name": "…"}, as in other entries'))
+        raise invalid(WRONG_TYPE, message('write {"name": "…"}, as in other entries'))
     return value
 
 

@@ -207,4 +207,4 @@ def _fault_lines(faults: Sequence[ReportedFault], not_listed: int) -> Iterator[L
         yield Line(fault.sentence, mark="•", limit=FAULT_LIMIT)
     more = len(faults) + not_listed - FAULTS_LISTED
     if more > 0:
-        yield Line(plural("1 more fault", "{count} more faults", count=more), mark="•")
+        yield Line(message("and {count} more", count=more), mark="•")

@@ -19,7 +19,7 @@ from job.report.advice import TaskRetry, advice
 from job.report.commands import Commands
 from job.report.outcome import ExitCode, Outcome
 from job.report.view import View
-from job.text.messages import ENGLISH, Message, Translator, message, template, translator
+from job.text.messages import ENGLISH, Message, Translator, message, translator
 
 SEND_SECONDS = 9.5
 """Time limit for a message."""
@@ -30,7 +30,6 @@ REPLY_LIMIT = 64 * 2**10
 """Bytes of an answer that are read. A channel's own answer has a few hundred."""
 WAITS = (1.0, 4.0)
 """Seconds before the second and the third request, which is the last: a chat may show each that it answers with 500."""
-NOT_SENT = template("the message was not sent: {reason}")
 
 
 class Notifier:
@@ -54,7 +53,7 @@ class Notifier:
         lines, fields = run_lines(view, settings), partial(run_fields, view)
         with shutdown.stage("message") as seconds:
             return await self.send_lines(lines, fields, min(seconds, SEND_SECONDS))
-        return message(NOT_SENT, reason=message("a signal ended the sending"))
+        return _not_sent(message("a signal ended the sending"))
 
     def _is_news(self, view: View) -> bool:
         """Whether a message is sent about a start."""
@@ -71,8 +70,12 @@ class Notifier:
         """Sends any message, if NOTIFY_URL is set. Returns why it was not sent, or `None`."""
         if self.hook is None:
             # A faulty NOTIFY_URL is reported here again: alerts watch this error, not the notice at the start.
-            return self._fault and message(NOT_SENT, reason=self._fault)
+            return self._fault and _not_sent(self._fault)
         return await send(self.hook, lines, fields, seconds, self._translator, self._settings.authorities)
+
+
+def _not_sent(reason: Message) -> Message:
+    return message("the message was not sent: {reason}", reason=reason)
 
 
 async def send(
@@ -89,7 +92,7 @@ async def send(
     request whose answer was lost is not retried, since the message may have arrived.
     """
     if seconds <= 0:
-        return message(NOT_SENT, reason=message("no time was left for it"))
+        return _not_sent(message("no time was left for it"))
     reason = message("no answer within {seconds} s", seconds=round(seconds, 1))
     with trio.move_on_after(seconds):
         try:
@@ -104,7 +107,7 @@ async def send(
                     break
         except Exception as error:  # noqa: BLE001  a message that cannot be sent must not affect the run
             reason = message("an error in the job: {error}", error=type(error).__name__)
-    return message(NOT_SENT, reason=reason)
+    return _not_sent(reason)
 
 
 async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSLContext) -> SendFailure | None:

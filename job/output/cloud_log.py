@@ -12,7 +12,7 @@ from job.engines.calls import Call
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, Event, Progress
 from job.ledger.result import CUT_OFF, CallResult
-from job.output.reporter import barrier_message, progress_message
+from job.output.reporter import FAILURES, MessageEvent, barrier_message, progress_message
 from job.output.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within, write_line
 from job.report.advice import command_of
 from job.report.attempt import Start
@@ -49,10 +49,9 @@ class CloudLogReporter:
             parts = {"where": str(fault.where), "what": str(fault.what), "remedy": str(fault.remedy)}
             self._write("ERROR", str(fault), "config.faulty", **parts)
 
-    def on_notices(self, notices: Iterable[Message]) -> None:
-        """Warnings about likely mistakes."""
-        for notice in notices:
-            self._write("NOTICE", str(notice), "config.noticed")
+    def on_message(self, event: MessageEvent, text: Message) -> None:
+        """Something that a person should know. Only a message that was not sent may follow `run.finished`."""
+        self._write("ERROR" if event in FAILURES else "NOTICE", str(text), event)
 
     def on_day(self, start: Start) -> None:
         """The day, its trace id and the number of the attempt are known."""
@@ -94,11 +93,6 @@ class CloudLogReporter:
         else:
             self._write("ERROR", str(event.reason), "circuit.opened", card_type=event.card_type)
 
-    def on_storage(self, text: Message, is_fault: bool) -> None:
-        """Storage fails or works again."""
-        severity: LogSeverity = "ERROR" if is_fault else "NOTICE"
-        self._write(severity, str(text), "storage.failed" if is_fault else "storage.recovered")
-
     def verified(self, known: str, *, done: bool) -> None:
         """Writes the result of `verify`. Blocks until the line is written."""
         write_line(self._line("INFO" if done else "ERROR", known, "run.verified", done=done))
@@ -127,10 +121,6 @@ class CloudLogReporter:
         if (command := command_of(view.steps, "start")) is not None:
             fields |= start_fields(command)
         self._write(done if is_done else "ERROR", str(report.sentence), "run.finished", **fields)
-
-    def on_notification_failed(self, text: Message) -> None:
-        """The message about the run was not sent. Only this line may follow `run.finished`."""
-        self._write("ERROR", str(text), "notification.failed")
 
     async def drain(self, seconds: float) -> None:
         """Waits until all lines are written, at most `seconds`."""

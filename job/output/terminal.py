@@ -14,7 +14,7 @@ from job.config.faults import Fault
 from job.execution.progress import Event, Progress
 from job.ledger.ledger import SetAside
 from job.ledger.result import FAILED, CallResult
-from job.output.reporter import barrier_message, progress_message, time_status
+from job.output.reporter import FAILURES, MessageEvent, barrier_message, progress_message, time_status
 from job.output.screen import Mark, Screen, print_table
 from job.output.stdout import LAST_WORDS_SECONDS, OutputQueue, queued_text, say_error_within
 from job.report.advice import Step
@@ -47,10 +47,9 @@ class TerminalReporter:
         for fault in faults:
             self._screen.print_line(fault.sentence, "✗")
 
-    def on_notices(self, notices: Iterable[Message]) -> None:
-        """Warnings about likely mistakes."""
-        for notice in notices:
-            self._screen.print_line(notice, "!")
+    def on_message(self, event: MessageEvent, text: Message) -> None:
+        """Something that a person should know."""
+        self._screen.print_line(text, "✗" if event in FAILURES else "!")
 
     def on_day(self, start: Start) -> None:
         """The day is known. It is printed with the number of its cards, once that is known too."""
@@ -65,10 +64,6 @@ class TerminalReporter:
         offset = trio.current_time() - time.monotonic()
         self._bars = _Bars(progress, self._screen, self._output, lambda: time.monotonic() + offset)
         self._bars.start()
-
-    def on_storage(self, text: Message, is_fault: bool) -> None:
-        """Storage fails or works again."""
-        self._screen.print_line(text, style="red" if is_fault else "green")
 
     def on_barrier(self, progress: Progress) -> None:
         """All data is ready; the cards follow."""
@@ -109,10 +104,6 @@ class TerminalReporter:
             )
             self._screen.print_line(text, "!")
         _print_view(self._screen, view)
-
-    def on_notification_failed(self, text: Message) -> None:
-        """The message about the run was not sent."""
-        self._screen.print_line(text, "✗")
 
     async def drain(self, seconds: float) -> None:
         """Waits until everything is written to the terminal, at most `seconds`."""

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from job.engines.catalog import ALL_ENGINES
 from job.ledger.ledger import Ledger
 from job.ledger.result import FAILED, CallResult
+from job.records.nights import Night
 from job.report.advice import Step
 from job.report.attempt import Start
 from job.report.failures import names_of
@@ -49,33 +50,40 @@ class Headline:
     """The link to all executions of the job, in that warning."""
 
 
-def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) -> Headline:
-    """The headline of a day that has a report."""
-    time = clock(datetime.fromisoformat(report.ended or report.started), report.day)
-    if report.outcome is Outcome.SUCCEEDED:
-        when = message("Done at {time}", time=time)
-    else:
-        when = message("Ended at {time}", time=time) if report.ended else message("began at {time}", time=time)
-    took = None
-    if report.number > 1:
-        took = plural("1 attempt", "{count} attempts", count=report.number)
-    elif report.number and report.seconds is not None:
-        took = message("took {took}", took=duration(report.seconds))
+def headline_of(night: Night, steps: Sequence[Step], known: Start | None, link: str | None = None) -> Headline:
+    """The headline of a day. `known` is a start of its job, as far as one is known."""
+    report = night.report
     return Headline(
-        severity=report.outcome.about.severity,
-        sentence=report.sentence,
-        day=report.day,
-        job=job_of(report),
+        severity=night.outcome.about.severity,
+        sentence=night.outcome.about.word if report is None else report.sentence,
+        day=night.day,
+        job=job_of(known),
         link=link,
-        when=when,
-        took=took,
+        when=None if report is None else _when(report),
+        took=None if report is None else _took(report),
+        detail=night.problem,
         steps=[step for step in steps if step.kind in {"wait", "start", "left_out", "later", "look"}],
     )
 
 
-def job_of(start: Start) -> Sequence[str]:
-    """The job and the project in which it started; empty on a laptop."""
-    return [name for name in (start.job, start.project) if name is not None]
+def _when(report: Report) -> Message:
+    time = clock(datetime.fromisoformat(report.ended or report.started), report.day)
+    if report.outcome is Outcome.SUCCEEDED:
+        return message("Done at {time}", time=time)
+    return message("Ended at {time}", time=time) if report.ended else message("began at {time}", time=time)
+
+
+def _took(report: Report) -> Message | None:
+    if report.number > 1:
+        return plural("1 attempt", "{count} attempts", count=report.number)
+    if report.number and report.seconds is not None:
+        return message("took {took}", took=duration(report.seconds))
+    return None
+
+
+def job_of(start: Start | None) -> Sequence[str]:
+    """The job and the project in which it started, as far as they are known; empty on a laptop."""
+    return [] if start is None else [name for name in (start.job, start.project) if name is not None]
 
 
 def names(found: Sequence[str]) -> Value:

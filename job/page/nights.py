@@ -142,7 +142,7 @@ def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | No
             "warn",
             nothing_since(tick),
             day=None,
-            job=() if start is None else job_of(start),
+            job=job_of(start),
             steps=late_steps(start, links.runs_uri, days, tick),
             bookmark=links.bookmark,
             executions=None if start is None else executions_link(start),

@@ -20,14 +20,13 @@ from job.page.day import (
     calls_of,
     execution_link,
     headline_of,
-    job_of,
     log_link,
     names,
     trace_link,
     what,
 )
 from job.page.nights import cause_of, charts_of, next_night_of, row_of, undone_of
-from job.records.nights import Nights
+from job.records.nights import Night, Nights
 from job.report.advice import advice, go_on
 from job.report.commands import Commands, Links
 from job.report.comparison import shrank_line, usual_line
@@ -112,7 +111,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
     scale = time_scale_of(spans, report.offset or UTC)
     edges = edges_of(scale, ledger.barriers)
     groups = failure_groups(ledger)
-    headline = headline_of(report, view.steps)
+    headline = headline_of(Night(report.day, report.outcome, report), view.steps, report)
     page = (
         environment(translator)
         .get_template("day.html.j2")
@@ -173,19 +172,12 @@ def render_nights(
 def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headline:
     """That of the latest night, as it is right at `now`."""
     latest = nights.nights[0]
-    if latest.report is not None:
-        steps = advice(latest.report, Commands.of(latest.report, links.runs_uri, days, now))
-        now_steps = [step for step in steps if step.kind != "later"]
-        headline = headline_of(latest.report, now_steps, links.day(latest.day))
-        cause, failed = cause_of(latest.report)
-        return replace(headline, shrank=shrank_line(latest.report, nights.reports), cause=cause, failed=failed)
-    about, start, known = latest.outcome.about, latest.start, latest.start or nights.latest_start
-    steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
-    return Headline(
-        about.severity,
-        about.word,
-        latest.day,
-        () if known is None else job_of(known),
-        detail=latest.problem,
-        steps=[step for step in steps if step.kind != "later"],
-    )
+    report, start = latest.report, latest.start
+    known = start or nights.latest_start
+    if report is None:
+        steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
+        return headline_of(latest, [step for step in steps if step.kind != "later"], known)
+    steps = advice(report, Commands.of(report, links.runs_uri, days, now))
+    headline = headline_of(latest, [step for step in steps if step.kind != "later"], known, links.day(latest.day))
+    cause, failed = cause_of(report)
+    return replace(headline, shrank=shrank_line(report, nights.reports), cause=cause, failed=failed)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from job.config import open_files
 from job.config.environment import ENGINE_VARIABLES, Settings
-from job.config.faults import NOT_SET, ConfigError, Fault
+from job.config.faults import ConfigError, Fault, not_set
+from job.config.fields import ENGINE_URL_REMEDY
 from job.config.objects import OBJECTS, read_config
 from job.config.strict_json import SIZE_LIMIT
 from job.engines.catalog import DATA_ENGINES, EngineName
@@ -110,11 +111,7 @@ def make_plan(
 def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:
     """Returns a fault for each engine that the plan uses and that has no URL."""
     return [
-        Fault(
-            f"{engine.upper()}_ENGINE_URL",
-            message(NOT_SET),
-            message("set it to the engine's https URL"),
-        )
+        not_set(f"{engine.upper()}_ENGINE_URL", ENGINE_URL_REMEDY)
         for engine in plan.engines()
         if settings.engines[engine].url is None
     ]

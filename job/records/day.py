@@ -15,13 +15,13 @@ from job.report.format import (
     ATTEMPTS,
     CARDS,
     ENDS,
-    MISSING,
-    NOT_WRITTEN,
     PAGE,
     RESULTS,
     RecordError,
+    altered,
     attempt_name,
     end_name,
+    missing,
     results_name,
 )
 from job.report.outcome import ExitCode, Outcome
@@ -139,7 +139,7 @@ class Listing:
         name = attempt_name(self.day, self.latest)
         stored = await in_thread(partial(store.read, name), background=background)
         if stored is None:
-            raise RecordError(message(MISSING, object=name))
+            raise missing(name)
         return read_attempt(self.day, self.latest, stored.data)
 
     async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
@@ -160,12 +160,12 @@ def _check(name: str, expected: str) -> None:
     if name == expected:
         return
     if RESULTS in expected and RESULTS in name and name > expected:
-        raise RecordError(message(MISSING, object=expected))
+        raise missing(expected)
     raise _foreign(name)
 
 
 def _foreign(name: str) -> RecordError:
-    return RecordError(message(NOT_WRITTEN, object=name), message("remove it"))
+    return altered(name, message("remove it"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ def _check_results(listing: Listing, reports: Mapping[int, Report]) -> None:
     for report in reports.values():
         for number, count in report.journal.items():
             if (there := listing.results.get(number, 0)) < count:
-                raise RecordError(message(MISSING, object=results_name(listing.day, number, there)))
+                raise missing(results_name(listing.day, number, there))
 
 
 async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None:

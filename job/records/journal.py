@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
-from job.report.format import FORMAT, MISSING, NOT_WRITTEN, RecordError, check_format, results_name
+from job.report.format import FORMAT, RecordError, altered, check_format, missing, results_name
 from job.storage.store import ObjectStore, StorageError, in_thread, read_many
 from job.text.messages import Message, message, not_written
 
@@ -127,7 +127,7 @@ async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], 
         found = await read_many(store, some)
         for name in some:
             if name not in found:
-                raise RecordError(message(MISSING, object=name))
+                raise missing(name)
         # Off the event loop, which renews the lease: results of another plan take long.
         await trio.to_thread.run_sync(_add, {name: stored.data for name, stored in found.items()}, plan, ledger)
 
@@ -140,7 +140,7 @@ def _add(found: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
             for line in body[:-1].split(b"\n"):
                 add(CallResult.parse(line))
         except ValueError as error:
-            raise RecordError(message(NOT_WRITTEN, object=name)) from error
+            raise altered(name) from error
         except LookupError as error:
             raise RecordError(message("{object} has a result that is not of its plan", object=name)) from error
 
@@ -151,8 +151,8 @@ def _plan_of(name: str, head: bytes) -> object:
         header = json.loads(head)
         found, own, plan = header["format"], header["name"], header["plan"]
     except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise RecordError(message(NOT_WRITTEN, object=name)) from error
+        raise altered(name) from error
     check_format(name, found)
     if own != name:
-        raise RecordError(message(NOT_WRITTEN, object=name))
+        raise altered(name)
     return plan

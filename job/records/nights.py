@@ -18,7 +18,7 @@ from job.records.day import Listing, read_refused
 from job.records.lease import SeenLease
 from job.report.attempt import Attempt, Start
 from job.report.comparison import night_before
-from job.report.format import CARDS, MISSING, NIGHTS_PAGE, PAGE, REPORT, RecordError, end_name
+from job.report.format import CARDS, NIGHTS_PAGE, PAGE, REPORT, RecordError, end_name, missing
 from job.report.outcome import Outcome
 from job.report.report import END_LIMIT, Report, read_report
 from job.storage.store import (
@@ -171,7 +171,7 @@ async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> N
             name = end_name(day, listing.latest)
             stored = await in_thread(partial(store.read, name, END_LIMIT + 1), background=True)
             if stored is None:
-                return Night(day, Outcome.UNREADABLE, problem=message(MISSING, object=name))
+                return Night(day, Outcome.UNREADABLE, problem=missing(name).what)
             report = read_report(day, listing.latest, stored.data)
             return Night(day, report.outcome, report)
         attempt = await listing.attempt(store, background=True)

@@ -18,9 +18,8 @@ from job.ledger.totals import Count
 from job.planning.options import Options
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan
-from job.report.format import FORMAT, NOT_WRITTEN, RecordError, Stamp, attempt_name, check_format
+from job.report.format import FORMAT, Stamp, altered, attempt_name, check_format
 from job.storage.uri import absolute
-from job.text.messages import message
 
 
 def _check_zone(name: str) -> str:
@@ -180,10 +179,10 @@ def read_start(kind: type[S], name: str, day: str, number: int, data: bytes) -> 
         found = kind.model_validate_json(data)
     except ValidationError as error:
         check_format(name, _format_of(data))  # a newer one may look different altogether
-        raise RecordError(message(NOT_WRITTEN, object=name)) from error
+        raise altered(name) from error
     check_format(name, found.format)
     if (found.day, found.number) != (day, number):
-        raise RecordError(message(NOT_WRITTEN, object=name))
+        raise altered(name)
     return found
 
 

@@ -110,7 +110,7 @@ def not_reached(ledger: Ledger) -> Message | None:
     parts = [
         message("cards {count}", count=count)
         if engine == "qa"
-        else message("{engine} {count}", engine=ENGINES[engine].word, count=count)
+        else Message("{engine} {count}", {"engine": ENGINES[engine].word, "count": count})
         for engine, count in counts.items()
         if count
     ]

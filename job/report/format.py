@@ -53,8 +53,14 @@ def _escaped(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
-NOT_WRITTEN = template("{object} is not what the job writes")
-MISSING = template("{object} is missing")
+def missing(name: str) -> RecordError:
+    """The error of a record that lacks this object."""
+    return RecordError(message("{object} is missing", object=name))
+
+
+def altered(name: str, remedy: Message | None = None) -> RecordError:
+    """The error of an object that the job has not written so, or not at all."""
+    return RecordError(message("{object} is not what the job writes", object=name), remedy)
 
 
 def attempt_name(day: str, number: int) -> str:

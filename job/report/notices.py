@@ -25,21 +25,16 @@ def opening_notices(start: Start, ledger: Ledger, latest: Attempt | None) -> Seq
     """What a person should know of an attempt that begins. `latest` is the attempt before, if any."""
     if latest is None:
         return []
-    more = ledger.counts("qa").planned - latest.cards
-    fewer = plural(
-        "The config asks for 1 card fewer than the last attempt at {day} did",
-        "The config asks for {count} cards fewer than the last attempt at {day} did",
-        count=-more,
-        day=start.day,
-    )
-    greater = plural(
-        "The config asks for 1 card more than the last attempt at {day} did",
-        "The config asks for {count} cards more than the last attempt at {day} did",
-        count=more,
-        day=start.day,
-    )
-    going_on = message("Going on with {day}, so far: {cards}", day=start.day, cards=cards_line(ledger))
-    return [going_on, *([greater] if more > 0 else [fewer] if more else [])]
+    notices = [message("Going on with {day}, so far: {cards}", day=start.day, cards=cards_line(ledger))]
+    if (planned := ledger.counts("qa").planned) != latest.cards:
+        notices.append(
+            message(
+                "Cards that the config asks for: {planned}; at the last attempt: {before}",
+                planned=planned,
+                before=latest.cards,
+            )
+        )
+    return notices
 
 
 def notices_of(plan: Plan) -> list[Message]:

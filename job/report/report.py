@@ -18,11 +18,11 @@ from job.ledger.totals import Count, EngineTotals, Seconds
 from job.report.attempt import Start, read_start
 from job.report.ending import Ending
 from job.report.failures import targets_at_fault
-from job.report.format import NOT_WRITTEN, RecordError, Stamp, end_name
+from job.report.format import Stamp, altered, end_name
 from job.report.notices import past_day_notice
 from job.report.outcome import ExitCode, Outcome
 from job.text.display import shortened
-from job.text.messages import Message, Value, message
+from job.text.messages import Message, Value
 
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""
@@ -229,7 +229,7 @@ def read_report(day: str, number: int, data: bytes) -> Report:
     name = end_name(day, number)
     report = read_start(Report, name, day, number, data)
     if (report.exit_code == ExitCode.DONE) is not (report.outcome is Outcome.SUCCEEDED):
-        raise RecordError(message(NOT_WRITTEN, object=name))
+        raise altered(name)
     return report
 
 

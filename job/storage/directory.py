@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.storage.store import ConflictError, StorageError, StoredObject, UnusableError, changed
+from job.storage.store import NAME_A_PLACE, ConflictError, StorageError, StoredObject, UnusableError, changed
 from job.text.messages import message
 
 _PARTIAL = ".partial-"
@@ -44,7 +44,7 @@ class DirectoryStore:
             except FileExistsError:
                 there = self.read(name)
                 if there is None or there.data != data:
-                    raise ConflictError(message("{object} exists already", object=str(target))) from None
+                    raise ConflictError(changed(str(target))) from None
                 _flush_directory(target.parent)
                 return there
             _flush_directory(target.parent)
@@ -106,7 +106,7 @@ class DirectoryStore:
             is_usable = False
         if not is_usable:
             what = message("{path} is not a directory in which this user may write", path=str(self._path))
-            raise UnusableError(what, message("name another one"))
+            raise UnusableError(what, NAME_A_PLACE)
 
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:

@@ -76,6 +76,8 @@ def changed(name: str) -> Message:
     return message("{object} was changed by another process or person", object=name)
 
 
+NAME_A_PLACE = message("set it to gs://BUCKET/PREFIX or to a directory")
+"""The remedy of a wrong place."""
 SAVED_FIRST = message("try again when nobody is changing it")
 """The remedy for an object that is changed while it is read."""
 

@@ -7,9 +7,12 @@ from urllib.parse import quote
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
 from job.text.display import quoted, without_credentials
-from job.text.messages import message, template
+from job.text.messages import Message, message
 
-NO_PLACE = template("{uri} is neither gs://BUCKET/PREFIX nor a directory")
+
+def no_place(uri: str) -> Message:
+    """What is wrong with a URI that is none of a place."""
+    return message("{uri} is neither gs://BUCKET/PREFIX nor a directory", uri=quoted(without_credentials(uri)))
 
 
 def is_place(uri: str) -> bool:
@@ -23,7 +26,7 @@ def open_store(uri: str, *, make: bool = False) -> ObjectStore:
     Makes no request yet. Raises `StorageError` if the URI names neither.
     """
     if not is_place(uri):
-        raise StorageError(message(NO_PLACE, uri=quoted(without_credentials(uri))))
+        raise StorageError(no_place(uri))
     if not uri.startswith("gs://"):
         return DirectoryStore(uri, make=make)
     from job.storage.gcs import GcsStore  # noqa: PLC0415  the library takes 0.15 s to import

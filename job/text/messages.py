@@ -109,17 +109,13 @@ def duration(seconds: float) -> Message:
         return message("{seconds} s", seconds=f"{seconds:.1f}")
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return (
-            message("{minutes} min {seconds} s", minutes=minutes, seconds=rest)
-            if rest
-            else message("{minutes} min", minutes=minutes)
-        )
+        return _units(message("{minutes} min", minutes=minutes), message("{seconds} s", seconds=rest) if rest else None)
     hours, minutes = divmod(minutes, 60)
-    return (
-        message("{hours} h {minutes} min", hours=hours, minutes=minutes)
-        if minutes
-        else message("{hours} h", hours=hours)
-    )
+    return _units(message("{hours} h", hours=hours), message("{minutes} min", minutes=minutes) if minutes else None)
+
+
+def _units(first: Message, second: Message | None) -> Message:
+    return first if second is None else Message("{first} {second}", {"first": first, "second": second})
 
 
 _WEEKDAYS = (

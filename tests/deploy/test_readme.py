@@ -320,7 +320,8 @@ def test_the_record_has_every_field() -> None:
 
 
 def test_every_event_of_the_log_is_there() -> None:
-    source = (ROOT / "job" / "output" / "cloud_log.py").read_text(encoding="utf-8")
+    output = ROOT / "job" / "output"
+    source = "".join((output / name).read_text(encoding="utf-8") for name in ("cloud_log.py", "reporter.py"))
     named = {name for events, _ in table("\n## The log\n") for name in coded(events)}
     assert named == set(re.findall(r'"([a-z]+\.[a-z]+)"', source))
 

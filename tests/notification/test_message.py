@@ -60,7 +60,7 @@ def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_
     assert lines(replace(view, steps=(START, later, look)))[1:-1] == [
         "The configuration has 7 faults: nothing was called.",
         *["• ticker_list.json: is not JSON; correct it"] * 5,
-        "• 2 more faults",
+        "• and 2 more",
         "Now:",
         "the command",
     ]

@@ -110,8 +110,8 @@ async def test_only_lines_about_calls_are_dropped_and_only_while_too_much_waits(
         log.on_event(RETRIED)
         log.on_event(FINISHED)
     log.on_faults([Fault("a.json", Message("is wrong"), Message("correct it"))])
-    log.on_notices([message("look")])
-    log.on_storage(message("storage: down"), True)
+    log.on_message("config.noticed", message("look"))
+    log.on_message("storage.failed", message("storage: down"))
     log.on_barrier(live)
     log.on_finish(SCENES["killed"]())
     found: list[Log] = []
@@ -147,10 +147,10 @@ async def test_the_start_says_what_is_planned_by_which_version(lines: Any) -> No
 async def test_faults_storage_and_the_barrier_are_lines(lines: Any) -> None:
     def report(log: CloudLogReporter) -> None:
         log.on_faults([Fault("a.json: [0]", message("is wrong"), message("correct it"))])
-        log.on_storage(message("storage: down"), True)
-        log.on_storage(message("storage works again"), False)
+        log.on_message("storage.failed", message("storage: down"))
+        log.on_message("storage.recovered", message("storage works again"))
         log.on_barrier(Progress.of(Ledger(PLAN)))
-        log.on_notification_failed(message("not sent"))
+        log.on_message("notification.failed", message("not sent"))
 
     found = await lines(report)
     assert [(line["severity"], line["event"]) for line in found] == [
@@ -200,5 +200,5 @@ async def test_a_long_answer_is_shortened_in_the_last_line(lines: Any) -> None:
 
 async def test_a_lone_surrogate_is_not_a_bug(lines: Any) -> None:
     """The name of a file may have one."""
-    (line,) = await lines(lambda log: log.on_notices([message("{file} is odd", file="\udcff.json")]))
+    (line,) = await lines(lambda log: log.on_message("config.noticed", message("{file} is odd", file="\udcff.json")))
     assert line["message"] == "?.json is odd"

@@ -63,7 +63,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = TerminalReporter()
     terminal.on_faults([Fault("a.json: [0]", Message('"x:100:y" [red]is not[/] \\'), Message("correct :warning:"))])
-    terminal.on_notices([message("{item} is there 2 times", item="[bold]:a:[/]")])
+    terminal.on_message("config.noticed", message("{item} is there 2 times", item="[bold]:a:[/]"))
     terminal.on_event(result_of(news("A", "equity", "A", DAY), warning=message("it is [red]odd")))
     await terminal.drain(5.0)
     assert capfd.readouterr().out.splitlines() == [
@@ -77,8 +77,8 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     ledger, text = Ledger(replace(ONE, date=DANGEROUS)), message("{text}", text=DANGEROUS)
     terminal = TerminalReporter()
     terminal.on_faults([Fault(DANGEROUS, text, text)])
-    terminal.on_notices([text])
-    terminal.on_storage(text, True)
+    terminal.on_message("config.noticed", text)
+    terminal.on_message("storage.failed", text)
     terminal.on_start(Progress.of(ledger))
     terminal.on_event(failed(DANGEROUS))
     terminal.on_event(SetAside(card_type="c", reason=text))
@@ -87,7 +87,7 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     ending = Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, shown_text, shown_text, (shown_text,))
     report = report_at(ending, ledger)
     terminal.on_finish(View(report, ledger, (Step("start", text, Command(DANGEROUS)),), (text,), DANGEROUS))
-    terminal.on_notification_failed(text)
+    terminal.on_message("notification.failed", text)
     await terminal.drain(5.0)
     shown = capfd.readouterr().out
     assert shown.replace("\n", "").isprintable()
@@ -102,7 +102,7 @@ async def test_calls_that_a_stopped_terminal_does_not_take_are_counted(
     terminal.on_event(failed("no"))
     terminal.on_event(result_of(next(ONE.calls("qa")), warning=message("it is odd")))
     terminal.on_event(result_of(next(ONE.calls("qa"))))
-    terminal.on_notices([message("this is shown")])
+    terminal.on_message("config.noticed", message("this is shown"))
     terminal.on_finish(SCENES["busy"]())
     await terminal.drain(5.0)
     assert capfd.readouterr().out.splitlines()[:2] == [

@@ -256,7 +256,7 @@ async def test_an_end_that_is_there_already_is_kept(desk: Desk) -> None:
         await desk.close(session)
     assert desk.store.objects[END].data == b"another's"
     assert not session.is_ended
-    assert desk.said[0] == f"{END} exists already"
+    assert desk.said[0] == f"{END} was changed by another process or person"
 
 
 async def test_a_lease_whose_release_takes_too_long_is_reported(desk: Desk) -> None:

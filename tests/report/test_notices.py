@@ -26,8 +26,8 @@ def notices(cards: int | None = None, without: tuple[str, ...] = ()) -> list[str
     ("cards", "change"),
     [
         (2, []),
-        (1, [f"The config asks for 1 card more than the last attempt at {DAY} did"]),
-        (4, [f"The config asks for 2 cards fewer than the last attempt at {DAY} did"]),
+        (1, ["Cards that the config asks for: 2; at the last attempt: 1"]),
+        (4, ["Cards that the config asks for: 2; at the last attempt: 4"]),
     ],
 )
 def test_a_later_attempt_says_how_the_day_stands_and_what_the_config_asks_for_more(

@@ -91,7 +91,7 @@ def test_a_place_for_records_that_can_never_be_used_says_so_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
-    what = "is not a directory in which this user may write; name another one"
+    what = "is not a directory in which this user may write; set it to gs://BUCKET/PREFIX or to a directory"
     for place in (tmp_path / "file", tmp_path / "file" / "runs", Path("/proc/runs")):
         with pytest.raises(UnusableError) as error:
             open_store(str(place), make=True).read("a")

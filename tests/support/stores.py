@@ -14,7 +14,7 @@ import trio
 
 from job.records import day, journal, lease, nights, session
 from job.storage import store as store_module
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError, changed
 from job.storage.uri import open_store
 from job.text.messages import Message
 from tests.simulators.storage import emulator_binary
@@ -61,7 +61,7 @@ class Memory:
         if there is None:
             return self._write("create", name, data)
         if there.data != data:
-            raise ConflictError(Message(f"{name} exists already"))
+            raise ConflictError(changed(name))
         return there
 
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
