@@ -52,7 +52,7 @@ WORDS = {
     "job/README.md": 950,
     "job/engines/README.md": 700,
     "job/faults.md": 1800,
-    "job/reference.md": 2920,
+    "job/reference.md": 2900,
     "terraform/README.md": 2000,
     "tests/README.md": 650,
 }
@@ -213,7 +213,7 @@ def test_a_cell_is_read_at_a_glance(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
     if page.startswith("job/"):
-        assert all(len(line) <= 140 or line.startswith("|") for line in running(PAGES[page]).splitlines())
+        assert all(len(line) <= 120 or line.startswith("|") for line in running(PAGES[page]).splitlines())
     for path, heading in links(PAGES[page]):
         target = (ROOT / page).parent / path if path else ROOT / page
         assert path.startswith("https:") or target.exists(), path
@@ -245,7 +245,7 @@ def headings(page: str) -> list[str]:
 
 def test_where_to_change_something_exists() -> None:
     module = ""
-    for word in (word for _, where in table("\nTo these, names") for word in coded(where) if " " not in word):
+    for word in (word for _, where in table("\nNames do not lead") for word in coded(where) if " " not in word):
         if "/" in word or word == "orchestrator":
             module = word
         else:

@@ -280,7 +280,7 @@ ROWS = (
         "again unknown",
         "storage fails, or a signal comes, before the job knows whether its `--again` is recorded",
         "nothing is called. After a signal, the job waits 2.5 s for storage's answer",
-        "look at how the day stands: a plain start makes what is missing there. Only if nothing is, ask again",
+        "look at how the day stands. A plain start makes what is missing; ask again only if nothing is",
         (Case("no answer", "storage_failed", 75, cards=NO_PLAN, play=_again_unknown, record=False),),
     ),
     Row(
