@@ -183,7 +183,7 @@ class Executor:
                 self._finish(pending, failure)
                 return
             pending.is_retried(failure, wait)
-            self._gauge.retries += 1
+            self._gauge.counts.retries += 1
             limit = self._limiter.limit
             self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
 
@@ -333,10 +333,8 @@ class Executor:
             date=call.date,
             again=self._context.again_of(call),
         )
-        if failure is None:
-            self._gauge.done += len(call.targets)
-        elif not failure.is_interruption:
-            self._gauge.failed += len(call.targets)
+        if failure is None or not failure.is_interruption:
+            self._gauge.counts.add("failed" if failure else "done", len(call.targets))
         self._context.emit(result)
         self._on_finished(result, failure)
 

@@ -1,12 +1,13 @@
 """Progress: what happens to the calls of a run, and what the engines do at this moment. No total is made of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
 from job.engines.calls import Call
 from job.engines.catalog import EngineName
+from job.ledger.counts import Counts
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.result import CallResult
 from job.text.messages import Message
@@ -39,13 +40,8 @@ class Gauge:
     in_flight: int = 0
     limit: int = 0
     """The concurrency limit."""
-    retries: int = 0
-    planned: int = 0
-    """Items that were to be requested when it began."""
-    done: int = 0
-    """Items that are done since then."""
-    failed: int = 0
-    """Items that have failed for good since then."""
+    counts: Counts = field(default_factory=Counts)
+    """Of the items that were to be requested when it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +57,8 @@ class Progress:
     @classmethod
     def of(cls, ledger: Ledger, began: float = 0.0) -> "Progress":
         """A run that is about to make its calls."""
-        return cls(
-            ledger, began, {engine: Gauge(planned=ledger.counts(engine).missing) for engine in ledger.plan.engines()}
-        )
+        missing = {engine: ledger.counts(engine).missing for engine in ledger.plan.engines()}
+        return cls(ledger, began, {engine: Gauge(counts=Counts.of(count)) for engine, count in missing.items()})
 
     def seconds_left(self, engine: EngineName, now: float) -> float | None:
         """How long the rest of an engine's items takes at its pace so far, by trio's clock.
@@ -73,9 +68,8 @@ class Progress:
         gauge = self.gauges.get(engine)
         if gauge is None or gauge.began is None:
             return None
-        finished = gauge.done + gauge.failed
-        left = gauge.planned - finished
-        if left <= 0 or not gauge.done or finished < gauge.in_flight:
+        left, finished = gauge.counts.not_attempted, gauge.counts.done + gauge.counts.failed
+        if not left or not gauge.counts.done or finished < gauge.in_flight:
             return None
         return left * (now - gauge.began) / finished
 

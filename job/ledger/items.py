@@ -3,15 +3,12 @@
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from job.engines.calls import WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause
+from job.ledger.counts import Counts, ItemState
 from job.planning.plan import Plan
-
-MissingState = Literal["failed", "cut_off", "not_attempted", "left_out"]
-ItemState = Literal["done"] | MissingState
 
 # The state of an item is a byte: one of these codes, or that of its cause.
 _OPEN, _FAILED, _DONE = 0, 1, 0x3F
@@ -36,30 +33,6 @@ class ItemStatus:
     """When the last of these tries ended, in seconds since 1970; 0 without one."""
 
 
-@dataclass(slots=True)
-class Counts:
-    """How many items of an engine are in which state. Those that are neither done nor failed are the rest."""
-
-    planned: int
-    done: int = 0
-    failed: int = 0
-    """Includes those that were cut off."""
-    cut_off: int = 0
-    """How many of `failed` were interrupted by the end of an attempt."""
-    left_out: int = 0
-    """How many of `not_attempted` a person has left out."""
-
-    @property
-    def not_attempted(self) -> int:
-        """Planned items that were never requested, or that are still in flight."""
-        return self.planned - self.done - self.failed
-
-    @property
-    def missing(self) -> int:
-        """Planned items that are not done, and that nobody has left out."""
-        return self.planned - self.done - self.left_out
-
-
 class EngineItems:
     """The items of one engine. Results may be added in any order and more than once: the states are the same.
 
@@ -79,7 +52,8 @@ class EngineItems:
         self._ended = array("d", [0.0]) * size
         """When each item was done, or failed last; `_attempts` holds the tries of that call."""
         self._attempts = array("H", [0]) * size
-        self.counts = Counts(size, left_out=left_out)
+        self.counts = Counts.of(size)
+        self.counts.add("left_out", left_out)
 
     def __contains__(self, item: object) -> bool:
         place = self._place(item)
@@ -146,30 +120,21 @@ class EngineItems:
 
     def _set(self, target: str, place: int, code: int, ended: float, attempts: int) -> None:
         self._ended[place], self._attempts[place] = ended, attempts
-        known, self._states[place] = self._states[place], code
-        self._count(known, -1, target)
-        self._count(code, 1, target)
+        self.counts.add(self._state(target, place), -1)
+        self._states[place] = code
+        self.counts.add(self._state(target, place))
 
-    def _count(self, code: int, by: int, target: str) -> None:
+    def _state(self, target: str, place: int) -> ItemState:
+        code = self._states[place]
         if code == _OPEN:
-            self.counts.left_out += by if target in self._left_out else 0
-        elif code == _DONE:
-            self.counts.done += by
-        else:
-            self.counts.failed += by
-            self.counts.cut_off += by if code == _INTERRUPTED else 0
+            return "left_out" if target in self._left_out else "not_attempted"
+        if code == _DONE:
+            return "done"
+        return "cut_off" if code == _INTERRUPTED else "failed"
 
     def _status(self, target: str, name: str | None, place: int) -> ItemStatus:
-        code = self._states[place]
-        cause = _CAUSES.get(code)
-        state: ItemState
-        if code == _OPEN:
-            state = "left_out" if target in self._left_out else "not_attempted"
-        elif code == _DONE:
-            state = "done"
-        else:
-            state = "cut_off" if cause is Cause.INTERRUPTED else "failed"
-        return ItemStatus(target, name, state, cause, self._attempts[place], self._ended[place])
+        cause = _CAUSES.get(self._states[place])
+        return ItemStatus(target, name, self._state(target, place), cause, self._attempts[place], self._ended[place])
 
     def _place(self, item: object) -> int | None:
         target, card_type = item if isinstance(item, tuple) else (None, None)

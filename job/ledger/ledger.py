@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict
 
 from job.engines.calls import Call, WorkItem
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
-from job.ledger.items import Counts, EngineItems, code_of, items_of
+from job.ledger.counts import Count, Counts
+from job.ledger.items import EngineItems, code_of, items_of
 from job.ledger.result import CallResult
-from job.ledger.totals import Count, EngineTotals
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.text.messages import Message
@@ -72,21 +72,6 @@ class Lane:
         """When each try of a call began and ended."""
         yield from zip(self.started, self.ended, strict=True)
         yield from zip(self.failed_started, self.failed_ended, strict=True)
-
-    def totals(self, counts: Counts) -> EngineTotals:
-        """The totals of the engine, whose items have these counts."""
-        return EngineTotals(
-            planned=counts.planned,
-            done=counts.done,
-            failed=counts.failed,
-            not_attempted=counts.not_attempted,
-            cut_off=counts.cut_off,
-            left_out=counts.left_out,
-            calls=len(self),
-            retries=self.retries,
-            waits=self.waits,
-            p50_seconds=round(statistics.median(self.done_seconds), 3) if self.done_seconds else None,
-        )
 
     def add(self, call: CallResult) -> None:
         """Adds a call."""
@@ -239,9 +224,14 @@ class Ledger:
 
     # --- what is reported ---
 
-    def totals(self) -> dict[EngineName, EngineTotals]:
-        """The totals of each engine that the plan uses."""
-        return {engine: self.lanes[engine].totals(self.counts(engine)) for engine in self.plan.engines()}
+    def totals(self) -> dict[EngineName, Counts]:
+        """The counts of each engine that the plan uses, as they are now, and its calls."""
+        return {engine: self._totals(engine, self.lanes[engine]) for engine in self.plan.engines()}
+
+    def _totals(self, engine: EngineName, lane: Lane) -> Counts:
+        p50 = round(statistics.median(lane.done_seconds), 3) if lane.done_seconds else None
+        counts = self.counts(engine)
+        return replace(counts, calls=len(lane), retries=lane.retries, waits=lane.waits, p50_seconds=p50)
 
     @property
     def last(self) -> float:

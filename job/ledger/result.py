@@ -10,7 +10,7 @@ from job.engines.calls import WorkItem, label_of
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
 from job.engines.remedies import Remedy, remedy_of
-from job.ledger.totals import Count
+from job.ledger.counts import Count
 from job.text.messages import Message
 
 DONE, FAILED, CUT_OFF = 0, 1, 2

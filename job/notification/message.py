@@ -1,13 +1,13 @@
 """Message about a run. It stands by itself, since its readers may not reach Google. It quotes no engine's answer."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 
 from job.config.environment import Settings
+from job.ledger.counts import Counts
 from job.ledger.ledger import Ledger
-from job.ledger.totals import EngineTotals
 from job.notification.channels import Channel, as_json
 from job.report.advice import Step, command_of
 from job.report.commands import start_fields
@@ -136,7 +136,7 @@ def trial_lines(settings: Settings) -> Iterator[Line]:
 
 def trial_fields() -> Mapping[str, object]:
     """The fields of `notify`: those of a run, with an event and an outcome that no run has."""
-    outcome = {"outcome": "test", "exit_code": 0, "ended": None, "cards": EngineTotals().model_dump(), "engines": {}}
+    outcome = {"outcome": "test", "exit_code": 0, "ended": None, "cards": asdict(Counts()), "engines": {}}
     return {**_fields("notification.tested", "test", is_done=True), **outcome, **start_fields(None)}
 
 

@@ -48,7 +48,7 @@ def progress_message(progress: Progress, now: float) -> Message:
         "cards: {done} of {planned} done, {failed} failed; {time}",
         done=cards.done,
         planned=cards.planned,
-        failed=gauge.failed if gauge is not None else 0,
+        failed=gauge.counts.failed if gauge is not None else 0,
         time=time_status(progress, now),
     )
 

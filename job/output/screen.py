@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from job.engines.catalog import ALL_ENGINES, EngineName
-from job.ledger.totals import EngineState, EngineTotals, engine_state
+from job.ledger.counts import Counts, EngineState
 from job.records.nights import Nights, done_at
 from job.report.comparison import usual_line
 from job.text.display import printable
@@ -40,7 +40,7 @@ class Screen(Console):
         self.print(before + self.shown(text), style=style, soft_wrap=True)
 
 
-def print_table(screen: Screen, engines: Mapping[EngineName, EngineTotals]) -> None:
+def print_table(screen: Screen, engines: Mapping[EngineName, Counts]) -> None:
     """Prints a row for each engine."""
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(screen.shown(message("Engine")), no_wrap=True)
@@ -63,7 +63,8 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
     table.add_column(screen.shown(message("Cards")), no_wrap=True, justify="right")
     for night in nights.nights:
         report = night.report
-        states = [_MARKS[engine_state(report.engines.get(engine) if report else None)] for engine in ALL_ENGINES]
+        engines = report.engines if report else {}
+        states = [_MARKS[engines.get(engine, Counts()).state] for engine in ALL_ENGINES]
         cards = f"{report.cards.done:,}/{report.cards.planned:,}" if report and report.cards.planned else ""
         colour = {"good": "green", "warn": "yellow", "bad": "red"}[night.outcome.about.severity]
         table.add_row(night.day, f"[{colour}]{screen.shown(done_at(night))}[/]", *states, cards)

@@ -227,10 +227,10 @@ def _bars(progress: Progress, screen: Screen) -> Table:
             in_flight = message("{count} of {limit} in flight", count=gauge.in_flight, limit=gauge.limit)
         table.add_row(
             name,
-            ProgressBar(total=planned, completed=made + gauge.failed, width=30),
+            ProgressBar(total=planned, completed=made + gauge.counts.failed, width=30),
             screen.shown(message("{done}/{planned} done", done=made, planned=planned)),
-            _coloured(message("{count} failed", count=gauge.failed), "red", screen),
-            _coloured(message("{count} retried", count=gauge.retries), "yellow", screen),
+            _coloured(message("{count} failed", count=gauge.counts.failed), "red", screen),
+            _coloured(message("{count} retried", count=gauge.counts.retries), "yellow", screen),
             screen.shown(in_flight),
         )
     return table

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from job.ledger.items import EngineItems, ItemState
+from job.ledger.counts import ItemState
+from job.ledger.items import EngineItems
 from job.ledger.ledger import Ledger
 from job.planning.targets import Target
 from job.report.cards import complete_line, picture_url

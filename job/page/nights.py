@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from job.config.days import Days
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES
-from job.ledger.totals import EngineState, engine_state
+from job.ledger.counts import Counts, EngineState
 from job.page.charts import WIDTH
 from job.page.day import Headline, executions_link, job_of
 from job.records.nights import NIGHTS_LOOKED_AT, Night, Nights, done_at
@@ -84,7 +84,7 @@ def row_of(night: Night, links: Links) -> Row:
         link=None if report is None else links.day(night.day),
         result=done_at(night),
         kind=night.outcome.about.severity,
-        engines=[MARKS[engine_state(totals.get(engine))] for engine in ALL_ENGINES],
+        engines=[MARKS[totals.get(engine, Counts()).state] for engine in ALL_ENGINES],
         cards=(cards.done, cards.planned) if cards else None,
     )
 

@@ -13,8 +13,8 @@ from job.config.fields import CardUrl, Schedule, must_be_printable
 from job.config.validators import Date
 from job.engines.catalog import EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
+from job.ledger.counts import Count
 from job.ledger.ledger import Rerun
-from job.ledger.totals import Count
 from job.planning.options import Options
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Annotated, Literal
@@ -12,9 +13,9 @@ from pydantic_core import to_json
 from job.config.faults import Fault, FaultKind, fault_sentence
 from job.config.validators import Date
 from job.engines.catalog import DATA_ENGINES, EngineName
-from job.ledger.items import ItemStatus, MissingState
+from job.ledger.counts import Count, Counts, MissingState, Seconds
+from job.ledger.items import ItemStatus
 from job.ledger.ledger import Ledger, SetAside, busy_stretches
-from job.ledger.totals import Count, EngineTotals, Seconds
 from job.report.attempt import Start, read_start
 from job.report.ending import Ending
 from job.report.failures import targets_at_fault
@@ -110,7 +111,7 @@ class Report(Start):
     """How many objects of results there are of each attempt, by its number."""
     not_written: tuple[str, ...] = ()
     """The documents that could not be written: the next start writes them."""
-    engines: dict[EngineName, EngineTotals] = Field(default_factory=dict)
+    engines: dict[EngineName, Counts] = Field(default_factory=dict)
     """Those that the plan uses; empty without a plan."""
     at_fault: tuple[str, ...] = ()
     """The targets whose data failed, if nothing else did: without them the day could go on."""
@@ -121,9 +122,9 @@ class Report(Start):
     missing_not_listed: Count = 0
 
     @property
-    def cards(self) -> EngineTotals:
+    def cards(self) -> Counts:
         """The totals of the cards."""
-        return self.engines.get("qa", EngineTotals())
+        return self.engines.get("qa", Counts())
 
     @property
     def had_plan(self) -> bool:
@@ -156,6 +157,8 @@ class Report(Start):
                     for name, one in type(value).model_fields.items()
                     if not one.exclude
                 }
+            if isinstance(value, Counts):
+                return asdict(value)
             if isinstance(value, dict):
                 return {name: plain(one) for name, one in value.items()}
             return [plain(one) for one in value] if isinstance(value, tuple) else value
@@ -218,8 +221,8 @@ def totals_of(report: Report) -> Mapping[str, object]:
         "outcome": report.outcome,
         "exit_code": report.exit_code,
         "ended": report.ended,
-        "cards": report.cards.model_dump(),
-        "engines": {name: engine.model_dump() for name, engine in report.engines.items()},
+        "cards": asdict(report.cards),
+        "engines": {name: asdict(engine) for name, engine in report.engines.items()},
         **({"without": report.without} if report.without else {}),
     }
 

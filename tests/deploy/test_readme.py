@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import textwrap
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -21,8 +21,8 @@ from job.engines.failures import Cause
 from job.engines.transport import ANSWER_LIMIT
 from job.execution.circuits import IN_A_ROW
 from job.execution.shutdown import LIMITS
+from job.ledger.counts import Counts
 from job.ledger.stop import ShutdownReason
-from job.ledger.totals import EngineTotals
 from job.notification.channels import FEISHU
 from job.notification.message import cut, run_lines
 from job.notification.sender import SEND_SECONDS
@@ -311,7 +311,7 @@ def test_the_record_has_every_field() -> None:
     stored = [name for name, field in Report.model_fields.items() if not field.exclude]
     assert sorted(name for names, _ in rows for name in coded(names)) == sorted(stored), "each once"
     meanings = {name: set(coded(meaning)) for names, meaning in rows for name in coded(names)}
-    assert set(EngineTotals.model_fields) <= meanings["engines"]
+    assert {field.name for field in fields(Counts)} <= meanings["engines"]
     assert set(MissingGroup.model_fields) <= meanings["missing"]
     assert set(coded(JOB.partition("\nA `cause` is ")[2].partition("\n\n")[0])) == set(Cause)
     objects = {coded(cells[0])[0]: set(coded(cells[2])) for cells in table("\n## The record of a day\n")}

@@ -333,7 +333,7 @@ async def test_retries_are_reported_with_their_wait() -> None:
     made = await one_card(reply({}, 500), reply({}, 500), None)
     assert [event.wait for event in made.world.events if isinstance(event, CallRetried)] == [0.5, 1.0]
     totals = made.ledger.totals()["qa"]
-    assert (totals.calls, totals.retries, made.live.gauges["qa"].retries) == (1, 2, 2)
+    assert (totals.calls, totals.retries, made.live.gauges["qa"].counts.retries) == (1, 2, 2)
 
 
 async def test_waits_for_room_are_counted_among_the_retries() -> None:

@@ -8,7 +8,7 @@ from job.config.schema import LlmConfig
 from job.engines.calls import Call
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
-from job.ledger.items import Counts
+from job.ledger.counts import Counts
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
 from job.text.messages import message
@@ -75,4 +75,4 @@ def test_a_failure_of_another_model_is_a_failure_of_the_card() -> None:
 
 def test_news_of_another_key_are_other_news() -> None:
     moved = replace(BEFORE, targets=(replace(BEFORE.targets[0], key="apple"), BEFORE.targets[1]))
-    assert absorbed(moved).counts("news") == Counts(planned=2, done=1)
+    assert absorbed(moved).counts("news") == Counts(planned=2, done=1, not_attempted=1)

@@ -15,7 +15,7 @@ from job.config.schema import LlmConfig
 from job.engines.calls import Call, WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
-from job.ledger.items import Counts
+from job.ledger.counts import Counts
 from job.ledger.ledger import FAILURES_KEPT, Ledger, Rerun
 from job.ledger.result import CallResult
 from job.text.messages import message
@@ -130,6 +130,8 @@ def expected(engine: EngineName, seen: Sequence[CallResult]) -> Counts:
         elif mine:
             counts.failed += 1
             counts.cut_off += counting(item, mine).cause == Cause.INTERRUPTED
+        else:
+            counts.not_attempted += 1
     return counts
 
 
@@ -179,7 +181,7 @@ def test_done_beats_failed_and_later_beats_earlier_and_ties_do_not_depend_on_the
             ledger.add(result)
         assert ledger.failures == []
         assert ledger.items["qa"].of("A")[1].attempts == 2
-        assert ledger.counts("qa") == Counts(planned=3, done=1)
+        assert ledger.counts("qa") == Counts(planned=3, done=1, not_attempted=2)
 
 
 def test_of_many_failures_the_first_are_kept_and_all_are_counted() -> None:

@@ -8,7 +8,8 @@ from itertools import islice
 import pytest
 
 from job.engines.failures import Cause
-from job.ledger.items import Counts, EngineItems, ItemStatus
+from job.ledger.counts import Counts
+from job.ledger.items import EngineItems, ItemStatus
 from tests.support.fakes import plan_of, target
 
 PLAN = plan_of([target(name, ("news_card", "price_card")) for name in ("B", "A")])
@@ -29,7 +30,7 @@ def test_what_is_not_done_is_missing_in_the_order_of_the_plan_with_its_state_and
         ItemStatus("A", "news_card", "cut_off", Cause.INTERRUPTED, 1, 1.0),
         ItemStatus("A", "price_card", "failed", Cause.STATUS, 1, 1.0),
     ]
-    assert found.counts == Counts(planned=4, done=1, failed=2, cut_off=1)
+    assert found.counts == Counts(planned=4, done=1, failed=2, not_attempted=1, cut_off=1)
     assert [found.has_failed(("A", name)) for name in ("news_card", "price_card")] == [True, True]
     assert [found.has_failed(("B", name)) for name in ("news_card", "price_card", "x")] == [False, False, False]
 

@@ -10,7 +10,7 @@ import pytest
 from job.engines.calls import Call, WorkItem, trading
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
-from job.ledger.items import Counts
+from job.ledger.counts import Counts
 from job.ledger.ledger import Ledger, Rerun
 from job.planning.plan import Plan
 from job.text.messages import message
@@ -44,7 +44,7 @@ def test_what_is_asked_again_is_missing_until_a_done_result_has_its_number_or_a_
     for result in (None, result_of(call, again=1), result_of(call), result_of(call, NO, again=1)):
         if result is not None:
             ledger.add(result)
-        assert (ledger.counts("qa"), ledger.is_complete) == (Counts(planned=3, done=2), False)
+        assert (ledger.counts("qa"), ledger.is_complete) == (Counts(planned=3, done=2, not_attempted=1), False)
         assert [(one.target, one.state, one.ended) for one in ledger.items["qa"].missing()] == [
             ("A", "not_attempted", 0.0)
         ]
@@ -73,7 +73,7 @@ def test_what_is_left_out_and_open_again_is_left_out() -> None:
     """It can be neither asked for nor made by this attempt; a later one does."""
     asked = [Rerun("qa", "A", "a", DAY, 2)]
     ledger = ledger_of(*ALL_ENGINES, plan=PLAN.without(["A"]), asked=asked)
-    assert ledger.counts("qa") == Counts(planned=3, done=2, left_out=1)
+    assert ledger.counts("qa") == Counts(planned=3, done=2, not_attempted=1, left_out=1)
     assert (ledger.is_complete, ledger.left_out) == (True, ("A",))
 
 

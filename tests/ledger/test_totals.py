@@ -8,8 +8,8 @@ import pytest
 
 from job.engines.catalog import ALL_ENGINES
 from job.engines.failures import Cause, Failure
+from job.ledger.counts import Counts
 from job.ledger.ledger import CALLS_KEPT, Ledger, busy_stretches
-from job.ledger.totals import EngineTotals, engine_state
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of, tried
@@ -20,13 +20,11 @@ NO = Failure(Cause.STATUS, message("no"), 422)
 
 def test_the_median_is_of_the_calls_that_are_done() -> None:
     ledger, calls = Ledger(PLAN), list(PLAN.calls("qa"))
-    assert ledger.totals()["qa"] == EngineTotals(planned=3, not_attempted=3)
+    assert ledger.totals()["qa"] == Counts(planned=3, not_attempted=3)
     ledger.add(result_of(calls[0], started=10.0, ended=12.0))
     ledger.add(result_of(calls[1], started=10.0, ended=15.0, retries=2, waits=1))
     ledger.add(result_of(calls[2], NO, started=0.0, ended=99.0, retries=3))
-    assert ledger.totals()["qa"] == EngineTotals(
-        planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5
-    )
+    assert ledger.totals()["qa"] == Counts(planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5)
 
 
 def test_a_failed_attempt_at_a_batch_counts_once_though_both_halves_list_it() -> None:
@@ -84,13 +82,12 @@ def test_cards_that_follow_no_data_call_show_no_barrier() -> None:
 @pytest.mark.parametrize(
     ("totals", "state"),
     [
-        (None, "none"),
-        (EngineTotals(), "none"),
-        (EngineTotals(planned=2, done=2), "good"),
-        (EngineTotals(planned=2, done=1, not_attempted=1), "warn"),
-        (EngineTotals(planned=2, done=1, failed=1, cut_off=1), "warn"),
-        (EngineTotals(planned=2, done=1, failed=1), "bad"),
+        (Counts(), "none"),
+        (Counts(planned=2, done=2), "good"),
+        (Counts(planned=2, done=1, not_attempted=1), "warn"),
+        (Counts(planned=2, done=1, failed=1, cut_off=1), "warn"),
+        (Counts(planned=2, done=1, failed=1), "bad"),
     ],
 )
-def test_the_state_of_an_engine(totals: EngineTotals | None, state: str) -> None:
-    assert engine_state(totals) == state
+def test_the_state_of_an_engine(totals: Counts, state: str) -> None:
+    assert totals.state == state

@@ -22,7 +22,8 @@ def after(finished: int) -> Progress:
     """A run that began 3 s before its first call, at second 1000, and has finished so many cards."""
     live = Progress.of(Ledger(PLAN), began=997.0)
     gauge = live.gauges["qa"]
-    gauge.began, gauge.done = 1000.0, finished
+    gauge.began = 1000.0
+    gauge.counts.add("done", finished)
     for call in list(PLAN.calls("qa"))[:finished]:
         live.ledger.add(result_of(call))
     return live
@@ -32,7 +33,7 @@ def test_nothing_is_said_of_the_pace_while_no_card_is_made() -> None:
     live = after(0)
     for call in list(PLAN.calls("qa"))[:25]:
         live.ledger.add(result_of(call, Failure(Cause.TRANSPORT, message("connection reset"))))
-        live.gauges["qa"].failed += 1
+        live.gauges["qa"].counts.add("failed")
     assert str(time_status(live, 1009.0)) == "12 s elapsed"
 
 

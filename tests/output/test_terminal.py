@@ -151,7 +151,7 @@ def test_bars_count_what_was_there_before_and_what_fails_now() -> None:
     live = Progress.of(ledger)
     assert "1/1,500 done" in bars_of(live)
     assert "0 failed" in bars_of(live)
-    live.gauges["qa"].failed = 1_200
+    live.gauges["qa"].counts.add("failed", 1_200)
     assert "1,200 failed" in bars_of(live)
 
 

@@ -29,7 +29,7 @@ def written(view: View, nights: Nights | None = None, language: Language = "en")
 @pytest.mark.parametrize(("planned", "has_table"), [(0, False), (1, True), (100_000, True), (100_001, False)])
 def test_a_day_has_a_table_unless_it_is_large_and_the_page_links_it(planned: int, has_table: bool) -> None:
     view = SCENES["all made"]()
-    cards = view.report.cards.model_copy(update={"planned": planned})
+    cards = replace(view.report.cards, planned=planned)
     made = written(replace(view, report=view.report.model_copy(update={"engines": {"qa": cards}})))
     assert list(made) == [REPORT, PAGE, *([CARDS] if has_table else []), NIGHTS_PAGE]
     assert (b'href="cards.csv"' in (made[PAGE].make() or b"")) is has_table

@@ -11,7 +11,7 @@ from hashlib import sha256
 import pytest
 
 from job.config.days import Days
-from job.ledger.totals import EngineTotals
+from job.ledger.counts import Counts
 from job.page.charts import WIDTH
 from job.page.nights import charts_of
 from job.page.render import NIGHTS_SHOWN, render_nights
@@ -237,7 +237,7 @@ def test_the_charts_have_a_bar_for_each_night_the_oldest_on_the_left() -> None:
 
 
 def test_a_single_missing_card_of_thousands_is_visible() -> None:
-    totals = EngineTotals(planned=10_000, done=9_999, failed=1)
+    totals = Counts(planned=10_000, done=9_999, failed=1)
     report = SCENES["all made"]().report.model_copy(update={"engines": {"qa": totals}})
     bar = charts_of([night(report)])[0].bars[0]
     assert (bar.good, bar.bad) == (96, 4)

@@ -20,7 +20,7 @@ from job.execution.executor import RunContext
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress
 from job.execution.shutdown import Shutdown
-from job.ledger.items import Counts
+from job.ledger.counts import Counts
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.result import CallResult
 from job.ledger.stop import EngineFailedError, ShutdownReason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -339,7 +339,7 @@ class Promise:
             assert found is not None
             latest, (report, record) = max(folder.attempts()), found
             for totals in report.engines.values():
-                _assert_sum(totals.model_dump())
+                _assert_sum(asdict(totals))
             planned = planned_cards(folder.latest())
             assert (report.cards.planned, report.cards.done) == (len(planned), len(planned & folder.cards()))
             if f"{day}/ends/{latest:06}.json" in objects:
