@@ -96,10 +96,11 @@ def cause_of(report: Report) -> tuple[Message | None, str | None]:
     failed = [group for group in report.missing if group.state == "failed"]
     if not failed:
         return None, None
-    names: Sequence[str] = report.at_fault
-    if report.outcome is Outcome.CARDS_MISSING:
-        names = names_of((name, group.card_type) for group in failed for name in group.targets)
-    return message("What failed, and what to do"), next(iter(names), None)
+    down = {engine for engine, totals in report.engines.items() if not totals.done}
+    if report.outcome is Outcome.QA_ENGINE_DOWN:
+        down.add("qa")
+    items = ((name, group.card_type) for group in failed if group.engine not in down for name in group.targets)
+    return message("What failed, and what to do"), next(iter(names_of(items)), None)
 
 
 def undone_of(nights: Sequence[Night], links: Links) -> Sequence[tuple[str, str | None, Message]]:
