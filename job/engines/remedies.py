@@ -35,6 +35,10 @@ class Remedy(Enum):
     FORBIDDEN = template(
         "The job may not call this engine. Grant roles/run.invoker on the service to the job's service account."
     )
+    NOT_THERE = template(
+        "The engine does not know a target of this call, or there is nothing at that address. Correct the target in "
+        "ticker_list.json or card_targets.json, or check {variable}_URL."
+    )
     NOTHING_THERE = template(
         "There is nothing at that address. Check {variable}_URL, and that the service's ingress allows the job."
     )
@@ -85,6 +89,7 @@ _IN_CONFIG = {
     Remedy.TARGET_NOT_KNOWN,
     Remedy.CARD_NOT_KNOWN,
     Remedy.NOT_DONE,
+    Remedy.NOT_THERE,
 }
 _BREAKING = {500, 502}
 """The statuses that the engine returns for a ticker that breaks it."""
@@ -110,11 +115,13 @@ _BY_CAUSE: Mapping[str | None, Remedy] = {
 }
 
 
-def remedy_of(engine: EngineName, cause: str | None, status: int | None, *, batch: int, has_done: bool) -> Remedy:
+def remedy_of(
+    engine: EngineName, cause: str | None, status: int | None, *, batch: int, has_done: bool | None
+) -> Remedy:
     """What a person should do about a failed call.
 
     `batch` is the number of its targets, and `has_done` is whether the engine has done another call: its address is
-    right then.
+    right then. It is `None` if no other call was answered.
     """
     if cause == Cause.DENIED and engine == "trading":
         return Remedy.NOT_DONE
@@ -126,6 +133,8 @@ def remedy_of(engine: EngineName, cause: str | None, status: int | None, *, batc
         return Remedy.NOT_DONE
     if status in {400, 422}:
         return Remedy.CARD_NOT_ACCEPTED if engine == "qa" else Remedy.TARGET_NOT_ACCEPTED
+    if status == 404 and has_done is None:
+        return Remedy.NOT_THERE
     if status == 404 and has_done:
         return Remedy.CARD_NOT_KNOWN if engine == "qa" else Remedy.TARGET_NOT_KNOWN
     return Remedy.SOMETHING_ELSE if 300 <= status <= 399 else _BY_STATUS.get(status, Remedy.FAILED)

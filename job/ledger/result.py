@@ -115,8 +115,8 @@ class CallResult:
         """The call for people, as `Call.label`."""
         return label_of(self.engine, self.targets, self.card_type)
 
-    def remedy(self, *, has_done: bool) -> Remedy:
-        """What to correct, if it failed; `has_done` is whether its engine has done another call.
+    def remedy(self, *, has_done: bool | None) -> Remedy:
+        """What to correct, if it failed; `has_done` is as in `remedy_of`.
 
         If it was cut off, that is for the failed try before: the next one would probably have failed as well.
         """

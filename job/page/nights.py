@@ -99,7 +99,12 @@ def cause_of(report: Report) -> tuple[Message | None, str | None]:
     down = {engine for engine, totals in report.engines.items() if not totals.done}
     if report.outcome is Outcome.QA_ENGINE_DOWN:
         down.add("qa")
-    items = ((name, group.card_type) for group in failed if group.engine not in down for name in group.targets)
+    items = (
+        (name, group.card_type)
+        for group in failed
+        for name in group.targets
+        if group.engine not in down or name in report.at_fault
+    )
     return message("What failed, and what to do"), next(iter(names_of(items)), None)
 
 

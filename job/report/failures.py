@@ -1,7 +1,7 @@
 """Groups of failures: the failed calls of one engine that have the same remedy, and whom they are about."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from job.engines.calls import WorkItem
@@ -26,6 +26,8 @@ class FailureGroup:
     calls: Sequence[CallResult]
     is_down: bool
     """Whether the engine did nothing at all and is at fault itself: then no target is."""
+    is_alone: bool
+    """Whether no other call was answered: it is not known then which of the two is at fault."""
 
     @property
     def items(self) -> list[WorkItem]:
@@ -38,6 +40,8 @@ class FailureGroup:
         title = ENGINES[self.engine].title
         if self.is_down:
             return message("{engine}: every call failed", engine=title)
+        if self.is_alone and self.calls[0].status is not None:
+            return message("{engine}: the only call that was answered failed", engine=title)
         if self.engine == "qa":
             return plural("{engine}: 1 card failed", "{engine}: {count} cards failed", len(self.items), engine=title)
         return plural("{engine}: 1 target failed", "{engine}: {count} targets failed", len(self.items), engine=title)
@@ -84,21 +88,34 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
     """
     groups: dict[tuple[EngineName, Remedy], list[CallResult]] = {}
     order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
-    for call in sorted(ledger.failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
+    failures = ledger.failures
+    has_done = _has_done(ledger, failures)
+    for call in sorted(failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
         if call.state != CUT_OFF:
-            remedy = call.remedy(has_done=_has_done(ledger, call.engine))
+            remedy = call.remedy(has_done=has_done[call.engine])
             groups.setdefault((call.engine, remedy), []).append(call)
-    found = [FailureGroup(engine, remedy, calls, _is_down(ledger, calls)) for (engine, remedy), calls in groups.items()]
+    found = [
+        FailureGroup(
+            engine,
+            remedy,
+            calls,
+            is_down=has_done[engine] is False and not any(_is_about_target(call, has_done=False) for call in calls),
+            is_alone=has_done[engine] is None,
+        )
+        for (engine, remedy), calls in groups.items()
+    ]
     return sorted(found, key=lambda group: -len(group.items))
 
 
-def _is_down(ledger: Ledger, calls: Sequence[CallResult]) -> bool:
-    engine = calls[0].engine
-    return not _has_done(ledger, engine) and not any(_is_about_target(call, done=False) for call in calls)
-
-
-def _has_done(ledger: Ledger, engine: EngineName) -> bool:
-    return bool(ledger.lanes[engine].done_seconds)
+def _has_done(ledger: Ledger, failures: Iterable[CallResult]) -> Mapping[EngineName, bool | None]:
+    """Whether each engine has done a call; `None` if a single one has failed, which proves nothing of the engine. One
+    that was cut off at its first try proves nothing either.
+    """
+    failed = Counter(call.engine for call in failures if call.state != CUT_OFF or call.interrupted_after is not None)
+    return {
+        engine: True if lane.done_seconds else None if failed[engine] == 1 else False
+        for engine, lane in ledger.lanes.items()
+    }
 
 
 def not_reached(ledger: Ledger) -> Message | None:
@@ -122,8 +139,10 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
     failed for these alone. Empty if an engine failed otherwise, if they are too many, if their own cards are there, or
     if no card of another is missing.
     """
-    failed = [call for call in ledger.failures if call.engine != "qa" and call.state != CUT_OFF]
-    if not all(_is_about_target(call, done=ledger.counts(call.engine).done > 0) for call in failed):
+    failures = ledger.failures
+    has_done = _has_done(ledger, failures)
+    failed = [call for call in failures if call.engine != "qa" and call.state != CUT_OFF]
+    if not all(_is_about_target(call, has_done=has_done[call.engine]) for call in failed):
         return ()
     names = {target for call in failed for target in call.targets}
     found = [target for target in ledger.plan.targets if target.id in names]
@@ -134,7 +153,7 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
     return tuple(missing) if ledger.counts("qa").missing > sum(missing.values()) else ()
 
 
-def _is_about_target(call: CallResult, *, done: bool) -> bool:
-    """Whether the engine fails for the target, and is not down; `done` is whether it has done another one."""
-    may_be = call.remedy(has_done=done).is_in_config or call.cause == Cause.DENIED or call.status == 500
-    return call.status in {400, 422} or (done and may_be)
+def _is_about_target(call: CallResult, *, has_done: bool | None) -> bool:
+    """Whether the engine may fail for the target, and not be down."""
+    may_be = call.remedy(has_done=has_done).is_in_config or call.cause == Cause.DENIED or call.status == 500
+    return call.status in {400, 422} or (has_done is not False and may_be)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -70,7 +71,7 @@ def test_what_an_engine_does_not_know_is_to_be_corrected_and_its_address_only_if
 ) -> None:
     (group,) = failure_groups(ledger_of(engine, NOT_FOUND, None))
     assert str(group.what_to_do).startswith(f"The engine does not know {known}. Correct it")
-    (group,) = failure_groups(ledger_of(engine, NOT_FOUND))
+    (group,) = failure_groups(ledger_of(engine, NOT_FOUND, NOT_FOUND))
     assert str(group.what_to_do).startswith("There is nothing at that address.")
 
 
@@ -79,6 +80,30 @@ def test_an_engine_that_is_wholly_down_is_one_line_and_blames_no_target(engine: 
     title = {"qa": "QA", "news": "News", "financial": "Financial"}[engine]
     (group,) = failure_groups(ledger_of(engine, *[AWAY] * 20))
     assert (str(group.heading), group.names) == (f"{title} engine: every call failed", [])
+
+
+@pytest.mark.parametrize(
+    ("failures", "heading", "names"),
+    [
+        ([NOT_FOUND, CUT_OFF], "the only call that was answered failed", ["T00"]),
+        ([AWAY, CUT_OFF, CUT_OFF], "the only call that was answered failed", ["T00"]),
+        ([TIMEOUT, CUT_OFF], "1 target failed", ["T00"]),
+        ([AWAY, replace(CUT_OFF, after=Cause.STATUS)], "every call failed", []),
+        ([TIMEOUT, TIMEOUT], "every call failed", []),
+    ],
+    ids=["404", "503", "no answer in time", "the other had failed before", "both not in time"],
+)
+def test_calls_that_were_cut_off_prove_nothing_of_the_engine(
+    failures: list[Failure], heading: str, names: list[str]
+) -> None:
+    (group,) = failure_groups(ledger_of("news", *failures))
+    assert (str(group.heading), group.names) == (f"News engine: {heading}", names)
+
+
+def test_what_is_not_there_for_the_only_call_may_be_its_target_or_the_address() -> None:
+    (group,) = failure_groups(ledger_of("financial", NOT_FOUND, CUT_OFF))
+    assert "Correct the target in ticker_list.json" in str(group.what_to_do)
+    assert "check FINANCIAL_ENGINE_URL" in str(group.what_to_do)
 
 
 @pytest.mark.parametrize("others", [[None], [REFUSED]], ids=["one was done", "one was refused"])
@@ -104,9 +129,10 @@ def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> Non
         pytest.param([REFUSED, CUT_OFF], ("T00",), id="and one cut off"),
         pytest.param([DENIED, BROKEN, None], ("T00", "T01"), id="denied, while another was done"),
         pytest.param([NOT_FOUND, None], ("T00",), id="not known, while another was"),
-        pytest.param([NOT_FOUND], (), id="it may be another service"),
-        pytest.param([DENIED], (), id="it may deny everything"),
-        pytest.param([BROKEN], (), id="it may be down"),
+        pytest.param([NOT_FOUND, CUT_OFF], ("T00",), id="not known, and nothing else was answered"),
+        pytest.param([NOT_FOUND] * 2, (), id="it may be another service"),
+        pytest.param([DENIED] * 2, (), id="it may deny everything"),
+        pytest.param([BROKEN] * 2, (), id="it may be down"),
         pytest.param([REFUSED, AWAY, None], (), id="one failed otherwise"),
         pytest.param([REFUSED] * 20, (), id="nothing would be left"),
         pytest.param([], (), id="nothing failed"),

@@ -123,6 +123,15 @@ async def _one_ticker(night: Night) -> None:
     await night.tries(1)
 
 
+async def _mistyped_ticker(night: Night) -> None:
+    await _good(night)
+    world = night.scene.world
+    await world.configure("ticker_list.json", [*TICKERS, "NVDAA"])
+    world.financial.script.append(Fault(when.ticker("NVDAA"), do.status(404)))
+    await night.begins("2026-11-25")
+    await night.tries(1)
+
+
 async def _qa_down(night: Night) -> None:
     await night.begins("2026-11-24")
     night.scene.world.qa.script.append(Fault(when.always, do.status(503)))
@@ -214,6 +223,7 @@ STORIES: Mapping[str, Story] = {
     "three-cards-of-friday": _three_cards_of_friday,
     "news-down": _news_down,
     "one-ticker": _one_ticker,
+    "mistyped-ticker": _mistyped_ticker,
     "qa-down": _qa_down,
     "unknown-model": _unknown_model,
     "ticker-that-became-a-topic": _ticker_that_became_a_topic,
