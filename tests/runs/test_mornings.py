@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import trio
     from trio.testing import MockClock
 
-ADVISED = sorted(STORIES.keys() - {"good", "never-began", "shrank", "storage-lost", "made-again"})
+UNRECORDED = {"never-began", "storage-down", "storage-lost", "wrong-zone"}
+ADVISED = sorted(STORIES.keys() - UNRECORDED - {"good", "shrank", "made-again"})
 """The stories after which a command is advised for the latest day recorded."""
 MOMENTS = ["at once", "the next morning", "a day later"]
 PLAYED = [

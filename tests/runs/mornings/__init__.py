@@ -170,6 +170,20 @@ async def _bad_config(night: Night) -> None:
     await night.tries(2)
 
 
+async def _wrong_zone(night: Night) -> None:
+    await _good(night)
+    await night.begins("2026-11-25")
+    await night.tries(2, RUN_TIME_ZONE="Asia/Shanghia")
+
+
+async def _storage_down(night: Night) -> None:
+    await _good(night)
+    await night.begins("2026-11-25")
+    night.scene.fails()
+    await night.tries(75)
+    night.scene.works()
+
+
 async def _storage_lost(night: Night) -> None:
     await night.begins("2026-11-24")
     night.scene.world.qa.latency = steady(1.0)
@@ -229,6 +243,8 @@ STORIES: Mapping[str, Story] = {
     "ticker-that-became-a-topic": _ticker_that_became_a_topic,
     "shrank": _shrank,
     "bad-config": _bad_config,
+    "wrong-zone": _wrong_zone,
+    "storage-down": _storage_down,
     "storage-lost": _storage_lost,
     "deadline": _deadline,
     "made-again": _made_again,
