@@ -42,15 +42,10 @@ class Fault:
     @property
     def sentence(self) -> Message:
         """The whole fault, as a log line or a terminal shows it."""
-        return fault_sentence(self.where, self.what, self.remedy)
+        return colon(self.where, semicolon(self.what, self.remedy))
 
     def __str__(self) -> str:
         return str(self.sentence)
-
-
-def fault_sentence(where: str | Message, what: Message, remedy: Message) -> Message:
-    """A fault in one line."""
-    return colon(where, semicolon(what, remedy))
 
 
 def not_set(variable: str, remedy: Message) -> Fault:

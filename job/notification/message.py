@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 from job.config.environment import Settings
+from job.config.faults import Fault
 from job.ledger.counts import Counts
 from job.ledger.ledger import Ledger
 from job.notification.channels import Channel, as_json
@@ -14,7 +15,7 @@ from job.report.commands import start_fields
 from job.report.failures import failure_groups
 from job.report.notices import notices_of
 from job.report.outcome import SIGNS, ExitCode
-from job.report.report import Report, ReportedFault, totals_of
+from job.report.report import Report, totals_of
 from job.report.view import View
 from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
@@ -202,7 +203,7 @@ def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:
         yield Line(colon(message("trace id"), report.trace_id), Rank.EXTRA)
 
 
-def _fault_lines(faults: Sequence[ReportedFault], not_listed: int) -> Iterator[Line]:
+def _fault_lines(faults: Sequence[Fault], not_listed: int) -> Iterator[Line]:
     for fault in faults[:FAULTS_LISTED]:
         yield Line(fault.sentence, mark="•", limit=FAULT_LIMIT)
     more = len(faults) + not_listed - FAULTS_LISTED

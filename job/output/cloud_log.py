@@ -127,26 +127,23 @@ class CloudLogReporter:
         await self._output.drain(seconds)
 
     def _on_result(self, result: CallResult) -> None:
-        seconds, label = result.seconds, result.label
         fields = _call(result, result.limit, result.traceparent)
         fields |= {
             "outcome": "done" if result.done else "failed",
             "attempts": result.attempts,
             "status": result.status,
-            "seconds": round(seconds, 3),
+            "seconds": round(result.seconds, 3),
         }
-        if result.done and result.warning is not None:
+        severity: LogSeverity = "INFO"
+        text = f"{result.label}: done in {result.seconds:.2f} s"
+        if not result.done:
+            severity = "WARNING" if result.state == CUT_OFF else "ERROR"
+            text = f"{result.label}: {result.reason}"
+            fields |= {"cause": result.cause, "reason": shortened(str(result.reason), TEXT_LIMIT)}
+        elif result.warning is not None:
+            severity, text = "WARNING", f"{text}; {result.warning}"
             fields["warning"] = shortened(str(result.warning), TEXT_LIMIT)
-            text = f"{label}: done in {seconds:.2f} s; {result.warning}"
-            self._write_call("WARNING", text, "call.finished", **fields)
-            return
-        if result.done:
-            self._write_call("INFO", f"{label}: done in {seconds:.2f} s", "call.finished", **fields)
-            return
-        reason = str(result.reason)
-        fields |= {"cause": result.cause, "reason": shortened(reason, TEXT_LIMIT)}
-        severity: LogSeverity = "WARNING" if result.state == CUT_OFF else "ERROR"
-        self._write_call(severity, f"{label}: {reason}", "call.finished", **fields)
+        self._write_call(severity, text, "call.finished", **fields)
 
     def _write_call(self, severity: LogSeverity, text: str, event: str, **fields: object) -> None:
         if self._output.has_room():

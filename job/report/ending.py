@@ -77,8 +77,7 @@ def ending_of(
     `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
     """
     if error is not None and ledger is not None:
-        engines = {error.result.engine, *_failed(ledger)}
-        return Ending.of(Outcome.DATA_ENGINE_FAILED, ledger, _engines_failed(engines), detail=error.reason)
+        return Ending.of(Outcome.DATA_ENGINE_FAILED, ledger, detail=error.reason)
     if ledger is not None and ledger.is_complete:
         return Ending.of(Outcome.SUCCEEDED, ledger)
     if ledger is not None and reason is None:
@@ -91,9 +90,14 @@ def ending_of(
 
 def _why(outcome: Outcome, ledger: Ledger) -> Message:
     """How it ended, as the beginning of its sentence."""
-    if outcome is Outcome.DATA_ENGINE_FAILED and (failed := _failed(ledger)):
-        return _engines_failed(failed)
-    if outcome is Outcome.DEADLINE and (slow := [engine for engine in DATA_ENGINES if ledger.counts(engine).missing]):
+    counts = {engine: ledger.counts(engine) for engine in DATA_ENGINES}
+    failed = [engine for engine, count in counts.items() if count.failed > count.cut_off]
+    if outcome is Outcome.DATA_ENGINE_FAILED and failed:
+        return plural(
+            "The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=_named(failed)
+        )
+    slow = [engine for engine, count in counts.items() if count.missing]
+    if outcome is Outcome.DEADLINE and slow:
         return plural(
             "The deadline passed before the {engines} engine was done",
             "The deadline passed before the {engines} engines were done",
@@ -105,19 +109,6 @@ def _why(outcome: Outcome, ledger: Ledger) -> Message:
     if outcome is Outcome.QA_ENGINE_DOWN and statuses <= {401, 403}:
         return message("The QA engine refuses the job's calls")
     return outcome.about.beginning
-
-
-def _failed(ledger: Ledger) -> set[EngineName]:
-    """The data engines of which an item failed, and was not only cut off."""
-    counts = {engine: ledger.counts(engine) for engine in DATA_ENGINES}
-    return {engine for engine, count in counts.items() if count.failed > count.cut_off}
-
-
-def _engines_failed(engines: set[EngineName]) -> Message:
-    failed = [engine for engine in DATA_ENGINES if engine in engines]
-    return plural(
-        "The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=_named(failed)
-    )
 
 
 def _named(engines: Sequence[EngineName]) -> Message:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from job.config.faults import Fault, FaultKind, fault_sentence
+from job.config.faults import Fault, FaultKind
 from job.config.validators import Date
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.ledger.counts import Count, Counts, MissingState, Seconds
@@ -23,7 +23,7 @@ from job.report.format import Stamp, altered, end_name
 from job.report.notices import past_day_notice
 from job.report.outcome import ExitCode, Outcome
 from job.text.display import shortened
-from job.text.messages import Message, Value
+from job.text.messages import Message, Value, said
 
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""
@@ -43,35 +43,6 @@ PHASES: Mapping[Phase, tuple[EngineName, ...]] = {"data": DATA_ENGINES, "cards":
 Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
 ItemKey = tuple[EngineName, str, str | None]
 """Engine, target, and card type if it is a card."""
-
-
-class ReportedFault(BaseModel):
-    """A fault of the configuration, as in `Fault`."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    where: Message
-    what: Message
-    remedy: Message
-    kind: FaultKind
-
-    @classmethod
-    def of(cls, fault: Fault) -> "ReportedFault":
-        """A fault for the report; a text that is too long is shortened, and stays English."""
-        where, what, remedy = (_limited(text) for text in (fault.where, fault.what, fault.remedy))
-        return cls(where=where, what=what, remedy=remedy, kind=fault.kind)
-
-    @property
-    def sentence(self) -> Message:
-        """The whole fault."""
-        return fault_sentence(self.where, self.what, self.remedy)
-
-
-def _limited(text: Value) -> Message:
-    words = str(text)
-    if isinstance(text, Message) and len(words) <= FAULT_LIMIT:
-        return text
-    return Message(shortened(words, FAULT_LIMIT))
 
 
 class MissingGroup(BaseModel):
@@ -103,7 +74,7 @@ class Report(Start):
     sentence: Message
     detail: Message | None = None
     notes: tuple[Message, ...] = ()
-    faults: tuple[ReportedFault, ...] = ()
+    faults: tuple[Fault, ...] = ()
     """Why nothing was called, if the configuration could not be used."""
     faults_not_listed: Count = 0
     set_aside: tuple[SetAside, ...] = ()
@@ -157,8 +128,8 @@ class Report(Start):
                     for name, one in type(value).model_fields.items()
                     if not one.exclude
                 }
-            if isinstance(value, Counts):
-                return asdict(value)
+            if isinstance(value, Counts | Fault):
+                return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
             if isinstance(value, dict):
                 return {name: plain(one) for name, one in value.items()}
             return [plain(one) for one in value] if isinstance(value, tuple) else value
@@ -195,7 +166,7 @@ def report_of(
         sentence=ending.sentence,
         detail=ending.detail,
         notes=(*_of_past_day(start, ledger), *ending.notes),
-        faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
+        faults=tuple(_limited(fault) for fault in faults[:FAULTS_LISTED]),
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
         set_aside=tuple(ledger.set_aside[:SET_ASIDE_LISTED]),
         engines=totals,
@@ -205,6 +176,17 @@ def report_of(
     left = END_LIMIT - len(report.packed()) - _CLOSING_BYTES - _ATTEMPT_BYTES * start.number
     groups, not_listed = _missing_groups(start.day, ledger, before, left)
     return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
+
+
+def _limited(fault: Fault) -> Fault:
+    """A fault for the report; a text that is too long is shortened, and stays English."""
+
+    def limited(text: Value) -> Message:
+        whole = str(text)
+        is_short = isinstance(text, Message) and len(whole) <= FAULT_LIMIT
+        return said(text) if is_short else Message(shortened(whole, FAULT_LIMIT))
+
+    return Fault(limited(fault.where), limited(fault.what), limited(fault.remedy), fault.kind)
 
 
 def _of_past_day(start: Start, ledger: Ledger) -> Iterator[Message]:

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from job.config.environment import Settings, read_settings
+from job.config.faults import Fault as FaultOfConfig
 from job.config.faults import FaultKind
 from job.execution.shutdown import Shutdown
 from job.ledger.stop import ShutdownReason
@@ -18,7 +19,6 @@ from job.notification import sender
 from job.notification.message import Line, Rank, trial_lines
 from job.notification.sender import Notifier, send
 from job.report.outcome import Outcome
-from job.report.report import ReportedFault
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
@@ -150,7 +150,7 @@ SCHEDULED = {"number": 0, "schedule": "0 2 * * *", "started": "2026-11-24T02:00:
 BY_DATE = SCHEDULED | {"arguments": ("run", "--date=2026-11-24")}
 BY_HAND = SCHEDULED | {"started": "2026-11-24T17:30:00+08:00"}
 ODD = Message("is odd")
-OF_COMMAND = {"faults": (ReportedFault(where=ODD, what=ODD, remedy=ODD, kind=FaultKind.COMMAND),)}
+OF_COMMAND = {"faults": (FaultOfConfig(ODD, ODD, ODD, FaultKind.COMMAND),)}
 DONE, KILLED = Outcome.SUCCEEDED, Outcome.KILLED
 
 

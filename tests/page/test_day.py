@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
+from job.config.faults import Fault
 from job.engines.failures import Cause, Failure
 from job.page import board as board_module
 from job.page.day import CALLS_SHOWN
@@ -252,7 +253,7 @@ def hostile_view(text: str) -> View:
 
 def hostile_refusal(text: str) -> View:
     view = SCENES["bad config"]()
-    fault = view.report.faults[0].model_copy(update=dict.fromkeys(("where", "what", "remedy"), Message(text)))
+    fault = Fault(Message(text), Message(text), Message(text))
     outside = {"faults": (fault,), "detail": Message(text), "sentence": Message(text)}
     return replace(view, report=view.report.model_copy(update=outside))
 

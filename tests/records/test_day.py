@@ -12,6 +12,7 @@ from job.records.day import Document, Record, read_day, record_refusal
 from job.records.lease import LEASE
 from job.report.ending import bad_config
 from job.report.format import CARDS, PAGE, RecordError
+from job.report.outcome import Outcome
 from job.report.report import Report
 from job.storage.store import ConflictError, StoredObject
 from job.text.messages import message
@@ -46,18 +47,20 @@ async def test_a_day_that_is_done(memory: Memory) -> None:
 async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_lists_alike(memory: Memory) -> None:
     """Its results came after the end of a later one."""
     failed = RecordedAttempt(outcome="cards_missing", failed=["MSFT", "TSLA"], number=2, objects=MORE)
-    end = failed.report().model_copy(update={"sentence": message("{cards}", cards=message("2 of 3 cards are missing"))})
-    for added, outcome, sentence in (
-        (["MSFT"], "cards_missing", "1 of 3 cards is missing"),
-        ([], "succeeded", "All 3 cards are there"),
+    for added, ended, outcome, code, sentence in (
+        (["MSFT"], ("cards_missing", 3), "cards_missing", 3, "1 of 3 cards is missing"),
+        (["MSFT"], ("interrupted", 143), "interrupted", 143, "Interrupted by SIGTERM: 1 of 3 cards is missing"),
+        (["MSFT"], ("data_engine_failed", 1), "data_engine_failed", 1, "Data engine failed: 1 of 3 cards is missing"),
+        ([], ("interrupted", 143), "succeeded", 0, "All 3 cards are there"),
     ):
+        end = failed.report().model_copy(update={"outcome": Outcome(ended[0]), "exit_code": ended[1]})
         memory.objects.clear()
         put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
         put(memory, {f"{DAY}/ends/000002.json": end.packed()})
         report, record = await the_day(memory)
-        assert (report.outcome, str(report.sentence), report.number) == (outcome, sentence, 2)
-        assert (report.cards.done, len(report.missing)) == (3 - len(added), len(added))
-        assert (report.exit_code, record.ledger.is_complete) == ((3, False) if added else (0, True))
+        assert (report.outcome, report.exit_code, str(report.sentence)) == (outcome, code, sentence)
+        assert (report.number, report.cards.done, len(report.missing)) == (2, 3 - len(added), len(added))
+        assert record.ledger.is_complete is not bool(added)
         assert (report.ended == end.ended) is bool(added), "all was there when its last result was"
 
 
