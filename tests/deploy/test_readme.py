@@ -17,13 +17,13 @@ import pytest
 from job import errors
 from job.cli.main import make_parser
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, Settings, read_settings
-from job.engines.failures import Cause
+from job.engines.failures import Cause, Failure
 from job.engines.transport import ANSWER_LIMIT
 from job.execution.circuits import IN_A_ROW
 from job.execution.shutdown import LIMITS
 from job.ledger.counts import Counts
 from job.ledger.stop import ShutdownReason
-from job.notification.channels import FEISHU
+from job.notification.channels import CHANNELS, FEISHU, channel_of
 from job.notification.message import cut, run_lines
 from job.notification.sender import SEND_SECONDS
 from job.orchestrator import run_phases
@@ -32,10 +32,11 @@ from job.records.journal import WRITE_RESULTS, WRITE_SECONDS
 from job.records.lease import LASTS_SECONDS, RENEW_SECONDS, Holder
 from job.records.nights import NIGHTS_READ
 from job.report.attempt import Attempt, Start
+from job.report.cards import COLUMNS
 from job.report.commands import page_address
 from job.report.outcome import ABOUT, ExitCode
 from job.report.report import END_LIMIT, MissingGroup, Report
-from job.text.messages import translator
+from job.text.messages import message, translator
 from tests.simulators.job import ROOT
 from tests.support.days import REFUSED, Day, failing
 from tests.support.fakes import target
@@ -95,9 +96,9 @@ def count(text: str) -> int:
     return sum(re.search("[A-Za-z0-9]", word) is not None for word in text.split())
 
 
-def table(after: str) -> list[list[str]]:
+def table(after: str, pages: str = JOB) -> list[list[str]]:
     """The cells of the first table of the job's pages after a text, without its head."""
-    rows = re.findall(r"\n((?:\|.*\n)+)", JOB.partition(after)[2])[0].splitlines()[2:]
+    rows = re.findall(r"\n((?:\|.*\n)+)", pages.partition(after)[2])[0].splitlines()[2:]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
@@ -317,6 +318,31 @@ def test_the_record_has_every_field() -> None:
     objects = {coded(cells[0])[0]: set(coded(cells[2])) for cells in table("\n## The record of a day\n")}
     assert Attempt.model_fields.keys() - Start.model_fields.keys() <= objects["D/attempts/000001.json"]
     assert objects["_lease.json"] == set(Holder.model_fields)
+
+
+def test_the_columns_of_the_table_of_cards_are_in_the_reference() -> None:
+    (meaning,) = [cells[2] for cells in table("\n## The record of a day\n") if "`D/cards.csv`" in cells[0]]
+    assert coded(meaning) == [heading.split()[0] for heading in COLUMNS]
+
+
+def test_the_table_of_chats_is_that_of_the_channels() -> None:
+    rows = table("\n## The message\n", PAGES["job/reference.md"])
+    assert [tuple(coded(hosts)) for hosts, *_ in rows] == [*(channel.hosts for channel in CHANNELS), ()]
+    for channel, (_, _, signed, cut_at, taken) in zip(
+        (*CHANNELS, channel_of("https://any.example")), rows, strict=True
+    ):
+        assert (signed != "no", cut_at) == (channel.sign is not None, f"{channel.limit:,} bytes"), channel.title
+        assert coded(taken) == [*channel.codes[:1]], channel.title
+
+
+def test_the_statuses_that_are_repeated_are_those_of_the_engines_page() -> None:
+    failures = [Failure(Cause.STATUS, message(""), status) for status in range(300, 600)]
+    repeated = {one.status for one in failures if one.is_transient}
+    fewer = {one.status for one in failures if one.is_overload or one.is_rejection}
+    parts = re.split(r"\n\n|\n(?=\|)", PAGES["job/engines/README.md"])
+    found = [{int(status) for status in re.findall(r"\b[345]\d\d\b", part)} for part in parts]
+    assert repeated in found, "after these a call is repeated"
+    assert fewer in found, "after these fewer calls are in flight"
 
 
 def test_every_event_of_the_log_is_there() -> None:

@@ -1,0 +1,64 @@
+"""What is keyed by engine has every engine: a new one is missed here by name, and not at night by a KeyError."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+import pytest
+
+from job.config.schema import EngineControl, RunEngines
+from job.engines import answers, calls
+from job.engines.calls import BATCHES
+from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, ENGINES, DataEngineName, EngineName, Kind
+from job.planning.targets import _SWITCH
+from job.report.notices import past_day_notice
+from job.report.report import PHASES
+from tests.simulators.job import ROOT
+from tests.support.fakes import plan_of, target
+
+DATA = {*get_args(DataEngineName), *DATA_ENGINES, *ENGINES, *get_args(EngineName)} - {"qa"}
+"""Every data engine that any part of the catalogue names."""
+EVERY = DATA | {"qa"}
+LINES = "".join((ROOT / page).read_text("utf-8") for page in ("job/engines/README.md", "terraform/variables.tf"))
+
+
+def planned() -> set[str]:
+    """The engines that are called for a target which is given to all of them."""
+    plan = plan_of([target("NVDA")])
+    return {engine for engine in ALL_ENGINES if any(plan.calls(engine))}
+
+
+HELD = {
+    "engines/catalog: EngineName": (set(get_args(EngineName)), EVERY),
+    "engines/catalog: DataEngineName": (set(get_args(DataEngineName)), DATA),
+    "engines/catalog: ENGINES": (set(ENGINES), EVERY),
+    "engines/catalog: DATA_ENGINES": (set(DATA_ENGINES), DATA),
+    "engines/answers: _JUDGES": (set(answers._JUDGES), EVERY),
+    "engines/calls: BATCHES": (set(BATCHES), {name for name, engine in ENGINES.items() if engine.batch_size > 1}),
+    "engines/calls: _NEWS_PATHS": (set(calls._NEWS_PATHS), set(get_args(Kind))),
+    "planning/plan: calls": (planned(), EVERY),
+    "planning/targets: _SWITCH": (set(_SWITCH), DATA),
+    "config/schema: RunEngines": (set(RunEngines.model_fields), {_SWITCH.get(name, name) for name in DATA}),
+    "config/schema: EngineControl": (
+        set(EngineControl.model_fields),
+        {f"run_{_SWITCH.get(name, name)}_engine" for name in DATA},
+    ),
+    "report/report: PHASES": ({engine for phase in PHASES.values() for engine in phase}, EVERY),
+    "report/notices: past_day_notice": (
+        {name for name in ENGINES if f" {ENGINES[name].word} " in str(past_day_notice("2026-11-24"))},
+        set(BATCHES),
+    ),
+    "engines/README.md: the calls": (set(re.findall(r"^\| (\w+) \| `/", LINES, re.MULTILINE)), EVERY),
+    "terraform/variables.tf: engines": (
+        set(re.findall(r'"(\w+)"', LINES.partition("keys(var.engines))")[2].partition("]")[0])),
+        EVERY,
+    ),
+}
+"""What each of them has, and what it should have."""
+
+
+@pytest.mark.parametrize("where", HELD)
+def test_what_is_keyed_by_engine_has_every_engine(where: str) -> None:
+    has, should = HELD[where]
+    assert has == should
