@@ -21,6 +21,8 @@ class FaultKind(StrEnum):
     VARIABLE = "variable"
     OBJECT = "object"
     """A config object."""
+    STORAGE = "storage"
+    """What CONFIG_URI or RUNS_URI names."""
     COMMAND = "command"
     """The command line: only who gave it can correct it, and is told at once."""
 
@@ -36,8 +38,8 @@ class Fault:
 
     @property
     def variable(self) -> str | None:
-        """The name of the variable that has it."""
-        return str(self.where) if self.kind is FaultKind.VARIABLE else None
+        """The name of the variable that has it, or that names what has it."""
+        return str(self.where) if self.kind in {FaultKind.VARIABLE, FaultKind.STORAGE} else None
 
     @property
     def sentence(self) -> Message:

@@ -95,7 +95,7 @@ def _step_lines(steps: Iterable[Step]) -> Iterator[Line]:
     for step in steps:
         if step.kind == "later" or (step.command is not None and step.command.wants_checkout):
             continue  # the page has the one, and whoever reads this cannot give the other
-        rank = Rank.EXTRA if step.kind == "without" else Rank.NEXT
+        rank = Rank.EXTRA if step.kind in {"without", "variables"} else Rank.NEXT
         yield Line(step.sentence, rank, None if step.command is None else step.command.text)
 
 

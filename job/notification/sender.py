@@ -49,7 +49,7 @@ class Notifier:
             return None
         settings, report = self._settings, view.report
         commands = Commands.of(report, settings.runs_uri, report.days, datetime.now(UTC))
-        view = replace(view, steps=advice(report, commands, TaskRetry.of(settings)))
+        view = replace(view, steps=advice(report, view.ledger, commands, TaskRetry.of(settings)))
         lines, fields = run_lines(view, settings), partial(run_fields, view)
         with shutdown.stage("message") as seconds:
             return await self.send_lines(lines, fields, min(seconds, SEND_SECONDS))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from job.config.days import Days
 from job.engines.catalog import ENGINES, TITLES
+from job.ledger.ledger import Ledger
 from job.page.board import board
 from job.page.charts import WIDTH, band_of, edges_of, time_scale_of
 from job.page.day import (
@@ -177,7 +178,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     if report is None:
         steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
         return headline_of(latest, [step for step in steps if step.kind != "later"], known)
-    steps = advice(report, Commands.of(report, links.runs_uri, days, now))
+    steps = advice(report, Ledger.empty(report.day), Commands.of(report, links.runs_uri, days, now))
     headline = headline_of(latest, [step for step in steps if step.kind != "later"], known, links.day(latest.day))
     cause, failed = cause_of(report)
     return replace(headline, shrank=shrank_line(report, nights.reports), cause=cause, failed=failed)

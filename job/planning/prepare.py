@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from job.config import open_files
 from job.config.environment import ENGINE_VARIABLES, Settings
-from job.config.faults import ConfigError, Fault, not_set
+from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.config.fields import ENGINE_URL_REMEDY
 from job.config.objects import OBJECTS, read_config
 from job.config.strict_json import SIZE_LIMIT
@@ -92,7 +92,7 @@ def unreadable(where: str, error: StorageError) -> Fault:
     remedy = message("see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here")
     if isinstance(error, UnreachableError):
         remedy = message("try again later")
-    return Fault(where, error.what, error.remedy or remedy)
+    return Fault(where, error.what, error.remedy or remedy, FaultKind.STORAGE)
 
 
 def make_plan(

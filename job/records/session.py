@@ -194,7 +194,7 @@ def decide(
     if latest is not None and latest.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
         what = message("the day {day} was begun with the config at {uri}", day=start.day, uri=latest.config_uri)
         remedy = message("set it to that, or set RUNS_URI to another place: each config has its own")
-        raise ConfigError([Fault("CONFIG_URI", what, remedy)])
+        raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
     if prepared.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
         if start.task_attempt:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from job.config.environment import DAY_VARIABLES
-from job.config.faults import ConfigError, Fault
+from job.config.faults import ConfigError, Fault, FaultKind
 from job.planning.options import Options
 from job.planning.prepare import unreadable
 from job.records.day import Listing
@@ -25,9 +25,10 @@ def faults_of_record(day: str) -> Iterator[None]:
         remedy = message(
             "restore it, or move the folder {day} away: all its cards are then made, and paid for, again", day=day
         )
-        raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or remedy)]) from error
+        raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or remedy, FaultKind.STORAGE)]) from error
     except UnusableError as error:
-        raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or message("correct it"))]) from error
+        remedy = error.remedy or message("correct it")
+        raise ConfigError([Fault("RUNS_URI", error.what, remedy, FaultKind.STORAGE)]) from error
 
 
 @dataclass(frozen=True, slots=True)

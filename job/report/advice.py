@@ -8,15 +8,18 @@ from typing import Literal, NamedTuple
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import FaultKind
+from job.ledger.ledger import Ledger
 from job.report.attempt import Start
 from job.report.commands import Command, Commands, option
+from job.report.failures import failure_groups
 from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.messages import Message, dated_time, listed, message, template
 
-StepKind = Literal["wait", "start", "later", "look", "plan", "without", "left_out"]
+StepKind = Literal["wait", "start", "later", "look", "plan", "without", "left_out", "variables"]
 """What a step is: wait for Cloud Run, which starts the job again by itself or not; start the job again, now and later;
-look at the day first; look for faults of the config; go on without some targets; make what was left out."""
+look at the day first; look for faults of the config; go on without some targets; make what was left out; know who sets
+variables."""
 
 
 class Step(NamedTuple):
@@ -57,12 +60,21 @@ _RETRIES = {
 }
 
 
-def advice(report: Report, commands: Commands, retry: TaskRetry = TaskRetry.UNKNOWN) -> tuple[Step, ...]:
+def advice(
+    report: Report, ledger: Ledger, commands: Commands, retry: TaskRetry = TaskRetry.UNKNOWN
+) -> tuple[Step, ...]:
     """What to do next, in this order; empty if nothing is to be done. `commands` know when a person reads it.
 
     A command that is faulty itself must not be given again.
     """
-    return () if report.is_of_command else tuple(_steps(report, commands, retry))
+    return () if report.is_of_command else (*_owners_step(report, ledger), *_steps(report, commands, retry))
+
+
+def _owners_step(report: Report, ledger: Ledger) -> Iterator[Step]:
+    """Who sets the variables that faults and remedies name, on Cloud Run."""
+    of_fault = any(fault.kind is FaultKind.VARIABLE for fault in report.faults)
+    if report.job and (of_fault or any("{variable}" in group.remedy.value for group in failure_groups(ledger))):
+        yield Step("variables", message("Variables are set in terraform.tfvars, which an owner applies."))
 
 
 def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:

@@ -46,7 +46,8 @@ class View:
 
         `nights` are the reports of the nights before it, and `before` is the latest attempt at the one before.
         """
-        return cls(report, ledger, advice(report, commands), tuple(comparison_lines(report, ledger, nights, before)))
+        steps = advice(report, ledger, commands)
+        return cls(report, ledger, steps, tuple(comparison_lines(report, ledger, nights, before)))
 
     def unended(self, unrecorded: int) -> "View":
         """The same if the end could not be written, nor so many results."""

@@ -18,6 +18,7 @@ from job.page import board as board_module
 from job.page.day import CALLS_SHOWN
 from job.page.render import environment, render_day
 from job.report.commands import Links
+from job.report.ending import bad_config
 from job.report.outcome import Outcome
 from job.report.report import FAULTS_LISTED
 from job.report.view import View
@@ -143,6 +144,19 @@ def test_faults_of_the_config_each_say_what_to_do_and_nothing_is_said_of_calls_a
     assert parts(shown) == ["This day"]
     many = view.report.model_copy(update={"faults": view.report.faults[:1] * FAULTS_LISTED, "faults_not_listed": 1234})
     assert "And 1,234 more, each with a line in the log." in page(replace(view, report=many)).text
+
+
+@pytest.mark.parametrize(("job", "times"), [("cards", 1), (None, 0)], ids=["Cloud Run", "a laptop"])
+def test_on_cloud_run_a_variable_is_where_an_owner_applies_it(job: str | None, times: int) -> None:
+    faults = [Fault(name, message("is not set"), message("set it")) for name in ("QA_ENGINE_URL", "NEWS_ENGINE_URL")]
+    wrong = Failure(Cause.STATUS, message("HTTP 404"), 404)
+    for view in (
+        Day(targets=(), start={"job": job}).view(bad_config(2, of_command=False), faults=faults),
+        Day(start={"job": job}).play(lambda engine, *_: wrong if engine in {"financial", "news"} else None).view(),
+    ):
+        said = page(view).text
+        assert said.count("Variables are set in terraform.tfvars, which an owner applies.") == times
+        assert said.rpartition("What to do:")[2].count("Variables are set in") == times, "below all of them"
 
 
 @pytest.mark.parametrize(

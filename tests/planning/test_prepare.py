@@ -131,6 +131,8 @@ async def test_only_an_outage_is_not_a_fault_of_the_config(kind: type[StorageErr
         assert isinstance(error.value, UnreadConfigError)
     else:
         assert str(error.value).startswith("CONFIG_URI: gs://bucket/config/a: 503; see that it names gs://")
+        assert isinstance(error.value, ConfigError)
+        assert error.value.faults[0].kind is FaultKind.STORAGE
 
 
 async def test_a_fault_that_no_other_attempt_heals_is_reported_in_an_outage_too(kind: type[StorageError]) -> None:

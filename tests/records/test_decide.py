@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from job.config.faults import ConfigError
+from job.config.faults import ConfigError, FaultKind
 from job.ledger.ledger import Rerun
 from job.planning.prepare import Prepared
 from job.records.lease import BusyError
 from job.records.session import decide
+from job.records.start import faults_of_record
+from job.report.format import RecordError
+from job.storage.store import UnusableError
+from job.text.messages import message
 from tests.support.records import DAY, TRACE_ID, RecordedAttempt, config, prepared, record_of, start_at
 
 if TYPE_CHECKING:
@@ -87,6 +91,14 @@ def test_a_day_is_for_one_config(uri: str, is_same: bool) -> None:
         "CONFIG_URI: the day 2026-11-24 was begun with the config at gs://cards/config; "
         "set it to that, or set RUNS_URI to another place: each config has its own"
     )
+    assert error.value.faults[0].kind is FaultKind.STORAGE
+
+
+@pytest.mark.parametrize("error", [RecordError(message("odd")), UnusableError(message("odd"))])
+def test_what_is_wrong_where_days_are_recorded_is_in_no_variable(error: Exception) -> None:
+    with pytest.raises(ConfigError) as found, faults_of_record("2026-11-24"):
+        raise error
+    assert [(fault.where, fault.kind) for fault in found.value.faults] == [("RUNS_URI", FaultKind.STORAGE)]
 
 
 # --- what is made again ---

@@ -10,7 +10,7 @@ import pytest
 
 from job.cli.main import make_parser
 from job.config.environment import read_settings
-from job.config.faults import Fault
+from job.config.faults import Fault, FaultKind
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.ledger.stop import ShutdownReason
@@ -59,7 +59,7 @@ def report(ending: Ending, **about: Any) -> Report:
 def steps_of(
     one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: TaskRetry = TaskRetry.UNKNOWN
 ) -> tuple[Step, ...]:
-    return advice(one, Commands(DAYS, now, **place), retry)
+    return advice(one, Ledger.empty(one.day), Commands(DAYS, now, **place), retry)
 
 
 def shown(
@@ -169,6 +169,28 @@ def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it(fault: Fault,
     assert steps[:2] == [("start", f"Once that is corrected, this starts it again {UNTIL}:", EXECUTE), AFTERWARDS]
     if len(steps) > 2:
         assert steps[2][2] == "python -m job plan gs://cards/config"
+
+
+VARIABLES = ("variables", "Variables are set in terraform.tfvars, which an owner applies.", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_told"), [(FaultKind.VARIABLE, True), (FaultKind.STORAGE, False), (FaultKind.OBJECT, False)]
+)
+def test_on_cloud_run_a_fault_of_a_variable_is_an_owners(kind: FaultKind, is_told: bool) -> None:
+    fault = Fault("RUNS_URI", message("is odd"), message("correct it"), kind)
+    for job, told in (("cards", is_told), (None, False)):
+        steps = shown(report(bad_config(2, of_command=False), number=0, faults=[fault, fault], job=job))
+        assert [step for step in steps if step[0] == "variables"] == [VARIABLES] * told
+        assert (steps[0] == VARIABLES) is told
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(404, True), (429, True), (403, False), (503, False)])
+def test_on_cloud_run_a_remedy_that_names_a_variable_is_an_owners(status: int, is_told: bool) -> None:
+    failed = Failure(Cause.STATUS, message("no"), status)
+    for job, told in (("cards", is_told), (None, False)):
+        steps = Day(start={"job": job}).play(failing(failed, "news")).play(failing(failed, "qa")).view().steps
+        assert [step.kind for step in steps].count("variables") == told
 
 
 @pytest.mark.parametrize(

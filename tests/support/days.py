@@ -137,7 +137,7 @@ class Day:
         return View(
             report,
             self.ledger,
-            advice(report, Commands.of(begun, None, begun.days, now)),
+            advice(report, self.ledger, Commands.of(begun, None, begun.days, now)),
             tuple(comparison_lines(report, self.ledger, nights)),
         )
 

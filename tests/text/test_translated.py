@@ -107,7 +107,7 @@ def with_steps(view: View) -> Iterator[View]:
     for retry in TaskRetry:
         for now in (NOW, NOW.replace(day=25)):
             commands = Commands.of(view.report, None, view.report.days, now)
-            yield replace(view, steps=advice(view.report, commands, retry))
+            yield replace(view, steps=advice(view.report, view.ledger, commands, retry))
 
 
 @pytest.mark.parametrize("view", VIEWS)
