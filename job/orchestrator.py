@@ -23,7 +23,7 @@ from job.planning.prepare import UnreadConfigError, prepare
 from job.records.day import record_refusal
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import PastNights
-from job.records.session import Session, StorageAlarm, open_session
+from job.records.session import Opened, Session, StorageAlarm, open_session
 from job.records.start import faults_of_record, is_latest, settle
 from job.report.advice import last_words
 from job.report.attempt import Start
@@ -71,9 +71,9 @@ class _Run:
         self.shutdown = Shutdown()
         self._options = options
         self._reporter = reporter
-        self._start = Start.of(options, options.days)
-        self._ledger = Ledger.empty(self._start.day)
-        """That of the empty plan, until it is known what the day has."""
+        self._known = Start.of(options, options.days)
+        """What is known of the start before it is opened."""
+        self._opened: Opened | None = None
         self._closed: View | None = None
         """How this start has ended, once its record was closed."""
         self._past = PastNights(self._notice)
@@ -86,8 +86,8 @@ class _Run:
             if settings.deadline is not None:
                 helpers.start_soon(at_deadline, self.shutdown, settings.deadline - self._seconds, name="deadline")
             async with AsyncExitStack() as stack:  # releases the lease, whatever happens after it was acquired
-                opened = await self._begin(stack, helpers)
-                view = opened if isinstance(opened, View) else await self._attempt(opened, helpers)
+                begun = await self._begin(stack, helpers)
+                view = begun if isinstance(begun, View) else await self._attempt(begun, helpers)
             helpers.cancel_scope.cancel()
         return view
 
@@ -98,8 +98,7 @@ class _Run:
         try:
             return self._view(Ending.of(Outcome.UNFORESEEN, self._ledger if self._start.number else None))
         except Exception:  # noqa: BLE001  the bug itself is reported already
-            self._ledger = Ledger.empty(self._start.day)
-            return self._view(Ending.of(Outcome.UNFORESEEN, None))
+            return self._view(Ending.of(Outcome.UNFORESEEN, None), ledger=Ledger.empty(self._start.day))
 
     def _notice(self, notices: Iterable[Message]) -> None:
         for notice in notices:
@@ -114,69 +113,60 @@ class _Run:
 
     async def _begin(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | View:
         """Opens the day for an attempt; or returns how the start has ended if it makes none."""
-        opened: Session | Ending | None = None
+        ending: Ending | None = None
         try:
             with self.shutdown.stage("prepare"):
-                opened = await self._open(stack, helpers)
+                self._opened = await self._open(stack, helpers)
         except ConfigError as error:
             self._reporter.on_faults(error.faults)
             return await self._refuse(error.faults)
         except UnreadConfigError as error:
-            opened = Ending.of(Outcome.STORAGE_FAILED, None, detail=colon("CONFIG_URI", error.reason))
+            ending = Ending.of(Outcome.STORAGE_FAILED, None, detail=colon("CONFIG_URI", error.reason))
         except BusyError as error:
-            opened = Ending.of(Outcome.BUSY, None, error.why, detail=error.holder)
+            ending = Ending.of(Outcome.BUSY, None, error.why, detail=error.holder)
         except StorageError as error:
-            opened = Ending.of(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.words))
-        if isinstance(opened, Session):
-            return opened
-        if opened is None:
-            opened = ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed)
-        view = self._view(opened)
-        return view.with_page(self._options.settings.runs_uri) if opened.outcome is Outcome.SUCCEEDED else view
+            ending = Ending.of(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.words))
+        if self._opened is None:
+            return self._view(ending or ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed))
+        start, record, session = self._opened
+        self._reporter.on_day(start)
+        self._notice(record.ledger.plan.notices)
+        if session is None:
+            now = self._options.now
+            ended = (record.ended and record.ended.done_at) or now
+            view = self._view(nothing_left(start, record.ledger, ended, now))
+            return view.with_page(self._options.settings.runs_uri)
+        self._notice(opening_notices(start, record.ledger, record.latest))
+        helpers.start_soon(session.journal.run, name="journal")
+        return session
 
-    async def _open(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | Ending:
+    async def _open(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Opened:
         """Gets the lease, reads what the day has, and adds this attempt to it, unless nothing is left to be done."""
         options = self._options
         if options.settings.runs_uri is None:
             await prepare(options, self._start.day)  # raises this fault, and those of the config
         store = open_store(options.settings.runs_uri or "", make=True)
         settled = await settle(options, store)
-        self._take(settled.start)
+        self._known = settled.start
+        self._reporter.on_day(settled.start)
         day = settled.start.day
         with faults_of_record(day):
-            goes_on = partial(is_latest, store, self._start)
+            goes_on = partial(is_latest, store, settled.start)
             prepared = await prepare(replace(options, faults=settled.faults), day, goes_on)
             waits = not options.again  # who asks for something again looks first at what the other one makes
-            acquired = acquire(store, Holder.of(self._start), lambda one: self._notice([one]), waits=waits)
+            acquired = acquire(store, Holder.of(settled.start), lambda one: self._notice([one]), waits=waits)
             lease = await stack.enter_async_context(acquired)
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(self._on_storage), name="lease")
             if lease.has_waited:
-                self._notice(waiting_notices(self._start, datetime.now(UTC)))
+                self._notice(waiting_notices(settled.start, datetime.now(UTC)))
                 prepared = await prepare(options, day, goes_on)
             helpers.start_soon(self._past.read_beside, store, day, name="past nights")
-            start = self._start.with_config(prepared)
-            opened = await open_session(lease, start, prepared, self._on_storage, settled.listing)
-        start, record, session = opened
-        self._ledger = record.ledger
-        self._take(start)
-        self._notice(prepared.plan.notices)
-        if session is None:
-            ended = (record.ended and record.ended.done_at) or options.now
-            return nothing_left(start, record.ledger, ended, options.now)
-        self._notice(opening_notices(start, record.ledger, record.latest))
-        helpers.start_soon(session.journal.run, name="journal")
-        return session
-
-    def _take(self, start: Start) -> None:
-        """From here on, this is a start for that day, and perhaps an attempt."""
-        self._start = start
-        if not self._ledger.plan.targets:
-            self._ledger = Ledger.empty(start.day)
-        self._reporter.on_day(start)
+            start = settled.start.with_config(prepared)
+            return await open_session(lease, start, prepared, self._on_storage, settled.listing)
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
         """Both phases."""
-        progress = Progress.of(self._ledger, trio.current_time() - self._seconds)
+        progress = Progress.of(session.record.ledger, trio.current_time() - self._seconds)
         helpers.start_soon(report_each_minute, progress, self._reporter.on_progress, name="progress")
 
         def emit(event: Event) -> None:
@@ -195,7 +185,7 @@ class _Run:
             await run_phases(phases, cross_barrier)
         except EngineFailedError as failed:
             error = failed
-        return ending_of(self._ledger, shutdown.reason, error, shutdown.not_renewed)
+        return ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed)
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""
@@ -219,12 +209,20 @@ class _Run:
             return view
         return view.with_page(settings.runs_uri)
 
-    def _view(self, ending: Ending, faults: Sequence[Fault] = ()) -> View:
+    def _view(self, ending: Ending, faults: Sequence[Fault] = (), ledger: Ledger | None = None) -> View:
         """What is shown of this start, which ends now."""
-        past, day = self._past, self._start.day
+        past, day, ledger = self._past, self._start.day, ledger or self._ledger
         before = past.night_before(day)
-        report = report_of(self._start, self._ledger, ending, seconds=self._seconds, faults=faults, before=before)
-        return View.of(report, self._ledger, past.before(day), past.attempt, self._commands)
+        report = report_of(self._start, ledger, ending, seconds=self._seconds, faults=faults, before=before)
+        return View.of(report, ledger, past.before(day), past.attempt, self._commands)
+
+    @property
+    def _start(self) -> Start:
+        return self._known if self._opened is None else self._opened.start
+
+    @property
+    def _ledger(self) -> Ledger:
+        return Ledger.empty(self._start.day) if self._opened is None else self._opened.record.ledger
 
     @property
     def _commands(self) -> Commands:
@@ -242,7 +240,7 @@ class _Run:
             ending = await self._call(session, helpers)
         except BaseException:  # also if a helper has failed: this task is cancelled then
             self.shutdown.request(ShutdownReason.BUG)
-            ending = Ending.of(Outcome.UNFORESEEN, self._ledger)
+            ending = Ending.of(Outcome.UNFORESEEN, session.record.ledger)
             self._closed = await self._close(ending, session)  # noqa: ASYNC102  see `stage`
             raise
         return await self._close(ending, session)

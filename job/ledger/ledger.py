@@ -217,11 +217,6 @@ class Ledger:
         lacking = {item.target for item in items if item.state != "done"}
         return tuple(target.id for target in self.plan.targets if target.id in lacking) if lacking else ()
 
-    @property
-    def has_made(self) -> bool:
-        """Whether anything was ever done on this day, for whatever plan."""
-        return any(lane.done_seconds for lane in self.lanes.values())
-
     # --- what is reported ---
 
     def totals(self) -> dict[EngineName, Counts]:

@@ -234,7 +234,7 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
         ending = Ending.of(Outcome.SUCCEEDED, ledger)
         if not ledger.is_complete and ended.exit_code is not None:
             ending = Ending.of(ended.outcome, ledger, exit_code=ExitCode(ended.exit_code))
-        now = report_of(ended, ledger, ending)
+        now = report_of(record.latest, ledger, ending)
         update = {"ended": ended.ended, "seconds": ended.seconds, "detail": ended.detail, "journal": ended.journal}
         if now.outcome is Outcome.SUCCEEDED:
             update["ended"] = datetime.fromtimestamp(ledger.last, ended.offset).isoformat(timespec="seconds")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import trio
 
@@ -149,13 +150,20 @@ class Session:
         self.lease.is_settled = True  # there is no time for another try
 
 
+class Opened(NamedTuple):
+    """A start that knows what its day has."""
+
+    start: Start
+    """With the trace id of the day; an `Attempt` if it makes one."""
+    record: Record
+    session: Session | None
+    """`None` if everything is there already."""
+
+
 async def open_session(
     lease: Lease, start: Start, prepared: Prepared, notify: Notify, known: Listing | None = None
-) -> tuple[Start, Record, Session | None]:
+) -> Opened:
     """Reads the record of the day, decides what this start adds to it, and writes that.
-
-    Returns the start, with its number if it is an attempt now and with the trace id of the day; the record; and the
-    session, or `None` if everything is there already.
 
     `known` is what was recorded of the day when this start began, if it asks for something again.
 
@@ -166,7 +174,7 @@ async def open_session(
         start = start.model_copy(update={"trace_id": record.latest.trace_id, "began": record.latest.began})
     attempt = decide(record, start, prepared, lease.holder.owner, known)
     if attempt is None:
-        return start, record, None
+        return Opened(start, record, None)
     if not lease.is_held():
         raise BusyError(message("this one was paused for longer than its lease lasts"), Outcome.BUSY.about.clause)
     try:
@@ -177,8 +185,7 @@ async def open_session(
         said = message("attempt {number} of {day} is another one", number=attempt.number, day=attempt.day)
         raise BusyError(said, Outcome.BUSY.about.clause) from None
     journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, StorageAlarm(notify))
-    start = start.model_copy(update={"number": attempt.number})
-    return start, record, Session(lease, attempt, journal, notify, record)
+    return Opened(attempt, record, Session(lease, attempt, journal, notify, record))
 
 
 def decide(
@@ -201,7 +208,7 @@ def decide(
             raise BusyError(None, message("A retry asks for nothing again, since its first try asked for nothing"))
         if known is not None and record.listing != known:
             raise BusyError(None, HAS_ENDED)
-        if not ledger.has_made:
+        if not any(lane.done_seconds for lane in ledger.lanes.values()):
             what = message("nothing was made yet for {day}", day=start.day)
             remedy = message("start it without that, or add the --date that is meant")
             raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
@@ -217,7 +224,7 @@ def decide(
     if is_closed and latest is not None and latest.plan == plan and ledger.is_complete:
         return None
     return Attempt(
-        **{**start.model_dump(), "number": number},
+        **{**dict(start), "number": number},
         owner=owner,
         objects=dict(contents_of(prepared)),
         batch_sizes=dict(prepared.plan.batch_sizes),

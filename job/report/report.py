@@ -157,8 +157,7 @@ def report_of(
         moment = datetime.fromisoformat(start.started) + timedelta(seconds=seconds)
         ended = moment.isoformat(timespec="seconds")
     report = Report(
-        **{name: getattr(start, name) for name in Start.model_fields if name != "without"},
-        without=ledger.left_out,
+        **{**dict(start), "without": ledger.left_out},
         ended=ended,
         seconds=None if seconds is None else round(seconds, 3),
         outcome=ending.outcome,

@@ -13,10 +13,9 @@ import trio
 from job.execution.shutdown import LIMITS, Shutdown
 from job.ledger.stop import ShutdownReason
 from job.planning.prepare import Prepared
-from job.records.day import Document, Record
+from job.records.day import Document
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
-from job.records.session import Session, StorageAlarm, open_session
-from job.report.attempt import Start
+from job.records.session import Opened, Session, StorageAlarm, open_session
 from job.report.outcome import Outcome
 from job.report.report import Report, read_report
 from job.text.messages import Message
@@ -41,9 +40,7 @@ class Desk:
         self.said.append(str(text))
 
     @asynccontextmanager
-    async def open(
-        self, work: Prepared | None = None, **about: Any
-    ) -> AsyncIterator[tuple[Start, Record, Session | None]]:
+    async def open(self, work: Prepared | None = None, **about: Any) -> AsyncIterator[Opened]:
         """A start that opens its session, with the lease."""
         start = start_at(**{"number": 0, "trace_id": f"{2:032x}", "began": "2026-11-24T09:00:00+08:00", **about})
         async with acquire(self.store, holder("me"), lambda _: None, waits=True) as lease:
