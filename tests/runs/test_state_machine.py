@@ -199,12 +199,16 @@ class Days(RuleBasedStateMachine):
         cloud=on_cloud,
         date=dates,
         named=st.lists(st.sampled_from(NAMES), min_size=1, max_size=2),
+        without=st.sampled_from([None, None, "AAPL", "MSFT"]),
         blow=blows,
         seconds=waits,
     )
-    def start_again(self, cloud: bool, date: int | None, named: list[str], blow: Blow | None, seconds: float) -> None:
-        """A person wants something again, which the plan may lack."""
-        arguments = ("run", *(f"--again={name}" for name in named), "--yes")
+    def start_again(
+        self, cloud: bool, date: int | None, named: list[str], without: str | None, blow: Blow | None, seconds: float
+    ) -> None:
+        """A person wants something again, which the plan may lack, and perhaps something else left out."""
+        left_out = () if without is None else (f"--without={without}",)
+        arguments = ("run", *(f"--again={name}" for name in named), *left_out, "--yes")
         self._start(arguments, self._env(cloud, None), blow, seconds, date)
 
     @rule(cloud=on_cloud, date=dates, name=st.sampled_from([*TICKERS, "美联储"]), blow=blows, seconds=waits)
