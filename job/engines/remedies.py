@@ -42,7 +42,7 @@ class Remedy(Enum):
     NOTHING_THERE = template(
         "There is nothing at that address. Check {variable}_URL, and that the service's ingress allows the job."
     )
-    SOMETHING_ELSE = template("Something else than the engine answers there. Check {variable}_URL.")
+    SOMETHING_ELSE = template("Something else answers there. Check {variable}_URL.")
     REQUEST_TOO_LARGE = template("The request is too large for the engine. Lower {variable}_BATCH_SIZE.")
     NO_INSTANCE = template(
         "The engine had no free instance for as long as its timeout. Raise the service's maximum of instances, or "
