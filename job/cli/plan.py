@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,21 +13,21 @@ from job.config.environment import Settings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import OBJECTS
 from job.engines.calls import METHOD, Call
-from job.engines.catalog import TITLES, Kind
+from job.engines.catalog import TITLES
 from job.output.stdout import say, say_error, write_line
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
 from job.records.day import Listing
 from job.records.nights import read_nights
 from job.report.attempt import Attempt
-from job.report.comparison import fewer_line, usual_line
+from job.report.comparison import differences, usual_line
 from job.report.format import RecordError
 from job.report.notices import past_day_notice
 from job.report.outcome import ExitCode
 from job.report.report import Report
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
-from job.text.messages import Message, Translator, Value, colon, joined, listed, message, plural, template, translator
+from job.text.messages import Message, Translator, Value, colon, joined, listed, message, plural, translator
 
 READ_SECONDS = 10.0
 """How long reading past nights may take."""
@@ -177,42 +177,9 @@ def _cards(count: int) -> Message:
 
 
 def _change_lines(past: _Past, plan: Plan) -> Iterator[Message]:
-    """What is new and gone since the latest attempt, and how many cards more or fewer these are."""
+    """How a plan differs from the latest attempt."""
     if past.problem is not None:
         yield past.problem
-    if past.latest is None:
-        return
-    then, day = past.latest.made_plan(), past.latest.day
-    lines = list(_differences(then, plan, day))
-    if not lines and then.count("qa") == plan.count("qa"):
-        yield message("The same cards as on {day}", day=day)
-        return
-    yield from lines
-    if (more := plan.count("qa") - then.count("qa")) > 0:
-        yield plural("1 card more than on {day}", "{count} cards more than on {day}", count=more, day=day)
-    yield from fewer_line(then, plan, day)
-
-
-_CHANGED: Mapping[Kind, str] = {
-    "equity": template("Equities now, which they were not on {day}: {names}"),
-    "topic": template("Topics now, which they were not on {day}: {names}"),
-    "person": template("Persons now, which they were not on {day}: {names}"),
-}
-
-
-def _differences(then: Plan, now: Plan, day: str) -> Iterator[Message]:
-    before, after = ({target.id: target for target in plan.targets} for plan in (then, now))
-    if new := [name for name in after if name not in before]:
-        yield message("New since {day}: {names}", day=day, names=listed(new))
-    if gone := [name for name in before if name not in after]:
-        yield message("Gone since {day}: {names}", day=day, names=listed(gone))
-    for kind, text in _CHANGED.items():
-        if changed := [name for name in after if name in before and after[name].kind == kind != before[name].kind]:
-            yield message(text, day=day, names=listed(changed))
-    types_then, types_now = (
-        dict.fromkeys(one for target in plan.targets for one in target.card_types) for plan in (then, now)
-    )
-    if new := [f"/{name}" for name in types_now if name not in types_then]:
-        yield message("New since {day}: {names}", day=day, names=listed(new))
-    if gone := [f"/{name}" for name in types_then if name not in types_now]:
-        yield message("Gone since {day}: {names}", day=day, names=listed(gone))
+    if past.latest is not None:
+        same = message("The same cards as on {day}", day=past.latest.day)
+        yield from list(differences(past.latest.made_plan(), plan)) or [same]

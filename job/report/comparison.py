@@ -1,19 +1,21 @@
-"""Comparison of a day with the nights before: whether it shrank, what failed anew and is still missing, whether it was
-slow; when the cards are usually there.
+"""Comparison of a day with the nights before: what is new and gone, what failed anew and is still missing, whether it
+was slow; when the cards are usually there.
 """
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 from job.engines.calls import WorkItem
+from job.engines.catalog import Kind
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
 from job.report.attempt import Attempt
 from job.report.failures import failure_groups, names_of
 from job.report.outcome import Outcome
 from job.report.report import Report, missing_by_item
-from job.text.messages import Message, colon, duration, listed, message, plural
+from job.text.messages import Message, duration, listed, message, plural, template
 
 SLOWER = 1.5
 """How many times the usual seconds a slow night takes, and at least `SLOWER_SECONDS` more."""
@@ -40,9 +42,7 @@ def comparison_lines(
     if before is not None and (earlier is None or before.day != earlier.day):
         before = None
     if earlier is not None and report.had_plan:
-        if before is not None and report.cards.planned < before.cards:
-            yield from fewer_line(before.made_plan(), ledger.plan, before.day)
-        yield from _failure_lines(report, ledger, earlier, before)
+        yield from _lines_since(report, ledger, earlier, before)
     past = sorted((one for one in nights if one.day < report.day), key=lambda one: one.day, reverse=True)
     whole = [one.seconds for one in past if one.seconds is not None and _is_whole(one)][:NIGHTS_COMPARED]
     if report.seconds is not None and _is_whole(report) and len(whole) >= LEAST_NIGHTS:
@@ -56,13 +56,33 @@ def comparison_lines(
             )
 
 
-def fewer_line(then: Plan, now: Plan, day: str) -> Iterator[Message]:
-    """How many cards fewer there are than on that day, and which of them, if there are fewer."""
-    fewer = then.count("qa") - now.count("qa")
-    if fewer > 0:
-        left = {target.id: target.card_types for target in now.targets}
-        gone = [item for item in then.items("qa") if item[1] not in left.get(item[0], ())]
-        yield colon(_fewer(fewer, day), listed(names_of(gone)))
+_CHANGED: Mapping[Kind, str] = {
+    "equity": template("Equities now, which they were not on {day}: {names}"),
+    "topic": template("Topics now, which they were not on {day}: {names}"),
+    "person": template("Persons now, which they were not on {day}: {names}"),
+}
+
+
+def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator[Message]:
+    """How a plan differs from an earlier one. The targets that `failed` are not called new: another line says that."""
+    if new := [item for item in _lacked(then, now.items("qa")) if item[0] not in failed]:
+        yield message("New since {day}: {names}", day=then.date, names=listed(names_of(new)))
+    if gone := _lacked(now, then.items("qa")):
+        yield message("Gone since {day}: {names}", day=then.date, names=listed(names_of(gone)))
+    kinds = {target.id: target.kind for target in then.targets}
+    for kind, text in _CHANGED.items():
+        if changed := [target.id for target in now.targets if target.kind == kind != kinds.get(target.id, kind)]:
+            yield message(text, day=then.date, names=listed(changed))
+
+
+def _lacked(plan: Plan, items: Iterable[WorkItem]) -> list[WorkItem]:
+    """Those of the items that a plan does not have; data that it has no target for."""
+    types = {target.id: target.card_types for target in plan.targets}
+    return [
+        (target, card_type)
+        for target, card_type in items
+        if target not in types or (card_type is not None and card_type not in types[target])
+    ]
 
 
 def shrank_line(report: Report, nights: Sequence[Report]) -> Message | None:
@@ -70,15 +90,18 @@ def shrank_line(report: Report, nights: Sequence[Report]) -> Message | None:
     earlier = night_before(nights, report.day)
     if earlier is None or not report.had_plan or report.cards.planned >= earlier.cards.planned:
         return None
-    return _fewer(earlier.cards.planned - report.cards.planned, earlier.day)
+    return plural(
+        "1 card fewer than on {day}",
+        "{count} cards fewer than on {day}",
+        count=earlier.cards.planned - report.cards.planned,
+        day=earlier.day,
+    )
 
 
-def _fewer(count: int, day: str) -> Message:
-    return plural("1 card fewer than on {day}", "{count} cards fewer than on {day}", count=count, day=day)
-
-
-def _failure_lines(report: Report, ledger: Ledger, earlier: Report, before: Attempt | None) -> Iterator[Message]:
-    """What failed, without what failed only because its whole engine did: the headline says that."""
+def _lines_since(report: Report, ledger: Ledger, earlier: Report, before: Attempt | None) -> Iterator[Message]:
+    """What is new and gone, and what failed, without what failed only because its whole engine did: the headline says
+    that.
+    """
     down = {group.engine for group in failure_groups(ledger) if group.is_down}
     if report.outcome is Outcome.QA_ENGINE_DOWN:
         down.add("qa")
@@ -91,19 +114,21 @@ def _failure_lines(report: Report, ledger: Ledger, earlier: Report, before: Atte
             still.setdefault(known.nights + 1, []).append(item)
         elif not earlier.missing_not_listed:  # else it is not known
             fresh.append(item)
-    planned = {target.id for target in before.made_plan().targets} if fresh and before is not None else None
-    new = [item for item in fresh if planned is not None and item[0] not in planned]
-    known_then = fresh if planned is None else [item for item in fresh if item[0] in planned]
-    yield from _fresh_lines(new, known_then, earlier.day, is_all=not (new or still or down))
+    new: dict[WorkItem, None] = {}
+    if before is not None and before.plan != replace(ledger.plan, date=before.day).digest():
+        plan = before.made_plan()  # of a million cards, that takes seconds
+        new = dict.fromkeys(_lacked(plan, fresh))
+        yield from differences(plan, ledger.plan, {target for target, _ in new})
+    known_then = [item for item in fresh if item not in new]
+    yield from _fresh_lines([*new], known_then, earlier.day, is_all=not (new or still or down))
     for count, items in sorted(still.items(), reverse=True):
         yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
 
 
 def _fresh_lines(new: list[WorkItem], fresh: list[WorkItem], day: str, *, is_all: bool) -> Iterator[Message]:
-    """`new` are items of targets that the night before did not have; `is_all`: nothing else failed than `fresh`."""
+    """`new` are items that the night before did not have; `is_all`: nothing else failed than `fresh`."""
     if new:
-        names = list(dict.fromkeys(name for name, _ in new))
-        yield message("New since {day}, and failed: {names}", day=day, names=listed(names))
+        yield message("New since {day}, and failed: {names}", day=day, names=listed(names_of(new)))
     if fresh and is_all:
         yield plural(
             "This failure is new: it was not there on {day}",

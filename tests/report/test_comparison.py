@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -121,30 +122,81 @@ def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
     assert list(map(str, view.comparison)) == ["Still missing, for 7 nights: C/a"]
 
 
-def of_config(*tickers: str, failed: Sequence[str] = (), day: str = "2026-11-24") -> RecordedAttempt:
-    return RecordedAttempt(
-        day, objects=config(tickers), failed=failed, outcome="cards_missing" if failed else "succeeded"
-    )
+def of_config(*tickers: str, day: str = "2026-11-24", types: str = "pq", **more: Any) -> RecordedAttempt:
+    outcome = "cards_missing" if more.get("failed") else "succeeded"
+    return RecordedAttempt(day, objects=config(tickers, list(types)) | more.pop("others", {}), outcome=outcome, **more)
+
+
+ABC_TOPIC = {"ticker_list.json": '["A", "B"]', "card_targets.json": '[{"id": "C", "target_type": "topic"}]'}
+FAILED_NEW = "New since 2026-11-23, and failed: {}"
 
 
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
-        (of_config("A", "C"), ["1 card fewer than on 2026-11-23: B/news_card"]),
-        (of_config("A"), ["2 cards fewer than on 2026-11-23: /news_card: B, C"]),
-        (of_config("A", "B", "C", "D"), []),
-        (of_config("A", "B", "C", "D", failed=["D"]), ["New since 2026-11-23, and failed: D"]),
-        (
-            of_config("A", "B", "C", "D", failed=["A", "D"]),
-            ["New since 2026-11-23, and failed: D", "Failed, and did not on 2026-11-23: A/news_card"],
+        pytest.param(of_config("A", "B", "C"), [], id="the same"),
+        pytest.param(of_config("C", "B", "A"), [], id="in another order"),
+        pytest.param(of_config("A", "C"), ["Gone since 2026-11-23: B (2)"], id="gone"),
+        pytest.param(of_config("A", "B", "C", "D"), ["New since 2026-11-23: D (2)"], id="new"),
+        pytest.param(
+            of_config("A", "B", "D"), ["New since 2026-11-23: D (2)", "Gone since 2026-11-23: C (2)"], id="as many"
+        ),
+        pytest.param(
+            of_config("A", "B", "C", types="pr"),
+            ["New since 2026-11-23: /r: A, B, C", "Gone since 2026-11-23: /q: A, B, C"],
+            id="another type",
+        ),
+        pytest.param(
+            of_config("A", "B", "C", others=ABC_TOPIC), ["Topics now, which they were not on 2026-11-23: C"], id="topic"
+        ),
+        pytest.param(
+            of_config("A", "B", "D", failed=["D"]),
+            ["Gone since 2026-11-23: C (2)", FAILED_NEW.format("D (2)")],
+            id="a new one failed",
+        ),
+        pytest.param(
+            of_config("A", "B", "C", "D", "E", failed=["A", "D"]),
+            [
+                "New since 2026-11-23: E (2)",
+                FAILED_NEW.format("D (2)"),
+                "Failed, and did not on 2026-11-23: A (2)",
+            ],
+            id="one of two new ones, and an old one",
+        ),
+        pytest.param(
+            of_config("A", "B", "C", types="pqr", failed=["A"]),
+            [
+                "New since 2026-11-23: /r: B, C",
+                FAILED_NEW.format("A/r"),
+                "Failed, and did not on 2026-11-23: A (2)",
+            ],
+            id="of a new type",
         ),
     ],
 )
-def test_a_night_that_shrank_and_a_target_that_is_new(now: RecordedAttempt, expected: list[str]) -> None:
+def test_what_is_new_and_gone_is_said_once_whether_or_not_it_failed(now: RecordedAttempt, expected: list[str]) -> None:
     before = of_config("A", "B", "C", day="2026-11-23")
     found = list(comparison_lines(now.report(), now.ledger(), [before.report()], before.stored))
     assert list(map(str, found)) == expected
     assert all(map(in_chinese, found))
+
+
+def test_data_that_failed_is_new_if_its_target_is() -> None:
+    before = of_config("A", "B", day="2026-11-23")
+    day = Day(DAY, [target(name, ["p", "q"]) for name in "ABD"]).play(failing(NO, "news", "A", "D"))
+    found = list(comparison_lines(day.view(None).report, day.ledger, [before.report()], before.stored))
+    assert list(map(str, found)) == [FAILED_NEW.format("D"), "Failed, and did not on 2026-11-23: A"]
+
+
+def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
+    now, before = of_config("A", failed=["A"]), of_config("A", day="2026-11-23")
+    emptied = before.stored.model_copy(update={"objects": {}})
+    found = list(comparison_lines(now.report(), now.ledger(), [before.report()], emptied))
+    assert list(map(str, found)) == ["All 2 failures are new: none of them was there on 2026-11-23"]
+
+
+def test_a_start_without_a_plan_is_compared_with_none() -> None:
+    before = of_config("A", day="2026-11-23")
     refused = report_at(bad_config(1, of_command=False), start=start_at("2026-11-24", number=0))
     nothing = Ledger(Plan.empty("2026-11-24"))
     assert list(comparison_lines(refused, nothing, [before.report()], before.stored)) == [], "it had no plan"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 UNRECORDED = {"never-began", "storage-down", "storage-lost", "wrong-zone"}
-ADVISED = sorted(STORIES.keys() - UNRECORDED - {"good", "shrank", "made-again"})
+ADVISED = sorted(STORIES.keys() - UNRECORDED - {"good", "shrank", "swapped-tickers", "made-again"})
 """The stories after which a command is advised for the latest day recorded."""
 MOMENTS = ["at once", "the next morning", "a day later"]
 PLAYED = [

@@ -163,6 +163,13 @@ async def _shrank(night: Night) -> None:
     await night.start(0)
 
 
+async def _swapped_tickers(night: Night) -> None:
+    await _good(night)
+    await night.scene.world.configure("ticker_list.json", [{"TSLA": "AMZN"}.get(name, name) for name in TICKERS])
+    await night.begins("2026-11-25")
+    await night.start(0)
+
+
 async def _bad_config(night: Night) -> None:
     await _good(night)
     await night.scene.world.configure("card_types.json", b'["news_card" "price_card"]')
@@ -242,6 +249,7 @@ STORIES: Mapping[str, Story] = {
     "unknown-model": _unknown_model,
     "ticker-that-became-a-topic": _ticker_that_became_a_topic,
     "shrank": _shrank,
+    "swapped-tickers": _swapped_tickers,
     "bad-config": _bad_config,
     "wrong-zone": _wrong_zone,
     "storage-down": _storage_down,
