@@ -12,12 +12,13 @@ from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import OBJECTS
-from job.engines.calls import METHOD, Call
-from job.engines.catalog import TITLES
+from job.engines.calls import BATCHES, METHOD, Call
+from job.engines.catalog import TITLES, EngineName
+from job.ledger.ledger import Ledger
 from job.output.stdout import say, say_error, write_line
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
-from job.records.day import Listing
+from job.records.day import Listing, Record
 from job.records.nights import read_nights
 from job.report.attempt import Attempt
 from job.report.comparison import differences, usual_line
@@ -27,7 +28,7 @@ from job.report.outcome import ExitCode
 from job.report.report import Report
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
-from job.text.messages import Message, Translator, Value, colon, joined, listed, message, plural, translator
+from job.text.messages import Message, Translator, Value, colon, joined, listed, message, plural, template, translator
 
 READ_SECONDS = 10.0
 """How long reading past nights may take."""
@@ -42,7 +43,9 @@ class _Past:
     latest: Attempt | None = None
     """The latest attempt at this day, or else at the latest one before that has any."""
     problem: Message | None = None
-    """Why they cannot be read."""
+    """Why they are not read."""
+    ledger: Ledger | None = None
+    """What is recorded of the day of the plan."""
 
 
 def plan_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
@@ -66,25 +69,25 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
     plan, config_faults = make_plan(objects, settings.days().current(now), sizes)
     if found := [*faults, *config_faults, *unknown]:
         return _refuse(found, ExitCode.USAGE, to)
-    past = _Past(settings.days())
+    past = _Past(settings.days(), problem=message("RUNS_URI is not set: it is not known what of this is recorded"))
     if settings.runs_uri is not None:
-        past = trio.run(_read_past, settings, options.date, now)
+        past = trio.run(_read_past, settings, plan, options.date, now)
     plan = replace(plan, date=options.date or past.days.current(now))
     is_past = past.days.is_past(plan.date, now) and {"financial", "trading"} & {*plan.engines()}
     _say_notices([*plan.notices, *([past_day_notice(plan.date)] if is_past else [])], to)
-    changes = list(_change_lines(past, plan))
+    past_lines = list(_past_lines(past, plan))
     if options.json:
-        _say_notices(changes, to)
+        _say_notices(past_lines, to)
         _write_lines(plan, settings)
         return ExitCode.DONE
     usual = usual_line(past.nights)
-    for line in (*_summary_lines(plan), *([usual] if usual else []), *changes):
+    for line in (*_summary_lines(plan), *([usual] if usual else []), *past_lines):
         say(to.text(line))
     return ExitCode.DONE
 
 
-async def _read_past(settings: Settings, day: str | None, now: datetime) -> _Past:
-    """What past nights tell about the plan of a day, by default of that of a start at `now`. Never raises."""
+async def _read_past(settings: Settings, plan: Plan, day: str | None, now: datetime) -> _Past:
+    """What past nights tell about the plan for a day, by default for that of a start at `now`. Never raises."""
     found = settings.days()
     problem: Value = message("no answer within {seconds} s", seconds=int(READ_SECONDS))
     with trio.move_on_after(READ_SECONDS):
@@ -93,10 +96,11 @@ async def _read_past(settings: Settings, day: str | None, now: datetime) -> _Pas
             nights = await read_nights(store)
             found = nights.days(settings)
             day = day or found.current(now)
+            record = await Record.read(store, day, replace(plan, date=day))
             days = [night.day for night in nights.nights if night.report is None or night.report.had_plan]
             latest = next((one for one in days if one <= day), None)
             attempt = None if latest is None else await (await Listing.of(store, latest)).attempt(store)
-            return _Past(found, nights.reports, attempt)
+            return _Past(found, nights.reports, attempt, ledger=record.ledger)
         except (StorageError, RecordError) as error:
             problem = error.what
     return _Past(found, problem=message("past nights cannot be read: {error}", error=problem))
@@ -161,11 +165,18 @@ def _summary_lines(plan: Plan) -> Iterator[Message]:
     """The number of cards, and of calls by engine."""
     targets, cards = _targets(len(plan.targets)), _cards(plan.count("qa"))
     yield colon(plan.date, joined([targets, cards]))
+    ledger = Ledger(plan)
     for engine in plan.engines():
-        count = plan.count(engine)
-        calls = count if engine in {"news", "qa"} else sum(1 for _ in plan.calls(engine))
+        count, calls = plan.count(engine), _calls(ledger, engine)
         items = _cards(count) if engine == "qa" else _targets(count)
         yield colon(TITLES[engine], joined([items, plural("1 call", "{count} calls", count=calls)]))
+
+
+def _calls(ledger: Ledger, engine: EngineName) -> int:
+    """How many calls of an engine are left to be made."""
+    if engine in BATCHES:
+        return sum(1 for _ in ledger.plan.calls(engine, ledger.items[engine]))
+    return ledger.counts(engine).missing
 
 
 def _targets(count: int) -> Message:
@@ -176,10 +187,15 @@ def _cards(count: int) -> Message:
     return plural("1 card", "{count} cards", count=count)
 
 
-def _change_lines(past: _Past, plan: Plan) -> Iterator[Message]:
-    """How a plan differs from the latest attempt."""
+def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:
+    """What of a plan is recorded, and how it differs from the latest attempt."""
     if past.problem is not None:
         yield past.problem
+    if past.ledger is not None:
+        count, left = (sum(_calls(one, engine) for engine in plan.engines()) for one in (Ledger(plan), past.ledger))
+        if left < count:
+            text = template("A start now would make {left} of these {count} calls: the rest is recorded")
+            yield message(text, left=left, count=count)
     if past.latest is not None:
         same = message("The same cards as on {day}", day=past.latest.day)
         yield from list(differences(past.latest.made_plan(), plan)) or [same]

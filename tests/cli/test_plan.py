@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import trio
     from trio.testing import MockClock
 
+NOT_LOOKED = "RUNS_URI is not set: it is not known what of this is recorded"
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"]}
 
 
@@ -113,6 +114,7 @@ def test_a_plan_of_a_given_place_needs_no_variable(command: Command, place: Path
             "Trading engine: 2 targets, 1 call",
             "News engine: 2 targets, 2 calls",
             "QA engine: 4 cards, 4 calls",
+            NOT_LOOKED,
         ],
         [],
     )
@@ -127,7 +129,7 @@ def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
     variables = {"QA_ENGINE_URL": f"{url}/"} if url else {}
     assert not [line for line in command("plan", place, **variables)[1] if "http" in line or "/" in line]
     code, out, err = command("plan", "--json", place)
-    assert (code, err) == (ExitCode.DONE, [])
+    assert (code, err) == (ExitCode.DONE, [NOT_LOOKED])
     shown = {line["engine"]: line["url"] for line in map(json.loads, out)}
     assert shown["qa"].startswith(f"{url or ''}/")
     assert "Rate%20vs%20Inflation" in shown["qa"]
@@ -137,7 +139,7 @@ def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
 def test_without_a_place_it_reads_config_uri_and_needs_nothing_else(command: Command, place: Path) -> None:
     write(place, {"tickers.json": b"a run would not look at it"})
     code, out, err = command("plan", CONFIG_URI=str(place))
-    assert (code, out[-1], err) == (ExitCode.DONE, "QA engine: 1 card, 1 call", [])
+    assert (code, out[-2:], err) == (ExitCode.DONE, ["QA engine: 1 card, 1 call", NOT_LOOKED], [])
 
 
 def test_a_notice_does_not_stop_the_plan(command: Command, place: Path) -> None:
@@ -284,6 +286,26 @@ def test_a_plan_for_a_day_that_is_recorded_is_compared_with_its_latest_attempt(
     assert (code, out[0]) == (ExitCode.DONE, "2026-11-23: 3 targets, 3 cards")
     assert "New since 2026-11-23: NVDA/news_card" in out
     assert notice.startswith("2026-11-23 is over: the financial and the trading engine take no date")
+
+
+@pytest.mark.parametrize(
+    ("day", "tickers", "left"),
+    [
+        ("2026-11-22", ["AAPL", "MSFT"], "0 of these 6"),
+        ("2026-11-23", ["AAPL", "MSFT"], "1 of these 6"),
+        ("2026-11-23", ["AAPL", "MSFT", "NVDA"], "5 of these 8"),
+        ("2026-11-24", ["AAPL", "MSFT"], None),
+    ],
+    ids=["all is there", "a card failed", "a target is new", "nothing is there"],
+)
+def test_a_plan_says_how_many_of_its_calls_a_start_would_make_now(
+    command: Command, place: Path, runs: Path, day: str, tickers: list[str], left: str | None
+) -> None:
+    half = RecordedAttempt("2026-11-23", failed=["MSFT"], outcome="cards_missing")
+    write_records(runs, RecordedAttempt("2026-11-22").record(), half.record())
+    write(place, CARDS | {"ticker_list.json": tickers})
+    said = [line for line in command("plan", f"--date={day}", place)[1] if "now" in line]
+    assert said == ([f"A start now would make {left} calls: the rest is recorded"] if left else [])
 
 
 def test_a_plan_is_that_of_today_in_its_time_zone(command: Command, place: Path) -> None:
