@@ -253,7 +253,7 @@ class _Run:
         made = documents(view, self._past, self._options.settings)
         report = view.report.model_copy(update={"not_written": self._past.not_made})
         report = await session.close(report, made, self.shutdown)
-        follows = session.record.outcome or self._past.outcome_before(report.day)
+        follows = session.record.severity or self._past.severity_before(report.day)
         view = replace(view, report=report, follows=follows).with_page(self._options.settings.runs_uri)
         return view if session.is_ended else view.unended(session.journal.unwritten)
 

@@ -24,7 +24,7 @@ from job.records.nights import Nights, attempt_before, read_nights
 from job.report.advice import Step, first_steps, late_steps, nothing_since
 from job.report.commands import Commands, Links
 from job.report.format import CARDS, PAGE, RecordError
-from job.report.outcome import SIGNS, ExitCode, Outcome
+from job.report.outcome import SIGNS, ExitCode
 from job.report.view import View
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -205,7 +205,7 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
 def _verdict(view: View, is_done: bool) -> Message:
     """How a day stands, in a sentence."""
     report = view.report
-    if not is_done or report.ended is None or report.outcome is not Outcome.SUCCEEDED or report.without:
+    if not is_done or report.ended is None or report.severity != "good" or report.without:
         text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
         return message(text, day=report.day, sentence=report.sentence)
     time = clock(datetime.fromisoformat(report.ended), report.day)

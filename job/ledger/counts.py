@@ -9,9 +9,9 @@ Count = Annotated[int, Field(ge=0, lt=2**31)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 """A duration."""
 MissingState = Literal["failed", "cut_off", "not_attempted", "left_out"]
-ItemState = Literal["done"] | MissingState
-EngineState = Literal["good", "warn", "bad", "none"]
-"""All done; not all done; some failed; nothing planned, or not known."""
+ItemState = Literal["done", "with_error"] | MissingState
+EngineState = Literal["good", "odd", "warn", "bad", "none"]
+"""All done; all done, some with an error; not all done; some failed; nothing planned, or not known."""
 
 
 @with_config(ConfigDict(extra="ignore"))
@@ -32,6 +32,8 @@ class Counts:
     """How many of `failed` were interrupted by the end of an attempt."""
     left_out: Count = 0
     """How many of `not_attempted` a person has left out."""
+    with_error: Count = 0
+    """How many of `done` were answered with an error besides."""
     calls: Count = 0
     """Calls that are done or failed. Parts of a batch that ended separately count separately."""
     retries: Count = 0
@@ -51,8 +53,9 @@ class Counts:
             self.left_out += items
         elif state != "not_attempted":
             self.not_attempted -= items
-            if state == "done":
+            if state in {"done", "with_error"}:
                 self.done += items
+                self.with_error += items if state == "with_error" else 0
             else:
                 self.failed += items
                 self.cut_off += items if state == "cut_off" else 0
@@ -73,5 +76,5 @@ class Counts:
         if not self.planned:
             return "none"
         if not self.missing:
-            return "good"
+            return "odd" if self.with_error else "good"
         return "bad" if self.failed > self.cut_off else "warn"

@@ -11,7 +11,7 @@ from job.ledger.counts import Counts, ItemState
 from job.planning.plan import Plan
 
 # The state of an item is a byte: one of these codes, or that of its cause.
-_OPEN, _FAILED, _DONE = 0, 1, 0x3F
+_OPEN, _FAILED, _DONE, _WITH_ERROR = 0, 1, 0x3F, 0x40
 _CODES: Mapping[str, int] = {cause: code for code, cause in enumerate(Cause, _FAILED + 1)}
 """The code of a failed item, by its cause."""
 _CAUSES: Mapping[int, Cause] = {code: cause for cause, code in zip(Cause, _CODES.values(), strict=True)}
@@ -31,6 +31,11 @@ class ItemStatus:
     """Tries of the call that did the item, or that failed last; 0 without one."""
     ended: float = 0.0
     """When the last of these tries ended, in seconds since 1970; 0 without one."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is done, with an error besides or not."""
+        return self.state in {"done", "with_error"}
 
 
 class EngineItems:
@@ -57,7 +62,7 @@ class EngineItems:
 
     def __contains__(self, item: object) -> bool:
         place = self._place(item)
-        return place is not None and self._states[place] == _DONE
+        return place is not None and self._states[place] >= _DONE
 
     def has(self, item: WorkItem) -> bool:
         """Whether the plan has the item."""
@@ -71,19 +76,29 @@ class EngineItems:
     def has_failed(self, item: WorkItem) -> bool:
         """Whether the item failed or was cut off, and nothing has done it."""
         place = self._place(item)
-        return place is not None and self._states[place] not in {_OPEN, _DONE}
+        return place is not None and _OPEN < self._states[place] < _DONE
+
+    def has_error(self, item: WorkItem) -> bool:
+        """Whether the item is done, and the engine reported an error besides."""
+        place = self._place(item)
+        return place is not None and self._states[place] == _WITH_ERROR
 
     def missing(self) -> Iterator[ItemStatus]:
         """Every item that is not done, in the order of the plan."""
         for target, (start, names) in self._places.items():
             for place, name in enumerate(names, start):
-                if self._states[place] != _DONE:
+                if self._states[place] < _DONE:
                     yield self._status(target, name, place)
+
+    def with_error(self) -> Iterator[WorkItem]:
+        """Every item that is done with an error besides, in the order of the plan."""
+        for target, (start, names) in self._places.items():
+            yield from ((target, name) for place, name in enumerate(names, start) if self._states[place] == _WITH_ERROR)
 
     def done_of(self, target: str) -> int:
         """How many items of a target are done."""
         start, names = self._places.get(target, (0, ()))
-        return self._states.count(_DONE, start, start + len(names))
+        return sum(code >= _DONE for code in self._states[start : start + len(names)])
 
     def of(self, target: str) -> Sequence[ItemStatus]:
         """The state of each item of a target, in the order of the plan."""
@@ -95,7 +110,9 @@ class EngineItems:
         place = self._place(item)
         return 0.0 if place is None else self._ended[place]
 
-    def mark(self, item: WorkItem, *, cause: str | None, ended: float, attempts: int = 1) -> None:
+    def mark(
+        self, item: WorkItem, *, cause: str | None, ended: float, attempts: int = 1, has_error: bool = False
+    ) -> None:
         """Adds a result of an item; `cause` is `None` if it is done. Of several failures the latest counts.
 
         Raises `LookupError` if the plan does not have the item.
@@ -103,13 +120,14 @@ class EngineItems:
         place = self._place(item)
         if place is None:
             raise LookupError(item)
-        code = _DONE if cause is None else code_of(cause)
-        if code != _DONE and item[0] in self._left_out:
+        done = _WITH_ERROR if has_error else _DONE
+        code = done if cause is None else code_of(cause)
+        if code < _DONE and item[0] in self._left_out:
             return
         attempts = min(attempts, 0xFFFF)
         known = self._states[place]
-        result = (code == _DONE, ended, code, attempts)
-        if known == _OPEN or result > (known == _DONE, self._ended[place], known, self._attempts[place]):
+        result = (code >= _DONE, ended, code, attempts)
+        if known == _OPEN or result > (known >= _DONE, self._ended[place], known, self._attempts[place]):
             self._set(item[0], place, code, ended, attempts)
 
     def reopen(self, item: WorkItem) -> None:
@@ -128,8 +146,8 @@ class EngineItems:
         code = self._states[place]
         if code == _OPEN:
             return "left_out" if target in self._left_out else "not_attempted"
-        if code == _DONE:
-            return "done"
+        if code >= _DONE:
+            return "with_error" if code == _WITH_ERROR else "done"
         return "cut_off" if code == _INTERRUPTED else "failed"
 
     def _status(self, target: str, name: str | None, place: int) -> ItemStatus:

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +20,7 @@ from job.ledger.items import EngineItems, code_of, items_of
 from job.ledger.result import CallResult
 from job.planning.plan import Plan
 from job.planning.targets import Target
-from job.text.messages import Message
+from job.text.messages import Message, colon
 
 FAILURES_KEPT = 10_000
 """Failed calls that are kept whole. Each may take 1 KB."""
@@ -63,7 +64,7 @@ class Lane:
     retries: int = 0
     waits: int = 0
     kept: list[CallResult] = field(default_factory=list)
-    """The first calls."""
+    """The first calls, and of the others the first that are done with an error besides."""
 
     def __len__(self) -> int:
         return len(self.started)
@@ -86,7 +87,7 @@ class Lane:
                 self.failed_ended.append(ended)
         if call.done:
             self.done_seconds.append(call.seconds)
-        if len(self.kept) < CALLS_KEPT:
+        if len(self.kept) < CALLS_KEPT + (CALLS_KEPT if call.warning else 0):
             self.kept.append(call)
 
 
@@ -129,7 +130,9 @@ class Ledger:
         cause = None if call.done else call.cause or ""
         for target in targets:
             item = (target, call.card_type)
-            self.items[call.engine].mark(item, cause=cause, ended=call.ended, attempts=call.attempts)
+            self.items[call.engine].mark(
+                item, cause=cause, ended=call.ended, attempts=call.attempts, has_error=call.warning is not None
+            )
         if targets and not call.done and len(self.failed) < FAILURES_KEPT:
             self.failed.append(call if targets == call.targets else replace(call, targets=targets))
         self.lanes[call.engine].add(call)
@@ -214,7 +217,7 @@ class Ledger:
     def left_out(self) -> tuple[str, ...]:
         """The targets that are left out and whose work is not all done, in the order of the plan."""
         items = (item for engine in ALL_ENGINES for name in self.plan.left_out for item in self.items[engine].of(name))
-        lacking = {item.target for item in items if item.state != "done"}
+        lacking = {item.target for item in items if not item.is_done}
         return tuple(target.id for target in self.plan.targets if target.id in lacking) if lacking else ()
 
     # --- what is reported ---
@@ -251,6 +254,15 @@ class Ledger:
             if targets:
                 listed.append(replace(call, targets=tuple(targets)))
         return listed
+
+    @property
+    def first_errors(self) -> list[Message]:
+        """Of each engine the first error that it reported besides a success that still counts."""
+        first: dict[EngineName, Message] = {}
+        for call in chain.from_iterable(lane.kept for lane in self.lanes.values()):
+            if call.warning and any(self.items[call.engine].has_error(item) for item in call.items):
+                first.setdefault(call.engine, colon(call.label, call.warning))
+        return [*first.values()]
 
     @property
     def outdated_cards(self) -> list[WorkItem]:

@@ -60,7 +60,7 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     """The message about a start that has ended."""
     report = view.report
     is_done = report.exit_code == ExitCode.DONE
-    yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.outcome.about.severity])
+    yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.severity])
     yield from _body(view)
     if report.ended is not None:
         time = clock(datetime.fromisoformat(report.ended), report.day)

@@ -17,7 +17,7 @@ from job.notification.channels import Hook, SendFailure, judge
 from job.notification.message import Line, cut, run_fields, run_lines
 from job.report.advice import TaskRetry, advice
 from job.report.commands import Commands
-from job.report.outcome import ExitCode, Outcome
+from job.report.outcome import ExitCode
 from job.report.view import View
 from job.text.messages import ENGLISH, Message, Translator, message, translator
 
@@ -64,7 +64,7 @@ class Notifier:
             return True
         if not report.number:  # nothing was left to do: whoever has asked waits to hear that
             return report.arguments != ("run",) or not report.days.is_scheduled(datetime.fromisoformat(report.started))
-        return self._settings.notify_only == "all" or view.follows is not Outcome.SUCCEEDED
+        return self._settings.notify_only == "all" or (view.follows, report.severity) != ("good", "good")
 
     async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:
         """Sends any message, if NOTIFY_URL is set. Returns why it was not sent, or `None`."""

@@ -106,7 +106,7 @@ class CloudLogReporter:
         """The last line of the start. Its totals are those of all attempts at the day."""
         report = view.report
         is_done = report.exit_code == ExitCode.DONE
-        done: LogSeverity = "INFO" if view.unrecorded is None else "WARNING"
+        done: LogSeverity = "INFO" if view.unrecorded is None and report.severity == "good" else "WARNING"
         # Of a start whose variables are faulty, nothing was said before: no other line names its day.
         fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
         if report.detail is not None:

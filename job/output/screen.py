@@ -51,7 +51,13 @@ def print_table(screen: Screen, engines: Mapping[EngineName, Counts]) -> None:
     screen.print(table)
 
 
-_MARKS: Mapping[EngineState, str] = {"good": "[green]✓[/]", "warn": "[yellow]–[/]", "bad": "[red]✗[/]", "none": "·"}
+_MARKS: Mapping[EngineState, str] = {
+    "good": "[green]✓[/]",
+    "odd": "[yellow]![/]",
+    "warn": "[yellow]–[/]",
+    "bad": "[red]✗[/]",
+    "none": "·",
+}
 
 
 def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
@@ -66,7 +72,7 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
         engines = report.engines if report else {}
         states = [_MARKS[engines.get(engine, Counts()).state] for engine in ALL_ENGINES]
         cards = f"{report.cards.done:,}/{report.cards.planned:,}" if report and report.cards.planned else ""
-        colour = {"good": "green", "warn": "yellow", "bad": "red"}[night.outcome.about.severity]
+        colour = {"good": "green", "warn": "yellow", "bad": "red"}[night.severity]
         table.add_row(night.day, f"[{colour}]{screen.shown(done_at(night))}[/]", *states, cards)
     with screen.capture() as captured:
         if nights.nights:

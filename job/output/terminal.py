@@ -166,7 +166,7 @@ def _lines(view: View, translator: Translator) -> Iterator[tuple[Mark | None, Me
     yield from failure_lines(groups, report.set_aside, translator)
     if groups and (counts := not_reached(view.ledger)) is not None:
         yield None, message("Not reached because of this, with nothing to put right: {counts}", counts=counts)
-    yield from (("!", line) for line in (*report.notes, *view.comparison))
+    yield from (("!", line) for line in (*report.notes, *view.ledger.first_errors, *view.comparison))
     if groups:
         yield None, colon(message("trace id"), report.trace_id)
     if view.page is not None:
@@ -203,7 +203,7 @@ def failure_lines(
 
 
 def _colour(view: View) -> str:
-    severity = view.report.outcome.about.severity
+    severity = view.report.severity
     if severity == "good":
         return "green" if view.unrecorded is None else "yellow"
     return "red" if severity == "bad" else "yellow"

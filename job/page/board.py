@@ -20,6 +20,7 @@ COLUMNS = 24
 """Maximum number of columns; further card types are only counted."""
 MARKS: Mapping[ItemState, tuple[str, str]] = {
     "done": ("good", "✓"),
+    "with_error": ("warn", "!"),
     "failed": ("bad", "✗"),
     "cut_off": ("warn", "–"),
     "not_attempted": ("warn", "–"),
@@ -70,14 +71,14 @@ def board(report: Report, ledger: Ledger) -> Board | None:
         headline=headline,
         card_types=types,
         rows=[(target.id, _cells(report, items, target, types)) for target in ordered[:ROWS]],
-        is_open=not items.is_complete and len(targets) <= OPEN_ROWS,
+        is_open=(not items.is_complete or items.counts.with_error > 0) and len(targets) <= OPEN_ROWS,
         more_targets=max(0, len(targets) - ROWS),
         more_card_types=len({name for target in targets for name in target.card_types}) - len(types),
     )
 
 
 def _rank(items: EngineItems, target: Target) -> int:
-    """Targets of which a card failed come first, then those that lack one."""
+    """Targets of which a card failed come first, then those that lack one, or have one with an error."""
     states = {card.state for card in items.of(target.id)}
     return 0 if "failed" in states else 1 if states != {"done"} else 2
 

@@ -54,7 +54,7 @@ def headline_of(night: Night, steps: Sequence[Step], known: Start | None, link: 
     """The headline of a day. `known` is a start of its job, as far as one is known."""
     report = night.report
     return Headline(
-        severity=night.outcome.about.severity,
+        severity=night.severity,
         sentence=night.outcome.about.word if report is None else report.sentence,
         day=night.day,
         job=job_of(known),

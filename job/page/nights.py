@@ -20,6 +20,7 @@ from job.text.messages import Message, dated_time, duration, message, plural, te
 
 MARKS: Mapping[EngineState, tuple[str, str]] = {
     "good": ("good", "✓"),
+    "odd": ("warn", "!"),
     "warn": ("warn", "–"),
     "bad": ("bad", "✗"),
     "none": ("soft", "·"),
@@ -83,7 +84,7 @@ def row_of(night: Night, links: Links) -> Row:
         day=night.day,
         link=None if report is None else links.day(night.day),
         result=done_at(night),
-        kind=night.outcome.about.severity,
+        kind=night.severity,
         engines=[MARKS[totals.get(engine, Counts()).state] for engine in ALL_ENGINES],
         cards=(cards.done, cards.planned) if cards else None,
     )

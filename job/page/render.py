@@ -26,7 +26,7 @@ from job.page.day import (
     trace_link,
     what,
 )
-from job.page.nights import cause_of, charts_of, next_night_of, row_of, undone_of
+from job.page.nights import MARKS, cause_of, charts_of, next_night_of, row_of, undone_of
 from job.records.nights import Night, Nights
 from job.report.advice import advice, go_on
 from job.report.commands import Commands, Links
@@ -121,6 +121,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             nights_link=links.nights,
             report=report,
             comparison=view.comparison,
+            errors=ledger.first_errors,
             notices=notices_of(ledger.plan),
             groups=groups,
             steps={step.kind: step for step in view.steps},
@@ -164,6 +165,7 @@ def render_nights(
             usual=usual_line(nights.reports),
             rows=rows[:NIGHTS_SHOWN],
             earlier=rows[NIGHTS_SHOWN:],
+            is_odd=any(MARKS["odd"] in row.engines for row in rows),
             charts=charts_of(nights.nights),
         )
     )

@@ -24,7 +24,7 @@ from job.report.format import (
     missing,
     results_name,
 )
-from job.report.outcome import ExitCode, Outcome
+from job.report.outcome import ExitCode, Outcome, Severity
 from job.report.report import Report, read_report, report_of
 from job.storage.store import ConflictError, ObjectStore, StoredObject, in_thread, read_many
 from job.text.messages import message
@@ -201,13 +201,13 @@ class Record:
         return self.reports.get(self.listing.latest)
 
     @property
-    def outcome(self) -> Outcome | None:
-        """How the day stood when it was read; `None` if nothing was recorded of it."""
+    def severity(self) -> Severity | None:
+        """How grave it was as the day stood when it was read; `None` if nothing was recorded of it."""
         if len(self.reports) < len(self.listing.attempts):
-            return Outcome.KILLED
+            return Outcome.KILLED.about.severity
         if self.listing.is_refused:
-            return Outcome.BAD_CONFIG
-        return None if self.ended is None else self.ended.outcome
+            return Outcome.BAD_CONFIG.about.severity
+        return None if self.ended is None else self.ended.severity
 
 
 def _check_results(listing: Listing, reports: Mapping[int, Report]) -> None:

@@ -19,7 +19,7 @@ from job.records.lease import SeenLease
 from job.report.attempt import Attempt, Start
 from job.report.comparison import night_before
 from job.report.format import CARDS, NIGHTS_PAGE, PAGE, REPORT, RecordError, end_name, missing
-from job.report.outcome import Outcome
+from job.report.outcome import Outcome, Severity
 from job.report.report import END_LIMIT, Report, read_report
 from job.storage.store import (
     BACKGROUND_THREADS,
@@ -51,6 +51,11 @@ class Night:
     """What is wrong with its record, if that cannot be used."""
     attempt: Start | None = None
     """How its latest attempt began, if that has not ended."""
+
+    @property
+    def severity(self) -> Severity:
+        """How grave it is."""
+        return self.outcome.about.severity if self.report is None else self.report.severity
 
     @property
     def start(self) -> Start | None:
@@ -249,8 +254,8 @@ class PastNights:
         """The report of the latest night before that had a plan, as far as they are known."""
         return night_before(self.before(day), day)
 
-    def outcome_before(self, day: str) -> Outcome | None:
-        """How the latest night before ended, a success without any; `None` if that is not known."""
+    def severity_before(self, day: str) -> Severity | None:
+        """How grave the end of the latest night before was, good without any; `None` if that is not known."""
         if self.nights is None:
             return None
-        return next((night.outcome for night in self.nights.nights if night.day < day), Outcome.SUCCEEDED)
+        return next((night.severity for night in self.nights.nights if night.day < day), "good")

@@ -41,7 +41,7 @@ _ROWS_AT_ONCE = 1000
 
 def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
     """Where the picture of a made card is; `None` of any other card, and without CARD_URL."""
-    if report.card_url is None or card.state != "done":
+    if report.card_url is None or not card.is_done:
         return None
     values = {"date": target.date or report.day, "ticker": target.id, "card_type": card.card_type or ""}
     return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe=""), report.card_url)
@@ -66,7 +66,7 @@ def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
             cause = card.cause or ""
             if card.state == "not_attempted" and card.card_type in set_aside:
                 cause = SET_ASIDE
-            state = "made" if card.state == "done" else card.state
+            state = "made" if card.is_done else card.state
             attempts, when = str(card.attempts), _when(card.ended, zone)
             url = picture_url(report, target, card) or ""
             yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, report.day, url

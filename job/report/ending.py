@@ -6,11 +6,14 @@ A sentence quotes no answer of an engine or of storage: an `Ending` has that as 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from job.engines.catalog import DATA_ENGINES, ENGINES, EngineName
-from job.ledger.ledger import Ledger
+from job.ledger.items import EngineItems
+from job.ledger.ledger import FAILURES_KEPT, Ledger
 from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.report.attempt import Start
+from job.report.failures import names_of
 from job.report.outcome import ExitCode, Outcome
 from job.text.display import clock
 from job.text.messages import Message, both, colon, dated_time, listed, message, plural
@@ -153,15 +156,18 @@ def _without_line(ledger: Ledger) -> Message:
 def _all_there(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
     if cards.left_out:
-        return _without_line(ledger)
-    if not cards.planned:
-        return _with_left_out(ledger, message("All data is ready"))
-    return _with_left_out(ledger, plural("The card is there", "All {count} cards are there", count=cards.done))
+        line = _without_line(ledger)
+    else:
+        line = plural("The card is there", "All {count} cards are there", count=cards.done)
+        line = _with_left_out(ledger, line if cards.planned else message("All data is ready"))
+    if any(items.counts.with_error for items in ledger.items.values()):
+        return message("{sentence}, but an engine reported errors", sentence=line)
+    return line
 
 
 def _notes(ledger: Ledger) -> list[Message]:
     """What a person has to know besides."""
-    notes = []
+    notes = [_error_note(engine, items) for engine, items in ledger.items.items() if items.counts.with_error]
     if again := [f"{target}/{card}" for target, card in ledger.made_again]:
         notes.append(message("Made again: {names}", names=listed(again)))
     if outdated := [f"{target}/{card}" for target, card in ledger.outdated_cards]:
@@ -174,6 +180,17 @@ def _notes(ledger: Ledger) -> list[Message]:
             )
         )
     return notes
+
+
+def _error_note(engine: EngineName, items: EngineItems) -> Message:
+    count = items.counts.with_error
+    cards, targets = plural("1 card", "{count} cards", count=count), plural("1 target", "{count} targets", count=count)
+    return message(
+        "For {items} the {engine} engine said success, and reported an error besides. Look at {names}",
+        items=cards if engine == "qa" else targets,
+        engine=ENGINES[engine].word,
+        names=listed(names_of(islice(items.with_error(), FAILURES_KEPT))),
+    )
 
 
 def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -> Ending:

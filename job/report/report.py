@@ -21,7 +21,7 @@ from job.report.ending import Ending
 from job.report.failures import targets_at_fault
 from job.report.format import Stamp, altered, end_name
 from job.report.notices import past_day_notice
-from job.report.outcome import ExitCode, Outcome
+from job.report.outcome import ExitCode, Outcome, Severity
 from job.text.display import shortened
 from job.text.messages import Message, Value, said
 
@@ -96,6 +96,12 @@ class Report(Start):
     def cards(self) -> Counts:
         """The totals of the cards."""
         return self.engines.get("qa", Counts())
+
+    @property
+    def severity(self) -> Severity:
+        """How grave it is: a success is good only if no engine reported an error besides."""
+        severity = self.outcome.about.severity
+        return "warn" if severity == "good" and any(one.with_error for one in self.engines.values()) else severity
 
     @property
     def had_plan(self) -> bool:

@@ -10,7 +10,7 @@ from job.report.commands import Commands, page_address
 from job.report.comparison import comparison_lines
 from job.report.format import PAGE
 from job.report.notices import unrecorded_note
-from job.report.outcome import Outcome
+from job.report.outcome import Severity
 from job.report.report import Report
 from job.text.messages import Message
 
@@ -30,8 +30,8 @@ class View:
     """The address of its page; `None` if it has none."""
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
-    follows: Outcome | None = None
-    """How the day stood before this attempt, or else the night before; `None` if that is not known."""
+    follows: Severity | None = None
+    """How grave it was before this attempt, or else the night before; `None` if that is not known."""
 
     @classmethod
     def of(

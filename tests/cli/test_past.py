@@ -23,6 +23,7 @@ from tests.cli.conftest import Command
 from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
 
 THREE = config(["AAPL", "MSFT", "TSLA"])
+WARNED = RecordedAttempt(with_error=["MSFT"])
 HALF = RecordedAttempt(failed=["MSFT"], outcome="cards_missing")
 
 
@@ -111,6 +112,11 @@ def test_nights_are_a_table_the_newest_first(runs: Path, command: Command, monke
         "Complete: 3 of 7 nights",
         "Usually there by 06:10",
     ]
+
+
+def test_a_night_with_an_error_besides_has_a_mark_of_its_own(runs: Path, command: Command) -> None:
+    write(runs, WARNED.record())
+    assert command("nights")[1][1] == "2026-11-24 02:25   ✓         ✓       ✓    !    2/2"
 
 
 def test_a_night_that_cannot_be_read_is_a_row_and_a_fault(runs: Path, command: Command) -> None:
@@ -258,9 +264,10 @@ MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_
         ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: Killed: all cards are there"),
         ([KILLED], ExitCode.FAILED, f"{DAY} is not done: Killed: 1 of 2 cards is missing"),
         ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: 1 of 3 cards is missing"),
+        ([WARNED], ExitCode.DONE, f"{DAY} is done: How it ended"),
         ([], ExitCode.FAILED, f"No start of {DAY} is recorded"),
     ],
-    ids=["done", "a day later", "without one", "a card missing", "killed, all there", "killed", "more asked", "none"],
+    ids=["done", "a day later", "without one", "a card missing", "killed, all there", "killed", "more", "odd", "none"],
 )
 def test_whether_the_work_of_a_day_is_done(
     attempts: list[RecordedAttempt], code: ExitCode, words: str, runs: Path, command: Command

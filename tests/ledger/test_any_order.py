@@ -55,6 +55,7 @@ def results(draw: st.DrawFn, calls: Sequence[Call] = CALLS) -> CallResult:
         "done": cause is None,
         "cause": cause,
         "reason": None if cause is None else message("no"),
+        "warning": message("odd") if cause is None and draw(st.booleans()) else None,
         "ended": float(draw(MOMENTS)),
         "attempts": draw(st.integers(1, 3)),
         "again": draw(st.integers(0, 3)),
@@ -68,6 +69,7 @@ def state(ledger: Ledger) -> dict[str, object]:
     """All that must not depend on the order of results."""
     return {
         "items": {engine: [items.of(one.id) for one in PLAN.targets] for engine, items in ledger.items.items()},
+        "with error": {engine: list(items.with_error()) for engine, items in ledger.items.items()},
         "missing": {engine: list(items.missing()) for engine, items in ledger.items.items()},
         "totals": ledger.totals(),
         "failures": sorted(result.line() for result in ledger.failures),
@@ -125,8 +127,9 @@ def expected(engine: EngineName, seen: Sequence[CallResult]) -> Counts:
     counts = Counts(len(planned))
     for item in planned:
         mine = [result for result in seen if result.engine == engine and item in result.items]
-        if any(result.done for result in mine):
+        if done := [(result.ended, result.warning is not None) for result in mine if result.done]:
             counts.done += 1
+            counts.with_error += max(done)[1]
         elif mine:
             counts.failed += 1
             counts.cut_off += counting(item, mine).cause == Cause.INTERRUPTED

@@ -48,6 +48,26 @@ def test_an_item_knows_the_attempts_that_it_took_and_when_they_ended(attempts: i
     assert (found.done_of("A"), found.done_of("B"), found.done_of("none"), found.of("none")) == (1, 0, 0, [])
 
 
+def test_what_is_done_with_an_error_besides_is_done_and_counted_until_a_later_answer_has_none() -> None:
+    found = items()
+    found.mark(ITEM, cause=None, ended=2.0, has_error=True)
+    found.mark(ITEM, cause=None, ended=1.0)
+    found.mark(ITEM, cause=Cause.DENIED, ended=9.0)
+    assert (found.of("A")[0].state, found.of("A")[0].is_done, ITEM in found) == ("with_error", True, True)
+    assert found.counts == Counts(planned=4, done=1, not_attempted=3, with_error=1)
+    assert (found.done_of("A"), len(list(found.missing())), found.has_failed(ITEM)) == (1, 3, False)
+    assert (list(found.with_error()), found.has_error(ITEM), found.has_error(("B", "news_card"))) == (
+        [ITEM],
+        True,
+        False,
+    )
+    found.mark(ITEM, cause=None, ended=3.0)
+    assert found.counts == Counts(planned=4, done=1, not_attempted=3)
+    found.mark(ITEM, cause=None, ended=4.0, has_error=True)
+    found.reopen(ITEM)
+    assert (found.counts, list(found.with_error())) == (Counts.of(4), [])
+
+
 def test_a_cause_that_is_not_known_is_a_failure() -> None:
     found = items()
     found.mark(ITEM, cause="unknown", ended=1.0)

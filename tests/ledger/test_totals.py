@@ -42,6 +42,22 @@ def test_the_first_calls_are_kept_whole() -> None:
     assert [one.traceparent for one in ledger.lanes["qa"].kept] == [str(number) for number in range(CALLS_KEPT)]
 
 
+def test_the_first_error_besides_a_success_is_kept_of_however_many_calls_as_long_as_it_counts() -> None:
+    ledger, (first, second, third) = Ledger(PLAN), list(PLAN.calls("qa"))
+    for _ in range(CALLS_KEPT):
+        ledger.add(result_of(first))
+    assert ledger.first_errors == []
+    ledger.add(result_of(second, warning=message("odd")))
+    ledger.add(result_of(third, warning=message("also")))
+    ledger.add(result_of(next(PLAN.calls("news")), warning=message("late")))
+    assert list(map(str, ledger.first_errors)) == ["news A: late", "qa B a: odd"]
+    ledger.add(result_of(second, ended=13.0))
+    assert list(map(str, ledger.first_errors)) == ["news A: late", "qa C a: also"]
+    for _ in range(2 * CALLS_KEPT):
+        ledger.add(result_of(third, warning=message("also")))
+    assert len(ledger.lanes["qa"].kept) == 2 * CALLS_KEPT
+
+
 @pytest.mark.parametrize(
     ("spans", "gap", "stretches"),
     [

@@ -18,7 +18,7 @@ from job.ledger.stop import ShutdownReason
 from job.notification import sender
 from job.notification.message import Line, Rank, trial_lines
 from job.notification.sender import Notifier, send
-from job.report.outcome import Outcome
+from job.report.outcome import Severity
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
@@ -151,18 +151,19 @@ BY_DATE = SCHEDULED | {"arguments": ("run", "--date=2026-11-24")}
 BY_HAND = SCHEDULED | {"started": "2026-11-24T17:30:00+08:00"}
 ODD = Message("is odd")
 OF_COMMAND = {"faults": (FaultOfConfig(ODD, ODD, ODD, FaultKind.COMMAND),)}
-DONE, KILLED = Outcome.SUCCEEDED, Outcome.KILLED
+GOOD: Severity = "good"
 
 
 @pytest.mark.parametrize(
     ("only", "scene", "about", "follows", "is_sent"),
     [
-        pytest.param("all", "all made", {}, DONE, True, id="all are wanted"),
-        pytest.param("failures", "all made", {}, DONE, False, id="a success after one"),
-        pytest.param("failures", "all made", {}, KILLED, True, id="the first success after a failure"),
+        pytest.param("all", "all made", {}, GOOD, True, id="all are wanted"),
+        pytest.param("failures", "all made", {}, GOOD, False, id="a success after one"),
+        pytest.param("failures", "all made", {}, "warn", True, id="the first success after a failure"),
+        pytest.param("failures", "made with errors", {}, GOOD, True, id="an engine reported an error besides"),
         pytest.param("failures", "all made", {}, None, True, id="it is not known what was before"),
-        pytest.param("failures", "all made", RETRY, DONE, True, id="the first try may have told that it failed"),
-        pytest.param("failures", "cards missing", {}, DONE, True, id="a failure"),
+        pytest.param("failures", "all made", RETRY, GOOD, True, id="the first try may have told that it failed"),
+        pytest.param("failures", "cards missing", {}, GOOD, True, id="a failure"),
         pytest.param("all", "bad config", OF_COMMAND, None, False, id="only who gave a command can correct it"),
         pytest.param("failures", "all made", SCHEDULED, None, False, id="nothing was left to do, as every night"),
         pytest.param("failures", "all made", BY_DATE, None, True, id="nothing was left; a person asked for a day"),
@@ -171,7 +172,7 @@ DONE, KILLED = Outcome.SUCCEEDED, Outcome.KILLED
     ],
 )
 async def test_who_waits_for_a_message_gets_it(
-    chat: Chat, only: str, scene: str, about: dict[str, object], follows: Outcome | None, is_sent: bool
+    chat: Chat, only: str, scene: str, about: dict[str, object], follows: Severity | None, is_sent: bool
 ) -> None:
     report = SCENES[scene]().report.model_copy(update=about)
     given = settings(**chat.env("feishu"), NOTIFY_ONLY=only)

@@ -171,7 +171,8 @@ async def test_the_last_line_says_how_the_day_stands(lines: Any, scene: str) -> 
     (line,) = await lines(lambda log: log.on_finish(view))
     assert (line["event"], line["message"]) == ("run.finished", str(report.sentence))
     assert (line["outcome"], line["exit_code"], line["ended"]) == (report.outcome, report.exit_code, report.ended)
-    assert line["severity"] == ("INFO" if report.exit_code == 0 else "ERROR")
+    done = "WARNING" if scene == "made with errors" else "INFO"
+    assert line["severity"] == (done if report.exit_code == 0 else "ERROR")
     assert line["cards"]["done"] == report.cards.done
     assert line.get("notes", []) == [str(note) for note in (*report.notes, *view.comparison)]
     assert line.get("detail") == (None if report.detail is None else str(report.detail))

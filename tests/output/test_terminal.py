@@ -181,6 +181,13 @@ async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixtur
 # --- the end ---
 
 
+def test_a_success_with_an_error_besides_says_so_and_quotes_the_first() -> None:
+    shown = as_text(SCENES["made with errors"]()).splitlines()
+    assert shown[7].startswith("! For 6 cards the QA engine said success, and reported an error besides. Look at NVDA")
+    assert shown[8] == "! qa NVDA news_card: the answer says success, and has the error: failed: the model refused"
+    assert shown[-1] == "All 58 cards are there, but an engine reported errors (exit code 0)"
+
+
 def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     day = Day(start={"number": 2}).play(failing(REFUSED, "qa", "NVDA", "TSLA"))
     page = "https://page"

@@ -63,7 +63,7 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     shown = page(view, translator=translator)
     sentence = translator.text(view.report.sentence)
     assert re.findall("<h1>(.*?)</h1>", shown.source) == [sentence]
-    mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.outcome.about.severity]
+    mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.severity]
     day = translator.text(dated(DAY))
     assert f"<title>{mark} {sentence} · {day} · cards · our-project</title>" in shown.source
     assert shown.source.count(sentence) == 2
@@ -217,6 +217,18 @@ def test_a_call_that_is_done_with_a_warning_says_so_before_those_that_are_folded
     view = SCENES["all made"]()
     view.ledger.lanes["news"].kept[0].warning = message("no digest")
     assert "In the logs news AAPL no digest" in page(view).text
+
+
+def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_and_the_first_error() -> None:
+    shown = page(SCENES["made with errors"]())
+    notes = shown.text.partition("For 6 cards the QA engine said success, and reported an error besides. ")[2]
+    first = "qa NVDA news_card: the answer says success, and has the error: failed: the model refused"
+    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} Complete: 13 of 13 targets")
+    assert '<section class="headline panel warn">' in shown.source
+    assert parts(shown)[0] == "*Complete: 13 of 13 targets"
+    assert matrix(shown)[:3] == ["NVDA !!!!!", "美联储 !····", "AAPL ✓✓✓✓✓"]
+    assert "! done, with an error" in shown.text
+    assert "! done, with an error" not in page(SCENES["all made"]()).text
 
 
 def test_of_a_large_day_the_first_calls_are_listed_and_all_are_counted() -> None:

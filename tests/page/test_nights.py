@@ -223,6 +223,18 @@ def test_a_night_with_fewer_cards_than_the_one_before_says_so() -> None:
     assert "fewer" not in page(Nights([night(before), night(after)])).text
 
 
+def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> None:
+    then = datetime.fromisoformat("2026-11-24T09:00:00+08:00")
+    shown = page(Nights([night(SCENES["made with errors"]().report)]), written=then, at=then)
+    sentence = "All 58 cards are there, but an engine reported errors"
+    assert '<section class="headline panel warn">' in shown.source
+    assert f"! {sentence} ·" in shown.text
+    assert rows(shown)[0] == "Tue 2026-11-24 02:05 ✓ ✓ ✓ ! 58/58"
+    assert '<td class="warn-text">02:05</td>' in shown.source
+    assert "! done, with an error" in shown.text
+    assert "! done, with an error" not in page().text
+
+
 def test_the_charts_have_a_bar_for_each_night_the_oldest_on_the_left() -> None:
     cards, data = charts_of(NIGHTS.nights[:8])
     assert [str(chart.title) for chart in (cards, data)] == ["Cards", "Data phase"]

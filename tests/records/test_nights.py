@@ -127,7 +127,7 @@ async def test_a_bug_in_reading_past_nights_ends_no_attempt(memory: Memory, capl
     past = PastNights(lambda _: None)
     await past.read_beside(memory, "2026-11-30")
     assert "past nights are not read" in caplog.text
-    assert past.outcome_before(DAYS[3]) is None
+    assert past.severity_before(DAYS[3]) is None
 
 
 async def test_past_nights_can_be_waited_for(memory: Memory) -> None:
@@ -161,8 +161,8 @@ async def test_past_nights_are_read_again_if_another_day_has_come_meanwhile(memo
 
 def test_how_the_night_before_a_day_ended() -> None:
     nights = [Night(DAYS[2], Outcome.KILLED), Night(DAYS[1], Outcome.CARDS_MISSING)]
-    assert PastNights(lambda _: None, Nights(nights)).outcome_before(DAYS[2]) is Outcome.CARDS_MISSING
-    assert PastNights(lambda _: None, Nights()).outcome_before(DAYS[2]) is Outcome.SUCCEEDED, "none has failed"
+    assert PastNights(lambda _: None, Nights(nights)).severity_before(DAYS[2]) == "bad"
+    assert PastNights(lambda _: None, Nights()).severity_before(DAYS[2]) == "good", "none has failed"
 
 
 async def test_an_outage_of_storage_is_no_list(memory: Memory) -> None:

@@ -63,6 +63,13 @@ def rows(data: bytes) -> list[list[str]]:
     return list(csv.reader(text.splitlines(keepends=True), strict=True))
 
 
+def test_a_card_that_is_made_with_an_error_besides_is_made_and_has_its_picture() -> None:
+    report, ledger = recorded([target("AAPL", "a", ())], {}, card_url="https://pictures/{ticker}")
+    ledger.add(result_of(next(ledger.plan.calls("qa")), warning=message("odd")))
+    ((_, _, _, state, *_, url),) = rows(table((report, ledger)))[1:]
+    assert (state, url) == ("made", "https://pictures/AAPL")
+
+
 def test_every_card_has_a_row_that_says_what_became_of_it_and_when() -> None:
     assert rows(table(recorded(MIXED, FATES, set_aside="d"))) == [
         HEADINGS,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
 
-from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
+from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.ledger.counts import Counts
 from job.ledger.ledger import Ledger
@@ -20,7 +21,7 @@ from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, start_at
+from tests.support.records import DAY, report_at, start_at
 from tests.support.results import result_of
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
@@ -193,6 +194,24 @@ def test_what_is_left_out_is_shown_as_what_it_is() -> None:
         ("B",),
         "1 card is there, without B",
     )
+
+
+@pytest.mark.parametrize(("engine", "items", "names"), [("qa", "2 cards", "A (2)"), ("trading", "1 target", "A")])
+def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
+    engine: EngineName, items: str, names: str
+) -> None:
+    ledger = Ledger(plan_of([target("A", ["a", "b"], ("trading",))]))
+    for call in (*ledger.plan.calls("trading"), *ledger.plan.calls("qa")):
+        ledger.add(result_of(call, warning=message("no credit") if call.engine == engine else None))
+    ending = ending_of(ledger, None)
+    assert shown(ending) == ("succeeded", 0, "All 2 cards are there, but an engine reported errors")
+    said = f"For {items} the {ENGINES[engine].word} engine said success, and reported an error besides. Look at {names}"
+    ended = datetime.fromisoformat("2026-11-24T02:30:00+08:00")
+    again = nothing_left(start_at(schedule=None), ledger, ended, ended)
+    assert [str(note) for note in ending.notes] == [said] == [str(again.notes[-1])]
+    assert in_chinese(ending.notes[0])
+    report = report_at(ending, ledger)
+    assert (report.severity, json.loads(report.as_text())["engines"][engine]["with_error"]) == ("warn", int(items[0]))
 
 
 # --- without calls ---

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 UNRECORDED = {"never-began", "storage-down", "storage-lost", "wrong-zone"}
-ADVISED = sorted(STORIES.keys() - UNRECORDED - {"good", "shrank", "swapped-tickers", "made-again"})
+NOTHING_TO_DO = {"good", "shrank", "swapped-tickers", "made-again", "success-with-errors"}
+ADVISED = sorted(STORIES.keys() - UNRECORDED - NOTHING_TO_DO)
 """The stories after which a command is advised for the latest day recorded."""
 MOMENTS = ["at once", "the next morning", "a day later"]
 PLAYED = [

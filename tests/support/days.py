@@ -38,6 +38,7 @@ NAMES = ["AAPL", "MSFT", "NVDA", "TSLA", "BRK.B", "0700.HK", "9988.HK", "600519.
 TYPES = ["news_card", "earnings_card", "price_card", "valuation_card", "outlook_card"]
 REFUSED = Failure(Cause.DENIED, said("failed: the model refused"), 200)
 RESET = Failure(Cause.TRANSPORT, said("connection reset"))
+ERROR = message("the answer says success, and has the error: {error}", error="failed: the model refused")
 NULL = Failure(Cause.DENIED, said("the answer is null"), 200)
 SECONDS: Mapping[EngineName, float] = {"financial": 80.0, "trading": 95.0, "news": 40.0, "qa": 50.0}
 AT_A_TIME: Mapping[EngineName, int] = {"financial": 2, "trading": 3, "news": 8, "qa": 16}
@@ -72,6 +73,8 @@ class Day:
     """Changes of how its latest attempt began."""
     at: float = 0.0
     """Seconds after the first attempt began."""
+    with_error: Sequence[str] = ()
+    """The targets for whose cards QA says success, with an error besides."""
 
     def __post_init__(self) -> None:
         plan = Plan(tuple(self.targets), LlmConfig(), self.day, {"financial": 5, "trading": 5})
@@ -116,6 +119,7 @@ class Day:
             retries=len(tries),
             failed_attempts=tries,
             date=call.date,
+            warning=ERROR if call.card_type and call.targets[0] in self.with_error and failure is None else None,
             again=self.ledger.again_of(call),
             traceparent=f"00-{TRACE}-{next(self._spans):016x}-01",
         )
@@ -235,6 +239,7 @@ def _unforeseen() -> View:
 SCENES: Mapping[str, Callable[[], View]] = {
     "all made": _all_made,
     "made in a second attempt": _second_attempt,
+    "made with errors": lambda: Day(with_error=["NVDA", "美联储"]).play().view(),
     "cards missing": _cards_missing,
     "a type set aside": _set_aside,
     "data failed": _data_failed,

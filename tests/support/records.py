@@ -106,6 +106,8 @@ class RecordedAttempt:
     outcome: str | None = "succeeded"
     failed: Sequence[str] = ()
     """The targets whose cards failed."""
+    with_error: Sequence[str] = ()
+    """The targets whose cards are done with an error besides."""
     seconds: float = 1500.0
     again: Sequence[Rerun] = ()
     asked_by: Sequence[str] = ()
@@ -142,7 +144,8 @@ class RecordedAttempt:
             for call in self.plan.calls(engine):
                 at += 2.0
                 failure = REFUSED if engine == "qa" and call.targets[0] in self.failed else None
-                found.append(result_of(call, failure, started=at, ended=at + 2.0))
+                odd = message("odd") if engine == "qa" and call.targets[0] in self.with_error else None
+                found.append(result_of(call, failure, started=at, ended=at + 2.0, warning=odd))
         return found
 
     def ledger(self) -> Ledger:

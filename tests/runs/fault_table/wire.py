@@ -50,6 +50,8 @@ def _warned_of(_: World, outcome: Outcome) -> None:
     for line in cards:
         assert line["severity"] == "WARNING"
         assert line["warning"] == "the answer says success, and has the error: quota exceeded, no card"
+    assert outcome.finished["severity"] == "WARNING"
+    assert outcome.finished["cards"]["with_error"] == PLANNED
 
 
 def _asked_twice(world: World, _: Outcome) -> None:
@@ -107,7 +109,8 @@ ROWS = (
     Row(
         "success with an error",
         "an answer of 200 that says `success` and has an `error`",
-        "the work is done, as the engine says. A warning in the log and on the page names the error",
+        "the work is done, as the engine says. Headline and message are a warning that names the cards; "
+        "the page and `report` quote the first error",
         "look at what was made, and read the engine's log",
         (succeeded("qa, always", strike("qa", when.always, do.body(WARNED)), check=_warned_of),),
     ),

@@ -42,6 +42,7 @@ PROJECT = {"CLOUD_RUN_JOB": "cards", "GOOGLE_CLOUD_PROJECT": "my-project", "GOOG
 ZONE = {"RUN_TIME_ZONE": "UTC", "TASK_MAX_RETRIES": "1"}
 ONE_BY_ONE = {"NEWS_ENGINE_CONCURRENCY": "1", "QA_ENGINE_CONCURRENCY": "1"}
 """So that lists have the same order every time."""
+WITH_ERROR = {"status": "success", "error": "quota exceeded, no card"}
 REFUSED = do.body({"status": "failed", "error": "the model declined"})
 
 
@@ -130,6 +131,13 @@ async def _mistyped_ticker(night: Night) -> None:
     world.financial.script.append(Fault(when.ticker("NVDAA"), do.status(404)))
     await night.begins("2026-11-25")
     await night.tries(1)
+
+
+async def _success_with_errors(night: Night) -> None:
+    await _good(night)
+    await night.begins("2026-11-25")
+    night.scene.world.qa.script.append(Fault(when.always, do.body(WITH_ERROR)))
+    await night.start(0)
 
 
 async def _qa_down(night: Night) -> None:
@@ -245,6 +253,7 @@ STORIES: Mapping[str, Story] = {
     "news-down": _news_down,
     "one-ticker": _one_ticker,
     "mistyped-ticker": _mistyped_ticker,
+    "success-with-errors": _success_with_errors,
     "qa-down": _qa_down,
     "unknown-model": _unknown_model,
     "ticker-that-became-a-topic": _ticker_that_became_a_topic,
