@@ -64,6 +64,7 @@ def test_what_is_done_with_an_error_besides_is_done_and_counted_until_a_later_an
     found.mark(ITEM, cause=None, ended=3.0)
     assert found.counts == Counts(planned=4, done=1, not_attempted=3)
     found.mark(ITEM, cause=None, ended=4.0, has_error=True)
+    assert found.counts.with_error == 1
     found.reopen(ITEM)
     assert (found.counts, list(found.with_error())) == (Counts.of(4), [])
 

@@ -97,6 +97,12 @@ async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: De
         assert record.severity == "bad"
 
 
+async def test_a_day_that_is_done_with_an_error_besides_was_not_good(desk: Desk) -> None:
+    put(desk.store, RecordedAttempt(with_error=["MSFT"]).record())
+    async with desk.open() as (_, record, _):
+        assert record.severity == "warn"
+
+
 async def test_a_start_whose_machine_slept_longer_than_its_lease_lasts_makes_no_attempt(
     desk: Desk, machine_clock: MachineClock
 ) -> None:
