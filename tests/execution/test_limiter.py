@@ -79,15 +79,15 @@ async def test_the_limit_follows_a_growing_engine(autojump_clock: MockClock) -> 
     assert trio.current_time() <= 1.15 * ideal(1200, ramp)
 
 
-@pytest.mark.parametrize(("capacity", "most"), [(1, 400), (5, 150), (64, 0)])
+@pytest.mark.parametrize(("capacity", "most"), [(1, 800), (5, 150), (64, 0)])
 async def test_the_limit_finds_the_capacity_of_a_steady_engine(
     capacity: int, most: int, autojump_clock: MockClock
 ) -> None:
-    made = cards(300, with_room(lambda _elapsed: capacity), seed=1)
+    made = cards(600, with_room(lambda _elapsed: capacity), seed=1)
     await made.play()
-    assert made.cards.done == 300
-    assert len(made.world.asked) - 300 <= most
-    assert trio.current_time() <= 1.25 * ideal(300, lambda _elapsed: capacity)
+    assert made.cards.done == 600
+    assert len(made.world.asked) - 600 <= most
+    assert trio.current_time() <= 1.2 * ideal(600, lambda _elapsed: capacity)
 
 
 async def test_an_engine_without_capacity_for_a_while_loses_no_card(autojump_clock: MockClock) -> None:
