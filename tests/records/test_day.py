@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import NoReturn
 
 import pytest
+import trio
 
 from job.ledger.ledger import SetAside
 from job.records.day import Document, Record, read_day, record_refusal
@@ -147,6 +148,7 @@ async def test_a_document_that_is_written_by_others_is_made_of_what_it_shows_by_
 
     async def read(store: object) -> None:
         nonlocal last
+        await trio.lowlevel.checkpoint()
         assert memory.asked[-1] == ("read", "page")
         last = next(shown)
 
