@@ -283,4 +283,4 @@ async def run(options: Options, reporter: Reporter) -> ExitCode:
         listener.cancel_scope.cancel()
     if bug is not None:
         raise bug
-    return ExitCode(view.report.exit_code or 0)
+    return view.report.exit_code or ExitCode.DONE

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, with_config
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]
-Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+SECONDS_LIMIT = 1e9
+Seconds = Annotated[float, Field(ge=0, le=SECONDS_LIMIT, allow_inf_nan=False)]
 """A duration."""
 MissingState = Literal["failed", "cut_off", "not_attempted", "left_out"]
 ItemState = Literal["done", "with_error"] | MissingState

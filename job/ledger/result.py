@@ -10,7 +10,7 @@ from job.engines.calls import WorkItem, label_of
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
 from job.engines.remedies import Remedy, remedy_of
-from job.ledger.counts import Count
+from job.ledger.counts import SECONDS_LIMIT, Count
 from job.text.messages import Message
 
 DONE, FAILED, CUT_OFF = 0, 1, 2
@@ -91,7 +91,11 @@ class CallResult:
     @classmethod
     def parse(cls, line: bytes) -> "CallResult":
         """The result in a line of the journal. Raises `ValueError` if the job has not written it."""
-        return _RESULT.validate_json(line)
+        found = _RESULT.validate_json(line)
+        tries: tuple[CallResult | FailedTry, ...] = (found, *found.failed_attempts)
+        if not all(0 <= one.ended - one.started <= SECONDS_LIMIT for one in tries):
+            raise ValueError("no time of a try")
+        return found
 
     @property
     def state(self) -> int:

@@ -24,7 +24,7 @@ from job.report.format import (
     missing,
     results_name,
 )
-from job.report.outcome import ExitCode, Outcome, Severity
+from job.report.outcome import Outcome, Severity
 from job.report.report import Report, read_report, report_of
 from job.storage.store import ConflictError, ObjectStore, StoredObject, in_thread, read_many
 from job.text.messages import message
@@ -232,8 +232,8 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
     ledger.set_aside = list(ended.set_aside)
     if ledger.totals() != ended.engines:  # an attempt that was paused has added results since
         ending = Ending.of(Outcome.SUCCEEDED, ledger)
-        if not ledger.is_complete and ended.exit_code is not None:
-            ending = Ending.of(ended.outcome, ledger, exit_code=ExitCode(ended.exit_code))
+        if not ledger.is_complete:
+            ending = Ending.of(ended.outcome, ledger, exit_code=ended.exit_code)
         now = report_of(record.latest, ledger, ending)
         update = {"ended": ended.ended, "seconds": ended.seconds, "detail": ended.detail, "journal": ended.journal}
         if now.outcome is Outcome.SUCCEEDED:

@@ -70,7 +70,8 @@ class Report(Start):
     seconds: Seconds | None
     """How long the attempt took."""
     outcome: Outcome
-    exit_code: int | None
+    exit_code: ExitCode | None
+    """`None` for a state."""
     sentence: Message
     detail: Message | None = None
     notes: tuple[Message, ...] = ()
@@ -167,7 +168,7 @@ def report_of(
         ended=ended,
         seconds=None if seconds is None else round(seconds, 3),
         outcome=ending.outcome,
-        exit_code=None if ending.exit is None else int(ending.exit),
+        exit_code=ending.exit,
         sentence=ending.sentence,
         detail=ending.detail,
         notes=(*_of_past_day(start, ledger), *ending.notes),
@@ -218,7 +219,8 @@ def read_report(day: str, number: int, data: bytes) -> Report:
     """The report in the object of this number under `ends/`. Raises `RecordError`."""
     name = end_name(day, number)
     report = read_start(Report, name, day, number, data)
-    if (report.exit_code == ExitCode.DONE) is not (report.outcome is Outcome.SUCCEEDED):
+    is_done = report.exit_code is ExitCode.DONE
+    if report.exit_code is None or is_done is not (report.outcome is Outcome.SUCCEEDED):
         raise altered(name)
     return report
 

@@ -23,7 +23,7 @@ MESSAGES: st.SearchStrategy[Message] = st.deferred(
     lambda: st.builds(Message, TEXTS, st.dictionaries(TEXTS, TEXTS | NUMBERS | MESSAGES, max_size=2), TEXTS | st.none())
 )
 COUNTS = st.integers(0, 2**31 - 1)
-TIMES = st.floats(0, 2e11).map(lambda time: round(time, 3))
+TIMES = st.floats(1.8e9, 2.7e9).map(lambda time: round(time, 3))
 SPANS = st.tuples(TIMES, TIMES).map(sorted)
 """When an attempt began and ended."""
 TRIED = st.builds(lambda span, why: FailedTry(span[0], span[1], why), SPANS, MESSAGES)
@@ -91,6 +91,14 @@ WRONG: dict[str, Any] = {
 def test_a_line_with_a_value_that_the_job_does_not_write_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         CallResult.parse(json.dumps(json.loads(ONE.line()) | {name: WRONG[name]}).encode())
+
+
+@pytest.mark.parametrize(("started", "ended"), [(2.0, 1.0), (0.0, 1.1e9)])
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_line_whose_tries_take_no_time_of_a_run_is_refused(started: float, ended: float, is_last: bool) -> None:
+    wrong = {"started": started, "ended": ended} if is_last else {"failed_attempts": [[started, ended, {"id": "no"}]]}
+    with pytest.raises(ValueError, match="no time of a try"):
+        CallResult.parse(json.dumps(json.loads(ONE.line()) | wrong).encode())
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b"{}", b"\xff", b'{"engine":', b"[" * 100_000])

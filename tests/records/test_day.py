@@ -13,7 +13,7 @@ from job.records.day import Document, Record, read_day, record_refusal
 from job.records.lease import LEASE
 from job.report.ending import bad_config
 from job.report.format import CARDS, PAGE, RecordError
-from job.report.outcome import Outcome
+from job.report.outcome import ExitCode, Outcome
 from job.report.report import Report
 from job.storage.store import ConflictError, StoredObject
 from job.text.messages import message
@@ -54,7 +54,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         (["MSFT"], ("data_engine_failed", 1), "data_engine_failed", 1, "Data engine failed: 1 of 3 cards is missing"),
         ([], ("interrupted", 143), "succeeded", 0, "All 3 cards are there"),
     ):
-        end = failed.report().model_copy(update={"outcome": Outcome(ended[0]), "exit_code": ended[1]})
+        end = failed.report().model_copy(update={"outcome": Outcome(ended[0]), "exit_code": ExitCode(ended[1])})
         memory.objects.clear()
         put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
         put(memory, {f"{DAY}/ends/000002.json": end.packed()})

@@ -56,6 +56,7 @@ def test_a_report_may_have_more_fields() -> None:
     [
         *({"format": 2}, {"format": 2, "day": {"date": DAY}}, {"engines": []}, {"day": "2026-11-23"}, {"number": 2}),
         *({"exit_code": 3}, {"outcome": "cards_missing"}),
+        *({"outcome": "cards_missing", "exit_code": code} for code in (None, 99)),
         *({"ended": "2026-11-24T02:00:03"}, {"ended": "9999-11-24T02:00:03+00:00"}),
     ],
 )
