@@ -205,7 +205,8 @@ def decide(
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
     if prepared.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
         if start.task_attempt:
-            raise BusyError(None, message("A retry asks for nothing again, since its first try asked for nothing"))
+            text = template("A retry asks for nothing again, since its first try asked for nothing for {day}")
+            raise BusyError(None, message(text, day=start.day))
         if known is not None and record.listing != known:
             raise BusyError(None, HAS_ENDED)
         if not any(lane.done_seconds for lane in ledger.lanes.values()):

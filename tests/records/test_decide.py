@@ -133,4 +133,6 @@ def test_who_asks_for_something_again_is_recorded_with_it(
 def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[RecordedAttempt]) -> None:
     with pytest.raises(BusyError, match=r"^A retry asks for nothing again") as error:
         decided(*attempts, work=prepared(again=[CARD]), **RETRY)
-    assert str(error.value.why) == "A retry asks for nothing again, since its first try asked for nothing"
+    assert str(error.value.why) == (
+        "A retry asks for nothing again, since its first try asked for nothing for 2026-11-24"
+    )
