@@ -246,7 +246,7 @@ def headings(page: str) -> list[str]:
 
 def test_where_to_change_something_exists() -> None:
     module = ""
-    for word in (word for _, where in table("\nNames do not lead") for word in coded(where) if " " not in word):
+    for word in (word for _, where in table("\nYou would not find these") for word in coded(where) if " " not in word):
         if "/" in word or word == "orchestrator":
             module = word
         else:

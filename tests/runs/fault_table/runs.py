@@ -272,7 +272,7 @@ ROWS = (
     Row(
         "again beside a run",
         "somebody asks for `--again` while another start is at work",
-        "nothing is called, and nothing asked for: the other start may be making these cards",
+        "nothing is called or recorded: the other start may be making these cards",
         "look at what the other start makes, then ask again",
         (Case("one card", "busy", 75, cards=NO_PLAN, play=_again_beside, record=False, seconds=120.0),),
     ),

@@ -124,7 +124,7 @@ ROWS = (
         "404",
         "404 or a redirect: the URL is wrong, or the service's ingress does not allow the call",
         "the call is not repeated. The token goes nowhere else",
-        "correct `…_ENGINE_URL` or the ingress. If the engine does other targets, correct this one in the config",
+        "correct `…_ENGINE_URL` or the ingress. If other targets succeed, correct this one in the config",
         (
             missing("qa: 404", strike("qa", FIRST, do.status(404)), 1, "HTTP 404"),
             data_failed("news: 302", _redirected("news"), "HTTP 302"),
