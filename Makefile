@@ -121,7 +121,7 @@ emulator: ## install the storage emulator that some tests need (needs Go): its p
 	go install github.com/fsouza/fake-gcs-server@v1.56.1
 
 .PHONY: bench
-bench: .venv/ready ## measure what a call costs, beside the script used before: [QUICK=1]
+bench: .venv/ready ## measure what a call costs, beside the script that the job replaces: [QUICK=1]
 	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick)
 
 .PHONY: messages
