@@ -27,7 +27,7 @@ variable "build" {
 
   validation {
     condition     = var.build == null || can(regex("^projects/[^/]+/locations/${var.region}/connections/[^/]+/repositories/[^/]+$", var.build.repository))
-    error_message = "build.repository: is not a connected repository of this region; write projects/PROJECT/locations/${var.region}/connections/CONNECTION/repositories/NAME, with the NAME that `gcloud builds repositories list --connection=CONNECTION --region=${var.region}` prints."
+    error_message = "build.repository: is not a connected repository of this region; write projects/PROJECT/locations/${var.region}/connections/CONNECTION/repositories/REPO, with the NAME that `gcloud builds repositories list --connection=CONNECTION --region=${var.region}` prints."
   }
 }
 
