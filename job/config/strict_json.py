@@ -100,5 +100,5 @@ def _cause(said: str, before: str, after: str) -> tuple[Message, Message]:
         return message("a string or a bracket is not closed"), message("close it")
     text = printable(after.partition("\n")[0][:_SHOWN])
     if said.startswith("expected `,` or"):
-        return message("a comma is missing before {text}", text=text), message("add it")
+        return message("a comma is missing before {text}", text=text), message("add the comma")
     return message("it cannot go on with {text}", text=text), message("correct it")

@@ -190,12 +190,19 @@ class Ledger:
     @property
     def made_again(self) -> list[WorkItem]:
         """The cards of the plan that were made again."""
-        asked = ((one.target, one.card_type, one.date) for one in self.reruns if one.engine == "qa")
-        return [
-            (target, card_type)
-            for target, card_type, date in asked
-            if (target, card_type) in self.items["qa"] and date == self.plan.date_of("qa", self._targets[target])
-        ]
+        return [item for item in self._asked_again() if item in self.items["qa"]]
+
+    @property
+    def to_make_again(self) -> list[WorkItem]:
+        """The cards of the plan that are to be made again, and are missing until then."""
+        return [item for item in self._asked_again() if item not in self.items["qa"]]
+
+    def _asked_again(self) -> Iterator[WorkItem]:
+        for one in self.reruns:
+            item = (one.target, one.card_type)
+            is_planned = one.engine == "qa" and self.items["qa"].has(item)
+            if is_planned and one.date == self.plan.date_of("qa", self._targets[one.target]):
+                yield item
 
     # --- what is left ---
 

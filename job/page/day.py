@@ -37,8 +37,8 @@ class Headline:
     shrank: Message | None = None
     """How many cards fewer it has than the night before, on the page of the nights: its own page has their names."""
     cause: Message | None = None
-    """What the page of the day says under `link` of a failure, whose first name is `failed`."""
-    failed: str | None = None
+    """What the page of the day says under `link` of a failure, whose first names are `failed`."""
+    failed: Value = ""
     detail: Message | None = None
     """The answer or the error behind it, if nothing else says it."""
     steps: Sequence[Step] = ()

@@ -16,7 +16,7 @@ from job.report.failures import names_of
 from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.display import zone_of
-from job.text.messages import Message, dated_time, duration, message, plural, template
+from job.text.messages import Message, Value, dated_time, duration, listed, message, plural, template
 
 MARKS: Mapping[EngineState, tuple[str, str]] = {
     "good": ("good", "✓"),
@@ -31,6 +31,7 @@ LEAST = 4.0
 """Minimum height of what is missing: a single card of thousands must be visible."""
 LEAST_BARS = 7
 """A chart has room for at least so many nights."""
+FAILURES_NAMED = 3
 DUE_SECONDS = 3600.0
 """How long a night may take without a deadline before the page warns that it has left nothing."""
 
@@ -90,13 +91,13 @@ def row_of(night: Night, links: Links) -> Row:
     )
 
 
-def cause_of(report: Report) -> tuple[Message | None, str | None]:
-    """The heading on the page of the day of what went wrong, and the first name that is at fault, if one is."""
+def cause_of(report: Report) -> tuple[Message | None, Value]:
+    """The heading on the page of the day of what went wrong, and the first names that are at fault, if any."""
     if report.faults:
-        return message("What is wrong, and what to do"), str(report.faults[0].where)
+        return message("What is wrong, and what to do"), report.faults[0].where
     failed = [group for group in report.missing if group.state == "failed"]
     if not failed:
-        return None, None
+        return None, ""
     down = {engine for engine, totals in report.engines.items() if not totals.done}
     if report.outcome is Outcome.QA_ENGINE_DOWN:
         down.add("qa")
@@ -106,7 +107,7 @@ def cause_of(report: Report) -> tuple[Message | None, str | None]:
         for name in group.targets
         if group.engine not in down or name in report.at_fault
     )
-    return message("What failed, and what to do"), next(iter(names_of(items)), None)
+    return message("What failed, and what to do"), listed(names_of(items), FAILURES_NAMED)
 
 
 def undone_of(nights: Sequence[Night], links: Links) -> Sequence[tuple[str, str | None, Message]]:

@@ -101,7 +101,8 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
         if report.outcome is not Outcome.BAD_CONFIG:
             sentence = template("Only if none comes, this does only what is left{terms}:")
     elif retry is TaskRetry.NONE:
-        yield Step("wait", message("Cloud Run does not start it again."))
+        again = message("Cloud Run does not start it again any more.")
+        yield Step("wait", again if report.task_attempt else message("Cloud Run does not start it again."))
     yield from _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
     if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
         look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")

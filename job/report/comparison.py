@@ -66,9 +66,21 @@ _CHANGED: Mapping[Kind, str] = {
 def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator[Message]:
     """How a plan differs from an earlier one. The targets that `failed` are not called new: another line says that."""
     if new := [item for item in _lacked(then, now.items("qa")) if item[0] not in failed]:
-        yield message("New since {day}: {names}", day=then.date, names=listed(names_of(new)))
+        yield plural(
+            "New since {day}, 1 card: {names}",
+            "New since {day}, {count} cards: {names}",
+            count=len(new),
+            day=then.date,
+            names=listed(names_of(new)),
+        )
     if gone := _lacked(now, then.items("qa")):
-        yield message("Gone since {day}: {names}", day=then.date, names=listed(names_of(gone)))
+        yield plural(
+            "Gone since {day}, 1 card: {names}",
+            "Gone since {day}, {count} cards: {names}",
+            count=len(gone),
+            day=then.date,
+            names=listed(names_of(gone)),
+        )
     kinds = {target.id: target.kind for target in then.targets}
     for kind, text in _CHANGED.items():
         if changed := [target.id for target in now.targets if target.kind == kind != kinds.get(target.id, kind)]:

@@ -16,7 +16,7 @@ from job.report.attempt import Start
 from job.report.failures import names_of
 from job.report.outcome import ExitCode, Outcome
 from job.text.display import clock
-from job.text.messages import Message, both, colon, dated_time, listed, message, plural
+from job.text.messages import Message, both, colon, dated_time, listed, message, plural, template
 
 LEFT_OUT_NAMED = 3
 """Names of what was left out, in a line that is never cut."""
@@ -146,8 +146,8 @@ def _with_left_out(ledger: Ledger, cards: Message) -> Message:
 
 def _without_line(ledger: Ledger) -> Message:
     return plural(
-        "1 card is there, without {names}",
-        "{count} cards are there, without {names}",
+        "1 card is there, without {names} (left out by hand)",
+        "{count} cards are there, without {names} (left out by hand)",
         count=ledger.counts("qa").done,
         names=listed(ledger.left_out, LEFT_OUT_NAMED),
     )
@@ -168,8 +168,10 @@ def _all_there(ledger: Ledger) -> Message:
 def _notes(ledger: Ledger) -> list[Message]:
     """What a person has to know besides."""
     notes = [_error_note(engine, items) for engine, items in ledger.items.items() if items.counts.with_error]
-    if again := [f"{target}/{card}" for target, card in ledger.made_again]:
-        notes.append(message("Made again: {names}", names=listed(again)))
+    if made := ledger.made_again:
+        notes.append(message("Made again: {names}", names=listed(names_of(made))))
+    if missing := ledger.to_make_again:
+        notes.append(message("To be made again, and missing until then: {names}", names=listed(names_of(missing))))
     if outdated := [f"{target}/{card}" for target, card in ledger.outdated_cards]:
         notes.append(
             plural(
@@ -195,7 +197,11 @@ def _error_note(engine: EngineName, items: EngineItems) -> Message:
 
 def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -> Ending:
     """How a start ends `now` for which nothing is left to be done since the latest attempt has `ended`."""
-    notes = [message("This was there already, since {time}: nothing was called.", time=clock(ended, start.day))]
+    text = template("Everything of {day} was there already, since {time}: nothing was called.")
+    if ledger.left_out:
+        text = template("Everything of {day} was there already but for {names}, since {time}: nothing was called.")
+    names = listed(ledger.left_out, LEFT_OUT_NAMED)
+    notes = [message(text, day=start.day, time=clock(ended, start.day), names=names)]
     if start.days.schedule:
         notes.append(message("Next night: {time}", time=dated_time(start.days.after(start.days.current(now)))))
     notes += _notes(ledger)

@@ -40,7 +40,8 @@ class FailureGroup:
         title = ENGINES[self.engine].title
         if self.is_down:
             return message("{engine}: every call failed", engine=title)
-        if self.is_alone and self.calls[0].status is not None:
+        status = self.calls[0].status
+        if self.is_alone and status is not None and status <= 500:  # above, nothing says that the engine answered
             return message("{engine}: the only call that was answered failed", engine=title)
         if self.engine == "qa":
             return plural("{engine}: 1 card failed", "{engine}: {count} cards failed", len(self.items), engine=title)

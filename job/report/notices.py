@@ -58,10 +58,10 @@ def unrecorded_note(results: int, *, is_done: bool) -> Message:
         )
     if is_done:
         return plural(
-            "All work is done, so do not start it again. The record lacks 1 result, which a start would request again; "
-            "so verify and its alert will report this day as not done: ignore that.",
-            "All work is done, so do not start it again. The record lacks {count} results, which a start would request "
-            "again; so verify and its alert will report this day as not done: ignore that.",
+            "Do not start it again: all work is done, but storage failed. The record lacks 1 result, which a start "
+            "would request again; so verify and its alert will report this day as not done: ignore that.",
+            "Do not start it again: all work is done, but storage failed. The record lacks {count} results, which a "
+            "start would request again; so verify and its alert will report this day as not done: ignore that.",
             count=results,
         )
     return plural(

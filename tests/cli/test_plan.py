@@ -249,15 +249,18 @@ def test_a_plan_says_when_the_cards_are_usually_there_and_what_is_as_it_was(
 CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
     "a type more": (
         {"card_types.json": ["news_card", "price_card"]},
-        ["New since 2026-11-23: /price_card: AAPL, MSFT"],
+        ["New since 2026-11-23, 2 cards: /price_card: AAPL, MSFT"],
     ),
     "a target fewer": (
         {"ticker_list.json": ["AAPL"]},
-        ["Gone since 2026-11-23: MSFT/news_card"],
+        ["Gone since 2026-11-23, 1 card: MSFT/news_card"],
     ),
     "others": (
         {"ticker_list.json": ["AAPL", "NVDA"], "card_types.json": ["price_card"]},
-        ["New since 2026-11-23: /price_card: AAPL, NVDA", "Gone since 2026-11-23: /news_card: AAPL, MSFT"],
+        [
+            "New since 2026-11-23, 2 cards: /price_card: AAPL, NVDA",
+            "Gone since 2026-11-23, 2 cards: /news_card: AAPL, MSFT",
+        ],
     ),
     "a ticker that became a topic": (
         {"ticker_list.json": ["AAPL"], "card_targets.json": [{"id": "MSFT", "target_type": "topic"}]},
@@ -284,7 +287,7 @@ def test_a_plan_for_a_day_that_is_recorded_is_compared_with_its_latest_attempt(
     write(place, CARDS | {"ticker_list.json": ["AAPL", "MSFT", "NVDA"]})
     code, out, (notice,) = command("plan", "--date=2026-11-23", place)
     assert (code, out[0]) == (ExitCode.DONE, "2026-11-23: 3 targets, 3 cards")
-    assert "New since 2026-11-23: NVDA/news_card" in out
+    assert "New since 2026-11-23, 1 card: NVDA/news_card" in out
     assert notice.startswith("2026-11-23 is over: the financial and the trading engine take no date")
 
 
@@ -326,7 +329,10 @@ def test_past_nights_that_cannot_be_read_change_no_plan(command: Command, place:
 def test_a_night_that_has_not_ended_is_compared_with_too(command: Command, place: Path, runs: Path) -> None:
     write_records(runs, RecordedAttempt("2026-11-23", outcome=None, objects=config(["MSFT"])).record())
     lines = command("plan", place)[1]
-    assert lines[-2:] == ["New since 2026-11-23: AAPL/news_card", "Gone since 2026-11-23: MSFT/news_card"]
+    assert lines[-2:] == [
+        "New since 2026-11-23, 1 card: AAPL/news_card",
+        "Gone since 2026-11-23, 1 card: MSFT/news_card",
+    ]
 
 
 def test_a_faulty_config_is_refused_before_past_nights_are_read(

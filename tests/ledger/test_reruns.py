@@ -51,7 +51,7 @@ def test_what_is_asked_again_is_missing_until_a_done_result_has_its_number_or_a_
         assert list(PLAN.calls("qa", ledger.items["qa"])) == [call]
     ledger.add(result_of(call, NO, again=2))
     assert ledger.counts("qa") == Counts(planned=3, done=2, failed=1)
-    assert ledger.made_again == []
+    assert (ledger.made_again, ledger.to_make_again) == ([], [CARD[1]])
     ledger.add(result_of(call, again=3))
     assert (ledger.is_complete, ledger.made_again) == (True, [CARD[1]])
     assert ledger.again_of(call) == 2

@@ -111,8 +111,8 @@ PASSED = "If Sun 11-29 02:00 UTC+08:00 has passed, that night has left nothing h
 WARNING = "Nothing here since Sun 11-29 02:00"
 ASIDE = " ".join(
     (
-        f"{WARNING} {PLACE} Open this page again. If it still says so, the night is at work, was killed, or never",
-        "began (is the schedule paused?). This makes what is missing of the latest night:",
+        f"{WARNING} {PLACE} Open this page again. If it still says so, the night is at work, was killed, could",
+        "not write here, or never began (is the schedule paused?). This makes what is missing of the latest night:",
         f"{COMMAND} All executions of the job 5 of 58 cards are missing",
     )
 )
@@ -178,7 +178,7 @@ def test_without_a_schedule_nothing_is_due() -> None:
 @pytest.mark.parametrize(
     ("scene", "cause"),
     [
-        ("cards missing", "What failed, and what to do → NVDA (5)"),
+        ("cards missing", "What failed, and what to do → NVDA (5), TSLA/news_card"),
         ("QA down", "What failed, and what to do →"),
         ("bad config", "What is wrong, and what to do → card_targets.json: [3]"),
         ("all made", None),

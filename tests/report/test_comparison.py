@@ -136,14 +136,16 @@ FAILED_NEW = "New since 2026-11-23, and failed: {}"
     [
         pytest.param(of_config("A", "B", "C"), [], id="the same"),
         pytest.param(of_config("C", "B", "A"), [], id="in another order"),
-        pytest.param(of_config("A", "C"), ["Gone since 2026-11-23: B (2)"], id="gone"),
-        pytest.param(of_config("A", "B", "C", "D"), ["New since 2026-11-23: D (2)"], id="new"),
+        pytest.param(of_config("A", "C"), ["Gone since 2026-11-23, 2 cards: B (2)"], id="gone"),
+        pytest.param(of_config("A", "B", "C", "D"), ["New since 2026-11-23, 2 cards: D (2)"], id="new"),
         pytest.param(
-            of_config("A", "B", "D"), ["New since 2026-11-23: D (2)", "Gone since 2026-11-23: C (2)"], id="as many"
+            of_config("A", "B", "D"),
+            ["New since 2026-11-23, 2 cards: D (2)", "Gone since 2026-11-23, 2 cards: C (2)"],
+            id="as many",
         ),
         pytest.param(
             of_config("A", "B", "C", types="pr"),
-            ["New since 2026-11-23: /r: A, B, C", "Gone since 2026-11-23: /q: A, B, C"],
+            ["New since 2026-11-23, 3 cards: /r: A, B, C", "Gone since 2026-11-23, 3 cards: /q: A, B, C"],
             id="another type",
         ),
         pytest.param(
@@ -151,13 +153,13 @@ FAILED_NEW = "New since 2026-11-23, and failed: {}"
         ),
         pytest.param(
             of_config("A", "B", "D", failed=["D"]),
-            ["Gone since 2026-11-23: C (2)", FAILED_NEW.format("D (2)")],
+            ["Gone since 2026-11-23, 2 cards: C (2)", FAILED_NEW.format("D (2)")],
             id="a new one failed",
         ),
         pytest.param(
             of_config("A", "B", "C", "D", "E", failed=["A", "D"]),
             [
-                "New since 2026-11-23: E (2)",
+                "New since 2026-11-23, 2 cards: E (2)",
                 FAILED_NEW.format("D (2)"),
                 "Failed, and did not on 2026-11-23: A (2)",
             ],
@@ -166,7 +168,7 @@ FAILED_NEW = "New since 2026-11-23, and failed: {}"
         pytest.param(
             of_config("A", "B", "C", types="pqr", failed=["A"]),
             [
-                "New since 2026-11-23: /r: B, C",
+                "New since 2026-11-23, 2 cards: /r: B, C",
                 FAILED_NEW.format("A/r"),
                 "Failed, and did not on 2026-11-23: A (2)",
             ],

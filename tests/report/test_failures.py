@@ -86,7 +86,7 @@ def test_an_engine_that_is_wholly_down_is_one_line_and_blames_no_target(engine: 
     ("failures", "heading", "names"),
     [
         ([NOT_FOUND, CUT_OFF], "the only call that was answered failed", ["T00"]),
-        ([AWAY, CUT_OFF, CUT_OFF], "the only call that was answered failed", ["T00"]),
+        ([AWAY, CUT_OFF, CUT_OFF], "1 target failed", ["T00"]),
         ([TIMEOUT, CUT_OFF], "1 target failed", ["T00"]),
         ([AWAY, replace(CUT_OFF, after=Cause.STATUS)], "every call failed", []),
         ([TIMEOUT, TIMEOUT], "every call failed", []),

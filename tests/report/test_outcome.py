@@ -164,13 +164,15 @@ def test_without_a_target_not_all_cards_are_there() -> None:
             assert "C" not in call.targets
             ledger.add(result_of(call))
     ending = ending_of(ledger, None)
-    assert shown(ending) == ("succeeded", 0, "2 cards are there, without C")
+    assert shown(ending) == ("succeeded", 0, "2 cards are there, without C (left out by hand)")
     assert ending.notes == ()
-    assert shown(Ending.of(Outcome.KILLED, ledger))[2] == "Killed: 2 cards are there, without C"
+    assert shown(Ending.of(Outcome.KILLED, ledger))[2] == "Killed: 2 cards are there, without C (left out by hand)"
     ended = datetime.fromisoformat(f"{DAY}T06:41:00+08:00")
     there = nothing_left(start_at(schedule=None), ledger, ended, ended)
-    assert shown(there)[2] == "2 cards are there, without C"
-    assert list(map(str, there.notes)) == ["This was there already, since 06:41 UTC+08:00: nothing was called."]
+    assert shown(there)[2] == "2 cards are there, without C (left out by hand)"
+    assert list(map(str, there.notes)) == [
+        f"Everything of {DAY} was there already but for C, since 06:41 UTC+08:00: nothing was called."
+    ]
 
 
 def test_what_is_left_out_is_shown_as_what_it_is() -> None:
@@ -192,7 +194,7 @@ def test_what_is_left_out_is_shown_as_what_it_is() -> None:
     assert (ledger.is_complete, ledger.left_out, shown(ending_of(ledger, None))[2]) == (
         True,
         ("B",),
-        "1 card is there, without B",
+        "1 card is there, without B (left out by hand)",
     )
 
 
@@ -260,7 +262,11 @@ def test_what_the_record_lacks(results: int, note: str) -> None:
     assert str(unrecorded_note(results, is_done=False)) == note
     done = str(unrecorded_note(results, is_done=True))
     ignored = "again; so verify and its alert will report this day as not done: ignore that."
-    assert done == note if results == 0 else done.startswith("All work is done, so do not") and done.endswith(ignored)
+    assert (
+        done == note
+        if results == 0
+        else done.startswith("Do not start it again: all work is done") and done.endswith(ignored)
+    )
 
 
 # --- what holds for all ---

@@ -33,7 +33,9 @@ async def test_a_second_start_calls_nothing_and_writes_nothing(scene: Scene) -> 
     second = await scene.start(0)
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
     assert second.finished["message"] == "All 5 cards are there"
-    assert second.finished["notes"][0].startswith("This was there already, since 22:30")
+    assert second.finished["notes"][0].startswith(
+        f"Everything of {second.finished['day']} was there already, since 22:30"
+    )
 
 
 async def test_what_failed_is_requested_again_with_the_same_keys(scene: Scene) -> None:
@@ -233,7 +235,7 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
     scene.world.news.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
     await scene.start(1)
     outcome = await scene.start(0, "--without", "BRK.B")
-    assert outcome.finished["message"] == "3 cards are there, without BRK.B"
+    assert outcome.finished["message"] == "3 cards are there, without BRK.B (left out by hand)"
     assert outcome.finished["without"] == ["BRK.B"]
     sums = {"planned": 5, "done": 3, "failed": 0, "not_attempted": 2, "left_out": 2}
     assert outcome.finished["cards"].items() >= sums.items(), "it stays in the totals"
@@ -254,10 +256,11 @@ async def test_what_is_left_out_and_open_again_is_not_shown_as_made(scene: Scene
     assert "--without" not in failed.stdout
     assert failed.finished["message"] == "The trading engine failed: 2 of 5 cards are missing"
     outcome = await scene.start(0, "--without", "BRK.B")
-    assert outcome.finished["message"] == "3 cards are there, without BRK.B"
+    assert outcome.finished["message"] == "3 cards are there, without BRK.B (left out by hand)"
     assert outcome.finished["without"] == ["BRK.B"]
     assert outcome.finished["cards"]["planned"] == 5
-    assert "notes" not in outcome.finished
+    asked = ["To be made again, and missing until then: BRK.B (2)"]
+    assert failed.finished["notes"] == outcome.finished["notes"] == asked
     assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count(",left_out,") == 2
 
 

@@ -230,7 +230,7 @@ async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_ni
     assert message[:4] == [
         f"✓ batch-orchestrator, {FRIDAY}",
         "All 5 cards are there.",
-        "This was there already, since 22:30 UTC: nothing was called.",
+        f"Everything of {FRIDAY} was there already, since 22:30 UTC: nothing was called.",
         "Next night: Mon 11-30 22:30",
     ]
 
@@ -365,7 +365,7 @@ async def test_on_a_laptop_the_latest_recorded_start_says_which_night_it_is(
     await scene.start(0, RUN_SCHEDULE="30 6 * * 1-5", RUN_TIME_ZONE="Asia/Shanghai")  # 06:30 on Wednesday there
     laptop = await scene.start(0, **LAPTOP | variables)
     assert laptop.finished["day"] == WEDNESDAY
-    assert laptop.finished["notes"][0].startswith("This was there already, since 06:30")
+    assert laptop.finished["notes"][0].startswith(f"Everything of {WEDNESDAY} was there already, since 06:30")
 
 
 async def half_a_night(scene: Scene) -> None:
