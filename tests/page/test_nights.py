@@ -13,13 +13,13 @@ import pytest
 from job.config.days import Days
 from job.ledger.counts import Counts
 from job.page.charts import WIDTH
-from job.page.nights import charts_of
+from job.page.nights import cause_of, charts_of
 from job.page.render import NIGHTS_SHOWN, render_nights
 from job.records.nights import Night, Nights
 from job.report.commands import Links
 from job.report.outcome import Outcome
 from job.report.report import MissingGroup, Report
-from job.text.messages import ENGLISH, Message, Translator, dated
+from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.page.test_day import HOSTILE, KNOWN_TAGS, links_of
 from tests.page.test_day import page as day_page
 from tests.support.days import SCENES, Day, some_nights
@@ -192,6 +192,11 @@ def test_the_headline_links_to_what_failed_and_names_the_first(scene: str, cause
     else:
         assert f" {cause} " in shown.text
         assert links_of(shown).count(f"{report.day}/report.html") == 3
+
+
+def test_of_an_engine_that_is_down_no_name_is_at_fault_though_it_has_made_some_cards() -> None:
+    report = SCENES["cards missing"]().report.model_copy(update={"outcome": Outcome.QA_ENGINE_DOWN})
+    assert cause_of(report) == (message("What failed, and what to do"), "")
 
 
 def test_the_nights_of_a_week_that_are_left_undone_are_named_with_their_cards() -> None:

@@ -304,6 +304,16 @@ async def test_what_is_not_made_again_yet_keeps_its_number_if_it_is_asked_once_m
     assert (scene.cards()["AAPL/news_card"], len(scene.keys())) == (4, 7)
 
 
+async def test_a_batch_is_made_again_for_all_who_have_asked_for_a_part_of_it(scene: Scene) -> None:
+    await scene.start(0)
+    scene.world.trading.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    await scene.start(1, "--again", "AAPL")
+    scene.world.trading.script.clear()
+    count = len(scene.requests)
+    await scene.start(0, "--again", "BRK.B")
+    assert [one.tickers for one in scene.requests[count:] if one.service == "trading"] == [TICKERS]
+
+
 async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Scene) -> None:
     await scene.start(0)
     first = await scene.begin("--again", "AAPL/news_card", **CLOUD)
