@@ -24,7 +24,7 @@ from job.records.day import record_refusal
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import PastNights
 from job.records.session import Opened, Session, StorageAlarm, open_session
-from job.records.start import faults_of_record, is_latest, settle
+from job.records.start import faults_of_record, is_latest, resolve_day
 from job.report.advice import last_words
 from job.report.attempt import Start
 from job.report.commands import Commands
@@ -33,7 +33,7 @@ from job.report.notices import opening_notices, waiting_notices
 from job.report.outcome import ExitCode, Outcome
 from job.report.report import report_of
 from job.report.view import View
-from job.storage.store import StorageError, words_of
+from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
 from job.text.messages import Message, colon, message, not_written
 
@@ -125,7 +125,7 @@ class _Run:
         except BusyError as error:
             ending = Ending.of(Outcome.BUSY, None, error.why, detail=error.holder)
         except StorageError as error:
-            ending = Ending.of(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.words))
+            ending = Ending.of(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.text))
         if self._opened is None:
             return self._view(ending or ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed))
         start, record, session = self._opened
@@ -146,23 +146,23 @@ class _Run:
         if options.settings.runs_uri is None:
             await prepare(options, self._start.day)  # raises this fault, and those of the config
         store = open_store(options.settings.runs_uri or "", make=True)
-        settled = await settle(options, store)
-        self._known = settled.start
-        self._reporter.on_day(settled.start)
-        day = settled.start.day
+        resolved = await resolve_day(options, store)
+        self._known = resolved.start
+        self._reporter.on_day(resolved.start)
+        day = resolved.start.day
         with faults_of_record(day):
-            goes_on = partial(is_latest, store, settled.start)
-            prepared = await prepare(replace(options, faults=settled.faults), day, goes_on)
+            goes_on = partial(is_latest, store, resolved.start)
+            prepared = await prepare(replace(options, faults=resolved.faults), day, goes_on)
             waits = not options.again  # who asks for something again looks first at what the other one makes
-            acquired = acquire(store, Holder.of(settled.start), lambda one: self._notice([one]), waits=waits)
+            acquired = acquire(store, Holder.of(resolved.start), lambda one: self._notice([one]), waits=waits)
             lease = await stack.enter_async_context(acquired)
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(self._on_storage), name="lease")
             if lease.has_waited:
-                self._notice(waiting_notices(settled.start, datetime.now(UTC)))
+                self._notice(waiting_notices(resolved.start, datetime.now(UTC)))
                 prepared = await prepare(options, day, goes_on)
             helpers.start_soon(self._past.read_beside, store, day, name="past nights")
-            start = settled.start.with_config(prepared)
-            return await open_session(lease, start, prepared, self._on_storage, settled.listing)
+            start = resolved.start.with_config(prepared)
+            return await open_session(lease, start, prepared, self._on_storage, resolved.listing)
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
         """Both phases."""
@@ -204,7 +204,7 @@ class _Run:
                 for document in documents(view, self._past, settings):
                     await document.write(store, view.report)
         except Exception as error:  # noqa: BLE001  see above
-            problem = words_of(error) or message("no answer within {seconds} s", seconds=REFUSAL_SECONDS)
+            problem = error_text(error) or message("no answer within {seconds} s", seconds=REFUSAL_SECONDS)
             self._on_storage(not_written(f"{self._start.day}/", problem), True)
             return view
         return view.with_page(settings.runs_uri)
@@ -248,7 +248,7 @@ class _Run:
     async def _close(self, ending: Ending, session: Session) -> View:
         """Closes the record, whether or not both phases have succeeded. `run` goes on with the end of the start."""
         with self.shutdown.stage("nights"):
-            await self._past.settle(session.lease.store, self._start.day)
+            await self._past.wait_until_read(session.lease.store, self._start.day)
         view = self._view(ending)
         made = documents(view, self._past, self._options.settings)
         report = view.report.model_copy(update={"not_written": self._past.not_made})

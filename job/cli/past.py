@@ -46,7 +46,7 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
     try:
         nights = trio.run(read_nights, store)
     except StorageError as error:
-        return refuse(error.words, ExitCode.BUSY, to)
+        return refuse(error.text, ExitCode.BUSY, to)
     write_line(nights_table(nights, to).encode())
     _say_late(settings, nights, now, to)
     if options.open:
@@ -74,7 +74,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     except RecordError as error:
         return refuse(error.what, ExitCode.USAGE, to)
     except StorageError as error:
-        return refuse(error.words, ExitCode.BUSY, to)
+        return refuse(error.text, ExitCode.BUSY, to)
     if view is None or record is None:
         if options.day is None:
             return refuse(nights.period, ExitCode.USAGE, to)
@@ -166,7 +166,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     except RecordError as error:
         problem = colon("RUNS_URI", error.what)
     except StorageError as error:
-        problem = colon("RUNS_URI", error.words)
+        problem = colon("RUNS_URI", error.text)
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
     is_done = view is not None and view.report.had_plan and view.ledger.is_complete

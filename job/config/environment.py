@@ -18,12 +18,12 @@ from job.config.fields import (
     HookSecret,
     HookUrl,
     LogFormat,
+    NotifyPolicy,
     PlaceUri,
     Schedule,
     ServiceAccount,
     TaskCount,
     TimeZone,
-    Told,
     must_be_printable,
     origin_of,
     parse_audience,
@@ -110,7 +110,7 @@ class Settings(BaseModel):
     """Where the pictures of made cards are, for links."""
     notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
     notify_secret: HookSecret | None = Field(None, validation_alias="NOTIFY_SECRET")
-    notify_only: Told = Field("all", validation_alias="NOTIFY_ONLY")
+    notify_only: NotifyPolicy = Field("all", validation_alias="NOTIFY_ONLY")
     """With `failures`, a success is told only if it may be the first after a failure."""
     max_retries: Annotated[int, whole_number(0, 10)] | None = Field(None, validation_alias="TASK_MAX_RETRIES")
     """How often Cloud Run restarts a failed task."""

@@ -79,11 +79,11 @@ def invalid(what: Message, remedy: Message, shown: str | None = None) -> Pydanti
 
     `shown` is shown in place of the value.
     """
-    return PydanticCustomError("invalid", "{words}", {"words": _Words(what, remedy, shown)})
+    return PydanticCustomError("invalid", "{text}", {"text": _OwnFault(what, remedy, shown)})
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # pydantic asks for the text of every value, needlessly
-class _Words:
+class _OwnFault:
     what: Message
     remedy: Message
     shown: str | None
@@ -95,11 +95,11 @@ def problems(error: ValidationError) -> Iterator[Problem]:
         kind, loc, ctx = detail["type"], detail["loc"], detail.get("ctx", {})
         if kind == "default_factory_not_called":  # follows from another error of the same object
             continue
-        own: _Words | None = ctx.get("words")
+        own: _OwnFault | None = ctx.get("text")
         if own is not None:
             what, remedy = own.what, own.remedy
-        elif kind in _WORDS:
-            what, remedy = _WORDS[kind](ctx, detail["input"])
+        elif kind in _EXPLAINED:
+            what, remedy = _EXPLAINED[kind](ctx, detail["input"])
         else:
             what, remedy = Message(detail["msg"]), message("correct it")
         of_key = kind in {"missing", "extra_forbidden"} or "[key]" in loc  # pydantic's mark of an object's key
@@ -131,7 +131,7 @@ def _is_none_of(ctx: dict[str, Any], _: object) -> tuple[Message, Message]:
     return message("is not one of {names} or {last}", names=names, last=last), message("write one of these")
 
 
-_WORDS: Mapping[str, Callable[[dict[str, Any], object], tuple[Message, Message]]] = {
+_EXPLAINED: Mapping[str, Callable[[dict[str, Any], object], tuple[Message, Message]]] = {
     "missing": lambda *_: (message("is missing"), message("add it")),
     "extra_forbidden": lambda *_: (message("is not a known key"), message("correct its name or remove it")),
     "string_type": _is_no_string,

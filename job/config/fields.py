@@ -157,7 +157,7 @@ def _check_hook_secret(secret: SecretStr) -> SecretStr:
 HookSecret = Annotated[SecretStr, AfterValidator(_check_hook_secret)]
 
 
-Told = Literal["all", "failures"]
+NotifyPolicy = Literal["all", "failures"]
 """Of which runs there are messages."""
 
 

@@ -17,8 +17,8 @@ class EngineSpec:
     """The fixed properties of one engine."""
 
     title: Message
-    word: Message
-    """Its name within a sentence: the `word` engine."""
+    label: Message
+    """Its name within a sentence: the `label` engine."""
     timeout: float
     """Seconds for one try."""
     concurrency: int

@@ -80,7 +80,7 @@ class Remedy(Enum):
 
     def of(self, engine: EngineName) -> Message:
         """The sentence about an engine."""
-        return message(self.value, engine=ENGINES[engine].word, variable=f"{engine.upper()}_ENGINE")
+        return message(self.value, engine=ENGINES[engine].label, variable=f"{engine.upper()}_ENGINE")
 
 
 _IN_CONFIG = {

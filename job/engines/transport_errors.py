@@ -44,16 +44,16 @@ def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
             return message("connection refused")
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
             return message("connection reset")
-    for kind, words in _WORDS.items():
+    for kind, reason in _REASONS.items():
         if isinstance(error, kind):
-            return words
+            return reason
     return said(excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")))
 
 
 _UNFIT = message("the request cannot be sent as it is")
 
 
-_WORDS: dict[type[Exception], Message] = {
+_REASONS: dict[type[Exception], Message] = {
     # The messages of these two quote the headers, which include the token.
     httpx.LocalProtocolError: _UNFIT,
     UnicodeError: _UNFIT,

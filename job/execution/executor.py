@@ -27,7 +27,7 @@ from job.execution.work_queue import WorkQueue
 from job.ledger.result import CallResult, FailedTry
 from job.text.messages import Message, message
 
-FAILED_ATTEMPTS_KEPT = 10
+FAILED_TRIES_KEPT = 10
 """Maximum number of failed tries that a result lists: a rejected call may have hundreds."""
 Finished = Callable[[CallResult, Failure | None], None]
 """Gets the result of a call, and why it failed, if it did."""
@@ -71,7 +71,7 @@ class PendingCall:
     call: Call
     retry: RetryState
     traceparent: str
-    attempts: int = 0
+    tries: int = 0
     """How often its targets were requested, also as part of larger batches."""
     retries: int = 0
     """As in `CallResult`, and `waits` too."""
@@ -83,14 +83,14 @@ class PendingCall:
     rejected: str | None = None
     """The token that the engine refused."""
     last: Failure | None = None
-    failed_attempts: tuple[tuple[Try, Message], ...] = ()
+    failed_tries: tuple[tuple[Try, Message], ...] = ()
     """The latest tries before the last one, and why each failed."""
 
     def join(self, latest: Try) -> None:
         """Adds a try that has just ended."""
         latest.ended = trio.current_time()
         self.latest = latest
-        self.attempts += 1
+        self.tries += 1
 
     def is_retried(self, failure: Failure, wait: float) -> None:
         """The last try failed, and another one follows after `wait` seconds."""
@@ -98,8 +98,8 @@ class PendingCall:
         self.retries += 1
         self.waits += failure.has_no_room
         if self.latest is not None:
-            kept = self.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :]
-            self.failed_attempts = (*kept, (self.latest, failure.reason))
+            kept = self.failed_tries[1 - FAILED_TRIES_KEPT :]
+            self.failed_tries = (*kept, (self.latest, failure.reason))
 
 
 class Executor:
@@ -313,7 +313,7 @@ class Executor:
             targets=call.targets,
             card_type=call.card_type,
             done=failure is None,
-            attempts=pending.attempts,
+            tries=pending.tries,
             retries=pending.retries,
             waits=pending.waits,
             started=self._stamp(latest.started),
@@ -322,9 +322,9 @@ class Executor:
             cause=failure.cause if failure else None,
             reason=failure.reason if failure else None,
             warning=latest.warning if failure is None else None,
-            failed_attempts=tuple(
+            failed_tries=tuple(
                 FailedTry(self._stamp(one.started), self._stamp(one.ended), reason)
-                for one, reason in pending.failed_attempts
+                for one, reason in pending.failed_tries
             ),
             traceparent=pending.traceparent,
             limit=self._limiter.limit,

@@ -27,7 +27,7 @@ class ItemStatus:
     state: ItemState
     cause: Cause | None
     """Why it failed, if that is known."""
-    attempts: int = 0
+    tries: int = 0
     """Tries of the call that did the item, or that failed last; 0 without one."""
     ended: float = 0.0
     """When the last of these tries ended, in seconds since 1970; 0 without one."""
@@ -55,8 +55,8 @@ class EngineItems:
             left_out += len(names) if target in plan.left_out else 0
         self._states = bytearray(size)
         self._ended = array("d", [0.0]) * size
-        """When each item was done, or failed last; `_attempts` holds the tries of that call."""
-        self._attempts = array("H", [0]) * size
+        """When each item was done, or failed last; `_tries` holds the tries of that call."""
+        self._tries = array("H", [0]) * size
         self.counts = Counts.of(size)
         self.counts.add("left_out", left_out)
 
@@ -110,9 +110,7 @@ class EngineItems:
         place = self._place(item)
         return 0.0 if place is None else self._ended[place]
 
-    def mark(
-        self, item: WorkItem, *, cause: str | None, ended: float, attempts: int = 1, has_error: bool = False
-    ) -> None:
+    def mark(self, item: WorkItem, *, cause: str | None, ended: float, tries: int = 1, has_error: bool = False) -> None:
         """Adds a result of an item; `cause` is `None` if it is done. Of several failures the latest counts.
 
         Raises `LookupError` if the plan does not have the item.
@@ -124,11 +122,11 @@ class EngineItems:
         code = done if cause is None else code_of(cause)
         if code < _DONE and item[0] in self._left_out:
             return
-        attempts = min(attempts, 0xFFFF)
+        tries = min(tries, 0xFFFF)
         known = self._states[place]
-        result = (code >= _DONE, ended, code, attempts)
-        if known == _OPEN or result > (known >= _DONE, self._ended[place], known, self._attempts[place]):
-            self._set(item[0], place, code, ended, attempts)
+        result = (code >= _DONE, ended, code, tries)
+        if known == _OPEN or result > (known >= _DONE, self._ended[place], known, self._tries[place]):
+            self._set(item[0], place, code, ended, tries)
 
     def reopen(self, item: WorkItem) -> None:
         """Forgets all results of an item, which is missing from now on."""
@@ -136,8 +134,8 @@ class EngineItems:
         if place is not None:
             self._set(item[0], place, _OPEN, 0.0, 0)
 
-    def _set(self, target: str, place: int, code: int, ended: float, attempts: int) -> None:
-        self._ended[place], self._attempts[place] = ended, attempts
+    def _set(self, target: str, place: int, code: int, ended: float, tries: int) -> None:
+        self._ended[place], self._tries[place] = ended, tries
         self.counts.add(self._state(target, place), -1)
         self._states[place] = code
         self.counts.add(self._state(target, place))
@@ -152,7 +150,7 @@ class EngineItems:
 
     def _status(self, target: str, name: str | None, place: int) -> ItemStatus:
         cause = _CAUSES.get(self._states[place])
-        return ItemStatus(target, name, self._state(target, place), cause, self._attempts[place], self._ended[place])
+        return ItemStatus(target, name, self._state(target, place), cause, self._tries[place], self._ended[place])
 
     def _place(self, item: object) -> int | None:
         target, card_type = item if isinstance(item, tuple) else (None, None)

@@ -52,7 +52,7 @@ class SetAside(BaseModel):
 
 
 @dataclass(slots=True)
-class Lane:
+class EngineCalls:
     """The calls of one engine. Each index of the arrays `started`, `ended` and `states` is one call."""
 
     started: "array[float]" = field(default_factory=lambda: array("d"))
@@ -81,8 +81,8 @@ class Lane:
         self.states.append(call.state)
         self.retries += call.retries
         self.waits += call.waits
-        if call.failed_attempts and call.retries:  # those before are in the other half of the batch
-            for started, ended, _ in call.failed_attempts[-call.retries :]:
+        if call.failed_tries and call.retries:  # those before are in the other half of the batch
+            for started, ended, _ in call.failed_tries[-call.retries :]:
                 self.failed_started.append(started)
                 self.failed_ended.append(ended)
         if call.done:
@@ -97,7 +97,7 @@ class Ledger:
     def __init__(self, plan: Plan, again: Iterable[Rerun] = ()) -> None:
         """`again` is what people have asked to have made again."""
         self.plan = plan
-        self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
+        self.calls: Mapping[EngineName, EngineCalls] = {engine: EngineCalls() for engine in ALL_ENGINES}
         """Every call, also those of another plan. Everything else here is of this plan only."""
         self.items: Mapping[EngineName, EngineItems] = items_of(plan)
         """The state of each item of the plan."""
@@ -131,11 +131,11 @@ class Ledger:
         for target in targets:
             item = (target, call.card_type)
             self.items[call.engine].mark(
-                item, cause=cause, ended=call.ended, attempts=call.attempts, has_error=call.warning is not None
+                item, cause=cause, ended=call.ended, tries=call.tries, has_error=call.warning is not None
             )
         if targets and not call.done and len(self.failed) < FAILURES_KEPT:
             self.failed.append(call if targets == call.targets else replace(call, targets=targets))
-        self.lanes[call.engine].add(call)
+        self.calls[call.engine].add(call)
 
     def _counted(self, call: CallResult) -> tuple[str, ...]:
         """The targets for which a result counts: it has the number of their rerun, or a higher one."""
@@ -231,17 +231,17 @@ class Ledger:
 
     def totals(self) -> dict[EngineName, Counts]:
         """The counts of each engine that the plan uses, as they are now, and its calls."""
-        return {engine: self._totals(engine, self.lanes[engine]) for engine in self.plan.engines()}
+        return {engine: self._totals(engine, self.calls[engine]) for engine in self.plan.engines()}
 
-    def _totals(self, engine: EngineName, lane: Lane) -> Counts:
-        p50 = round(statistics.median(lane.done_seconds), 3) if lane.done_seconds else None
+    def _totals(self, engine: EngineName, calls: EngineCalls) -> Counts:
+        p50 = round(statistics.median(calls.done_seconds), 3) if calls.done_seconds else None
         counts = self.counts(engine)
-        return replace(counts, calls=len(lane), retries=lane.retries, waits=lane.waits, p50_seconds=p50)
+        return replace(counts, calls=len(calls), retries=calls.retries, waits=calls.waits, p50_seconds=p50)
 
     @property
     def last(self) -> float:
         """When the latest call ended, in seconds since 1970; 0 without calls."""
-        return max((max(lane.ended, default=0.0) for lane in self.lanes.values()), default=0.0)
+        return max((max(calls.ended, default=0.0) for calls in self.calls.values()), default=0.0)
 
     @property
     def failures(self) -> list[CallResult]:
@@ -266,7 +266,7 @@ class Ledger:
     def first_errors(self) -> list[Message]:
         """Of each engine the first error that it reported besides a success that still counts."""
         first: dict[EngineName, Message] = {}
-        for call in chain.from_iterable(lane.kept for lane in self.lanes.values()):
+        for call in chain.from_iterable(calls.kept for calls in self.calls.values()):
             if call.warning and any(self.items[call.engine].has_error(item) for item in call.items):
                 first.setdefault(call.engine, colon(call.label, call.warning))
         return [*first.values()]
@@ -281,8 +281,8 @@ class Ledger:
     @property
     def barriers(self) -> list[float]:
         """When a barrier was crossed: each start of a card that follows the end of a data call, in order."""
-        ends = sorted(moment for engine, lane in self.lanes.items() if engine != "qa" for moment in lane.ended)
-        cards = self.lanes["qa"]
+        ends = sorted(moment for engine, calls in self.calls.items() if engine != "qa" for moment in calls.ended)
+        cards = self.calls["qa"]
         starts = sorted([*cards.started, *cards.failed_started])
         found: list[float] = []
         at = 0
@@ -297,7 +297,7 @@ class Ledger:
 
 def _rank(failed: CallResult) -> tuple[float, int, int, str]:
     """The order of failed calls, by time; `EngineItems.mark` takes the last one for the same."""
-    return failed.ended, code_of(failed.cause), failed.attempts, failed.traceparent
+    return failed.ended, code_of(failed.cause), failed.tries, failed.traceparent
 
 
 def busy_stretches(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> list[tuple[float, float]]:

@@ -39,7 +39,7 @@ class CallResult:
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     card_type: str | None
     done: bool
-    attempts: Count
+    tries: Count
     retries: Count = 0
     """Tries that were followed by another. Those that the halves of a batch share are counted in one half only."""
     waits: Count = 0
@@ -55,7 +55,7 @@ class CallResult:
     """The last answer, or why there was none; `None` if it is done."""
     warning: Message | None = None
     """What is odd about the answer, if it is done."""
-    failed_attempts: tuple[FailedTry, ...] = ()
+    failed_tries: tuple[FailedTry, ...] = ()
     """The latest tries before the last one."""
     traceparent: str
     limit: Count = 0
@@ -76,7 +76,7 @@ class CallResult:
             "targets": self.targets,
             "card_type": self.card_type,
             "done": self.done,
-            "attempts": self.attempts,
+            "tries": self.tries,
             "started": self.started,
             "ended": self.ended,
             "status": self.status,
@@ -92,7 +92,7 @@ class CallResult:
     def parse(cls, line: bytes) -> "CallResult":
         """The result in a line of the journal. Raises `ValueError` if the job has not written it."""
         found = _RESULT.validate_json(line)
-        tries: tuple[CallResult | FailedTry, ...] = (found, *found.failed_attempts)
+        tries: tuple[CallResult | FailedTry, ...] = (found, *found.failed_tries)
         if not all(0 <= one.ended - one.started <= SECONDS_LIMIT for one in tries):
             raise ValueError("no time of a try")
         return found
@@ -135,7 +135,7 @@ _OPTIONAL = (
     "waits",
     "reason",
     "warning",
-    "failed_attempts",
+    "failed_tries",
     "interrupted_after",
     "request",
     "date",

@@ -26,8 +26,8 @@ class EngineFailedError(JobError):
         self.reason = plural(
             "the {engine} engine failed for {targets} after 1 attempt: {reason}",
             "the {engine} engine failed for {targets} after {count} attempts: {reason}",
-            count=result.attempts,
-            engine=ENGINES[result.engine].word,
+            count=result.tries,
+            engine=ENGINES[result.engine].label,
             targets=listed(result.targets),
             reason=result.reason or "",
         )

@@ -130,7 +130,7 @@ class CloudLogReporter:
         fields = _call(result, result.limit, result.traceparent)
         fields |= {
             "outcome": "done" if result.done else "failed",
-            "attempts": result.attempts,
+            "attempts": result.tries,
             "status": result.status,
             "seconds": round(result.seconds, 3),
         }

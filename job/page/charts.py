@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 
-from job.ledger.ledger import STAMP_SECONDS, Lane, busy_stretches
+from job.ledger.ledger import STAMP_SECONDS, EngineCalls, busy_stretches
 from job.ledger.result import FAILED
 
 WIDTH = 1000.0
@@ -126,7 +126,7 @@ def edges_of(scale: TimeScale, barriers: Iterable[float]) -> Sequence[float]:
     return edges
 
 
-def band_of(lane: Lane, scale: TimeScale, edges: Sequence[float]) -> Band:
+def band_of(calls: EngineCalls, scale: TimeScale, edges: Sequence[float]) -> Band:
     """The band of an engine that was called."""
 
     def place(moment: float) -> int:
@@ -137,7 +137,7 @@ def band_of(lane: Lane, scale: TimeScale, edges: Sequence[float]) -> Band:
 
     flight = [0] * BINS
     count = shown = 0
-    for moment, step in _changes(lane):
+    for moment, step in _changes(calls):
         part = max(shown, place(moment))
         for between in range(shown + 1, part + 1):
             flight[between] = count
@@ -146,14 +146,14 @@ def band_of(lane: Lane, scale: TimeScale, edges: Sequence[float]) -> Band:
     most = max(flight)
     heights = [(edges[number + 1], height / most) for number, height in enumerate(flight)]
     heights = [one for one, after in zip(heights, [*heights[1:], None], strict=True) if not after or one[1] != after[1]]
-    failed = at(moment for moment, state in zip(lane.ended, lane.states, strict=True) if state == FAILED)
-    return Band(len(lane), heights, most, at(lane.failed_ended), failed)
+    failed = at(moment for moment, state in zip(calls.ended, calls.states, strict=True) if state == FAILED)
+    return Band(len(calls), heights, most, at(calls.failed_ended), failed)
 
 
-def _changes(lane: Lane) -> Iterator[tuple[float, int]]:
+def _changes(calls: EngineCalls) -> Iterator[tuple[float, int]]:
     """Each start (1) and end (-1) of a try, in order. A call may seem to take no time, as times are rounded."""
-    starts = array("d", sorted(began for began, _ in lane.spans()))  # a million tuples would take 110 MiB
-    least = (max(ended - STAMP_SECONDS, began + STAMP_SECONDS) for began, ended in lane.spans())
+    starts = array("d", sorted(began for began, _ in calls.spans()))  # a million tuples would take 110 MiB
+    least = (max(ended - STAMP_SECONDS, began + STAMP_SECONDS) for began, ended in calls.spans())
     ends = array("d", sorted(least))
     ended = 0
     for began in starts:

@@ -55,7 +55,7 @@ def headline_of(night: Night, steps: Sequence[Step], known: Start | None, link: 
     report = night.report
     return Headline(
         severity=night.severity,
-        sentence=night.outcome.about.word if report is None else report.sentence,
+        sentence=night.outcome.about.label if report is None else report.sentence,
         day=night.day,
         job=job_of(known),
         link=link,
@@ -99,7 +99,7 @@ def what(call: CallResult) -> Value:
 def calls_of(ledger: Ledger) -> Sequence[CallResult]:
     """The calls of a day that are kept, at most `CALLS_SHOWN`: those that failed first, then by engine and time."""
     found = {id(call): call for call in ledger.failed}
-    found |= {id(call): call for lane in ledger.lanes.values() for call in lane.kept}
+    found |= {id(call): call for calls in ledger.calls.values() for call in calls.kept}
     order = sorted(
         found.values(), key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)
     )

@@ -117,7 +117,7 @@ def undone_of(nights: Sequence[Night], links: Links) -> Sequence[tuple[str, str 
     found = []
     for night in nights[1:NIGHTS_LOOKED_AT]:
         cards = night.report.cards.missing if night.report else 0
-        missing = plural("1 card", "{count} cards", count=cards) if cards else night.outcome.about.word
+        missing = plural("1 card", "{count} cards", count=cards) if cards else night.outcome.about.label
         if night.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}:
             found.append((night.day, links.day(night.day) if night.report else None, missing))
     return found

@@ -98,7 +98,7 @@ def environment(translator: Translator) -> "Environment":
         "ngettext": plural,
         "colon": colon,
         "language": translator.tag,
-        "engines": {name: engine.word for name, engine in ENGINES.items()},
+        "engines": {name: engine.label for name, engine in ENGINES.items()},
         "titles": TITLES,
         "signs": SIGNS,
     }
@@ -108,7 +108,7 @@ def environment(translator: Translator) -> "Environment":
 def render_day(view: View, links: Links, *, has_table: bool, translator: Translator) -> bytes:
     """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
     report, ledger = view.report, view.ledger
-    spans = chain.from_iterable(lane.spans() for lane in ledger.lanes.values())
+    spans = chain.from_iterable(calls.spans() for calls in ledger.calls.values())
     scale = time_scale_of(spans, report.offset or UTC)
     edges = edges_of(scale, ledger.barriers)
     groups = failure_groups(ledger)
@@ -130,9 +130,9 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             table_link=links.table(report.day) if has_table else None,
             scale=scale,
             barriers=ledger.barriers,
-            bands={engine: band_of(lane, scale, edges) for engine, lane in ledger.lanes.items() if len(lane)},
+            bands={engine: band_of(calls, scale, edges) for engine, calls in ledger.calls.items() if len(calls)},
             calls=calls_of(ledger),
-            number_of_calls=sum(map(len, ledger.lanes.values())),
+            number_of_calls=sum(map(len, ledger.calls.values())),
             log_link=log_link(report),
             log_link_of=lambda words: log_link(report, words),
             trace_link=trace_link(report),

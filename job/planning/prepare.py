@@ -54,7 +54,7 @@ async def prepare(options: Options, day: str, goes_on: Callable[[], Awaitable[bo
         objects = await read_objects(open_store(settings.config_uri))
     except StorageError as error:
         if isinstance(error, UnreachableError) and not faults:
-            raise UnreadConfigError(error.words) from error
+            raise UnreadConfigError(error.text) from error
         raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     contents = {name: one.data for name, one in objects.items()}

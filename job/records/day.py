@@ -250,7 +250,7 @@ async def read_refused(store: ObjectStore, day: str, *, background: bool = False
 
 async def state(store: ObjectStore, day: str) -> Outcome:
     """The state of a day whose latest attempt has not ended. Raises `StorageError`."""
-    seen = await lease.look(store)
+    seen = await lease.peek(store)
     is_at_work = seen is not None and seen.holder.day == day and seen.seems_alive
     return Outcome.AT_WORK if is_at_work else Outcome.KILLED
 

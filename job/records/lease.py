@@ -79,7 +79,7 @@ class Holder(BaseModel):
         )
 
     @property
-    def words(self) -> Message:
+    def label(self) -> Message:
         """Which start it is, for people."""
         since = clock(datetime.fromisoformat(self.since), self.day)
         start = message("the start for {day}, at work since {since}", day=self.day, since=since)
@@ -106,7 +106,7 @@ class Lease:
     """When the holder stops trusting the lease, unless it renews it."""
     has_waited: bool = False
     """Whether another start had the lease: what was read before may have changed."""
-    is_settled: bool = False
+    is_closed: bool = False
     """Whether it was released, or given up."""
     _changing: trio.Lock = field(default_factory=trio.Lock)
     """Serializes renewal and release, so that the release has the generation of the last renewal."""
@@ -157,7 +157,7 @@ class Lease:
         async with self._changing:
             with suppress(ConflictError):
                 await in_thread(partial(self.store.delete, LEASE, self.stored.generation), urgent=True)
-            self.is_settled = True
+            self.is_closed = True
 
 
 @asynccontextmanager
@@ -178,7 +178,7 @@ async def acquire(
     try:
         yield lease
     finally:
-        if not lease.is_settled:
+        if not lease.is_closed:
             with trio.move_on_after(RELEASE_SECONDS, shield=True), suppress(StorageError):
                 await lease.release()
 
@@ -260,7 +260,7 @@ class SeenLease:
     """Whether it was renewed lately. This compares the clocks of storage and of this machine, which may differ."""
 
 
-async def look(store: ObjectStore) -> SeenLease | None:
+async def peek(store: ObjectStore) -> SeenLease | None:
     """Reads the lease, to show it to people; `None` if there is none or it is not valid. Raises `StorageError`.
 
     One read is not enough to take a lease over: see `acquire`.
@@ -283,7 +283,7 @@ def _notice(holder: Holder | None, *, is_alive: bool) -> Message:
 
 
 def _words(holder: Holder | None) -> Message:
-    return message("its lease cannot be read") if holder is None else holder.words
+    return message("its lease cannot be read") if holder is None else holder.label
 
 
 def _written(holder: Holder) -> bytes:

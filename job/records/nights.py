@@ -26,9 +26,9 @@ from job.storage.store import (
     ObjectStore,
     StorageError,
     StoredObject,
+    error_text,
     in_thread,
     read_many,
-    words_of,
 )
 from job.text.messages import Message, listed, message, plural, said
 
@@ -70,7 +70,7 @@ def done_at(night: Night) -> Message:
     """
     moment = night.report.done_at if night.report is not None else None
     if night.report is None or moment is None:
-        return night.outcome.about.word
+        return night.outcome.about.label
     pattern = "%H:%M" if moment.date().isoformat() == night.day else "%m-%d %H:%M"
     time = f"{moment:{pattern}}"
     if night.report.without:
@@ -124,7 +124,7 @@ class Nights:
 async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     """The latest days. Raises `StorageError`."""
     days = (await _days(store))[:count]
-    seen = await lease.look(store) if days else None
+    seen = await lease.peek(store) if days else None
     found: dict[str, Night] = {}
     errors: list[StorageError] = []
     rest = iter(days)
@@ -226,14 +226,14 @@ class PastNights:
         try:
             await self.read(store, day)
         except JobError as error:
-            self.notify([message("past nights cannot be read: {error}", error=words_of(error))])
+            self.notify([message("past nights cannot be read: {error}", error=error_text(error))])
         except Exception:
             # A bug here must not end the run, and must be seen: this writes its traceback to standard error.
             logging.getLogger(__name__).exception("past nights are not read")
         finally:
             self._is_over.set()
 
-    async def settle(self, store: ObjectStore, day: str) -> None:
+    async def wait_until_read(self, store: ObjectStore, day: str) -> None:
         """Returns once they are read, or cannot be. Reads them again if there is a new one besides this `day`."""
         await self._is_over.wait()
         known = {day, *(night.day for night in (self.nights or Nights()).nights)}

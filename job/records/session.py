@@ -132,7 +132,7 @@ class Session:
             try:
                 await in_thread(create)
             except ConflictError as error:
-                self.notify(error.words, True)
+                self.notify(error.text, True)
                 return
             except StorageError as error:
                 self.alarm(not_written(end_name(report.day, report.number), error.reason))
@@ -144,10 +144,10 @@ class Session:
     async def _release(self, shutdown: Shutdown) -> None:
         with shutdown.stage("release"), suppress(StorageError):
             await self.lease.release()
-        if not self.lease.is_settled:
+        if not self.lease.is_closed:
             text = template("storage: the lease is not released; other starts have to wait for a minute")
             self.notify(message(text), True)
-        self.lease.is_settled = True  # there is no time for another try
+        self.lease.is_closed = True  # there is no time for another try
 
 
 class Opened(NamedTuple):
@@ -209,7 +209,7 @@ def decide(
             raise BusyError(None, message(text, day=start.day))
         if known is not None and record.listing != known:
             raise BusyError(None, HAS_ENDED)
-        if not any(lane.done_seconds for lane in ledger.lanes.values()):
+        if not any(calls.done_seconds for calls in ledger.calls.values()):
             what = message("nothing was made yet for {day}", day=start.day)
             remedy = message("start it without that, or add the --date that is meant")
             raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])

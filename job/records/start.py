@@ -32,7 +32,7 @@ def faults_of_record(day: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class ResolvedDay:
     """For which day a start is, before its config is read."""
 
     start: Start
@@ -42,23 +42,23 @@ class Settled:
     """What was recorded of the day by then, if the start asks for something again."""
 
 
-async def settle(options: Options, store: ObjectStore) -> Settled:
+async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
     """Finds the day of a start, and judges what it was asked about that.
 
     Raises `ConfigError` and `StorageError`; if there are faults already, what is wrong here is one of them.
     """
     try:
-        return await _settled(options, store)
+        return await _resolved(options, store)
     except (ConfigError, StorageError) as error:
         if not options.faults:
             raise
         found = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
-        return Settled(Start.of(options, options.days), [*options.faults, *found])
+        return ResolvedDay(Start.of(options, options.days), [*options.faults, *found])
 
 
-async def _settled(options: Options, store: ObjectStore) -> Settled:
+async def _resolved(options: Options, store: ObjectStore) -> ResolvedDay:
     if DAY_VARIABLES & {fault.variable for fault in options.faults}:
-        return Settled(Start.of(options, None), options.faults)
+        return ResolvedDay(Start.of(options, None), options.faults)
     with faults_of_record(""):
         days = await known_days(options.settings, store)
     day, faults = options.day(days)
@@ -68,7 +68,7 @@ async def _settled(options: Options, store: ObjectStore) -> Settled:
         with faults_of_record(day):
             listing = await Listing.of(store, day)
         faults = [fault] if fault and not listing.is_recorded else []
-    return Settled(Start.of(options, days), [*options.faults, *faults], listing)
+    return ResolvedDay(Start.of(options, days), [*options.faults, *faults], listing)
 
 
 async def is_latest(store: ObjectStore, start: Start) -> bool:

@@ -67,9 +67,9 @@ def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
             if card.state == "not_attempted" and card.card_type in set_aside:
                 cause = SET_ASIDE
             state = "made" if card.is_done else card.state
-            attempts, when = str(card.attempts), _when(card.ended, zone)
+            tries, when = str(card.tries), _when(card.ended, zone)
             url = picture_url(report, target, card) or ""
-            yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, report.day, url
+            yield name, target.kind, _cell(card.card_type or ""), state, cause, tries, when, report.day, url
 
 
 def _when(moment: float, zone: tzinfo | None) -> str:

@@ -115,7 +115,7 @@ def _why(outcome: Outcome, ledger: Ledger) -> Message:
 
 
 def _named(engines: Sequence[EngineName]) -> Message:
-    return both([ENGINES[engine].word for engine in engines])
+    return both([ENGINES[engine].label for engine in engines])
 
 
 def cards_line(ledger: Ledger) -> Message:
@@ -190,7 +190,7 @@ def _error_note(engine: EngineName, items: EngineItems) -> Message:
     return message(
         "For {items} the {engine} engine said success, and reported an error besides. Look at {names}",
         items=cards if engine == "qa" else targets,
-        engine=ENGINES[engine].word,
+        engine=ENGINES[engine].label,
         names=listed(names_of(islice(items.with_error(), FAILURES_KEPT))),
     )
 

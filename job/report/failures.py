@@ -114,8 +114,8 @@ def _has_done(ledger: Ledger, failures: Iterable[CallResult]) -> Mapping[EngineN
     """
     failed = Counter(call.engine for call in failures if call.state != CUT_OFF or call.interrupted_after is not None)
     return {
-        engine: True if lane.done_seconds else None if failed[engine] == 1 else False
-        for engine, lane in ledger.lanes.items()
+        engine: True if calls.done_seconds else None if failed[engine] == 1 else False
+        for engine, calls in ledger.calls.items()
     }
 
 
@@ -128,7 +128,7 @@ def not_reached(ledger: Ledger) -> Message | None:
     parts = [
         message("cards {count}", count=count)
         if engine == "qa"
-        else Message("{engine} {count}", {"engine": ENGINES[engine].word, "count": count})
+        else Message("{engine} {count}", {"engine": ENGINES[engine].label, "count": count})
         for engine, count in counts.items()
         if count
     ]

@@ -61,13 +61,13 @@ class Outcome(StrEnum):
 class About:
     """What is fixed for an outcome."""
 
-    word: Message
+    label: Message
     """For tables of nights."""
     exit: ExitCode | None
     """`None` if it depends on the signal, and for a state."""
     severity: Severity
     clause: Message | None = None
-    """The beginning of the sentence about it, if that is not the word, nor depends on more."""
+    """The beginning of the sentence about it, if that is not the label, nor depends on more."""
     next: str | None = None
     """The template of the sentence before the command that starts the job again, with a place for the `terms` of that;
     `None` if nothing is to be done.
@@ -76,7 +76,7 @@ class About:
     @property
     def beginning(self) -> Message:
         """The beginning of the sentence about it, if nothing more is known."""
-        return self.clause or self.word
+        return self.clause or self.label
 
 
 _PUT_RIGHT = template("Once the cause is put right, this does only what is left{terms}:")

@@ -198,7 +198,7 @@ def _limited(fault: Fault) -> Fault:
 def _of_past_day(start: Start, ledger: Ledger) -> Iterator[Message]:
     """What is not as on that day, if the attempt has had data prepared of a past one."""
     began = datetime.fromisoformat(start.started)
-    calls = chain(ledger.lanes["financial"].started, ledger.lanes["trading"].started)
+    calls = chain(ledger.calls["financial"].started, ledger.calls["trading"].started)
     if start.days.is_past(start.day, began) and any(moment >= began.timestamp() for moment in calls):
         yield past_day_notice(start.day)
 
@@ -260,7 +260,7 @@ def _missing(ledger: Ledger) -> Iterator[tuple[EngineName, ItemStatus]]:
 def _phases(ledger: Ledger) -> dict[Phase, float]:
     phases = {}
     for phase, engines in PHASES.items():
-        spans = chain.from_iterable(ledger.lanes[engine].spans() for engine in engines)
+        spans = chain.from_iterable(ledger.calls[engine].spans() for engine in engines)
         if seconds := sum(ended - began for began, ended in busy_stretches(spans)):
             phases[phase] = round(seconds, 3)
     return phases

@@ -25,7 +25,7 @@ ANSWER_SECONDS = 120.0
 """Time limit for any request. Most end much sooner, but not if an answer trickles or a disk hangs."""
 
 
-SETTLE_SECONDS = 2.5
+ANSWER_GRACE_SECONDS = 2.5
 """How long the answer to a write is awaited after a signal, if it has to be known."""
 
 
@@ -46,17 +46,17 @@ class StorageError(JobError):
     def __init__(self, reason: Value, remedy: Message | None = None, about: str | None = None) -> None:
         """`about` is the object or the place, unless the reason names it; `remedy` is what its owner has to do."""
         self.what = said(reason) if about is None else colon(about, reason)
-        self.words = self.what if remedy is None else semicolon(self.what, remedy)
+        self.text = self.what if remedy is None else semicolon(self.what, remedy)
         """The whole error, for people."""
         self.reason = reason if remedy is None else semicolon(reason, remedy)
         """The same for who knows what it is about."""
-        super().__init__(str(self.words))
+        super().__init__(str(self.text))
         self.remedy = remedy
 
 
-def words_of(error: Exception) -> Value:
+def error_text(error: Exception) -> Value:
     """The text of an error; a message that can be translated if the error is a `StorageError`."""
-    return error.words if isinstance(error, StorageError) else str(error)
+    return error.text if isinstance(error, StorageError) else str(error)
 
 
 class UnusableError(StorageError):
@@ -137,7 +137,7 @@ async def in_thread(function: Callable[[], T], *, urgent: bool = False, backgrou
 
 
 async def in_thread_to_its_end(function: Callable[[], T], *, urgent: bool = False) -> T:
-    """As `in_thread`; but once its caller is cancelled, the answer is awaited for `SETTLE_SECONDS` more.
+    """As `in_thread`; but once its caller is cancelled, the answer is awaited for `ANSWER_GRACE_SECONDS` more.
 
     So a write is known to have been done, or not, although a signal came meanwhile: the caller goes on with the answer,
     and is cancelled at its next checkpoint. Without an answer it is cancelled here, and what came of it is not known.
@@ -160,7 +160,7 @@ async def in_thread_to_its_end(function: Callable[[], T], *, urgent: bool = Fals
         try:
             await trio.sleep_forever()
         except trio.Cancelled:  # noqa: ASYNC103  the answer is returned all the same
-            patience.deadline = trio.current_time() + SETTLE_SECONDS
+            patience.deadline = trio.current_time() + ANSWER_GRACE_SECONDS
     if errors:
         raise errors[0]
     if not answers:

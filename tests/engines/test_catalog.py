@@ -46,7 +46,7 @@ HELD = {
     ),
     "report/report: PHASES": ({engine for phase in PHASES.values() for engine in phase}, EVERY),
     "report/notices: past_day_notice": (
-        {name for name in ENGINES if f" {ENGINES[name].word} " in str(past_day_notice("2026-11-24"))},
+        {name for name in ENGINES if f" {ENGINES[name].label} " in str(past_day_notice("2026-11-24"))},
         set(BATCHES),
     ),
     "engines/README.md: the calls": (set(re.findall(r"^\| (\w+) \| `/", LINES, re.MULTILINE)), EVERY),

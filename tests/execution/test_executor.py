@@ -71,7 +71,7 @@ async def test_a_transient_failure_is_retried_up_to_the_maximum_of_attempts(step
     for attempts in (1, 3):
         made = await one_card(step, attempts=attempts)
         assert len(made.world.asked) == attempts
-        assert the_end(made).attempts == attempts
+        assert the_end(made).tries == attempts
         assert made.cards.failed == 1
     assert (await one_card(step, step, None)).cards.done == 1
 
@@ -147,9 +147,9 @@ async def test_429_for_good_says_how_long_it_was_tried() -> None:
 async def test_429_does_not_count_as_an_attempt() -> None:
     busy, down = reply({}, 429), reply({}, 503)
     made = await one_card(busy, busy, down, None, attempts=2)
-    assert (made.cards.done, the_end(made).attempts) == (1, 4)
+    assert (made.cards.done, the_end(made).tries) == (1, 4)
     made = await one_card(busy, busy, down, busy, down, None, attempts=2)
-    assert (made.cards.failed, the_end(made).attempts) == (1, 5)
+    assert (made.cards.failed, the_end(made).tries) == (1, 5)
 
 
 async def test_401_gets_one_fresh_token_and_one_more_try() -> None:
@@ -247,7 +247,7 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted() -> None
     assert failure.cause == Cause.INTERRUPTED
     assert str(failure.reason) == 'cut off, after: HTTP 500: {"detail": "x"}'
     assert (failure.status, failure.interrupted_after) == (500, Cause.STATUS)
-    assert the_end(made).attempts == 1
+    assert the_end(made).tries == 1
 
 
 async def test_an_interrupted_later_attempt_shows_the_previous_answer() -> None:
@@ -313,7 +313,7 @@ async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before() ->
     (result,) = (result for result in made.world.finished if result.targets == ("A",))
     (asked,) = (asked for asked in made.world.asked if asked.tickers == ("A",))
     assert (result.started, result.ended) == (asked.time, asked.ended), "those of the attempt that was sent"
-    assert (result.attempts, result.status, result.cause) == (1, 401, Cause.INTERRUPTED)
+    assert (result.tries, result.status, result.cause) == (1, 401, Cause.INTERRUPTED)
     assert CallResult.parse(result.line()) == replace(result, limit=0), "the limit is for the log"
 
 

@@ -120,7 +120,7 @@ def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: Shutdow
             phases_met.add(bool(made.world.of("qa")))
         for event in made.world.finished:
             if event.cause == Cause.INTERRUPTED:
-                assert event.attempts, f"seed {seed}: failed without having been asked for"
+                assert event.tries, f"seed {seed}: failed without having been asked for"
     assert phases_met == {True, False}, "the stops do not meet both phases"
 
 

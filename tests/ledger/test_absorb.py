@@ -40,7 +40,7 @@ def counts(ledger: Ledger) -> dict[str, tuple[int, int, int]]:
 
 def test_what_left_the_plan_is_drawn_but_not_counted() -> None:
     ledger = absorbed(replace(BEFORE, targets=BEFORE.targets[:1]), "trading", "qa")
-    assert {engine: len(lane) for engine, lane in ledger.lanes.items()} == {
+    assert {engine: len(calls) for engine, calls in ledger.calls.items()} == {
         "financial": 1, "trading": 1, "news": 2, "qa": 4,
     }  # fmt: skip
     assert counts(ledger) == {"financial": (1, 1, 0), "trading": (1, 0, 1), "news": (1, 1, 0), "qa": (2, 0, 2)}

@@ -57,10 +57,10 @@ def results(draw: st.DrawFn, calls: Sequence[Call] = CALLS) -> CallResult:
         "reason": None if cause is None else message("no"),
         "warning": message("odd") if cause is None and draw(st.booleans()) else None,
         "ended": float(draw(MOMENTS)),
-        "attempts": draw(st.integers(1, 3)),
+        "tries": draw(st.integers(1, 3)),
         "again": draw(st.integers(0, 3)),
         "traceparent": f"{next(SPANS):010}",
-        "failed_attempts": tried(*[(1.0, float(end), "x") for end in draw(st.lists(st.integers(2, 4), max_size=2))]),
+        "failed_tries": tried(*[(1.0, float(end), "x") for end in draw(st.lists(st.integers(2, 4), max_size=2))]),
     }
     return result_of(call, **changes)
 
@@ -164,14 +164,14 @@ def test_what_was_planned_is_done_failed_or_not_attempted_at_any_time(steps: lis
 def test_done_beats_failed_and_later_beats_earlier_and_ties_do_not_depend_on_the_order() -> None:
     (call,) = (call for call in CALLS if call.card_type == "b")
     early, late, other = (
-        result_of(call, Failure(cause, message(word)), ended=ended, attempts=attempts, traceparent=word)
-        for cause, word, ended, attempts in [
+        result_of(call, Failure(cause, message(word)), ended=ended, tries=tries, traceparent=word)
+        for cause, word, ended, tries in [
             (Cause.INTERRUPTED, "early", 12.0, 9),
             (Cause.STATUS, "late", 14.0, 3),
             (Cause.DENIED, "other", 14.0, 1),
         ]
     )
-    done, longer = (result_of(call, ended=11.0, attempts=attempts) for attempts in (1, 2))
+    done, longer = (result_of(call, ended=11.0, tries=tries) for tries in (1, 2))
     for order in permutations([early, late, other]):
         ledger = Ledger(PLAN)
         for result in order:
@@ -183,7 +183,7 @@ def test_done_beats_failed_and_later_beats_earlier_and_ties_do_not_depend_on_the
         for result in order:
             ledger.add(result)
         assert ledger.failures == []
-        assert ledger.items["qa"].of("A")[1].attempts == 2
+        assert ledger.items["qa"].of("A")[1].tries == 2
         assert ledger.counts("qa") == Counts(planned=3, done=1, not_attempted=2)
 
 

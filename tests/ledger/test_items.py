@@ -35,11 +35,11 @@ def test_what_is_not_done_is_missing_in_the_order_of_the_plan_with_its_state_and
     assert [found.has_failed(("B", name)) for name in ("news_card", "price_card", "x")] == [False, False, False]
 
 
-@pytest.mark.parametrize(("attempts", "kept"), [(3, 3), (70_000, 65_535)])
-def test_an_item_knows_the_attempts_that_it_took_and_when_they_ended(attempts: int, kept: int) -> None:
+@pytest.mark.parametrize(("tries", "kept"), [(3, 3), (70_000, 65_535)])
+def test_an_item_knows_the_tries_that_it_took_and_when_they_ended(tries: int, kept: int) -> None:
     found = items()
     found.mark(ITEM, cause=Cause.STATUS, ended=1.5)
-    found.mark(ITEM, cause=None, ended=1.0, attempts=attempts)
+    found.mark(ITEM, cause=None, ended=1.0, tries=tries)
     found.mark(ITEM, cause=Cause.DENIED, ended=9.0)
     assert found.of("A") == [
         ItemStatus("A", "news_card", "done", None, kept, 1.0),

@@ -30,16 +30,16 @@ def test_the_median_is_of_the_calls_that_are_done() -> None:
 def test_a_failed_attempt_at_a_batch_counts_once_though_both_halves_list_it() -> None:
     ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
     shared, own = tried((2.0, 9.0, "too large")), tried((9.2, 9.8, "HTTP 503"))
-    ledger.add(result_of(batch, targets=("A",), failed_attempts=shared, retries=1))
-    ledger.add(result_of(batch, targets=("B",), failed_attempts=(*shared, *own), retries=1))
-    assert sorted(ledger.lanes["financial"].spans()) == [(2.0, 9.0), (9.2, 9.8), (10.0, 12.0), (10.0, 12.0)]
+    ledger.add(result_of(batch, targets=("A",), failed_tries=shared, retries=1))
+    ledger.add(result_of(batch, targets=("B",), failed_tries=(*shared, *own), retries=1))
+    assert sorted(ledger.calls["financial"].spans()) == [(2.0, 9.0), (9.2, 9.8), (10.0, 12.0), (10.0, 12.0)]
 
 
 def test_the_first_calls_are_kept_whole() -> None:
     ledger, call = Ledger(PLAN), next(PLAN.calls("qa"))
     for number in range(CALLS_KEPT + 1):
         ledger.add(result_of(call, traceparent=str(number)))
-    assert [one.traceparent for one in ledger.lanes["qa"].kept] == [str(number) for number in range(CALLS_KEPT)]
+    assert [one.traceparent for one in ledger.calls["qa"].kept] == [str(number) for number in range(CALLS_KEPT)]
 
 
 def test_the_first_error_besides_a_success_is_kept_of_however_many_calls_as_long_as_it_counts() -> None:
@@ -55,7 +55,7 @@ def test_the_first_error_besides_a_success_is_kept_of_however_many_calls_as_long
     assert list(map(str, ledger.first_errors)) == ["news A: late", "qa C a: also"]
     for _ in range(2 * CALLS_KEPT):
         ledger.add(result_of(third, warning=message("also")))
-    assert len(ledger.lanes["qa"].kept) == 2 * CALLS_KEPT
+    assert len(ledger.calls["qa"].kept) == 2 * CALLS_KEPT
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_each_barrier_that_was_crossed_is_known() -> None:
     news, card = next(PLAN.calls("news")), next(PLAN.calls("qa"))
     ledger.add(result_of(news, started=30.0, ended=32.0))
     assert ledger.barriers == [20.0]
-    ledger.add(result_of(card, NO, started=40.0, ended=42.0, retries=1, failed_attempts=tried((35.0, 36.0, "503"))))
+    ledger.add(result_of(card, NO, started=40.0, ended=42.0, retries=1, failed_tries=tried((35.0, 36.0, "503"))))
     assert ledger.barriers == [20.0, 35.0], "the first attempt at the first card"
 
 

@@ -35,7 +35,7 @@ CALL = next(PLAN.calls("qa"))
 TRACEPARENT = RunIdentity(TRACE_ID).traceparent()
 FAILURE = Failure(Cause.STATUS, message("no" * 3_000), 503)
 RETRIED = CallRetried(CALL, FAILURE.reason, 1.0, 4, TRACEPARENT)
-FINISHED = result_of(CALL, FAILURE, attempts=4, traceparent=TRACEPARENT)
+FINISHED = result_of(CALL, FAILURE, tries=4, traceparent=TRACEPARENT)
 WARNED = result_of(CALL, warning=message("it is odd"), traceparent=TRACEPARENT)
 ENTRY = 256 * 1024
 """Bytes that an entry of Cloud Logging may have."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from job.engines.catalog import ALL_ENGINES, EngineName
-from job.ledger.ledger import Lane
+from job.ledger.ledger import EngineCalls
 from job.page.charts import BINS, TICKS, WIDTH, Band, band_of, edges_of, time_scale_of
 from tests.support.days import SCENES
 
@@ -27,13 +27,13 @@ def test_every_attempt_has_its_place(attempts: int) -> None:
     assert scale.x(0.0) < scale.x(30.0) < scale.x(DAY + 30.0)
 
 
-def lane_of(*spans: tuple[float, float]) -> Lane:
-    lane = Lane()
+def lane_of(*spans: tuple[float, float]) -> EngineCalls:
+    calls = EngineCalls()
     for began, ended in spans:
-        lane.started.append(began)
-        lane.ended.append(ended)
-        lane.states.append(0)
-    return lane
+        calls.started.append(began)
+        calls.ended.append(ended)
+        calls.states.append(0)
+    return calls
 
 
 def drawn(band: Band) -> list[tuple[float, int]]:
@@ -42,17 +42,17 @@ def drawn(band: Band) -> list[tuple[float, int]]:
 
 
 def test_a_band_has_the_most_calls_in_flight_at_each_time() -> None:
-    lane = lane_of((0, 50), (0, 25), (25, 50), (75, 100), (90, 90))
-    scale = time_scale_of(lane.spans())
-    band = band_of(lane, scale, edges_of(scale, []))
+    calls = lane_of((0, 50), (0, 25), (25, 50), (75, 100), (90, 90))
+    scale = time_scale_of(calls.spans())
+    band = band_of(calls, scale, edges_of(scale, []))
     assert (band.calls, band.most) == (5, 2)
     assert drawn(band) == [(0.5, 2), (0.75, 0), (0.9, 1), (0.9, 2), (1.0, 1)]
 
 
 def test_a_call_that_took_no_time_at_all_is_shown() -> None:
-    lane = lane_of((10, 10))
+    calls = lane_of((10, 10))
     scale = time_scale_of([(0, 100)])
-    assert sum(part for _, part in band_of(lane, scale, edges_of(scale, [])).flight) == 1
+    assert sum(part for _, part in band_of(calls, scale, edges_of(scale, [])).flight) == 1
 
 
 def in_flight(band: Band, left: float, right: float) -> float:
@@ -66,12 +66,12 @@ def in_flight(band: Band, left: float, right: float) -> float:
 @pytest.mark.parametrize("scene", ["all made", "made again"])
 def test_data_ends_and_cards_begin_at_each_barrier(scene: str) -> None:
     ledger = SCENES[scene]().ledger
-    spans = [span for lane in ledger.lanes.values() for span in lane.spans()]
+    spans = [span for calls in ledger.calls.values() for span in calls.spans()]
     scale = time_scale_of(spans)
     edges = edges_of(scale, ledger.barriers)
     assert len(edges) == BINS + 1
     assert list(edges) == sorted(edges)
-    bands: dict[EngineName, Band] = {engine: band_of(ledger.lanes[engine], scale, edges) for engine in ALL_ENGINES}
+    bands: dict[EngineName, Band] = {engine: band_of(ledger.calls[engine], scale, edges) for engine in ALL_ENGINES}
     assert len(ledger.barriers) == {"all made": 1, "made again": 2}[scene]
     for barrier in ledger.barriers:
         x = scale.x(barrier)

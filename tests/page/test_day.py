@@ -198,13 +198,13 @@ def test_a_large_matrix_is_closed_and_cut(monkeypatch: pytest.MonkeyPatch) -> No
 def test_every_call_is_listed_the_failed_ones_first_and_the_others_folded_by_engine() -> None:
     view = SCENES["cards missing"]()
     said = page(view).text.partition("In the logs ")[2]
-    first, *others = (call for call in view.ledger.lanes["qa"].kept if call.done is False)
+    first, *others = (call for call in view.ledger.calls["qa"].kept if call.done is False)
     assert said.startswith(
         f"QA NVDA/news_card failed: the model refused 1 min 10 s 1 {first.traceparent[36:52]} QA NVDA"
     )
     assert len(others) == 5
-    for lane in view.ledger.lanes.values():
-        assert all(call.traceparent[36:52] in said for call in lane.kept)
+    for calls in view.ledger.calls.values():
+        assert all(call.traceparent[36:52] in said for call in calls.kept)
     not_done, *folded = said.split(" done Engine What ")
     assert not_done.endswith(f"{others[-1].traceparent[36:52]} Financial engine: 3")
     assert [part.rpartition(" ")[0].split()[-2:] for part in folded[:-1]] == [
@@ -215,7 +215,7 @@ def test_every_call_is_listed_the_failed_ones_first_and_the_others_folded_by_eng
 
 def test_a_call_that_is_done_with_a_warning_says_so_before_those_that_are_folded() -> None:
     view = SCENES["all made"]()
-    view.ledger.lanes["news"].kept[0].warning = message("no digest")
+    view.ledger.calls["news"].kept[0].warning = message("no digest")
     assert "In the logs news AAPL no digest" in page(view).text
 
 

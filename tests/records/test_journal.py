@@ -24,7 +24,7 @@ EMPTY = Plan.empty(DAY)
 
 def numbered(number: int) -> CallResult:
     return CallResult(
-        engine="news", targets=(str(number),), card_type=None, done=True, attempts=1, started=1.0, ended=2.0,
+        engine="news", targets=(str(number),), card_type=None, done=True, tries=1, started=1.0, ended=2.0,
         status=200, cause=None, traceparent="",
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ from job.records.lease import (
     Holder,
     Lease,
     acquire,
-    look,
+    peek,
 )
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
 from job.text.messages import Message
@@ -191,14 +191,14 @@ async def test_a_lease_that_is_renewed_between_the_last_look_and_the_takeover_is
 ) -> None:
     first, read = await take(memory, holder()), memory.read
 
-    def look(name: str) -> StoredObject | None:
+    def peek(name: str) -> StoredObject | None:
         seen = read(name)
         if trio.current_time() >= LASTS_SECONDS:
             monkeypatch.setattr(memory, "read", read)
             first.stored = first._renewed()
         return seen
 
-    monkeypatch.setattr(memory, "read", look)
+    monkeypatch.setattr(memory, "read", peek)
     with pytest.raises(BusyError):
         await take(memory, holder("two"), waits=False)
     assert await there(memory) == holder()
@@ -334,9 +334,9 @@ async def test_a_lease_that_is_released_before_it_is_read_is_acquired_by_a_start
 
 
 async def test_who_holds_the_lease_is_shown_with_whether_it_seems_alive(store: ObjectStore) -> None:
-    assert await look(store) is None
+    assert await peek(store) is None
     await take(store, holder())
-    seen = await look(store)
+    seen = await peek(store)
     assert seen is not None
     assert (seen.holder, seen.seems_alive) == (holder(), True)
 
@@ -344,11 +344,11 @@ async def test_who_holds_the_lease_is_shown_with_whether_it_seems_alive(store: O
 async def test_a_lease_that_was_not_renewed_lately_or_cannot_be_read_seems_dead(memory: Memory) -> None:
     memory.clock = lambda: 0.0
     await take(memory, holder())
-    seen = await look(memory)
+    seen = await peek(memory)
     assert seen is not None
     assert not seen.seems_alive
     memory.objects[LEASE] = StoredObject(b"?", "1", 0.0)
-    assert await look(memory) is None
+    assert await peek(memory) is None
 
 
 # --- keeping it ---

@@ -137,10 +137,10 @@ async def test_past_nights_can_be_waited_for(memory: Memory) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(past.read_beside, memory, "2026-11-30")
         with trio.move_on_after(1.5) as patience:
-            await past.settle(memory, "2026-11-30")
+            await past.wait_until_read(memory, "2026-11-30")
         assert patience.cancelled_caught
         assert past.nights is None
-        await past.settle(memory, "2026-11-30")
+        await past.wait_until_read(memory, "2026-11-30")
         assert past.nights is not None
         assert [one.day for one in past.nights.nights] == DAYS[1::-1]
     assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
@@ -154,7 +154,7 @@ async def test_past_nights_are_read_again_if_another_day_has_come_meanwhile(memo
     await past.read_beside(memory, DAYS[2])
     if day is not None:
         put(memory, refusal(day))
-    await past.settle(memory, DAYS[2])
+    await past.wait_until_read(memory, DAYS[2])
     assert past.nights is not None
     assert [one.day for one in past.nights.nights] == ([DAYS[1], DAYS[0]] if day == DAYS[1] else [DAYS[0]])
 

@@ -43,7 +43,7 @@ def recorded(
         if call.items[0] in fates:
             moment += 1
             failure = fates[call.items[0]]  # type: ignore[index]
-            ledger.add(result_of(call, failure, attempts=2, started=moment - 1, ended=moment))
+            ledger.add(result_of(call, failure, tries=2, started=moment - 1, ended=moment))
     ledger.set_aside += [SetAside(card_type=one, reason=message("no")) for one in set_aside]
     return report_at(ending_of(ledger, None), ledger, start_at(**about)), ledger
 

@@ -207,7 +207,9 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
         ledger.add(result_of(call, warning=message("no credit") if call.engine == engine else None))
     ending = ending_of(ledger, None)
     assert shown(ending) == ("succeeded", 0, "All 2 cards are there, but an engine reported errors")
-    said = f"For {items} the {ENGINES[engine].word} engine said success, and reported an error besides. Look at {names}"
+    said = (
+        f"For {items} the {ENGINES[engine].label} engine said success, and reported an error besides. Look at {names}"
+    )
     ended = datetime.fromisoformat("2026-11-24T02:30:00+08:00")
     again = nothing_left(start_at(schedule=None), ledger, ended, ended)
     assert [str(note) for note in ending.notes] == [said] == [str(again.notes[-1])]

@@ -15,7 +15,7 @@ import trio
 
 from job.execution.shutdown import LIMITS
 from job.ledger.stop import ShutdownReason
-from job.storage.store import SETTLE_SECONDS
+from job.storage.store import ANSWER_GRACE_SECONDS
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
@@ -397,7 +397,7 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     outcome = await scene.end(job, 128 + number)
     assert trio.current_time() - sent < LIMITS[ShutdownReason.SIGTERM].all
     scene.world.storage_seconds = 0.02
-    known = seconds < SETTLE_SECONDS
+    known = seconds < ANSWER_GRACE_SECONDS
     assert "--again" not in outcome.finished.get("start_command", "")
     assert ("start_command" in outcome.finished) is known
     assert ("1 of 5 cards is missing" in outcome.finished["message"]) is known

@@ -19,7 +19,7 @@ def result_of(call: Call, failure: Failure | None = None, **changes: Any) -> Cal
         "targets": call.targets,
         "card_type": call.card_type,
         "done": failure is None,
-        "attempts": 1,
+        "tries": 1,
         "started": 10.0,
         "ended": 12.0,
         "status": 200 if failure is None else failure.status,
