@@ -14,6 +14,10 @@ from job.text.messages import Message, message
 SIZE_LIMIT = 16 * 2**20
 """Bytes of one config object: some 50,000 targets of the full form."""
 
+SIGNS_LIMIT = 1_000_000
+"""Commas and opening brackets of one config object. There is one before each value, which may take 20 times its text's
+memory."""
+
 WRONG_OBJECT = message("check that this is the right object")
 
 _QUOTES = "'“”„‟‘’‚‛＂＇「」『』«»"
@@ -59,6 +63,9 @@ def parse_object(name: str, data: bytes) -> object:
     except UnicodeDecodeError as error:
         what = message("is not UTF-8 at byte {place}", place=str(error.start))
         raise UnreadableError(place, what, message("save it as UTF-8")) from None
+    if sum(map(data.count, (b",", b"[", b"{"))) > SIGNS_LIMIT:
+        what = message("has more than {count} commas and brackets", count=SIGNS_LIMIT)
+        raise UnreadableError(place, what, WRONG_OBJECT)
     try:
         value: object = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.strict_json import SIZE_LIMIT, UnreadableError, parse_object
+from job.config.strict_json import SIGNS_LIMIT, SIZE_LIMIT, UnreadableError, parse_object
 from tests.support.chinese import in_chinese
 
 MEANT = "check that this is the right object"
@@ -26,8 +26,9 @@ def refusal(data: str | bytes) -> str:
         (b'["\xff"]', "is not UTF-8 at byte 2; save it as UTF-8"),
         ('["AAPL"]'.encode("utf-16"), "is not UTF-8 at byte 0; save it as UTF-8"),
         (b"[" * (SIZE_LIMIT + 1), f"is larger than 16 MiB; {MEANT}"),
+        (b"[" * (SIGNS_LIMIT + 1), f"has more than 1,000,000 commas and brackets; {MEANT}"),
     ],
-    ids=["bytes", "UTF-16", "size"],
+    ids=["bytes", "UTF-16", "size", "signs"],
 )
 def test_a_document_that_is_too_large_or_no_text_is_refused(data: bytes, fault: str) -> None:
     assert refusal(data) == fault

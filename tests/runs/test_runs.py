@@ -126,9 +126,9 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World) -> None
 @pytest.mark.parametrize("kind", ["full", "closed", "broken"])
 async def test_an_output_that_cannot_be_written_does_not_stop_the_cards(small: World, kind: str) -> None:
     """A full disk, a closed descriptor, a pipe whose reader has gone."""
-    command = [sys.executable, "-m", "job"]
+    command = [sys.executable, "-m", "job", "run"]
     if kind == "closed":
-        command = ["/bin/sh", "-c", f"exec {sys.executable} -m job >&-"]
+        command = ["/bin/sh", "-c", f"exec {sys.executable} -m job run >&-"]
     ours, theirs = os.pipe()
     os.close(ours)
     full = os.open("/dev/full", os.O_WRONLY)

@@ -113,7 +113,9 @@ async def test_an_object_that_is_removed_while_it_is_read_is_not_taken_for_absen
     await put(world, b"old")
     script(world, Fault(asks_content, do.meanwhile(partial(remove, world))))
     monkeypatch.setattr(gcs, "_RETRY", gcs._RETRY.with_timeout(0.1))
-    with pytest.raises(ConflictError, match=r"^gs://simulated-runs/runs/a is changed or removed whenever ") as error:
+    with pytest.raises(
+        ConflictError, match=r"^gs://simulated-runs/runs/a was changed by another process or person"
+    ) as error:
         await content(store)
     assert error.value.remedy
     assert await content(store) is None, "now it is absent"

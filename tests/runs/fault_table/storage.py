@@ -230,7 +230,9 @@ ROWS = (
         "nothing. After an error, start it when nobody is saving",
         (
             succeeded("once", play=_saved_once, cards=(len(TICKERS), 0, 0), place="bucket"),
-            bad_config("always", _impatient(), "whenever it is read", play=_saved(do.status(412)), place="bucket"),
+            bad_config(
+                "always", _impatient(), "another process or person", play=_saved(do.status(412)), place="bucket"
+            ),
         ),
     ),
     Row(
