@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
-from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import to_json
 
 from job.engines.calls import WorkItem, label_of
@@ -27,6 +27,10 @@ class FailedTry(NamedTuple):
     reason: Message
 
 
+_TRIES, _FAILED_TRIES = "attempts", "failed_attempts"
+"""What lines call `tries` and `failed_tries`. Some images have written it as it is called here: both are read."""
+
+
 @with_config(ConfigDict(extra="ignore", allow_inf_nan=False))
 @dataclass(slots=True, kw_only=True)  # not frozen, which would take four times as long; nobody changes it
 class CallResult:
@@ -39,7 +43,7 @@ class CallResult:
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     card_type: str | None
     done: bool
-    tries: Count
+    tries: Annotated[Count, Field(validation_alias=AliasChoices(_TRIES, "tries"))]
     retries: Count = 0
     """Tries that were followed by another. Those that the halves of a batch share are counted in one half only."""
     waits: Count = 0
@@ -55,7 +59,9 @@ class CallResult:
     """The last answer, or why there was none; `None` if it is done."""
     warning: Message | None = None
     """What is odd about the answer, if it is done."""
-    failed_tries: tuple[FailedTry, ...] = ()
+    failed_tries: Annotated[
+        tuple[FailedTry, ...], Field(validation_alias=AliasChoices(_FAILED_TRIES, "failed_tries"))
+    ] = ()
     """The latest tries before the last one."""
     traceparent: str
     limit: Count = 0
@@ -76,7 +82,7 @@ class CallResult:
             "targets": self.targets,
             "card_type": self.card_type,
             "done": self.done,
-            "tries": self.tries,
+            _TRIES: self.tries,
             "started": self.started,
             "ended": self.ended,
             "status": self.status,
@@ -86,6 +92,8 @@ class CallResult:
         for name in _OPTIONAL:
             if value := getattr(self, name):
                 line[name] = value
+        if self.failed_tries:
+            line[_FAILED_TRIES] = self.failed_tries
         return to_json(line)
 
     @classmethod
@@ -135,7 +143,6 @@ _OPTIONAL = (
     "waits",
     "reason",
     "warning",
-    "failed_tries",
     "interrupted_after",
     "request",
     "date",

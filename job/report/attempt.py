@@ -178,16 +178,22 @@ def read_start(kind: type[S], name: str, day: str, number: int, data: bytes) -> 
     try:
         found = kind.model_validate_json(data)
     except ValidationError as error:
-        check_format(name, _format_of(data))  # a newer one may look different altogether
+        check_format(name, *_format_of(data))  # a newer one may look different altogether
         raise altered(name) from error
-    check_format(name, found.format)
+    check_format(name, found.format, _written_by(found.version, found.commit))
     if (found.day, found.number) != (day, number):
         raise altered(name)
     return found
 
 
-def _format_of(data: bytes) -> object:
+def _format_of(data: bytes) -> tuple[object, str]:
+    """The format of an object, and what has written it, as far as that is known."""
     try:
-        return json.loads(data)["format"]
+        found = json.loads(data)
+        return found["format"], _written_by(found.get("version"), found.get("commit"))
     except (ValueError, TypeError, LookupError, RecursionError):
-        return FORMAT
+        return FORMAT, ""
+
+
+def _written_by(*version_and_commit: object) -> str:
+    return " ".join(one[:50] for one in version_and_commit if isinstance(one, str))

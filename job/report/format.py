@@ -78,9 +78,14 @@ def end_name(day: str, number: int) -> str:
     return f"{day}/{ENDS}{number:06}.json"
 
 
-def check_format(name: str, found: object) -> None:
-    """Raises `RecordError` if an object of this name is of the format that was `found` in it, and not of this one."""
+def check_format(name: str, found: object, version: str = "") -> None:
+    """Raises `RecordError` if an object of this name is of the format that was `found` in it, and not of this one.
+
+    `version` is what has written it, if that is known.
+    """
     if found != FORMAT:
         text = template("{object} has format {found}; this version of the job knows {known}")
-        what = message(text, object=name, found=str(found), known=str(FORMAT))
+        if version:
+            text = template("{object} has format {found}, of version {version}; this version of the job knows {known}")
+        what = message(text, object=name, found=str(found), version=version, known=str(FORMAT))
         raise RecordError(what, message("use the image of the job that has written it"))

@@ -85,6 +85,9 @@ class Report(Start):
     """The documents that could not be written: the next start writes them."""
     engines: dict[EngineName, Counts] = Field(default_factory=dict)
     """Those that the plan uses; empty without a plan."""
+    asked_again: Count = 0
+    """Number of cards that people have asked to have made again; `made_again` of them were."""
+    made_again: Count = 0
     at_fault: tuple[str, ...] = ()
     """The targets whose data failed, if nothing else did: without them the day could go on."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
@@ -158,7 +161,7 @@ def report_of(
     An attempt without a plan has the ledger of an empty plan. `before` is the report of the night before, which knows
     since when an item has been missing.
     """
-    totals = ledger.totals()
+    totals, made_again = ledger.totals(), ledger.made_again
     ended = None
     if seconds is not None:
         moment = datetime.fromisoformat(start.started) + timedelta(seconds=seconds)
@@ -176,6 +179,8 @@ def report_of(
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
         set_aside=tuple(ledger.set_aside[:SET_ASIDE_LISTED]),
         engines=totals,
+        asked_again=len(made_again) + len(ledger.to_make_again),
+        made_again=len(made_again),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )
@@ -211,6 +216,7 @@ def totals_of(report: Report) -> Mapping[str, object]:
         "ended": report.ended,
         "cards": asdict(report.cards),
         "engines": {name: asdict(engine) for name, engine in report.engines.items()},
+        **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
         **({"without": report.without} if report.without else {}),
     }
 

@@ -66,7 +66,7 @@ def test_a_result_is_read_as_it_was_written(made: CallResult) -> None:
 
 def test_what_has_its_default_is_left_out_of_the_line() -> None:
     assert json.loads(ONE.line()).keys() == {
-        *("engine", "targets", "card_type", "done", "tries", "started", "ended", "status", "cause", "traceparent")
+        *("engine", "targets", "card_type", "done", "attempts", "started", "ended", "status", "cause", "traceparent")
     }
 
 
@@ -74,16 +74,24 @@ def test_a_line_may_have_more_fields() -> None:
     assert CallResult.parse(ONE.line()[:-1] + b',"more":{"deep":[1]}}') == ONE
 
 
+@settings(max_examples=50)
+@given(RESULTS)
+def test_a_line_may_have_the_names_that_some_images_have_written(made: CallResult) -> None:
+    renamed = {"attempts": "tries", "failed_attempts": "failed_tries"}
+    line = {renamed.get(name, name): value for name, value in json.loads(made.line()).items()}
+    assert CallResult.parse(json.dumps(line).encode()) == made
+
+
 WRONG: dict[str, Any] = {
     "engine": "other",
     "targets": [],
     "done": None,
-    "tries": -1,
+    "attempts": -1,
     "started": "then",
     "ended": 1e300,
     "retries": 2**31,
     "reason": 7,
-    "failed_tries": [[1.0]],
+    "failed_attempts": [[1.0]],
 }
 
 
@@ -96,7 +104,7 @@ def test_a_line_with_a_value_that_the_job_does_not_write_is_refused(name: str) -
 @pytest.mark.parametrize(("started", "ended"), [(2.0, 1.0), (0.0, 1.1e9)])
 @pytest.mark.parametrize("is_last", [True, False])
 def test_a_line_whose_tries_take_no_time_of_a_run_is_refused(started: float, ended: float, is_last: bool) -> None:
-    wrong = {"started": started, "ended": ended} if is_last else {"failed_tries": [[started, ended, {"id": "no"}]]}
+    wrong = {"started": started, "ended": ended} if is_last else {"failed_attempts": [[started, ended, {"id": "no"}]]}
     with pytest.raises(ValueError, match="no time of a try"):
         CallResult.parse(json.dumps(json.loads(ONE.line()) | wrong).encode())
 

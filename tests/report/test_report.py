@@ -62,7 +62,9 @@ def test_a_report_may_have_more_fields() -> None:
 )
 def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
     data = json.dumps({**json.loads(RecordedAttempt().report().packed()), **change}).encode()
-    words = "has format 2; this version of the job knows 1" if "format" in change else "is not what the job writes"
+    words = "has format 2, of version 1; this version of the job knows 1"
+    if "format" not in change:
+        words = "is not what the job writes"
     with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json {words}"):
         read_report(DAY, 1, data)
 
@@ -166,7 +168,7 @@ def test_for_programs_each_message_is_its_english_text() -> None:
 
 @pytest.mark.parametrize(
     ("scene", "more"),
-    [("all made", set()), ("without one", {"without"})],
+    [("all made", set()), ("made again", {"asked_again", "made_again"}), ("without one", {"without"})],
 )
 def test_the_totals_for_programs(scene: str, more: set[str]) -> None:
     report = SCENES[scene]().report

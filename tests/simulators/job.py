@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The checkout in which `python -m job` is run."""
+"""The checkout in which `python -m job` is run, unless another is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +145,12 @@ async def start_job(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     *,
+    checkout: Path = ROOT,
     terminal: bool = False,
     reading: trio.Event | None = None,
 ) -> Job:
-    """Starts `python -m job …` with this environment and nothing else; it is killed if the nursery is cancelled.
+    """Starts `python -m job …` of a checkout with this environment and nothing else; it is killed if the nursery is
+    cancelled.
 
     Its output is log lines. With `terminal` it is text, and goes to a pseudo-terminal of 120 columns and 40 rows. With
     `reading`, nobody reads it before that event or its own end, and a pipe is as small as the system makes them.
@@ -160,7 +162,7 @@ async def start_job(
         process = await trio.lowlevel.open_process(
             command,
             env=environment,
-            cwd=ROOT,
+            cwd=checkout,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -176,7 +178,7 @@ async def start_job(
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         screen = dict(environment) | {"TERM": "xterm-256color"}
         process = await trio.lowlevel.open_process(
-            command, env=screen, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs
+            command, env=screen, cwd=checkout, stdin=theirs, stdout=theirs, stderr=theirs
         )
     except BaseException:
         os.close(ours)

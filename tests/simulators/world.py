@@ -17,7 +17,7 @@ import trustme
 from tests.simulators.chat import Chat
 from tests.simulators.contract import CONTRACTS
 from tests.simulators.engines import engine, violations
-from tests.simulators.job import Job, Outcome, start_job
+from tests.simulators.job import ROOT, Job, Outcome, start_job
 from tests.simulators.listener import Listener
 from tests.simulators.metadata import TokenSource
 from tests.simulators.oauth import Accounts
@@ -60,6 +60,8 @@ class World:
     emulator: Emulator | None
     nursery: trio.Nursery
     jobs: list[Job] = field(default_factory=list)
+    checkout: Path = ROOT
+    """Whose job is started."""
 
     @property
     def services(self) -> list[Service]:
@@ -160,7 +162,14 @@ class World:
         `start_job` says what the rest does.
         """
         environment = self.environment(**(env or {}))
-        job = await start_job(self.nursery, arguments or ("run",), environment, terminal=terminal, reading=reading)
+        job = await start_job(
+            self.nursery,
+            arguments or ("run",),
+            environment,
+            checkout=self.checkout,
+            terminal=terminal,
+            reading=reading,
+        )
         self.jobs.append(job)
         return job
 
