@@ -178,6 +178,13 @@ def test_the_totals_for_programs(scene: str, more: set[str]) -> None:
     assert totals.get("without", ()) == report.without
 
 
+def test_what_people_asked_to_have_made_again_is_counted_and_how_much_of_it_was() -> None:
+    made, failed, plain = (SCENES[name]().report for name in ("made again", "not made again", "all made"))
+    assert (made.asked_again, made.made_again) == (5, 5)
+    assert (failed.asked_again, failed.made_again) == (2, 1)
+    assert (plain.asked_again, plain.made_again) == (0, 0)
+
+
 def test_who_is_at_fault_is_known_only_if_data_failed() -> None:
     assert SCENES["data failed"]().report.at_fault == ("AAPL",)
     day = Day().play(failing(NO, "news", "AAPL"))

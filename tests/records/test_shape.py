@@ -1,0 +1,232 @@
+"""What is recorded, and what programs read, keeps its shape: names and types, a line each, in `format-1.txt`.
+
+Whoever adds something adds its lines there by hand. Nothing writes that file, so nobody takes a line out unseen.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from pydantic import TypeAdapter
+
+from job.cli.main import main
+from job.engines.catalog import ALL_ENGINES
+from job.engines.failures import Cause, Failure
+from job.execution.progress import CallRetried, Progress
+from job.ledger.ledger import Ledger, SetAside
+from job.ledger.result import CallResult
+from job.notification.channels import channel_of
+from job.notification.message import run_fields, trial_fields
+from job.notification.sender import Notifier
+from job.output.cloud_log import CloudLogReporter
+from job.output.reporter import MessageEvent
+from job.records.journal import Journal
+from job.records.lease import LEASE, Holder
+from job.report.attempt import Attempt
+from job.report.cards import COLUMNS
+from job.report.format import CARDS, FORMAT, REPORT
+from job.report.report import Report
+from job.text.messages import Message, message
+from tests.records.recorded import ALL, objects_of
+from tests.support.days import SCENES
+from tests.support.fakes import plan_of, target
+from tests.support.records import FAULT, start_at
+from tests.support.results import result_of, tried
+from tests.support.stores import Memory
+
+KEPT = Path(__file__).with_name(f"format-{FORMAT}.txt")
+GONE = f"""\
+This is gone, or has another name or type. Days that are recorded have it, and programs read it.
+Leave it, and add the new one beside it; or raise FORMAT in job/report/format.py, and read format {FORMAT} as well."""
+NEW = f"This is new. Add these lines to {KEPT.name}, by hand: from then on they stay."
+PLAN = plan_of([target("A", ["c"])])
+CALL = next(PLAN.calls("qa"))
+FAILED = result_of(CALL, Failure(Cause.STATUS, message("no"), 503), tries=4)
+ANY_TEXT = {"$defs": {"Message": {"type": "string"}}}
+Json = Mapping[str, Any]
+
+
+# --- names and types, from a schema ---
+
+
+def described(schema: Json) -> set[str]:
+    """The lines of an object with this JSON schema. The values of a message may be messages, so it has its own."""
+    return set(_described(schema, "", {**schema.get("$defs", {}), "Message": {"type": "message"}}))
+
+
+def _described(schema: Json, path: str, known: Json) -> Iterator[str]:
+    if "$ref" in schema:
+        schema = known[schema["$ref"].rpartition("/")[2]]
+    for one in schema.get("anyOf", ()):
+        yield from _described(one, path, known)
+    for name, one in schema.get("properties", {}).items():
+        yield from _described(one, f"{path}.{name}".lstrip("."), known)
+    if isinstance(more := schema.get("additionalProperties"), dict):
+        yield from _described(more, f"{path}.*", known)
+    for place, one in enumerate(schema.get("prefixItems", ())):
+        yield from _described(one, f"{path}[{place}]", known)
+    if isinstance(items := schema.get("items"), dict):
+        yield from _described(items, f"{path}[]", known)
+    if "type" in schema and schema["type"] not in {"object", "array"}:
+        yield f"{path}: {schema['type']}"
+    for value in schema.get("enum", ()):
+        yield f"{path} = {value}"
+
+
+# --- names, from what is written ---
+
+
+def named(value: object, path: str = "") -> Iterator[str]:
+    """The lines of an object as it is written. A key that the config or an engine gives is `*`."""
+    if path:
+        yield path
+    if isinstance(value, dict):
+        for name, one in value.items():
+            is_given = name in ALL_ENGINES or path in {"generations", "journal", "phases"}
+            yield from named(one, f"{path}.{'*' if is_given else name}".lstrip("."))
+    for one in value if isinstance(value, list) else ():
+        yield from named(one, f"{path}[]")
+
+
+def all_named(values: Iterable[object]) -> set[str]:
+    return {line for value in values for line in named(value)}
+
+
+def whole_result() -> CallResult:
+    """A result of which nothing has its default."""
+    reason = message("no")
+    return replace(
+        result_of(CALL, Failure(Cause.INTERRUPTED, reason, 200), retries=1, waits=1, warning=reason),
+        interrupted_after=Cause.STATUS,
+        failed_tries=tried((1.0, 2.0, "no")),
+        traceparent="x",
+        request="x",
+        date="x",
+        again=1,
+    )
+
+
+def of_results() -> set[str]:
+    """A line is made by hand, so its names are those of one, and only the types are pydantic's."""
+    result = whole_result()
+    assert all(getattr(result, one.name) for one in fields(result) if one.name not in {"done", "limit"})
+    names = json.loads(result.line()).keys()
+    schema = TypeAdapter(CallResult).json_schema()
+    assert names <= schema["properties"].keys(), "it is read as it was written"
+    return described(schema | {"properties": {name: schema["properties"][name] for name in names}})
+
+
+def of_header() -> set[str]:
+    journal = Journal(Memory(), "2026-11-24", 1, "x", lambda _: None)
+    return all_named([json.loads(journal._next_chunk().data)])
+
+
+async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
+    """Every event with all its fields."""
+    log = CloudLogReporter("p")
+    log.on_day(start_at())
+    progress = Progress.of(Ledger(PLAN))
+    log.on_faults([FAULT])
+    events: tuple[MessageEvent, ...] = MessageEvent.__args__  # type: ignore[attr-defined]
+    for event in events:
+        log.on_message(event, message("x"))
+    log.on_start(progress)
+    log.on_barrier(progress)
+    log.on_progress(progress, 1.0)
+    for one in (
+        FAILED, result_of(CALL, warning=message("x")), SetAside(card_type="c", reason=message("x")),
+        CallRetried(CALL, message("x"), 1.0, 4, ""),
+    ):  # fmt: skip
+        log.on_event(one)
+    for make in SCENES.values():
+        view = make()
+        report = view.report.model_copy(update={"detail": Message("x")})
+        log.on_finish(replace(view, report=report, unrecorded=1))
+    log._output.dropped = 1
+    log.on_finish(SCENES["all made"]())
+    await log.drain(5.0)
+    log.verified("x", done=True)
+    lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    return {f"log {line['event']} {name}" for line in lines for name in named(line)}
+
+
+def of_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
+    """That of a program, from a start, from `notify` and from `verify`."""
+    sent: list[Any] = [trial_fields(), *(run_fields(make()) for make in SCENES.values())]
+
+    async def send_lines(_: Notifier, _lines: object, more: Any, _seconds: float) -> None:
+        sent.append(more())
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(Notifier, "send_lines", send_lines)
+    monkeypatch.setenv("RUNS_URI", str(tmp_path))
+    main(["verify"])
+    text = channel_of("https://any.example").body("x")
+    sent = json.loads(json.dumps([text | one for one in sent]))
+    return {f"webhook {one['event']} {name}" for one in sent for name in named(one)}
+
+
+def of_report() -> set[str]:
+    """As other programs get it."""
+    reports = [make().report for make in SCENES.values()]
+    more = {"faults": (FAULT,), "generations": {"x": "1"}, "journal": {1: 1}, "not_written": ("x",), "notes": ("x",)}
+    return all_named(json.loads(one.model_copy(update=more).as_text()) for one in reports)
+
+
+def recorded() -> set[str]:
+    """The shape of what is recorded."""
+    kinds = {
+        "attempts/": described(Attempt.model_json_schema(mode="serialization")),
+        "results/ header": of_header(),
+        "results/": of_results(),
+        "ends/": described(Report.model_json_schema(mode="serialization")),
+        "message": described(TypeAdapter(Message).json_schema()["$defs"]["Message"]),
+        REPORT: of_report(),
+        LEASE: described(Holder.model_json_schema(mode="serialization")),
+        CARDS: {f"{place} {column}" for place, column in enumerate(COLUMNS, 1)},
+        "cause": {*Cause},
+    }
+    return {f"{kind} {line}" for kind, lines in kinds.items() for line in lines}
+
+
+async def test_what_is_recorded_and_logged_keeps_its_shape(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert_kept(recorded() | await of_log(capfdbinary), "webhook", is_of=False)
+
+
+def test_what_is_sent_keeps_its_shape(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert_kept(of_webhook(monkeypatch, tmp_path), "webhook")
+
+
+def assert_kept(now: set[str], kind: str, *, is_of: bool = True) -> None:
+    """Compares with the lines of the kind, or with all others."""
+    kept = KEPT.read_text(encoding="utf-8").splitlines()
+    assert kept == sorted(set(kept)), "sorted, each line once"
+    then = {line for line in kept if line.startswith(f"{kind} ") is is_of}
+    assert then <= now, "\n".join((GONE, *sorted(then - now)))
+    assert now <= then, "\n".join((NEW, *sorted(now - then)))
+
+
+@pytest.mark.parametrize("day", ALL)
+def test_every_name_that_an_earlier_image_has_recorded_is_in_the_file(day: str) -> None:
+    """So that no line goes whose name was ever written."""
+    kept = {tuple(re.findall(r"^\S+ (?:header )?|[\w()]+", line)[:2]) for line in KEPT.read_text().splitlines()}
+    found = {name for path, data in objects_of(day).items() for name in names_in(path, data)}
+    assert found - kept - {("results/ ", "tries"), ("results/ ", "failed_tries")} == set()
+
+
+def names_in(path: str, data: bytes) -> Iterator[tuple[str, str]]:
+    """The kind of a recorded object, with the names that it has at its top."""
+    kind = path.rpartition("/")[2] if path.count("/") < 2 else f"{path.split('/')[1]}/"
+    if kind == CARDS:
+        yield from ((f"{kind} ", str(place)) for place, _ in enumerate(data.splitlines()[0].split(b","), 1))
+        return
+    first, *lines = data.splitlines() if kind == "results/" else [data]
+    yield from ((f"{kind} header " if lines else f"{kind} ", name) for name in json.loads(first))
+    yield from ((f"{kind} ", name) for line in lines for name in json.loads(line))
