@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from job import __version__
 from job.cli import main as main_module
 from job.cli.main import main, make_parser, options_of
 from job.config.environment import read_settings
@@ -103,7 +104,7 @@ def test_usage_errors_end_with_2(arguments: str, capfd: pytest.CaptureFixture[st
 
 
 def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
-    for argument, expected in (("--help", "COMMAND"), ("--version", "0.1.0")):
+    for argument, expected in (("--help", "COMMAND"), ("--version", __version__)):
         with pytest.raises(SystemExit) as ended:
             main([argument])
         assert ended.value.code == 0

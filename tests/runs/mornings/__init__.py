@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from job import __version__
 from job.report.format import NIGHTS_PAGE
 from tests.simulators import do, when
 from tests.simulators.engines import steady
@@ -296,7 +297,7 @@ def text_of(night: Night) -> str:
         "page of the day": pages[days[-1]] if days else "none",
     }
     text = "\n\n".join(f"=== {title} ===\n{shown}" for title, shown in parts.items()) + "\n"
-    text = text.replace(world.runs_uri, "RUNS").replace(world.config_uri, "CONFIG")
+    text = text.replace(world.runs_uri, "RUNS").replace(world.config_uri, "CONFIG").replace(__version__, "VERSION")
     for engine in world.engines.values():
         text = text.replace(engine.url, f"https://{engine.name}")
     return re.sub(r"\b[0-9a-f]{16}\b", "SPAN", re.sub(r"\b[0-9a-f]{32}\b", "TRACE", text))
