@@ -19,7 +19,16 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, UnreachableError, changed
+from job.storage.store import (
+    SAVED_FIRST,
+    ConflictError,
+    StorageError,
+    StoredObject,
+    UnreachableError,
+    UnusableError,
+    changed,
+)
+from job.text.display import quoted
 from job.text.masking import excerpt
 from job.text.messages import Value, message
 
@@ -113,7 +122,10 @@ class GcsStore:
         return sorted(name.removesuffix("/") for name in found)
 
     def _found(self, name: str) -> storage.Blob | None:
-        """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's."""
+        """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's.
+
+        An object with an encoding cannot be used: the library would unpack it, of whatever size that makes it.
+        """
         blob = self._blob(name)
         try:
             blob.reload(**_ONCE)
@@ -122,6 +134,11 @@ class GcsStore:
                 raise
             return None
         _stored(blob, b"")
+        if blob.content_encoding:
+            what = message(
+                "is stored compressed (Content-Encoding {encoding})", encoding=quoted(blob.content_encoding, 40)
+            )
+            raise UnusableError(what, message("upload it as it is"), about=self._uri(name))
         return blob
 
     def _content(self, name: str, found: storage.Blob, limit: int | None) -> StoredObject:
@@ -132,7 +149,7 @@ class GcsStore:
             data = blob.download_as_bytes(end=end, if_generation_match=found.generation, **_ONCE)
         except (NotFound, PreconditionFailed) as error:
             raise _ChangedError from error
-        if len(data) != size and not found.content_encoding:
+        if len(data) != size:
             raise ValueError("the content is not as long as the metadata say")
         return _stored(found, data)
 

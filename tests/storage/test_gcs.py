@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,7 +17,7 @@ import trio
 
 from job.storage import gcs
 from job.storage import store as module
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnusableError, in_thread
 from job.storage.uri import open_store
 from tests.simulators import broken, do, when
 from tests.simulators.do import in_turn
@@ -137,6 +138,20 @@ async def test_a_download_is_requested_from_no_other_host(store: ObjectStore, wo
     script(world, Fault(asks_metadata, do.edited(lambda answer: answer | {"mediaLink": elsewhere})))
     assert await content(store) == b"data"
     assert world.elsewhere.requests == []
+
+
+async def test_an_object_that_would_be_unpacked_is_refused_before_its_content_is_requested(
+    store: ObjectStore, world: World
+) -> None:
+    assert world.emulator
+    await world.emulator.put(RUNS_BUCKET, "runs/a", gzip.compress(b"data" * 1_000_000), "gzip")
+    world.forget()
+    with pytest.raises(
+        UnusableError,
+        match=r'^gs://simulated-runs/runs/a: is stored compressed \(Content-Encoding "gzip"\); upload it ',
+    ):
+        await in_thread(lambda: store.read("a", 100))
+    assert not any(map(asks_content, requests(world)))
 
 
 BRACKETS = do.raw_body(b"[" * 100_000)

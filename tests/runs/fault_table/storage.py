@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from tests.runs.fault_table.row import (
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
+from tests.simulators.world import CONFIG_BUCKET
 from tests.support.altered import FULL_DISK, SHORT_PATIENCE, altered
 from tests.support.world import VirtualWorld
 
@@ -84,6 +86,14 @@ def _faulty(name: str, content: object) -> Play:
         return await world.run_job(env=env)
 
     return play
+
+
+async def _compressed(world: World, env: Env) -> Outcome:
+    """As `gcloud storage cp --gzip-local-all` stores an object: as what it is unpacked to, it would be a good one."""
+    assert world.emulator
+    packed = gzip.compress(b'["A"' + b" " * 40_000_000 + b"]")
+    await world.emulator.put(CONFIG_BUCKET, "config/ticker_list.json", packed, "gzip")
+    return await world.run_job(env=env)
 
 
 def _saved(saved: Do) -> Play:
@@ -215,6 +225,13 @@ ROWS = (
                 play=_faulty("ticker_list.json", ["A", "a/b"]),
             ),
             bad_config("no JSON", nothing, "ticker_list.json: ", play=_faulty("ticker_list.json", b'["A",]')),
+            bad_config(
+                "compressed",
+                nothing,
+                'ticker_list.json: is stored compressed (Content-Encoding \\"gzip\\"); upload it as it is',
+                play=_compressed,
+                place="bucket",
+            ),
             bad_config("a variable", _changed(CARD_URL="http://h/{{ticker}}.png"), "CARD_URL: is not an https URL"),
             bad_config("no certificates", _changed(SSL_CERT_FILE="{directory}/no"), 'no\\" cannot be read (No such'),
             bad_config(
