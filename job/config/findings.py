@@ -16,6 +16,9 @@ C = TypeVar("C")
 CAUSES_LISTED = 100
 """Faults of one object that are listed, and notices as well; further ones are only counted."""
 
+FAULTS_LIMIT = 20_000
+"""Faults of one object after which no further ones are looked for: a million would take 10 s."""
+
 PLACES_NAMED = 3
 """Places of one fault or notice that are named; further ones are only counted."""
 
@@ -62,11 +65,13 @@ class _ByCause(Generic[C]):
         self._causes: dict[str, dict[C, _Places]] = {}
         self.more: Counter[str] = Counter()
         """For each object, how many findings have a cause that is not listed."""
+        self.count: Counter[str] = Counter()
 
     def __bool__(self) -> bool:
         return bool(self._causes)
 
     def add(self, cause: C, place: Place) -> None:
+        self.count[place.document] += 1
         causes = self._causes.setdefault(place.document, {})
         places = causes.get(cause)
         if places is None:
@@ -109,6 +114,10 @@ class Findings:
         """Whether any fault was found."""
         return bool(self._faults)
 
+    def is_full(self, document: str) -> bool:
+        """Whether so many faults of an object were found that the rest of it need not be checked."""
+        return self._faults.count[document] > FAULTS_LIMIT
+
     def fault(self, place: Place, what: Message, remedy: Message) -> None:
         """Adds a fault. Faults of one object with the same wording are combined."""
         self._faults.add((what, remedy), place)
@@ -138,8 +147,13 @@ class Findings:
     def faults(self) -> list[Fault]:
         """All faults, grouped by object."""
         faults = [Fault(where, what, remedy, FaultKind.OBJECT) for (what, remedy), where in self._faults]
-        for document, count in self._faults.more.items():
-            what = plural("has 1 more fault", "has {count} more faults", count)
+        further = {
+            document: plural("has 1 more fault", "has {count} more faults", count)
+            for document, count in self._faults.more.items()
+        }
+        for document in filter(self.is_full, self._faults.count):
+            further[document] = message("has so many faults that the rest of it was not checked")
+        for document, what in further.items():
             faults.append(Fault(document, what, message("correct those that are listed first"), FaultKind.OBJECT))
         return faults
 

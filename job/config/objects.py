@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from job.config.faults import WRONG_TYPE, Fault, problems
+from job.config.faults import WRONG_TYPE, Fault, FaultKind, problems
 from job.config.findings import Findings, Place
 from job.config.schema import (
     CARD_TYPE,
@@ -21,8 +21,8 @@ from job.config.schema import (
     LlmConfig,
     TargetEntry,
 )
-from job.config.strict_json import UnreadableError, parse_object
-from job.text.messages import Message, message
+from job.config.strict_json import WRONG_OBJECT, UnreadableError, parse_object
+from job.text.messages import Message, listed, message
 
 T = TypeVar("T")
 
@@ -38,6 +38,15 @@ _NEEDED = {
     TICKER_LIST: message('write an array of tickers, such as ["AAPL"], there'),
     CARD_TYPE_LIST: message('write an array of card types, such as ["news_card"], there'),
 }
+
+TOTAL_LIMIT = 32 * 2**20
+"""Bytes of all config objects together: an attempt's record holds them all."""
+
+ENTRIES_LIMIT = 100_000
+"""Entries of an array, or keys of an object."""
+
+VALUES_LIMIT = 20_000
+"""Values in what is validated at once. Pydantic makes all its errors, of 1.8 KB each, before anybody can count them."""
 
 _ABSENT = object()
 
@@ -69,6 +78,10 @@ def read_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list
 
     `objects` holds the content of the objects that exist, by name.
     """
+    if sum(map(len, objects.values())) > TOTAL_LIMIT:
+        what = message("are larger than {count} MiB together", count=TOTAL_LIMIT >> 20)
+        fault = Fault(listed(list(objects)), what, message("check that these are the right objects"), FaultKind.OBJECT)
+        return Config(None, None, None, EngineControl(), LlmConfig()), [fault], []
     reader = _Reader(objects)
     config = Config(
         tickers=reader.tickers(),
@@ -144,9 +157,14 @@ class _Reader:
         """The array or object in a config object; `_ABSENT` if it does not exist or cannot be read."""
         if name in self._objects:
             try:
-                return parse_object(name, self._objects[name])
+                value = parse_object(name, self._objects[name])
             except UnreadableError as error:
                 self.findings.fault(error.place, error.what, error.remedy)
+                return _ABSENT
+            if len(value) <= ENTRIES_LIMIT:
+                return value
+            what = message("has more than {count} entries", count=ENTRIES_LIMIT)
+            self.findings.fault(Place(name), what, WRONG_OBJECT)
         elif name in _NEEDED:
             self.findings.fault(Place(name), message("does not exist"), _NEEDED[name])
         return _ABSENT
@@ -167,12 +185,30 @@ class _Reader:
         ]
 
     def _checked(self, place: Place, value: object, schema: TypeAdapter[T]) -> T | None:
+        parts = value if isinstance(value, dict) and not place.path else {"": value}
+        many = [key for key, part in parts.items() if _has_many(part)]
+        for key in many:
+            where = Place(place.document, [*place.path, *filter(None, [key])], place.id)
+            self.findings.fault(where, message("has more than {count} values", count=VALUES_LIMIT), WRONG_OBJECT)
+        if many or self.findings.is_full(place.document):
+            return None
         try:
             return schema.validate_python(value)
         except ValidationError as error:
             for problem in problems(error):
                 self.findings.problem(place, problem)
             return None
+
+
+def _has_many(value: object) -> bool:
+    """Whether there are more than `VALUES_LIMIT` values in it, at any depth."""
+    left, count = [value], 0
+    while left and count <= VALUES_LIMIT:
+        one = left.pop()
+        inner = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        count += len(inner)
+        left += [value for value in inner if isinstance(value, dict | list)]
+    return count > VALUES_LIMIT
 
 
 def _whole(entries: Sequence[T | None]) -> list[T] | None:

@@ -4,6 +4,7 @@ import re
 from collections import deque
 from io import BytesIO
 from itertools import islice
+from typing import Any
 
 import jiter
 
@@ -44,7 +45,7 @@ class UnreadableError(Exception):
         self.place, self.what, self.remedy = place, what, remedy
 
 
-def parse_object(name: str, data: bytes) -> object:
+def parse_object(name: str, data: bytes) -> list[Any] | dict[str, Any]:
     """The array or object that the document holds. It may hold infinity, for a number that is too large.
 
     Raises `UnreadableError` if it is not UTF-8, is no such JSON, is larger than `SIZE_LIMIT`, or has a key twice in
@@ -67,7 +68,7 @@ def parse_object(name: str, data: bytes) -> object:
         what = message("has more than {count} commas and brackets", count=SIGNS_LIMIT)
         raise UnreadableError(place, what, WRONG_OBJECT)
     try:
-        value: object = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
+        value: list[Any] | dict[str, Any] = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
         raise UnreadableError(place, *_explained(str(error), data)) from None
     return value

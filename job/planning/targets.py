@@ -23,6 +23,9 @@ from job.text.messages import Message, message, template
 EQUITIES_DEFAULT = "equities_default"
 
 
+CARDS_LIMIT = 1_000_000
+"""Cards of one day: as many as one process is measured with."""
+
 _PERSONS = {"celebrity", "person", "people"}
 
 
@@ -67,7 +70,7 @@ class _Resolver:
         self.whole = config.tickers is not None and not unread
         """Whether the tickers and all entries could be read; if not, checks that need all targets are skipped."""
         self.card_types = config.card_types
-        self.enabled = [name for name, enabled in (config.card_types or {}).items() if enabled]
+        self.enabled = tuple(name for name, enabled in (config.card_types or {}).items() if enabled)
         self.models = config.models
         on = config.switches
         self.switches = dict(
@@ -98,14 +101,16 @@ class _Resolver:
 
     def full(self, entries: Sequence[TargetEntry | UnreadableEntry]) -> list[Target]:
         """Targets of the full form: an entry overrides the ticker of the same id; other entries follow the tickers."""
-        default_types, default_switches = self.enabled, None
+        default_types: Sequence[str] = self.enabled
+        default_switches = None
         first = self._firsts(entries)
         if EQUITIES_DEFAULT in first:
             index, entry = first.pop(EQUITIES_DEFAULT)
             self._check_default(index, entry)
             default_switches = entry.run_engines
             if entry.card_types:
-                default_types = self._chosen(entry.card_types, Place(CARD_TARGETS, [index, "card_types"], entry.id))
+                at = Place(CARD_TARGETS, [index, "card_types"], entry.id)
+                default_types = tuple(self._chosen(entry.card_types, at))  # one for all tickers
         unread = {entry.id for entry in entries if isinstance(entry, UnreadableEntry)}
         unsure = not unread.isdisjoint({None, EQUITIES_DEFAULT})
         targets = {
@@ -124,10 +129,9 @@ class _Resolver:
             kind = self._kind(index, entry, listed=listed)
             key = self._topic_key(index, entry, keys) if kind == "topic" else entry.id
             inherits = listed and kind == "equity"
+            card_types = default_types if inherits else self.enabled
             if entry.card_types:
                 card_types = self._chosen(entry.card_types, Place(CARD_TARGETS, [index, "card_types"], entry.id))
-            else:
-                card_types = default_types if inherits else self.enabled
             if inherits and unsure:
                 continue  # its engines and cards are not known
             targets[entry.id] = Target(
@@ -144,11 +148,17 @@ class _Resolver:
         return list(targets.values())
 
     def check_as_a_whole(self, targets: Sequence[Target]) -> None:
+        count = sum(len(target.card_types) for target in targets)
+        if count > CARDS_LIMIT:
+            what = message(
+                "makes {count} cards with these targets, and {most} is the most", count=count, most=CARDS_LIMIT
+            )
+            self.findings.fault(Place(CARD_TYPE_LIST), what, message("enable fewer, or name fewer targets"))
         known = self.whole and not self.findings.has_faults
         if known and targets and self.enabled and not any(target.card_types for target in targets):
             remedy = message("enable a card type that it names")
             self.findings.fault(Place(CARD_TARGETS), message("leaves no card to make"), remedy)
-        asked = {name for target in targets for name in target.card_types}
+        asked = {name for target in targets for name in target.card_types} if known else set()
         for name in self.enabled if known and targets else ():
             if name not in asked:
                 text = template("{where}: no target asks for this card type")
@@ -188,7 +198,7 @@ class _Resolver:
 
     def _chosen(self, names: Sequence[str], place: Place) -> list[str]:
         """The named card types that are switched on."""
-        if self.card_types is None:
+        if self.card_types is None or self.findings.is_full(place.document):
             return []
         for index, name in enumerate(names):
             if self.card_types.get(name):

@@ -82,11 +82,32 @@ def test_each_object_full_of_faults_makes_few_and_short_lines(value: object) -> 
     assert all(len(line) <= LONGEST and line.isprintable() for line in (*faults, *notices))
 
 
+def test_after_20_000_faults_of_an_object_the_rest_of_it_is_not_checked() -> None:
+    entries = [{"id": f"T{number}", "card_types": [7] * 10_001} for number in range(3)]
+    wrong, unread = judged(GOOD | {"card_targets.json": [*entries, {"id": "a/b"}]})[0]
+    assert " and 19,999 more: has the wrong type" in wrong
+    assert unread == (
+        "card_targets.json: has so many faults that the rest of it was not checked; correct those that are listed first"
+    )
+    unknown = [{"id": f"T{number}", "card_types": ["x"] * 10_001} for number in range(3)]
+    found = judged(GOOD | {"card_targets.json": unknown})[0]
+    assert found[1:] == [unread]
+
+
 # --- memory ---
 
 CONFIGS = {
     "990,000 unknown card types": """{"card_targets.json": array(target(b'"u"'), 99)}""",
     "990,000 numbers for card types": """{"card_targets.json": array(target(b"1"), 99)}""",
+    "a million wrong card types in one entry": """{"card_targets.json": b"[" + target(b"1", 999_990) + b"]"}""",
+    "a million unknown card types in one entry": """{"card_targets.json": b"[" + target(b'"u"', 999_990) + b"]"}""",
+    "15 MiB of bad ids in one entry": """{"card_targets.json": b"[" + target(b'"xxxxxxxxxxxx/"', 999_990) + b"]"}""",
+    "15 MiB of bad ids of one ticker": """{"card_targets.json": b'{"A":' + array(b'"xxxxxxxxxxx/"', 999_990) + b"}"}""",
+    "11 MiB of tasks": """{"llm_config.json": b'{"tasks":{' + many(b'"k%d":1', 990_000) + b"}}"}""",
+    "49 entries of wrong ids": """{"card_targets.json": array(target(b'"xxxx/"', 19_990), 49)}""",
+    "5,000 deep entries": """{"card_targets.json": array(deep(190), 5_000)}""",
+    "half a million topics": """{"card_targets.json": b"[" + many(b'{"id":"A%d"}', 499_000) + b"]"}""",
+    "as many card types as tickers": """dict.fromkeys(OBJECTS[:2], b"[" + many(b'"t%d"', 99_000) + b"]")""",
     "each object full of bad entries": """dict.fromkeys(OBJECTS, array(b'{"a":1,"b":2,"c":[3]}', 99_000))""",
     "each object full of other keys": """dict.fromkeys(OBJECTS, b"{" + b",".join(keys) + b"}")""",
     "each object full of empty arrays": """dict.fromkeys(OBJECTS, array(b"[]", 5_000_000))""",
@@ -94,6 +115,7 @@ CONFIGS = {
 }
 SCRIPT = """
 import re
+import time
 from pathlib import Path
 from job.config.objects import OBJECTS
 from job.engines.catalog import EngineName
@@ -102,15 +124,21 @@ from job.planning.prepare import make_plan
 def array(item, count):
     return b"[" + (item + b",") * (count - 1) + item + b"]"
 
-def target(card_type):
-    return b'{"id":"A","card_types":' + array(card_type, 9990) + b"}"
+def many(item, count):
+    return b",".join(item % number for number in range(count))
+
+def target(card_type, count=9990):
+    return b'{"id":"A","card_types":' + array(card_type, count) + b"}"
+
+def deep(levels):
+    return b"".join(b'{"key_%d":' % level for level in range(levels)) + b"1" + b"}" * levels
 
 keys = (b'"k%d":{}' % number for number in range(90_000))
 good = {"ticker_list.json": b'["A"]', "card_types.json": b'["c"]'}
 objects = good | CONFIG
 plan, faults = make_plan(objects, None, {"financial": 5, "trading": 5, "news": 1, "qa": 1})
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
-print(peak, sum(len(str(line)) + 1 for line in (*faults, *plan.notices)))
+print(peak, sum(len(str(line)) + 1 for line in (*faults, *plan.notices)), time.process_time())
 """
 
 
@@ -118,10 +146,11 @@ print(peak, sum(len(str(line)) + 1 for line in (*faults, *plan.notices)))
 @pytest.mark.slow
 @pytest.mark.needs("linux")
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_whatever_the_config_holds_memory_and_lines_stay_small(config: str) -> None:
+def test_whatever_the_config_holds_memory_time_and_lines_stay_small(config: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", re.sub("CONFIG", lambda _: config, SCRIPT)], capture_output=True, text=True, check=True
     )
-    peak, characters = map(int, ended.stdout.split())
+    peak, characters, seconds = map(float, ended.stdout.split())
     assert peak <= 256 * 1024, "half of the memory that a task has by default"
     assert 0 < characters <= 20_000
+    assert seconds <= 10

@@ -165,6 +165,68 @@ def test_the_exact_text_of_bad_objects(name: str, value: object, fault: str) -> 
     assert faults_with(name, value) == [f"{name}: {fault}"]
 
 
+MEANT = "check that this is the right object"
+MANY = "has more than 20,000 values; " + MEANT
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "more", "fault"),
+    [
+        ("card_targets.json", {"AAPL": ["x/"] * 20_000}, {"AAPL": ["x/"] * 20_001}, f"AAPL: {MANY}"),
+        (
+            "card_targets.json",
+            [{"id": "X", "extra_params": {str(number): [] for number in range(19_998)}}],
+            [{"id": "X", "extra_params": {str(number): [] for number in range(19_999)}}],
+            f'[0] ("X"): {MANY}',
+        ),
+        (
+            "llm_config.json",
+            {"tasks": {str(number): {"a": 1} for number in range(10_000)}},
+            {"tasks": {str(number): {"a": 1} for number in range(10_001)}},
+            f"tasks: {MANY}",
+        ),
+        ("ticker_list.json", [7] * 100_000, [7] * 100_001, f"has more than 100,000 entries; {MEANT}"),
+        (
+            "engine_control.json",
+            dict.fromkeys(map(str, range(100_000))),
+            dict.fromkeys(map(str, range(100_001))),
+            f"has more than 100,000 entries; {MEANT}",
+        ),
+    ],
+)
+def test_what_holds_too_much_is_one_fault(name: str, most: object, more: object, fault: str) -> None:
+    assert faults_with(name, more) == [f"{name}: {fault}"]
+    assert MEANT not in faults_with(name, most)[0]
+
+
+def test_objects_that_are_too_large_together_are_one_fault() -> None:
+    half = 16 * 2**20
+    objects = {
+        "card_types.json": b'["c"' + b" " * (half - 5) + b"]",
+        "ticker_list.json": b'["A"' + b" " * (half - 5) + b"]",
+    }
+    assert judged(objects) == ([], [])
+    assert judged(objects | {"engine_control.json": b"{}"})[0] == [
+        (
+            "card_types.json, ticker_list.json, engine_control.json: are larger than 32 MiB together; "
+            "check that these are the right objects"
+        )
+    ]
+
+
+def test_a_million_cards_are_possible_and_no_more() -> None:
+    objects: dict[str, object] = {"ticker_list.json": [f"T{number}" for number in range(50_000)]}
+    objects["card_types.json"] = [f"card_{number}" for number in range(20)]
+    assert judged(objects) == ([], [])
+    objects["card_targets.json"] = [{"id": "Rates", "target_type": "topic"}]
+    assert judged(objects)[0] == [
+        (
+            "card_types.json: makes 1,000,020 cards with these targets, and 1,000,000 is the most; "
+            "enable fewer, or name fewer targets"
+        )
+    ]
+
+
 def test_a_missing_object_is_named_with_what_belongs_there() -> None:
     assert judged({})[0] == [
         'ticker_list.json: does not exist; write an array of tickers, such as ["AAPL"], there',
