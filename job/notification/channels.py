@@ -57,7 +57,7 @@ class Channel:
         return _PARTED.sub(r"\g<0>''", command)
 
 
-_MENTION = re.compile(r"(?<!\w)@(?=\w)")
+_MENTION = re.compile(r"(?<![^\W_])@(?=\w)")  # Mattermost takes _ for a sign between words
 _PARTED = re.compile(r"@(?=\w)|\](?=\()|<")
 
 

@@ -230,6 +230,7 @@ def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:
     assert shown('<at user_id="all">all</at>\n<!channel>') == '＜at user_id="all"＞all＜/at＞ ＜!channel＞'
     assert shown("\u202e") == "\ufffd"
     assert shown("@all @channel(@here) @所有人 <@all>") == "＠all ＠channel(＠here) ＠所有人 ＜＠all＞"
+    assert shown("_@all _＠ Fed_@channel") == "_＠all _＠ Fed_＠channel", "Mattermost reads these as mentions"
     assert shown("[pay here](https://x.example)") == "[pay here］(https://x.example)"
     assert shown('card_targets.json: [3] ("GC=F").card_types[1]') == 'card_targets.json: [3] ("GC=F").card_types[1]'
     assert shown("job@my-project.iam.gserviceaccount.com") == "job@my-project.iam.gserviceaccount.com"
