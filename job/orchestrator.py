@@ -227,7 +227,7 @@ class _Run:
     @property
     def _commands(self) -> Commands:
         """The commands for whoever reads about this start now."""
-        return Commands.of(self._start, self._options.settings.runs_uri, self._start.days, datetime.now(UTC))
+        return Commands.of(self._start, self._options.settings.runs_uri or "", self._start.days, datetime.now(UTC))
 
     @property
     def _seconds(self) -> float:

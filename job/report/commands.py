@@ -37,6 +37,8 @@ class Command:
 
 
 NO_TERMS = Message("")
+PLACE = "gs://BUCKET/PREFIX"
+"""What a command has for a place that was not set: whoever gives it fills it in."""
 
 
 def start_fields(command: Command | None) -> Mapping[str, str | None]:
@@ -59,6 +61,7 @@ class Commands:
     """As in `Start`."""
     runs_uri: str | None = None
     config_uri: str | None = None
+    """`None` if it is not known; empty if it was not set. So is `runs_uri`."""
 
     @classmethod
     def of(cls, start: Start, runs_uri: str | None, days: Days, now: datetime) -> "Commands":
@@ -89,7 +92,7 @@ class Commands:
 
     def look(self, day: str | None) -> Command:
         """How to see a day, by default the latest: the address of a page, or on a laptop the command that shows it."""
-        if self.job is not None and self.runs_uri is not None:
+        if self.job is not None and self.runs_uri:
             return Command(address_of(self.runs_uri, NIGHTS_PAGE) if day is None else page_address(self.runs_uri, day))
         return self.read("report", *([day] if day else []))
 
@@ -103,7 +106,8 @@ class Commands:
             return Command(f"{self.start_with}{shlex.quote(shlex.join(arguments))}")
         text = shlex.join(["python", "-m", "job", *arguments])
         if self.job is None:
-            given = [f"{name}={shlex.quote(absolute(uri))}" for name, uri in uris.items() if uri]
+            known = {name: absolute(uri) if uri else PLACE for name, uri in uris.items() if uri is not None}
+            given = [f"{name}={shlex.quote(uri)}" for name, uri in known.items()]
             text = " ".join([*given, text])
         return Command(text, wants_checkout=True)
 

@@ -118,6 +118,13 @@ def test_every_command_says_what_is_wrong_with_the_configuration(arguments: list
     assert "CONFIG_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory" in "\n".join(out + err)
 
 
+def test_the_command_after_an_unset_place_has_where_to_fill_it_in(command: Command) -> None:
+    code, out, _ = command("run", LOG_FORMAT="json")
+    last = json.loads(out[-1])
+    assert (code, last["outcome"]) == (ExitCode.USAGE, "bad_config")
+    assert last["start_command"] == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
+
+
 @pytest.mark.parametrize(("arguments", "line"), [(["plan"], NOTICE), (["check"], f"! {NOTICE}")])
 def test_a_misspelt_variable_is_noticed_before_the_faults(arguments: list[str], line: str, command: Command) -> None:
     code, out, err = command(*arguments, CONFIG_URL="/config")
