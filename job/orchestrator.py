@@ -150,19 +150,20 @@ class _Run:
         self._known = resolved.start
         self._reporter.on_day(resolved.start)
         day = resolved.start.day
+        alarm = StorageAlarm(self._on_storage)
         with faults_of_record(day):
             goes_on = partial(is_latest, store, resolved.start)
             prepared = await prepare(replace(options, faults=resolved.faults), day, goes_on)
             waits = not options.again  # who asks for something again looks first at what the other one makes
             acquired = acquire(store, Holder.of(resolved.start), lambda one: self._notice([one]), waits=waits)
             lease = await stack.enter_async_context(acquired)
-            helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(self._on_storage), name="lease")
+            helpers.start_soon(lease.renew_forever, self.shutdown, partial(alarm, "lease"), name="lease")
             if lease.has_waited:
                 self._notice(waiting_notices(resolved.start, datetime.now(UTC)))
                 prepared = await prepare(options, day, goes_on)
             helpers.start_soon(self._past.read_beside, store, day, name="past nights")
             start = resolved.start.with_config(prepared)
-            return await open_session(lease, start, prepared, self._on_storage, resolved.listing)
+            return await open_session(lease, start, prepared, alarm, resolved.listing)
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
         """Both phases."""

@@ -32,18 +32,23 @@ Notify = Callable[[Message, bool], None]
 
 @dataclass(slots=True)
 class StorageAlarm:
-    """Reports a storage outage once when it starts and once when it ends."""
+    """Reports a storage outage once when it starts and once when it ends, whoever of a start meets it."""
 
     notify: Notify
-    is_on: bool = False
+    failing: set[str] = field(default_factory=set)
+    """Who has met it, and has not written since."""
 
-    def __call__(self, problem: Message | None) -> None:
-        if problem is not None and not self.is_on:
-            text = template("storage: {problem}; it is tried again for as long as the lease holds")
-            self.notify(message(text, problem=problem), True)
-        elif problem is None and self.is_on:
-            self.notify(message("storage works again"), False)
-        self.is_on = problem is not None
+    def __call__(self, who: str, problem: Message | None) -> None:
+        was_on = bool(self.failing)
+        if problem is not None:
+            self.failing.add(who)
+            if not was_on:
+                text = template("storage: {problem}; it is tried again for as long as the lease holds")
+                self.notify(message(text, problem=problem), True)
+        else:
+            self.failing.discard(who)
+            if was_on and not self.failing:
+                self.notify(message("storage works again"), False)
 
 
 @dataclass(slots=True)
@@ -53,15 +58,11 @@ class Session:
     lease: Lease
     attempt: Attempt
     journal: Journal
-    notify: Notify
+    alarm: StorageAlarm
     record: Record
     """What was recorded of the day when it began; the ledger goes on."""
     is_ended: bool = False
     """Whether the end is written."""
-    alarm: StorageAlarm = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.alarm = StorageAlarm(self.notify)
 
     def on_event(self, event: Event) -> None:
         """Adds a result to the ledger and to the journal, and what was set aside to the ledger."""
@@ -105,7 +106,7 @@ class Session:
         self._give_up(left, missing, why)
         if not self.is_ended:
             text = template("storage: the record is not complete: {count} results and the end are not written")
-            self.notify(message(text, count=self.journal.unwritten), True)
+            self.alarm.notify(message(text, count=self.journal.unwritten), True)
         await self._release(shutdown)
         return closed()
 
@@ -122,7 +123,7 @@ class Session:
 
     def _give_up(self, documents: Sequence[Document], missing: list[str], error: Value) -> None:
         for document in documents:
-            self.notify(not_written(document.name, error), True)
+            self.alarm.notify(not_written(document.name, error), True)
             missing.append(document.name)
 
     async def _write_end(self, report: Report) -> None:
@@ -132,21 +133,22 @@ class Session:
             try:
                 await in_thread(create)
             except ConflictError as error:
-                self.notify(error.text, True)
+                self.alarm.notify(error.text, True)
                 return
             except StorageError as error:
-                self.alarm(not_written(end_name(report.day, report.number), error.reason))
+                self.alarm("end", not_written(end_name(report.day, report.number), error.reason))
                 await trio.sleep(END_RETRY_SECONDS)
             else:
-                self.alarm(None)
+                self.alarm("end", None)
                 self.is_ended = True
 
     async def _release(self, shutdown: Shutdown) -> None:
         with shutdown.stage("release"), suppress(StorageError):
             await self.lease.release()
+            self.alarm("lease", None)  # it may not have been renewed since
         if not self.lease.is_closed:
             text = template("storage: the lease is not released; other starts have to wait for a minute")
-            self.notify(message(text), True)
+            self.alarm.notify(message(text), True)
         self.lease.is_closed = True  # there is no time for another try
 
 
@@ -161,7 +163,7 @@ class Opened(NamedTuple):
 
 
 async def open_session(
-    lease: Lease, start: Start, prepared: Prepared, notify: Notify, known: Listing | None = None
+    lease: Lease, start: Start, prepared: Prepared, alarm: StorageAlarm, known: Listing | None = None
 ) -> Opened:
     """Reads the record of the day, decides what this start adds to it, and writes that.
 
@@ -184,8 +186,8 @@ async def open_session(
     except ConflictError:
         said = message("attempt {number} of {day} is another one", number=attempt.number, day=attempt.day)
         raise BusyError(said, Outcome.BUSY.about.clause) from None
-    journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, StorageAlarm(notify))
-    return Opened(attempt, record, Session(lease, attempt, journal, notify, record))
+    journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, partial(alarm, "results"))
+    return Opened(attempt, record, Session(lease, attempt, journal, alarm, record))
 
 
 def decide(

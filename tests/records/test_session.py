@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,6 +36,9 @@ class Desk:
     said: list[str] = field(default_factory=list)
     shutdown: Shutdown = field(default_factory=Shutdown)
 
+    def __post_init__(self) -> None:
+        self.alarm = StorageAlarm(self.say)
+
     def say(self, text: Message, _is_fault: bool) -> None:
         self.said.append(str(text))
 
@@ -43,14 +47,14 @@ class Desk:
         """A start that opens its session, with the lease."""
         start = start_at(**{"number": 0, "trace_id": f"{2:032x}", "began": "2026-11-24T09:00:00+08:00", **about})
         async with acquire(self.store, holder("me"), lambda _: None, waits=True) as lease:
-            yield await open_session(lease, start, work or prepared(), self.say)
+            yield await open_session(lease, start, work or prepared(), self.alarm)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """A first attempt, whose lease is renewed, with one result that is not written yet."""
         async with self.open() as (_, _, session), trio.open_nursery() as helpers:
             assert session is not None
-            helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
+            helpers.start_soon(session.lease.renew_forever, self.shutdown, partial(self.alarm, "lease"))
             session.journal.append(RecordedAttempt().results()[0])
             yield session
             helpers.cancel_scope.cancel()
