@@ -95,7 +95,9 @@ def options_of(
         date = None
     # An argument that is no Unicode is no name of the config either, and could not be recorded.
     again, without = (tuple(map(printable, names)) for names in (given.again, given.without))
-    return Options(settings, found, now, started, date, again, is_confirmed=given.yes, without=without)
+    options = Options(settings, found, now, started, date, again, is_confirmed=given.yes, without=without)
+    found += options.too_many_names()
+    return options
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from itertools import islice
 
 from job.config.faults import Fault, FaultKind
 from job.engines.calls import WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
+from job.planning.options import AGAIN, WITHOUT
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.text.display import quoted
@@ -14,9 +16,10 @@ from job.text.messages import Message, listed, message, template
 Selected = tuple[EngineName, WorkItem]
 ALL = "all"
 """The name of everything."""
-AGAIN, WITHOUT = "--again", "--without"
 UNCONFIRMED_LIMIT = 20
 """Maximum number of cards that are made again without `--yes`."""
+RERUNS_LIMIT = 100_000
+"""Reruns of a day: every attempt carries them forward."""
 NEAREST = 3
 COMPARED = 2000
 """Maximum number of names that a wrong one is compared with: each takes 10 to 40 µs."""
@@ -78,8 +81,10 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     known = _Names(plan)
     selected, wrong = set[Selected](), list[str]()
     for name in dict.fromkeys(names):
-        found = set(known.stands_for(name))
+        found = set(islice(known.stands_for(name), RERUNS_LIMIT + 1))
         selected |= found
+        if len(selected) > RERUNS_LIMIT:
+            return [], [too_many_reruns()]
         if not found:
             wrong.append(name)
     faults = _faults(AGAIN, template("{name} is nothing that the config asks for"), wrong, known.nearest)
@@ -91,6 +96,12 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
         return [], faults
     ordered = ((engine, item) for engine in ALL_ENGINES for item in plan.items(engine))
     return [one for one in ordered if one in selected], faults
+
+
+def too_many_reruns() -> Fault:
+    """The fault of who asks for more reruns than a day may have."""
+    what = message("a day has at most {count} cards and data made again", count=RERUNS_LIMIT)
+    return Fault(AGAIN, what, message("name fewer"), FaultKind.COMMAND)
 
 
 def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:

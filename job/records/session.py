@@ -13,8 +13,9 @@ from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
 from job.ledger.ledger import SetAside
 from job.ledger.result import CallResult
+from job.planning.options import AGAIN
 from job.planning.prepare import Prepared
-from job.planning.selection import AGAIN
+from job.planning.selection import RERUNS_LIMIT, too_many_reruns
 from job.records.day import Document, Listing, Record
 from job.records.journal import Journal
 from job.records.lease import HAS_ENDED, BusyError, Lease
@@ -216,6 +217,8 @@ def decide(
             remedy = message("start it without that, or add the --date that is meant")
             raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
         ledger.ask_again(prepared.again, number)
+        if len(ledger.reruns) > RERUNS_LIMIT:
+            raise ConfigError([too_many_reruns()])
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     plan = prepared.plan.digest()
     is_closed = (

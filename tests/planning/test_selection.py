@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -89,6 +90,20 @@ def test_many_cards_are_made_again_only_if_that_is_confirmed() -> None:
     assert select(many, ["all"], is_confirmed=True)[1] == []
     (fault,) = select(many, ["all"], is_confirmed=False)[1]
     assert str(fault) == "--again: asks for 21 cards that are paid for again; add --yes if that is meant"
+
+
+TOO_MANY = "--again: a day has at most 100,000 cards and data made again; name fewer"
+
+
+def test_no_more_is_made_again_than_a_day_may_have() -> None:
+    types = tuple(f"c{number}" for number in range(999))
+    plan = plan_of([replace(target(f"T{number}", engines=["news"]), card_types=types) for number in range(101)])
+    most = [f"T{number}" for number in range(100)]
+    selected, faults = select(plan, most, is_confirmed=True)
+    assert (len(selected), faults) == (100_000, [])
+    for more in (["all"], [*most, "T100/c0"]):
+        selected, [fault] = select(plan, more, is_confirmed=True)
+        assert (selected, str(fault)) == ([], TOO_MANY)
 
 
 @pytest.mark.parametrize(

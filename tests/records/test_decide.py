@@ -10,6 +10,7 @@ import pytest
 from job.config.faults import ConfigError, FaultKind
 from job.ledger.ledger import Rerun
 from job.planning.prepare import Prepared
+from job.records import session
 from job.records.lease import BusyError
 from job.records.session import decide
 from job.records.start import faults_of_record
@@ -136,3 +137,15 @@ def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[Reco
     assert str(error.value.why) == (
         "A retry asks for nothing again, since its first try asked for nothing for 2026-11-24"
     )
+
+
+def test_a_day_has_no_more_reruns_than_one_attempt_can_carry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "RERUNS_LIMIT", 1)
+    done, work = RecordedAttempt(), replace(prepared(), again=[CARD])
+    asked = replace(done, again=[ASKED], number=2)
+    once = decided(done, asked, work=work)
+    assert once is not None
+    assert len(once.again) == 1, "the same again adds none"
+    with pytest.raises(ConfigError, match=r"^--again: a day has at most .*; name fewer$") as error:
+        decided(done, asked, work=replace(work, again=[OTHER]))
+    assert error.value.faults[0].kind is FaultKind.COMMAND

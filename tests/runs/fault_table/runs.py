@@ -206,8 +206,8 @@ def _with_a_bug(world: World) -> Env:
 ROWS = (
     Row(
         "command",
-        "`--again` or `--without` names what the config lacks; `--date` names a day to come, or one without a "
-        "record; nothing was made yet for the day of `--again`",
+        "`--again` or `--without` names what the config lacks, or too much; `--date` names a day to come, or one "
+        "without a record; nothing was made yet for the day of `--again`",
         "one error for each name, with the nearest ones. Nothing is called, recorded or sent to a chat",
         "correct the names or the day. `--yes` makes a whole day by its date",
         (
