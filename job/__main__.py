@@ -18,10 +18,13 @@ os.close(descriptor)
 
 try:
     from job.cli.main import main
-except ModuleNotFoundError as error:  # in a checkout whose environment is not activated
-    missing = (error.name or "").partition(".")[0]
+except Exception as error:  # noqa: BLE001  Python would exit with 1, as after a failed data engine
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    missing = (name or "").partition(".")[0]
     if missing in {"", "job", *sys.stdlib_module_names}:
-        raise
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.exit(70)
+    # in a checkout whose environment is not activated
     remedy = "activate the environment: make .venv/ready && . .venv/bin/activate"
     print(f"{missing} is not installed for {sys.executable}; {remedy}", file=sys.stderr)
     sys.exit(2)
