@@ -138,7 +138,7 @@ def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_
 def test_the_names_that_a_command_may_have_leave_the_end_within_its_limit() -> None:
     names = [f"T{number:04}" for number in range(64 * 1024 // len('"--without=T0000",'))]
     plan = plan_of([target(name, ["a", "b"]) for name in [*names, *(f"M{number:05}" for number in range(4_000))]])
-    about = {"arguments": tuple(f"--without={name}" for name in names), "without": tuple(names)}
+    about: dict[str, Any] = {"arguments": tuple(f"--without={name}" for name in names), "without": tuple(names)}
     report = report_at(MISSING, Ledger(plan.without(names)), start=start_at(number=500, **about))
     assert len(report.without) == len(names)
     assert len(report.packed()) <= END_LIMIT
