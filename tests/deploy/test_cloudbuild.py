@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from job import __version__
+from tests.support.needs import NEEDS
 
 ROOT = Path(__file__).resolve().parents[2]
 MERGE = ROOT / "cloudbuild.yaml"
@@ -133,7 +134,7 @@ class Build:
         """The step that failed, if one did, and the calls of commands."""
         tools, notes, source = (self.workspace / name for name in ("tools", "notes", "source"))
         tools.mkdir()
-        for name in ("docker", "gcloud", "make", "terraform"):
+        for name in ("apt-get", "docker", "gcloud", "make", "terraform"):
             (tools / name).write_text(NOTES.format(python=sys.executable))
             (tools / name).chmod(0o755)
         shutil.copytree(ROOT / "terraform/config", source / "terraform/config")
@@ -213,4 +214,15 @@ def test_nothing_but_a_digest_of_this_repository_is_deployed(tmp_path: Path, dig
 def test_a_pull_request_is_tested_and_nothing_else(tmp_path: Path) -> None:
     failed, calls = Build(tmp_path).run(REVIEW)
     assert failed is None
-    assert calls == [*TESTED[:3], ["make", ".terraform-tests/ready"], ["make", "test-all"]]
+    installed = [call for call in calls if call[0] == "apt-get"]
+    assert [call[1] for call in installed] == ["update", "install"]
+    assert "chromium" in installed[1]
+    rest = [call for call in calls if call[0] != "apt-get"]
+    assert rest == [*TESTED[:3], ["make", ".terraform-tests/ready"], ["make", "test-all"]]
+    assert calls.index(installed[1]) < calls.index(["make", "test-all"])
+
+
+def test_each_test_that_needs_something_runs_for_a_pull_request() -> None:
+    """No build has Docker in the step that tests: `.ci/run` builds the image."""
+    required = environment(load(REVIEW)["steps"][1], {})["REQUIRE"].split(",")
+    assert set(required) == NEEDS.keys() - {"image", "linux"}
