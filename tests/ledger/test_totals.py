@@ -35,6 +35,12 @@ def test_a_failed_attempt_at_a_batch_counts_once_though_both_halves_list_it() ->
     assert sorted(ledger.calls["financial"].spans()) == [(2.0, 9.0), (9.2, 9.8), (10.0, 12.0), (10.0, 12.0)]
 
 
+def test_of_tries_that_are_listed_those_before_the_retries_are_the_other_halfs() -> None:
+    ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
+    ledger.add(result_of(batch, targets=("B",), failed_tries=tried((2.0, 9.0, "too large")), retries=0))
+    assert list(ledger.calls["financial"].spans()) == [(10.0, 12.0)]
+
+
 def test_the_first_calls_are_kept_whole() -> None:
     ledger, call = Ledger(PLAN), next(PLAN.calls("qa"))
     for number in range(CALLS_KEPT + 1):

@@ -230,10 +230,13 @@ def test_an_old_verdict_has_no_colour(browser: Browser, tmp_path: Path) -> None:
     file.write_bytes(render_nights(nights, Links(str(tmp_path)), days, None, written, ENGLISH))
     h1 = "[...document.querySelectorAll('h1')].find(one => one.checkVisibility())"
     colour, grey = f"getComputedStyle({h1}).color", "getComputedStyle(document.querySelector('.soft')).color"
+    behind = f"getComputedStyle({h1}.closest('.headline')).backgroundColor"
+    panel = "getComputedStyle(document.querySelector('.panel.inside')).backgroundColor"
     for seconds, scripts, is_grey in ((-1, True, False), (0, True, True), (0, False, False)):
         browser.now = days.after(DAY) + timedelta(seconds=seconds)
         browser.open(file, scripts=scripts)
         assert (browser.value(colour) == browser.value(grey)) is is_grey
+        assert (browser.value(behind) == browser.value(panel)) is is_grey
 
 
 def one_of_thousands(_engine: EngineName, name: str, card_type: str | None) -> Failure | None:

@@ -154,6 +154,17 @@ def test_where_scripts_are_blocked_it_says_what_may_have_passed() -> None:
     assert WARNING not in shown.text
 
 
+@pytest.mark.parametrize(("written", "is_passed"), [(TICK, True), (DUE - timedelta(seconds=1), True), (DUE, False)])
+def test_where_scripts_are_blocked_it_is_true_at_the_hour_at_which_it_was_written(
+    written: datetime, is_passed: bool
+) -> None:
+    shown = page(written=written, at=None)
+    assert "Next night: " not in shown.text
+    assert PUT_RIGHT not in shown.text
+    assert "5 of 58 cards are missing" in shown.text, "the old verdict is the one that is shown"
+    assert (PASSED in shown.text) is is_passed
+
+
 def test_the_one_script_is_allowed_by_its_hash_and_nothing_else_is() -> None:
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     (script,) = re.findall("<script>(.*?)</script>", page().source, re.DOTALL)

@@ -25,6 +25,8 @@ from job.ledger.stop import ShutdownReason
 from job.orchestrator import _Run
 from job.planning.options import Options
 from job.records.lease import LEASE
+from job.records.session import Opened
+from job.report.outcome import Outcome
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
@@ -32,7 +34,7 @@ from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.altered import BUG, altered
 from tests.support.places import latest_end, objects
-from tests.support.records import prepared
+from tests.support.records import DAY, RecordedAttempt, prepared, record_of, start_at
 from tests.support.runs import CONFIG, QUICK, SMALL, asked_cards, ended, run
 from tests.support.stores import Memory, memory
 
@@ -74,6 +76,16 @@ async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monke
         await orchestrator.run(Options(settings, faults, datetime.now(UTC), time.monotonic()), reporter)
     (view,) = reporter.on_finish.call_args.args
     assert str(view.report.sentence) == "The job has a bug: nothing was called"
+
+
+def test_a_ledger_that_cannot_be_counted_keeps_no_bug_from_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = record_of(RecordedAttempt(outcome=None))
+    monkeypatch.setattr(record.ledger, "totals", Mock(side_effect=KeyError))
+    settings, _ = read_settings({})
+    this = _Run(Options(settings, (), datetime.now(UTC), time.monotonic()), Mock())
+    this._opened = Opened(start_at(number=1), record, None)
+    report = this.after_bug().report
+    assert (report.outcome, report.day, report.cards.planned) == (Outcome.UNFORESEEN, DAY, 0)
 
 
 async def test_after_a_bug_nobody_waits_for_storage(
