@@ -8,13 +8,15 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from pydantic_core import to_json
+
 from job.config import open_files
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault, FaultKind, not_set
 from job.config.fields import is_date
 from job.engines.identity import COMMIT, VERSION
 from job.output.stdout import say_error_within
-from job.planning.options import DATE, Options
+from job.planning.options import AGAIN, DATE, NAMES_LIMIT, WITHOUT, Options
 from job.planning.selection import UNCONFIRMED_LIMIT
 from job.report.outcome import ExitCode
 from job.storage.store import NAME_A_PLACE
@@ -96,7 +98,9 @@ def options_of(
     # An argument that is no Unicode is no name of the config either, and could not be recorded.
     again, without = (tuple(map(printable, names)) for names in (given.again, given.without))
     options = Options(settings, found, now, started, date, again, is_confirmed=given.yes, without=without)
-    found += options.too_many_names()
+    if len(to_json(options.arguments)) > NAMES_LIMIT:
+        what = message("the names take more than {count} KiB", count=NAMES_LIMIT >> 10)
+        found.append(Fault(WITHOUT if without else AGAIN, what, message("name fewer"), FaultKind.COMMAND))
     return options
 
 

@@ -72,6 +72,9 @@ class _ByCause(Generic[C]):
 
     def add(self, cause: C, place: Place) -> None:
         self.count[place.document] += 1
+        if self.count[place.document] > FAULTS_LIMIT:
+            self.more[place.document] += 1
+            return
         causes = self._causes.setdefault(place.document, {})
         places = causes.get(cause)
         if places is None:
@@ -147,13 +150,10 @@ class Findings:
     def faults(self) -> list[Fault]:
         """All faults, grouped by object."""
         faults = [Fault(where, what, remedy, FaultKind.OBJECT) for (what, remedy), where in self._faults]
-        further = {
-            document: plural("has 1 more fault", "has {count} more faults", count)
-            for document, count in self._faults.more.items()
-        }
-        for document in filter(self.is_full, self._faults.count):
-            further[document] = message("has so many faults that the rest of it was not checked")
-        for document, what in further.items():
+        for document, count in self._faults.more.items():
+            what = plural("has 1 more fault", "has {count} more faults", count)
+            if self.is_full(document):
+                what = message("has so many faults that the rest of it was not checked")
             faults.append(Fault(document, what, message("correct those that are listed first"), FaultKind.OBJECT))
         return faults
 

@@ -186,7 +186,7 @@ class _Reader:
 
     def _checked(self, place: Place, value: object, schema: TypeAdapter[T]) -> T | None:
         parts = value if isinstance(value, dict) and not place.path else {"": value}
-        many = [key for key, part in parts.items() if _has_many(part)]
+        many = [key for key, part in parts.items() if _count(part) > VALUES_LIMIT]
         for key in many:
             where = Place(place.document, [*place.path, *filter(None, [key])], place.id)
             self.findings.fault(where, message("has more than {count} values", count=VALUES_LIMIT), WRONG_OBJECT)
@@ -200,15 +200,10 @@ class _Reader:
             return None
 
 
-def _has_many(value: object) -> bool:
-    """Whether there are more than `VALUES_LIMIT` values in it, at any depth."""
-    left, count = [value], 0
-    while left and count <= VALUES_LIMIT:
-        one = left.pop()
-        inner = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
-        count += len(inner)
-        left += [value for value in inner if isinstance(value, dict | list)]
-    return count > VALUES_LIMIT
+def _count(value: object) -> int:
+    """How many values there are in it, at any depth."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return len(inner) + sum(map(_count, inner))
 
 
 def _whole(entries: Sequence[T | None]) -> list[T] | None:

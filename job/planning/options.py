@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic_core import to_json
-
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import Fault, FaultKind
@@ -48,13 +46,6 @@ class Options:
         today = self.now.astimezone(days.zone).date().isoformat()
         what = message("{date} is still to come: today is {today}", date=self.date, today=today)
         return current, [Fault(DATE, what, message("write a day that has begun"), FaultKind.COMMAND)]
-
-    def too_many_names(self) -> list[Fault]:
-        """The fault of more names than the end of an attempt can hold."""
-        if len(to_json(self.arguments)) <= NAMES_LIMIT:
-            return []
-        what = message("the names take more than {count} KiB", count=NAMES_LIMIT >> 10)
-        return [Fault(WITHOUT if self.without else AGAIN, what, message("name fewer"), FaultKind.COMMAND)]
 
     def unconfirmed(self, days: Days) -> Fault | None:
         """The fault of a named day if nothing is recorded of it: a mistyped one would be paid for."""

@@ -20,6 +20,8 @@ UNCONFIRMED_LIMIT = 20
 """Maximum number of cards that are made again without `--yes`."""
 RERUNS_LIMIT = 100_000
 """Reruns of a day: every attempt carries them forward."""
+_TOO_MANY = message("a day has at most {count} cards and data made again", count=RERUNS_LIMIT)
+TOO_MANY_RERUNS = Fault(AGAIN, _TOO_MANY, message("name fewer"), FaultKind.COMMAND)
 NEAREST = 3
 COMPARED = 2000
 """Maximum number of names that a wrong one is compared with: each takes 10 to 40 µs."""
@@ -84,7 +86,7 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
         found = set(islice(known.stands_for(name), RERUNS_LIMIT + 1))
         selected |= found
         if len(selected) > RERUNS_LIMIT:
-            return [], [too_many_reruns()]
+            return [], [TOO_MANY_RERUNS]
         if not found:
             wrong.append(name)
     faults = _faults(AGAIN, template("{name} is nothing that the config asks for"), wrong, known.nearest)
@@ -96,12 +98,6 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
         return [], faults
     ordered = ((engine, item) for engine in ALL_ENGINES for item in plan.items(engine))
     return [one for one in ordered if one in selected], faults
-
-
-def too_many_reruns() -> Fault:
-    """The fault of who asks for more reruns than a day may have."""
-    what = message("a day has at most {count} cards and data made again", count=RERUNS_LIMIT)
-    return Fault(AGAIN, what, message("name fewer"), FaultKind.COMMAND)
 
 
 def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:

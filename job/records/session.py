@@ -15,7 +15,7 @@ from job.ledger.ledger import SetAside
 from job.ledger.result import CallResult
 from job.planning.options import AGAIN
 from job.planning.prepare import Prepared
-from job.planning.selection import RERUNS_LIMIT, too_many_reruns
+from job.planning.selection import RERUNS_LIMIT, TOO_MANY_RERUNS
 from job.records.day import Document, Listing, Record
 from job.records.journal import Journal
 from job.records.lease import HAS_ENDED, BusyError, Lease
@@ -218,7 +218,7 @@ def decide(
             raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
         ledger.ask_again(prepared.again, number)
         if len(ledger.reruns) > RERUNS_LIMIT:
-            raise ConfigError([too_many_reruns()])
+            raise ConfigError([TOO_MANY_RERUNS])
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     plan = prepared.plan.digest()
     is_closed = (

@@ -37,8 +37,6 @@ class Command:
 
 
 NO_TERMS = Message("")
-PLACE = "gs://BUCKET/PREFIX"
-"""What a command has for a place that was not set: whoever gives it fills it in."""
 
 
 def start_fields(command: Command | None) -> Mapping[str, str | None]:
@@ -106,8 +104,8 @@ class Commands:
             return Command(f"{self.start_with}{shlex.quote(shlex.join(arguments))}")
         text = shlex.join(["python", "-m", "job", *arguments])
         if self.job is None:
-            known = {name: absolute(uri) if uri else PLACE for name, uri in uris.items() if uri is not None}
-            given = [f"{name}={shlex.quote(uri)}" for name, uri in known.items()]
+            known = {name: uri for name, uri in uris.items() if uri is not None}  # an empty one is to be filled in
+            given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in known.items()]
             text = " ".join([*given, text])
         return Command(text, wants_checkout=True)
 

@@ -28,7 +28,6 @@ from job.storage.store import (
     UnusableError,
     changed,
 )
-from job.text.display import quoted
 from job.text.masking import excerpt
 from job.text.messages import Value, message
 
@@ -135,9 +134,7 @@ class GcsStore:
             return None
         _stored(blob, b"")
         if blob.content_encoding:
-            what = message(
-                "is stored compressed (Content-Encoding {encoding})", encoding=quoted(blob.content_encoding, 40)
-            )
+            what = message("is stored compressed (it has a Content-Encoding)")
             raise UnusableError(what, message("upload it as it is"), about=self._uri(name))
         return blob
 

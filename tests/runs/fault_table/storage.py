@@ -227,7 +227,7 @@ ROWS = (
             bad_config(
                 "compressed",
                 nothing,
-                'ticker_list.json: is stored compressed (Content-Encoding \\"gzip\\"); upload it as it is',
+                "ticker_list.json: is stored compressed (it has a Content-Encoding); upload it as it is",
                 play=_compressed,
                 place="bucket",
             ),
