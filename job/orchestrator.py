@@ -29,7 +29,7 @@ from job.report.advice import last_words
 from job.report.attempt import Start
 from job.report.commands import Commands
 from job.report.ending import Ending, bad_config, ending_of, nothing_left
-from job.report.notices import opening_notices, waiting_notices
+from job.report.notices import opening_notices, outage_notes, waiting_notices
 from job.report.outcome import ExitCode, Outcome
 from job.report.report import report_of
 from job.report.view import View
@@ -186,7 +186,9 @@ class _Run:
             await run_phases(phases, cross_barrier)
         except EngineFailedError as failed:
             error = failed
-        return ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed)
+        ending = ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed)
+        outages = {engine: (gauge.outages, gauge.seconds_out) for engine, gauge in progress.gauges.items()}
+        return replace(ending, notes=(*ending.notes, *outage_notes(outages)))
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""

@@ -23,6 +23,8 @@ locals {
           TIMEOUT     = engine.timeout_seconds
           CONCURRENCY = engine.concurrency
           ATTEMPTS    = engine.attempts
+          PATIENCE    = engine.patience_seconds
+          PER_MINUTE  = engine.per_minute
           BATCH_SIZE  = engine.batch_size
         } : "${upper(name)}_ENGINE_${key}" => tostring(value) if value != null
       }

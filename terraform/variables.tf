@@ -1,5 +1,5 @@
 variable "alerts" {
-  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM, every day, in the schedule's time zone; at the schedule's own minute it would fail, as the night has only begun)."
+  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM, every day, in the schedule's time zone; at the schedule's own minute it would fail, as the night has only begun; leave a night the time that it takes, and twice an engine's `patience_seconds`)."
   type = object({
     notification_channels = list(string)
     success_by            = string
@@ -45,15 +45,17 @@ variable "card_url" {
 variable "engines" {
   description = "The engines financial, trading, news and qa, each by `service`, a Cloud Run service (in `project` and `region`) that Terraform looks up and lets the job call, or by `url`, which its owner has to let the job call. What else is left out has the job's own default."
   type = map(object({
-    attempts        = optional(number)
-    audience        = optional(string)
-    batch_size      = optional(number)
-    concurrency     = optional(number)
-    project         = optional(string)
-    region          = optional(string)
-    service         = optional(string)
-    timeout_seconds = optional(number)
-    url             = optional(string)
+    attempts         = optional(number)
+    audience         = optional(string)
+    batch_size       = optional(number)
+    concurrency      = optional(number)
+    patience_seconds = optional(number)
+    per_minute       = optional(number)
+    project          = optional(string)
+    region           = optional(string)
+    service          = optional(string)
+    timeout_seconds  = optional(number)
+    url              = optional(string)
   }))
   nullable = false
 
@@ -84,6 +86,14 @@ variable "engines" {
   validation {
     condition     = alltrue([for engine in values(var.engines)[*].batch_size : try(engine == max(1, min(floor(engine), 1000)), true)])
     error_message = "engines: one has a batch_size that is not a whole number from 1 to 1000."
+  }
+  validation {
+    condition     = alltrue([for engine in values(var.engines)[*].patience_seconds : try(engine >= 0 && engine <= 86400, true)])
+    error_message = "engines: one has a patience_seconds that is not from 0 to 86400, the seconds of a day."
+  }
+  validation {
+    condition     = alltrue([for engine in values(var.engines)[*].per_minute : try(engine == max(1, min(floor(engine), 60000)), true)])
+    error_message = "engines: one has a per_minute that is not a whole number from 1 to 60000; without a quota, leave it out."
   }
 }
 

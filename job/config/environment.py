@@ -59,7 +59,11 @@ class EngineSettings(BaseModel):
     )
     """Maximum number of calls in flight."""
     attempts: Annotated[int, whole_number(1, 20)] = 4
-    """Maximum number of failed tries of one call."""
+    """Maximum number of tries of one call that are used up: those that fail although the engine works."""
+    patience: Annotated[float, seconds(0, 86_400)] = 600.0
+    """Seconds for which the engine may do no call before it counts as down."""
+    per_minute: Annotated[int, whole_number(1, 60_000)] | None = None
+    """Maximum number of requests that begin in a minute."""
     batch_size: Annotated[int, whole_number(1, 1000)] = Field(default_factory=lambda earlier: _spec(earlier).batch_size)
     """Tickers per call. Only engines that take batches have this variable."""
 

@@ -13,7 +13,7 @@ from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
 from job.text.masking import excerpt
-from job.text.messages import NAMED, Message, colon, message, said, semicolon
+from job.text.messages import NAMED, Message, colon, message, said, semicolon, template
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +83,17 @@ def _status_reason(response: Response, token: str) -> Message:
 
 def _financial(_: Call, answer: object, token: str) -> Verdict:
     if not isinstance(answer, dict):
-        return _misshapen(answer, token)
+        return _misshapen(answer, token, "message")
     if _says_failed(answer):
         return _denied(answer, token)
-    return _DONE if isinstance(answer.get("message"), str) else _misshapen(answer, token)
+    return _DONE if isinstance(answer.get("message"), str) else _misshapen(answer, token, "message")
 
 
 def _trading(call: Call, answer: object, token: str) -> Verdict:
     results = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(answer, dict) or not isinstance(results, dict):
         says_failed = isinstance(answer, dict) and _says_failed(answer)
-        return _denied(answer, token) if says_failed else _misshapen(answer, token)
+        return _denied(answer, token) if says_failed else _misshapen(answer, token, "results")
     reasons: dict[str, Message] = {}
     errors: dict[str, Message] = {}
     for ticker in call.targets:
@@ -124,17 +124,17 @@ def _by_ticker(call: Call, reasons: Mapping[str, Message]) -> Message:
 
 
 def _news(_: Call, answer: object, token: str) -> Verdict:
-    if not isinstance(answer, dict):
-        return _misshapen(answer, token)
-    if answer.get("status") in ("success", "skipped"):
-        return _done(answer, token)
-    return _denied(answer, token) if "status" in answer or "error" in answer else _misshapen(answer, token)
+    return _by_status(answer, token, "success", "skipped")
 
 
 def _qa(_: Call, answer: object, token: str) -> Verdict:
-    if isinstance(answer, dict):
-        return _done(answer, token) if answer.get("status") == "success" else _denied(answer, token)
-    return _misshapen(answer, token)
+    return _by_status(answer, token, "success")
+
+
+def _by_status(answer: object, token: str, *done: str) -> Verdict:
+    if not isinstance(answer, dict) or not ("status" in answer or "error" in answer):
+        return _misshapen(answer, token, "status")
+    return _done(answer, token) if answer.get("status") in done else _denied(answer, token)
 
 
 _JUDGES: Mapping[EngineName, Callable[[Call, object, str], Verdict]] = {
@@ -163,8 +163,14 @@ def _denied(answer: object, token: str) -> Verdict:
     return Verdict(Failure(Cause.DENIED, _reason(answer, token), 200))
 
 
-def _misshapen(answer: object, token: str) -> Verdict:
-    return Verdict(Failure(Cause.UNREADABLE, message("unexpected answer: {answer}", answer=_shown(answer, token)), 200))
+def _misshapen(answer: object, token: str, lacking: str) -> Verdict:
+    """The answer is JSON, but not one of this engine: it is said what it has, and what it lacks."""
+    reason = message("unexpected answer: {answer}", answer=_shown(answer, token))
+    if isinstance(answer, dict) and answer and lacking not in answer:
+        has = _said(", ".join(answer), token)
+        text = template("the answer is not as agreed: it has {names}, and no {name}")
+        reason = message(text, names=has, name=lacking)
+    return Verdict(Failure(Cause.UNREADABLE, reason, 200))
 
 
 def _reason(result: object, token: str) -> Message:

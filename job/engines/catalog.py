@@ -28,7 +28,9 @@ class EngineSpec:
     batch_size: int = 1
     """Tickers per call; 1 if the engine takes no batches."""
     is_costly: bool = False
-    """Whether each answer of 2xx may have cost money, so that the second one is final, whatever it says."""
+    """Whether each try may have cost money: the second that says it failed is final, and after two whose answers were
+    lost or useless only another card that is done brings a third.
+    """
     keeps_connections: bool = False
     """Whether a connection serves many calls. A data engine's connection serves one: a late second answer to that call
     would be read as the answer to the next call, and cards would be made without its data."""

@@ -31,12 +31,11 @@ class Cause(StrEnum):
 
 
 _NO_ANSWER = {Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.TIMEOUT}
-_TRANSIENT = {*_NO_ANSWER, Cause.PROCESS_LIMIT, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
-_TRANSIENT_STATUS = {500, 502, 503, 504}
+_NO_ROOM = {429, 503}
 _OVERLOAD = {*_NO_ANSWER, Cause.PROCESS_LIMIT}
 _OVERLOAD_STATUS = {502, 503, 504}
 _OUTAGE = {*_NO_ANSWER, Cause.TOO_LARGE, Cause.IDENTITY, Cause.UNREADABLE}
-_OUTAGE_STATUS = {401, 403, 429}
+_OUTAGE_STATUS = {401, 403, 409, 429}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +58,39 @@ class Failure:
         return self.cause is Cause.INTERRUPTED
 
     @property
+    def is_outage(self) -> bool:
+        """Whether nothing shows that the engine works: no answer came, it let the call in to do no work, or it broke.
+
+        Any other failure is an answer of its own, which refuses this call or says that its work failed.
+        """
+        if self.cause is Cause.STATUS:
+            return self.status in _OUTAGE_STATUS or (self.status or 0) >= 500
+        return self.cause in _OUTAGE
+
+    @property
+    def is_own_answer(self) -> bool:
+        """Whether the engine itself refused the call, or says that its work failed."""
+        return self.cause is Cause.DENIED or self.is_refusal
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the engine refuses the call as it is: no other try may succeed."""
+        return self.cause is Cause.STATUS and not self.is_outage
+
+    @property
     def is_rejection(self) -> bool:
         """Whether no instance of the engine was free, so that the request never reached it."""
         return self.status == 429
 
     @property
+    def is_conflict(self) -> bool:
+        """Whether the engine may still be at work on an earlier try of the call."""
+        return self.status == 409
+
+    @property
     def has_no_room(self) -> bool:
         """Whether the engine had no room for the request: none of its instances was free, or it was overloaded."""
-        return self.status in {429, 503}
+        return self.status in _NO_ROOM
 
     @property
     def is_unauthorized(self) -> bool:
@@ -74,33 +98,26 @@ class Failure:
         return self.status == 401
 
     @property
-    def may_have_cost(self) -> bool:
-        """Whether the engine answered with a success, and so may have done work that costs money."""
-        return self.cause in {Cause.DENIED, Cause.UNREADABLE}
+    def is_crash(self) -> bool:
+        """Whether the engine says itself that it broke at work, which may have cost money."""
+        return self.status in {500, 502}
 
     @property
-    def is_transient(self) -> bool:
-        """Whether another try may succeed."""
-        return self.status in _TRANSIENT_STATUS if self.cause is Cause.STATUS else self.cause in _TRANSIENT
+    def lost_work(self) -> bool:
+        """Whether the work may be done and paid for although no usable answer came, if the request was sent."""
+        return self.cause in {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE} or self.status == 504
 
     @property
     def breaks_batches(self) -> bool:
         """Whether to retry a batch in halves: it may be too large, or one of its tickers may break the engine."""
         if self.cause is Cause.STATUS:
-            return self.status in _TRANSIENT_STATUS
+            return self.status in {500, 502, 503, 504}
         return self.cause in {*_NO_ANSWER, Cause.TOO_LARGE}
 
     @property
     def is_overload(self) -> bool:
         """Whether the engine, or this process, cannot handle the present number of calls."""
         return self.status in _OVERLOAD_STATUS if self.cause is Cause.STATUS else self.cause in _OVERLOAD
-
-    @property
-    def is_outage(self) -> bool:
-        """Whether the engine could not be reached, or what came was no answer of it."""
-        if self.cause is Cause.STATUS:
-            return self.status in _OUTAGE_STATUS or (self.status or 0) >= 500
-        return self.cause in _OUTAGE
 
 
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))

@@ -45,8 +45,7 @@ class Remedy(Enum):
     SOMETHING_ELSE = template("Something else answers there. Check {variable}_URL.")
     REQUEST_TOO_LARGE = template("The request is too large for the engine. Lower {variable}_BATCH_SIZE.")
     NO_INSTANCE = template(
-        "The engine had no free instance for as long as its timeout. Raise the service's maximum of instances, or "
-        "lower {variable}_CONCURRENCY."
+        "The engine had no free instance. Raise the service's maximum of instances, or lower {variable}_CONCURRENCY."
     )
     NOT_AVAILABLE = template("The engine was not available. Look for crashes and memory limits in its log.")
     OWN_TIMEOUT = template(
@@ -69,6 +68,10 @@ class Remedy(Enum):
     UNREADABLE = template(
         "This is not an answer of the engine. Search its log for the day's trace id; if every call fails like this, "
         "check {variable}_URL."
+    )
+    UNREADABLE_CARD = template(
+        "This is not an answer of the engine. Search its log for the day's trace id; if every call fails like this, "
+        "check {variable}_URL. Do not start again before it answers as before: each start has these cards made again."
     )
     NOTHING_TO_DO = template("The run ended before the answer came: there is nothing to put right.")
     """Of a call that was cut off, unless a try of it had failed before."""
@@ -125,6 +128,8 @@ def remedy_of(
     """
     if cause == Cause.DENIED and engine == "trading":
         return Remedy.NOT_DONE
+    if cause == Cause.UNREADABLE and ENGINES[engine].is_costly:
+        return Remedy.UNREADABLE_CARD
     if cause == Cause.TIMEOUT:
         return Remedy.SLOW_BATCH if batch > 1 else Remedy.SLOW
     if cause != Cause.STATUS or status is None:

@@ -1,11 +1,9 @@
-"""Circuit breakers: when to stop requesting cards of one type, or any cards, as the QA engine is down."""
+"""Circuit breakers: when to stop requesting cards of one type, while others are made."""
 
 from collections import Counter
-from collections.abc import Iterator
-from math import inf
 
-from job.engines.calls import Call
 from job.engines.failures import Failure
+from job.execution.availability import Availability
 from job.execution.progress import EventHandler
 from job.ledger.ledger import SetAside
 from job.text.messages import message
@@ -13,45 +11,39 @@ from job.text.messages import message
 IN_A_ROW = 20
 
 
-class CardCircuits(Iterator[Call]):
-    """The cards in their order, without those of card types that were set aside.
+class CardCircuits:
+    """A circuit breaker for each card type: it opens after 20 tries in a row that were used up, if others are made.
 
-    A card counts as failed here if the engine could not be reached for it; any answer that could be read resets the
-    counts. After 20 failures in a row of one type, the type is set aside: the rest of its cards is not requested. After
-    20 in a row of several types, the engine is down.
+    Only outages count (`Failure.is_outage`); any answer of the engine's own about the type resets its count.
     """
 
-    def __init__(self, cards: Iterator[Call], emit: EventHandler) -> None:
-        """`emit` gets a `SetAside` for each type that is set aside."""
-        self._cards = cards
+    def __init__(self, engine: Availability, emit: EventHandler) -> None:
+        """`emit` gets a `SetAside` for each type whose breaker opens."""
+        self._engine = engine
         self._emit = emit
-        self._in_a_row = 0
-        self._of_type: Counter[str | None] = Counter()
-        """For each card type, its failures in a row."""
-        self._set_aside: set[str | None] = set()
+        self._in_a_row: Counter[str | None] = Counter()
+        self._since: dict[str | None, float] = {}
+        """When the first try in a row failed, by trio's clock."""
+        self._open: set[str | None] = set()
 
-    def __next__(self) -> Call:
-        return next(card for card in self._cards if card.card_type not in self._set_aside)
+    def is_open(self, card_type: str | None) -> bool:
+        """Whether no card of this type is requested any more."""
+        return card_type in self._open
 
-    def max_in_flight(self) -> float:
-        """How many cards may be in flight: after failures in a row, only as many as are needed to end the requests."""
-        return IN_A_ROW - self._in_a_row if self._in_a_row else inf
-
-    def record(self, card_type: str, failure: Failure | None) -> bool:
-        """Counts a card that is made or has failed for good. Returns whether the engine is down."""
-        if failure is None or not failure.is_outage:
-            self._in_a_row = self._of_type[card_type] = 0
-        elif card_type not in self._set_aside:  # else it was in flight when its type was set aside
-            self._in_a_row += 1
-            self._of_type[card_type] += 1
-            if self._of_type[card_type] == IN_A_ROW:
-                self._in_a_row = 0
-                self._set_aside.add(card_type)
+    def record(self, card_type: str | None, failure: Failure | None, now: float, *, is_used_up: bool) -> None:
+        """Adds a try that has just ended, at `now`."""
+        if failure is None or failure.is_own_answer:
+            self._in_a_row.pop(card_type, None)
+            self._since.pop(card_type, None)
+        elif is_used_up and failure.is_outage and card_type not in self._open:
+            self._in_a_row[card_type] += 1
+            since = self._since.setdefault(card_type, now)
+            if self._in_a_row[card_type] >= IN_A_ROW and self._engine.has_worked_since(since):
+                self._open.add(card_type)
                 reason = message(
-                    "Card type {card_type} is set aside, since {count} of its cards failed in a row: the rest of them "
-                    "is not requested",
-                    card_type=card_type,
+                    "Card type {card_type} is set aside, since {count} tries at its cards failed in a row: the rest of "
+                    "them is not requested",
+                    card_type=card_type or "",
                     count=IN_A_ROW,
                 )
-                self._emit(SetAside(card_type=card_type, reason=reason))
-        return self._in_a_row >= IN_A_ROW
+                self._emit(SetAside(card_type=card_type or "", reason=reason))

@@ -11,7 +11,7 @@ from job.config.environment import EngineSettings
 from job.engines.answers import judge
 from job.engines.calls import BATCHES, METHOD, Call
 from job.engines.catalog import EngineName
-from job.engines.failures import Cause, Failure
+from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import USER_AGENT, RunIdentity
 from job.engines.transport import (
     Connection,
@@ -19,16 +19,20 @@ from job.engines.transport import (
     TokenProvider,
     TransportError,
 )
-from job.execution.limits import ConcurrencyLimiter
+from job.execution.availability import Availability
+from job.execution.circuits import CardCircuits
+from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.execution.progress import CallRetried, EventHandler, Gauge
 from job.execution.retry import RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
 from job.ledger.result import CallResult, FailedTry
-from job.text.messages import Message, message
+from job.text.messages import Message, colon, duration, message
 
 FAILED_TRIES_KEPT = 10
 """Maximum number of failed tries that a result lists: a rejected call may have hundreds."""
+QUICK_SECONDS = 5.0
+"""A batch that fails earlier is retried whole once: it may have met an outage, and no work of its own has failed."""
 Finished = Callable[[CallResult, Failure | None], None]
 """Gets the result of a call, and why it failed, if it did."""
 
@@ -55,6 +59,8 @@ class Try:
     """One try at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
 
     started: float
+    streak: int = 0
+    """The `Availability.streaks` when it began."""
     sent: bool = False
     """Whether the request may have been sent, after the token and the connection were there."""
     ended: float = 0.0
@@ -78,8 +84,12 @@ class PendingCall:
     waits: int = 0
     latest: Try | None = None
     """The last try that counts."""
-    wait: float = 0.0
-    """Seconds before the next try."""
+    due: float = -inf
+    """When it may be tried again, by trio's clock."""
+    failed_at: float = inf
+    """When its latest try failed; infinity if none has."""
+    is_repeated: bool = False
+    """Whether it is a batch that was retried whole."""
     rejected: str | None = None
     """The token that the engine refused."""
     last: Failure | None = None
@@ -92,9 +102,14 @@ class PendingCall:
         self.latest = latest
         self.tries += 1
 
+    @property
+    def waits_for_another(self) -> bool:
+        """As in `RetryState`."""
+        return self.retry.waits_for_another
+
     def is_retried(self, failure: Failure, wait: float) -> None:
-        """The last try failed, and another one follows after `wait` seconds."""
-        self.wait = wait
+        """The last try failed, and another one follows after `wait` seconds, which may be infinite; at once if 0."""
+        self.due = self.failed_at + wait if wait else -inf
         self.retries += 1
         self.waits += failure.has_no_room
         if self.latest is not None:
@@ -106,39 +121,51 @@ class Executor:
     """Makes the calls of one engine with a fixed number of workers, each with a connection of its own.
 
     `on_finished` gets every call that is done or has failed for good. It may call `stop`.
-    No further call starts while `max_in_flight()` calls are in flight.
     """
 
-    def __init__(
-        self,
-        settings: EngineSettings,
-        context: RunContext,
-        on_finished: Finished,
-        max_in_flight: Callable[[], float] = lambda: inf,
-    ) -> None:
+    def __init__(self, settings: EngineSettings, context: RunContext, on_finished: Finished) -> None:
         self._settings = settings
         self._context = context
         self._on_finished = on_finished
-        self._max_in_flight = max_in_flight
         self._url = settings.url or ""
         self._audience = settings.audience or ""
-        self._limiter = ConcurrencyLimiter(settings.concurrency, settings.timeout)
+        self._limiter = ConcurrencyLimiter(settings.concurrency)
         self._gauge = context.gauges.get(settings.name) or Gauge()  # an engine that the plan does not use has none
+        self._engine = Availability(settings.name, settings.patience, self._gauge, context.emit)
+        self._circuits = CardCircuits(self._engine, context.emit)
         self._batch_size = settings.batch_size
+        self._has_single_failed = False
+        """Whether a single ticker has failed in this outage, so that the sizes of batches are not its cause."""
         self._workers = trio.CancelScope()
+        self.is_down = False
+        """Whether it ended since the engine is down: it had done none of the calls, or some were never tried."""
 
     async def run(self, calls: Iterable[Call]) -> None:
-        """Returns when every call has finished, when the run shuts down, or after `stop`."""
+        """Returns when every call has finished, when the engine is down, when the run shuts down, or after `stop`."""
         self._gauge.began = trio.current_time()
-        queue = WorkQueue((self._pending(call) for call in calls), self._max_in_flight)
+        fresh = (self._pending(call) for call in calls if not self._circuits.is_open(call.card_type))
+        rate = RateLimiter(self._settings.per_minute)
+        queue = WorkQueue(fresh, self._engine, self._limiter, rate, self._context.shutdown)
+        is_over = False
         try:
             with self._workers:
-                async with trio.open_nursery() as nursery:
-                    for number in range(self._settings.concurrency):
-                        nursery.start_soon(self._work, queue, name=f"{self._url} worker {number}")
+                async with trio.open_nursery() as watch:
+                    watch.start_soon(self._engine.watch)
+                    async with trio.open_nursery() as workers:
+                        for number in range(self._settings.concurrency):
+                            workers.start_soon(self._work, queue, name=f"{self._url} worker {number}")
+                    watch.cancel_scope.cancel()
+                is_over = self._context.shutdown.reason is None
         finally:
-            for pending in queue.remaining():
-                self._interrupted(pending)
+            is_untried = is_over and queue.fresh() is not None
+            left = queue.take(lambda _: True)
+            has_given_up = is_over and (queue.is_closed or bool(left))
+            self.is_down = is_untried or (has_given_up and not self._gauge.counts.done)
+            for pending in left:
+                if is_over and pending.last is not None:
+                    self._finish(pending, pending.last)
+                else:
+                    self._interrupted(pending)
 
     def stop(self) -> None:
         """Cuts off the calls in flight, and starts no other."""
@@ -161,69 +188,108 @@ class Executor:
             await connection.aclose()
 
     async def _run_call(self, pending: PendingCall, connection: Connection, queue: WorkQueue[PendingCall]) -> None:
-        """Makes tries until the call has finished; or puts its halves back into the queue."""
-        while True:
-            if len(pending.call.targets) > self._batch_size:  # another batch of this size was too large
-                queue.put(*self._split_in_halves(pending))
-                return
-            failure = await self._try(pending, connection)
-            if failure is None:
-                self._finish(pending, None)
-                return
-            pending.last = failure
-            self._finish_done_targets(pending, failure)
-            wait = self._wait_after(pending, failure)
-            if wait is None:
-                if failure.is_rejection:
-                    seconds = self._settings.timeout
-                    reason = message(
-                        "{reason}, and nothing else for {seconds} s", reason=failure.reason, seconds=seconds
-                    )
-                    failure = replace(failure, reason=reason)
-                self._finish(pending, failure)
-                return
+        """Makes one try. Finishes the call, or puts it or its halves back into the queue."""
+        if len(pending.call.targets) > self._batch_size:  # another batch of this size was too large
+            put = queue.put_fresh if pending.last is None else queue.put
+            put(*self._split_in_halves(pending))
+            return
+        failure = await self._try(pending, connection, queue)
+        if failure is None:
+            self._circuits.record(pending.call.card_type, None, 0.0, is_used_up=False)
+            self._finish(pending, None)
+            return
+        self._finish_done_targets(pending, failure)
+        latest = pending.latest
+        if latest is None:
+            raise AssertionError("a try that has failed is the latest")
+        is_halved = self._is_halved(pending, latest, failure)
+        wait = self._wait_after(pending, latest, failure)
+        pending.last, pending.failed_at = failure, latest.ended
+        if self._circuits.is_open(pending.call.card_type):
+            for other in queue.take(lambda other: self._circuits.is_open(other.call.card_type)):
+                self._finish(other, other.last)
+            wait = None
+        is_down = not is_halved and self._engine.is_down(latest.streak)
+        if wait is not None and not is_down:
             pending.is_retried(failure, wait)
             self._gauge.counts.retries += 1
             limit = self._limiter.limit
             self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
+            queue.put(*(self._split_in_halves(pending) if is_halved else (pending,)))
+            return
+        self._engine.given_up += failure.is_outage
+        if self._engine.is_down(latest.streak):
+            queue.close()
+        if wait is not None and pending.call.card_type is None:
+            reason = message("nothing but this for {duration}", duration=duration(self._engine.seconds))
+            failure = replace(failure, reason=colon(reason, failure.reason))
+        self._finish(pending, failure)
 
-    def _wait_after(self, pending: PendingCall, failure: Failure) -> float | None:
-        """Seconds before the next try, `None` if there is none. Lowers the batch size after a batch failed."""
+    def _is_halved(self, pending: PendingCall, latest: Try, failure: Failure) -> bool:
+        """Whether the call is a batch that is retried in halves. Then later batches are smaller from the start."""
         size = len(pending.call.targets)
-        if size > 1 and failure.breaks_batches:
-            self._batch_size = min(self._batch_size, (size + 1) // 2)
+        if not failure.breaks_batches:
+            return False
+        if size == 1:
+            self._has_single_failed = True
+            return False
+        if latest.ended < latest.started + QUICK_SECONDS and failure.cause is not Cause.TOO_LARGE:
+            pending.is_repeated = not pending.is_repeated
+            if pending.is_repeated:
+                return False
+        # A single ticker shows whether the engine is down, which a batch cannot.
+        self._batch_size = 1 if self._engine.is_down(latest.streak) else min(self._batch_size, (size + 1) // 2)
+        return True
+
+    def _wait_after(self, pending: PendingCall, latest: Try, failure: Failure) -> float | None:
+        """Seconds before the next try, `None` if there is none."""
+        if len(pending.call.targets) > 1 and failure.breaks_batches:
             # Its halves are different requests, so this failure does not use up one of their tries.
             return pending.retry.backoff(failure, self._context.jitter)
-        if failure.is_rejection and self._limiter.is_rejecting():
-            return None
-        started, ended = (pending.latest.started, pending.latest.ended) if pending.latest else (0.0, 0.0)
-        return pending.retry.next_delay(failure, started, ended, self._context.jitter)
+        used = pending.retry.used
+        wait = pending.retry.next_delay(
+            failure,
+            latest.started,
+            latest.ended,
+            self._context.jitter,
+            sent=latest.sent,
+            is_blamed=self._engine.has_worked_since(pending.failed_at),
+        )
+        if pending.call.card_type is not None:
+            is_used_up = pending.retry.used > used
+            self._circuits.record(pending.call.card_type, failure, latest.ended, is_used_up=is_used_up)
+        return wait
 
-    async def _try(self, pending: PendingCall, connection: Connection) -> Failure | None:
-        """One try, after its delay and with a slot of the limiter. Returns why it failed, `None` if it did not."""
-        try:
-            if pending.wait:
-                with self._context.shutdown.interruptible():
-                    await trio.sleep(pending.wait)
-            await self._limiter.acquire(self._context.shutdown)
-        except (ShutdownError, trio.Cancelled):
-            self._interrupted(pending)
-            raise
-        latest, gauge = Try(trio.current_time()), self._gauge
-        gauge.in_flight, gauge.limit = gauge.in_flight + 1, self._limiter.limit
+    async def _try(self, pending: PendingCall, connection: Connection, queue: WorkQueue[PendingCall]) -> Failure | None:
+        """One try. Returns why it failed, `None` if it did not."""
+        latest, gauge = Try(trio.current_time(), self._engine.streaks), self._gauge
+        gauge.in_flight, gauge.limit = queue.in_flight, self._limiter.limit
         try:
             failure = await self._answer(pending, latest, connection)
-            pending.join(latest)
-            self._limiter.update(failure, latest.started)
         except BaseException:  # a cancellation while it connects arrives in a group
             if latest.sent:
                 pending.join(latest)
             self._interrupted(pending)
             raise
         finally:
-            self._limiter.release()
-            gauge.in_flight, gauge.limit = gauge.in_flight - 1, self._limiter.limit
+            gauge.in_flight -= 1
+        pending.join(latest)
+        self._adapt(pending, latest, failure, queue.in_flight)
+        gauge.limit = self._limiter.limit
         return failure
+
+    def _adapt(self, pending: PendingCall, latest: Try, failure: Failure | None, in_flight: int) -> None:
+        """Adapts the limits to the answer to a try, which is still one of those in flight."""
+        limit = self._limiter.limit
+        self._limiter.update(failure, latest.started, in_flight)
+        # A token that has just expired says nothing of the engine.
+        counts = failure is None or pending.retry.token_renewed or not failure.is_unauthorized
+        if self._engine.update(failure, latest.started, latest.streak, in_flight - 1, limit, counts=counts):
+            if self._engine.limit_before is not None:
+                self._limiter.recover(self._engine.limit_before)
+            if self._has_single_failed:
+                self._batch_size = self._settings.batch_size
+            self._has_single_failed = False
 
     async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
         """Sends the request and judges the answer: `None` if all work is done."""
@@ -298,7 +364,7 @@ class Executor:
             return
         last = pending.last
         if last is None:
-            self._finish(pending, Failure(Cause.INTERRUPTED, message("cut off")))
+            self._finish(pending, CUT_OFF)
             return
         pending.latest.status = last.status
         reason = message("cut off, after: {reason}", reason=last.reason)

@@ -12,7 +12,6 @@ from job.engines.failures import Failure
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import RunIdentity
 from job.engines.tls import tls_context
-from job.execution.circuits import CardCircuits
 from job.execution.executor import Executor, RunContext
 from job.execution.progress import EventHandler, Progress
 from job.execution.shutdown import Shutdown
@@ -81,8 +80,8 @@ class Phases:
             raise failed[0]
 
     async def generate(self) -> None:
-        """Requests every card that is not made yet. A failed card stops no others, unless its type or the engine keeps
-        failing.
+        """Requests every card that is not made yet. A failed card stops no others, unless its type keeps failing or the
+        engine is down.
 
         Raises `AssertionError` if the data is not ready.
         """
@@ -90,11 +89,7 @@ class Phases:
             raise AssertionError("the barrier is closed")
         if not self.ledger.counts("qa").planned:
             return
-        circuits = CardCircuits(self.ledger.plan.calls("qa", self.ledger.items["qa"]), self.context.emit)
-
-        def on_finished(result: CallResult, failure: Failure | None) -> None:
-            is_cut_off = failure is not None and failure.is_interruption
-            if not is_cut_off and circuits.record(result.card_type or "", failure):
-                self.context.shutdown.request(ShutdownReason.QA_DOWN)
-
-        await Executor(self.engines["qa"], self.context, on_finished, circuits.max_in_flight).run(circuits)
+        executor = Executor(self.engines["qa"], self.context, lambda *_: None)
+        await executor.run(self.ledger.plan.calls("qa", self.ledger.items["qa"]))
+        if executor.is_down:
+            self.context.shutdown.request(ShutdownReason.QA_DOWN)

@@ -26,7 +26,25 @@ class CallRetried:
     traceparent: str
 
 
-Event = CallResult | CallRetried | SetAside
+@dataclass(frozen=True, slots=True)
+class EngineFailing:
+    """An engine does no call, and is tried again for `patience` seconds at least."""
+
+    engine: EngineName
+    reason: Message
+    """Its latest answer."""
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRecovered:
+    """An engine that was failing works again, after so many seconds."""
+
+    engine: EngineName
+    seconds: float
+
+
+Event = CallResult | CallRetried | SetAside | EngineFailing | EngineRecovered
 EventHandler = Callable[[Event], None]
 """Handles what happens to calls: the ledger, the journal and the reporter do."""
 
@@ -42,6 +60,9 @@ class Gauge:
     """The concurrency limit."""
     counts: Counts = field(default_factory=Counts)
     """Of the items that were to be requested when it began."""
+    outages: int = 0
+    """How often it did no call for some seconds, and for how long in all."""
+    seconds_out: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from math import inf
 from typing import Literal
 
 from pydantic_core import to_json
@@ -10,9 +11,9 @@ from pydantic_core import to_json
 from job.config.faults import Fault
 from job.engines.calls import Call
 from job.engines.identity import COMMIT, VERSION
-from job.execution.progress import CallRetried, Event, Progress
+from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Event, Progress
 from job.ledger.result import CUT_OFF, CallResult
-from job.output.reporter import FAILURES, MessageEvent, barrier_message, progress_message
+from job.output.reporter import FAILURES, MessageEvent, barrier_message, engine_message, progress_message
 from job.output.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within, write_line
 from job.report.advice import command_of
 from job.report.attempt import Start
@@ -87,9 +88,17 @@ class CloudLogReporter:
         if isinstance(event, CallResult):
             self._on_result(event)
         elif isinstance(event, CallRetried):
-            text = f"{event.call.label}: {event.reason}; again in {event.wait:.1f} s"
+            wait = round(event.wait, 3) if event.wait < inf else None
+            again = "once another card is done" if wait is None else f"in {wait:.1f} s"
+            text = f"{event.call.label}: {event.reason}; again {again}"
             fields = _call(event.call, event.limit, event.traceparent)
-            self._write_call("WARNING", text, "call.retried", **fields, wait=round(event.wait, 3))
+            self._write_call("WARNING", text, "call.retried", **fields, wait=wait)
+        elif isinstance(event, EngineFailing):
+            text, seconds = str(engine_message(event)), event.patience
+            self._write("WARNING", text, "engine.failing", engine=event.engine, patience_seconds=seconds)
+        elif isinstance(event, EngineRecovered):
+            text, seconds = str(engine_message(event)), round(event.seconds, 3)
+            self._write("NOTICE", text, "engine.recovered", engine=event.engine, seconds=seconds)
         else:
             self._write("ERROR", str(event.reason), "circuit.opened", card_type=event.card_type)
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 from job.config.faults import Fault
-from job.execution.progress import Event, Progress
+from job.engines.catalog import ENGINES
+from job.execution.progress import EngineFailing, EngineRecovered, Event, Progress
 from job.ledger.ledger import Ledger
 from job.report.attempt import Start
 from job.report.view import View
@@ -58,6 +59,19 @@ def barrier_message(ledger: Ledger) -> Message:
     if ledger.counts("qa").missing:
         return message("All data is ready; generating cards")
     return message("All data is ready")
+
+
+def engine_message(event: EngineFailing | EngineRecovered) -> Message:
+    """An engine is out, or works again."""
+    engine = ENGINES[event.engine].label
+    if isinstance(event, EngineRecovered):
+        return message("The {engine} engine works again, after {time}", engine=engine, time=duration(event.seconds))
+    return message(
+        "The {engine} engine does no call, and is tried again for {time} at least: {reason}",
+        engine=engine,
+        time=duration(event.patience),
+        reason=event.reason,
+    )
 
 
 def _whole(seconds: float) -> Message:

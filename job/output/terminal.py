@@ -11,10 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.config.faults import Fault
-from job.execution.progress import Event, Progress
+from job.execution.progress import EngineFailing, EngineRecovered, Event, Progress
 from job.ledger.ledger import SetAside
 from job.ledger.result import FAILED, CallResult
-from job.output.reporter import FAILURES, MessageEvent, barrier_message, progress_message, time_status
+from job.output.reporter import FAILURES, MessageEvent, barrier_message, engine_message, progress_message, time_status
 from job.output.screen import Mark, Screen, print_table
 from job.output.stdout import LAST_WORDS_SECONDS, OutputQueue, queued_text, say_error_within
 from job.report.advice import Step
@@ -75,9 +75,11 @@ class TerminalReporter:
             self._screen.print_line(progress_message(progress, now))
 
     def on_event(self, event: Event) -> None:
-        """Prints the calls that failed for good, and those with a warning."""
+        """Prints the calls that failed for good, and those with a warning; and what is set aside or out."""
         if isinstance(event, SetAside):
             self._screen.print_line(event.reason, "✗")
+        if isinstance(event, EngineFailing | EngineRecovered):
+            self._screen.print_line(engine_message(event), "!")
         if not isinstance(event, CallResult) or (event.done and event.warning is None):
             return
         if not self._output.has_room():

@@ -145,6 +145,10 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
     failed = [call for call in failures if call.engine != "qa" and call.state != CUT_OFF]
     if not all(_is_about_target(call, has_done=has_done[call.engine]) for call in failed):
         return ()
+    # If others waited for the engine too, it is the engine that broke.
+    waiting = {call.engine for call in failures if call.interrupted_after is not None}
+    if any((call.status or 0) >= 500 and call.engine in waiting for call in failed):
+        return ()
     names = {target for call in failed for target in call.targets}
     found = [target for target in ledger.plan.targets if target.id in names]
     cards = ledger.items["qa"]

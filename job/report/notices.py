@@ -1,15 +1,18 @@
 """Notices: what a person should know of a start before it makes calls, and of its config and its record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from job.engines.catalog import ENGINES, EngineName
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
 from job.report.attempt import Attempt, Start
 from job.report.ending import cards_line
-from job.text.messages import Message, message, plural, template
+from job.text.messages import Message, duration, message, plural, template
 
 NOTICES_LISTED = 3
+NOTED_SECONDS = 60.0
+"""An engine that was out for less in all is not noted."""
 
 
 def waiting_notices(start: Start, now: datetime) -> Sequence[Message]:
@@ -69,6 +72,21 @@ def unrecorded_note(results: int, *, is_done: bool) -> Message:
         "The record lacks {count} results: the next start requests them again.",
         count=results,
     )
+
+
+def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> list[Message]:
+    """Which engines did no call for a while, of those with so many outages, of so many seconds in all."""
+    return [
+        plural(
+            "The {engine} engine was out once, for {time}: its calls waited",
+            "The {engine} engine was out {count} times, for {time} in all: its calls waited",
+            count=count,
+            engine=ENGINES[engine].label,
+            time=duration(seconds),
+        )
+        for engine, (count, seconds) in outages.items()
+        if seconds >= NOTED_SECONDS
+    ]
 
 
 def past_day_notice(day: str) -> Message:

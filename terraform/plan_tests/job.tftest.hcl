@@ -77,7 +77,7 @@ run "engines_by_url_and_all_that_can_be_said_of_one" {
     engines = {
       financial = { url = "https://financial.example.com/v1/" }
       trading   = { service = "trading-engine", project = "other-project", region = "europe-west1" }
-      news      = { url = "https://news.example.com", audience = "https://audience.example.com", timeout_seconds = 30, concurrency = 5, attempts = 2 }
+      news      = { url = "https://news.example.com", audience = "https://audience.example.com", timeout_seconds = 30, concurrency = 5, attempts = 2, patience_seconds = 0, per_minute = 60 }
       qa        = { service = "qa-engine" }
     }
   }
@@ -91,6 +91,8 @@ run "engines_by_url_and_all_that_can_be_said_of_one" {
       NEWS_ENGINE_ATTEMPTS    = "2"
       NEWS_ENGINE_AUDIENCE    = "https://audience.example.com https://news.example.com"
       NEWS_ENGINE_CONCURRENCY = "5"
+      NEWS_ENGINE_PATIENCE    = "0"
+      NEWS_ENGINE_PER_MINUTE  = "60"
       NEWS_ENGINE_TIMEOUT     = "30"
       NEWS_ENGINE_URL         = "https://news.example.com"
     }

@@ -93,6 +93,46 @@ run "half_an_attempt" {
   expect_failures = [var.engines]
 }
 
+run "patience_below_nothing" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { news = { service = "news-engine", patience_seconds = -1 } })
+  }
+  expect_failures = [var.engines]
+}
+
+run "patience_of_more_than_a_day" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { news = { service = "news-engine", patience_seconds = 86401 } })
+  }
+  expect_failures = [var.engines]
+}
+
+run "no_request_in_a_minute" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { qa = { service = "qa-engine", per_minute = 0 } })
+  }
+  expect_failures = [var.engines]
+}
+
+run "more_requests_in_a_minute_than_the_job_counts" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { qa = { service = "qa-engine", per_minute = 60001 } })
+  }
+  expect_failures = [var.engines]
+}
+
+run "half_a_request_in_a_minute" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { qa = { service = "qa-engine", per_minute = 0.5 } })
+  }
+  expect_failures = [var.engines]
+}
+
 run "no_call_in_flight" {
   command = plan
   variables {

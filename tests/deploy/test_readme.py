@@ -19,7 +19,10 @@ from job.cli.main import make_parser
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, Settings, read_settings
 from job.engines.failures import Cause, Failure
 from job.engines.transport import ANSWER_LIMIT
+from job.execution.availability import TELL_SECONDS
 from job.execution.circuits import IN_A_ROW
+from job.execution.executor import QUICK_SECONDS
+from job.execution.retry import COSTLY_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import LIMITS
 from job.ledger.counts import Counts
 from job.ledger.stop import ShutdownReason
@@ -337,11 +340,16 @@ def test_the_table_of_chats_is_that_of_the_channels() -> None:
 
 def test_the_statuses_that_are_repeated_are_those_of_the_engines_page() -> None:
     failures = [Failure(Cause.STATUS, message(""), status) for status in range(300, 600)]
-    repeated = {one.status for one in failures if one.is_transient}
+    outages = {one.status for one in failures if one.is_outage}
+    paid = {one.status for one in failures if one.lost_work or one.is_crash}
+    halved = {one.status for one in failures if one.breaks_batches}
     fewer = {one.status for one in failures if one.is_overload or one.is_rejection}
     parts = re.split(r"\n\n|\n(?=\|)", PAGES["job/engines/README.md"])
     found = [{int(status) for status in re.findall(r"\b[345]\d\d\b", part)} for part in parts]
-    assert repeated in found, "after these a call is repeated"
+    assert {*range(500, 600)} < outages
+    assert outages - {*range(500, 600)} in found, "after these, and any 5xx, a call is repeated"
+    assert paid in found, "after these a card may have cost tokens"
+    assert halved in found, "after these a batch is halved"
     assert fewer in found, "after these fewer calls are in flight"
 
 
@@ -355,7 +363,13 @@ def test_every_event_of_the_log_is_there() -> None:
 def test_numbers_are_those_of_the_job() -> None:
     for words in (
         f"one of more than {ANSWER_LIMIT >> 20} MiB",
-        f"{IN_A_ROW} of one card type in a row",
+        f"{IN_A_ROW} used-up tries at one card type in a row",
+        f"after {IN_A_ROW} used-up tries in a row",
+        f"pauses of {INITIAL_SECONDS:g} to {MAX_SECONDS:g} s",
+        f"After {TELL_SECONDS:g} s, log and terminal say so",
+        f"a WARNING after {TELL_SECONDS:g} s of an outage",
+        f"waits for another card to be done, {COSTLY_SECONDS:g} s at first",
+        f"within {QUICK_SECONDS:g} s, if it fails twice",
         f"above {UNCONFIRMED_LIMIT} cards it wants",
         f"every {WRITE_SECONDS:g} s or {WRITE_RESULTS} results",
         f"was not renewed for {LASTS_SECONDS:g} s",

@@ -42,7 +42,8 @@ def test_what_the_example_says_of_an_engine_is_the_default() -> None:
     shown = {
         (engine, name): int(value) for engine, comment in found for name, value in re.findall(r"(\w+) = (\d+)", comment)
     }
-    assert {name for _, name in shown} == {"attempts", "batch_size", "concurrency", "timeout_seconds"}
+    numbers = {"attempts", "batch_size", "concurrency", "patience_seconds", "timeout_seconds"}
+    assert {name for _, name in shown} == numbers
     for (engine, name), value in shown.items():
         assert getattr(settings.engines[engine], name.removesuffix("_seconds")) == value, f"{engine}: {name}"
 

@@ -1,23 +1,23 @@
-"""A card type that keeps failing is set aside, and the others are made; if all types fail, the engine is down."""
+"""A card type that keeps failing while others are made is set aside; if all types fail, that is an outage."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
 from collections.abc import Mapping
-from math import inf
 
 import pytest
 import trio
 
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
+from job.execution.availability import Availability
 from job.execution.circuits import IN_A_ROW, CardCircuits
-from job.ledger.ledger import SetAside
+from job.execution.progress import Gauge
 from job.ledger.stop import ShutdownReason
 from job.report.ending import Ending, ending_of
 from job.text.messages import message
-from tests.support.fakes import Asked, Script, Stage, plan_of, reply, settings_of, stage, target, well
+from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
@@ -26,56 +26,65 @@ def status(code: int) -> Failure:
     return Failure(Cause.STATUS, message("HTTP {status}", status=str(code)), code)
 
 
-DOWN = [status(code) for code in (401, 403, 429, 500, 503, 599)]
+DOWN = [status(code) for code in (401, 403, 409, 429, 500, 503, 599)]
 DOWN += [
     Failure(cause, message(""))
     for cause in (Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.TIMEOUT, Cause.IDENTITY, Cause.TOO_LARGE)
 ]
 DOWN += [Failure(Cause.UNREADABLE, message(""), 200)]
 WORKING = [None, Failure(Cause.DENIED, message(""), 200)]
-WORKING += [status(302), status(404), status(422), Failure(Cause.PROCESS_LIMIT, message(""))]
+WORKING += [status(302), status(404), status(422)]
 
 
-def circuits(card_types: str = "ab") -> tuple[CardCircuits, list[SetAside]]:
-    """Of 30 cards of each type, and the types that are set aside."""
-    plan = plan_of([target(f"T{number}", card_types) for number in range(30)], settings_of())
-    events: list[SetAside] = []
-    return CardCircuits(plan.calls("qa"), events.append), events  # type: ignore[arg-type]
+class Tries:
+    """Tries at cards of two types, and the types that are set aside. All of them were used up."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+        self.engine = Availability("qa", 600.0, Gauge(), self.events.append)
+        self.circuits = CardCircuits(self.engine, self.events.append)
+        self._time = 0.0
+
+    def end(self, card_type: str, failure: Failure | None, *, is_used_up: bool = True) -> None:
+        self._time += 1
+        if failure is None:
+            self.engine.update(None, self._time, 0, 0, 16)
+        self.circuits.record(card_type, failure, self._time, is_used_up=is_used_up)
 
 
 @pytest.mark.parametrize("failure", DOWN)
-def test_twenty_failures_in_a_row_of_one_type_end_its_requests(failure: Failure) -> None:
-    cards, events = circuits()
-    assert next(cards).card_type == "a"
-    for count in range(1, IN_A_ROW):
-        assert not cards.record("a", failure)
-        assert cards.max_in_flight() == IN_A_ROW - count
-    assert events == []
-    assert not cards.record("a", failure), "the engine is not down"
-    assert cards.max_in_flight() == inf
-    assert [event.card_type for event in events] == ["a"]
-    assert not any(cards.record("a", failure) for _ in range(100)), "those that were in flight"
-    assert {call.card_type for call in cards} == {"b"}
-    assert len(events) == 1
+def test_twenty_tries_in_a_row_of_one_type_set_it_aside_while_others_are_made(failure: Failure) -> None:
+    tries = Tries()
+    for _ in range(IN_A_ROW - 1):
+        tries.end("a", failure)
+        tries.end("b", None)
+        tries.end("a", failure, is_used_up=False)
+    assert tries.events == []
+    tries.end("a", failure)
+    assert tries.circuits.is_open("a")
+    assert not tries.circuits.is_open("b")
+    for _ in range(100):
+        tries.end("a", failure)  # those that were in flight
+    assert len(tries.events) == 1
 
 
-def test_twenty_failures_in_a_row_of_several_types_end_all_requests() -> None:
-    cards, events = circuits()
-    ended = [cards.record("ab"[number % 2], DOWN[number % len(DOWN)]) for number in range(IN_A_ROW)]
-    assert ended == [False] * (IN_A_ROW - 1) + [True]
-    assert events == []
+def test_no_type_is_set_aside_while_none_is_made() -> None:
+    tries = Tries()
+    tries.end("a", None)
+    for number in range(10 * IN_A_ROW):
+        tries.end("ab"[number % 2], DOWN[number % len(DOWN)])
+    assert tries.events == []
 
 
 @pytest.mark.parametrize("between", WORKING)
-def test_any_answer_of_a_working_engine_and_limits_of_the_job_reset_the_counts(between: Failure | None) -> None:
-    cards, events = circuits()
+def test_any_answer_of_a_working_engine_about_the_type_resets_its_count(between: Failure | None) -> None:
+    tries = Tries()
     for _ in range(3):
-        for number in range(IN_A_ROW - 1):
-            assert not cards.record("ab"[number % 2], DOWN[0])
-        assert not cards.record("a", between)
-        assert cards.max_in_flight() == inf
-        assert not cards.record("b", between)
-    assert events == []
+        for _ in range(IN_A_ROW - 1):
+            tries.end("a", DOWN[0])
+        tries.end("b", None)
+        tries.end("a", between)
+    assert tries.events == []
 
 
 def type_of(asked: Asked) -> str:
@@ -111,10 +120,10 @@ async def test_a_type_that_fails_fast_does_not_end_the_requests_of_slow_ones(con
     made_of = Counter(event.card_type for event in made.world.finished if event.done)
     assert made_of == {"a": 40}
     assert made.cards.failed + made.cards.not_attempted == 40
-    assert 20 <= made.cards.failed < 20 + concurrency, "those in flight are awaited"
+    assert sum(type_of(asked) == "b" for asked in made.world.asked) < 20 + 2 * concurrency
     (event,) = made.ledger.set_aside
     assert str(event.reason) == (
-        "Card type b is set aside, since 20 of its cards failed in a row: the rest of them is not requested"
+        "Card type b is set aside, since 20 tries at its cards failed in a row: the rest of them is not requested"
     )
 
 
@@ -126,11 +135,14 @@ async def test_an_engine_that_is_down_costs_under_100_requests() -> None:
     assert made.cards.failed + made.cards.not_attempted == 1000
 
 
-async def test_of_the_last_type_it_is_said_that_the_type_failed() -> None:
-    made, ending = await night(always({"a": reply({}, 503)}, {}), "a", attempts=1)
+async def test_what_waits_of_a_type_that_is_set_aside_fails_for_its_own_reason() -> None:
+    made, ending = await night(always({"b": reply({"detail": "x"}, 403)}, {}), "ab")
     assert ending.outcome == "cards_missing"
-    assert [event.card_type for event in made.ledger.set_aside] == ["a"]
-    assert (made.cards.failed, made.cards.not_attempted) == (20, 20)
+    assert [event.card_type for event in made.ledger.set_aside] == ["b"]
+    failed = [event for event in made.world.finished if not event.done]
+    assert {str(event.reason) for event in failed} == {'HTTP 403: {"detail": "x"}'}
+    assert len({event.targets for event in failed}) == len(failed) == made.cards.failed
+    assert made.cards.done == 40
 
 
 FAILURES = [reply({}, 500), reply({}, 503), reply({}, 403), reply({"status": "failed"})]

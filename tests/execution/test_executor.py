@@ -12,7 +12,7 @@ import trio
 
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
-from job.engines.transport import Response, TokenError, TransportError
+from job.engines.transport import Response, TransportError
 from job.execution.progress import CallRetried
 from job.ledger.result import CallResult
 from job.ledger.stop import EngineFailedError, ShutdownReason
@@ -58,26 +58,26 @@ def the_end(made: Stage) -> CallResult:
     return finished
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        reply({}, 500),
-        TransportError(message("connection reset")),
-        TransportError(message("too many open files"), Cause.PROCESS_LIMIT),
-        TokenError(message("no token")),
-    ],
-)
-async def test_a_transient_failure_is_retried_up_to_the_maximum_of_attempts(step: Step) -> None:
+async def one_ticker(*steps: Step, jitter: float = 1.0, **settings: Any) -> Stage:
+    """A run of one call to the news engine, whose tries meet these steps."""
+    made = stage([target("A", (), ("news",))], in_turn("news", *steps), {"news": settings}, lambda: jitter)
+    with suppress(EngineFailedError):
+        await made.play()
+    return made
+
+
+@pytest.mark.parametrize("step", [DENIED, TransportError(message("too many open files"), Cause.PROCESS_LIMIT)])
+async def test_a_failure_of_a_working_engine_is_retried_up_to_the_maximum_of_attempts(step: Step) -> None:
     for attempts in (1, 3):
-        made = await one_card(step, attempts=attempts)
+        made = await one_ticker(step, attempts=attempts)
         assert len(made.world.asked) == attempts
         assert the_end(made).tries == attempts
-        assert made.cards.failed == 1
-    assert (await one_card(step, step, None)).cards.done == 1
+        assert made.counts("news").failed == 1
+    assert (await one_ticker(step, step, None)).counts("news").done == 1
 
 
-@pytest.mark.parametrize("status", [302, 400, 403, 404])
-async def test_a_permanent_failure_is_not_retried(status: int) -> None:
+@pytest.mark.parametrize("status", [302, 400, 404, 405, 410, 413, 422])
+async def test_a_refusal_is_not_retried(status: int) -> None:
     made = await one_card(reply({}, status))
     assert len(made.world.asked) == 1
     failure = the_end(made)
@@ -85,30 +85,31 @@ async def test_a_permanent_failure_is_not_retried(status: int) -> None:
 
 
 async def test_the_timeout_applies_to_each_attempt_and_is_retried() -> None:
-    made = await one_card(100.0, 100.0, 9.0, timeout=10.0, jitter=0.0)
-    assert starts(made) == [0.0, 10.0, 20.0]
-    assert made.cards.done == 1
-    made = await one_card(FOREVER, timeout=10.0, attempts=2)
+    made = await one_ticker(100.0, 100.0, 9.0, timeout=10.0, jitter=0.0)
+    assert starts(made, "news") == [0.0, 10.0, 20.5]
+    assert made.counts("news").done == 1
+    made = await one_ticker(FOREVER, timeout=10.0, patience=15.0)
     failure = the_end(made)
-    assert (failure.cause, str(failure.reason)) == (Cause.TIMEOUT, "no answer within 10 s")
+    text = "nothing but this for 21.5 s: no answer within 10 s"
+    assert (failure.cause, str(failure.reason)) == (Cause.TIMEOUT, text)
 
 
 async def test_waits_double_up_to_the_cap() -> None:
-    made = await one_card(reply({}, 500), attempts=10, jitter=1.0)
-    begun = starts(made)
+    made = await one_ticker(DENIED, attempts=10, jitter=1.0)
+    begun = starts(made, "news")
     assert [after - before for before, after in pairwise(begun)] == [
         0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0,
     ]  # fmt: skip
 
 
 async def test_jitter_is_full() -> None:
-    assert starts(await one_card(reply({}, 500), jitter=0.0)) == [0.0] * 4
-    assert starts(await one_card(reply({}, 500), jitter=0.5)) == [0.0, 0.25, 0.75, 1.75]
+    assert starts(await one_ticker(DENIED, jitter=0.0), "news") == [0.0] * 4
+    assert starts(await one_ticker(DENIED, jitter=0.5), "news") == [0.0, 0.25, 0.75, 1.75]
 
 
 @pytest.mark.parametrize(("asked_for", "waited"), [(0.2, 0.5), (7.0, 7.0), (9999.0, 30.0)])
 async def test_retry_after_is_honoured_up_to_the_cap(asked_for: float, waited: float) -> None:
-    assert starts(await one_card(reply({}, 503, retry_after=asked_for), None)) == [0.0, waited]
+    assert starts(await one_ticker(reply({}, 503, retry_after=asked_for), None), "news") == [0.0, waited]
 
 
 async def test_the_token_is_for_the_audience_which_may_differ_from_the_url() -> None:
@@ -129,53 +130,37 @@ async def test_an_answer_to_the_second_token_does_not_show_the_first() -> None:
         return tokens[rejected]
 
     echo = " ".join(tokens.values())
-    made = stage([target("A", engines=())], in_turn("qa", reply({"detail": echo}, 401)))
+    made = stage([target("A", engines=())], in_turn("qa", reply({"detail": echo}, 401), reply({"detail": echo}, 400)))
     made.world.token = token
     await made.play()
-    assert len(made.world.asked) == 2
     shown = [str(event.reason) for event in made.world.events if isinstance(event, CallRetried | CallResult)]
-    assert shown[1] == 'HTTP 401: {"detail": "[token] [token]"}'
+    assert shown[1] == 'HTTP 400: {"detail": "[token] [token]"}'
     assert "first" not in str(the_end(made).reason)
 
 
-async def test_429_for_good_says_how_long_it_was_tried() -> None:
-    made = await one_card(*[reply({}, 429)] * 500)
-    (finished,) = made.ledger.failures
-    assert str(finished.reason) == "HTTP 429: {}, and nothing else for 300 s"
-
-
-async def test_429_does_not_count_as_an_attempt() -> None:
-    busy, down = reply({}, 429), reply({}, 503)
-    made = await one_card(busy, busy, down, None, attempts=2)
-    assert (made.cards.done, the_end(made).tries) == (1, 4)
-    made = await one_card(busy, busy, down, busy, down, None, attempts=2)
-    assert (made.cards.failed, the_end(made).tries) == (1, 5)
-
-
 async def test_401_gets_one_fresh_token_and_one_more_try() -> None:
-    made = await one_card(reply({}, 401))
-    assert made.world.tokens_given == [("https://qa", None), ("https://qa", "token")]
-    assert [asked.headers["Authorization"] for asked in made.world.asked] == ["Bearer token", "Bearer token token"]
-    assert starts(made) == [0.0, 0.0]
+    made = await one_card(reply({}, 401), patience=1.0)
+    assert made.world.tokens_given[:2] == [("https://qa", None), ("https://qa", "token")]
+    assert [asked.headers["Authorization"] for asked in made.world.asked][:2] == ["Bearer token", "Bearer token token"]
+    assert starts(made) == [0.0, 0.0, 0.5, 1.5]
     assert made.cards.failed == 1
-    assert (await one_card(reply({}, 401), None)).cards.done == 1
+    made = await one_card(reply({}, 401), None)
+    assert (made.cards.done, starts(made)) == (1, [0.0, 0.0])
 
 
-@pytest.mark.parametrize("answer", [DENIED, UNREADABLE], ids=["denied", "unreadable"])
-async def test_a_card_that_was_denied_or_whose_answer_cannot_be_read_is_retried_at_most_once(answer: Response) -> None:
-    assert len((await one_card(answer, attempts=9)).world.asked) == 2
-    assert len((await one_card(answer, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
-    assert (await one_card(answer, None)).cards.done == 1
-    assert len((await one_card(answer, attempts=1)).world.asked) == 1
+async def test_a_card_that_was_denied_is_retried_at_most_once() -> None:
+    assert len((await one_card(DENIED, attempts=9)).world.asked) == 2
+    assert len((await one_card(DENIED, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
+    assert (await one_card(DENIED, None)).cards.done == 1
+    assert len((await one_card(DENIED, attempts=1)).world.asked) == 1
 
 
-@pytest.mark.parametrize(("answer", "says"), [(DENIED, "failed: no"), (UNREADABLE, "no JSON: <html")])
-async def test_a_data_engines_answer_is_retried_up_to_the_maximum_of_attempts(answer: Response, says: str) -> None:
-    made = stage([target("A")], in_turn("news", answer))
+async def test_a_data_engines_answer_is_retried_up_to_the_maximum_of_attempts() -> None:
+    made = stage([target("A")], in_turn("news", DENIED))
     with pytest.raises(EngineFailedError) as error:
         await made.play()
     assert len(made.world.of("news")) == 4
-    assert str(error.value) == f"the news engine failed for A after 4 attempts: {says}"
+    assert str(error.value) == "the news engine failed for A after 4 attempts: failed: no"
     assert made.world.of("qa") == []
 
 
@@ -322,16 +307,17 @@ async def test_fetching_a_token_counts_towards_the_timeout_of_the_attempt() -> N
         await trio.sleep_forever()
         raise AssertionError
 
-    made = stage([target("A", engines=())], at_once, {"qa": {"timeout": 10.0, "attempts": 2}}, lambda: 0.0)
+    made = stage([target("A", engines=())], at_once, {"qa": {"timeout": 10.0, "patience": 5.0}}, lambda: 0.0)
     made.world.token = token
     await made.play()
     assert trio.current_time() == pytest.approx(20)
     assert made.cards.failed == 1
+    assert made.world.asked == []
 
 
 async def test_retries_are_reported_with_their_wait() -> None:
-    made = await one_card(reply({}, 500), reply({}, 500), None)
-    assert [event.wait for event in made.world.events if isinstance(event, CallRetried)] == [0.5, 1.0]
+    made = await one_card(reply({}, 503), reply({}, 500), None)
+    assert [event.wait for event in made.world.events if isinstance(event, CallRetried)] == [0.5, 10.0]
     totals = made.ledger.totals()["qa"]
     assert (totals.calls, totals.retries, made.live.gauges["qa"].counts.retries) == (1, 2, 2)
 

@@ -15,8 +15,7 @@ from trio.testing import MockClock
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response, TransportError
-from job.execution.limits import ConcurrencyLimiter
-from job.execution.shutdown import Shutdown, ShutdownError
+from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
@@ -147,57 +146,57 @@ FULL, BUSY = Failure(Cause.STATUS, message("HTTP 429"), 429), Failure(Cause.STAT
 
 
 class Calls:
-    """Calls that hold slots of a limiter, each in a task of its own, as workers do."""
+    """Calls in flight under a limiter, as the executor counts them."""
 
-    def __init__(self, limiter: ConcurrencyLimiter, nursery: trio.Nursery) -> None:
-        self.limiter = limiter
-        self._nursery = nursery
-        self._send, self._receive = trio.open_memory_channel[Failure | None](0)
+    def __init__(self) -> None:
+        self.limiter = ConcurrencyLimiter(16)
+        self._started: list[float] = []
 
-    async def begin(self, count: int) -> None:
+    @property
+    def in_flight(self) -> int:
+        return len(self._started)
+
+    def begin(self, count: int) -> None:
+        self._started += [trio.current_time()] * count
+
+    def end(self, failure: Failure | None, count: int = 1) -> None:
         for _ in range(count):
-            self._nursery.start_soon(self._one)
-        await trio.testing.wait_all_tasks_blocked()
-
-    async def end(self, failure: Failure | None, count: int = 1) -> None:
-        for _ in range(count):
-            await self._send.send(failure)
-        await trio.testing.wait_all_tasks_blocked()
-
-    async def _one(self) -> None:
-        await self.limiter.acquire(Shutdown())
-        started = trio.current_time()
-        self.limiter.update(await self._receive.receive(), started)
-        self.limiter.release()
+            self.limiter.update(failure, self._started[0], self.in_flight)
+            self._started.pop(0)
 
 
 @pytest.fixture
-def calls(nursery: trio.Nursery) -> Calls:
-    return Calls(ConcurrencyLimiter(16, 300), nursery)
+def calls(autojump_clock: MockClock) -> Calls:
+    return Calls()
 
 
 async def test_a_429_lowers_the_limit_to_the_calls_in_flight(calls: Calls) -> None:
-    await calls.begin(16)
+    calls.begin(16)
     for left in range(15, 9, -1):
-        await calls.end(FULL)
-        assert calls.limiter.limit == calls.limiter.in_flight == left
+        calls.end(FULL)
+        assert calls.limiter.limit == calls.in_flight == left
 
 
-async def test_a_503_halves_the_limit_once_per_round_trip(calls: Calls) -> None:
-    await calls.begin(16)
-    await calls.end(BUSY, 9)
+async def test_a_503_halves_the_limit_once_a_minute(calls: Calls) -> None:
+    calls.begin(16)
+    calls.end(BUSY, 9)
     assert calls.limiter.limit == 8
-    await calls.begin(1)
-    await calls.end(BUSY, 7)
+    await trio.sleep(59)
+    calls.begin(1)
+    calls.end(BUSY, 7)
     assert calls.limiter.limit == 8, "these had begun before it fell"
-    await calls.end(BUSY)
+    calls.end(BUSY)
+    assert calls.limiter.limit == 8, "it fell less than a minute ago"
+    await trio.sleep(1)
+    calls.begin(1)
+    calls.end(BUSY)
     assert calls.limiter.limit == 4
 
 
 @pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.TRANSPORT, Cause.HOST_UNKNOWN])
 async def test_a_missing_answer_halves_the_limit_as_well(calls: Calls, cause: Cause) -> None:
-    await calls.begin(16)
-    await calls.end(Failure(cause, message("")))
+    calls.begin(16)
+    calls.end(Failure(cause, message("")))
     assert calls.limiter.limit == 8
 
 
@@ -210,19 +209,19 @@ async def test_a_missing_answer_halves_the_limit_as_well(calls: Calls, cause: Ca
     ],
 )
 async def test_failures_unrelated_to_capacity_do_not_change_the_limit(calls: Calls, failure: Failure) -> None:
-    await calls.begin(16)
-    await calls.end(failure)
+    calls.begin(16)
+    calls.end(failure)
     assert calls.limiter.limit == 16
 
 
 async def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum(calls: Calls) -> None:
-    await calls.begin(16)
-    await calls.end(BUSY, 16)
+    calls.begin(16)
+    calls.end(BUSY, 16)
     limits = [calls.limiter.limit]
     for _ in range(12):
         for _ in range(calls.limiter.limit):
-            await calls.begin(calls.limiter.limit - calls.limiter.in_flight)
-            await calls.end(None)
+            calls.begin(calls.limiter.limit - calls.in_flight)
+            calls.end(None)
         limits.append(calls.limiter.limit)
     assert limits[0] == 8
     assert all(0 <= after - before <= 1 for before, after in pairwise(limits))
@@ -230,44 +229,45 @@ async def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum(calls: Ca
 
 
 async def test_the_limit_does_not_rise_while_it_is_not_reached(calls: Calls) -> None:
-    await calls.begin(16)
-    await calls.end(BUSY, 16)
+    calls.begin(16)
+    calls.end(BUSY, 16)
     for _ in range(50):
-        await calls.begin(2)
-        await calls.end(None, 2)
+        calls.begin(2)
+        calls.end(None, 2)
     assert calls.limiter.limit == 8
 
 
-async def interrupted(limiter: ConcurrencyLimiter, shutdown: Shutdown) -> None:
-    """A call that waits for the limiter until the shutdown."""
-    with pytest.raises(ShutdownError):
-        await limiter.acquire(shutdown)
+@pytest.mark.parametrize(("low", "after"), [(1, 8), (12, 12)])
+def test_after_an_outage_the_limit_is_half_of_what_it_was_before(low: int, after: int) -> None:
+    limiter = ConcurrencyLimiter(16)
+    limiter.update(FULL, 0.0, low + 1)
+    assert limiter.limit == low
+    limiter.recover(16)
+    assert limiter.limit == after
 
 
-async def test_a_call_that_is_interrupted_while_it_waits_for_the_engine_to_have_room_gives_its_slot_back(
-    nursery: trio.Nursery, calls: Calls
-) -> None:
-    await calls.begin(1)
-    await calls.end(FULL)  # it was the only one: for a moment, no call may start
-    assert calls.limiter.in_flight == 0
-    shutdown = Shutdown()
-    nursery.start_soon(interrupted, calls.limiter, shutdown)
-    await trio.testing.wait_all_tasks_blocked()
-    assert calls.limiter.in_flight == 1
-    shutdown.request(ShutdownReason.DEADLINE)
-    await trio.testing.wait_all_tasks_blocked()
-    assert calls.limiter.in_flight == 0
+@pytest.mark.parametrize(("per_minute", "delay"), [(60, 0.0), (60, 0.09), (7, 0.0), (6_000, 0.003), (60_000, 0.004)])
+def test_in_no_minute_more_calls_begin_than_may_and_hardly_fewer(per_minute: int, delay: float) -> None:
+    """Each begins late by up to `delay` seconds, as timers are never exact."""
+    limiter, now, jitter = RateLimiter(per_minute), 1000.0, random.Random(1)
+    begun: list[float] = []
+    while now < 1180:
+        begun.append(now)
+        limiter.begin(now)
+        if now < limiter.not_before:
+            now = limiter.not_before + jitter.random() * delay
+    assert all(begun[n + per_minute] - begun[n] > 59.999 for n in range(len(begun) - per_minute))
+    assert len(begun) >= 3 * per_minute * 0.99 - 1
+    step = 60 / per_minute
+    assert all(later - earlier <= 1.1 * step + delay for earlier, later in pairwise(begun)), "they are evenly spread"
 
 
-async def test_a_call_that_is_interrupted_as_it_gets_its_slot_gives_it_back(nursery: trio.Nursery) -> None:
-    limiter, shutdown = ConcurrencyLimiter(1, 300), Shutdown()
-    await limiter.acquire(shutdown)
-    nursery.start_soon(interrupted, limiter, shutdown)
-    await trio.testing.wait_all_tasks_blocked()
-    limiter.release()
-    shutdown.request(ShutdownReason.DEADLINE)
-    await trio.testing.wait_all_tasks_blocked()
-    assert limiter.in_flight == 0
+def test_calls_that_did_not_begin_are_not_made_up_for() -> None:
+    limiter = RateLimiter(60)
+    limiter.begin(0.0)
+    assert limiter.not_before == pytest.approx(0.9, abs=0.11)
+    limiter.begin(600.0)
+    assert limiter.not_before >= 600.9
 
 
 async def test_the_limit_is_reported(autojump_clock: MockClock) -> None:

@@ -131,7 +131,7 @@ async def test_a_data_engines_failure_cuts_off_all_others_at_once(waiting_for: s
     async def script(asked: Asked) -> Response:
         if asked.engine == failing:
             await trio.sleep(7)
-            return reply({"detail": "no"}, 403)
+            return reply({"detail": "no"}, 400)
         if waiting_for == "backoff":
             await trio.lowlevel.checkpoint()
             return reply({}, 500, retry_after=30.0)
@@ -150,7 +150,7 @@ async def test_a_data_engines_failure_cuts_off_all_others_at_once(waiting_for: s
     result = error.value.result
     assert result.engine == failing
     assert str(error.value) == (
-        f'the {failing} engine failed for {", ".join(result.targets)} after 1 attempt: HTTP 403: {{"detail": "no"}}'
+        f'the {failing} engine failed for {", ".join(result.targets)} after 1 attempt: HTTP 400: {{"detail": "no"}}'
     )
     assert made.world.of("qa") == []
     assert made.cards.not_attempted == made.cards.planned == 20

@@ -57,23 +57,48 @@ async def test_a_wait_that_both_halves_share_is_counted_once() -> None:
     assert (totals.waits, totals.retries) == (1, 1)
 
 
-@pytest.mark.parametrize(
-    ("how", "last", "says"),
-    [*((how, 4, "after 7 attempts: ") for how in PASSING), ("too large", 1, "after 4 attempts: too large")],
-)
-async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done(
-    how: str, last: int, says: str
-) -> None:
-    made = batches(breaking(how, lambda asked: "T5" in asked.tickers))
+@pytest.mark.parametrize("how", [*PASSING, "too large"])
+async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done(how: str) -> None:
+    """The single ticker has its tries, which others that are done meanwhile use up. Halving costs none."""
+    many = [target(f"T{number}", engines=("trading",)) for number in range(200)]
+    settings = {"batch_size": 8, "concurrency": 2, "timeout": 100.0}
+    made = stage(many, breaking(how, lambda asked: "T5" in asked.tickers), {"trading": settings})
     with pytest.raises(EngineFailedError) as error:
         await made.play()
-    assert str(error.value).startswith(f"the trading engine failed for T5 {says}")
+    assert str(error.value).startswith("the trading engine failed for T5 after 7 attempts: ")
     asked = Counter(asked.tickers for asked in made.world.of("trading") if "T5" in asked.tickers)
     assert [len(tickers) for tickers in asked] == [8, 4, 2, 1]
-    assert list(asked.values()) == [1, 1, 1, last], (
-        "halving costs no attempt, and the last has them all if that may help"
-    )
+    assert list(asked.values()) == [1, 1, 1, 4]
     assert made.world.of("qa") == []
+
+
+async def test_a_batch_that_fails_at_once_is_retried_whole_once() -> None:
+    """It may have met an outage: then later batches are of the whole size again."""
+
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(1.0)
+        return reply({}, 503) if asked.engine == "trading" and trio.current_time() < 30 else well(asked)
+
+    many = [target(f"T{number}", engines=("trading",)) for number in range(80)]
+    made = stage(many, script, {"trading": {"batch_size": 4, "concurrency": 1}})
+    await made.play()
+    asked = Counter(asked.tickers for asked in made.world.of("trading"))
+    assert asked[tuple(many[n].id for n in range(4))] == 2
+    assert max(asked.values()) == 2
+    assert made.counts("trading").done == 80
+
+
+async def test_after_an_outage_later_batches_are_whole_again() -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(1.0)
+        return reply({}, 503) if asked.engine == "trading" and trio.current_time() < 200 else well(asked)
+
+    many = [target(f"T{number}", engines=("trading",)) for number in range(80)]
+    made = stage(many, script, {"trading": {"batch_size": 4, "concurrency": 1}})
+    await made.play()
+    sizes = [len(asked.tickers) for asked in made.world.of("trading") if asked.time > 200]
+    assert sizes.count(4) > 5
+    assert made.counts("trading").done == 80
 
 
 async def test_a_batch_size_that_is_too_large_is_halved_for_the_rest_of_the_run() -> None:
@@ -122,18 +147,19 @@ async def test_a_batch_of_which_some_were_done_is_halved_for_the_others() -> Non
     async def script(asked: Asked) -> Response:
         await trio.lowlevel.checkpoint()
         count = len(made.world.of("trading"))
-        if asked.engine != "trading" or count > 2:
+        if asked.engine != "trading" or count > 3:
             return well(asked)
-        if count == 2:
+        if count > 1:
             return reply({}, 500)
         bad = {"T1", "T2", "T3"}
         results = {name: {"status": "failed" if name in bad else "success"} for name in asked.tickers}
         return reply({"message": "", "results": results})
 
-    made = batches(script, concurrency=1)
+    targets = [target(name, engines=("trading",)) for name in NAMES[:8]]
+    made = stage(targets, script, {"trading": {"batch_size": 8, "concurrency": 1}})
     await made.play()
-    assert [asked.tickers for asked in made.world.of("trading")][:4] == [
-        tuple(NAMES[:8]), ("T1", "T2", "T3"), ("T1", "T2"), ("T3",),
+    assert [asked.tickers for asked in made.world.of("trading")] == [
+        tuple(NAMES[:8]), ("T1", "T2", "T3"), ("T1", "T2", "T3"), ("T1", "T2"), ("T3",),
     ]  # fmt: skip
 
 

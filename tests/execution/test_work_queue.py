@@ -1,72 +1,189 @@
-"""Each piece of work is given out once, parts before new pieces, until nothing is left or in progress."""
+"""Each call is given out once, in its turn, until nothing is left that may ever start."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
+from job.engines.failures import Cause, Failure
+from job.execution.availability import Availability
+from job.execution.limits import ConcurrencyLimiter, RateLimiter
+from job.execution.progress import Gauge
+from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
+from job.ledger.stop import ShutdownReason
+from job.text.messages import message
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
+DOWN = Failure(Cause.STATUS, message("HTTP 503"), 503)
 
 
-async def test_parts_come_before_new_pieces() -> None:
-    queue = WorkQueue(iter("abc"))
-    assert await queue.get() == "a"
-    queue.put("a1", "a2")
-    queue.task_done()
-    assert [await queue.get() for _ in range(4)] == ["a1", "a2", "b", "c"]
+@dataclass(eq=False)
+class Piece:
+    """A call, as the queue sees it."""
+
+    name: str
+    due: float = -inf
+    failed_at: float = inf
+    waits_for_another: bool = False
 
 
-async def test_a_worker_that_finds_nothing_waits_for_parts_of_the_pieces_in_progress() -> None:
-    queue, given = WorkQueue(iter(["batch"])), []
+class Work:
+    """A queue of fresh pieces with these names, and what it looks at."""
 
-    async def work() -> None:
-        while (piece := await queue.get()) is not None:
-            given.append((piece, trio.current_time()))
-            await trio.sleep(5)
-            if piece == "batch":
-                queue.put("first", "second")
-            queue.task_done()
+    def __init__(self, fresh: str = "", limit: int = 4, per_minute: int | None = None) -> None:
+        self.engine = Availability("news", 600.0, Gauge(), lambda _: None)
+        self.limiter, self.shutdown = ConcurrencyLimiter(limit), Shutdown()
+        rate = RateLimiter(per_minute)
+        self.queue = WorkQueue(map(Piece, fresh), self.engine, self.limiter, rate, self.shutdown)
+        self.given: list[tuple[str, float]] = []
+
+    def answer(self, failure: Failure | None, others: int = 1) -> None:
+        """The engine answers a call that has just begun, while others are in flight."""
+        self.engine.update(failure, trio.current_time(), self.engine.streaks, others, self.limiter.limit)
+
+    async def take(self, count: int, seconds: float = 0.0) -> str:
+        """The names of the next ones, each of which takes so long."""
+        names = ""
+        for _ in range(count):
+            piece = await self.queue.get()
+            await trio.sleep(seconds)
+            names += piece.name if piece is not None else "."
+            if piece is not None:
+                self.queue.task_done()
+        return names
+
+    async def play(self, workers: int, seconds: float) -> None:
+        """Workers that take every piece, each for so long."""
+
+        async def work() -> None:
+            while (piece := await self.queue.get()) is not None:
+                self.given.append((piece.name, trio.current_time()))
+                await trio.sleep(seconds)
+                self.queue.task_done()
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(workers):
+                nursery.start_soon(work)
+
+
+async def test_a_retry_that_need_not_wait_is_first_then_free_ones_then_fresh_ones_then_the_others() -> None:
+    work = Work("xy")
+    work.queue.put(Piece("free ", due=1.0, failed_at=0.0), Piece("not free", due=2.0, failed_at=2.5))
+    work.queue.put(Piece("at once "))
+    await trio.sleep(2.0)
+    work.answer(None)
+    await trio.sleep(1.0)
+    assert await work.take(2) == "at once free "
+    work.queue.put_fresh(Piece("first half "), Piece("second half "))
+    assert await work.take(6) == "first half second half xynot free."
+
+
+async def test_while_the_latest_answer_is_a_failure_fresh_ones_are_first() -> None:
+    work = Work("xy")
+    work.queue.put(Piece("free", due=0.0, failed_at=0.0))
+    work.answer(None)
+    work.answer(DOWN)
+    assert await work.take(4) == "xyfree."
+
+
+async def test_a_retry_starts_once_it_is_due_though_every_worker_waits() -> None:
+    work = Work("x")
+    work.queue.put(Piece("late", due=9.0, failed_at=0.0), Piece("early", due=5.0, failed_at=0.0))
+    await work.play(3, seconds=1.0)
+    assert work.given == [("x", 0.0), ("early", 5.0), ("late", 9.0)]
+
+
+async def test_one_that_waits_for_another_starts_as_soon_as_that_is_done_or_never() -> None:
+    work = Work("x")
+    work.queue.put(Piece("held", due=inf, failed_at=0.0, waits_for_another=True))
+    assert await work.take(1, seconds=3.0) == "x"
+    assert work.queue.has_ended
+    work.answer(None)
+    assert not work.queue.has_ended
+    assert await work.take(2) == "held."
+
+
+async def test_what_is_put_back_while_another_is_in_flight_is_awaited() -> None:
+    work = Work("x")
+
+    async def put_back() -> None:
+        await trio.sleep(2)
+        work.queue.put(Piece("half", failed_at=2.0))
 
     async with trio.open_nursery() as nursery:
-        for _ in range(4):
-            nursery.start_soon(work)
-    assert [piece for piece, _ in given] == ["batch", "first", "second"]
-    assert given[1][1] == given[2][1], "two workers at the same time"
+        nursery.start_soon(put_back)
+        await work.play(2, seconds=4.0)
+    assert work.given == [("x", 0.0), ("half", 4.0)]
 
 
-async def test_new_pieces_are_held_back_while_the_limit_is_reached() -> None:
-    room, given = [inf], []
-    queue = WorkQueue(iter(range(10)), lambda: room[0])
+async def test_no_more_are_in_flight_than_the_limit_and_one_after_as_many_failures() -> None:
+    work = Work("abcdefgh", limit=3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work.play, 8, 10.0)
+        await trio.sleep(5)
+        assert [name for name, _ in work.given] == [*"abc"]
+        for _ in range(3):
+            work.answer(DOWN)
+        await trio.sleep(6)
+        assert [name for name, _ in work.given] == [*"abcd"]
+        work.answer(None)
+        await trio.sleep(10)
+        assert [name for name, _ in work.given] == [*"abcdefg"]
 
-    async def work() -> None:
-        while (piece := await queue.get()) is not None:
-            given.append((trio.current_time(), piece))
-            await trio.sleep(1)
-            room[0] = 2 if piece < 6 else inf
-            queue.task_done()
+
+async def test_an_engine_that_is_out_is_asked_after_its_pause() -> None:
+    work = Work("abcd", limit=1)
+    pauses = []
+    for _ in range(4):
+        work.answer(DOWN, others=0)
+        before = trio.current_time()
+        await work.take(1)
+        pauses.append(trio.current_time() - before)
+    assert pauses == [0.5, 1.0, 2.0, 4.0]
+
+
+async def test_calls_begin_evenly_spread() -> None:
+    work = Work("abcdef", per_minute=30)
+    await work.play(4, seconds=0.0)
+    moments = [time for _, time in work.given]
+    assert [later - earlier for earlier, later in pairwise(moments)] == pytest.approx([2.0] * 5, abs=0.11)
+
+
+async def test_a_shutdown_ends_every_wait() -> None:
+    work, ended = Work(), []
+    work.queue.put(Piece("later", due=100.0, failed_at=0.0))
+
+    async def wait() -> None:
+        with pytest.raises(ShutdownError):
+            await work.queue.get()
+        ended.append(trio.current_time())
 
     async with trio.open_nursery() as nursery:
-        for _ in range(4):
-            nursery.start_soon(work)
-    assert [sum(time == moment for time, _ in given) for moment in range(5)] == [4, 2, 2, 2, 0]
-
-
-async def test_one_piece_is_given_out_even_if_the_limit_is_zero() -> None:
-    queue = WorkQueue(iter("ab"), lambda: 0)
-    assert await queue.get() == "a"
-    async with trio.open_nursery() as nursery:
-        got: list[str | None] = []
-
-        async def take() -> None:
-            got.append(await queue.get())
-
-        nursery.start_soon(take)
+        for _ in range(3):
+            nursery.start_soon(wait)
         await wait_all_tasks_blocked()
-        assert got == []
-        queue.task_done()
-    assert got == ["b"]
+        work.shutdown.request(ShutdownReason.SIGTERM)
+    assert ended == [0.0] * 3
+    assert [piece.name for piece in work.queue.take(lambda _: True)] == ["later"]
+
+
+async def test_a_queue_that_is_closed_gives_out_nothing(autojump_clock: MockClock) -> None:
+    work = Work("ab")
+    await work.take(1)
+    work.queue.close()
+    assert await work.take(1) == "."
+    assert work.queue.fresh() is not None
+
+
+async def test_what_is_taken_out_does_not_start() -> None:
+    work = Work("abc")
+    work.queue.put(Piece("b", failed_at=0.0), Piece("a", failed_at=0.0))
+    assert work.queue.fresh() is not None
+    assert [piece.name for piece in work.queue.take(lambda piece: piece.name == "a")] == ["a"]
+    assert await work.take(4) == "bbc."

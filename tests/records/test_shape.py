@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from job.cli.main import main
 from job.engines.catalog import ALL_ENGINES
 from job.engines.failures import Cause, Failure
-from job.execution.progress import CallRetried, Progress
+from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Progress
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.result import CallResult
 from job.notification.channels import channel_of
@@ -143,6 +143,7 @@ async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
     for one in (
         FAILED, result_of(CALL, warning=message("x")), SetAside(card_type="c", reason=message("x")),
         CallRetried(CALL, message("x"), 1.0, 4, ""),
+        EngineFailing("qa", message("x"), 600.0), EngineRecovered("qa", 9.0),
     ):  # fmt: skip
         log.on_event(one)
     for make in SCENES.values():

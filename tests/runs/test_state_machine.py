@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.simulators.job import Job
+    from tests.simulators.seen import Seen
 
 TICKERS = ["AAPL", "MSFT", "GC=F"]
 CARDS = ["news_card", "price_card", "risk_card"]
@@ -361,6 +362,31 @@ class Days(RuleBasedStateMachine):
     def time_passes(self, hour: float, seconds: int) -> None:
         """Until about that hour of a day: midnight, or one whose tick is near."""
         self._play(lambda: self._until(hour * 3600 + seconds))
+
+    @rule(
+        engines=st.lists(st.sampled_from(ENGINES), min_size=1, max_size=2, unique=True),
+        name=st.sampled_from(["401", "403", "429", "503"]),
+        after=st.sampled_from([0.0, 1.0, 3.0]),
+        seconds=st.sampled_from([1.0, 30.0, 300.0]),
+    )
+    def an_outage_is_shorter_than_the_patience(
+        self, engines: list[str], name: str, after: float, seconds: float
+    ) -> None:
+        """All else is well, so the day is done."""
+
+        async def step() -> None:
+            await self._mend()
+            await self._wake(LONGEST)
+            begin = trio.current_time() + after
+
+            def is_out(_: Seen) -> bool:
+                return begin <= trio.current_time() < begin + seconds
+
+            for engine in engines:
+                self.world.engines[engine].script.append(Fault(is_out, FAULTS[name]))
+            await self._succeed()
+
+        self._play(step)
 
     @precondition(lambda self: any(one.process.is_paused for one in self.started))
     @rule(seconds=waits)

@@ -62,6 +62,8 @@ class World:
     jobs: list[Job] = field(default_factory=list)
     checkout: Path = ROOT
     """Whose job is started."""
+    patience: str | None = "1"
+    """Seconds for which a job waits for an engine that fails; `None` for the job's own ten minutes."""
 
     @property
     def services(self) -> list[Service]:
@@ -143,6 +145,7 @@ class World:
             "CONFIG_URI": self.config_uri,
             "RUNS_URI": self.runs_uri,
             **{f"{name.upper()}_ENGINE_URL": service.url for name, service in self.engines.items()},
+            **{f"{name.upper()}_ENGINE_PATIENCE": self.patience for name in self.engines},
             "SSL_CERT_FILE": str(self.directory / "ca.pem") if self.qa.tls else None,
             "STORAGE_EMULATOR_HOST": self.storage.url if self.storage else None,
             "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true" if self.storage else None,

@@ -174,6 +174,8 @@ def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:
         "timeout": 300.0,
         "concurrency": 4,
         "attempts": 4,
+        "patience": 600.0,
+        "per_minute": None,
         "batch_size": 2 if name in {"financial", "trading"} else 1,
     }
     return EngineSettings.model_construct(**(given | changes))

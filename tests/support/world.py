@@ -190,6 +190,7 @@ class VirtualWorld(World):
 
     stores: dict[str, Memory] = field(default_factory=dict)
     """By URI. Each can refuse requests and lose answers."""
+    patience: str | None = None
     storage_seconds: float = 0.02
     """How long a request to storage takes. Its effect comes in the middle."""
     token_seconds: float = 0.0

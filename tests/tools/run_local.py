@@ -36,6 +36,8 @@ RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
 PASSED_ON = ("LOG_FORMAT", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_TIME_ZONE")
 """Variables of the job that it gets from our own environment."""
 SECRET = {"NOTIFY_SECRET", "NOTIFY_URL"}
+PATIENCE = "3"
+"""Seconds for which the job waits for an engine that fails: nobody wants to watch ten minutes of that."""
 CUT_OFF_SECONDS = 30.0
 """How long financial and trading take if news is to fail before them: longer than all its attempts."""
 
@@ -228,6 +230,7 @@ def _environment(world: World) -> dict[str, str]:
         RUNS_URI=str(RUNS),
         START_WITH=f"make run-local {language}ARGS=",
         TERM=os.environ.get("TERM"),
+        **{f"{name.upper()}_ENGINE_PATIENCE": PATIENCE for name in world.engines},
         **{name: os.environ.get(name) or None for name in PASSED_ON},
     )
 

@@ -24,6 +24,8 @@ EVERYTHING: dict[str, Any] = LITTLE | {
             "timeout_seconds": 3600 - number,
             "concurrency": {"qa": 8192}.get(name, 1024 - number),
             "attempts": 20 - number,
+            "patience_seconds": 86_400 - number,
+            "per_minute": 60_000 - number,
         }
         | ({"batch_size": 1000 - number} if name in {"financial", "trading"} else {})
         for number, name in enumerate(("financial", "trading", "news", "qa"))

@@ -91,7 +91,7 @@ ROWS = (
     Row(
         "401",
         "401: the engine does not accept the token",
-        "one more try with a fresh token, then the call fails",
+        "one more try with a fresh token; then it is an outage",
         "run `python -m job check`. Compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences. Check"
         " the clock",
         (
@@ -104,7 +104,7 @@ ROWS = (
     Row(
         "no token",
         "the token server is down or slow, or its answer is no ID token",
-        "the call is repeated. The error does not quote the answer, as it may be a secret",
+        "it is an outage. The error does not quote the answer, as it may be a secret",
         "nothing, unless it lasts: then look at the metadata server or the key file",
         (
             data_failed("refused", _tokens(when.always, do.status(404)), "no token for", place="process"),
@@ -116,9 +116,9 @@ ROWS = (
     Row(
         "403",
         "403: the job's account may not call the engine",
-        "the call is not repeated. If QA refuses 20 cards in a row, no further one is requested",
+        "it is an outage: a right may take some minutes to arrive",
         "give the account `roles/run.invoker` on that service",
-        (_final(403), _down(403)),
+        (_final(403), _down(403), succeeded("403: qa, once", strike("qa", FIRST, do.status(403)))),
     ),
     Row(
         "404",
@@ -132,22 +132,23 @@ ROWS = (
     ),
     Row(
         "429",
-        "429: no instance is free",
-        "fewer calls in flight, longer waits, up to the engine's timeout. No try is used up",
+        "429: no instance is free. 409: an earlier try is still at work",
+        "fewer calls in flight, longer waits; an outage if no call is done",
         "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`",
-        _passing(429),
+        (*_passing(429), *_passing(409)),
     ),
     Row(
         "500",
         "500 or 502: the engine failed",
-        "the call is repeated, up to `…_ENGINE_ATTEMPTS` tries; a batch in halves",
+        "the call is repeated, up to `…_ENGINE_ATTEMPTS` tries if others are done; a batch in halves. Else it is an"
+        " outage",
         "read the engine's log: the call's `traceparent` leads there",
         _passing(500),
     ),
     Row(
         "503",
         "503 or 504: the engine is overloaded, out of memory or gone, or its request timed out",
-        "as for 500, with half as many calls in flight. After 20 failed cards in a row no further one is requested",
+        "as for 500, with half as many calls in flight",
         "look at the service: raise its timeout, or lower `…_ENGINE_BATCH_SIZE`",
         (
             *_passing(503),
@@ -158,7 +159,7 @@ ROWS = (
     Row(
         "card type",
         "QA fails for every card of one type",
-        "after 20 failed cards in a row, the rest of that type is not requested. All other cards are made",
+        "after 20 used-up tries in a row, the rest of that type is not requested. All other cards are made",
         "read the QA engine's log",
         (_set_aside("500", do.status(500)), _set_aside("reset", broken.reset())),
     ),

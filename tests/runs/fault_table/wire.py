@@ -83,7 +83,7 @@ ROWS = (
     Row(
         "reset",
         "the connection is reset, or ends before the answer does",
-        "the call is repeated with the same `Idempotency-Key`",
+        "the call is repeated with the same `Idempotency-Key`, as in an outage; a card twice at most",
         "nothing, unless it lasts: then look at engine and network",
         (
             *_broken("reset after the work", broken.reset_after_work(), "connection reset", "process"),
@@ -94,7 +94,7 @@ ROWS = (
         "no",
         "an answer of 200 that reports a failure, or that no engine should give: `null`, `failed`, `results` "
         "without a ticker, no JSON, the same key twice",
-        "the call is repeated; a card only once, as it costs tokens. A data engine's failure ends the attempt",
+        "the call is repeated; a card once or twice, as it costs tokens. A data engine's failure ends the attempt",
         "read the answer, which the error quotes, and the engine's log",
         (
             succeeded("once", strike("qa", FIRST, do.body(None))),
@@ -124,8 +124,8 @@ ROWS = (
     Row(
         "poison",
         "one ticker makes the engine fail for its whole batch",
-        "the batch is repeated in halves, until the error names that ticker alone. Page and message have the "
-        "command to go on without it",
+        "the batch is repeated in halves, down to that ticker, which fails after its tries, or, if nothing else is"
+        " left, after the patience. Page and message have the command to go on without it",
         "correct or remove it; or use that command, `run --without TICKER`",
         (
             data_failed("500", strike("financial", when.ticker("T7"), do.status(500)), "for T7 after"),
@@ -146,8 +146,8 @@ ROWS = (
     Row(
         "hang",
         "an engine does not answer in time, or never ends its answer",
-        "the try ends after `…_ENGINE_TIMEOUT` and is repeated; a batch in halves. An answer of more than 1 MiB is"
-        " cut off; only a batch is then requested again, in halves",
+        "the try ends after `…_ENGINE_TIMEOUT`; or at 1 MiB of an answer. It is repeated, as in an outage; a batch in"
+        " halves, and a card twice at most",
         "read the engine's log. If the work really takes longer, raise the timeout or lower `…_ENGINE_BATCH_SIZE`",
         (
             succeeded("once", strike("qa", FIRST, do.hang())),
@@ -162,7 +162,7 @@ ROWS = (
     Row(
         "not there",
         "the host is not known, refuses the connection, or has a bad certificate",
-        "the call is repeated, then fails. The error says which of the three it is",
+        "it is an outage. The error says which of the three it is",
         "correct `…_ENGINE_URL`; check DNS and network",
         (
             data_failed("refused", _elsewhere("TRADING", "http://127.0.0.1:1"), "connection refused"),

@@ -1,0 +1,399 @@
+"""An outage that is shorter than an engine's patience costs time, and nothing else; a longer one ends as it should.
+
+The nights are played by their duration, with the defaults: 60 tickers and 300 cards take 458 s untouched.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName
+from job.engines.transport import Response, TransportError
+from job.execution.progress import EngineFailing, EngineRecovered
+from job.ledger.stop import EngineFailedError, ShutdownReason
+from job.report.ending import ending_of
+from job.text.messages import message
+from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
+
+SECONDS: Mapping[EngineName, float] = {"financial": 20.0, "trading": 26.0, "news": 8.0, "qa": 20.0}
+"""How long an engine works on a call."""
+QUICKLY = 0.05
+"""How soon it fails otherwise."""
+DEADLINE = 10_740.0
+FOR_GOOD = 10.0**9
+How = int | str | None
+"""A status; "reset", "html", "denied" at once; "lost" after the work; "hang"; `None`: the work is done."""
+Strike = Callable[[Asked, float], How]
+"""What befalls a request at a time."""
+
+
+def striking(strike: Strike) -> Script:
+    """Engines that work, but for what befalls them."""
+
+    async def script(asked: Asked) -> Response:
+        how = strike(asked, trio.current_time())
+        if how == "hang":
+            await trio.sleep_forever()
+        await trio.sleep(SECONDS[asked.engine] if how in {None, "lost"} else QUICKLY)
+        match how:
+            case None:
+                return well(asked)
+            case int():
+                return reply({"detail": "x"}, how)
+            case "html":
+                return Response(200, b"<html>")
+            case "denied":
+                return reply({"status": "failed"})
+        raise TransportError(message("connection reset"))
+
+    return script
+
+
+def out(how: How, begin: float, end: float, *engines: EngineName) -> Strike:
+    """These engines, all of them by default, are out from one time to another."""
+    struck = engines or ALL_ENGINES
+    return lambda asked, now: how if asked.engine in struck and begin <= now < end else None
+
+
+@dataclass
+class Night:
+    """A night that was played."""
+
+    made: Stage
+    exit: int
+    outcome: str
+    seconds: float
+    error: EngineFailedError | None
+
+    def wasted(self, engine: EngineName) -> int:
+        """Requests that did not do a call."""
+        done = sum(event.done for event in self.made.world.finished if event.engine == engine)
+        return len(self.made.world.of(engine)) - done
+
+    @property
+    def most_for_a_card(self) -> int:
+        """How often the card was asked for that was asked for most."""
+        asked = Counter((one.path, one.query["ticker"]) for one in self.made.world.of("qa"))
+        return max(asked.values(), default=0)
+
+    @property
+    def told(self) -> list[str]:
+        """What people are told of engines, in order."""
+        kinds = (EngineFailing, EngineRecovered)
+        return [type(event).__name__ for event in self.made.world.events if isinstance(event, kinds)]
+
+
+def night(
+    strike: Strike,
+    *stops: tuple[float, ShutdownReason],
+    tickers: int = 60,
+    card_types: str = "abcde",
+    engines: Mapping[EngineName, Mapping[str, Any]] | None = None,
+    **all_engines: Any,
+) -> Night:
+    """Plays a night. `engines` changes settings of single ones, `all_engines` of all."""
+    settings = {
+        name: {"timeout": spec.timeout, "concurrency": spec.concurrency, "batch_size": spec.batch_size}
+        | all_engines
+        | dict((engines or {}).get(name, {}))
+        for name, spec in ENGINES.items()
+    }
+    targets = [target(f"T{number}", card_types) for number in range(tickers)]
+    made = stage(targets, striking(strike), settings, random.Random(1).random)
+
+    async def play() -> Night:
+        error = None
+        try:
+            await made.play((DEADLINE, ShutdownReason.DEADLINE), *stops)
+        except EngineFailedError as failed:
+            error = failed
+        ending = ending_of(made.ledger, made.shutdown.reason, error)
+        assert ending.exit is not None
+        return Night(made, int(ending.exit), str(ending.outcome), trio.current_time(), error)
+
+    played = trio.run(play, clock=MockClock(autojump_threshold=0))
+    assert_no_second_request_in_flight(made)
+    return played
+
+
+def assert_no_second_request_in_flight(made: Stage) -> None:
+    """A call is never asked for while a request for it is in flight: none is a probe besides."""
+    last: dict[tuple[str, str, str], float] = {}
+    for asked in made.world.asked:
+        for ticker in asked.tickers:
+            call = (asked.engine, ticker, asked.path if asked.engine == "qa" else "")
+            assert last.get(call, 0.0) <= asked.time, call
+            last[call] = FOR_GOOD if asked.ended is None else asked.ended
+
+
+SHORT: Mapping[str, tuple[Strike, float, int, int]] = {
+    "503 for 2 s, news": (out(503, 0, 2, "news"), 480, 12, 1),
+    "503 for 30 s, news": (out(503, 10, 40, "news"), 530, 14, 1),
+    "503 for 30 s, trading": (out(503, 10, 40, "trading"), 560, 10, 1),
+    "503 for 30 s, qa": (out(503, 100, 130, "qa"), 620, 24, 2),
+    "503 for 300 s, news": (out(503, 10, 310, "news"), 820, 24, 1),
+    "503 for 300 s, trading": (out(503, 10, 310, "trading"), 1010, 22, 1),
+    "503 for 300 s, qa": (out(503, 100, 400, "qa"), 900, 34, 2),
+    "503 for 300 s, financial": (out(503, 10, 310, "financial"), 1010, 22, 1),
+    "no right for the first 7 min": (out(403, 0, 420), 940, 33, 1),
+    "409 for 5 min, news": (out(409, 10, 310, "news"), 820, 40, 1),
+    "429 for 400 s, news": (out(429, 10, 410, "news"), 930, 28, 1),
+    "429 for 400 s, qa": (out(429, 100, 500, "qa"), 990, 36, 2),
+    "no connection for 300 s, qa": (out("reset", 100, 400, "qa"), 900, 34, 2),
+    "answers of something else for 300 s, qa": (out("html", 100, 400, "qa"), 850, 50, 2),
+    "answers lost for 300 s, qa": (out("lost", 100, 400, "qa"), 900, 34, 2),
+    "a hang of 200 s, news": (out("hang", 10, 210, "news"), 820, 9, 1),
+    "news and trading for 120 s": (out(503, 10, 130, "news", "trading"), 760, 18, 1),
+    "news and qa over the barrier": (out(503, 60, 200, "news", "qa"), 750, 30, 2),
+}
+"""What befalls a night; the seconds, the requests of each engine, and how often a card is asked for at most."""
+FAST = {"503 for 2 s, news", "503 for 300 s, qa", "no right for the first 7 min"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in FAST else pytest.mark.slow) for n in SHORT])
+@pytest.mark.parametrize("tickers", [1, 60])
+def test_an_outage_that_is_shorter_than_the_patience_costs_time_and_nothing_else(name: str, tickers: int) -> None:
+    strike, seconds, wasted, most = SHORT[name]
+    if tickers == 1:  # its few calls meet the outage, or none of them does
+        strike = one_call(strike)
+    played = night(strike, tickers=tickers, card_types="abcde" if tickers > 1 else "a")
+    assert (played.exit, played.outcome) == (0, "succeeded"), played.error
+    assert played.made.cards.done == played.made.cards.planned
+    if tickers > 1:
+        assert played.seconds <= seconds
+        assert max(played.wasted(engine) for engine in ALL_ENGINES) <= wasted
+        assert played.most_for_a_card <= most
+
+
+def one_call(strike: Strike) -> Strike:
+    """The same outage for a night that lasts 54 s; only what may be paid for is asked for no more than twice."""
+    return lambda asked, now: strike(asked, now) if strike(asked, now) not in {"html", "lost", "reset"} else None
+
+
+LONG: Mapping[str, tuple[Strike, int, str, float, int]] = {
+    "503, news": (out(503, 0, FOR_GOOD, "news"), 1, "data_engine_failed", 605, 35),
+    "503, trading": (out(503, 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 605, 32),
+    "503, qa": (out(503, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
+    "a hang, news": (out("hang", 0, FOR_GOOD, "news"), 1, "data_engine_failed", 905, 12),
+    "a hang, trading": (out("hang", 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 2710, 7),
+    "a hang, qa": (out("hang", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 985, 19),
+    "no right, qa": (out(403, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 58),
+    "429, qa": (out(429, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
+    "answers lost, qa": (out("lost", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 710, 44),
+    "answers of something else, qa": (out("html", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 58),
+    "no right at all": (out(403, 0, FOR_GOOD), 1, "data_engine_failed", 605, 42),
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "503, qa" else pytest.mark.slow) for n in LONG])
+def test_an_outage_that_is_longer_ends_once_the_patience_is_over(name: str) -> None:
+    strike, code, outcome, seconds, wasted = LONG[name]
+    played = night(strike)
+    assert (played.exit, played.outcome) == (code, outcome)
+    assert 600 <= played.seconds <= seconds
+    assert max(played.wasted(engine) for engine in ALL_ENGINES) <= wasted
+    assert played.most_for_a_card <= 1
+    assert len(played.told) == (3 if name == "no right at all" else 1)
+    if "hang" not in name:
+        assert not any(asked.cut_off for asked in played.made.world.of("qa")), "what is in flight is awaited"
+    if played.error is not None:
+        assert name == "no right at all" or len(played.error.result.targets) == 1
+        assert "nothing but this for " in str(played.error)
+
+
+LONE: Mapping[tuple[str, How], tuple[int, str, int]] = {
+    ("news", 503): (1, "data_engine_failed", 33),
+    ("news", "hang"): (1, "data_engine_failed", 4),
+    ("trading", 429): (1, "data_engine_failed", 33),
+    ("trading", "reset"): (1, "data_engine_failed", 33),
+    ("qa", 503): (3, "qa_engine_down", 33),
+    ("qa", 403): (3, "qa_engine_down", 36),
+    ("qa", 500): (3, "cards_missing", 4),
+    ("qa", "html"): (3, "qa_engine_down", 2),
+    ("qa", "lost"): (3, "qa_engine_down", 2),
+    ("qa", "hang"): (3, "qa_engine_down", 2),
+    ("qa", "denied"): (3, "cards_missing", 2),
+}
+"""What befalls the only call of an engine for good, and how often it is asked for: seldom, if that may cost money."""
+
+
+@pytest.mark.parametrize(("engine", "how"), LONE)
+def test_the_only_call_of_an_engine_ends_for_its_own_reason(engine: EngineName, how: How) -> None:
+    code, outcome, most = LONE[engine, how]
+    played = night(out(how, 0, FOR_GOOD, engine), tickers=1, card_types="a")
+    assert (played.exit, played.outcome) == (code, outcome)
+    assert played.wasted(engine) <= most
+
+
+POISONED: Mapping[str, tuple[Strike, int, int]] = {
+    f"{engine} {how}": (
+        lambda asked, _, engine=engine, how=how: (  # type: ignore[misc]
+            how if asked.engine == engine and asked.tickers == ("T5",) and asked.path.endswith(("/a", "/T5")) else None
+        ),
+        1 if engine == "news" else 3,
+        most,
+    )
+    for engine, how, most in [
+        ("news", 500, 5),
+        ("news", 503, 5),
+        ("qa", 500, 4),
+        ("qa", 503, 5),
+        ("qa", "html", 3),
+        ("qa", "lost", 3),
+        ("qa", "hang", 3),
+        ("qa", "denied", 2),
+    ]
+}
+
+
+@pytest.mark.parametrize("name", POISONED)
+@pytest.mark.parametrize("concurrency", [1, None])
+def test_one_poisoned_call_among_others_fails_alone_after_its_tries(name: str, concurrency: int | None) -> None:
+    """The others are made, at one call at a time too; a card is not asked for more often than it may cost."""
+    strike, code, most = POISONED[name]
+    changes: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
+    played = night(strike, tickers=60, card_types="ab", **changes)
+    assert played.exit == code
+    asked = Counter((one.engine, one.path) for one in played.made.world.asked if one.tickers == ("T5",))
+    assert max(asked.values()) <= most
+    if code == 1:
+        assert played.error is not None
+        assert played.error.result.targets == ("T5",)
+        assert played.seconds < 200
+    else:
+        assert (played.made.cards.done, played.made.cards.failed) == (119, 1)
+
+
+@pytest.mark.parametrize("how", [403, 500, 503, "html", "lost"])
+def test_of_two_card_types_the_one_that_always_fails_is_set_aside(how: How) -> None:
+    played = night(lambda asked, _: how if asked.path == "/card/b" else None, card_types="ab")
+    assert (played.exit, played.outcome) == (3, "cards_missing")
+    assert [event.card_type for event in played.made.ledger.set_aside] == ["b"]
+    assert played.made.cards.done == 60
+    assert played.wasted("qa") <= 70
+    assert played.most_for_a_card <= 3
+    assert played.seconds < 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [500, 503, "reset"])
+@pytest.mark.parametrize(("share", "missing"), [(0.1, 3), (0.5, 90)])
+def test_an_engine_that_fails_at_random_makes_most_cards(how: How, share: float, missing: int) -> None:
+    chance = random.Random(1)
+    played = night(lambda asked, _: how if asked.engine == "qa" and chance.random() < share else None)
+    assert played.made.cards.missing <= missing
+    assert played.exit == (3 if played.made.cards.missing else 0)
+    assert played.most_for_a_card <= 5
+
+
+def test_an_engine_that_flaps_each_second_does_all_its_work_and_nobody_is_told() -> None:
+    played = night(lambda asked, now: 503 if asked.engine in {"news", "qa"} and int(now * 2) % 2 else None)
+    assert played.exit == 0
+    assert played.told == []
+
+
+def test_of_an_engine_that_is_out_again_and_again_people_are_told_every_ten_minutes_at_most() -> None:
+    played = night(out_now_and_then, tickers=20)
+    told = [event for event in played.made.world.events if isinstance(event, EngineFailing)]
+    assert played.exit == 0
+    assert len(told) <= played.seconds / 600 + 1
+    gauge = played.made.live.gauges["qa"]
+    assert gauge.outages > len(told), "what nobody is told of counts for the note"
+    assert gauge.seconds_out > 60
+
+
+def out_now_and_then(asked: Asked, now: float) -> How:
+    """QA works for 60 s, and is out for 60."""
+    return 403 if asked.engine == "qa" and int(now / 60) % 2 else None
+
+
+@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE])
+@pytest.mark.parametrize("engine", ["news", "qa"])
+def test_a_stop_ends_the_waiting_at_once_and_records_what_was_asked_for(
+    engine: EngineName, reason: ShutdownReason
+) -> None:
+    played = night(out(503, 0, FOR_GOOD, engine), (200.0, reason), tickers=10)
+    assert played.seconds == pytest.approx(200.0, abs=0.1)
+    asked = {(one.path, one.tickers) for one in played.made.world.of(engine)}
+    cut_off = [event for event in played.made.world.finished if event.engine == engine]
+    assert len(cut_off) == len(asked)
+    assert {str(event.reason) for event in cut_off} == {'cut off, after: HTTP 503: {"detail": "x"}'}
+
+
+def test_a_failure_of_a_data_engine_ends_the_waiting_for_another() -> None:
+    def strike(asked: Asked, now: float) -> How:
+        if asked.engine == "news":
+            return 503
+        return 400 if asked.engine == "trading" and now > 20 else None
+
+    played = night(strike)
+    assert played.exit == 1
+    assert played.seconds == pytest.approx(26.05, abs=0.1)
+    assert played.error is not None
+    assert played.error.result.engine == "trading"
+
+
+@pytest.mark.parametrize("engine", ["trading", "qa"])
+@pytest.mark.parametrize("how", [500, 503, "reset", "html"])
+def test_without_patience_a_call_ends_after_its_tries(engine: EngineName, how: How) -> None:
+    played = night(out(how, 0, FOR_GOOD, engine), patience=0.0)
+    assert played.outcome == ("qa_engine_down" if engine == "qa" else "data_engine_failed")
+    assert played.seconds < 100
+    assert max(event.retries for event in played.made.world.finished if event.engine == engine) <= 6
+
+
+def test_429_and_409_use_up_no_try_before_the_timeout_of_the_engine() -> None:
+    for status in (409, 429):
+        played = night(
+            lambda asked, now, status=status: status if asked.tickers == ("T5",) and now < 290 else None,  # type: ignore[misc]
+            tickers=30,
+            engines={"news": {"attempts": 1}, "qa": {"attempts": 1}},
+        )
+        assert played.exit == 0, status
+
+
+@pytest.mark.parametrize("failing", [0, 503, 429])
+def test_no_minute_has_more_requests_than_it_may(failing: int) -> None:
+    """Tries included, in an outage and after it."""
+    chance = random.Random(1)
+
+    def strike(asked: Asked, now: float) -> How:
+        if asked.engine != "qa" or not failing:
+            return None
+        return failing if chance.random() < 0.2 or 150 < now < 200 else None
+
+    played = night(strike, tickers=40, engines={"qa": {"per_minute": 60, "concurrency": 40}})
+    begun = [asked.time for asked in played.made.world.of("qa")]
+    assert played.exit == 0
+    assert all(begun[n + 60] - begun[n] >= 60 for n in range(len(begun) - 60))
+    assert failing or begun[-1] - begun[0] < 205, "and hardly fewer"
+
+
+@pytest.mark.slow
+def test_nights_with_three_short_outages_are_done_at_any_limit() -> None:
+    for seed in range(100):
+        chance = random.Random(seed)
+        strikes = [
+            out(
+                chance.choice([503, 429, 403, 409]),
+                begin + chance.random() * 50,
+                begin + 50 + chance.random() * 150,
+                *chance.sample(ALL_ENGINES, chance.randint(1, 2)),
+            )
+            for begin in (0, 300, 600)
+        ]
+
+        def strike(asked: Asked, now: float, strikes: list[Strike] = strikes) -> How:
+            return next((how for one in strikes if (how := one(asked, now))), None)
+
+        played = night(strike, tickers=chance.randint(1, 40), card_types="ab", concurrency=chance.randint(1, 40))
+        assert played.exit == 0, seed
+        assert played.made.cards.done == played.made.cards.planned
