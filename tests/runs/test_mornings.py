@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from job.text.messages import LANGUAGES
-from tests.runs.mornings import CARDS, CONFIG, STORIES, Night, commands, file_of, play, text_of
+from tests.runs.mornings import CARDS, CONFIG, STORIES, TEXTS_KEPT, Night, commands, file_of, play, text_of
 
 if TYPE_CHECKING:
     import trio
@@ -26,7 +25,7 @@ PLAYED = [
     for at, moment in enumerate(MOMENTS)
 ]
 """Each at every moment; the fast tests take the moments by turns."""
-READ = [(name, language) for name in STORIES for language in LANGUAGES if language != "en" or name not in ADVISED]
+READ = [(name, language) for name, language in TEXTS_KEPT if language != "en" or name not in ADVISED]
 """Every text but those that are read before a command is given."""
 
 
@@ -44,7 +43,7 @@ async def test_a_morning_reads_as_it_was_read(
 
 def test_every_text_belongs_to_a_story() -> None:
     kept = {path.name for path in file_of("good", "en").parent.glob("*.txt")}
-    assert kept == {file_of(name, language).name for name in STORIES for language in LANGUAGES}
+    assert kept == {file_of(name, language).name for name, language in TEXTS_KEPT}
 
 
 @pytest.mark.parametrize(("name", "moment"), PLAYED)

@@ -3,8 +3,7 @@
 import trio
 from trio.testing import MockClock
 
-from job.text.messages import LANGUAGES
-from tests.runs.mornings import STORIES, file_of, play, text_of
+from tests.runs.mornings import TEXTS_KEPT, file_of, play, text_of
 
 
 async def _write(name: str, language: str) -> None:
@@ -14,6 +13,5 @@ async def _write(name: str, language: str) -> None:
         nursery.cancel_scope.cancel()
 
 
-for story in STORIES:
-    for language in LANGUAGES:
-        trio.run(_write, story, language, clock=MockClock(autojump_threshold=0))
+for story, spoken in TEXTS_KEPT:
+    trio.run(_write, story, spoken, clock=MockClock(autojump_threshold=0))
