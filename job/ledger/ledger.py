@@ -26,8 +26,6 @@ FAILURES_KEPT = 10_000
 """Failed calls that are kept whole. Each may take 1 KB."""
 CALLS_KEPT = 300
 """Calls of one engine that are kept whole."""
-STAMP_SECONDS = 0.002
-"""Tolerance in comparisons, as times are rounded to milliseconds."""
 
 
 class Rerun(NamedTuple):
@@ -53,11 +51,10 @@ class SetAside(BaseModel):
 
 @dataclass(slots=True)
 class EngineCalls:
-    """The calls of one engine. Each index of the arrays `started`, `ended` and `states` is one call."""
+    """The calls of one engine. Each index of the arrays `started` and `ended` is one call."""
 
     started: "array[float]" = field(default_factory=lambda: array("d"))
     ended: "array[float]" = field(default_factory=lambda: array("d"))
-    states: "array[int]" = field(default_factory=lambda: array("B"))
     failed_started: "array[float]" = field(default_factory=lambda: array("d"))
     failed_ended: "array[float]" = field(default_factory=lambda: array("d"))
     done_seconds: "array[float]" = field(default_factory=lambda: array("f"))
@@ -78,7 +75,6 @@ class EngineCalls:
         """Adds a call."""
         self.started.append(call.started)
         self.ended.append(call.ended)
-        self.states.append(call.state)
         self.retries += call.retries
         self.waits += call.waits
         if call.failed_tries and call.retries:  # those before are in the other half of the batch
@@ -278,30 +274,14 @@ class Ledger:
         outdated = {item for item, ended in self._outdated.items() if items.ended(item) == ended}
         return [item for item in self.plan.items("qa") if item in outdated] if outdated else []
 
-    @property
-    def barriers(self) -> list[float]:
-        """When a barrier was crossed: each start of a card that follows the end of a data call, in order."""
-        ends = sorted(moment for engine, calls in self.calls.items() if engine != "qa" for moment in calls.ended)
-        cards = self.calls["qa"]
-        starts = sorted([*cards.started, *cards.failed_started])
-        found: list[float] = []
-        at = 0
-        for began in starts:
-            crossed = at
-            while at < len(ends) and ends[at] <= began + STAMP_SECONDS:
-                at += 1
-            if at > crossed:
-                found.append(began)
-        return found
-
 
 def _rank(failed: CallResult) -> tuple[float, int, int, str]:
     """The order of failed calls, by time; `EngineItems.mark` takes the last one for the same."""
     return failed.ended, code_of(failed.cause), failed.tries, failed.traceparent
 
 
-def busy_stretches(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> list[tuple[float, float]]:
-    """The stretches of time that are covered by spans, joined if no more than `gap` seconds apart."""
+def busy_stretches(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The stretches of time that are covered by spans."""
     starts, ends = array("d"), array("d")  # a million tuples would take 110 MiB
     for began, ended in spans:
         starts.append(began)
@@ -311,7 +291,7 @@ def busy_stretches(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> li
     first = starts[0] if starts else 0.0
     for start, last in zip(starts[1:], ends, strict=False):
         # As many spans have begun before `start` as have ended by `last`. If `last` is earlier, none covers the gap.
-        if start > last + gap:
+        if start > last:
             stretches.append((first, last))
             first = start
     if starts:

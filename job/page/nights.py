@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from job.config.days import Days
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES
 from job.ledger.counts import Counts, EngineState
-from job.page.charts import WIDTH
 from job.page.day import Headline, executions_link, job_of
 from job.records.nights import NIGHTS_LOOKED_AT, Night, Nights, done_at
 from job.report.advice import late_steps, nothing_since
@@ -25,8 +24,8 @@ MARKS: Mapping[EngineState, tuple[str, str]] = {
     "bad": ("bad", "✗"),
     "none": ("soft", "·"),
 }
-TALL = 100.0
-"""Height of a chart in its own units."""
+WIDTH, TALL = 1000.0, 100.0
+"""Of a chart, in its own units."""
 LEAST = 4.0
 """Minimum height of what is missing: a single card of thousands must be visible."""
 LEAST_BARS = 7

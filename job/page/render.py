@@ -5,17 +5,15 @@ Python computes all numbers, the templates draw them. This is the only module th
 
 from base64 import b64encode
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from job.config.days import Days
 from job.engines.catalog import ENGINES, TITLES
 from job.ledger.ledger import Ledger
 from job.page.board import board
-from job.page.charts import WIDTH, band_of, edges_of, time_scale_of
 from job.page.day import (
     Headline,
     calls_of,
@@ -26,7 +24,7 @@ from job.page.day import (
     trace_link,
     what,
 )
-from job.page.nights import MARKS, cause_of, charts_of, next_night_of, row_of, undone_of
+from job.page.nights import MARKS, WIDTH, cause_of, charts_of, next_night_of, row_of, undone_of
 from job.records.nights import Night, Nights
 from job.report.advice import advice, go_on
 from job.report.commands import Commands, Links
@@ -108,9 +106,6 @@ def environment(translator: Translator) -> "Environment":
 def render_day(view: View, links: Links, *, has_table: bool, translator: Translator) -> bytes:
     """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
     report, ledger = view.report, view.ledger
-    spans = chain.from_iterable(calls.spans() for calls in ledger.calls.values())
-    scale = time_scale_of(spans, report.offset or UTC)
-    edges = edges_of(scale, ledger.barriers)
     groups = failure_groups(ledger)
     headline = headline_of(Night(report.day, report.outcome, report), view.steps, report)
     page = (
@@ -128,9 +123,6 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             not_reached=not_reached(ledger),
             board=board(report, ledger),
             table_link=links.table(report.day) if has_table else None,
-            scale=scale,
-            barriers=ledger.barriers,
-            bands={engine: band_of(calls, scale, edges) for engine, calls in ledger.calls.items() if len(calls)},
             calls=calls_of(ledger),
             number_of_calls=sum(map(len, ledger.calls.values())),
             log_link=log_link(report),

@@ -77,7 +77,6 @@ def state(ledger: Ledger) -> dict[str, object]:
         "ready": (ledger.is_ready, ledger.is_complete),
         "made again": ledger.made_again,
         "outdated": ledger.outdated_cards,
-        "barriers": ledger.barriers,
     }
 
 

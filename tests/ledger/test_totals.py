@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from job.engines.catalog import ALL_ENGINES
 from job.engines.failures import Cause, Failure
 from job.ledger.counts import Counts
 from job.ledger.ledger import CALLS_KEPT, Ledger, busy_stretches
@@ -65,40 +62,15 @@ def test_the_first_error_besides_a_success_is_kept_of_however_many_calls_as_long
 
 
 @pytest.mark.parametrize(
-    ("spans", "gap", "stretches"),
+    ("spans", "stretches"),
     [
-        ([], 0.0, []),
-        ([(1.0, 2.0), (1.5, 3.0), (5.0, 6.0)], 0.0, [(1.0, 3.0), (5.0, 6.0)]),
-        ([(5.0, 6.0), (1.0, 9.0)], 0.0, [(1.0, 9.0)]),
-        ([(1.0, 2.0), (4.0, 5.0)], 2.0, [(1.0, 5.0)]),
-        ([(1.0, 2.0), (4.1, 5.0)], 2.0, [(1.0, 2.0), (4.1, 5.0)]),
+        ([], []),
+        ([(1.0, 2.0), (1.5, 3.0), (5.0, 6.0)], [(1.0, 3.0), (5.0, 6.0)]),
+        ([(5.0, 6.0), (1.0, 9.0)], [(1.0, 9.0)]),
     ],
 )
-def test_the_time_that_was_busy(
-    spans: list[tuple[float, float]], gap: float, stretches: list[tuple[float, float]]
-) -> None:
-    assert busy_stretches(spans, gap) == stretches
-
-
-def test_each_barrier_that_was_crossed_is_known() -> None:
-    """Cards, then data that was prepared again, then cards."""
-    ledger = Ledger(PLAN)
-    for engine in ALL_ENGINES:
-        for call in PLAN.calls(engine):
-            moment = 20.0 if engine == "qa" else 10.0
-            ledger.add(result_of(call, started=moment, ended=moment + 2.0))
-    assert ledger.barriers == [20.0]
-    news, card = next(PLAN.calls("news")), next(PLAN.calls("qa"))
-    ledger.add(result_of(news, started=30.0, ended=32.0))
-    assert ledger.barriers == [20.0]
-    ledger.add(result_of(card, NO, started=40.0, ended=42.0, retries=1, failed_tries=tried((35.0, 36.0, "503"))))
-    assert ledger.barriers == [20.0, 35.0], "the first attempt at the first card"
-
-
-def test_cards_that_follow_no_data_call_show_no_barrier() -> None:
-    ledger = Ledger(replace(PLAN, targets=(target("A", engines=()),)))
-    ledger.add(result_of(next(ledger.plan.calls("qa"))))
-    assert ledger.barriers == []
+def test_the_time_that_was_busy(spans: list[tuple[float, float]], stretches: list[tuple[float, float]]) -> None:
+    assert busy_stretches(spans) == stretches
 
 
 @pytest.mark.parametrize(

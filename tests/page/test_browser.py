@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from job.engines.catalog import EngineName
-from job.engines.failures import Failure
 from job.page.render import render_day, render_nights
 from job.records.nights import Night, Nights
 from job.report.commands import Links
@@ -17,8 +15,7 @@ from job.report.outcome import Outcome
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
 from tests.page.test_day import hostile_view
 from tests.support.browser import Browser, open_browser
-from tests.support.days import DAY, REFUSED, SCENES, TYPES, Day, some_nights
-from tests.support.fakes import target
+from tests.support.days import DAY, SCENES, Day, some_nights
 
 pytestmark = [
     pytest.mark.slow,
@@ -237,25 +234,6 @@ def test_an_old_verdict_has_no_colour(browser: Browser, tmp_path: Path) -> None:
         browser.open(file, scripts=scripts)
         assert (browser.value(colour) == browser.value(grey)) is is_grey
         assert (browser.value(behind) == browser.value(panel)) is is_grey
-
-
-def one_of_thousands(_engine: EngineName, name: str, card_type: str | None) -> Failure | None:
-    return REFUSED if (name, card_type) == ("T250", "news_card") else None
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("dark", [False, True])
-def test_a_single_failure_of_thousands_is_seen_in_the_timeline(
-    browser: Browser, tmp_path: Path, width: int, dark: bool
-) -> None:
-    day = Day(targets=[target(f"T{number}", TYPES) for number in range(500)]).play(one_of_thousands)
-    file = tmp_path / "large.html"
-    file.write_bytes(render_day(day.view(), Links("/srv/runs"), has_table=True, translator=ENGLISH))
-    browser.open(file, width, dark=dark)
-    browser.value(OPEN_ALL)
-    seen = browser.colours(".plot")
-    colour = browser.value("getComputedStyle(document.querySelector('i.failed')).backgroundColor")
-    assert seen.get(colour, 0) >= 6
 
 
 @pytest.mark.parametrize("dark", [False, True])

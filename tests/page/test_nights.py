@@ -12,8 +12,7 @@ import pytest
 
 from job.config.days import Days
 from job.ledger.counts import Counts
-from job.page.charts import WIDTH
-from job.page.nights import cause_of, charts_of
+from job.page.nights import WIDTH, cause_of, charts_of
 from job.page.render import NIGHTS_SHOWN, render_nights
 from job.records.nights import Night, Nights
 from job.report.commands import Links
