@@ -1,5 +1,5 @@
-"""Comparison of a day with the nights before: what is new and gone, what failed anew and is still missing, whether it
-was slow; when the cards are usually there.
+"""Comparison of a day with the nights before: what is new and gone, what failed anew and is still missing; when the
+cards are usually there.
 """
 
 import statistics
@@ -15,11 +15,8 @@ from job.report.attempt import Attempt
 from job.report.failures import failure_groups, names_of
 from job.report.outcome import Outcome
 from job.report.report import Report, missing_by_item
-from job.text.messages import Message, duration, listed, message, plural, template
+from job.text.messages import Message, listed, message, plural, template
 
-SLOWER = 1.5
-"""How many times the usual seconds a slow night takes, and at least `SLOWER_SECONDS` more."""
-SLOWER_SECONDS = 10.0
 NIGHTS_COMPARED = 7
 """Nights before whose median is the usual time."""
 LEAST_NIGHTS = 3
@@ -39,21 +36,8 @@ def comparison_lines(
     `before` is how the latest attempt at the night before began, if that is known.
     """
     earlier = night_before(nights, report.day)
-    if before is not None and (earlier is None or before.day != earlier.day):
-        before = None
     if earlier is not None and report.had_plan:
-        yield from _lines_since(report, ledger, earlier, before)
-    past = sorted((one for one in nights if one.day < report.day), key=lambda one: one.day, reverse=True)
-    whole = [one.seconds for one in past if one.seconds is not None and _is_whole(one)][:NIGHTS_COMPARED]
-    if report.seconds is not None and _is_whole(report) and len(whole) >= LEAST_NIGHTS:
-        usual = statistics.median(whole)
-        if report.seconds > max(SLOWER * usual, usual + SLOWER_SECONDS):
-            yield message(
-                "Slower than usual: {took}, {times} times the median of {count} nights",
-                took=duration(report.seconds),
-                times=f"{report.seconds / usual:.1f}",
-                count=len(whole),
-            )
+        yield from _lines_since(report, ledger, earlier, before if before and before.day == earlier.day else None)
 
 
 _CHANGED: Mapping[Kind, str] = {
@@ -150,11 +134,6 @@ def _fresh_lines(new: list[WorkItem], fresh: list[WorkItem], day: str, *, is_all
         )
     elif fresh:
         yield message("Failed, and did not on {day}: {names}", day=day, names=listed(names_of(fresh)))
-
-
-def _is_whole(report: Report) -> bool:
-    """Whether the attempt did all the work of its day, so that its time can be compared."""
-    return report.outcome is Outcome.SUCCEEDED and report.number == 1
 
 
 def usual_line(nights: Iterable[Report]) -> Message | None:

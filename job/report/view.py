@@ -25,7 +25,7 @@ class View:
     steps: tuple[Step, ...] = ()
     """What to do next."""
     comparison: tuple[Message, ...] = ()
-    """What is new and gone since the night before, what is still missing, and whether it was slow."""
+    """What is new and gone since the night before, and what is still missing."""
     page: str | None = None
     """The address of its page; `None` if it has none."""
     unrecorded: int | None = None

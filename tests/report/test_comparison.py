@@ -15,7 +15,6 @@ from job.planning.plan import Plan
 from job.report.attempt import Attempt
 from job.report.comparison import comparison_lines, night_before, usual_line
 from job.report.ending import bad_config, ending_of
-from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.messages import message
 from tests.support.chinese import in_chinese
@@ -208,38 +207,6 @@ def test_the_night_before_is_the_latest_one_with_a_plan_in_whatever_order_they_c
     first, second, faulty, last = played([well, well, None, well]).reports
     assert night_before([faulty, first, last, second], last.day) == second
     assert night_before([faulty, last], last.day) is None
-
-
-def took(every: Sequence[float], **last: object) -> list[str]:
-    """The comparison of nights that took so long; the last one has these changes."""
-    (whole,) = played([well]).reports
-    nights = [whole.model_copy(update={"day": f"2026-11-{day}", "seconds": one}) for day, one in enumerate(every, 10)]
-    nights[-1] = nights[-1].model_copy(update=last)
-    return Nights(nights).lines()
-
-
-def test_a_night_that_took_much_longer_than_the_median_of_the_last_seven_is_slow() -> None:
-    assert took([100, 100, 100, 151]) == ["Slower than usual: 2 min 31 s, 1.5 times the median of 3 nights"]
-    assert took([9999, *[100] * 4, *[200] * 3, 260]) == [
-        "Slower than usual: 4 min 20 s, 2.6 times the median of 7 nights"
-    ], "the eighth before is too long ago"
-
-
-@pytest.mark.parametrize("seconds", [[100, 100, 100, 150], [100, 100, 900], [4, 4, 4, 13.9], [900, 900, 900, 100]])
-def test_a_night_is_not_slow_by_a_little_or_by_chance(seconds: list[float]) -> None:
-    assert took(seconds) == []
-
-
-@pytest.mark.parametrize("change", [{"outcome": Outcome.CARDS_MISSING}, {"number": 2}, {"seconds": None}])
-def test_a_night_that_did_not_do_all_its_work_at_once_is_not_compared(change: dict[str, object]) -> None:
-    assert took([100, 100, 100, 900], **change) == []
-
-
-def test_nights_that_did_not_do_all_their_work_are_no_measure() -> None:
-    (whole,) = played([well]).reports
-    nights = [whole.model_copy(update={"day": f"2026-11-{day}", "seconds": 100.0}) for day in range(10, 13)]
-    nights[1] = nights[1].model_copy(update={"outcome": Outcome.CARDS_MISSING})
-    assert Nights([*nights, whole.model_copy(update={"seconds": 900.0})]).lines() == []
 
 
 def done_at(*times: str) -> list[Report]:
