@@ -24,7 +24,7 @@ from job.records.day import record_refusal
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import PastNights
 from job.records.session import Opened, Session, StorageAlarm, open_session
-from job.records.start import faults_of_record, is_latest, resolve_day
+from job.records.start import faults_of_record, resolve_day
 from job.report.advice import last_words
 from job.report.attempt import Start
 from job.report.commands import Commands
@@ -152,15 +152,14 @@ class _Run:
         day = resolved.start.day
         alarm = StorageAlarm(self._on_storage)
         with faults_of_record(day):
-            goes_on = partial(is_latest, store, resolved.start)
-            prepared = await prepare(replace(options, faults=resolved.faults), day, goes_on)
+            prepared = await prepare(replace(options, faults=resolved.faults), day)
             waits = not options.again  # who asks for something again looks first at what the other one makes
             acquired = acquire(store, Holder.of(resolved.start), lambda one: self._notice([one]), waits=waits)
             lease = await stack.enter_async_context(acquired)
             helpers.start_soon(lease.renew_forever, self.shutdown, partial(alarm, "lease"), name="lease")
             if lease.has_waited:
                 self._notice(waiting_notices(resolved.start, datetime.now(UTC)))
-                prepared = await prepare(options, day, goes_on)
+                prepared = await prepare(options, day)
             helpers.start_soon(self._past.read_beside, store, day, name="past nights")
             start = resolved.start.with_config(prepared)
             return await open_session(lease, start, prepared, alarm, resolved.listing)

@@ -1,7 +1,7 @@
 """Preparation of an attempt: reads the config objects and makes the plan, before any engine is called."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from job.config import open_files
 from job.config.environment import ENGINE_VARIABLES, Settings
@@ -17,7 +17,7 @@ from job.planning.selection import Selected, contradiction, left_out_faults, sel
 from job.planning.targets import resolve
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
-from job.text.messages import Value, listed, message
+from job.text.messages import Value, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,8 @@ class UnreadConfigError(JobError):
         self.reason = reason
 
 
-async def prepare(options: Options, day: str, goes_on: Callable[[], Awaitable[bool]] | None = None) -> Prepared:
+async def prepare(options: Options, day: str) -> Prepared:
     """Reads each config object once and makes the plan for a day.
-
-    A name that the config lacks is a fault, unless the start is a retry that `goes_on` with what its execution has
-    recorded: then the config has changed since, and what was asked for again is recorded too.
 
     Raises `ConfigError` with all faults, those of the options first; `UnreadConfigError` if there are none and storage
     is down.
@@ -65,17 +62,11 @@ async def prepare(options: Options, day: str, goes_on: Callable[[], Awaitable[bo
     found += too_few_files(plan, settings, open_files.limit())
     again: Sequence[Selected] = ()
     if not config_faults:  # else it is not known which names there are
-        names, without = options.again, options.without
-        if settings.task_attempt and (names or without) and goes_on is not None and await goes_on():
-            known = {target.id for target in plan.targets}
-            if gone := [name for name in without if name not in known]:
-                notice = message("Left out, and no target of the config any more: {names}", names=listed(gone))
-                plan = replace(plan, notices=(*plan.notices, notice))
-            names, without = (), tuple(name for name in without if name in known)
-        found += left_out_faults(plan, without)
-        plan = plan.without(without)
-        both = [name for name in names if name.partition("/")[0] in without]
-        again, unknown = select(plan, [name for name in names if name not in both], is_confirmed=options.is_confirmed)
+        found += left_out_faults(plan, options.without)
+        plan = plan.without(options.without)
+        both = [name for name in options.again if name.partition("/")[0] in options.without]
+        names = [name for name in options.again if name not in both]
+        again, unknown = select(plan, names, is_confirmed=options.is_confirmed)
         found += [*map(contradiction, both), *unknown]
     if found:
         raise ConfigError(found)

@@ -69,9 +69,3 @@ async def _resolved(options: Options, store: ObjectStore) -> ResolvedDay:
             listing = await Listing.of(store, day)
         faults = [fault] if fault and not listing.is_recorded else []
     return ResolvedDay(Start.of(options, days), [*options.faults, *faults], listing)
-
-
-async def is_latest(store: ObjectStore, start: Start) -> bool:
-    """Whether the latest attempt at the day is of the same execution. Raises `RecordError` and `StorageError`."""
-    latest = await (await Listing.of(store, start.day)).attempt(store)
-    return latest is not None and latest.execution == start.execution is not None

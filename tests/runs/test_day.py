@@ -405,21 +405,6 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     assert scene.cards()["AAPL/news_card"] == 2
 
 
-async def test_a_retry_is_not_refused_for_names_that_left_the_config_since_its_first_try(scene: Scene) -> None:
-    await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
-    await scene.start(0)
-    arguments = ["--again", "BRK.B/news_card", "AAPL/news_card", "--without", "TSLA"]
-    job = await scene.begin(*arguments, **CLOUD)
-    await scene.reached("create", "/results/000002", job.process.kill)
-    await scene.end(job, -SIGKILL)
-    scene.world.runs.objects.pop(f"{DAY}/results/000002-000000.jsonl", None)
-    await scene.world.configure("ticker_list.json", ["AAPL"])
-    outcome = await scene.start(0, *arguments, **RETRY)
-    assert "Left out, and no target of the config any more: TSLA" in outcome.stdout
-    assert "Made again: AAPL/news_card" in outcome.finished["notes"]
-    assert scene.stored(f"{DAY}/attempts/000003.json")["without"] == [], "who goes on would be refused for it"
-
-
 @pytest.mark.parametrize(
     ("option", "what"), [("--without", "no target of the config"), ("--again", "nothing that the config asks for")]
 )
@@ -431,13 +416,12 @@ async def test_a_retry_is_refused_for_a_name_as_its_first_try_was(scene: Scene, 
     assert scene.requests == []
 
 
-async def test_a_retry_does_not_drop_a_name_once_another_start_came_between(scene: Scene) -> None:
+async def test_a_retry_is_refused_for_a_name_that_has_left_the_config_since_its_first_try(scene: Scene) -> None:
     await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
     job = await scene.begin("--without", "TSLA", **CLOUD)
     await scene.cards_in_flight()
     await scene.killed(job)
     await scene.world.configure("ticker_list.json", TICKERS)
-    await scene.start(0, **OTHER)
     count = len(scene.requests)
     (fault,) = (await scene.start(2, "--without", "TSLA", **RETRY)).events("config.faulty")
     assert fault["message"].startswith('--without: "TSLA" is no target of the config')
