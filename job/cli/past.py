@@ -14,7 +14,8 @@ from job.config.environment import Settings
 from job.config.faults import Fault, not_set
 from job.notification.message import late_lines
 from job.notification.sender import SEND_SECONDS, Notifier
-from job.output.cloud_log import CloudLogReporter
+from job.output.cloud_log import as_json
+from job.output.reporter import not_told, verdict
 from job.output.screen import nights_table
 from job.output.stdout import say, say_error, write_line
 from job.output.terminal import as_text, step_lines
@@ -31,7 +32,6 @@ from job.storage.uri import open_store
 from job.text.display import clock, printable
 from job.text.messages import Message, Translator, Value, colon, message, template, translator
 
-DRAIN_SECONDS = 1.0
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
 LINES_AT_ONCE = 1000
@@ -172,13 +172,13 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     is_done = view is not None and view.report.had_plan and view.ledger.is_complete
     known = problem or (message("No start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
-    reporter, to = CloudLogReporter(settings.project), translator(settings.language)
+    to = translator(settings.language)
     if settings.log_format == "text":
         say(to.text(known))
         for line in step_lines(() if is_done else steps):
             say(to.text(line))
     else:
-        reporter.verified(str(known), done=is_done)
+        write_line(as_json(verdict(known, done=is_done)))
     if is_done:
         return ExitCode.DONE
     lines = late_lines(settings, day, now.astimezone(days.zone), view, steps, is_known=problem is None)
@@ -187,8 +187,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     if sent is not None and settings.log_format == "text":
         say_error(to.text(sent))
     elif sent is not None:
-        reporter.on_message("notification.failed", sent)
-        trio.run(reporter.drain, DRAIN_SECONDS)
+        write_line(as_json(not_told(sent)))
     return ExitCode.FAILED
 
 

@@ -5,7 +5,7 @@ import gc
 import trio
 
 from job.orchestrator import run
-from job.output.cloud_log import CloudLogReporter
+from job.output.cloud_log import CloudLog
 from job.output.reporter import Reporter
 from job.planning.options import Options
 from job.report.outcome import ExitCode
@@ -23,7 +23,7 @@ def run_command(options: Options) -> ExitCode:
 
 def _reporter(options: Options) -> Reporter:
     if options.settings.log_format == "json":
-        return CloudLogReporter(options.settings.project)
-    from job.output.terminal import TerminalReporter  # noqa: PLC0415  rich takes 0.05 s to import
+        return Reporter(CloudLog(), options.settings.project)
+    from job.output.terminal import Terminal  # noqa: PLC0415  rich takes 0.05 s to import
 
-    return TerminalReporter(translator(options.settings.language))
+    return Reporter(Terminal(translator(options.settings.language)))

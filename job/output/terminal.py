@@ -1,7 +1,7 @@
-"""Terminal reporter: a start as text for a person, with progress bars on a terminal. Also prints recorded days."""
+"""Terminal: a start as text for a person, with progress bars on a terminal. Also prints recorded days."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import trio
@@ -10,15 +10,12 @@ from rich.live import Live as LiveDisplay
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from job.config.faults import Fault
-from job.execution.progress import EngineFailing, EngineRecovered, Event, Progress
+from job.execution.progress import Progress
 from job.ledger.ledger import SetAside
-from job.ledger.result import FAILED, CallResult
-from job.output.reporter import FAILURES, MessageEvent, barrier_message, engine_message, progress_message, time_status
+from job.output.reporter import LogLine, LogSeverity, time_status
 from job.output.screen import Mark, Screen, print_table
-from job.output.stdout import LAST_WORDS_SECONDS, OutputQueue, queued_text, say_error_within
+from job.output.stdout import OutputQueue, queued_text
 from job.report.advice import Step
-from job.report.attempt import Start
 from job.report.cards import complete_line
 from job.report.failures import FailureGroup, failure_groups, not_reached
 from job.report.report import Report
@@ -27,9 +24,10 @@ from job.text.display import clock, shortened
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, said
 
 SHOWN_LIMIT = 500
+_MARKS: Mapping[LogSeverity, Mark] = {"ERROR": "✗", "WARNING": "!", "NOTICE": "!"}
 
 
-class TerminalReporter:
+class Terminal:
     """Draws the progress a few times a second, and prints failures when they happen.
 
     If its output is a file or a pipe, it prints a line about the progress each minute instead, and uses no colours.
@@ -38,78 +36,36 @@ class TerminalReporter:
     """
 
     def __init__(self, translator: Translator = ENGLISH) -> None:
-        self._output = OutputQueue()
-        self._screen = Screen(translator, queued_text(self._output))
+        self.translator, self.output = translator, OutputQueue()
+        self._screen = Screen(translator, queued_text(self.output))
         self._bars: LiveDisplay | None = None
 
-    def on_faults(self, faults: Iterable[Fault]) -> None:
-        """The configuration has faults; nothing will be called."""
-        for fault in faults:
-            self._screen.print_line(fault.sentence, "✗")
+    def write(self, line: LogLine) -> None:
+        """Prints what is shown of an event, but no progress that the bars show."""
+        is_shown = line.shown is not None and not (line.event == "run.progress" and self._bars)
+        if is_shown and (not line.may_be_dropped or self.output.has_room()):
+            style = "bold" if line.event == "run.started" else None
+            self._screen.print_line(line.shown, _MARKS.get(line.severity), style)
 
-    def on_message(self, event: MessageEvent, text: Message) -> None:
-        """Something that a person should know."""
-        self._screen.print_line(text, "✗" if event in FAILURES else "!")
+    def begin(self, progress: Progress) -> None:
+        """Draws the bars, if this is a terminal."""
+        if self._screen.is_terminal:
+            offset = trio.current_time() - time.monotonic()
+            self._bars = _Bars(progress, self._screen, self.output, lambda: time.monotonic() + offset)
+            self._bars.start()
 
-    def on_day(self, start: Start) -> None:
-        """The day is known. It is printed with the number of its cards, once that is known too."""
-
-    def on_start(self, progress: Progress) -> None:
-        """The run is about to call the data engines."""
-        cards, day = progress.ledger.counts("qa").planned, progress.ledger.plan.date
-        heading = colon(day, plural("1 card", "{count} cards", count=cards))
-        self._screen.print_line(heading, style="bold")
-        if not self._screen.is_terminal:
-            return
-        offset = trio.current_time() - time.monotonic()
-        self._bars = _Bars(progress, self._screen, self._output, lambda: time.monotonic() + offset)
-        self._bars.start()
-
-    def on_barrier(self, progress: Progress) -> None:
-        """All data is ready; the cards follow."""
-        self._screen.print_line(barrier_message(progress.ledger))
-
-    def on_progress(self, progress: Progress, now: float) -> None:
-        """Called once a minute: prints the progress, unless the bars show it."""
-        if self._bars is None:
-            self._screen.print_line(progress_message(progress, now))
-
-    def on_event(self, event: Event) -> None:
-        """Prints the calls that failed for good, and those with a warning; and what is set aside or out."""
-        if isinstance(event, SetAside):
-            self._screen.print_line(event.reason, "✗")
-        if isinstance(event, EngineFailing | EngineRecovered):
-            self._screen.print_line(engine_message(event), "!")
-        if not isinstance(event, CallResult) or (event.done and event.warning is None):
-            return
-        if not self._output.has_room():
-            return
-        if event.warning is not None:
-            self._screen.print_line(colon(event.label, event.warning), "!")
-        if event.state == FAILED:  # what was cut off is counted at the end
-            self._screen.print_line(colon(event.label, event.reason or ""), "✗")
-
-    def on_second_signal(self, text: Message | None) -> None:
-        """The process is about to end at once: says on standard error how to go on, if there is a way."""
-        if text is not None:
-            say_error_within(self._screen.translator.text(text), LAST_WORDS_SECONDS)
-
-    def on_finish(self, view: View) -> None:
+    def end(self, view: View) -> None:
         """Prints the totals, the failures by cause, what to do next, and how the start ended."""
         if self._bars is not None:
             self._bars.stop()
-        if self._output.dropped:
+        if self.output.dropped:
             text = plural(
                 "1 call that failed or has a warning was not shown when it ended: the terminal had stopped",
                 "{count} calls that failed or have a warning were not shown when they ended: the terminal had stopped",
-                count=self._output.dropped,
+                count=self.output.dropped,
             )
             self._screen.print_line(text, "!")
         _print_view(self._screen, view)
-
-    async def drain(self, seconds: float) -> None:
-        """Waits until everything is written to the terminal, at most `seconds`."""
-        await self._output.drain(seconds)
 
 
 class _Bars(LiveDisplay):

@@ -17,7 +17,8 @@ from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.progress import CallRetried, Progress
 from job.ledger.ledger import Ledger, SetAside
 from job.output import stdout
-from job.output.cloud_log import CloudLogReporter
+from job.output.cloud_log import CloudLog
+from job.output.reporter import Reporter
 from job.report.advice import Step
 from job.report.commands import start_fields
 from job.report.view import View
@@ -43,11 +44,11 @@ Log = dict[str, Any]
 
 
 @pytest.fixture
-def lines(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[[Callable[[CloudLogReporter], object]], Any]:
+def lines(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[[Callable[[Reporter], object]], Any]:
     """The lines that a reporter writes."""
 
-    async def written(report: Callable[[CloudLogReporter], object]) -> list[Log]:
-        log = CloudLogReporter("p")
+    async def written(report: Callable[[Reporter], object]) -> list[Log]:
+        log = Reporter(CloudLog(), "p")
         log.on_day(start_at(number=2))
         report(log)
         await log.drain(5.0)
@@ -104,7 +105,7 @@ async def test_only_lines_about_calls_are_dropped_and_only_while_too_much_waits(
     reading, writing = os.pipe()
     monkeypatch.setattr(stdout, "STDOUT", writing)
     live = Progress.of(Ledger(PLAN))
-    log = CloudLogReporter(None)
+    log = Reporter(CloudLog())
     log.on_start(live)
     for _ in range(100):
         log.on_event(RETRIED)
@@ -145,7 +146,7 @@ async def test_the_start_says_what_is_planned_by_which_version(lines: Any) -> No
 
 
 async def test_faults_storage_and_the_barrier_are_lines(lines: Any) -> None:
-    def report(log: CloudLogReporter) -> None:
+    def report(log: Reporter) -> None:
         log.on_faults([Fault("a.json: [0]", message("is wrong"), message("correct it"))])
         log.on_message("storage.failed", message("storage: down"))
         log.on_message("storage.recovered", message("storage works again"))

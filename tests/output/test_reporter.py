@@ -7,8 +7,8 @@ import pytest
 from job.engines.failures import Cause, Failure
 from job.execution.progress import Progress
 from job.ledger.ledger import Ledger
-from job.output.reporter import barrier_message, time_status
-from job.output.terminal import TerminalReporter
+from job.output.reporter import Reporter, barrier_message, time_status
+from job.output.terminal import Terminal
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, start_at
@@ -55,7 +55,7 @@ def test_an_attempt_that_has_no_card_left_does_not_say_that_it_generates_cards()
 async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    terminal = TerminalReporter()
+    terminal = Reporter(Terminal())
     live = after(25)
     terminal.on_day(start_at())
     terminal.on_start(live)

@@ -16,9 +16,10 @@ from job.execution.progress import Progress
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.stop import ShutdownReason
 from job.output import stdout
+from job.output.reporter import Reporter
 from job.output.screen import Screen
 from job.output.stdout import OutputQueue
-from job.output.terminal import TerminalReporter, _Bars, _bars, as_text
+from job.output.terminal import Terminal, _Bars, _bars, as_text
 from job.report.advice import Step
 from job.report.commands import Command
 from job.report.ending import Ending, ending_of
@@ -61,7 +62,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> None:
-    terminal = TerminalReporter()
+    terminal = Reporter(Terminal())
     terminal.on_faults([Fault("a.json: [0]", Message('"x:100:y" [red]is not[/] \\'), Message("correct :warning:"))])
     terminal.on_message("config.noticed", message("{item} is there 2 times", item="[bold]:a:[/]"))
     terminal.on_event(result_of(news("A", "equity", "A", DAY), warning=message("it is [red]odd")))
@@ -75,7 +76,7 @@ async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> N
 
 async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pytest.CaptureFixture[str]) -> None:
     ledger, text = Ledger(replace(ONE, date=DANGEROUS)), message("{text}", text=DANGEROUS)
-    terminal = TerminalReporter()
+    terminal = Reporter(Terminal())
     terminal.on_faults([Fault(DANGEROUS, text, text)])
     terminal.on_message("config.noticed", text)
     terminal.on_message("storage.failed", text)
@@ -98,7 +99,7 @@ async def test_calls_that_a_stopped_terminal_does_not_take_are_counted(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stdout, "QUEUE_BYTES", 0)
-    terminal = TerminalReporter()
+    terminal = Reporter(Terminal())
     terminal.on_event(failed("no"))
     terminal.on_event(result_of(next(ONE.calls("qa")), warning=message("it is odd")))
     terminal.on_event(result_of(next(ONE.calls("qa"))))
@@ -156,7 +157,7 @@ def test_bars_count_what_was_there_before_and_what_fails_now() -> None:
 
 
 async def test_failures_are_shown_as_they_come(capfd: pytest.CaptureFixture[str]) -> None:
-    terminal = TerminalReporter()
+    terminal = Reporter(Terminal())
     ledger, results = failing_cards(30)
     for one in results:
         ledger.add(one)
@@ -172,7 +173,7 @@ async def test_failures_are_shown_as_they_come(capfd: pytest.CaptureFixture[str]
 
 
 async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixture[str]) -> None:
-    terminal = TerminalReporter()
+    terminal = Reporter(Terminal())
     terminal.on_event(result_of(next(ONE.calls("qa")), CUT_OFF))
     await terminal.drain(5.0)
     assert capfd.readouterr().out == "", "it is counted at the end"

@@ -25,8 +25,8 @@ from job.ledger.result import CallResult
 from job.notification.channels import channel_of
 from job.notification.message import run_fields, trial_fields
 from job.notification.sender import Notifier
-from job.output.cloud_log import CloudLogReporter
-from job.output.reporter import MessageEvent
+from job.output.cloud_log import CloudLog, as_json
+from job.output.reporter import MessageEvent, Reporter, verdict
 from job.records.journal import Journal
 from job.records.lease import LEASE, Holder
 from job.report.attempt import Attempt
@@ -130,7 +130,8 @@ def of_header() -> set[str]:
 
 async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
     """Every event with all its fields."""
-    log = CloudLogReporter("p")
+    writer = CloudLog()
+    log = Reporter(writer, "p")
     log.on_day(start_at())
     progress = Progress.of(Ledger(PLAN))
     log.on_faults([FAULT])
@@ -150,11 +151,11 @@ async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
         view = make()
         report = view.report.model_copy(update={"detail": Message("x")})
         log.on_finish(replace(view, report=report, unrecorded=1))
-    log._output.dropped = 1
+    writer.output.dropped = 1
     log.on_finish(SCENES["all made"]())
     await log.drain(5.0)
-    log.verified("x", done=True)
-    lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    written = [*capfdbinary.readouterr().out.splitlines(), as_json(verdict(message("x"), done=True))]
+    lines = [json.loads(line) for line in written]
     return {f"log {line['event']} {name}" for line in lines for name in named(line)}
 
 

@@ -38,7 +38,8 @@ from job.engines.id_tokens import IdTokens
 from job.execution import phases
 from job.notification import sender
 from job.orchestrator import run
-from job.output.cloud_log import CloudLogReporter
+from job.output.cloud_log import CloudLog
+from job.output.reporter import Reporter
 from job.output.stdout import OutputQueue
 from job.storage import store
 from job.storage.directory import DirectoryStore
@@ -64,7 +65,7 @@ async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now:
     """`python -m job run`, off a terminal: what `job.cli` does for it."""
     settings, faults = read_settings(environment)
     options = PARSER.parse_args(arguments or ("run",))
-    return await run(options_of(options, settings, faults, now, started), CloudLogReporter(settings.project))
+    return await run(options_of(options, settings, faults, now, started), Reporter(CloudLog(), settings.project))
 
 
 class _DeadError(BaseException):

@@ -20,8 +20,9 @@ from job.ledger.ledger import Ledger, SetAside
 from job.ledger.result import FailedTry
 from job.notification.channels import FEISHU
 from job.notification.message import cut, late_lines, run_lines, trial_lines
+from job.output.reporter import Reporter
 from job.output.screen import nights_table
-from job.output.terminal import TerminalReporter, as_text
+from job.output.terminal import Terminal, as_text
 from job.page.render import render_day, render_nights
 from job.records.nights import Nights
 from job.report.advice import TaskRetry, advice, first_steps
@@ -140,7 +141,7 @@ async def test_a_start_on_a_terminal_is_translated(
     monkeypatch.setenv("COLUMNS", "300")
     view = SCENES["cards missing"]()
     live = Progress.of(view.ledger)
-    terminal = TerminalReporter(WIDE)
+    terminal = Reporter(Terminal(WIDE))
     objects = {"ticker_list.json": b"[1]", "card_types.json": b'["news_card", 1]', "card_targets.json": b"["}
     terminal.on_faults([*FAULTS, *read_config(objects)[1]])
     terminal.on_day(view.report)
