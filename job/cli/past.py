@@ -3,6 +3,7 @@
 import argparse
 import tempfile
 import webbrowser
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
@@ -18,13 +19,14 @@ from job.output.cloud_log import as_json
 from job.output.reporter import not_told, verdict
 from job.output.screen import nights_table
 from job.output.stdout import say, say_error, write_line
-from job.output.terminal import as_text, step_lines
+from job.output.terminal import as_text
 from job.page.render import render_day, render_nights
 from job.records.day import Record, read_day
 from job.records.nights import Nights, attempt_before, read_nights
 from job.report.advice import Step, first_steps, late_steps, nothing_since
 from job.report.commands import Commands, Links
 from job.report.format import CARDS, PAGE, RecordError
+from job.report.lines import step_lines
 from job.report.outcome import SIGNS, ExitCode
 from job.report.view import View
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
@@ -104,8 +106,14 @@ def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator,
     if tick is None or now.timestamp() < tick.timestamp() or day not in {None, nights.nights[0].day}:
         return
     say(f"{SIGNS['warn']} {to.text(nothing_since(tick))}")
-    for line in step_lines(late_steps(nights.latest_start, settings.runs_uri, days, tick)):
-        say(to.text(line))
+    _say_steps(late_steps(nights.latest_start, settings.runs_uri, days, tick), to)
+
+
+def _say_steps(steps: Iterable[Step], to: Translator) -> None:
+    for line in step_lines(steps):
+        say(to.text(line.text))
+        if line.command is not None:
+            say(f"  {line.command}")
 
 
 async def _view(
@@ -175,8 +183,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     to = translator(settings.language)
     if settings.log_format == "text":
         say(to.text(known))
-        for line in step_lines(() if is_done else steps):
-            say(to.text(line))
+        _say_steps(() if is_done else steps, to)
     else:
         write_line(as_json(verdict(known, done=is_done)))
     if is_done:

@@ -1,59 +1,28 @@
 """Message about a run. It stands by itself, since its readers may not reach Google. It quotes no engine's answer."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from enum import IntEnum
 
 from job.config.environment import Settings
-from job.config.faults import Fault
 from job.ledger.counts import Counts
-from job.ledger.ledger import Ledger
 from job.notification.channels import Channel, as_json
 from job.report.advice import Step, command_of
 from job.report.commands import start_fields
-from job.report.failures import failure_groups
-from job.report.notices import notices_of
+from job.report.lines import Line, Rank, day_lines, step_lines
 from job.report.outcome import SIGNS, ExitCode
 from job.report.report import Report, totals_of
 from job.report.view import View
 from job.text.display import clock, printable, shortened
-from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
+from job.text.messages import ENGLISH, Message, Translator, colon, message, plural, template
 
 NAME = "batch-orchestrator"
 """The job's name if it does not run on Cloud Run."""
 FAULTS_LISTED = 5
 """Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 302
-"""Maximum number of characters of the line of a fault."""
+"""Maximum number of characters of a line about the config."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
-
-
-class Rank(IntEnum):
-    """How much a line is needed, if the text has to be shortened."""
-
-    DETAIL = 0
-    """What failed and why: the last goes first."""
-    EXTRA = 1
-    """What else one may know or do: the longest goes first. So it is for the next rank."""
-    NEXT = 2
-    """What to do next, and where to read more."""
-    KEPT = 3
-    """How the day stands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the text, and perhaps a command below it, which goes with it."""
-
-    text: Message
-    rank: Rank = Rank.DETAIL
-    command: str | None = None
-    """For a shell."""
-    mark: str = ""
-    """Before the text."""
-    limit: int | None = None
-    """Maximum number of characters of the text."""
 
 
 def run_lines(view: View, settings: Settings) -> Iterator[Line]:
@@ -76,27 +45,13 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
 
 def _body(view: View) -> Iterator[Line]:
     """How a day stands, what failed, and what to do next."""
-    report = view.report
-    yield Line(message("{sentence}.", sentence=report.sentence), Rank.KEPT)
-    for note in report.notes:
-        yield Line(note, Rank.EXTRA)
-    yield from _cause_lines(report, view.ledger)
-    for line in view.comparison:
-        yield Line(line)
-    yield from _fault_lines(report.faults, report.faults_not_listed)
-    for notice in notices_of(view.ledger.plan):
-        yield Line(notice, mark="!", limit=FAULT_LIMIT)
-    yield from _step_lines(view.steps)
-    if view.page:
-        yield Line(message("Page: {page}", page=view.page), Rank.NEXT)
-
-
-def _step_lines(steps: Iterable[Step]) -> Iterator[Line]:
-    for step in steps:
-        if step.kind == "later" or (step.command is not None and step.command.wants_checkout):
-            continue  # the page has the one, and whoever reads this cannot give the other
-        rank = Rank.EXTRA if step.kind in {"without", "variables"} else Rank.NEXT
-        yield Line(step.sentence, rank, None if step.command is None else step.command.text)
+    yield Line(message("{sentence}.", sentence=view.report.sentence), Rank.KEPT)
+    for line in day_lines(view, FAULTS_LISTED):
+        if line.what_to_do is not None:
+            failed = message("{failed}. {remedy}", failed=line.text, remedy=line.what_to_do)
+            yield replace(line, text=failed, what_to_do=None)
+        elif line.rank is not Rank.ASIDE:
+            yield line
 
 
 def run_fields(view: View) -> Mapping[str, object]:
@@ -127,7 +82,7 @@ def late_lines(
     else:
         none = message("No start of {day} is recorded", day=day)
         yield Line(message("{sentence}.", sentence=none), Rank.KEPT)
-        yield from _step_lines(steps)
+        yield from (line for line in step_lines(steps) if line.rank is not Rank.ASIDE)
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
@@ -170,7 +125,7 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
 def _shown(line: Line, channel: Channel, translator: Translator) -> str:
     """The text in one line, and the command in another."""
     text = f"{line.mark} {translator.text(line.text)}".lstrip()
-    text = channel.plain(printable(text if line.limit is None else shortened(text, line.limit)).replace("\n", " "))
+    text = channel.plain(printable(shortened(text, FAULT_LIMIT) if line.is_of_config else text).replace("\n", " "))
     return text if line.command is None else f"{text}\n{channel.pasted(printable(line.command))}"
 
 
@@ -189,23 +144,3 @@ def _title(settings: Settings, report: Report | None, day: str) -> Message:
 
 def _job(settings: Settings, report: Report | None = None) -> str:
     return (report.job if report else None) or settings.job_to_start or settings.job or NAME
-
-
-def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:
-    """What failed and was set aside, and what to do. The trace id follows, for the engines' logs."""
-    groups = failure_groups(ledger)
-    for group in groups:
-        failed = colon(group.heading, listed(group.names)) if group.names else group.heading
-        yield Line(message("{failed}. {remedy}", failed=failed, remedy=group.what_to_do), mark="•")
-    for one in report.set_aside:
-        yield Line(message("{sentence}.", sentence=one.reason), mark="•")
-    if groups:
-        yield Line(colon(message("trace id"), report.trace_id), Rank.EXTRA)
-
-
-def _fault_lines(faults: Sequence[Fault], not_listed: int) -> Iterator[Line]:
-    for fault in faults[:FAULTS_LISTED]:
-        yield Line(fault.sentence, mark="•", limit=FAULT_LIMIT)
-    more = len(faults) + not_listed - FAULTS_LISTED
-    if more > 0:
-        yield Line(message("and {count} more", count=more), mark="•")

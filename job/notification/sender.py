@@ -14,9 +14,10 @@ from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
 from job.execution.shutdown import Shutdown
 from job.notification.channels import Hook, SendFailure, judge
-from job.notification.message import Line, cut, run_fields, run_lines
+from job.notification.message import cut, run_fields, run_lines
 from job.report.advice import TaskRetry, advice
 from job.report.commands import Commands
+from job.report.lines import Line
 from job.report.outcome import ExitCode
 from job.report.view import View
 from job.text.messages import ENGLISH, Message, Translator, message, translator

@@ -4,7 +4,7 @@ It interprets no markup or control characters in what it prints.
 """
 
 from collections.abc import Mapping
-from typing import IO, Literal
+from typing import IO
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,12 +14,11 @@ from job.engines.catalog import ALL_ENGINES, EngineName
 from job.ledger.counts import Counts, EngineState
 from job.records.nights import Nights, done_at
 from job.report.comparison import usual_line
+from job.report.outcome import Mark
 from job.text.display import printable
 from job.text.messages import ENGLISH, Translator, message
 
-Mark = Literal["✗", "!", " "]
-"""Before a line: a failure, a warning, or more about the line before."""
-_COLOURS: Mapping[Mark, str] = {"✗": "red", "!": "yellow", " ": "default"}
+_COLOURS: Mapping[Mark, str] = {"✓": "green", "✗": "red", "!": "yellow", " ": "default"}
 
 
 class Screen(Console):
@@ -34,9 +33,9 @@ class Screen(Console):
         """The translated text with control characters and rich's markup escaped."""
         return escape(printable(self.translator.text(text)))
 
-    def print_line(self, text: object, mark: Mark | None = None, style: str | None = None) -> None:
+    def print_line(self, text: object, mark: Mark = "", style: str | None = None) -> None:
         """Prints a line, after its mark if it has one."""
-        before = "" if mark is None else f"[{_COLOURS[mark]}]{mark}[/] "
+        before = f"[{_COLOURS[mark]}]{mark}[/] " if mark else ""
         self.print(before + self.shown(text), style=style, soft_wrap=True)
 
 

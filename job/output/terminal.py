@@ -1,7 +1,7 @@
 """Terminal: a start as text for a person, with progress bars on a terminal. Also prints recorded days."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 import trio
@@ -11,17 +11,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.execution.progress import Progress
-from job.ledger.ledger import SetAside
 from job.output.reporter import LogLine, LogSeverity, time_status
-from job.output.screen import Mark, Screen, print_table
+from job.output.screen import Screen, print_table
 from job.output.stdout import OutputQueue, queued_text
-from job.report.advice import Step
-from job.report.cards import complete_line
-from job.report.failures import FailureGroup, failure_groups, not_reached
+from job.report.lines import Line, Rank, day_lines
+from job.report.outcome import Mark
 from job.report.report import Report
 from job.report.view import View
 from job.text.display import clock, shortened
-from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, said
+from job.text.messages import ENGLISH, Message, Translator, colon, message, plural
 
 SHOWN_LIMIT = 500
 _MARKS: Mapping[LogSeverity, Mark] = {"ERROR": "✗", "WARNING": "!", "NOTICE": "!"}
@@ -45,7 +43,7 @@ class Terminal:
         is_shown = line.shown is not None and not (line.event == "run.progress" and self._bars)
         if is_shown and (not line.may_be_dropped or self.output.has_room()):
             style = "bold" if line.event == "run.started" else None
-            self._screen.print_line(line.shown, _MARKS.get(line.severity), style)
+            self._screen.print_line(line.shown, _MARKS.get(line.severity, ""), style)
 
     def begin(self, progress: Progress) -> None:
         """Draws the bars, if this is a terminal."""
@@ -65,7 +63,7 @@ class Terminal:
                 count=self.output.dropped,
             )
             self._screen.print_line(text, "!")
-        _print_view(self._screen, view)
+        _print_view(self._screen, view, (line for line in day_lines(view) if not line.is_of_config))
 
 
 class _Bars(LiveDisplay):
@@ -90,74 +88,28 @@ class _Bars(LiveDisplay):
 
 def as_text(view: View, translator: Translator = ENGLISH) -> str:
     """A recorded day as text, as its terminal showed it at its end."""
-    screen, report = Screen(translator), view.report
+    screen = Screen(translator)
     with screen.capture() as captured:
-        screen.print_line(_head(report), style="bold")
-        for fault in report.faults:
-            screen.print_line(fault.sentence, "✗")
-        if report.faults_not_listed:
-            screen.print_line(message("and {count} more", count=report.faults_not_listed))
-        _print_view(screen, view)
+        screen.print_line(_head(view.report), style="bold")
+        _print_view(screen, view, day_lines(view))
     return captured.get().rstrip("\n")
 
 
-def _print_view(screen: Screen, view: View) -> None:
-    report = view.report
+def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
+    report, text = view.report, screen.translator.text
     if any(engine.calls for engine in report.engines.values()):
         print_table(screen, report.engines)
-    for mark, line in _lines(view, screen.translator):
-        screen.print_line(line, mark)
-    if report.detail is not None and not failure_groups(view.ledger):  # else the answers are above
-        screen.print_line(report.detail, style=_colour(view))
+    for line in lines:
+        is_long = line.rank is Rank.ASIDE  # it may be an answer
+        screen.print_line(shortened(text(line.text), SHOWN_LIMIT) if is_long else line.text, line.mark)
+        if line.what_to_do is not None:
+            screen.print_line(colon(message("What to do"), line.what_to_do), " ")
+        if line.command is not None:
+            screen.print_line(f"  {line.command}")
     sentence = report.sentence
     if report.exit_code is not None:
         sentence = message("{sentence} (exit code {code})", sentence=sentence, code=report.exit_code)
     screen.print_line(sentence, style=_colour(view))
-
-
-def _lines(view: View, translator: Translator) -> Iterator[tuple[Mark | None, Message]]:
-    """All that is known of a day, but for its totals and the sentence."""
-    report = view.report
-    if (complete := complete_line(view.ledger)) is not None:
-        yield None, complete
-    groups = failure_groups(view.ledger)
-    yield from failure_lines(groups, report.set_aside, translator)
-    if groups and (counts := not_reached(view.ledger)) is not None:
-        yield None, message("Not reached because of this, with nothing to put right: {counts}", counts=counts)
-    yield from (("!", line) for line in (*report.notes, *view.ledger.first_errors, *view.comparison))
-    if groups:
-        yield None, colon(message("trace id"), report.trace_id)
-    if view.page is not None:
-        yield None, message("Page: {page}", page=view.page)
-    yield from ((None, line) for line in step_lines(view.steps))
-
-
-def step_lines(steps: Iterable[Step]) -> Iterator[Message]:
-    """What to do, and the commands for it; those for later are left out, as what is printed is read now."""
-    for step in steps:
-        if step.kind != "later":
-            yield step.sentence
-            if step.command is not None:
-                yield said(f"  {step.command.text}")
-
-
-def failure_lines(
-    groups: Iterable[FailureGroup], set_aside: Iterable[SetAside] = (), translator: Translator = ENGLISH
-) -> Iterator[tuple[Mark, Message]]:
-    """For each group: what failed, the last answers and what to do. Then each card type that was set aside.
-
-    Answers are translated before they are shortened.
-    """
-    for group in groups:
-        if group.names:
-            yield "✗", colon(group.heading, listed(group.names))
-        else:
-            yield "✗", group.heading
-        for answer in group.answers:
-            yield " ", message("Last answer: {answer}", answer=shortened(translator.text(answer), SHOWN_LIMIT))
-        yield " ", colon(message("What to do"), group.what_to_do)
-    for one in set_aside:
-        yield "✗", one.reason
 
 
 def _colour(view: View) -> str:

@@ -8,7 +8,9 @@ from typing import Literal
 from job.text.messages import Message, message, template
 
 Severity = Literal["good", "warn", "bad"]
-SIGNS: Mapping[Severity, str] = {"good": "✓", "warn": "!", "bad": "✗"}
+Mark = Literal["✓", "✗", "!", " ", ""]
+"""Before a line: a success, a failure, a warning, more about the line before, or none."""
+SIGNS: Mapping[Severity, Mark] = {"good": "✓", "warn": "!", "bad": "✗"}
 """What a title begins with."""
 
 

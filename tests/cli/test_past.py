@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from job.notification.message import Line
 from job.notification.sender import Notifier
 from job.output import stdout
+from job.report.lines import Line
 from job.report.outcome import ExitCode
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
@@ -147,8 +147,8 @@ def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     assert (code, err) == (ExitCode.DONE, [])
     assert out[0] == f"{DAY}: started 02:00 UTC+08:00, ended 02:25 UTC+08:00"
     assert out[-1] == "How it ended (exit code 3)"
-    assert "! Gone since 2026-11-23, 1 card: TSLA/news_card" in out
-    assert "! This failure is new: it was not there on 2026-11-23" in out
+    assert "Gone since 2026-11-23, 1 card: TSLA/news_card" in out
+    assert "This failure is new: it was not there on 2026-11-23" in out
     (runs / "2026-11-23/attempts/000001.json").write_text("{}")
     assert command("report", *arguments)[::2] == (ExitCode.DONE, []), "another day's attempt is not needed"
     assert f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date={DAY}" in "\n".join(out)

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.notification.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
-from job.notification.message import Line, Rank, cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
+from job.notification.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
 from job.report.commands import Command, Commands
 from job.report.ending import Ending, bad_config
+from job.report.lines import Line, Rank
 from job.report.outcome import Outcome
 from job.report.view import View
 from job.text.messages import Message, listed, message
@@ -59,8 +60,8 @@ def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_
     later = Step("later", message("Afterwards:"), Command("another"))
     assert lines(replace(view, steps=(START, later, look)))[1:-1] == [
         "The configuration has 7 faults: nothing was called.",
-        *["• ticker_list.json: is not JSON; correct it"] * 5,
-        "• and 2 more",
+        *["✗ ticker_list.json: is not JSON; correct it"] * 5,
+        "and 2 more",
         "Now:",
         "the command",
     ]
@@ -73,7 +74,7 @@ def test_the_trace_id_is_there_if_an_engine_failed() -> None:
 
 
 def test_a_card_type_that_was_set_aside_has_its_reason() -> None:
-    assert "• 20 cards in a row failed." in lines(SCENES["a type set aside"]())
+    assert "✗ 20 cards in a row failed." in lines(SCENES["a type set aside"]())
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -155,7 +156,7 @@ def limited(limit: int) -> Channel:
     return replace(FEISHU, limit=limit)
 
 
-KEPT = [Line(message("✗ cards"), Rank.KEPT), Line(message("Now:"), Rank.KEPT, "run it")]
+KEPT = [Line(message("✗ cards"), Rank.KEPT), Line(message("Now:"), Rank.KEPT, command="run it")]
 
 
 def test_a_text_that_fits_is_whole() -> None:

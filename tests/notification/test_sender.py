@@ -16,8 +16,9 @@ from job.config.faults import FaultKind
 from job.execution.shutdown import Shutdown
 from job.ledger.stop import ShutdownReason
 from job.notification import sender
-from job.notification.message import Line, Rank, trial_lines
+from job.notification.message import trial_lines
 from job.notification.sender import Notifier, send
+from job.report.lines import Line, Rank
 from job.report.outcome import Severity
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when

@@ -184,7 +184,7 @@ async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixtur
 
 def test_a_success_with_an_error_besides_says_so_and_quotes_the_first() -> None:
     shown = as_text(SCENES["made with errors"]()).splitlines()
-    assert shown[7].startswith("! For 6 cards the QA engine said success, and reported an error besides. Look at NVDA")
+    assert shown[7].startswith("For 6 cards the QA engine said success, and reported an error besides. Look at NVDA")
     assert shown[8] == "! qa NVDA news_card: the answer says success, and has the error: failed: the model refused"
     assert shown[-1] == "All 58 cards are there, but an engine reported errors (exit code 0)"
 
@@ -200,13 +200,13 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     assert shown[6:] == [
         "Complete: 11 of 13 targets",
         "✗ QA engine: 10 cards failed: NVDA (5), TSLA (5)",
-        "  Last answer: failed: the model refused",
         "  What to do: The engine reports that it failed. Search the QA engine's log for the day's trace id.",
-        "! All 10 failures are new: none of them was there on 2026-11-23",
+        "  Last answer: failed: the model refused",
         f"trace id: {TRACE}",
-        f"Page: {page}",
+        "All 10 failures are new: none of them was there on 2026-11-23",
         "Once the cause is put right, this does only what is left (until 11-25 01:50):",
         "  gcloud run jobs execute cards --region=asia-east1 --project=our-project",
+        f"Page: {page}",
         "10 of 58 cards are missing (exit code 3)",
     ]
 
@@ -232,7 +232,7 @@ def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
             "data failed",
             "Not reached because of this, with nothing to put right: financial 11, trading 11, news 5, cards 58",
         ),
-        ("a type set aside", "✗ 20 cards in a row failed"),
+        ("a type set aside", "✗ 20 cards in a row failed."),
         ("killed", f"{DAY}, started 02:00 UTC+08:00"),
     ],
 )
