@@ -96,9 +96,9 @@ class _Run:
         if self._closed is not None:
             return self._closed
         try:
-            return self._view(Ending.of(Outcome.UNFORESEEN, self._ledger if self._start.number else None))
+            return self._view(Ending.worded(Outcome.UNFORESEEN, self._ledger if self._start.number else None))
         except Exception:  # noqa: BLE001  the bug itself is reported already
-            return self._view(Ending.of(Outcome.UNFORESEEN, None), ledger=Ledger.empty(self._start.day))
+            return self._view(Ending.worded(Outcome.UNFORESEEN, None), ledger=Ledger.empty(self._start.day))
 
     def _notice(self, notices: Iterable[Message]) -> None:
         for notice in notices:
@@ -121,11 +121,11 @@ class _Run:
             self._reporter.on_faults(error.faults)
             return await self._refuse(error.faults)
         except UnreadConfigError as error:
-            ending = Ending.of(Outcome.STORAGE_FAILED, None, detail=colon("CONFIG_URI", error.reason))
+            ending = Ending.worded(Outcome.STORAGE_FAILED, None, detail=colon("CONFIG_URI", error.reason))
         except BusyError as error:
-            ending = Ending.of(Outcome.BUSY, None, error.why, detail=error.holder)
+            ending = Ending.worded(Outcome.BUSY, None, error.why, detail=error.holder)
         except StorageError as error:
-            ending = Ending.of(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.text))
+            ending = Ending.worded(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.text))
         if self._opened is None:
             return self._view(ending or ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed))
         start, record, session = self._opened
@@ -187,7 +187,7 @@ class _Run:
             error = failed
         ending = ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed)
         outages = {engine: (gauge.outages, gauge.seconds_out) for engine, gauge in progress.gauges.items()}
-        return replace(ending, notes=(*ending.notes, *outage_notes(outages)))
+        return ending.model_copy(update={"notes": (*ending.notes, *outage_notes(outages))})
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""
@@ -242,7 +242,7 @@ class _Run:
             ending = await self._call(session, helpers)
         except BaseException:  # also if a helper has failed: this task is cancelled then
             self.shutdown.request(ShutdownReason.BUG)
-            ending = Ending.of(Outcome.UNFORESEEN, session.record.ledger)
+            ending = Ending.worded(Outcome.UNFORESEEN, session.record.ledger)
             self._closed = await self._close(ending, session)  # noqa: ASYNC102  see `stage`
             raise
         return await self._close(ending, session)

@@ -228,12 +228,12 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
         refused = await read_refused(store, day) if record.listing.is_refused else None
         return None if refused is None else (refused, record)
     if ended is None:
-        return report_of(record.latest, ledger, Ending.of(await state(store, day), ledger)), record
+        return report_of(record.latest, ledger, Ending.worded(await state(store, day), ledger)), record
     ledger.set_aside = list(ended.set_aside)
     if ledger.totals() != ended.engines:  # an attempt that was paused has added results since
-        ending = Ending.of(Outcome.SUCCEEDED, ledger)
+        ending = Ending.worded(Outcome.SUCCEEDED, ledger)
         if not ledger.is_complete:
-            ending = Ending.of(ended.outcome, ledger, exit_code=ended.exit_code)
+            ending = Ending.worded(ended.outcome, ledger, exit_code=ended.exit_code)
         now = report_of(record.latest, ledger, ending)
         update = {"ended": ended.ended, "seconds": ended.seconds, "detail": ended.detail, "journal": ended.journal}
         if now.outcome is Outcome.SUCCEEDED:

@@ -4,9 +4,10 @@ A sentence quotes no answer of an engine or of storage: an `Ending` has that as 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+
+from pydantic import BaseModel, ConfigDict
 
 from job.engines.catalog import DATA_ENGINES, ENGINES, EngineName
 from job.ledger.items import EngineItems
@@ -30,12 +31,13 @@ _STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an attempt ended."""
+class Ending(BaseModel):
+    """How an attempt ended, or in which state it is: what its `Report` says of that."""
+
+    model_config = ConfigDict(frozen=True)
 
     outcome: Outcome
-    exit: ExitCode | None
+    exit_code: ExitCode | None
     """`None` for a state."""
     sentence: Message
     detail: Message | None = None
@@ -43,7 +45,7 @@ class Ending:
     notes: tuple[Message, ...] = ()
 
     @classmethod
-    def of(
+    def worded(
         cls,
         outcome: Outcome,
         ledger: Ledger | None,
@@ -60,13 +62,15 @@ class Ending:
         if outcome is Outcome.INTERRUPTED and code is not None:
             why = message("Interrupted by {signal}", signal=code.name)
         if ledger is None:
-            return cls(outcome, code, colon(why or outcome.about.beginning, message("nothing was called")), detail)
-        notes = tuple(_notes(ledger))
-        if outcome is Outcome.SUCCEEDED:
-            return cls(outcome, code, _all_there(ledger), detail, notes)
-        if outcome is Outcome.CARDS_MISSING:
-            return cls(outcome, code, _missing_line(ledger), detail, notes)
-        return cls(outcome, code, colon(why or _why(outcome, ledger), cards_line(ledger)), detail, notes)
+            sentence = colon(why or outcome.about.beginning, message("nothing was called"))
+        elif outcome is Outcome.SUCCEEDED:
+            sentence = _all_there(ledger)
+        elif outcome is Outcome.CARDS_MISSING:
+            sentence = _missing_line(ledger)
+        else:
+            sentence = colon(why or _why(outcome, ledger), cards_line(ledger))
+        notes = () if ledger is None else _notes(ledger)
+        return cls(outcome=outcome, exit_code=code, sentence=sentence, detail=detail, notes=notes)
 
 
 def ending_of(
@@ -80,15 +84,15 @@ def ending_of(
     `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
     """
     if error is not None and ledger is not None:
-        return Ending.of(Outcome.DATA_ENGINE_FAILED, ledger, detail=error.reason)
+        return Ending.worded(Outcome.DATA_ENGINE_FAILED, ledger, detail=error.reason)
     if ledger is not None and ledger.is_complete:
-        return Ending.of(Outcome.SUCCEEDED, ledger)
+        return Ending.worded(Outcome.SUCCEEDED, ledger)
     if ledger is not None and reason is None:
-        return Ending.of(Outcome.CARDS_MISSING, ledger)
+        return Ending.worded(Outcome.CARDS_MISSING, ledger)
     if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
-        return Ending.of(Outcome.STORAGE_FAILED, ledger, detail=not_renewed)
+        return Ending.worded(Outcome.STORAGE_FAILED, ledger, detail=not_renewed)
     outcome, code = _STOPS[reason or ShutdownReason.SIGTERM]
-    return Ending.of(outcome, ledger, exit_code=code)
+    return Ending.worded(outcome, ledger, exit_code=code)
 
 
 def _why(outcome: Outcome, ledger: Ledger) -> Message:
@@ -165,7 +169,7 @@ def _all_there(ledger: Ledger) -> Message:
     return line
 
 
-def _notes(ledger: Ledger) -> list[Message]:
+def _notes(ledger: Ledger) -> tuple[Message, ...]:
     """What a person has to know besides."""
     notes = [_error_note(engine, items) for engine, items in ledger.items.items() if items.counts.with_error]
     if made := ledger.made_again:
@@ -181,7 +185,7 @@ def _notes(ledger: Ledger) -> list[Message]:
                 names=listed(outdated),
             )
         )
-    return notes
+    return tuple(notes)
 
 
 def _error_note(engine: EngineName, items: EngineItems) -> Message:
@@ -204,8 +208,12 @@ def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -
     notes = [message(text, day=start.day, time=clock(ended, start.day), names=names)]
     if start.days.schedule:
         notes.append(message("Next night: {time}", time=dated_time(start.days.after(start.days.current(now)))))
-    notes += _notes(ledger)
-    return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger), None, tuple(notes))
+    return Ending(
+        outcome=Outcome.SUCCEEDED,
+        exit_code=ExitCode.DONE,
+        sentence=_all_there(ledger),
+        notes=(*notes, *_notes(ledger)),
+    )
 
 
 def bad_config(faults: int, *, of_command: bool) -> Ending:
@@ -213,4 +221,4 @@ def bad_config(faults: int, *, of_command: bool) -> Ending:
     why = plural("The configuration has 1 fault", "The configuration has {count} faults", count=faults)
     if of_command:
         why = plural("The command has 1 fault", "The command has {count} faults", count=faults)
-    return Ending.of(Outcome.BAD_CONFIG, None, why)
+    return Ending.worded(Outcome.BAD_CONFIG, None, why)

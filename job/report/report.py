@@ -62,19 +62,13 @@ class MissingGroup(BaseModel):
     targets: tuple[str, ...]
 
 
-class Report(Start):
+class Report(Ending, Start):
     """How a day stands after an attempt. Totals and lists are those of all attempts at the day together."""
 
     ended: Stamp | None
     """`None` for a state."""
     seconds: Seconds | None
     """How long the attempt took."""
-    outcome: Outcome
-    exit_code: ExitCode | None
-    """`None` for a state."""
-    sentence: Message
-    detail: Message | None = None
-    notes: tuple[Message, ...] = ()
     faults: tuple[Fault, ...] = ()
     """Why nothing was called, if the configuration could not be used."""
     faults_not_listed: Count = 0
@@ -168,13 +162,9 @@ def report_of(
         ended = moment.isoformat(timespec="seconds")
     report = Report(
         **{**dict(start), "without": ledger.left_out},
+        **{**dict(ending), "notes": (*_of_past_day(start, ledger), *ending.notes)},
         ended=ended,
         seconds=None if seconds is None else round(seconds, 3),
-        outcome=ending.outcome,
-        exit_code=ending.exit,
-        sentence=ending.sentence,
-        detail=ending.detail,
-        notes=(*_of_past_day(start, ledger), *ending.notes),
         faults=tuple(_limited(fault) for fault in faults[:FAULTS_LISTED]),
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
         set_aside=tuple(ledger.set_aside[:SET_ASIDE_LISTED]),

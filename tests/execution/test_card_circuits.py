@@ -116,7 +116,7 @@ async def test_a_type_that_fails_fast_does_not_end_the_requests_of_slow_ones(con
     """All failures come in a row, before the first card of another type is there."""
     script = always({"b": reply({"detail": "x"}, 500)}, {"a": 60.0, "b": 0.1})
     made, ending = await night(script, "ab", concurrency=concurrency)
-    assert (ending.outcome, ending.exit) == ("cards_missing", 3)
+    assert (ending.outcome, ending.exit_code) == ("cards_missing", 3)
     made_of = Counter(event.card_type for event in made.world.finished if event.done)
     assert made_of == {"a": 40}
     assert made.cards.failed + made.cards.not_attempted == 40
@@ -129,7 +129,7 @@ async def test_a_type_that_fails_fast_does_not_end_the_requests_of_slow_ones(con
 
 async def test_an_engine_that_is_down_costs_under_100_requests() -> None:
     made, ending = await night(always(dict.fromkeys("ab", reply({}, 503)), {"a": 30.0}), "ab", 500)
-    assert (ending.outcome, ending.exit) == ("qa_engine_down", 3)
+    assert (ending.outcome, ending.exit_code) == ("qa_engine_down", 3)
     assert not any(asked.cut_off for asked in made.world.asked), "cards in flight are awaited"
     assert len(made.world.asked) < 100
     assert made.cards.failed + made.cards.not_attempted == 1000

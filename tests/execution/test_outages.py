@@ -116,8 +116,8 @@ def night(
         except EngineFailedError as failed:
             error = failed
         ending = ending_of(made.ledger, made.shutdown.reason, error)
-        assert ending.exit is not None
-        return Night(made, int(ending.exit), str(ending.outcome), trio.current_time(), error)
+        assert ending.exit_code is not None
+        return Night(made, int(ending.exit_code), str(ending.outcome), trio.current_time(), error)
 
     played = trio.run(play, clock=MockClock(autojump_threshold=0))
     assert_no_second_request_in_flight(made)

@@ -94,14 +94,16 @@ def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: 
 
 
 def test_the_detail_of_an_ending_is_not_for_a_chat() -> None:
-    view = Day(targets=()).view(Ending.of(Outcome.STORAGE_FAILED, None, detail=message(SECRET_ANSWER)))
+    view = Day(targets=()).view(Ending.worded(Outcome.STORAGE_FAILED, None, detail=message(SECRET_ANSWER)))
     assert SECRET_ANSWER not in "".join(lines(view)) + str(run_fields(view))
 
 
 def test_the_job_is_that_of_the_start() -> None:
-    view = Day(targets=(), start={"job": "other"}).view(Ending.of(Outcome.STORAGE_FAILED, None, detail=message("x")))
+    view = Day(targets=(), start={"job": "other"}).view(
+        Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("x"))
+    )
     assert lines(view)[0] == "✗ other, 2026-11-24"
-    nobody = Day(targets=(), start={"job": None}).view(Ending.of(Outcome.STORAGE_FAILED, None, detail=message("x")))
+    nobody = Day(targets=(), start={"job": None}).view(Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("x")))
     assert lines(nobody, CLOUD_RUN_JOB="")[0] == "✗ batch-orchestrator, 2026-11-24"
     assert str(next(trial_lines(settings(CLOUD_RUN_JOB=""))).text).startswith("batch-orchestrator: this is a test.")
 

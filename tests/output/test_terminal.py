@@ -85,7 +85,8 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     terminal.on_event(SetAside(card_type="c", reason=text))
     ledger.add(failed(DANGEROUS))
     shown_text = Message(DANGEROUS.replace("\ud800", ""))
-    ending = Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, shown_text, shown_text, (shown_text,))
+    how = {"outcome": Outcome.CARDS_MISSING, "exit_code": ExitCode.CARDS_MISSING}
+    ending = Ending(**how, sentence=shown_text, detail=shown_text, notes=(shown_text,))
     report = report_at(ending, ledger)
     terminal.on_finish(View(report, ledger, (Step("start", text, Command(DANGEROUS)),), (text,), DANGEROUS))
     terminal.on_message("notification.failed", text)

@@ -42,7 +42,7 @@ PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}:"
 GO_ON = f"This does only what is left {UNTIL}:"
 AFTERWARDS = ("later", f"From 11-25 01:50 on, in its place {MAINTAINER}:", DATED)
 COMES = "Cloud Run starts it again by itself"
-NO_STORAGE = Ending.of(Outcome.STORAGE_FAILED, None, detail=message("503"))
+NO_STORAGE = Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 
 
@@ -85,9 +85,9 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
         f"Once storage can be reached, this starts it again {UNTIL}:",
     ),
     "no storage": (NO_STORAGE, f"Once storage can be reached, this starts it again {UNTIL}:"),
-    "a bug": (Ending.of(Outcome.UNFORESEEN, half_made()), PUT_RIGHT),
-    "killed": (Ending.of(Outcome.KILLED, half_made()), GO_ON),
-    "at work": (Ending.of(Outcome.AT_WORK, half_made()), None),
+    "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), PUT_RIGHT),
+    "killed": (Ending.worded(Outcome.KILLED, half_made()), GO_ON),
+    "at work": (Ending.worded(Outcome.AT_WORK, half_made()), None),
     "done": (ending_of(Day().play().ledger, None), None),
 }
 
@@ -219,7 +219,9 @@ UNKNOWN = "It is not known whether this was asked for. Look first at how the day
 def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: TaskRetry) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
     ending = (
-        Ending.of(Outcome.BUSY, None, detail=message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
+        Ending.worded(Outcome.BUSY, None, detail=message("the start for 2026-11-24"))
+        if how == "busy"
+        else ENDINGS[how][0]
     )
     sentence = "Once no other start is at work, look first at how the day stands:" if how == "busy" else UNKNOWN
     one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))

@@ -53,7 +53,7 @@ def data_of(*done: EngineName, failed: Sequence[EngineName] = ()) -> Ledger:
 
 
 def shown(ending: Ending) -> tuple[str, int | None, str]:
-    return ending.outcome.value, ending.exit, str(ending.sentence)
+    return ending.outcome.value, ending.exit_code, str(ending.sentence)
 
 
 SIGTERM, SIGINT = ShutdownReason.SIGTERM, ShutdownReason.SIGINT
@@ -127,7 +127,7 @@ def test_how_an_attempt_ended(
 @pytest.mark.parametrize("reason", [None, *ShutdownReason])
 def test_a_day_whose_work_is_done_has_succeeded_whatever_stopped_the_attempt(reason: ShutdownReason | None) -> None:
     """A signal or the deadline may come after the last card: nothing is left to do."""
-    assert ending_of(ledger_of(2, 2), reason, not_renewed=message("503")).exit == ExitCode.DONE
+    assert ending_of(ledger_of(2, 2), reason, not_renewed=message("503")).exit_code == ExitCode.DONE
 
 
 @pytest.mark.parametrize("reason", [None, *ShutdownReason])
@@ -143,7 +143,7 @@ def test_a_day_that_lacks_anything_is_never_a_success(reason: ShutdownReason | N
         ledger.ask_again([("qa", ("A", "a"))], 2)
         assert str(ending_of(ledger, None).sentence) == "1 of 2 cards is missing"
     assert not ledger.is_complete
-    assert ending_of(ledger, reason).exit not in {ExitCode.DONE, None}
+    assert ending_of(ledger, reason).exit_code not in {ExitCode.DONE, None}
 
 
 def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers() -> None:
@@ -166,7 +166,7 @@ def test_without_a_target_not_all_cards_are_there() -> None:
     ending = ending_of(ledger, None)
     assert shown(ending) == ("succeeded", 0, "2 cards are there, without C (left out by hand)")
     assert ending.notes == ()
-    assert shown(Ending.of(Outcome.KILLED, ledger))[2] == "Killed: 2 cards are there, without C (left out by hand)"
+    assert shown(Ending.worded(Outcome.KILLED, ledger))[2] == "Killed: 2 cards are there, without C (left out by hand)"
     ended = datetime.fromisoformat(f"{DAY}T06:41:00+08:00")
     there = nothing_left(start_at(schedule=None), ledger, ended, ended)
     assert shown(there)[2] == "2 cards are there, without C (left out by hand)"
@@ -227,24 +227,24 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
         (bad_config(1, of_command=False), ("bad_config", 2, f"The configuration has 1 fault: {NOTHING}"), None),
         (bad_config(2, of_command=True), ("bad_config", 2, f"The command has 2 faults: {NOTHING}"), None),
         (
-            Ending.of(Outcome.BUSY, None, detail=message("who it is")),
+            Ending.worded(Outcome.BUSY, None, detail=message("who it is")),
             ("busy", 75, f"Another start may have taken over: {NOTHING}"),
             "who it is",
         ),
         (
-            Ending.of(Outcome.STORAGE_FAILED, None, detail=message("503")),
+            Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503")),
             ("storage_failed", 75, f"Storage failed: {NOTHING}"),
             "503",
         ),
-        (Ending.of(Outcome.UNFORESEEN, None), ("unforeseen", 70, f"The job has a bug: {NOTHING}"), None),
-        (Ending.of(Outcome.UNFORESEEN, ledger_of(1, 2)), ("unforeseen", 70, f"The job has a bug: {OF_TWO}"), None),
+        (Ending.worded(Outcome.UNFORESEEN, None), ("unforeseen", 70, f"The job has a bug: {NOTHING}"), None),
+        (Ending.worded(Outcome.UNFORESEEN, ledger_of(1, 2)), ("unforeseen", 70, f"The job has a bug: {OF_TWO}"), None),
         (
-            Ending.of(Outcome.UNFORESEEN, ledger_of(2, 2)),
+            Ending.worded(Outcome.UNFORESEEN, ledger_of(2, 2)),
             ("unforeseen", 70, "The job has a bug: all cards are there"),
             None,
         ),
-        (Ending.of(Outcome.AT_WORK, ledger_of(1, 2)), ("at work", None, f"At work: {OF_TWO}"), None),
-        (Ending.of(Outcome.KILLED, ledger_of(0, 2)), ("killed", None, f"Killed: {NONE}"), None),
+        (Ending.worded(Outcome.AT_WORK, ledger_of(1, 2)), ("at work", None, f"At work: {OF_TWO}"), None),
+        (Ending.worded(Outcome.KILLED, ledger_of(0, 2)), ("killed", None, f"Killed: {NONE}"), None),
     ],
 )
 def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None, str], detail: str | None) -> None:

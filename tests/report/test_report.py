@@ -30,7 +30,7 @@ from tests.support.records import DAY, RecordedAttempt, config, report_at, start
 from tests.support.results import result_of
 
 NO = Failure(Cause.DENIED, message("no"), 200)
-MISSING = Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, message("Cards are missing"))
+MISSING = Ending(outcome=Outcome.CARDS_MISSING, exit_code=ExitCode.CARDS_MISSING, sentence=message("Cards are missing"))
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -197,7 +197,7 @@ def test_what_people_asked_to_have_made_again_is_counted_and_how_much_of_it_was(
 def test_who_is_at_fault_is_known_only_if_data_failed() -> None:
     assert SCENES["data failed"]().report.at_fault == ("AAPL",)
     day = Day().play(failing(NO, "news", "AAPL"))
-    stopped = Ending(Outcome.INTERRUPTED, ExitCode.SIGTERM, Message("x"))
+    stopped = Ending(outcome=Outcome.INTERRUPTED, exit_code=ExitCode.SIGTERM, sentence=Message("x"))
     assert report_of(start_at(), day.ledger, stopped, seconds=1).at_fault == ()
 
 

@@ -134,7 +134,7 @@ class Day:
         begun = self.start_of()
         if ending is None:
             ending = ending_of(self.ledger, None, next(iter(self.errors), None))
-        seconds = None if ending.exit is None else self.at if self.number < 2 else LAST
+        seconds = None if ending.exit_code is None else self.at if self.number < 2 else LAST
         before = night_before(nights, self.day)
         report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=before)
         now = self._began + timedelta(seconds=self.at)
@@ -228,12 +228,12 @@ def _stopped(reason: ShutdownReason, until: float = 200) -> View:
 
 def _state(outcome: Outcome) -> View:
     day = Day().play(until=180)
-    return day.view(Ending.of(outcome, day.ledger))
+    return day.view(Ending.worded(outcome, day.ledger))
 
 
 def _unforeseen() -> View:
     day = Day().play(until=180)
-    return day.view(Ending.of(Outcome.UNFORESEEN, day.ledger))
+    return day.view(Ending.worded(Outcome.UNFORESEEN, day.ledger))
 
 
 SCENES: Mapping[str, Callable[[], View]] = {
@@ -256,9 +256,11 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "at work": lambda: _state(Outcome.AT_WORK),
     "unforeseen": _unforeseen,
     "busy": lambda: Day(targets=(), start={"arguments": ("run", "--again=NVDA")}).view(
-        Ending.of(Outcome.BUSY, None, detail=said("since 02:00"))
+        Ending.worded(Outcome.BUSY, None, detail=said("since 02:00"))
     ),
-    "storage failed": lambda: Day(targets=()).view(Ending.of(Outcome.STORAGE_FAILED, None, detail=said("HTTP 503"))),
+    "storage failed": lambda: Day(targets=()).view(
+        Ending.worded(Outcome.STORAGE_FAILED, None, detail=said("HTTP 503"))
+    ),
 }
 
 

@@ -158,7 +158,7 @@ class RecordedAttempt:
     def report(self) -> Report:
         """The report with which it ended."""
         outcome = Outcome(self.outcome or "killed")
-        ending = Ending(outcome, CODES.get(outcome), message("How it ended"))
+        ending = Ending(outcome=outcome, exit_code=CODES.get(outcome), sentence=message("How it ended"))
         made = report_of(self.start, self.ledger(), ending, seconds=self.seconds, before=self.before)
         return made.model_copy(update={"journal": {self.number: 1}})
 
@@ -191,7 +191,7 @@ def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
 
 def refusal(day: str) -> dict[str, bytes]:
     """The record of a day of which nothing is there but a start whose config has a fault."""
-    ending = Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, message("It has faults"))
+    ending = Ending(outcome=Outcome.BAD_CONFIG, exit_code=ExitCode.USAGE, sentence=message("It has faults"))
     return {end_name(day, 0): report_at(ending, start=start_at(day, number=0), seconds=0.4, faults=[FAULT]).packed()}
 
 
