@@ -151,7 +151,7 @@ def _write_missing(view: View) -> None:
     """Writes target and card type of every card that is not there, a line each, separated by a tab."""
     missing = view.ledger.items["qa"].missing()
     while lines := [
-        f"{printable(item.target)}\t{printable(item.card_type)}" for item in islice(missing, LINES_AT_ONCE)
+        f"{printable(card.item.target)}\t{printable(card.item.card_type)}" for card in islice(missing, LINES_AT_ONCE)
     ]:
         write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
 

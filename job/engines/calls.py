@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from job.engines.catalog import EngineName, Kind
@@ -20,8 +21,13 @@ _NEWS_PATHS: dict[Kind, str] = {
 }
 
 
-WorkItem = tuple[str, str | None]
-"""The unit of all totals: a target, with a card type for the QA engine and `None` for the others."""
+class Item(NamedTuple):
+    """The unit of all totals: the data that an engine prepares of a target, or a card of it."""
+
+    engine: EngineName
+    target: str
+    card_type: str | None
+    """`None` for data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +47,9 @@ class Call:
     """The date that it is for; empty for an engine that takes none."""
 
     @property
-    def items(self) -> list[WorkItem]:
+    def items(self) -> list[Item]:
         """The items that the call does."""
-        return [(target, self.card_type) for target in self.targets]
+        return [Item(self.engine, target, self.card_type) for target in self.targets]
 
     @property
     def fingerprint(self) -> tuple[bytes, ...]:

@@ -2,9 +2,9 @@
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from job.engines.calls import WorkItem
+from job.engines.calls import Item
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause
 from job.ledger.counts import Counts, ItemState
@@ -18,12 +18,10 @@ _CAUSES: Mapping[int, Cause] = {code: cause for cause, code in zip(Cause, _CODES
 _INTERRUPTED = _CODES[Cause.INTERRUPTED]
 
 
-@dataclass(frozen=True, slots=True)
-class ItemStatus:
+class ItemStatus(NamedTuple):
     """The state of an item."""
 
-    target: str
-    card_type: str | None
+    item: Item
     state: ItemState
     cause: Cause | None
     """Why it failed, if that is known."""
@@ -47,7 +45,7 @@ class EngineItems:
 
     def __init__(self, plan: Plan, engine: EngineName) -> None:
         self._places: dict[str, tuple[int, tuple[str | None, ...]]] = {}
-        self._left_out = plan.left_out
+        self._engine, self._left_out = engine, plan.left_out
         size = left_out = 0
         for target, names in plan.items_by_target(engine):
             self._places[target] = (size, names)
@@ -61,10 +59,10 @@ class EngineItems:
         self.counts.add("left_out", left_out)
 
     def __contains__(self, item: object) -> bool:
-        place = self._place(item)
+        place = self._place(item) if isinstance(item, Item) else None
         return place is not None and self._states[place] >= _DONE
 
-    def has(self, item: WorkItem) -> bool:
+    def has(self, item: Item) -> bool:
         """Whether the plan has the item."""
         return self._place(item) is not None
 
@@ -73,12 +71,12 @@ class EngineItems:
         """Whether every item is done or left out."""
         return not self.counts.missing
 
-    def has_failed(self, item: WorkItem) -> bool:
+    def has_failed(self, item: Item) -> bool:
         """Whether the item failed or was cut off, and nothing has done it."""
         place = self._place(item)
         return place is not None and _OPEN < self._states[place] < _DONE
 
-    def has_error(self, item: WorkItem) -> bool:
+    def has_error(self, item: Item) -> bool:
         """Whether the item is done, and the engine reported an error besides."""
         place = self._place(item)
         return place is not None and self._states[place] == _WITH_ERROR
@@ -90,10 +88,12 @@ class EngineItems:
                 if self._states[place] < _DONE:
                     yield self._status(target, name, place)
 
-    def with_error(self) -> Iterator[WorkItem]:
+    def with_error(self) -> Iterator[Item]:
         """Every item that is done with an error besides, in the order of the plan."""
         for target, (start, names) in self._places.items():
-            yield from ((target, name) for place, name in enumerate(names, start) if self._states[place] == _WITH_ERROR)
+            for place, name in enumerate(names, start):
+                if self._states[place] == _WITH_ERROR:
+                    yield Item(self._engine, target, name)
 
     def done_of(self, target: str) -> int:
         """How many items of a target are done."""
@@ -105,12 +105,12 @@ class EngineItems:
         start, names = self._places.get(target, (0, ()))
         return [self._status(target, name, place) for place, name in enumerate(names, start)]
 
-    def ended(self, item: WorkItem) -> float:
+    def ended(self, item: Item) -> float:
         """When the item was done, or failed last, as in `ItemStatus`; 0 if the plan lacks it."""
         place = self._place(item)
         return 0.0 if place is None else self._ended[place]
 
-    def mark(self, item: WorkItem, *, cause: str | None, ended: float, tries: int = 1, has_error: bool = False) -> None:
+    def mark(self, item: Item, *, cause: str | None, ended: float, tries: int = 1, has_error: bool = False) -> None:
         """Adds a result of an item; `cause` is `None` if it is done. Of several failures the latest counts.
 
         Raises `LookupError` if the plan does not have the item.
@@ -120,19 +120,19 @@ class EngineItems:
             raise LookupError(item)
         done = _WITH_ERROR if has_error else _DONE
         code = done if cause is None else code_of(cause)
-        if code < _DONE and item[0] in self._left_out:
+        if code < _DONE and item.target in self._left_out:
             return
         tries = min(tries, 0xFFFF)
         known = self._states[place]
         result = (code >= _DONE, ended, code, tries)
         if known == _OPEN or result > (known >= _DONE, self._ended[place], known, self._tries[place]):
-            self._set(item[0], place, code, ended, tries)
+            self._set(item.target, place, code, ended, tries)
 
-    def reopen(self, item: WorkItem) -> None:
+    def reopen(self, item: Item) -> None:
         """Forgets all results of an item, which is missing from now on."""
         place = self._place(item)
         if place is not None:
-            self._set(item[0], place, _OPEN, 0.0, 0)
+            self._set(item.target, place, _OPEN, 0.0, 0)
 
     def _set(self, target: str, place: int, code: int, ended: float, tries: int) -> None:
         self._ended[place], self._tries[place] = ended, tries
@@ -150,12 +150,12 @@ class EngineItems:
 
     def _status(self, target: str, name: str | None, place: int) -> ItemStatus:
         cause = _CAUSES.get(self._states[place])
-        return ItemStatus(target, name, self._state(target, place), cause, self._tries[place], self._ended[place])
+        item = Item(self._engine, target, name)
+        return ItemStatus(item, self._state(target, place), cause, self._tries[place], self._ended[place])
 
-    def _place(self, item: object) -> int | None:
-        target, card_type = item if isinstance(item, tuple) else (None, None)
-        start, names = self._places.get(target, (0, ()))
-        return start + names.index(card_type) if card_type in names else None
+    def _place(self, item: Item) -> int | None:
+        start, names = self._places.get(item.target, (0, ()))
+        return start + names.index(item.card_type) if item.card_type in names else None
 
 
 def code_of(cause: str | None) -> int:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from job.engines.calls import Call, WorkItem
+from job.engines.calls import Call, Item
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.ledger.counts import Count, Counts
 from job.ledger.items import EngineItems, code_of, items_of
@@ -38,6 +38,11 @@ class Rerun(NamedTuple):
     """Empty for an engine that takes none. The same card of another date is another item."""
     number: Count
     """The number of the attempt that opened it."""
+
+    @property
+    def item(self) -> Item:
+        """What is made again."""
+        return Item(self.engine, self.target, self.card_type)
 
 
 class SetAside(BaseModel):
@@ -97,12 +102,13 @@ class Ledger:
         """Every call, also those of another plan. Everything else here is of this plan only."""
         self.items: Mapping[EngineName, EngineItems] = items_of(plan)
         """The state of each item of the plan."""
-        self._reruns: dict[tuple[EngineName, str, str | None, str], int] = {one[:-1]: one.number for one in again}
+        self._reruns: dict[tuple[Item, str], int] = {(one.item, one.date): one.number for one in again}
+        """The number of each item and its date."""
         self.set_aside: list[SetAside] = []
         """The card types that this attempt has set aside."""
         self.failed: list[CallResult] = []
         """The first `FAILURES_KEPT` calls that failed for good."""
-        self._outdated: dict[WorkItem, float] = {}
+        self._outdated: dict[Item, float] = {}
         """When each card was made with another model or other parameters than those of the plan."""
 
     @classmethod
@@ -125,7 +131,7 @@ class Ledger:
     def _mark(self, call: CallResult, targets: tuple[str, ...]) -> None:
         cause = None if call.done else call.cause or ""
         for target in targets:
-            item = (target, call.card_type)
+            item = Item(call.engine, target, call.card_type)
             self.items[call.engine].mark(
                 item, cause=cause, ended=call.ended, tries=call.tries, has_error=call.warning is not None
             )
@@ -140,13 +146,13 @@ class Ledger:
         return tuple(target for target in call.targets if call.again >= self._number(call, target))
 
     def _number(self, call: Call | CallResult, target: str) -> int:
-        return self._reruns.get((call.engine, target, call.card_type, call.date), 0)
+        return self._reruns.get((Item(call.engine, target, call.card_type), call.date), 0)
 
     def _fits(self, call: CallResult, target: str) -> bool:
         """Whether the result is of an item of this plan: news count only if their request is the same, cards if their
         date is. A card that was made with another model or other parameters counts as made.
         """
-        planned, item = self._targets.get(target), (target, call.card_type)
+        planned, item = self._targets.get(target), Item(call.engine, target, call.card_type)
         if planned is None or not self.items[call.engine].has(item):
             return False
         if call.engine == "news":
@@ -164,17 +170,17 @@ class Ledger:
     @property
     def reruns(self) -> tuple[Rerun, ...]:
         """Every rerun, also those of items that the plan lacks."""
-        return tuple(Rerun(*key, number) for key, number in self._reruns.items())
+        return tuple(Rerun(*item, date, number) for (item, date), number in self._reruns.items())
 
-    def ask_again(self, items: Iterable[tuple[EngineName, WorkItem]], number: int) -> None:
+    def ask_again(self, items: Iterable[Item], number: int) -> None:
         """Opens a rerun with this number for each item that is done, which is missing until it is made again.
 
         An item that is not done gets none: its answer may have been lost, and only the same key finds that one.
         """
-        for engine, item in items:
-            if item in self.items[engine]:
-                self._reruns[engine, *item, self.plan.date_of(engine, self._targets[item[0]])] = number
-                self.items[engine].reopen(item)
+        for item in items:
+            if item in self.items[item.engine]:
+                self._reruns[item, self.plan.date_of(item.engine, self._targets[item.target])] = number
+                self.items[item.engine].reopen(item)
 
     def again_of(self, call: Call) -> int:
         """The number of the latest rerun of the items of a call; 0 if they are made the first time.
@@ -184,20 +190,19 @@ class Ledger:
         return max(self._number(call, target) for target in call.targets) if self._reruns else 0
 
     @property
-    def made_again(self) -> list[WorkItem]:
+    def made_again(self) -> list[Item]:
         """The cards of the plan that were made again."""
         return [item for item in self._asked_again() if item in self.items["qa"]]
 
     @property
-    def to_make_again(self) -> list[WorkItem]:
+    def to_make_again(self) -> list[Item]:
         """The cards of the plan that are to be made again, and are missing until then."""
         return [item for item in self._asked_again() if item not in self.items["qa"]]
 
-    def _asked_again(self) -> Iterator[WorkItem]:
-        for one in self.reruns:
-            item = (one.target, one.card_type)
-            is_planned = one.engine == "qa" and self.items["qa"].has(item)
-            if is_planned and one.date == self.plan.date_of("qa", self._targets[one.target]):
+    def _asked_again(self) -> Iterator[Item]:
+        for item, date in self._reruns:
+            is_planned = item.engine == "qa" and self.items["qa"].has(item)
+            if is_planned and date == self.plan.date_of("qa", self._targets[item.target]):
                 yield item
 
     # --- what is left ---
@@ -219,8 +224,8 @@ class Ledger:
     @property
     def left_out(self) -> tuple[str, ...]:
         """The targets that are left out and whose work is not all done, in the order of the plan."""
-        items = (item for engine in ALL_ENGINES for name in self.plan.left_out for item in self.items[engine].of(name))
-        lacking = {item.target for item in items if not item.is_done}
+        found = (one for engine in ALL_ENGINES for name in self.plan.left_out for one in self.items[engine].of(name))
+        lacking = {one.item.target for one in found if not one.is_done}
         return tuple(target.id for target in self.plan.targets if target.id in lacking) if lacking else ()
 
     # --- what is reported ---
@@ -246,14 +251,14 @@ class Ledger:
         An item that failed in several attempts is listed for the latest one only.
         """
         latest = {
-            (call.engine, item): call
+            item: call
             for call in sorted(self.failed, key=_rank)
             for item in call.items
-            if self.items[call.engine].has_failed(item) and call.again >= self._number(call, item[0])
+            if self.items[call.engine].has_failed(item) and call.again >= self._number(call, item.target)
         }
         listed: list[CallResult] = []
         for call in self.failed:
-            targets = [target for target, name in call.items if latest.get((call.engine, (target, name))) is call]
+            targets = [item.target for item in call.items if latest.get(item) is call]
             if targets:
                 listed.append(replace(call, targets=tuple(targets)))
         return listed
@@ -268,7 +273,7 @@ class Ledger:
         return [*first.values()]
 
     @property
-    def outdated_cards(self) -> list[WorkItem]:
+    def outdated_cards(self) -> list[Item]:
         """The cards that were made with another model or other parameters than those of this plan, in its order."""
         items = self.items["qa"]
         outdated = {item for item, ended in self._outdated.items() if items.ended(item) == ended}

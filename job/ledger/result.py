@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import to_json
 
-from job.engines.calls import WorkItem, label_of
+from job.engines.calls import Item, label_of
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
 from job.engines.remedies import Remedy, remedy_of
@@ -118,9 +118,9 @@ class CallResult:
         return self.ended - self.started
 
     @property
-    def items(self) -> list[WorkItem]:
+    def items(self) -> list[Item]:
         """The items of the call."""
-        return [(target, self.card_type) for target in self.targets]
+        return [Item(self.engine, target, self.card_type) for target in self.targets]
 
     @property
     def label(self) -> Message:

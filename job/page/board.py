@@ -64,7 +64,7 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     ordered = sorted(targets, key=lambda target: _rank(items, target))
     types = list(dict.fromkeys(name for target in targets for name in target.card_types))
     if len(types) > COLUMNS:
-        missing = Counter(item.card_type for item in items.missing())
+        missing = Counter(card.item.card_type for card in items.missing())
         kept = set(sorted(types, key=lambda name: -missing[name])[:COLUMNS])
         types = [name for name in types if name in kept]
     return Board(
@@ -84,7 +84,7 @@ def _rank(items: EngineItems, target: Target) -> int:
 
 
 def _cells(report: Report, items: EngineItems, target: Target, types: Sequence[str]) -> Sequence[Cell]:
-    cards = {card.card_type: card for card in items.of(target.id)}
+    cards = {card.item.card_type: card for card in items.of(target.id)}
     return [
         Cell(*MARKS[card.state], picture_url(report, target, card)) if (card := cards.get(name)) else Cell(*NOT_PLANNED)
         for name in types

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from job.config.days import Days
+from job.engines.calls import Item
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES
 from job.ledger.counts import Counts, EngineState
 from job.page.day import Headline, executions_link, job_of
@@ -101,7 +102,7 @@ def cause_of(report: Report) -> tuple[Message | None, Value]:
     if report.outcome is Outcome.QA_ENGINE_DOWN:
         down.add("qa")
     items = (
-        (name, group.card_type)
+        Item(group.engine, name, group.card_type)
         for group in failed
         for name in group.targets
         if group.engine not in down or name in report.at_fault

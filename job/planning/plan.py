@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
 from job.config.schema import LlmConfig
-from job.engines.calls import BATCHES, Call, WorkItem, card, news
+from job.engines.calls import BATCHES, Call, Item, card, news
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.planning.targets import Target, llm_parameters
 from job.text.messages import Message
@@ -54,12 +54,12 @@ class Plan:
             elif engine in target.engines:
                 yield target.id, (None,)
 
-    def items(self, engine: EngineName) -> Iterator[WorkItem]:
+    def items(self, engine: EngineName) -> Iterator[Item]:
         """The items that are planned for an engine, in order."""
         for target, card_types in self.items_by_target(engine):
-            yield from ((target, card_type) for card_type in card_types)
+            yield from (Item(engine, target, card_type) for card_type in card_types)
 
-    def calls(self, engine: EngineName, done: Container[WorkItem] = ()) -> Iterator[Call]:
+    def calls(self, engine: EngineName, done: Container[Item] = ()) -> Iterator[Call]:
         """The calls of one engine, in order, for all items that are neither done nor left out.
 
         Batches are formed before any item is removed, so that every attempt at a day has the same batches.
@@ -70,10 +70,10 @@ class Plan:
         for target in self.targets:
             if target.id in self.left_out:
                 continue
-            if engine == "news" and engine in target.engines and (target.id, None) not in done:
+            if engine == "news" and engine in target.engines and Item(engine, target.id, None) not in done:
                 yield self.news_call(target)
             for card_type in target.card_types if engine == "qa" else ():
-                if (target.id, card_type) not in done:
+                if Item(engine, target.id, card_type) not in done:
                     yield self.card_call(target, card_type)
 
     def digest(self) -> str:
@@ -84,12 +84,12 @@ class Plan:
         digest.update(f"], {json.dumps(self.models.model_dump())}]".encode())
         return digest.hexdigest()
 
-    def _batches(self, engine: EngineName, done: Container[WorkItem]) -> Iterator[Call]:
-        ids = [target for target, _ in self.items(engine)]
+    def _batches(self, engine: EngineName, done: Container[Item]) -> Iterator[Call]:
+        ids = [item.target for item in self.items(engine)]
         size = self.batch_sizes[engine]
         for start in range(0, len(ids), size):
             batch = ids[start : start + size]
-            if left := [one for one in batch if one not in self.left_out and (one, None) not in done]:
+            if left := [one for one in batch if one not in self.left_out and Item(engine, one, None) not in done]:
                 yield BATCHES[engine](left)
 
     def date_of(self, engine: EngineName, target: Target) -> str:

@@ -9,11 +9,12 @@ from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.config.fields import ENGINE_URL_REMEDY
 from job.config.objects import OBJECTS, read_config
 from job.config.strict_json import SIZE_LIMIT
+from job.engines.calls import Item
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.errors import JobError
 from job.planning.options import Options
 from job.planning.plan import Plan
-from job.planning.selection import Selected, contradiction, left_out_faults, select
+from job.planning.selection import contradiction, left_out_faults, select
 from job.planning.targets import resolve
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
@@ -26,7 +27,7 @@ class Prepared:
 
     plan: Plan
     objects: Mapping[str, StoredObject]
-    again: Sequence[Selected] | None = None
+    again: Sequence[Item] | None = None
     """`None` if nobody asks for anything."""
 
 
@@ -60,7 +61,7 @@ async def prepare(options: Options, day: str) -> Prepared:
     known = {fault.variable for fault in found}
     found += [fault for fault in missing_urls(plan, settings) if fault.variable not in known]
     found += too_few_files(plan, settings, open_files.limit())
-    again: Sequence[Selected] = ()
+    again: Sequence[Item] = ()
     if not config_faults:  # else it is not known which names there are
         found += left_out_faults(plan, options.without)
         plan = plan.without(options.without)

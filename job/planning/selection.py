@@ -5,15 +5,14 @@ from difflib import get_close_matches
 from itertools import islice
 
 from job.config.faults import Fault, FaultKind
-from job.engines.calls import WorkItem
-from job.engines.catalog import ALL_ENGINES, EngineName
+from job.engines.calls import Item
+from job.engines.catalog import ALL_ENGINES
 from job.planning.options import AGAIN, WITHOUT
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.text.display import quoted
 from job.text.messages import Message, listed, message, template
 
-Selected = tuple[EngineName, WorkItem]
 ALL = "all"
 """The name of everything."""
 UNCONFIRMED_LIMIT = 20
@@ -47,20 +46,19 @@ class _Names:
         """Whether there is this card."""
         return target in self.targets and card_type in self.targets[target].card_types
 
-    def stands_for(self, name: str) -> Iterator[Selected]:
+    def stands_for(self, name: str) -> Iterator[Item]:
         """What a name stands for; nothing if it is wrong."""
         if name == ALL and name not in self.targets:
-            everything = ((engine, item) for engine in ALL_ENGINES for item in self.plan.items(engine))
-            yield from (one for one in everything if one[1][0] in self.targets)
+            yield from (item for item in _items(self.plan) if item.target in self.targets)
         elif name in self.targets:
             target = self.targets[name]
-            yield from (("qa", (name, card_type)) for card_type in target.card_types)
-            yield from ((engine, (name, None)) for engine in target.engines)
+            yield from (Item("qa", name, card_type) for card_type in target.card_types)
+            yield from (Item(engine, name, None) for engine in target.engines)
         elif name.startswith("/"):
-            yield from (("qa", (target, name[1:])) for target in self.types.get(name[1:], ()))
+            yield from (Item("qa", target, name[1:]) for target in self.types.get(name[1:], ()))
         else:
             parts = (at for at, letter in enumerate(name) if letter == "/")  # an id may have a slash too
-            yield from (("qa", (name[:at], name[at + 1 :])) for at in parts if self.has(name[:at], name[at + 1 :]))
+            yield from (Item("qa", name[:at], name[at + 1 :]) for at in parts if self.has(name[:at], name[at + 1 :]))
 
     def nearest(self, name: str) -> Message:
         """The remedy of a wrong name."""
@@ -72,7 +70,11 @@ class _Names:
         return _nearest(target, self.targets, "{}" + slash + card_type)
 
 
-def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Sequence[Selected], list[Fault]]:
+def _items(plan: Plan) -> Iterator[Item]:
+    return (item for engine in ALL_ENGINES for item in plan.items(engine))
+
+
+def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Sequence[Item], list[Fault]]:
     """What these names stand for, in the order of the plan; and a fault for each that the plan lacks.
 
     `NVDA/news_card` is a card, `/outlook_card` all cards of a type, `NVDA` the data and the cards of a target, `all`
@@ -81,7 +83,7 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     if not names:
         return [], []
     known = _Names(plan)
-    selected, wrong = set[Selected](), list[str]()
+    selected, wrong = set[Item](), list[str]()
     for name in dict.fromkeys(names):
         found = set(islice(known.stands_for(name), RERUNS_LIMIT + 1))
         selected |= found
@@ -90,14 +92,13 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
         if not found:
             wrong.append(name)
     faults = _faults(AGAIN, template("{name} is nothing that the config asks for"), wrong, known.nearest)
-    count = sum(engine == "qa" for engine, _ in selected)
+    count = sum(item.engine == "qa" for item in selected)
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
         what = message("asks for {count} cards that are paid for again", count=count)
         faults.append(Fault(AGAIN, what, message("add --yes if that is meant"), FaultKind.COMMAND))
     if not selected:
         return [], faults
-    ordered = ((engine, item) for engine in ALL_ENGINES for item in plan.items(engine))
-    return [one for one in ordered if one in selected], faults
+    return [item for item in _items(plan) if item in selected], faults
 
 
 def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:

@@ -43,7 +43,7 @@ def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
     """Where the picture of a made card is; `None` of any other card, and without CARD_URL."""
     if report.card_url is None or not card.is_done:
         return None
-    values = {"date": target.date or report.day, "ticker": target.id, "card_type": card.card_type or ""}
+    values = {"date": target.date or report.day, "ticker": target.id, "card_type": card.item.card_type or ""}
     return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe=""), report.card_url)
 
 
@@ -64,12 +64,12 @@ def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
         name = _cell(target.id)
         for card in items.of(target.id):
             cause = card.cause or ""
-            if card.state == "not_attempted" and card.card_type in set_aside:
+            if card.state == "not_attempted" and card.item.card_type in set_aside:
                 cause = SET_ASIDE
             state = "made" if card.is_done else card.state
             tries, when = str(card.tries), _when(card.ended, zone)
             url = picture_url(report, target, card) or ""
-            yield name, target.kind, _cell(card.card_type or ""), state, cause, tries, when, report.day, url
+            yield name, target.kind, _cell(card.item.card_type or ""), state, cause, tries, when, report.day, url
 
 
 def _when(moment: float, zone: tzinfo | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
-from job.engines.calls import WorkItem
+from job.engines.calls import Item
 from job.engines.catalog import Kind
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
@@ -49,7 +49,7 @@ _CHANGED: Mapping[Kind, str] = {
 
 def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator[Message]:
     """How a plan differs from an earlier one. The targets that `failed` are not called new: another line says that."""
-    if new := [item for item in _lacked(then, now.items("qa")) if item[0] not in failed]:
+    if new := [item for item in _lacked(then, now.items("qa")) if item.target not in failed]:
         yield plural(
             "New since {day}, 1 card: {names}",
             "New since {day}, {count} cards: {names}",
@@ -71,13 +71,13 @@ def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator
             yield message(text, day=then.date, names=listed(changed))
 
 
-def _lacked(plan: Plan, items: Iterable[WorkItem]) -> list[WorkItem]:
+def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
     """Those of the items that a plan does not have; data that it has no target for."""
     types = {target.id: target.card_types for target in plan.targets}
     return [
-        (target, card_type)
-        for target, card_type in items
-        if target not in types or (card_type is not None and card_type not in types[target])
+        item
+        for item in items
+        if item.target not in types or (item.card_type is not None and item.card_type not in types[item.target])
     ]
 
 
@@ -103,25 +103,25 @@ def _lines_since(report: Report, ledger: Ledger, earlier: Report, before: Attemp
         down.add("qa")
     failed = [one for one in report.missing if one.state == "failed" and one.engine not in down]
     then = missing_by_item(earlier)
-    still: dict[int, list[WorkItem]] = {}
-    fresh: list[WorkItem] = []
-    for engine, item in ((group.engine, (target, group.card_type)) for group in failed for target in group.targets):
-        if (known := then.get((engine, *item))) is not None:
+    still: dict[int, list[Item]] = {}
+    fresh: list[Item] = []
+    for item in (Item(group.engine, target, group.card_type) for group in failed for target in group.targets):
+        if (known := then.get(item)) is not None:
             still.setdefault(known.nights + 1, []).append(item)
         elif not earlier.missing_not_listed:  # else it is not known
             fresh.append(item)
-    new: dict[WorkItem, None] = {}
+    new: dict[Item, None] = {}
     if before is not None and before.plan != replace(ledger.plan, date=before.day).digest():
         plan = before.made_plan()  # of a million cards, that takes seconds
         new = dict.fromkeys(_lacked(plan, fresh))
-        yield from differences(plan, ledger.plan, {target for target, _ in new})
+        yield from differences(plan, ledger.plan, {item.target for item in new})
     known_then = [item for item in fresh if item not in new]
     yield from _fresh_lines([*new], known_then, earlier.day, is_all=not (new or still or down))
     for count, items in sorted(still.items(), reverse=True):
         yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
 
 
-def _fresh_lines(new: list[WorkItem], fresh: list[WorkItem], day: str, *, is_all: bool) -> Iterator[Message]:
+def _fresh_lines(new: list[Item], fresh: list[Item], day: str, *, is_all: bool) -> Iterator[Message]:
     """`new` are items that the night before did not have; `is_all`: nothing else failed than `fresh`."""
     if new:
         yield message("New since {day}, and failed: {names}", day=day, names=listed(names_of(new)))

@@ -176,7 +176,7 @@ def _notes(ledger: Ledger) -> tuple[Message, ...]:
         notes.append(message("Made again: {names}", names=listed(names_of(made))))
     if missing := ledger.to_make_again:
         notes.append(message("To be made again, and missing until then: {names}", names=listed(names_of(missing))))
-    if outdated := [f"{target}/{card}" for target, card in ledger.outdated_cards]:
+    if outdated := [f"{item.target}/{item.card_type}" for item in ledger.outdated_cards]:
         notes.append(
             plural(
                 "1 card was made with another model or other parameters than the config has now: {names}",

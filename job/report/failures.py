@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from job.engines.calls import WorkItem
+from job.engines.calls import Item
 from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName
 from job.engines.failures import Cause
 from job.engines.remedies import Remedy
@@ -30,7 +30,7 @@ class FailureGroup:
     """Whether no other call was answered: it is not known then which of the two is at fault."""
 
     @property
-    def items(self) -> list[WorkItem]:
+    def items(self) -> list[Item]:
         """What failed."""
         return [item for call in self.calls for item in call.items]
 
@@ -65,13 +65,13 @@ class FailureGroup:
         return [reasons[text] for text, _ in counts.most_common(ANSWERS_SHOWN)]
 
 
-def names_of(items: Iterable[WorkItem]) -> list[str]:
+def names_of(items: Iterable[Item]) -> list[str]:
     """Items for people, the cards of a target together: `AAPL`, `TSLA/news_card`, `NVDA (5)`.
 
     If all are cards of one type, and there are several: `/news_card: NVDA, TSLA`, as one name.
     """
     found: dict[str, list[str | None]] = {}
-    for target, card_type in items:
+    for _, target, card_type in items:
         found.setdefault(target, []).append(card_type)
     types = {card_type for some in found.values() for card_type in some}
     if len(found) > 1 and len(types) == 1 and None not in types:

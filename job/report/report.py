@@ -12,6 +12,7 @@ from pydantic_core import to_json
 
 from job.config.faults import Fault, FaultKind
 from job.config.validators import Date
+from job.engines.calls import Item
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.ledger.counts import Count, Counts, MissingState, Seconds
 from job.ledger.items import ItemStatus
@@ -41,8 +42,6 @@ _CLOSING_BYTES = 300
 Phase = Literal["data", "cards"]
 PHASES: Mapping[Phase, tuple[EngineName, ...]] = {"data": DATA_ENGINES, "cards": ("qa",)}
 Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
-ItemKey = tuple[EngineName, str, str | None]
-"""Engine, target, and card type if it is a card."""
 
 
 class MissingGroup(BaseModel):
@@ -221,9 +220,9 @@ def read_report(day: str, number: int, data: bytes) -> Report:
     return report
 
 
-def missing_by_item(report: Report) -> Mapping[ItemKey, MissingGroup]:
+def missing_by_item(report: Report) -> Mapping[Item, MissingGroup]:
     """The group of each missing item that a report lists."""
-    return {(group.engine, name, group.card_type): group for group in report.missing for name in group.targets}
+    return {Item(group.engine, name, group.card_type): group for group in report.missing for name in group.targets}
 
 
 def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) -> tuple[tuple[MissingGroup, ...], int]:
@@ -231,11 +230,11 @@ def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) 
     then = missing_by_item(before) if before is not None else {}
     groups: dict[tuple[object, ...], list[str]] = {}
     listed = 0
-    failed = (one for one in _missing(ledger) if one[1].state == "failed")
-    for engine, item in chain(failed, (one for one in _missing(ledger) if one[1].state != "failed")):
-        earlier = then.get((engine, item.target, item.card_type))
+    failed = (one for one in _missing(ledger) if one.state == "failed")
+    for status in chain(failed, (one for one in _missing(ledger) if one.state != "failed")):
+        item, earlier = status.item, then.get(status.item)
         since, nights = (earlier.since, earlier.nights + 1) if earlier else (day, 1)
-        key = (engine, item.card_type, item.state, item.cause, since, nights)
+        key = (item.engine, item.card_type, status.state, status.cause, since, nights)
         left -= len(to_json(item.target)) + 1 + (0 if key in groups else _GROUP_BYTES)
         if left < 0:
             break
@@ -249,8 +248,8 @@ def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) 
     return tuple(made), sum(engine.planned - engine.done for engine in ledger.totals().values()) - listed
 
 
-def _missing(ledger: Ledger) -> Iterator[tuple[EngineName, ItemStatus]]:
-    return ((engine, item) for engine in ledger.plan.engines() for item in ledger.items[engine].missing())
+def _missing(ledger: Ledger) -> Iterator[ItemStatus]:
+    return (status for engine in ledger.plan.engines() for status in ledger.items[engine].missing())
 
 
 def _phases(ledger: Ledger) -> dict[Phase, float]:

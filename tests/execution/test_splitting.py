@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from job.engines.calls import trading
+from job.engines.calls import Item, trading
 from job.engines.failures import Cause
 from job.engines.identity import RunIdentity
 from job.engines.transport import Response, TransportError
@@ -190,7 +190,7 @@ async def test_each_part_of_a_batch_has_the_key_of_its_own_targets(how: str) -> 
 
     made = stage([target(name, engines=("trading",)) for name in "AB"], script)
     made.ledger.add(result_of(trading(["A"])))
-    made.ledger.ask_again([("trading", ("A", None))], 2)
+    made.ledger.ask_again([Item("trading", "A", None)], 2)
     await made.phases.prepare("trading")
     keys = {asked.tickers: asked.headers["Idempotency-Key"] for asked in made.world.asked}
     numbers = {("A", "B"): 2, ("B",): 0} | ({("A",): 2} if how == "it fails whole" else {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from job.config.schema import LlmConfig
-from job.engines.calls import Call
+from job.engines.calls import Call, Item
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.ledger.counts import Counts
@@ -64,7 +64,7 @@ def test_a_card_of_another_model_counts_as_made_and_is_named_until_it_is_made_ag
     assert ledger.counts("qa") == Counts(planned=4, done=4)
     assert ledger.outdated_cards == list(plan.items("qa"))
     ledger.add(result_of(call_of(plan, "qa", "AAPL"), ended=99.0))
-    assert ledger.outdated_cards == [("AAPL", "b"), ("MSFT", "a"), ("MSFT", "b")]
+    assert ledger.outdated_cards == [Item("qa", "AAPL", "b"), Item("qa", "MSFT", "a"), Item("qa", "MSFT", "b")]
 
 
 def test_a_failure_of_another_model_is_a_failure_of_the_card() -> None:

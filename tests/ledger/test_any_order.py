@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.config.schema import LlmConfig
-from job.engines.calls import Call, WorkItem
+from job.engines.calls import Call, Item
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.ledger.counts import Counts
@@ -110,7 +110,7 @@ def test_a_ledger_in_which_something_is_asked_again_is_the_one_that_is_read_late
     live = Ledger(PLAN, AGAIN[:2])
     for result in before:
         live.add(result)
-    live.ask_again([(one.engine, (one.target, one.card_type)) for one in named], 4)
+    live.ask_again([one.item for one in named], 4)
     after = [replace(result, again=result.again + 2) for result in after]
     for result in after:
         live.add(result)
@@ -137,7 +137,7 @@ def expected(engine: EngineName, seen: Sequence[CallResult]) -> Counts:
     return counts
 
 
-def counting(item: WorkItem, failed: Sequence[CallResult]) -> CallResult:
+def counting(item: Item, failed: Sequence[CallResult]) -> CallResult:
     """The failure of an item that counts: the latest; of several, that with the cause that `Cause` lists last."""
     causes = ["unknown", *Cause]
     return max((one for one in failed if item in one.items), key=lambda one: (one.ended, causes.index(one.cause or "")))

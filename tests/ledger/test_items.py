@@ -7,13 +7,14 @@ from itertools import islice
 
 import pytest
 
+from job.engines.calls import Item
 from job.engines.failures import Cause
 from job.ledger.counts import Counts
 from job.ledger.items import EngineItems, ItemStatus
 from tests.support.fakes import plan_of, target
 
 PLAN = plan_of([target(name, ("news_card", "price_card")) for name in ("B", "A")])
-ITEM = ("A", "news_card")
+ITEM = Item("qa", "A", "news_card")
 
 
 def items() -> EngineItems:
@@ -22,17 +23,21 @@ def items() -> EngineItems:
 
 def test_what_is_not_done_is_missing_in_the_order_of_the_plan_with_its_state_and_cause() -> None:
     found = items()
-    found.mark(("A", "price_card"), cause=Cause.STATUS, ended=1.0)
-    found.mark(("A", "news_card"), cause=Cause.INTERRUPTED, ended=1.0)
-    found.mark(("B", "price_card"), cause=None, ended=1.0)
+    found.mark(Item("qa", "A", "price_card"), cause=Cause.STATUS, ended=1.0)
+    found.mark(Item("qa", "A", "news_card"), cause=Cause.INTERRUPTED, ended=1.0)
+    found.mark(Item("qa", "B", "price_card"), cause=None, ended=1.0)
     assert list(found.missing()) == [
-        ItemStatus("B", "news_card", "not_attempted", None),
-        ItemStatus("A", "news_card", "cut_off", Cause.INTERRUPTED, 1, 1.0),
-        ItemStatus("A", "price_card", "failed", Cause.STATUS, 1, 1.0),
+        ItemStatus(Item("qa", "B", "news_card"), "not_attempted", None),
+        ItemStatus(Item("qa", "A", "news_card"), "cut_off", Cause.INTERRUPTED, 1, 1.0),
+        ItemStatus(Item("qa", "A", "price_card"), "failed", Cause.STATUS, 1, 1.0),
     ]
     assert found.counts == Counts(planned=4, done=1, failed=2, not_attempted=1, cut_off=1)
-    assert [found.has_failed(("A", name)) for name in ("news_card", "price_card")] == [True, True]
-    assert [found.has_failed(("B", name)) for name in ("news_card", "price_card", "x")] == [False, False, False]
+    assert [found.has_failed(Item("qa", "A", name)) for name in ("news_card", "price_card")] == [True, True]
+    assert [found.has_failed(Item("qa", "B", name)) for name in ("news_card", "price_card", "x")] == [
+        False,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(("tries", "kept"), [(3, 3), (70_000, 65_535)])
@@ -42,8 +47,8 @@ def test_an_item_knows_the_tries_that_it_took_and_when_they_ended(tries: int, ke
     found.mark(ITEM, cause=None, ended=1.0, tries=tries)
     found.mark(ITEM, cause=Cause.DENIED, ended=9.0)
     assert found.of("A") == [
-        ItemStatus("A", "news_card", "done", None, kept, 1.0),
-        ItemStatus("A", "price_card", "not_attempted", None, 0, 0.0),
+        ItemStatus(Item("qa", "A", "news_card"), "done", None, kept, 1.0),
+        ItemStatus(Item("qa", "A", "price_card"), "not_attempted", None, 0, 0.0),
     ]
     assert (found.done_of("A"), found.done_of("B"), found.done_of("none"), found.of("none")) == (1, 0, 0, [])
 
@@ -56,7 +61,7 @@ def test_what_is_done_with_an_error_besides_is_done_and_counted_until_a_later_an
     assert (found.of("A")[0].state, found.of("A")[0].is_done, ITEM in found) == ("with_error", True, True)
     assert found.counts == Counts(planned=4, done=1, not_attempted=3, with_error=1)
     assert (found.done_of("A"), len(list(found.missing())), found.has_failed(ITEM)) == (1, 3, False)
-    assert (list(found.with_error()), found.has_error(ITEM), found.has_error(("B", "news_card"))) == (
+    assert (list(found.with_error()), found.has_error(ITEM), found.has_error(Item("qa", "B", "news_card"))) == (
         [ITEM],
         True,
         False,
@@ -77,12 +82,12 @@ def test_a_cause_that_is_not_known_is_a_failure() -> None:
 
 def test_an_item_that_is_not_planned_cannot_be_marked() -> None:
     with pytest.raises(LookupError):
-        items().mark(("A", "other_card"), cause=None, ended=1.0)
+        items().mark(Item("qa", "A", "other_card"), cause=None, ended=1.0)
 
 
 def test_a_million_items_are_not_listed_to_name_the_first() -> None:
     found = EngineItems(plan_of([target(f"T{n}", ("a", "b")) for n in range(5_000)]), "qa")
-    assert [item.target for item in islice(found.missing(), 3)] == ["T0", "T0", "T1"]
+    assert [one.item.target for one in islice(found.missing(), 3)] == ["T0", "T0", "T1"]
     assert not isinstance(found.missing(), list)
 
 
@@ -91,7 +96,7 @@ def test_a_million_items_take_11_mb() -> None:
     tracemalloc.start()
     try:
         found = EngineItems(plan, "qa")
-        found.mark(("T0", "c0"), cause=None, ended=1.0)
+        found.mark(Item("qa", "T0", "c0"), cause=None, ended=1.0)
         size, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

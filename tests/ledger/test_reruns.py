@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from job.engines.calls import Call, WorkItem, trading
+from job.engines.calls import Call, Item, trading
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.ledger.counts import Counts
@@ -19,12 +19,12 @@ from tests.support.results import result_of
 
 PLAN = plan_of([target("A", ["a", "b"]), target("B", ["a"])])
 NO = Failure(Cause.STATUS, message("no"), 422)
-CARD: tuple[EngineName, WorkItem] = ("qa", ("A", "a"))
+CARD = Item("qa", "A", "a")
 DAY = "2026-11-24"
 
 
-def call_of(engine: EngineName, item: WorkItem) -> Call:
-    return next(call for call in PLAN.calls(engine) if item in call.items)
+def call_of(item: Item) -> Call:
+    return next(call for call in PLAN.calls(item.engine) if item in call.items)
 
 
 def ledger_of(*engines: EngineName, plan: Plan = PLAN, asked: Sequence[Rerun] = ()) -> Ledger:
@@ -37,7 +37,7 @@ def ledger_of(*engines: EngineName, plan: Plan = PLAN, asked: Sequence[Rerun] = 
 
 
 def test_what_is_asked_again_is_missing_until_a_done_result_has_its_number_or_a_higher_one() -> None:
-    call = call_of(*CARD)
+    call = call_of(CARD)
     ledger = ledger_of(*ALL_ENGINES)
     assert ledger.is_complete
     ledger.ask_again([CARD], 2)
@@ -45,20 +45,20 @@ def test_what_is_asked_again_is_missing_until_a_done_result_has_its_number_or_a_
         if result is not None:
             ledger.add(result)
         assert (ledger.counts("qa"), ledger.is_complete) == (Counts(planned=3, done=2, not_attempted=1), False)
-        assert [(one.target, one.state, one.ended) for one in ledger.items["qa"].missing()] == [
+        assert [(one.item.target, one.state, one.ended) for one in ledger.items["qa"].missing()] == [
             ("A", "not_attempted", 0.0)
         ]
         assert list(PLAN.calls("qa", ledger.items["qa"])) == [call]
     ledger.add(result_of(call, NO, again=2))
     assert ledger.counts("qa") == Counts(planned=3, done=2, failed=1)
-    assert (ledger.made_again, ledger.to_make_again) == ([], [CARD[1]])
+    assert (ledger.made_again, ledger.to_make_again) == ([], [CARD])
     ledger.add(result_of(call, again=3))
-    assert (ledger.is_complete, ledger.made_again) == (True, [CARD[1]])
+    assert (ledger.is_complete, ledger.made_again) == (True, [CARD])
     assert ledger.again_of(call) == 2
 
 
 def test_what_is_open_keeps_its_number_and_what_is_made_again_gets_another() -> None:
-    call = call_of(*CARD)
+    call = call_of(CARD)
     ledger = ledger_of(*ALL_ENGINES)
     ledger.ask_again([CARD], 2)
     ledger.ask_again([CARD], 3)
@@ -79,7 +79,7 @@ def test_what_is_left_out_and_open_again_is_left_out() -> None:
 
 def test_no_card_is_requested_before_data_that_is_prepared_again() -> None:
     ledger = ledger_of(*ALL_ENGINES)
-    ledger.ask_again([("trading", ("B", None))], 2)
+    ledger.ask_again([Item("trading", "B", None)], 2)
     assert not ledger.is_ready
     (batch,) = PLAN.calls("trading", ledger.items["trading"])
     assert (batch.targets, ledger.again_of(batch)) == (("B",), 2)
@@ -97,7 +97,7 @@ def test_news_of_another_topic_count_though_those_that_were_made_again_had_the_n
     asked = [Rerun("news", "A", None, DAY, 2)]
     plan = replace(PLAN, targets=(replace(PLAN.targets[0], key="other"), PLAN.targets[1]))
     ledger = Ledger(plan, asked)
-    ledger.absorb(result_of(call_of("news", ("A", None)), again=2))
+    ledger.absorb(result_of(call_of(Item("news", "A", None)), again=2))
     (call, _) = plan.calls("news", ledger.items["news"])
     assert (call.targets, ledger.again_of(call)) == (("A",), 2)
     ledger.add(result_of(call, again=ledger.again_of(call)))
@@ -113,7 +113,7 @@ def test_a_date_that_changes_back_finds_its_number() -> None:
         ledger = Ledger(plan, asked)
         for result in (result_of(card), result_of(dated)):
             ledger.absorb(result)
-        assert (CARD[1] in ledger.items["qa"]) is is_made
+        assert (CARD in ledger.items["qa"]) is is_made
         assert ledger.made_again == []
 
 
@@ -127,11 +127,11 @@ def test_a_request_for_what_the_plan_lacks_is_kept_and_asks_for_nothing() -> Non
 def test_failures_of_before_the_item_was_done_are_not_listed_once_it_is_open_again(ended: float) -> None:
     """Even if the clock of another machine was ahead."""
     ledger = Ledger(PLAN)
-    ledger.add(result_of(call_of(*CARD), NO, ended=ended, traceparent="old"))
-    ledger.add(result_of(call_of(*CARD)))
+    ledger.add(result_of(call_of(CARD), NO, ended=ended, traceparent="old"))
+    ledger.add(result_of(call_of(CARD)))
     ledger.ask_again([CARD], 2)
     assert ledger.failures == []
-    ledger.add(result_of(call_of(*CARD), NO, again=2, ended=20.0, traceparent="new"))
+    ledger.add(result_of(call_of(CARD), NO, again=2, ended=20.0, traceparent="new"))
     assert [call.traceparent for call in ledger.failures] == ["new"]
-    ledger.add(result_of(call_of(*CARD), again=2, ended=40.0))
+    ledger.add(result_of(call_of(CARD), again=2, ended=40.0))
     assert ledger.failures == []

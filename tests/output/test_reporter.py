@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from job.engines.calls import Item
 from job.engines.failures import Cause, Failure
 from job.execution.progress import Progress
 from job.ledger.ledger import Ledger
@@ -48,7 +49,7 @@ def test_an_attempt_that_has_no_card_left_does_not_say_that_it_generates_cards()
     assert str(barrier_message(ledger)) == "All data is ready; generating cards"
     ledger.add(result_of(next(ledger.plan.calls("qa"))))
     assert str(barrier_message(ledger)) == "All data is ready"
-    ledger.ask_again([("qa", ("A", "news_card"))], 2)
+    ledger.ask_again([Item("qa", "A", "news_card")], 2)
     assert str(barrier_message(ledger)) == "All data is ready; generating cards"
 
 

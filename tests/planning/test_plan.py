@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from job.config.schema import CARD_TYPE_NAME, LlmConfig
 from job.config.validators import ID_LIMIT
-from job.engines.calls import Call, WorkItem, card, financial, news, trading
+from job.engines.calls import Call, Item, card, financial, news, trading
 from job.engines.catalog import ALL_ENGINES, Kind
 from job.engines.http_connection import HttpConnection, Network
 from job.engines.identity import RunIdentity
@@ -210,7 +210,9 @@ def test_what_a_person_leaves_out_is_planned_and_not_called() -> None:
 def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
     """Else a batch of a later attempt would have another key than the one whose answer was lost."""
     plan = plan_of([target(name) for name in "ABCD"], settings_of({"trading": {"batch_size": 2}}))
-    done: set[WorkItem] = {("A", None), ("C", None), ("D", None), ("B", "news_card")}
+    done = {Item(engine, name, None) for engine in ("trading", "news") for name in "ACD"} | {
+        Item("qa", "B", "news_card")
+    }
 
     assert [call.targets for call in plan.calls("trading", done)] == [("B",)]
     assert [call.targets for call in plan.without(["B"]).calls("trading")] == [("A",), ("C", "D")]

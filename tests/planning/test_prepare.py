@@ -11,6 +11,7 @@ import pytest
 
 from job.config.environment import read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
+from job.engines.calls import Item
 from job.planning import prepare as module
 from job.planning.options import Options
 from job.planning.prepare import UnreadConfigError, prepare
@@ -56,9 +57,9 @@ async def test_a_plan_is_made_for_a_day_from_objects_that_are_read_once(place: P
 async def test_what_is_asked_for_again_and_what_is_left_out(place: Path) -> None:
     prepared = await prepare(request(str(place), again=("AAPL/news_card",), without=("MSFT",)), DAY)
     assert [call.targets for call in prepared.plan.calls("qa")] == [("AAPL",)]
-    assert prepared.again == [("qa", ("AAPL", "news_card"))]
+    assert prepared.again == [Item("qa", "AAPL", "news_card")]
     prepared = await prepare(request(str(place), again=("/news_card",), without=("MSFT",)), DAY)
-    assert prepared.again == [("qa", ("AAPL", "news_card"))], "what is left out is not asked for either"
+    assert prepared.again == [Item("qa", "AAPL", "news_card")], "what is left out is not asked for either"
 
 
 async def test_all_faults_are_found_at_once_those_of_the_request_first(place: Path) -> None:

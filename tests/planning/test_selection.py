@@ -37,7 +37,7 @@ def chosen(plan: Plan, *names: str) -> list[str]:
     """The cards and data that these names stand for."""
     found, faults = select(plan, names, is_confirmed=True)
     assert faults == []
-    return [f"{name}/{card}" if engine == "qa" else f"{engine} {name}" for engine, (name, card) in found]
+    return [f"{name}/{card}" if engine == "qa" else f"{engine} {name}" for engine, name, card in found]
 
 
 @pytest.mark.parametrize(

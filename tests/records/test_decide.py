@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from job.config.faults import ConfigError, FaultKind
+from job.engines.calls import Item
 from job.ledger.ledger import Rerun
 from job.planning.prepare import Prepared
 from job.records import session
@@ -20,12 +21,10 @@ from job.text.messages import message
 from tests.support.records import DAY, TRACE_ID, RecordedAttempt, config, prepared, record_of, start_at
 
 if TYPE_CHECKING:
-    from job.engines.calls import WorkItem
-    from job.engines.catalog import EngineName
     from job.report.attempt import Attempt
 
-CARD: tuple[EngineName, WorkItem] = ("qa", ("AAPL", "news_card"))
-OTHER: tuple[EngineName, WorkItem] = ("qa", ("MSFT", "news_card"))
+CARD = Item("qa", "AAPL", "news_card")
+OTHER = Item("qa", "MSFT", "news_card")
 ASKED = Rerun("qa", "AAPL", "news_card", DAY, 2)
 KILLED, INTERRUPTED = RecordedAttempt(outcome=None), RecordedAttempt(outcome="interrupted")
 HALF = RecordedAttempt(outcome="cards_missing", failed=["MSFT"])

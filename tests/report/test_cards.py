@@ -40,10 +40,9 @@ def recorded(
     """A day of these targets, and what became of the cards that were requested."""
     ledger, moment = Ledger(plan_of(targets)), 0.0
     for call in ledger.plan.calls("qa"):
-        if call.items[0] in fates:
+        if (card := (call.targets[0], call.card_type or "")) in fates:
             moment += 1
-            failure = fates[call.items[0]]  # type: ignore[index]
-            ledger.add(result_of(call, failure, tries=2, started=moment - 1, ended=moment))
+            ledger.add(result_of(call, fates[card], tries=2, started=moment - 1, ended=moment))
     ledger.set_aside += [SetAside(card_type=one, reason=message("no")) for one in set_aside]
     return report_at(ending_of(ledger, None), ledger, start_at(**about)), ledger
 

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from job.engines.calls import WorkItem
+from job.engines.calls import Item
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.ledger.ledger import Ledger
@@ -44,8 +44,8 @@ def ledger_of(engine: EngineName, *failures: Failure | None) -> Ledger:
         ([("A", "x"), ("B", "x")], ["/x: A", "B"]),
     ],
 )
-def test_names_for_people(items: list[WorkItem], names: list[str]) -> None:
-    assert names_of(items) == names
+def test_names_for_people(items: list[tuple[str, str | None]], names: list[str]) -> None:
+    assert names_of(Item("qa", *item) for item in items) == names
 
 
 def test_calls_with_one_remedy_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:

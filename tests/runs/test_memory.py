@@ -79,9 +79,9 @@ def _killed_start(directory: Path) -> None:
     common = json.loads(result_of(next(plan.calls("qa")), traceparent="0" * 55, limit=64).line())
     journal = Journal(Memory(), day, 1, plan.digest(), lambda _: None)
     objects = {attempt_name(day, 1): attempt.packed()}
-    for number, (target, card_type) in enumerate(islice(plan.items("qa"), MILLION.calls - LEFT)):
+    for number, item in enumerate(islice(plan.items("qa"), MILLION.calls - LEFT)):
         ended = now.timestamp() + number / 2600
-        own = {"targets": [target], "card_type": card_type, "started": ended - 0.02, "ended": ended}
+        own = {"targets": [item.target], "card_type": item.card_type, "started": ended - 0.02, "ended": ended}
         journal._pending.append(to_json(common | own))
         if number % 1100 == 1099:
             chunk = journal._next_chunk()

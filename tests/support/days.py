@@ -11,7 +11,7 @@ from typing import Any
 
 from job.config.faults import Fault, FaultKind
 from job.config.schema import LlmConfig
-from job.engines.calls import Call, WorkItem
+from job.engines.calls import Call, Item
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.ledger.ledger import Ledger, SetAside
@@ -203,8 +203,8 @@ def _bad_config() -> View:
 def _again() -> View:
     day = Day(start={"arguments": ("run", "--again", "NVDA")}).play()
     day.at += 6 * 3600
-    cards: list[tuple[EngineName, WorkItem]] = [("qa", ("NVDA", card)) for card in TYPES]
-    data: list[tuple[EngineName, WorkItem]] = [(engine, ("NVDA", None)) for engine in DATA_ENGINES]
+    cards = [Item("qa", "NVDA", card) for card in TYPES]
+    data = [Item(engine, "NVDA", None) for engine in DATA_ENGINES]
     day.ledger.ask_again(cards, 2)
     day.ledger.ask_again(data, 2)
     return day.play().view()
@@ -213,7 +213,7 @@ def _again() -> View:
 def _again_failed() -> View:
     day = Day(start={"arguments": ("run", "--again", "NVDA/news_card")}).play()
     day.at += 6 * 3600
-    day.ledger.ask_again([("qa", ("NVDA", "news_card")), ("qa", ("AAPL", "news_card"))], 2)
+    day.ledger.ask_again([Item("qa", "NVDA", "news_card"), Item("qa", "AAPL", "news_card")], 2)
     return day.play(failing(REFUSED, "qa", "NVDA")).view()
 
 

@@ -123,10 +123,10 @@ class Folder:
         plan = self.plan()
         engines: tuple[EngineName, ...] = ("financial", "trading")
         wanted: set[Item] = {
-            (engine, target, None, "")
+            (engine, item.target, None, "")
             for engine in engines
-            for target, _ in plan.items(engine)
-            if target not in plan.left_out
+            for item in plan.items(engine)
+            if item.target not in plan.left_out
         }
         counted = [*self.counted()]
         missing = wanted - {item for item, _ in counted}

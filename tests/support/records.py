@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from job.engines.calls import Item
     from job.engines.catalog import EngineName
     from job.ledger.ledger import Rerun
     from job.ledger.result import CallResult
-    from job.planning.selection import Selected
 
 DAY = "2026-11-24"
 TRACE_ID = f"{1:032x}"
@@ -59,7 +59,7 @@ def plan_from(objects: Mapping[str, str], day: str = DAY) -> Plan:
     return plan
 
 
-def prepared(objects: Mapping[str, str] | None = None, again: Sequence[Selected] | None = None) -> Prepared:
+def prepared(objects: Mapping[str, str] | None = None, again: Sequence[Item] | None = None) -> Prepared:
     """What a start has prepared."""
     objects = config() if objects is None else objects
     stored = {name: StoredObject(text.encode(), "7", 0.0) for name, text in objects.items()}
