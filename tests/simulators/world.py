@@ -182,9 +182,10 @@ class World:
         *,
         env: Mapping[str, str | None] | None = None,
         terminal: bool = False,
-        seconds: float = 60.0,
+        seconds: float | None = None,
     ) -> Outcome:
-        """Runs the real job to its end; fails if it takes longer than this."""
+        """Runs the real job to its end; fails if it takes longer: by default than a minute, or an outage."""
+        seconds = seconds or (60.0 if self.patience else 7200.0)
         job = await self.start_job(*args, env=env, terminal=terminal)
         with trio.move_on_after(seconds):
             return await job.outcome()

@@ -26,7 +26,7 @@ The tests cause each fault, and write this page: [how to add one](../tests/READM
 
 **Tries belong to the call, patience to the engine.** Until an engine gives an answer of its own, a success or a
 refusal, its calls wait and [are repeated](engines/README.md#what-is-repeated): one at a time, after pauses of 0.5 to
-30 s. After 5 s, log and terminal say so. Once it works, all goes on, with half as many calls in flight.
+30 s. After 5 s, log and terminal say so.
 
 Only after `…_ENGINE_PATIENCE`, 10 minutes, is it down: a data engine has failed; of QA, what was tried has failed, and
 the rest is not requested. The error begins "nothing but this for 10 min". An engine that was out for a minute or more

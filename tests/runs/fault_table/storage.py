@@ -164,7 +164,7 @@ def _outage(seconds: float, latency: float) -> Play:
 async def _failure_in_an_outage(world: World, env: Env) -> Outcome:
     """An engine fails while storage is down: the record is tried for as long as the lease is trusted, and no longer."""
     assert isinstance(world, VirtualWorld)
-    world.news.script.append(Fault(when.nth(5), do.status(403, after=0.5)))
+    world.news.script.append(Fault(when.nth(5), do.status(422, after=0.5)))
     job = await world.start_job(env=env)
     await world.news.until(lambda seen: len(seen) >= 5)
     world.runs.refuse = lambda _verb, _name: True
@@ -358,7 +358,7 @@ ROWS = (
             data_failed(
                 "down at an engine's failure",
                 nothing,
-                "HTTP 403",
+                "HTTP 422",
                 play=_failure_in_an_outage,
                 record=False,
                 seconds=90.0,
