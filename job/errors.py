@@ -2,16 +2,16 @@
 
 JobError
 ├── ConfigError (config/faults): variables or config objects have faults; has all of them
-├── UnreadConfigError (planning/prepare): storage is down, so nothing is known about the config
+├── UnreadConfigError (config/prepare): storage is down, so nothing is known about the config
 ├── StorageError (storage/store): storage did not do what it was asked
 │   ├── UnusableError: RUNS_URI or CONFIG_URI can never work as it is
 │   ├── UnreachableError: no usable answer came
 │   └── ConflictError: another process was faster
-├── RecordError (report/format): a record cannot be used as it is
+├── RecordError (day/format): a record cannot be used as it is
 ├── BusyError (records/lease): another start is alive, or has taken over
 ├── TransportError (engines/transport): a request got no whole answer; has the cause
 ├── TokenError (engines/transport): there is no token
-├── EngineFailedError (ledger/stop): a data engine has failed
+├── EngineFailedError (day/stop): a data engine has failed
 └── ShutdownError (execution/shutdown): the start ends early, so no call starts
 
 Anything else that leaves a module is a bug. Within one, UnreadableError (config/strict_json) and DuplicateKeyError

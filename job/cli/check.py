@@ -6,18 +6,18 @@ import trio
 
 from job.config.environment import Settings
 from job.config.faults import ConfigError, Fault, not_set
-from job.config.fields import HOOK_REMEDY
+from job.config.options import Options
+from job.config.prepare import UnreadConfigError, prepare
+from job.config.values import HOOK_REMEDY
+from job.day.outcome import ExitCode
 from job.engines.catalog import EngineName
 from job.engines.health import health_problem
-from job.engines.http_connection import HttpConnection, Network
+from job.engines.http import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
-from job.notification.message import trial_fields, trial_lines
-from job.notification.sender import SEND_SECONDS, Notifier
-from job.output.stdout import say, say_error
-from job.planning.options import Options
-from job.planning.prepare import UnreadConfigError, prepare
-from job.report.outcome import ExitCode
+from job.outputs.message import trial_fields, trial_lines
+from job.outputs.sender import SEND_SECONDS, Notifier
+from job.outputs.stdout import say, say_error
 from job.text.messages import colon, joined, message, plural, translator
 
 

@@ -13,12 +13,12 @@ from pydantic_core import to_json
 from job.config import open_files
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault, FaultKind, not_set
-from job.config.fields import is_date
+from job.config.options import AGAIN, DATE, NAMES_LIMIT, WITHOUT, Options
+from job.config.selection import UNCONFIRMED_LIMIT
+from job.config.values import is_date
+from job.day.outcome import ExitCode
 from job.engines.identity import COMMIT, VERSION
-from job.output.stdout import say_error_within
-from job.planning.options import AGAIN, DATE, NAMES_LIMIT, WITHOUT, Options
-from job.planning.selection import UNCONFIRMED_LIMIT
-from job.report.outcome import ExitCode
+from job.outputs.stdout import say_error_within
 from job.storage.store import NAME_A_PLACE
 from job.storage.uri import is_place
 from job.text.display import printable, quoted, without_credentials

@@ -13,22 +13,22 @@ import trio
 
 from job.config.environment import Settings
 from job.config.faults import Fault, not_set
-from job.notification.message import late_lines
-from job.notification.sender import SEND_SECONDS, Notifier
-from job.output.cloud_log import as_json
-from job.output.reporter import not_told, verdict
-from job.output.screen import nights_table
-from job.output.stdout import say, say_error, write_line
-from job.output.terminal import as_text
-from job.page.render import render_day, render_nights
-from job.records.day import Record, read_day
+from job.day.advice import Step, first_steps, late_steps, nothing_since
+from job.day.commands import Commands, Links
+from job.day.format import CARDS, PAGE, RecordError
+from job.day.lines import step_lines
+from job.day.outcome import SIGNS, ExitCode
+from job.day.view import View
+from job.outputs.cloud_log import as_json
+from job.outputs.log import not_told, verdict
+from job.outputs.message import late_lines
+from job.outputs.render import render_day, render_nights
+from job.outputs.screen import nights_table
+from job.outputs.sender import SEND_SECONDS, Notifier
+from job.outputs.stdout import say, say_error, write_line
+from job.outputs.terminal import as_text
 from job.records.nights import Nights, attempt_before, read_nights
-from job.report.advice import Step, first_steps, late_steps, nothing_since
-from job.report.commands import Commands, Links
-from job.report.format import CARDS, PAGE, RecordError
-from job.report.lines import step_lines
-from job.report.outcome import SIGNS, ExitCode
-from job.report.view import View
+from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text.display import clock, printable

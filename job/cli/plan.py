@@ -12,20 +12,20 @@ from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import OBJECTS
+from job.config.plan import Plan
+from job.config.prepare import make_plan, read_objects, unreadable
+from job.day.attempt import Attempt
+from job.day.comparison import differences, usual_line
+from job.day.format import RecordError
+from job.day.ledger import Ledger
+from job.day.notices import past_day_notice
+from job.day.outcome import ExitCode
+from job.day.report import Report
 from job.engines.calls import BATCHES, METHOD, Call
 from job.engines.catalog import TITLES, EngineName
-from job.ledger.ledger import Ledger
-from job.output.stdout import say, say_error, write_line
-from job.planning.plan import Plan
-from job.planning.prepare import make_plan, read_objects, unreadable
-from job.records.day import Listing, Record
+from job.outputs.stdout import say, say_error, write_line
 from job.records.nights import read_nights
-from job.report.attempt import Attempt
-from job.report.comparison import differences, usual_line
-from job.report.format import RecordError
-from job.report.notices import past_day_notice
-from job.report.outcome import ExitCode
-from job.report.report import Report
+from job.records.record import Listing, Record
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
 from job.text.messages import Message, Translator, Value, colon, joined, listed, message, plural, template, translator

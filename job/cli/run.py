@@ -4,11 +4,11 @@ import gc
 
 import trio
 
+from job.config.options import Options
+from job.day.outcome import ExitCode
 from job.orchestrator import run
-from job.output.cloud_log import CloudLog
-from job.output.reporter import Reporter
-from job.planning.options import Options
-from job.report.outcome import ExitCode
+from job.outputs.cloud_log import CloudLog
+from job.outputs.log import Reporter
 from job.text.messages import translator
 
 GARBAGE = 20_000
@@ -24,6 +24,6 @@ def run_command(options: Options) -> ExitCode:
 def _reporter(options: Options) -> Reporter:
     if options.settings.log_format == "json":
         return Reporter(CloudLog(), options.settings.project)
-    from job.output.terminal import Terminal  # noqa: PLC0415  rich takes 0.05 s to import
+    from job.outputs.terminal import Terminal  # noqa: PLC0415  rich takes 0.05 s to import
 
     return Reporter(Terminal(translator(options.settings.language)))

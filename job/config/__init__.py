@@ -1,1 +1,3 @@
-"""Configuration: takes variables and the bytes of config objects, and returns checked values, or all faults at once."""
+"""Configuration: takes variables, options and the bytes of config objects, and returns checked values and the plan, or
+all faults at once.
+"""

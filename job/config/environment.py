@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from job.config.days import Days
 from job.config.faults import Fault, not_set, problems
-from job.config.fields import (
+from job.config.values import (
     Authorities,
     CardUrl,
     EngineUrl,

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BeforeValidator
 
 from job.config.faults import WRONG_TYPE, invalid
-from job.config.fields import is_date
+from job.config.values import is_date
 from job.engines.calls import query
 from job.text.display import is_control, quoted
 from job.text.messages import message

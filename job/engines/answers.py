@@ -12,8 +12,8 @@ from job.engines.calls import Call
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
-from job.text.masking import excerpt
 from job.text.messages import NAMED, Message, colon, message, said, semicolon, template
+from job.text.shown import excerpt
 
 
 @dataclass(frozen=True, slots=True)

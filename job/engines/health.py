@@ -5,7 +5,7 @@ import trio
 from job.engines.answers import parse_answer
 from job.engines.identity import USER_AGENT
 from job.engines.transport import Connection, Response, TokenError, TokenProvider, TransportError
-from job.text.masking import excerpt
+from job.text.shown import excerpt
 
 PATIENCE_SECONDS = 30.0
 """Time limit for one engine. It allows for a cold start."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from job.engines.transport import TokenError
-from job.text.masking import excerpt
 from job.text.messages import Message, message
+from job.text.shown import excerpt
 
 if TYPE_CHECKING:
     from job.engines.credentials import Credentials

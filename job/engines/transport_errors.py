@@ -9,8 +9,8 @@ import httpx
 
 from job.engines.failures import Cause
 from job.engines.transport import CONNECT_SECONDS, TransportError
-from job.text.masking import excerpt
 from job.text.messages import Message, message, said
+from job.text.shown import excerpt
 
 
 def transport_error(error: Exception) -> TransportError:

@@ -2,10 +2,10 @@
 
 from collections import Counter
 
+from job.day.ledger import SetAside
 from job.engines.failures import Failure
 from job.execution.availability import Availability
 from job.execution.progress import EventHandler
-from job.ledger.ledger import SetAside
 from job.text.messages import message
 
 IN_A_ROW = 20

@@ -8,17 +8,13 @@ from math import inf
 import trio
 
 from job.config.environment import EngineSettings
+from job.day.result import CallResult, FailedTry
 from job.engines.answers import judge
 from job.engines.calls import BATCHES, METHOD, Call
 from job.engines.catalog import EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import USER_AGENT, RunIdentity
-from job.engines.transport import (
-    Connection,
-    TokenError,
-    TokenProvider,
-    TransportError,
-)
+from job.engines.transport import Connection, TokenError, TokenProvider, TransportError
 from job.execution.availability import Availability
 from job.execution.circuits import CardCircuits
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
@@ -26,7 +22,6 @@ from job.execution.progress import CallRetried, EventHandler, Gauge
 from job.execution.retry import RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
-from job.ledger.result import CallResult, FailedTry
 from job.text.messages import Message, colon, duration, message
 
 FAILED_TRIES_KEPT = 10

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import trio
 
 from job.config.environment import EngineSettings, Settings
+from job.day.ledger import Ledger
+from job.day.result import CallResult
+from job.day.stop import EngineFailedError, ShutdownReason
 from job.engines.catalog import ENGINES, EngineName
 from job.engines.failures import Failure
 from job.engines.id_tokens import IdTokens
@@ -15,9 +18,6 @@ from job.engines.tls import tls_context
 from job.execution.executor import Executor, RunContext
 from job.execution.progress import EventHandler, Progress
 from job.execution.shutdown import Shutdown
-from job.ledger.ledger import Ledger
-from job.ledger.result import CallResult
-from job.ledger.stop import EngineFailedError, ShutdownReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Phases:
         emit: EventHandler,
     ) -> "Phases":
         """The work of an attempt with this trace id, over connections of its own. Tokens are fetched in `helpers`."""
-        from job.engines.http_connection import HttpConnection, Network  # noqa: PLC0415  httpx takes 0.02 s to import
+        from job.engines.http import HttpConnection, Network  # noqa: PLC0415  httpx takes 0.02 s to import
 
         network = Network(tls_context(settings.authorities))
         context = RunContext(

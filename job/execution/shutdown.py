@@ -10,9 +10,9 @@ from typing import Literal
 
 import trio
 
+from job.day.stop import ShutdownReason
 from job.errors import JobError
 from job.execution.expiry import Expiry
-from job.ledger.stop import ShutdownReason
 from job.text.messages import Message
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)

@@ -8,9 +8,9 @@ from functools import partial
 import trio
 from pydantic_core import to_json
 
-from job.ledger.ledger import Ledger
-from job.ledger.result import CallResult
-from job.report.format import FORMAT, RecordError, altered, check_format, missing, results_name
+from job.day.format import FORMAT, RecordError, altered, check_format, missing, results_name
+from job.day.ledger import Ledger
+from job.day.result import CallResult
 from job.storage.store import ObjectStore, StorageError, in_thread, read_many
 from job.text.messages import Message, message, not_written
 

@@ -18,12 +18,12 @@ from math import inf
 import trio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from job.day.attempt import Start
+from job.day.format import Stamp
+from job.day.stop import ShutdownReason
 from job.errors import JobError
 from job.execution.expiry import Expiry
 from job.execution.shutdown import LIMITS, Shutdown
-from job.ledger.stop import ShutdownReason
-from job.report.attempt import Start
-from job.report.format import Stamp
 from job.storage.store import (
     ConflictError,
     ObjectStore,

@@ -11,16 +11,16 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import Settings
-from job.config.fields import is_date
+from job.config.values import is_date
+from job.day.attempt import Attempt, Start
+from job.day.comparison import night_before
+from job.day.format import CARDS, NIGHTS_PAGE, PAGE, REPORT, RecordError, end_name, missing
+from job.day.outcome import Outcome, Severity
+from job.day.report import END_LIMIT, Report, read_report
 from job.errors import JobError
 from job.records import lease
-from job.records.day import Listing, read_refused
 from job.records.lease import SeenLease
-from job.report.attempt import Attempt, Start
-from job.report.comparison import night_before
-from job.report.format import CARDS, NIGHTS_PAGE, PAGE, REPORT, RecordError, end_name, missing
-from job.report.outcome import Outcome, Severity
-from job.report.report import END_LIMIT, Report, read_report
+from job.records.record import Listing, read_refused
 from job.storage.store import (
     BACKGROUND_THREADS,
     ObjectStore,

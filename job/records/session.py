@@ -9,20 +9,20 @@ from typing import NamedTuple
 import trio
 
 from job.config.faults import ConfigError, Fault, FaultKind
+from job.config.options import AGAIN
+from job.config.prepare import Prepared
+from job.config.selection import RERUNS_LIMIT, TOO_MANY_RERUNS
+from job.day.attempt import Attempt, Start, contents_of
+from job.day.format import attempt_name, end_name
+from job.day.ledger import SetAside
+from job.day.outcome import Outcome
+from job.day.report import Report
+from job.day.result import CallResult
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
-from job.ledger.ledger import SetAside
-from job.ledger.result import CallResult
-from job.planning.options import AGAIN
-from job.planning.prepare import Prepared
-from job.planning.selection import RERUNS_LIMIT, TOO_MANY_RERUNS
-from job.records.day import Document, Listing, Record
 from job.records.journal import Journal
 from job.records.lease import HAS_ENDED, BusyError, Lease
-from job.report.attempt import Attempt, Start, contents_of
-from job.report.format import attempt_name, end_name
-from job.report.outcome import Outcome
-from job.report.report import Report
+from job.records.record import Document, Listing, Record
 from job.storage.store import ConflictError, StorageError, in_thread, in_thread_to_its_end
 from job.text.messages import Message, Value, message, not_written, template
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from job.config.environment import DAY_VARIABLES
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.planning.options import Options
-from job.planning.prepare import unreadable
-from job.records.day import Listing
+from job.config.options import Options
+from job.config.prepare import unreadable
+from job.day.attempt import Start
+from job.day.format import RecordError
 from job.records.nights import known_days
-from job.report.attempt import Start
-from job.report.format import RecordError
+from job.records.record import Listing
 from job.storage.store import ObjectStore, StorageError, UnusableError
 from job.text.messages import message
 

@@ -28,8 +28,8 @@ from job.storage.store import (
     UnusableError,
     changed,
 )
-from job.text.masking import excerpt
 from job.text.messages import Value, message
+from job.text.shown import excerpt
 
 # Otherwise the library would request the bucket's metadata for its traces, with a permission that the job lacks.
 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")

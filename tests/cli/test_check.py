@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from job.cli import check as module
-from job.notification.sender import Notifier
-from job.report.outcome import ExitCode
+from job.day.outcome import ExitCode
+from job.outputs.sender import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import UnreachableError
 from job.text.messages import message

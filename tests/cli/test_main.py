@@ -15,9 +15,9 @@ from job.cli import main as main_module
 from job.cli.main import main, make_parser, options_of
 from job.config.environment import read_settings
 from job.config.faults import FaultKind
-from job.output import stdout
-from job.planning.options import Options
-from job.report.outcome import ExitCode
+from job.config.options import Options
+from job.day.outcome import ExitCode
+from job.outputs import stdout
 from tests.cli.conftest import Command
 
 NOTICE = "CONFIG_URL: is not a variable of the job, which ignores it; did you mean CONFIG_URI?"

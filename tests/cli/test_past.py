@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from job.notification.sender import Notifier
-from job.output import stdout
-from job.report.lines import Line
-from job.report.outcome import ExitCode
+from job.day.lines import Line
+from job.day.outcome import ExitCode
+from job.outputs import stdout
+from job.outputs.sender import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message, message

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from job.config.days import EARLY, Days, is_schedule
-from job.config.fields import is_date
+from job.config.values import is_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,8 +12,8 @@ import pytest
 
 from job.config.findings import CAUSES_LISTED, PLACES_NAMED
 from job.config.objects import OBJECTS
+from job.config.prepare import make_plan
 from job.engines.catalog import EngineName
-from job.planning.prepare import make_plan
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
 UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
@@ -119,7 +119,7 @@ import time
 from pathlib import Path
 from job.config.objects import OBJECTS
 from job.engines.catalog import EngineName
-from job.planning.prepare import make_plan
+from job.config.prepare import make_plan
 
 def array(item, count):
     return b"[" + (item + b",") * (count - 1) + item + b"]"

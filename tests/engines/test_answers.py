@@ -13,7 +13,7 @@ from job.engines.answers import Verdict, judge
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
-from job.text.masking import EXCERPT_LIMIT, excerpt
+from job.text.shown import EXCERPT_LIMIT, excerpt
 
 FINANCIAL = financial(["AAPL", "MSFT"])
 TRADING = trading(["AAPL", "msft"])

@@ -8,12 +8,12 @@ from typing import get_args
 import pytest
 
 from job.config.schema import EngineControl, RunEngines
+from job.config.targets import _SWITCH
+from job.day.notices import past_day_notice
+from job.day.report import PHASES
 from job.engines import answers, calls
 from job.engines.calls import BATCHES
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, ENGINES, DataEngineName, EngineName, Kind
-from job.planning.targets import _SWITCH
-from job.report.notices import past_day_notice
-from job.report.report import PHASES
 from tests.simulators.job import ROOT
 from tests.support.fakes import plan_of, target
 
@@ -37,15 +37,15 @@ HELD = {
     "engines/answers: _JUDGES": (set(answers._JUDGES), EVERY),
     "engines/calls: BATCHES": (set(BATCHES), {name for name, engine in ENGINES.items() if engine.batch_size > 1}),
     "engines/calls: _NEWS_PATHS": (set(calls._NEWS_PATHS), set(get_args(Kind))),
-    "planning/plan: calls": (planned(), EVERY),
-    "planning/targets: _SWITCH": (set(_SWITCH), DATA),
+    "config/plan: calls": (planned(), EVERY),
+    "config/targets: _SWITCH": (set(_SWITCH), DATA),
     "config/schema: RunEngines": (set(RunEngines.model_fields), {_SWITCH.get(name, name) for name in DATA}),
     "config/schema: EngineControl": (
         set(EngineControl.model_fields),
         {f"run_{_SWITCH.get(name, name)}_engine" for name in DATA},
     ),
-    "report/report: PHASES": ({engine for phase in PHASES.values() for engine in phase}, EVERY),
-    "report/notices: past_day_notice": (
+    "day/report: PHASES": ({engine for phase in PHASES.values() for engine in phase}, EVERY),
+    "day/notices: past_day_notice": (
         {name for name in ENGINES if f" {ENGINES[name].label} " in str(past_day_notice("2026-11-24"))},
         set(BATCHES),
     ),

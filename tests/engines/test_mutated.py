@@ -14,7 +14,7 @@ import trio
 
 from job.engines.answers import judge
 from job.engines.calls import card
-from job.engines.http_connection import HttpConnection, Network
+from job.engines.http import HttpConnection, Network
 from job.engines.tls import tls_context
 from job.engines.transport import TransportError
 from tests.simulators import when

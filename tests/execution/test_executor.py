@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import trio
 
+from job.day.result import CallResult
+from job.day.stop import EngineFailedError, ShutdownReason
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
 from job.engines.transport import Response, TransportError
 from job.execution.progress import CallRetried
-from job.ledger.result import CallResult
-from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
 

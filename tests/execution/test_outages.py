@@ -15,11 +15,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from job.day.ending import ending_of
+from job.day.stop import EngineFailedError, ShutdownReason
 from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName
 from job.engines.transport import Response, TransportError
 from job.execution.progress import EngineFailing, EngineRecovered
-from job.ledger.stop import EngineFailedError, ShutdownReason
-from job.report.ending import ending_of
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 

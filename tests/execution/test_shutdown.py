@@ -16,13 +16,13 @@ from typing import get_args
 import pytest
 import trio
 
+from job.day.stop import ShutdownReason
 from job.engines.catalog import EngineName
 from job.engines.transport import Response
 from job.execution import expiry as clocks
 from job.execution.expiry import Expiry
 from job.execution.shutdown import LIMITS, MOMENT, SIGNALS, Limits, Shutdown, Stage, at_deadline, on_signals
-from job.ledger.stop import ShutdownReason
-from job.notification.sender import SEND_SECONDS
+from job.outputs.sender import SEND_SECONDS
 from job.records.lease import LASTS_SECONDS, TRUSTED_SECONDS
 from tests.simulators.job import ROOT
 from tests.support.clocks import MachineClock, machine_clock

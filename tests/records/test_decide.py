@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from job.config.faults import ConfigError, FaultKind
+from job.config.prepare import Prepared
+from job.day.format import RecordError
+from job.day.ledger import Rerun
 from job.engines.calls import Item
-from job.ledger.ledger import Rerun
-from job.planning.prepare import Prepared
 from job.records import session
 from job.records.lease import BusyError
 from job.records.session import decide
 from job.records.start import faults_of_record
-from job.report.format import RecordError
 from job.storage.store import UnusableError
 from job.text.messages import message
 from tests.support.records import DAY, TRACE_ID, RecordedAttempt, config, prepared, record_of, start_at
 
 if TYPE_CHECKING:
-    from job.report.attempt import Attempt
+    from job.day.attempt import Attempt
 
 CARD = Item("qa", "AAPL", "news_card")
 OTHER = Item("qa", "MSFT", "news_card")

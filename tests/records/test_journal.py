@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from job.ledger.ledger import Ledger
-from job.ledger.result import CallResult
-from job.planning.plan import Plan
+from job.config.plan import Plan
+from job.day.format import RecordError, results_name
+from job.day.ledger import Ledger
+from job.day.result import CallResult
 from job.records.journal import Journal, read_journal
-from job.report.format import RecordError, results_name
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import Message
 from tests.support.records import DAY

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from job.day.stop import ShutdownReason
 from job.execution.shutdown import LIMITS, Shutdown, ShutdownError
-from job.ledger.stop import ShutdownReason
 from job.records import lease as module
 from job.records.lease import (
     LASTS_SECONDS,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.records.day import Listing
-from job.report.format import RecordError
+from job.day.format import RecordError
+from job.records.record import Listing
 from tests.support.records import DAY, RecordedAttempt, put
 from tests.support.stores import Memory, memory
 

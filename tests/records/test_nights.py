@@ -10,11 +10,11 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import read_settings
-from job.records.day import Record
+from job.day.format import RecordError
+from job.day.outcome import Outcome
 from job.records.lease import LEASE
 from job.records.nights import Night, Nights, PastNights, read_nights
-from job.report.format import RecordError
-from job.report.outcome import Outcome
+from job.records.record import Record
 from job.storage.store import StorageError
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
 from tests.support.stores import Memory, memory

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import trio
 
+from job.config.prepare import Prepared
+from job.day.report import Report, read_report
+from job.day.stop import ShutdownReason
 from job.execution.shutdown import LIMITS, Shutdown
-from job.ledger.stop import ShutdownReason
-from job.planning.prepare import Prepared
-from job.records.day import Document
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
+from job.records.record import Document
 from job.records.session import Opened, Session, StorageAlarm, open_session
-from job.report.report import Report, read_report
 from job.text.messages import Message
-from tests.records.test_day import broken
 from tests.records.test_lease import holder
+from tests.records.test_record import broken
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.records import DAY, RecordedAttempt, prepared, put, start_at
 from tests.support.stores import Memory, memory

@@ -13,8 +13,8 @@ from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
 import pytest
 import trio
 
+from job.day.stop import ShutdownReason
 from job.execution.shutdown import LIMITS
-from job.ledger.stop import ShutdownReason
 from job.storage.store import ANSWER_GRACE_SECONDS
 from tests.simulators import do, when
 from tests.simulators.engines import steady

@@ -19,14 +19,14 @@ from trio.testing import MockClock
 
 from job import orchestrator
 from job.config.environment import read_settings
+from job.config.options import Options
+from job.day.outcome import Outcome
+from job.day.stop import ShutdownReason
 from job.engines.transport import CONNECT_SECONDS
 from job.execution.shutdown import LIMITS
-from job.ledger.stop import ShutdownReason
 from job.orchestrator import _Run
-from job.planning.options import Options
 from job.records.lease import LEASE
 from job.records.session import Opened
-from job.report.outcome import Outcome
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT

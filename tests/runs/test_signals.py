@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from job.day.stop import ShutdownReason
 from job.execution.shutdown import LIMITS
-from job.ledger.stop import ShutdownReason
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Do, Fault

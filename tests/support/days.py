@@ -10,23 +10,23 @@ from itertools import count
 from typing import Any
 
 from job.config.faults import Fault, FaultKind
+from job.config.plan import Plan
 from job.config.schema import LlmConfig
+from job.config.targets import Target
+from job.day.advice import advice
+from job.day.attempt import Start
+from job.day.commands import Commands
+from job.day.comparison import comparison_lines, night_before
+from job.day.ending import Ending, bad_config, ending_of
+from job.day.ledger import Ledger, SetAside
+from job.day.outcome import Outcome
+from job.day.report import PHASES, Report, report_of
+from job.day.stop import EngineFailedError, ShutdownReason
+from job.day.view import View
 from job.engines.calls import Call, Item
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.ledger.ledger import Ledger, SetAside
-from job.ledger.stop import EngineFailedError, ShutdownReason
-from job.planning.plan import Plan
-from job.planning.targets import Target
 from job.records.nights import Night, Nights
-from job.report.advice import advice
-from job.report.attempt import Start
-from job.report.commands import Commands
-from job.report.comparison import comparison_lines, night_before
-from job.report.ending import Ending, bad_config, ending_of
-from job.report.outcome import Outcome
-from job.report.report import PHASES, Report, report_of
-from job.report.view import View
 from job.text.messages import message, said
 from tests.support.fakes import target
 from tests.support.records import start_at

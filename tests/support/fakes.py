@@ -12,7 +12,13 @@ from urllib.parse import parse_qs, urlsplit
 import trio
 
 from job.config.environment import EngineSettings
+from job.config.plan import Plan
 from job.config.schema import LlmConfig
+from job.config.targets import Target
+from job.day.counts import Counts
+from job.day.ledger import Ledger, SetAside
+from job.day.result import CallResult
+from job.day.stop import EngineFailedError, ShutdownReason
 from job.engines.catalog import DATA_ENGINES, DataEngineName, EngineName
 from job.engines.identity import RunIdentity
 from job.engines.transport import Response
@@ -20,13 +26,7 @@ from job.execution.executor import RunContext
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress
 from job.execution.shutdown import Shutdown
-from job.ledger.counts import Counts
-from job.ledger.ledger import Ledger, SetAside
-from job.ledger.result import CallResult
-from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.orchestrator import run_phases
-from job.planning.plan import Plan
-from job.planning.targets import Target
 
 
 @dataclass(slots=True)

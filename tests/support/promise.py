@@ -8,22 +8,22 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from job.day.attempt import Attempt
+from job.day.outcome import Outcome as Word
+from job.day.result import CallResult
 from job.engines.calls import METHOD
 from job.engines.identity import RunIdentity
-from job.ledger.result import CallResult
-from job.records.day import read_day
 from job.records.lease import LEASE
 from job.records.nights import read_nights
-from job.report.attempt import Attempt
-from job.report.outcome import Outcome as Word
+from job.records.record import read_day
 from tests.support.stores import Memory
 from tests.support.world import _running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from job.config.plan import Plan
     from job.engines.catalog import EngineName
-    from job.planning.plan import Plan
     from job.storage.store import StoredObject
     from tests.simulators.job import Outcome
     from tests.simulators.seen import Seen

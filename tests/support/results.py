@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from job.ledger.result import CallResult, FailedTry
+from job.day.result import CallResult, FailedTry
 from job.text.messages import message
 
 if TYPE_CHECKING:

@@ -36,11 +36,11 @@ from job.cli.main import make_parser, options_of
 from job.config.environment import read_settings
 from job.engines.id_tokens import IdTokens
 from job.execution import phases
-from job.notification import sender
 from job.orchestrator import run
-from job.output.cloud_log import CloudLog
-from job.output.reporter import Reporter
-from job.output.stdout import OutputQueue
+from job.outputs import sender
+from job.outputs.cloud_log import CloudLog
+from job.outputs.log import Reporter
+from job.outputs.stdout import OutputQueue
 from job.storage import store
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.text.masking import EXCERPT_LIMIT, SECRET_RUN, excerpt, masked
+from job.text.shown import EXCERPT_LIMIT, SECRET_RUN, excerpt, masked
 from tests.simulators.tokens import Mint
 
 JWT = Mint().token("https://qa.example", 3600)

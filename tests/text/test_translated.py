@@ -12,23 +12,23 @@ import pytest
 
 from job.config.environment import read_settings
 from job.config.objects import read_config
+from job.day.advice import TaskRetry, advice, first_steps
+from job.day.commands import Commands, Links
+from job.day.failures import failure_groups
+from job.day.ledger import Ledger, SetAside
+from job.day.result import FailedTry
+from job.day.view import View
 from job.engines.answers import judge
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
 from job.execution.progress import Progress
-from job.ledger.ledger import Ledger, SetAside
-from job.ledger.result import FailedTry
-from job.notification.channels import FEISHU
-from job.notification.message import cut, late_lines, run_lines, trial_lines
-from job.output.reporter import Reporter
-from job.output.screen import nights_table
-from job.output.terminal import Terminal, as_text
-from job.page.render import render_day, render_nights
+from job.outputs.channels import FEISHU
+from job.outputs.log import Reporter
+from job.outputs.message import cut, late_lines, run_lines, trial_lines
+from job.outputs.render import render_day, render_nights
+from job.outputs.screen import nights_table
+from job.outputs.terminal import Terminal, as_text
 from job.records.nights import Nights
-from job.report.advice import TaskRetry, advice, first_steps
-from job.report.commands import Commands, Links
-from job.report.failures import failure_groups
-from job.report.view import View
 from job.text.messages import Translator, message
 from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights
 from tests.support.fakes import plan_of, settings_of, target

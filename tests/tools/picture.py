@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from job.config.targets import Target
+from job.day.commands import Links
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
-from job.page.render import render_day, render_nights
-from job.planning.targets import Target
+from job.outputs.render import render_day, render_nights
 from job.records.nights import Nights
-from job.report.commands import Links
 from job.text.messages import LANGUAGES, said, translator
 from tests.simulators.job import ROOT
 from tests.support.browser import CHROMIUM, Browser, open_browser

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from job.report.format import NIGHTS_PAGE, REPORT
+from job.day.format import NIGHTS_PAGE, REPORT
 from job.text.display import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied

@@ -9,17 +9,9 @@ import pytest
 
 from job.config.days import EARLY, Days
 from job.config.environment import VARIABLES, read_settings
+from job.day.commands import Commands
 from job.engines.catalog import ALL_ENGINES
-from job.report.commands import Commands
-from tests.deploy.terraform.sample import (
-    EVERYTHING,
-    MAINTAINER,
-    OPERATOR,
-    VIEWER,
-    environment,
-    resources,
-    secrets,
-)
+from tests.deploy.terraform.sample import EVERYTHING, MAINTAINER, OPERATOR, VIEWER, environment, resources, secrets
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
 

@@ -1,0 +1,129 @@
+"""Preparation of an attempt: reads the config objects and makes the plan, before any engine is called."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from job.config import open_files
+from job.config.environment import ENGINE_VARIABLES, Settings
+from job.config.faults import ConfigError, Fault, FaultKind, not_set
+from job.config.objects import OBJECTS, read_config
+from job.config.options import Options
+from job.config.plan import Plan
+from job.config.selection import contradiction, left_out_faults, select
+from job.config.strict_json import SIZE_LIMIT
+from job.config.targets import resolve
+from job.config.values import ENGINE_URL_REMEDY
+from job.engines.calls import Item
+from job.engines.catalog import DATA_ENGINES, EngineName
+from job.errors import JobError
+from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
+from job.storage.uri import open_store
+from job.text.messages import Value, message
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan, the config objects that it was made from, and what of it is made again."""
+
+    plan: Plan
+    objects: Mapping[str, StoredObject]
+    again: Sequence[Item] | None = None
+    """`None` if nobody asks for anything."""
+
+
+class UnreadConfigError(JobError):
+    """Storage does not answer, so nothing is known about the config. Has the reason."""
+
+    def __init__(self, reason: Value) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+async def prepare(options: Options, day: str) -> Prepared:
+    """Reads each config object once and makes the plan for a day.
+
+    Raises `ConfigError` with all faults, those of the options first; `UnreadConfigError` if there are none and storage
+    is down.
+    """
+    settings, faults = options.settings, list(options.faults)
+    if not settings.config_uri:
+        raise ConfigError(faults)
+    try:
+        objects = await read_objects(open_store(settings.config_uri))
+    except StorageError as error:
+        if isinstance(error, UnreachableError) and not faults:
+            raise UnreadConfigError(error.text) from error
+        raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
+    sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
+    contents = {name: one.data for name, one in objects.items()}
+    plan, config_faults = make_plan(contents, day, sizes)
+    found = [*faults, *config_faults]
+    known = {fault.variable for fault in found}
+    found += [fault for fault in missing_urls(plan, settings) if fault.variable not in known]
+    found += too_few_files(plan, settings, open_files.limit())
+    again: Sequence[Item] = ()
+    if not config_faults:  # else it is not known which names there are
+        found += left_out_faults(plan, options.without)
+        plan = plan.without(options.without)
+        both = [name for name in options.again if name.partition("/")[0] in options.without]
+        names = [name for name in options.again if name not in both]
+        again, unknown = select(plan, names, is_confirmed=options.is_confirmed)
+        found += [*map(contradiction, both), *unknown]
+    if found:
+        raise ConfigError(found)
+    return Prepared(plan, objects, again if options.again else None)
+
+
+async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
+    """The config objects that exist. Raises `StorageError`."""
+    return await read_many(store, OBJECTS, SIZE_LIMIT + 1)
+
+
+def unreadable(where: str, error: StorageError) -> Fault:
+    """The fault for a place whose objects could not be read; `where` is the variable or argument that names it."""
+    remedy = message("see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here")
+    if isinstance(error, UnreachableError):
+        remedy = message("try again later")
+    return Fault(where, error.what, error.remedy or remedy, FaultKind.STORAGE)
+
+
+def make_plan(
+    objects: Mapping[str, bytes], day: str, batch_sizes: Mapping[EngineName, int]
+) -> tuple[Plan, list[Fault]]:
+    """The plan of config objects for a day, and their faults. Pure.
+
+    `objects` maps the names of the objects that exist to their content. If there are faults, the plan must not run.
+    """
+    config, config_faults, config_notices = read_config(objects)
+    targets, target_faults, target_notices = resolve(config)
+    plan = Plan(targets, config.models, day, batch_sizes, notices=(*config_notices, *target_notices))
+    return plan, [*config_faults, *target_faults]
+
+
+def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:
+    """Returns a fault for each engine that the plan uses and that has no URL."""
+    return [
+        not_set(f"{engine.upper()}_ENGINE_URL", ENGINE_URL_REMEDY)
+        for engine in plan.engines()
+        if settings.engines[engine].url is None
+    ]
+
+
+def too_few_files(plan: Plan, settings: Settings, limit: float) -> list[Fault]:
+    """Returns a fault for each phase that has more calls in flight than the process may have files open."""
+    phases: tuple[tuple[EngineName, ...], ...] = (DATA_ENGINES, ("qa",))
+    return [fault for phase in phases if (fault := _too_few_files(phase, plan, settings, limit))]
+
+
+def _too_few_files(phase: tuple[EngineName, ...], plan: Plan, settings: Settings, limit: float) -> Fault | None:
+    most = {engine: min(settings.engines[engine].concurrency, plan.count(engine)) for engine in phase}
+    variables = [ENGINE_VARIABLES[engine]["concurrency"] for engine, calls in most.items() if calls]
+    needed = sum(most.values()) + open_files.SPARE
+    if not variables or needed <= limit:
+        return None
+    free = int(limit) - open_files.SPARE
+    remedy = message("raise the hard limit (ulimit -Hn)")
+    if free > 0:
+        remedy = message("raise the hard limit (ulimit -Hn), or lower this to {free} in all", free=free)
+    what = message("needs {needed} open files, and this process may have {limit}", needed=needed, limit=int(limit))
+    return Fault(", ".join(variables), what, remedy)

@@ -1,0 +1,304 @@
+"""Ledger: the state of a day, made of its results alone. A live day and a recorded one are the same thing.
+
+All results in compact form, for totals, report and page: 100,000 calls take a few MB.
+"""
+
+import statistics
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from job.config.plan import Plan
+from job.config.targets import Target
+from job.day.counts import Count, Counts
+from job.day.items import EngineItems, code_of, items_of
+from job.day.result import CallResult
+from job.engines.calls import Call, Item
+from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
+from job.text.messages import Message, colon
+
+FAILURES_KEPT = 10_000
+"""Failed calls that are kept whole. Each may take 1 KB."""
+CALLS_KEPT = 300
+"""Calls of one engine that are kept whole."""
+
+
+class Rerun(NamedTuple):
+    """A request to make an item again. Only results with its number or a higher one count for the item."""
+
+    engine: EngineName
+    target: str
+    card_type: str | None
+    date: str
+    """Empty for an engine that takes none. The same card of another date is another item."""
+    number: Count
+    """The number of the attempt that opened it."""
+
+    @property
+    def item(self) -> Item:
+        """What is made again."""
+        return Item(self.engine, self.target, self.card_type)
+
+
+class SetAside(BaseModel):
+    """A card type of which the remaining cards are not requested, since too many of its cards failed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    card_type: str
+    reason: Message
+
+
+@dataclass(slots=True)
+class EngineCalls:
+    """The calls of one engine. Each index of the arrays `started` and `ended` is one call."""
+
+    started: "array[float]" = field(default_factory=lambda: array("d"))
+    ended: "array[float]" = field(default_factory=lambda: array("d"))
+    failed_started: "array[float]" = field(default_factory=lambda: array("d"))
+    failed_ended: "array[float]" = field(default_factory=lambda: array("d"))
+    done_seconds: "array[float]" = field(default_factory=lambda: array("f"))
+    retries: int = 0
+    waits: int = 0
+    kept: list[CallResult] = field(default_factory=list)
+    """The first calls, and of the others the first that are done with an error besides."""
+
+    def __len__(self) -> int:
+        return len(self.started)
+
+    def spans(self) -> Iterator[tuple[float, float]]:
+        """When each try of a call began and ended."""
+        yield from zip(self.started, self.ended, strict=True)
+        yield from zip(self.failed_started, self.failed_ended, strict=True)
+
+    def add(self, call: CallResult) -> None:
+        """Adds a call."""
+        self.started.append(call.started)
+        self.ended.append(call.ended)
+        self.retries += call.retries
+        self.waits += call.waits
+        if call.failed_tries and call.retries:  # those before are in the other half of the batch
+            for started, ended, _ in call.failed_tries[-call.retries :]:
+                self.failed_started.append(started)
+                self.failed_ended.append(ended)
+        if call.done:
+            self.done_seconds.append(call.seconds)
+        if len(self.kept) < CALLS_KEPT + (CALLS_KEPT if call.warning else 0):
+            self.kept.append(call)
+
+
+class Ledger:
+    """The results of all attempts at a day. They may be added in any order."""
+
+    def __init__(self, plan: Plan, again: Iterable[Rerun] = ()) -> None:
+        """`again` is what people have asked to have made again."""
+        self.plan = plan
+        self.calls: Mapping[EngineName, EngineCalls] = {engine: EngineCalls() for engine in ALL_ENGINES}
+        """Every call, also those of another plan. Everything else here is of this plan only."""
+        self.items: Mapping[EngineName, EngineItems] = items_of(plan)
+        """The state of each item of the plan."""
+        self._reruns: dict[tuple[Item, str], int] = {(one.item, one.date): one.number for one in again}
+        """The number of each item and its date."""
+        self.set_aside: list[SetAside] = []
+        """The card types that this attempt has set aside."""
+        self.failed: list[CallResult] = []
+        """The first `FAILURES_KEPT` calls that failed for good."""
+        self._outdated: dict[Item, float] = {}
+        """When each card was made with another model or other parameters than those of the plan."""
+
+    @classmethod
+    def empty(cls, day: str) -> "Ledger":
+        """That of the empty plan, for a day of which no plan is known."""
+        return cls(Plan.empty(day))
+
+    @cached_property  # few ledgers need it, and 100,000 targets take 10 MB
+    def _targets(self) -> Mapping[str, Target]:
+        return {target.id: target for target in self.plan.targets}
+
+    def add(self, call: CallResult) -> None:
+        """Adds a result of this plan. Raises `LookupError` if the plan does not have its items."""
+        self._mark(call, self._counted(call))
+
+    def absorb(self, call: CallResult) -> None:
+        """Adds a result of another plan: what of it is also an item of this one. It takes longer than `add`."""
+        self._mark(call, tuple(target for target in self._counted(call) if self._fits(call, target)))
+
+    def _mark(self, call: CallResult, targets: tuple[str, ...]) -> None:
+        cause = None if call.done else call.cause or ""
+        for target in targets:
+            item = Item(call.engine, target, call.card_type)
+            self.items[call.engine].mark(
+                item, cause=cause, ended=call.ended, tries=call.tries, has_error=call.warning is not None
+            )
+        if targets and not call.done and len(self.failed) < FAILURES_KEPT:
+            self.failed.append(call if targets == call.targets else replace(call, targets=targets))
+        self.calls[call.engine].add(call)
+
+    def _counted(self, call: CallResult) -> tuple[str, ...]:
+        """The targets for which a result counts: it has the number of their rerun, or a higher one."""
+        if not self._reruns:
+            return call.targets
+        return tuple(target for target in call.targets if call.again >= self._number(call, target))
+
+    def _number(self, call: Call | CallResult, target: str) -> int:
+        return self._reruns.get((Item(call.engine, target, call.card_type), call.date), 0)
+
+    def _fits(self, call: CallResult, target: str) -> bool:
+        """Whether the result is of an item of this plan: news count only if their request is the same, cards if their
+        date is. A card that was made with another model or other parameters counts as made.
+        """
+        planned, item = self._targets.get(target), Item(call.engine, target, call.card_type)
+        if planned is None or not self.items[call.engine].has(item):
+            return False
+        if call.engine == "news":
+            return call.request == self.plan.news_call(planned).request
+        if call.card_type is not None:
+            wanted = self.plan.card_call(planned, call.card_type)
+            if call.date != wanted.date:
+                return False
+            if call.done and call.request != wanted.request:
+                self._outdated[item] = max(call.ended, self._outdated.get(item, 0.0))
+        return True
+
+    # --- what is made again ---
+
+    @property
+    def reruns(self) -> tuple[Rerun, ...]:
+        """Every rerun, also those of items that the plan lacks."""
+        return tuple(Rerun(*item, date, number) for (item, date), number in self._reruns.items())
+
+    def ask_again(self, items: Iterable[Item], number: int) -> None:
+        """Opens a rerun with this number for each item that is done, which is missing until it is made again.
+
+        An item that is not done gets none: its answer may have been lost, and only the same key finds that one.
+        """
+        for item in items:
+            if item in self.items[item.engine]:
+                self._reruns[item, self.plan.date_of(item.engine, self._targets[item.target])] = number
+                self.items[item.engine].reopen(item)
+
+    def again_of(self, call: Call) -> int:
+        """The number of the latest rerun of the items of a call; 0 if they are made the first time.
+
+        It stays once the rerun is done: the news of a topic that has changed since are missing, and need it to count.
+        """
+        return max(self._number(call, target) for target in call.targets) if self._reruns else 0
+
+    @property
+    def made_again(self) -> list[Item]:
+        """The cards of the plan that were made again."""
+        return [item for item in self._asked_again() if item in self.items["qa"]]
+
+    @property
+    def to_make_again(self) -> list[Item]:
+        """The cards of the plan that are to be made again, and are missing until then."""
+        return [item for item in self._asked_again() if item not in self.items["qa"]]
+
+    def _asked_again(self) -> Iterator[Item]:
+        for item, date in self._reruns:
+            is_planned = item.engine == "qa" and self.items["qa"].has(item)
+            if is_planned and date == self.plan.date_of("qa", self._targets[item.target]):
+                yield item
+
+    # --- what is left ---
+
+    def counts(self, engine: EngineName) -> Counts:
+        """The counts of an engine's items. They change as results are added."""
+        return self.items[engine].counts
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every planned item is done or left out."""
+        return all(items.is_complete for items in self.items.values())
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all data is there: no card may be requested before."""
+        return all(self.items[engine].is_complete for engine in DATA_ENGINES)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The targets that are left out and whose work is not all done, in the order of the plan."""
+        found = (one for engine in ALL_ENGINES for name in self.plan.left_out for one in self.items[engine].of(name))
+        lacking = {one.item.target for one in found if not one.is_done}
+        return tuple(target.id for target in self.plan.targets if target.id in lacking) if lacking else ()
+
+    # --- what is reported ---
+
+    def totals(self) -> dict[EngineName, Counts]:
+        """The counts of each engine that the plan uses, as they are now, and its calls."""
+        return {engine: self._totals(engine, self.calls[engine]) for engine in self.plan.engines()}
+
+    def _totals(self, engine: EngineName, calls: EngineCalls) -> Counts:
+        p50 = round(statistics.median(calls.done_seconds), 3) if calls.done_seconds else None
+        counts = self.counts(engine)
+        return replace(counts, calls=len(calls), retries=calls.retries, waits=calls.waits, p50_seconds=p50)
+
+    @property
+    def last(self) -> float:
+        """When the latest call ended, in seconds since 1970; 0 without calls."""
+        return max((max(calls.ended, default=0.0) for calls in self.calls.values()), default=0.0)
+
+    @property
+    def failures(self) -> list[CallResult]:
+        """The failed calls that are kept, each with those of its targets that nothing has done since.
+
+        An item that failed in several attempts is listed for the latest one only.
+        """
+        latest = {
+            item: call
+            for call in sorted(self.failed, key=_rank)
+            for item in call.items
+            if self.items[call.engine].has_failed(item) and call.again >= self._number(call, item.target)
+        }
+        listed: list[CallResult] = []
+        for call in self.failed:
+            targets = [item.target for item in call.items if latest.get(item) is call]
+            if targets:
+                listed.append(replace(call, targets=tuple(targets)))
+        return listed
+
+    @property
+    def first_errors(self) -> list[Message]:
+        """Of each engine the first error that it reported besides a success that still counts."""
+        first: dict[EngineName, Message] = {}
+        for call in chain.from_iterable(calls.kept for calls in self.calls.values()):
+            if call.warning and any(self.items[call.engine].has_error(item) for item in call.items):
+                first.setdefault(call.engine, colon(call.label, call.warning))
+        return [*first.values()]
+
+    @property
+    def outdated_cards(self) -> list[Item]:
+        """The cards that were made with another model or other parameters than those of this plan, in its order."""
+        items = self.items["qa"]
+        outdated = {item for item, ended in self._outdated.items() if items.ended(item) == ended}
+        return [item for item in self.plan.items("qa") if item in outdated] if outdated else []
+
+
+def _rank(failed: CallResult) -> tuple[float, int, int, str]:
+    """The order of failed calls, by time; `EngineItems.mark` takes the last one for the same."""
+    return failed.ended, code_of(failed.cause), failed.tries, failed.traceparent
+
+
+def busy_stretches(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The stretches of time that are covered by spans."""
+    starts, ends = array("d"), array("d")  # a million tuples would take 110 MiB
+    for began, ended in spans:
+        starts.append(began)
+        ends.append(ended)
+    starts, ends = array("d", sorted(starts)), array("d", sorted(ends))
+    stretches: list[tuple[float, float]] = []
+    first = starts[0] if starts else 0.0
+    for start, last in zip(starts[1:], ends, strict=False):
+        # As many spans have begun before `start` as have ended by `last`. If `last` is earlier, none covers the gap.
+        if start > last:
+            stretches.append((first, last))
+            first = start
+    if starts:
+        stretches.append((first, ends[-1]))
+    return stretches

@@ -1,0 +1,261 @@
+"""Report: how a day stands after an attempt, in words and numbers. `ends/` stores it, and every output shows it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+
+from job.config.faults import Fault, FaultKind
+from job.config.validators import Date
+from job.day.attempt import Start, read_start
+from job.day.counts import Count, Counts, MissingState, Seconds
+from job.day.ending import Ending
+from job.day.failures import targets_at_fault
+from job.day.format import Stamp, altered, end_name
+from job.day.items import ItemStatus
+from job.day.ledger import Ledger, SetAside, busy_stretches
+from job.day.notices import past_day_notice
+from job.day.outcome import ExitCode, Outcome, Severity
+from job.engines.calls import Item
+from job.engines.catalog import DATA_ENGINES, EngineName
+from job.text.display import shortened
+from job.text.messages import Message, Value, said
+
+END_LIMIT = 256 * 1024
+"""Maximum bytes of a report: lists of nights read many."""
+SET_ASIDE_LISTED = 50
+FAULTS_LISTED = 50
+FAULT_LIMIT = 500
+"""Maximum number of characters of each text of a fault."""
+_GROUP_BYTES = 300
+"""Maximum bytes of a group without its targets."""
+_ATTEMPT_BYTES = 20
+"""Maximum bytes of an attempt in `journal`."""
+_CLOSING_BYTES = 300
+"""Maximum bytes of what else is known only once the record is closed: `not_written`, and `missing_not_listed`."""
+
+Phase = Literal["data", "cards"]
+PHASES: Mapping[Phase, tuple[EngineName, ...]] = {"data": DATA_ENGINES, "cards": ("qa",)}
+Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
+
+
+class MissingGroup(BaseModel):
+    """Items that are not done and that have these values in common."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    engine: EngineName
+    card_type: str | None = None
+    state: MissingState
+    cause: Word | None = None
+    """Why they failed last; `None` if they did not."""
+    since: Date
+    """The day since which they have been missing on every night."""
+    nights: Count = 1
+    """The number of these nights, this one included."""
+    targets: tuple[str, ...]
+
+
+class Report(Ending, Start):
+    """How a day stands after an attempt. Totals and lists are those of all attempts at the day together."""
+
+    ended: Stamp | None
+    """`None` for a state."""
+    seconds: Seconds | None
+    """How long the attempt took."""
+    faults: tuple[Fault, ...] = ()
+    """Why nothing was called, if the configuration could not be used."""
+    faults_not_listed: Count = 0
+    set_aside: tuple[SetAside, ...] = ()
+    journal: dict[int, Count] = Field(default_factory=dict)
+    """How many objects of results there are of each attempt, by its number."""
+    not_written: tuple[str, ...] = ()
+    """The documents that could not be written: the next start writes them."""
+    engines: dict[EngineName, Counts] = Field(default_factory=dict)
+    """Those that the plan uses; empty without a plan."""
+    asked_again: Count = 0
+    """Number of cards that people have asked to have made again; `made_again` of them were."""
+    made_again: Count = 0
+    at_fault: tuple[str, ...] = ()
+    """The targets whose data failed, if nothing else did: without them the day could go on."""
+    phases: dict[Phase, Seconds] = Field(default_factory=dict)
+    """The seconds in which calls of the phase were in flight; without phases that had no call."""
+    missing: tuple[MissingGroup, ...] = ()
+    """Failed items first."""
+    missing_not_listed: Count = 0
+
+    @property
+    def cards(self) -> Counts:
+        """The totals of the cards."""
+        return self.engines.get("qa", Counts())
+
+    @property
+    def severity(self) -> Severity:
+        """How grave it is: a success is good only if no engine reported an error besides."""
+        severity = self.outcome.about.severity
+        return "warn" if severity == "good" and any(one.with_error for one in self.engines.values()) else severity
+
+    @property
+    def had_plan(self) -> bool:
+        """Whether the attempt had a plan."""
+        return bool(self.engines)
+
+    @property
+    def is_of_command(self) -> bool:
+        """Whether the command itself was faulty: only who gave it can correct it, and is told at once."""
+        return any(fault.kind is FaultKind.COMMAND for fault in self.faults)
+
+    @property
+    def done_at(self) -> datetime | None:
+        """When the attempt ended that found everything done; `None` if something is missing."""
+        return datetime.fromisoformat(self.ended) if self.ended and self.outcome is Outcome.SUCCEEDED else None
+
+    def packed(self) -> bytes:
+        """The bytes of its object under `ends/`."""
+        return self.model_dump_json().encode() + b"\n"
+
+    def as_text(self) -> bytes:
+        """The bytes of `report.json`, for other programs: each message is its English text."""
+
+        def plain(value: object) -> object:
+            if isinstance(value, Message):
+                return str(value)
+            if isinstance(value, BaseModel):
+                return {
+                    name: plain(getattr(value, name))
+                    for name, one in type(value).model_fields.items()
+                    if not one.exclude
+                }
+            if isinstance(value, Counts | Fault):
+                return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+            if isinstance(value, dict):
+                return {name: plain(one) for name, one in value.items()}
+            return [plain(one) for one in value] if isinstance(value, tuple) else value
+
+        return json.dumps(plain(self), ensure_ascii=False, indent=1).encode()
+
+
+def report_of(
+    start: Start,
+    ledger: Ledger,
+    ending: Ending,
+    *,
+    seconds: float | None = None,
+    faults: Sequence[Fault] = (),
+    before: Report | None = None,
+) -> Report:
+    """The report of an attempt that has ended after `seconds`, or that is in a state.
+
+    An attempt without a plan has the ledger of an empty plan. `before` is the report of the night before, which knows
+    since when an item has been missing.
+    """
+    totals, made_again = ledger.totals(), ledger.made_again
+    ended = None
+    if seconds is not None:
+        moment = datetime.fromisoformat(start.started) + timedelta(seconds=seconds)
+        ended = moment.isoformat(timespec="seconds")
+    report = Report(
+        **{**dict(start), "without": ledger.left_out},
+        **{**dict(ending), "notes": (*_of_past_day(start, ledger), *ending.notes)},
+        ended=ended,
+        seconds=None if seconds is None else round(seconds, 3),
+        faults=tuple(_limited(fault) for fault in faults[:FAULTS_LISTED]),
+        faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
+        set_aside=tuple(ledger.set_aside[:SET_ASIDE_LISTED]),
+        engines=totals,
+        asked_again=len(made_again) + len(ledger.to_make_again),
+        made_again=len(made_again),
+        at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
+        phases=_phases(ledger),
+    )
+    left = END_LIMIT - len(report.packed()) - _CLOSING_BYTES - _ATTEMPT_BYTES * start.number
+    groups, not_listed = _missing_groups(start.day, ledger, before, left)
+    return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
+
+
+def _limited(fault: Fault) -> Fault:
+    """A fault for the report; a text that is too long is shortened, and stays English."""
+
+    def limited(text: Value) -> Message:
+        whole = str(text)
+        is_short = isinstance(text, Message) and len(whole) <= FAULT_LIMIT
+        return said(text) if is_short else Message(shortened(whole, FAULT_LIMIT))
+
+    return Fault(limited(fault.where), limited(fault.what), limited(fault.remedy), fault.kind)
+
+
+def _of_past_day(start: Start, ledger: Ledger) -> Iterator[Message]:
+    """What is not as on that day, if the attempt has had data prepared of a past one."""
+    began = datetime.fromisoformat(start.started)
+    calls = chain(ledger.calls["financial"].started, ledger.calls["trading"].started)
+    if start.days.is_past(start.day, began) and any(moment >= began.timestamp() for moment in calls):
+        yield past_day_notice(start.day)
+
+
+def totals_of(report: Report) -> Mapping[str, object]:
+    """How a start ended, and the totals, for programs: in the last line of the log and in the message."""
+    return {
+        "outcome": report.outcome,
+        "exit_code": report.exit_code,
+        "ended": report.ended,
+        "cards": asdict(report.cards),
+        "engines": {name: asdict(engine) for name, engine in report.engines.items()},
+        **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
+        **({"without": report.without} if report.without else {}),
+    }
+
+
+def read_report(day: str, number: int, data: bytes) -> Report:
+    """The report in the object of this number under `ends/`. Raises `RecordError`."""
+    name = end_name(day, number)
+    report = read_start(Report, name, day, number, data)
+    is_done = report.exit_code is ExitCode.DONE
+    if report.exit_code is None or is_done is not (report.outcome is Outcome.SUCCEEDED):
+        raise altered(name)
+    return report
+
+
+def missing_by_item(report: Report) -> Mapping[Item, MissingGroup]:
+    """The group of each missing item that a report lists."""
+    return {Item(group.engine, name, group.card_type): group for group in report.missing for name in group.targets}
+
+
+def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) -> tuple[tuple[MissingGroup, ...], int]:
+    """The missing items in groups, as many as fit into `left` bytes, and the number of further ones."""
+    then = missing_by_item(before) if before is not None else {}
+    groups: dict[tuple[object, ...], list[str]] = {}
+    listed = 0
+    failed = (one for one in _missing(ledger) if one.state == "failed")
+    for status in chain(failed, (one for one in _missing(ledger) if one.state != "failed")):
+        item, earlier = status.item, then.get(status.item)
+        since, nights = (earlier.since, earlier.nights + 1) if earlier else (day, 1)
+        key = (item.engine, item.card_type, status.state, status.cause, since, nights)
+        left -= len(to_json(item.target)) + 1 + (0 if key in groups else _GROUP_BYTES)
+        if left < 0:
+            break
+        groups.setdefault(key, []).append(item.target)
+        listed += 1
+    names = ("engine", "card_type", "state", "cause", "since", "nights")
+    made = (
+        MissingGroup.model_validate({**dict(zip(names, key, strict=True)), "targets": tuple(targets)})
+        for key, targets in groups.items()
+    )
+    return tuple(made), sum(engine.planned - engine.done for engine in ledger.totals().values()) - listed
+
+
+def _missing(ledger: Ledger) -> Iterator[ItemStatus]:
+    return (status for engine in ledger.plan.engines() for status in ledger.items[engine].missing())
+
+
+def _phases(ledger: Ledger) -> dict[Phase, float]:
+    phases = {}
+    for phase, engines in PHASES.items():
+        spans = chain.from_iterable(ledger.calls[engine].spans() for engine in engines)
+        if seconds := sum(ended - began for began, ended in busy_stretches(spans)):
+            phases[phase] = round(seconds, 3)
+    return phases

@@ -1,1 +1,0 @@
-"""Ledger: takes a plan and results in any order, and returns the state of each item and the totals."""

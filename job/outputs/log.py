@@ -1,0 +1,282 @@
+"""Reporter: what is said of a start while it is at work and when it ends, each event once. The log and the terminal
+write it.
+"""
+
+from collections.abc import Iterable, Mapping
+from math import inf
+from typing import Literal, NamedTuple, Protocol
+
+from job.config.faults import Fault
+from job.day.advice import command_of
+from job.day.attempt import Start
+from job.day.commands import start_fields
+from job.day.ledger import Ledger
+from job.day.outcome import ExitCode
+from job.day.report import Report, totals_of
+from job.day.result import CUT_OFF, CallResult
+from job.day.view import View
+from job.engines.calls import Call
+from job.engines.catalog import ENGINES
+from job.engines.identity import COMMIT, VERSION
+from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Event, Progress
+from job.outputs.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within
+from job.text.display import shortened
+from job.text.messages import Message, Translator, Value, colon, duration, message, plural, template
+
+LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
+MessageEvent = Literal["config.noticed", "storage.failed", "storage.recovered", "notification.failed"]
+"""An event that is a sentence, and no more."""
+SEVERITIES: Mapping[MessageEvent, LogSeverity] = {
+    "config.noticed": "NOTICE",
+    "storage.failed": "ERROR",
+    "storage.recovered": "NOTICE",
+    "notification.failed": "ERROR",
+}
+TEXT_LIMIT = 8_000
+"""Maximum characters of a text. A batch may have a thousand answers; Cloud Logging's limit is 256 KiB per entry."""
+_ERROR = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
+
+
+class LogLine(NamedTuple):
+    """An event in words and fields, as the log has it."""
+
+    severity: LogSeverity
+    event: str
+    words: Value
+    fields: Mapping[str, object]
+    shown: Message | None = None
+    """What a terminal prints of it; `None` if that is nothing."""
+
+    @property
+    def may_be_dropped(self) -> bool:
+        """Whether it is not written while too much waits: it is about a single call."""
+        return self.event in {"call.finished", "call.retried"}
+
+
+class Writer(Protocol):
+    """Writes what a `Reporter` says."""
+
+    translator: Translator
+    output: OutputQueue
+
+    def write(self, line: LogLine) -> None: ...
+    def begin(self, progress: Progress) -> None:
+        """The calls begin: their progress may be drawn."""
+
+    def end(self, view: View) -> None:
+        """The start has ended: all of it may be shown."""
+
+
+class Reporter:
+    """Reports a start to its user while it is in progress, and its end."""
+
+    def __init__(self, writer: Writer, project: str | None = None) -> None:
+        self._writer = writer
+        self._project = project
+        self._number = 0
+        self._about: Mapping[str, object] = {}
+        """The day and its trace, once they are known: fields of every line."""
+
+    def on_faults(self, faults: Iterable[Fault]) -> None:
+        """The configuration has faults; nothing will be called."""
+        for fault in faults:
+            parts = {"where": str(fault.where), "what": str(fault.what), "remedy": str(fault.remedy)}
+            self._say("ERROR", "config.faulty", fault.sentence, **parts)
+
+    def on_message(self, event: MessageEvent, text: Message) -> None:
+        """Something that a person should know. Only a message that was not sent may follow `run.finished`."""
+        self._say(SEVERITIES[event], event, text)
+
+    def on_day(self, start: Start) -> None:
+        """The day, its trace id and the number of the attempt are known."""
+        trace = f"projects/{self._project}/traces/{start.trace_id}" if self._project else start.trace_id
+        self._number, self._about = start.number, {"day": start.day, "logging.googleapis.com/trace": trace}
+
+    def on_start(self, progress: Progress) -> None:
+        """The run is about to call the data engines."""
+        plan = progress.ledger.plan
+        planned = {engine: progress.ledger.counts(engine).planned for engine in plan.engines()}
+        text = f"{plan.date} plans " + ", ".join(f"{engine} {count}" for engine, count in planned.items())
+        heading = colon(plan.date, plural("1 card", "{count} cards", count=planned.get("qa", 0)))
+        fields = {"number": self._number, "planned": planned, "version": VERSION, "commit": COMMIT}
+        self._write(LogLine("INFO", "run.started", text, fields, heading))
+        self._writer.begin(progress)
+
+    def on_barrier(self, progress: Progress) -> None:
+        """All data is ready; the cards follow."""
+        self._say(
+            "INFO", "barrier.crossed", barrier_message(progress.ledger), cards=progress.ledger.counts("qa").planned
+        )
+
+    def on_progress(self, progress: Progress, now: float) -> None:
+        """Called once a minute."""
+        counts = {engine: progress.ledger.counts(engine) for engine in progress.gauges}
+        engines = {
+            name: {"planned": one.planned, "done": one.done, "failed": one.failed} for name, one in counts.items()
+        }
+        seconds = progress.seconds_left("qa", now)
+        times = {
+            "elapsed_seconds": round(now - progress.began),
+            "seconds_left": None if seconds is None else round(seconds),
+        }
+        self._say("INFO", "run.progress", progress_message(progress, now), engines=engines, **times)
+
+    def on_event(self, event: Event) -> None:
+        """A call has finished or is tried again, a card type is set aside, or an engine is out or works again."""
+        if isinstance(event, CallResult):
+            self._write(_finished(event))
+        elif isinstance(event, CallRetried):
+            wait = round(event.wait, 3) if event.wait < inf else None
+            again = "once another card is done" if wait is None else f"in {wait:.1f} s"
+            fields = _call(event.call, event.limit, event.traceparent) | {"wait": wait}
+            text = f"{event.call.label}: {event.reason}; again {again}"
+            self._write(LogLine("WARNING", "call.retried", text, fields))
+        elif isinstance(event, EngineFailing):
+            text = template("The {engine} engine does no call, and is tried again for {time} at least: {reason}")
+            label, time = ENGINES[event.engine].label, duration(event.patience)
+            words = message(text, engine=label, time=time, reason=event.reason)
+            fields = {"engine": event.engine, "patience_seconds": event.patience}
+            self._say("WARNING", "engine.failing", words, **fields)
+        elif isinstance(event, EngineRecovered):
+            label, time = ENGINES[event.engine].label, duration(event.seconds)
+            words = message("The {engine} engine works again, after {time}", engine=label, time=time)
+            fields = {"engine": event.engine, "seconds": round(event.seconds, 3)}
+            self._say("NOTICE", "engine.recovered", words, **fields)
+        else:
+            self._say("ERROR", "circuit.opened", event.reason, card_type=event.card_type)
+
+    def on_second_signal(self, text: Message | None) -> None:
+        """The process is about to end at once: says on standard error how to go on, if there is a way."""
+        if text is not None:
+            say_error_within(self._writer.translator.text(text), LAST_WORDS_SECONDS)
+
+    def on_finish(self, view: View) -> None:
+        """The end. Its totals are those of all attempts at the day."""
+        line, dropped = _end(view), self._writer.output.dropped
+        self._write(line._replace(fields={**line.fields, "lines_dropped": dropped}) if dropped else line)
+        self._writer.end(view)
+
+    async def drain(self, seconds: float) -> None:
+        """Waits until all of it is written, at most `seconds`."""
+        await self._writer.output.drain(seconds)
+
+    def _say(self, severity: LogSeverity, event: str, text: Message, **fields: object) -> None:
+        """The same words for the log and for a terminal."""
+        self._write(LogLine(severity, event, text, fields, text))
+
+    def _write(self, line: LogLine) -> None:
+        self._writer.write(line._replace(fields={**self._about, **line.fields}))
+
+
+def verdict(text: Message, *, done: bool) -> LogLine:
+    """What `verify` found."""
+    return LogLine("INFO" if done else "ERROR", "run.verified", text, {"done": done}, text)
+
+
+def not_told(text: Message) -> LogLine:
+    """A message was not sent."""
+    return LogLine(SEVERITIES["notification.failed"], "notification.failed", text, {}, text)
+
+
+def _finished(result: CallResult) -> LogLine:
+    """A call that is done or has failed for good. A terminal shows the failures, and what is odd."""
+    fields = _call(result, result.limit, result.traceparent)
+    fields |= {
+        "outcome": "done" if result.done else "failed",
+        "attempts": result.tries,
+        "status": result.status,
+        "seconds": round(result.seconds, 3),
+    }
+    if not result.done:
+        fields |= {"cause": result.cause, "reason": shortened(str(result.reason), TEXT_LIMIT)}
+        text = f"{result.label}: {result.reason}"
+        if result.state == CUT_OFF:  # it is counted at the end
+            return LogLine("WARNING", "call.finished", text, fields)
+        return LogLine("ERROR", "call.finished", text, fields, colon(result.label, result.reason or ""))
+    text = f"{result.label}: done in {result.seconds:.2f} s"
+    if result.warning is None:
+        return LogLine("INFO", "call.finished", text, fields)
+    fields["warning"] = shortened(str(result.warning), TEXT_LIMIT)
+    shown = colon(result.label, result.warning)
+    return LogLine("WARNING", "call.finished", f"{text}; {result.warning}", fields, shown)
+
+
+def _end(view: View) -> LogLine:
+    report = view.report
+    severity: LogSeverity = "INFO" if view.unrecorded is None and report.severity == "good" else "WARNING"
+    # Of a start whose variables are faulty, nothing was said before: no other line names its day.
+    fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
+    if report.detail is not None:
+        fields["detail"] = shortened(str(report.detail), TEXT_LIMIT)
+    notes = [*report.notes, *view.comparison]
+    if notes:
+        fields["notes"] = [shortened(str(note), TEXT_LIMIT) for note in notes]
+    if view.unrecorded is not None:
+        fields["unrecorded"] = view.unrecorded
+    if (command := command_of(view.steps, "start")) is not None:
+        fields |= start_fields(command)
+    severity = severity if report.exit_code == ExitCode.DONE else "ERROR"
+    return LogLine(severity, "run.finished", report.sentence, fields)
+
+
+def error_report(report: Report) -> Mapping[str, object]:
+    """The fields that make the last line an entry of Error Reporting: one for each run, not for each card.
+
+    Empty if the run succeeded, and for a bug, whose traceback is on standard error. Error Reporting groups the entries
+    by the report location, which holds the outcome since there is no stack.
+    """
+    if report.exit_code in {ExitCode.DONE, ExitCode.UNFORESEEN}:
+        return {}
+    location = {"filePath": "job/orchestrator.py", "lineNumber": 1, "functionName": report.outcome}
+    return {
+        "@type": _ERROR,
+        "serviceContext": {"service": "batch-orchestrator", "version": VERSION},
+        "context": {"reportLocation": location},
+    }
+
+
+def _call(call: Call | CallResult, limit: int, traceparent: str) -> dict[str, object]:
+    return {
+        "engine": call.engine,
+        "targets": call.targets,
+        "card_type": call.card_type,
+        "limit": limit,
+        "traceparent": traceparent,
+        "logging.googleapis.com/spanId": traceparent[36:52],
+    }
+
+
+def time_status(progress: Progress, now: float) -> Message:
+    """How long the run has taken, and how long the cards still take at the present pace, if that can be estimated."""
+    elapsed = _whole(now - progress.began)
+    left = progress.seconds_left("qa", now)
+    if left is None:
+        return message("{elapsed} elapsed", elapsed=elapsed)
+    return message(
+        "{elapsed} elapsed; at the present pace the cards are done in {left}", elapsed=elapsed, left=_whole(left)
+    )
+
+
+def progress_message(progress: Progress, now: float) -> Message:
+    """How many cards are done so far."""
+    cards, gauge = progress.ledger.counts("qa"), progress.gauges.get("qa")
+    return message(
+        "cards: {done} of {planned} done, {failed} failed; {time}",
+        done=cards.done,
+        planned=cards.planned,
+        failed=gauge.counts.failed if gauge is not None else 0,
+        time=time_status(progress, now),
+    )
+
+
+def barrier_message(ledger: Ledger) -> Message:
+    """All data is ready, and perhaps cards follow."""
+    if ledger.counts("qa").missing:
+        return message("All data is ready; generating cards")
+    return message("All data is ready")
+
+
+def _whole(seconds: float) -> Message:
+    """A duration in whole seconds, for display while it changes."""
+    whole = max(0, round(seconds))
+    return message("{seconds} s", seconds=whole) if whole < 60 else duration(whole)

@@ -1,0 +1,151 @@
+"""Terminal: a start as text for a person, with progress bars on a terminal. Also prints recorded days."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+import trio
+from rich.console import Group
+from rich.live import Live as LiveDisplay
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from job.day.lines import Line, Rank, day_lines
+from job.day.outcome import Mark
+from job.day.report import Report
+from job.day.view import View
+from job.execution.progress import Progress
+from job.outputs.log import LogLine, LogSeverity, time_status
+from job.outputs.screen import Screen, print_table
+from job.outputs.stdout import OutputQueue, queued_text
+from job.text.display import clock, shortened
+from job.text.messages import ENGLISH, Message, Translator, colon, message, plural
+
+SHOWN_LIMIT = 500
+_MARKS: Mapping[LogSeverity, Mark] = {"ERROR": "✗", "WARNING": "!", "NOTICE": "!"}
+
+
+class Terminal:
+    """Draws the progress a few times a second, and prints failures when they happen.
+
+    If its output is a file or a pipe, it prints a line about the progress each minute instead, and uses no colours.
+    A stopped terminal (Ctrl-S) does not delay the run: the bars are not drawn until it has caught up, and while 8 MiB
+    wait for it, failures and warnings of single calls are counted and not printed.
+    """
+
+    def __init__(self, translator: Translator = ENGLISH) -> None:
+        self.translator, self.output = translator, OutputQueue()
+        self._screen = Screen(translator, queued_text(self.output))
+        self._bars: LiveDisplay | None = None
+
+    def write(self, line: LogLine) -> None:
+        """Prints what is shown of an event, but no progress that the bars show."""
+        is_shown = line.shown is not None and not (line.event == "run.progress" and self._bars)
+        if is_shown and (not line.may_be_dropped or self.output.has_room()):
+            style = "bold" if line.event == "run.started" else None
+            self._screen.print_line(line.shown, _MARKS.get(line.severity, ""), style)
+
+    def begin(self, progress: Progress) -> None:
+        """Draws the bars, if this is a terminal."""
+        if self._screen.is_terminal:
+            offset = trio.current_time() - time.monotonic()
+            self._bars = _Bars(progress, self._screen, self.output, lambda: time.monotonic() + offset)
+            self._bars.start()
+
+    def end(self, view: View) -> None:
+        """Prints the totals, the failures by cause, what to do next, and how the start ended."""
+        if self._bars is not None:
+            self._bars.stop()
+        if self.output.dropped:
+            text = plural(
+                "1 call that failed or has a warning was not shown when it ended: the terminal had stopped",
+                "{count} calls that failed or have a warning were not shown when they ended: the terminal had stopped",
+                count=self.output.dropped,
+            )
+            self._screen.print_line(text, "!")
+        _print_view(self._screen, view, (line for line in day_lines(view) if not line.is_of_config))
+
+
+class _Bars(LiveDisplay):
+    """The progress bars. They are not drawn while the terminal is behind, since it would show old states."""
+
+    def __init__(self, progress: Progress, screen: Screen, output: OutputQueue, clock: Callable[[], float]) -> None:
+        """`clock` returns trio's time in any thread."""
+        self._output = output
+        # Standard output is not redirected, since nothing else writes to it.
+        super().__init__(
+            get_renderable=lambda: Group(_bars(progress, screen), screen.shown(time_status(progress, clock()))),
+            console=screen,
+            refresh_per_second=8,
+            redirect_stdout=False,
+        )
+
+    def refresh(self) -> None:
+        # When they are stopped, they are drawn a last time in any case.
+        if not (self.is_started and self._output.is_behind):
+            super().refresh()
+
+
+def as_text(view: View, translator: Translator = ENGLISH) -> str:
+    """A recorded day as text, as its terminal showed it at its end."""
+    screen = Screen(translator)
+    with screen.capture() as captured:
+        screen.print_line(_head(view.report), style="bold")
+        _print_view(screen, view, day_lines(view))
+    return captured.get().rstrip("\n")
+
+
+def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
+    report, text = view.report, screen.translator.text
+    if any(engine.calls for engine in report.engines.values()):
+        print_table(screen, report.engines)
+    for line in lines:
+        is_long = line.rank is Rank.ASIDE  # it may be an answer
+        screen.print_line(shortened(text(line.text), SHOWN_LIMIT) if is_long else line.text, line.mark)
+        if line.what_to_do is not None:
+            screen.print_line(colon(message("What to do"), line.what_to_do), " ")
+        if line.command is not None:
+            screen.print_line(f"  {line.command}")
+    sentence = report.sentence
+    if report.exit_code is not None:
+        sentence = message("{sentence} (exit code {code})", sentence=sentence, code=report.exit_code)
+    screen.print_line(sentence, style=_colour(view))
+
+
+def _colour(view: View) -> str:
+    severity = view.report.severity
+    if severity == "good":
+        return "green" if view.unrecorded is None else "yellow"
+    return "red" if severity == "bad" else "yellow"
+
+
+def _head(report: Report) -> Message:
+    started = clock(datetime.fromisoformat(report.started), report.day)
+    if report.ended is None:
+        return message("{day}, started {started}", day=report.day, started=started)
+    ended = clock(datetime.fromisoformat(report.ended), report.day)
+    return message("{day}: started {started}, ended {ended}", day=report.day, started=started, ended=ended)
+
+
+def _bars(progress: Progress, screen: Screen) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, gauge in progress.gauges.items():
+        counts = progress.ledger.counts(name)
+        planned, made = counts.planned - counts.left_out, counts.done
+        in_flight = message("none in flight")
+        if gauge.in_flight:
+            in_flight = message("{count} of {limit} in flight", count=gauge.in_flight, limit=gauge.limit)
+        table.add_row(
+            name,
+            ProgressBar(total=planned, completed=made + gauge.counts.failed, width=30),
+            screen.shown(message("{done}/{planned} done", done=made, planned=planned)),
+            _coloured(message("{count} failed", count=gauge.counts.failed), "red", screen),
+            _coloured(message("{count} retried", count=gauge.counts.retries), "yellow", screen),
+            screen.shown(in_flight),
+        )
+    return table
+
+
+def _coloured(text: Message, colour: str, screen: Screen) -> str:
+    shown = screen.shown(text)
+    return f"[{colour}]{shown}[/]" if text.values.get("count") else shown

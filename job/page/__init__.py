@@ -1,1 +1,0 @@
-"""Pages: takes the view of a day, or the past nights, and returns one HTML file."""

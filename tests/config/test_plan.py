@@ -1,0 +1,229 @@
+"""The plan holds every call exactly once, and its counts are those of its calls."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from job.config.plan import Plan
+from job.config.prepare import make_plan
+from job.config.schema import CARD_TYPE_NAME, LlmConfig
+from job.config.targets import Target
+from job.config.validators import ID_LIMIT
+from job.engines.calls import Call, Item, card, financial, news, trading
+from job.engines.catalog import ALL_ENGINES, Kind
+from job.engines.http import HttpConnection, Network
+from job.engines.identity import RunIdentity
+from job.engines.tls import tls_context
+from tests.support.fakes import plan_of, settings_of, target
+
+REAL_IDS = ["AAPL", "BRK.B", "0700.HK", "600519.SS", "^GSPC", "BTC-USD", "EURUSD=X", "GC=F", "Elon_Musk", "美联储"]
+REAL_IDS += ["Rate vs Inflation"]
+DAY = "2026-11-24"
+NETWORK = Network(tls_context(None))
+DATA: tuple[Literal["financial", "trading", "news"], ...] = ("financial", "trading", "news")
+
+targets = st.lists(
+    st.builds(
+        target,
+        st.text(st.characters(codec="utf-8"), min_size=1, max_size=8),
+        st.lists(st.sampled_from(["a", "b", "c"]), unique=True),
+        st.lists(st.sampled_from(DATA), unique=True),
+    ),
+    unique_by=lambda made: made.id,
+    max_size=12,
+)
+
+
+@settings(max_examples=30)
+@given(targets, st.integers(1, 5))
+def test_counts_are_those_of_the_calls(made: list[Target], size: int) -> None:
+    plan = plan_of(made, settings_of({"financial": {"batch_size": size}, "trading": {"batch_size": size}}))
+    for engine in DATA:
+        asked = [name for call in plan.calls(engine) for name in call.targets]
+        assert asked == [each.id for each in made if engine in each.engines]
+        assert plan.count(engine) == len(asked)
+        assert all(1 <= len(call.targets) <= (size if engine != "news" else 1) for call in plan.calls(engine))
+    cards = [(call.targets[0], call.card_type) for call in plan.calls("qa")]
+    assert cards == [(each.id, name) for each in made for name in each.card_types]
+    assert plan.count("qa") == len(cards)
+    assert all(plan.count(engine) for engine in plan.engines())
+    keys = Counter(
+        RunIdentity("r").idempotency_key(*call.fingerprint) for engine in plan.engines() for call in plan.calls(engine)
+    )
+    assert set(keys.values()) <= {1}
+
+
+def test_batches_are_filled_before_another_is_begun() -> None:
+    plan = plan_of([target(name) for name in "ABCDE"], settings_of({"trading": {"batch_size": 2}}))
+    assert [call.targets for call in plan.calls("trading")] == [("A", "B"), ("C", "D"), ("E",)]
+    assert [json.loads(call.body or b"") for call in plan.calls("trading")][-1] == {"tickers": ["E"]}
+
+
+def test_the_entrys_date_overrides_the_days() -> None:
+    dated = Target("B", "equity", "B", "2026-01-02", ("news",), ("c",))
+    plan = plan_of([target("A"), dated], date="2026-11-24")
+    assert [json.loads(call.body or b"") for call in plan.calls("news")] == [
+        {"date": "2026-11-24"},
+        {"date": "2026-01-02"},
+    ]
+    assert [parameters(call).get("date_str") for call in plan.calls("qa")] == ["2026-11-24", "2026-01-02"]
+
+
+def test_a_plan_with_another_date_model_or_target_is_another_plan() -> None:
+    """What it made is held against this one, item by item."""
+    small = LlmConfig.model_validate({"default": {"backend": "local", "model_name": "small/1"}})
+    large = LlmConfig.model_validate({"default": {"backend": "local", "model_name": "large/1"}})
+    one = Plan((target("A"),), small, "2026-11-24", {"financial": 5})
+    others = [replace(one, models=large), replace(one, date="2026-11-23"), replace(one, targets=(target("B"),))]
+    assert len({plan.digest() for plan in (one, *others)}) == 4
+    assert replace(one, batch_sizes={"financial": 1}).digest() == one.digest()
+
+
+def test_an_entrys_parameters_override_llm_config() -> None:
+    models = {"default": {"backend": "b", "model_name": "m"}, "tasks": {"c": {"model_name": "n"}}}
+    own = Target("A", "equity", "A", None, (), ("c", "d"), (("model_name", "mine"), ("x", "1")))
+    plan = Plan((own, target("B", ["c"])), LlmConfig.model_validate(models), DAY, {})
+    assert [parameters(call) for call in plan.calls("qa")] == [
+        {"ticker": "A", "date_str": DAY, "preferred_llm_backend": "b", "model_name": "mine", "x": "1"},
+        {"ticker": "A", "date_str": DAY, "preferred_llm_backend": "b", "model_name": "mine", "x": "1"},
+        {"ticker": "B", "date_str": DAY, "preferred_llm_backend": "b", "model_name": "n"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("own", "sent"),
+    [
+        ({"preferred_llm_backend": "other"}, {"preferred_llm_backend": "other"}),
+        ({"preferred_llm_backend": "b"}, {"preferred_llm_backend": "b", "model_name": "m"}),
+        (
+            {"preferred_llm_backend": "other", "model_name": "mine"},
+            {"preferred_llm_backend": "other", "model_name": "mine"},
+        ),
+    ],
+)
+def test_a_model_is_sent_with_its_own_backend_only(own: dict[str, str], sent: dict[str, str]) -> None:
+    models = LlmConfig.model_validate({"default": {"backend": "b", "model_name": "m"}})
+    entry = Target("A", "equity", "A", None, (), ("c",), tuple(own.items()))
+    assert [parameters(call) for call in Plan((entry,), models, DAY, {}).calls("qa")] == [
+        {"ticker": "A", "date_str": DAY, **sent}
+    ]
+
+
+def parameters(call: Call) -> dict[str, str]:
+    pairs = parse_qsl(urlsplit(call.path).query, keep_blank_values=True, strict_parsing=True)
+    assert len(dict(pairs)) == len(pairs), "a parameter twice"
+    return dict(pairs)
+
+
+def is_id(text: str) -> bool:
+    try:
+        CARD_TYPE_NAME.validate_python(text)
+    except ValueError:
+        return False
+    return True
+
+
+ids = (
+    st.text(st.characters(codec=None), min_size=1, max_size=ID_LIMIT)
+    | st.text("./\\?#%&=+;:@!$'()*, ~25eEfF{}|^`<>\"\x7f", min_size=1, max_size=12)
+    | st.text(".%2eE5", min_size=1, max_size=8)
+).filter(is_id)
+
+
+def as_sent(call: Call, prefix: str = "") -> tuple[list[str], str]:
+    """The path's segments and the query as a server reads them, after httpx has processed the URL."""
+    connection = HttpConnection(NETWORK, f"https://engine.example{prefix}")
+    request = connection._request("POST", call.path, {}, call.body, None)
+    raw_path, _, query = request.extensions["target"].decode("ascii").partition("?")
+    assert request.url.host == "engine.example"
+    return [unquote(segment, errors="strict") for segment in raw_path.split("/")], query
+
+
+@pytest.mark.parametrize("prefix", ["", "/base"])
+@given(name=ids, kind=st.sampled_from(("equity", "topic", "person")))
+def test_a_news_id_never_leaves_its_segment(prefix: str, name: str, kind: Kind) -> None:
+    segments, query = as_sent(news(name, kind, name, DAY), prefix)
+    base = {
+        "equity": ["", "batch", "process_ticker"],
+        "topic": ["", "batch", "process_topic", "dynamic"],
+        "person": ["", "batch", "process_person", "dynamic"],
+    }[kind]
+    assert segments == [*prefix.split("/"), *base[1:], name]
+    assert query == ""
+
+
+@given(name=ids, card_type=ids, extra=st.dictionaries(ids, st.text(st.characters(codec="utf-8"))))
+def test_a_cards_ids_never_leave_segment_or_parameter(name: str, card_type: str, extra: dict[str, str]) -> None:
+    for own in ("ticker", "date_str"):
+        extra.pop(own, None)
+    segments, query = as_sent(card(name, card_type, DAY, extra.items()))
+    assert segments == ["", "card", card_type]
+    assert parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict") == [
+        ("ticker", name),
+        ("date_str", DAY),
+        *extra.items(),
+    ]
+
+
+def test_no_config_makes_a_request_whose_url_a_server_refuses_for_its_length() -> None:
+    wide = "\U00020000" * ID_LIMIT
+    objects = {
+        "ticker_list": ["AAPL"],
+        "card_types": [wide],
+        "card_targets": [
+            {"id": wide, "topic_key": "x", "date": "2026-11-25", "extra_params": {"x": "y" * 4094}},
+        ],
+        "llm_config": {"default": {"backend": "x" * 1024, "model_name": "x" * 1024}},
+    }
+    plan, faults = make_plan({f"{name}.json": json.dumps(one).encode() for name, one in objects.items()}, DAY, {})
+    assert faults == []
+    assert 7000 < max(len(call.path) for call in plan.calls("qa")) <= 8192
+
+
+@given(st.lists(ids, min_size=1, max_size=5))
+def test_a_batchs_ids_come_back_from_its_body(names: list[str]) -> None:
+    for make, path in ((financial, "/batch_refresh"), (trading, "/trading_data/batch_refresh")):
+        call = make(names)
+        assert call.path == path
+        assert json.loads(call.body or b"") == {"tickers": names}
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "a\\b", "a\nb", "", "x" * 65, "\ud800", "a\u2028b"])
+def test_an_id_that_could_reach_another_endpoint_is_invalid(name: str) -> None:
+    assert not is_id(name)
+
+
+def test_what_a_person_leaves_out_is_planned_and_not_called() -> None:
+    plan = plan_of([target("A"), target("B")]).without(["A"])
+    assert (plan.count("qa"), plan.count("trading")) == (2, 2)
+    assert [call.targets for engine in ALL_ENGINES for call in plan.calls(engine)] == [("B",)] * 4
+
+
+def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
+    """Else a batch of a later attempt would have another key than the one whose answer was lost."""
+    plan = plan_of([target(name) for name in "ABCD"], settings_of({"trading": {"batch_size": 2}}))
+    done = {Item(engine, name, None) for engine in ("trading", "news") for name in "ACD"} | {
+        Item("qa", "B", "news_card")
+    }
+
+    assert [call.targets for call in plan.calls("trading", done)] == [("B",)]
+    assert [call.targets for call in plan.without(["B"]).calls("trading")] == [("A",), ("C", "D")]
+    assert [call.targets for call in plan.calls("news", done)] == [("B",)]
+    assert [call.targets for call in plan.calls("qa", done)] == [("A",), ("C",), ("D",)]
+
+
+def test_the_date_of_an_item_is_that_of_its_request() -> None:
+    dated = Target("B", "equity", "B", "2026-01-02", DATA, ("c",))
+    plan = plan_of([target("A"), dated])
+    for engine in plan.engines():
+        dates = {call.targets: call.date for call in plan.calls(engine)}
+        expected = {DAY, "2026-01-02"} if engine in {"news", "qa"} else {""}
+        assert {plan.date_of(engine, one) for one in plan.targets} == set(dates.values()) == expected

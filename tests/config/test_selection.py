@@ -1,0 +1,145 @@
+"""A person names a card, a target or a type. A name that the plan lacks is a fault with the nearest names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import pytest
+
+from job.config.plan import Plan
+from job.config.schema import LlmConfig
+from job.config.selection import UNCONFIRMED_LIMIT, left_out_faults, select
+from job.config.targets import Target
+from job.engines.catalog import DATA_ENGINES
+from tests.support.fakes import plan_of, target
+
+T = TypeVar("T")
+CARDS = {
+    "NVDA": ("news_card", "outlook_card"),
+    "TSLA": ("outlook_card",),
+    "Rate vs Inflation": ("news_card",),
+    "a/b": ("news_card",),
+    "a": ("b/c", "news_card"),
+    "none": (),
+}
+
+
+def plan_with(*more: str) -> Plan:
+    cards = CARDS | dict.fromkeys(more, ("news_card",))
+    targets = (Target(name, "equity", name, None, (), types) for name, types in cards.items())
+    return Plan(tuple(targets), LlmConfig(), "2026-11-24", {})
+
+
+def chosen(plan: Plan, *names: str) -> list[str]:
+    """The cards and data that these names stand for."""
+    found, faults = select(plan, names, is_confirmed=True)
+    assert faults == []
+    return [f"{name}/{card}" if engine == "qa" else f"{engine} {name}" for engine, name, card in found]
+
+
+@pytest.mark.parametrize(
+    ("names", "cards"),
+    [
+        (["NVDA/news_card"], ["NVDA/news_card"]),
+        (["NVDA"], ["NVDA/news_card", "NVDA/outlook_card"]),
+        (["/outlook_card"], ["NVDA/outlook_card", "TSLA/outlook_card"]),
+        (["TSLA", "NVDA/news_card", "TSLA"], ["NVDA/news_card", "TSLA/outlook_card"]),
+        (["Rate vs Inflation/news_card"], ["Rate vs Inflation/news_card"]),
+        (["a/b"], ["a/b/news_card"]),
+        (["a/b/news_card"], ["a/b/news_card"]),
+        (["a/b/c"], ["a/b/c"]),
+        ([], []),
+    ],
+)
+def test_cards_are_found_by_name_in_the_order_of_the_plan(names: list[str], cards: list[str]) -> None:
+    assert chosen(plan_with(), *names) == cards
+
+
+def test_a_target_stands_for_its_data_too_and_all_for_everything() -> None:
+    plan = plan_of([target("A"), target("B", engines=["news"])])
+    assert chosen(plan, "B") == ["news B", "B/news_card"]
+    everything = [*(f"{engine} A" for engine in DATA_ENGINES), "news B", "A/news_card", "B/news_card"]
+    assert chosen(plan, "all") == everything
+    assert chosen(plan, "/news_card") == ["A/news_card", "B/news_card"], "the cards alone"
+    assert chosen(plan_with("all"), "all") == ["all/news_card"], "unless a target has this name"
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("NVDA/newscard", "the nearest: NVDA/news_card"),
+        ("nvda", "the nearest: NVDA"),
+        ("NDVA/outlook_card", "the nearest: NVDA/outlook_card"),
+        ("/outlok_card", "the nearest: /outlook_card, /news_card"),
+        ("TSLA/xyz", "there are: TSLA/outlook_card"),
+        ("zzz", "there are: NVDA, TSLA, Rate vs Inflation, a/b, a, none"),
+        ("", "there are: /news_card, /outlook_card, /b/c"),
+    ],
+)
+def test_a_name_that_the_plan_lacks_is_a_fault_with_the_nearest_names(name: str, remedy: str) -> None:
+    _, [fault] = select(plan_with(), ["TSLA", name], is_confirmed=True)
+    assert str(fault) == f'--again: "{name}" is nothing that the config asks for; {remedy}'
+
+
+def test_many_cards_are_made_again_only_if_that_is_confirmed() -> None:
+    few, many = (plan_of([target(f"T{n}") for n in range(UNCONFIRMED_LIMIT + more)]) for more in (0, 1))
+    assert select(few, ["all"], is_confirmed=False)[1] == []
+    assert select(many, ["all"], is_confirmed=True)[1] == []
+    (fault,) = select(many, ["all"], is_confirmed=False)[1]
+    assert str(fault) == "--again: asks for 21 cards that are paid for again; add --yes if that is meant"
+
+
+TOO_MANY = "--again: a day has at most 100,000 cards and data made again; name fewer"
+
+
+def test_no_more_is_made_again_than_a_day_may_have() -> None:
+    types = tuple(f"c{number}" for number in range(999))
+    plan = plan_of([replace(target(f"T{number}", engines=["news"]), card_types=types) for number in range(101)])
+    most = [f"T{number}" for number in range(100)]
+    selected, faults = select(plan, most, is_confirmed=True)
+    assert (len(selected), faults) == (100_000, [])
+    for more in (["all"], [*most, "T100/c0"]):
+        selected, [fault] = select(plan, more, is_confirmed=True)
+        assert (selected, str(fault)) == ([], TOO_MANY)
+
+
+@pytest.mark.parametrize(
+    ("names", "faults"),
+    [
+        (["NVDA", "none"], []),
+        ([], []),
+        (["nvda"], ['--without: "nvda" is no target of the config; the nearest: NVDA']),
+        (["NVDA/news_card"], ['--without: "NVDA/news_card" is no target of the config; ']),
+        (list(CARDS), ["--without: leaves nothing to do; name fewer targets"]),
+    ],
+)
+def test_targets_to_leave_out_are_those_of_the_config_and_not_all(names: list[str], faults: Sequence[str]) -> None:
+    found = left_out_faults(plan_with(), names)
+    assert len(found) == len(faults)
+    assert all(str(one).startswith(start) for one, start in zip(found, faults, strict=True))
+
+
+def test_no_number_of_names_takes_long_among_many_targets() -> None:
+    """The loop is blocked meanwhile, on which the lease is renewed."""
+    plan = plan_of([target(f"T{number:05}") for number in range(50_000)])
+    numbers = [str(number) for number in range(500)]
+    right = [f"T{number:05}" for number in range(49_000, 50_000)]
+    _, faults = in_seconds(lambda: select(plan, numbers, is_confirmed=True))
+    assert len(faults) == 500
+    assert str(faults[0]).endswith("T00007, T00008, T00009 and 49,990 more")
+    assert str(faults[-1]) == '--again: "499" is nothing that the config asks for; correct it'
+    types = [f"/{number}" for number in numbers]
+    assert len(in_seconds(lambda: select(plan, types, is_confirmed=True))[1]) == 500
+    assert len(in_seconds(lambda: select(plan, right, is_confirmed=True))[0]) == 4000
+    assert len(in_seconds(lambda: left_out_faults(plan, numbers))) == 500
+    assert in_seconds(lambda: left_out_faults(plan, right)) == []
+
+
+def in_seconds(call: Callable[[], T]) -> T:
+    began = time.process_time()
+    found = call()
+    assert time.process_time() - began < 5
+    return found

@@ -1,0 +1,231 @@
+"""Every target gets exactly what the rules say: nothing is added, nothing lost, the order of the lists is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from job.config.objects import read_config
+from job.config.schema import LlmConfig
+from job.config.targets import Target, llm_parameters, resolve, topic_key
+
+ALL = ("financial", "trading", "news")
+TYPES = ["news_card", "earnings_card", "old_card"]
+
+
+def resolved(**objects: Any) -> tuple[dict[str, Target], list[str]]:
+    given_objects = {"ticker_list": ["AAPL", "MSFT"], "card_types": TYPES} | objects
+    config, faults, notices = read_config({f"{name}.json": json.dumps(v).encode() for name, v in given_objects.items()})
+    targets, more_faults, more_notices = resolve(config)
+    assert [*faults, *more_faults] == []
+    assert len({target.id for target in targets}) == len(targets)
+    return {target.id: target for target in targets}, [str(notice) for notice in (*notices, *more_notices)]
+
+
+def cards(targets: Mapping[str, Target]) -> dict[str, list[str]]:
+    return {name: list(target.card_types) for name, target in targets.items()}
+
+
+def test_simple_form_may_leave_a_ticker_without_cards_if_all_its_types_are_off() -> None:
+    types = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
+    targets, notices = resolved(card_types=types, card_targets={"MSFT": ["old_card"]})
+    assert cards(targets) == {"AAPL": ["news_card"], "MSFT": []}
+    assert notices == ["card_targets.json: MSFT[0]: old_card is switched off in card_types.json; it is left out"]
+
+
+def entry(**given_entry: Any) -> Target:
+    """The one entry of the config that is added to the tickers or overrides one."""
+    targets, _ = resolved(card_targets=[given_entry])
+    return targets[given_entry["id"]]
+
+
+@pytest.mark.parametrize(
+    ("category", "target_type", "kind"),
+    [
+        ("celebrity", None, "person"),
+        ("person", None, "person"),
+        ("people", None, "person"),
+        ("People", None, "person"),
+        ("equity", None, "equity"),
+        ("macro", None, "topic"),
+        ("", None, "topic"),
+        (None, None, "topic"),
+        ("celebrity", "topic", "topic"),
+        (None, "person", "person"),
+        (None, "equity", "equity"),
+    ],
+)
+def test_the_kind_comes_from_target_type_then_from_category(
+    category: str | None, target_type: str | None, kind: str
+) -> None:
+    given_entry = {"id": "Elon_Musk", "category": category, "target_type": target_type}
+    target = entry(**{key: value for key, value in given_entry.items() if value is not None})
+    assert target.kind == kind
+    assert target.engines == (ALL if kind == "equity" else ("news",))
+
+
+def test_an_entry_over_a_ticker_overrides_it_in_its_place() -> None:
+    targets, _ = resolved(
+        card_targets=[{"id": "Topic"}, {"id": "AAPL", "card_types": ["old_card"], "date": "2026-01-02"}]
+    )
+    assert list(targets) == ["AAPL", "MSFT", "Topic"]
+    assert targets["AAPL"].card_types == ("old_card",)
+    assert targets["AAPL"].kind == "equity"
+    assert targets["AAPL"].date == "2026-01-02"
+    assert targets["MSFT"].card_types == tuple(TYPES)
+
+
+def test_equities_default_is_not_a_target_but_the_default_of_all_tickers() -> None:
+    default = {"id": "equities_default", "card_types": ["news_card"], "run_engines": {"trading": False}}
+    others = [{"id": "MSFT", "run_engines": {"news": False}}, {"id": "Topic"}, {"id": "Elon", "target_type": "person"}]
+    targets, _ = resolved(card_targets=[others[0], default, *others[1:]])
+    assert cards(targets) == {"AAPL": ["news_card"], "MSFT": ["news_card"], "Topic": TYPES, "Elon": TYPES}
+    assert targets["AAPL"].engines == ("financial", "news")
+    assert targets["MSFT"].engines == ("financial",)
+    assert targets["Topic"].engines == ("news",)
+
+
+@pytest.mark.parametrize("empty", [{}, {"card_types": []}, {"card_types": None}])
+def test_absent_or_empty_card_types_mean_all_enabled_ones(empty: dict[str, Any]) -> None:
+    assert entry(id="Topic", **empty).card_types == tuple(TYPES)
+
+
+def test_only_an_explicit_switch_sends_a_topic_to_the_equities_engines() -> None:
+    assert entry(id="Topic").engines == ("news",)
+    assert entry(id="Topic", run_engines={"financials": True}).engines == ("financial", "news")
+
+
+@pytest.mark.parametrize(
+    ("topic", "key"),
+    [
+        ("Rate vs Inflation", "rate_vs_inflation"),
+        ("AI & Chips", "ai__chips"),
+        ("S&P-500", "sp500"),
+        ("美联储", ""),
+        ("Zürich", "zrich"),
+        ("a_B 9", "a_b_9"),
+    ],
+)
+def test_topic_keys_are_those_of_the_news_engine(topic: str, key: str) -> None:
+    assert topic_key(topic) == key
+
+
+def test_keys_are_overridden_for_topics_and_never_derived_for_others() -> None:
+    assert entry(id="美联储", topic_key="fed").key == "fed"
+    assert entry(id="Elon_Musk", target_type="person").key == "Elon_Musk"
+    assert entry(id="^GSPC", target_type="equity").key == "^GSPC"
+
+
+def test_parameters_are_written_as_the_engine_reads_them() -> None:
+    target = entry(id="Topic", extra_params={"g": "", "a": "x y", "b": 3, "c": 0.5, "d": True, "e": False, "f": 1e22})
+    written = {"a": "x y", "b": "3", "c": "0.5", "d": "true", "e": "false", "f": "1e+22", "g": ""}
+    assert target.parameters == tuple(written.items()), "sorted: in another order they ask for the same"
+
+
+@pytest.mark.parametrize(
+    ("task", "chosen"),
+    [
+        (None, {"preferred_llm_backend": "openai", "model_name": "small"}),
+        ({"backend": "local"}, {"preferred_llm_backend": "local"}),
+        ({"backend": "local", "model_name": "large"}, {"preferred_llm_backend": "local", "model_name": "large"}),
+        ({"model_name": "large"}, {"preferred_llm_backend": "openai", "model_name": "large"}),
+        ({"backend": "openai"}, {"preferred_llm_backend": "openai", "model_name": "small"}),
+        ({}, {"preferred_llm_backend": "openai", "model_name": "small"}),
+    ],
+)
+def test_a_model_is_never_combined_with_another_backend(task: dict[str, str] | None, chosen: dict[str, str]) -> None:
+    value = {"default": {"backend": "openai", "model_name": "small"}, "tasks": {} if task is None else {"c": task}}
+    assert dict(llm_parameters(LlmConfig.model_validate(value), "c")) == chosen
+    assert llm_parameters(LlmConfig(), "c") == ()
+
+
+NAMES = st.text("ABC.^=- 美", min_size=1, max_size=3).filter(
+    lambda name: name == name.strip() and name not in {".", ".."}
+)
+TYPE_NAMES = st.sampled_from(["a", "b", "c", "d"])
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> dict[str, Any]:
+    """Valid configs of both forms, also with duplicates."""
+    tickers = draw(st.lists(NAMES, min_size=1, max_size=6))
+    switches = draw(st.dictionaries(TYPE_NAMES, st.booleans(), min_size=1))
+    order = draw(st.lists(st.sampled_from(sorted(switches)), max_size=3)) + sorted(switches)
+    objects: dict[str, Any] = {
+        "ticker_list": tickers,
+        "card_types": [{"name": name, "enabled": switches[name]} for name in order],
+        "engine_control": draw(
+            st.fixed_dictionaries({}, optional={f"run_{name}_engine": st.booleans() for name in ("financials", "news")})
+        ),
+    }
+    types = st.lists(st.sampled_from(sorted(switches)), min_size=1, max_size=4)
+    if draw(st.booleans()):
+        objects["card_targets"] = draw(st.dictionaries(st.sampled_from(tickers), types, min_size=1))
+    elif draw(st.booleans()):
+        ids = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+        options = {
+            "card_types": types,
+            "target_type": st.sampled_from(["equity", "person"]),
+            "run_engines": st.dictionaries(st.sampled_from(["financials", "trading", "news"]), st.booleans()),
+        }
+        objects["card_targets"] = [
+            {"id": name, "target_type": "person", **draw(st.fixed_dictionaries({}, optional=options))} for name in ids
+        ]
+    return objects
+
+
+def expected(objects: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
+    """The rules, written a second time as simply as possible: a target's card types and engines."""
+    enabled = list(dict.fromkeys(entry["name"] for entry in objects["card_types"] if entry["enabled"]))
+    control = objects["engine_control"]
+    base = {
+        "financial": control.get("run_financials_engine", True),
+        "trading": True,
+        "news": control.get("run_news_engine", True),
+    }
+    everything = [engine for engine in ALL if base[engine]]
+    found = dict.fromkeys(objects["ticker_list"], (enabled, everything))
+    given_targets = objects.get("card_targets", {})
+    if isinstance(given_targets, dict):
+        for ticker, names in given_targets.items():
+            found[ticker] = ([name for name in dict.fromkeys(names) if name in enabled], everything)
+        return found
+    for item in given_targets:
+        names = [name for name in dict.fromkeys(item.get("card_types", enabled)) if name in enabled]
+        on = dict(base) if item["target_type"] == "equity" else {**base, "financial": False, "trading": False}
+        for name, value in item.get("run_engines", {}).items():
+            on["financial" if name == "financials" else name] = value
+        found[item["id"]] = (names, [engine for engine in ALL if on[engine]])
+    return found
+
+
+@settings(max_examples=50)
+@given(configs())
+def test_expansion_follows_the_rules(objects: dict[str, Any]) -> None:
+    wanted = expected(objects)
+    assume(any(entry["enabled"] for entry in objects["card_types"]))
+    assume(any(names for names, _ in wanted.values()))
+    targets, _ = resolved(**objects)
+    assert list(targets) == list(wanted)
+    assert {name: (list(t.card_types), list(t.engines)) for name, t in targets.items()} == wanted
+
+
+def test_a_card_type_that_no_target_asks_for_is_noticed() -> None:
+    _, notices = resolved(card_targets=[{"id": "equities_default", "card_types": ["news_card", "old_card"]}])
+    assert notices == ["card_types.json: earnings_card: no target asks for this card type"]
+
+
+def test_an_entry_that_becomes_a_topic_by_default_is_a_notice() -> None:
+    """It may be a ticker that was removed from the list."""
+    targets, (notice,) = resolved(card_targets=[{"id": "GC=F"}, {"id": "AAPL"}, {"id": "Macro", "category": "macro"}])
+    assert notice.startswith(
+        'card_targets.json: [0] ("GC=F"): is not a ticker of ticker_list.json and has no target_type'
+    )
+    assert [(name, target.kind) for name, target in targets.items()] == [
+        ("AAPL", "equity"), ("MSFT", "equity"), ("GC=F", "topic"), ("Macro", "topic"),
+    ]  # fmt: skip

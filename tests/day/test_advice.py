@@ -1,0 +1,356 @@
+"""What a person does next: one command after any failure, right where and when it is read."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from job.cli.main import make_parser
+from job.config.environment import read_settings
+from job.config.faults import Fault, FaultKind
+from job.day.advice import Step, TaskRetry, advice, command_of, go_on, last_words
+from job.day.commands import Command, Commands
+from job.day.ending import Ending, bad_config, ending_of
+from job.day.ledger import Ledger
+from job.day.outcome import Outcome
+from job.day.report import Report
+from job.day.stop import ShutdownReason
+from job.engines.failures import Cause, Failure
+from job.text.messages import Message, message
+from tests.support.days import SCENES, Day, failing
+from tests.support.records import FAULT as IN_OBJECT
+from tests.support.records import report_at, start_at
+from tests.support.shell import arguments_in
+
+DAYS = start_at().days
+"""Each begins at two."""
+TODAY = datetime.fromisoformat("2026-11-25T01:30:00+08:00")
+SOON = datetime.fromisoformat("2026-11-25T01:40:00+08:00")
+LATER = datetime.fromisoformat("2026-11-25T01:50:00+08:00")
+Where = dict[str, str]
+CLOUD: Where = {"job": "cards", "region": "asia-east1", "project": "p", "runs_uri": "gs://cards/runs"}
+LAPTOP: Where = {"runs_uri": "gs://cards/runs"}
+LOCAL: Where = {"start_with": "make run-local ARGS=", "runs_uri": "/tmp/runs"}
+PLACES = [CLOUD, LAPTOP, LOCAL]
+EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
+DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
+UNTIL, MAINTAINER, BOTH = "(until 11-25 01:50)", "(for a maintainer)", "(for a maintainer, until 11-25 01:50)"
+PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}:"
+GO_ON = f"This does only what is left {UNTIL}:"
+AFTERWARDS = ("later", f"From 11-25 01:50 on, in its place {MAINTAINER}:", DATED)
+COMES = "Cloud Run starts it again by itself"
+NO_STORAGE = Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503"))
+IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
+
+
+def half_made() -> Ledger:
+    return Day().play(failing(Failure(Cause.DENIED, message("no"), 200), "qa", "NVDA")).ledger
+
+
+def report(ending: Ending, **about: Any) -> Report:
+    """The report of an attempt, or of a start that opened none."""
+    faults = about.pop("faults", ())
+    return report_at(ending, start=start_at(**about), faults=faults)
+
+
+def steps_of(
+    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: TaskRetry = TaskRetry.UNKNOWN
+) -> tuple[Step, ...]:
+    return advice(one, Ledger.empty(one.day), Commands(DAYS, now, **place), retry)
+
+
+def shown(
+    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: TaskRetry = TaskRetry.UNKNOWN
+) -> list[tuple[str, str, str | None]]:
+    steps = steps_of(one, place, now, retry)
+    return [(step.kind, str(step.sentence), step.command.text if step.command else None) for step in steps]
+
+
+def texts(one: Report, *kinds: str) -> list[str | None]:
+    """The commands, by default the one that starts the job now."""
+    return [text for kind, _, text in shown(one) if kind in (kinds or ("start",))]
+
+
+ENDINGS: dict[str, tuple[Ending, str | None]] = {
+    "cards missing": (ending_of(half_made(), None), PUT_RIGHT),
+    "QA engine down": (ending_of(half_made(), ShutdownReason.QA_DOWN), PUT_RIGHT),
+    "deadline": (ending_of(half_made(), ShutdownReason.DEADLINE), GO_ON),
+    "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), GO_ON),
+    "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), GO_ON),
+    "not renewed": (
+        ending_of(half_made(), ShutdownReason.LEASE_LOST, None, message("503")),
+        f"Once storage can be reached, this starts it again {UNTIL}:",
+    ),
+    "no storage": (NO_STORAGE, f"Once storage can be reached, this starts it again {UNTIL}:"),
+    "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), PUT_RIGHT),
+    "killed": (Ending.worded(Outcome.KILLED, half_made()), GO_ON),
+    "at work": (Ending.worded(Outcome.AT_WORK, half_made()), None),
+    "done": (ending_of(Day().play().ledger, None), None),
+}
+
+
+@pytest.mark.parametrize("how", ENDINGS)
+def test_the_one_command_of_an_ending(how: str) -> None:
+    ending, sentence = ENDINGS[how]
+    assert shown(report(ending)) == ([] if sentence is None else [("start", sentence, EXECUTE), AFTERWARDS])
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: str) -> None:
+    one, parser = SCENES[scene]().report, make_parser()
+    needs, looks = one.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}, scene == "busy"
+    for place, retry, (now, date) in product(PLACES, TaskRetry, ((TODAY, None), (LATER, "2026-11-24"))):
+        steps = steps_of(one, place, now, retry)
+        assert [step.kind for step in steps].count("start") == (needs and not looks)
+        assert [step.kind for step in steps].count("look") == looks
+        is_told = retry is TaskRetry.NONE or (
+            retry is TaskRetry.COMES and (now == TODAY or one.outcome == Outcome.BAD_CONFIG)
+        )
+        assert [step.kind for step in steps].count("wait") == (needs and not looks and is_told)
+        for step in steps:
+            if step.command is not None and step.kind not in {"plan", "look"}:
+                options = parser.parse_args(arguments_in(step.command.text))
+                assert options.command == "run"
+                # Nobody else may know the schedule of a first start on a laptop.
+                is_named = step.kind == "later" or (scene == "storage failed" and place != CLOUD)
+                assert options.date == ("2026-11-24" if is_named else date)
+                assert step.command.until == (None if options.date else LATER)
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "command", "later"),
+    [
+        (0, ("run",), EXECUTE, "run,--date=2026-11-24,--yes"),
+        (
+            0,
+            ("run", "--date=2026-11-24", "--without=MSFT"),
+            f"{EXECUTE} --args=run,--without=MSFT",
+            "run,--date=2026-11-24,--without=MSFT,--yes",
+        ),
+        (1, ("run", "--again=NVDA", "--yes"), EXECUTE, "run,--date=2026-11-24"),
+    ],
+)
+def test_until_an_attempt_is_recorded_a_start_is_advised_with_its_own_arguments(
+    number: int, arguments: tuple[str, ...], command: str, later: str
+) -> None:
+    """And confirmed later, as perhaps nothing is recorded of the day."""
+    one = report(NO_STORAGE, number=number, arguments=arguments)
+    assert texts(one, "start", "later") == [command, f"{EXECUTE} --args={later}"]
+
+
+@pytest.mark.parametrize("own", [(), ("--yes",)])
+def test_a_day_that_was_not_current_is_confirmed_by_whoever_names_it(own: tuple[str, ...]) -> None:
+    before = {"day": "2026-10-24", "started": start_at().started}
+    one = report(NO_STORAGE, number=0, arguments=("run", "--date=2026-10-24", *own), **before)
+    assert texts(one) == [f"{EXECUTE} --args={','.join(('run', '--date=2026-10-24', *own))}"]
+
+
+def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
+    """A plain start could fail for it, before what is missing is requested."""
+    one = report(NO_STORAGE, number=1).model_copy(update={"without": ("MSFT", "-X")})
+    assert texts(one) == [f"{EXECUTE} --args=run,--without=MSFT,--without=-X"]
+    killed = Commands(DAYS, TODAY, **CLOUD)
+    (start, _) = go_on(start_at(without=("MSFT",)), Outcome.KILLED, killed)
+    assert start.command is not None
+    assert start.command.text == f"{EXECUTE} --args=run,--without=MSFT"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kinds"),
+    [(IN_OBJECT, ["start", "later", "plan"]), (IN_VARIABLE, ["start", "later"])],
+    ids=["object", "variable"],
+)
+def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it(fault: Fault, kinds: list[str]) -> None:
+    steps = shown(report(bad_config(1, of_command=False), number=0, faults=[fault]))
+    assert [kind for kind, _, _ in steps] == kinds
+    assert steps[:2] == [("start", f"Once that is corrected, this starts it again {UNTIL}:", EXECUTE), AFTERWARDS]
+    if len(steps) > 2:
+        assert steps[2][2] == "python -m job plan gs://cards/config"
+
+
+VARIABLES = ("variables", "Variables are set in terraform.tfvars, which an owner applies.", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_told"), [(FaultKind.VARIABLE, True), (FaultKind.STORAGE, False), (FaultKind.OBJECT, False)]
+)
+def test_on_cloud_run_a_fault_of_a_variable_is_an_owners(kind: FaultKind, is_told: bool) -> None:
+    fault = Fault("RUNS_URI", message("is odd"), message("correct it"), kind)
+    for job, told in (("cards", is_told), (None, False)):
+        steps = shown(report(bad_config(2, of_command=False), number=0, faults=[fault, fault], job=job))
+        assert [step for step in steps if step[0] == "variables"] == [VARIABLES] * told
+        assert (steps[0] == VARIABLES) is told
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(404, True), (429, True), (403, False), (503, False)])
+def test_on_cloud_run_a_remedy_that_names_a_variable_is_an_owners(status: int, is_told: bool) -> None:
+    failed = Failure(Cause.STATUS, message("no"), status)
+    for job, told in (("cards", is_told), (None, False)):
+        steps = Day(start={"job": job}).play(failing(failed, "news")).play(failing(failed, "qa")).view().steps
+        assert [step.kind for step in steps].count("variables") == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [(("run",), EXECUTE), (("run", "--date=2026-11-24"), DATED)],
+    ids=["whichever it is", "the one that was named"],
+)
+def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
+    arguments: tuple[str, ...], command: str
+) -> None:
+    for ending, said in (
+        (bad_config(1, of_command=False), "Once that is corrected, this starts it again"),
+        (NO_STORAGE, "Once storage can be reached, this starts it again"),
+    ):
+        terms = " (for a maintainer):" if "--date" in command else ":"
+        one = report(ending, number=0, arguments=arguments, knows_days=False)
+        assert shown(one) == [("start", said + terms, command)]
+
+
+LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
+UNKNOWN = "It is not known whether this was asked for. Look first at how the day stands:"
+
+
+@pytest.mark.parametrize("retry", TaskRetry)
+@pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
+def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: TaskRetry) -> None:
+    """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
+    ending = (
+        Ending.worded(Outcome.BUSY, None, detail=message("the start for 2026-11-24"))
+        if how == "busy"
+        else ENDINGS[how][0]
+    )
+    sentence = "Once no other start is at work, look first at how the day stands:" if how == "busy" else UNKNOWN
+    one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
+    assert shown(one, LAPTOP, retry=retry) == [("look", sentence, LOOK)]
+    page = "https://storage.cloud.google.com/cards/runs/2026-11-24/report.html"
+    assert shown(one, CLOUD, retry=retry) == [("look", sentence, page)]
+    assert "look" not in [kind for kind, _, _ in shown(one.model_copy(update={"number": 2}))]
+
+
+def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> None:
+    one = report(NO_STORAGE, number=0, arguments=("run", "--again=NVDA"), knows_days=False)
+    assert shown(one, LAPTOP) == [("look", UNKNOWN, LOOK.removesuffix(" 2026-11-24"))]
+    assert shown(one, CLOUD) == [("look", UNKNOWN, "https://storage.cloud.google.com/cards/runs/index.html")]
+
+
+def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
+    one = report(bad_config(1, of_command=False), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
+    corrected = f"Once that is corrected, this starts it again {BOTH}:"
+    assert shown(one)[0] == ("start", corrected, f"{EXECUTE} --args=run,--again=NVDA")
+    assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
+
+
+# --- to go on without some targets ---
+
+
+def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them() -> None:
+    view = (
+        Day(start={"without": ("TSLA",)})
+        .play(failing(Failure(Cause.DENIED, message("no"), 200), "news", "AAPL"))
+        .view()
+    )
+    others = [step for step in shown(view.report) if step[0] == "without"]
+    assert view.report.at_fault == ("AAPL",)
+    assert others == [
+        (
+            "without",
+            f"Or go on without AAPL: if nothing else is at fault, this makes all other cards {BOTH}:",
+            f"{EXECUTE} --args=run,--without=TSLA,--without=AAPL",
+        )
+    ], "and still without what was left out before"
+
+
+@pytest.mark.parametrize("name", ["-X", "--yes", "^GSPC", "a,b", "Rate vs Inflation", "$(x)", "美联储", "a,b|c", "'"])
+@pytest.mark.parametrize("place", PLACES, ids=["Cloud Run", "laptop", "run-local"])
+def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
+    one = report(ENDINGS["cards missing"][0]).model_copy(update={"at_fault": (name, "MSFT")})
+    command = command_of(steps_of(one, place, LATER), "without")
+    assert command is not None
+    options = make_parser().parse_args(arguments_in(command.text))
+    assert (options.date, options.without) == ("2026-11-24", [name, "MSFT"])
+
+
+def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out() -> None:
+    done = report(ENDINGS["done"][0]).model_copy(update={"without": ("MSFT", "TSLA")})
+    again = f"Once the cause is put right, this makes what was left out too {UNTIL}:"
+    assert shown(done) == [("left_out", again, EXECUTE), AFTERWARDS]
+    dated = f"Once the cause is put right, this makes what was left out too {MAINTAINER}:"
+    assert shown(done, now=LATER) == [("left_out", dated, DATED)]
+
+
+# --- whether Cloud Run starts it again ---
+
+
+@pytest.mark.parametrize(
+    ("how", "wait", "start"),
+    [
+        (
+            "deadline",
+            f"{COMES}: nothing has to be done before its next message.",
+            f"Only if none comes, this does only what is left {UNTIL}:",
+        ),
+        (
+            "interrupted",
+            f"{COMES}, unless somebody cancelled it: nothing has to be done before its next message.",
+            f"Only if none comes, this does only what is left {UNTIL}:",
+        ),
+        (
+            "bad config",
+            f"{COMES}, which fails too until that is corrected.",
+            f"Once that is corrected, this starts it again {UNTIL}:",
+        ),
+    ],
+)
+def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str, wait: str, start: str) -> None:
+    one = report(ENDINGS[how][0] if how in ENDINGS else bad_config(1, of_command=False))
+    assert [sentence for _, sentence, _ in shown(one, retry=TaskRetry.COMES)][:2] == [wait, start]
+    assert shown(one, retry=TaskRetry.NONE) == [("wait", "Cloud Run does not start it again.", None), *shown(one)]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, TaskRetry.COMES),
+        ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, TaskRetry.COMES),
+        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, TaskRetry.NONE),
+        ({"TASK_MAX_RETRIES": "0"}, TaskRetry.NONE),
+        ({"TASK_MAX_RETRIES": ""}, TaskRetry.UNKNOWN),
+        ({"CLOUD_RUN_EXECUTION": ""}, TaskRetry.UNKNOWN),
+    ],
+)
+def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: TaskRetry) -> None:
+    cloud = {"CLOUD_RUN_EXECUTION": "cards-x7k2p", "TASK_MAX_RETRIES": "2"}
+    assert TaskRetry.of(read_settings(cloud | variables)[0]) is expected
+
+
+@pytest.mark.parametrize(("arguments", "is_fixed"), [(("run",), False), (("run", "--date=2026-11-24"), True)])
+def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[str, ...], is_fixed: bool) -> None:
+    """In the ten minutes before a day ends the command names its day, and nobody is told to wait."""
+    one = report(ENDINGS["deadline"][0], arguments=arguments)
+    kinds = [kind for kind, _, _ in shown(one, now=SOON, retry=TaskRetry.COMES)]
+    assert kinds == (["wait", "start", "later"] if is_fixed else ["start"])
+    if not is_fixed:
+        assert shown(one, now=SOON, retry=TaskRetry.COMES) == [
+            ("start", f"This does only what is left {MAINTAINER}:", DATED)
+        ]
+    just_before = SOON - timedelta(seconds=1)
+    assert [kind for kind, _, _ in shown(one, now=just_before, retry=TaskRetry.COMES)] == ["wait", "start", "later"]
+
+
+@pytest.mark.parametrize(
+    ("now", "terms", "command"),
+    [(TODAY, BOTH, f"{EXECUTE} --args=run,--without=A"), (LATER, MAINTAINER, f"{DATED},--without=A")],
+)
+def test_the_last_words_after_a_second_signal(now: datetime, terms: str, command: str) -> None:
+    said = f"Ended at once. What is recorded is kept; this does only what is left {terms}: {command}"
+    assert str(last_words(start_at(without=("A",)), Commands(DAYS, now, **CLOUD))) == said
+
+
+def test_the_first_command_of_a_kind_counts() -> None:
+    first, second = Command("first"), Command("second")
+    steps = [Step("start", Message("a"), first), Step("start", Message("b"), second), Step("wait", Message("c"))]
+    assert (command_of(steps, "start"), command_of(steps, "wait"), command_of(steps, "plan")) == (first, None, None)

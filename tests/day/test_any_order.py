@@ -1,0 +1,200 @@
+"""Results may be added in any order: the items, counts and failures are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count, permutations
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from job.config.schema import LlmConfig
+from job.day.counts import Counts
+from job.day.ledger import FAILURES_KEPT, Ledger, Rerun
+from job.day.result import CallResult
+from job.engines.calls import Call, Item
+from job.engines.catalog import ALL_ENGINES, EngineName
+from job.engines.failures import Cause, Failure
+from job.text.messages import message
+from tests.support.fakes import plan_of, target
+from tests.support.results import result_of, tried
+
+PLAN = plan_of([target("A", ["a", "b"]), target("B", ["a"], ["financial", "trading"]), target("C", [], ["financial"])])
+OTHER = replace(
+    PLAN,
+    targets=(target("A", ["a", "z"]), target("C", ["a"]), target("Z")),
+    models=LlmConfig.model_validate({"default": {"model_name": "large"}}),
+)
+"""The plan of another config: some items are the same, some cards are of another model, some items are others."""
+CALLS: list[Call] = [call for engine in ALL_ENGINES for call in PLAN.calls(engine)]
+OTHER_CALLS: list[Call] = [call for engine in ALL_ENGINES for call in OTHER.calls(engine)]
+AGAIN = (
+    Rerun("qa", "A", "a", "2026-11-24", 2),
+    Rerun("qa", "A", "b", "2026-11-24", 3),
+    Rerun("trading", "B", None, "", 2),
+    Rerun("qa", "Z", "news_card", "2026-11-24", 2),
+)
+"""Also of an item that the plan lacks."""
+CAUSES = (None, Cause.STATUS, Cause.DENIED, Cause.INTERRUPTED, "unknown")
+"""Of a result; `None` if it is done."""
+SPANS = count()
+MOMENTS = st.integers(20, 23)
+"""When a call ended: often at the same moment as another."""
+
+
+@st.composite
+def results(draw: st.DrawFn, calls: Sequence[Call] = CALLS) -> CallResult:
+    call = draw(st.sampled_from(calls))
+    some = draw(st.lists(st.sampled_from(call.targets), min_size=1, unique=True))
+    cause = draw(st.sampled_from(CAUSES))
+    changes: dict[str, Any] = {
+        "targets": tuple(some),
+        "done": cause is None,
+        "cause": cause,
+        "reason": None if cause is None else message("no"),
+        "warning": message("odd") if cause is None and draw(st.booleans()) else None,
+        "ended": float(draw(MOMENTS)),
+        "tries": draw(st.integers(1, 3)),
+        "again": draw(st.integers(0, 3)),
+        "traceparent": f"{next(SPANS):010}",
+        "failed_tries": tried(*[(1.0, float(end), "x") for end in draw(st.lists(st.integers(2, 4), max_size=2))]),
+    }
+    return result_of(call, **changes)
+
+
+def state(ledger: Ledger) -> dict[str, object]:
+    """All that must not depend on the order of results."""
+    return {
+        "items": {engine: [items.of(one.id) for one in PLAN.targets] for engine, items in ledger.items.items()},
+        "with error": {engine: list(items.with_error()) for engine, items in ledger.items.items()},
+        "missing": {engine: list(items.missing()) for engine, items in ledger.items.items()},
+        "totals": ledger.totals(),
+        "failures": sorted(result.line() for result in ledger.failures),
+        "again": [(call.label, ledger.again_of(call)) for call in CALLS],
+        "ready": (ledger.is_ready, ledger.is_complete),
+        "made again": ledger.made_again,
+        "outdated": ledger.outdated_cards,
+    }
+
+
+@settings(max_examples=50)
+@given(
+    own=st.lists(results(), max_size=8),
+    others=st.lists(results(OTHER_CALLS), max_size=8),
+    chance=st.randoms(use_true_random=False),
+)
+def test_results_of_this_plan_and_of_another_may_come_in_any_order(
+    own: list[CallResult], others: list[CallResult], chance: Any
+) -> None:
+    steps = [*((True, one) for one in own), *((False, one) for one in others)]
+    found = []
+    for _ in range(2):
+        ledger = Ledger(PLAN, AGAIN)
+        for is_own, result in steps:
+            (ledger.add if is_own else ledger.absorb)(result)
+        found.append(state(ledger))
+        chance.shuffle(steps)
+    assert found[0] == found[1]
+
+
+@settings(max_examples=50)
+@given(
+    before=st.lists(results(), max_size=8), after=st.lists(results(), max_size=8), named=st.sets(st.sampled_from(AGAIN))
+)
+def test_a_ledger_in_which_something_is_asked_again_is_the_one_that_is_read_later(
+    before: list[CallResult], after: list[CallResult], named: set[Rerun]
+) -> None:
+    live = Ledger(PLAN, AGAIN[:2])
+    for result in before:
+        live.add(result)
+    live.ask_again([one.item for one in named], 4)
+    after = [replace(result, again=result.again + 2) for result in after]
+    for result in after:
+        live.add(result)
+    read = Ledger(PLAN, live.reruns)
+    for result in (*after, *before):
+        read.add(result)
+    assert state(read) == state(live)
+
+
+def expected(engine: EngineName, seen: Sequence[CallResult]) -> Counts:
+    """The counts of an engine, from the results of all attempts."""
+    planned = list(PLAN.items(engine))
+    counts = Counts(len(planned))
+    for item in planned:
+        mine = [result for result in seen if result.engine == engine and item in result.items]
+        if done := [(result.ended, result.warning is not None) for result in mine if result.done]:
+            counts.done += 1
+            counts.with_error += max(done)[1]
+        elif mine:
+            counts.failed += 1
+            counts.cut_off += counting(item, mine).cause == Cause.INTERRUPTED
+        else:
+            counts.not_attempted += 1
+    return counts
+
+
+def counting(item: Item, failed: Sequence[CallResult]) -> CallResult:
+    """The failure of an item that counts: the latest; of several, that with the cause that `Cause` lists last."""
+    causes = ["unknown", *Cause]
+    return max((one for one in failed if item in one.items), key=lambda one: (one.ended, causes.index(one.cause or "")))
+
+
+@settings(max_examples=50)
+@given(steps=st.lists(results(), max_size=14))
+def test_what_was_planned_is_done_failed_or_not_attempted_at_any_time(steps: list[CallResult]) -> None:
+    ledger = Ledger(PLAN)
+    for at, step in enumerate(steps):
+        ledger.add(step)
+        for engine in ALL_ENGINES:
+            counts, totals = ledger.counts(engine), ledger.totals()[engine]
+            assert counts == expected(engine, steps[: at + 1])
+            assert totals.calls == sum(result.engine == engine for result in steps[: at + 1])
+            states = [item.state for item in ledger.items[engine].missing()]
+            assert states.count("not_attempted") == counts.not_attempted
+            assert states.count("cut_off") == counts.cut_off
+            assert totals.done + totals.failed + totals.not_attempted == totals.planned
+            assert min(totals.done, totals.failed, totals.not_attempted) >= 0
+
+
+def test_done_beats_failed_and_later_beats_earlier_and_ties_do_not_depend_on_the_order() -> None:
+    (call,) = (call for call in CALLS if call.card_type == "b")
+    early, late, other = (
+        result_of(call, Failure(cause, message(word)), ended=ended, tries=tries, traceparent=word)
+        for cause, word, ended, tries in [
+            (Cause.INTERRUPTED, "early", 12.0, 9),
+            (Cause.STATUS, "late", 14.0, 3),
+            (Cause.DENIED, "other", 14.0, 1),
+        ]
+    )
+    done, longer = (result_of(call, ended=11.0, tries=tries) for tries in (1, 2))
+    for order in permutations([early, late, other]):
+        ledger = Ledger(PLAN)
+        for result in order:
+            ledger.add(result)
+        assert [str(failed.reason) for failed in ledger.failures] == ["other"]
+        assert ledger.items["qa"].of("A")[1].cause == Cause.DENIED
+    for order in permutations([early, late, done, longer]):
+        ledger = Ledger(PLAN)
+        for result in order:
+            ledger.add(result)
+        assert ledger.failures == []
+        assert ledger.items["qa"].of("A")[1].tries == 2
+        assert ledger.counts("qa") == Counts(planned=3, done=1, not_attempted=2)
+
+
+def test_of_many_failures_the_first_are_kept_and_all_are_counted() -> None:
+    plan = plan_of([target(f"T{number}", engines=()) for number in range(FAILURES_KEPT + 10)])
+    ledger = Ledger(plan)
+    for call in plan.calls("qa"):
+        ledger.add(result_of(call, Failure(Cause.STATUS, message("no"), 503)))
+    assert len(ledger.failed) == FAILURES_KEPT
+    assert ledger.counts("qa").failed == FAILURES_KEPT + 10
+
+
+def test_a_result_that_the_plan_lacks_is_refused() -> None:
+    with pytest.raises(LookupError):
+        Ledger(PLAN).add(result_of(next(plan_of([target("Z")]).calls("news"))))

@@ -1,0 +1,77 @@
+"""How a start began is recorded without a secret, and read as it was written."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from job.config.environment import read_settings
+from job.config.options import Options
+from job.day.attempt import Start, contents_of, read_attempt
+from job.day.format import RecordError
+from job.engines.identity import COMMIT, VERSION
+from tests.support.records import DAY, RecordedAttempt, config, prepared, start_at
+
+NOW = datetime(2026, 11, 23, 18, 0, 3, 500_000, tzinfo=UTC)
+CLOUD = {
+    "CONFIG_URI": "gs://cards/config",
+    "RUN_SCHEDULE": "30 22 * * 1-5",
+    "RUN_TIME_ZONE": "Asia/Shanghai",
+    "CLOUD_RUN_EXECUTION": "cards-x",
+    "CLOUD_RUN_TASK_ATTEMPT": "1",
+    "CLOUD_RUN_JOB": "cards",
+    "GOOGLE_CLOUD_REGION": "asia-east1",
+    "GOOGLE_CLOUD_PROJECT": "p",
+    "CARD_URL": "https://cards.example.com/{ticker}.png",
+}
+
+
+def test_a_start_has_what_its_commands_and_links_need() -> None:
+    settings, _ = read_settings(CLOUD)
+    start = Start.of(Options(settings, [], NOW, 0.0, again=("A",)), settings.days())
+    moment = "2026-11-24T02:00:03+08:00"
+    known = {"number": 0, "began": moment, "started": moment, "trace_id": start.trace_id, "version": VERSION}
+    place = {"execution": "cards-x", "task_attempt": 1, "job": "cards", "region": "asia-east1", "project": "p"}
+    told = {"arguments": ("run", "--again=A"), "schedule": "30 22 * * 1-5", "card_url": CLOUD["CARD_URL"]}
+    assert start == start_at("2026-11-23", **known, **place, **told, commit=COMMIT)
+    assert str(start.offset) == "UTC+08:00"
+
+
+def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    hook = {"NOTIFY_URL": "https://open.feishu.cn/open-apis/bot/v2/hook/s3cret", "NOTIFY_SECRET": "s3cret"}
+    settings, _ = read_settings({**CLOUD, **hook, "CONFIG_URI": "config"})
+    start = Start.of(Options(settings, [], NOW, 0.0), settings.days())
+    assert "s3cret" not in start.model_dump_json()
+    assert start.config_uri == str(tmp_path / "config"), "the same place from any directory"
+
+
+def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None:
+    attempt = RecordedAttempt(objects=config(["AAPL", "美联储", "TSLA"]), about={"without": ("TSLA",)})
+    found = read_attempt(DAY, 1, attempt.stored.packed())
+    assert found == attempt.stored
+    assert found.made_plan() == attempt.plan
+    assert found.made_plan().left_out == {"TSLA"}
+    assert contents_of(prepared()) == config()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"format": 2}, {"format": 2, "day": {"date": DAY}}, {"day": "2026-11-23"}, {"number": 2}, {"trace_id": "x"}),
+        *({"objects": None}, {"batch_sizes": {"financial": 0}}, {"began": "yesterday"}, {"zone": "Mars/Base"}),
+        *({"config_uri": "gs://\x1b"}, {"again": [["qa", "A", "a", DAY, -1]]}),
+    ],
+)
+def test_an_attempt_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
+    data = json.dumps({**json.loads(RecordedAttempt().stored.packed()), **change}).encode()
+    words = (
+        "has format 2, of version 1; this version of the job knows 1"
+        if "format" in change
+        else "is not what the job writes"
+    )
+    with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000001\.json {words}"):
+        read_attempt(DAY, 1, data)

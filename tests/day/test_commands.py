@@ -1,0 +1,118 @@
+"""A command can be pasted into a shell in any directory; a link leads where its page is."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from job.config.days import Days
+from job.day.commands import Command, Commands, option, page_address
+from tests.support.records import start_at
+from tests.support.shell import arguments_in
+
+DAY = "2026-11-24"
+ODD = ["$(touch x)", "`id`", "a b", "a;b", "'", '"', "a|b>c", "美联储", "~", "*", "-h", "a\\"]
+
+
+DAYS = Days(ZoneInfo("Asia/Shanghai"), "30 22 * * 1-5")
+DURING, AFTER = (datetime.fromisoformat(f"2026-11-25T{clock}:00+08:00") for clock in ("08:30", "22:20"))
+"""Within the night of `DAY`, and when it has ended."""
+
+
+def commands(now: datetime = DURING, **place: str | None) -> Commands:
+    return Commands(DAYS, now, **place)
+
+
+def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need_not() -> None:
+    during, after = commands(DURING, job="cards").run(DAY), commands(AFTER, job="cards").run(DAY)
+    assert during == Command("gcloud run jobs execute cards", AFTER)
+    assert after == Command(f"gcloud run jobs execute cards --args=run,--date={DAY}", None, is_maintainers=True)
+    assert commands(DURING, job="cards").run(DAY, names_day=True) == after
+    assert commands(DURING, job="cards").run(None) == Command("gcloud run jobs execute cards")
+    assert [str(one.terms) for one in (during, after, commands(DURING, job="cards").run(DAY, "--without=A"))] == [
+        " (until 11-25 22:20)",
+        " (for a maintainer)",
+        " (for a maintainer, until 11-25 22:20)",
+    ]
+    assert str(commands(AFTER).run(DAY).terms) == "", "whoever has the record may give it"
+
+
+def test_a_day_of_which_nothing_may_be_recorded_is_confirmed_only_if_it_is_named() -> None:
+    named = ["run", f"--date={DAY}", "--yes"]
+    assert arguments_in(commands(DURING, job="cards").run(DAY, is_new=True).text) == ["run"]
+    assert arguments_in(commands(AFTER, job="cards").run(DAY, is_new=True).text) == named
+    assert arguments_in(commands(AFTER).run(DAY, "--yes", is_new=True).text) == named
+    laptop = commands(DURING).run(DAY, is_new=True)
+    assert (arguments_in(laptop.text), laptop.until) == (named, None), "a new shell may not have the schedule"
+
+
+def test_a_page_is_looked_at_where_there_may_be_no_checkout() -> None:
+    address = f"https://storage.cloud.google.com/b/runs/{DAY}/report.html"
+    assert commands(job="cards", runs_uri="gs://b/runs").look(DAY) == Command(address)
+    laptop = commands(runs_uri="gs://b/runs").look(DAY)
+    assert laptop == Command(f"RUNS_URI=gs://b/runs python -m job report {DAY}", wants_checkout=True)
+
+
+def test_where_the_job_is_started_in_a_way_of_its_own_every_command_is() -> None:
+    own = Commands.of(start_at(start_with="make run-local ARGS="), "/tmp/runs", DAYS, DURING)
+    assert own.run(DAY).text == "make run-local ARGS=run"
+    text = own.run(DAY, *option("without", ["a b", "-X"])).text
+    assert text == "make run-local ARGS='run '\"'\"'--without=a b'\"'\"' --without=-X'"
+    assert arguments_in(text) == ["run", "--without=a b", "--without=-X"]
+    assert own.look(DAY) == Command(f"make run-local ARGS='report {DAY}'")
+
+
+def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs, config = (shlex.quote(str(tmp_path / name)) for name in ("my runs", "config"))
+    start = commands(runs_uri="my runs", config_uri="config").run(DAY).text
+    assert start == f"RUNS_URI={runs} CONFIG_URI={config} python -m job run"
+    assert commands(runs_uri="my runs").run(DAY).text == f"RUNS_URI={runs} python -m job run"
+    unset = commands(runs_uri="", config_uri="").run(DAY).text
+    assert unset == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
+    assert commands(job="cards", runs_uri="gs://b").read("plan", "x").text == "python -m job plan x"
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_a_shell_takes_each_part_as_it_is(value: str) -> None:
+    on_cloud = commands(job=value, region=value, project=value).run(DAY, f"--again={value}")
+    assert shlex.split(on_cloud.text) == [
+        *("gcloud", "run", "jobs", "execute", value, f"--region={value}", f"--project={value}"),
+        f"--args=run,--again={value}",
+    ]
+    assert shlex.split(commands(runs_uri=f"gs://{value}").run(DAY, f"--again={value}").text) == [
+        *(f"RUNS_URI=gs://{value}", "python", "-m", "job", "run", f"--again={value}")
+    ]
+    assert shlex.split(commands().read("plan", value).text) == ["python", "-m", "job", "plan", value]
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("MSFT", "--args=run,--without=MSFT"),
+        ("a,b", "--args=^|^run|--without=a,b"),
+        ("a,b|c", "--args=^/^run/--without=a,b|c"),
+    ],
+)
+def test_a_list_for_gcloud_is_one_short_word(name: str, given: str) -> None:
+    command = commands(job="cards").run(DAY, *option("without", [name])).text
+    assert shlex.split(command)[-1] == given
+    assert arguments_in(command) == ["run", f"--without={name}"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("gs://cards-runs/runs", f"https://storage.cloud.google.com/cards-runs/runs/{DAY}/report.html"),
+        ("gs://cards-runs/", f"https://storage.cloud.google.com/cards-runs/{DAY}/report.html"),
+        ("gs://cards-runs/a b#c", f"https://storage.cloud.google.com/cards-runs/a%20b%23c/{DAY}/report.html"),
+        (".runs", f".runs/{DAY}/report.html"),
+        ("/srv/runs/", f"/srv/runs/{DAY}/report.html"),
+    ],
+)
+def test_the_page_opens_in_a_browser_or_as_a_file(uri: str, address: str) -> None:
+    assert page_address(uri, DAY) == address

@@ -1,0 +1,242 @@
+"""A day is compared with the nights before: what is new, still missing, slow; and when the cards are usually there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from job.config.plan import Plan
+from job.day.attempt import Attempt
+from job.day.comparison import comparison_lines, night_before, usual_line
+from job.day.ending import bad_config, ending_of
+from job.day.ledger import Ledger
+from job.day.report import Report
+from job.day.stop import ShutdownReason
+from job.engines.failures import Cause, Failure
+from job.text.messages import message
+from tests.support.chinese import in_chinese
+from tests.support.days import DAY, RESET, Day, Fate, failing, well
+from tests.support.fakes import target
+from tests.support.records import RecordedAttempt, config, report_at, start_at
+
+NO = Failure(Cause.DENIED, message("no"), 200)
+
+
+@dataclass
+class Nights:
+    """Nights that were played."""
+
+    reports: list[Report] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=lambda: Ledger(Plan.empty("2026-11-20")))
+    """Of the last one."""
+    attempt: Attempt | None = None
+    """Of the one before."""
+
+    def lines(self) -> list[str]:
+        *before, last = self.reports
+        found = list(comparison_lines(last, self.ledger, before, self.attempt))
+        assert all(map(in_chinese, found))
+        return list(map(str, found))
+
+
+def played(fates: Sequence[Fate | None], first: int = 20, **start: object) -> Nights:
+    """A night for each fate; `None` is one whose config was faulty. `start` is of the last one."""
+    nights = Nights()
+    for day, fate in enumerate(fates, first):
+        if fate is None:
+            begun = start_at(f"2026-11-{day}", number=0)
+            nights.reports.append(report_at(bad_config(1, of_command=False), start=begun))
+            continue
+        is_last = day == first + len(fates) - 1
+        targets = [target(name, ["a", "b"]) for name in "ABC"]
+        played = Day(f"2026-11-{day}", targets, start if is_last else {}).play(fate)
+        before = night_before(nights.reports, played.day)
+        nights.reports.append(played.view(None, *([before] if before else [])).report)
+        nights.ledger = played.ledger
+    return nights
+
+
+def lines(fates: Sequence[Fate | None]) -> list[str]:
+    return played(fates).lines()
+
+
+def cards(*names: str) -> Fate:
+    return lambda engine, name, card: NO if engine == "qa" and f"{name}/{card}" in names else None
+
+
+NEW = "This failure is new: it was not there on 2026-11-{}"
+ALL = "All 2 failures are new: none of them was there on 2026-11-20"
+STILL = "Still missing, for {} nights: {}"
+THREE = ["Failed, and did not on 2026-11-21: C/a", STILL.format(3, "A/a"), STILL.format(2, "B/b")]
+
+
+@pytest.mark.parametrize(
+    ("fates", "expected"),
+    [
+        pytest.param([cards("A/a")], [], id="no night before"),
+        pytest.param([well, well], [], id="all well"),
+        pytest.param([cards("A/a"), well], [], id="mended"),
+        pytest.param([well, cards("A/a")], [NEW.format("20")], id="one is new"),
+        pytest.param([well, cards("A/a", "B/a")], [ALL], id="all are new"),
+        pytest.param([cards("A/a"), cards("A/a")], [STILL.format(2, "A/a")], id="still"),
+        pytest.param([cards("A/a"), cards("A/a", "B/b"), cards("A/a", "B/b", "C/a")], THREE, id="new and still"),
+        pytest.param([cards("A/a"), well, cards("A/a")], [NEW.format("21")], id="again after a good night"),
+        pytest.param([cards("A/a"), None, cards("A/a")], [STILL.format(2, "A/a")], id="the night before had no plan"),
+        pytest.param([well, failing(NO, "news", "A")], [NEW.format("20")], id="data"),
+        pytest.param([well, failing(RESET, "news")], [], id="a whole engine"),
+        pytest.param([well, failing(RESET, "qa")], [], id="the whole QA engine"),
+        pytest.param(
+            [well, failing(NO, "news", "A"), cards("A/a")], [STILL.format(2, "A/a")], id="the night before made no card"
+        ),
+    ],
+)
+def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], expected: list[str]) -> None:
+    assert lines(fates) == expected
+
+
+def test_a_qa_engine_that_went_down_is_told_by_the_headline_alone() -> None:
+    day = Day(DAY).play(lambda engine, name, _: RESET if engine == "qa" and name != "AAPL" else None)
+    before = Day("2026-11-23").play().view().report
+    assert [str(line)[:3] for line in day.view(None, before).comparison] == ["All"]
+    assert day.view(ending_of(day.ledger, ShutdownReason.QA_DOWN), before).comparison == ()
+
+
+def test_a_failure_is_new_only_if_the_night_before_lists_all_that_it_lacked() -> None:
+    nights = played([well, cards("A/a")])
+    nights.reports[0] = nights.reports[0].model_copy(update={"missing_not_listed": 1})
+    assert nights.lines() == []
+
+
+def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
+    week = [played([well], without=("C",)).reports[0]]
+    assert week[0].cards.left_out == 2
+    for day in range(21, 26):
+        night = Day(f"2026-11-{day}", [target(name, ["a", "b"]) for name in "ABC"], {"without": ("C",)}).play()
+        week.append(night.view(None, week[-1]).report)
+    last = Day("2026-11-26", [target(name, ["a", "b"]) for name in "ABC"]).play(cards("C/a"))
+    view = last.view(None, *week)
+    assert list(map(str, view.comparison)) == ["Still missing, for 7 nights: C/a"]
+
+
+def of_config(*tickers: str, day: str = "2026-11-24", types: str = "pq", **more: Any) -> RecordedAttempt:
+    outcome = "cards_missing" if more.get("failed") else "succeeded"
+    return RecordedAttempt(day, objects=config(tickers, list(types)) | more.pop("others", {}), outcome=outcome, **more)
+
+
+ABC_TOPIC = {"ticker_list.json": '["A", "B"]', "card_targets.json": '[{"id": "C", "target_type": "topic"}]'}
+FAILED_NEW = "New since 2026-11-23, and failed: {}"
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        pytest.param(of_config("A", "B", "C"), [], id="the same"),
+        pytest.param(of_config("C", "B", "A"), [], id="in another order"),
+        pytest.param(of_config("A", "C"), ["Gone since 2026-11-23, 2 cards: B (2)"], id="gone"),
+        pytest.param(of_config("A", "B", "C", "D"), ["New since 2026-11-23, 2 cards: D (2)"], id="new"),
+        pytest.param(
+            of_config("A", "B", "D"),
+            ["New since 2026-11-23, 2 cards: D (2)", "Gone since 2026-11-23, 2 cards: C (2)"],
+            id="as many",
+        ),
+        pytest.param(
+            of_config("A", "B", "C", types="pr"),
+            ["New since 2026-11-23, 3 cards: /r: A, B, C", "Gone since 2026-11-23, 3 cards: /q: A, B, C"],
+            id="another type",
+        ),
+        pytest.param(
+            of_config("A", "B", "C", others=ABC_TOPIC), ["Topics now, which they were not on 2026-11-23: C"], id="topic"
+        ),
+        pytest.param(
+            of_config("A", "B", "D", failed=["D"]),
+            ["Gone since 2026-11-23, 2 cards: C (2)", FAILED_NEW.format("D (2)")],
+            id="a new one failed",
+        ),
+        pytest.param(
+            of_config("A", "B", "C", "D", "E", failed=["A", "D"]),
+            [
+                "New since 2026-11-23, 2 cards: E (2)",
+                FAILED_NEW.format("D (2)"),
+                "Failed, and did not on 2026-11-23: A (2)",
+            ],
+            id="one of two new ones, and an old one",
+        ),
+        pytest.param(
+            of_config("A", "B", "C", types="pqr", failed=["A"]),
+            [
+                "New since 2026-11-23, 2 cards: /r: B, C",
+                FAILED_NEW.format("A/r"),
+                "Failed, and did not on 2026-11-23: A (2)",
+            ],
+            id="of a new type",
+        ),
+    ],
+)
+def test_what_is_new_and_gone_is_said_once_whether_or_not_it_failed(now: RecordedAttempt, expected: list[str]) -> None:
+    before = of_config("A", "B", "C", day="2026-11-23")
+    found = list(comparison_lines(now.report(), now.ledger(), [before.report()], before.stored))
+    assert list(map(str, found)) == expected
+    assert all(map(in_chinese, found))
+
+
+def test_data_that_failed_is_new_if_its_target_is() -> None:
+    before = of_config("A", "B", day="2026-11-23")
+    day = Day(DAY, [target(name, ["p", "q"]) for name in "ABD"]).play(failing(NO, "news", "A", "D"))
+    found = list(comparison_lines(day.view(None).report, day.ledger, [before.report()], before.stored))
+    assert list(map(str, found)) == [FAILED_NEW.format("D"), "Failed, and did not on 2026-11-23: A"]
+
+
+def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
+    now, before = of_config("A", failed=["A"]), of_config("A", day="2026-11-23")
+    emptied = before.stored.model_copy(update={"objects": {}})
+    found = list(comparison_lines(now.report(), now.ledger(), [before.report()], emptied))
+    assert list(map(str, found)) == ["All 2 failures are new: none of them was there on 2026-11-23"]
+
+
+def test_a_start_without_a_plan_is_compared_with_none() -> None:
+    before = of_config("A", day="2026-11-23")
+    refused = report_at(bad_config(1, of_command=False), start=start_at("2026-11-24", number=0))
+    nothing = Ledger(Plan.empty("2026-11-24"))
+    assert list(comparison_lines(refused, nothing, [before.report()], before.stored)) == [], "it had no plan"
+
+
+def test_the_night_before_is_the_latest_one_with_a_plan_in_whatever_order_they_come() -> None:
+    first, second, faulty, last = played([well, well, None, well]).reports
+    assert night_before([faulty, first, last, second], last.day) == second
+    assert night_before([faulty, last], last.day) is None
+
+
+def done_at(*times: str) -> list[Report]:
+    """Nights that were done at these times, each on the day before if it begins with a +."""
+    (whole,) = played([well]).reports
+    found = []
+    for day, time in enumerate(times, 10):
+        when = f"2026-11-{day + time.startswith('+'):02}T{time.removeprefix('+')}:30+08:00"
+        found.append(whole.model_copy(update={"day": f"2026-11-{day}", "ended": when}))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("nights", "line"),
+    [
+        (done_at("06:10", "06:20"), None),
+        (done_at("06:10", "06:20", "06:56"), "Usually there by 06:20, at the latest 06:56"),
+        (done_at("06:10", "06:10", "06:10"), "Usually there by 06:10"),
+        (done_at("09:00", *["06:10"] * 7), "Usually there by 06:10"),
+        (done_at("06:10", "06:20", "+06:10"), None),
+        ([*done_at("06:10", "06:20"), *played([cards("A/a")], 12).reports], None),
+        ([], None),
+    ],
+    ids=["two nights", "three", "always the same", "the last seven", "one done a day later", "one failed", "none"],
+)
+def test_when_the_cards_are_usually_there(nights: Sequence[Report], line: str | None) -> None:
+    usual = usual_line(nights)
+    assert (usual and str(usual)) == line
+
+
+def test_what_is_done_after_midnight_comes_after_what_is_done_before() -> None:
+    nights = [one.model_copy(update={"schedule": "30 22 * * *"}) for one in done_at("23:40", "23:50", "+00:10")]
+    assert str(usual_line(nights)) == "Usually there by 23:50, at the latest 00:10"

@@ -1,0 +1,294 @@
+"""The sentence at the end says how the day stands; 0 means that its work is done, and no sentence claims more."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+import pytest
+
+from job.day.counts import Counts
+from job.day.ending import Ending, bad_config, ending_of, nothing_left
+from job.day.ledger import Ledger
+from job.day.notices import unrecorded_note
+from job.day.outcome import ABOUT, ExitCode, Outcome
+from job.day.stop import EngineFailedError, ShutdownReason
+from job.engines.calls import Item
+from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName
+from job.engines.failures import Cause, Failure
+from job.text.messages import message
+from tests.support.chinese import in_chinese
+from tests.support.days import SCENES
+from tests.support.fakes import plan_of, target
+from tests.support.records import DAY, report_at, start_at
+from tests.support.results import result_of
+
+NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
+
+
+def ledger_of(made: int, planned: int, failure: Failure = NO) -> Ledger:
+    """A ledger of so many cards, of which so many are made, and the others failed."""
+    ledger = Ledger(plan_of([target(f"T{number}", engines=()) for number in range(planned)]))
+    for number, call in enumerate(ledger.plan.calls("qa")):
+        ledger.add(result_of(call, None if number < made else failure))
+    return ledger
+
+
+def refusing(*statuses: int | None) -> Ledger:
+    """A ledger of cards that failed with these statuses."""
+    ledger = Ledger(plan_of([target(f"T{number}") for number in range(len(statuses))]))
+    for status, call in zip(statuses, ledger.plan.calls("qa"), strict=True):
+        ledger.add(result_of(call, Failure(Cause.STATUS, message("no"), status)))
+    return ledger
+
+
+def data_of(*done: EngineName, failed: Sequence[EngineName] = ()) -> Ledger:
+    """A ledger of a card whose data these engines have prepared; these have failed; the others are not done."""
+    ledger = Ledger(plan_of([target("A")]))
+    for engine in (*done, *failed):
+        for call in ledger.plan.calls(engine):
+            ledger.add(result_of(call, NO if engine in failed else None))
+    return ledger
+
+
+def shown(ending: Ending) -> tuple[str, int | None, str]:
+    return ending.outcome.value, ending.exit_code, str(ending.sentence)
+
+
+SIGTERM, SIGINT = ShutdownReason.SIGTERM, ShutdownReason.SIGINT
+DEADLINE, QA_DOWN, LEASE_LOST = ShutdownReason.DEADLINE, ShutdownReason.QA_DOWN, ShutdownReason.LEASE_LOST
+OF_TWO = "1 of 2 cards is missing"
+LATE = "The deadline passed before"
+NONE = "no card was made"
+NOTHING = "nothing was called"
+REFUSES = "The QA engine refuses the job's calls"
+
+
+@pytest.mark.parametrize(
+    ("ledger", "reason", "expected"),
+    [
+        (ledger_of(2, 2), None, ("succeeded", 0, "All 2 cards are there")),
+        (ledger_of(1, 1), None, ("succeeded", 0, "The card is there")),
+        (ledger_of(0, 0), None, ("succeeded", 0, "All data is ready")),
+        (ledger_of(1_200, 12_000), None, ("cards_missing", 3, "10,800 of 12,000 cards are missing")),
+        (ledger_of(1, 2), None, ("cards_missing", 3, OF_TWO)),
+        (ledger_of(1, 2), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {OF_TWO}")),
+        (refusing(503, 403), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
+        (refusing(None), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
+        (refusing(403, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
+        (refusing(401, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
+        (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"The deadline passed: {OF_TWO}")),
+        (ledger_of(0, 2), DEADLINE, ("deadline", 4, f"The deadline passed: {NONE}")),
+        (None, DEADLINE, ("deadline", 4, f"The deadline passed: {NOTHING}")),
+        (
+            data_of(),
+            DEADLINE,
+            ("deadline", 4, f"{LATE} the financial, trading and news engines were done: {NONE}"),
+        ),
+        (
+            data_of("financial", "trading"),
+            DEADLINE,
+            ("deadline", 4, f"The deadline passed before the news engine was done: {NONE}"),
+        ),
+        (
+            data_of("news"),
+            DEADLINE,
+            ("deadline", 4, f"The deadline passed before the financial and trading engines were done: {NONE}"),
+        ),
+        (ledger_of(1, 2), SIGTERM, ("interrupted", 143, f"Interrupted by SIGTERM: {OF_TWO}")),
+        (ledger_of(0, 2), SIGINT, ("interrupted", 130, f"Interrupted by SIGINT: {NONE}")),
+        (ledger_of(1, 2), LEASE_LOST, ("busy", 75, f"Another start may have taken over: {OF_TWO}")),
+        # a data engine that failed comes first
+        (data_of(failed=["news"]), SIGTERM, ("data_engine_failed", 1, f"The news engine failed: {NONE}")),
+        (
+            data_of(failed=["trading", "news"]),
+            None,
+            ("data_engine_failed", 1, f"The trading and news engines failed: {NONE}"),
+        ),
+        (
+            data_of(failed=DATA_ENGINES),
+            None,
+            ("data_engine_failed", 1, f"The financial, trading and news engines failed: {NONE}"),
+        ),
+    ],
+)
+def test_how_an_attempt_ended(
+    ledger: Ledger | None, reason: ShutdownReason | None, expected: tuple[str, int, str]
+) -> None:
+    failed = [one for one in ledger.failures if one.engine in DATA_ENGINES] if ledger else []
+    ending = ending_of(ledger, reason, EngineFailedError(failed[-1]) if failed else None)
+    assert shown(ending) == expected
+    assert in_chinese(ending.sentence)
+    detail = "the news engine failed for A after 1 attempt: what an engine answered"
+    assert (ending.detail and str(ending.detail)) == (detail if failed else None)
+
+
+@pytest.mark.parametrize("reason", [None, *ShutdownReason])
+def test_a_day_whose_work_is_done_has_succeeded_whatever_stopped_the_attempt(reason: ShutdownReason | None) -> None:
+    """A signal or the deadline may come after the last card: nothing is left to do."""
+    assert ending_of(ledger_of(2, 2), reason, not_renewed=message("503")).exit_code == ExitCode.DONE
+
+
+@pytest.mark.parametrize("reason", [None, *ShutdownReason])
+@pytest.mark.parametrize("lacks", ["a card", "data", "a card that is to be made again"])
+def test_a_day_that_lacks_anything_is_never_a_success(reason: ShutdownReason | None, lacks: str) -> None:
+    plan = plan_of([target("A", ["a", "b"]), target("B", [])])
+    ledger = Ledger(plan)
+    for engine in ALL_ENGINES:
+        calls = list(plan.calls(engine))
+        for call in calls[: -1 if (engine, lacks) in {("qa", "a card"), ("news", "data")} else None]:
+            ledger.add(result_of(call))
+    if lacks == "a card that is to be made again":
+        ledger.ask_again([Item("qa", "A", "a")], 2)
+        assert str(ending_of(ledger, None).sentence) == "1 of 2 cards is missing"
+    assert not ledger.is_complete
+    assert ending_of(ledger, reason).exit_code not in {ExitCode.DONE, None}
+
+
+def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers() -> None:
+    ending = ending_of(ledger_of(1, 2), ShutdownReason.LEASE_LOST, None, message("No space left on device"))
+    assert shown(ending) == ("storage_failed", 75, "Storage failed: 1 of 2 cards is missing")
+    assert str(ending.detail) == "No space left on device"
+    assert ending_of(ledger_of(1, 2), ShutdownReason.SIGTERM, None, message("No space")).detail is None
+
+
+# --- what a person left out, or asked for again ---
+
+
+def test_without_a_target_not_all_cards_are_there() -> None:
+    plan = plan_of([target("A"), target("B"), target("C")]).without(["C"])
+    ledger = Ledger(plan)
+    for engine in ALL_ENGINES:
+        for call in plan.calls(engine):
+            assert "C" not in call.targets
+            ledger.add(result_of(call))
+    ending = ending_of(ledger, None)
+    assert shown(ending) == ("succeeded", 0, "2 cards are there, without C (left out by hand)")
+    assert ending.notes == ()
+    assert shown(Ending.worded(Outcome.KILLED, ledger))[2] == "Killed: 2 cards are there, without C (left out by hand)"
+    ended = datetime.fromisoformat(f"{DAY}T06:41:00+08:00")
+    there = nothing_left(start_at(schedule=None), ledger, ended, ended)
+    assert shown(there)[2] == "2 cards are there, without C (left out by hand)"
+    assert list(map(str, there.notes)) == [
+        f"Everything of {DAY} was there already but for C, since 06:41 UTC+08:00: nothing was called."
+    ]
+
+
+def test_what_is_left_out_is_shown_as_what_it_is() -> None:
+    """It is made or left out, whatever became of it before; only its data may be missing."""
+    plan = plan_of([target("A"), target("B")])
+    ledger = Ledger(plan.without(["B"]))
+    first, second = plan.calls("qa")
+    ledger.add(result_of(first))
+    ledger.add(result_of(second, Failure(Cause.DENIED, message("no"), 200)))
+    assert ledger.counts("qa") == Counts(planned=2, done=1, not_attempted=1, left_out=1)
+    assert (ledger.failures, [one.state for one in ledger.items["qa"].of("B")]) == ([], ["left_out"])
+    ledger.add(result_of(second))
+    assert (ledger.counts("qa").left_out, ledger.left_out) == (0, ("B",))
+    for engine in DATA_ENGINES:
+        for call in plan.calls(engine):
+            ledger.add(result_of(call))
+    assert (ledger.left_out, shown(ending_of(ledger, None))[2]) == ((), "All 2 cards are there")
+    ledger.ask_again([Item("qa", "B", "news_card")], 2)
+    assert (ledger.is_complete, ledger.left_out, shown(ending_of(ledger, None))[2]) == (
+        True,
+        ("B",),
+        "1 card is there, without B (left out by hand)",
+    )
+
+
+@pytest.mark.parametrize(("engine", "items", "names"), [("qa", "2 cards", "A (2)"), ("trading", "1 target", "A")])
+def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
+    engine: EngineName, items: str, names: str
+) -> None:
+    ledger = Ledger(plan_of([target("A", ["a", "b"], ("trading",))]))
+    for call in (*ledger.plan.calls("trading"), *ledger.plan.calls("qa")):
+        ledger.add(result_of(call, warning=message("no credit") if call.engine == engine else None))
+    ending = ending_of(ledger, None)
+    assert shown(ending) == ("succeeded", 0, "All 2 cards are there, but an engine reported errors")
+    said = (
+        f"For {items} the {ENGINES[engine].label} engine said success, and reported an error besides. Look at {names}"
+    )
+    ended = datetime.fromisoformat("2026-11-24T02:30:00+08:00")
+    again = nothing_left(start_at(schedule=None), ledger, ended, ended)
+    assert [str(note) for note in ending.notes] == [said] == [str(again.notes[-1])]
+    assert in_chinese(ending.notes[0])
+    report = report_at(ending, ledger)
+    assert (report.severity, json.loads(report.as_text())["engines"][engine]["with_error"]) == ("warn", int(items[0]))
+
+
+# --- without calls ---
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected", "detail"),
+    [
+        (bad_config(1, of_command=False), ("bad_config", 2, f"The configuration has 1 fault: {NOTHING}"), None),
+        (bad_config(2, of_command=True), ("bad_config", 2, f"The command has 2 faults: {NOTHING}"), None),
+        (
+            Ending.worded(Outcome.BUSY, None, detail=message("who it is")),
+            ("busy", 75, f"Another start may have taken over: {NOTHING}"),
+            "who it is",
+        ),
+        (
+            Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503")),
+            ("storage_failed", 75, f"Storage failed: {NOTHING}"),
+            "503",
+        ),
+        (Ending.worded(Outcome.UNFORESEEN, None), ("unforeseen", 70, f"The job has a bug: {NOTHING}"), None),
+        (Ending.worded(Outcome.UNFORESEEN, ledger_of(1, 2)), ("unforeseen", 70, f"The job has a bug: {OF_TWO}"), None),
+        (
+            Ending.worded(Outcome.UNFORESEEN, ledger_of(2, 2)),
+            ("unforeseen", 70, "The job has a bug: all cards are there"),
+            None,
+        ),
+        (Ending.worded(Outcome.AT_WORK, ledger_of(1, 2)), ("at work", None, f"At work: {OF_TWO}"), None),
+        (Ending.worded(Outcome.KILLED, ledger_of(0, 2)), ("killed", None, f"Killed: {NONE}"), None),
+    ],
+)
+def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None, str], detail: str | None) -> None:
+    assert shown(ending) == expected
+    assert (ending.detail and str(ending.detail)) == detail
+
+
+@pytest.mark.parametrize(
+    ("results", "note"),
+    [
+        (0, "The end could not be recorded. All results are: the next start finds them, and records the end."),
+        (1, "The record lacks 1 result: the next start requests it again."),
+        (1200, "The record lacks 1,200 results: the next start requests them again."),
+    ],
+)
+def test_what_the_record_lacks(results: int, note: str) -> None:
+    assert str(unrecorded_note(results, is_done=False)) == note
+    done = str(unrecorded_note(results, is_done=True))
+    ignored = "again; so verify and its alert will report this day as not done: ignore that."
+    assert (
+        done == note
+        if results == 0
+        else done.startswith("Do not start it again: all work is done") and done.endswith(ignored)
+    )
+
+
+# --- what holds for all ---
+
+
+def test_every_outcome_has_its_table_row_and_only_a_success_ends_with_0() -> None:
+    assert set(ABOUT) == set(Outcome)
+    assert [one for one in Outcome if one.about.exit == ExitCode.DONE] == [Outcome.SUCCEEDED]
+    assert [one for one in Outcome if one.about.severity == "good"] == [Outcome.SUCCEEDED]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_that_of_its_outcome(scene: str) -> None:
+    report = SCENES[scene]().report
+    assert not re.search(r"HTTP|refused|reset|null|since", str(report.sentence))
+    about = report.outcome.about
+    assert about.exit is None or report.exit_code == about.exit
+    lacks = any(engine.missing for engine in report.engines.values())
+    assert (report.exit_code == 0) is (report.outcome is Outcome.SUCCEEDED)
+    assert report.exit_code != 0 or not lacks
+    claims = "all" in re.findall(r"\w+", str(report.sentence).lower())
+    assert not claims or not (lacks or report.without), report.sentence

@@ -1,0 +1,174 @@
+"""Failures with one remedy are one group; an engine that is wholly down is one line, and no target is blamed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+
+from job.day.failures import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
+from job.day.ledger import Ledger
+from job.engines.calls import Item
+from job.engines.catalog import DATA_ENGINES, EngineName
+from job.engines.failures import CUT_OFF, Cause, Failure
+from job.text.messages import message
+from tests.support.chinese import in_chinese
+from tests.support.days import Day
+from tests.support.fakes import plan_of, target
+from tests.support.results import result_of
+
+DENIED = Failure(Cause.DENIED, message("no"), 200)
+REFUSED, BROKEN, AWAY, NOT_FOUND = (
+    Failure(Cause.STATUS, message(f"HTTP {status}"), status) for status in (422, 500, 503, 404)
+)
+TIMEOUT = Failure(Cause.TIMEOUT, message("no answer in time"))
+TWENTY = plan_of([target(f"T{number:02}", ["a", "b"]) for number in range(20)])
+
+
+def ledger_of(engine: EngineName, *failures: Failure | None) -> Ledger:
+    """The ledger after the first calls of an engine: done, or with this failure. They end in the opposite order."""
+    ledger = Ledger(TWENTY)
+    for call, failure in reversed([*zip(TWENTY.calls(engine), failures, strict=False)]):
+        ledger.add(result_of(call, failure))
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("items", "names"),
+    [
+        ([], []),
+        ([("A", None), ("B", None)], ["A", "B"]),
+        ([("A", "news")], ["A/news"]),
+        ([("A", "x"), ("A", "y"), ("B", "x")], ["A (2)", "B/x"]),
+        ([("A", "x"), ("B", "x")], ["/x: A", "B"]),
+    ],
+)
+def test_names_for_people(items: list[tuple[str, str | None]], names: list[str]) -> None:
+    assert names_of(Item("qa", *item) for item in items) == names
+
+
+def test_calls_with_one_remedy_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:
+    groups = failure_groups(ledger_of("qa", None, DENIED, AWAY, TIMEOUT, TIMEOUT, CUT_OFF))
+    assert [(str(group.heading), group.names) for group in groups] == [
+        ("QA engine: 2 cards failed", ["T01/b", "T02/a"]),
+        ("QA engine: 1 card failed", ["T00/b"]),
+        ("QA engine: 1 card failed", ["T01/a"]),
+    ]
+    assert len({group.remedy for group in groups}) == 3
+
+
+def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
+    answers = ["b", "a", "b", "c", "a", "b", "d"]
+    ledger = ledger_of("qa", None, *(Failure(Cause.DENIED, message(text), 200) for text in answers))
+    (group,) = failure_groups(ledger)
+    assert list(map(str, group.answers)) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(("engine", "known"), [("qa", "this card"), ("news", "this target")])
+def test_what_an_engine_does_not_know_is_to_be_corrected_and_its_address_only_if_it_knows_nothing(
+    engine: EngineName, known: str
+) -> None:
+    (group,) = failure_groups(ledger_of(engine, NOT_FOUND, None))
+    assert str(group.what_to_do).startswith(f"The engine does not know {known}. Correct it")
+    (group,) = failure_groups(ledger_of(engine, NOT_FOUND, NOT_FOUND))
+    assert str(group.what_to_do).startswith("There is nothing at that address.")
+
+
+@pytest.mark.parametrize("engine", ["qa", "news", "financial"])
+def test_an_engine_that_is_wholly_down_is_one_line_and_blames_no_target(engine: EngineName) -> None:
+    title = {"qa": "QA", "news": "News", "financial": "Financial"}[engine]
+    (group,) = failure_groups(ledger_of(engine, *[AWAY] * 20))
+    assert (str(group.heading), group.names) == (f"{title} engine: every call failed", [])
+
+
+@pytest.mark.parametrize(
+    ("failures", "heading", "names"),
+    [
+        ([NOT_FOUND, CUT_OFF], "the only call that was answered failed", ["T00"]),
+        ([AWAY, CUT_OFF, CUT_OFF], "1 target failed", ["T00"]),
+        ([TIMEOUT, CUT_OFF], "1 target failed", ["T00"]),
+        ([AWAY, replace(CUT_OFF, after=Cause.STATUS)], "every call failed", []),
+        ([TIMEOUT, TIMEOUT], "every call failed", []),
+    ],
+    ids=["404", "503", "no answer in time", "the other had failed before", "both not in time"],
+)
+def test_calls_that_were_cut_off_prove_nothing_of_the_engine(
+    failures: list[Failure], heading: str, names: list[str]
+) -> None:
+    (group,) = failure_groups(ledger_of("news", *failures))
+    assert (str(group.heading), group.names) == (f"News engine: {heading}", names)
+
+
+def test_what_is_not_there_for_the_only_call_may_be_its_target_or_the_address() -> None:
+    (group,) = failure_groups(ledger_of("financial", NOT_FOUND, CUT_OFF))
+    assert "Correct the target in ticker_list.json" in str(group.what_to_do)
+    assert "check FINANCIAL_ENGINE_URL" in str(group.what_to_do)
+
+
+@pytest.mark.parametrize("others", [[None], [REFUSED]], ids=["one was done", "one was refused"])
+def test_an_engine_that_is_not_wholly_down_names_whom_it_failed_for(others: list[Failure | None]) -> None:
+    assert all(group.names for group in failure_groups(ledger_of("news", AWAY, *others)) if group.engine == "news") is (
+        others == [None]
+    )
+    assert [group.is_down for group in failure_groups(ledger_of("news", REFUSED, *others))] == [False]
+
+
+def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> None:
+    ledger = ledger_of("news", REFUSED, CUT_OFF)
+    assert str(not_reached(ledger)) == "financial 20, trading 20, news 19, cards 40"
+    assert in_chinese(not_reached(ledger)) == "财务 20、交易 20、新闻 19、图卡 40"
+    assert not_reached(Day().play().ledger) is None
+    assert [group.names for group in failure_groups(ledger)] == [["T00"]]
+
+
+@pytest.mark.parametrize(
+    ("failures", "names"),
+    [
+        pytest.param([REFUSED, REFUSED], ("T00", "T01"), id="refused"),
+        pytest.param([REFUSED, CUT_OFF], ("T00",), id="and one cut off"),
+        pytest.param([DENIED, BROKEN, None], ("T00", "T01"), id="denied, while another was done"),
+        pytest.param([NOT_FOUND, None], ("T00",), id="not known, while another was"),
+        pytest.param([NOT_FOUND, CUT_OFF], ("T00",), id="not known, and nothing else was answered"),
+        pytest.param([NOT_FOUND] * 2, (), id="it may be another service"),
+        pytest.param([DENIED] * 2, (), id="it may deny everything"),
+        pytest.param([BROKEN] * 2, (), id="it may be down"),
+        pytest.param([REFUSED, AWAY, None], (), id="one failed otherwise"),
+        pytest.param([REFUSED] * 20, (), id="nothing would be left"),
+        pytest.param([], (), id="nothing failed"),
+    ],
+)
+def test_a_target_is_at_fault_only_if_the_engine_answered_and_failed_for_it_alone(
+    failures: list[Failure | None], names: tuple[str, ...]
+) -> None:
+    assert targets_at_fault(ledger_of("news", *failures)) == names
+
+
+def test_nobody_is_left_out_whose_cards_are_there_nor_if_no_other_card_is_missing() -> None:
+    ledger = ledger_of("news", REFUSED, None, None)
+    own = [call for call in ledger.plan.calls("qa") if call.targets == ("T00",)]
+    assert targets_at_fault(ledger) == ("T00",)
+    for call in ledger.plan.calls("qa"):
+        if call not in own:
+            ledger.add(result_of(call))
+    assert targets_at_fault(ledger) == (), "all other cards are there"
+    ledger = ledger_of("news", REFUSED, None, None)
+    for call in own:
+        ledger.add(result_of(call))
+    assert targets_at_fault(ledger) == (), "its own card is there"
+
+
+def test_many_targets_are_not_at_fault() -> None:
+    plan = plan_of([target(f"T{number:02}") for number in range(AT_FAULT_LIMIT + 5)])
+    for count in (AT_FAULT_LIMIT, AT_FAULT_LIMIT + 1):
+        ledger = Ledger(plan)
+        for call in islice(plan.calls("news"), count):
+            ledger.add(result_of(call, REFUSED))
+        assert len(targets_at_fault(ledger)) == (count if count == AT_FAULT_LIMIT else 0)
+
+
+def test_targets_are_at_fault_whatever_became_of_the_cards() -> None:
+    ledger = ledger_of("qa", AWAY)
+    for engine in DATA_ENGINES:
+        ledger.add(result_of(next(TWENTY.calls(engine)), REFUSED))
+    assert targets_at_fault(ledger) == ("T00", "T01"), "each batch is for two"

@@ -1,0 +1,211 @@
+"""A report is read as it was written, adds up, and stays small enough for lists that read many."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from job.config.faults import Fault
+from job.day.ending import Ending, bad_config, ending_of
+from job.day.format import RecordError
+from job.day.ledger import Ledger
+from job.day.outcome import ExitCode, Outcome
+from job.day.report import (
+    END_LIMIT,
+    FAULT_LIMIT,
+    FAULTS_LISTED,
+    Report,
+    missing_by_item,
+    read_report,
+    report_of,
+    totals_of,
+)
+from job.engines.failures import CUT_OFF, Cause, Failure
+from job.text.messages import Message, message
+from tests.support.days import SCENES, Day, failing
+from tests.support.fakes import plan_of, target
+from tests.support.records import DAY, RecordedAttempt, config, report_at, start_at
+from tests.support.results import result_of
+
+NO = Failure(Cause.DENIED, message("no"), 200)
+MISSING = Ending(outcome=Outcome.CARDS_MISSING, exit_code=ExitCode.CARDS_MISSING, sentence=message("Cards are missing"))
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_report_is_read_as_it_was_written_and_adds_up(scene: str) -> None:
+    view = SCENES[scene]()
+    report = view.report
+    if report.exit_code is not None:
+        assert read_report(report.day, report.number, report.packed()) == report
+    listed = sum(len(group.targets) for group in report.missing)
+    assert listed + report.missing_not_listed == sum(engine.planned - engine.done for engine in report.engines.values())
+    for engine in report.engines.values():
+        assert engine.done + engine.failed + engine.not_attempted == engine.planned
+
+
+def test_a_report_may_have_more_fields() -> None:
+    report = RecordedAttempt().report()
+    newer = {**json.loads(report.packed()), "more": 1}
+    assert read_report(DAY, 1, json.dumps(newer).encode()) == report
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"format": 2}, {"format": 2, "day": {"date": DAY}}, {"engines": []}, {"day": "2026-11-23"}, {"number": 2}),
+        *({"exit_code": 3}, {"outcome": "cards_missing"}),
+        *({"outcome": "cards_missing", "exit_code": code} for code in (None, 99)),
+        *({"ended": "2026-11-24T02:00:03"}, {"ended": "9999-11-24T02:00:03+00:00"}),
+    ],
+)
+def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
+    data = json.dumps({**json.loads(RecordedAttempt().report().packed()), **change}).encode()
+    words = "has format 2, of version 1; this version of the job knows 1"
+    if "format" not in change:
+        words = "is not what the job writes"
+    with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json {words}"):
+        read_report(DAY, 1, data)
+
+
+def test_when_it_ended_is_in_the_zone_of_its_start() -> None:
+    report = report_at(MISSING, Ledger(plan_of([target("A")])), seconds=61.5)
+    assert (report.ended, report.seconds, report.done_at) == ("2026-11-24T02:01:04+08:00", 61.5, None)
+    done = report_at(ending_of(Day().play().ledger, None), Day().play().ledger, seconds=60)
+    assert str(done.done_at) == "2026-11-24 02:01:03+08:00"
+
+
+def test_only_calls_in_flight_count_for_the_seconds_of_a_phase() -> None:
+    ledger = Ledger(plan_of([target("A", engines=["news"]), target("B", engines=["news"])]))
+    for number, engine in enumerate(("news", "qa")):
+        for at, call in enumerate(ledger.plan.calls(engine)):  # type: ignore[arg-type]
+            ledger.add(result_of(call, started=100.0 * number + 3 * at, ended=100.0 * number + 3 * at + 2))
+    assert report_at(MISSING, ledger).phases == {"data": 4.0, "cards": 4.0}
+
+
+# --- what is missing ---
+
+
+def test_missing_items_are_in_groups_the_failed_ones_first() -> None:
+    ledger = Ledger(plan_of([target(name, ["a", "b"], ()) for name in "ABC"]))
+    fates = {("A", "a"): NO, ("B", "a"): NO, ("C", "b"): CUT_OFF}
+    for call in ledger.plan.calls("qa"):
+        card = (call.targets[0], call.card_type or "")
+        if card != ("C", "a"):
+            ledger.add(result_of(call, fates.get(card)))
+    groups = report_at(MISSING, ledger).missing
+    assert [(one.engine, one.card_type, one.state, one.cause, one.targets) for one in groups] == [
+        ("qa", "a", "failed", "denied", ("A", "B")),
+        ("qa", "a", "not_attempted", None, ("C",)),
+        ("qa", "b", "cut_off", "interrupted", ("C",)),
+    ]
+    assert {(one.since, one.nights) for one in groups} == {(DAY, 1)}
+
+
+def test_an_item_is_missing_since_the_night_from_which_on_each_lacked_it() -> None:
+    reports: list[Report] = []
+    for day, failed in (("22", "A"), ("23", "AB"), ("24", "AC")):
+        before = reports[-1] if reports else None
+        attempt = RecordedAttempt(f"2026-11-{day}", 1, config("ABC"), "cards_missing", failed, before=before)
+        reports.append(attempt.report())
+    found = missing_by_item(reports[-1])
+    assert {name: (one.since, one.nights) for (_, name, _), one in found.items()} == {
+        "A": ("2026-11-22", 3),
+        "C": ("2026-11-24", 1),
+    }
+
+
+@pytest.mark.parametrize("name", ["a name that is long, so that few are many {}", "一个很长的名字的标的 {}"])
+def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_rest(name: str) -> None:
+    plan = plan_of([target(name.format(f"{number:05}"), ["a", "b", "c"], ()) for number in range(4_000)])
+    ledger = Ledger(plan)
+    for number, call in enumerate(plan.calls("qa")):
+        if number % 7 == 0:
+            ledger.add(result_of(call, Failure(list(Cause)[number % len(Cause)], message("no"), 500)))
+    report = report_at(MISSING, ledger, start=start_at(number=500))
+    assert len(report.packed()) > END_LIMIT * 0.9
+    journal = dict.fromkeys(range(1, 501), 99_999)  # known only once the record is closed
+    documents = tuple(f"{DAY}/{name}" for name in ("report.json", "report.html", "cards.csv", "index.html"))
+    closed = report.model_copy(update={"journal": journal, "not_written": documents})
+    assert len(closed.packed()) <= END_LIMIT
+    listed = sum(len(group.targets) for group in report.missing)
+    assert listed + report.missing_not_listed == 12_000
+    failed = sum(len(group.targets) for group in report.missing if group.state == "failed")
+    assert failed == ledger.counts("qa").failed - ledger.counts("qa").cut_off
+
+
+def test_the_names_that_a_command_may_have_leave_the_end_within_its_limit() -> None:
+    names = [f"T{number:04}" for number in range(64 * 1024 // len('"--without=T0000",'))]
+    plan = plan_of([target(name, ["a", "b"]) for name in [*names, *(f"M{number:05}" for number in range(4_000))]])
+    about: dict[str, Any] = {"arguments": tuple(f"--without={name}" for name in names), "without": tuple(names)}
+    report = report_at(MISSING, Ledger(plan.without(names)), start=start_at(number=500, **about))
+    assert len(report.without) == len(names)
+    assert len(report.packed()) <= END_LIMIT
+
+
+# --- faults ---
+
+
+def test_of_many_faults_the_first_are_listed_and_each_is_shortened() -> None:
+    long = message("图" * 2000)
+    faults = [Fault(f"{number}{long}", long, long) for number in range(250)]
+    report = report_at(bad_config(250, of_command=False), start=start_at(number=0), faults=faults)
+    assert (len(report.faults), report.faults_not_listed) == (FAULTS_LISTED, 250 - FAULTS_LISTED)
+    assert {len(str(fault.what)) for fault in report.faults} == {FAULT_LIMIT}
+    assert len(report.packed()) <= END_LIMIT
+
+
+def test_a_fault_keeps_its_message_so_that_it_can_be_translated() -> None:
+    fault = Fault("a.json", message("{name} is odd", name="x"), message("correct it"))
+    (reported,) = report_at(bad_config(1, of_command=False), faults=[fault]).faults
+    assert reported.what == message("{name} is odd", name="x")
+
+
+# --- for other programs ---
+
+
+def test_for_programs_each_message_is_its_english_text() -> None:
+    report = SCENES["cards missing"]().report
+    found = json.loads(report.as_text())
+    assert found.keys() == Report.model_fields.keys() - {"knows_days"}
+    assert found["sentence"] == str(report.sentence)
+    assert found["engines"]["qa"]["planned"] == 58
+    assert found["missing"][0]["targets"] == list(report.missing[0].targets)
+    assert "values" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("scene", "more"),
+    [("all made", set()), ("made again", {"asked_again", "made_again"}), ("without one", {"without"})],
+)
+def test_the_totals_for_programs(scene: str, more: set[str]) -> None:
+    report = SCENES[scene]().report
+    totals: Any = totals_of(report)
+    assert totals.keys() == {"outcome", "exit_code", "ended", "cards", "engines"} | more
+    assert totals["cards"]["done"] == report.cards.done
+    assert totals.get("without", ()) == report.without
+
+
+def test_what_people_asked_to_have_made_again_is_counted_and_how_much_of_it_was() -> None:
+    made, failed, plain = (SCENES[name]().report for name in ("made again", "not made again", "all made"))
+    assert (made.asked_again, made.made_again) == (5, 5)
+    assert (failed.asked_again, failed.made_again) == (2, 1)
+    assert (plain.asked_again, plain.made_again) == (0, 0)
+
+
+def test_who_is_at_fault_is_known_only_if_data_failed() -> None:
+    assert SCENES["data failed"]().report.at_fault == ("AAPL",)
+    day = Day().play(failing(NO, "news", "AAPL"))
+    stopped = Ending(outcome=Outcome.INTERRUPTED, exit_code=ExitCode.SIGTERM, sentence=Message("x"))
+    assert report_of(start_at(), day.ledger, stopped, seconds=1).at_fault == ()
+
+
+@pytest.mark.parametrize(
+    ("started", "calls", "said"),
+    [("2026-11-25T01:59:59", 24, 0), ("2026-11-25T02:00:00", 24, 1), ("2026-11-25T02:00:00", 0, 0)],
+)
+def test_a_past_day_says_that_some_data_is_of_today_if_it_has_prepared_any(started: str, calls: int, said: int) -> None:
+    """Its calls began some hours after 02:00:03 on the day."""
+    report = Day(at=calls * 3600.0, start={"started": f"{started}+08:00"}).play().view().report
+    assert sum("take no date" in str(note) for note in report.notes) == said

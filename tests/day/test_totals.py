@@ -1,0 +1,87 @@
+"""The numbers of an engine: of calls that are done alone, and each attempt once."""
+
+from __future__ import annotations
+
+import pytest
+
+from job.day.counts import Counts
+from job.day.ledger import CALLS_KEPT, Ledger, busy_stretches
+from job.engines.failures import Cause, Failure
+from job.text.messages import message
+from tests.support.fakes import plan_of, target
+from tests.support.results import result_of, tried
+
+PLAN = plan_of([target(name, ["a"]) for name in ("A", "B", "C")])
+NO = Failure(Cause.STATUS, message("no"), 422)
+
+
+def test_the_median_is_of_the_calls_that_are_done() -> None:
+    ledger, calls = Ledger(PLAN), list(PLAN.calls("qa"))
+    assert ledger.totals()["qa"] == Counts(planned=3, not_attempted=3)
+    ledger.add(result_of(calls[0], started=10.0, ended=12.0))
+    ledger.add(result_of(calls[1], started=10.0, ended=15.0, retries=2, waits=1))
+    ledger.add(result_of(calls[2], NO, started=0.0, ended=99.0, retries=3))
+    assert ledger.totals()["qa"] == Counts(planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5)
+
+
+def test_a_failed_attempt_at_a_batch_counts_once_though_both_halves_list_it() -> None:
+    ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
+    shared, own = tried((2.0, 9.0, "too large")), tried((9.2, 9.8, "HTTP 503"))
+    ledger.add(result_of(batch, targets=("A",), failed_tries=shared, retries=1))
+    ledger.add(result_of(batch, targets=("B",), failed_tries=(*shared, *own), retries=1))
+    assert sorted(ledger.calls["financial"].spans()) == [(2.0, 9.0), (9.2, 9.8), (10.0, 12.0), (10.0, 12.0)]
+
+
+def test_of_tries_that_are_listed_those_before_the_retries_are_the_other_halfs() -> None:
+    ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
+    ledger.add(result_of(batch, targets=("B",), failed_tries=tried((2.0, 9.0, "too large")), retries=0))
+    assert list(ledger.calls["financial"].spans()) == [(10.0, 12.0)]
+
+
+def test_the_first_calls_are_kept_whole() -> None:
+    ledger, call = Ledger(PLAN), next(PLAN.calls("qa"))
+    for number in range(CALLS_KEPT + 1):
+        ledger.add(result_of(call, traceparent=str(number)))
+    assert [one.traceparent for one in ledger.calls["qa"].kept] == [str(number) for number in range(CALLS_KEPT)]
+
+
+def test_the_first_error_besides_a_success_is_kept_of_however_many_calls_as_long_as_it_counts() -> None:
+    ledger, (first, second, third) = Ledger(PLAN), list(PLAN.calls("qa"))
+    for _ in range(CALLS_KEPT):
+        ledger.add(result_of(first))
+    assert ledger.first_errors == []
+    ledger.add(result_of(second, warning=message("odd")))
+    ledger.add(result_of(third, warning=message("also")))
+    ledger.add(result_of(next(PLAN.calls("news")), warning=message("late")))
+    assert list(map(str, ledger.first_errors)) == ["news A: late", "qa B a: odd"]
+    ledger.add(result_of(second, ended=13.0))
+    assert list(map(str, ledger.first_errors)) == ["news A: late", "qa C a: also"]
+    for _ in range(2 * CALLS_KEPT):
+        ledger.add(result_of(third, warning=message("also")))
+    assert len(ledger.calls["qa"].kept) == 2 * CALLS_KEPT
+
+
+@pytest.mark.parametrize(
+    ("spans", "stretches"),
+    [
+        ([], []),
+        ([(1.0, 2.0), (1.5, 3.0), (5.0, 6.0)], [(1.0, 3.0), (5.0, 6.0)]),
+        ([(5.0, 6.0), (1.0, 9.0)], [(1.0, 9.0)]),
+    ],
+)
+def test_the_time_that_was_busy(spans: list[tuple[float, float]], stretches: list[tuple[float, float]]) -> None:
+    assert busy_stretches(spans) == stretches
+
+
+@pytest.mark.parametrize(
+    ("totals", "state"),
+    [
+        (Counts(), "none"),
+        (Counts(planned=2, done=2), "good"),
+        (Counts(planned=2, done=1, not_attempted=1), "warn"),
+        (Counts(planned=2, done=1, failed=1, cut_off=1), "warn"),
+        (Counts(planned=2, done=1, failed=1), "bad"),
+    ],
+)
+def test_the_state_of_an_engine(totals: Counts, state: str) -> None:
+    assert totals.state == state

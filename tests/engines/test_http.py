@@ -1,0 +1,436 @@
+"""A connection returns a complete answer or a failure; it is used again after an answer, replaced after a failure."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import resource
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+import trustme
+
+from job.engines import http as module
+from job.engines.failures import Cause
+from job.engines.http import OPENED_AT_A_TIME, HttpConnection, Network
+from job.engines.tls import tls_context
+from job.engines.transport import ANSWER_LIMIT, Response, TransportError
+from job.engines.transport_errors import transport_error
+from job.execution.shutdown import ShutdownError
+from tests.simulators import broken, do, when
+from tests.simulators.engines import steady
+from tests.simulators.seen import Seen
+from tests.simulators.service import Do, Fault, Service
+from tests.simulators.wire import Reply as Sent
+
+ANSWER = Sent(200, b'{"status": "success"}')
+PATH = "/card/a?ticker=A"
+
+
+@pytest.fixture
+async def service(nursery: trio.Nursery) -> AsyncIterator[Service]:
+    opened = Service("engine", lambda _seen: ANSWER)
+    await opened.start(nursery)
+    yield opened
+    await opened.stop()
+
+
+@pytest.fixture
+async def connection(service: Service) -> AsyncIterator[HttpConnection]:
+    opened = HttpConnection(Network(tls_context(None)), service.url)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+async def secure(request: pytest.FixtureRequest, nursery: trio.Nursery, tmp_path: Path) -> AsyncIterator[Service]:
+    """A service that speaks https, with a good certificate or one that a test makes; `ca.pem` has the authority."""
+    authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    make = getattr(request, "param", lambda authority: authority.issue_cert("127.0.0.1"))
+    make(authority).configure_cert(server)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    opened = Service("engine", lambda _seen: ANSWER, tls=server)
+    await opened.start(nursery)
+    yield opened
+    await opened.stop()
+
+
+async def ask(connection: HttpConnection, **headers: str) -> Response:
+    return await connection.request("POST", PATH, headers, None)
+
+
+async def test_one_connection_serves_all_exchanges(service: Service, connection: HttpConnection) -> None:
+    for _ in range(5):
+        assert await ask(connection, Authorization="Bearer t") == Response(200, ANSWER.body)
+    assert service.traffic.connections == 1
+    assert {seen.target for seen in service.requests} == {PATH}
+
+
+async def test_a_connection_that_was_idle_for_long_is_replaced(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.01)
+    connection = HttpConnection(Network(tls_context(None)), service.url)
+    await ask(connection)
+    await trio.sleep(0.02)
+    await ask(connection)
+    assert [seen.connection for seen in service.requests] == [1, 2]
+    await connection.aclose()
+
+
+async def test_an_error_that_was_read_keeps_the_connection(service: Service, connection: HttpConnection) -> None:
+    service.script.append(Fault(when.nth(1), do.status(503)))
+    assert (await ask(connection)).status == 503
+    assert (await ask(connection)).status == 200
+    assert service.traffic.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (broken.reset(), "connection reset"),
+        (broken.reset_in_body(), "connection reset"),
+        (broken.truncated(), "the connection ended before the answer did, or the answer is not HTTP"),
+        (broken.huge(ANSWER_LIMIT + 1), "the answer is larger than 1 MiB"),
+        (broken.endless_body(), "the answer is larger than 1 MiB"),
+        (broken.endless_header(), "the connection ended before the answer did, or the answer is not HTTP"),
+    ],
+    ids=["reset", "reset-in-body", "truncated", "huge", "endless-body", "endless-header"],
+)
+async def test_an_incomplete_answer_is_an_error_and_the_connection_is_replaced(
+    service: Service, connection: HttpConnection, fault: Do, words: str
+) -> None:
+    service.script.append(Fault(when.nth(1), fault))
+    with pytest.raises(TransportError) as error:
+        await ask(connection)
+    assert str(error.value) == words
+    assert (await ask(connection)).status == 200
+    assert service.traffic.connections == 2
+
+
+async def test_an_exchange_that_was_cut_off_leaves_nothing_behind(service: Service, connection: HttpConnection) -> None:
+    service.script.append(Fault(when.nth(1), do.hang()))
+    async with trio.open_nursery() as asking:
+        asking.start_soon(ask, connection)
+        await service.until(lambda requests: len(requests) == 1)
+        asking.cancel_scope.cancel()
+    assert (await ask(connection)).status == 200
+    await service.until(lambda requests: requests[0].ended is not None)
+    assert service.requests[0].cut_off
+    assert service.traffic.connections == 2
+
+
+async def test_bytes_that_arrive_after_an_answer_are_not_read_as_the_next_answer(
+    service: Service, connection: HttpConnection
+) -> None:
+    service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after=0.01)))
+    assert (await ask(connection)).status == 200
+    await service.until(lambda requests: requests[0].ended is not None)
+    assert await ask(connection) == Response(200, ANSWER.body)
+    assert [seen.connection for seen in service.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("after", [None, 0.05], ids=["at once", "late"])
+async def test_a_connection_that_is_not_kept_never_reads_a_second_answer_as_the_next_one(
+    service: Service, after: float | None
+) -> None:
+    """Once the next request was sent, nothing would distinguish it from the answer to that."""
+    service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after)))
+    service.latency = steady(0.1)
+    connection = HttpConnection(Network(tls_context(None)), service.url, kept=False)
+    for _ in range(3):
+        assert await ask(connection) == Response(200, ANSWER.body)
+    assert [seen.connection for seen in service.requests] == [1, 2, 3]
+
+
+async def test_workers_never_share_a_connection(service: Service) -> None:
+    network = Network(tls_context(None))
+    workers = [HttpConnection(network, service.url) for _ in range(3)]
+    for _ in range(2):
+        for worker in workers:
+            await ask(worker)
+    assert [seen.connection for seen in service.requests] == [1, 2, 3, 1, 2, 3]
+    for worker in workers:
+        await worker.aclose()
+
+
+@pytest.mark.parametrize("path", ["//127.0.0.1:1/a", "http://127.0.0.1:1/a", "@127.0.0.1:1/a"])
+async def test_a_connection_goes_to_no_other_host(service: Service, connection: HttpConnection, path: str) -> None:
+    assert (await connection.request("POST", path, {"Authorization": "Bearer t"}, None)).status == 200
+    assert [(seen.target, seen.headers["host"]) for seen in service.requests] == [(path, service.url[len("http://") :])]
+
+
+async def test_no_redirect_is_followed_and_no_cookie_is_sent(service: Service, connection: HttpConnection) -> None:
+    headers = (("location", f"{service.url}/other"), ("set-cookie", "session=1; path=/"))
+    service.respond = lambda _seen: Sent(302, b"", headers=headers)
+    for _ in range(2):
+        assert (await ask(connection, Authorization="Bearer t")).status == 302
+    assert [seen.target for seen in service.requests] == [PATH, PATH]
+    assert [seen.headers.get("cookie") for seen in service.requests] == [None, None]
+
+
+async def test_neither_a_proxy_nor_credentials_of_the_machine_are_used(
+    service: Service, connection: HttpConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert (await ask(connection)).status == 200
+    assert "authorization" not in service.requests[0].headers
+
+
+async def test_a_request_may_be_stopped_once_its_connection_is_open(
+    service: Service, connection: HttpConnection
+) -> None:
+    """Connecting may take long; meanwhile the run may have ended."""
+
+    for count in range(2):
+        with pytest.raises(ShutdownError):
+            await connection.request("POST", PATH, {}, None, stop)
+        assert service.traffic.connections == count + 1
+    assert service.requests == []
+
+
+async def test_an_engine_may_close_the_connection_after_its_answer(secure: Service, tmp_path: Path) -> None:
+    secure.respond = lambda _seen: Sent(200, ANSWER.body, headers=(("connection", "close"),))
+    connection = HttpConnection(Network(tls_context(str(tmp_path / "ca.pem"))), secure.url)
+    for _ in range(2):
+        assert await ask(connection) == Response(200, ANSWER.body)
+    assert [seen.connection for seen in secure.requests] == [1, 2]
+    await connection.aclose()
+
+
+@pytest.fixture
+def full_port() -> Iterator[int]:
+    """A port that answers no attempt to connect, as its accept queue is full."""
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            client = opened.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@dataclass
+class Silent:
+    """A port that accepts connections and never sends a byte, not even of TLS."""
+
+    url: str = ""
+    opened: int = 0
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        self.opened += 1
+        with suppress(trio.BrokenResourceError):
+            async for _ in stream:
+                pass
+
+
+@pytest.fixture
+async def silent(nursery: trio.Nursery) -> Silent:
+    made = Silent()
+    listeners = await nursery.start(partial(trio.serve_tcp, made.serve, 0, host="127.0.0.1"))
+    made.url = f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+    return made
+
+
+def stop() -> None:
+    raise ShutdownError
+
+
+AT_A_TIME = 200
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("failure", ["connecting", "handshake", "answer", "reset", "shutdown"])
+async def test_no_failure_leaves_a_descriptor_behind(
+    nursery: trio.Nursery, service: Service, full_port: int, silent: Silent, failure: str, rounds: int
+) -> None:
+    """Every socket is closed at once, not by the garbage collector; and each connection can be used again."""
+    service.script.append(Fault(when.path("/answer"), do.hang()))
+    service.script.append(Fault(when.path("/reset"), broken.reset_in_body()))
+    base = {"connecting": f"http://127.0.0.1:{full_port}", "handshake": silent.url}
+    url = base.get(failure, service.url)
+    network = Network(tls_context(None))
+    connections = [HttpConnection(network, url) for _ in range(AT_A_TIME)]
+    is_cut_off, failures = failure in {"connecting", "handshake", "answer"}, 0
+
+    async def fail(connection: HttpConnection) -> None:
+        nonlocal failures
+        with trio.move_on_after(0.1 if is_cut_off else 60) as scope, suppress(TransportError, ShutdownError):
+            await connection.request("POST", f"/{failure}", {}, None, stop if failure == "shutdown" else lambda: None)
+            pytest.fail("it did not fail")
+        assert scope.cancelled_caught == is_cut_off
+        failures += 1
+
+    before = descriptors()
+    gc.disable()
+    try:
+        for _ in range(rounds):
+            async with trio.open_nursery() as workers:
+                for connection in connections:
+                    workers.start_soon(fail, connection)
+        with trio.move_on_after(30):  # the servers have theirs in this process too
+            while descriptors() > before:  # noqa: ASYNC110  there is no event to wait for
+                await trio.sleep(0.01)
+        assert (failures, descriptors()) == (rounds * AT_A_TIME, before)
+    finally:
+        gc.enable()
+    nursery.cancel_scope.cancel()
+
+
+async def test_few_connections_are_opened_at_a_time(
+    nursery: trio.Nursery, secure: Service, silent: Silent, tmp_path: Path
+) -> None:
+    network = Network(tls_context(str(tmp_path / "ca.pem")))
+    async with trio.open_nursery() as workers:
+        for _ in range(OPENED_AT_A_TIME + 10):
+            workers.start_soon(ask, HttpConnection(network, silent.url))
+        with trio.fail_after(30):
+            while silent.opened < OPENED_AT_A_TIME:  # noqa: ASYNC110  there is no event to wait for
+                await trio.sleep(0.01)
+        await trio.sleep(0.05)
+        assert silent.opened == OPENED_AT_A_TIME
+        workers.cancel_scope.cancel()
+    connection = HttpConnection(network, secure.url)
+    with trio.fail_after(30):
+        assert (await ask(connection)).status == 200, "those that were cut off made room"
+    await connection.aclose()
+    nursery.cancel_scope.cancel()
+
+
+@dataclass(eq=False)
+class CutOff(trio.abc.Instrument):
+    """Cancels the scope just before the task is resumed with the result of its wait."""
+
+    task: trio.lowlevel.Task
+    scope: trio.CancelScope
+    armed: bool = False
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self.armed and task is self.task:
+            self.scope.cancel()
+
+
+async def test_an_exchange_that_was_cut_off_at_its_last_byte_leaves_nothing_behind(
+    service: Service, connection: HttpConnection
+) -> None:
+    """httpx treats a connection as in use forever if its answer was read but not closed."""
+    cut_off = CutOff(trio.lowlevel.current_task(), trio.CancelScope())
+
+    def respond(_: Seen) -> Sent:
+        cut_off.armed = True
+        return ANSWER
+
+    service.respond, service.latency = respond, steady(0.01)
+    trio.lowlevel.add_instrument(cut_off)
+    with cut_off.scope:
+        await ask(connection)
+    trio.lowlevel.remove_instrument(cut_off)
+    assert cut_off.scope.cancel_called
+    with trio.fail_after(30):
+        assert (await ask(connection)).status == 200
+
+
+async def test_an_answer_of_exactly_the_maximum_size_is_accepted(service: Service, connection: HttpConnection) -> None:
+    service.script.append(Fault(when.always, broken.huge(ANSWER_LIMIT)))
+    assert len((await ask(connection)).body) == ANSWER_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7.0), ("9" * 400, float("inf")), ("-1", None), ("", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
+)
+async def test_retry_after_is_read_in_seconds(
+    service: Service, connection: HttpConnection, value: str, seconds: float | None
+) -> None:
+    service.script.append(Fault(when.always, do.status(503, retry_after=value)))
+    assert (await ask(connection)).retry_after == seconds
+
+
+async def test_a_refused_connection_is_an_error(service: Service, connection: HttpConnection) -> None:
+    await service.stop()
+    with pytest.raises(TransportError) as error:
+        await ask(connection)
+    assert str(error.value) == "connection refused"
+
+
+@pytest.mark.parametrize(
+    "secure",
+    [lambda authority: authority.issue_cert("other.example"), lambda _: trustme.CA().issue_cert("127.0.0.1")],
+    indirect=True,
+    ids=["for another host", "of another authority"],
+)
+async def test_a_certificate_is_checked(secure: Service, tmp_path: Path) -> None:
+    connection = HttpConnection(Network(tls_context(str(tmp_path / "ca.pem"))), secure.url)
+    with pytest.raises(TransportError, match=r"^TLS: "):
+        await ask(connection)
+    assert secure.requests == []
+    await connection.aclose()
+
+
+async def test_too_many_open_files_are_not_reported_as_the_engines_fault(
+    service: Service, connection: HttpConnection
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(TransportError) as error:
+            await ask(connection)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert str(error.value) == "too many open files in this process: Too many open files"
+    assert (await ask(connection)).status == 200
+
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\r\nX-Evil: 1", f"{TOKEN}\0", f"{TOKEN}é"])
+async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
+    service: Service, connection: HttpConnection, token: str
+) -> None:
+    with pytest.raises(TransportError) as error:
+        await ask(connection, Authorization=f"Bearer {token}")
+    assert str(error.value) == "the request cannot be sent as it is"
+    assert service.requests == []
+
+
+def test_a_name_that_no_host_has_is_a_cause_of_its_own() -> None:
+    connecting = OSError("all attempts to connect failed")
+    connecting.__cause__ = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    failure = transport_error(connecting)
+    assert (failure.cause, str(failure)) == (Cause.HOST_UNKNOWN, "the host is not known (Name or service not known)")
+
+
+def test_the_lack_of_a_local_port_is_not_reported_as_the_engines_fault() -> None:
+    connecting = OSError("all attempts to connect failed")
+    connecting.__cause__ = ExceptionGroup("", [OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")])
+    failure = transport_error(connecting)
+    assert failure.cause is Cause.PROCESS_LIMIT
+    assert str(failure) == "no local port is free for another connection: Cannot assign requested address"
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    no_ipv6 = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+    connecting.__cause__ = ExceptionGroup("", [no_ipv6, refused])
+    assert (type(transport_error(connecting)), str(transport_error(connecting))) == (
+        TransportError,
+        "connection refused",
+    )

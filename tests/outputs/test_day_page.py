@@ -1,0 +1,309 @@
+"""The page of a day shows how it ended and what to do, whatever ids and answers are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+
+from job.config.faults import Fault
+from job.day.commands import Links
+from job.day.ending import bad_config
+from job.day.outcome import Outcome
+from job.day.report import FAULTS_LISTED
+from job.day.view import View
+from job.engines.failures import Cause, Failure
+from job.outputs import board as board_module
+from job.outputs.day import CALLS_SHOWN
+from job.outputs.render import environment, render_day
+from job.text.messages import ENGLISH, Message, Translator, dated, message
+from tests.support.chinese import CHINESE
+from tests.support.days import DAY, REFUSED, SCENES, TRACE, TYPES, Day, failing
+from tests.support.fakes import target
+from tests.support.parsed import Parsed
+
+LINKS = Links("/srv/runs")
+KNOWN_TAGS = {
+    *("html", "head", "meta", "link", "title", "style", "body", "main", "nav", "section", "div", "p", "span"),
+    *("b", "h1", "h2", "h3", "a", "ul", "li", "dl", "dt", "dd", "code", "details", "summary", "bdi"),
+    *("table", "thead", "tbody", "tr", "th", "td", "svg", "path", "rect", "circle"),
+}
+HOSTILE = [
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "</title></style></svg><b>", "' onmouseover='x",
+    "&amp;&lt;", "\u202egnp.exe", "\x00\x1b[31m", "a" * 5000, "]]>", "<!--", "\ud800", "{}%s{0}",
+]  # fmt: skip
+
+
+def page(view: View, links: Links = LINKS, translator: Translator = ENGLISH, *, has_table: bool = True) -> Parsed:
+    return Parsed(render_day(view, links, has_table=has_table, translator=translator).decode())
+
+
+def parts(shown: Parsed) -> list[str]:
+    """The folded parts, by their headings; `*` marks those that are open."""
+    found = re.findall(r"<details([^>]*)>\s*<summary><h2>(.*?)</h2>", shown.source)
+    return [f"{'*' if 'open' in attributes else ''}{heading}" for attributes, heading in found]
+
+
+def links_of(shown: Parsed) -> list[str]:
+    return [str(attributes["href"]) for tag, attributes in shown.tags if tag == "a"]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("translator", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_later(
+    scene: str, translator: Translator
+) -> None:
+    view = SCENES[scene]()
+    shown = page(view, translator=translator)
+    sentence = translator.text(view.report.sentence)
+    assert re.findall("<h1>(.*?)</h1>", shown.source) == [sentence]
+    mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.severity]
+    day = translator.text(dated(DAY))
+    assert f"<title>{mark} {sentence} · {day} · cards · our-project</title>" in shown.source
+    assert shown.source.count(sentence) == 2
+    headline = shown.source.partition('<section class="headline')[2].partition("</section>")[0]
+    commands = [
+        step.command for step in view.steps if step.command and step.kind in {"start", "left_out", "later", "look"}
+    ]
+    assert headline.count("<code>") == len(commands) <= 2
+    assert all(command.text in shown.text for command in commands)
+    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
+
+
+def test_the_outcomes_are_all_of_them() -> None:
+    assert {scene().report.outcome for scene in SCENES.values()} == set(Outcome) - {Outcome.UNREADABLE}
+
+
+@pytest.mark.parametrize(
+    ("scene", "words"),
+    [
+        ("killed", "our-project · began at 02:00 UTC+08:00 "),
+        ("a type set aside", "20 cards in a row failed"),
+        (
+            "made in a second attempt",
+            "attempts at this day 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:",
+        ),
+    ],
+)
+def test_what_is_special_about_a_day_is_shown(scene: str, words: str) -> None:
+    assert words in page(SCENES[scene]()).text
+
+
+@pytest.mark.parametrize(("scene", "words"), [("deadline", "Missing:"), ("all made", "last attempt")])
+def test_what_a_day_has_not_or_what_is_shown_already_is_not_shown(scene: str, words: str) -> None:
+    assert words not in page(SCENES[scene]()).text
+
+
+def test_a_laptop_has_no_name_of_a_job() -> None:
+    shown = page(Day(start={"job": None, "region": None, "project": None}).play().view())
+    assert f"<title>✓ All 58 cards are there · Tue {DAY}</title>" in shown.source
+    assert f"Tue {DAY} · Done at" in shown.text
+
+
+def test_one_line_needs_no_list() -> None:
+    assert re.findall(r"<(?:ul|li)\b", page(SCENES["cards missing"]()).source) == ["<ul", "<li", "<li"]
+    assert "<li>" not in page(SCENES["made again"]()).source
+
+
+def test_of_one_remedy_three_last_answers_are_shown_and_ten_names() -> None:
+    def fate(_engine: str, name: str, card_type: str | None) -> Failure | None:
+        return Failure(Cause.DENIED, message(f"no {int(name[1:]) % 5}"), 200) if card_type == "a" else None
+
+    said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(fate).view()).text
+    assert (
+        "QA engine: 30 cards failed /a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
+        "Last answer: no 0 Last answer: no 1 Last answer: no 2 What to do:"
+    ) in said
+
+
+def test_faults_of_the_config_each_say_what_to_do_and_nothing_is_said_of_calls_and_cards() -> None:
+    view = SCENES["bad config"]()
+    shown = page(view)
+    assert shown.text.count(
+        'card_targets.json: [3] ("APPL") is not a ticker of ticker_list.json What to do: correct it, or add it to'
+    ) == 2  # fmt: skip
+    assert (
+        "In a checkout, this shows whether a fault is left in the config objects; it calls nothing: python -m job plan gs://"
+        in shown.text
+    )
+    assert parts(shown) == ["This day"]
+    many = view.report.model_copy(update={"faults": view.report.faults[:1] * FAULTS_LISTED, "faults_not_listed": 1234})
+    assert "And 1,234 more, each with a line in the log." in page(replace(view, report=many)).text
+
+
+@pytest.mark.parametrize(("job", "times"), [("cards", 1), (None, 0)], ids=["Cloud Run", "a laptop"])
+def test_on_cloud_run_a_variable_is_where_an_owner_applies_it(job: str | None, times: int) -> None:
+    faults = [Fault(name, message("is not set"), message("set it")) for name in ("QA_ENGINE_URL", "NEWS_ENGINE_URL")]
+    wrong = Failure(Cause.STATUS, message("HTTP 404"), 404)
+    for view in (
+        Day(targets=(), start={"job": job}).view(bad_config(2, of_command=False), faults=faults),
+        Day(start={"job": job}).play(lambda engine, *_: wrong if engine in {"financial", "news"} else None).view(),
+    ):
+        said = page(view).text
+        assert said.count("Variables are set in terraform.tfvars, which an owner applies.") == times
+        assert said.rpartition("What to do:")[2].count("Variables are set in") == times, "below all of them"
+
+
+@pytest.mark.parametrize(
+    ("scene", "shown"),
+    [
+        ("all made", ["Complete: 13 of 13 targets", "Every call", "This day"]),
+        ("cards missing", ["*Complete: 11 of 13 targets", "Every call", "This day"]),
+        ("data failed", ["Every call", "This day"]),
+        ("storage failed", ["This day"]),
+    ],
+)
+def test_only_the_matrix_is_open_and_only_if_a_card_is_missing(scene: str, shown: list[str]) -> None:
+    assert parts(page(SCENES[scene]())) == shown
+
+
+def matrix(shown: Parsed) -> list[str]:
+    """The rows: the target, and the marks of its cards."""
+    rows = re.findall(r'<tr><th scope="row"><bdi>(.*?)</bdi></th>(.*?)</tr>', shown.source)
+    return [f"{target} {''.join(re.findall('>([^<]+)<', cells))}" for target, cells in rows]
+
+
+def test_a_made_card_links_to_its_picture() -> None:
+    card_url = "https://cards.example/{date}/{ticker}/{card_type}.png"
+    day = Day(targets=[target("^A/B", ["a", "b"])], start={"card_url": card_url})
+    shown = page(day.play(lambda _, __, card_type: REFUSED if card_type == "b" else None).view())
+    pictures = [link for link in links_of(shown) if "cards.example" in link]
+    assert pictures == [f"https://cards.example/{DAY}/%5EA%2FB/a.png"]
+
+
+def test_a_large_matrix_is_closed_and_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ROWS": 3, "COLUMNS": 2, "OPEN_ROWS": 3}.items():
+        monkeypatch.setattr(board_module, name, value)
+    shown = page(SCENES["cards missing"]())
+    assert parts(shown)[0] == "Complete: 11 of 13 targets"
+    assert matrix(shown) == ["NVDA ✗✗", "TSLA ✗✓", "AAPL ✓✓"]
+    assert "· not asked for And 10 more targets. And 3 more card types. cards.csv" in shown.text
+
+
+def test_every_call_is_listed_the_failed_ones_first_and_the_others_folded_by_engine() -> None:
+    view = SCENES["cards missing"]()
+    said = page(view).text.partition("In the logs ")[2]
+    first, *others = (call for call in view.ledger.calls["qa"].kept if call.done is False)
+    assert said.startswith(
+        f"QA NVDA/news_card failed: the model refused 1 min 10 s 1 {first.traceparent[36:52]} QA NVDA"
+    )
+    assert len(others) == 5
+    for calls in view.ledger.calls.values():
+        assert all(call.traceparent[36:52] in said for call in calls.kept)
+    not_done, *folded = said.split(" done Engine What ")
+    assert not_done.endswith(f"{others[-1].traceparent[36:52]} Financial engine: 3")
+    assert [part.rpartition(" ")[0].split()[-2:] for part in folded[:-1]] == [
+        ["Trading", "engine:"], ["News", "engine:"], ["QA", "engine:"],
+    ]  # fmt: skip
+    assert "financial AAPL, MSFT, NVDA, TSLA, BRK.B done" in folded[0]
+
+
+def test_a_call_that_is_done_with_a_warning_says_so_before_those_that_are_folded() -> None:
+    view = SCENES["all made"]()
+    view.ledger.calls["news"].kept[0].warning = message("no digest")
+    assert "In the logs news AAPL no digest" in page(view).text
+
+
+def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_and_the_first_error() -> None:
+    shown = page(SCENES["made with errors"]())
+    notes = shown.text.partition("For 6 cards the QA engine said success, and reported an error besides. ")[2]
+    first = "qa NVDA news_card: the answer says success, and has the error: failed: the model refused"
+    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} Complete: 13 of 13 targets")
+    assert '<section class="headline panel warn">' in shown.source
+    assert parts(shown)[0] == "*Complete: 13 of 13 targets"
+    assert matrix(shown)[:3] == ["NVDA !!!!!", "美联储 !····", "AAPL ✓✓✓✓✓"]
+    assert "! done, with an error" in shown.text
+    assert "! done, with an error" not in page(SCENES["all made"]()).text
+
+
+def test_of_a_large_day_the_first_calls_are_listed_and_all_are_counted() -> None:
+    day = Day(targets=[target(f"T{number}", TYPES) for number in range(100)]).play(failing(REFUSED, "qa", "T99"))
+    shown = page(day.view())
+    assert shown.source.count('<td class="engine">') == CALLS_SHOWN
+    assert f"Every call {20 + 20 + 100 + 500}" in shown.text
+    assert f"The first {CALLS_SHOWN}; the log has a line for each." in shown.text
+    assert re.search("In the logs (QA T99/[a-z]+_card failed: the model refused .{,60}){5} Financial", shown.text)
+
+
+@pytest.mark.parametrize(
+    ("runs_uri", "expected"),
+    [
+        ("/srv/runs", ["../index.html", "cards.csv"]),
+        (
+            "gs://b/a b",
+            [f"https://storage.cloud.google.com/b/a%20b/{name}" for name in ("index.html", f"{DAY}/cards.csv")],
+        ),
+    ],
+)
+def test_links_work_beside_the_page_in_a_directory_and_from_a_bucket(runs_uri: str, expected: list[str]) -> None:
+    found = links_of(page(SCENES["cards missing"](), Links(runs_uri)))
+    assert [link for link in found if "console" not in link] == expected
+    assert not any("cards.csv" in link for link in links_of(page(SCENES["cards missing"](), has_table=False)))
+
+
+def test_links_to_the_console_if_the_project_is_known() -> None:
+    found = [link for link in links_of(page(SCENES["cards missing"]())) if "console" in link]
+    assert any(f"tid={TRACE}" in link for link in found)
+    assert any("execution_name" in link and "cards-x7k2p" in link for link in found)
+    assert any(
+        "%22NVDA%22" in link and "timeRange=2026-11-23T17%3A55%3A03Z%2F2026-11-23T18%3A1" in link for link in found
+    )
+    assert links_of(page(Day(start={"project": None}).play().view())) == ["../index.html", "cards.csv"]
+
+
+def hostile_view(text: str) -> View:
+    """A day in which everything from outside is this text."""
+    failure, id_ = Failure(Cause.DENIED, message(text), 200), text.replace("\ud800", "")
+    targets = [target(id_, [id_, "b"]), target(f"{id_}2", [id_])]
+    day = Day(targets=targets, start={"arguments": ("run", id_), "without": (id_,)})
+    view = day.play(lambda _, name, card_type: failure if card_type and name == id_ else None).view()
+    outside: dict[str, Any] = {"project": text, "execution": text, "config_uri": text, "version": text, "commit": text}
+    outside |= {"card_url": "https://x/{ticker}/{card_type}", "notes": (*view.report.notes, Message(text))}
+    return replace(view, report=view.report.model_copy(update=outside), comparison=(Message(text),))
+
+
+def hostile_refusal(text: str) -> View:
+    view = SCENES["bad config"]()
+    fault = Fault(Message(text), Message(text), Message(text))
+    outside = {"faults": (fault,), "detail": Message(text), "sentence": Message(text)}
+    return replace(view, report=view.report.model_copy(update=outside))
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("made", [hostile_view, hostile_refusal])
+def test_markup_from_outside_is_shown_as_text(made: Callable[[str], View], hostile: str) -> None:
+    shown, plain = page(made(hostile)), page(SCENES["cards missing"]())
+    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
+    known = {name for _, attributes in plain.tags for name in attributes} | {"open"}
+    assert {name for _, attributes in shown.tags for name in attributes} <= known
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", shown.source)
+
+
+@given(st.text(max_size=60))
+def test_markup_in_any_value_is_shown_as_text(value: str) -> None:
+    shown = Parsed(environment(ENGLISH).from_string('<p title="{{ value }}">{{ value }}</p>').render(value=value))
+    assert [tag for tag, _ in shown.tags] == ["p"]
+    assert list(shown.tags[0][1]) == ["title"]
+
+
+@pytest.mark.parametrize("mistaken", ["{{ nothing }}", "{{ report.nothing }}", "{% if report.nothing %}{% endif %}"])
+def test_an_undefined_name_in_a_template_is_an_error(mistaken: str) -> None:
+    with pytest.raises(UndefinedError, match="nothing"):
+        environment(ENGLISH).from_string(mistaken).render(report=SCENES["all made"]().report)
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    shown = page(SCENES["cards missing"]())
+    for tag, attributes in shown.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        if tag != "a":
+            loaded: Sequence[str | None] = [attributes.get(name) for name in ("src", "href")]
+            assert all(one is None or one.startswith("data:") for one in loaded)
+    assert "@import" not in shown.source
+    assert "url(" not in shown.source

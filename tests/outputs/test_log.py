@@ -1,0 +1,206 @@
+"""The log is complete for every reader that keeps up; its last line says how the day stands, for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from job.config.faults import Fault
+from job.day.advice import Step
+from job.day.commands import start_fields
+from job.day.ledger import Ledger, SetAside
+from job.day.view import View
+from job.engines.calls import trading
+from job.engines.failures import CUT_OFF, Cause, Failure
+from job.engines.identity import COMMIT, VERSION, RunIdentity
+from job.execution.progress import CallRetried, Progress
+from job.outputs import stdout
+from job.outputs.cloud_log import CloudLog
+from job.outputs.log import Reporter
+from job.text.messages import Message, message
+from tests.support.days import SCENES
+from tests.support.fakes import plan_of, target
+from tests.support.records import DAY, TRACE_ID, start_at
+from tests.support.results import result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PLAN = plan_of([target("A", ["c"])])
+CALL = next(PLAN.calls("qa"))
+TRACEPARENT = RunIdentity(TRACE_ID).traceparent()
+FAILURE = Failure(Cause.STATUS, message("no" * 3_000), 503)
+RETRIED = CallRetried(CALL, FAILURE.reason, 1.0, 4, TRACEPARENT)
+FINISHED = result_of(CALL, FAILURE, tries=4, traceparent=TRACEPARENT)
+WARNED = result_of(CALL, warning=message("it is odd"), traceparent=TRACEPARENT)
+ENTRY = 256 * 1024
+"""Bytes that an entry of Cloud Logging may have."""
+Log = dict[str, Any]
+
+
+@pytest.fixture
+def lines(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[[Callable[[Reporter], object]], Any]:
+    """The lines that a reporter writes."""
+
+    async def written(report: Callable[[Reporter], object]) -> list[Log]:
+        log = Reporter(CloudLog(), "p")
+        log.on_day(start_at(number=2))
+        report(log)
+        await log.drain(5.0)
+        found = capfdbinary.readouterr().out.splitlines()
+        assert all(len(line) < ENTRY for line in found)
+        return [json.loads(line) for line in found]
+
+    return written
+
+
+# --- calls ---
+
+
+async def test_a_line_of_a_call_has_its_day_its_trace_and_its_span(lines: Any) -> None:
+    (line,) = await lines(lambda log: log.on_event(replace(FINISHED, done=True, cause=None, status=200)))
+    assert (line["day"], line["event"], line["severity"]) == (DAY, "call.finished", "INFO")
+    assert line["logging.googleapis.com/trace"] == f"projects/p/traces/{TRACE_ID}"
+    assert line["logging.googleapis.com/spanId"] == TRACEPARENT.split("-")[2]
+    assert line["message"] == "qa A c: done in 2.00 s"
+    assert (line["engine"], line["targets"], line["card_type"], line["attempts"], line["outcome"]) == (
+        "qa", ["A"], "c", 4, "done",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event", "severity", "name", "words"),
+    [
+        (RETRIED, "WARNING", "call.retried", "qa A c: no"),
+        (FINISHED, "ERROR", "call.finished", "qa A c: no"),
+        (result_of(CALL, CUT_OFF), "WARNING", "call.finished", "qa A c: "),
+        (WARNED, "WARNING", "call.finished", "qa A c: done in 2.00 s; it is odd"),
+        (SetAside(card_type="c", reason=message("why")), "ERROR", "circuit.opened", "why"),
+    ],
+)
+async def test_what_happens_to_a_call_is_a_line(lines: Any, event: Any, severity: str, name: str, words: str) -> None:
+    (line,) = await lines(lambda log: log.on_event(event))
+    assert (line["severity"], line["event"]) == (severity, name)
+    assert line["message"].startswith(words)
+
+
+@pytest.mark.parametrize("words", ["没有数据" * 50, "x" * 200, "😀" * 99])
+async def test_a_line_is_within_an_entry_though_a_batch_has_a_thousand_answers(lines: Any, words: str) -> None:
+    batch = trading([f"{number:06}.SS" for number in range(1000)])
+    text = "; ".join(f"{name}: {words}" for name in batch.targets)
+    result = result_of(batch, Failure(Cause.DENIED, message(text), 200), traceparent=TRACEPARENT)
+    (line,) = await lines(lambda log: log.on_event(result))
+    assert line["severity"] == "ERROR"
+
+
+async def test_only_lines_about_calls_are_dropped_and_only_while_too_much_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stdout, "QUEUE_BYTES", 2**18)
+    reading, writing = os.pipe()
+    monkeypatch.setattr(stdout, "STDOUT", writing)
+    live = Progress.of(Ledger(PLAN))
+    log = Reporter(CloudLog())
+    log.on_start(live)
+    for _ in range(100):
+        log.on_event(RETRIED)
+        log.on_event(FINISHED)
+    log.on_faults([Fault("a.json", Message("is wrong"), Message("correct it"))])
+    log.on_message("config.noticed", message("look"))
+    log.on_message("storage.failed", message("storage: down"))
+    log.on_barrier(live)
+    log.on_finish(SCENES["killed"]())
+    found: list[Log] = []
+
+    def read() -> None:
+        with os.fdopen(reading, "rb") as pipe:
+            found.extend(map(json.loads, pipe))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    await log.drain(30.0)
+    os.close(writing)
+    reader.join()
+    events = [line["event"] for line in found]
+    assert events[0] == "run.started"
+    assert events[-5:] == ["config.faulty", "config.noticed", "storage.failed", "barrier.crossed", "run.finished"]
+    about_calls = events[1:-5]
+    assert about_calls == (["call.retried", "call.finished"] * 100)[: len(about_calls)], "the first ones, in order"
+    assert 0 < found[-1]["lines_dropped"] == 200 - len(about_calls)
+    assert 2**18 <= sum(len(json.dumps(line)) for line in found) < 2**19
+
+
+# --- the day ---
+
+
+async def test_the_start_says_what_is_planned_by_which_version(lines: Any) -> None:
+    (line,) = await lines(lambda log: log.on_start(Progress.of(Ledger(PLAN))))
+    assert line["message"] == f"{DAY} plans financial 1, trading 1, news 1, qa 1"
+    assert (line["number"], line["version"], line["commit"]) == (2, VERSION, COMMIT)
+    assert line["planned"] == {"financial": 1, "trading": 1, "news": 1, "qa": 1}
+
+
+async def test_faults_storage_and_the_barrier_are_lines(lines: Any) -> None:
+    def report(log: Reporter) -> None:
+        log.on_faults([Fault("a.json: [0]", message("is wrong"), message("correct it"))])
+        log.on_message("storage.failed", message("storage: down"))
+        log.on_message("storage.recovered", message("storage works again"))
+        log.on_barrier(Progress.of(Ledger(PLAN)))
+        log.on_message("notification.failed", message("not sent"))
+
+    found = await lines(report)
+    assert [(line["severity"], line["event"]) for line in found] == [
+        ("ERROR", "config.faulty"),
+        ("ERROR", "storage.failed"),
+        ("NOTICE", "storage.recovered"),
+        ("INFO", "barrier.crossed"),
+        ("ERROR", "notification.failed"),
+    ]
+    assert (found[0]["where"], found[0]["what"], found[0]["remedy"]) == ("a.json: [0]", "is wrong", "correct it")
+    assert found[3]["cards"] == 1
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_the_last_line_says_how_the_day_stands(lines: Any, scene: str) -> None:
+    view = SCENES[scene]()
+    report = view.report
+    (line,) = await lines(lambda log: log.on_finish(view))
+    assert (line["event"], line["message"]) == ("run.finished", str(report.sentence))
+    assert (line["outcome"], line["exit_code"], line["ended"]) == (report.outcome, report.exit_code, report.ended)
+    done = "WARNING" if scene == "made with errors" else "INFO"
+    assert line["severity"] == (done if report.exit_code == 0 else "ERROR")
+    assert line["cards"]["done"] == report.cards.done
+    assert line.get("notes", []) == [str(note) for note in (*report.notes, *view.comparison)]
+    assert line.get("detail") == (None if report.detail is None else str(report.detail))
+    starts = [step.command for step in view.steps if step.kind == "start"]
+    assert {name: value for name, value in line.items() if name.startswith("start_")} == (
+        start_fields(starts[0]) if starts else {}
+    )
+    is_error = report.exit_code not in {0, 70}  # a bug has a traceback on standard error
+    assert ("@type" in line) is is_error
+    if is_error:
+        assert line["context"]["reportLocation"]["functionName"] == report.outcome, "one group for each outcome"
+
+
+async def test_a_record_that_lacks_something_is_a_warning_and_no_failure(lines: Any) -> None:
+    view = replace(SCENES["all made"](), unrecorded=12)
+    (line,) = await lines(lambda log: log.on_finish(view))
+    assert (line["severity"], line["exit_code"], line["unrecorded"]) == ("WARNING", 0, 12)
+
+
+async def test_a_long_answer_is_shortened_in_the_last_line(lines: Any) -> None:
+    view = SCENES["data failed"]()
+    long = view.report.model_copy(update={"detail": Message("图" * 100_000), "notes": (Message("记" * 100_000),)})
+    (line,) = await lines(lambda log: log.on_finish(View(long, view.ledger, (Step("wait", message("Wait.")),))))
+    assert len(line["detail"]) == len(line["notes"][0]) == 8_000
+
+
+async def test_a_lone_surrogate_is_not_a_bug(lines: Any) -> None:
+    """The name of a file may have one."""
+    (line,) = await lines(lambda log: log.on_message("config.noticed", message("{file} is odd", file="\udcff.json")))
+    assert line["message"] == "?.json is odd"

@@ -1,0 +1,251 @@
+"""The text of a message is complete in itself; however long it would be, how the day stands and what to do is sent."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.config.environment import Settings, read_settings
+from job.config.faults import Fault
+from job.day.advice import Step
+from job.day.commands import Command, Commands
+from job.day.ending import Ending, bad_config
+from job.day.lines import Line, Rank
+from job.day.outcome import Outcome
+from job.day.view import View
+from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
+from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
+from job.text.messages import Message, listed, message
+from tests.support.days import DAY, NULL, SCENES, TRACE, Day, failing
+from tests.support.fakes import target
+from tests.support.records import FAULT
+
+NOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
+CLOUD = {
+    "CONFIG_URI": "gs://cards/config",
+    "RUNS_URI": "gs://cards/runs",
+    "RUN_TIME_ZONE": "Asia/Shanghai",
+    "CLOUD_RUN_JOB": "cards",
+    "GOOGLE_CLOUD_PROJECT": "our-project",
+    "GOOGLE_CLOUD_REGION": "asia-east1",
+}
+SIGN = {"good": "✓", "warn": "!", "bad": "✗"}
+START = Step("start", message("Now:"), Command("the command"))
+SECRET_ANSWER = "what an engine answered"
+
+
+def settings(**changes: str) -> Settings:
+    return read_settings(CLOUD | changes)[0]
+
+
+def lines(view: View, **changes: str) -> list[str]:
+    return texts(run_lines(view, settings(**changes)))
+
+
+def texts(found: Iterable[Line]) -> list[str]:
+    return [text for line in found for text in (f"{line.mark} {line.text}".lstrip(), line.command) if text is not None]
+
+
+def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_shows_them() -> None:
+    view = Day(targets=()).view(bad_config(7, of_command=False), faults=[FAULT] * 7)
+    look = Step("plan", message("Look."), Command("python -m job plan x", wants_checkout=True))
+    later = Step("later", message("Afterwards:"), Command("another"))
+    assert lines(replace(view, steps=(START, later, look)))[1:-1] == [
+        "The configuration has 7 faults: nothing was called.",
+        *["✗ ticker_list.json: is not JSON; correct it"] * 5,
+        "and 2 more",
+        "Now:",
+        "the command",
+    ]
+
+
+def test_the_trace_id_is_there_if_an_engine_failed() -> None:
+    for scene in ("cards missing", "QA down", "data failed"):
+        assert f"trace id: {TRACE}" in lines(SCENES[scene]())
+    assert not any("trace id" in line for line in lines(SCENES["interrupted before the cards"]()))
+
+
+def test_a_card_type_that_was_set_aside_has_its_reason() -> None:
+    assert "✗ 20 cards in a row failed." in lines(SCENES["a type set aside"]())
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: str) -> None:
+    view = SCENES[scene]()
+    shown = lines(view)
+    text = "\n".join(shown)
+    is_done = view.report.exit_code == 0
+    assert shown[0] == f"{SIGN[view.report.severity]} cards, {DAY}"
+    assert shown[1] == f"{view.report.sentence}."
+    assert all(str(note) in shown for note in (*view.report.notes, *view.comparison))
+    assert all(step.command.text in shown for step in view.steps if step.command and step.kind in {"start", "without"})
+    assert "python -m job" not in text
+    for answer in ("the model refused", "connection reset", "the answer is null", "HTTP 503"):
+        assert answer not in text + str(run_fields(view))
+    assert ("Done at " in text) is is_done
+
+
+def test_the_detail_of_an_ending_is_not_for_a_chat() -> None:
+    view = Day(targets=()).view(Ending.worded(Outcome.STORAGE_FAILED, None, detail=message(SECRET_ANSWER)))
+    assert SECRET_ANSWER not in "".join(lines(view)) + str(run_fields(view))
+
+
+def test_the_job_is_that_of_the_start() -> None:
+    view = Day(targets=(), start={"job": "other"}).view(
+        Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("x"))
+    )
+    assert lines(view)[0] == "✗ other, 2026-11-24"
+    nobody = Day(targets=(), start={"job": None}).view(Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("x")))
+    assert lines(nobody, CLOUD_RUN_JOB="")[0] == "✗ batch-orchestrator, 2026-11-24"
+    assert str(next(trial_lines(settings(CLOUD_RUN_JOB=""))).text).startswith("batch-orchestrator: this is a test.")
+
+
+# --- a day that is late ---
+
+
+def late(view: View | None, *steps: Step, is_known: bool = True, day: str = DAY, **changes: str) -> list[str]:
+    now = NOW.astimezone(settings().time_zone)
+    return texts(late_lines(settings(**changes), day, now, view, steps, is_known=is_known))
+
+
+def test_a_day_that_is_not_done_in_time_is_told_as_it_stands() -> None:
+    shown = late(SCENES["killed"]())
+    assert shown[0] == "✗ cards, 2026-11-24: not done by 09:30 UTC+08:00"
+    assert shown[1].startswith("Killed: ")
+    assert "gcloud run jobs execute cards --region=asia-east1 --project=our-project" in shown
+
+
+def test_a_day_without_a_start_has_the_command_that_starts_it() -> None:
+    on_laptop = Step("start", message("This starts it:"), Command("python -m job run", wants_checkout=True))
+    assert late(None, START)[1:] == ["No start of 2026-11-24 is recorded.", "Now:", "the command"]
+    assert late(None, on_laptop)[1:] == ["No start of 2026-11-24 is recorded."], "its readers have no checkout"
+
+
+def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:
+    assert late(None, is_known=False)[1:] == ["The record cannot be read, so it is not known how the day stands."]
+
+
+# --- for programs ---
+
+
+def test_the_fields_are_those_of_the_last_line() -> None:
+    fields: Any = run_fields(SCENES["cards missing"]())
+    assert fields.keys() == {
+        *("severity", "event", "time", "day", "outcome", "exit_code", "ended", "cards", "engines", "start_command"),
+        "start_command_until",
+    }
+    assert (fields["severity"], fields["event"], fields["day"]) == ("ERROR", "run.finished", DAY)
+    assert fields["cards"]["done"] == 52
+    assert fields["start_command"].startswith("gcloud run jobs execute cards ")
+    assert fields["start_command_until"] == "2026-11-25T01:50:00+08:00"
+    trial = trial_fields()
+    assert trial.keys() == fields.keys()
+    assert (trial["event"], trial["outcome"], trial["day"]) == ("notification.tested", "test", "test")
+
+
+# --- the limits of a channel ---
+
+
+def limited(limit: int) -> Channel:
+    return replace(FEISHU, limit=limit)
+
+
+KEPT = [Line(message("✗ cards"), Rank.KEPT), Line(message("Now:"), Rank.KEPT, command="run it")]
+
+
+def test_a_text_that_fits_is_whole() -> None:
+    assert cut([KEPT[0], Line(message("• a")), KEPT[1]], limited(1000)) == "✗ cards\n• a\nNow:\nrun it"
+
+
+@given(st.lists(st.sampled_from(Rank), max_size=12), st.integers(20, 120))
+def test_lines_go_by_their_rank_and_the_last_or_longest_first(ranks: list[Rank], limit: int) -> None:
+    lines = [Line(message(f"line {at} {'x' * (at * 5 % 7)}"), rank) for at, rank in enumerate(ranks)]
+    text = cut(lines, limited(limit))
+    whole = [str(line.text) for line in lines]
+    shown = [whole.index(line) for line in text.splitlines() if line in whole]
+    gone = set(range(len(ranks))) - set(shown)
+    assert all(ranks[at] is not Rank.KEPT for at in gone)
+    for at in gone:
+        for other in shown:
+            assert ranks[other] >= ranks[at]
+            if ranks[other] is ranks[at]:
+                assert other < at if ranks[at] is Rank.DETAIL else len(whole[other]) <= len(whole[at])
+    counts = [line for line in text.splitlines() if line not in whole]
+    assert counts == ([f"… and {len(gone)} more line{'' if len(gone) == 1 else 's'}"] if gone else [])
+    assert len(as_json(text)) - 2 <= limit or all(ranks[at] is Rank.KEPT for at in shown)
+
+
+@pytest.mark.parametrize("limit", [100, 10_000, 1_000_000])
+def test_the_time_for_cutting_grows_with_the_number_of_lines_only(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """It is cut in the event loop: with a look at all lines for each that is left out, 1,500 lines took 19 s."""
+    work: list[int] = []
+
+    def counted(value: object) -> bytes:
+        work.append(len(str(value)))
+        return as_json(value)
+
+    monkeypatch.setattr("job.outputs.message.as_json", counted)
+    cut([Line(message("a fault of 100 characters " * 4)) for _ in range(2000)], limited(limit))
+    assert sum(work) < 300_000
+
+
+def test_what_is_odd_about_the_config_is_told_the_first_of_it() -> None:
+    day = Day()
+    day.ledger.plan = replace(day.plan, notices=tuple(message(f"odd {number}") for number in range(5)))
+    shown = lines(day.play().view())
+    assert shown[2:-1] == ["! odd 0", "! odd 1", "! odd 2", "! And 2 more notices about the config"]
+
+
+LONG = [f"{number:03}" + "名" * 61 for number in range(120)]
+"""Names as long as any may be."""
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("without", [0, 20, 100])
+def test_the_longest_text_of_a_run_fits_every_channel(channel: Channel, without: int) -> None:
+    """It says how the day stands, and has the command that starts it again if that fits."""
+    names = tuple(LONG[:without])
+    day = Day(targets=[target(name, "abc") for name in LONG], start={"without": names, "job": "j" * 63})
+    day.play(failing(NULL, "trading"))
+    faults = [Fault("card_targets.json: [3]", Message("图" * 300), Message("改" * 300))] * 50
+    view = replace(day.view(faults=faults), page="https://storage.cloud.google.com/" + "%E5%90%8D" * 40)
+    again = Step("without", message("Or without {names}:", names=listed(LONG)), Command(shlex.join(LONG[:20])))
+    view = replace(view, steps=(*view.steps, again))
+    text = cut(list(run_lines(view, settings())), channel)
+    assert len(as_json(text)) - 2 <= channel.limit
+    named = f" (left out by hand: {', '.join(LONG[:3])} and {without - 3} more)" if without else ""
+    assert text.splitlines()[:2] == [f"✗ {'j' * 63}, {DAY}", f"The trading engine failed: no card was made{named}."]
+    assert ("gcloud run jobs execute " in text) is (without == 0 or (channel is not WECOM and without == 20))
+
+
+def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:
+    def shown(name: str) -> str:
+        return cut([Line(message("{name}", name=name), Rank.KEPT)], FEISHU)
+
+    assert shown('<at user_id="all">all</at>\n<!channel>') == '＜at user_id="all"＞all＜/at＞ ＜!channel＞'
+    assert shown("\u202e") == "\ufffd"
+    assert shown("@all @channel(@here) @所有人 <@all>") == "＠all ＠channel(＠here) ＠所有人 ＜＠all＞"
+    assert shown("_@all _＠ Fed_@channel") == "_＠all _＠ Fed_＠channel", "Mattermost reads these as mentions"
+    assert shown("[pay here](https://x.example)") == "[pay here］(https://x.example)"
+    assert shown('card_targets.json: [3] ("GC=F").card_types[1]') == 'card_targets.json: [3] ("GC=F").card_types[1]'
+    assert shown("job@my-project.iam.gserviceaccount.com") == "job@my-project.iam.gserviceaccount.com"
+
+
+@pytest.mark.parametrize(
+    "name", ["@openai", "<@all>", '<at user_id="all">', "[pay](https://x.example)", "it's@all", "a@b"]
+)
+@pytest.mark.parametrize("start_with", [None, "make run-local ARGS="])
+def test_a_command_addresses_nobody_and_stays_the_same_for_a_shell(name: str, start_with: str | None) -> None:
+    commands = Commands(Day().start_of().days, NOW, "cards", start_with=start_with)
+    command = commands.run(DAY, f"--without={name}").text
+    shown = cut([Line(message("Now:"), command=command)], FEISHU).removeprefix("Now:\n")
+    assert shlex.split(shown) == shlex.split(command)
+    assert not re.search(r"(?<!\w)@\w|<[@a]|\]\(", shown)

@@ -1,0 +1,70 @@
+"""A run in progress says how long it has taken, and when its cards will be done if that can be known."""
+
+from __future__ import annotations
+
+import pytest
+
+from job.day.ledger import Ledger
+from job.engines.calls import Item
+from job.engines.failures import Cause, Failure
+from job.execution.progress import Progress
+from job.outputs.log import Reporter, barrier_message, time_status
+from job.outputs.terminal import Terminal
+from job.text.messages import message
+from tests.support.fakes import plan_of, target
+from tests.support.records import DAY, start_at
+from tests.support.results import result_of
+
+PLAN = plan_of([target(str(number), engines=()) for number in range(100)])
+PACE = "1 min 33 s elapsed; at the present pace the cards are done in 4 min 30 s"
+
+
+def after(finished: int) -> Progress:
+    """A run that began 3 s before its first call, at second 1000, and has finished so many cards."""
+    live = Progress.of(Ledger(PLAN), began=997.0)
+    gauge = live.gauges["qa"]
+    gauge.began = 1000.0
+    gauge.counts.add("done", finished)
+    for call in list(PLAN.calls("qa"))[:finished]:
+        live.ledger.add(result_of(call))
+    return live
+
+
+def test_nothing_is_said_of_the_pace_while_no_card_is_made() -> None:
+    live = after(0)
+    for call in list(PLAN.calls("qa"))[:25]:
+        live.ledger.add(result_of(call, Failure(Cause.TRANSPORT, message("connection reset"))))
+        live.gauges["qa"].counts.add("failed")
+    assert str(time_status(live, 1009.0)) == "12 s elapsed"
+
+
+def test_the_text_of_the_pace() -> None:
+    assert str(time_status(after(0), 1002.4)) == "5 s elapsed"
+    assert str(time_status(after(25), 1090)) == PACE
+    assert str(time_status(after(100), 1090)) == "1 min 33 s elapsed"
+
+
+def test_an_attempt_that_has_no_card_left_does_not_say_that_it_generates_cards() -> None:
+    ledger = Ledger(plan_of([target("A", engines=())]))
+    assert str(barrier_message(ledger)) == "All data is ready; generating cards"
+    ledger.add(result_of(next(ledger.plan.calls("qa"))))
+    assert str(barrier_message(ledger)) == "All data is ready"
+    ledger.ask_again([Item("qa", "A", "news_card")], 2)
+    assert str(barrier_message(ledger)) == "All data is ready; generating cards"
+
+
+async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    terminal = Reporter(Terminal())
+    live = after(25)
+    terminal.on_day(start_at())
+    terminal.on_start(live)
+    terminal.on_progress(live, 1090.0)
+    terminal.on_barrier(live)
+    await terminal.drain(5.0)
+    assert capfd.readouterr().out.splitlines() == [
+        f"{DAY}: 100 cards",
+        f"cards: 25 of 100 done, 0 failed; {PACE}",
+        "All data is ready; generating cards",
+    ]

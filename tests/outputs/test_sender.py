@@ -1,0 +1,209 @@
+"""A message is sent within its time; a failure is retried if that can help, but not if the message may have arrived."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trio
+
+from job.config.environment import Settings, read_settings
+from job.config.faults import Fault as FaultOfConfig
+from job.config.faults import FaultKind
+from job.day.lines import Line, Rank
+from job.day.outcome import Severity
+from job.day.stop import ShutdownReason
+from job.execution.shutdown import Shutdown
+from job.outputs import sender
+from job.outputs.message import trial_lines
+from job.outputs.sender import Notifier, send
+from job.text.messages import Message, message
+from tests.simulators import broken, do, when
+from tests.simulators.chat import Chat
+from tests.simulators.service import Do, Fault
+from tests.support.days import SCENES
+
+LINES = [Line(message("✓ cards"), Rank.KEPT)]
+BUSY = do.body({"code": 11232, "msg": "frequency limited"})
+
+
+@pytest.fixture
+async def chat(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Chat]:
+    monkeypatch.setattr(sender, "WAITS", [wait / 40 for wait in sender.WAITS])
+    chat = Chat([])
+    await chat.service.start(nursery)
+    yield chat
+    await chat.service.stop()
+
+
+def settings(**variables: str) -> Settings:
+    return read_settings({"CONFIG_URI": "x", **variables})[0]
+
+
+async def tried(chat: Chat, seconds: float = 60.0, **more: str) -> str | None:
+    hook = Notifier(settings(**chat.env("feishu", **more))).hook
+    assert hook is not None
+    problem = await send(hook, LINES, dict, seconds)
+    return str(problem) if problem else None
+
+
+async def test_a_message_is_sent_signed(chat: Chat) -> None:
+    chat.secret = "SEC0"
+    assert await tried(chat, NOTIFY_SECRET="SEC0") is None
+    assert chat.texts == ["✓ cards"]
+    reason = await tried(chat, NOTIFY_SECRET="SEC1")
+    assert reason is not None
+    assert reason.startswith("the message was not sent: Feishu refused it with code 19021: sign match fail")
+    (request, _) = chat.service.requests
+    assert request.headers["content-type"] == "application/json; charset=utf-8"
+    assert request.headers["user-agent"].startswith("batch-orchestrator/")
+
+
+async def test_a_message_is_in_the_language_of_its_readers(chat: Chat) -> None:
+    chinese = settings(**chat.env("feishu"), REPORT_LANGUAGE="zh", CLOUD_RUN_JOB="cards")
+    assert await Notifier(chinese).send_lines(trial_lines(chinese), dict, 5.0) is None
+    assert chat.texts == ["cards：这是一条测试消息。每次启动结束时会发送这样的消息。"]
+
+
+@pytest.mark.parametrize("act", [BUSY, do.status(429), do.status(500), do.status(503)])
+async def test_a_transient_failure_is_retried(chat: Chat, act: Do) -> None:
+    chat.service.script.append(Fault(when.first(2), act))
+    assert await tried(chat) is None
+    assert len(chat.service.requests) == 3
+
+
+async def test_a_failure_that_lasts_is_reported_after_the_third_request(chat: Chat) -> None:
+    chat.service.script.append(Fault(when.always, do.status(502)))
+    assert await tried(chat) == "the message was not sent: Feishu answered HTTP 502"
+    assert len(chat.service.requests) == 3
+
+
+async def test_a_connection_that_is_refused_is_tried_again(
+    chat: Chat, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await chat.service.stop()
+    attempt = sender._try
+
+    async def then_it_is_back(*given: Any) -> object:
+        problem = await attempt(*given)
+        if problem is not None:
+            await chat.service.start(nursery)
+        return problem
+
+    monkeypatch.setattr(sender, "_try", then_it_is_back)
+    assert await tried(chat) is None
+    assert chat.texts == ["✓ cards"]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [broken.reset_after_work(), broken.truncated(), broken.reset_in_body(), do.status(400), do.redirect("/else", 307)],
+)
+async def test_a_message_that_may_have_arrived_or_never_can_is_not_sent_again(chat: Chat, act: Do) -> None:
+    """Nor is it sent elsewhere, where its secrets would go too."""
+    chat.service.script.append(Fault(when.always, act))
+    reason = await tried(chat)
+    assert reason is not None
+    assert len(chat.service.requests) == 1
+
+
+async def test_no_proxy_of_the_machine_is_used(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert await tried(chat) is None
+    assert chat.texts == ["✓ cards"]
+
+
+@pytest.mark.parametrize("act", [do.hang(), broken.endless_body(), broken.endless_header()])
+async def test_sending_never_takes_longer_than_its_time(chat: Chat, act: Do) -> None:
+    chat.service.script.append(Fault(when.always, act))
+    begun = time.monotonic()
+    reason = await tried(chat, 1.0)
+    assert reason is not None
+    assert time.monotonic() - begun < 5
+
+
+async def test_a_bug_in_the_message_is_a_problem_of_the_message_only(chat: Chat) -> None:
+    hook = Notifier(settings(**chat.env("feishu"))).hook
+    assert hook is not None
+
+    def fields() -> dict[str, object]:
+        raise KeyError("secret-of-the-feishu-bot")
+
+    assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: an error in the job: KeyError"
+
+
+async def sent(given: Settings, scene: str = "busy", shutdown: Shutdown | None = None, **about: Any) -> Message | None:
+    return await Notifier(given).send(replace(SCENES[scene](), **about), shutdown or Shutdown())
+
+
+async def test_nothing_is_sent_without_a_configured_url() -> None:
+    assert await sent(settings()) is None
+
+
+RETRY = {"task_attempt": 1}
+SCHEDULED = {"number": 0, "schedule": "0 2 * * *", "started": "2026-11-24T02:00:03+08:00", "arguments": ("run",)}
+BY_DATE = SCHEDULED | {"arguments": ("run", "--date=2026-11-24")}
+BY_HAND = SCHEDULED | {"started": "2026-11-24T17:30:00+08:00"}
+ODD = Message("is odd")
+OF_COMMAND = {"faults": (FaultOfConfig(ODD, ODD, ODD, FaultKind.COMMAND),)}
+GOOD: Severity = "good"
+
+
+@pytest.mark.parametrize(
+    ("only", "scene", "about", "follows", "is_sent"),
+    [
+        pytest.param("all", "all made", {}, GOOD, True, id="all are wanted"),
+        pytest.param("failures", "all made", {}, GOOD, False, id="a success after one"),
+        pytest.param("failures", "all made", {}, "warn", True, id="the first success after a failure"),
+        pytest.param("failures", "made with errors", {}, GOOD, True, id="an engine reported an error besides"),
+        pytest.param("failures", "all made", {}, None, True, id="it is not known what was before"),
+        pytest.param("failures", "all made", RETRY, GOOD, True, id="the first try may have told that it failed"),
+        pytest.param("failures", "cards missing", {}, GOOD, True, id="a failure"),
+        pytest.param("all", "bad config", OF_COMMAND, None, False, id="only who gave a command can correct it"),
+        pytest.param("failures", "all made", SCHEDULED, None, False, id="nothing was left to do, as every night"),
+        pytest.param("failures", "all made", BY_DATE, None, True, id="nothing was left; a person asked for a day"),
+        pytest.param("failures", "all made", BY_HAND, None, True, id="nothing was left; a person started it"),
+        pytest.param("failures", "all made", SCHEDULED | RETRY, None, True, id="nothing was left to its retry"),
+    ],
+)
+async def test_who_waits_for_a_message_gets_it(
+    chat: Chat, only: str, scene: str, about: dict[str, object], follows: Severity | None, is_sent: bool
+) -> None:
+    report = SCENES[scene]().report.model_copy(update=about)
+    given = settings(**chat.env("feishu"), NOTIFY_ONLY=only)
+    assert await sent(given, scene, report=report, follows=follows) is None
+    assert len(chat.texts) == is_sent
+
+
+async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> None:
+    chat.service.script.append(Fault(when.always, do.hang()))
+    shutdown = Shutdown()
+
+    async def signal() -> None:
+        await chat.service.until(lambda requests: len(requests) == 1)
+        shutdown.request(ShutdownReason.SIGTERM)
+
+    nursery.start_soon(signal)
+    problem = await sent(settings(**chat.env("feishu")), shutdown=shutdown)
+    assert str(problem) == "the message was not sent: a signal ended the sending"
+
+
+async def test_after_a_signal_the_channel_has_one_second(chat: Chat) -> None:
+    chat.service.script.append(Fault(when.always, do.hang()))
+    shutdown = Shutdown()
+    shutdown.request(ShutdownReason.SIGTERM)
+    problem = await sent(settings(**chat.env("feishu")), shutdown=shutdown)
+    assert str(problem) == "the message was not sent: no answer within 1 s"
+
+
+async def test_a_url_that_cannot_be_used_is_reported_again_at_the_end() -> None:
+    assert str(await sent(settings(NOTIFY_URL="http://example.com/secret-of-the-feishu-bot"))) == (
+        "the message was not sent: NOTIFY_URL: is not an https URL with a valid host (http goes to loopback only); "
+        "set it to the https URL of an incoming webhook"
+    )

@@ -1,0 +1,278 @@
+"""The terminal shows ids and answers as text, never as commands, and never delays the run; its end says all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from job.config.faults import Fault
+from job.day.advice import Step
+from job.day.commands import Command
+from job.day.ending import Ending, ending_of
+from job.day.ledger import Ledger, SetAside
+from job.day.outcome import ExitCode, Outcome
+from job.day.stop import ShutdownReason
+from job.day.view import View
+from job.engines.calls import news
+from job.engines.failures import CUT_OFF, Cause, Failure
+from job.execution.progress import Progress
+from job.outputs import stdout
+from job.outputs.log import Reporter
+from job.outputs.screen import Screen
+from job.outputs.stdout import OutputQueue
+from job.outputs.terminal import Terminal, _Bars, _bars, as_text
+from job.text.messages import ENGLISH, Message, message
+from tests.outputs.test_stdout import DANGEROUS
+from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
+from tests.support.fakes import plan_of, target
+from tests.support.records import report_at
+from tests.support.results import result_of
+
+if TYPE_CHECKING:
+    from job.day.result import CallResult
+
+ONE = plan_of([target("A", ["c"], ())])
+
+
+def failed(reason: str) -> CallResult:
+    """The failure of the one card, with this text."""
+    return result_of(next(ONE.calls("qa")), Failure(Cause.STATUS, message("{reason}", reason=reason), 422))
+
+
+def failing_cards(count: int) -> tuple[Ledger, list[CallResult]]:
+    """The ledger of so many cards, and the failure of each."""
+    plan = plan_of([target("A", [f"c{number}" for number in range(count)], ())])
+    return Ledger(plan), [result_of(call, Failure(Cause.DENIED, message("no"), 200)) for call in plan.calls("qa")]
+
+
+def view_of(ledger: Ledger, **more: Any) -> View:
+    return View(report_at(ending_of(ledger, None), ledger), ledger, **more)
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+# --- while it runs ---
+
+
+async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> None:
+    terminal = Reporter(Terminal())
+    terminal.on_faults([Fault("a.json: [0]", Message('"x:100:y" [red]is not[/] \\'), Message("correct :warning:"))])
+    terminal.on_message("config.noticed", message("{item} is there 2 times", item="[bold]:a:[/]"))
+    terminal.on_event(result_of(news("A", "equity", "A", DAY), warning=message("it is [red]odd")))
+    await terminal.drain(5.0)
+    assert capfd.readouterr().out.splitlines() == [
+        '✗ a.json: [0]: "x:100:y" [red]is not[/] \\; correct :warning:',
+        "! [bold]:a:[/] is there 2 times",
+        "! news A: it is [red]odd",
+    ]
+
+
+async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pytest.CaptureFixture[str]) -> None:
+    ledger, text = Ledger(replace(ONE, date=DANGEROUS)), message("{text}", text=DANGEROUS)
+    terminal = Reporter(Terminal())
+    terminal.on_faults([Fault(DANGEROUS, text, text)])
+    terminal.on_message("config.noticed", text)
+    terminal.on_message("storage.failed", text)
+    terminal.on_start(Progress.of(ledger))
+    terminal.on_event(failed(DANGEROUS))
+    terminal.on_event(SetAside(card_type="c", reason=text))
+    ledger.add(failed(DANGEROUS))
+    shown_text = Message(DANGEROUS.replace("\ud800", ""))
+    how = {"outcome": Outcome.CARDS_MISSING, "exit_code": ExitCode.CARDS_MISSING}
+    ending = Ending(**how, sentence=shown_text, detail=shown_text, notes=(shown_text,))
+    report = report_at(ending, ledger)
+    terminal.on_finish(View(report, ledger, (Step("start", text, Command(DANGEROUS)),), (text,), DANGEROUS))
+    terminal.on_message("notification.failed", text)
+    await terminal.drain(5.0)
+    shown = capfd.readouterr().out
+    assert shown.replace("\n", "").isprintable()
+    assert shown.count("]0;owned") >= 15
+
+
+async def test_calls_that_a_stopped_terminal_does_not_take_are_counted(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stdout, "QUEUE_BYTES", 0)
+    terminal = Reporter(Terminal())
+    terminal.on_event(failed("no"))
+    terminal.on_event(result_of(next(ONE.calls("qa")), warning=message("it is odd")))
+    terminal.on_event(result_of(next(ONE.calls("qa"))))
+    terminal.on_message("config.noticed", message("this is shown"))
+    terminal.on_finish(SCENES["busy"]())
+    await terminal.drain(5.0)
+    assert capfd.readouterr().out.splitlines()[:2] == [
+        "! this is shown",
+        "! 2 calls that failed or have a warning were not shown when they ended: the terminal had stopped",
+    ]
+
+
+def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OutputQueue, "is_behind", True)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
+    monkeypatch.setenv("TERM", "xterm")
+    shown = StringIO()
+    bars = _Bars(Progress.of(Ledger(ONE)), Screen(ENGLISH, shown, width=120), OutputQueue(), time.monotonic)
+    bars.start()
+    bars.refresh()
+    assert "0/1 done" not in shown.getvalue()
+    monkeypatch.setattr(OutputQueue, "is_behind", False)
+    bars.refresh()
+    assert shown.getvalue().count("0/1 done") == 1
+    monkeypatch.setattr(OutputQueue, "is_behind", True)
+    bars.stop()
+    assert shown.getvalue().count("0/1 done") == 2
+
+
+def bars_of(live: Progress) -> str:
+    shown = StringIO()
+    screen = Screen(ENGLISH, shown, width=120)
+    screen.print(_bars(live, screen))
+    return shown.getvalue().rstrip()
+
+
+def test_an_engine_without_a_call_in_flight_shows_no_limit() -> None:
+    live = Progress.of(Ledger(ONE))
+    assert bars_of(live).endswith("none in flight")
+    live.gauges["qa"].in_flight, live.gauges["qa"].limit = 1, 16
+    assert bars_of(live).endswith("1 of 16 in flight")
+
+
+def test_bars_count_what_was_there_before_and_what_fails_now() -> None:
+    """Failures of an earlier attempt are tried again, so a second start does not look finished."""
+    ledger, results = failing_cards(1_500)
+    for one in results:
+        ledger.add(one)
+    ledger.add(replace(results[0], done=True, cause=None))
+    live = Progress.of(ledger)
+    assert "1/1,500 done" in bars_of(live)
+    assert "0 failed" in bars_of(live)
+    live.gauges["qa"].counts.add("failed", 1_200)
+    assert "1,200 failed" in bars_of(live)
+
+
+async def test_failures_are_shown_as_they_come(capfd: pytest.CaptureFixture[str]) -> None:
+    terminal = Reporter(Terminal())
+    ledger, results = failing_cards(30)
+    for one in results:
+        ledger.add(one)
+        terminal.on_event(one)
+    await terminal.drain(5.0)
+    live = capfd.readouterr().out.splitlines()
+    assert live == [f"✗ qa A c{number}: no" for number in range(30)]
+    terminal.on_finish(view_of(ledger))
+    await terminal.drain(5.0)
+    ending = capfd.readouterr().out
+    assert ending.count("no\n") == 1
+    assert ending.splitlines()[-1] == "30 of 30 cards are missing (exit code 3)"
+
+
+async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixture[str]) -> None:
+    terminal = Reporter(Terminal())
+    terminal.on_event(result_of(next(ONE.calls("qa")), CUT_OFF))
+    await terminal.drain(5.0)
+    assert capfd.readouterr().out == "", "it is counted at the end"
+
+
+# --- the end ---
+
+
+def test_a_success_with_an_error_besides_says_so_and_quotes_the_first() -> None:
+    shown = as_text(SCENES["made with errors"]()).splitlines()
+    assert shown[7].startswith("For 6 cards the QA engine said success, and reported an error besides. Look at NVDA")
+    assert shown[8] == "! qa NVDA news_card: the answer says success, and has the error: failed: the model refused"
+    assert shown[-1] == "All 58 cards are there, but an engine reported errors (exit code 0)"
+
+
+def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
+    day = Day(start={"number": 2}).play(failing(REFUSED, "qa", "NVDA", "TSLA"))
+    page = "https://page"
+    view = replace(day.view(None, Day("2026-11-23").play().view().report), page=page)
+    shown = as_text(view).splitlines()
+    assert shown[0].startswith(f"{DAY}: started 02:0")
+    assert shown[1].split() == ["Engine", "done", "failed", "not", "reached"]
+    assert shown[5].split() == ["qa", "48", "10", "0"]
+    assert shown[6:] == [
+        "Complete: 11 of 13 targets",
+        "✗ QA engine: 10 cards failed: NVDA (5), TSLA (5)",
+        "  What to do: The engine reports that it failed. Search the QA engine's log for the day's trace id.",
+        "  Last answer: failed: the model refused",
+        f"trace id: {TRACE}",
+        "All 10 failures are new: none of them was there on 2026-11-23",
+        "Once the cause is put right, this does only what is left (until 11-25 01:50):",
+        "  gcloud run jobs execute cards --region=asia-east1 --project=our-project",
+        f"Page: {page}",
+        "10 of 58 cards are missing (exit code 3)",
+    ]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
+    view = SCENES[scene]()
+    shown = as_text(view).splitlines()
+    code = "" if view.report.exit_code is None else f" (exit code {view.report.exit_code})"
+    assert shown[-1] == f"{view.report.sentence}{code}"
+    text = "\n".join(shown)
+    assert all(str(note) in text for note in (*view.report.notes, *view.comparison))
+    assert all(step.command.text in text for step in view.steps if step.command and step.kind != "later")
+    assert view.report.detail is None or "Last answer: " in text or str(view.report.detail) in text
+    assert all(str(fault.sentence) in text for fault in view.report.faults)
+    assert ("trace id" in text) is ("Last answer: " in text), "it is needed where a call has failed"
+
+
+@pytest.mark.parametrize(
+    ("scene", "line"),
+    [
+        (
+            "data failed",
+            "Not reached because of this, with nothing to put right: financial 11, trading 11, news 5, cards 58",
+        ),
+        ("a type set aside", "✗ 20 cards in a row failed."),
+        ("killed", f"{DAY}, started 02:00 UTC+08:00"),
+    ],
+)
+def test_what_is_special_about_a_day_is_a_line(scene: str, line: str) -> None:
+    assert line in as_text(SCENES[scene]()).splitlines()
+
+
+def test_what_a_person_left_out_does_not_count_as_not_reached() -> None:
+    rows = as_text(SCENES["without one"]()).splitlines()[2:6]
+    assert [row.split()[3] for row in rows] == ["0"] * 4
+
+
+def test_there_is_no_table_of_engines_that_were_not_called() -> None:
+    assert "not reached" in as_text(SCENES["interrupted before the cards"]())
+    assert "not reached" not in as_text(Day().view(ending_of(Day().ledger, ShutdownReason.SIGTERM)))
+
+
+def test_the_longest_answers_are_shortened_and_names_are_at_most_ten() -> None:
+    plan = plan_of([target(f"T{number:02}", ["c"], ()) for number in range(12)])
+    ledger = Ledger(plan)
+    for call in plan.calls("qa"):
+        ledger.add(result_of(call, Failure(Cause.DENIED, message("x" * 900), 422)))
+    ledger.add(result_of(next(plan.calls("qa")), started=1.0, ended=2.0))
+    lines = as_text(view_of(ledger)).splitlines()
+    (answer,) = (line for line in lines if "Last answer" in line)
+    assert answer.endswith("…")
+    assert len(answer) < 530
+    assert "✗ QA engine: 11 cards failed: /c: T01, T02, T03, T04, T05, T06, T07, T08, T09, T10 and 1 more" in lines
+
+
+def test_a_start_that_was_refused_counts_the_faults_that_are_not_listed() -> None:
+    view = SCENES["bad config"]()
+    report = view.report.model_copy(update={"faults_not_listed": 1_200})
+    assert "and 1,200 more" in as_text(replace(view, report=report)).splitlines()
+
+
+def test_a_record_that_lacks_something_is_not_green(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    view = SCENES["all made"]()
+    green, yellow = (as_text(replace(view, unrecorded=lacks)).splitlines()[-1] for lacks in (None, 3))
+    assert "\x1b[32m" in green
+    assert "\x1b[33m" in yellow

@@ -1,0 +1,190 @@
+"""A recorded day is read whole: its totals are those of its results, and its state that of its latest attempt."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import NoReturn
+
+import pytest
+import trio
+
+from job.day.ending import bad_config
+from job.day.format import CARDS, PAGE, RecordError
+from job.day.ledger import SetAside
+from job.day.outcome import ExitCode, Outcome
+from job.day.report import Report
+from job.records.lease import LEASE
+from job.records.record import Document, Record, read_day, record_refusal
+from job.storage.store import ConflictError, StoredObject
+from job.text.messages import message
+from tests.support.records import DAY, FAULT, RecordedAttempt, config, lease_of, put, report_at, start_at
+from tests.support.stores import Memory, memory
+
+__all__ = ["memory"]
+MORE = config(["AAPL", "MSFT", "TSLA"])
+
+
+async def the_day(memory: Memory) -> tuple[Report, Record]:
+    """How the day stands, and its record."""
+    found = await read_day(memory, DAY)
+    assert found is not None
+    return found
+
+
+async def test_a_day_that_has_no_record(memory: Memory) -> None:
+    put(memory, {f"{DAY}/x": b""})
+    assert await read_day(memory, DAY) is None
+
+
+async def test_a_day_that_is_done(memory: Memory) -> None:
+    attempt = RecordedAttempt()
+    put(memory, attempt.record(), {f"{DAY}/report.html": b"", f"{DAY}/cards.csv": b""})
+    report, record = await the_day(memory)
+    assert report == attempt.report()
+    assert record.listing.documents == {PAGE, CARDS}
+    assert record.ledger.is_complete
+
+
+async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_lists_alike(memory: Memory) -> None:
+    """Its results came after the end of a later one."""
+    failed = RecordedAttempt(outcome="cards_missing", failed=["MSFT", "TSLA"], number=2, objects=MORE)
+    for added, ended, outcome, code, sentence in (
+        (["MSFT"], ("cards_missing", 3), "cards_missing", 3, "1 of 3 cards is missing"),
+        (["MSFT"], ("interrupted", 143), "interrupted", 143, "Interrupted by SIGTERM: 1 of 3 cards is missing"),
+        (["MSFT"], ("data_engine_failed", 1), "data_engine_failed", 1, "Data engine failed: 1 of 3 cards is missing"),
+        ([], ("interrupted", 143), "succeeded", 0, "All 3 cards are there"),
+    ):
+        end = failed.report().model_copy(update={"outcome": Outcome(ended[0]), "exit_code": ExitCode(ended[1])})
+        memory.objects.clear()
+        put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
+        put(memory, {f"{DAY}/ends/000002.json": end.packed()})
+        report, record = await the_day(memory)
+        assert (report.outcome, report.exit_code, str(report.sentence)) == (outcome, code, sentence)
+        assert (report.number, report.cards.done, len(report.missing)) == (2, 3 - len(added), len(added))
+        assert record.ledger.is_complete is not bool(added)
+        assert (report.ended == end.ended) is bool(added), "all was there when its last result was"
+
+
+async def test_what_was_set_aside_is_known_from_the_report(memory: Memory) -> None:
+    aside = SetAside(card_type="news_card", reason=message("it fails"))
+    attempt = RecordedAttempt(outcome="cards_missing", failed=["MSFT"])
+    record = attempt.record()
+    report = attempt.report().model_copy(update={"set_aside": (aside,)})
+    put(memory, record, {f"{DAY}/ends/000001.json": report.packed()})
+    report, found = await the_day(memory)
+    assert (found.ledger.set_aside, report.set_aside) == ([aside], (aside,))
+
+
+@pytest.mark.parametrize("holder", ["nobody", "this day", "another day", "this day, long ago"])
+async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
+    memory: Memory, holder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    put(memory, RecordedAttempt(outcome=None, failed=["MSFT"]).record())
+    if holder != "nobody":
+        day, seconds = (DAY if "this day" in holder else "2026-11-25"), (1e9 - 61 if "ago" in holder else 1e9 - 59)
+        memory.objects[LEASE] = StoredObject(lease_of(day), "1", seconds)
+    report, _ = await the_day(memory)
+    is_at_work = holder == "this day"
+    words = "At work" if is_at_work else "Killed"
+    assert str(report.sentence) == f"{words}: 1 of 2 cards is missing"
+    assert (report.outcome, report.exit_code) == ("at work" if is_at_work else "killed", None)
+    assert (report.ended, report.seconds) == (None, None)
+
+
+async def test_only_the_latest_attempt_counts(memory: Memory) -> None:
+    """An attempt and its results that a lifecycle rule has removed, and what is left of another config."""
+    first, last = RecordedAttempt(objects=config(["AAPL", "TSLA"])), RecordedAttempt(number=3)
+    put(memory, first.record(), last.record())
+    del memory.objects[f"{DAY}/attempts/000001.json"]
+    report, _ = await the_day(memory)
+    assert (report.cards.planned, report.cards.done, report.cards.calls) == (2, 2, 4)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_again(
+    memory: Memory, number: int
+) -> None:
+    reports = {1: {1: 1}, 2: {1: 1, 2: 1}}
+    for attempt in (RecordedAttempt(), RecordedAttempt(number=2)):
+        report = attempt.report().model_copy(update={"journal": reports[attempt.number]})
+        put(memory, attempt.record(), {f"{DAY}/ends/{attempt.number:06}.json": report.packed()})
+    del memory.objects[f"{DAY}/results/{number:06}-000000.jsonl"]
+    with pytest.raises(RecordError, match=rf"results/00000{number}-000000\.jsonl is missing$"):
+        await Record.read(memory, DAY)
+
+
+async def test_results_that_a_report_does_not_count_may_be_more(memory: Memory) -> None:
+    put(memory, RecordedAttempt(outcome=None).record(), RecordedAttempt(number=2).record())
+    assert (await Record.read(memory, DAY)).ledger.totals()["qa"].calls == 4
+
+
+# --- documents, and a start that was refused ---
+
+
+def broken() -> NoReturn:
+    raise ValueError("odd")
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_document_replaces_what_is_there_also_if_that_was_not_known(memory: Memory, known: bool) -> None:
+    there = memory.create("page", b"old")
+    await Document("page", lambda: b"new", there if known else None).write(memory, start_at())
+    assert memory.objects["page"].data == b"new"
+
+
+@pytest.mark.parametrize("others", [1, 2, 3])
+async def test_a_document_that_is_written_by_others_is_made_of_what_it_shows_by_then(
+    memory: Memory, others: int
+) -> None:
+    """What it shows is read after what it replaces. The third time it counts as not written."""
+    shown = iter(range(9))
+    last = next(shown)
+
+    def make() -> bytes:
+        if last < others:
+            memory.objects["page"] = StoredObject(b"of another", f"other {last}", 0.0)
+        return f"{last}".encode()
+
+    async def read(store: object) -> None:
+        nonlocal last
+        await trio.lowlevel.checkpoint()
+        assert memory.asked[-1] == ("read", "page")
+        last = next(shown)
+
+    with pytest.raises(ConflictError) if others == 3 else nullcontext():
+        await Document("page", make, read=read).write(memory, start_at())
+    assert memory.objects["page"].data == (b"of another" if others == 3 else f"{others}".encode())
+
+
+async def test_a_document_of_a_later_attempt_is_left_as_it_is(memory: Memory) -> None:
+    put(memory, RecordedAttempt(number=2, outcome=None).record(), {"page": b"of the second"})
+    for number, there in ((1, b"of the second"), (2, b"new")):
+        await Document("page", lambda: b"new").write(memory, start_at(number=number))
+        assert memory.objects["page"].data == there
+
+
+async def test_a_document_that_another_start_will_write_is_left_as_it_is(memory: Memory) -> None:
+    await Document("page", lambda: None).write(memory, start_at())
+    assert memory.objects == {}
+
+
+async def refuse(store: Memory) -> bool:
+    report = report_at(bad_config(1, of_command=False), start=start_at(number=0), seconds=0.4, faults=[FAULT])
+    return await record_refusal(store, report)
+
+
+async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory) -> None:
+    put(memory, {f"{DAY}/ends/000000.json": b"of an earlier one"})
+    assert await refuse(memory)
+    report, _ = await the_day(memory)
+    assert str(report.sentence) == "The configuration has 1 fault: nothing was called"
+
+
+async def test_a_refused_start_writes_nothing_of_a_day_with_an_attempt(memory: Memory) -> None:
+    """Also if that was recorded since it looked."""
+    put(memory, RecordedAttempt(outcome=None).record())
+    before = dict(memory.objects)
+    assert not await refuse(memory)
+    await Document(f"{DAY}/report.html", lambda: b"of faults").write(memory, start_at(number=0))
+    assert memory.objects == before
