@@ -7,14 +7,14 @@ JobError
 │   ├── UnusableError: RUNS_URI or CONFIG_URI can never work as it is
 │   ├── UnreachableError: no usable answer came
 │   └── ConflictError: another process was faster
-├── RecordError (day/format): a record cannot be used as it is
+├── RecordError (day/attempt): a record cannot be used as it is
 ├── BusyError (records/lease): another start is alive, or has taken over
-├── TransportError (engines/transport): a request got no whole answer; has the cause
-├── TokenError (engines/transport): there is no token
-├── EngineFailedError (day/stop): a data engine has failed
+├── TransportError (engines/answers): a request got no whole answer; has the cause
+├── TokenError (engines/answers): there is no token
+├── EngineFailedError (day/result): a data engine has failed
 └── ShutdownError (execution/shutdown): the start ends early, so no call starts
 
-Anything else that leaves a module is a bug. Within one, UnreadableError (config/strict_json) and DuplicateKeyError
+Anything else that leaves a module is a bug. Within one, UnreadableError (config/objects) and DuplicateKeyError
 (engines/answers) say what is wrong with a JSON text.
 """
 

@@ -9,30 +9,34 @@ from functools import partial
 
 import trio
 
+from job.config.environment import Options
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.options import Options
 from job.config.prepare import UnreadConfigError, prepare
-from job.day.advice import last_words
-from job.day.attempt import Start
-from job.day.commands import Commands
-from job.day.ending import Ending, bad_config, ending_of, nothing_left
+from job.day.advice import Commands, last_words
+from job.day.attempt import ExitCode, Outcome, Start
 from job.day.ledger import Ledger
-from job.day.notices import opening_notices, outage_notes, waiting_notices
-from job.day.outcome import ExitCode, Outcome
-from job.day.report import report_of
-from job.day.stop import EngineFailedError, ShutdownReason
+from job.day.report import (
+    Ending,
+    bad_config,
+    ending_of,
+    nothing_left,
+    opening_notices,
+    outage_notes,
+    report_of,
+    waiting_notices,
+)
+from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
 from job.execution.shutdown import Shutdown, at_deadline, on_signals
-from job.outputs.documents import documents
 from job.outputs.log import Reporter
-from job.outputs.sender import Notifier
+from job.outputs.message import Notifier
+from job.outputs.pages import documents
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import PastNights
 from job.records.record import record_refusal
-from job.records.session import Opened, Session, StorageAlarm, open_session
-from job.records.start import faults_of_record, resolve_day
+from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
 from job.text.messages import Message, colon, message, not_written

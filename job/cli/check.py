@@ -4,19 +4,17 @@ from datetime import datetime
 
 import trio
 
-from job.config.environment import Settings
+from job.config.environment import Options, Settings
 from job.config.faults import ConfigError, Fault, not_set
-from job.config.options import Options
 from job.config.prepare import UnreadConfigError, prepare
 from job.config.values import HOOK_REMEDY
-from job.day.outcome import ExitCode
-from job.engines.catalog import EngineName
+from job.day.attempt import ExitCode
+from job.engines.calls import EngineName
 from job.engines.health import health_problem
 from job.engines.http import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
-from job.outputs.message import trial_fields, trial_lines
-from job.outputs.sender import SEND_SECONDS, Notifier
+from job.outputs.message import SEND_SECONDS, Notifier, trial_fields, trial_lines
 from job.outputs.stdout import say, say_error
 from job.text.messages import colon, joined, message, plural, translator
 

@@ -10,19 +10,26 @@ from datetime import UTC, datetime
 
 from pydantic_core import to_json
 
-from job.config import open_files
-from job.config.environment import Settings, read_settings
+from job.config.environment import (
+    AGAIN,
+    DATE,
+    NAMES_LIMIT,
+    WITHOUT,
+    Options,
+    Settings,
+    raise_open_file_limit,
+    read_settings,
+)
 from job.config.faults import Fault, FaultKind, not_set
-from job.config.options import AGAIN, DATE, NAMES_LIMIT, WITHOUT, Options
-from job.config.selection import UNCONFIRMED_LIMIT
+from job.config.plan import UNCONFIRMED_LIMIT
 from job.config.values import is_date
-from job.day.outcome import ExitCode
+from job.day.attempt import ExitCode
 from job.engines.identity import COMMIT, VERSION
 from job.outputs.stdout import say_error_within
 from job.storage.store import NAME_A_PLACE
 from job.storage.uri import is_place
-from job.text.display import printable, quoted, without_credentials
 from job.text.messages import message
+from job.text.shown import printable, quoted, without_credentials
 
 TRACEBACK_SECONDS = 1.0
 
@@ -44,7 +51,7 @@ def _command(arguments: Sequence[str]) -> ExitCode:
         return ExitCode.USAGE
     for library in ("google", "httpx", "urllib3"):  # they log failures that the job reports itself
         logging.getLogger(library).setLevel(logging.ERROR)
-    open_files.raise_limit()
+    raise_open_file_limit()
     started, now = time.monotonic(), datetime.now(UTC)
     settings, faults = read_settings(os.environ)
     return _do(given, settings, faults, now, started)

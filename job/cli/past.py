@@ -13,26 +13,20 @@ import trio
 
 from job.config.environment import Settings
 from job.config.faults import Fault, not_set
-from job.day.advice import Step, first_steps, late_steps, nothing_since
-from job.day.commands import Commands, Links
-from job.day.format import CARDS, PAGE, RecordError
-from job.day.lines import step_lines
-from job.day.outcome import SIGNS, ExitCode
-from job.day.view import View
-from job.outputs.cloud_log import as_json
-from job.outputs.log import not_told, verdict
-from job.outputs.message import late_lines
-from job.outputs.render import render_day, render_nights
-from job.outputs.screen import nights_table
-from job.outputs.sender import SEND_SECONDS, Notifier
+from job.day.advice import Commands, Links, Step, first_steps, late_steps, nothing_since
+from job.day.attempt import CARDS, PAGE, SIGNS, ExitCode, RecordError
+from job.day.view import View, step_lines
+from job.outputs.log import as_json, not_told, verdict
+from job.outputs.message import SEND_SECONDS, Notifier, late_lines
+from job.outputs.pages import render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
-from job.outputs.terminal import as_text
+from job.outputs.terminal import as_text, nights_table
 from job.records.nights import Nights, attempt_before, read_nights
 from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
-from job.text.display import clock, printable
 from job.text.messages import Message, Translator, Value, colon, message, template, translator
+from job.text.shown import clock, printable
 
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""

@@ -14,15 +14,11 @@ from job.config.faults import Fault, FaultKind
 from job.config.objects import OBJECTS
 from job.config.plan import Plan
 from job.config.prepare import make_plan, read_objects, unreadable
-from job.day.attempt import Attempt
-from job.day.comparison import differences, usual_line
-from job.day.format import RecordError
+from job.day.attempt import Attempt, ExitCode, RecordError
 from job.day.ledger import Ledger
-from job.day.notices import past_day_notice
-from job.day.outcome import ExitCode
-from job.day.report import Report
-from job.engines.calls import BATCHES, METHOD, Call
-from job.engines.catalog import TITLES, EngineName
+from job.day.report import Report, past_day_notice
+from job.day.view import differences, usual_line
+from job.engines.calls import BATCHES, METHOD, TITLES, Call, EngineName
 from job.outputs.stdout import say, say_error, write_line
 from job.records.nights import read_nights
 from job.records.record import Listing, Record

@@ -4,11 +4,10 @@ import gc
 
 import trio
 
-from job.config.options import Options
-from job.day.outcome import ExitCode
+from job.config.environment import Options
+from job.day.attempt import ExitCode
 from job.orchestrator import run
-from job.outputs.cloud_log import CloudLog
-from job.outputs.log import Reporter
+from job.outputs.log import CloudLog, Reporter
 from job.text.messages import translator
 
 GARBAGE = 20_000

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from job.errors import JobError
-from job.text.display import quoted
 from job.text.messages import Message, colon, message, semicolon
+from job.text.shown import quoted
 
 WRONG_TYPE = message("has the wrong type")
 

@@ -1,28 +1,352 @@
-"""Config objects: their names, and the content of each, validated on its own."""
+"""Config objects: their names, their schema, and the content of each, validated on its own.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+Their forms are those of the engines' own system. They are read as strict JSON: an error says where the text is wrong,
+and what to do about a common mistake. Faults and notices are grouped by cause and limited in number.
+"""
 
-from pydantic import TypeAdapter, ValidationError
+import re
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import islice
+from typing import Annotated, Any, Generic, TypeVar
 
-from job.config.faults import WRONG_TYPE, Fault, FaultKind, problems
-from job.config.findings import Findings, Place
-from job.config.schema import (
-    CARD_TYPE,
-    CARD_TYPE_NAME,
-    ENGINE_CONTROL_MODEL,
-    FULL_TARGET,
-    LLM_CONFIG_MODEL,
-    SIMPLE_TARGETS,
-    TICKER,
-    CardTypeEntry,
-    EngineControl,
-    LlmConfig,
-    TargetEntry,
-)
-from job.config.strict_json import WRONG_OBJECT, UnreadableError, parse_object
-from job.text.messages import Message, listed, message
+import jiter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from job.config.faults import WRONG_TYPE, Fault, FaultKind, Problem, problems
+from job.config.values import Choice, Date, Id, NotName, Parameters, Text, Ticker, spelling
+from job.engines.calls import Kind
+from job.text.messages import Message, Value, colon, listed, message, plural, template
+from job.text.shown import printable, quoted
+
+C = TypeVar("C")
+
+CAUSES_LISTED = 100
+"""Faults of one object that are listed, and notices as well; further ones are only counted."""
+
+FAULTS_LIMIT = 20_000
+"""Faults of one object after which no further ones are looked for: a million would take 10 s."""
+
+PLACES_NAMED = 3
+"""Places of one fault or notice that are named; further ones are only counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a config object."""
+
+    document: str
+    path: Sequence[str | int] = ()
+    id: object = None
+    """The id of the entry at the first step of the path, if it has one."""
+    shown: str | None = None
+    """The value at this place, as a fault shows it."""
+
+    def __str__(self) -> str:
+        """`[3] ("GC=F").card_types[1]`, `tasks.news_card`, `["BRK.B"][0]`, `[2] (700)`."""
+        text = ""
+        for depth, step in enumerate(self.path):
+            if isinstance(step, int):
+                text += f"[{step}]"
+            elif _PLAIN_KEY.fullmatch(step):
+                text += f".{step}" if text else step
+            else:
+                text += f"[{quoted(step)}]"
+            if depth == 0 and isinstance(self.id, str) and not {"id", "name"}.intersection(self.path[1:2]):
+                text += f" ({quoted(self.id, 40)})"
+        return text + (f" ({self.shown})" if self.shown and self.path else "")
+
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(slots=True)
+class _Places:
+    named: list[str] = field(default_factory=list)
+    count: int = 0
+
+
+class _ByCause(Generic[C]):
+    """The first causes in each object, each with its first places."""
+
+    def __init__(self) -> None:
+        self._causes: dict[str, dict[C, _Places]] = {}
+        self.more: Counter[str] = Counter()
+        """For each object, how many findings have a cause that is not listed."""
+        self.count: Counter[str] = Counter()
+
+    def __bool__(self) -> bool:
+        return bool(self._causes)
+
+    def add(self, cause: C, place: Place) -> None:
+        self.count[place.document] += 1
+        if self.count[place.document] > FAULTS_LIMIT:
+            self.more[place.document] += 1
+            return
+        causes = self._causes.setdefault(place.document, {})
+        places = causes.get(cause)
+        if places is None:
+            if len(causes) == CAUSES_LISTED:
+                self.more[place.document] += 1
+                return
+            places = causes[cause] = _Places()
+        places.count += 1
+        if len(places.named) < PLACES_NAMED:
+            places.named.append(str(place))
+
+    def __iter__(self) -> Iterator[tuple[C, str | Message]]:
+        """Each cause, and its places: object, the first places in it, and the number of further ones."""
+        for document, causes in self._causes.items():
+            for cause, places in causes.items():
+                named = ", ".join(filter(None, places.named))
+                where = colon(document, named) if named else document
+                if (more := places.count - len(places.named)) > 0:
+                    where = message("{names} and {count} more", names=where, count=more)
+                yield cause, where
+
+
+TWIN = template("{where}: is there in another spelling too, and both count; keep one if they mean the same")
+
+
+def alike(item: str, twin: str) -> str:
+    """How a place shows an id that also occurs in another spelling."""
+    return f"{quoted(item, 40)} ≈ {quoted(twin, 40)}"
+
+
+class Findings:
+    """Collects the faults and notices of the config objects."""
+
+    def __init__(self) -> None:
+        self._faults = _ByCause[tuple[Message, Message]]()
+        self._notices = _ByCause[Message]()
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether any fault was found."""
+        return bool(self._faults)
+
+    def is_full(self, document: str) -> bool:
+        """Whether so many faults of an object were found that the rest of it need not be checked."""
+        return self._faults.count[document] > FAULTS_LIMIT
+
+    def fault(self, place: Place, what: Message, remedy: Message) -> None:
+        """Adds a fault. Faults of one object with the same wording are combined."""
+        self._faults.add((what, remedy), place)
+
+    def problem(self, place: Place, problem: Problem) -> None:
+        """Adds a fault that a validator found at `place`, or below it."""
+        path = (*place.path, *problem.path)
+        self.fault(Place(place.document, path, place.id, problem.shown), problem.what, problem.remedy)
+
+    def notice(self, place: Place, text: str, /, **values: Value) -> None:
+        """Adds a notice; `text` is a template with `{where}`. Equal notices of one object are combined."""
+        self._notices.add(Message(text, values), place)
+
+    def unique(self, items: Sequence[str], place: Place) -> list[str]:
+        """The items of an array without duplicates. Adds a notice for each duplicate, and for another spelling."""
+        known = dict[str, str]()
+        seen = set[str]()
+        for index, item in enumerate(items):
+            twin = known.setdefault(spelling(item), item)
+            if item in seen or twin != item:
+                shown = quoted(item, 40) if item in seen else alike(item, twin)
+                where = Place(place.document, [*place.path, index], place.id, shown)
+                self.notice(where, template("{where}: is there already; it counts once") if item in seen else TWIN)
+            seen.add(item)
+        return list(dict.fromkeys(items))
+
+    def faults(self) -> list[Fault]:
+        """All faults, grouped by object."""
+        faults = [Fault(where, what, remedy, FaultKind.OBJECT) for (what, remedy), where in self._faults]
+        for document, count in self._faults.more.items():
+            what = plural("has 1 more fault", "has {count} more faults", count)
+            if self.is_full(document):
+                what = message("has so many faults that the rest of it was not checked")
+            faults.append(Fault(document, what, message("correct those that are listed first"), FaultKind.OBJECT))
+        return faults
+
+    def notices(self) -> list[Message]:
+        """All notices, grouped by object."""
+        notices = [Message(notice.id, {"where": where, **notice.values}) for notice, where in self._notices]
+        for document, count in self._notices.more.items():
+            notices.append(
+                plural(
+                    "{object}: 1 more notice is not listed",
+                    "{object}: {count} more notices are not listed",
+                    count,
+                    object=document,
+                )
+            )
+        return notices
+
+
+SIZE_LIMIT = 16 * 2**20
+"""Bytes of one config object: some 50,000 targets of the full form."""
+
+SIGNS_LIMIT = 1_000_000
+"""Commas and opening brackets of one config object. There is one before each value, which may take 20 times its text's
+memory."""
+
+WRONG_OBJECT = message("check that this is the right object")
+
+_QUOTES = "'“”„‟‘’‚‛＂＇「」『』«»"
+_OTHER_END = re.compile(f'"[^"]*[{_QUOTES[1:]}][^"]*"?\\Z')
+"""A string that begins with a straight quote and probably was meant to end with another one."""
+_SIGNS = {"，": ",", "、": ",", "；": ",", "：": ":", "［": "[", "【": "[", "］": "]", "】": "]", "｛": "{", "｝": "}"}
+_REACH = 1000
+"""Characters before and after the error that are examined."""
+_SHOWN = 20
+"""Characters of what cannot be read that a fault shows."""
+_SAID = {
+    "recursion limit exceeded": (message("it is nested too deep"), WRONG_OBJECT),
+    "trailing comma": (message("it has a comma after the last entry"), message("remove it")),
+}
+"""What the parser says, with the cause and the remedy."""
+_TWICE = 'Detected duplicate key "'
+
+
+class UnreadableError(Exception):
+    """The document holds no usable value. Has the parts of the fault: place, what and remedy."""
+
+    def __init__(self, place: Place, what: Message, remedy: Message) -> None:
+        super().__init__(f"{place.document}: {what}; {remedy}")
+        self.place, self.what, self.remedy = place, what, remedy
+
+
+def parse_object(name: str, data: bytes) -> list[Any] | dict[str, Any]:
+    """The array or object that the document holds. It may hold infinity, for a number that is too large.
+
+    Raises `UnreadableError` if it is not UTF-8, is no such JSON, is larger than `SIZE_LIMIT`, or has a key twice in
+    one object.
+    """
+    place = Place(name)
+    if len(data) > SIZE_LIMIT:
+        raise UnreadableError(place, message("is larger than {count} MiB", count=SIZE_LIMIT >> 20), WRONG_OBJECT)
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    first = data.lstrip()[:1]
+    if not first or (first.isascii() and first not in b"[{/#"):
+        what = message("is no JSON array or object, but perhaps empty, a table, a web page or a workbook")
+        raise UnreadableError(place, what, message('write JSON there, such as ["AAPL", "MSFT"]'))
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        what = message("is not UTF-8 at byte {place}", place=str(error.start))
+        raise UnreadableError(place, what, message("save it as UTF-8")) from None
+    if sum(map(data.count, (b",", b"[", b"{"))) > SIGNS_LIMIT:
+        what = message("has more than {count} commas and brackets", count=SIGNS_LIMIT)
+        raise UnreadableError(place, what, WRONG_OBJECT)
+    try:
+        value: list[Any] | dict[str, Any] = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
+    except ValueError as error:
+        raise UnreadableError(place, *_explained(str(error), data)) from None
+    return value
+
+
+def _explained(error: str, data: bytes) -> tuple[Message, Message]:
+    """What is wrong at the place where the parser stopped, and the remedy."""
+    said, _, numbers = error.rpartition(" at line ")
+    line, column = map(int, numbers.split(" column "))
+    line -= not column  # what ends a line is counted as column 0 of the next one
+    text = deque(islice(BytesIO(data), line), maxlen=1)[0].rstrip(b"\r\n")  # splitting 16 MiB could take a GiB
+    at = column - 1 if column and not said.startswith("EOF") else len(text)  # in bytes
+    before, after = text[:at].decode(errors="ignore"), text[at:].decode(errors="ignore")
+    cause, remedy = _cause(said, before[-_REACH:], after[:_REACH].rstrip())
+    place = {"line": str(line), "column": str(len(before) + 1)}
+    return message("is not JSON at line {line} column {column}: {cause}", **place, cause=cause), remedy
+
+
+def _cause(said: str, before: str, after: str) -> tuple[Message, Message]:
+    start, straight = after[:1], message('write straight quotes: "')
+    if said.startswith(_TWICE):
+        key = quoted(said.removeprefix(_TWICE).removesuffix('"'), 40)
+        return message("it has the key {key} twice in one object", key=key), message("keep one of the two")
+    if said in _SAID:
+        return _SAID[said]
+    if start == ",":
+        return message("a comma stands too early"), message("remove it, or write what is missing beside it")
+    if after.startswith(("//", "/*", "#")):
+        return message("it has a comment"), message("remove it")
+    if start in _SIGNS:
+        return message("it has the full-width {sign}", sign=start), message("write {text}", text=_SIGNS[start])
+    if start and start in _QUOTES:
+        return message("it has the quote {quote}", quote=start), straight
+    if _OTHER_END.search(before):
+        return message("a string ends with another quote than it begins with"), straight
+    if not after:
+        return message("a string or a bracket is not closed"), message("close it")
+    text = printable(after.partition("\n")[0][:_SHOWN])
+    if said.startswith("expected `,` or"):
+        return message("a comma is missing before {text}", text=text), message("add the comma")
+    return message("it cannot go on with {text}", text=text), message("correct it")
+
+
+class StrictModel(BaseModel):
+    """An object that may have no other keys than these."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CardTypeEntry(StrictModel):
+    """An entry of the long form of card_types.json."""
+
+    name: Id
+    enabled: bool = True
+
+
+class RunEngines(StrictModel):
+    """`run_engines` of one target, which overrides engine_control.json."""
+
+    financials: bool | None = None
+    trading: bool | None = None
+    news: bool | None = None
+
+
+class TargetEntry(StrictModel):
+    """An entry of the full form of card_targets.json."""
+
+    id: Id
+    card_types: list[Id] | None = None
+    target_type: Kind | None = None
+    category: str | None = None
+    date: Date | None = None
+    topic_key: Id | None = None
+    extra_params: Parameters | None = None
+    run_engines: RunEngines | None = None
+
+
+class EngineControl(StrictModel):
+    """engine_control.json: which data engines run."""
+
+    run_financials_engine: bool = True
+    run_trading_engine: bool = True
+    run_news_engine: bool = True
+
+
+class LlmChoice(StrictModel):
+    """Which LLM makes a card."""
+
+    backend: Choice | None = None
+    model_name: Choice | None = None
+
+
+class LlmConfig(StrictModel):
+    """llm_config.json: the default LLM, and in `tasks` the LLM of single card types."""
+
+    default: LlmChoice = LlmChoice()
+    tasks: dict[Text, LlmChoice] = {}
+
+
+_STRICT = ConfigDict(strict=True)
+TICKER = TypeAdapter[str](Ticker, config=_STRICT)
+CARD_TYPE_NAME = TypeAdapter[str](Id, config=_STRICT)
+CARD_TYPE = TypeAdapter[CardTypeEntry](Annotated[CardTypeEntry, NotName])
+SIMPLE_TARGETS = TypeAdapter(dict[Id, list[Id]], config=_STRICT)
+FULL_TARGET = TypeAdapter(TargetEntry)
+ENGINE_CONTROL_MODEL = TypeAdapter(EngineControl)
+LLM_CONFIG_MODEL = TypeAdapter(LlmConfig)
+
 
 T = TypeVar("T")
 

@@ -3,18 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from job.config import open_files
-from job.config.environment import ENGINE_VARIABLES, Settings
+from job.config.environment import ENGINE_VARIABLES, SPARE_FILES, Options, Settings, open_file_limit
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
-from job.config.objects import OBJECTS, read_config
-from job.config.options import Options
-from job.config.plan import Plan
-from job.config.selection import contradiction, left_out_faults, select
-from job.config.strict_json import SIZE_LIMIT
-from job.config.targets import resolve
+from job.config.objects import OBJECTS, SIZE_LIMIT, read_config
+from job.config.plan import Plan, contradiction, left_out_faults, resolve, select
 from job.config.values import ENGINE_URL_REMEDY
-from job.engines.calls import Item
-from job.engines.catalog import DATA_ENGINES, EngineName
+from job.engines.calls import DATA_ENGINES, EngineName, Item
 from job.errors import JobError
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
@@ -60,7 +54,7 @@ async def prepare(options: Options, day: str) -> Prepared:
     found = [*faults, *config_faults]
     known = {fault.variable for fault in found}
     found += [fault for fault in missing_urls(plan, settings) if fault.variable not in known]
-    found += too_few_files(plan, settings, open_files.limit())
+    found += too_few_files(plan, settings, open_file_limit())
     again: Sequence[Item] = ()
     if not config_faults:  # else it is not known which names there are
         found += left_out_faults(plan, options.without)
@@ -118,10 +112,10 @@ def too_few_files(plan: Plan, settings: Settings, limit: float) -> list[Fault]:
 def _too_few_files(phase: tuple[EngineName, ...], plan: Plan, settings: Settings, limit: float) -> Fault | None:
     most = {engine: min(settings.engines[engine].concurrency, plan.count(engine)) for engine in phase}
     variables = [ENGINE_VARIABLES[engine]["concurrency"] for engine, calls in most.items() if calls]
-    needed = sum(most.values()) + open_files.SPARE
+    needed = sum(most.values()) + SPARE_FILES
     if not variables or needed <= limit:
         return None
-    free = int(limit) - open_files.SPARE
+    free = int(limit) - SPARE_FILES
     remedy = message("raise the hard limit (ulimit -Hn)")
     if free > 0:
         remedy = message("raise the hard limit (ulimit -Hn), or lower this to {free} in all", free=free)

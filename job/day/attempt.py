@@ -1,25 +1,221 @@
-"""Attempt: how a start began, as the record and its report have it."""
+"""Attempt: how a start began, as the record and its report have it; and how one can end.
+
+`ABOUT` has what is fixed for each way to end: words, exit code, gravity. The format of the record of a day is its
+version, the names of its objects, and the types of its values. A day is a folder below RUNS_URI that is named by its
+date. `D` stands for it here.
+"""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Annotated, Self, TypeVar
+from enum import IntEnum, StrEnum
+from typing import Annotated, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from job.config.days import Days
-from job.config.options import Options
+from job.config.environment import Options
 from job.config.plan import Plan
 from job.config.prepare import Prepared, make_plan
-from job.config.validators import Date
-from job.config.values import CardUrl, Schedule, must_be_printable
-from job.day.counts import Count
-from job.day.format import FORMAT, Stamp, altered, attempt_name, check_format
+from job.config.values import CardUrl, Date, Schedule, must_be_printable
 from job.day.ledger import Rerun
-from job.engines.catalog import EngineName
+from job.day.result import Count
+from job.engines.calls import EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
+from job.errors import JobError
 from job.storage.uri import absolute
+from job.text.messages import Message, message, template
+
+Severity = Literal["good", "warn", "bad"]
+Mark = Literal["✓", "✗", "!", " ", ""]
+"""Before a line: a success, a failure, a warning, more about the line before, or none."""
+SIGNS: Mapping[Severity, Mark] = {"good": "✓", "warn": "!", "bad": "✗"}
+"""What a title begins with."""
+
+
+class ExitCode(IntEnum):
+    """The exit codes. They are a contract with schedulers and people: the meaning of a code never changes."""
+
+    DONE = 0
+    FAILED = 1
+    """A run: a data engine failed, so no card was requested. `check`, `verify` and `notify`: the answer is no."""
+    USAGE = 2
+    """Configuration or usage is wrong: nothing was called."""
+    CARDS_MISSING = 3
+    DEADLINE = 4
+    """The job's own deadline passed."""
+    UNFORESEEN = 70
+    """A bug (`EX_SOFTWARE` of sysexits.h); its traceback is on standard error."""
+    BUSY = 75
+    """Another start is at work or has taken over, or storage failed (`EX_TEMPFAIL`)."""
+    SIGINT = 130
+    SIGTERM = 143
+
+
+class Outcome(StrEnum):
+    """How an attempt ended, or in which state it is. The value is the word in records, logs and messages."""
+
+    SUCCEEDED = "succeeded"
+    CARDS_MISSING = "cards_missing"
+    DATA_ENGINE_FAILED = "data_engine_failed"
+    QA_ENGINE_DOWN = "qa_engine_down"
+    DEADLINE = "deadline"
+    INTERRUPTED = "interrupted"
+    BUSY = "busy"
+    """Another start is at work, and this one does not wait for it; or another one has taken over."""
+    STORAGE_FAILED = "storage_failed"
+    BAD_CONFIG = "bad_config"
+    UNFORESEEN = "unforeseen"
+    AT_WORK = "at work"
+    """A state: the latest attempt has not ended, and according to the lease it is at work. Else it was killed."""
+    KILLED = "killed"
+    UNREADABLE = "unreadable"
+    """A state: the record cannot be used."""
+
+    @property
+    def about(self) -> "About":
+        """What is fixed for this outcome."""
+        return ABOUT[self]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is fixed for an outcome."""
+
+    label: Message
+    """For tables of nights."""
+    exit: ExitCode | None
+    """`None` if it depends on the signal, and for a state."""
+    severity: Severity
+    clause: Message | None = None
+    """The beginning of the sentence about it, if that is not the label, nor depends on more."""
+    next: str | None = None
+    """The template of the sentence before the command that starts the job again, with a place for the `terms` of that;
+    `None` if nothing is to be done.
+    """
+
+    @property
+    def beginning(self) -> Message:
+        """The beginning of the sentence about it, if nothing more is known."""
+        return self.clause or self.label
+
+
+_PUT_RIGHT = template("Once the cause is put right, this does only what is left{terms}:")
+_GO_ON = template("This does only what is left{terms}:")
+
+ABOUT: Mapping[Outcome, About] = {
+    Outcome.SUCCEEDED: About(message("Succeeded"), ExitCode.DONE, "good"),
+    Outcome.CARDS_MISSING: About(message("Not all made"), ExitCode.CARDS_MISSING, "bad", next=_PUT_RIGHT),
+    Outcome.DATA_ENGINE_FAILED: About(message("Data engine failed"), ExitCode.FAILED, "bad", next=_PUT_RIGHT),
+    Outcome.QA_ENGINE_DOWN: About(
+        message("QA engine down"), ExitCode.CARDS_MISSING, "bad", message("The QA engine is down"), _PUT_RIGHT
+    ),
+    Outcome.DEADLINE: About(
+        message("Deadline passed"), ExitCode.DEADLINE, "warn", message("The deadline passed"), _GO_ON
+    ),
+    Outcome.INTERRUPTED: About(message("Interrupted"), None, "warn", next=_GO_ON),
+    Outcome.BUSY: About(message("Busy"), ExitCode.BUSY, "warn", message("Another start may have taken over"), _GO_ON),
+    Outcome.STORAGE_FAILED: About(
+        message("Storage failed"),
+        ExitCode.BUSY,
+        "bad",
+        next=template("Once storage can be reached, this starts it again{terms}:"),
+    ),
+    Outcome.BAD_CONFIG: About(
+        message("Config faulty"),
+        ExitCode.USAGE,
+        "bad",
+        next=template("Once that is corrected, this starts it again{terms}:"),
+    ),
+    Outcome.UNFORESEEN: About(
+        message("Bug in the job"), ExitCode.UNFORESEEN, "bad", message("The job has a bug"), _PUT_RIGHT
+    ),
+    Outcome.AT_WORK: About(message("At work"), None, "warn"),
+    Outcome.KILLED: About(message("Killed"), None, "warn", next=_GO_ON),
+    Outcome.UNREADABLE: About(message("Unreadable"), None, "bad"),
+}
+
+
+FORMAT = 1
+"""The version of the record's format. A record of another format is refused."""
+ATTEMPTS = "attempts/"
+"""`D/attempts/000001.json` is how an attempt began."""
+RESULTS = "results/"
+"""`D/results/000001-000000.jsonl` has results of an attempt."""
+ENDS = "ends/"
+"""`D/ends/000001.json` is how an attempt ended; that of number 0 is a start that was refused."""
+REPORT = "report.json"
+PAGE = "report.html"
+CARDS = "cards.csv"
+NIGHTS_PAGE = "index.html"
+"""Stored beside the days."""
+
+
+def _check_stamp(text: str) -> str:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or not 1970 <= moment.year < 9000:
+        raise ValueError("no time of a run")
+    return text
+
+
+Stamp = Annotated[str, AfterValidator(_check_stamp)]
+"""ISO 8601 with an offset. The range of years allows calculations without overflow."""
+
+
+class RecordError(JobError):
+    """A record cannot be used: it has another format, is incomplete, or was altered. Says which object and why."""
+
+    def __init__(self, what: Message, remedy: Message | None = None) -> None:
+        """`remedy` is what to do, if that is not to restore the object."""
+        self.remedy = remedy
+        # The name of an object may not be UTF-8, or may contain control characters for a terminal.
+        values = {name: _escaped(value) if isinstance(value, str) else value for name, value in what.values.items()}
+        self.what = Message(what.id, values, what.plural)
+        super().__init__(str(self.what))
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
+def missing(name: str) -> RecordError:
+    """The error of a record that lacks this object."""
+    return RecordError(message("{object} is missing", object=name))
+
+
+def altered(name: str, remedy: Message | None = None) -> RecordError:
+    """The error of an object that the job has not written so, or not at all."""
+    return RecordError(message("{object} is not what the job writes", object=name), remedy)
+
+
+def attempt_name(day: str, number: int) -> str:
+    """The name of the object of an attempt."""
+    return f"{day}/{ATTEMPTS}{number:06}.json"
+
+
+def results_name(day: str, number: int, sequence: int) -> str:
+    """The name of an object of results of an attempt."""
+    return f"{day}/{RESULTS}{number:06}-{sequence:06}.jsonl"
+
+
+def end_name(day: str, number: int) -> str:
+    """The name of the report with which an attempt ended."""
+    return f"{day}/{ENDS}{number:06}.json"
+
+
+def check_format(name: str, found: object, version: str = "") -> None:
+    """Raises `RecordError` if an object of this name is of the format that was `found` in it, and not of this one.
+
+    `version` is what has written it, if that is known.
+    """
+    if found != FORMAT:
+        text = template("{object} has format {found}; this version of the job knows {known}")
+        if version:
+            text = template("{object} has format {found}, of version {version}; this version of the job knows {known}")
+        what = message(text, object=name, found=str(found), version=version, known=str(FORMAT))
+        raise RecordError(what, message("use the image of the job that has written it"))
 
 
 def _check_zone(name: str) -> str:

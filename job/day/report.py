@@ -1,30 +1,488 @@
-"""Report: how a day stands after an attempt, in words and numbers. `ends/` stores it, and every output shows it."""
+"""Report: how a day stands after an attempt, in words and numbers. `ends/` stores it, and every output shows it.
+
+It has how the start has ended, in a sentence for people, and what they have to know besides; the failed calls of an
+engine in groups that have the same remedy; and what is odd about a start, its config and its record. A sentence quotes
+no answer of an engine or of storage: an `Ending` has that as its detail.
+"""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, islice
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from job.config.faults import Fault, FaultKind
-from job.config.validators import Date
-from job.day.attempt import Start, read_start
-from job.day.counts import Count, Counts, MissingState, Seconds
-from job.day.ending import Ending
-from job.day.failures import targets_at_fault
-from job.day.format import Stamp, altered, end_name
-from job.day.items import ItemStatus
-from job.day.ledger import Ledger, SetAside, busy_stretches
-from job.day.notices import past_day_notice
-from job.day.outcome import ExitCode, Outcome, Severity
-from job.engines.calls import Item
-from job.engines.catalog import DATA_ENGINES, EngineName
-from job.text.display import shortened
-from job.text.messages import Message, Value, said
+from job.config.plan import Plan
+from job.config.values import Date
+from job.day.attempt import Attempt, ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
+from job.day.ledger import FAILURES_KEPT, EngineItems, ItemStatus, Ledger, SetAside, busy_stretches
+from job.day.result import CUT_OFF, CallResult, Count, Counts, EngineFailedError, MissingState, Seconds, ShutdownReason
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
+from job.engines.failures import Cause, Remedy
+from job.text.messages import (
+    Message,
+    Value,
+    both,
+    colon,
+    dated_time,
+    duration,
+    joined,
+    listed,
+    message,
+    plural,
+    said,
+    template,
+)
+from job.text.shown import clock, shortened
+
+ANSWERS_SHOWN = 3
+AT_FAULT_LIMIT = 20
+"""So many targets may be at fault; of more, the engine is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """The calls of one engine that failed and that have the same remedy."""
+
+    engine: EngineName
+    remedy: Remedy
+    calls: Sequence[CallResult]
+    is_down: bool
+    """Whether the engine did nothing at all and is at fault itself: then no target is."""
+    is_alone: bool
+    """Whether no other call was answered: it is not known then which of the two is at fault."""
+
+    @property
+    def items(self) -> list[Item]:
+        """What failed."""
+        return [item for call in self.calls for item in call.items]
+
+    @property
+    def heading(self) -> Message:
+        """What failed: the engine, and the number of items."""
+        title = ENGINES[self.engine].title
+        if self.is_down:
+            return message("{engine}: every call failed", engine=title)
+        status = self.calls[0].status
+        if self.is_alone and status is not None and status <= 500:  # above, nothing says that the engine answered
+            return message("{engine}: the only call that was answered failed", engine=title)
+        if self.engine == "qa":
+            return plural("{engine}: 1 card failed", "{engine}: {count} cards failed", len(self.items), engine=title)
+        return plural("{engine}: 1 target failed", "{engine}: {count} targets failed", len(self.items), engine=title)
+
+    @property
+    def what_to_do(self) -> Message:
+        """The remedy, as a sentence."""
+        return self.remedy.of(self.engine)
+
+    @property
+    def names(self) -> list[str]:
+        """Which ones; empty if the engine is down."""
+        return [] if self.is_down else names_of(self.items)
+
+    @property
+    def answers(self) -> Sequence[Message]:
+        """The most frequent last answers."""
+        reasons = {str(call.reason): call.reason for call in self.calls if call.reason is not None}
+        counts = Counter(str(call.reason) for call in self.calls if call.reason is not None)
+        return [reasons[text] for text, _ in counts.most_common(ANSWERS_SHOWN)]
+
+
+def names_of(items: Iterable[Item]) -> list[str]:
+    """Items for people, the cards of a target together: `AAPL`, `TSLA/news_card`, `NVDA (5)`.
+
+    If all are cards of one type, and there are several: `/news_card: NVDA, TSLA`, as one name.
+    """
+    found: dict[str, list[str | None]] = {}
+    for _, target, card_type in items:
+        found.setdefault(target, []).append(card_type)
+    types = {card_type for some in found.values() for card_type in some}
+    if len(found) > 1 and len(types) == 1 and None not in types:
+        first, *others = found
+        return [f"/{types.pop()}: {first}", *others]
+    return [
+        target if some == [None] else f"{target}/{some[0]}" if len(some) == 1 else f"{target} ({len(some)})"
+        for target, some in found.items()
+    ]
+
+
+def failure_groups(ledger: Ledger) -> list[FailureGroup]:
+    """Groups the failed calls by remedy, without those that were only cut off. The largest group is first; in
+    each is the plan's order.
+    """
+    groups: dict[tuple[EngineName, Remedy], list[CallResult]] = {}
+    order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
+    failures = ledger.failures
+    has_done = _has_done(ledger, failures)
+    for call in sorted(failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
+        if call.state != CUT_OFF:
+            remedy = call.remedy(has_done=has_done[call.engine])
+            groups.setdefault((call.engine, remedy), []).append(call)
+    found = [
+        FailureGroup(
+            engine,
+            remedy,
+            calls,
+            is_down=has_done[engine] is False and not any(_is_about_target(call, has_done=False) for call in calls),
+            is_alone=has_done[engine] is None,
+        )
+        for (engine, remedy), calls in groups.items()
+    ]
+    return sorted(found, key=lambda group: -len(group.items))
+
+
+def _has_done(ledger: Ledger, failures: Iterable[CallResult]) -> Mapping[EngineName, bool | None]:
+    """Whether each engine has done a call; `None` if a single one has failed, which proves nothing of the engine. One
+    that was cut off at its first try proves nothing either.
+    """
+    failed = Counter(call.engine for call in failures if call.state != CUT_OFF or call.interrupted_after is not None)
+    return {
+        engine: True if calls.done_seconds else None if failed[engine] == 1 else False
+        for engine, calls in ledger.calls.items()
+    }
+
+
+def not_reached(ledger: Ledger) -> Message | None:
+    """How many items of each engine were not made because of the failures of others; nothing has to be put right.
+
+    `None` if there are none.
+    """
+    counts = {engine: total.not_reached for engine, total in ledger.totals().items()}
+    parts = [
+        message("cards {count}", count=count)
+        if engine == "qa"
+        else Message("{engine} {count}", {"engine": ENGINES[engine].label, "count": count})
+        for engine, count in counts.items()
+        if count
+    ]
+    return joined(parts) if parts else None
+
+
+def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
+    """The targets without which the cards of the others could be made, for all that is known: the engines answered, and
+    failed for these alone. Empty if an engine failed otherwise, if they are too many, if their own cards are there, or
+    if no card of another is missing.
+    """
+    failures = ledger.failures
+    has_done = _has_done(ledger, failures)
+    failed = [call for call in failures if call.engine != "qa" and call.state != CUT_OFF]
+    if not all(_is_about_target(call, has_done=has_done[call.engine]) for call in failed):
+        return ()
+    # If others waited for the engine too, it is the engine that broke.
+    waiting = {call.engine for call in failures if call.interrupted_after is not None}
+    if any((call.status or 0) >= 500 and call.engine in waiting for call in failed):
+        return ()
+    names = {target for call in failed for target in call.targets}
+    found = [target for target in ledger.plan.targets if target.id in names]
+    cards = ledger.items["qa"]
+    missing = {target.id: len(target.card_types) - cards.done_of(target.id) for target in found}
+    if len(found) > AT_FAULT_LIMIT or any(target.card_types and not missing[target.id] for target in found):
+        return ()
+    return tuple(missing) if ledger.counts("qa").missing > sum(missing.values()) else ()
+
+
+def _is_about_target(call: CallResult, *, has_done: bool | None) -> bool:
+    """Whether the engine may fail for the target, and not be down."""
+    may_be = call.remedy(has_done=has_done).is_in_config or call.cause == Cause.DENIED or call.status == 500
+    return call.status in {400, 422} or (has_done is not False and may_be)
+
+
+LEFT_OUT_NAMED = 3
+"""Names of what was left out, in a line that is never cut."""
+_STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
+    ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
+    ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
+    ShutdownReason.LEASE_LOST: (Outcome.BUSY, ExitCode.BUSY),
+    ShutdownReason.BUG: (Outcome.UNFORESEEN, ExitCode.UNFORESEEN),
+    ShutdownReason.SIGTERM: (Outcome.INTERRUPTED, ExitCode.SIGTERM),
+    ShutdownReason.SIGINT: (Outcome.INTERRUPTED, ExitCode.SIGINT),
+}
+
+
+class Ending(BaseModel):
+    """How an attempt ended, or in which state it is: what its `Report` says of that."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Outcome
+    exit_code: ExitCode | None
+    """`None` for a state."""
+    sentence: Message
+    detail: Message | None = None
+    """The answer behind it; not for chats."""
+    notes: tuple[Message, ...] = ()
+
+    @classmethod
+    def worded(
+        cls,
+        outcome: Outcome,
+        ledger: Ledger | None,
+        why: Message | None = None,
+        *,
+        exit_code: ExitCode | None = None,
+        detail: Message | None = None,
+    ) -> "Ending":
+        """An ending in one sentence: a clause, a colon, and what is there of the cards.
+
+        `ledger` is `None` if nothing was called. `why` is the clause, if it is not the usual one of the outcome.
+        """
+        code = outcome.about.exit if exit_code is None else exit_code
+        if outcome is Outcome.INTERRUPTED and code is not None:
+            why = message("Interrupted by {signal}", signal=code.name)
+        if ledger is None:
+            sentence = colon(why or outcome.about.beginning, message("nothing was called"))
+        elif outcome is Outcome.SUCCEEDED:
+            sentence = _all_there(ledger)
+        elif outcome is Outcome.CARDS_MISSING:
+            sentence = _missing_line(ledger)
+        else:
+            sentence = colon(why or _why(outcome, ledger), cards_line(ledger))
+        notes = () if ledger is None else _notes(ledger)
+        return cls(outcome=outcome, exit_code=code, sentence=sentence, detail=detail, notes=notes)
+
+
+def ending_of(
+    ledger: Ledger | None,
+    reason: ShutdownReason | None,
+    error: EngineFailedError | None = None,
+    not_renewed: Message | None = None,
+) -> Ending:
+    """How an attempt ended. `error` is the failure of the data phase, `reason` is why the start was shut down.
+
+    `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
+    """
+    if error is not None and ledger is not None:
+        return Ending.worded(Outcome.DATA_ENGINE_FAILED, ledger, detail=error.reason)
+    if ledger is not None and ledger.is_complete:
+        return Ending.worded(Outcome.SUCCEEDED, ledger)
+    if ledger is not None and reason is None:
+        return Ending.worded(Outcome.CARDS_MISSING, ledger)
+    if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
+        return Ending.worded(Outcome.STORAGE_FAILED, ledger, detail=not_renewed)
+    outcome, code = _STOPS[reason or ShutdownReason.SIGTERM]
+    return Ending.worded(outcome, ledger, exit_code=code)
+
+
+def _why(outcome: Outcome, ledger: Ledger) -> Message:
+    """How it ended, as the beginning of its sentence."""
+    counts = {engine: ledger.counts(engine) for engine in DATA_ENGINES}
+    failed = [engine for engine, count in counts.items() if count.failed > count.cut_off]
+    if outcome is Outcome.DATA_ENGINE_FAILED and failed:
+        return plural(
+            "The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=_named(failed)
+        )
+    slow = [engine for engine, count in counts.items() if count.missing]
+    if outcome is Outcome.DEADLINE and slow:
+        return plural(
+            "The deadline passed before the {engines} engine was done",
+            "The deadline passed before the {engines} engines were done",
+            count=len(slow),
+            engines=_named(slow),
+        )
+    # Whether the QA engine answers, and refuses all calls.
+    statuses = {call.status for call in ledger.failures if call.engine == "qa"}
+    if outcome is Outcome.QA_ENGINE_DOWN and statuses <= {401, 403}:
+        return message("The QA engine refuses the job's calls")
+    return outcome.about.beginning
+
+
+def _named(engines: Sequence[EngineName]) -> Message:
+    return both([ENGINES[engine].label for engine in engines])
+
+
+def cards_line(ledger: Ledger) -> Message:
+    """What is there of the cards, as the end of a sentence; and what a person has left out."""
+    cards = ledger.counts("qa")
+    if not cards.done and cards.planned:
+        return _with_left_out(ledger, message("no card was made"))
+    if cards.missing:
+        return _missing_line(ledger)
+    return _without_line(ledger) if cards.left_out else _with_left_out(ledger, message("all cards are there"))
+
+
+def _missing_line(ledger: Ledger) -> Message:
+    cards = ledger.counts("qa")
+    line = plural(
+        "1 of {planned} cards is missing",
+        "{count} of {planned} cards are missing",
+        count=cards.missing,
+        planned=cards.planned,
+    )
+    return _with_left_out(ledger, line)
+
+
+def _with_left_out(ledger: Ledger, cards: Message) -> Message:
+    names = listed(ledger.left_out, LEFT_OUT_NAMED)
+    return message("{cards} (left out by hand: {names})", cards=cards, names=names) if names else cards
+
+
+def _without_line(ledger: Ledger) -> Message:
+    return plural(
+        "1 card is there, without {names} (left out by hand)",
+        "{count} cards are there, without {names} (left out by hand)",
+        count=ledger.counts("qa").done,
+        names=listed(ledger.left_out, LEFT_OUT_NAMED),
+    )
+
+
+def _all_there(ledger: Ledger) -> Message:
+    cards = ledger.counts("qa")
+    if cards.left_out:
+        line = _without_line(ledger)
+    else:
+        line = plural("The card is there", "All {count} cards are there", count=cards.done)
+        line = _with_left_out(ledger, line if cards.planned else message("All data is ready"))
+    if any(items.counts.with_error for items in ledger.items.values()):
+        return message("{sentence}, but an engine reported errors", sentence=line)
+    return line
+
+
+def _notes(ledger: Ledger) -> tuple[Message, ...]:
+    """What a person has to know besides."""
+    notes = [_error_note(engine, items) for engine, items in ledger.items.items() if items.counts.with_error]
+    if made := ledger.made_again:
+        notes.append(message("Made again: {names}", names=listed(names_of(made))))
+    if missing := ledger.to_make_again:
+        notes.append(message("To be made again, and missing until then: {names}", names=listed(names_of(missing))))
+    if outdated := [f"{item.target}/{item.card_type}" for item in ledger.outdated_cards]:
+        notes.append(
+            plural(
+                "1 card was made with another model or other parameters than the config has now: {names}",
+                "{count} cards were made with another model or other parameters than the config has now: {names}",
+                count=len(outdated),
+                names=listed(outdated),
+            )
+        )
+    return tuple(notes)
+
+
+def _error_note(engine: EngineName, items: EngineItems) -> Message:
+    count = items.counts.with_error
+    cards, targets = plural("1 card", "{count} cards", count=count), plural("1 target", "{count} targets", count=count)
+    return message(
+        "For {items} the {engine} engine said success, and reported an error besides. Look at {names}",
+        items=cards if engine == "qa" else targets,
+        engine=ENGINES[engine].label,
+        names=listed(names_of(islice(items.with_error(), FAILURES_KEPT))),
+    )
+
+
+def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -> Ending:
+    """How a start ends `now` for which nothing is left to be done since the latest attempt has `ended`."""
+    text = template("Everything of {day} was there already, since {time}: nothing was called.")
+    if ledger.left_out:
+        text = template("Everything of {day} was there already but for {names}, since {time}: nothing was called.")
+    names = listed(ledger.left_out, LEFT_OUT_NAMED)
+    notes = [message(text, day=start.day, time=clock(ended, start.day), names=names)]
+    if start.days.schedule:
+        notes.append(message("Next night: {time}", time=dated_time(start.days.after(start.days.current(now)))))
+    return Ending(
+        outcome=Outcome.SUCCEEDED,
+        exit_code=ExitCode.DONE,
+        sentence=_all_there(ledger),
+        notes=(*notes, *_notes(ledger)),
+    )
+
+
+def bad_config(faults: int, *, of_command: bool) -> Ending:
+    """The configuration cannot be used, or the command."""
+    why = plural("The configuration has 1 fault", "The configuration has {count} faults", count=faults)
+    if of_command:
+        why = plural("The command has 1 fault", "The command has {count} faults", count=faults)
+    return Ending.worded(Outcome.BAD_CONFIG, None, why)
+
+
+NOTICES_LISTED = 3
+NOTED_SECONDS = 60.0
+"""An engine that was out for less in all is not noted."""
+
+
+def waiting_notices(start: Start, now: datetime) -> Sequence[Message]:
+    """What has changed while a start waited for another one, until `now`."""
+    current = start.days.current(now)
+    if start.names_day or current == start.day:
+        return []
+    text = template("{day} ended while this start waited: it is for {day} all the same, a new one is for {current}")
+    return [message(text, day=start.day, current=current)]
+
+
+def opening_notices(start: Start, ledger: Ledger, latest: Attempt | None) -> Sequence[Message]:
+    """What a person should know of an attempt that begins. `latest` is the attempt before, if any."""
+    if latest is None:
+        return []
+    notices = [message("Going on with {day}, so far: {cards}", day=start.day, cards=cards_line(ledger))]
+    if (planned := ledger.counts("qa").planned) != latest.cards:
+        notices.append(
+            message(
+                "Cards that the config asks for: {planned}; at the last attempt: {before}",
+                planned=planned,
+                before=latest.cards,
+            )
+        )
+    return notices
+
+
+def notices_of(plan: Plan) -> list[Message]:
+    """What is odd about the config, at most `NOTICES_LISTED` lines and one that counts the others."""
+    notices = list(plan.notices[:NOTICES_LISTED])
+    if (more := len(plan.notices) - NOTICES_LISTED) > 0:
+        notices.append(
+            plural("And 1 more notice about the config", "And {count} more notices about the config", count=more)
+        )
+    return notices
+
+
+def unrecorded_note(results: int, *, is_done: bool) -> Message:
+    """What the record lacks if it could not be written to the end: so many results; and what to do about that.
+
+    `is_done` is whether all the work of the day is done.
+    """
+    if not results:
+        return message(
+            "The end could not be recorded. All results are: the next start finds them, and records the end."
+        )
+    if is_done:
+        return plural(
+            "Do not start it again: all work is done, but storage failed. The record lacks 1 result, which a start "
+            "would request again; so verify and its alert will report this day as not done: ignore that.",
+            "Do not start it again: all work is done, but storage failed. The record lacks {count} results, which a "
+            "start would request again; so verify and its alert will report this day as not done: ignore that.",
+            count=results,
+        )
+    return plural(
+        "The record lacks 1 result: the next start requests it again.",
+        "The record lacks {count} results: the next start requests them again.",
+        count=results,
+    )
+
+
+def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> list[Message]:
+    """Which engines did no call for a while, of those with so many outages, of so many seconds in all."""
+    return [
+        plural(
+            "The {engine} engine was out once, for {time}: its calls waited",
+            "The {engine} engine was out {count} times, for {time} in all: its calls waited",
+            count=count,
+            engine=ENGINES[engine].label,
+            time=duration(seconds),
+        )
+        for engine, (count, seconds) in outages.items()
+        if seconds >= NOTED_SECONDS
+    ]
+
+
+def past_day_notice(day: str) -> Message:
+    """What is not as on that day, for a start of a day that is over."""
+    return message(
+        "{day} is over: the financial and the trading engine take no date, and prepare what is current when called",
+        day=day,
+    )
+
 
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""

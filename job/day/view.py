@@ -1,18 +1,263 @@
-"""View: all that is shown of a day, on its page, in a message, on a terminal and in the log."""
+"""View: all that is shown of a day, on its page, in a message, on a terminal and in the log.
 
-from collections.abc import Sequence
+The lines of a day are all that is said of it besides its sentence: the terminal prints them, a message cuts them. The
+comparison with the nights before says what is new and gone, what failed anew and is still missing, and when the cards
+are usually there. The table of the cards, `cards.csv`, has a row for each card, for spreadsheets and for the
+publisher's own tools: RFC 4180 in UTF-8, with a byte order mark, without which Excel shows Chinese wrongly.
+"""
+
+import csv
+import statistics
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime, tzinfo
+from enum import IntEnum
+from io import StringIO
+from itertools import islice
+from urllib.parse import quote
 
-from job.day.advice import Step, advice
-from job.day.attempt import Attempt
-from job.day.commands import Commands, page_address
-from job.day.comparison import comparison_lines
-from job.day.format import PAGE
-from job.day.ledger import Ledger
-from job.day.notices import unrecorded_note
-from job.day.outcome import Severity
-from job.day.report import Report
-from job.text.messages import Message
+from job.config.plan import Plan, Target
+from job.config.values import CARD_URL_PLACES
+from job.day.advice import Commands, Step, advice, page_address
+from job.day.attempt import PAGE, Attempt, Mark, Outcome, Severity
+from job.day.ledger import ItemStatus, Ledger
+from job.day.report import (
+    FAULTS_LISTED,
+    Report,
+    failure_groups,
+    missing_by_item,
+    names_of,
+    not_reached,
+    notices_of,
+    unrecorded_note,
+)
+from job.engines.calls import Item, Kind
+from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
+from job.text.shown import zone_of
+
+CARDS_LIMIT = 100_000
+"""A day with more cards records no table."""
+COLUMNS = (
+    template("target"),
+    template("kind"),
+    template("card_type"),
+    template("state"),
+    template("cause"),
+    template("attempts"),
+    template("when ({zone})"),
+    template("day"),
+    template("url"),
+)
+"""The headings, in the language of the reports. Their order never changes, and what is below them stays English."""
+SET_ASIDE = "set_aside"
+"""The cause of a card that was not attempted because its type was set aside."""
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""Characters with which a formula starts in a spreadsheet; the last four only in East Asian ones."""
+_ROWS_AT_ONCE = 1000
+
+
+def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
+    """Where the picture of a made card is; `None` of any other card, and without CARD_URL."""
+    if report.card_url is None or not card.is_done:
+        return None
+    values = {"date": target.date or report.day, "ticker": target.id, "card_type": card.item.card_type or ""}
+    return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe=""), report.card_url)
+
+
+def card_lines(report: Report, ledger: Ledger, translator: Translator = ENGLISH) -> Iterator[bytes]:
+    """The table, some rows at a time: it may be larger than the memory."""
+    zone = zone_of(datetime.fromisoformat(report.started))
+    yield b"\xef\xbb\xbf" + _packed([tuple(translator.text(message(heading, zone=zone)) for heading in COLUMNS)])
+    rows = _rows(report, ledger)
+    while part := list(islice(rows, _ROWS_AT_ONCE)):
+        yield _packed(part)
+
+
+def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
+    zone = report.offset
+    set_aside = {one.card_type for one in report.set_aside}
+    items = ledger.items["qa"]
+    for target in ledger.plan.targets:
+        name = _cell(target.id)
+        for card in items.of(target.id):
+            cause = card.cause or ""
+            if card.state == "not_attempted" and card.item.card_type in set_aside:
+                cause = SET_ASIDE
+            state = "made" if card.is_done else card.state
+            tries, when = str(card.tries), _when(card.ended, zone)
+            url = picture_url(report, target, card) or ""
+            yield name, target.kind, _cell(card.item.card_type or ""), state, cause, tries, when, report.day, url
+
+
+def _when(moment: float, zone: tzinfo | None) -> str:
+    """The moment as a spreadsheet takes it for a time: it understands no offset, so the headings have that."""
+    return f"{datetime.fromtimestamp(moment, zone):%Y-%m-%d %H:%M:%S}" if moment else ""
+
+
+def _cell(text: str) -> str:
+    """The text, with a leading `'` if a spreadsheet would take it for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
+
+
+def _packed(rows: Iterable[tuple[str, ...]]) -> bytes:
+    text = StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def complete_line(ledger: Ledger) -> Message | None:
+    """How many of the targets that have cards are complete; `None` if no card is planned."""
+    targets = [target for target in ledger.plan.targets if target.card_types]
+    if not targets:
+        return None
+    done_of = ledger.items["qa"].done_of
+    complete = sum(done_of(target.id) == len(target.card_types) for target in targets)
+    return plural(
+        "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
+    )
+
+
+NIGHTS_COMPARED = 7
+"""Nights before whose median is the usual time."""
+LEAST_NIGHTS = 3
+"""From this many on there is a usual time."""
+
+
+def night_before(nights: Sequence[Report], day: str) -> Report | None:
+    """The latest night before `day` that had a plan; `nights` are in any order."""
+    return max((one for one in nights if one.day < day and one.had_plan), key=lambda one: one.day, default=None)
+
+
+def comparison_lines(
+    report: Report, ledger: Ledger, nights: Sequence[Report], before: Attempt | None = None
+) -> Iterator[Message]:
+    """The comparison of a day with the nights before it, which may be in any order.
+
+    `before` is how the latest attempt at the night before began, if that is known.
+    """
+    earlier = night_before(nights, report.day)
+    if earlier is not None and report.had_plan:
+        yield from _lines_since(report, ledger, earlier, before if before and before.day == earlier.day else None)
+
+
+_CHANGED: Mapping[Kind, str] = {
+    "equity": template("Equities now, which they were not on {day}: {names}"),
+    "topic": template("Topics now, which they were not on {day}: {names}"),
+    "person": template("Persons now, which they were not on {day}: {names}"),
+}
+
+
+def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator[Message]:
+    """How a plan differs from an earlier one. The targets that `failed` are not called new: another line says that."""
+    if new := [item for item in _lacked(then, now.items("qa")) if item.target not in failed]:
+        yield plural(
+            "New since {day}, 1 card: {names}",
+            "New since {day}, {count} cards: {names}",
+            count=len(new),
+            day=then.date,
+            names=listed(names_of(new)),
+        )
+    if gone := _lacked(now, then.items("qa")):
+        yield plural(
+            "Gone since {day}, 1 card: {names}",
+            "Gone since {day}, {count} cards: {names}",
+            count=len(gone),
+            day=then.date,
+            names=listed(names_of(gone)),
+        )
+    kinds = {target.id: target.kind for target in then.targets}
+    for kind, text in _CHANGED.items():
+        if changed := [target.id for target in now.targets if target.kind == kind != kinds.get(target.id, kind)]:
+            yield message(text, day=then.date, names=listed(changed))
+
+
+def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
+    """Those of the items that a plan does not have; data that it has no target for."""
+    types = {target.id: target.card_types for target in plan.targets}
+    return [
+        item
+        for item in items
+        if item.target not in types or (item.card_type is not None and item.card_type not in types[item.target])
+    ]
+
+
+def shrank_line(report: Report, nights: Sequence[Report]) -> Message | None:
+    """How many cards fewer a day has than the night before, as far as the reports of the `nights` have that."""
+    earlier = night_before(nights, report.day)
+    if earlier is None or not report.had_plan or report.cards.planned >= earlier.cards.planned:
+        return None
+    return plural(
+        "1 card fewer than on {day}",
+        "{count} cards fewer than on {day}",
+        count=earlier.cards.planned - report.cards.planned,
+        day=earlier.day,
+    )
+
+
+def _lines_since(report: Report, ledger: Ledger, earlier: Report, before: Attempt | None) -> Iterator[Message]:
+    """What is new and gone, and what failed, without what failed only because its whole engine did: the headline says
+    that.
+    """
+    down = {group.engine for group in failure_groups(ledger) if group.is_down}
+    if report.outcome is Outcome.QA_ENGINE_DOWN:
+        down.add("qa")
+    failed = [one for one in report.missing if one.state == "failed" and one.engine not in down]
+    then = missing_by_item(earlier)
+    still: dict[int, list[Item]] = {}
+    fresh: list[Item] = []
+    for item in (Item(group.engine, target, group.card_type) for group in failed for target in group.targets):
+        if (known := then.get(item)) is not None:
+            still.setdefault(known.nights + 1, []).append(item)
+        elif not earlier.missing_not_listed:  # else it is not known
+            fresh.append(item)
+    new: dict[Item, None] = {}
+    if before is not None and before.plan != replace(ledger.plan, date=before.day).digest():
+        plan = before.made_plan()  # of a million cards, that takes seconds
+        new = dict.fromkeys(_lacked(plan, fresh))
+        yield from differences(plan, ledger.plan, {item.target for item in new})
+    known_then = [item for item in fresh if item not in new]
+    yield from _fresh_lines([*new], known_then, earlier.day, is_all=not (new or still or down))
+    for count, items in sorted(still.items(), reverse=True):
+        yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
+
+
+def _fresh_lines(new: list[Item], fresh: list[Item], day: str, *, is_all: bool) -> Iterator[Message]:
+    """`new` are items that the night before did not have; `is_all`: nothing else failed than `fresh`."""
+    if new:
+        yield message("New since {day}, and failed: {names}", day=day, names=listed(names_of(new)))
+    if fresh and is_all:
+        yield plural(
+            "This failure is new: it was not there on {day}",
+            "All {count} failures are new: none of them was there on {day}",
+            count=len(fresh),
+            day=day,
+        )
+    elif fresh:
+        yield message("Failed, and did not on {day}: {names}", day=day, names=listed(names_of(fresh)))
+
+
+def usual_line(nights: Iterable[Report]) -> Message | None:
+    """When the cards are usually there, from the latest nights that were done within 24 hours.
+
+    `None` if these are fewer than three.
+    """
+    done = [(one, moment) for one in nights if (moment := one.done_at) and one.had_plan]
+    own = sorted((one.day, moment) for one, moment in done if not one.days.is_past(one.day, moment))[-NIGHTS_COMPARED:]
+    if len(own) < LEAST_NIGHTS:
+        return None
+    # From the day's own midnight on: what is done at 00:10 comes after 23:50.
+    minutes = [
+        (moment.date() - date.fromisoformat(day)).days * 1440 + moment.hour * 60 + moment.minute for day, moment in own
+    ]
+    usual, latest = (_clock(value) for value in (statistics.median(minutes), max(minutes)))
+    if usual == latest:
+        return message("Usually there by {usual}", usual=usual)
+    return message("Usually there by {usual}, at the latest {latest}", usual=usual, latest=latest)
+
+
+def _clock(minutes: float) -> str:
+    hours, minutes = divmod(round(minutes), 60)
+    return f"{hours % 24:02}:{minutes:02}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +305,80 @@ class View:
         if runs_uri is None or f"{self.report.day}/{PAGE}" in self.report.not_written:
             return self
         return replace(self, page=page_address(runs_uri, self.report.day))
+
+
+class Rank(IntEnum):
+    """How much a line is needed in a message, if that has to be shortened."""
+
+    ASIDE = -1
+    """In no message: it quotes an answer, its reader has no checkout, or it is more than one reads there."""
+    DETAIL = 0
+    """What failed and why: the last goes first."""
+    EXTRA = 1
+    """What else one may know or do: the longest goes first. So it is for the next rank."""
+    NEXT = 2
+    """What to do next, and where to read more."""
+    KEPT = 3
+    """How the day stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text, and perhaps a command below it, which goes with it."""
+
+    text: Message
+    rank: Rank = Rank.DETAIL
+    mark: Mark = ""
+    command: str | None = None
+    """For a shell."""
+    what_to_do: Message | None = None
+    """About what failed, as a sentence."""
+    is_of_config: bool = False
+    """Whether it is a fault or a notice of the config, which a start says as soon as it knows it."""
+
+
+def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
+    """What failed, what is odd, how the day compares and what to do next; so many faults of the config."""
+    report, ledger = view.report, view.ledger
+    groups = failure_groups(ledger)
+    if (complete := complete_line(ledger)) is not None:
+        yield Line(complete, Rank.ASIDE)
+    yield from (Line(note, Rank.EXTRA) for note in report.notes)
+    for group in groups:
+        failed = colon(group.heading, listed(group.names)) if group.names else group.heading
+        yield Line(failed, mark="✗", what_to_do=group.what_to_do)
+        for answer in group.answers:
+            yield Line(message("Last answer: {answer}", answer=answer), Rank.ASIDE, " ")
+    for one in report.set_aside:
+        yield Line(message("{sentence}.", sentence=one.reason), mark="✗")
+    if groups and (counts := not_reached(ledger)) is not None:
+        text = message("Not reached because of this, with nothing to put right: {counts}", counts=counts)
+        yield Line(text, Rank.ASIDE)
+    if groups:
+        yield Line(colon(message("trace id"), report.trace_id), Rank.EXTRA)
+    yield from (Line(error, Rank.ASIDE, "!") for error in ledger.first_errors)
+    yield from map(Line, view.comparison)
+    yield from _fault_lines(report, faults)
+    yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(ledger.plan))
+    yield from step_lines(view.steps)
+    if view.page is not None:
+        yield Line(message("Page: {page}", page=view.page), Rank.NEXT)
+    if report.detail is not None and not groups:  # else the answers are above
+        yield Line(report.detail, Rank.ASIDE)
+
+
+def step_lines(steps: Iterable[Step]) -> Iterator[Line]:
+    """What to do, and the commands for it; those for later are left out, as this is read now."""
+    for step in steps:
+        command, rank = step.command, Rank.EXTRA if step.kind in {"without", "variables"} else Rank.NEXT
+        if command is not None and command.wants_checkout:
+            rank = Rank.ASIDE
+        if step.kind != "later":
+            yield Line(step.sentence, rank, command=command.text if command else None)
+
+
+def _fault_lines(report: Report, count: int) -> Iterator[Line]:
+    for fault in report.faults[:count]:
+        yield Line(fault.sentence, mark="✗", is_of_config=True)
+    if more := max(0, len(report.faults) - count) + report.faults_not_listed:
+        yield Line(message("and {count} more", count=more), is_of_config=True)

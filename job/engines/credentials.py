@@ -12,7 +12,7 @@ from google.auth import credentials, default, impersonated_credentials
 from google.auth.transport.requests import Request
 from google.oauth2.id_token import fetch_id_token_credentials
 
-from job.engines.transport import TokenError
+from job.engines.answers import TokenError
 from job.text.messages import message
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"

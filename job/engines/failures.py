@@ -1,9 +1,11 @@
-"""Failures: what can go wrong with a call, and how it affects retries and limits."""
+"""Failures: what can go wrong with a call, how it affects retries and limits, and what a person does about it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 
-from job.text.messages import Message, message
+from job.engines.calls import BATCHES, ENGINES, EngineName
+from job.text.messages import Message, message, template
 
 
 class Cause(StrEnum):
@@ -121,3 +123,139 @@ class Failure:
 
 
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))
+
+
+class Remedy(Enum):
+    """What a person should do about a failed call. The value is its template."""
+
+    TARGET_NOT_ACCEPTED = template(
+        "The engine does not accept the request. Correct the target in ticker_list.json or card_targets.json."
+    )
+    CARD_NOT_ACCEPTED = template(
+        "The engine does not accept the request. Correct the target's parameters in card_targets.json, or the model in "
+        "llm_config.json."
+    )
+    TARGET_NOT_KNOWN = template(
+        "The engine does not know this target. Correct it in ticker_list.json or card_targets.json."
+    )
+    CARD_NOT_KNOWN = template(
+        "The engine does not know this card. Correct its card type in card_types.json, or its target in "
+        "card_targets.json."
+    )
+    NOT_DONE = template(
+        "The engine could not do this ticker. Correct or remove it in ticker_list.json or card_targets.json if it is "
+        "at fault, else search the {engine} engine's log for the day's trace id."
+    )
+    FAILED = template("The engine reports that it failed. Search the {engine} engine's log for the day's trace id.")
+    TOKEN_REFUSED = template("The engine refuses the token. Set {variable}_AUDIENCE to the service's run.app URL.")
+    FORBIDDEN = template(
+        "The job may not call this engine. Grant roles/run.invoker on the service to the job's service account."
+    )
+    NOT_THERE = template(
+        "The engine does not know a target of this call, or there is nothing at that address. Correct the target in "
+        "ticker_list.json or card_targets.json, or check {variable}_URL."
+    )
+    NOTHING_THERE = template(
+        "There is nothing at that address. Check {variable}_URL, and that the service's ingress allows the job."
+    )
+    SOMETHING_ELSE = template("Something else answers there. Check {variable}_URL.")
+    REQUEST_TOO_LARGE = template("The request is too large for the engine. Lower {variable}_BATCH_SIZE.")
+    NO_INSTANCE = template(
+        "The engine had no free instance. Raise the service's maximum of instances, or lower {variable}_CONCURRENCY."
+    )
+    NOT_AVAILABLE = template("The engine was not available. Look for crashes and memory limits in its log.")
+    OWN_TIMEOUT = template(
+        "The engine took longer than its own request timeout. Raise the service's timeout, or lower the batch size."
+    )
+    SLOW = template("No answer in time. Look for what is slow in the engine's log, or raise {variable}_TIMEOUT.")
+    SLOW_BATCH = template(
+        "No answer in time. Look for what is slow in the engine's log, raise {variable}_TIMEOUT, or lower "
+        "{variable}_BATCH_SIZE."
+    )
+    NO_ANSWER = template("No whole answer came. Check that the service is up and that {variable}_URL is right.")
+    HOST_UNKNOWN = template("No host has that name. Check {variable}_URL, and that names can be looked up here (DNS).")
+    PROCESS_LIMIT = template(
+        "The job may not open as many connections as it has calls. Raise its limit of open files (ulimit -n), or lower "
+        "{variable}_CONCURRENCY."
+    )
+    NO_TOKEN = template(
+        "Could not get a token. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if it is set."
+    )
+    UNREADABLE = template(
+        "This is not an answer of the engine. Search its log for the day's trace id; if every call fails like this, "
+        "check {variable}_URL."
+    )
+    UNREADABLE_CARD = template(
+        "This is not an answer of the engine. Search its log for the day's trace id; if every call fails like this, "
+        "check {variable}_URL. Do not start again before it answers as before: each start has these cards made again."
+    )
+    NOTHING_TO_DO = template("The run ended before the answer came: there is nothing to put right.")
+    """Of a call that was cut off, unless a try of it had failed before."""
+
+    @property
+    def is_in_config(self) -> bool:
+        """Whether it corrects the config."""
+        return self in _IN_CONFIG
+
+    def of(self, engine: EngineName) -> Message:
+        """The sentence about an engine."""
+        return message(self.value, engine=ENGINES[engine].label, variable=f"{engine.upper()}_ENGINE")
+
+
+_IN_CONFIG = {
+    Remedy.TARGET_NOT_ACCEPTED,
+    Remedy.CARD_NOT_ACCEPTED,
+    Remedy.TARGET_NOT_KNOWN,
+    Remedy.CARD_NOT_KNOWN,
+    Remedy.NOT_DONE,
+    Remedy.NOT_THERE,
+}
+_BREAKING = {500, 502}
+"""The statuses that the engine returns for a ticker that breaks it."""
+_BY_STATUS: Mapping[int, Remedy] = {
+    401: Remedy.TOKEN_REFUSED,
+    403: Remedy.FORBIDDEN,
+    404: Remedy.NOTHING_THERE,
+    405: Remedy.SOMETHING_ELSE,
+    413: Remedy.REQUEST_TOO_LARGE,
+    429: Remedy.NO_INSTANCE,
+    502: Remedy.NOT_AVAILABLE,
+    503: Remedy.NOT_AVAILABLE,
+    504: Remedy.OWN_TIMEOUT,
+}
+_BY_CAUSE: Mapping[str | None, Remedy] = {
+    Cause.TRANSPORT: Remedy.NO_ANSWER,
+    Cause.HOST_UNKNOWN: Remedy.HOST_UNKNOWN,
+    Cause.PROCESS_LIMIT: Remedy.PROCESS_LIMIT,
+    Cause.TOO_LARGE: Remedy.SOMETHING_ELSE,
+    Cause.IDENTITY: Remedy.NO_TOKEN,
+    Cause.UNREADABLE: Remedy.UNREADABLE,
+    Cause.INTERRUPTED: Remedy.NOTHING_TO_DO,
+}
+
+
+def remedy_of(
+    engine: EngineName, cause: str | None, status: int | None, *, batch: int, has_done: bool | None
+) -> Remedy:
+    """What a person should do about a failed call.
+
+    `batch` is the number of its targets, and `has_done` is whether the engine has done another call: its address is
+    right then. It is `None` if no other call was answered.
+    """
+    if cause == Cause.DENIED and engine == "trading":
+        return Remedy.NOT_DONE
+    if cause == Cause.UNREADABLE and ENGINES[engine].is_costly:
+        return Remedy.UNREADABLE_CARD
+    if cause == Cause.TIMEOUT:
+        return Remedy.SLOW_BATCH if batch > 1 else Remedy.SLOW
+    if cause != Cause.STATUS or status is None:
+        return _BY_CAUSE.get(cause, Remedy.FAILED)
+    if status in _BREAKING and engine in BATCHES and batch == 1:
+        return Remedy.NOT_DONE
+    if status in {400, 422}:
+        return Remedy.CARD_NOT_ACCEPTED if engine == "qa" else Remedy.TARGET_NOT_ACCEPTED
+    if status == 404 and has_done is None:
+        return Remedy.NOT_THERE
+    if status == 404 and has_done:
+        return Remedy.CARD_NOT_KNOWN if engine == "qa" else Remedy.TARGET_NOT_KNOWN
+    return Remedy.SOMETHING_ELSE if 300 <= status <= 399 else _BY_STATUS.get(status, Remedy.FAILED)

@@ -2,9 +2,8 @@
 
 import trio
 
-from job.engines.answers import parse_answer
+from job.engines.answers import Connection, Response, TokenError, TokenProvider, TransportError, parse_answer
 from job.engines.identity import USER_AGENT
-from job.engines.transport import Connection, Response, TokenError, TokenProvider, TransportError
 from job.text.shown import excerpt
 
 PATIENCE_SECONDS = 30.0

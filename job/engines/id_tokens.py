@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from job.engines.transport import TokenError
+from job.engines.answers import TokenError
 from job.text.messages import Message, message
 from job.text.shown import excerpt
 

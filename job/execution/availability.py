@@ -1,14 +1,112 @@
-"""Availability: whether an engine works, by its answers; when it is tried again, and when it is down."""
+"""Availability: whether an engine works, by its answers; when it is tried again, and when it is down.
 
+So for a call: how long to wait after a failed try, or whether to give up. And for a card type: when to stop requesting
+its cards.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import inf
 
 import trio
 
-from job.engines.catalog import EngineName
-from job.engines.failures import Failure
+from job.config.environment import EngineSettings
+from job.day.ledger import SetAside
+from job.engines.calls import ENGINES, EngineName
+from job.engines.failures import Cause, Failure
 from job.execution.progress import EngineFailing, EngineRecovered, EventHandler, Gauge
-from job.execution.retry import INITIAL_SECONDS, MAX_SECONDS
-from job.text.messages import Message
+from job.text.messages import Message, message
+
+INITIAL_SECONDS = 0.5
+MAX_SECONDS = 30.0
+COSTLY_SECONDS = 10.0
+"""How long a try that may have cost money waits at first for another call to be done, which shows that more is no
+waste.
+"""
+LOST_LIMIT = 3
+"""Tries of a costly call whose work may be paid for without a usable answer."""
+
+
+@dataclass(slots=True)
+class RetryState:
+    """The failures of one call so far.
+
+    Whether a failed try uses up one of `attempts` depends on who is at fault. A try that the engine has denied does. An
+    outage does only if the engine is known to work: it *is blamed*, as it has meanwhile done another call. A try that
+    may have cost money always does.
+    """
+
+    engine: EngineSettings
+    used: int = 0
+    """Tries that are used up."""
+    costs: int = 0
+    """Tries whose work may be paid for."""
+    backoffs: int = 0
+    token_renewed: bool = False
+    waits_for_another: bool = False
+    """Whether the next try may come before its time, once another call is done."""
+    waiting_since: float | None = None
+    """When the first try in a row began that was answered with 409 or 429, which the engine may soon do."""
+
+    def next_delay(
+        self,
+        failure: Failure,
+        started: float,
+        now: float,
+        jitter: Callable[[], float],
+        *,
+        sent: bool = True,
+        is_blamed: bool = True,
+    ) -> float | None:
+        """Seconds to wait before the next try; `None` if the call has failed for good.
+
+        It is infinite if only another call that is done may bring one. `started` and `now` are when the try began and
+        ended, `sent` whether the request left. `jitter` gives numbers from 0 to 1 (full jitter), so that calls which
+        failed together do not come back together.
+        """
+        self.waits_for_another = False
+        if failure.is_unauthorized and not self.token_renewed:
+            self.token_renewed = True
+            return 0.0
+        if failure.is_refusal:
+            return None
+        attempts, is_costly = self.engine.attempts, ENGINES[self.engine.name].is_costly
+        seconds = self.backoff(failure, jitter)
+        if is_costly and sent and (failure.lost_work or failure.is_crash):
+            self.used += 1
+            self.costs += failure.lost_work
+            seconds = max(seconds, min(MAX_SECONDS, COSTLY_SECONDS * 2.0 ** (self.used - 1)))
+            is_final, self.waits_for_another = self.costs >= LOST_LIMIT, True
+        elif not failure.is_outage:
+            self.used += 1
+            self.costs += failure.cause is Cause.DENIED
+            is_final = is_costly and failure.cause is Cause.DENIED and self.costs > 1
+        else:
+            self.used += self._is_used_up(failure, started, now, is_blamed=is_blamed)
+            is_final = False
+        if is_final or self.used >= attempts:
+            return None
+        if is_costly and self.costs == LOST_LIMIT - 1:
+            self.waits_for_another, seconds = True, inf
+        return seconds
+
+    def _is_used_up(self, failure: Failure, started: float, now: float, *, is_blamed: bool) -> bool:
+        """Whether an outage uses up the try."""
+        if failure.is_rejection or failure.is_conflict:
+            self.waiting_since = started if self.waiting_since is None else self.waiting_since
+            if now < self.waiting_since + self.engine.timeout:
+                return False
+        else:
+            self.waiting_since = None
+        return is_blamed
+
+    def backoff(self, failure: Failure, jitter: Callable[[], float]) -> float:
+        """Seconds to wait before the call is made again: on average, twice as long each time."""
+        delay = jitter() * min(MAX_SECONDS, INITIAL_SECONDS * 2.0 ** min(self.backoffs, 10))
+        self.backoffs += 1
+        return max(delay, min(failure.retry_after or 0.0, MAX_SECONDS))
+
 
 TELL_SECONDS = 5.0
 """An outage that is shorter is not worth a word."""
@@ -143,3 +241,44 @@ class Availability:
         self._since, self._pause, self.not_before = inf, INITIAL_SECONDS, -inf
         self._is_told = self._is_outage = False
         self._failing = trio.Event()
+
+
+IN_A_ROW = 20
+
+
+class CardCircuits:
+    """A circuit breaker for each card type: it opens after 20 tries in a row that were used up, if others are made.
+
+    Only outages count (`Failure.is_outage`); any answer of the engine's own about the type resets its count.
+    """
+
+    def __init__(self, engine: Availability, emit: EventHandler) -> None:
+        """`emit` gets a `SetAside` for each type whose breaker opens."""
+        self._engine = engine
+        self._emit = emit
+        self._in_a_row: Counter[str | None] = Counter()
+        self._since: dict[str | None, float] = {}
+        """When the first try in a row failed, by trio's clock."""
+        self._open: set[str | None] = set()
+
+    def is_open(self, card_type: str | None) -> bool:
+        """Whether no card of this type is requested any more."""
+        return card_type in self._open
+
+    def record(self, card_type: str | None, failure: Failure | None, now: float, *, is_used_up: bool) -> None:
+        """Adds a try that has just ended, at `now`."""
+        if failure is None or failure.is_own_answer:
+            self._in_a_row.pop(card_type, None)
+            self._since.pop(card_type, None)
+        elif is_used_up and failure.is_outage and card_type not in self._open:
+            self._in_a_row[card_type] += 1
+            since = self._since.setdefault(card_type, now)
+            if self._in_a_row[card_type] >= IN_A_ROW and self._engine.has_worked_since(since):
+                self._open.add(card_type)
+                reason = message(
+                    "Card type {card_type} is set aside, since {count} tries at its cards failed in a row: the rest of "
+                    "them is not requested",
+                    card_type=card_type or "",
+                    count=IN_A_ROW,
+                )
+                self._emit(SetAside(card_type=card_type or "", reason=reason))

@@ -9,19 +9,14 @@ import trio
 
 from job.config.environment import EngineSettings
 from job.day.result import CallResult, FailedTry
-from job.engines.answers import judge
-from job.engines.calls import BATCHES, METHOD, Call
-from job.engines.catalog import EngineName
+from job.engines.answers import Connection, TokenError, TokenProvider, TransportError, judge
+from job.engines.calls import BATCHES, METHOD, Call, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import USER_AGENT, RunIdentity
-from job.engines.transport import Connection, TokenError, TokenProvider, TransportError
-from job.execution.availability import Availability
-from job.execution.circuits import CardCircuits
-from job.execution.limits import ConcurrencyLimiter, RateLimiter
+from job.execution.availability import Availability, CardCircuits, RetryState
 from job.execution.progress import CallRetried, EventHandler, Gauge
-from job.execution.retry import RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
-from job.execution.work_queue import WorkQueue
+from job.execution.work_queue import ConcurrencyLimiter, RateLimiter, WorkQueue
 from job.text.messages import Message, colon, duration, message
 
 FAILED_TRIES_KEPT = 10

@@ -8,9 +8,8 @@ import trio
 
 from job.config.environment import EngineSettings, Settings
 from job.day.ledger import Ledger
-from job.day.result import CallResult
-from job.day.stop import EngineFailedError, ShutdownReason
-from job.engines.catalog import ENGINES, EngineName
+from job.day.result import CallResult, EngineFailedError, ShutdownReason
+from job.engines.calls import ENGINES, EngineName
 from job.engines.failures import Failure
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import RunIdentity

@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 
 import trio
 
-from job.day.counts import Counts
 from job.day.ledger import Ledger, SetAside
-from job.day.result import CallResult
-from job.engines.calls import Call
-from job.engines.catalog import EngineName
+from job.day.result import CallResult, Counts
+from job.engines.calls import Call, EngineName
 from job.text.messages import Message
 
 REPORT_SECONDS = 60.0

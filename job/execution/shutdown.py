@@ -1,7 +1,10 @@
-"""Shutdown: a stop request that every worker sees, the signals that make it, and the seconds of each stage."""
+"""Shutdown: a stop request that every worker sees, the signals that make it, and the seconds of each stage; and when
+something expires, by two clocks.
+"""
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,10 +13,38 @@ from typing import Literal
 
 import trio
 
-from job.day.stop import ShutdownReason
+from job.day.result import ShutdownReason
 from job.errors import JobError
-from job.execution.expiry import Expiry
 from job.text.messages import Message
+
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boottime() -> float:
+    """Seconds by a clock that also counts the time for which the machine was suspended, if the platform has one."""
+    return time.clock_gettime(_BOOT_CLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """When something expires, by two clocks: it has expired once the time has passed on one of them.
+
+    The monotonic clock, which trio uses, stops while the machine is suspended. Other machines' clocks do not.
+    """
+
+    monotonic: float
+    """By trio's clock."""
+    boottime: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Expiry":
+        """An expiry `seconds` from now."""
+        return cls(trio.current_time() + seconds, boottime() + seconds)
+
+    def has_passed(self) -> bool:
+        """Whether it has expired by now."""
+        return trio.current_time() >= self.monotonic or boottime() >= self.boottime
+
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 Stage = Literal["prepare", "cards", "nights", "record", "release", "last_line", "message", "failure"]

@@ -1,4 +1,6 @@
-"""Work queue: which call of one engine starts next, and when. A call waits nowhere else."""
+"""Work queue: which call of one engine starts next, and when; and its limits: how many are in flight, and how many
+begin in a minute. A call waits nowhere else.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -8,9 +10,67 @@ from typing import Generic, Protocol, TypeVar
 
 import trio
 
+from job.engines.failures import Failure
 from job.execution.availability import Availability
-from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.execution.shutdown import Shutdown
+
+HALVING_SECONDS = 60.0
+
+
+class ConcurrencyLimiter:
+    """A limit on calls in flight that starts at its maximum and adapts to the engine's answers (AIMD).
+
+    - Increase: by one per round trip, while the limit is reached and tries succeed.
+    - Decrease: by half, once a minute at most, when the engine is overloaded (502, 503, 504, timeout, no connection).
+    - After a 429 the limit is the number of our calls that the engine still works on, at least one. Halving would be
+      worse: rejections come at once and many together, so the free slots would fill and be rejected again.
+    - After an outage: half of what it was before, whatever had come in it.
+    """
+
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._limit = float(maximum)
+        self._fell_at = -inf
+        self.limit = maximum
+        """The limit as it is now."""
+
+    def update(self, failure: Failure | None, started: float, in_flight: int) -> None:
+        """Adapts to a try that began at `started`, by trio's clock, and has just ended. It still is in flight."""
+        if failure is None:
+            if self._limit < self._maximum and in_flight >= self.limit:
+                self._set(self._limit + 1 / self._limit)
+        elif failure.is_rejection:
+            self._set(min(self._limit, in_flight - 1))
+        elif failure.is_overload and started >= self._fell_at + HALVING_SECONDS:
+            self._fell_at = trio.current_time()
+            self._set(self._limit / 2)
+
+    def recover(self, before: int) -> None:
+        """Adapts to the end of an outage, before which the limit was this."""
+        self._set(max(self._limit, before / 2))
+
+    def _set(self, limit: float) -> None:
+        self._limit = min(max(limit, 1.0), float(self._maximum))
+        self.limit = int(self._limit)
+
+
+SLACK_SECONDS = 0.1
+"""How much later than its time a call may begin without delaying those after it: timers are never exact."""
+
+
+class RateLimiter:
+    """A limit on the calls that begin in a minute, evenly spread: in no 60 seconds do more begin."""
+
+    def __init__(self, per_minute: int | None) -> None:
+        # A call that is late by the slack is in one minute with the next ones: longer steps make up for that.
+        self._step = (60.0 + 2 * SLACK_SECONDS) / per_minute if per_minute else 0.0
+        self.not_before = -inf
+        """The next call may begin then, by trio's clock."""
+
+    def begin(self, now: float) -> None:
+        """A call begins."""
+        if self._step:
+            self.not_before = max(self.not_before, now - SLACK_SECONDS) + self._step
 
 
 class Waiting(Protocol):

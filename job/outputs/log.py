@@ -1,27 +1,28 @@
-"""Reporter: what is said of a start while it is at work and when it ends, each event once. The log and the terminal
-write it.
+"""Log: what is said of a start while it is at work and when it ends, each event once. A terminal writes it, and so does
+the log for programs: JSON lines on standard output, as Cloud Logging reads them.
 """
 
+import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from math import inf
 from typing import Literal, NamedTuple, Protocol
 
+from pydantic_core import to_json
+
 from job.config.faults import Fault
-from job.day.advice import command_of
-from job.day.attempt import Start
-from job.day.commands import start_fields
+from job.day.advice import command_of, start_fields
+from job.day.attempt import ExitCode, Start
 from job.day.ledger import Ledger
-from job.day.outcome import ExitCode
 from job.day.report import Report, totals_of
 from job.day.result import CUT_OFF, CallResult
 from job.day.view import View
-from job.engines.calls import Call
-from job.engines.catalog import ENGINES
+from job.engines.calls import ENGINES, Call
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Event, Progress
 from job.outputs.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within
-from job.text.display import shortened
-from job.text.messages import Message, Translator, Value, colon, duration, message, plural, template
+from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, plural, template
+from job.text.shown import shortened
 
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
 MessageEvent = Literal["config.noticed", "storage.failed", "storage.recovered", "notification.failed"]
@@ -280,3 +281,42 @@ def _whole(seconds: float) -> Message:
     """A duration in whole seconds, for display while it changes."""
     whole = max(0, round(seconds))
     return message("{seconds} s", seconds=whole) if whole < 60 else duration(whole)
+
+
+class CloudLog:
+    """Writes a line for each event. A line that cannot be written (closed pipe, full disk) does not stop the run.
+
+    A slow reader does not delay the run: while 8 MiB of lines wait for it, lines about single calls are dropped, and
+    the last line has their number.
+    """
+
+    translator = ENGLISH
+
+    def __init__(self) -> None:
+        self.output = OutputQueue()
+
+    def write(self, line: LogLine) -> None:
+        """Writes a line."""
+        if not line.may_be_dropped or self.output.has_room():
+            self.output.write(as_json(line) + b"\n")
+
+    def begin(self, progress: Progress) -> None:
+        """Draws nothing."""
+
+    def end(self, view: View) -> None:
+        """The last line says it."""
+
+
+def as_json(line: LogLine) -> bytes:
+    """A line of the log, of this moment."""
+    entry = {
+        "severity": line.severity,
+        "message": shortened(str(line.words), TEXT_LIMIT),
+        "event": line.event,
+        "time": datetime.now(UTC).isoformat(),
+        **line.fields,
+    }
+    try:
+        return to_json(entry)
+    except ValueError:  # a lone surrogate, such as in the name of a file
+        return json.dumps(entry, ensure_ascii=False).encode(errors="replace")

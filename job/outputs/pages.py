@@ -1,22 +1,190 @@
-"""Page of the nights, as words and numbers: a row for each night, and two charts."""
+"""Pages: that of a day, with its board of targets and card types, and that of the nights; and the documents that a
+start writes beside its record.
+
+A page is one HTML file that loads nothing from the network; that of the nights alone has a script. Python computes all
+words and numbers, the templates draw them. This is the only module that uses Jinja2.
+"""
 
 import statistics
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from job.config.days import Days
-from job.day.advice import late_steps, nothing_since
-from job.day.commands import Links
-from job.day.counts import Counts, EngineState
-from job.day.failures import names_of
-from job.day.outcome import Outcome
-from job.day.report import Report
-from job.engines.calls import Item
-from job.engines.catalog import ALL_ENGINES, DATA_ENGINES
-from job.outputs.day import Headline, executions_link, job_of
-from job.records.nights import NIGHTS_LOOKED_AT, Night, Nights, done_at
-from job.text.display import zone_of
-from job.text.messages import Message, Value, dated_time, duration, listed, message, plural, template
+from job.config.environment import Settings
+from job.config.plan import Target
+from job.day.advice import Commands, Links, Step, advice, go_on, late_steps, nothing_since
+from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
+from job.day.ledger import EngineItems, Ledger
+from job.day.report import Report, failure_groups, names_of, not_reached, notices_of
+from job.day.result import FAILED, CallResult, Counts, EngineState, ItemState
+from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url, shrank_line, usual_line
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, TITLES, Item
+from job.records.nights import NIGHTS_LOOKED_AT, Night, Nights, PastNights, done_at
+from job.records.record import Document
+from job.text.messages import (
+    Message,
+    Translator,
+    Value,
+    colon,
+    dated,
+    dated_time,
+    duration,
+    listed,
+    message,
+    plural,
+    template,
+    translator,
+)
+from job.text.shown import clock, printable, shortened, zone_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+CALLS_SHOWN = 400
+NAME_LIMIT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What both pages say of a day first; or a warning, which is of no day."""
+
+    severity: Severity
+    sentence: Message
+    day: str | None
+    job: Sequence[str] = ()
+    """The job and its project, as far as they are known: pages of two of them must not look alike."""
+    link: str | None = None
+    """The link to the page of the day, if that is another page."""
+    when: Message | None = None
+    took: Message | None = None
+    shrank: Message | None = None
+    """How many cards fewer it has than the night before, on the page of the nights: its own page has their names."""
+    cause: Message | None = None
+    """What the page of the day says under `link` of a failure, whose first names are `failed`."""
+    failed: Value = ""
+    detail: Message | None = None
+    """The answer or the error behind it, if nothing else says it."""
+    steps: Sequence[Step] = ()
+    next_night: Message | None = None
+    """When the next one begins, on the page of the nights."""
+    bookmark: str | None = None
+    """The link to the page as it is now, in the warning that this one may be old."""
+    executions: str | None = None
+    """The link to all executions of the job, in that warning."""
+
+
+def headline_of(night: Night, steps: Sequence[Step], known: Start | None, link: str | None = None) -> Headline:
+    """The headline of a day. `known` is a start of its job, as far as one is known."""
+    report = night.report
+    return Headline(
+        severity=night.severity,
+        sentence=night.outcome.about.label if report is None else report.sentence,
+        day=night.day,
+        job=job_of(known),
+        link=link,
+        when=None if report is None else _when(report),
+        took=None if report is None else _took(report),
+        detail=night.problem,
+        steps=[step for step in steps if step.kind in {"wait", "start", "left_out", "later", "look"}],
+    )
+
+
+def _when(report: Report) -> Message:
+    time = clock(datetime.fromisoformat(report.ended or report.started), report.day)
+    if report.outcome is Outcome.SUCCEEDED:
+        return message("Done at {time}", time=time)
+    return message("Ended at {time}", time=time) if report.ended else message("began at {time}", time=time)
+
+
+def _took(report: Report) -> Message | None:
+    if report.number > 1:
+        return plural("1 attempt", "{count} attempts", count=report.number)
+    if report.number and report.seconds is not None:
+        return message("took {took}", took=duration(report.seconds))
+    return None
+
+
+def job_of(start: Start | None) -> Sequence[str]:
+    """The job and the project in which it started, as far as they are known; empty on a laptop."""
+    return [] if start is None else [name for name in (start.job, start.project) if name is not None]
+
+
+def names(found: Sequence[str]) -> Value:
+    """The first names, and the number of further ones."""
+    return listed([shortened(name, NAME_LIMIT) for name in found])
+
+
+def what(call: CallResult) -> Value:
+    """What a call was for."""
+    return names(names_of(call.items))
+
+
+def calls_of(ledger: Ledger) -> Sequence[CallResult]:
+    """The calls of a day that are kept, at most `CALLS_SHOWN`: those that failed first, then by engine and time."""
+    found = {id(call): call for call in ledger.failed}
+    found |= {id(call): call for calls in ledger.calls.values() for call in calls.kept}
+    order = sorted(
+        found.values(), key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)
+    )
+    return order[:CALLS_SHOWN]
+
+
+_CONSOLE = "https://console.cloud.google.com"
+_MARGIN = timedelta(minutes=5)
+"""Added on both sides: an engine may still log after the job has ended."""
+
+
+def log_link(report: Report, words: str | None = None) -> str | None:
+    """The log of the job and of the engines under the day's trace, or only the lines with these words."""
+    query = f'trace="projects/{report.project}/traces/{report.trace_id}"'
+    if words is not None:
+        query += "\n" + '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return _logs(report, query)
+
+
+def execution_link(report: Report) -> str | None:
+    """The log of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes."""
+    if report.execution is None:
+        return None
+    label = 'labels."run.googleapis.com/execution_name"'
+    return _logs(report, f'resource.type="cloud_run_job"\n{label}="{report.execution}"')
+
+
+def executions_link(start: Start) -> str | None:
+    """All executions of the job, also those that left nothing."""
+    if start.job is None or start.region is None or start.project is None:
+        return None
+    place = f"{_quoted(start.region)}/{_quoted(start.job)}"
+    return f"{_CONSOLE}/run/jobs/details/{place}/executions?project={_quoted(start.project)}"
+
+
+def trace_link(report: Report) -> str | None:
+    """The trace, with the spans of the engines."""
+    if report.project is None:
+        return None
+    return f"{_CONSOLE}/traces/list?project={_quoted(report.project)}&tid={report.trace_id}"
+
+
+def _logs(report: Report, query: str) -> str | None:
+    if report.project is None:
+        return None
+    began = datetime.fromisoformat(report.began) - _MARGIN
+    ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
+    span = _quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
+    return f"{_CONSOLE}/logs/query;query={_quoted(query)};timeRange={span}?project={_quoted(report.project)}"
+
+
+def _quoted(value: str) -> str:
+    return quote(value, safe="", errors="replace")
+
 
 MARKS: Mapping[EngineState, tuple[str, str]] = {
     "good": ("good", "✓"),
@@ -196,3 +364,257 @@ def _chart(title: Message, note: Message, nights: Sequence[Night], bar: Callable
     bars = (bar(night.report, place * step) for place, night in enumerate(nights) if night.report is not None)
     dates = list(dict.fromkeys(night.day[5:] for night in (nights[0], nights[-1])))
     return Chart(title, note, [one for one in bars if one is not None], step * 0.8, dates, step * (len(nights) - 0.2))
+
+
+ROWS = 300
+"""Maximum number of rows; further targets are only counted."""
+OPEN_ROWS = 40
+"""A board with more rows is closed at first."""
+COLUMNS = 24
+"""Maximum number of columns; further card types are only counted."""
+CARD_MARKS: Mapping[ItemState, tuple[str, str]] = {
+    "done": ("good", "✓"),
+    "with_error": ("warn", "!"),
+    "failed": ("bad", "✗"),
+    "cut_off": ("warn", "–"),
+    "not_attempted": ("warn", "–"),
+    "left_out": ("soft", "○"),
+}
+NOT_PLANNED = ("soft", "·")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A card, or its absence."""
+
+    kind: str
+    mark: str
+    picture: str | None = None
+    """The link to its picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The targets that have cards, limited to `ROWS` rows and `COLUMNS` columns."""
+
+    headline: Message
+    """How many of all targets are complete."""
+    card_types: Sequence[str]
+    """The columns. If there are too many card types, those with the most missing cards."""
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+    """Each target, with its cells."""
+    is_open: bool
+    """Whether it is open at first."""
+    more_targets: int
+    more_card_types: int
+
+
+def board(report: Report, ledger: Ledger) -> Board | None:
+    """The board of a day; `None` if no card was reached."""
+    items, headline = ledger.items["qa"], complete_line(ledger)
+    if headline is None or items.counts.done + items.counts.failed == 0:
+        return None
+    targets = [target for target in ledger.plan.targets if target.card_types]
+    ordered = sorted(targets, key=lambda target: _rank(items, target))
+    types = list(dict.fromkeys(name for target in targets for name in target.card_types))
+    if len(types) > COLUMNS:
+        missing = Counter(card.item.card_type for card in items.missing())
+        kept = set(sorted(types, key=lambda name: -missing[name])[:COLUMNS])
+        types = [name for name in types if name in kept]
+    return Board(
+        headline=headline,
+        card_types=types,
+        rows=[(target.id, _cells(report, items, target, types)) for target in ordered[:ROWS]],
+        is_open=(not items.is_complete or items.counts.with_error > 0) and len(targets) <= OPEN_ROWS,
+        more_targets=max(0, len(targets) - ROWS),
+        more_card_types=len({name for target in targets for name in target.card_types}) - len(types),
+    )
+
+
+def _rank(items: EngineItems, target: Target) -> int:
+    """Targets of which a card failed come first, then those that lack one, or have one with an error."""
+    states = {card.state for card in items.of(target.id)}
+    return 0 if "failed" in states else 1 if states != {"done"} else 2
+
+
+def _cells(report: Report, items: EngineItems, target: Target, types: Sequence[str]) -> Sequence[Cell]:
+    cards = {card.item.card_type: card for card in items.of(target.id)}
+    return [
+        Cell(*CARD_MARKS[card.state], picture_url(report, target, card))
+        if (card := cards.get(name))
+        else Cell(*NOT_PLANNED)
+        for name in types
+    ]
+
+
+NIGHTS_SHOWN = 14
+"""Nights that are shown at first."""
+
+
+def _xy(value: float) -> str:
+    """A coordinate in few characters: a page may have thousands."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+@lru_cache(maxsize=4)
+def environment(translator: Translator) -> "Environment":
+    """The templates in a language. `_` and `ngettext` make messages, which `finalize` translates.
+
+    Thus a value within a sentence is escaped and cleaned like any other value. Jinja2's own i18n extension would fill
+    in values after `finalize`; it is used only to collect the sentences.
+
+    Jinja2 is imported here, since a run needs it at its end and no other command may need it.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  see above
+    from markupsafe import Markup, escape  # noqa: PLC0415  as above
+
+    def shown(value: Value) -> Markup:
+        return value if isinstance(value, Markup) else escape(printable(translator.text(value)))
+
+    def finalized(value: object) -> str:
+        if isinstance(value, Message):
+            template = escape(printable(translator.template(value)))  # that of a sentence may be from a record
+            return Markup(value.filled(template, shown))  # noqa: S704  both are escaped
+        return value if isinstance(value, Markup) else printable(value)
+
+    def beginning(value: object, limit: int) -> str:
+        return shortened(translator.text(value), limit)
+
+    made = Environment(
+        loader=PackageLoader("job.outputs"),
+        autoescape=True,
+        finalize=finalized,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "dated": dated,
+        "duration": duration,
+        "names": names,
+        "number": "{:,}".format,
+        "csp_hash": lambda script: b64encode(sha256(script.encode()).digest()).decode(),
+        "percent": lambda x: f"{x / WIDTH * 100:.2f}%",
+        "shortened": beginning,
+        "what": what,
+        "xy": _xy,
+    }
+    made.globals = {
+        "_": message,
+        "ngettext": plural,
+        "colon": colon,
+        "language": translator.tag,
+        "engines": {name: engine.label for name, engine in ENGINES.items()},
+        "titles": TITLES,
+        "signs": SIGNS,
+    }
+    return made
+
+
+def render_day(view: View, links: Links, *, has_table: bool, translator: Translator) -> bytes:
+    """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
+    report, ledger = view.report, view.ledger
+    groups = failure_groups(ledger)
+    headline = headline_of(Night(report.day, report.outcome, report), view.steps, report)
+    page = (
+        environment(translator)
+        .get_template("day.html.j2")
+        .render(
+            headline=headline if groups else replace(headline, detail=report.detail),
+            nights_link=links.nights,
+            report=report,
+            comparison=view.comparison,
+            errors=ledger.first_errors,
+            notices=notices_of(ledger.plan),
+            groups=groups,
+            steps={step.kind: step for step in view.steps},
+            not_reached=not_reached(ledger),
+            board=board(report, ledger),
+            table_link=links.table(report.day) if has_table else None,
+            calls=calls_of(ledger),
+            number_of_calls=sum(map(len, ledger.calls.values())),
+            log_link=log_link(report),
+            log_link_of=lambda words: log_link(report, words),
+            trace_link=trace_link(report),
+            execution_link=execution_link(report),
+        )
+    )
+    return page.encode()
+
+
+def render_nights(
+    nights: Nights, links: Links, days: Days, deadline: float | None, now: datetime, translator: Translator
+) -> bytes:
+    """The page of the nights, as it is right at `now`, and from the tick of the next night on; see `NextNight`."""
+    rows = [row_of(night, links) for night in nights.nights]
+    tick, next_night = nights.next_tick(days), next_night_of(nights, links, days, deadline)
+    fresh = _headline(nights, links, days, now) if nights.nights else None
+    if fresh and tick:
+        fresh = replace(fresh, next_night=message("Next night: {time}", time=dated_time(tick)))
+    page = (
+        environment(translator)
+        .get_template("nights.html.j2")
+        .render(
+            headline=next_night.late if next_night and now.timestamp() >= next_night.due else fresh,
+            fresh=fresh,
+            old=_headline(nights, links, days, tick) if tick else None,
+            next_night=next_night,
+            now=now.timestamp(),
+            undone=undone_of(nights.nights, links),
+            period=nights.period,
+            usual=usual_line(nights.reports),
+            rows=rows[:NIGHTS_SHOWN],
+            earlier=rows[NIGHTS_SHOWN:],
+            is_odd=any(MARKS["odd"] in row.engines for row in rows),
+            charts=charts_of(nights.nights),
+        )
+    )
+    return page.encode()
+
+
+def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headline:
+    """That of the latest night, as it is right at `now`."""
+    latest = nights.nights[0]
+    report, start = latest.report, latest.start
+    known = start or nights.latest_start
+    if report is None:
+        steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
+        return headline_of(latest, [step for step in steps if step.kind != "later"], known)
+    steps = advice(report, Ledger.empty(report.day), Commands.of(report, links.runs_uri, days, now))
+    headline = headline_of(latest, [step for step in steps if step.kind != "later"], known, links.day(latest.day))
+    cause, failed = cause_of(report)
+    return replace(headline, shrank=shrank_line(report, nights.reports), cause=cause, failed=failed)
+
+
+def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:
+    """The documents of a day, in the order in which they are written.
+
+    Without the `past` nights, their page stays as it is.
+    """
+    report, links, day = view.report, Links(settings.runs_uri or ""), view.report.day
+    now, to = datetime.now(UTC), translator(settings.language)
+    has_table = 0 < report.cards.planned <= CARDS_LIMIT
+
+    def page_of_nights() -> bytes | None:
+        nights = (past.nights or Nights()).with_report(report)
+        if any(night.outcome is Outcome.AT_WORK for night in nights.nights):
+            return None  # the start that is at work writes it
+        return render_nights(nights, links, report.days, settings.deadline, now, to)
+
+    found = [
+        Document(f"{day}/{REPORT}", report.as_text),
+        Document(
+            f"{day}/{PAGE}",
+            lambda: render_day(view, links, has_table=has_table, translator=to),
+        ),
+    ]
+    if has_table:
+        found.append(
+            Document(
+                f"{day}/{CARDS}",
+                lambda: b"".join(card_lines(report, view.ledger, to)),
+            )
+        )
+    if past.nights is not None:
+        found.append(Document(NIGHTS_PAGE, page_of_nights, read=partial(past.read, day=day)))
+    return [replace(one, there=past.there.get(one.name)) for one in found]

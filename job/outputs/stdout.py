@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import trio
 
-from job.text.display import printable
+from job.text.shown import printable
 
 STDOUT = 1
 STDERR = 2

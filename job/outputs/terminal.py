@@ -1,25 +1,96 @@
-"""Terminal: a start as text for a person, with progress bars on a terminal. Also prints recorded days."""
+"""Terminal: a start as text for a person, with progress bars on a terminal; also recorded days, and the table of
+nights.
+
+Messages are printed in one language. No markup or control characters are interpreted in what is printed.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from typing import IO
 
 import trio
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live as LiveDisplay
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from job.day.lines import Line, Rank, day_lines
-from job.day.outcome import Mark
+from job.day.attempt import Mark
 from job.day.report import Report
-from job.day.view import View
+from job.day.result import Counts, EngineState
+from job.day.view import Line, Rank, View, day_lines, usual_line
+from job.engines.calls import ALL_ENGINES, EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
-from job.outputs.screen import Screen, print_table
 from job.outputs.stdout import OutputQueue, queued_text
-from job.text.display import clock, shortened
+from job.records.nights import Nights, done_at
 from job.text.messages import ENGLISH, Message, Translator, colon, message, plural
+from job.text.shown import clock, printable, shortened
+
+_COLOURS: Mapping[Mark, str] = {"✓": "green", "✗": "red", "!": "yellow", " ": "default"}
+
+
+class Screen(Console):
+    """A console of rich for messages."""
+
+    def __init__(self, translator: Translator, file: IO[str] | None = None, width: int | None = None) -> None:
+        # Without emoji, rich does not replace `:100:` in an id or an answer.
+        super().__init__(file=file, width=width, highlight=False, emoji=False)
+        self.translator = translator
+
+    def shown(self, text: object) -> str:
+        """The translated text with control characters and rich's markup escaped."""
+        return escape(printable(self.translator.text(text)))
+
+    def print_line(self, text: object, mark: Mark = "", style: str | None = None) -> None:
+        """Prints a line, after its mark if it has one."""
+        before = f"[{_COLOURS[mark]}]{mark}[/] " if mark else ""
+        self.print(before + self.shown(text), style=style, soft_wrap=True)
+
+
+def print_table(screen: Screen, engines: Mapping[EngineName, Counts]) -> None:
+    """Prints a row for each engine."""
+    table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
+    table.add_column(screen.shown(message("Engine")), no_wrap=True)
+    for heading in (message("done"), message("failed"), message("not reached")):
+        table.add_column(screen.shown(heading), justify="right", no_wrap=True)
+    for name, engine in engines.items():
+        table.add_row(name, f"{engine.done:,}", f"{engine.failed - engine.cut_off:,}", f"{engine.not_reached:,}")
+    screen.print(table)
+
+
+_STATE_MARKS: Mapping[EngineState, str] = {
+    "good": "[green]✓[/]",
+    "odd": "[yellow]![/]",
+    "warn": "[yellow]–[/]",
+    "bad": "[red]✗[/]",
+    "none": "·",
+}
+
+
+def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
+    """A table of the latest days; then when they are usually done."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
+    screen = Screen(translator, width=1000)  # the terminal wraps long lines
+    for heading in (message("Day"), message("Done at"), *ALL_ENGINES):
+        table.add_column(screen.shown(heading), no_wrap=True)
+    table.add_column(screen.shown(message("Cards")), no_wrap=True, justify="right")
+    for night in nights.nights:
+        report = night.report
+        engines = report.engines if report else {}
+        states = [_STATE_MARKS[engines.get(engine, Counts()).state] for engine in ALL_ENGINES]
+        cards = f"{report.cards.done:,}/{report.cards.planned:,}" if report and report.cards.planned else ""
+        colour = {"good": "green", "warn": "yellow", "bad": "red"}[night.severity]
+        table.add_row(night.day, f"[{colour}]{screen.shown(done_at(night))}[/]", *states, cards)
+    with screen.capture() as captured:
+        if nights.nights:
+            screen.print(table)
+        screen.print_line(nights.period)
+        if (usual := usual_line(nights.reports)) is not None:
+            screen.print_line(usual)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
 
 SHOWN_LIMIT = 500
 _MARKS: Mapping[LogSeverity, Mark] = {"ERROR": "✗", "WARNING": "!", "NOTICE": "!"}

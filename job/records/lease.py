@@ -18,12 +18,10 @@ from math import inf
 import trio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from job.day.attempt import Start
-from job.day.format import Stamp
-from job.day.stop import ShutdownReason
+from job.day.attempt import Stamp, Start
+from job.day.result import ShutdownReason
 from job.errors import JobError
-from job.execution.expiry import Expiry
-from job.execution.shutdown import LIMITS, Shutdown
+from job.execution.shutdown import LIMITS, Expiry, Shutdown
 from job.storage.store import (
     ConflictError,
     ObjectStore,
@@ -33,8 +31,8 @@ from job.storage.store import (
     in_thread,
     in_thread_to_its_end,
 )
-from job.text.display import clock
 from job.text.messages import Message, joined, message, not_written, said
+from job.text.shown import clock
 
 LEASE = "_lease.json"
 LASTS_SECONDS = 60.0

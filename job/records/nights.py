@@ -12,11 +12,21 @@ import trio
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.values import is_date
-from job.day.attempt import Attempt, Start
-from job.day.comparison import night_before
-from job.day.format import CARDS, NIGHTS_PAGE, PAGE, REPORT, RecordError, end_name, missing
-from job.day.outcome import Outcome, Severity
+from job.day.attempt import (
+    CARDS,
+    NIGHTS_PAGE,
+    PAGE,
+    REPORT,
+    Attempt,
+    Outcome,
+    RecordError,
+    Severity,
+    Start,
+    end_name,
+    missing,
+)
 from job.day.report import END_LIMIT, Report, read_report
+from job.day.view import night_before
 from job.errors import JobError
 from job.records import lease
 from job.records.lease import SeenLease

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
-from job.text.display import quoted, without_credentials
 from job.text.messages import Message, message
+from job.text.shown import quoted, without_credentials
 
 
 def no_place(uri: str) -> Message:

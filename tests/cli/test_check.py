@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from job.cli import check as module
-from job.day.outcome import ExitCode
-from job.outputs.sender import Notifier
+from job.day.attempt import ExitCode
+from job.outputs.message import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import UnreachableError
 from job.text.messages import message

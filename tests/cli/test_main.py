@@ -13,10 +13,9 @@ import pytest
 from job import __version__
 from job.cli import main as main_module
 from job.cli.main import main, make_parser, options_of
-from job.config.environment import read_settings
+from job.config.environment import Options, read_settings
 from job.config.faults import FaultKind
-from job.config.options import Options
-from job.day.outcome import ExitCode
+from job.day.attempt import ExitCode
 from job.outputs import stdout
 from tests.cli.conftest import Command
 

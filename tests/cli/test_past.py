@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from job.day.lines import Line
-from job.day.outcome import ExitCode
+from job.day.attempt import ExitCode
+from job.day.view import Line
 from job.outputs import stdout
-from job.outputs.sender import Notifier
+from job.outputs.message import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message, message

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from job.cli.main import main
-from job.day.outcome import ExitCode
+from job.day.attempt import ExitCode
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message

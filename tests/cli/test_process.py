@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from job.day.outcome import ExitCode
+from job.day.attempt import ExitCode
 from tests.simulators.job import ROOT
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.config.environment import NOTIFIER, VARIABLES, Settings, read_settings
-from job.engines.catalog import ENGINES
+from job.engines.calls import ENGINES
 from tests.support.chinese import in_chinese
 
 GOOD = {

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from job.config.findings import CAUSES_LISTED, PLACES_NAMED
-from job.config.objects import OBJECTS
+from job.config.objects import CAUSES_LISTED, OBJECTS, PLACES_NAMED
 from job.config.prepare import make_plan
-from job.engines.catalog import EngineName
+from job.engines.calls import EngineName
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
 UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
@@ -118,7 +117,7 @@ import re
 import time
 from pathlib import Path
 from job.config.objects import OBJECTS
-from job.engines.catalog import EngineName
+from job.engines.calls import EngineName
 from job.config.prepare import make_plan
 
 def array(item, count):

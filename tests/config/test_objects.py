@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.environment import read_settings
+from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError
 from job.config.objects import OBJECTS, read_config
-from job.config.options import Options
+from job.config.plan import resolve
 from job.config.prepare import prepare
-from job.config.targets import resolve
 from job.text.messages import Message
 from tests.support.chinese import in_chinese
 

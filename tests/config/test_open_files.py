@@ -12,10 +12,10 @@ from tests.support.fakes import plan_of, settings_of, target
 
 LIMITS = """
 import resource
-from job.config import open_files
+from job.config.environment import open_file_limit, raise_open_file_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 1000))
-open_files.raise_limit()
-print(resource.getrlimit(resource.RLIMIT_NOFILE), open_files.limit())
+raise_open_file_limit()
+print(resource.getrlimit(resource.RLIMIT_NOFILE), open_file_limit())
 """
 
 

@@ -8,9 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from job.config.days import Days
-from job.config.environment import read_settings
+from job.config.environment import Options, read_settings
 from job.config.faults import FaultKind
-from job.config.options import Options
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 EVENING, MORNING, CALENDAR = Days(SHANGHAI, "30 22 * * 1-5"), Days(SHANGHAI, "30 6 * * 1-5"), Days(SHANGHAI)

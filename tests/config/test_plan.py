@@ -12,13 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.config.plan import Plan
+from job.config.objects import CARD_TYPE_NAME, LlmConfig
+from job.config.plan import Plan, Target
 from job.config.prepare import make_plan
-from job.config.schema import CARD_TYPE_NAME, LlmConfig
-from job.config.targets import Target
-from job.config.validators import ID_LIMIT
-from job.engines.calls import Call, Item, card, financial, news, trading
-from job.engines.catalog import ALL_ENGINES, Kind
+from job.config.values import ID_LIMIT
+from job.engines.calls import ALL_ENGINES, Call, Item, Kind, card, financial, news, trading
 from job.engines.http import HttpConnection, Network
 from job.engines.identity import RunIdentity
 from job.engines.tls import tls_context

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from job.config import prepare as module
-from job.config.environment import read_settings
+from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.options import Options
 from job.config.prepare import UnreadConfigError, prepare
 from job.engines.calls import Item
 from job.storage.store import StorageError, UnreachableError
@@ -79,7 +78,7 @@ async def test_a_url_that_the_plan_needs_and_that_is_not_set_is_a_fault(place: P
 
 
 async def test_a_process_that_may_open_too_few_files_is_a_fault(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.config.open_files.limit", lambda: 60)
+    monkeypatch.setattr("job.config.prepare.open_file_limit", lambda: 60)
     assert [line.partition(": needs ")[0] for line in await faults_of(request(str(place)))] == [
         "FINANCIAL_ENGINE_CONCURRENCY, TRADING_ENGINE_CONCURRENCY, NEWS_ENGINE_CONCURRENCY", "QA_ENGINE_CONCURRENCY",
     ]  # fmt: skip

@@ -9,11 +9,9 @@ from typing import TypeVar
 
 import pytest
 
-from job.config.plan import Plan
-from job.config.schema import LlmConfig
-from job.config.selection import UNCONFIRMED_LIMIT, left_out_faults, select
-from job.config.targets import Target
-from job.engines.catalog import DATA_ENGINES
+from job.config.objects import LlmConfig
+from job.config.plan import UNCONFIRMED_LIMIT, Plan, Target, left_out_faults, select
+from job.engines.calls import DATA_ENGINES
 from tests.support.fakes import plan_of, target
 
 T = TypeVar("T")

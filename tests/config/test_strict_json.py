@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.strict_json import SIGNS_LIMIT, SIZE_LIMIT, UnreadableError, parse_object
+from job.config.objects import SIGNS_LIMIT, SIZE_LIMIT, UnreadableError, parse_object
 from tests.support.chinese import in_chinese
 
 MEANT = "check that this is the right object"

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from job.config.objects import read_config
-from job.config.schema import LlmConfig
-from job.config.targets import Target, llm_parameters, resolve, topic_key
+from job.config.objects import LlmConfig, read_config
+from job.config.plan import Target, llm_parameters, resolve, topic_key
 
 ALL = ("financial", "trading", "news")
 TYPES = ["news_card", "earnings_card", "old_card"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from job.config.objects import LlmConfig
 from job.config.plan import Plan
-from job.config.schema import LlmConfig
-from job.day.counts import Counts
 from job.day.ledger import Ledger
-from job.engines.calls import Call, Item
-from job.engines.catalog import ALL_ENGINES, EngineName
+from job.day.result import Counts
+from job.engines.calls import ALL_ENGINES, Call, EngineName, Item
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.fakes import plan_of, target

@@ -11,13 +11,11 @@ import pytest
 from job.cli.main import make_parser
 from job.config.environment import read_settings
 from job.config.faults import Fault, FaultKind
-from job.day.advice import Step, TaskRetry, advice, command_of, go_on, last_words
-from job.day.commands import Command, Commands
-from job.day.ending import Ending, bad_config, ending_of
+from job.day.advice import Command, Commands, Step, TaskRetry, advice, command_of, go_on, last_words
+from job.day.attempt import Outcome
 from job.day.ledger import Ledger
-from job.day.outcome import Outcome
-from job.day.report import Report
-from job.day.stop import ShutdownReason
+from job.day.report import Ending, Report, bad_config, ending_of
+from job.day.result import ShutdownReason
 from job.engines.failures import Cause, Failure
 from job.text.messages import Message, message
 from tests.support.days import SCENES, Day, failing

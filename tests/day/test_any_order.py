@@ -11,12 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.config.schema import LlmConfig
-from job.day.counts import Counts
+from job.config.objects import LlmConfig
 from job.day.ledger import FAILURES_KEPT, Ledger, Rerun
-from job.day.result import CallResult
-from job.engines.calls import Call, Item
-from job.engines.catalog import ALL_ENGINES, EngineName
+from job.day.result import CallResult, Counts
+from job.engines.calls import ALL_ENGINES, Call, EngineName, Item
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.fakes import plan_of, target

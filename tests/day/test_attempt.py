@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from job.config.environment import read_settings
-from job.config.options import Options
-from job.day.attempt import Start, contents_of, read_attempt
-from job.day.format import RecordError
+from job.config.environment import Options, read_settings
+from job.day.attempt import RecordError, Start, contents_of, read_attempt
 from job.engines.identity import COMMIT, VERSION
 from tests.support.records import DAY, RecordedAttempt, config, prepared, start_at
 

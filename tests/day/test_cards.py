@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from job.config.targets import Target
-from job.day.cards import card_lines, complete_line, picture_url
-from job.day.ending import ending_of
+from job.config.plan import Target
 from job.day.ledger import Ledger, SetAside
-from job.day.report import Report
+from job.day.report import Report, ending_of
+from job.day.view import card_lines, complete_line, picture_url
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.text.messages import message, translator
 from tests.support.days import SCENES

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from job.config.days import Days
-from job.day.commands import Command, Commands, option, page_address
+from job.day.advice import Command, Commands, option, page_address
 from tests.support.records import start_at
 from tests.support.shell import arguments_in
 

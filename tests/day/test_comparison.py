@@ -10,11 +10,10 @@ import pytest
 
 from job.config.plan import Plan
 from job.day.attempt import Attempt
-from job.day.comparison import comparison_lines, night_before, usual_line
-from job.day.ending import bad_config, ending_of
 from job.day.ledger import Ledger
-from job.day.report import Report
-from job.day.stop import ShutdownReason
+from job.day.report import Report, bad_config, ending_of
+from job.day.result import ShutdownReason
+from job.day.view import comparison_lines, night_before, usual_line
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.chinese import in_chinese

@@ -9,14 +9,11 @@ from datetime import datetime
 
 import pytest
 
-from job.day.counts import Counts
-from job.day.ending import Ending, bad_config, ending_of, nothing_left
+from job.day.attempt import ABOUT, ExitCode, Outcome
 from job.day.ledger import Ledger
-from job.day.notices import unrecorded_note
-from job.day.outcome import ABOUT, ExitCode, Outcome
-from job.day.stop import EngineFailedError, ShutdownReason
-from job.engines.calls import Item
-from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName
+from job.day.report import Ending, bad_config, ending_of, nothing_left, unrecorded_note
+from job.day.result import Counts, EngineFailedError, ShutdownReason
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.chinese import in_chinese

@@ -7,10 +7,9 @@ from itertools import islice
 
 import pytest
 
-from job.day.failures import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
 from job.day.ledger import Ledger
-from job.engines.calls import Item
-from job.engines.catalog import DATA_ENGINES, EngineName
+from job.day.report import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
+from job.engines.calls import DATA_ENGINES, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.text.messages import message
 from tests.support.chinese import in_chinese

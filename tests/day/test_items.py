@@ -7,8 +7,8 @@ from itertools import islice
 
 import pytest
 
-from job.day.counts import Counts
-from job.day.items import EngineItems, ItemStatus
+from job.day.ledger import EngineItems, ItemStatus
+from job.day.result import Counts
 from job.engines.calls import Item
 from job.engines.failures import Cause
 from tests.support.fakes import plan_of, target

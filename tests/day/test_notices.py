@@ -8,7 +8,7 @@ import pytest
 
 from job.day.attempt import read_attempt
 from job.day.ledger import Ledger
-from job.day.notices import opening_notices, waiting_notices
+from job.day.report import opening_notices, waiting_notices
 from tests.support.records import DAY, RecordedAttempt, prepared, start_at
 
 

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from job.config.faults import Fault
-from job.day.ending import Ending, bad_config, ending_of
-from job.day.format import RecordError
+from job.day.attempt import ExitCode, Outcome, RecordError
 from job.day.ledger import Ledger
-from job.day.outcome import ExitCode, Outcome
 from job.day.report import (
     END_LIMIT,
     FAULT_LIMIT,
     FAULTS_LISTED,
+    Ending,
     Report,
+    bad_config,
+    ending_of,
     missing_by_item,
     read_report,
     report_of,

@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 
 from job.config.plan import Plan
-from job.day.counts import Counts
 from job.day.ledger import Ledger, Rerun
-from job.engines.calls import Call, Item, trading
-from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
+from job.day.result import Counts
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, Call, EngineName, Item, trading
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.fakes import plan_of, target

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.day.result import CallResult, FailedTry
-from job.engines.calls import card
-from job.engines.catalog import ALL_ENGINES
+from job.engines.calls import ALL_ENGINES, card
 from job.engines.failures import Cause
 from job.text.messages import Message
 from tests.support.results import result_of

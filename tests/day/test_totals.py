@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from job.day.counts import Counts
 from job.day.ledger import CALLS_KEPT, Ledger, busy_stretches
+from job.day.result import Counts
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.fakes import plan_of, target

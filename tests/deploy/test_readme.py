@@ -17,28 +17,23 @@ import pytest
 from job import errors
 from job.cli.main import make_parser
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, Settings, read_settings
-from job.config.selection import UNCONFIRMED_LIMIT
-from job.day.attempt import Attempt, Start
-from job.day.cards import COLUMNS
-from job.day.commands import page_address
-from job.day.counts import Counts
-from job.day.outcome import ABOUT, ExitCode
+from job.config.plan import UNCONFIRMED_LIMIT
+from job.day.advice import page_address
+from job.day.attempt import ABOUT, Attempt, ExitCode, Start
 from job.day.report import END_LIMIT, MissingGroup, Report
-from job.day.stop import ShutdownReason
+from job.day.result import Counts, ShutdownReason
+from job.day.view import COLUMNS
+from job.engines.answers import ANSWER_LIMIT
 from job.engines.failures import Cause, Failure
-from job.engines.transport import ANSWER_LIMIT
-from job.execution.availability import TELL_SECONDS
-from job.execution.circuits import IN_A_ROW
+from job.execution.availability import COSTLY_SECONDS, IN_A_ROW, INITIAL_SECONDS, MAX_SECONDS, TELL_SECONDS
 from job.execution.executor import QUICK_SECONDS
-from job.execution.retry import COSTLY_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import LIMITS
 from job.orchestrator import run_phases
 from job.outputs.channels import CHANNELS, FEISHU, channel_of
-from job.outputs.message import cut, run_lines
-from job.outputs.sender import SEND_SECONDS
-from job.records.journal import WRITE_RESULTS, WRITE_SECONDS
+from job.outputs.message import SEND_SECONDS, cut, run_lines
 from job.records.lease import LASTS_SECONDS, RENEW_SECONDS, Holder
 from job.records.nights import NIGHTS_READ
+from job.records.record import WRITE_RESULTS, WRITE_SECONDS
 from job.text.messages import message, translator
 from tests.simulators.job import ROOT
 from tests.support.days import REFUSED, Day, failing
@@ -344,7 +339,7 @@ def test_the_statuses_that_are_repeated_are_those_of_the_engines_page() -> None:
 
 
 def test_every_event_of_the_log_is_there() -> None:
-    source = (ROOT / "job" / "outputs" / "reporter.py").read_text(encoding="utf-8")
+    source = (ROOT / "job" / "outputs" / "log.py").read_text(encoding="utf-8")
     named = {name for events, _ in table("\n## The log\n") for name in coded(events)}
     assert named == set(re.findall(r'"([a-z]+\.[a-z]+)"', source))
 

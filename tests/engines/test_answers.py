@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.engines.answers import Verdict, judge
+from job.engines.answers import Response, Verdict, judge
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.failures import Cause, Failure
-from job.engines.transport import Response
 from job.text.shown import EXCERPT_LIMIT, excerpt
 
 FINANCIAL = financial(["AAPL", "MSFT"])

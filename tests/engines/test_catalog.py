@@ -7,13 +7,11 @@ from typing import get_args
 
 import pytest
 
-from job.config.schema import EngineControl, RunEngines
-from job.config.targets import _SWITCH
-from job.day.notices import past_day_notice
-from job.day.report import PHASES
+from job.config.objects import EngineControl, RunEngines
+from job.config.plan import _SWITCH
+from job.day.report import PHASES, past_day_notice
 from job.engines import answers, calls
-from job.engines.calls import BATCHES
-from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, ENGINES, DataEngineName, EngineName, Kind
+from job.engines.calls import ALL_ENGINES, BATCHES, DATA_ENGINES, ENGINES, DataEngineName, EngineName, Kind
 from tests.simulators.job import ROOT
 from tests.support.fakes import plan_of, target
 
@@ -30,22 +28,22 @@ def planned() -> set[str]:
 
 
 HELD = {
-    "engines/catalog: EngineName": (set(get_args(EngineName)), EVERY),
-    "engines/catalog: DataEngineName": (set(get_args(DataEngineName)), DATA),
-    "engines/catalog: ENGINES": (set(ENGINES), EVERY),
-    "engines/catalog: DATA_ENGINES": (set(DATA_ENGINES), DATA),
+    "engines/calls: EngineName": (set(get_args(EngineName)), EVERY),
+    "engines/calls: DataEngineName": (set(get_args(DataEngineName)), DATA),
+    "engines/calls: ENGINES": (set(ENGINES), EVERY),
+    "engines/calls: DATA_ENGINES": (set(DATA_ENGINES), DATA),
     "engines/answers: _JUDGES": (set(answers._JUDGES), EVERY),
     "engines/calls: BATCHES": (set(BATCHES), {name for name, engine in ENGINES.items() if engine.batch_size > 1}),
     "engines/calls: _NEWS_PATHS": (set(calls._NEWS_PATHS), set(get_args(Kind))),
     "config/plan: calls": (planned(), EVERY),
-    "config/targets: _SWITCH": (set(_SWITCH), DATA),
-    "config/schema: RunEngines": (set(RunEngines.model_fields), {_SWITCH.get(name, name) for name in DATA}),
-    "config/schema: EngineControl": (
+    "config/plan: _SWITCH": (set(_SWITCH), DATA),
+    "config/objects: RunEngines": (set(RunEngines.model_fields), {_SWITCH.get(name, name) for name in DATA}),
+    "config/objects: EngineControl": (
         set(EngineControl.model_fields),
         {f"run_{_SWITCH.get(name, name)}_engine" for name in DATA},
     ),
     "day/report: PHASES": ({engine for phase in PHASES.values() for engine in phase}, EVERY),
-    "day/notices: past_day_notice": (
+    "day/report: past_day_notice": (
         {name for name in ENGINES if f" {ENGINES[name].label} " in str(past_day_notice("2026-11-24"))},
         set(BATCHES),
     ),

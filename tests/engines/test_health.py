@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import trio
 
+from job.engines.answers import Response, TokenError, TransportError
 from job.engines.health import health_problem
-from job.engines.transport import Response, TokenError, TransportError
 from job.text.messages import message
 
 URL, TOKEN = "https://qa.example", "the-token-of-this-engine"

@@ -19,11 +19,10 @@ import trio
 import trustme
 
 from job.engines import http as module
+from job.engines.answers import ANSWER_LIMIT, Response, TransportError
 from job.engines.failures import Cause
-from job.engines.http import OPENED_AT_A_TIME, HttpConnection, Network
+from job.engines.http import OPENED_AT_A_TIME, HttpConnection, Network, transport_error
 from job.engines.tls import tls_context
-from job.engines.transport import ANSWER_LIMIT, Response, TransportError
-from job.engines.transport_errors import transport_error
 from job.execution.shutdown import ShutdownError
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady

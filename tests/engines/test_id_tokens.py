@@ -14,8 +14,8 @@ from google.auth.compute_engine import IDTokenCredentials
 from trio.testing import wait_all_tasks_blocked, wait_all_threads_completed
 
 from job.engines import credentials, id_tokens
+from job.engines.answers import TokenError
 from job.engines.id_tokens import IdTokens
-from job.engines.transport import TokenError
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.metadata import by_audience

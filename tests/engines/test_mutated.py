@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from job.engines.answers import judge
+from job.engines.answers import TransportError, judge
 from job.engines.calls import card
 from job.engines.http import HttpConnection, Network
 from job.engines.tls import tls_context
-from job.engines.transport import TransportError
 from tests.simulators import when
 from tests.simulators.service import Fault, Service
 from tests.simulators.wire import Reply

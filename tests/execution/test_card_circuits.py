@@ -9,12 +9,11 @@ from collections.abc import Mapping
 import pytest
 import trio
 
-from job.day.ending import Ending, ending_of
-from job.day.stop import ShutdownReason
+from job.day.report import Ending, ending_of
+from job.day.result import ShutdownReason
+from job.engines.answers import Response
 from job.engines.failures import Cause, Failure
-from job.engines.transport import Response
-from job.execution.availability import Availability
-from job.execution.circuits import IN_A_ROW, CardCircuits
+from job.execution.availability import IN_A_ROW, Availability, CardCircuits
 from job.execution.progress import Gauge
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well

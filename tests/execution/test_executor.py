@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 import trio
 
-from job.day.result import CallResult
-from job.day.stop import EngineFailedError, ShutdownReason
-from job.engines.catalog import EngineName
+from job.day.result import CallResult, EngineFailedError, ShutdownReason
+from job.engines.answers import Response, TransportError
+from job.engines.calls import EngineName
 from job.engines.failures import Cause
-from job.engines.transport import Response, TransportError
 from job.execution.progress import CallRetried
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well

@@ -12,11 +12,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.day.stop import EngineFailedError, ShutdownReason
-from job.engines.catalog import EngineName
+from job.day.result import EngineFailedError, ShutdownReason
+from job.engines.answers import Response, TransportError
+from job.engines.calls import EngineName
 from job.engines.failures import Cause, Failure
-from job.engines.transport import Response, TransportError
-from job.execution.limits import ConcurrencyLimiter, RateLimiter
+from job.execution.work_queue import ConcurrencyLimiter, RateLimiter
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 

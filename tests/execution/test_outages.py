@@ -15,10 +15,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.day.ending import ending_of
-from job.day.stop import EngineFailedError, ShutdownReason
-from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName
-from job.engines.transport import Response, TransportError
+from job.day.report import ending_of
+from job.day.result import EngineFailedError, ShutdownReason
+from job.engines.answers import Response, TransportError
+from job.engines.calls import ALL_ENGINES, ENGINES, EngineName
 from job.execution.progress import EngineFailing, EngineRecovered
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well

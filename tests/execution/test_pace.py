@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from job.engines.transport import Response
+from job.engines.answers import Response
 from job.execution.progress import REPORT_SECONDS, Progress, report_each_minute
 from tests.support.fakes import Asked, Stage, stage, target, well
 

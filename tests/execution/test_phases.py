@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import trio
 
-from job.day.stop import EngineFailedError, ShutdownReason
-from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, DataEngineName, EngineName
+from job.day.result import EngineFailedError, ShutdownReason
+from job.engines.answers import Response, TransportError
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, DataEngineName, EngineName
 from job.engines.failures import Cause
-from job.engines.transport import Response, TransportError
 from job.execution.shutdown import LIMITS
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Stage, reply, stage, target, well

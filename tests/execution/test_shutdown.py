@@ -16,13 +16,12 @@ from typing import get_args
 import pytest
 import trio
 
-from job.day.stop import ShutdownReason
-from job.engines.catalog import EngineName
-from job.engines.transport import Response
-from job.execution import expiry as clocks
-from job.execution.expiry import Expiry
-from job.execution.shutdown import LIMITS, MOMENT, SIGNALS, Limits, Shutdown, Stage, at_deadline, on_signals
-from job.outputs.sender import SEND_SECONDS
+from job.day.result import ShutdownReason
+from job.engines.answers import Response
+from job.engines.calls import EngineName
+from job.execution import shutdown as clocks
+from job.execution.shutdown import LIMITS, MOMENT, SIGNALS, Expiry, Limits, Shutdown, Stage, at_deadline, on_signals
+from job.outputs.message import SEND_SECONDS
 from job.records.lease import LASTS_SECONDS, TRUSTED_SECONDS
 from tests.simulators.job import ROOT
 from tests.support.clocks import MachineClock, machine_clock
@@ -133,7 +132,7 @@ def test_the_clock_that_counts_sleep_is_read_if_there_is_one(monkeypatch: pytest
 
 
 def test_without_a_clock_that_counts_sleep_the_monotonic_clock_is_read() -> None:
-    code = "import time; del time.CLOCK_BOOTTIME\nfrom job.execution.expiry import boottime\nprint(boottime())"
+    code = "import time; del time.CLOCK_BOOTTIME\nfrom job.execution.shutdown import boottime\nprint(boottime())"
     before = time.monotonic()
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True)
     assert before < float(done.stdout) < time.monotonic()

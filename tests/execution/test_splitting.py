@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from job.day.stop import EngineFailedError, ShutdownReason
+from job.day.result import EngineFailedError, ShutdownReason
+from job.engines.answers import Response, TransportError
 from job.engines.calls import Item, trading
 from job.engines.failures import Cause
 from job.engines.identity import RunIdentity
-from job.engines.transport import Response, TransportError
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 from tests.support.results import result_of

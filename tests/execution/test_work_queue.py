@@ -10,13 +10,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from job.day.stop import ShutdownReason
+from job.day.result import ShutdownReason
 from job.engines.failures import Cause, Failure
 from job.execution.availability import Availability
-from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.execution.progress import Gauge
 from job.execution.shutdown import Shutdown, ShutdownError
-from job.execution.work_queue import WorkQueue
+from job.execution.work_queue import ConcurrencyLimiter, RateLimiter, WorkQueue
 from job.text.messages import message
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from job.day.commands import Links
-from job.day.outcome import Outcome
-from job.outputs.render import render_day, render_nights
+from job.day.advice import Links
+from job.day.attempt import Outcome
+from job.outputs.pages import render_day, render_nights
 from job.records.nights import Night, Nights
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
 from tests.outputs.test_day_page import hostile_view

@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from job.config.faults import Fault
-from job.day.commands import Links
-from job.day.ending import bad_config
-from job.day.outcome import Outcome
-from job.day.report import FAULTS_LISTED
+from job.day.advice import Links
+from job.day.attempt import Outcome
+from job.day.report import FAULTS_LISTED, bad_config
 from job.day.view import View
 from job.engines.failures import Cause, Failure
-from job.outputs import board as board_module
-from job.outputs.day import CALLS_SHOWN
-from job.outputs.render import environment, render_day
+from job.outputs import pages as board_module
+from job.outputs.pages import CALLS_SHOWN, environment, render_day
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, TYPES, Day, failing

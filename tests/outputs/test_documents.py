@@ -8,10 +8,9 @@ from datetime import datetime
 import pytest
 
 from job.config.environment import read_settings
-from job.day.format import CARDS, NIGHTS_PAGE, PAGE, REPORT
-from job.day.outcome import Outcome
+from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, Outcome
 from job.day.view import View
-from job.outputs.documents import documents
+from job.outputs.pages import documents
 from job.records.nights import Night, Nights, PastNights
 from job.records.record import Document
 from job.text.messages import Language

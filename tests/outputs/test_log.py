@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from job.config.faults import Fault
-from job.day.advice import Step
-from job.day.commands import start_fields
+from job.day.advice import Step, start_fields
 from job.day.ledger import Ledger, SetAside
 from job.day.view import View
 from job.engines.calls import trading
@@ -20,8 +19,7 @@ from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.progress import CallRetried, Progress
 from job.outputs import stdout
-from job.outputs.cloud_log import CloudLog
-from job.outputs.log import Reporter
+from job.outputs.log import CloudLog, Reporter
 from job.text.messages import Message, message
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target

@@ -15,12 +15,10 @@ from hypothesis import strategies as st
 
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
-from job.day.advice import Step
-from job.day.commands import Command, Commands
-from job.day.ending import Ending, bad_config
-from job.day.lines import Line, Rank
-from job.day.outcome import Outcome
-from job.day.view import View
+from job.day.advice import Command, Commands, Step
+from job.day.attempt import Outcome
+from job.day.report import Ending, bad_config
+from job.day.view import Line, Rank, View
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.text.messages import Message, listed, message

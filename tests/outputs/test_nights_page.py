@@ -11,12 +11,11 @@ from hashlib import sha256
 import pytest
 
 from job.config.days import Days
-from job.day.commands import Links
-from job.day.counts import Counts
-from job.day.outcome import Outcome
+from job.day.advice import Links
+from job.day.attempt import Outcome
 from job.day.report import MissingGroup, Report
-from job.outputs.pages import WIDTH, cause_of, charts_of
-from job.outputs.render import NIGHTS_SHOWN, render_nights
+from job.day.result import Counts
+from job.outputs.pages import NIGHTS_SHOWN, WIDTH, cause_of, charts_of, render_nights
 from job.records.nights import Night, Nights
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of

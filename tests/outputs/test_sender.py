@@ -13,13 +13,12 @@ import trio
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault as FaultOfConfig
 from job.config.faults import FaultKind
-from job.day.lines import Line, Rank
-from job.day.outcome import Severity
-from job.day.stop import ShutdownReason
+from job.day.attempt import Severity
+from job.day.result import ShutdownReason
+from job.day.view import Line, Rank
 from job.execution.shutdown import Shutdown
-from job.outputs import sender
-from job.outputs.message import trial_lines
-from job.outputs.sender import Notifier, send
+from job.outputs import message as sender
+from job.outputs.message import Notifier, send, trial_lines
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat

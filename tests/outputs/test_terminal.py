@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from job.config.faults import Fault
-from job.day.advice import Step
-from job.day.commands import Command
-from job.day.ending import Ending, ending_of
+from job.day.advice import Command, Step
+from job.day.attempt import ExitCode, Outcome
 from job.day.ledger import Ledger, SetAside
-from job.day.outcome import ExitCode, Outcome
-from job.day.stop import ShutdownReason
+from job.day.report import Ending, ending_of
+from job.day.result import ShutdownReason
 from job.day.view import View
 from job.engines.calls import news
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.progress import Progress
 from job.outputs import stdout
 from job.outputs.log import Reporter
-from job.outputs.screen import Screen
 from job.outputs.stdout import OutputQueue
-from job.outputs.terminal import Terminal, _Bars, _bars, as_text
+from job.outputs.terminal import Screen, Terminal, _Bars, _bars, as_text
 from job.text.messages import ENGLISH, Message, message
 from tests.outputs.test_stdout import DANGEROUS
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing

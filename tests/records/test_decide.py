@@ -9,13 +9,12 @@ import pytest
 
 from job.config.faults import ConfigError, FaultKind
 from job.config.prepare import Prepared
-from job.day.format import RecordError
+from job.day.attempt import RecordError
 from job.day.ledger import Rerun
 from job.engines.calls import Item
 from job.records import session
 from job.records.lease import BusyError
-from job.records.session import decide
-from job.records.start import faults_of_record
+from job.records.session import decide, faults_of_record
 from job.storage.store import UnusableError
 from job.text.messages import message
 from tests.support.records import DAY, TRACE_ID, RecordedAttempt, config, prepared, record_of, start_at

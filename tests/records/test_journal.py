@@ -9,10 +9,10 @@ import pytest
 import trio
 
 from job.config.plan import Plan
-from job.day.format import RecordError, results_name
+from job.day.attempt import RecordError, results_name
 from job.day.ledger import Ledger
 from job.day.result import CallResult
-from job.records.journal import Journal, read_journal
+from job.records.record import Journal, read_journal
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import Message
 from tests.support.records import DAY

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from job.day.stop import ShutdownReason
+from job.day.result import ShutdownReason
 from job.execution.shutdown import LIMITS, Shutdown, ShutdownError
 from job.records import lease as module
 from job.records.lease import (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.day.format import RecordError
+from job.day.attempt import RecordError
 from job.records.record import Listing
 from tests.support.records import DAY, RecordedAttempt, put
 from tests.support.stores import Memory, memory

@@ -10,8 +10,7 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import read_settings
-from job.day.format import RecordError
-from job.day.outcome import Outcome
+from job.day.attempt import Outcome, RecordError
 from job.records.lease import LEASE
 from job.records.nights import Night, Nights, PastNights, read_nights
 from job.records.record import Record

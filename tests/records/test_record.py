@@ -8,11 +8,9 @@ from typing import NoReturn
 import pytest
 import trio
 
-from job.day.ending import bad_config
-from job.day.format import CARDS, PAGE, RecordError
+from job.day.attempt import CARDS, PAGE, ExitCode, Outcome, RecordError
 from job.day.ledger import SetAside
-from job.day.outcome import ExitCode, Outcome
-from job.day.report import Report
+from job.day.report import Report, bad_config
 from job.records.lease import LEASE
 from job.records.record import Document, Record, read_day, record_refusal
 from job.storage.store import ConflictError, StoredObject

@@ -13,7 +13,7 @@ import trio
 
 from job.config.prepare import Prepared
 from job.day.report import Report, read_report
-from job.day.stop import ShutdownReason
+from job.day.result import ShutdownReason
 from job.execution.shutdown import LIMITS, Shutdown
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
 from job.records.record import Document

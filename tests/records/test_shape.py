@@ -17,22 +17,19 @@ import trio
 from pydantic import TypeAdapter
 
 from job.cli.main import main
-from job.day.attempt import Attempt
-from job.day.cards import COLUMNS
-from job.day.format import CARDS, FORMAT, REPORT
+from job.day.attempt import CARDS, FORMAT, REPORT, Attempt
 from job.day.ledger import Ledger, SetAside
 from job.day.report import Report
 from job.day.result import CallResult
-from job.engines.catalog import ALL_ENGINES
+from job.day.view import COLUMNS
+from job.engines.calls import ALL_ENGINES
 from job.engines.failures import Cause, Failure
 from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Progress
 from job.outputs.channels import channel_of
-from job.outputs.cloud_log import CloudLog, as_json
-from job.outputs.log import MessageEvent, Reporter, verdict
-from job.outputs.message import run_fields, trial_fields
-from job.outputs.sender import Notifier
-from job.records.journal import Journal
+from job.outputs.log import CloudLog, MessageEvent, Reporter, as_json, verdict
+from job.outputs.message import Notifier, run_fields, trial_fields
 from job.records.lease import LEASE, Holder
+from job.records.record import Journal
 from job.text.messages import Message, message
 from tests.records.recorded import ALL, objects_of
 from tests.support.days import SCENES
@@ -44,7 +41,7 @@ from tests.support.stores import Memory
 KEPT = Path(__file__).with_name(f"format-{FORMAT}.txt")
 GONE = f"""\
 This is gone, or has another name or type. Days that are recorded have it, and programs read it.
-Leave it, and add the new one beside it; or raise FORMAT in job/day/format.py, and read format {FORMAT} as well."""
+Leave it, and add the new one beside it; or raise FORMAT in job/day/attempt.py, and read format {FORMAT} as well."""
 NEW = f"This is new. Add these lines to {KEPT.name}, by hand: from then on they stay."
 PLAN = plan_of([target("A", ["c"])])
 CALL = next(PLAN.calls("qa"))

@@ -8,8 +8,8 @@ import trio
 import trio.testing
 
 from job.execution.shutdown import Shutdown
-from job.records.journal import read_journal
 from job.records.lease import RENEW_SECONDS, TRUSTED_SECONDS
+from job.records.record import read_journal
 from job.storage.store import read_many
 from tests.records.test_journal import Notes, Numbers
 from tests.records.test_lease import holder, take

@@ -13,7 +13,7 @@ from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
 import pytest
 import trio
 
-from job.day.stop import ShutdownReason
+from job.day.result import ShutdownReason
 from job.execution.shutdown import LIMITS
 from job.storage.store import ANSWER_GRACE_SECONDS
 from tests.simulators import do, when

@@ -11,12 +11,10 @@ import pytest
 import trio
 from pydantic_core import to_json
 
-from job.config.environment import read_settings
-from job.config.options import Options
+from job.config.environment import Options, read_settings
 from job.config.prepare import Prepared, prepare
-from job.day.attempt import Attempt, Start, contents_of
-from job.day.format import attempt_name
-from job.records.journal import Journal
+from job.day.attempt import Attempt, Start, attempt_name, contents_of
+from job.records.record import Journal
 from tests.support.results import result_of
 from tests.support.stores import Memory
 from tests.tools.bench.measure import Load, engine_of, run_process

@@ -18,11 +18,10 @@ import trio
 from trio.testing import MockClock
 
 from job import orchestrator
-from job.config.environment import read_settings
-from job.config.options import Options
-from job.day.outcome import Outcome
-from job.day.stop import ShutdownReason
-from job.engines.transport import CONNECT_SECONDS
+from job.config.environment import Options, read_settings
+from job.day.attempt import Outcome
+from job.day.result import ShutdownReason
+from job.engines.answers import CONNECT_SECONDS
 from job.execution.shutdown import LIMITS
 from job.orchestrator import _Run
 from job.records.lease import LEASE

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from job.day.stop import ShutdownReason
+from job.day.result import ShutdownReason
 from job.execution.shutdown import LIMITS
 from tests.simulators import do, when
 from tests.simulators.engines import steady

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import trio
 
-from job.execution import expiry
+from job.execution import shutdown
 
 
 @dataclass
@@ -21,5 +21,5 @@ class MachineClock:
 def machine_clock(monkeypatch: pytest.MonkeyPatch) -> MachineClock:
     """The clock that the job takes for the machine's."""
     clock = MachineClock()
-    monkeypatch.setattr(expiry, "boottime", lambda: trio.current_time() + clock.slept)
+    monkeypatch.setattr(shutdown, "boottime", lambda: trio.current_time() + clock.slept)
     return clock

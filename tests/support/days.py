@@ -10,21 +10,15 @@ from itertools import count
 from typing import Any
 
 from job.config.faults import Fault, FaultKind
-from job.config.plan import Plan
-from job.config.schema import LlmConfig
-from job.config.targets import Target
-from job.day.advice import advice
-from job.day.attempt import Start
-from job.day.commands import Commands
-from job.day.comparison import comparison_lines, night_before
-from job.day.ending import Ending, bad_config, ending_of
+from job.config.objects import LlmConfig
+from job.config.plan import Plan, Target
+from job.day.advice import Commands, advice
+from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger, SetAside
-from job.day.outcome import Outcome
-from job.day.report import PHASES, Report, report_of
-from job.day.stop import EngineFailedError, ShutdownReason
-from job.day.view import View
-from job.engines.calls import Call, Item
-from job.engines.catalog import DATA_ENGINES, EngineName
+from job.day.report import PHASES, Ending, Report, bad_config, ending_of, report_of
+from job.day.result import EngineFailedError, ShutdownReason
+from job.day.view import View, comparison_lines, night_before
+from job.engines.calls import DATA_ENGINES, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.records.nights import Night, Nights
 from job.text.messages import message, said

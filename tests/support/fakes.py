@@ -12,16 +12,13 @@ from urllib.parse import parse_qs, urlsplit
 import trio
 
 from job.config.environment import EngineSettings
-from job.config.plan import Plan
-from job.config.schema import LlmConfig
-from job.config.targets import Target
-from job.day.counts import Counts
+from job.config.objects import LlmConfig
+from job.config.plan import Plan, Target
 from job.day.ledger import Ledger, SetAside
-from job.day.result import CallResult
-from job.day.stop import EngineFailedError, ShutdownReason
-from job.engines.catalog import DATA_ENGINES, DataEngineName, EngineName
+from job.day.result import CallResult, Counts, EngineFailedError, ShutdownReason
+from job.engines.answers import Response
+from job.engines.calls import DATA_ENGINES, DataEngineName, EngineName
 from job.engines.identity import RunIdentity
-from job.engines.transport import Response
 from job.execution.executor import RunContext
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress

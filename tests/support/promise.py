@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from job.day.attempt import Attempt
-from job.day.outcome import Outcome as Word
+from job.day.attempt import Outcome as Word
 from job.day.result import CallResult
 from job.engines.calls import METHOD
 from job.engines.identity import RunIdentity
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from job.config.plan import Plan
-    from job.engines.catalog import EngineName
+    from job.engines.calls import EngineName
     from job.storage.store import StoredObject
     from tests.simulators.job import Outcome
     from tests.simulators.seen import Seen

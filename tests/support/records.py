@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING, Any
 from job.config.faults import Fault, FaultKind
 from job.config.plan import Plan
 from job.config.prepare import Prepared, make_plan
-from job.day.attempt import Attempt, Start
-from job.day.ending import Ending
-from job.day.format import attempt_name, end_name, results_name
+from job.day.attempt import Attempt, ExitCode, Outcome, Start, attempt_name, end_name, results_name
 from job.day.ledger import Ledger
-from job.day.outcome import ExitCode, Outcome
-from job.day.report import Report, report_of
+from job.day.report import Ending, Report, report_of
 from job.engines.failures import Cause, Failure
-from job.records.journal import Journal
 from job.records.lease import Holder
-from job.records.record import Listing, Record
+from job.records.record import Journal, Listing, Record
 from job.storage.store import StoredObject
 from job.text.messages import message
 from tests.support.results import result_of
@@ -31,8 +27,7 @@ if TYPE_CHECKING:
 
     from job.day.ledger import Rerun
     from job.day.result import CallResult
-    from job.engines.calls import Item
-    from job.engines.catalog import EngineName
+    from job.engines.calls import EngineName, Item
 
 DAY = "2026-11-24"
 TRACE_ID = f"{1:032x}"

@@ -37,9 +37,8 @@ from job.config.environment import read_settings
 from job.engines.id_tokens import IdTokens
 from job.execution import phases
 from job.orchestrator import run
-from job.outputs import sender
-from job.outputs.cloud_log import CloudLog
-from job.outputs.log import Reporter
+from job.outputs import message
+from job.outputs.log import CloudLog, Reporter
 from job.outputs.stdout import OutputQueue
 from job.storage import store
 from job.storage.directory import DirectoryStore
@@ -455,7 +454,7 @@ def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
             world.tokens.forget()
         return world.tokens.identity(audience)
 
-    for module in (phases, sender):  # it takes 30 ms to load the authorities of certifi
+    for module in (phases, message):  # it takes 30 ms to load the authorities of certifi
         patch.setattr(module, "tls_context", lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     patch.setattr(httpcore.TrioBackend, "connect_tcp", connect_tcp)
     patch.setattr(IdTokens, "cached", cached)

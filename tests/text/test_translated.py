@@ -12,22 +12,19 @@ import pytest
 
 from job.config.environment import read_settings
 from job.config.objects import read_config
-from job.day.advice import TaskRetry, advice, first_steps
-from job.day.commands import Commands, Links
-from job.day.failures import failure_groups
+from job.day.advice import Commands, Links, TaskRetry, advice, first_steps
 from job.day.ledger import Ledger, SetAside
+from job.day.report import failure_groups
 from job.day.result import FailedTry
 from job.day.view import View
-from job.engines.answers import judge
+from job.engines.answers import Response, judge
 from job.engines.failures import Cause, Failure
-from job.engines.transport import Response
 from job.execution.progress import Progress
 from job.outputs.channels import FEISHU
 from job.outputs.log import Reporter
 from job.outputs.message import cut, late_lines, run_lines, trial_lines
-from job.outputs.render import render_day, render_nights
-from job.outputs.screen import nights_table
-from job.outputs.terminal import Terminal, as_text
+from job.outputs.pages import render_day, render_nights
+from job.outputs.terminal import Terminal, as_text, nights_table
 from job.records.nights import Nights
 from job.text.messages import Translator, message
 from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights

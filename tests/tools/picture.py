@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from job.config.targets import Target
-from job.day.commands import Links
-from job.engines.catalog import EngineName
+from job.config.plan import Target
+from job.day.advice import Links
+from job.engines.calls import EngineName
 from job.engines.failures import Cause, Failure
-from job.outputs.render import render_day, render_nights
+from job.outputs.pages import render_day, render_nights
 from job.records.nights import Nights
 from job.text.messages import LANGUAGES, said, translator
 from tests.simulators.job import ROOT

@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from job.day.format import NIGHTS_PAGE, REPORT
-from job.text.display import quoted
+from job.day.attempt import NIGHTS_PAGE, REPORT
+from job.text.shown import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied
 from tests.simulators.job import ROOT

@@ -9,8 +9,8 @@ import pytest
 
 from job.config.days import EARLY, Days
 from job.config.environment import VARIABLES, read_settings
-from job.day.commands import Commands
-from job.engines.catalog import ALL_ENGINES
+from job.day.advice import Commands
+from job.engines.calls import ALL_ENGINES
 from tests.deploy.terraform.sample import EVERYTHING, MAINTAINER, OPERATOR, VIEWER, environment, resources, secrets
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from job.day.format import NIGHTS_PAGE, PAGE
+from job.day.attempt import NIGHTS_PAGE, PAGE
 from tests.simulators import do, when
 from tests.simulators.service import Fault
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from job import __version__
-from job.day.format import NIGHTS_PAGE
+from job.day.attempt import NIGHTS_PAGE
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault

@@ -18,7 +18,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass
 
-from job.config import open_files
+from job.config import environment
 from tests.simulators.metadata import TokenSource
 from tests.simulators.seen import Seen
 from tests.simulators.tokens import Mint
@@ -178,7 +178,7 @@ class _Engine:
 
 
 if __name__ == "__main__":
-    open_files.raise_limit()
+    environment.raise_open_file_limit()
     engine = _Engine(float(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
     print(*engine.ports, flush=True)
     engine.serve(sys.stdin.fileno())
