@@ -161,6 +161,11 @@ class Availability:
         return max(0.0, trio.current_time() - self._since)
 
     @property
+    def has_worked(self) -> bool:
+        """Whether it has done a call."""
+        return self._done_began > -inf
+
+    @property
     def prefers_fresh(self) -> bool:
         """Whether to make other calls rather than those that failed."""
         return self.failures > 0 and self._patience > 0

@@ -185,9 +185,14 @@ class WorkQueue(Generic[T]):
 
     @property
     def _limit(self) -> int:
-        """How many calls may be in flight: one after as many failures in a row as there may be."""
-        limit = self._limiter.limit
-        return limit if self._engine.failures < limit else 1
+        """How many calls may be in flight: one after as many failures in a row as there may be.
+
+        Until the engine has done a call, each failure takes a place: nothing shows yet that more calls are no waste.
+        """
+        limit, failures = self._limiter.limit, self._engine.failures
+        if failures >= limit:
+            return 1
+        return limit if self._engine.has_worked else limit - failures
 
     def _next(self, now: float) -> tuple[T | None, float]:
         """Takes the next call; or `None`, and the time at which to look again."""

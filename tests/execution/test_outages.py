@@ -185,10 +185,10 @@ LONG: Mapping[str, tuple[Strike, int, str, float, int]] = {
     "a hang, news": (out("hang", 0, FOR_GOOD, "news"), 1, "data_engine_failed", 905, 12),
     "a hang, trading": (out("hang", 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 2710, 7),
     "a hang, qa": (out("hang", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 985, 19),
-    "no right, qa": (out(403, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 58),
+    "no right, qa": (out(403, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "429, qa": (out(429, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "answers lost, qa": (out("lost", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 710, 44),
-    "answers of something else, qa": (out("html", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 58),
+    "answers of something else, qa": (out("html", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "no right at all": (out(403, 0, FOR_GOOD), 1, "data_engine_failed", 605, 42),
 }
 
