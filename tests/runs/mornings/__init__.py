@@ -119,6 +119,16 @@ async def _news_down(night: Night) -> None:
     await night.tries(1)
 
 
+async def _qa_out_for_a_while(night: Night) -> None:
+    """Five minutes, from half a second after the start."""
+    await _good(night)
+    await night.begins("2026-11-25")
+    begin = trio.current_time() + 0.5
+    outage = Fault(lambda _: begin <= trio.current_time() < begin + 300, do.status(503))
+    night.scene.world.qa.script.append(outage)
+    await night.start(0)
+
+
 async def _one_ticker(night: Night) -> None:
     await night.begins("2026-11-24")
     night.scene.world.trading.script.append(Fault(when.ticker("MSFT"), do.failing("MSFT")))
@@ -252,6 +262,7 @@ STORIES: Mapping[str, Story] = {
     "never-began": _never_began,
     "three-cards-of-friday": _three_cards_of_friday,
     "news-down": _news_down,
+    "qa-out-for-a-while": _qa_out_for_a_while,
     "one-ticker": _one_ticker,
     "mistyped-ticker": _mistyped_ticker,
     "success-with-errors": _success_with_errors,
