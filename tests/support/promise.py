@@ -349,7 +349,8 @@ class Promise:
                 assert (end["exit_code"] == 0) is (end["outcome"] == "succeeded")
                 for totals in end["engines"].values():
                     _assert_sum(totals)
-                if not self.was_out and end["outcome"] not in {"busy", "storage_failed"}:  # these have lost the lease
+                has_lost = end["outcome"] in {"busy", "storage_failed"} or f"{day}/report.json" in end["not_written"]
+                if not self.was_out and not has_lost:  # the lease
                     number = json.loads(objects[f"{day}/report.json"].data)["number"]
                     assert number == latest, f"the report of {number}, but {latest} has ended"
             else:
