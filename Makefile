@@ -52,6 +52,12 @@ config-check: .venv/ready ## look for faults in terraform/config/, as the job wo
 init: ## connect Terraform to its state, and fetch the provider: [STATE_BUCKET=…] [STATE_PREFIX=…]
 	$(IN_ROOT) init -backend-config='bucket=$(STATE_BUCKET)' -backend-config='prefix=$(STATE_PREFIX)'
 
+# `init` makes it. Without it, Terraform would speak of backends.
+CONNECTED := terraform/.terraform/terraform.tfstate
+$(CONNECTED):
+	@echo 'Terraform is not connected to its state here: run make init first.' >&2; exit 2
+plan apply execute logs push: $(CONNECTED)
+
 .PHONY: plan apply
 plan: ## show what an apply would change
 apply: ## change it, after showing it and asking

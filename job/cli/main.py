@@ -45,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _command(arguments: Sequence[str]) -> ExitCode:
     parser = make_parser()
+    if arguments and len(words := printable(arguments[0]).replace(",", " ").split()) > 1:
+        parser.error(f"one word each: {' '.join(words)} (on Cloud Run --args={','.join(words)})")
     given = parser.parse_args(arguments)
     if given.command is None:  # whoever gives none may not mean to pay
         parser.print_help()

@@ -407,19 +407,22 @@ class Plan:
 
     def card_call(self, target: Target, card_type: str) -> Call:
         """The call for a card of a target."""
-        parameters = _parameters(llm_parameters(self.models, card_type), target.parameters)
-        return card(target.id, card_type, target.date or self.date, parameters)
+        return card(target.id, card_type, target.date or self.date, self.parameters(target, card_type).items())
+
+    def parameters(self, target: Target, card_type: str) -> dict[str, str]:
+        """The parameters of a card: the target's own override the model's. A model is not used with another backend."""
+        parameters, given = dict(llm_parameters(self.models, card_type)), dict(target.parameters)
+        if given.get("preferred_llm_backend") not in {None, parameters.get("preferred_llm_backend")}:
+            parameters.pop("model_name", None)
+        return parameters | given
+
+    def made_with(self, target: Target, card_type: str) -> dict[str, str | bool | None]:
+        """All that a card is made with. Its date is `None` if that is the plan's."""
+        data = {f"run_{switch}_engine": engine in target.engines for engine, switch in _SWITCH.items()}
+        return self.parameters(target, card_type) | data | {"date": target.date, "topic_key": target.key}
 
 
 _values = attrgetter(*(field.name for field in fields(Target)))
-
-
-def _parameters(model: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]) -> Iterable[tuple[str, str]]:
-    """The parameters of a card: the target's own override the model's. A model is not used with another backend."""
-    parameters, given = dict(model), dict(own)
-    if given.get("preferred_llm_backend") not in {None, parameters.get("preferred_llm_backend")}:
-        parameters.pop("model_name", None)
-    return (parameters | given).items()
 
 
 ALL = "all"

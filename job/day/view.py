@@ -16,8 +16,9 @@ from io import StringIO
 from itertools import islice
 from urllib.parse import quote
 
+from job.config.objects import alike
 from job.config.plan import Plan, Target
-from job.config.values import CARD_URL_PLACES
+from job.config.values import CARD_URL_PLACES, spelling
 from job.day.advice import Commands, Step, advice, page_address
 from job.day.attempt import PAGE, Attempt, Mark, Outcome, Severity
 from job.day.ledger import ItemStatus, Ledger
@@ -33,7 +34,7 @@ from job.day.report import (
 )
 from job.engines.calls import Item, Kind
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
-from job.text.shown import zone_of
+from job.text.shown import excerpt, quoted, zone_of
 
 CARDS_LIMIT = 100_000
 """A day with more cards records no table."""
@@ -165,10 +166,40 @@ def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator
             day=then.date,
             names=listed(names_of(gone)),
         )
-    kinds = {target.id: target.kind for target in then.targets}
+    old, ids = {target.id: target for target in then.targets}, {target.id for target in now.targets}
+    lost = {spelling(name): name for name in old if name not in ids}
+    if twins := sorted(alike(name, lost[key]) for name in ids - old.keys() if (key := spelling(name)) in lost):
+        yield message("Spelled like what is gone: {names}; correct it if the same is meant", names=listed(twins))
+    kept = [(old[target.id], target) for target in now.targets if target.id in old]
     for kind, text in _CHANGED.items():
-        if changed := [target.id for target in now.targets if target.kind == kind != kinds.get(target.id, kind)]:
+        if changed := [target.id for before, target in kept if target.kind == kind != before.kind]:
             yield message(text, day=then.date, names=listed(changed))
+    yield from _made_otherwise(then, now, [(before, target) for before, target in kept if before.kind == target.kind])
+
+
+def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]) -> Iterator[Message]:
+    """What the same cards are made with otherwise; `kept` has each of their targets as it was and as it is."""
+    found: dict[str, dict[tuple[object, object], list[Item]]] = {}
+    for before, target in kept:
+        if before == target and then.models == now.models:
+            continue
+        for card_type in (one for one in target.card_types if one in before.card_types):
+            was, is_now = then.made_with(before, card_type), now.made_with(target, card_type)
+            for name in was | is_now:
+                if was.get(name) != is_now.get(name):
+                    changes = found.setdefault(name, {})
+                    changes.setdefault((was.get(name), is_now.get(name)), []).append(Item("qa", target.id, card_type))
+    for name, changes in found.items():
+        items = [item for some in changes.values() for item in some]
+        yield plural(
+            "Changed since {day}, 1 card, {name} ({changes}): {names}",
+            "Changed since {day}, {count} cards, {name} ({changes}): {names}",
+            count=len(items),
+            day=then.date,
+            name=name,
+            changes=listed([" → ".join(excerpt(quoted(one, 40).encode()) for one in pair) for pair in changes]),
+            names=listed(names_of(items)),
+        )
 
 
 def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:

@@ -179,7 +179,7 @@ def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
             screen.print_line(f"  {line.command}")
     sentence = report.sentence
     if report.exit_code is not None:
-        sentence = message("{sentence} (exit code {code})", sentence=sentence, code=report.exit_code)
+        sentence = message("{sentence} (the start's exit code: {code})", sentence=sentence, code=report.exit_code)
     screen.print_line(sentence, style=_colour(view))
 
 

@@ -13,7 +13,8 @@ from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Prec
 from google.api_core.page_iterator import Page
 from google.auth import default
 from google.auth.credentials import AnonymousCredentials, Credentials
-from google.auth.exceptions import GoogleAuthError, TransportError
+from google.auth.environment_vars import CREDENTIALS
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
@@ -42,6 +43,7 @@ REQUEST_SECONDS = 10.0
 
 PATIENCE_SECONDS = 20.0
 """Time limit for all tries of one operation together."""
+LOG_IN = message("on a laptop, run: gcloud auth application-default login")
 
 
 _FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSError)
@@ -195,8 +197,10 @@ class GcsStore:
             except Exception as error:
                 # For unexpected answers google-auth raises KeyError, TypeError and others.
                 kind = UnreachableError if _is_passing(error) else StorageError
-                reason = message("no credentials for Cloud Storage: {error}", error=_named(error))
-                raise kind(reason, about=f"gs://{self._name}") from error
+                reason, remedy = message("no credentials for Cloud Storage: {error}", error=_named(error)), None
+                if isinstance(error, DefaultCredentialsError) and not os.environ.get(CREDENTIALS):
+                    reason, remedy = message("there are no credentials for Cloud Storage"), LOG_IN
+                raise kind(reason, remedy, about=f"gs://{self._name}") from error
             return self._client.bucket(self._name)
 
     def _uri(self, name: str) -> str:

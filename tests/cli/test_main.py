@@ -112,6 +112,16 @@ def test_usage_errors_end_with_2(arguments: str, capfd: pytest.CaptureFixture[st
     assert "usage: python -m job" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("given", ["run,--again,NVDA", "run --again NVDA"])
+def test_words_that_came_as_one_are_said_to_be_several(given: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """As `--args` of Cloud Run has them, or as a shell has them in quotes."""
+    with pytest.raises(SystemExit) as ended:
+        main([given])
+    assert ended.value.code == ExitCode.USAGE
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said.endswith("error: one word each: run --again NVDA (on Cloud Run --args=run,--again,NVDA)")
+
+
 def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
     for argument, expected in (("--help", "COMMAND"), ("--version", __version__)):
         with pytest.raises(SystemExit) as ended:

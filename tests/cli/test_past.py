@@ -146,12 +146,25 @@ def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     code, out, err = command("report", *arguments)
     assert (code, err) == (ExitCode.DONE, [])
     assert out[0] == f"{DAY}: started 02:00 UTC+08:00, ended 02:25 UTC+08:00"
-    assert out[-1] == "How it ended (exit code 3)"
+    assert out[-1] == "How it ended (the start's exit code: 3)"
     assert "Gone since 2026-11-23, 1 card: TSLA/news_card" in out
     assert "This failure is new: it was not there on 2026-11-23" in out
     (runs / "2026-11-23/attempts/000001.json").write_text("{}")
     assert command("report", *arguments)[::2] == (ExitCode.DONE, []), "another day's attempt is not needed"
     assert f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date={DAY}" in "\n".join(out)
+
+
+def test_without_credentials_the_command_that_makes_them_is_said(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_GCE_CHECK", "true")  # else it would look for a metadata server
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    said = "gs://b: there are no credentials for Cloud Storage; on a laptop, run: gcloud auth application-default login"
+    assert command("report", RUNS_URI="gs://b/runs") == (ExitCode.BUSY, [], [f"RUNS_URI: {said}"])
+    assert command("plan", "gs://b/config")[2][-1] == f"gs://b/config: {said}"
+    (named,) = command("report", RUNS_URI="gs://b/runs", GOOGLE_APPLICATION_CREDENTIALS="/nowhere")[2]
+    assert "File /nowhere was not found" in named, "a key that is not there is another matter"
 
 
 def test_a_report_of_a_day_without_a_record_says_so(runs: Path, command: Command) -> None:

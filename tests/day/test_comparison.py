@@ -150,6 +150,11 @@ FAILED_NEW = "New since 2026-11-23, and failed: {}"
             of_config("A", "B", "C", others=ABC_TOPIC), ["Topics now, which they were not on 2026-11-23: C"], id="topic"
         ),
         pytest.param(
+            of_config("A", "B", "C", others={"llm_config.json": '{"default": {"model_name": "m"}}'}),
+            ['Changed since 2026-11-23, 6 cards, model_name (null → "m"): A (2), B (2), C (2)'],
+            id="another model",
+        ),
+        pytest.param(
             of_config("A", "B", "D", failed=["D"]),
             ["Gone since 2026-11-23, 2 cards: C (2)", FAILED_NEW.format("D (2)")],
             id="a new one failed",
@@ -179,6 +184,15 @@ def test_what_is_new_and_gone_is_said_once_whether_or_not_it_failed(now: Recorde
     found = list(comparison_lines(now.report(), now.ledger(), [before.report()], before.stored))
     assert list(map(str, found)) == expected
     assert all(map(in_chinese, found))
+
+
+def test_a_topic_with_another_key_gets_other_news() -> None:
+    before, now = (
+        of_config("A", day=day, others={"card_targets.json": f'[{{"id": "T", "topic_key": "{key}"}}]'})
+        for day, key in (("2026-11-23", "old"), ("2026-11-24", "new"))
+    )
+    (found,) = comparison_lines(now.report(), now.ledger(), [before.report()], before.stored)
+    assert str(found) == 'Changed since 2026-11-23, 2 cards, topic_key ("old" → "new"): T (2)'
 
 
 def test_data_that_failed_is_new_if_its_target_is() -> None:

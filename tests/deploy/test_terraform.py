@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from job.config.environment import read_settings
 from job.config.objects import OBJECTS
 from tests.simulators.job import ROOT
@@ -58,11 +60,28 @@ def test_no_command_reads_the_roots_own_tests_unasked() -> None:
     assert [*TERRAFORM.glob("*.tftest.hcl"), *(TERRAFORM / "tests").glob("*.tftest.hcl")] == []
 
 
+@pytest.mark.parametrize("target", ["plan", "apply", "execute", "logs", "push"])
+def test_what_needs_terraforms_state_says_how_to_get_it(target: str, tmp_path: Path) -> None:
+    (tmp_path / "terraform").mkdir()
+    words = [
+        "make",
+        "--no-print-directory",
+        f"--file={ROOT}/Makefile",
+        target,
+        "TERRAFORM=echo",
+        "ARGS=run,--again,NVDA",
+    ]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Terraform is not connected to its state here: run make init first.\n")
+
+
 def test_every_target_uses_the_terraform_that_is_named(tmp_path: Path) -> None:
     for name in ("terraform", "other"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
     words = ["make", "--dry-run", "lint", "init", "plan", "apply", "execute", "logs", "push", "TERRAFORM=other"]
+    words.append("--old-file=terraform/.terraform/terraform.tfstate")  # as if it were there
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(words, cwd=ROOT, env=os.environ | path, capture_output=True, text=True, check=True)
     used = re.findall(r"(\w+) -chdir=terraform (\w+)", done.stdout)
