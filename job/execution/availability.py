@@ -4,7 +4,6 @@ So for a call: how long to wait after a failed try, or whether to give up. And f
 its cards.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
@@ -148,7 +147,6 @@ class Availability:
         self._pause = INITIAL_SECONDS
         self._failing = trio.Event()
         self._told_at = -inf
-        self._is_told = False
         self._is_outage = False
         """Whether what fails is the engine, and not just one call among others."""
         self._reason: Message | None = None
@@ -182,7 +180,7 @@ class Availability:
         if not self._patience:
             return self.given_up > 1
         is_probe = streak == self.streaks and not self._older
-        return is_probe and bool(self.failures) and self.seconds >= self._patience
+        return is_probe and self.seconds >= self._patience
 
     def update(
         self, failure: Failure | None, started: float, streak: int, others: int, limit: int, *, counts: bool = True
@@ -227,59 +225,54 @@ class Availability:
         while True:
             await self._failing.wait()
             await trio.sleep(max(1.0, self._since + TELL_SECONDS - trio.current_time()))
-            self._tell()
-
-    def _tell(self) -> None:
-        now = trio.current_time()
-        is_due = self._is_outage and self.seconds >= TELL_SECONDS and now >= self._told_at + TELL_AGAIN_SECONDS
-        if is_due and not self._is_told and self._reason is not None:
-            self._is_told, self._told_at = True, now
-            self._emit(EngineFailing(self._engine, self._reason, self._patience))
+            now, is_told = trio.current_time(), self._told_at >= self._since
+            is_due = self._is_outage and self.seconds >= TELL_SECONDS and now >= self._told_at + TELL_AGAIN_SECONDS
+            if is_due and not is_told and self._reason is not None:
+                self._told_at = now
+                self._emit(EngineFailing(self._engine, self._reason, self._patience))
 
     def _works(self) -> None:
-        if self._is_told:
+        if self._told_at >= self._since:
             self._emit(EngineRecovered(self._engine, self.seconds))
         if self._is_outage and self.seconds >= TELL_SECONDS:
             self._gauge.outages += 1
             self._gauge.seconds_out += self.seconds
         self.failures = self.given_up = 0
         self._since, self._pause, self.not_before = inf, INITIAL_SECONDS, -inf
-        self._is_told = self._is_outage = False
-        self._failing = trio.Event()
+        self._is_outage, self._failing = False, trio.Event()
 
 
 IN_A_ROW = 20
 
 
-class CardCircuits:
-    """A circuit breaker for each card type: it opens after 20 tries in a row that were used up, if others are made.
+class CardTypes:
+    """A circuit breaker for each card type, which is *set aside* after 20 tries in a row that were used up.
 
-    Only outages count (`Failure.is_outage`); any answer of the engine's own about the type resets its count.
+    Only outages count (`Failure.is_outage`), and only if cards of other types are made meanwhile. Any answer of the
+    engine's own about the type resets its count.
     """
 
     def __init__(self, engine: Availability, emit: EventHandler) -> None:
-        """`emit` gets a `SetAside` for each type whose breaker opens."""
+        """`emit` gets a `SetAside` for each type that is set aside."""
         self._engine = engine
         self._emit = emit
-        self._in_a_row: Counter[str | None] = Counter()
-        self._since: dict[str | None, float] = {}
-        """When the first try in a row failed, by trio's clock."""
-        self._open: set[str | None] = set()
+        self._failures: dict[str | None, list[float]] = {}
+        """When each of the tries in a row failed, by trio's clock."""
+        self._set_aside: set[str | None] = set()
 
-    def is_open(self, card_type: str | None) -> bool:
+    def is_set_aside(self, card_type: str | None) -> bool:
         """Whether no card of this type is requested any more."""
-        return card_type in self._open
+        return card_type in self._set_aside
 
     def record(self, card_type: str | None, failure: Failure | None, now: float, *, is_used_up: bool) -> None:
         """Adds a try that has just ended, at `now`."""
         if failure is None or failure.is_own_answer:
-            self._in_a_row.pop(card_type, None)
-            self._since.pop(card_type, None)
-        elif is_used_up and failure.is_outage and card_type not in self._open:
-            self._in_a_row[card_type] += 1
-            since = self._since.setdefault(card_type, now)
-            if self._in_a_row[card_type] >= IN_A_ROW and self._engine.has_worked_since(since):
-                self._open.add(card_type)
+            self._failures.pop(card_type, None)
+        elif is_used_up and failure.is_outage and card_type not in self._set_aside:
+            failures = self._failures.setdefault(card_type, [])
+            failures.append(now)
+            if len(failures) >= IN_A_ROW and self._engine.has_worked_since(failures[0]):
+                self._set_aside.add(card_type)
                 reason = message(
                     "Card type {card_type} is set aside, since {count} tries at its cards failed in a row: the rest of "
                     "them is not requested",

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from math import inf
 
 import trio
 
@@ -13,14 +12,12 @@ from job.engines.answers import Connection, TokenError, TokenProvider, Transport
 from job.engines.calls import BATCHES, METHOD, Call, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import USER_AGENT, RunIdentity
-from job.execution.availability import Availability, CardCircuits, RetryState
+from job.execution.availability import Availability, CardTypes, RetryState
 from job.execution.progress import CallRetried, EventHandler, Gauge
 from job.execution.shutdown import Shutdown, ShutdownError
-from job.execution.work_queue import ConcurrencyLimiter, RateLimiter, WorkQueue
-from job.text.messages import Message, colon, duration, message
+from job.execution.work_queue import ConcurrencyLimiter, PendingCall, RateLimiter, Try, WorkQueue
+from job.text.messages import colon, duration, message
 
-FAILED_TRIES_KEPT = 10
-"""Maximum number of failed tries that a result lists: a rejected call may have hundreds."""
 QUICK_SECONDS = 5.0
 """A batch that fails earlier is retried whole once: it may have met an outage, and no work of its own has failed."""
 Finished = Callable[[CallResult, Failure | None], None]
@@ -44,69 +41,6 @@ class RunContext:
     jitter: Callable[[], float] = random.random
 
 
-@dataclass(slots=True)
-class Try:
-    """One try at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
-
-    started: float
-    streak: int = 0
-    """The `Availability.streaks` when it began."""
-    sent: bool = False
-    """Whether the request may have been sent, after the token and the connection were there."""
-    ended: float = 0.0
-    status: int | None = None
-    """The HTTP status of the answer."""
-    warning: Message | None = None
-    """What is odd about a successful answer."""
-
-
-@dataclass(slots=True)
-class PendingCall:
-    """A call in progress: its retries, its tries, its last failure."""
-
-    call: Call
-    retry: RetryState
-    traceparent: str
-    tries: int = 0
-    """How often its targets were requested, also as part of larger batches."""
-    retries: int = 0
-    """As in `CallResult`, and `waits` too."""
-    waits: int = 0
-    latest: Try | None = None
-    """The last try that counts."""
-    due: float = -inf
-    """When it may be tried again, by trio's clock."""
-    failed_at: float = inf
-    """When its latest try failed; infinity if none has."""
-    is_repeated: bool = False
-    """Whether it is a batch that was retried whole."""
-    rejected: str | None = None
-    """The token that the engine refused."""
-    last: Failure | None = None
-    failed_tries: tuple[tuple[Try, Message], ...] = ()
-    """The latest tries before the last one, and why each failed."""
-
-    def join(self, latest: Try) -> None:
-        """Adds a try that has just ended."""
-        latest.ended = trio.current_time()
-        self.latest = latest
-        self.tries += 1
-
-    @property
-    def waits_for_another(self) -> bool:
-        """As in `RetryState`."""
-        return self.retry.waits_for_another
-
-    def is_retried(self, failure: Failure, wait: float) -> None:
-        """The last try failed, and another one follows after `wait` seconds, which may be infinite; at once if 0."""
-        self.due = self.failed_at + wait if wait else -inf
-        self.retries += 1
-        self.waits += failure.has_no_room
-        if self.latest is not None:
-            kept = self.failed_tries[1 - FAILED_TRIES_KEPT :]
-            self.failed_tries = (*kept, (self.latest, failure.reason))
-
-
 class Executor:
     """Makes the calls of one engine with a fixed number of workers, each with a connection of its own.
 
@@ -122,7 +56,7 @@ class Executor:
         self._limiter = ConcurrencyLimiter(settings.concurrency)
         self._gauge = context.gauges.get(settings.name) or Gauge()  # an engine that the plan does not use has none
         self._engine = Availability(settings.name, settings.patience, self._gauge, context.emit)
-        self._circuits = CardCircuits(self._engine, context.emit)
+        self._card_types = CardTypes(self._engine, context.emit)
         self._batch_size = settings.batch_size
         self._has_single_failed = False
         """Whether a single ticker has failed in this outage, so that the sizes of batches are not its cause."""
@@ -133,7 +67,7 @@ class Executor:
     async def run(self, calls: Iterable[Call]) -> None:
         """Returns when every call has finished, when the engine is down, when the run shuts down, or after `stop`."""
         self._gauge.began = trio.current_time()
-        fresh = (self._pending(call) for call in calls if not self._circuits.is_open(call.card_type))
+        fresh = (self._pending(call) for call in calls if not self._card_types.is_set_aside(call.card_type))
         rate = RateLimiter(self._settings.per_minute)
         queue = WorkQueue(fresh, self._engine, self._limiter, rate, self._context.shutdown)
         is_over = False
@@ -152,8 +86,8 @@ class Executor:
             has_given_up = is_over and (queue.is_closed or bool(left))
             self.is_down = is_untried or (has_given_up and not self._gauge.counts.done)
             for pending in left:
-                if is_over and pending.last is not None:
-                    self._finish(pending, pending.last)
+                if is_over and pending.last_failure is not None:
+                    self._finish(pending, pending.last_failure)
                 else:
                     self._interrupted(pending)
 
@@ -164,7 +98,7 @@ class Executor:
     def _pending(self, call: Call) -> PendingCall:
         return PendingCall(call, RetryState(self._settings), self._context.run.traceparent())
 
-    async def _work(self, queue: WorkQueue[PendingCall]) -> None:
+    async def _work(self, queue: WorkQueue) -> None:
         connection = self._context.connect(self._settings.name)
         try:
             while (pending := await queue.get()) is not None:
@@ -177,31 +111,29 @@ class Executor:
         finally:
             await connection.aclose()
 
-    async def _run_call(self, pending: PendingCall, connection: Connection, queue: WorkQueue[PendingCall]) -> None:
+    async def _run_call(self, pending: PendingCall, connection: Connection, queue: WorkQueue) -> None:
         """Makes one try. Finishes the call, or puts it or its halves back into the queue."""
         if len(pending.call.targets) > self._batch_size:  # another batch of this size was too large
-            put = queue.put_fresh if pending.last is None else queue.put
+            put = queue.put_fresh if pending.last_failure is None else queue.put
             put(*self._split_in_halves(pending))
             return
-        failure = await self._try(pending, connection, queue)
+        latest = Try(trio.current_time(), self._engine.streaks)
+        failure = await self._try(pending, latest, connection, queue)
         if failure is None:
-            self._circuits.record(pending.call.card_type, None, 0.0, is_used_up=False)
+            self._card_types.record(pending.call.card_type, None, 0.0, is_used_up=False)
             self._finish(pending, None)
             return
         self._finish_done_targets(pending, failure)
-        latest = pending.latest
-        if latest is None:
-            raise AssertionError("a try that has failed is the latest")
         is_halved = self._is_halved(pending, latest, failure)
         wait = self._wait_after(pending, latest, failure)
-        pending.last, pending.failed_at = failure, latest.ended
-        if self._circuits.is_open(pending.call.card_type):
-            for other in queue.take(lambda other: self._circuits.is_open(other.call.card_type)):
-                self._finish(other, other.last)
+        pending.last_failure, pending.failed_at = failure, latest.ended
+        if self._card_types.is_set_aside(pending.call.card_type):
+            for other in queue.take(lambda other: self._card_types.is_set_aside(other.call.card_type)):
+                self._finish(other, other.last_failure)
             wait = None
         is_down = not is_halved and self._engine.is_down(latest.streak)
         if wait is not None and not is_down:
-            pending.is_retried(failure, wait)
+            pending.retry_after(wait, failure)
             self._gauge.counts.retries += 1
             limit = self._limiter.limit
             self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
@@ -247,12 +179,12 @@ class Executor:
         )
         if pending.call.card_type is not None:
             is_used_up = pending.retry.used > used
-            self._circuits.record(pending.call.card_type, failure, latest.ended, is_used_up=is_used_up)
+            self._card_types.record(pending.call.card_type, failure, latest.ended, is_used_up=is_used_up)
         return wait
 
-    async def _try(self, pending: PendingCall, connection: Connection, queue: WorkQueue[PendingCall]) -> Failure | None:
-        """One try. Returns why it failed, `None` if it did not."""
-        latest, gauge = Try(trio.current_time(), self._engine.streaks), self._gauge
+    async def _try(self, pending: PendingCall, latest: Try, connection: Connection, queue: WorkQueue) -> Failure | None:
+        """Makes the latest try. Returns why it failed, `None` if it did not."""
+        gauge = self._gauge
         gauge.in_flight, gauge.limit = queue.in_flight, self._limiter.limit
         try:
             failure = await self._answer(pending, latest, connection)
@@ -352,7 +284,7 @@ class Executor:
         """Finishes a call that was interrupted. A call without any try gets no result: it is not attempted."""
         if pending.latest is None:
             return
-        last = pending.last
+        last = pending.last_failure
         if last is None:
             self._finish(pending, CUT_OFF)
             return

@@ -4,15 +4,17 @@ begin in a minute. A call waits nowhere else.
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from math import inf
-from typing import Generic, Protocol, TypeVar
 
 import trio
 
+from job.engines.calls import Call
 from job.engines.failures import Failure
-from job.execution.availability import Availability
+from job.execution.availability import Availability, RetryState
 from job.execution.shutdown import Shutdown
+from job.text.messages import Message
 
 HALVING_SECONDS = 60.0
 
@@ -73,26 +75,69 @@ class RateLimiter:
             self.not_before = max(self.not_before, now - SLACK_SECONDS) + self._step
 
 
-class Waiting(Protocol):
-    """What the queue reads of a call that was put back. All times are by trio's clock."""
-
-    @property
-    def due(self) -> float:
-        """When it may be tried again; minus infinity if it need not wait at all."""
-
-    @property
-    def failed_at(self) -> float:
-        """When its latest try failed."""
-
-    @property
-    def waits_for_another(self) -> bool:
-        """Whether it may be tried before it is due, once it is free."""
+FAILED_TRIES_KEPT = 10
+"""Maximum number of failed tries that a result lists: a rejected call may have hundreds."""
 
 
-T = TypeVar("T", bound=Waiting)
+@dataclass(slots=True)
+class Try:
+    """One try at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
+
+    started: float
+    streak: int = 0
+    """The `Availability.streaks` when it began."""
+    sent: bool = False
+    """Whether the request may have been sent, after the token and the connection were there."""
+    ended: float = 0.0
+    status: int | None = None
+    """The HTTP status of the answer."""
+    warning: Message | None = None
+    """What is odd about a successful answer."""
 
 
-class WorkQueue(Generic[T]):
+@dataclass(slots=True, eq=False)
+class PendingCall:
+    """A call in progress: its retries, its tries, its last failure."""
+
+    call: Call
+    retry: RetryState
+    traceparent: str
+    tries: int = 0
+    """How often its targets were requested, also as part of larger batches."""
+    retries: int = 0
+    """As in `CallResult`, and `waits` too."""
+    waits: int = 0
+    latest: Try | None = None
+    """The last try that counts."""
+    due: float = -inf
+    """When it may be tried again, by trio's clock."""
+    failed_at: float = inf
+    """When its latest try failed; infinity if none has."""
+    is_repeated: bool = False
+    """Whether it is a batch that was retried whole."""
+    rejected: str | None = None
+    """The token that the engine refused."""
+    last_failure: Failure | None = None
+    failed_tries: tuple[tuple[Try, Message], ...] = ()
+    """The latest tries before the last one, and why each failed."""
+
+    def join(self, latest: Try) -> None:
+        """Adds a try that has just ended."""
+        latest.ended = trio.current_time()
+        self.latest = latest
+        self.tries += 1
+
+    def retry_after(self, wait: float, failure: Failure) -> None:
+        """Another try follows the one that failed, after `wait` seconds, which may be infinite; at once if 0."""
+        self.due = self.failed_at + wait if wait else -inf
+        self.retries += 1
+        self.waits += failure.has_no_room
+        if self.latest is not None:
+            kept = self.failed_tries[1 - FAILED_TRIES_KEPT :]
+            self.failed_tries = (*kept, (self.latest, failure.reason))
+
+
+class WorkQueue:
     """The calls of one engine: fresh ones, and those that were put back, whole or in halves, after a failed try.
 
     The next one is, the oldest first: a retry that is due and *free*, a fresh call, any other retry that is due. A
@@ -104,20 +149,20 @@ class WorkQueue(Generic[T]):
 
     def __init__(
         self,
-        fresh: Iterator[T],
+        fresh: Iterator[PendingCall],
         engine: Availability,
         limiter: ConcurrencyLimiter,
         rate: RateLimiter,
         shutdown: Shutdown,
     ) -> None:
         self._fresh = fresh
-        self._heads: deque[T] = deque()
+        self._heads: deque[PendingCall] = deque()
         """The next fresh calls, once they were looked at."""
         self._engine = engine
         self._limiter = limiter
         self._rate = rate
         self._shutdown = shutdown
-        self._waiting: list[T] = []
+        self._waiting: list[PendingCall] = []
         """In the order of their failures, so that the free ones come first."""
         self.is_closed = False
         self._parked = trio.lowlevel.ParkingLot()
@@ -125,7 +170,7 @@ class WorkQueue(Generic[T]):
         """Of the one parked worker that looks again after a time."""
         self.in_flight = 0
 
-    async def get(self) -> T | None:
+    async def get(self) -> PendingCall | None:
         """Returns the next call, once it may start; `None` once the queue has ended. Call `task_done` for each.
 
         Raises `ShutdownError` if the run stops first.
@@ -148,16 +193,16 @@ class WorkQueue(Generic[T]):
         """Ends the try of a call that was returned. Whoever calls this calls `get` next."""
         self.in_flight -= 1
 
-    def put(self, *calls: T) -> None:
+    def put(self, *calls: PendingCall) -> None:
         """Puts a call back after a try, or its halves: behind those that failed before, if it has to wait at all."""
         at = 0 if calls[0].due == -inf else len(self._waiting)
         self._waiting[at:at] = calls
 
-    def put_fresh(self, *calls: T) -> None:
+    def put_fresh(self, *calls: PendingCall) -> None:
         """Puts back the halves of a call that was not tried."""
         self._heads.extendleft(reversed(calls))
 
-    def take(self, is_taken: Callable[[T], bool]) -> list[T]:
+    def take(self, is_taken: Callable[[PendingCall], bool]) -> list[PendingCall]:
         """Removes the calls for which this is true, and returns those of them that were put back."""
         self._heads = deque(call for call in self._heads if not is_taken(call))
         taken = [call for call in self._waiting if is_taken(call)]
@@ -177,7 +222,7 @@ class WorkQueue(Generic[T]):
             return False
         return all(call.due == inf and not self._is_free(call) for call in self._waiting)
 
-    def fresh(self) -> T | None:
+    def fresh(self) -> PendingCall | None:
         """The next fresh call, which stays there."""
         if not self._heads:
             self._heads.extend(islice(self._fresh, 1))
@@ -194,7 +239,7 @@ class WorkQueue(Generic[T]):
             return 1
         return limit if self._engine.has_worked else limit - failures
 
-    def _next(self, now: float) -> tuple[T | None, float]:
+    def _next(self, now: float) -> tuple[PendingCall | None, float]:
         """Takes the next call; or `None`, and the time at which to look again."""
         if self.is_closed or self.in_flight >= self._limit:
             return None, inf
@@ -211,15 +256,15 @@ class WorkQueue(Generic[T]):
         self._rate.begin(now)
         return call, now
 
-    def _retry(self, now: float) -> tuple[T | None, bool]:
+    def _retry(self, now: float) -> tuple[PendingCall | None, bool]:
         """The retry that is next, and whether it is free."""
         for call in self._waiting:
             is_free = self._is_free(call)
-            if call.due <= now or (call.waits_for_another and is_free):
+            if call.due <= now or (call.retry.waits_for_another and is_free):
                 return call, is_free
         return None, False
 
-    def _is_free(self, call: T) -> bool:
+    def _is_free(self, call: PendingCall) -> bool:
         return call.due == -inf or self._engine.has_worked_since(call.failed_at)
 
     async def _park(self, moment: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 
@@ -10,26 +9,28 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from job.config.environment import EngineSettings
 from job.day.result import ShutdownReason
+from job.engines.calls import news
 from job.engines.failures import Cause, Failure
-from job.execution.availability import Availability
+from job.execution.availability import Availability, RetryState
 from job.execution.progress import Gauge
 from job.execution.shutdown import Shutdown, ShutdownError
-from job.execution.work_queue import ConcurrencyLimiter, RateLimiter, WorkQueue
+from job.execution.work_queue import ConcurrencyLimiter, PendingCall, RateLimiter, WorkQueue
 from job.text.messages import message
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 DOWN = Failure(Cause.STATUS, message("HTTP 503"), 503)
 
 
-@dataclass(eq=False)
-class Piece:
-    """A call, as the queue sees it."""
+def piece(name: str, due: float = -inf, failed_at: float = inf, *, waits_for_another: bool = False) -> PendingCall:
+    """A call for a target of this name."""
+    retry = RetryState(EngineSettings(name="news"), waits_for_another=waits_for_another)
+    return PendingCall(news(name, "equity", name, "2026-01-05"), retry, "", due=due, failed_at=failed_at)
 
-    name: str
-    due: float = -inf
-    failed_at: float = inf
-    waits_for_another: bool = False
+
+def name_of(pending: PendingCall) -> str:
+    return pending.call.targets[0]
 
 
 class Work:
@@ -39,7 +40,7 @@ class Work:
         self.engine = Availability("news", 600.0, Gauge(), lambda _: None)
         self.limiter, self.shutdown = ConcurrencyLimiter(limit), Shutdown()
         rate = RateLimiter(per_minute)
-        self.queue = WorkQueue(map(Piece, fresh), self.engine, self.limiter, rate, self.shutdown)
+        self.queue = WorkQueue(map(piece, fresh), self.engine, self.limiter, rate, self.shutdown)
         self.given: list[tuple[str, float]] = []
 
     def answer(self, failure: Failure | None, others: int = 1) -> None:
@@ -50,10 +51,10 @@ class Work:
         """The names of the next ones, each of which takes so long."""
         names = ""
         for _ in range(count):
-            piece = await self.queue.get()
+            pending = await self.queue.get()
             await trio.sleep(seconds)
-            names += piece.name if piece is not None else "."
-            if piece is not None:
+            names += name_of(pending) if pending is not None else "."
+            if pending is not None:
                 self.queue.task_done()
         return names
 
@@ -61,8 +62,8 @@ class Work:
         """Workers that take every piece, each for so long."""
 
         async def work() -> None:
-            while (piece := await self.queue.get()) is not None:
-                self.given.append((piece.name, trio.current_time()))
+            while (pending := await self.queue.get()) is not None:
+                self.given.append((name_of(pending), trio.current_time()))
                 await trio.sleep(seconds)
                 self.queue.task_done()
 
@@ -73,19 +74,19 @@ class Work:
 
 async def test_a_retry_that_need_not_wait_is_first_then_free_ones_then_fresh_ones_then_the_others() -> None:
     work = Work("xy")
-    work.queue.put(Piece("free ", due=1.0, failed_at=0.0), Piece("not free", due=2.0, failed_at=2.5))
-    work.queue.put(Piece("at once "))
+    work.queue.put(piece("free ", due=1.0, failed_at=0.0), piece("not free", due=2.0, failed_at=2.5))
+    work.queue.put(piece("at once "))
     await trio.sleep(2.0)
     work.answer(None)
     await trio.sleep(1.0)
     assert await work.take(2) == "at once free "
-    work.queue.put_fresh(Piece("first half "), Piece("second half "))
+    work.queue.put_fresh(piece("first half "), piece("second half "))
     assert await work.take(6) == "first half second half xynot free."
 
 
 async def test_while_the_latest_answer_is_a_failure_fresh_ones_are_first() -> None:
     work = Work("xy")
-    work.queue.put(Piece("free", due=0.0, failed_at=0.0))
+    work.queue.put(piece("free", due=0.0, failed_at=0.0))
     work.answer(None)
     work.answer(DOWN)
     assert await work.take(4) == "xyfree."
@@ -93,14 +94,14 @@ async def test_while_the_latest_answer_is_a_failure_fresh_ones_are_first() -> No
 
 async def test_a_retry_starts_once_it_is_due_though_every_worker_waits() -> None:
     work = Work("x")
-    work.queue.put(Piece("late", due=9.0, failed_at=0.0), Piece("early", due=5.0, failed_at=0.0))
+    work.queue.put(piece("late", due=9.0, failed_at=0.0), piece("early", due=5.0, failed_at=0.0))
     await work.play(3, seconds=1.0)
     assert work.given == [("x", 0.0), ("early", 5.0), ("late", 9.0)]
 
 
 async def test_one_that_waits_for_another_starts_as_soon_as_that_is_done_or_never() -> None:
     work = Work("x")
-    work.queue.put(Piece("held", due=inf, failed_at=0.0, waits_for_another=True))
+    work.queue.put(piece("held", due=inf, failed_at=0.0, waits_for_another=True))
     assert await work.take(1, seconds=3.0) == "x"
     assert work.queue.has_ended
     work.answer(None)
@@ -113,7 +114,7 @@ async def test_what_is_put_back_while_another_is_in_flight_is_awaited() -> None:
 
     async def put_back() -> None:
         await trio.sleep(2)
-        work.queue.put(Piece("half", failed_at=2.0))
+        work.queue.put(piece("half", failed_at=2.0))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(put_back)
@@ -156,7 +157,7 @@ async def test_calls_begin_evenly_spread() -> None:
 
 async def test_a_shutdown_ends_every_wait() -> None:
     work, ended = Work(), []
-    work.queue.put(Piece("later", due=100.0, failed_at=0.0))
+    work.queue.put(piece("later", due=100.0, failed_at=0.0))
 
     async def wait() -> None:
         with pytest.raises(ShutdownError):
@@ -169,7 +170,7 @@ async def test_a_shutdown_ends_every_wait() -> None:
         await wait_all_tasks_blocked()
         work.shutdown.request(ShutdownReason.SIGTERM)
     assert ended == [0.0] * 3
-    assert [piece.name for piece in work.queue.take(lambda _: True)] == ["later"]
+    assert [name_of(pending) for pending in work.queue.take(lambda _: True)] == ["later"]
 
 
 async def test_a_queue_that_is_closed_gives_out_nothing(autojump_clock: MockClock) -> None:
@@ -182,7 +183,7 @@ async def test_a_queue_that_is_closed_gives_out_nothing(autojump_clock: MockCloc
 
 async def test_what_is_taken_out_does_not_start() -> None:
     work = Work("abc")
-    work.queue.put(Piece("b", failed_at=0.0), Piece("a", failed_at=0.0))
+    work.queue.put(piece("b", failed_at=0.0), piece("a", failed_at=0.0))
     assert work.queue.fresh() is not None
-    assert [piece.name for piece in work.queue.take(lambda piece: piece.name == "a")] == ["a"]
+    assert [name_of(pending) for pending in work.queue.take(lambda pending: name_of(pending) == "a")] == ["a"]
     assert await work.take(4) == "bbc."

@@ -13,7 +13,7 @@ from job.day.report import Ending, ending_of
 from job.day.result import ShutdownReason
 from job.engines.answers import Response
 from job.engines.failures import Cause, Failure
-from job.execution.availability import IN_A_ROW, Availability, CardCircuits
+from job.execution.availability import IN_A_ROW, Availability, CardTypes
 from job.execution.progress import Gauge
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
@@ -41,14 +41,14 @@ class Tries:
     def __init__(self) -> None:
         self.events: list[object] = []
         self.engine = Availability("qa", 600.0, Gauge(), self.events.append)
-        self.circuits = CardCircuits(self.engine, self.events.append)
+        self.card_types = CardTypes(self.engine, self.events.append)
         self._time = 0.0
 
     def end(self, card_type: str, failure: Failure | None, *, is_used_up: bool = True) -> None:
         self._time += 1
         if failure is None:
             self.engine.update(None, self._time, 0, 0, 16)
-        self.circuits.record(card_type, failure, self._time, is_used_up=is_used_up)
+        self.card_types.record(card_type, failure, self._time, is_used_up=is_used_up)
 
 
 @pytest.mark.parametrize("failure", DOWN)
@@ -60,8 +60,8 @@ def test_twenty_tries_in_a_row_of_one_type_set_it_aside_while_others_are_made(fa
         tries.end("a", failure, is_used_up=False)
     assert tries.events == []
     tries.end("a", failure)
-    assert tries.circuits.is_open("a")
-    assert not tries.circuits.is_open("b")
+    assert tries.card_types.is_set_aside("a")
+    assert not tries.card_types.is_set_aside("b")
     for _ in range(100):
         tries.end("a", failure)  # those that were in flight
     assert len(tries.events) == 1
