@@ -254,7 +254,6 @@ _OF_OTHERS = ("CLOUD_RUN_", "GOOGLE_CLOUD_")
 _ALIKE = 0.87
 _OF_ENGINES = re.compile(rf"(?:{'|'.join(ALL_ENGINES).upper()})_ENGINE_")
 
-
 DATE, AGAIN, WITHOUT = "--date", "--again", "--without"
 NAMES_LIMIT = 64 * 1024
 """Bytes of the names of both options, as the record has them: twice in the end of an attempt, which has a limit."""

@@ -347,7 +347,6 @@ FULL_TARGET = TypeAdapter(TargetEntry)
 ENGINE_CONTROL_MODEL = TypeAdapter(EngineControl)
 LLM_CONFIG_MODEL = TypeAdapter(LlmConfig)
 
-
 T = TypeVar("T")
 
 TICKER_LIST = "ticker_list.json"

@@ -48,7 +48,6 @@ from job.text.shown import quoted
 
 EQUITIES_DEFAULT = "equities_default"
 
-
 CARDS_LIMIT = 1_000_000
 """Cards of one day: as many as one process is measured with."""
 

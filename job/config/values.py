@@ -118,7 +118,6 @@ def is_loopback(host: str) -> bool:
 EngineUrl = Annotated[str, AfterValidator(_check_engine_url)]
 """https, or http to loopback; without user, query, fragment and trailing slash."""
 
-
 CARD_URL_PLACES = re.compile(r"\{(date|ticker|card_type)\}")
 """What a card's values replace in a `CardUrl`."""
 
@@ -135,7 +134,6 @@ def _check_card_url(text: str) -> str:
 
 CardUrl = Annotated[str, AfterValidator(_check_card_url)]
 """https, or http to loopback; may hold the placeholders `{date}`, `{ticker}` and `{card_type}` after its host."""
-
 
 HOOK_REMEDY = message("set it to the https URL of an incoming webhook")
 
@@ -160,10 +158,8 @@ def _check_hook_secret(secret: SecretStr) -> SecretStr:
 
 HookSecret = Annotated[SecretStr, AfterValidator(_check_hook_secret)]
 
-
 NotifyPolicy = Literal["all", "failures"]
 """Of which runs there are messages."""
-
 
 LogFormat = Literal["json", "text"]
 """How a run is reported while it is in progress: log lines for programs, or text for a person."""
@@ -279,7 +275,6 @@ def _parse_task_count(text: str) -> int:
 
 
 TaskCount = Annotated[int, BeforeValidator(_parse_task_count)]
-
 
 ID_LIMIT = 64
 """Maximum number of characters of an id."""

@@ -6,8 +6,9 @@ Also the interfaces of the connection and of the token provider that a call need
 import json
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Protocol
 
 from jiter import from_json
@@ -151,18 +152,16 @@ def _status_reason(response: Response, token: str) -> Message:
 
 
 def _financial(_: Call, answer: object, token: str) -> Verdict:
-    if not isinstance(answer, dict):
-        return _misshapen(answer, token, "message")
     if _says_failed(answer):
         return _denied(answer, token)
-    return _DONE if isinstance(answer.get("message"), str) else _misshapen(answer, token, "message")
+    is_whole = isinstance(answer, dict) and isinstance(answer.get("message"), str)
+    return _DONE if is_whole else _misshapen(answer, token, "message")
 
 
 def _trading(call: Call, answer: object, token: str) -> Verdict:
     results = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(answer, dict) or not isinstance(results, dict):
-        says_failed = isinstance(answer, dict) and _says_failed(answer)
-        return _denied(answer, token) if says_failed else _misshapen(answer, token, "results")
+        return _denied(answer, token) if _says_failed(answer) else _misshapen(answer, token, "results")
     reasons: dict[str, Message] = {}
     errors: dict[str, Message] = {}
     for ticker in call.targets:
@@ -184,23 +183,12 @@ def _by_ticker(call: Call, reasons: Mapping[str, Message]) -> Message:
     if len(call.targets) == 1:
         return reasons[call.targets[0]]
     shown = [colon(ticker, why) for ticker, why in list(reasons.items())[:NAMED]]
-    listing = shown[0]
-    for one in shown[1:]:
-        listing = semicolon(listing, one)
     if len(reasons) > NAMED:
-        listing = semicolon(listing, message("and {count} more", count=len(reasons) - NAMED))
-    return listing
+        shown.append(message("and {count} more", count=len(reasons) - NAMED))
+    return reduce(semicolon, shown)
 
 
-def _news(_: Call, answer: object, token: str) -> Verdict:
-    return _by_status(answer, token, "success", "skipped")
-
-
-def _qa(_: Call, answer: object, token: str) -> Verdict:
-    return _by_status(answer, token, "success")
-
-
-def _by_status(answer: object, token: str, *done: str) -> Verdict:
+def _by_status(done: Sequence[str], _: Call, answer: object, token: str) -> Verdict:
     if not isinstance(answer, dict) or not ("status" in answer or "error" in answer):
         return _misshapen(answer, token, "status")
     return _done(answer, token) if answer.get("status") in done else _denied(answer, token)
@@ -209,12 +197,14 @@ def _by_status(answer: object, token: str, *done: str) -> Verdict:
 _JUDGES: Mapping[EngineName, Callable[[Call, object, str], Verdict]] = {
     "financial": _financial,
     "trading": _trading,
-    "news": _news,
-    "qa": _qa,
+    "news": partial(_by_status, ["success", "skipped"]),
+    "qa": partial(_by_status, ["success"]),
 }
 
 
-def _says_failed(answer: dict[str, object]) -> bool:
+def _says_failed(answer: object) -> bool:
+    if not isinstance(answer, dict):
+        return False
     return answer.get("error") is not None or answer.get("status", "success") != "success"
 
 

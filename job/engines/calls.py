@@ -61,10 +61,8 @@ DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)
 TITLES: Mapping[EngineName, Message] = {name: engine.title for name, engine in ENGINES.items()}
 
-
 METHOD = "POST"
 """The HTTP method of every call."""
-
 
 _NEWS_PATHS: dict[Kind, str] = {
     "equity": "/batch/process_ticker/",

@@ -33,9 +33,10 @@ class Cause(StrEnum):
 
 
 _NO_ANSWER = {Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.TIMEOUT}
-_NO_ROOM = {429, 503}
 _OVERLOAD = {*_NO_ANSWER, Cause.PROCESS_LIMIT}
 _OVERLOAD_STATUS = {502, 503, 504}
+_BREAKING = {500, 502}
+"""The statuses that the engine returns for a target that breaks it."""
 _OUTAGE = {*_NO_ANSWER, Cause.TOO_LARGE, Cause.IDENTITY, Cause.UNREADABLE}
 _OUTAGE_STATUS = {401, 403, 409, 429}
 
@@ -85,14 +86,9 @@ class Failure:
         return self.status == 429
 
     @property
-    def is_conflict(self) -> bool:
-        """Whether the engine may still be at work on an earlier try of the call."""
-        return self.status == 409
-
-    @property
     def has_no_room(self) -> bool:
         """Whether the engine had no room for the request: none of its instances was free, or it was overloaded."""
-        return self.status in _NO_ROOM
+        return self.status in {429, 503}
 
     @property
     def is_unauthorized(self) -> bool:
@@ -102,7 +98,7 @@ class Failure:
     @property
     def is_crash(self) -> bool:
         """Whether the engine says itself that it broke at work, which may have cost money."""
-        return self.status in {500, 502}
+        return self.status in _BREAKING
 
     @property
     def lost_work(self) -> bool:
@@ -210,8 +206,6 @@ _IN_CONFIG = {
     Remedy.NOT_DONE,
     Remedy.NOT_THERE,
 }
-_BREAKING = {500, 502}
-"""The statuses that the engine returns for a ticker that breaks it."""
 _BY_STATUS: Mapping[int, Remedy] = {
     401: Remedy.TOKEN_REFUSED,
     403: Remedy.FORBIDDEN,

@@ -59,7 +59,6 @@ def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
 
 _UNFIT = message("the request cannot be sent as it is")
 
-
 _REASONS: dict[type[Exception], Message] = {
     # The messages of these two quote the headers, which include the token.
     httpx.LocalProtocolError: _UNFIT,

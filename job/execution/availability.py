@@ -46,7 +46,10 @@ class RetryState:
     waits_for_another: bool = False
     """Whether the next try may come before its time, once another call is done."""
     waiting_since: float | None = None
-    """When the first try in a row began that was answered with 409 or 429, which the engine may soon do."""
+    """When the first try in a row began that was answered with 409 or 429.
+
+    The engine may do such a call yet: it is at work on an earlier try, or none of its instances was free.
+    """
 
     def next_delay(
         self,
@@ -92,7 +95,7 @@ class RetryState:
 
     def _is_used_up(self, failure: Failure, started: float, now: float, *, is_blamed: bool) -> bool:
         """Whether an outage uses up the try."""
-        if failure.is_rejection or failure.is_conflict:
+        if failure.status in {409, 429}:
             self.waiting_since = started if self.waiting_since is None else self.waiting_since
             if now < self.waiting_since + self.engine.timeout:
                 return False

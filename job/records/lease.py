@@ -49,7 +49,6 @@ MAX_CONFLICTS = 5
 TRUSTED_SECONDS = LASTS_SECONDS - LIMITS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
-
 HAS_ENDED = message("Another start has just ended")
 
 

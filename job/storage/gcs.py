@@ -37,14 +37,11 @@ os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 
 T = TypeVar("T")
 
-
 REQUEST_SECONDS = 10.0
-
 
 PATIENCE_SECONDS = 20.0
 """Time limit for all tries of one operation together."""
 LOG_IN = message("on a laptop, run: gcloud auth application-default login")
-
 
 _FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSError)
 """What the library raises if a request fails. For unexpected answers it raises AttributeError, KeyError and others."""
@@ -59,10 +56,8 @@ def _is_odd(error: Exception) -> bool:
 # gave up after a few seconds.
 _RETRY = DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0).with_timeout(PATIENCE_SECONDS)
 
-
 _ONCE = {"timeout": REQUEST_SECONDS, "retry": None}
 """How the library makes each request: it is the whole operation that is repeated, with its checks."""
-
 
 _CONTENT_TYPES = {
     "json": "application/json",

@@ -12,18 +12,14 @@ from job.text.messages import Message, Value, colon, message, said, semicolon
 
 T = TypeVar("T")
 
-
 THREADS = 8
 """Threads for requests that are neither urgent nor in the background. The library keeps 10 connections."""
-
 
 BACKGROUND_THREADS = 4
 """Threads for requests in the background, which delay no others."""
 
-
 ANSWER_SECONDS = 120.0
 """Time limit for any request. Most end much sooner, but not if an answer trickles or a disk hangs."""
-
 
 ANSWER_GRACE_SECONDS = 2.5
 """How long the answer to a write is awaited after a signal, if it has to be known."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cache
+from functools import cache, reduce
 from gettext import NullTranslations, translation
 from pathlib import Path
 from typing import Literal, Union
@@ -162,10 +162,7 @@ def not_written(name: str, error: Value) -> Message:
 
 def joined(parts: Sequence[Message]) -> Message:
     """Messages in one line; there is at least one."""
-    first, *others = parts
-    for one in others:
-        first = message("{first}, {next}", first=first, next=one)
-    return first
+    return reduce(lambda first, following: message("{first}, {next}", first=first, next=following), parts)
 
 
 def both(parts: Sequence[Message]) -> Message:

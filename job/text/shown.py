@@ -10,14 +10,11 @@ from datetime import datetime, timedelta, timezone
 
 EXCERPT_LIMIT = 200
 
-
 SECRET_RUN = 20
 """A sequence of this many characters of a secret is never shown; a shorter one is of no use to an attacker."""
 
-
 _TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*|ya29\.[\w.-]+")
 """JWTs, and Google's access tokens."""
-
 
 _RUN = re.compile(r"[A-Za-z0-9+/_=%-]{32,}+")
 _RANDOM = re.compile(r"[A-Za-z0-9]{16,}+")
@@ -36,8 +33,7 @@ def excerpt(data: bytes, token: str = "") -> str:
         text = _TAG.sub(" ", text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     text = masked(text[: EXCERPT_LIMIT * 10], token)
-    text = _RUN.sub(_unless_secret, _TOKEN.sub("[token]", text))
-    return text if len(text) <= EXCERPT_LIMIT else f"{text[: EXCERPT_LIMIT - 1]}…"
+    return shortened(_RUN.sub(_unless_secret, _TOKEN.sub("[token]", text)), EXCERPT_LIMIT)
 
 
 def _unless_secret(match: re.Match[str]) -> str:
@@ -107,5 +103,4 @@ def quoted(value: object, limit: int = 80) -> str:
     if isinstance(value, str):
         value = value[: limit + 1]  # before it is encoded, as it may have megabytes
     text = json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return shortened("".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text), limit)
