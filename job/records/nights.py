@@ -28,14 +28,14 @@ from job.day.attempt import (
 from job.day.report import END_LIMIT, Report, read_report
 from job.day.view import night_before
 from job.errors import JobError
-from job.records import lease
-from job.records.lease import SeenLease
-from job.records.record import Listing, read_refused
+from job.records.lease import SeenLease, peek
+from job.records.record import Listing, state_of
 from job.storage.store import (
     BACKGROUND_THREADS,
     ObjectStore,
     StorageError,
     StoredObject,
+    each_of,
     error_text,
     in_thread,
     read_many,
@@ -134,27 +134,9 @@ class Nights:
 async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     """The latest days. Raises `StorageError`."""
     days = (await _days(store))[:count]
-    seen = await lease.peek(store) if days else None
-    found: dict[str, Night] = {}
-    errors: list[StorageError] = []
-    rest = iter(days)
-
-    async def read() -> None:
-        for day in rest:
-            try:
-                night = await _read_night(store, day, seen)
-            except StorageError as error:
-                errors.append(error)
-                return
-            if night is not None:
-                found[day] = night
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(BACKGROUND_THREADS):
-            nursery.start_soon(read)
-    if errors:
-        raise errors[0]
-    return Nights([found[day] for day in days if day in found])
+    seen = await peek(store) if days else None
+    nights = await each_of(days, lambda day: _read_night(store, day, seen), BACKGROUND_THREADS)
+    return Nights(list(nights.values()))
 
 
 async def known_days(settings: Settings, store: ObjectStore) -> Days:
@@ -177,10 +159,7 @@ async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> N
     """One day; `None` if no start of it is recorded, or no attempt any more: its age has taken it."""
     try:
         listing = await Listing.of(store, day, background=True)
-        if listing.is_refused:
-            report = await read_refused(store, day, background=True)
-            return None if report is None else Night(day, report.outcome, report)
-        if not listing.attempts:
+        if not listing.attempts and not listing.is_refused:
             return None
         if listing.latest in listing.ends:
             name = end_name(day, listing.latest)
@@ -192,8 +171,7 @@ async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> N
         attempt = await listing.attempt(store, background=True)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.what)
-    is_at_work = seen is not None and seen.holder.day == day and seen.seems_alive
-    return Night(day, Outcome.AT_WORK if is_at_work else Outcome.KILLED, attempt=attempt)
+    return Night(day, state_of(day, seen), attempt=attempt)
 
 
 async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attempt | None:

@@ -36,7 +36,7 @@ from job.day.attempt import (
 from job.day.ledger import Ledger
 from job.day.report import Ending, Report, read_report, report_of
 from job.day.result import CallResult
-from job.records import lease
+from job.records.lease import SeenLease, peek
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, read_many
 from job.text.messages import Message, message, not_written
 
@@ -379,10 +379,11 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
     record = await Record.read(store, day)
     ledger, ended = record.ledger, record.ended
     if record.latest is None:
-        refused = await read_refused(store, day) if record.listing.is_refused else None
-        return None if refused is None else (refused, record)
+        stored = await in_thread(partial(store.read, end_name(day, 0))) if record.listing.is_refused else None
+        return None if stored is None else (read_report(day, 0, stored.data), record)
     if ended is None:
-        return report_of(record.latest, ledger, Ending.worded(await state(store, day), ledger)), record
+        state = state_of(day, await peek(store))
+        return report_of(record.latest, ledger, Ending.worded(state, ledger)), record
     ledger.set_aside = list(ended.set_aside)
     if ledger.totals() != ended.engines:  # an attempt that was paused has added results since
         ending = Ending.worded(Outcome.SUCCEEDED, ledger)
@@ -396,15 +397,8 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
     return ended, record
 
 
-async def read_refused(store: ObjectStore, day: str, *, background: bool = False) -> Report | None:
-    """The report of the start that was refused; `None` if there is none. Raises `RecordError` and `StorageError`."""
-    stored = await in_thread(partial(store.read, end_name(day, 0)), background=background)
-    return None if stored is None else read_report(day, 0, stored.data)
-
-
-async def state(store: ObjectStore, day: str) -> Outcome:
-    """The state of a day whose latest attempt has not ended. Raises `StorageError`."""
-    seen = await lease.peek(store)
+def state_of(day: str, seen: SeenLease | None) -> Outcome:
+    """The state of a day whose latest attempt has not ended, by the lease as it was seen."""
     is_at_work = seen is not None and seen.holder.day == day and seen.seems_alive
     return Outcome.AT_WORK if is_at_work else Outcome.KILLED
 

@@ -1,6 +1,6 @@
 """Object store: the interface of every store, and how async code uses it. Stores hold configs and records."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -169,23 +169,32 @@ async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None 
 
     It never queues more reads than there are threads, so that another request waits for at most one of them.
     """
-    found: dict[str, StoredObject | None] = dict.fromkeys(names)
+    return await each_of(names, lambda name: in_thread(partial(store.read, name, limit)), THREADS)
+
+
+async def each_of(names: Sequence[str], read: Callable[[str], Awaitable[T | None]], at_a_time: int) -> dict[str, T]:
+    """What `read` returns for each name, in their order, without `None`; so many are read at a time.
+
+    Raises the first `StorageError`, and gives up the other reads.
+    """
+    found: dict[str, T | None] = dict.fromkeys(names)
     errors: list[StorageError] = []
     rest = iter(found)
 
-    async def read() -> None:
+    async def read_rest() -> None:
         for name in rest:
             try:
-                found[name] = await in_thread(partial(store.read, name, limit))
+                found[name] = await read(name)
             except StorageError as error:
                 errors.append(error)
+                nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
-        for _ in range(min(THREADS, len(found))):
-            nursery.start_soon(read)
+        for _ in range(min(at_a_time, len(found))):
+            nursery.start_soon(read_rest)
     if errors:
         raise errors[0]
-    return {name: stored for name, stored in found.items() if stored is not None}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 _THREADS: Mapping[str, int] = {"urgent": 1, "usual": THREADS, "background": BACKGROUND_THREADS}
