@@ -191,56 +191,49 @@ async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], N
         claim = partial(_claim, store, me, watched, is_stale=is_stale, waits=waits)
         try:
             # To its end: a lease of which this start does not know would keep others waiting for a minute.
-            stored = await in_thread_to_its_end(claim, urgent=True)
-        except _AliveError as alive:
-            holder, now = _read(alive.there), trio.current_time()
-            if watched is None or alive.there.generation != watched.generation:
-                has_renewed = watched is not None
-                watched, stale_at = alive.there, now + LASTS_SECONDS
-            if has_renewed and not waits:
-                raise BusyError(_words(holder)) from None
-            if notify_at == inf or now >= notify_at:
-                notify(_notice(holder, is_alive=has_renewed))
-                notify_at = now + NOTICE_SECONDS
-            await trio.sleep_until(min(now + WATCH_SECONDS, stale_at))
+            stored, is_taken = await in_thread_to_its_end(claim, urgent=True)
         except ConflictError:
             conflicts += 1
             # another start changed it in between: try again after a random delay
             await trio.sleep(LEASE_RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
-        else:
+            continue
+        if is_taken:
             return Lease(store, me, stored, expiry, has_waited=watched is not None)
+        holder, now = _read(stored), trio.current_time()
+        if watched is None or stored.generation != watched.generation:
+            has_renewed = watched is not None
+            watched, stale_at = stored, now + LASTS_SECONDS
+        if has_renewed and not waits:
+            raise BusyError(_words(holder))
+        if notify_at == inf or now >= notify_at:
+            notify(_notice(holder, is_alive=has_renewed))
+            notify_at = now + NOTICE_SECONDS
+        await trio.sleep_until(min(now + WATCH_SECONDS, stale_at))
     raise StorageError(changed(LEASE))
-
-
-class _AliveError(Exception):
-    """The holder may be alive."""
-
-    def __init__(self, there: StoredObject) -> None:
-        super().__init__(there.generation)
-        self.there = there
 
 
 def _claim(
     store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool, waits: bool
-) -> StoredObject:
-    """Takes the lease. `watched` is the lease as it was last seen; `is_stale` is whether that was long enough ago.
+) -> tuple[StoredObject, bool]:
+    """The lease, and whether this start has taken it: not while another holder may be alive.
 
-    Raises `BusyError` if the lease has vanished and this start does not `wait`.
+    `watched` is the lease as it was last seen; `is_stale` is whether that was long enough ago. Raises `BusyError` if
+    the lease has vanished and this start does not `wait`.
     """
     data = _written(me)
     if watched is None:
         with suppress(ConflictError):
-            return store.create(LEASE, data)
+            return store.create(LEASE, data), True
     there = store.read(LEASE)
     if there is None:
         if not waits:
             raise BusyError(None if watched is None else _words(_read(watched)), HAS_ENDED)
-        return store.create(LEASE, data)
+        return store.create(LEASE, data), True
     holder = _read(there)
     is_watched = watched is not None and watched.generation == there.generation
     if (holder is None or not _is_earlier_try(holder, me)) and not (is_watched and is_stale):
-        raise _AliveError(there)
-    return store.replace(LEASE, data, there.generation)
+        return there, False
+    return store.replace(LEASE, data, there.generation), True
 
 
 def _is_earlier_try(holder: Holder, me: Holder) -> bool:
@@ -248,25 +241,16 @@ def _is_earlier_try(holder: Holder, me: Holder) -> bool:
     return me.execution is not None and holder.execution == me.execution and holder.task_attempt < me.task_attempt
 
 
-@dataclass(frozen=True, slots=True)
-class SeenLease:
-    """The lease as it was read once."""
+async def peek(store: ObjectStore) -> Holder | None:
+    """Who holds the lease and has renewed it lately, to show it to people. Raises `StorageError`.
 
-    holder: Holder
-    seems_alive: bool
-    """Whether it was renewed lately. This compares the clocks of storage and of this machine, which may differ."""
-
-
-async def peek(store: ObjectStore) -> SeenLease | None:
-    """Reads the lease, to show it to people; `None` if there is none or it is not valid. Raises `StorageError`.
-
-    One read is not enough to take a lease over: see `acquire`.
+    This compares the clocks of storage and of this machine, which may differ. And one read is not enough to take a
+    lease over: see `acquire`.
     """
     stored = await in_thread(partial(store.read, LEASE))
-    holder = None if stored is None else _read(stored)
-    if stored is None or holder is None:
+    if stored is None or time.time() - stored.updated >= LASTS_SECONDS:
         return None
-    return SeenLease(holder, seems_alive=time.time() - stored.updated < LASTS_SECONDS)
+    return _read(stored)
 
 
 def _notice(holder: Holder | None, *, is_alive: bool) -> Message:

@@ -28,7 +28,7 @@ from job.day.attempt import (
 from job.day.report import END_LIMIT, Report, read_report
 from job.day.view import night_before
 from job.errors import JobError
-from job.records.lease import SeenLease, peek
+from job.records.lease import Holder, peek
 from job.records.record import Listing, state_of
 from job.storage.store import (
     BACKGROUND_THREADS,
@@ -134,8 +134,8 @@ class Nights:
 async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     """The latest days. Raises `StorageError`."""
     days = (await _days(store))[:count]
-    seen = await peek(store) if days else None
-    nights = await each_of(days, lambda day: _read_night(store, day, seen), BACKGROUND_THREADS)
+    holder = await peek(store) if days else None
+    nights = await each_of(days, lambda day: _read_night(store, day, holder), BACKGROUND_THREADS)
     return Nights(list(nights.values()))
 
 
@@ -155,7 +155,7 @@ async def _days(store: ObjectStore) -> list[str]:
     return sorted((folder for folder in folders if is_date(folder)), reverse=True)
 
 
-async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> Night | None:
+async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:
     """One day; `None` if no start of it is recorded, or no attempt any more: its age has taken it."""
     try:
         listing = await Listing.of(store, day, background=True)
@@ -171,7 +171,7 @@ async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> N
         attempt = await listing.attempt(store, background=True)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.what)
-    return Night(day, state_of(day, seen), attempt=attempt)
+    return Night(day, state_of(day, holder), attempt=attempt)
 
 
 async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attempt | None:

@@ -36,7 +36,7 @@ from job.day.attempt import (
 from job.day.ledger import Ledger
 from job.day.report import Ending, Report, read_report, report_of
 from job.day.result import CallResult
-from job.records.lease import SeenLease, peek
+from job.records.lease import Holder, peek
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, read_many
 from job.text.messages import Message, message, not_written
 
@@ -72,18 +72,14 @@ class Journal:
         self._on_outage = on_outage
         self._pending: list[bytes] = []
         self._chunk: _Chunk | None = None
-        self._sequence = 0
+        self.objects = 0
+        """How many objects were begun; once everything is flushed, all of them are written."""
         self._appended = 0
         self._written = 0
         self._full = trio.Event()
         self._running = trio.CancelScope()
         self._writing = trio.Lock()
         self._writing_took = 0.0
-
-    @property
-    def objects(self) -> int:
-        """How many objects were begun; once everything is flushed, all of them are written."""
-        return self._sequence
 
     @property
     def unwritten(self) -> int:
@@ -135,9 +131,9 @@ class Journal:
 
     def _next_chunk(self) -> _Chunk:
         lines, self._pending, self._full = self._pending, [], trio.Event()
-        name = results_name(self._day, self._number, self._sequence)
+        name = results_name(self._day, self._number, self.objects)
         header = {"format": FORMAT, "name": name, "plan": self._plan}
-        self._sequence += 1
+        self.objects += 1
         return _Chunk(name, b"\n".join([to_json(header), *lines, b""]), len(lines))
 
 
@@ -342,7 +338,10 @@ class Record:
         listing = await Listing.of(store, day)
         latest = await listing.attempt(store)
         reports = await listing.reports(store)
-        _check_results(listing, reports)
+        for report in reports.values():
+            for number, count in report.journal.items():
+                if (there := listing.results.get(number, 0)) < count:
+                    raise missing(results_name(day, number, there))
         if plan is None:
             plan = Plan.empty(day) if latest is None else latest.made_plan()
         ledger = Ledger(plan, latest.again if latest else ())
@@ -362,13 +361,6 @@ class Record:
         if self.listing.is_refused:
             return Outcome.BAD_CONFIG.about.severity
         return None if self.ended is None else self.ended.severity
-
-
-def _check_results(listing: Listing, reports: Mapping[int, Report]) -> None:
-    for report in reports.values():
-        for number, count in report.journal.items():
-            if (there := listing.results.get(number, 0)) < count:
-                raise missing(results_name(listing.day, number, there))
 
 
 async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None:
@@ -397,10 +389,9 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
     return ended, record
 
 
-def state_of(day: str, seen: SeenLease | None) -> Outcome:
-    """The state of a day whose latest attempt has not ended, by the lease as it was seen."""
-    is_at_work = seen is not None and seen.holder.day == day and seen.seems_alive
-    return Outcome.AT_WORK if is_at_work else Outcome.KILLED
+def state_of(day: str, holder: Holder | None) -> Outcome:
+    """The state of a day whose latest attempt has not ended; `holder` seems to have the lease."""
+    return Outcome.AT_WORK if holder is not None and holder.day == day else Outcome.KILLED
 
 
 async def record_refusal(store: ObjectStore, report: Report) -> bool:

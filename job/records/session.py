@@ -145,18 +145,15 @@ class Session:
             not_written = (*missing, *report.not_written)
             return report.model_copy(update={"journal": self.objects(), "not_written": not_written})
 
-        async def write() -> None:
-            await self.journal.flush()
-            await self._write_documents(left, missing)
-            await self._write_end(closed())
-
         is_over = False
         while not is_over:
             reason = shutdown.reason
             if reason is not None:
                 self.journal.stop()
             with shutdown.stage("record"):
-                await write()
+                await self.journal.flush()
+                await self._write_documents(left, missing)
+                await self._write_end(closed())
                 is_over = True
             is_over = is_over or shutdown.reason is reason  # the stage ends early if a reason comes
         why = message("storage did not answer in time") if self.lease.is_held() else message("the lease is lost")

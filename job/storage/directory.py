@@ -4,7 +4,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from job.storage.store import NAME_A_PLACE, ConflictError, StorageError, StoredObject, UnusableError, changed
@@ -87,11 +87,9 @@ class DirectoryStore:
             return sorted(name for name in names if name.startswith(prefix))
 
     def _check(self, target: Path, generation: str) -> None:
-        try:
+        with suppress(FileNotFoundError):
             if _generation(target.stat()) == generation:
                 return
-        except FileNotFoundError:
-            pass
         raise ConflictError(changed(str(target)))
 
     def _ensure(self) -> None:
