@@ -63,7 +63,7 @@ class ConfigError(JobError):
         super().__init__("\n".join(map(str, self.faults)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # pydantic asks for the text of every value, needlessly
 class Problem:
     """An error of a validator, before it is known which object or variable the path belongs to."""
 
@@ -79,14 +79,7 @@ def invalid(what: Message, remedy: Message, shown: str | None = None) -> Pydanti
 
     `shown` is shown in place of the value.
     """
-    return PydanticCustomError("invalid", "{text}", {"text": _OwnFault(what, remedy, shown)})
-
-
-@dataclass(frozen=True, slots=True, repr=False)  # pydantic asks for the text of every value, needlessly
-class _OwnFault:
-    what: Message
-    remedy: Message
-    shown: str | None
+    return PydanticCustomError("invalid", "{text}", {"text": Problem((), what, remedy, shown)})
 
 
 def problems(error: ValidationError) -> Iterator[Problem]:
@@ -95,7 +88,7 @@ def problems(error: ValidationError) -> Iterator[Problem]:
         kind, loc, ctx = detail["type"], detail["loc"], detail.get("ctx", {})
         if kind == "default_factory_not_called":  # follows from another error of the same object
             continue
-        own: _OwnFault | None = ctx.get("text")
+        own: Problem | None = ctx.get("text")
         if own is not None:
             what, remedy = own.what, own.remedy
         elif kind in _EXPLAINED:

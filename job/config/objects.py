@@ -15,7 +15,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import jiter
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from job.config.faults import WRONG_TYPE, Fault, FaultKind, Problem, problems
+from job.config.faults import WRONG_TYPE, Fault, FaultKind, problems
 from job.config.values import Choice, Date, Id, NotName, Parameters, Text, Ticker, spelling
 from job.engines.calls import Kind
 from job.text.messages import Message, Value, colon, listed, message, plural, template
@@ -77,9 +77,6 @@ class _ByCause(Generic[C]):
         """For each object, how many findings have a cause that is not listed."""
         self.count: Counter[str] = Counter()
 
-    def __bool__(self) -> bool:
-        return bool(self._causes)
-
     def add(self, cause: C, place: Place) -> None:
         self.count[place.document] += 1
         if self.count[place.document] > FAULTS_LIMIT:
@@ -125,7 +122,7 @@ class Findings:
     @property
     def has_faults(self) -> bool:
         """Whether any fault was found."""
-        return bool(self._faults)
+        return bool(self._faults.count)
 
     def is_full(self, document: str) -> bool:
         """Whether so many faults of an object were found that the rest of it need not be checked."""
@@ -134,11 +131,6 @@ class Findings:
     def fault(self, place: Place, what: Message, remedy: Message) -> None:
         """Adds a fault. Faults of one object with the same wording are combined."""
         self._faults.add((what, remedy), place)
-
-    def problem(self, place: Place, problem: Problem) -> None:
-        """Adds a fault that a validator found at `place`, or below it."""
-        path = (*place.path, *problem.path)
-        self.fault(Place(place.document, path, place.id, problem.shown), problem.what, problem.remedy)
 
     def notice(self, place: Place, text: str, /, **values: Value) -> None:
         """Adds a notice; `text` is a template with `{where}`. Equal notices of one object are combined."""
@@ -208,39 +200,38 @@ _TWICE = 'Detected duplicate key "'
 
 
 class UnreadableError(Exception):
-    """The document holds no usable value. Has the parts of the fault: place, what and remedy."""
+    """The document holds no usable value. Has the parts of the fault: what and remedy."""
 
-    def __init__(self, place: Place, what: Message, remedy: Message) -> None:
-        super().__init__(f"{place.document}: {what}; {remedy}")
-        self.place, self.what, self.remedy = place, what, remedy
+    def __init__(self, what: Message, remedy: Message) -> None:
+        super().__init__(f"{what}; {remedy}")
+        self.what, self.remedy = what, remedy
 
 
-def parse_object(name: str, data: bytes) -> list[Any] | dict[str, Any]:
+def parse_object(data: bytes) -> list[Any] | dict[str, Any]:
     """The array or object that the document holds. It may hold infinity, for a number that is too large.
 
     Raises `UnreadableError` if it is not UTF-8, is no such JSON, is larger than `SIZE_LIMIT`, or has a key twice in
     one object.
     """
-    place = Place(name)
     if len(data) > SIZE_LIMIT:
-        raise UnreadableError(place, message("is larger than {count} MiB", count=SIZE_LIMIT >> 20), WRONG_OBJECT)
+        raise UnreadableError(message("is larger than {count} MiB", count=SIZE_LIMIT >> 20), WRONG_OBJECT)
     data = data.removeprefix(b"\xef\xbb\xbf")
     first = data.lstrip()[:1]
     if not first or (first.isascii() and first not in b"[{/#"):
         what = message("is no JSON array or object, but perhaps empty, a table, a web page or a workbook")
-        raise UnreadableError(place, what, message('write JSON there, such as ["AAPL", "MSFT"]'))
+        raise UnreadableError(what, message('write JSON there, such as ["AAPL", "MSFT"]'))
     try:
         data.decode()
     except UnicodeDecodeError as error:
         what = message("is not UTF-8 at byte {place}", place=str(error.start))
-        raise UnreadableError(place, what, message("save it as UTF-8")) from None
+        raise UnreadableError(what, message("save it as UTF-8")) from None
     if sum(map(data.count, (b",", b"[", b"{"))) > SIGNS_LIMIT:
         what = message("has more than {count} commas and brackets", count=SIGNS_LIMIT)
-        raise UnreadableError(place, what, WRONG_OBJECT)
+        raise UnreadableError(what, WRONG_OBJECT)
     try:
         value: list[Any] | dict[str, Any] = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
-        raise UnreadableError(place, *_explained(str(error), data)) from None
+        raise UnreadableError(*_explained(str(error), data)) from None
     return value
 
 
@@ -480,9 +471,9 @@ class _Reader:
         """The array or object in a config object; `_ABSENT` if it does not exist or cannot be read."""
         if name in self._objects:
             try:
-                value = parse_object(name, self._objects[name])
+                value = parse_object(self._objects[name])
             except UnreadableError as error:
-                self.findings.fault(error.place, error.what, error.remedy)
+                self.findings.fault(Place(name), error.what, error.remedy)
                 return _ABSENT
             if len(value) <= ENTRIES_LIMIT:
                 return value
@@ -519,7 +510,8 @@ class _Reader:
             return schema.validate_python(value)
         except ValidationError as error:
             for problem in problems(error):
-                self.findings.problem(place, problem)
+                where = Place(place.document, (*place.path, *problem.path), place.id, problem.shown)
+                self.findings.fault(where, problem.what, problem.remedy)
             return None
 
 

@@ -97,10 +97,9 @@ class _Resolver:
         self.card_types = config.card_types
         self.enabled = tuple(name for name, enabled in (config.card_types or {}).items() if enabled)
         self.models = config.models
-        on = config.switches
-        self.switches = dict(
-            zip(DATA_ENGINES, (on.run_financials_engine, on.run_trading_engine, on.run_news_engine), strict=True)
-        )
+        self.switches: dict[DataEngineName, bool] = {
+            engine: getattr(config.switches, f"run_{key}_engine") for engine, key in _SWITCH.items()
+        }
 
     def simple(self, given: Mapping[str, list[str] | None]) -> list[Target]:
         """Targets of the simple form: a named ticker gets exactly its card types, all others get every enabled one."""

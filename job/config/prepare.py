@@ -105,19 +105,17 @@ def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:
 
 def too_few_files(plan: Plan, settings: Settings, limit: float) -> list[Fault]:
     """Returns a fault for each phase that has more calls in flight than the process may have files open."""
+    faults = []
     phases: tuple[tuple[EngineName, ...], ...] = (DATA_ENGINES, ("qa",))
-    return [fault for phase in phases if (fault := _too_few_files(phase, plan, settings, limit))]
-
-
-def _too_few_files(phase: tuple[EngineName, ...], plan: Plan, settings: Settings, limit: float) -> Fault | None:
-    most = {engine: min(settings.engines[engine].concurrency, plan.count(engine)) for engine in phase}
-    variables = [ENGINE_VARIABLES[engine]["concurrency"] for engine, calls in most.items() if calls]
-    needed = sum(most.values()) + SPARE_FILES
-    if not variables or needed <= limit:
-        return None
-    free = int(limit) - SPARE_FILES
-    remedy = message("raise the hard limit (ulimit -Hn)")
-    if free > 0:
-        remedy = message("raise the hard limit (ulimit -Hn), or lower this to {free} in all", free=free)
-    what = message("needs {needed} open files, and this process may have {limit}", needed=needed, limit=int(limit))
-    return Fault(", ".join(variables), what, remedy)
+    for phase in phases:
+        most = {engine: min(settings.engines[engine].concurrency, plan.count(engine)) for engine in phase}
+        variables = [ENGINE_VARIABLES[engine]["concurrency"] for engine, calls in most.items() if calls]
+        needed, free = sum(most.values()) + SPARE_FILES, limit - SPARE_FILES
+        if not variables or needed <= limit:
+            continue
+        remedy = message("raise the hard limit (ulimit -Hn)")
+        if free > 0:
+            remedy = message("raise the hard limit (ulimit -Hn), or lower this to {free} in all", free=int(free))
+        what = message("needs {needed} open files, and this process may have {limit}", needed=needed, limit=int(limit))
+        faults.append(Fault(", ".join(variables), what, remedy))
+    return faults

@@ -247,34 +247,25 @@ def is_date(text: str) -> bool:
     return True
 
 
-def _check_execution(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
-        remedy = message("use up to 128 letters, digits, dots, dashes and underscores")
-        raise invalid(message("{value} is not valid", value=quoted(text)), remedy)
-    return text
+def _matching(pattern: str, remedy: Message) -> BeforeValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise invalid(message("{value} is not valid", value=quoted(text)), remedy)
+        return text
+
+    return BeforeValidator(check)
 
 
-Execution = Annotated[str, AfterValidator(_check_execution)]
-
-
-def _check_service_account(text: str) -> str:
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
-        what = message("{value} is not valid", value=quoted(text))
-        raise invalid(what, message("set it to the account's e-mail address"))
-    return text
-
-
-ServiceAccount = Annotated[str, AfterValidator(_check_service_account)]
-
-
-def _parse_task_count(text: str) -> int:
-    if text != "1":
-        remedy = message("run the job with one task: the barrier holds only inside one process")
-        raise invalid(message("{value} is not valid", value=quoted(text)), remedy)
-    return 1
-
-
-TaskCount = Annotated[int, BeforeValidator(_parse_task_count)]
+Execution = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", message("use up to 128 letters, digits, dots, dashes and underscores")
+    ),
+]
+ServiceAccount = Annotated[str, _matching(r"[^@\s]+@[^@\s]+", message("set it to the account's e-mail address"))]
+TaskCount = Annotated[
+    int, _matching("1", message("run the job with one task: the barrier holds only inside one process"))
+]
 
 ID_LIMIT = 64
 """Maximum number of characters of an id."""
