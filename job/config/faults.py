@@ -115,10 +115,6 @@ def _is_no_string(_: dict[str, Any], value: object) -> tuple[Message, Message]:
     return WRONG_TYPE, message("write it in quotes") if is_number else message("write a string")
 
 
-def _is_no_boolean(*_: object) -> tuple[Message, Message]:
-    return WRONG_TYPE, message("write true or false, without quotes")
-
-
 def _is_none_of(ctx: dict[str, Any], _: object) -> tuple[Message, Message]:
     names, _, last = ctx["expected"].rpartition(" or ")
     return message("is not one of {names} or {last}", names=names, last=last), message("write one of these")
@@ -128,7 +124,7 @@ _EXPLAINED: Mapping[str, Callable[[dict[str, Any], object], tuple[Message, Messa
     "missing": lambda *_: (message("is missing"), message("add it")),
     "extra_forbidden": lambda *_: (message("is not a known key"), message("correct its name or remove it")),
     "string_type": _is_no_string,
-    "bool_type": _is_no_boolean,
+    "bool_type": lambda *_: (WRONG_TYPE, message("write true or false, without quotes")),
     "list_type": lambda *_: (WRONG_TYPE, message("write an array")),
     "dict_type": lambda *_: (WRONG_TYPE, message("write an object")),
     "model_type": lambda *_: (WRONG_TYPE, message("write an object")),

@@ -6,7 +6,7 @@ and what to do about a common mistake. Faults and notices are grouped by cause a
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import islice
@@ -79,16 +79,12 @@ class _ByCause(Generic[C]):
 
     def add(self, cause: C, place: Place) -> None:
         self.count[place.document] += 1
-        if self.count[place.document] > FAULTS_LIMIT:
+        causes = self._causes.setdefault(place.document, {})
+        is_full = self.count[place.document] > FAULTS_LIMIT
+        if is_full or (len(causes) == CAUSES_LISTED and cause not in causes):
             self.more[place.document] += 1
             return
-        causes = self._causes.setdefault(place.document, {})
-        places = causes.get(cause)
-        if places is None:
-            if len(causes) == CAUSES_LISTED:
-                self.more[place.document] += 1
-                return
-            places = causes[cause] = _Places()
+        places = causes.setdefault(cause, _Places())
         places.count += 1
         if len(places.named) < PLACES_NAMED:
             places.named.append(str(place))
@@ -334,11 +330,10 @@ TICKER = TypeAdapter[str](Ticker, config=_STRICT)
 CARD_TYPE_NAME = TypeAdapter[str](Id, config=_STRICT)
 CARD_TYPE = TypeAdapter[CardTypeEntry](Annotated[CardTypeEntry, NotName])
 SIMPLE_TARGETS = TypeAdapter(dict[Id, list[Id]], config=_STRICT)
-FULL_TARGET = TypeAdapter(TargetEntry)
-ENGINE_CONTROL_MODEL = TypeAdapter(EngineControl)
-LLM_CONFIG_MODEL = TypeAdapter(LlmConfig)
 
 T = TypeVar("T")
+M = TypeVar("M", bound=StrictModel)
+Validate = Callable[[object], T]
 
 TICKER_LIST = "ticker_list.json"
 CARD_TYPE_LIST = "card_types.json"
@@ -401,8 +396,8 @@ def read_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list
         tickers=reader.tickers(),
         card_types=reader.card_types(),
         targets=reader.targets(),
-        switches=reader.read(ENGINE_CONTROL, ENGINE_CONTROL_MODEL, EngineControl()),
-        models=reader.read(LLM_CONFIG, LLM_CONFIG_MODEL, LlmConfig()),
+        switches=reader.read(ENGINE_CONTROL, EngineControl),
+        models=reader.read(LLM_CONFIG, LlmConfig),
     )
     return config, reader.findings.faults(), reader.findings.notices()
 
@@ -415,7 +410,7 @@ class _Reader:
         self._objects = objects
 
     def tickers(self) -> tuple[str, ...] | None:
-        entries = self._entries(Place(TICKER_LIST), self._value(TICKER_LIST), TICKER)
+        entries = self._entries(Place(TICKER_LIST), self._value(TICKER_LIST), TICKER.validate_python)
         if entries == []:
             self.findings.fault(Place(TICKER_LIST), message("is empty"), _NEEDED[TICKER_LIST])
         tickers = None if entries is None else _whole(entries)
@@ -425,9 +420,9 @@ class _Reader:
         value, place = self._value(CARD_TYPE_LIST), Place(CARD_TYPE_LIST)
         entries: list[CardTypeEntry | None] | None
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            entries = self._entries(place, value, CARD_TYPE)
+            entries = self._entries(place, value, CARD_TYPE.validate_python)
         else:
-            names = self._entries(place, value, CARD_TYPE_NAME)
+            names = self._entries(place, value, CARD_TYPE_NAME.validate_python)
             entries = None if names is None else [None if name is None else CardTypeEntry(name=name) for name in names]
         if entries is None:
             return None
@@ -454,18 +449,19 @@ class _Reader:
             )
             self.findings.fault(place, message("is empty"), remedy)
         if isinstance(value, list):
-            entries = self._entries(place, value, FULL_TARGET)
+            entries = self._entries(place, value, TargetEntry.model_validate)
             return [entry or _unreadable(item) for entry, item in zip(entries or (), value, strict=True)]
         if isinstance(value, dict):
-            alone = {key: self._checked(place, {key: names}, SIMPLE_TARGETS) for key, names in value.items()}
+            validate = SIMPLE_TARGETS.validate_python
+            alone = {key: self._checked(place, {key: names}, validate) for key, names in value.items()}
             return {key: None if target is None else target[key] for key, target in alone.items()}
         return None
 
-    def read(self, name: str, schema: TypeAdapter[T], default: T) -> T:
-        """The validated value of an object; `default` if it does not exist or has a fault."""
+    def read(self, name: str, model: type[M]) -> M:
+        """The validated value of an object; the default if it does not exist or has a fault."""
         value = self._value(name)
-        checked = None if value is _ABSENT else self._checked(Place(name), value, schema)
-        return default if checked is None else checked
+        checked = None if value is _ABSENT else self._checked(Place(name), value, model.model_validate)
+        return checked or model()
 
     def _value(self, name: str) -> object:
         """The array or object in a config object; `_ABSENT` if it does not exist or cannot be read."""
@@ -483,7 +479,7 @@ class _Reader:
             self.findings.fault(Place(name), message("does not exist"), _NEEDED[name])
         return _ABSENT
 
-    def _entries(self, place: Place, value: object, schema: TypeAdapter[T]) -> list[T | None] | None:
+    def _entries(self, place: Place, value: object, validate: Validate[T]) -> list[T | None] | None:
         """The entries of an array, with `None` for each that has a fault; `None` if there is no array.
 
         They are checked one by one, since the faults of all entries at once could exhaust the memory.
@@ -494,11 +490,11 @@ class _Reader:
             self.findings.fault(place, WRONG_TYPE, message("write an array"))
             return None
         return [
-            self._checked(Place(place.document, [index], _id_of(item)), item, schema)
+            self._checked(Place(place.document, [index], _id_of(item)), item, validate)
             for index, item in enumerate(value)
         ]
 
-    def _checked(self, place: Place, value: object, schema: TypeAdapter[T]) -> T | None:
+    def _checked(self, place: Place, value: object, validate: Validate[T]) -> T | None:
         parts = value if isinstance(value, dict) and not place.path else {"": value}
         many = [key for key, part in parts.items() if _count(part) > VALUES_LIMIT]
         for key in many:
@@ -507,7 +503,7 @@ class _Reader:
         if many or self.findings.is_full(place.document):
             return None
         try:
-            return schema.validate_python(value)
+            return validate(value)
         except ValidationError as error:
             for problem in problems(error):
                 where = Place(place.document, (*place.path, *problem.path), place.id, problem.shown)

@@ -1,6 +1,6 @@
 """Answers: judges whether the work was done. A 2xx is not enough: the engines report most failures with one.
 
-Also the interfaces of the connection and of the token provider that a call needs, and their errors.
+Also the interface of the connection that a call needs, and the errors of connections and tokens.
 """
 
 import json
@@ -74,18 +74,6 @@ class Connection(Protocol):
         ...
 
 
-class TokenProvider(Protocol):
-    """ID tokens by audience."""
-
-    def cached(self, audience: str, rejected: str | None = None) -> str | None:
-        """A token that needs no request to a token server, if there is one; never `rejected`."""
-        ...
-
-    async def get(self, audience: str, rejected: str | None = None) -> str:
-        """A token, new if `rejected` is the one that was cached. Raises `TokenError`."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The judgement of an answer: without a failure, all of the work was done."""
@@ -106,23 +94,17 @@ def judge(call: Call, response: Response, token: str) -> Verdict:
     try:
         answer = parse_answer(response.body, token)
     except DuplicateKeyError as error:
-        reason = message("unexpected answer: the key {key} is there twice", key=error.key)
-        return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
+        reason = message("unexpected answer: the key {key} is there twice", key=str(error))
     except ValueError:
         shown = excerpt(response.body, token)
         reason = message("no JSON: {answer}", answer=shown) if shown else message("an empty answer")
-        return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
-    if answer is None:  # what the engines answer if they failed without a word
-        return _denied(answer, token)
-    return _JUDGES[call.engine](call, answer, token)
+    else:  # they answer `null` if they failed without a word
+        return _denied(answer, token) if answer is None else _JUDGES[call.engine](call, answer, token)
+    return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
 
 
 class DuplicateKeyError(ValueError):
-    """An object has a key twice, so it is unknown which of the two values is right."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
+    """An object has a key twice, so it is unknown which of the two values is right. Its text is the key."""
 
 
 def parse_answer(body: bytes, token: str) -> object:

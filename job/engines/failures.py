@@ -33,12 +33,8 @@ class Cause(StrEnum):
 
 
 _NO_ANSWER = {Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.TIMEOUT}
-_OVERLOAD = {*_NO_ANSWER, Cause.PROCESS_LIMIT}
-_OVERLOAD_STATUS = {502, 503, 504}
 _BREAKING = {500, 502}
 """The statuses that the engine returns for a target that breaks it."""
-_OUTAGE = {*_NO_ANSWER, Cause.TOO_LARGE, Cause.IDENTITY, Cause.UNREADABLE}
-_OUTAGE_STATUS = {401, 403, 409, 429}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +63,8 @@ class Failure:
         Any other failure is an answer of its own, which refuses this call or says that its work failed.
         """
         if self.cause is Cause.STATUS:
-            return self.status in _OUTAGE_STATUS or (self.status or 0) >= 500
-        return self.cause in _OUTAGE
+            return self.status in {401, 403, 409, 429} or (self.status or 0) >= 500
+        return self.cause in {*_NO_ANSWER, Cause.TOO_LARGE, Cause.IDENTITY, Cause.UNREADABLE}
 
     @property
     def is_own_answer(self) -> bool:
@@ -115,7 +111,9 @@ class Failure:
     @property
     def is_overload(self) -> bool:
         """Whether the engine, or this process, cannot handle the present number of calls."""
-        return self.status in _OVERLOAD_STATUS if self.cause is Cause.STATUS else self.cause in _OVERLOAD
+        if self.cause is Cause.STATUS:
+            return self.status in {502, 503, 504}
+        return self.cause in {*_NO_ANSWER, Cause.PROCESS_LIMIT}
 
 
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))

@@ -2,7 +2,8 @@
 
 import trio
 
-from job.engines.answers import Connection, Response, TokenError, TokenProvider, TransportError, parse_answer
+from job.engines.answers import Connection, Response, TokenError, TransportError, parse_answer
+from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT
 from job.text.shown import excerpt
 
@@ -10,7 +11,7 @@ PATIENCE_SECONDS = 30.0
 """Time limit for one engine. It allows for a cold start."""
 
 
-async def health_problem(url: str, audience: str, connection: Connection, tokens: TokenProvider) -> str | None:
+async def health_problem(url: str, audience: str, connection: Connection, tokens: IdTokens) -> str | None:
     """Why the engine at `url` cannot be used, with the remedy; `None` if it is healthy. Closes the connection."""
     wrong: str | None = f"{url}: no answer within {PATIENCE_SECONDS:.0f} s"
     with trio.move_on_after(PATIENCE_SECONDS):

@@ -31,7 +31,7 @@ class IdTokens:
         self._sources: dict[str, _Source] = {}
 
     def cached(self, audience: str, rejected: str | None = None) -> str | None:
-        """A token that `get` would return without a request, if there is one."""
+        """A token that `get` would return without a request, if there is one; never `rejected`."""
         source = self._sources.get(audience)
         token = source.token if source is not None else None
         return token if token != rejected else None

@@ -8,9 +8,10 @@ import trio
 
 from job.config.environment import EngineSettings
 from job.day.result import CallResult, FailedTry
-from job.engines.answers import Connection, TokenError, TokenProvider, TransportError, judge
+from job.engines.answers import Connection, TokenError, TransportError, judge
 from job.engines.calls import BATCHES, METHOD, Call, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
+from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT, RunIdentity
 from job.execution.availability import Availability, CardTypes, RetryState
 from job.execution.progress import CallRetried, EventHandler, Gauge
@@ -29,7 +30,7 @@ class RunContext:
     """The context of a run, shared by all executors."""
 
     run: RunIdentity
-    tokens: TokenProvider
+    tokens: IdTokens
     connect: Callable[[EngineName], Connection]
     shutdown: Shutdown
     emit: EventHandler
@@ -51,7 +52,6 @@ class Executor:
         self._settings = settings
         self._context = context
         self._on_finished = on_finished
-        self._url = settings.url or ""
         self._audience = settings.audience or ""
         self._limiter = ConcurrencyLimiter(settings.concurrency)
         self._gauge = context.gauges.get(settings.name) or Gauge()  # an engine that the plan does not use has none
@@ -77,7 +77,7 @@ class Executor:
                     watch.start_soon(self._engine.watch)
                     async with trio.open_nursery() as workers:
                         for number in range(self._settings.concurrency):
-                            workers.start_soon(self._work, queue, name=f"{self._url} worker {number}")
+                            workers.start_soon(self._work, queue, name=f"{self._settings.url} worker {number}")
                     watch.cancel_scope.cancel()
                 is_over = self._context.shutdown.reason is None
         finally:

@@ -10,8 +10,6 @@ from pathlib import Path
 from job.storage.store import NAME_A_PLACE, ConflictError, StorageError, StoredObject, UnusableError, changed
 from job.text.messages import message
 
-_PARTIAL = ".partial-"
-
 
 class DirectoryStore:
     """The files under a directory. A write is whole or does not happen, and is on the disk when it returns."""
@@ -113,7 +111,7 @@ class DirectoryStore:
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
             _flush_directory(target.parent.parent)
-        partial = target.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
+        partial = target.with_name(f".partial-{secrets.token_hex(8)}")
         try:
             with partial.open("xb") as file:
                 file.write(data)

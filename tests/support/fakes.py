@@ -18,6 +18,7 @@ from job.day.ledger import Ledger, SetAside
 from job.day.result import CallResult, Counts, EngineFailedError, ShutdownReason
 from job.engines.answers import Response
 from job.engines.calls import DATA_ENGINES, DataEngineName, EngineName
+from job.engines.id_tokens import IdTokens
 from job.engines.identity import RunIdentity
 from job.execution.executor import RunContext
 from job.execution.phases import Phases
@@ -84,17 +85,6 @@ class World:
     connect_seconds: dict[EngineName, float] = field(default_factory=dict)
     """How long a connection to an engine takes."""
 
-    def cached(self, audience: str, rejected: str | None = None) -> str | None:  # noqa: ARG002
-        """The fake of the run's tokens, which fetches a new one for each call."""
-        return None
-
-    async def get(self, audience: str, rejected: str | None = None) -> str:
-        self.tokens_given.append((audience, rejected))
-        await trio.lowlevel.checkpoint()
-        if self.token is not None:
-            return await self.token(audience, rejected)
-        return f"token {rejected}" if rejected else "token"
-
     def connect(self, engine: EngineName) -> Connection:
         self.open_connections += 1
         return Connection(self, engine)
@@ -105,6 +95,23 @@ class World:
 
     def of(self, engine: EngineName) -> list[Asked]:
         return [asked for asked in self.asked if asked.engine == engine]
+
+
+@dataclass
+class Tokens(IdTokens):
+    """The fake of the run's tokens, which fetches a new one for each call."""
+
+    world: World
+
+    def cached(self, audience: str, rejected: str | None = None) -> str | None:  # noqa: ARG002
+        return None
+
+    async def get(self, audience: str, rejected: str | None = None) -> str:
+        self.world.tokens_given.append((audience, rejected))
+        await trio.lowlevel.checkpoint()
+        if self.world.token is not None:
+            return await self.world.token(audience, rejected)
+        return f"token {rejected}" if rejected else "token"
 
 
 @dataclass
@@ -273,7 +280,7 @@ def stage(
 
     context = RunContext(
         run=RunIdentity("test"),
-        tokens=world,
+        tokens=Tokens(world),
         connect=world.connect,
         shutdown=shutdown,
         emit=on_event,
