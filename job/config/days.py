@@ -15,7 +15,6 @@ _SKEW = timedelta(minutes=1)
 """How far the scheduler's clock may be ahead of this machine's."""
 _PUT_BACK = timedelta(hours=3)
 """More than a clock is ever put back."""
-_MIDNIGHT = "0 0 * * *"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Days:
 
     def _ticks(self, clock: datetime, *, reverse: bool = False) -> Iterator[tuple[str, datetime]]:
         """The ticks from a time of the clock on, each behind its day."""
-        schedule = self.schedule or _MIDNIGHT
+        schedule = self.schedule or "0 0 * * *"
         is_often = any(field.startswith("*") for field in schedule.split()[:2])
         # Without a zone, as cronsim may never end where a clock changes at a quarter to.
         for shown in CronSim(schedule, clock, reverse):

@@ -370,7 +370,7 @@ class UnreadableEntry:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Every config object, validated on its own. `planning.targets` checks whether they fit together."""
+    """Every config object, validated on its own. `plan.resolve` checks whether they fit together."""
 
     tickers: tuple[str, ...] | None
     """`None` if the object is not usable; other objects are not checked against it then."""

@@ -452,10 +452,6 @@ class _Names:
             for card_type in target.card_types:
                 self.types.setdefault(card_type, []).append(target.id)
 
-    def has(self, target: str, card_type: str) -> bool:
-        """Whether there is this card."""
-        return target in self.targets and card_type in self.targets[target].card_types
-
     def stands_for(self, name: str) -> Iterator[Item]:
         """What a name stands for; nothing if it is wrong."""
         if name == ALL and name not in self.targets:
@@ -467,8 +463,10 @@ class _Names:
         elif name.startswith("/"):
             yield from (Item("qa", target, name[1:]) for target in self.types.get(name[1:], ()))
         else:
-            parts = (at for at, letter in enumerate(name) if letter == "/")  # an id may have a slash too
-            yield from (Item("qa", name[:at], name[at + 1 :]) for at in parts if self.has(name[:at], name[at + 1 :]))
+            for at, letter in enumerate(name):  # an id may have a slash too
+                named = self.targets.get(name[:at]) if letter == "/" else None
+                if named is not None and name[at + 1 :] in named.card_types:
+                    yield Item("qa", named.id, name[at + 1 :])
 
     def nearest(self, name: str) -> Message:
         """The remedy of a wrong name."""

@@ -53,7 +53,8 @@ async def prepare(options: Options, day: str) -> Prepared:
     plan, config_faults = make_plan(contents, day, sizes)
     found = [*faults, *config_faults]
     known = {fault.variable for fault in found}
-    found += [fault for fault in missing_urls(plan, settings) if fault.variable not in known]
+    urls = [ENGINE_VARIABLES[engine]["url"] for engine in plan.engines() if settings.engines[engine].url is None]
+    found += [not_set(variable, ENGINE_URL_REMEDY) for variable in urls if variable not in known]
     found += too_few_files(plan, settings, open_file_limit())
     again: Sequence[Item] = ()
     if not config_faults:  # else it is not known which names there are
@@ -92,15 +93,6 @@ def make_plan(
     targets, target_faults, target_notices = resolve(config)
     plan = Plan(targets, config.models, day, batch_sizes, notices=(*config_notices, *target_notices))
     return plan, [*config_faults, *target_faults]
-
-
-def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:
-    """Returns a fault for each engine that the plan uses and that has no URL."""
-    return [
-        not_set(f"{engine.upper()}_ENGINE_URL", ENGINE_URL_REMEDY)
-        for engine in plan.engines()
-        if settings.engines[engine].url is None
-    ]
 
 
 def too_few_files(plan: Plan, settings: Settings, limit: float) -> list[Fault]:

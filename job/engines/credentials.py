@@ -40,7 +40,14 @@ class Credentials:
                 session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
             request = Request(session)
             self._made = self._made or self._make(request)
-            _refresh(self._made, request)
+            try:
+                self._made.refresh(request)
+            except Exception as error:
+                # The error for an answer that cannot be read may quote a secret in it.
+                causes = (error, error.__cause__)
+                if any(isinstance(cause, _UNREADABLE) and not isinstance(cause, OSError) for cause in causes):
+                    raise _not_a_token() from None
+                raise
         token = self._made.token
         if not isinstance(token, str) or not token:
             raise _not_a_token()
@@ -57,16 +64,6 @@ class Credentials:
 
 def _not_a_token() -> TokenError:
     return TokenError(message("the token server's answer is not a token"))
-
-
-def _refresh(made: credentials.Credentials, request: Request) -> None:
-    """Fetches a token. The error for an answer that cannot be read is replaced, as it may quote a secret in it."""
-    try:
-        made.refresh(request)
-    except Exception as error:
-        if any(isinstance(one, _UNREADABLE) and not isinstance(one, OSError) for one in (error, error.__cause__)):
-            raise _not_a_token() from None
-        raise
 
 
 _UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError)

@@ -113,12 +113,12 @@ class Lease:
         pause = RENEW_SECONDS
         shutdown.no_start_after = self.expiry
         while True:
-            await trio.sleep_until(min(trio.current_time() + pause, self.trusted_until))
+            await trio.sleep_until(min(trio.current_time() + pause, self.expiry.monotonic))
             renewed = Expiry.after(TRUSTED_SECONDS)
             if self.expiry.has_passed():
                 break
             try:
-                with trio.move_on_at(self.trusted_until) as patience:
+                with trio.move_on_at(self.expiry.monotonic) as patience:
                     async with self._changing:
                         self.stored = await in_thread(self._renewed, urgent=True)
                     self.expiry = shutdown.no_start_after = renewed
@@ -136,11 +136,6 @@ class Lease:
                 shutdown.not_renewed = not_written(LEASE, error.reason)
                 on_outage(shutdown.not_renewed)
         shutdown.request(ShutdownReason.LEASE_LOST)
-
-    @property
-    def trusted_until(self) -> float:
-        """By trio's clock, for timeouts. Use `is_held` to decide whether the lease is held."""
-        return self.expiry.monotonic
 
     def is_held(self) -> bool:
         """Whether the lease is still held, so that no other start can be at work."""

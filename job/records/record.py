@@ -242,8 +242,7 @@ class Listing:
     @classmethod
     async def of(cls, store: ObjectStore, day: str, *, background: bool = False) -> "Listing":
         """Lists a day. Raises `RecordError` if a name is not one that the job gives, and `StorageError`."""
-        names = await in_thread(partial(store.names, f"{day}/"), background=background)
-        return cls.from_names(day, names)
+        return cls.from_names(day, await in_thread(partial(store.names, f"{day}/"), background=background))
 
     @classmethod
     def from_names(cls, day: str, names: list[str]) -> "Listing":
@@ -276,11 +275,6 @@ class Listing:
     def is_refused(self) -> bool:
         """Whether nothing is there but a start that was refused."""
         return self.latest == 0 and 0 in self.ends
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether a start of the day is recorded, if only one that was refused."""
-        return bool(self.latest or self.ends)
 
     async def attempt(self, store: ObjectStore, *, background: bool = False) -> Attempt | None:
         """How the latest attempt began; `None` without one. Raises `RecordError` and `StorageError`."""

@@ -78,20 +78,19 @@ async def _resolved(options: Options, store: ObjectStore) -> ResolvedDay:
     if not faults and (fault or asks):
         with faults_of_record(day):
             listing = await Listing.of(store, day)
-        faults = [fault] if fault and not listing.is_recorded else []
+        faults = [fault] if fault and not (listing.latest or listing.is_refused) else []
     return ResolvedDay(Start.of(options, days), [*options.faults, *faults], listing)
 
 
 END_RETRY_SECONDS = 1.0
-Notify = Callable[[Message, bool], None]
-"""Gets a text about storage, and whether it is a fault."""
 
 
 @dataclass(slots=True)
 class StorageAlarm:
     """Reports a storage outage once when it starts and once when it ends, whoever of a start meets it."""
 
-    notify: Notify
+    notify: Callable[[Message, bool], None]
+    """Gets a text about storage, and whether it is a fault."""
     failing: set[str] = field(default_factory=set)
     """Who has met it, and has not written since."""
 

@@ -302,8 +302,8 @@ async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Mem
             memory.seconds = 0
             await trio.sleep(RENEW_SECONDS)
             kept.lease.store = Memory(refuse=lambda _verb, _name: True)
-    assert kept.lease.trusted_until == RENEW_SECONDS + TRUSTED_SECONDS
-    assert trio.current_time() >= kept.lease.trusted_until + LIMITS[ShutdownReason.LEASE_LOST].cards
+    assert kept.lease.expiry.monotonic == RENEW_SECONDS + TRUSTED_SECONDS
+    assert trio.current_time() >= kept.lease.expiry.monotonic + LIMITS[ShutdownReason.LEASE_LOST].cards
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[1]"])
@@ -359,7 +359,7 @@ async def test_a_lease_is_renewed_whatever_the_clocks_say(memory: Memory, clock:
         await kept.keep()
     assert memory.count("replace", LEASE) == 10
     assert kept.shutdown.reason is None
-    assert kept.lease.trusted_until == pytest.approx(10 * RENEW_SECONDS + TRUSTED_SECONDS)
+    assert kept.lease.expiry.monotonic == pytest.approx(10 * RENEW_SECONDS + TRUSTED_SECONDS)
 
 
 async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(memory: Memory) -> None:
@@ -374,7 +374,7 @@ async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(memory: M
         await take(memory, holder("two"))
         nursery.cancel_scope.cancel()
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
-    assert kept.lease.trusted_until + LIMITS[ShutdownReason.LEASE_LOST].cards < LASTS_SECONDS <= trio.current_time()
+    assert kept.lease.expiry.monotonic + LIMITS[ShutdownReason.LEASE_LOST].cards < LASTS_SECONDS <= trio.current_time()
 
 
 async def test_an_outage_that_ends_in_time_does_not_stop_the_holder(memory: Memory) -> None:
