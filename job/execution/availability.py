@@ -28,6 +28,22 @@ LOST_LIMIT = 3
 
 
 @dataclass(slots=True)
+class Try:
+    """One try at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
+
+    started: float
+    streak: int = 0
+    """The `Availability.streaks` when it began."""
+    sent: bool = False
+    """Whether the request may have been sent, after the token and the connection were there."""
+    ended: float = 0.0
+    status: int | None = None
+    """The HTTP status of the answer."""
+    warning: Message | None = None
+    """What is odd about a successful answer."""
+
+
+@dataclass(slots=True)
 class RetryState:
     """The failures of one call so far.
 
@@ -42,6 +58,7 @@ class RetryState:
     costs: int = 0
     """Tries whose work may be paid for."""
     backoffs: int = 0
+    """How often it was put off: each time for longer."""
     token_renewed: bool = False
     waits_for_another: bool = False
     """Whether the next try may come before its time, once another call is done."""
@@ -52,20 +69,12 @@ class RetryState:
     """
 
     def next_delay(
-        self,
-        failure: Failure,
-        started: float,
-        now: float,
-        jitter: Callable[[], float],
-        *,
-        sent: bool = True,
-        is_blamed: bool = True,
+        self, failure: Failure, latest: Try, jitter: Callable[[], float], *, is_blamed: bool
     ) -> float | None:
         """Seconds to wait before the next try; `None` if the call has failed for good.
 
-        It is infinite if only another call that is done may bring one. `started` and `now` are when the try began and
-        ended, `sent` whether the request left. `jitter` gives numbers from 0 to 1 (full jitter), so that calls which
-        failed together do not come back together.
+        It is infinite if only another call that is done may bring one. `jitter` gives numbers from 0 to 1 (full
+        jitter), so that calls which failed together do not come back together.
         """
         self.waits_for_another = False
         if failure.is_unauthorized and not self.token_renewed:
@@ -75,17 +84,17 @@ class RetryState:
             return None
         attempts, is_costly = self.engine.attempts, ENGINES[self.engine.name].is_costly
         seconds = self.backoff(failure, jitter)
-        if is_costly and sent and (failure.lost_work or failure.is_crash):
+        if is_costly and latest.sent and (failure.lost_work or failure.is_crash):  # it may have cost money
             self.used += 1
             self.costs += failure.lost_work
             seconds = max(seconds, min(MAX_SECONDS, COSTLY_SECONDS * 2.0 ** (self.used - 1)))
             is_final, self.waits_for_another = self.costs >= LOST_LIMIT, True
-        elif not failure.is_outage:
+        elif not failure.is_outage:  # an answer of its own, or a limit of this process
             self.used += 1
             self.costs += failure.cause is Cause.DENIED
             is_final = is_costly and failure.cause is Cause.DENIED and self.costs > 1
         else:
-            self.used += self._is_used_up(failure, started, now, is_blamed=is_blamed)
+            self.used += self._is_used_up(failure, latest, is_blamed=is_blamed)
             is_final = False
         if is_final or self.used >= attempts:
             return None
@@ -93,11 +102,11 @@ class RetryState:
             self.waits_for_another, seconds = True, inf
         return seconds
 
-    def _is_used_up(self, failure: Failure, started: float, now: float, *, is_blamed: bool) -> bool:
+    def _is_used_up(self, failure: Failure, latest: Try, *, is_blamed: bool) -> bool:
         """Whether an outage uses up the try."""
         if failure.status in {409, 429}:
-            self.waiting_since = started if self.waiting_since is None else self.waiting_since
-            if now < self.waiting_since + self.engine.timeout:
+            self.waiting_since = latest.started if self.waiting_since is None else self.waiting_since
+            if latest.ended < self.waiting_since + self.engine.timeout:
                 return False
         else:
             self.waiting_since = None
@@ -138,13 +147,13 @@ class Availability:
         self.not_before = -inf
         """No call may begin earlier."""
         self.streaks = 0
-        """How many rows of failures have begun so far."""
+        """How many streaks of outages have begun so far."""
         self._since = inf
-        """When the first of the failures in a row came."""
+        """When the first of this streak came; infinity if it works."""
         self._older = 0
         """How many calls are in flight that began before that."""
         self._limit_then = 0
-        """The concurrency limit at that time."""
+        """The concurrency limit when the streak began."""
         self.limit_before: int | None = None
         """The same, if the engine is out or was when it last failed."""
         self._pause = INITIAL_SECONDS
@@ -154,7 +163,7 @@ class Availability:
         """Whether what fails is the engine, and not just one call among others."""
         self._reason: Message | None = None
         self.given_up = 0
-        """How many calls have failed for good in this row."""
+        """How many calls have failed for good in this streak."""
 
     @property
     def seconds(self) -> float:
@@ -175,28 +184,26 @@ class Availability:
         """Whether it has done a call that began after this time. Without patience, that makes no difference."""
         return self._done_began >= time or not self._patience
 
-    def is_down(self, streak: int) -> bool:
-        """Whether it is down, after the failure of a call that began when `streaks` had this value.
+    def is_down(self, latest: Try) -> bool:
+        """Whether it is down, after the failure of this try.
 
         Without patience it is if two calls have used up their tries.
         """
         if not self._patience:
             return self.given_up > 1
-        is_probe = streak == self.streaks and not self._older
+        is_probe = latest.streak == self.streaks and not self._older
         return is_probe and self.seconds >= self._patience
 
-    def update(
-        self, failure: Failure | None, started: float, streak: int, others: int, limit: int, *, counts: bool = True
-    ) -> bool:
-        """Adds how a try ended that began at `started`, when `streaks` had this value. `others` are still in flight.
+    def update(self, failure: Failure | None, latest: Try, others: int, limit: int, *, counts: bool = True) -> bool:
+        """Adds how a try has just ended. `others` are still in flight.
 
         If it does not count, it says nothing of the engine. Returns whether the engine turns out to work again.
         """
-        self._older -= streak < self.streaks
+        self._older -= latest.streak < self.streaks
         if not counts:
             return False
         if failure is None:
-            self._done_began = max(self._done_began, started)
+            self._done_began = max(self._done_began, latest.started)
         if failure is None or failure.is_own_answer:
             was_failing = self.failures > 0
             if was_failing:

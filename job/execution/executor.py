@@ -13,10 +13,10 @@ from job.engines.calls import BATCHES, METHOD, Call, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT, RunIdentity
-from job.execution.availability import Availability, CardTypes, RetryState
+from job.execution.availability import Availability, CardTypes, RetryState, Try
 from job.execution.progress import CallRetried, EventHandler, Gauge
 from job.execution.shutdown import Shutdown, ShutdownError
-from job.execution.work_queue import ConcurrencyLimiter, PendingCall, RateLimiter, Try, WorkQueue
+from job.execution.work_queue import ConcurrencyLimiter, PendingCall, RateLimiter, WorkQueue
 from job.text.messages import colon, duration, message
 
 QUICK_SECONDS = 5.0
@@ -131,7 +131,7 @@ class Executor:
             for other in queue.take(lambda other: self._card_types.is_set_aside(other.call.card_type)):
                 self._finish(other, other.last_failure)
             wait = None
-        is_down = not is_halved and self._engine.is_down(latest.streak)
+        is_down = not is_halved and self._engine.is_down(latest)
         if wait is not None and not is_down:
             pending.retry_after(wait, failure)
             self._gauge.counts.retries += 1
@@ -140,7 +140,7 @@ class Executor:
             queue.put(*(self._split_in_halves(pending) if is_halved else (pending,)))
             return
         self._engine.given_up += failure.is_outage
-        if self._engine.is_down(latest.streak):
+        if self._engine.is_down(latest):
             queue.close()
         if wait is not None and pending.call.card_type is None:
             reason = message("nothing but this for {duration}", duration=duration(self._engine.seconds))
@@ -160,7 +160,7 @@ class Executor:
             if pending.is_repeated:
                 return False
         # A single ticker shows whether the engine is down, which a batch cannot.
-        self._batch_size = 1 if self._engine.is_down(latest.streak) else min(self._batch_size, (size + 1) // 2)
+        self._batch_size = 1 if self._engine.is_down(latest) else min(self._batch_size, (size + 1) // 2)
         return True
 
     def _wait_after(self, pending: PendingCall, latest: Try, failure: Failure) -> float | None:
@@ -169,14 +169,8 @@ class Executor:
             # Its halves are different requests, so this failure does not use up one of their tries.
             return pending.retry.backoff(failure, self._context.jitter)
         used = pending.retry.used
-        wait = pending.retry.next_delay(
-            failure,
-            latest.started,
-            latest.ended,
-            self._context.jitter,
-            sent=latest.sent,
-            is_blamed=self._engine.has_worked_since(pending.failed_at),
-        )
+        is_blamed = self._engine.has_worked_since(pending.failed_at)
+        wait = pending.retry.next_delay(failure, latest, self._context.jitter, is_blamed=is_blamed)
         if pending.call.card_type is not None:
             is_used_up = pending.retry.used > used
             self._card_types.record(pending.call.card_type, failure, latest.ended, is_used_up=is_used_up)
@@ -206,7 +200,7 @@ class Executor:
         self._limiter.update(failure, latest.started, in_flight)
         # A token that has just expired says nothing of the engine.
         counts = failure is None or pending.retry.token_renewed or not failure.is_unauthorized
-        if self._engine.update(failure, latest.started, latest.streak, in_flight - 1, limit, counts=counts):
+        if self._engine.update(failure, latest, in_flight - 1, limit, counts=counts):
             if self._engine.limit_before is not None:
                 self._limiter.recover(self._engine.limit_before)
             if self._has_single_failed:

@@ -12,7 +12,7 @@ import trio
 
 from job.engines.calls import Call
 from job.engines.failures import Failure
-from job.execution.availability import Availability, RetryState
+from job.execution.availability import Availability, RetryState, Try
 from job.execution.shutdown import Shutdown
 from job.text.messages import Message
 
@@ -77,22 +77,6 @@ class RateLimiter:
 
 FAILED_TRIES_KEPT = 10
 """Maximum number of failed tries that a result lists: a rejected call may have hundreds."""
-
-
-@dataclass(slots=True)
-class Try:
-    """One try at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
-
-    started: float
-    streak: int = 0
-    """The `Availability.streaks` when it began."""
-    sent: bool = False
-    """Whether the request may have been sent, after the token and the connection were there."""
-    ended: float = 0.0
-    status: int | None = None
-    """The HTTP status of the answer."""
-    warning: Message | None = None
-    """What is odd about a successful answer."""
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,7 @@ from job.day.report import Ending, ending_of
 from job.day.result import ShutdownReason
 from job.engines.answers import Response
 from job.engines.failures import Cause, Failure
-from job.execution.availability import IN_A_ROW, Availability, CardTypes
+from job.execution.availability import IN_A_ROW, Availability, CardTypes, Try
 from job.execution.progress import Gauge
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
@@ -47,7 +47,7 @@ class Tries:
     def end(self, card_type: str, failure: Failure | None, *, is_used_up: bool = True) -> None:
         self._time += 1
         if failure is None:
-            self.engine.update(None, self._time, 0, 0, 16)
+            self.engine.update(None, Try(self._time), 0, 16)
         self.card_types.record(card_type, failure, self._time, is_used_up=is_used_up)
 
 

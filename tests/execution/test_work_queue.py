@@ -13,7 +13,7 @@ from job.config.environment import EngineSettings
 from job.day.result import ShutdownReason
 from job.engines.calls import news
 from job.engines.failures import Cause, Failure
-from job.execution.availability import Availability, RetryState
+from job.execution.availability import Availability, RetryState, Try
 from job.execution.progress import Gauge
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import ConcurrencyLimiter, PendingCall, RateLimiter, WorkQueue
@@ -45,7 +45,7 @@ class Work:
 
     def answer(self, failure: Failure | None, others: int = 1) -> None:
         """The engine answers a call that has just begun, while others are in flight."""
-        self.engine.update(failure, trio.current_time(), self.engine.streaks, others, self.limiter.limit)
+        self.engine.update(failure, Try(trio.current_time(), self.engine.streaks), others, self.limiter.limit)
 
     async def take(self, count: int, seconds: float = 0.0) -> str:
         """The names of the next ones, each of which takes so long."""
