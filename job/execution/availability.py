@@ -157,8 +157,10 @@ class Availability:
         self.limit_before: int | None = None
         """The same, if the engine is out or was when it last failed."""
         self._pause = INITIAL_SECONDS
+        """For how long it is left alone after the next failed probe."""
         self._failing = trio.Event()
         self._told_at = -inf
+        """When people were last told that it fails."""
         self._is_outage = False
         """Whether what fails is the engine, and not just one call among others."""
         self._reason: Message | None = None
@@ -235,14 +237,14 @@ class Availability:
         while True:
             await self._failing.wait()
             await trio.sleep(max(1.0, self._since + TELL_SECONDS - trio.current_time()))
-            now, is_told = trio.current_time(), self._told_at >= self._since
+            now, is_told = trio.current_time(), self._told_at > self._since
             is_due = self._is_outage and self.seconds >= TELL_SECONDS and now >= self._told_at + TELL_AGAIN_SECONDS
             if is_due and not is_told and self._reason is not None:
                 self._told_at = now
                 self._emit(EngineFailing(self._engine, self._reason, self._patience))
 
     def _works(self) -> None:
-        if self._told_at >= self._since:
+        if self._told_at > self._since:
             self._emit(EngineRecovered(self._engine, self.seconds))
         if self._is_outage and self.seconds >= TELL_SECONDS:
             self._gauge.outages += 1

@@ -131,7 +131,7 @@ class Executor:
             for other in queue.take(lambda other: self._card_types.is_set_aside(other.call.card_type)):
                 self._finish(other, other.last_failure)
             wait = None
-        is_down = not is_halved and self._engine.is_down(latest)
+        is_down = not is_halved and self._engine.is_down(latest)  # which a batch that can be halved does not show
         if wait is not None and not is_down:
             pending.retry_after(wait, failure)
             self._gauge.counts.retries += 1
@@ -142,7 +142,7 @@ class Executor:
         self._engine.given_up += failure.is_outage
         if self._engine.is_down(latest):
             queue.close()
-        if wait is not None and pending.call.card_type is None:
+        if wait is not None and pending.call.card_type is None:  # only the patience has ended it
             reason = message("nothing but this for {duration}", duration=duration(self._engine.seconds))
             failure = replace(failure, reason=colon(reason, failure.reason))
         self._finish(pending, failure)

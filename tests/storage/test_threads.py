@@ -39,6 +39,20 @@ async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(
         gate.set()
 
 
+async def test_a_read_that_fails_gives_up_the_others() -> None:
+    down, begun = Memory(clock=time.time), 0
+
+    def read(_name: str, _limit: int | None = None) -> None:
+        nonlocal begun
+        begun += 1
+        raise StorageError("down")
+
+    down.read = read  # type: ignore[method-assign,assignment]
+    with pytest.raises(StorageError, match=r"^down$"):
+        await read_many(down, [f"n{number}" for number in range(20 * THREADS)])
+    assert begun <= 2 * THREADS
+
+
 async def test_a_request_waits_for_few_of_many_reads() -> None:
     """A long record is read while other requests are made: each of them gets a thread at its turn."""
     slow, done = Memory(clock=time.time), 0
