@@ -20,8 +20,8 @@ from job.text.messages import Message, message
 INITIAL_SECONDS = 0.5
 MAX_SECONDS = 30.0
 COSTLY_SECONDS = 10.0
-"""How long a try that may have cost money waits at first for another call to be done, which shows that more is no
-waste.
+"""How long a call whose try may have cost money waits at first for another to be done, which shows that more is no
+waste; four times as long each time.
 """
 LOST_LIMIT = 3
 """Tries of a costly call whose work may be paid for without a usable answer."""
@@ -41,6 +41,11 @@ class Try:
     """The HTTP status of the answer."""
     warning: Message | None = None
     """What is odd about a successful answer."""
+
+
+def may_have_cost(engine: EngineName, failure: Failure, latest: Try) -> bool:
+    """Whether a failed try may have cost money."""
+    return ENGINES[engine].is_costly and latest.sent and (failure.lost_work or failure.is_crash)
 
 
 @dataclass(slots=True)
@@ -84,10 +89,11 @@ class RetryState:
             return None
         attempts, is_costly = self.engine.attempts, ENGINES[self.engine.name].is_costly
         seconds = self.backoff(failure, jitter)
-        if is_costly and latest.sent and (failure.lost_work or failure.is_crash):  # it may have cost money
+        if may_have_cost(self.engine.name, failure, latest):
+            wait = COSTLY_SECONDS * 4.0 ** min(self.used, 10)
             self.used += 1
             self.costs += failure.lost_work
-            seconds = max(seconds, min(MAX_SECONDS, COSTLY_SECONDS * 2.0 ** (self.used - 1)))
+            seconds = max(seconds, min(self.engine.patience, wait))
             is_final, self.waits_for_another = self.costs >= LOST_LIMIT, True
         elif not failure.is_outage:  # an answer of its own, or a limit of this process
             self.used += 1
@@ -129,8 +135,8 @@ class Availability:
     """Whether one engine works.
 
     - It *fails* while its latest answers are outages (`Failure.is_outage`). Any answer of its own shows that it works.
-    - It is *out* once as many came in a row as calls may be in flight, and no other call is. Then one call at a time is
-      made, after pauses that double from 0.5 to 30 s.
+    - It is *out* once such an answer came while no other call is in flight. Then one call at a time is made, after
+      pauses that double from 0.5 s to 30, or from 10 s if the call may have cost money.
     - It is *down* once it has failed for as long as its patience, and a call that began meanwhile has failed too. No
       timer says so, nor what was in flight before: a slow answer may still come.
     """
@@ -156,6 +162,7 @@ class Availability:
         """The concurrency limit when the streak began."""
         self.limit_before: int | None = None
         """The same, if the engine is out or was when it last failed."""
+        self.is_out = False
         self._pause = INITIAL_SECONDS
         """For how long it is left alone after the next failed probe."""
         self._failing = trio.Event()
@@ -165,7 +172,7 @@ class Availability:
         """Whether what fails is the engine, and not just one call among others."""
         self._reason: Message | None = None
         self.given_up = 0
-        """How many calls have failed for good in this streak."""
+        """How many calls have failed for good in this streak, or may only be tried once another is done."""
 
     @property
     def seconds(self) -> float:
@@ -183,16 +190,20 @@ class Availability:
         return self.failures > 0 and self._patience > 0
 
     def has_worked_since(self, time: float) -> bool:
-        """Whether it has done a call that began after this time. Without patience, that makes no difference."""
-        return self._done_began >= time or not self._patience
+        """Whether it has done a call that began after this time."""
+        return self._done_began >= time
+
+    def is_trusted(self, time: float) -> bool:
+        """Whether a call that failed at this time is to blame, and not the engine: it is, without patience."""
+        return self.has_worked_since(time) or not self._patience
 
     def is_down(self, latest: Try) -> bool:
         """Whether it is down, after the failure of this try.
 
-        Without patience it is if two calls have used up their tries.
+        Without patience it is once 20 calls in a row have used up their tries while it was out.
         """
         if not self._patience:
-            return self.given_up > 1
+            return self.is_out and self.given_up >= IN_A_ROW
         is_probe = latest.streak == self.streaks and not self._older
         return is_probe and self.seconds >= self._patience
 
@@ -209,13 +220,13 @@ class Availability:
         if failure is None or failure.is_own_answer:
             was_failing = self.failures > 0
             if was_failing:
-                self._works()
+                self._works(latest.started)
             return was_failing
         if failure.is_outage:
-            self._fails(failure, others, limit)
+            self._fails(failure, latest, others, limit)
         return False
 
-    def _fails(self, failure: Failure, others: int, limit: int) -> None:
+    def _fails(self, failure: Failure, latest: Try, others: int, limit: int) -> None:
         now = trio.current_time()
         if not self.failures:
             self.streaks += 1
@@ -225,12 +236,14 @@ class Availability:
         self.failures += 1
         self._reason = failure.reason
         self._is_outage = self.failures > 1 and not self._older
-        if self.failures >= limit and not others and (self._patience or failure.is_rejection):
+        self.is_out = self.is_out or not others
+        if self.is_out and (self._patience or failure.is_rejection):
             self.limit_before = self._limit_then
-            pause = max(self._pause, min(failure.retry_after or 0.0, MAX_SECONDS))
+            least = COSTLY_SECONDS if may_have_cost(self._engine, failure, latest) else 0.0
+            pause = max(self._pause, least, min(failure.retry_after or 0.0, MAX_SECONDS))
             left = self._since + self._patience - now
             self.not_before = now + (min(pause, left) if left > 0 else pause)
-            self._pause = min(2 * self._pause, MAX_SECONDS)
+            self._pause = min(2 * pause, MAX_SECONDS)
 
     async def watch(self) -> None:
         """Tells people that the engine fails, until it is cancelled."""
@@ -243,15 +256,18 @@ class Availability:
                 self._told_at = now
                 self._emit(EngineFailing(self._engine, self._reason, self._patience))
 
-    def _works(self) -> None:
+    def _works(self, since: float) -> None:
+        """It works again: it has done a call that began then."""
+        seconds = max(0.0, since - self._since)
         if self._told_at > self._since:
-            self._emit(EngineRecovered(self._engine, self.seconds))
-        if self._is_outage and self.seconds >= TELL_SECONDS:
+            self._emit(EngineRecovered(self._engine, seconds))
+        if self._is_outage and seconds >= TELL_SECONDS:
             self._gauge.outages += 1
-            self._gauge.seconds_out += self.seconds
+            self._gauge.seconds_out += seconds
         self.failures = self.given_up = 0
         self._since, self._pause, self.not_before = inf, INITIAL_SECONDS, -inf
-        self._is_outage, self._failing = False, trio.Event()
+        self.is_out = self._is_outage = False
+        self._failing = trio.Event()
 
 
 IN_A_ROW = 20

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import trio
 
@@ -132,6 +133,7 @@ class Executor:
                 self._finish(other, other.last_failure)
             wait = None
         is_down = not is_halved and self._engine.is_down(latest)  # which a batch that can be halved does not show
+        self._engine.given_up += wait in {None, inf} and failure.is_outage
         if wait is not None and not is_down:
             pending.retry_after(wait, failure)
             self._gauge.counts.retries += 1
@@ -139,7 +141,6 @@ class Executor:
             self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
             queue.put(*(self._split_in_halves(pending) if is_halved else (pending,)))
             return
-        self._engine.given_up += failure.is_outage
         if self._engine.is_down(latest):
             queue.close()
         if wait is not None and pending.call.card_type is None:  # only the patience has ended it
@@ -169,7 +170,7 @@ class Executor:
             # Its halves are different requests, so this failure does not use up one of their tries.
             return pending.retry.backoff(failure, self._context.jitter)
         used = pending.retry.used
-        is_blamed = self._engine.has_worked_since(pending.failed_at)
+        is_blamed = self._engine.is_trusted(pending.failed_at)
         wait = pending.retry.next_delay(failure, latest, self._context.jitter, is_blamed=is_blamed)
         if pending.call.card_type is not None:
             is_used_up = pending.retry.used > used
@@ -198,8 +199,9 @@ class Executor:
         """Adapts the limits to the answer to a try, which is still one of those in flight."""
         limit = self._limiter.limit
         self._limiter.update(failure, latest.started, in_flight)
-        # A token that has just expired says nothing of the engine.
-        counts = failure is None or pending.retry.token_renewed or not failure.is_unauthorized
+        # A token that has just expired says nothing of the engine, unless that fails anyway.
+        is_first = failure is not None and failure.is_unauthorized and not pending.retry.token_renewed
+        counts = not is_first or self._engine.failures > 0
         if self._engine.update(failure, latest, in_flight - 1, limit, counts=counts):
             if self._engine.limit_before is not None:
                 self._limiter.recover(self._engine.limit_before)

@@ -5,7 +5,8 @@ begin in a minute. A call waits nowhere else.
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from heapq import heappop, heappush
+from itertools import count, islice
 from math import inf
 
 import trio
@@ -146,8 +147,15 @@ class WorkQueue:
         self._limiter = limiter
         self._rate = rate
         self._shutdown = shutdown
-        self._waiting: list[PendingCall] = []
-        """In the order of their failures, so that the free ones come first."""
+        self._ready: deque[PendingCall] = deque()
+        """The retries that may start, the oldest first."""
+        self._waiting: dict[int, PendingCall] = {}
+        """The others, by their numbers, which count up."""
+        self._numbers = count()
+        self._due: list[tuple[float, int]] = []
+        """A heap of the times at which they may start, and their numbers."""
+        self._held: deque[int] = deque()
+        """The numbers of those that may start sooner, once another call is done."""
         self.is_closed = False
         self._parked = trio.lowlevel.ParkingLot()
         self._sleeper: trio.CancelScope | None = None
@@ -179,8 +187,16 @@ class WorkQueue:
 
     def put(self, *calls: PendingCall) -> None:
         """Puts a call back after a try, or its halves: behind those that failed before, if it has to wait at all."""
-        at = 0 if calls[0].due == -inf else len(self._waiting)
-        self._waiting[at:at] = calls
+        if calls[0].due == -inf:
+            self._ready.extendleft(reversed(calls))
+            return
+        for call in calls:
+            number = next(self._numbers)
+            self._waiting[number] = call
+            if call.due < inf:
+                heappush(self._due, (call.due, number))
+            if call.retry.waits_for_another:
+                self._held.append(number)
 
     def put_fresh(self, *calls: PendingCall) -> None:
         """Puts back the halves of a call that was not tried."""
@@ -189,8 +205,9 @@ class WorkQueue:
     def take(self, is_taken: Callable[[PendingCall], bool]) -> list[PendingCall]:
         """Removes the calls for which this is true, and returns those of them that were put back."""
         self._heads = deque(call for call in self._heads if not is_taken(call))
-        taken = [call for call in self._waiting if is_taken(call)]
-        self._waiting = [call for call in self._waiting if not is_taken(call)]
+        taken = [call for call in (*self._ready, *self._waiting.values()) if is_taken(call)]
+        self._ready = deque(call for call in self._ready if not is_taken(call))
+        self._waiting = {number: call for number, call in self._waiting.items() if not is_taken(call)}
         return taken
 
     def close(self) -> None:
@@ -204,7 +221,7 @@ class WorkQueue:
             return True
         if self.in_flight or self.fresh() is not None:
             return False
-        return all(call.due == inf and not self._is_free(call) for call in self._waiting)
+        return self._settle(trio.current_time()) == inf and not self._ready
 
     def fresh(self) -> PendingCall | None:
         """The next fresh call, which stays there."""
@@ -214,12 +231,12 @@ class WorkQueue:
 
     @property
     def _limit(self) -> int:
-        """How many calls may be in flight: one after as many failures in a row as there may be.
+        """How many calls may be in flight: one, if the engine is out or as many have failed in a row as there may be.
 
         Until the engine has done a call, each failure takes a place: nothing shows yet that more calls are no waste.
         """
         limit, failures = self._limiter.limit, self._engine.failures
-        if failures >= limit:
+        if failures >= limit or self._engine.is_out:
             return 1
         return limit if self._engine.has_worked else limit - failures
 
@@ -230,26 +247,35 @@ class WorkQueue:
         moment = max(self._engine.not_before, self._rate.not_before)
         if now < moment:
             return None, inf if self.has_ended else moment
-        call, is_free = self._retry(now) if self._waiting else (None, False)
-        if (call is None or not is_free or self._engine.prefers_fresh) and self.fresh() is not None:
+        moment = self._settle(now) if self._waiting else inf
+        if self._ready and (self.fresh() is None or self._is_before_fresh(self._ready[0])):
+            call = self._ready.popleft()
+        elif self.fresh() is not None:
             call = self._heads.popleft()
-        elif call is not None:
-            self._waiting.remove(call)
         else:
-            return None, min((call.due for call in self._waiting), default=inf)
+            return None, moment
         self._rate.begin(now)
         return call, now
 
-    def _retry(self, now: float) -> tuple[PendingCall | None, bool]:
-        """The retry that is next, and whether it is free."""
-        for call in self._waiting:
-            is_free = self._is_free(call)
-            if call.due <= now or (call.retry.waits_for_another and is_free):
-                return call, is_free
-        return None, False
+    def _is_before_fresh(self, retry: PendingCall) -> bool:
+        is_free = retry.due == -inf or self._engine.is_trusted(retry.failed_at)
+        return is_free and not self._engine.prefers_fresh
 
-    def _is_free(self, call: PendingCall) -> bool:
-        return call.due == -inf or self._engine.has_worked_since(call.failed_at)
+    def _settle(self, now: float) -> float:
+        """Has those ready that may start by now. Returns when the next of the others may, if none is done before."""
+        while self._held:
+            call = self._waiting.get(self._held[0])
+            if call is not None and not self._engine.has_worked_since(call.failed_at):
+                break  # those behind it failed later
+            self._make_ready(self._held.popleft())
+        while self._due and (self._due[0][0] <= now or self._due[0][1] not in self._waiting):
+            self._make_ready(heappop(self._due)[1])
+        return self._due[0][0] if self._due else inf
+
+    def _make_ready(self, number: int) -> None:
+        call = self._waiting.pop(number, None)
+        if call is not None:
+            self._ready.append(call)
 
     async def _park(self, moment: float) -> None:
         """Waits until another worker calls, or until a time, if no other worker waits for an earlier one."""

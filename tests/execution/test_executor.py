@@ -85,7 +85,7 @@ async def test_a_refusal_is_not_retried(status: int) -> None:
 
 async def test_the_timeout_applies_to_each_attempt_and_is_retried() -> None:
     made = await one_ticker(100.0, 100.0, 9.0, timeout=10.0, jitter=0.0)
-    assert starts(made, "news") == [0.0, 10.0, 20.5]
+    assert starts(made, "news") == [0.0, 10.5, 21.5]
     assert made.counts("news").done == 1
     made = await one_ticker(FOREVER, timeout=10.0, patience=15.0)
     failure = the_end(made)
@@ -309,7 +309,7 @@ async def test_fetching_a_token_counts_towards_the_timeout_of_the_attempt() -> N
     made = stage([target("A", engines=())], at_once, {"qa": {"timeout": 10.0, "patience": 5.0}}, lambda: 0.0)
     made.world.token = token
     await made.play()
-    assert trio.current_time() == pytest.approx(20)
+    assert trio.current_time() == pytest.approx(20.5)
     assert made.cards.failed == 1
     assert made.world.asked == []
 

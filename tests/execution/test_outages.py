@@ -35,14 +35,14 @@ Strike = Callable[[Asked, float], How]
 """What befalls a request at a time."""
 
 
-def striking(strike: Strike) -> Script:
+def striking(strike: Strike, seconds: Mapping[EngineName, float] = SECONDS) -> Script:
     """Engines that work, but for what befalls them."""
 
     async def script(asked: Asked) -> Response:
         how = strike(asked, trio.current_time())
         if how == "hang":
             await trio.sleep_forever()
-        await trio.sleep(SECONDS[asked.engine] if how in {None, "lost"} else QUICKLY)
+        await trio.sleep(seconds[asked.engine] if how in {None, "lost"} else QUICKLY)
         match how:
             case None:
                 return well(asked)
@@ -97,6 +97,7 @@ def night(
     tickers: int = 60,
     card_types: str = "abcde",
     engines: Mapping[EngineName, Mapping[str, Any]] | None = None,
+    seconds: Mapping[EngineName, float] = SECONDS,
     **all_engines: Any,
 ) -> Night:
     """Plays a night. `engines` changes settings of single ones, `all_engines` of all."""
@@ -107,7 +108,7 @@ def night(
         for name, spec in ENGINES.items()
     }
     targets = [target(f"T{number}", card_types) for number in range(tickers)]
-    made = stage(targets, striking(strike), settings, random.Random(1).random)
+    made = stage(targets, striking(strike, seconds), settings, random.Random(1).random)
 
     async def play() -> Night:
         error = None
@@ -178,16 +179,48 @@ def one_call(strike: Strike) -> Strike:
     return lambda asked, now: strike(asked, now) if strike(asked, now) not in {"html", "lost", "reset"} else None
 
 
+@pytest.mark.parametrize("how", [500, 503, "html", "reset"])
+@pytest.mark.parametrize(
+    ("cards", "concurrency", "seconds"), [(5, 16, 15), (5, 16, 60), (15, 16, 15), (150, 1024, 15), (60, 16, 120)]
+)
+def test_few_cards_survive_an_outage_as_many_do(how: How, cards: int, concurrency: int, seconds: int) -> None:
+    """All of them are in flight when it begins, as in a second start or at the end of a night: fewer than the limit."""
+    strike = out(how, 26, 26 + seconds, "qa")
+    limits: Mapping[EngineName, int] = {"financial": 30, "trading": 30, "news": 30, "qa": concurrency}
+    played = night(strike, tickers=cards // 5, engines={name: {"concurrency": limit} for name, limit in limits.items()})
+    assert (played.exit, played.made.cards.done) == (0, cards)
+    assert played.wasted("qa") <= cards + 10
+    assert played.most_for_a_card <= 4
+
+
+def test_a_lasting_401_is_asked_for_one_at_a_time() -> None:
+    """Each is asked for with a fresh token too."""
+    assert night(out(401, 100, 400, "qa")).wasted("qa") <= 70
+
+
+def test_without_patience_two_bad_cards_stop_no_others() -> None:
+    bad = {"/card/a": "T3", "/card/b": "T7"}
+    played = night(lambda asked, _: 503 if asked.tickers == (bad.get(asked.path),) else None, patience=0.0)
+    assert (played.made.cards.done, played.made.cards.failed) == (298, 2)
+
+
+def test_an_outage_lasts_until_the_call_began_that_was_done() -> None:
+    """Not until it has ended: one second out is not worth a note, though a batch takes four minutes."""
+    played = night(out(503, 0, 1, "trading"), tickers=5, seconds={**SECONDS, "trading": 240.0})
+    assert played.exit == 0
+    assert played.made.live.gauges["trading"].seconds_out == 0
+
+
 LONG: Mapping[str, tuple[Strike, int, str, float, int]] = {
     "503, news": (out(503, 0, FOR_GOOD, "news"), 1, "data_engine_failed", 605, 35),
     "503, trading": (out(503, 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 605, 32),
     "503, qa": (out(503, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "a hang, news": (out("hang", 0, FOR_GOOD, "news"), 1, "data_engine_failed", 905, 12),
     "a hang, trading": (out("hang", 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 2710, 7),
-    "a hang, qa": (out("hang", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 985, 19),
+    "a hang, qa": (out("hang", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 1010, 19),
     "no right, qa": (out(403, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "429, qa": (out(429, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
-    "answers lost, qa": (out("lost", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 710, 44),
+    "answers lost, qa": (out("lost", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 720, 44),
     "answers of something else, qa": (out("html", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "no right at all": (out(403, 0, FOR_GOOD), 1, "data_engine_failed", 605, 42),
 }
@@ -346,7 +379,8 @@ def test_a_failure_of_a_data_engine_ends_the_waiting_for_another() -> None:
 def test_without_patience_a_call_ends_after_its_tries(engine: EngineName, how: How) -> None:
     played = night(out(how, 0, FOR_GOOD, engine), patience=0.0)
     assert played.outcome == ("qa_engine_down" if engine == "qa" else "data_engine_failed")
-    assert played.seconds < 100
+    assert played.seconds < 130
+    assert played.wasted(engine) <= 100
     assert max(event.retries for event in played.made.world.finished if event.engine == engine) <= 6
 
 
@@ -368,7 +402,7 @@ def test_no_minute_has_more_requests_than_it_may(failing: int) -> None:
     def strike(asked: Asked, now: float) -> How:
         if asked.engine != "qa" or not failing:
             return None
-        return failing if chance.random() < 0.2 or 150 < now < 200 else None
+        return failing if chance.random() < 0.1 or 150 < now < 200 else None
 
     played = night(strike, tickers=40, engines={"qa": {"per_minute": 60, "concurrency": 40}})
     begun = [asked.time for asked in played.made.world.of("qa")]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 UNRECORDED = {"never-began", "storage-down", "storage-lost", "wrong-zone"}
-NOTHING_TO_DO = {"good", "shrank", "swapped-tickers", "made-again", "success-with-errors"}
+NOTHING_TO_DO = {"good", "qa-out-for-a-while", "shrank", "swapped-tickers", "made-again", "success-with-errors"}
 ADVISED = sorted(STORIES.keys() - UNRECORDED - NOTHING_TO_DO)
 """The stories after which a command is advised for the latest day recorded."""
 MOMENTS = ["at once", "the next morning", "a day later"]
