@@ -22,6 +22,7 @@ from job.day.report import (
     nothing_left,
     opening_notices,
     outage_notes,
+    plan_notes,
     report_of,
     waiting_notices,
 )
@@ -134,7 +135,7 @@ class _Run:
             return self._view(ending or ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed))
         start, record, session = self._opened
         self._reporter.on_day(start)
-        self._notice(record.ledger.plan.notices)
+        self._notice([*record.ledger.plan.notices, *plan_notes(record.ledger.plan)])
         if session is None:
             now = self._options.now
             ended = (record.ended and record.ended.done_at) or now

@@ -9,6 +9,7 @@ from job.config.faults import ConfigError, Fault, not_set
 from job.config.prepare import UnreadConfigError, prepare
 from job.config.values import HOOK_REMEDY
 from job.day.attempt import ExitCode
+from job.day.report import plan_notes
 from job.engines.calls import EngineName
 from job.engines.health import health_problem
 from job.engines.http import HttpConnection, Network
@@ -39,7 +40,7 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
     except UnreadConfigError as error:
         say(f"✗ CONFIG_URI: {error}")
         return ExitCode.BUSY
-    for notice in prepared.plan.notices:
+    for notice in (*prepared.plan.notices, *plan_notes(prepared.plan)):
         say(f"! {to.text(notice)}")
     plan = prepared.plan
     targets = plural("1 target", "{count} targets", count=len(plan.targets))

@@ -21,7 +21,7 @@ from job.outputs.message import SEND_SECONDS, Notifier, late_lines
 from job.outputs.pages import render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
-from job.records.nights import Nights, attempt_before, read_nights
+from job.records.nights import Nights, attempt_before, read_nights, with_killed
 from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -41,6 +41,8 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
         return ExitCode.USAGE
     try:
         nights = trio.run(read_nights, store)
+        with suppress(RecordError):  # `report` says what is wrong with it
+            nights = trio.run(with_killed, store, nights)
     except StorageError as error:
         return refuse(error.text, ExitCode.BUSY, to)
     write_line(nights_table(nights, to).encode())

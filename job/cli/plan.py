@@ -16,7 +16,7 @@ from job.config.plan import Plan
 from job.config.prepare import make_plan, read_objects, unreadable
 from job.day.attempt import Attempt, ExitCode, RecordError
 from job.day.ledger import Ledger
-from job.day.report import Report, past_day_notice
+from job.day.report import Report, notes_of, past_day_notice
 from job.day.view import differences, usual_line
 from job.engines.calls import BATCHES, METHOD, TITLES, Call, EngineName
 from job.outputs.stdout import say, say_error, write_line
@@ -70,7 +70,8 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
         past = trio.run(_read_past, settings, plan, options.date, now)
     plan = replace(plan, date=options.date or past.days.current(now))
     is_past = past.days.is_past(plan.date, now) and {"financial", "trading"} & {*plan.engines()}
-    _say_notices([*plan.notices, *([past_day_notice(plan.date)] if is_past else [])], to)
+    notes = notes_of(past.ledger or Ledger(plan))
+    _say_notices([*plan.notices, *notes, *([past_day_notice(plan.date)] if is_past else [])], to)
     past_lines = list(_past_lines(past, plan))
     if options.json:
         _say_notices(past_lines, to)

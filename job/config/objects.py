@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from job.config.faults import WRONG_TYPE, Fault, FaultKind, problems
 from job.config.values import Choice, Date, Id, NotName, Parameters, Text, Ticker, spelling
-from job.engines.calls import Kind
+from job.engines.calls import DATA_ENGINES, DataEngineName, Kind
 from job.text.messages import Message, Value, colon, listed, message, plural, template
 from job.text.shown import printable, quoted
 
@@ -309,6 +309,12 @@ class EngineControl(StrictModel):
     run_financials_engine: bool = True
     run_trading_engine: bool = True
     run_news_engine: bool = True
+
+    @property
+    def off(self) -> tuple[DataEngineName, ...]:
+        """The engines that are switched off."""
+        on = (self.run_financials_engine, self.run_trading_engine, self.run_news_engine)
+        return tuple(engine for engine, runs in zip(DATA_ENGINES, on, strict=True) if not runs)
 
 
 class LlmChoice(StrictModel):

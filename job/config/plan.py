@@ -17,7 +17,6 @@ from job.config.faults import Fault, FaultKind
 from job.config.objects import (
     CARD_TARGETS,
     CARD_TYPE_LIST,
-    ENGINE_CONTROL,
     LLM_CONFIG,
     TICKER_LIST,
     TWIN,
@@ -97,9 +96,7 @@ class _Resolver:
         self.card_types = config.card_types
         self.enabled = tuple(name for name, enabled in (config.card_types or {}).items() if enabled)
         self.models = config.models
-        self.switches: dict[DataEngineName, bool] = {
-            engine: getattr(config.switches, f"run_{key}_engine") for engine, key in _SWITCH.items()
-        }
+        self.off = config.switches.off
 
     def simple(self, given: Mapping[str, list[str] | None]) -> list[Target]:
         """Targets of the simple form: a named ticker gets exactly its card types, all others get every enabled one."""
@@ -191,10 +188,6 @@ class _Resolver:
             if self.card_types is not None and task not in self.card_types:
                 text = template("{where}: is not a card type of {list}; the job does not use it")
                 self.findings.notice(Place(LLM_CONFIG, ["tasks", task]), text, list=CARD_TYPE_LIST)
-        for engine, on in self.switches.items():
-            if not on:
-                text = template("{where}: the {engine} engine is switched off")
-                self.findings.notice(Place(ENGINE_CONTROL), text, engine=engine)
 
     def _firsts(self, entries: Sequence[TargetEntry | UnreadableEntry]) -> dict[str, tuple[int, TargetEntry]]:
         """For each id, the index and the value of its first readable entry."""
@@ -279,12 +272,16 @@ class _Resolver:
         """The target's own switches override inherited ones, and these override engine_control.json."""
         run: dict[DataEngineName, bool] = {}
         for engine in DATA_ENGINES:
-            # Financial and trading data exist for equities. Other kinds get them only if `run_engines` says so.
-            run[engine] = self.switches[engine] and (kind == "equity" or engine == "news")
+            run[engine] = engine not in self.off and is_usual(engine, kind)
             for switches in (inherited, own):
                 said = None if switches is None else getattr(switches, _SWITCH[engine])
                 run[engine] = run[engine] if said is None else said
         return tuple(engine for engine, on in run.items() if on)
+
+
+def is_usual(engine: DataEngineName, kind: Kind) -> bool:
+    """Whether targets of a kind get the data of an engine without `run_engines`: two engines have those of equities."""
+    return kind == "equity" or engine == "news"
 
 
 _SWITCH: dict[DataEngineName, str] = {"financial": "financials", "trading": "trading", "news": "news"}
@@ -329,6 +326,8 @@ class Plan:
     """The targets that this attempt makes no calls for. They are planned all the same."""
     notices: tuple[Message, ...] = ()
     """What is odd about the config that it was made from."""
+    switched_off: tuple[DataEngineName, ...] = ()
+    """The engines that engine_control.json switches off, which may have been left behind."""
 
     @classmethod
     def empty(cls, day: str) -> "Plan":

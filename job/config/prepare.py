@@ -91,7 +91,8 @@ def make_plan(
     """
     config, config_faults, config_notices = read_config(objects)
     targets, target_faults, target_notices = resolve(config)
-    plan = Plan(targets, config.models, day, batch_sizes, notices=(*config_notices, *target_notices))
+    notices = (*config_notices, *target_notices)
+    plan = Plan(targets, config.models, day, batch_sizes, notices=notices, switched_off=config.switches.off)
     return plan, [*config_faults, *target_faults]
 
 

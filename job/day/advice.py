@@ -8,17 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import FaultKind
+from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, Outcome, Start
-from job.day.ledger import Ledger
+from job.day.ledger import FAILURES_KEPT, Ledger
 from job.day.report import Report, failure_groups
 from job.storage.uri import absolute, address_of
-from job.text.messages import Message, dated_time, listed, message, template
+from job.text.messages import NAMED, Message, dated_time, listed, message, template
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +178,10 @@ class Links:
         return relative if self.are_stored else Path(address).absolute().as_uri()
 
 
-StepKind = Literal["wait", "start", "later", "look", "plan", "without", "left_out", "variables"]
+StepKind = Literal["wait", "start", "later", "look", "plan", "without", "left_out", "again", "variables"]
 """What a step is: wait for Cloud Run, which starts the job again by itself or not; start the job again, now and later;
-look at the day first; look for faults of the config; go on without some targets; make what was left out; know who sets
-variables."""
+look at the day first; look for faults of the config; go on without some targets; make what was left out; make doubtful
+cards again; know who sets variables."""
 
 
 class Step(NamedTuple):
@@ -227,7 +229,8 @@ def advice(
 
     A command that is faulty itself must not be given again.
     """
-    return () if report.is_of_command else (*_owners_step(report, ledger), *_steps(report, commands, retry))
+    steps = (*_owners_step(report, ledger), *_steps(report, commands, retry), *_again_steps(report, ledger, commands))
+    return () if report.is_of_command else steps
 
 
 def _owners_step(report: Report, ledger: Ledger) -> Iterator[Step]:
@@ -280,6 +283,21 @@ def _left_out_steps(report: Report, commands: Commands) -> Iterator[Step]:
     yield Step("left_out", message(text, terms=command.terms), command)
     if command.until is not None:
         yield _later(command.until, commands.run(report.day, names_day=True))
+
+
+def _again_steps(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
+    """How to make those cards of a complete day again of which a note says what is odd: of many, whole types first."""
+    odd = chain(ledger.items["qa"].with_error(), ledger.outdated_cards, (card for card, _ in ledger.older_cards()))
+    cards = dict.fromkeys(islice((card for card in odd if card.target not in report.without), FAILURES_KEPT))
+    if report.outcome is not Outcome.SUCCEEDED or not cards:
+        return
+    mixed = {card.card_type for card in ledger.plan.items("qa") if card not in cards or len(cards) <= NAMED}
+    types = dict.fromkeys(f"/{card.card_type}" for card in cards if card.card_type not in mixed)
+    names = [*types, *(f"{card.target}/{card.card_type}" for card in cards if card.card_type in mixed)]
+    options = [*option("again", names[:NAMED]), *option("without", report.without)]
+    command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
+    text = template("This makes the cards that it names again, and they are paid for again{terms}:")
+    yield Step("again", message(text, terms=command.terms), command)
 
 
 def _may_have_asked(report: Report) -> bool:

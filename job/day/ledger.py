@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
+from math import inf
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -98,6 +99,12 @@ class EngineItems:
                 if self._states[place] < _DONE:
                     yield self._status(target, name, place)
 
+    def done_before(self, target: str, moment: float) -> list[Item]:
+        """The items of a target that were done before this moment, in the order of the plan."""
+        start, names = self._places.get(target, (0, ()))
+        done = ((at, name) for at, name in enumerate(names, start) if self._states[at] >= _DONE)
+        return [Item(self._engine, target, name) for at, name in done if self._ended[at] < moment]
+
     def with_error(self) -> Iterator[Item]:
         """Every item that is done with an error besides, in the order of the plan."""
         for target, (start, names) in self._places.items():
@@ -181,6 +188,8 @@ def items_of(plan: Plan) -> Mapping[EngineName, EngineItems]:
 
 FAILURES_KEPT = 10_000
 """Failed calls that are kept whole. Each may take 1 KB."""
+ANSWERS_SHOWN = 3
+"""Different answers that are quoted."""
 CALLS_KEPT = 300
 """Calls of one engine that are kept whole."""
 
@@ -222,6 +231,8 @@ class EngineCalls:
     done_seconds: "array[float]" = field(default_factory=lambda: array("f"))
     retries: int = 0
     waits: int = 0
+    done_in: set[int] = field(default_factory=set)
+    """The numbers of the attempts in which calls were done."""
     kept: list[CallResult] = field(default_factory=list)
     """The first calls, and of the others the first that are done with an error besides."""
 
@@ -245,6 +256,7 @@ class EngineCalls:
                 self.failed_ended.append(ended)
         if call.done:
             self.done_seconds.append(call.seconds)
+            self.done_in.add(call.attempt)
         if len(self.kept) < CALLS_KEPT + (CALLS_KEPT if call.warning else 0):
             self.kept.append(call)
 
@@ -287,10 +299,11 @@ class Ledger:
 
     def _mark(self, call: CallResult, targets: tuple[str, ...]) -> None:
         cause = None if call.done else call.cause or ""
+        with_error = (call.with_error or targets) if call.warning else ()
         for target in targets:
             item = Item(call.engine, target, call.card_type)
             self.items[call.engine].mark(
-                item, cause=cause, ended=call.ended, tries=call.tries, has_error=call.warning is not None
+                item, cause=cause, ended=call.ended, tries=call.tries, has_error=target in with_error
             )
         if targets and not call.done and len(self.failed) < FAILURES_KEPT:
             self.failed.append(call if targets == call.targets else replace(call, targets=targets))
@@ -421,13 +434,13 @@ class Ledger:
         return listed
 
     @property
-    def first_errors(self) -> list[Message]:
-        """Of each engine the first error that it reported besides a success that still counts."""
-        first: dict[EngineName, Message] = {}
+    def errors(self) -> list[Message]:
+        """The first different errors that engines reported besides a success that still counts."""
+        found: dict[tuple[EngineName, str], Message] = {}
         for call in chain.from_iterable(calls.kept for calls in self.calls.values()):
             if call.warning and any(self.items[call.engine].has_error(item) for item in call.items):
-                first.setdefault(call.engine, colon(call.label, call.warning))
-        return [*first.values()]
+                found.setdefault((call.engine, str(call.warning)), colon(call.label, call.warning))
+        return [*found.values()][:ANSWERS_SHOWN]
 
     @property
     def outdated_cards(self) -> list[Item]:
@@ -435,6 +448,17 @@ class Ledger:
         items = self.items["qa"]
         outdated = {item for item, ended in self._outdated.items() if items.ended(item) == ended}
         return [item for item in self.plan.items("qa") if item in outdated] if outdated else []
+
+    def older_cards(self) -> Iterator[tuple[Item, EngineName]]:
+        """The cards that were made before all data of their target was done, in the order of the plan, each with the
+        engine whose data was the last.
+        """
+        for target in self.plan.targets:
+            data = [self.items[engine].of(target.id)[0] for engine in target.engines]
+            last = max(data, key=lambda one: one.ended if one.is_done else inf, default=None)
+            if last is not None:
+                before = last.ended if last.is_done else inf
+                yield from ((card, last.item.engine) for card in self.items["qa"].done_before(target.id, before))
 
 
 def _rank(failed: CallResult) -> tuple[float, int, int, str]:

@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from job.config.faults import Fault, FaultKind
-from job.config.plan import Plan
+from job.config.objects import ENGINE_CONTROL
+from job.config.plan import Plan, is_usual
 from job.config.values import Date
 from job.day.attempt import Attempt, ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
-from job.day.ledger import FAILURES_KEPT, EngineItems, ItemStatus, Ledger, SetAside, busy_stretches
+from job.day.ledger import ANSWERS_SHOWN, FAILURES_KEPT, EngineItems, ItemStatus, Ledger, SetAside, busy_stretches
 from job.day.result import CUT_OFF, CallResult, Count, Counts, EngineFailedError, MissingState, Seconds, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Remedy
@@ -40,7 +41,6 @@ from job.text.messages import (
 )
 from job.text.shown import clock, shortened
 
-ANSWERS_SHOWN = 3
 AT_FAULT_LIMIT = 20
 """So many targets may be at fault; of more, the engine is."""
 
@@ -116,12 +116,20 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
     each is the plan's order.
     """
     groups: dict[tuple[EngineName, Remedy], list[CallResult]] = {}
+    not_found: dict[Item, set[int]] = {}
+    """In which attempts the engine answered that there is nothing at the address of an item."""
+    for call in ledger.failed:
+        for item in call.items if call.status == 404 else ():
+            not_found.setdefault(item, set()).add(call.attempt)
     order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
     failures = ledger.failures
     has_done = _has_done(ledger, failures)
     for call in sorted(failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
         if call.state != CUT_OFF:
-            remedy = call.remedy(has_done=has_done[call.engine])
+            is_there, attempts = has_done[call.engine], not_found.get(call.items[0], set())
+            if is_there and call.status == 404 and attempts.isdisjoint(ledger.calls[call.engine].done_in):
+                is_there = None  # what was done in another attempt does not prove that the address is still right
+            remedy = call.remedy(has_done=is_there)
             groups.setdefault((call.engine, remedy), []).append(call)
     found = [
         FailureGroup(
@@ -242,7 +250,7 @@ class Ending(BaseModel):
             sentence = _missing_line(ledger)
         else:
             sentence = colon(why or _why(outcome, ledger), cards_line(ledger))
-        notes = () if ledger is None else _notes(ledger)
+        notes = () if ledger is None else notes_of(ledger)
         return cls(outcome=outcome, exit_code=code, sentence=sentence, detail=detail, notes=notes)
 
 
@@ -342,9 +350,26 @@ def _all_there(ledger: Ledger) -> Message:
     return line
 
 
-def _notes(ledger: Ledger) -> tuple[Message, ...]:
+def plan_notes(plan: Plan) -> Iterator[Message]:
+    """What is not as on other nights about the cards of a plan: data that they lack, and their date."""
+    for engine in plan.switched_off:
+        lacking = (one for one in plan.targets if engine not in one.engines and is_usual(engine, one.kind))
+        if count := sum(len(target.card_types) for target in lacking):
+            off = template("{object}: the {engine} engine is switched off. Cards without its data: {count}")
+            yield message(off, object=ENGINE_CONTROL, engine=ENGINES[engine].label, count=count)
+    if other := [one for one in plan.targets if one.card_types and one.date not in {None, plan.date}]:
+        yield plural(
+            "1 card is for another date: {names}",
+            "{count} cards are for another date: {names}",
+            count=sum(len(target.card_types) for target in other),
+            names=listed([f"{target.id} ({target.date})" for target in other]),
+        )
+
+
+def notes_of(ledger: Ledger) -> tuple[Message, ...]:
     """What a person has to know besides."""
     notes = [_error_note(engine, items) for engine, items in ledger.items.items() if items.counts.with_error]
+    notes.extend(plan_notes(ledger.plan))
     if made := ledger.made_again:
         notes.append(message("Made again: {names}", names=listed(names_of(made))))
     if missing := ledger.to_make_again:
@@ -356,6 +381,16 @@ def _notes(ledger: Ledger) -> tuple[Message, ...]:
                 "{count} cards were made with another model or other parameters than the config has now: {names}",
                 count=len(outdated),
                 names=listed(outdated),
+            )
+        )
+    if last := Counter(engine for _, engine in ledger.older_cards()):
+        notes.append(
+            plural(
+                "1 card was made before the {engines} data of its target: {names}",
+                "{count} cards were made before the {engines} data of their targets: {names}",
+                count=last.total(),
+                engines=_named([engine for engine in DATA_ENGINES if engine in last]),
+                names=listed(names_of(one[0] for one in islice(ledger.older_cards(), FAILURES_KEPT))),
             )
         )
     return tuple(notes)
@@ -385,7 +420,7 @@ def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -
         outcome=Outcome.SUCCEEDED,
         exit_code=ExitCode.DONE,
         sentence=_all_there(ledger),
-        notes=(*notes, *_notes(ledger)),
+        notes=(*notes, *notes_of(ledger)),
     )
 
 
@@ -496,6 +531,8 @@ _ATTEMPT_BYTES = 20
 """Maximum bytes of an attempt in `journal`."""
 _CLOSING_BYTES = 300
 """Maximum bytes of what else is known only once the record is closed: `not_written`, and `missing_not_listed`."""
+COMPARED_BYTES = 8_000
+"""Maximum bytes of the comparison with the night before: a longer one is not noted."""
 
 Phase = Literal["data", "cards"]
 PHASES: Mapping[Phase, tuple[EngineName, ...]] = {"data": DATA_ENGINES, "cards": ("qa",)}
@@ -631,7 +668,7 @@ def report_of(
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )
-    left = END_LIMIT - len(report.packed()) - _CLOSING_BYTES - _ATTEMPT_BYTES * start.number
+    left = END_LIMIT - len(report.packed()) - _CLOSING_BYTES - COMPARED_BYTES - _ATTEMPT_BYTES * start.number
     groups, not_listed = _missing_groups(start.day, ledger, before, left)
     return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
 

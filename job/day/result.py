@@ -137,6 +137,8 @@ class CallResult:
     """The last answer, or why there was none; `None` if it is done."""
     warning: Message | None = None
     """What is odd about the answer, if it is done."""
+    with_error: tuple[str, ...] = ()
+    """The targets that the warning is about; empty if it is about all of them."""
     failed_tries: Annotated[
         tuple[FailedTry, ...], Field(validation_alias=AliasChoices(_FAILED_TRIES, "failed_tries"))
     ] = ()
@@ -144,6 +146,8 @@ class CallResult:
     traceparent: str
     limit: Count = 0
     """The engine's concurrency limit when the call ended; for the log, not stored."""
+    attempt: Count = 0
+    """The number of its attempt; not stored, as the name of its object has it."""
     interrupted_after: str | None = None
     """For a call that was cut off: why the try before failed, a `Cause`."""
     request: str = ""
@@ -175,9 +179,10 @@ class CallResult:
         return to_json(line)
 
     @classmethod
-    def parse(cls, line: bytes) -> "CallResult":
-        """The result in a line of the journal. Raises `ValueError` if the job has not written it."""
+    def parse(cls, line: bytes, attempt: int = 0) -> "CallResult":
+        """The result in a line of the journal of an attempt. Raises `ValueError` if the job has not written it."""
         found = _RESULT.validate_json(line)
+        found.attempt = attempt
         tries: tuple[CallResult | FailedTry, ...] = (found, *found.failed_tries)
         if not all(0 <= one.ended - one.started <= SECONDS_LIMIT for one in tries):
             raise ValueError("no time of a try")
@@ -221,6 +226,7 @@ _OPTIONAL = (
     "waits",
     "reason",
     "warning",
+    "with_error",
     "interrupted_after",
     "request",
     "date",

@@ -16,6 +16,8 @@ from io import StringIO
 from itertools import islice
 from urllib.parse import quote
 
+from pydantic_core import to_json
+
 from job.config.objects import alike
 from job.config.plan import Plan, Target
 from job.config.values import CARD_URL_PLACES, spelling
@@ -23,6 +25,7 @@ from job.day.advice import Commands, Step, advice, page_address
 from job.day.attempt import PAGE, Attempt, Mark, Outcome, Severity
 from job.day.ledger import ItemStatus, Ledger
 from job.day.report import (
+    COMPARED_BYTES,
     FAULTS_LISTED,
     Report,
     failure_groups,
@@ -48,6 +51,7 @@ COLUMNS = (
     template("when ({zone})"),
     template("day"),
     template("url"),
+    template("date"),
 )
 """The headings, in the language of the reports. Their order never changes, and what is below them stays English."""
 SET_ASIDE = "set_aside"
@@ -87,7 +91,8 @@ def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
             state = "made" if card.is_done else card.state
             tries, when = str(card.tries), _when(card.ended, zone)
             url = picture_url(report, target, card) or ""
-            yield name, target.kind, _cell(card.item.card_type or ""), state, cause, tries, when, report.day, url
+            card_type, day = _cell(card.item.card_type or ""), report.day
+            yield name, target.kind, card_type, state, cause, tries, when, day, url, target.date or day
 
 
 def _when(moment: float, zone: tzinfo | None) -> str:
@@ -212,19 +217,6 @@ def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
     ]
 
 
-def shrank_line(report: Report, nights: Sequence[Report]) -> Message | None:
-    """How many cards fewer a day has than the night before, as far as the reports of the `nights` have that."""
-    earlier = night_before(nights, report.day)
-    if earlier is None or not report.had_plan or report.cards.planned >= earlier.cards.planned:
-        return None
-    return plural(
-        "1 card fewer than on {day}",
-        "{count} cards fewer than on {day}",
-        count=earlier.cards.planned - report.cards.planned,
-        day=earlier.day,
-    )
-
-
 def _lines_since(report: Report, ledger: Ledger, earlier: Report, before: Attempt | None) -> Iterator[Message]:
     """What is new and gone, and what failed, without what failed only because its whole engine did: the headline says
     that.
@@ -300,8 +292,6 @@ class View:
     """That of an empty plan if the day has none."""
     steps: tuple[Step, ...] = ()
     """What to do next."""
-    comparison: tuple[Message, ...] = ()
-    """What is new and gone since the night before, and what is still missing."""
     page: str | None = None
     """The address of its page; `None` if it has none."""
     unrecorded: int | None = None
@@ -322,8 +312,11 @@ class View:
 
         `nights` are the reports of the nights before it, and `before` is the latest attempt at the one before.
         """
-        steps = advice(report, ledger, commands)
-        return cls(report, ledger, steps, tuple(comparison_lines(report, ledger, nights, before)))
+        known = {note.id for note in report.notes}  # a day that has ended has been compared then
+        compared = [line for line in comparison_lines(report, ledger, nights, before) if line.id not in known]
+        fits = len(to_json(compared)) <= COMPARED_BYTES
+        noted = report.model_copy(update={"notes": (*report.notes, *(compared if fits else ()))})
+        return cls(noted, ledger, advice(report, ledger, commands))
 
     def unended(self, unrecorded: int) -> "View":
         """The same if the end could not be written, nor so many results."""
@@ -374,7 +367,6 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     groups = failure_groups(ledger)
     if (complete := complete_line(ledger)) is not None:
         yield Line(complete, Rank.ASIDE)
-    yield from (Line(note, Rank.EXTRA) for note in report.notes)
     for group in groups:
         failed = colon(group.heading, listed(group.names)) if group.names else group.heading
         yield Line(failed, mark="✗", what_to_do=group.what_to_do)
@@ -387,8 +379,8 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(text, Rank.ASIDE)
     if groups:
         yield Line(colon(message("trace id"), report.trace_id), Rank.EXTRA)
-    yield from (Line(error, Rank.ASIDE, "!") for error in ledger.first_errors)
-    yield from map(Line, view.comparison)
+    yield from (Line(note, Rank.EXTRA) for note in report.notes)
+    yield from (Line(error, Rank.ASIDE, "!") for error in ledger.errors)
     yield from _fault_lines(report, faults)
     yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(ledger.plan))
     yield from step_lines(view.steps)
@@ -401,7 +393,7 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
 def step_lines(steps: Iterable[Step]) -> Iterator[Line]:
     """What to do, and the commands for it; those for later are left out, as this is read now."""
     for step in steps:
-        command, rank = step.command, Rank.EXTRA if step.kind in {"without", "variables"} else Rank.NEXT
+        command, rank = step.command, Rank.EXTRA if step.kind in {"without", "variables", "again"} else Rank.NEXT
         if command is not None and command.wants_checkout:
             rank = Rank.ASIDE
         if step.kind != "later":

@@ -7,7 +7,7 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import Protocol
 
@@ -81,6 +81,8 @@ class Verdict:
     failure: Failure | None = None
     warning: Message | None = None
     """What is odd about an answer which says that the work was done."""
+    with_error: tuple[str, ...] = ()
+    """The targets of a batch that the warning is about; empty if it is about all."""
 
 
 _DONE = Verdict()
@@ -154,10 +156,12 @@ def _trading(call: Call, answer: object, token: str) -> Verdict:
             reasons[ticker] = _reason(result, token)
         elif result.get("error"):
             errors[ticker] = said(_said(result["error"], token))
-    verdict = Verdict(None, _has_error(_by_ticker(call, errors))) if errors else _done(answer, token)
+    verdict = _done(answer, token)
+    if errors:
+        verdict = Verdict(None, _has_error(_by_ticker(call, errors)), () if verdict.warning else tuple(errors))
     if not reasons:
         return verdict
-    return Verdict(Failure(Cause.DENIED, _by_ticker(call, reasons), 200, targets=tuple(reasons)), verdict.warning)
+    return replace(verdict, failure=Failure(Cause.DENIED, _by_ticker(call, reasons), 200, targets=tuple(reasons)))
 
 
 def _by_ticker(call: Call, reasons: Mapping[str, Message]) -> Message:

@@ -12,6 +12,7 @@ import trio
 
 from job.config.environment import EngineSettings
 from job.day.ledger import SetAside
+from job.engines.answers import Verdict
 from job.engines.calls import ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.execution.progress import EngineFailing, EngineRecovered, EventHandler, Gauge
@@ -39,8 +40,8 @@ class Try:
     ended: float = 0.0
     status: int | None = None
     """The HTTP status of the answer."""
-    warning: Message | None = None
-    """What is odd about a successful answer."""
+    verdict: Verdict | None = None
+    """That of the answer."""
 
 
 def may_have_cost(engine: EngineName, failure: Failure, latest: Try) -> bool:

@@ -235,7 +235,7 @@ class Executor:
             if response.status == 401:
                 pending.rejected = token
             verdict = judge(call, response, seen)
-            latest.warning = verdict.warning
+            latest.verdict = verdict
             return verdict.failure
         return Failure(Cause.TIMEOUT, message("no answer within {seconds} s", seconds=timeout))
 
@@ -292,6 +292,7 @@ class Executor:
         call, latest = pending.call, pending.latest
         if latest is None:
             raise AssertionError("a call without a try has no result")
+        verdict = latest.verdict if failure is None else None
         result = CallResult(
             engine=call.engine,
             targets=call.targets,
@@ -305,7 +306,8 @@ class Executor:
             status=latest.status,
             cause=failure.cause if failure else None,
             reason=failure.reason if failure else None,
-            warning=latest.warning if failure is None else None,
+            warning=verdict.warning if verdict is not None else None,
+            with_error=verdict.with_error if verdict is not None else (),
             failed_tries=tuple(
                 FailedTry(self._stamp(one.started), self._stamp(one.ended), reason)
                 for one, reason in pending.failed_tries

@@ -209,9 +209,8 @@ def _end(view: View) -> LogLine:
     fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
     if report.detail is not None:
         fields["detail"] = shortened(str(report.detail), TEXT_LIMIT)
-    notes = [*report.notes, *view.comparison]
-    if notes:
-        fields["notes"] = [shortened(str(note), TEXT_LIMIT) for note in notes]
+    if report.notes:
+        fields["notes"] = [shortened(str(note), TEXT_LIMIT) for note in report.notes]
     if view.unrecorded is not None:
         fields["unrecorded"] = view.unrecorded
     if (command := command_of(view.steps, "start")) is not None:

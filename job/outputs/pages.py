@@ -24,7 +24,7 @@ from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Se
 from job.day.ledger import EngineItems, Ledger
 from job.day.report import Report, failure_groups, names_of, not_reached, notices_of
 from job.day.result import FAILED, CallResult, Counts, EngineState, ItemState
-from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url, shrank_line, usual_line
+from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url, usual_line
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, TITLES, Item
 from job.records.nights import NIGHTS_LOOKED_AT, Night, Nights, PastNights, done_at
 from job.records.record import Document
@@ -65,8 +65,8 @@ class Headline:
     """The link to the page of the day, if that is another page."""
     when: Message | None = None
     took: Message | None = None
-    shrank: Message | None = None
-    """How many cards fewer it has than the night before, on the page of the nights: its own page has their names."""
+    notes: Sequence[Message] = ()
+    """What is odd about a day that is done, on the page of the nights: the day's own has it below."""
     cause: Message | None = None
     """What the page of the day says under `link` of a failure, whose first names are `failed`."""
     failed: Value = ""
@@ -93,7 +93,7 @@ def headline_of(night: Night, steps: Sequence[Step], known: Start | None, link: 
         when=None if report is None else _when(report),
         took=None if report is None else _took(report),
         detail=night.problem,
-        steps=[step for step in steps if step.kind in {"wait", "start", "left_out", "later", "look"}],
+        steps=[step for step in steps if step.kind in {"wait", "start", "left_out", "again", "later", "look"}],
     )
 
 
@@ -251,7 +251,7 @@ def row_of(night: Night, links: Links) -> Row:
     cards = totals.get("qa")
     return Row(
         day=night.day,
-        link=None if report is None else links.day(night.day),
+        link=links.day(night.day) if report and report.ended else None,
         result=done_at(night),
         kind=night.severity,
         engines=[MARKS[totals.get(engine, Counts()).state] for engine in ALL_ENGINES],
@@ -523,8 +523,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             headline=headline if groups else replace(headline, detail=report.detail),
             nights_link=links.nights,
             report=report,
-            comparison=view.comparison,
-            errors=ledger.first_errors,
+            errors=ledger.errors,
             notices=notices_of(ledger.plan),
             groups=groups,
             steps={step.kind: step for step in view.steps},
@@ -561,6 +560,7 @@ def render_nights(
             next_night=next_night,
             now=now.timestamp(),
             undone=undone_of(nights.nights, links),
+            unrecorded=nights.unrecorded,
             period=nights.period,
             usual=usual_line(nights.reports),
             rows=rows[:NIGHTS_SHOWN],
@@ -581,9 +581,11 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
         steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
         return headline_of(latest, [step for step in steps if step.kind != "later"], known)
     steps = advice(report, Ledger.empty(report.day), Commands.of(report, links.runs_uri, days, now))
-    headline = headline_of(latest, [step for step in steps if step.kind != "later"], known, links.day(latest.day))
-    cause, failed = cause_of(report)
-    return replace(headline, shrank=shrank_line(report, nights.reports), cause=cause, failed=failed)
+    link = links.day(latest.day) if report.ended else None
+    headline = headline_of(latest, [step for step in steps if step.kind != "later"], known, link)
+    cause, failed = cause_of(report) if link else (None, "")
+    notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
+    return replace(headline, notes=notes, cause=cause, failed=failed)
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:

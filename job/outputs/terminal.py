@@ -87,6 +87,8 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
         if nights.nights:
             screen.print(table)
         screen.print_line(nights.period)
+        if nights.unrecorded is not None:
+            screen.print_line(nights.unrecorded)
         if (usual := usual_line(nights.reports)) is not None:
             screen.print_line(usual)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

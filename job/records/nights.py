@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import trio
@@ -29,7 +29,7 @@ from job.day.report import END_LIMIT, Report, read_report
 from job.day.view import night_before
 from job.errors import JobError
 from job.records.lease import Holder, peek
-from job.records.record import Listing, state_of
+from job.records.record import Listing, read_day, state_of
 from job.storage.store import (
     BACKGROUND_THREADS,
     ObjectStore,
@@ -40,7 +40,7 @@ from job.storage.store import (
     in_thread,
     read_many,
 )
-from job.text.messages import Message, listed, message, plural, said
+from job.text.messages import Message, dated, joined, listed, message, plural, said
 
 NIGHTS_READ = 60
 """How many of the latest days are read."""
@@ -99,6 +99,22 @@ class Nights:
         """The reports of those that have one."""
         return [night.report for night in self.nights if night.report is not None]
 
+    @property
+    def unrecorded(self) -> Message | None:
+        """The dates of the week before the latest night that have no record, though the nights around them have one and
+        a schedule with these dates; `None` without any.
+        """
+        found = []
+        for back in range(1, NIGHTS_LOOKED_AT + 1) if self.nights else ():
+            day = (date.fromisoformat(self.nights[0].day) - timedelta(days=back)).isoformat()
+            around = (
+                next(one.start for one in reversed(self.nights) if one.day >= day),
+                next((one.start for one in self.nights if one.day <= day), None),
+            )
+            if all(one and one.day != day and one.schedule and one.days.tick_of(day) for one in around):
+                found.append(dated(day, day[5:]))
+        return message("No record: {days} (was the schedule paused?)", days=joined(found)) if found else None
+
     def next_tick(self, days: Days) -> datetime | None:
         """When the night after the latest begins; `None` without a schedule or a night."""
         return days.after(self.nights[0].day) if days.schedule and self.nights else None
@@ -137,6 +153,13 @@ async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     holder = await peek(store) if days else None
     nights = await each_of(days, lambda day: _read_night(store, day, holder), BACKGROUND_THREADS)
     return Nights(list(nights.values()))
+
+
+async def with_killed(store: ObjectStore, nights: Nights) -> Nights:
+    """The same, with what is recorded of the latest night if it was killed. Raises `RecordError` and `StorageError`."""
+    latest = next(iter(nights.nights), None)
+    found = await read_day(store, latest.day) if latest and latest.outcome is Outcome.KILLED else None
+    return nights.with_report(found[0]) if found else nights
 
 
 async def known_days(settings: Settings, store: ObjectStore) -> Days:
@@ -206,6 +229,8 @@ class PastNights:
         """
         there = await read_many(store, [NIGHTS_PAGE], 1)
         self.nights, self.there = await read_nights(store), there
+        if self.nights.nights and self.nights.nights[0].day > day:  # else it is not the latest on their page
+            self.nights = await with_killed(store, self.nights)
         self.attempt = await attempt_before(store, self.nights, day)
         self.there = there | await read_many(store, [f"{day}/{document}" for document in (REPORT, PAGE, CARDS)], 1)
 

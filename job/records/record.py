@@ -158,9 +158,10 @@ def _add(found: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
     for name, data in found.items():
         head, _, body = data.partition(b"\n")
         add = ledger.add if _plan_of(name, head) == plan else ledger.absorb
+        number = _number(name, name.partition("/")[2], RESULTS)
         try:
             for line in body[:-1].split(b"\n"):
-                add(CallResult.parse(line))
+                add(CallResult.parse(line, number))
         except ValueError as error:
             raise altered(name) from error
         except LookupError as error:

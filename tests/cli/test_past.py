@@ -110,8 +110,16 @@ def test_nights_are_a_table_the_newest_first(runs: Path, command: Command, monke
         "2026-11-18 06:10         ✓         ✓       ✓    ✓    2/2",
         "2026-11-17 06:10         ✓         ✓       ✓    ✓    2/2",
         "Complete: 3 of 7 nights",
+        "No record: Sun 11-22 (was the schedule paused?)",
         "Usually there by 06:10",
     ]
+
+
+def test_the_latest_night_has_its_marks_and_cards_though_it_was_killed(runs: Path, command: Command) -> None:
+    write(runs, RecordedAttempt(outcome=None, failed=["MSFT"]).record())
+    assert command("nights")[1][1] == "2026-11-24 Killed  ✓         ✓       ✓    ✗    1/2"
+    (runs / DAY / "results" / "000001-000000.jsonl").write_text("?")
+    assert command("nights")[1][1].split()[1:3] == ["Killed", "·"]
 
 
 def test_a_night_with_an_error_besides_has_a_mark_of_its_own(runs: Path, command: Command) -> None:

@@ -16,7 +16,7 @@ from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message
 from tests.cli.conftest import Command
-from tests.support.records import RecordedAttempt, config
+from tests.support.records import DAY, RecordedAttempt, config
 from tests.support.records import write as write_records
 from tests.support.runs import CONFIG, QUICK, TICKERS, asked_cards, data_requests, run
 from tests.support.world import open_virtual_world
@@ -379,3 +379,19 @@ def test_a_faulty_config_is_refused_before_past_nights_are_read(
     monkeypatch.setattr("job.cli.plan._read_past", None)
     write(place, {"ticker_list.json": []})
     assert command("plan", place)[0] == ExitCode.USAGE
+
+
+def test_what_is_odd_about_the_cards_is_said_beside_the_plan(place: Path, runs: Path, command: Command) -> None:
+    write_records(
+        runs, RecordedAttempt(objects=config() | {"engine_control.json": '{"run_news_engine": false}'}).record()
+    )
+    write(place, {"ticker_list.json": ["AAPL", "MSFT"], "card_targets.json": [{"id": "MSFT", "date": "2026-11-20"}]})
+    _, _, err = command("plan", place, f"--date={DAY}", RUNS_URI=str(runs))
+    assert err[:2] == [
+        "1 card is for another date: MSFT (2026-11-20)",
+        "1 card was made before the news data of its target: AAPL/news_card",
+    ]
+    write(place, {"engine_control.json": {"run_trading_engine": False}})
+    assert command("plan", place)[2][0] == (
+        "engine_control.json: the trading engine is switched off. Cards without its data: 2"
+    )

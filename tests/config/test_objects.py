@@ -412,7 +412,6 @@ def test_notices_name_likely_mistakes() -> None:
             "ticker_list.json": ["AAPL", "AAPL", "MSFT"],
             "card_types.json": [{"name": "news_card"}, {"name": "old_card", "enabled": False}, {"name": "news_card"}],
             "card_targets.json": {"AAPL": ["old_card", "news_card", "news_card"]},
-            "engine_control.json": {"run_trading_engine": False},
             "llm_config.json": {"tasks": {"other_card": {"backend": "b"}}},
         }
     )
@@ -423,7 +422,6 @@ def test_notices_name_likely_mistakes() -> None:
         "card_targets.json: AAPL[0]: old_card is switched off in card_types.json; it is left out",
         'card_targets.json: AAPL[2] ("news_card"): is there already; it counts once',
         "llm_config.json: tasks.other_card: is not a card type of card_types.json; the job does not use it",
-        "engine_control.json: the trading engine is switched off",
     ]
 
 

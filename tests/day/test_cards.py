@@ -23,7 +23,7 @@ from tests.support.results import result_of
 
 TIMEOUT = Failure(Cause.TIMEOUT, message("no answer in time"))
 START = "1970-01-01 08:00:0"
-HEADINGS = ["target", "kind", "card_type", "state", "cause", "attempts", "when (UTC+08:00)", "day", "url"]
+HEADINGS = ["target", "kind", "card_type", "state", "cause", "attempts", "when (UTC+08:00)", "day", "url", "date"]
 MIXED = [
     target("AAPL", "ab", ()),
     Target("美联储", "topic", "fed", None, (), ("c",)),
@@ -64,17 +64,17 @@ def rows(data: bytes) -> list[list[str]]:
 def test_a_card_that_is_made_with_an_error_besides_is_made_and_has_its_picture() -> None:
     report, ledger = recorded([target("AAPL", "a", ())], {}, card_url="https://pictures/{ticker}")
     ledger.add(result_of(next(ledger.plan.calls("qa")), warning=message("odd")))
-    ((_, _, _, state, *_, url),) = rows(table((report, ledger)))[1:]
+    ((_, _, _, state, *_, url, _),) = rows(table((report, ledger)))[1:]
     assert (state, url) == ("made", "https://pictures/AAPL")
 
 
 def test_every_card_has_a_row_that_says_what_became_of_it_and_when() -> None:
     assert rows(table(recorded(MIXED, FATES, set_aside="d"))) == [
         HEADINGS,
-        ["AAPL", "equity", "a", "made", "", "2", f"{START}1", DAY, ""],
-        ["AAPL", "equity", "b", "failed", "timeout", "2", f"{START}2", DAY, ""],
-        ["美联储", "topic", "c", "cut_off", "interrupted", "2", f"{START}3", DAY, ""],
-        ["Elon_Musk", "person", "d", "not_attempted", "set_aside", "0", "", DAY, ""],
+        ["AAPL", "equity", "a", "made", "", "2", f"{START}1", DAY, "", DAY],
+        ["AAPL", "equity", "b", "failed", "timeout", "2", f"{START}2", DAY, "", DAY],
+        ["美联储", "topic", "c", "cut_off", "interrupted", "2", f"{START}3", DAY, "", DAY],
+        ["Elon_Musk", "person", "d", "not_attempted", "set_aside", "0", "", DAY, "", DAY],
     ]
 
 
@@ -117,10 +117,19 @@ def test_a_target_with_a_date_of_its_own_has_a_picture_of_that_date() -> None:
     assert picture_url(report, dated, card) == "https://cards.example.com/2020-02-02/AAPL/a.png?of=AAPL"
 
 
+def test_a_card_has_its_own_date_beside_the_day_that_it_was_made_for() -> None:
+    dated = [replace(MIXED[0], date="2026-11-20"), MIXED[1]]
+    assert [row[7:] for row in rows(table(recorded(dated, FATES)))] == [
+        HEADINGS[7:],
+        *[[DAY, "", "2026-11-20"]] * 2,
+        [DAY, "", DAY],
+    ]
+
+
 def test_it_is_rfc_4180_in_utf_8_with_a_byte_order_mark() -> None:
     found = table(recorded([replace(MIXED[1], id='a,"b"'), replace(MIXED[1], id="二\n行")], {}))
     assert found.startswith(b"\xef\xbb\xbftarget,kind,")
-    assert b'\r\n"a,""b""",topic,c,not_attempted,,0,,2026-11-24,\r\n"\xe4\xba\x8c\n' in found
+    assert b'\r\n"a,""b""",topic,c,not_attempted,,0,,2026-11-24,,2026-11-24\r\n"\xe4\xba\x8c\n' in found
     assert found.endswith(b"\r\n")
 
 

@@ -99,8 +99,8 @@ def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], exp
 def test_a_qa_engine_that_went_down_is_told_by_the_headline_alone() -> None:
     day = Day(DAY).play(lambda engine, name, _: RESET if engine == "qa" and name != "AAPL" else None)
     before = Day("2026-11-23").play().view().report
-    assert [str(line)[:3] for line in day.view(None, before).comparison] == ["All"]
-    assert day.view(ending_of(day.ledger, ShutdownReason.QA_DOWN), before).comparison == ()
+    assert [str(line)[:3] for line in day.view(None, before).report.notes] == ["All"]
+    assert day.view(ending_of(day.ledger, ShutdownReason.QA_DOWN), before).report.notes == ()
 
 
 def test_a_failure_is_new_only_if_the_night_before_lists_all_that_it_lacked() -> None:
@@ -117,7 +117,7 @@ def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
         week.append(night.view(None, week[-1]).report)
     last = Day("2026-11-26", [target(name, ["a", "b"]) for name in "ABC"]).play(cards("C/a"))
     view = last.view(None, *week)
-    assert list(map(str, view.comparison)) == ["Still missing, for 7 nights: C/a"]
+    assert list(map(str, view.report.notes)) == ["Still missing, for 7 nights: C/a"]
 
 
 def of_config(*tickers: str, day: str = "2026-11-24", types: str = "pq", **more: Any) -> RecordedAttempt:

@@ -10,7 +10,7 @@ import pytest
 from job.day.ledger import Ledger
 from job.day.report import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
 from job.engines.calls import DATA_ENGINES, EngineName, Item
-from job.engines.failures import CUT_OFF, Cause, Failure
+from job.engines.failures import CUT_OFF, Cause, Failure, Remedy
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import Day
@@ -171,3 +171,29 @@ def test_targets_are_at_fault_whatever_became_of_the_cards() -> None:
     for engine in DATA_ENGINES:
         ledger.add(result_of(next(TWENTY.calls(engine)), REFUSED))
     assert targets_at_fault(ledger) == ("T00", "T01"), "each batch is for two"
+
+
+@pytest.mark.parametrize(
+    ("calls", "remedy"),
+    [
+        ([(0, None, 1), (0, NOT_FOUND, 2)], Remedy.NOT_THERE),
+        ([(0, None, 1), (1, NOT_FOUND, 1)], Remedy.TARGET_NOT_KNOWN),
+        ([(0, None, 1), (1, NOT_FOUND, 1), (1, NOT_FOUND, 2)], Remedy.TARGET_NOT_KNOWN),
+        ([(0, None, 1), (1, AWAY, 1), (1, NOT_FOUND, 2)], Remedy.NOT_THERE),
+        ([(0, None, 1), (1, AWAY, 1), (1, NOT_FOUND, 2), (2, None, 2)], Remedy.TARGET_NOT_KNOWN),
+    ],
+    ids=["it was there once", "mistyped", "mistyped, in a retry", "never asked before", "others are there"],
+)
+def test_only_what_was_done_in_the_same_attempt_proves_that_the_address_of_what_is_not_found_is_right(
+    calls: list[tuple[int, Failure | None, int]], remedy: Remedy
+) -> None:
+    """A service may have been removed since an earlier one."""
+    ledger, news = Ledger(TWENTY), list(TWENTY.calls("news"))
+    for at, (number, failure, attempt) in enumerate(calls):
+        if failure and ledger.items["news"].of(news[number].targets[0])[0].is_done:
+            ledger.ask_again([Item("news", news[number].targets[0], None)], attempt)
+        again = ledger.again_of(news[number])
+        ledger.add(result_of(news[number], failure, ended=12.0 + at, attempt=attempt, again=again))
+    (group,) = failure_groups(ledger)
+    assert group.remedy is remedy
+    assert str(group.heading) == "News engine: 1 target failed"

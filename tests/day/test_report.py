@@ -11,6 +11,7 @@ from job.config.faults import Fault
 from job.day.attempt import ExitCode, Outcome, RecordError
 from job.day.ledger import Ledger
 from job.day.report import (
+    COMPARED_BYTES,
     END_LIMIT,
     FAULT_LIMIT,
     FAULTS_LISTED,
@@ -128,7 +129,8 @@ def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_
     assert len(report.packed()) > END_LIMIT * 0.9
     journal = dict.fromkeys(range(1, 501), 99_999)  # known only once the record is closed
     documents = tuple(f"{DAY}/{name}" for name in ("report.json", "report.html", "cards.csv", "index.html"))
-    closed = report.model_copy(update={"journal": journal, "not_written": documents})
+    noted = message("x" * (COMPARED_BYTES - 40))
+    closed = report.model_copy(update={"journal": journal, "not_written": documents, "notes": (noted,)})
     assert len(closed.packed()) <= END_LIMIT
     listed = sum(len(group.targets) for group in report.missing)
     assert listed + report.missing_not_listed == 12_000

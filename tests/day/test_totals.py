@@ -45,17 +45,30 @@ def test_the_first_calls_are_kept_whole() -> None:
     assert [one.traceparent for one in ledger.calls["qa"].kept] == [str(number) for number in range(CALLS_KEPT)]
 
 
-def test_the_first_error_besides_a_success_is_kept_of_however_many_calls_as_long_as_it_counts() -> None:
+def test_a_warning_counts_for_the_targets_that_it_is_about() -> None:
+    """An earlier image has not recorded which these are: then it counts for all."""
+    ledger, batch = Ledger(PLAN), next(PLAN.calls("trading"))
+    ledger.add(result_of(batch, warning=message("odd"), with_error=batch.targets[:1]))
+    assert [item.target for item in ledger.items["trading"].with_error()] == [batch.targets[0]]
+    ledger.add(result_of(batch, ended=13.0, warning=message("odd")))
+    assert [item.target for item in ledger.items["trading"].with_error()] == [*batch.targets]
+
+
+def test_the_first_errors_besides_a_success_are_kept_of_however_many_calls_as_long_as_they_count() -> None:
     ledger, (first, second, third) = Ledger(PLAN), list(PLAN.calls("qa"))
     for _ in range(CALLS_KEPT):
         ledger.add(result_of(first))
-    assert ledger.first_errors == []
+    assert ledger.errors == []
     ledger.add(result_of(second, warning=message("odd")))
     ledger.add(result_of(third, warning=message("also")))
     ledger.add(result_of(next(PLAN.calls("news")), warning=message("late")))
-    assert list(map(str, ledger.first_errors)) == ["news A: late", "qa B a: odd"]
+    assert list(map(str, ledger.errors)) == ["news A: late", "qa B a: odd", "qa C a: also"]
+    ledger.add(result_of(first, ended=12.5, warning=message("also")))
+    ledger.add(result_of(first, ended=12.6, warning=message("too many")))
+    assert list(map(str, ledger.errors)) == ["news A: late", "qa B a: odd", "qa C a: also"], "each once, up to three"
+    ledger.add(result_of(first, ended=12.7))
     ledger.add(result_of(second, ended=13.0))
-    assert list(map(str, ledger.first_errors)) == ["news A: late", "qa C a: also"]
+    assert list(map(str, ledger.errors)) == ["news A: late", "qa C a: also"]
     for _ in range(2 * CALLS_KEPT):
         ledger.add(result_of(third, warning=message("also")))
     assert len(ledger.calls["qa"].kept) == 2 * CALLS_KEPT

@@ -154,6 +154,13 @@ def test_tickers_that_are_done_are_warned_of_though_others_failed() -> None:
     assert found.failure is not None
     assert found.failure.targets == ("msft",)
     assert str(found.warning) == "the answer says success, and has the error: AAPL: quota exceeded"
+    assert found.with_error == ("AAPL",)
+
+
+def test_a_warning_about_some_tickers_of_a_batch_names_them() -> None:
+    results = {"AAPL": GOOD, "MSFT": WARNED}
+    assert verdict(TRADING, {"results": results}).with_error == ("msft",)
+    assert verdict(TRADING, {"results": results, "error": "late"}).with_error == (), "it is about all"
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)

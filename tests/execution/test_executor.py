@@ -348,4 +348,5 @@ async def test_only_the_warning_of_the_successful_answer_is_kept() -> None:
             await made.play()
         warnings = {event.targets: event.warning for event in made.world.finished if event.engine != "qa"}
         assert str(warnings["A",]).endswith("has the error: A: late")
+        assert {event.targets: event.with_error for event in made.world.finished}["A",] == ("A",)
         assert warnings["B",] is None

@@ -67,7 +67,9 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     assert shown.source.count(sentence) == 2
     headline = shown.source.partition('<section class="headline')[2].partition("</section>")[0]
     commands = [
-        step.command for step in view.steps if step.command and step.kind in {"start", "left_out", "later", "look"}
+        step.command
+        for step in view.steps
+        if step.command and step.kind in {"start", "left_out", "again", "later", "look"}
     ]
     assert headline.count("<code>") == len(commands) <= 2
     assert all(command.text in shown.text for command in commands)
@@ -263,7 +265,7 @@ def hostile_view(text: str) -> View:
     view = day.play(lambda _, name, card_type: failure if card_type and name == id_ else None).view()
     outside: dict[str, Any] = {"project": text, "execution": text, "config_uri": text, "version": text, "commit": text}
     outside |= {"card_url": "https://x/{ticker}/{card_type}", "notes": (*view.report.notes, Message(text))}
-    return replace(view, report=view.report.model_copy(update=outside), comparison=(Message(text),))
+    return replace(view, report=view.report.model_copy(update=outside))
 
 
 def hostile_refusal(text: str) -> View:

@@ -173,7 +173,7 @@ async def test_the_last_line_says_how_the_day_stands(lines: Any, scene: str) -> 
     done = "WARNING" if scene == "made with errors" else "INFO"
     assert line["severity"] == (done if report.exit_code == 0 else "ERROR")
     assert line["cards"]["done"] == report.cards.done
-    assert line.get("notes", []) == [str(note) for note in (*report.notes, *view.comparison)]
+    assert line.get("notes", []) == [str(note) for note in report.notes]
     assert line.get("detail") == (None if report.detail is None else str(report.detail))
     starts = [step.command for step in view.steps if step.kind == "start"]
     assert {name: value for name, value in line.items() if name.startswith("start_")} == (

@@ -20,8 +20,7 @@ from job.records.nights import Night, Nights
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of
 from tests.outputs.test_day_page import page as day_page
-from tests.support.days import SCENES, Day, some_nights
-from tests.support.fakes import target
+from tests.support.days import REFUSED, SCENES, Day, failing, some_nights, well
 from tests.support.parsed import Parsed
 
 NIGHTS = some_nights()
@@ -228,13 +227,27 @@ def test_a_laptop_is_told_where_the_record_is() -> None:
     assert "<code>" not in page(Nights([Night(report.day, Outcome.KILLED)])).source, "nothing is known of it"
 
 
-def test_a_night_with_fewer_cards_than_the_one_before_says_so() -> None:
-    after = Day("2026-11-25", [target("AAPL", ["a", "b"])]).play().view().report
-    before = Day("2026-11-24", [target("AAPL", ["a", "b"]), target("MSFT", ["a"])]).play().view().report
-    said = "1 card fewer than on 2026-11-24"
-    assert f"{said} All nights" in page(Nights([night(after), night(before)])).text
-    assert said not in page(Nights([night(after.model_copy(update={"day": "2026-11-23"})), night(before)])).text
-    assert "fewer" not in page(Nights([night(before), night(after)])).text
+def test_what_is_odd_about_a_night_that_is_done_stands_here_too() -> None:
+    """Of one that is not done, what failed is what counts: it is on the day's page, to which the cause links."""
+    odd = {"notes": (message("Gone since 2026-11-24, 1 card: {names}", names="MSFT"),)}
+    done, missing = (
+        Day("2026-11-25").play(fate).view().report.model_copy(update=odd) for fate in (well, failing(REFUSED, "qa"))
+    )
+    at = DAYS.after("2026-11-25") - timedelta(hours=1)
+    assert "Gone since 2026-11-24, 1 card: MSFT All nights" in page(Nights([night(done)]), written=at, at=at).text
+    assert "Gone since" not in page(Nights([night(missing)]), written=at, at=at).text
+
+
+def test_a_night_without_a_record_is_named_beside_those_that_have_one() -> None:
+    reports = [Day(f"2026-11-{day}").play().view().report for day in (28, 26)]
+    assert "No record: Fri 11-27 (was the schedule paused?) All nights" in page(Nights([*map(night, reports)])).text
+
+
+def test_a_night_that_was_killed_has_its_marks_and_no_link_as_it_may_have_no_page() -> None:
+    report = SCENES["killed"]().report
+    shown = page(Nights([night(report)]))
+    assert rows(shown) == ["Tue 2026-11-24 Killed ✓ ✓ ✓ – 5/58"]
+    assert "report.html" not in shown.source
 
 
 def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> None:

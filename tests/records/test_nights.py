@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,7 +13,7 @@ from job.config.days import Days
 from job.config.environment import read_settings
 from job.day.attempt import Outcome, RecordError
 from job.records.lease import LEASE
-from job.records.nights import Night, Nights, PastNights, read_nights
+from job.records.nights import Night, Nights, PastNights, read_nights, with_killed
 from job.records.record import Record
 from job.storage.store import StorageError
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
@@ -116,6 +117,57 @@ def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
     assert [(one.day, one.outcome) for one in again.nights] == [(day, "succeeded") for day in DAYS[2::-1]]
     assert str(again.period) == "Complete: 3 of 3 nights"
     assert str(Nights(nights.nights[1:2]).period) == "Complete: 0 of 1 night"
+
+
+WEEKDAYS = {"schedule": "0 2 * * 1-5"}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "about", "expected"),
+    [
+        ([], {}, None),
+        ([20], {}, None),
+        ([20, 21, 22, 23, 24, 25, 26], {}, None),
+        ([20, 23, 24, 25, 26], WEEKDAYS, None),
+        ([20, 23, 26], WEEKDAYS, "Wed 11-25, Tue 11-24"),
+        ([24, 26], {}, "Wed 11-25"),
+        ([10, 12, 25, 26], {}, "Tue 11-24, Mon 11-23, Sun 11-22, Sat 11-21, Fri 11-20, Thu 11-19"),
+        ([24, 26], {"schedule": None}, None),
+    ],
+    ids=["no night", "one", "a week", "weekdays", "two are missing", "since the first", "of a week", "no schedule"],
+)
+def test_a_date_of_the_schedule_without_a_record_is_named(
+    recorded: list[int], about: dict[str, Any], expected: str | None
+) -> None:
+    nights = Nights([night(RecordedAttempt(f"2026-11-{day}", about=about)) for day in reversed(recorded)])
+    said = f"No record: {expected} (was the schedule paused?)" if expected else None
+    assert (nights.unrecorded and str(nights.unrecorded)) == said
+
+
+@pytest.mark.parametrize("schedules", [("0 2 * * 1", "0 2 * * *"), ("0 2 * * *", "0 2 * * 1")])
+def test_a_date_of_only_one_of_two_schedules_is_not_named(schedules: tuple[str, str]) -> None:
+    """The schedule was changed between the two nights."""
+    about = [{"schedule": one} for one in schedules]
+    days = [RecordedAttempt(f"2026-11-{day}", about=one) for day, one in zip((23, 30), about, strict=True)]
+    assert Nights([night(one) for one in reversed(days)]).unrecorded is None
+
+
+async def test_of_the_latest_night_what_is_recorded_is_read_if_it_was_killed(memory: Memory) -> None:
+    put(memory, RecordedAttempt(DAYS[0]).record(), RecordedAttempt(DAYS[1], outcome=None, failed=["MSFT"]).record())
+    nights = await with_killed(memory, await read_nights(memory))
+    assert [one.outcome for one in nights.nights] == [Outcome.KILLED, Outcome.SUCCEEDED]
+    report = nights.nights[0].report
+    assert report is not None
+    assert (report.cards.done, report.cards.planned) == (1, 2)
+
+
+async def test_of_a_night_that_was_not_killed_nothing_more_is_read(memory: Memory) -> None:
+    put(memory, RecordedAttempt(DAYS[0], outcome=None).record(), RecordedAttempt(DAYS[1]).record())
+    nights = await read_nights(memory)
+    count = len(memory.asked)
+    assert await with_killed(memory, nights) is nights
+    assert await with_killed(memory, Nights()) == Nights()
+    assert len(memory.asked) == count
 
 
 # --- past nights, read beside an attempt ---

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.runs.mornings import CARDS, CONFIG, STORIES, TEXTS_KEPT, Night, commands, file_of, play, text_of
+from tests.runs.mornings import CARDS, CONFIG, STORIES, TEXTS_KEPT, TOPIC, Night, commands, file_of, play, text_of
+from tests.support.parsed import Parsed
+from tests.support.scene import open_scene
 
 if TYPE_CHECKING:
     import trio
     from trio.testing import MockClock
 
-UNRECORDED = {"never-began", "storage-down", "storage-lost", "wrong-zone"}
-NOTHING_TO_DO = {"good", "qa-out-for-a-while", "shrank", "swapped-tickers", "made-again", "success-with-errors"}
+UNRECORDED = {"never-began", "storage-down", "storage-lost", "wrong-zone", "killed"}
+NOTHING_TO_DO = {
+    *(
+        "good",
+        "qa-out-for-a-while",
+        "shrank",
+        "swapped-tickers",
+        "made-again",
+        "success-with-errors",
+        "some-errors",
+        "one-trading-error",
+    ),
+    *("news-off", "news-put-back", "leftover-date", "no-record"),
+}
 ADVISED = sorted(STORIES.keys() - UNRECORDED - NOTHING_TO_DO)
 """The stories after which a command is advised for the latest day recorded."""
 MOMENTS = ["at once", "the next morning", "a day later"]
@@ -39,6 +53,22 @@ async def test_a_morning_reads_as_it_was_read(
 ) -> None:
     async with play(name, language, nursery) as night:
         assert_it_reads_as_it_was_read(night, name, language)
+
+
+async def test_a_good_week_has_no_note(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    """With a weekend, and engines that an entry switches off for good."""
+    async with open_scene(nursery, CONFIG) as scene:
+        quiet = {"id": "600519.SS", "run_engines": {"news": False}}
+        await scene.world.configure("card_targets.json", [TOPIC, quiet])
+        night = Night(scene, "en")
+        for day in ("2026-11-24", "2026-11-25", "2026-11-26", "2026-11-27", "2026-11-30"):
+            await night.begins(day)
+            outcome = await night.start(0)
+            assert "notes" not in outcome.finished
+            assert scene.stored(f"{day}/report.json")["notes"] == []
+            assert len(scene.world.chat.texts[-1].splitlines()) == 4, "title, cards, page, time"
+        shown = Parsed(scene.world.recorded()["index.html"].decode(), datetime(2026, 12, 1, 8, tzinfo=UTC))
+        assert "Next night: Tue 12-01 22:30 All nights Complete: 5 of 5 nights · Usually there" in shown.text
 
 
 def test_every_text_belongs_to_a_story() -> None:

@@ -12,12 +12,12 @@ from typing import Any
 from job.config.faults import Fault, FaultKind
 from job.config.objects import LlmConfig
 from job.config.plan import Plan, Target
-from job.day.advice import Commands, advice
+from job.day.advice import Commands
 from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger, SetAside
 from job.day.report import PHASES, Ending, Report, bad_config, ending_of, report_of
 from job.day.result import EngineFailedError, ShutdownReason
-from job.day.view import View, comparison_lines, night_before
+from job.day.view import View, night_before
 from job.engines.calls import DATA_ENGINES, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.records.nights import Night, Nights
@@ -132,12 +132,7 @@ class Day:
         before = night_before(nights, self.day)
         report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=before)
         now = self._began + timedelta(seconds=self.at)
-        return View(
-            report,
-            self.ledger,
-            advice(report, self.ledger, Commands.of(begun, None, begun.days, now)),
-            tuple(comparison_lines(report, self.ledger, nights)),
-        )
+        return View.of(report, self.ledger, nights, None, Commands.of(begun, None, begun.days, now))
 
     def start_of(self) -> Start:
         """How its latest attempt began."""

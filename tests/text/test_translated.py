@@ -55,7 +55,7 @@ class Widening(NullTranslations):
 
 WIDE = Translator("xx", Widening())
 DATA = re.compile(
-    r"`?((RUNS|CONFIG)_URI=\S+ )*(python -m job|gcloud run)[\w .=,:/|^-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
+    r"`?((RUNS|CONFIG)_URI=\S+ )*(python -m job|gcloud run)[\w .=,:/|^'-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
     r"|\bUTC\b|\b[A-Z]+(_[A-Z]*)+|\b(financial|trading|news|qa)\b|\bcards-x7k2p\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
     r"|\bT\d\d:|(failed: )?said by the engine|failed: the model refused|connection reset"
     r"|HTTP \d+|since 02:00|the answer is null|SIGTERM"

@@ -256,6 +256,67 @@ async def _nothing_left(night: Night) -> None:
     await night.start(0, "--without=MSFT")
 
 
+async def _news_off(night: Night) -> None:
+    await _good(night)
+    await night.scene.world.configure("engine_control.json", {"run_news_engine": False})
+    await night.begins("2026-11-25")
+    await night.start(0)
+
+
+async def _news_put_back(night: Night) -> None:
+    await _news_off(night)
+    await night.scene.world.configure("engine_control.json", {"run_news_engine": True})
+    await night.scene.until("2026-11-26", "08:30:00")
+    await night.start(0)
+
+
+async def _leftover_date(night: Night) -> None:
+    dated = [{"id": name, "target_type": "equity", "date": "2026-11-20"} for name in ("NVDA", "TSLA")]
+    await night.scene.world.configure("card_targets.json", [TOPIC, *dated])
+    await night.begins("2026-11-24")
+    await night.start(0)
+
+
+async def _some_errors(night: Night) -> None:
+    await night.begins("2026-11-24")
+    for name, error in (("NVDA", "quota exceeded, no card"), ("TSLA", "the chart is empty")):
+        fault = Fault(
+            when.both(when.ticker(name), when.card("news_card", "price_card")), do.body(WITH_ERROR | {"error": error})
+        )
+        night.scene.world.qa.script.append(fault)
+    await night.start(0)
+
+
+async def _one_trading_error(night: Night) -> None:
+    await night.begins("2026-11-24")
+    late = do.edited(lambda answer: answer["results"]["MSFT"].update(error="prices of yesterday") or answer)
+    night.scene.world.trading.script.append(Fault(when.ticker("MSFT"), late))
+    await night.start(0)
+
+
+async def _trading_removed(night: Night) -> None:
+    await _good(night)
+    await night.scene.until("2026-11-25", "08:30:00")
+    night.scene.world.trading.script.append(Fault(when.always, do.status(404)))
+    await night.tries(1, "--again=TSLA")
+
+
+async def _no_record(night: Night) -> None:
+    await _good(night)
+    await night.begins("2026-11-26")
+    await night.start(0)
+
+
+async def _killed(night: Night) -> None:
+    await _good(night)
+    await night.begins("2026-11-25")
+    job = await night.scene.begin(**night.variables)
+    await night.scene.cards_in_flight(4)
+    await trio.sleep(5)
+    await night.scene.killed(job)
+    await night.start(0, "--date=2026-11-24", "--again=TSLA/news_card")
+
+
 Story = Callable[[Night], Awaitable[None]]
 STORIES: Mapping[str, Story] = {
     "good": _good,
@@ -280,6 +341,14 @@ STORIES: Mapping[str, Story] = {
     "again-failed": _again_failed,
     "left-out": _left_out,
     "nothing-left": _nothing_left,
+    "news-off": _news_off,
+    "news-put-back": _news_put_back,
+    "leftover-date": _leftover_date,
+    "some-errors": _some_errors,
+    "one-trading-error": _one_trading_error,
+    "trading-removed": _trading_removed,
+    "no-record": _no_record,
+    "killed": _killed,
 }
 
 

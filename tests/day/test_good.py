@@ -1,0 +1,211 @@
+"""A night that is good says nothing more; whatever is odd about one is a note, with the command that puts it right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from job.config.plan import Plan
+from job.config.prepare import make_plan
+from job.day.advice import Commands, command_of
+from job.day.ledger import Ledger
+from job.day.report import ending_of, notes_of
+from job.day.view import View
+from job.engines.calls import ALL_ENGINES, EngineName
+from job.text.messages import message
+from tests.support.chinese import in_chinese
+from tests.support.fakes import plan_of, target
+from tests.support.records import RecordedAttempt, config, report_at, start_at
+from tests.support.results import result_of
+
+PLAN = plan_of([target("AAPL", ["a", "b"]), target("MSFT", ["a", "b"])])
+OLDER = "2 cards were made before the news data of their targets: AAPL (2)"
+
+
+def made(plan: Plan = PLAN, again: Mapping[str, float] | None = None, news: float = 12.0, qa: float = 20.0) -> Ledger:
+    """The ledger of a day on which each engine has done all its calls at this time; and `again`, news of targets."""
+    ledger = Ledger(plan)
+    times: Mapping[EngineName, float] = {"financial": 10.0, "trading": 11.0, "news": news, "qa": qa}
+    for engine in ALL_ENGINES:
+        for call in plan.calls(engine):
+            ledger.add(result_of(call, started=times[engine] - 1, ended=times[engine]))
+    for name, moment in (again or {}).items():
+        (call,) = (one for one in plan.calls("news") if name in one.targets)
+        ledger.add(result_of(call, started=moment - 1, ended=moment))
+    return ledger
+
+
+def notes(ledger: Ledger) -> list[str]:
+    assert all(map(in_chinese, notes_of(ledger)))
+    return [str(note) for note in notes_of(ledger)]
+
+
+def advised(ledger: Ledger, *without: str) -> str | None:
+    """The sentence and the command with which the cards are made again."""
+    start = start_at("2026-11-24", job="cards", schedule="30 22 * * *", without=without)
+    now = datetime(2026, 11, 25, 8, tzinfo=UTC)
+    view = View.of(
+        report_at(ending_of(ledger, None), ledger, start), ledger, [], None, Commands.of(start, None, start.days, now)
+    )
+    command = command_of(view.steps, "again")
+    sentences = [in_chinese(step.sentence) and str(step.sentence) for step in view.steps if step.kind == "again"]
+    return f"{sentences[0]} {command.text}" if command else None
+
+
+# --- cards that are older than their data ---
+
+
+def test_a_card_that_is_older_than_data_of_its_target_is_named_until_it_is_made_again() -> None:
+    ledger = made(again={"AAPL": 30.0})
+    assert notes(ledger) == [OLDER]
+    first, second, *_ = PLAN.calls("qa")
+    ledger.add(result_of(first, ended=31.0))
+    assert notes(ledger) == ["1 card was made before the news data of its target: AAPL/b"]
+    ledger.add(result_of(second, ended=31.0))
+    assert notes(ledger) == []
+
+
+def test_a_card_that_was_made_before_there_was_any_such_data_is_older_too() -> None:
+    """So `plan` says it before the start that would fetch them."""
+    ledger = Ledger(PLAN)
+    for call in (*PLAN.calls("financial"), *PLAN.calls("trading"), *list(PLAN.calls("qa"))[:2]):
+        ledger.add(result_of(call))
+    assert notes(ledger) == [OLDER]
+
+
+@pytest.mark.parametrize(("news", "qa"), [(12.0, 20.0), (12.0, 12.0), (5.0, 5000.0)])
+def test_cards_that_were_made_after_their_data_are_not_mentioned(news: float, qa: float) -> None:
+    """Also if an earlier attempt of the day has prepared the data."""
+    ledger = made(news=news, qa=qa)
+    assert (notes(ledger), advised(ledger)) == ([], None)
+
+
+def test_cards_and_data_that_are_made_again_together_are_not_mentioned() -> None:
+    ledger = made()
+    for engine in ("news", "qa"):
+        ledger.ask_again([item for item in PLAN.items(engine) if item.target == "AAPL"], 2)
+    news, *cards = (call for engine in ("news", "qa") for call in PLAN.calls(engine, ledger.items[engine]))
+    ledger.add(result_of(news, ended=30.0, again=2))
+    assert notes(ledger) == ["To be made again, and missing until then: AAPL (2)"]
+    for call in cards:
+        ledger.add(result_of(call, ended=31.0, again=2))
+    assert notes(ledger) == ["Made again: AAPL (2)"]
+
+
+# --- what the config has left behind ---
+
+
+def plan_with(objects: Mapping[str, str]) -> Plan:
+    contents = {name: text.encode() for name, text in (config(types=["a", "b"]) | dict(objects)).items()}
+    plan, faults = make_plan(contents, "2026-11-24", {"financial": 5, "trading": 5})
+    assert not faults
+    return plan
+
+
+OFF = {"engine_control.json": '{"run_news_engine": false}'}
+OFF_NOTE = "engine_control.json: the news engine is switched off. Cards without its data: {}"
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ({}, []),
+        (OFF, [OFF_NOTE.format(4)]),
+        (
+            {"engine_control.json": '{"run_trading_engine": false}', "card_targets.json": '[{"id": "Topic"}]'},
+            ["engine_control.json: the trading engine is switched off. Cards without its data: 4"],
+        ),
+        (OFF | {"card_targets.json": '[{"id": "AAPL", "run_engines": {"news": true}}]'}, [OFF_NOTE.format(2)]),
+        (OFF | {"card_targets.json": '[{"id": "equities_default", "run_engines": {"news": true}}]'}, []),
+        ({"card_targets.json": '[{"id": "AAPL", "run_engines": {"news": false, "trading": false}}]'}, []),
+        (
+            {"card_targets.json": '[{"id": "AAPL", "date": "2026-11-20"}, {"id": "MSFT", "date": "2026-11-24"}]'},
+            ["2 cards are for another date: AAPL (2026-11-20)"],
+        ),
+        (
+            {"card_targets.json": '[{"id": "AAPL", "date": "2026-11-20", "card_types": ["a"]}]'},
+            ["1 card is for another date: AAPL (2026-11-20)"],
+        ),
+    ],
+    ids=["nothing", "off", "trading", "on for one", "on for all", "off for one", "date", "one card"],
+)
+def test_a_switch_and_a_date_are_noted_and_what_entries_switch_off_is_not(
+    objects: Mapping[str, str], expected: list[str]
+) -> None:
+    assert notes(made(plan_with(objects))) == expected
+
+
+# --- the command for cards that are odd ---
+
+
+def with_errors(*names: str, plan: Plan = PLAN) -> Ledger:
+    """The ledger of a day on which these cards were done with an error besides."""
+    ledger = made(plan)
+    for call in plan.calls("qa"):
+        if f"{call.targets[0]}/{call.card_type}" in names:
+            ledger.add(result_of(call, ended=21.0, warning=message("odd")))
+    return ledger
+
+
+AGAIN = "This makes the cards that it names again, and they are paid for again (for a maintainer):"
+COMMAND = "gcloud run jobs execute cards --args=run,--date=2026-11-24"
+
+
+def test_a_few_cards_are_named_in_the_command() -> None:
+    assert advised(with_errors("AAPL/a", "MSFT/b")) == f"{AGAIN} {COMMAND},--again=AAPL/a,--again=MSFT/b"
+
+
+def test_of_many_cards_the_types_are_named_of_which_each_card_is_odd_and_they_are_confirmed() -> None:
+    plan = plan_of([target(f"T{number:02}", ["a", "b", "c"]) for number in range(12)])
+    odd = [f"T{number:02}/{card_type}" for number in range(12) for card_type in "ab"]
+    assert advised(with_errors(*odd, plan=plan)) == f"{AGAIN} {COMMAND},--again=/a,--again=/b,--yes"
+    first = ",".join(f"--again=T{number:02}/b" for number in range(9))
+    assert advised(with_errors(*odd[:-1], plan=plan)) == (f"{AGAIN} {COMMAND},--again=/a,{first},--yes")
+
+
+def test_what_is_left_out_is_in_no_command_but_as_left_out() -> None:
+    ledger = with_errors("AAPL/a", plan=PLAN)
+    plan = replace(PLAN, targets=(*PLAN.targets, target("TSLA"))).without(["TSLA"])
+    left = with_errors("AAPL/a", plan=plan)
+    left.add(result_of(next(call for call in plan.without([]).calls("qa") if call.targets == ("TSLA",)), ended=1.0))
+    assert "--without" not in (advised(ledger) or "")
+    assert advised(left) == f"{AGAIN} {COMMAND},--again=AAPL/a,--without=TSLA"
+
+
+def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
+    ledger = with_errors("AAPL/a", plan=PLAN)
+    ledger.items["qa"].reopen(next(PLAN.items("qa"))._replace(target="MSFT"))
+    assert advised(ledger) is None
+
+
+# --- the comparison with the night before is a note ---
+
+
+def view_of(now: RecordedAttempt, before: RecordedAttempt, **changes: Any) -> View:
+    report = now.report().model_copy(update=changes)
+    return View.of(report, now.ledger(), [before.report()], before.stored, Commands(now.start.days, datetime.now(UTC)))
+
+
+def test_what_is_new_and_gone_is_a_note_which_is_kept_once_it_is_recorded() -> None:
+    now = RecordedAttempt(objects=config(["AAPL", "NVDA"]))
+    before = RecordedAttempt("2026-11-23")
+    noted = view_of(now, before).report.notes
+    assert [str(note) for note in noted] == [
+        "New since 2026-11-23, 1 card: NVDA/news_card",
+        "Gone since 2026-11-23, 1 card: MSFT/news_card",
+    ]
+    assert view_of(now, before, notes=noted).report.notes == noted
+    later = RecordedAttempt("2026-11-23", objects=config(["TSLA"]))
+    assert view_of(now, later, notes=noted).report.notes == noted
+
+
+def test_a_comparison_that_is_too_long_for_the_record_is_not_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, before = RecordedAttempt(objects=config(["AAPL", "NVDA"])), RecordedAttempt("2026-11-23")
+    known = (message("known"),)
+    assert len(view_of(now, before, notes=known).report.notes) == 3
+    monkeypatch.setattr("job.day.view.COMPARED_BYTES", 200)
+    assert view_of(now, before, notes=known).report.notes == known
