@@ -40,9 +40,7 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
     try:
-        nights = trio.run(read_nights, store)
-        with suppress(RecordError):  # `report` says what is wrong with it
-            nights = trio.run(with_killed, store, nights)
+        nights = trio.run(with_killed, store, trio.run(read_nights, store))
     except StorageError as error:
         return refuse(error.text, ExitCode.BUSY, to)
     write_line(nights_table(nights, to).encode())

@@ -147,7 +147,7 @@ class CallResult:
     limit: Count = 0
     """The engine's concurrency limit when the call ended; for the log, not stored."""
     attempt: Count = 0
-    """The number of its attempt; not stored, as the name of its object has it."""
+    """The number of its attempt, which the name of its object has; 0 of the one that is at work."""
     interrupted_after: str | None = None
     """For a call that was cut off: why the try before failed, a `Cause`."""
     request: str = ""

@@ -156,10 +156,12 @@ async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
 
 
 async def with_killed(store: ObjectStore, nights: Nights) -> Nights:
-    """The same, with what is recorded of the latest night if it was killed. Raises `RecordError` and `StorageError`."""
+    """The same, with what is recorded of the latest night if it was killed. Raises `StorageError`."""
     latest = next(iter(nights.nights), None)
-    found = await read_day(store, latest.day) if latest and latest.outcome is Outcome.KILLED else None
-    return nights.with_report(found[0]) if found else nights
+    with suppress(RecordError):
+        found = await read_day(store, latest.day) if latest and latest.outcome is Outcome.KILLED else None
+        return nights.with_report(found[0]) if found else nights
+    return nights
 
 
 async def known_days(settings: Settings, store: ObjectStore) -> Days:

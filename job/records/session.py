@@ -123,7 +123,6 @@ class Session:
     def on_event(self, event: Event) -> None:
         """Adds a result to the ledger and to the journal, and what was set aside to the ledger."""
         if isinstance(event, CallResult):
-            event.attempt = self.attempt.number
             self.record.ledger.add(event)
             self.journal.append(event)
         elif isinstance(event, SetAside):

@@ -52,6 +52,14 @@ def test_the_config_and_each_engine_have_a_line(place: Path, command: Command, w
     assert (code, out[1:]) == (ExitCode.FAILED, [*healthy[:2], "✗ news: HTTP 503", "✗ qa: no answer"])
 
 
+def test_what_the_config_has_left_behind_has_a_line(place: Path, command: Command, wrong: dict[str, str]) -> None:
+    (place / "engine_control.json").write_text('{"run_news_engine": false}')
+    assert command("check")[1][:2] == [
+        "! engine_control.json: the news engine is switched off. Cards without its data: 2",
+        "✓ config: 2 targets, 2 cards",
+    ]
+
+
 def test_faults_of_the_config_are_told_and_no_engine_is_asked(
     place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

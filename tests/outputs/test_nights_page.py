@@ -13,7 +13,7 @@ import pytest
 from job.config.days import Days
 from job.day.advice import Links
 from job.day.attempt import Outcome
-from job.day.report import MissingGroup, Report
+from job.day.report import Ending, MissingGroup, Report
 from job.day.result import Counts
 from job.outputs.pages import NIGHTS_SHOWN, WIDTH, cause_of, charts_of, render_nights
 from job.records.nights import Night, Nights
@@ -244,9 +244,10 @@ def test_a_night_without_a_record_is_named_beside_those_that_have_one() -> None:
 
 
 def test_a_night_that_was_killed_has_its_marks_and_no_link_as_it_may_have_no_page() -> None:
-    report = SCENES["killed"]().report
+    day = Day().play(failing(REFUSED, "qa", "NVDA"), until=180)
+    report = day.view(Ending.worded(Outcome.KILLED, day.ledger)).report
     shown = page(Nights([night(report)]))
-    assert rows(shown) == ["Tue 2026-11-24 Killed ✓ ✓ ✓ – 5/58"]
+    assert rows(shown) == ["Tue 2026-11-24 Killed ✓ ✓ ✓ ✗ 4/58"]
     assert "report.html" not in shown.source
 
 

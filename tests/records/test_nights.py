@@ -161,6 +161,22 @@ async def test_of_the_latest_night_what_is_recorded_is_read_if_it_was_killed(mem
     assert (report.cards.done, report.cards.planned) == (1, 2)
 
 
+@pytest.mark.parametrize(("day", "is_read"), [(DAYS[0], True), (DAYS[2], False)])
+async def test_it_is_read_beside_an_attempt_at_an_earlier_day_alone(memory: Memory, day: str, is_read: bool) -> None:
+    """Of a later one the page shows that first."""
+    put(memory, RecordedAttempt(DAYS[1], outcome=None).record())
+    past = PastNights(lambda _: None)
+    await past.read_beside(memory, day)
+    assert past.nights is not None
+    assert (past.nights.nights[0].report is not None) is is_read
+
+
+async def test_a_killed_night_whose_record_is_broken_stays_as_it_is(memory: Memory) -> None:
+    put(memory, RecordedAttempt(DAYS[1], outcome=None).record() | {f"{DAYS[1]}/results/000001-000000.jsonl": b"?"})
+    nights = await read_nights(memory)
+    assert await with_killed(memory, nights) is nights
+
+
 async def test_of_a_night_that_was_not_killed_nothing_more_is_read(memory: Memory) -> None:
     put(memory, RecordedAttempt(DAYS[0], outcome=None).record(), RecordedAttempt(DAYS[1]).record())
     nights = await read_nights(memory)

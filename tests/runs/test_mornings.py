@@ -71,6 +71,15 @@ async def test_a_good_week_has_no_note(autojump_clock: MockClock, nursery: trio.
         assert "Next night: Tue 12-01 22:30 All nights Complete: 5 of 5 nights · Usually there" in shown.text
 
 
+async def test_what_the_config_has_left_behind_is_said_when_a_start_begins(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    async with open_scene(nursery, {**CONFIG, "engine_control.json": {"run_news_engine": False}}) as scene:
+        outcome = await Night(scene, "en").start(0)
+        said = [line["message"] for line in outcome.events("config.noticed")]
+        assert said == ["engine_control.json: the news engine is switched off. Cards without its data: 26"]
+
+
 def test_every_text_belongs_to_a_story() -> None:
     kept = {path.name for path in file_of("good", "en").parent.glob("*.txt")}
     assert kept == {file_of(name, language).name for name, language in TEXTS_KEPT}
@@ -105,6 +114,20 @@ async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
         assert {place.partition("/")[0] for place in new if re.match(r"\d", place)} == {day}, (
             "only this day is worked on"
         )
+
+
+@pytest.mark.parametrize(("name", "cards"), [("news-put-back", 26), ("some-errors", 4)])
+async def test_the_command_for_odd_cards_makes_just_these_again(
+    autojump_clock: MockClock, nursery: trio.Nursery, name: str, cards: int
+) -> None:
+    async with play(name, "en", nursery) as night:
+        (given,) = commands(text_of(night))
+        await mend(night)
+        count = len(night.scene.requests)
+        outcome = await night.start(0, *given)
+        assert [one.service for one in night.scene.requests[count:]] == ["qa"] * cards
+        assert [note.partition(":")[0] for note in outcome.finished["notes"]] == ["Made again"]
+        assert not [*commands(text_of(night))]
 
 
 async def mend(night: Night) -> None:
