@@ -129,13 +129,18 @@ def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_
     assert len(report.packed()) > END_LIMIT * 0.9
     journal = dict.fromkeys(range(1, 501), 99_999)  # known only once the record is closed
     documents = tuple(f"{DAY}/{name}" for name in ("report.json", "report.html", "cards.csv", "index.html"))
-    noted = message("x" * (COMPARED_BYTES - 40))
-    closed = report.model_copy(update={"journal": journal, "not_written": documents, "notes": (noted,)})
+    closed = report.model_copy(update={"journal": journal, "not_written": documents})
     assert len(closed.packed()) <= END_LIMIT
     listed = sum(len(group.targets) for group in report.missing)
     assert listed + report.missing_not_listed == 12_000
     failed = sum(len(group.targets) for group in report.missing if group.state == "failed")
     assert failed == ledger.counts("qa").failed - ledger.counts("qa").cut_off
+
+
+def test_the_comparison_with_the_night_before_finds_room_beside_all_that_is_missing() -> None:
+    report = report_at(MISSING, Ledger(plan_of([target(f"T{number:07}", ["a"], ()) for number in range(40_000)])))
+    noted = report.model_copy(update={"notes": (message("x" * (COMPARED_BYTES - 100)),)})
+    assert END_LIMIT - 1000 < len(noted.packed()) <= END_LIMIT
 
 
 def test_the_names_that_a_command_may_have_leave_the_end_within_its_limit() -> None:

@@ -23,6 +23,9 @@ from tests.support.parsed import Parsed
 from tests.support.promise import WRONG
 from tests.support.scene import ALL, CARDS, CLOUD, DAY, LEASE, NEXT_DAY, OTHER, RETRY, TICKERS, TOPIC, Scene
 
+DATED = "1 card is for another date: 美联储 (2026-11-20)"
+"""The note of every day here."""
+
 # --- a start makes what is missing, and nothing else ---
 
 
@@ -259,7 +262,7 @@ async def test_what_is_left_out_and_open_again_is_not_shown_as_made(scene: Scene
     assert outcome.finished["message"] == "3 cards are there, without BRK.B (left out by hand)"
     assert outcome.finished["without"] == ["BRK.B"]
     assert outcome.finished["cards"]["planned"] == 5
-    asked = ["To be made again, and missing until then: BRK.B (2)"]
+    asked = [DATED, "To be made again, and missing until then: BRK.B (2)"]
     assert failed.finished["notes"] == outcome.finished["notes"] == asked
     assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count(",left_out,") == 2
 
@@ -273,7 +276,7 @@ async def test_again_makes_what_was_named_and_what_is_missing(scene: Scene) -> N
     scene.world.qa.script.clear()
     outcome = await scene.start(0, "--again", "BRK.B/news_card")
     assert scene.cards() - Counter(ALL) == Counter(["AAPL/news_card", "BRK.B/news_card"])
-    assert outcome.finished["notes"] == ["Made again: BRK.B/news_card"]
+    assert outcome.finished["notes"] == [DATED, "Made again: BRK.B/news_card"]
     await scene.start(0)
     await scene.start(0, "--again", "AAPL")
     assert scene.cards() - Counter(ALL) == Counter(
@@ -290,7 +293,7 @@ async def test_what_was_never_made_gets_no_number(scene: Scene) -> None:
     outcome = await scene.start(0, "--again", "AAPL/news_card")
     assert len(scene.keys()) == 5
     assert scene.stored(f"{DAY}/attempts/000002.json")["again"] == []
-    assert "notes" not in outcome.finished
+    assert outcome.finished["notes"] == [DATED]
 
 
 async def test_what_is_not_made_again_yet_keeps_its_number_if_it_is_asked_once_more(scene: Scene) -> None:
