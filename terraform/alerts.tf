@@ -14,7 +14,7 @@ locals {
   execution_alerts = {
     run = {
       title = "${var.name}: the run failed"
-      help  = "The last line of the execution's log says what is missing. ${local.go_on}"
+      help  = "The last line of the execution's log says what is missing. No log? It never began, and the execution's page says why (image, secret, right). ${local.go_on}"
     }
     verify = {
       title = "${var.name}: no success by the hour" # without the hour: to change it stays a change of the schedule alone
