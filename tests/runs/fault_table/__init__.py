@@ -42,7 +42,11 @@ def markdown() -> str:
 def _table(rows: tuple[Row, ...]) -> str:
     lines = ["| what happens | what the user sees | how it ends | what to do |", "| --- | --- | --- | --- |"]
     for row in rows:
-        ends = dict.fromkeys((case.code, case.word) for case in row.cases)
-        ended = ", ".join(f"{code} `{word}`" for code, word in sorted(ends))
+        own, after = (
+            ", ".join(f"{code} `{word}`" for code, word in sorted({(case.code, case.word) for case in cases}))
+            for cases in ([one for one in row.cases if not one.is_next], [one for one in row.cases if one.is_next])
+        )
+        ended = own if row.gone is None else f"{row.gone}"
+        ended += f"; the next start: {after}" if after else ""
         lines.append(f"| {row.fault} | {row.sees} | {ended} | {row.remedy} |")
     return "\n".join(lines) + "\n"

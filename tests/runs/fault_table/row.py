@@ -68,6 +68,8 @@ class Case:
     place: Place = "anywhere"
     record: bool = True
     """Whether the day's record ends as the last line says."""
+    is_next: bool = False
+    """Whether it says how the start after that one ends."""
 
     @property
     def is_virtual(self) -> bool:
@@ -84,6 +86,8 @@ class Row:
     sees: str
     remedy: str
     cases: tuple[Case, ...]
+    gone: int | None = None
+    """The exit code of a process that says nothing of its end."""
 
 
 def strike(engine: str, condition: When, act: Do) -> Arrange:

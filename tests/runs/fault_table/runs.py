@@ -88,7 +88,8 @@ def _ended_by(number: signal.Signals, service: str, again: Env) -> Play:
         job = await world.start_job(env={**env, **AGAIN_ON_CLOUD_RUN})
         await world.engines[service].until(lambda seen: len(seen) >= 5)
         job.send_signal(number)
-        await job.outcome()
+        code = (await job.outcome()).exit_code
+        assert code == (-number if number == signal.SIGKILL else 128 + number)  # a shell shows 137 for -9
         return await world.run_job(env={**env, **again}, seconds=90)
 
     return play
@@ -230,37 +231,41 @@ ROWS = (
             Case(
                 "SIGINT, cards", "interrupted", 130, cards=(0, 16, PLANNED - 16), play=_signalled(signal.SIGINT, "qa")
             ),
-            succeeded("and again", play=_ended_by(signal.SIGTERM, "qa", {}), check=_each_asked_for),
+            succeeded("and again", play=_ended_by(signal.SIGTERM, "qa", {}), check=_each_asked_for, is_next=True),
         ),
     ),
     Row(
         "two signals",
         "a second Ctrl-C or SIGTERM before the start has ended",
         "the process ends at once: no last line, page or message. One line on standard error has the command to "
-        "start it again. The record is as after a kill",
         "start it again",
-        (succeeded("and again", play=_signalled_twice, check=_each_asked_for),),
+        "start it again",
+        (succeeded("and again", play=_signalled_twice, check=_each_asked_for, is_next=True),),
+        gone=130,
     ),
     Row(
         "SIGKILL",
         "SIGKILL: out of memory, or the machine is gone",
-        "nothing. Calls that ended in the last 5 s are made again with the same keys. The next start first watches"
-        " the lease for a minute, unless it is the task's retry",
+        "nothing. Calls that ended in the last 5 s are made again with the same keys. Unless it is the task's retry, "
+        "the next start watches the lease for a minute",
         "start it again",
         (
             succeeded(
                 "data",
                 play=_ended_by(signal.SIGKILL, "news", AGAIN_ON_CLOUD_RUN | {"CLOUD_RUN_TASK_ATTEMPT": "1"}),
                 check=_each_asked_for,
+                is_next=True,
             ),
             succeeded(
                 "by hand",
                 play=_ended_by(signal.SIGKILL, "qa", {}),
                 says="Waiting up to 60 s",
                 check=_each_asked_for,
+                is_next=True,
                 seconds=120.0,
             ),
         ),
+        gone=137,
     ),
     Row(
         "another run",
