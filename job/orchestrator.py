@@ -18,6 +18,7 @@ from job.day.ledger import Ledger
 from job.day.report import (
     Ending,
     bad_config,
+    deadline_note,
     ending_of,
     nothing_left,
     opening_notices,
@@ -36,7 +37,7 @@ from job.outputs.message import Notifier
 from job.outputs.pages import documents
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import PastNights
-from job.records.record import record_refusal
+from job.records.record import read_day, record_refusal
 from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
@@ -130,9 +131,10 @@ class _Run:
         except BusyError as error:
             ending = Ending.worded(Outcome.BUSY, None, error.why, detail=error.holder)
         except StorageError as error:
-            ending = Ending.worded(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.text))
+            ending = Ending.worded(Outcome.STORAGE_FAILED, None, error.refusal, detail=colon("RUNS_URI", error.text))
         if self._opened is None:
-            return self._view(ending or ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed))
+            reason, deadline = self.shutdown.reason, self._start.deadline
+            return self._view(ending or ending_of(None, reason, None, self.shutdown.not_renewed, deadline))
         start, record, session = self._opened
         self._reporter.on_day(start)
         self._notice([*record.ledger.plan.notices, *plan_notes(record.ledger.plan)])
@@ -190,12 +192,17 @@ class _Run:
             await run_phases(phases, cross_barrier)
         except EngineFailedError as failed:
             error = failed
-        ending = ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed)
+        ending = ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed, start.deadline)
         outages = {engine: (gauge.outages, gauge.seconds_out) for engine, gauge in progress.gauges.items()}
-        return ending.model_copy(update={"notes": (*ending.notes, *outage_notes(outages))})
+        notes = outage_notes(outages)
+        if ending.outcome is Outcome.DEADLINE:
+            notes.append(deadline_note(start, session.record.ledger))
+        return ending.model_copy(update={"notes": (*ending.notes, *notes)})
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
-        """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""
+        """Records the faults if nothing else is recorded of the day, and else says what is there. A failure to do so
+        changes nothing.
+        """
         settings, of_command = self._options.settings, [fault.kind is FaultKind.COMMAND for fault in faults]
         view = self._view(bad_config(len(faults), of_command=all(of_command)), faults)
         is_unknown = not self._start.knows_days or "RUNS_URI" in {fault.variable for fault in faults}
@@ -205,7 +212,9 @@ class _Run:
             with trio.fail_after(REFUSAL_SECONDS):
                 store = open_store(settings.runs_uri, make=True)
                 if not await record_refusal(store, view.report):
-                    return view
+                    found = await read_day(store, self._start.day)
+                    there = None if found is None else found[1].ledger
+                    return self._view(bad_config(len(faults), of_command=False, ledger=there), faults)
                 if self._past.nights is None:
                     await self._past.read_beside(store, self._start.day)
                 for document in documents(view, self._past, settings):

@@ -20,6 +20,7 @@ from job.config.objects import (
     LLM_CONFIG,
     TICKER_LIST,
     TWIN,
+    WRONG_OBJECT,
     Config,
     Findings,
     LlmConfig,
@@ -97,6 +98,10 @@ class _Resolver:
         self.enabled = tuple(name for name, enabled in (config.card_types or {}).items() if enabled)
         self.models = config.models
         self.off = config.switches.off
+        for index, ticker in enumerate(self.tickers):
+            if ticker in (self.card_types or ()):
+                what = message("is a card type of {list}", list=CARD_TYPE_LIST)
+                self.findings.fault(Place(TICKER_LIST, [index], ticker), what, WRONG_OBJECT)
 
     def simple(self, given: Mapping[str, list[str] | None]) -> list[Target]:
         """Targets of the simple form: a named ticker gets exactly its card types, all others get every enabled one."""

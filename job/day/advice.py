@@ -7,20 +7,20 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum
 from itertools import chain, islice
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import quote
 
 from job.config.days import Days
-from job.config.environment import Settings
 from job.config.faults import FaultKind
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, Outcome, Start
 from job.day.ledger import FAILURES_KEPT, Ledger
-from job.day.report import Report, failure_groups
+from job.day.report import SOON, Report, failure_groups
 from job.storage.uri import absolute, address_of
 from job.text.messages import NAMED, Message, dated_time, listed, message, template
+from job.text.shown import clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +178,21 @@ class Links:
         return relative if self.are_stored else Path(address).absolute().as_uri()
 
 
-StepKind = Literal["wait", "start", "later", "look", "plan", "without", "left_out", "again", "variables"]
-"""What a step is: wait for Cloud Run, which starts the job again by itself or not; start the job again, now and later;
-look at the day first; look for faults of the config; go on without some targets; make what was left out; make doubtful
-cards again; know who sets variables."""
+CONSOLE = "https://console.cloud.google.com"
+
+
+def executions_link(start: Start) -> str | None:
+    """All executions of the job, also those that left nothing."""
+    if start.job is None or start.region is None or start.project is None:
+        return None
+    region, job, project = (quote(one, safe="", errors="replace") for one in (start.region, start.job, start.project))
+    return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
+
+
+StepKind = Literal["wait", "start", "then", "later", "look", "plan", "without", "left_out", "again", "variables"]
+"""What a step is: wait for a start, such as that by which Cloud Run starts the job again or not; start the job again,
+now, once Cloud Run would have, and later; look at the day first; look for faults of the config; go on without some
+targets; make what was left out; make doubtful cards again; know who sets variables."""
 
 
 class Step(NamedTuple):
@@ -190,26 +201,6 @@ class Step(NamedTuple):
     kind: StepKind
     sentence: Message
     command: Command | None = None
-
-
-SOON = timedelta(minutes=10)
-"""Cloud Run may take so long until it starts a task again."""
-
-
-class TaskRetry(Enum):
-    """Whether Cloud Run starts the task again by itself."""
-
-    UNKNOWN = "unknown"
-    COMES = "comes"
-    NONE = "none"
-    """It does not, or not any more."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> "TaskRetry":
-        """From the number of the attempt and of the retries, if these are known."""
-        if settings.max_retries is None or settings.execution is None:
-            return cls.UNKNOWN
-        return cls.COMES if settings.task_attempt < settings.max_retries else cls.NONE
 
 
 _STARTED_AGAIN = message("Cloud Run starts it again by itself: nothing has to be done before its next message.")
@@ -222,14 +213,17 @@ _RETRIES = {
 }
 
 
-def advice(
-    report: Report, ledger: Ledger, commands: Commands, retry: TaskRetry = TaskRetry.UNKNOWN
-) -> tuple[Step, ...]:
-    """What to do next, in this order; empty if nothing is to be done. `commands` know when a person reads it.
+def advice(report: Report, ledger: Ledger, commands: Commands, retry: bool | None = None) -> tuple[Step, ...]:
+    """What to do next, in this order; empty if nothing is to be done. `commands` know when a person reads it; `retry`
+    is as in `Report.retry_comes`.
 
     A command that is faulty itself must not be given again.
     """
-    steps = (*_owners_step(report, ledger), *_steps(report, commands, retry), *_again_steps(report, ledger, commands))
+    steps = (
+        *_owners_step(report, ledger),
+        *_steps(report, ledger, commands, retry),
+        *_again_steps(report, ledger, commands),
+    )
     return () if report.is_of_command else steps
 
 
@@ -245,11 +239,10 @@ def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
     return next((step.command for step in steps if step.kind == kind), None)
 
 
-def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Step]:
+def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool | None) -> Iterator[Step]:
     sentence = report.outcome.about.next
     if sentence is None:
-        if report.outcome is Outcome.SUCCEEDED and report.without:
-            yield from _left_out_steps(report, commands)
+        yield from _waiting_steps(report) if report.outcome is Outcome.AT_WORK else _left_out_steps(report, commands)
         return
     if _may_have_asked(report):
         look = message("It is not known whether this was asked for. Look first at how the day stands:")
@@ -258,14 +251,14 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
         yield Step("look", look, commands.look(report.known_day))
         return
     # The retry of a start that names no day would be for the next one.
-    names_day = retry is TaskRetry.COMES and report.outcome is not Outcome.BAD_CONFIG and _ends_soon(report, commands)
-    if retry is TaskRetry.COMES and not names_day:
+    names_day = retry is True and report.outcome is not Outcome.BAD_CONFIG and _ends_soon(report, commands)
+    if retry and not names_day:
         yield Step("wait", _RETRIES.get(report.outcome, _STARTED_AGAIN))
         if report.outcome is not Outcome.BAD_CONFIG:
+            yield next(_start_steps(report, report.outcome, sentence, commands))._replace(kind="then")
             sentence = template("Only if none comes, this does only what is left{terms}:")
-    elif retry is TaskRetry.NONE:
-        again = message("Cloud Run does not start it again any more.")
-        yield Step("wait", again if report.task_attempt else message("Cloud Run does not start it again."))
+    elif retry is False:
+        yield Step("wait", message("Cloud Run does not start it again."))
     yield from _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
     if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
         look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")
@@ -273,11 +266,16 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
     if report.at_fault:
         names = [*report.without, *report.at_fault]
         command = commands.run(report.day, *option("without", names), names_day=names_day)
-        text = template("Or go on without {names}: if nothing else is at fault, this makes all other cards{terms}:")
-        yield Step("without", message(text, names=listed(report.at_fault), terms=command.terms), command)
+        cards = ledger.items["qa"]
+        theirs = [one for one in ledger.plan.targets if one.id in report.at_fault]
+        left = cards.counts.missing - sum(len(one.card_types) - cards.done_of(one.id) for one in theirs)
+        text = template("Or go on without {names}: if nothing else is at fault, this makes {cards} other cards{terms}:")
+        yield Step("without", message(text, names=listed(report.at_fault), cards=left, terms=command.terms), command)
 
 
 def _left_out_steps(report: Report, commands: Commands) -> Iterator[Step]:
+    if report.outcome is not Outcome.SUCCEEDED or not report.without:
+        return
     command = commands.run(report.day)
     text = template("Once the cause is put right, this makes what was left out too{terms}:")
     yield Step("left_out", message(text, terms=command.terms), command)
@@ -298,6 +296,14 @@ def _again_steps(report: Report, ledger: Ledger, commands: Commands) -> Iterator
     command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
     text = template("This makes the cards that it names again, and they are paid for again{terms}:")
     yield Step("again", message(text, terms=command.terms), command)
+
+
+def _waiting_steps(start: Start) -> Iterator[Step]:
+    if start.deadline is not None:
+        ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline)
+        yield Step("wait", message("Nothing has to be done: it ends by {time}.", time=clock(ends, start.day)))
+    if (link := executions_link(start)) is not None:
+        yield Step("look", message("All executions of the job"), Command(link))
 
 
 def _may_have_asked(report: Report) -> bool:

@@ -21,7 +21,7 @@ from job.config.plan import Plan
 from job.config.prepare import Prepared, make_plan
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
 from job.day.ledger import Rerun
-from job.day.result import Count
+from job.day.result import Count, Seconds
 from job.engines.calls import EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
 from job.errors import JobError
@@ -112,16 +112,14 @@ ABOUT: Mapping[Outcome, About] = {
     Outcome.QA_ENGINE_DOWN: About(
         message("QA engine down"), ExitCode.CARDS_MISSING, "bad", message("The QA engine is down"), _PUT_RIGHT
     ),
-    Outcome.DEADLINE: About(
-        message("Deadline passed"), ExitCode.DEADLINE, "warn", message("The deadline passed"), _GO_ON
-    ),
+    Outcome.DEADLINE: About(message("Deadline passed"), ExitCode.DEADLINE, "warn", next=_GO_ON),
     Outcome.INTERRUPTED: About(message("Interrupted"), None, "warn", next=_GO_ON),
     Outcome.BUSY: About(message("Busy"), ExitCode.BUSY, "warn", message("Another start may have taken over"), _GO_ON),
     Outcome.STORAGE_FAILED: About(
         message("Storage failed"),
         ExitCode.BUSY,
         "bad",
-        next=template("Once storage can be reached, this starts it again{terms}:"),
+        next=template("Once storage works again, this starts it again{terms}:"),
     ),
     Outcome.BAD_CONFIG: About(
         message("Config faulty"),
@@ -252,6 +250,9 @@ class Start(BaseModel):
     """Drawn at random by the first attempt at the day; all attempts have the same, and so the same idempotency keys."""
     execution: str | None = None
     task_attempt: Count = 0
+    max_retries: Count | None = None
+    """How often Cloud Run starts the task again; `None` if that is not known. So is `deadline`, in seconds."""
+    deadline: Seconds | None = None
     arguments: tuple[str, ...] = ()
     """Of its command line."""
     job: str | None = None
@@ -286,6 +287,8 @@ class Start(BaseModel):
             trace_id=new_trace_id(),
             execution=settings.execution,
             task_attempt=settings.task_attempt,
+            max_retries=settings.max_retries,
+            deadline=settings.deadline,
             arguments=options.arguments,
             job=settings.job,
             region=settings.region,

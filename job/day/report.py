@@ -37,6 +37,7 @@ from job.text.messages import (
     message,
     plural,
     said,
+    semicolon,
     template,
 )
 from job.text.shown import clock, shortened
@@ -111,6 +112,13 @@ def names_of(items: Iterable[Item]) -> list[str]:
     ]
 
 
+def shortest_names(ledger: Ledger, cards: Sequence[Item]) -> list[str]:
+    """Cards for people, as `names_of`; all cards of a type by that alone: `/news_card`."""
+    whole = Counter(item.card_type for item in ledger.plan.items("qa"))
+    types = [name for name, count in Counter(card.card_type for card in cards).items() if count == whole[name] > 1]
+    return [*(f"/{name}" for name in types), *names_of(card for card in cards if card.card_type not in types)]
+
+
 def failure_groups(ledger: Ledger) -> list[FailureGroup]:
     """Groups the failed calls by remedy, without those that were only cut off. The largest group is first; in
     each is the plan's order.
@@ -173,8 +181,8 @@ def not_reached(ledger: Ledger) -> Message | None:
 
 def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
     """The targets without which the cards of the others could be made, for all that is known: the engines answered, and
-    failed for these alone. Empty if an engine failed otherwise, if they are too many, if their own cards are there, or
-    if no card of another is missing.
+    failed for these alone. Empty if an engine failed otherwise, if they are too many or have more than half of the
+    cards, if their own are there, or if no card of another is missing.
     """
     failures = ledger.failures
     has_done = _has_done(ledger, failures)
@@ -190,6 +198,8 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
     cards = ledger.items["qa"]
     missing = {target.id: len(target.card_types) - cards.done_of(target.id) for target in found}
     if len(found) > AT_FAULT_LIMIT or any(target.card_types and not missing[target.id] for target in found):
+        return ()
+    if 2 * sum(len(target.card_types) for target in found) > cards.counts.planned:
         return ()
     return tuple(missing) if ledger.counts("qa").missing > sum(missing.values()) else ()
 
@@ -259,10 +269,12 @@ def ending_of(
     reason: ShutdownReason | None,
     error: EngineFailedError | None = None,
     not_renewed: Message | None = None,
+    deadline: float | None = None,
 ) -> Ending:
     """How an attempt ended. `error` is the failure of the data phase, `reason` is why the start was shut down.
 
-    `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
+    `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`, `deadline` as in
+    `Start`.
     """
     if error is not None and ledger is not None:
         return Ending.worded(Outcome.DATA_ENGINE_FAILED, ledger, detail=error.reason)
@@ -273,7 +285,41 @@ def ending_of(
     if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
         return Ending.worded(Outcome.STORAGE_FAILED, ledger, detail=not_renewed)
     outcome, code = _STOPS[reason or ShutdownReason.SIGTERM]
-    return Ending.worded(outcome, ledger, exit_code=code)
+    why = None if deadline is None or outcome is not Outcome.DEADLINE else _passed(deadline, ledger)
+    return Ending.worded(outcome, ledger, why, exit_code=code)
+
+
+def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = False) -> Ending:
+    """How an attempt without an end stands. If it is not at work, nobody knows more than that its record breaks off.
+
+    `is_again` is whether the attempt before has no end either.
+    """
+    began = datetime.fromisoformat(start.started)
+    if outcome is Outcome.AT_WORK:
+        sentence = colon(message("At work since {time}", time=clock(began, start.day)), _so_far_line(ledger))
+        return Ending(outcome=outcome, exit_code=None, sentence=sentence, notes=notes_of(ledger))
+    last = max(began, datetime.fromtimestamp(ledger.last, began.tzinfo))
+    why = message("The record breaks off at {time}", time=clock(last, start.day))
+    notes = [message("It was killed, or could not write any more. If that start sent a message, believe the message.")]
+    if is_again:
+        text = template("So was the one before it: if the execution says memory, an owner first raises {variable}.")
+        notes.append(message(text, variable="job.memory_mib"))
+    ending = Ending.worded(outcome, ledger, why)
+    return ending.model_copy(update={"notes": (*notes, *ending.notes)})
+
+
+def _passed(deadline: float, ledger: Ledger | None) -> Message:
+    """That the deadline passed, and before what was done."""
+    slow = [engine for engine in DATA_ENGINES if ledger is not None and ledger.counts(engine).missing]
+    if not slow:
+        return message("The deadline of {time} passed", time=duration(deadline))
+    return plural(
+        "The deadline of {time} passed before the {engines} engine was done",
+        "The deadline of {time} passed before the {engines} engines were done",
+        count=len(slow),
+        engines=_named(slow),
+        time=duration(deadline),
+    )
 
 
 def _why(outcome: Outcome, ledger: Ledger) -> Message:
@@ -283,14 +329,6 @@ def _why(outcome: Outcome, ledger: Ledger) -> Message:
     if outcome is Outcome.DATA_ENGINE_FAILED and failed:
         return plural(
             "The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=_named(failed)
-        )
-    slow = [engine for engine, count in counts.items() if count.missing]
-    if outcome is Outcome.DEADLINE and slow:
-        return plural(
-            "The deadline passed before the {engines} engine was done",
-            "The deadline passed before the {engines} engines were done",
-            count=len(slow),
-            engines=_named(slow),
         )
     # Whether the QA engine answers, and refuses all calls.
     statuses = {call.status for call in ledger.failures if call.engine == "qa"}
@@ -311,6 +349,16 @@ def cards_line(ledger: Ledger) -> Message:
     if cards.missing:
         return _missing_line(ledger)
     return _without_line(ledger) if cards.left_out else _with_left_out(ledger, message("all cards are there"))
+
+
+def _so_far_line(ledger: Ledger) -> Message:
+    cards = ledger.counts("qa")
+    return plural(
+        "1 of {planned} cards is there so far",
+        "{count} of {planned} cards are there so far",
+        count=cards.done,
+        planned=cards.planned,
+    )
 
 
 def _missing_line(ledger: Ledger) -> Message:
@@ -374,13 +422,13 @@ def notes_of(ledger: Ledger) -> tuple[Message, ...]:
         notes.append(message("Made again: {names}", names=listed(names_of(made))))
     if missing := ledger.to_make_again:
         notes.append(message("To be made again, and missing until then: {names}", names=listed(names_of(missing))))
-    if outdated := [f"{item.target}/{item.card_type}" for item in ledger.outdated_cards]:
+    if outdated := [*ledger.outdated_cards]:
         notes.append(
             plural(
                 "1 card was made with another model or other parameters than the config has now: {names}",
                 "{count} cards were made with another model or other parameters than the config has now: {names}",
                 count=len(outdated),
-                names=listed(outdated),
+                names=listed(shortest_names(ledger, outdated)),
             )
         )
     if last := Counter(engine for _, engine in ledger.older_cards()):
@@ -424,12 +472,15 @@ def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -
     )
 
 
-def bad_config(faults: int, *, of_command: bool) -> Ending:
-    """The configuration cannot be used, or the command."""
+def bad_config(faults: int, *, of_command: bool, ledger: Ledger | None = None) -> Ending:
+    """The configuration cannot be used, or the command. `ledger` has what is there of the day, if anything may be."""
     why = plural("The configuration has 1 fault", "The configuration has {count} faults", count=faults)
     if of_command:
         why = plural("The command has 1 fault", "The command has {count} faults", count=faults)
-    return Ending.worded(Outcome.BAD_CONFIG, None, why)
+    ending = Ending.worded(Outcome.BAD_CONFIG, None, why)
+    if ledger is None:
+        return ending
+    return ending.model_copy(update={"sentence": semicolon(ending.sentence, _so_far_line(ledger))})
 
 
 NOTICES_LISTED = 3
@@ -490,8 +541,10 @@ def unrecorded_note(results: int, *, is_done: bool) -> Message:
             count=results,
         )
     return plural(
-        "The record lacks 1 result: the next start requests it again.",
-        "The record lacks {count} results: the next start requests them again.",
+        "The record lacks 1 result: a start asks for it again, with the same key, so that an engine that honours keys "
+        "is not paid twice.",
+        "The record lacks {count} results: a start asks for them again, with the same keys, so that an engine that "
+        "honours keys is not paid twice.",
         count=results,
     )
 
@@ -511,6 +564,15 @@ def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> list[Messag
     ]
 
 
+def deadline_note(start: Start, ledger: Ledger) -> Message:
+    """Which engines failed when the deadline passed; or, if none did, that it may be too short."""
+    failing = dict.fromkeys(call.engine for call in ledger.failures if call.interrupted_after is not None)
+    if failing:
+        return message("When the deadline passed, calls were failing: {engines}", engines=_named([*failing]))
+    variable = "job.task_timeout_seconds" if start.job else "RUN_DEADLINE_SECONDS"
+    return message("If that deadline is too short, an owner raises {variable}", variable=variable)
+
+
 def past_day_notice(day: str) -> Message:
     """What is not as on that day, for a start of a day that is over."""
     return message(
@@ -519,6 +581,8 @@ def past_day_notice(day: str) -> Message:
     )
 
 
+SOON = timedelta(minutes=10)
+"""Cloud Run may take so long until it starts a task again."""
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""
 SET_ASIDE_LISTED = 50
@@ -609,6 +673,18 @@ class Report(Ending, Start):
     def done_at(self) -> datetime | None:
         """When the attempt ended that found everything done; `None` if something is missing."""
         return datetime.fromisoformat(self.ended) if self.ended and self.outcome is Outcome.SUCCEEDED else None
+
+    @property
+    def retry_over(self) -> float | None:
+        """When Cloud Run would have started the task again, in seconds since 1970; `None` if it has not ended."""
+        return None if self.ended is None else (datetime.fromisoformat(self.ended) + SOON).timestamp()
+
+    def retry_comes(self, now: datetime) -> bool | None:
+        """Whether Cloud Run starts the task again by itself; `None` if that is not known, or once it would have."""
+        over = self.retry_over
+        if self.max_retries is None or self.execution is None or over is None or now.timestamp() >= over:
+            return None
+        return self.task_attempt < self.max_retries
 
     def packed(self) -> bytes:
         """The bytes of its object under `ends/`."""

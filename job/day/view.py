@@ -316,7 +316,7 @@ class View:
         compared = [line for line in comparison_lines(report, ledger, nights, before) if line.id not in known]
         fits = len(to_json(compared)) <= COMPARED_BYTES
         noted = report.model_copy(update={"notes": (*report.notes, *(compared if fits else ()))})
-        return cls(noted, ledger, advice(report, ledger, commands))
+        return cls(noted, ledger, advice(report, ledger, commands, report.retry_comes(commands.now)))
 
     def unended(self, unrecorded: int) -> "View":
         """The same if the end could not be written, nor so many results."""
@@ -396,7 +396,7 @@ def step_lines(steps: Iterable[Step]) -> Iterator[Line]:
         command, rank = step.command, Rank.EXTRA if step.kind in {"without", "variables", "again"} else Rank.NEXT
         if command is not None and command.wants_checkout:
             rank = Rank.ASIDE
-        if step.kind != "later":
+        if step.kind not in {"then", "later"}:
             yield Line(step.sentence, rank, command=command.text if command else None)
 
 

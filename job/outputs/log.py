@@ -17,11 +17,11 @@ from job.day.ledger import Ledger
 from job.day.report import Report, totals_of
 from job.day.result import CUT_OFF, CallResult
 from job.day.view import View
-from job.engines.calls import ENGINES, Call
+from job.engines.calls import DATA_ENGINES, ENGINES, Call
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Event, Progress
 from job.outputs.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within
-from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, plural, template
+from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, plural, semicolon, template
 from job.text.shown import shortened
 
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
@@ -258,7 +258,10 @@ def time_status(progress: Progress, now: float) -> Message:
 
 
 def progress_message(progress: Progress, now: float) -> Message:
-    """How many cards are done so far."""
+    """How many cards are done so far; before, the engines that they wait for, and how much of their data is done."""
+    data = {engine: progress.ledger.counts(engine) for engine in DATA_ENGINES}
+    if waited := [f"{engine} {one.done}/{one.planned}" for engine, one in data.items() if one.missing]:
+        return colon(message("Data phase"), semicolon(", ".join(waited), time_status(progress, now)))
     cards, gauge = progress.ledger.counts("qa"), progress.gauges.get("qa")
     return message(
         "cards: {done} of {planned} done, {failed} failed; {time}",

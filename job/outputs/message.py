@@ -13,8 +13,8 @@ from functools import partial
 import trio
 
 from job.config.environment import Settings
-from job.day.advice import Commands, Step, TaskRetry, advice, command_of, start_fields
-from job.day.attempt import SIGNS, ExitCode
+from job.day.advice import Step, command_of, start_fields
+from job.day.attempt import SIGNS, ExitCode, Outcome
 from job.day.report import Report, totals_of
 from job.day.result import Counts
 from job.day.view import Line, Rank, View, day_lines, step_lines
@@ -83,7 +83,8 @@ def late_lines(
         _title(settings, view.report if view else None, day),
         message("not done by {time}", time=clock(now, day)),
     )
-    yield Line(colon(title, late), Rank.KEPT, mark="✗")
+    is_at_work = view is not None and view.report.outcome is Outcome.AT_WORK
+    yield Line(colon(title, late), Rank.KEPT, mark="!" if is_at_work else "✗")
     if view is not None:
         yield from _body(view)
     elif not is_known:
@@ -181,10 +182,7 @@ class Notifier:
         """Sends the message about a start, if it is news. Returns why it was not sent, or `None`."""
         if not self._is_news(view):
             return None
-        settings, report = self._settings, view.report
-        commands = Commands.of(report, settings.runs_uri, report.days, datetime.now(UTC))
-        view = replace(view, steps=advice(report, view.ledger, commands, TaskRetry.of(settings)))
-        lines, fields = run_lines(view, settings), partial(run_fields, view)
+        lines, fields = run_lines(view, self._settings), partial(run_fields, view)
         with shutdown.stage("message") as seconds:
             return await self.send_lines(lines, fields, min(seconds, SEND_SECONDS))
         return _not_sent(message("a signal ended the sending"))

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
-from job.day.advice import Commands, Links, Step, advice, go_on, late_steps, nothing_since
+from job.day.advice import CONSOLE, Commands, Links, Step, advice, executions_link, go_on, late_steps, nothing_since
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
 from job.day.ledger import EngineItems, Ledger
 from job.day.report import Report, failure_groups, names_of, not_reached, notices_of
@@ -56,7 +56,8 @@ NAME_LIMIT = 60
 class Headline:
     """What both pages say of a day first; or a warning, which is of no day."""
 
-    severity: Severity
+    severity: Severity | Literal["calm"]
+    """Calm before it is known how a night ends."""
     sentence: Message
     day: str | None
     job: Sequence[str] = ()
@@ -73,17 +74,20 @@ class Headline:
     detail: Message | None = None
     """The answer or the error behind it, if nothing else says it."""
     steps: Sequence[Step] = ()
+    over: float | None = None
+    """When Cloud Run would have started the task again, in seconds since 1970, if the steps depend on that."""
     next_night: Message | None = None
     """When the next one begins, on the page of the nights."""
     bookmark: str | None = None
-    """The link to the page as it is now, in the warning that this one may be old."""
+    """The link to the page as it is now, if this one may be old."""
     executions: str | None = None
-    """The link to all executions of the job, in that warning."""
+    """The link to all executions of the job then."""
 
 
 def headline_of(night: Night, steps: Sequence[Step], known: Start | None, link: str | None = None) -> Headline:
     """The headline of a day. `known` is a start of its job, as far as one is known."""
     report = night.report
+    is_told = any(step.kind == "wait" for step in steps)
     return Headline(
         severity=night.severity,
         sentence=night.outcome.about.label if report is None else report.sentence,
@@ -93,7 +97,8 @@ def headline_of(night: Night, steps: Sequence[Step], known: Start | None, link: 
         when=None if report is None else _when(report),
         took=None if report is None else _took(report),
         detail=night.problem,
-        steps=[step for step in steps if step.kind in {"wait", "start", "left_out", "again", "later", "look"}],
+        steps=[step for step in steps if step.kind in {"wait", "start", "then", "left_out", "again", "later", "look"}],
+        over=report.retry_over if report is not None and is_told else None,
     )
 
 
@@ -137,7 +142,6 @@ def calls_of(ledger: Ledger) -> Sequence[CallResult]:
     return order[:CALLS_SHOWN]
 
 
-_CONSOLE = "https://console.cloud.google.com"
 _MARGIN = timedelta(minutes=5)
 """Added on both sides: an engine may still log after the job has ended."""
 
@@ -158,19 +162,11 @@ def execution_link(report: Report) -> str | None:
     return _logs(report, f'resource.type="cloud_run_job"\n{label}="{report.execution}"')
 
 
-def executions_link(start: Start) -> str | None:
-    """All executions of the job, also those that left nothing."""
-    if start.job is None or start.region is None or start.project is None:
-        return None
-    place = f"{_quoted(start.region)}/{_quoted(start.job)}"
-    return f"{_CONSOLE}/run/jobs/details/{place}/executions?project={_quoted(start.project)}"
-
-
 def trace_link(report: Report) -> str | None:
     """The trace, with the spans of the engines."""
     if report.project is None:
         return None
-    return f"{_CONSOLE}/traces/list?project={_quoted(report.project)}&tid={report.trace_id}"
+    return f"{CONSOLE}/traces/list?project={_quoted(report.project)}&tid={report.trace_id}"
 
 
 def _logs(report: Report, query: str) -> str | None:
@@ -179,7 +175,7 @@ def _logs(report: Report, query: str) -> str | None:
     began = datetime.fromisoformat(report.began) - _MARGIN
     ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
     span = _quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
-    return f"{_CONSOLE}/logs/query;query={_quoted(query)};timeRange={span}?project={_quoted(report.project)}"
+    return f"{CONSOLE}/logs/query;query={_quoted(query)};timeRange={span}?project={_quoted(report.project)}"
 
 
 def _quoted(value: str) -> str:
@@ -299,7 +295,9 @@ class NextNight:
     due: int
     """When its first try is over."""
     passed: Message
-    """What is true from its tick on, and is shown too where no script can tell whether that has come."""
+    """What is true from its tick on, for where no script can tell whether that has come."""
+    soon: Headline
+    """What is first from its tick on."""
     late: Headline
     """The warning once it is due."""
 
@@ -310,19 +308,22 @@ def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | No
     if tick is None:
         return None
     passed = template("If {time} {zone} has passed, that night has left nothing here.")
+    soon = Headline(
+        "calm",
+        message("Nothing here yet of {time}", time=dated_time(tick)),
+        day=None,
+        job=job_of(start),
+        when=usual_line(nights.reports),
+        bookmark=links.bookmark,
+        executions=None if start is None else executions_link(start),
+    )
+    steps = late_steps(start, links.runs_uri, days, tick)
     return NextNight(
         tick=int(tick.timestamp()),
         due=int(tick.timestamp() + (deadline or DUE_SECONDS)),
         passed=message(passed, time=dated_time(tick), zone=zone_of(tick)),
-        late=Headline(
-            "warn",
-            nothing_since(tick),
-            day=None,
-            job=job_of(start),
-            steps=late_steps(start, links.runs_uri, days, tick),
-            bookmark=links.bookmark,
-            executions=None if start is None else executions_link(start),
-        ),
+        soon=soon,
+        late=replace(soon, severity="warn", sentence=nothing_since(tick), when=None, steps=steps),
     )
 
 
@@ -550,11 +551,14 @@ def render_nights(
     fresh = _headline(nights, links, days, now) if nights.nights else None
     if fresh and tick:
         fresh = replace(fresh, next_night=message("Next night: {time}", time=dated_time(tick)))
+    headline = fresh
+    if next_night and now.timestamp() >= next_night.tick:
+        headline = next_night.late if now.timestamp() >= next_night.due else next_night.soon
     page = (
         environment(translator)
         .get_template("nights.html.j2")
         .render(
-            headline=next_night.late if next_night and now.timestamp() >= next_night.due else fresh,
+            headline=headline,
             fresh=fresh,
             old=_headline(nights, links, days, tick) if tick else None,
             next_night=next_night,
@@ -580,7 +584,8 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     if report is None:
         steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
         return headline_of(latest, [step for step in steps if step.kind != "later"], known)
-    steps = advice(report, Ledger.empty(report.day), Commands.of(report, links.runs_uri, days, now))
+    commands = Commands.of(report, links.runs_uri, days, now)
+    steps = advice(report, Ledger.empty(report.day), commands, report.retry_comes(now))
     link = links.day(latest.day) if report.ended else None
     headline = headline_of(latest, [step for step in steps if step.kind != "later"], known, link)
     cause, failed = cause_of(report) if link else (None, "")

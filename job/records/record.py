@@ -34,7 +34,7 @@ from job.day.attempt import (
     results_name,
 )
 from job.day.ledger import Ledger
-from job.day.report import Ending, Report, read_report, report_of
+from job.day.report import Ending, Report, read_report, report_of, unended
 from job.day.result import CallResult
 from job.records.lease import Holder, peek
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, read_many
@@ -369,8 +369,10 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
         stored = await in_thread(partial(store.read, end_name(day, 0))) if record.listing.is_refused else None
         return None if stored is None else (read_report(day, 0, stored.data), record)
     if ended is None:
-        state = state_of(day, await peek(store))
-        return report_of(record.latest, ledger, Ending.worded(state, ledger)), record
+        before = record.listing.latest - 1
+        is_again = before in record.listing.attempts and before not in record.listing.ends
+        ending = unended(record.latest, ledger, state_of(day, await peek(store)), is_again=is_again)
+        return report_of(record.latest, ledger, ending), record
     ledger.set_aside = list(ended.set_aside)
     if ledger.totals() != ended.engines:  # an attempt that was paused has added results since
         ending = Ending.worded(Outcome.SUCCEEDED, ledger)

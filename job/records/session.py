@@ -24,7 +24,7 @@ from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.nights import known_days
 from job.records.record import Document, Journal, Listing, Record
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
-from job.text.messages import Message, Value, message, not_written, template
+from job.text.messages import Message, Value, listed, message, not_written, template
 
 
 @contextmanager
@@ -175,9 +175,9 @@ class Session:
         left.clear()
 
     def _give_up(self, documents: Sequence[Document], missing: list[str], error: Value) -> None:
-        for document in documents:
-            self.alarm.notify(not_written(document.name, error), True)
-            missing.append(document.name)
+        if names := [document.name for document in documents]:
+            self.alarm.notify(not_written(listed(names), error), True)
+            missing += names
 
     async def _write_end(self, report: Report) -> None:
         """Is tried again for as long as there is time."""

@@ -1,6 +1,7 @@
 """GCS store: a bucket as an object store. The only module that uses google-cloud-storage."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from job.storage.store import (
     UnusableError,
     changed,
 )
-from job.text.messages import Value, message
+from job.text.messages import Message, Value, message, template
 from job.text.shown import excerpt
 
 # Otherwise the library would request the bucket's metadata for its traces, with a permission that the job lacks.
@@ -45,6 +46,13 @@ LOG_IN = message("on a laptop, run: gcloud auth application-default login")
 
 _FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSError)
 """What the library raises if a request fails. For unexpected answers it raises AttributeError, KeyError and others."""
+
+
+def refusal_of(error: BaseException, bucket: str) -> Message | None:
+    """As in `StorageError`: Cloud Storage names the right that is lacking."""
+    right = re.search(r"\bstorage\.[a-z]+\.[A-Za-z]+", str(error)) if isinstance(error, Forbidden) else None
+    text = template("Storage refuses the job {right} on {bucket}, which an owner has to give back")
+    return message(text, right=right[0], bucket=bucket) if right else None
 
 
 def _is_odd(error: Exception) -> bool:
@@ -231,7 +239,9 @@ class GcsStore:
                 seconds = round(time.monotonic() - began, 1)
                 reason = message("{error} (tried for {seconds} s)", error=reason, seconds=seconds)
             kind = UnreachableError if _is_passing(raised) else StorageError
-            raise kind(reason, about=self._uri(name)) from raised
+            failed = kind(reason, about=self._uri(name))
+            failed.refusal = refusal_of(error, f"gs://{self._name}")
+            raise failed from raised
         return done
 
 

@@ -155,9 +155,9 @@ def semicolon(first: Value, second: Value) -> Message:
     return message("{first}; {second}", first=first, second=second)
 
 
-def not_written(name: str, error: Value) -> Message:
-    """An object that could not be written, and why; the `error` need not name it."""
-    return message("{object} is not written: {error}", object=name, error=error)
+def not_written(name: Value, error: Value) -> Message:
+    """What could not be written, and why; the `error` need not name it."""
+    return message("could not write {object}: {error}", object=name, error=error)
 
 
 def joined(parts: Sequence[Message]) -> Message:

@@ -195,7 +195,14 @@ def test_a_report_of_a_refused_start_lists_its_faults(runs: Path, command: Comma
     assert (code, out[1]) == (ExitCode.DONE, "✗ ticker_list.json: is not JSON; correct it")
 
 
-@pytest.mark.parametrize(("age", "words"), [(0, "At work: all cards are there"), (61, "Killed: all cards are there")])
+BREAKS_OFF = "The record breaks off at 02:00 UTC+08:00"
+AT_WORK = "At work since 02:00 UTC+08:00"
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [(0, "At work since 02:00 UTC+08:00: 2 of 2 cards are there so far"), (61, f"{BREAKS_OFF}: all cards are there")],
+)
 def test_a_report_of_a_day_at_work_gives_no_command(
     runs: Path, command: Command, age: int, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,8 +289,8 @@ MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_
         ([RecordedAttempt(seconds=86_400)], ExitCode.DONE, f"{DAY} is done since 2026-11-25 02:00 UTC+08:00"),
         ([WITHOUT], ExitCode.DONE, f"{DAY} is done: How it ended"),
         ([HALF], ExitCode.FAILED, f"{DAY} is not done: How it ended"),
-        ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: Killed: all cards are there"),
-        ([KILLED], ExitCode.FAILED, f"{DAY} is not done: Killed: 1 of 2 cards is missing"),
+        ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: {BREAKS_OFF}: all cards are there"),
+        ([KILLED], ExitCode.FAILED, f"{DAY} is not done: {BREAKS_OFF}: 1 of 2 cards is missing"),
         ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: 1 of 3 cards is missing"),
         ([WARNED], ExitCode.DONE, f"{DAY} is done: How it ended"),
         ([], ExitCode.FAILED, f"No start of {DAY} is recorded"),
@@ -351,7 +358,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         self: object, lines: Iterable[Line], fields: Callable[[], dict[str, object]], seconds: float
     ) -> Message:
         await trio.lowlevel.checkpoint()
-        found[:] = [text for line in lines for text in (str(line.text), line.command) if text]
+        found[:] = [text for line in lines for text in (f"{line.mark} {line.text}".strip(), line.command) if text]
         assert fields() == {"event": "run.verified", "done": False}
         return message("the message was not sent")
 
@@ -366,7 +373,7 @@ def test_a_verify_job_advises_to_start_the_job_itself(
     command("verify", CLOUD_RUN_JOB="cards-verify", RUN_SCHEDULE="30 22 * * 1-5", **SHANGHAI)
     assert told[-1] == "No start of 2026-11-24 is recorded.", "it is not known which job that is"
     command("verify", JOB_TO_START="cards")
-    assert told[0].startswith("cards, 2026-11-24: not done by 2026-11-25 06:00 UTC+08:00")
+    assert told[0].startswith("✗ cards, 2026-11-24: not done by 2026-11-25 06:00 UTC+08:00")
     assert told[-2:] == ["This starts it (until 11-25 22:20):", "gcloud run jobs execute cards"]
 
 
@@ -396,7 +403,7 @@ def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
     write(runs, HALF.record())
     code, out, err = command("verify", f"--date={DAY}", LOG_FORMAT=log)
     assert code == ExitCode.FAILED
-    assert told[0].startswith(f"batch-orchestrator, {DAY}: not done by ")
+    assert told[0].startswith(f"✗ batch-orchestrator, {DAY}: not done by ")
     if log == "text":
         assert err == ["the message was not sent"]
     else:
@@ -405,3 +412,34 @@ def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
     told.clear()
     assert command("verify", f"--date={DAY}")[0] == ExitCode.DONE
     assert told == []
+
+
+def test_of_a_night_at_work_verify_says_so_and_when_it_ends(
+    runs: Path, command: Command, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has not failed: the message is no alarm, and has where to look."""
+    at(monkeypatch, f"{DAY}T03:00")
+    about = {"job": "cards", "region": "asia-east1", "project": "p", "deadline": 10_740.0}
+    write(runs, RecordedAttempt(outcome=None, failed=["MSFT"], about=about).record(), {"_lease.json": lease_of(DAY)})
+    code, out, _ = command("verify", f"--date={DAY}")
+    executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=p"
+    sentence = f"{AT_WORK}: 1 of 2 cards is there so far"
+    steps = ["Nothing has to be done: it ends by 04:59 UTC+08:00.", "All executions of the job"]
+    assert code == ExitCode.FAILED
+    assert out == [f"{DAY} is not done: {sentence}", *steps, f"  {executions}"]
+    assert told[:2] == [f"! cards, {DAY}: not done by 03:00 UTC+08:00", f"{sentence}."]
+    assert told[-3:] == [*steps, executions]
+
+
+@pytest.mark.parametrize("outcomes", [[None], [None, None], [None, "cards_missing", None]])
+def test_of_a_start_without_an_end_it_is_said_who_may_know_more(
+    outcomes: list[str | None], runs: Path, command: Command
+) -> None:
+    """And if the one before has none either, what may have killed both."""
+    for number, outcome in enumerate(outcomes, 1):
+        write(runs, RecordedAttempt(number=number, outcome=outcome, failed=["MSFT"]).record())
+    out = command("report")[1]
+    assert f"{BREAKS_OFF}: 1 of 2 cards is missing" in out
+    assert "It was killed, or could not write any more. If that start sent a message, believe the message." in out
+    again = "So was the one before it: if the execution says memory, an owner first raises job.memory_mib."
+    assert (again in out) is (outcomes == [None, None])

@@ -228,3 +228,15 @@ def test_an_entry_that_becomes_a_topic_by_default_is_a_notice() -> None:
     assert [(name, target.kind) for name, target in targets.items()] == [
         ("AAPL", "equity"), ("MSFT", "equity"), ("GC=F", "topic"), ("Macro", "topic"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_ticker_that_is_a_card_type_is_a_fault(enabled: bool) -> None:
+    """That file was probably uploaded as the other; or the day would have few cards, and end well."""
+    types = [{"name": "news_card", "enabled": enabled}, {"name": "price_card"}]
+    objects = {"ticker_list": ["news_card", "AAPL", "price_card"], "card_types": types}
+    config, faults, _ = read_config({f"{name}.json": json.dumps(value).encode() for name, value in objects.items()})
+    places = '[0] ("news_card"), [2] ("price_card")'
+    assert [str(one) for one in (*faults, *resolve(config)[1])] == [
+        f"ticker_list.json: {places}: is a card type of card_types.json; check that this is the right object"
+    ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from job.config.objects import LlmConfig
 from job.config.plan import Plan
 from job.day.ledger import Ledger
+from job.day.report import ending_of, shortest_names
 from job.day.result import Counts
 from job.engines.calls import ALL_ENGINES, Call, EngineName, Item
 from job.engines.failures import Cause, Failure
@@ -75,3 +76,16 @@ def test_a_failure_of_another_model_is_a_failure_of_the_card() -> None:
 def test_news_of_another_key_are_other_news() -> None:
     moved = replace(BEFORE, targets=(replace(BEFORE.targets[0], key="apple"), BEFORE.targets[1]))
     assert absorbed(moved).counts("news") == Counts(planned=2, done=1, not_attempted=1)
+
+
+def test_cards_are_named_as_shortly_as_can_be() -> None:
+    cards = list(BEFORE.items("qa"))
+    news = [card for card in cards if card.card_type == "a"]
+    assert shortest_names(Ledger(BEFORE), news) == ["/a"]
+    assert shortest_names(Ledger(BEFORE), [*news, cards[1]]) == ["/a", "AAPL/b"]
+    assert shortest_names(Ledger(BEFORE), cards[:2]) == ["AAPL (2)"]
+
+
+def test_what_is_outdated_is_named_as_shortly() -> None:
+    (note,) = ending_of(absorbed(replace(BEFORE, models=LARGE)), None).notes
+    assert str(note) == "4 cards were made with another model or other parameters than the config has now: /a, /b"

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from job.cli.main import make_parser
-from job.config.environment import read_settings
+from job.config.environment import Options, read_settings
 from job.config.faults import Fault, FaultKind
-from job.day.advice import Command, Commands, Step, TaskRetry, advice, command_of, go_on, last_words
-from job.day.attempt import Outcome
+from job.day.advice import Command, Commands, Step, advice, command_of, go_on, last_words
+from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger
 from job.day.report import Ending, Report, bad_config, ending_of
 from job.day.result import ShutdownReason
@@ -54,14 +54,12 @@ def report(ending: Ending, **about: Any) -> Report:
     return report_at(ending, start=start_at(**about), faults=faults)
 
 
-def steps_of(
-    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: TaskRetry = TaskRetry.UNKNOWN
-) -> tuple[Step, ...]:
+def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: bool | None = None) -> tuple[Step, ...]:
     return advice(one, Ledger.empty(one.day), Commands(DAYS, now, **place), retry)
 
 
 def shown(
-    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: TaskRetry = TaskRetry.UNKNOWN
+    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: bool | None = None
 ) -> list[tuple[str, str, str | None]]:
     steps = steps_of(one, place, now, retry)
     return [(step.kind, str(step.sentence), step.command.text if step.command else None) for step in steps]
@@ -80,9 +78,9 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
     "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), GO_ON),
     "not renewed": (
         ending_of(half_made(), ShutdownReason.LEASE_LOST, None, message("503")),
-        f"Once storage can be reached, this starts it again {UNTIL}:",
+        f"Once storage works again, this starts it again {UNTIL}:",
     ),
-    "no storage": (NO_STORAGE, f"Once storage can be reached, this starts it again {UNTIL}:"),
+    "no storage": (NO_STORAGE, f"Once storage works again, this starts it again {UNTIL}:"),
     "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), PUT_RIGHT),
     "killed": (Ending.worded(Outcome.KILLED, half_made()), GO_ON),
     "at work": (Ending.worded(Outcome.AT_WORK, half_made()), None),
@@ -99,15 +97,14 @@ def test_the_one_command_of_an_ending(how: str) -> None:
 @pytest.mark.parametrize("scene", SCENES)
 def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: str) -> None:
     one, parser = SCENES[scene]().report, make_parser()
-    needs, looks = one.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}, scene == "busy"
-    for place, retry, (now, date) in product(PLACES, TaskRetry, ((TODAY, None), (LATER, "2026-11-24"))):
+    needs, looks = one.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}, scene in {"busy", "at work"}
+    for place, retry, (now, date) in product(PLACES, (None, True, False), ((TODAY, None), (LATER, "2026-11-24"))):
         steps = steps_of(one, place, now, retry)
         assert [step.kind for step in steps].count("start") == (needs and not looks)
         assert [step.kind for step in steps].count("look") == looks
-        is_told = retry is TaskRetry.NONE or (
-            retry is TaskRetry.COMES and (now == TODAY or one.outcome == Outcome.BAD_CONFIG)
-        )
-        assert [step.kind for step in steps].count("wait") == (needs and not looks and is_told)
+        is_told = retry is False or (retry is True and (now == TODAY or one.outcome == Outcome.BAD_CONFIG))
+        is_told = (needs and not looks and is_told) or scene == "at work"
+        assert [step.kind for step in steps].count("wait") == is_told
         for step in steps:
             if step.command is not None and step.kind not in {"plan", "look"}:
                 options = parser.parse_args(arguments_in(step.command.text))
@@ -201,7 +198,7 @@ def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
 ) -> None:
     for ending, said in (
         (bad_config(1, of_command=False), "Once that is corrected, this starts it again"),
-        (NO_STORAGE, "Once storage can be reached, this starts it again"),
+        (NO_STORAGE, "Once storage works again, this starts it again"),
     ):
         terms = " (for a maintainer):" if "--date" in command else ":"
         one = report(ending, number=0, arguments=arguments, knows_days=False)
@@ -212,9 +209,9 @@ LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
 UNKNOWN = "It is not known whether this was asked for. Look first at how the day stands:"
 
 
-@pytest.mark.parametrize("retry", TaskRetry)
+@pytest.mark.parametrize("retry", [None, True, False])
 @pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
-def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: TaskRetry) -> None:
+def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: bool | None) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
     ending = (
         Ending.worded(Outcome.BUSY, None, detail=message("the start for 2026-11-24"))
@@ -251,12 +248,13 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
         .play(failing(Failure(Cause.DENIED, message("no"), 200), "news", "AAPL"))
         .view()
     )
-    others = [step for step in shown(view.report) if step[0] == "without"]
+    steps = advice(view.report, view.ledger, Commands(DAYS, TODAY, **CLOUD))
+    others = [(kind, str(text), command and command.text) for kind, text, command in steps if kind == "without"]
     assert view.report.at_fault == ("AAPL",)
     assert others == [
         (
             "without",
-            f"Or go on without AAPL: if nothing else is at fault, this makes all other cards {BOTH}:",
+            f"Or go on without AAPL: if nothing else is at fault, this makes 48 other cards {BOTH}:",
             f"{EXECUTE} --args=run,--without=TSLA,--without=AAPL",
         )
     ], "and still without what was left out before"
@@ -305,38 +303,42 @@ def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out() -> None:
 )
 def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str, wait: str, start: str) -> None:
     one = report(ENDINGS[how][0] if how in ENDINGS else bad_config(1, of_command=False))
-    assert [sentence for _, sentence, _ in shown(one, retry=TaskRetry.COMES)][:2] == [wait, start]
-    assert shown(one, retry=TaskRetry.NONE) == [("wait", "Cloud Run does not start it again.", None), *shown(one)]
+    assert [sentence for kind, sentence, _ in shown(one, retry=True) if kind != "then"][:2] == [wait, start]
+    assert shown(one, retry=False) == [("wait", "Cloud Run does not start it again.", None), *shown(one)]
 
 
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({}, TaskRetry.COMES),
-        ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, TaskRetry.COMES),
-        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, TaskRetry.NONE),
-        ({"TASK_MAX_RETRIES": "0"}, TaskRetry.NONE),
-        ({"TASK_MAX_RETRIES": ""}, TaskRetry.UNKNOWN),
-        ({"CLOUD_RUN_EXECUTION": ""}, TaskRetry.UNKNOWN),
+        ({}, True),
+        ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, True),
+        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, False),
+        ({"TASK_MAX_RETRIES": "0"}, False),
+        ({"TASK_MAX_RETRIES": ""}, None),
+        ({"CLOUD_RUN_EXECUTION": ""}, None),
     ],
 )
-def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: TaskRetry) -> None:
+def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: bool | None) -> None:
+    """The record has it, so that it is known until a retry would have come; and not later."""
     cloud = {"CLOUD_RUN_EXECUTION": "cards-x7k2p", "TASK_MAX_RETRIES": "2"}
-    assert TaskRetry.of(read_settings(cloud | variables)[0]) is expected
+    settings, faults = read_settings(cloud | variables)
+    began = datetime.fromisoformat("2026-11-24T02:00:03+08:00")
+    one = report_at(ENDINGS["deadline"][0], start=Start.of(Options(settings, faults, began, 0.0), DAYS))
+    over = began + timedelta(minutes=35)  # it took 25
+    assert one.retry_comes(over - timedelta(seconds=1)) is expected
+    assert one.retry_comes(over) is None
 
 
 @pytest.mark.parametrize(("arguments", "is_fixed"), [(("run",), False), (("run", "--date=2026-11-24"), True)])
 def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[str, ...], is_fixed: bool) -> None:
     """In the ten minutes before a day ends the command names its day, and nobody is told to wait."""
     one = report(ENDINGS["deadline"][0], arguments=arguments)
-    kinds = [kind for kind, _, _ in shown(one, now=SOON, retry=TaskRetry.COMES)]
-    assert kinds == (["wait", "start", "later"] if is_fixed else ["start"])
+    kinds = [kind for kind, _, _ in shown(one, now=SOON, retry=True)]
+    assert kinds == (["wait", "then", "start", "later"] if is_fixed else ["start"])
     if not is_fixed:
-        assert shown(one, now=SOON, retry=TaskRetry.COMES) == [
-            ("start", f"This does only what is left {MAINTAINER}:", DATED)
-        ]
+        assert shown(one, now=SOON, retry=True) == [("start", f"This does only what is left {MAINTAINER}:", DATED)]
     just_before = SOON - timedelta(seconds=1)
-    assert [kind for kind, _, _ in shown(one, now=just_before, retry=TaskRetry.COMES)] == ["wait", "start", "later"]
+    assert [kind for kind, _, _ in shown(one, now=just_before, retry=True)] == ["wait", "then", "start", "later"]
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from job.day.attempt import ABOUT, ExitCode, Outcome
 from job.day.ledger import Ledger
-from job.day.report import Ending, bad_config, ending_of, nothing_left, unrecorded_note
+from job.day.report import Ending, bad_config, deadline_note, ending_of, nothing_left, unended, unrecorded_note
 from job.day.result import Counts, EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
-from job.engines.failures import Cause, Failure
+from job.engines.failures import CUT_OFF, Cause, Failure
 from job.text.messages import message
+from job.text.shown import clock
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
@@ -57,7 +59,7 @@ def shown(ending: Ending) -> tuple[str, int | None, str]:
 SIGTERM, SIGINT = ShutdownReason.SIGTERM, ShutdownReason.SIGINT
 DEADLINE, QA_DOWN, LEASE_LOST = ShutdownReason.DEADLINE, ShutdownReason.QA_DOWN, ShutdownReason.LEASE_LOST
 OF_TWO = "1 of 2 cards is missing"
-LATE = "The deadline passed before"
+LATE = "The deadline of 4 min passed"
 NONE = "no card was made"
 NOTHING = "nothing was called"
 REFUSES = "The QA engine refuses the job's calls"
@@ -76,23 +78,23 @@ REFUSES = "The QA engine refuses the job's calls"
         (refusing(None), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
         (refusing(403, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
         (refusing(401, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
-        (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"The deadline passed: {OF_TWO}")),
-        (ledger_of(0, 2), DEADLINE, ("deadline", 4, f"The deadline passed: {NONE}")),
-        (None, DEADLINE, ("deadline", 4, f"The deadline passed: {NOTHING}")),
+        (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"{LATE}: {OF_TWO}")),
+        (ledger_of(0, 2), DEADLINE, ("deadline", 4, f"{LATE}: {NONE}")),
+        (None, DEADLINE, ("deadline", 4, f"{LATE}: {NOTHING}")),
         (
             data_of(),
             DEADLINE,
-            ("deadline", 4, f"{LATE} the financial, trading and news engines were done: {NONE}"),
+            ("deadline", 4, f"{LATE} before the financial, trading and news engines were done: {NONE}"),
         ),
         (
             data_of("financial", "trading"),
             DEADLINE,
-            ("deadline", 4, f"The deadline passed before the news engine was done: {NONE}"),
+            ("deadline", 4, f"{LATE} before the news engine was done: {NONE}"),
         ),
         (
             data_of("news"),
             DEADLINE,
-            ("deadline", 4, f"The deadline passed before the financial and trading engines were done: {NONE}"),
+            ("deadline", 4, f"{LATE} before the financial and trading engines were done: {NONE}"),
         ),
         (ledger_of(1, 2), SIGTERM, ("interrupted", 143, f"Interrupted by SIGTERM: {OF_TWO}")),
         (ledger_of(0, 2), SIGINT, ("interrupted", 130, f"Interrupted by SIGINT: {NONE}")),
@@ -115,7 +117,7 @@ def test_how_an_attempt_ended(
     ledger: Ledger | None, reason: ShutdownReason | None, expected: tuple[str, int, str]
 ) -> None:
     failed = [one for one in ledger.failures if one.engine in DATA_ENGINES] if ledger else []
-    ending = ending_of(ledger, reason, EngineFailedError(failed[-1]) if failed else None)
+    ending = ending_of(ledger, reason, EngineFailedError(failed[-1]) if failed else None, deadline=240.0)
     assert shown(ending) == expected
     assert in_chinese(ending.sentence)
     detail = "the news engine failed for A after 1 attempt: what an engine answered"
@@ -241,8 +243,21 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
             ("unforeseen", 70, "The job has a bug: all cards are there"),
             None,
         ),
-        (Ending.worded(Outcome.AT_WORK, ledger_of(1, 2)), ("at work", None, f"At work: {OF_TWO}"), None),
-        (Ending.worded(Outcome.KILLED, ledger_of(0, 2)), ("killed", None, f"Killed: {NONE}"), None),
+        (
+            unended(start_at(), ledger_of(1, 2), Outcome.AT_WORK),
+            ("at work", None, "At work since 02:00 UTC+08:00: 1 of 2 cards is there so far"),
+            None,
+        ),
+        (
+            unended(start_at(), ledger_of(0, 2), Outcome.KILLED),
+            ("killed", None, f"The record breaks off at 02:00 UTC+08:00: {NONE}"),
+            None,
+        ),
+        (
+            bad_config(1, of_command=False, ledger=ledger_of(1, 2)),
+            ("bad_config", 2, f"The configuration has 1 fault: {NOTHING}; 1 of 2 cards is there so far"),
+            None,
+        ),
     ],
 )
 def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None, str], detail: str | None) -> None:
@@ -250,12 +265,21 @@ def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None,
     assert (ending.detail and str(ending.detail)) == detail
 
 
+HONOURED = "so that an engine that honours keys is not paid twice."
+
+
 @pytest.mark.parametrize(
     ("results", "note"),
     [
         (0, "The end could not be recorded. All results are: the next start finds them, and records the end."),
-        (1, "The record lacks 1 result: the next start requests it again."),
-        (1200, "The record lacks 1,200 results: the next start requests them again."),
+        (
+            1,
+            f"The record lacks 1 result: a start asks for it again, with the same key, {HONOURED}",
+        ),
+        (
+            1200,
+            f"The record lacks 1,200 results: a start asks for them again, with the same keys, {HONOURED}",
+        ),
     ],
 )
 def test_what_the_record_lacks(results: int, note: str) -> None:
@@ -281,7 +305,7 @@ def test_every_outcome_has_its_table_row_and_only_a_success_ends_with_0() -> Non
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_that_of_its_outcome(scene: str) -> None:
     report = SCENES[scene]().report
-    assert not re.search(r"HTTP|refused|reset|null|since", str(report.sentence))
+    assert not re.search(r"HTTP|refused|reset|null|since \d+ tries", str(report.sentence))
     about = report.outcome.about
     assert about.exit is None or report.exit_code == about.exit
     lacks = any(engine.missing for engine in report.engines.values())
@@ -289,3 +313,37 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
     assert report.exit_code != 0 or not lacks
     claims = "all" in re.findall(r"\w+", str(report.sentence).lower())
     assert not claims or not (lacks or report.without), report.sentence
+
+
+KILLED = "It was killed, or could not write any more. If that start sent a message, believe the message."
+AGAIN = "So was the one before it: if the execution says memory, an owner first raises job.memory_mib."
+
+
+@pytest.mark.parametrize(("is_again", "notes"), [(False, [KILLED]), (True, [KILLED, AGAIN])])
+def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known(is_again: bool, notes: list[str]) -> None:
+    ledger = ledger_of(1, 2)
+    ending = unended(start_at(), ledger, Outcome.KILLED, is_again=is_again)
+    assert [str(note) for note in ending.notes] == notes
+    later = start_at(started="1970-01-01T00:00:00+00:00", day="1970-01-01")
+    at = datetime.fromtimestamp(ledger.last, UTC)
+    assert f"breaks off at {clock(at, later.day)}: " in str(unended(later, ledger, Outcome.KILLED).sentence)
+
+
+@pytest.mark.parametrize(
+    ("job", "note"),
+    [
+        ("cards", "If that deadline is too short, an owner raises job.task_timeout_seconds"),
+        (None, "If that deadline is too short, an owner raises RUN_DEADLINE_SECONDS"),
+    ],
+)
+def test_what_may_be_wrong_with_a_deadline(job: str | None, note: str) -> None:
+    assert str(deadline_note(start_at(job=job), ledger_of(1, 2))) == note
+
+
+def test_an_engine_that_was_failing_when_the_deadline_passed_is_named() -> None:
+    ledger = data_of("news")
+    for call in ledger.plan.calls("trading"):
+        ledger.add(result_of(call, replace(CUT_OFF, after=Cause.STATUS)))
+    for call in ledger.plan.calls("financial"):
+        ledger.add(result_of(call, CUT_OFF))
+    assert str(deadline_note(start_at(), ledger)) == "When the deadline passed, calls were failing: trading"

@@ -158,12 +158,20 @@ def test_nobody_is_left_out_whose_cards_are_there_nor_if_no_other_card_is_missin
 
 
 def test_many_targets_are_not_at_fault() -> None:
-    plan = plan_of([target(f"T{number:02}") for number in range(AT_FAULT_LIMIT + 5)])
+    plan = plan_of([target(f"T{number:02}") for number in range(2 * AT_FAULT_LIMIT + 2)])
     for count in (AT_FAULT_LIMIT, AT_FAULT_LIMIT + 1):
         ledger = Ledger(plan)
         for call in islice(plan.calls("news"), count):
             ledger.add(result_of(call, REFUSED))
         assert len(targets_at_fault(ledger)) == (count if count == AT_FAULT_LIMIT else 0)
+
+
+@pytest.mark.parametrize(("others", "is_offered"), [(3, True), (2, False)])
+def test_a_day_does_not_go_on_without_most_of_its_cards(others: int, is_offered: bool) -> None:
+    plan = plan_of([target("A", ["a", "b", "c"]), *(target(f"T{number}", ["a"]) for number in range(others))])
+    ledger = Ledger(plan)
+    ledger.add(result_of(next(plan.calls("news")), REFUSED))
+    assert targets_at_fault(ledger) == (("A",) if is_offered else ())
 
 
 def test_targets_are_at_fault_whatever_became_of_the_cards() -> None:

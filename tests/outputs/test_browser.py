@@ -13,7 +13,7 @@ from job.day.attempt import Outcome
 from job.outputs.pages import render_day, render_nights
 from job.records.nights import Night, Nights
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
-from tests.outputs.test_day_page import hostile_view
+from tests.outputs.test_day_page import hostile_view, retried
 from tests.support.browser import Browser, open_browser
 from tests.support.days import DAY, SCENES, Day, some_nights
 
@@ -143,7 +143,7 @@ def test_paper_shows_also_what_is_folded_on_the_screen(browser: Browser, pages: 
 TICK = datetime.fromisoformat("2026-11-29T02:00:00+08:00")
 STATES = {
     TICK - timedelta(seconds=1): ["fresh"],
-    TICK: ["old", "notes"],
+    TICK: ["soon", "old"],
     TICK + timedelta(hours=1): ["late", "old"],
     TICK + timedelta(days=7): ["late", "old"],
 }
@@ -172,8 +172,8 @@ def test_the_nights_are_true_at_the_hour_at_which_they_are_read(
     browser.now = now
     browser.open(pages["nights"], width, dark=dark)
     assert parts(browser) == STATES[now]
-    warned = "! Nothing here since Sun 11-29 02:00 · cards · our-project"
-    assert (browser.value("document.title") == warned) is ("late" in STATES[now])
+    titles = {"soon": "… Nothing here yet of", "late": "! Nothing here since", "fresh": "✗ 5 of 58 cards"}
+    assert browser.value("document.title").startswith(titles[STATES[now][0]])
     assert browser.value("document.documentElement.scrollWidth") <= width
     assert browser.complaints == []
     assert browser.shut_out() == []
@@ -187,14 +187,14 @@ def test_a_tab_that_stays_open_becomes_true_again(browser: Browser, pages: dict[
     for now, expected in STATES.items():
         browser.later(now, event)
         assert parts(browser) == expected
-        assert (browser.value("document.title") == fresh) is ("late" not in expected)
+        assert (browser.value("document.title") == fresh) is ("fresh" in expected)
 
 
 def test_a_moment_that_cannot_be_read_hides_nothing(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
     file = tmp_path / "broken.html"
     file.write_text(pages["nights"].read_text().replace('data-from="1', 'data-from="x'))
     browser.open(file)
-    assert parts(browser) == ["late", "fresh", "old", "notes"]
+    assert parts(browser) == ["late", "soon", "fresh", "old"]
 
 
 @pytest.mark.parametrize("now", STATES)
@@ -219,13 +219,44 @@ def test_warning_and_command_are_within_the_first_screen_of_a_phone(
     assert browser.value(bottom % ".late") < PHONE[1]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_from_the_tick_on_tonight_and_the_old_verdict_are_on_the_first_screen_of_a_phone(
+    browser: Browser, tmp_path: Path, language: Language
+) -> None:
+    browser.now = TICK
+    browser.open(write_pages(tmp_path, translator(language))["seven"], *PHONE)
+    assert browser.value("document.querySelector('.soon').getBoundingClientRect().bottom") < PHONE[1] / 3
+    assert browser.value("document.querySelector('.old').getBoundingClientRect().bottom") < PHONE[1]
+    assert browser.value("document.querySelector('.soon code')") is None
+
+
+@pytest.mark.parametrize(
+    ("minutes", "sentence"), [(9, "Only if none comes, this"), (11, "Once the cause is put right")]
+)
+def test_the_page_of_a_day_knows_for_ten_minutes_that_a_retry_comes(
+    browser: Browser, tmp_path: Path, minutes: int, sentence: str
+) -> None:
+    view, file = retried(1), tmp_path / "report.html"
+    file.write_bytes(render_day(view, Links(str(tmp_path)), has_table=False, translator=ENGLISH))
+    browser.complaints.clear()
+    browser.now = datetime.fromisoformat(view.report.ended or "") + timedelta(minutes=minutes)
+    browser.open(file, *PHONE)
+    steps = "[...document.querySelectorAll('.next')].filter(one => one.checkVisibility()).map(one => one.innerText)"
+    shown = browser.value(steps)
+    assert shown[0].startswith("Cloud Run starts it again" if minutes < 10 else sentence)
+    assert any(one.startswith(sentence) for one in shown)
+    assert len(shown) == (3 if minutes < 10 else 2)
+    assert browser.value("document.title").startswith("✗ ")
+    assert browser.complaints == []
+
+
 def test_an_old_verdict_has_no_colour(browser: Browser, tmp_path: Path) -> None:
     """It is green until the next tick, and where no script can tell whether that has come."""
     file = tmp_path / "good.html"
     nights, days = Nights([Night(DAY, Outcome.SUCCEEDED, SCENES["all made"]().report)]), Day().start_of().days
     written = days.after(DAY) - timedelta(hours=20)
     file.write_bytes(render_nights(nights, Links(str(tmp_path)), days, None, written, ENGLISH))
-    h1 = "[...document.querySelectorAll('h1')].find(one => one.checkVisibility())"
+    h1 = "[...document.querySelectorAll('h1')].filter(one => one.checkVisibility()).at(-1)"
     colour, grey = f"getComputedStyle({h1}).color", "getComputedStyle(document.querySelector('.soft')).color"
     behind = f"getComputedStyle({h1}.closest('.headline')).backgroundColor"
     panel = "getComputedStyle(document.querySelector('.panel.inside')).backgroundColor"

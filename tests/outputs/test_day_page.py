@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -12,14 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
+from job.config.days import Days
 from job.config.faults import Fault
-from job.day.advice import Links
+from job.day.advice import Commands, Links
 from job.day.attempt import Outcome
 from job.day.report import FAULTS_LISTED, bad_config
-from job.day.view import View
+from job.day.view import View, day_lines
 from job.engines.failures import Cause, Failure
 from job.outputs import pages as board_module
-from job.outputs.pages import CALLS_SHOWN, environment, render_day
+from job.outputs.pages import CALLS_SHOWN, environment, render_day, render_nights
+from job.records.nights import Night, Nights
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, TYPES, Day, failing
@@ -307,3 +312,50 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
             assert all(one is None or one.startswith("data:") for one in loaded)
     assert "@import" not in shown.source
     assert "url(" not in shown.source
+
+
+ONCE = datetime.fromisoformat("2026-11-24T02:09:00+08:00")
+
+
+def retried(max_retries: int) -> View:
+    """A day that ended at 02:05 on Cloud Run, as its page was written then."""
+    day = Day(start={"execution": "cards-1", "max_retries": max_retries}).play(failing(REFUSED, "qa", "NVDA"))
+    report = day.view().report
+    commands = Commands.of(report, None, report.days, ONCE)
+    return View.of(report, day.ledger, (), None, commands)
+
+
+@pytest.mark.parametrize(("at", "is_over"), [(ONCE, False), (ONCE + timedelta(minutes=12), True), (None, False)])
+def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: datetime | None, is_over: bool) -> None:
+    """As the message does; where scripts are blocked, its words are true at any time."""
+    data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
+    text = Parsed(data, at).text
+    assert (
+        "Cloud Run starts it again by itself: nothing has to be done before its next message." in text
+    ) is not is_over
+    assert ("Only if none comes, this does only what is left (until 11-25 01:50):" in text) is not is_over
+    assert ("Once the cause is put right, this does only what is left (until 11-25 01:50):" in text) is is_over
+    (script,) = re.findall("<script>(.*?)</script>", data, re.DOTALL)
+    assert f"script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in data
+
+
+def test_a_message_has_no_step_for_later() -> None:
+    told = [str(line.text) for line in day_lines(retried(1))]
+    assert any(text.startswith("Only if none comes, this does only what is left") for text in told)
+    assert not any(text.startswith("Once the cause is put right, this does only") for text in told)
+
+
+def test_the_page_says_for_a_while_that_no_retry_comes() -> None:
+    data = render_day(retried(0), LINKS, has_table=True, translator=ENGLISH).decode()
+    for at, is_told in ((ONCE, True), (ONCE + timedelta(minutes=12), False)):
+        assert ("Cloud Run does not start it again." in Parsed(data, at).text) is is_told
+        assert "Once the cause is put right, this does only what is left" in Parsed(data, at).text
+
+
+def test_the_page_of_the_nights_knows_it_too() -> None:
+    report = retried(1).report
+    nights = Nights([Night(report.day, report.outcome, report)])
+    data = render_nights(nights, LINKS, Days(report.days.zone), None, ONCE, ENGLISH).decode()
+    for at, is_over in ((ONCE, False), (ONCE + timedelta(minutes=12), True)):
+        assert ("Only if none comes, this does only" in Parsed(data, at).text) is not is_over
+        assert ("Once the cause is put right, this does only" in Parsed(data, at).text) is is_over

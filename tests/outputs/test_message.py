@@ -117,7 +117,7 @@ def late(view: View | None, *steps: Step, is_known: bool = True, day: str = DAY,
 def test_a_day_that_is_not_done_in_time_is_told_as_it_stands() -> None:
     shown = late(SCENES["killed"]())
     assert shown[0] == "✗ cards, 2026-11-24: not done by 09:30 UTC+08:00"
-    assert shown[1].startswith("Killed: ")
+    assert shown[1].startswith("The record breaks off at ")
     assert "gcloud run jobs execute cards --region=asia-east1 --project=our-project" in shown
 
 

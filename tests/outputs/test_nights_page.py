@@ -105,11 +105,13 @@ def test_the_headline_is_that_of_the_latest_night(skipped: int, facts: str, step
 TICK = DAYS.after("2026-11-28")
 BEFORE, DUE, DUE_LATER = TICK - timedelta(seconds=1), TICK + timedelta(hours=1), TICK + timedelta(hours=3)
 PASSED = "If Sun 11-29 02:00 UTC+08:00 has passed, that night has left nothing here."
+SOON = "Nothing here yet of Sun 11-29 02:00"
 WARNING = "Nothing here since Sun 11-29 02:00"
 ASIDE = " ".join(
     (
         f"{WARNING} {PLACE} Open this page again. If it still says so, the night is at work, was killed, could",
-        "not write here, or never began (is the schedule paused?). This makes what is missing of the latest night:",
+        "not write here (its message says so), or never began (is the schedule paused?).",
+        "This makes what is missing of the latest night:",
         f"{COMMAND} All executions of the job 5 of 58 cards are missing",
     )
 )
@@ -132,9 +134,11 @@ def test_the_page_is_true_at_the_hour_at_which_it_is_read(at: datetime, deadline
     assert ("Next night: " in shown.text) is (state == "fresh")
     assert (PUT_RIGHT in shown.text) is (state == "fresh"), "it is for that night until shortly before the next"
     assert (f"{COMMAND} --args=run,--date=2026-11-28" in shown.text) is (state != "fresh")
-    assert (PASSED in shown.text) is (state == "passed")
+    assert PASSED not in shown.text
     assert (WARNING in shown.text) is (state == "late")
-    assert shown.text.startswith(f"! {WARNING}" if state == "late" else "✗ 5 of 58 cards are missing")
+    first = {"fresh": "✗ 5 of 58 cards are missing", "passed": f"… {SOON} · {PLACE} {SOON} ", "late": f"! {WARNING}"}
+    assert shown.text.startswith(first[state])
+    assert "✗ 5 of 58 cards are missing" in shown.source
 
 
 def test_the_warning_has_the_one_command_and_where_to_look() -> None:
@@ -143,6 +147,14 @@ def test_the_warning_has_the_one_command_and_where_to_look() -> None:
     assert ASIDE in shown.text, "also where scripts are blocked, if it was written so late"
     executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=our-project"
     assert links_of(shown)[:2] == ["https://storage.cloud.google.com/b/runs/index.html", executions]
+
+
+def test_from_the_tick_on_the_first_line_is_about_tonight_without_a_command() -> None:
+    shown = page(uri="gs://b/runs", at=TICK)
+    usual = "Usually there by 02:05"
+    said = f"{SOON} {PLACE} · {usual} Open this page again. All executions of the job 5 of 58 cards are missing"
+    assert said in shown.text, "and below it the old verdict"
+    assert shown.source.count('<section class="headline panel calm">') == 1
 
 
 def test_where_scripts_are_blocked_it_says_what_may_have_passed() -> None:
@@ -159,7 +171,8 @@ def test_where_scripts_are_blocked_it_is_true_at_the_hour_at_which_it_was_writte
     assert "Next night: " not in shown.text
     assert PUT_RIGHT not in shown.text
     assert "5 of 58 cards are missing" in shown.text, "the old verdict is the one that is shown"
-    assert (PASSED in shown.text) is is_passed
+    assert PASSED not in shown.text
+    assert shown.text.startswith(f"… {SOON}" if is_passed else f"! {WARNING}")
 
 
 def test_the_one_script_is_allowed_by_its_hash_and_nothing_else_is() -> None:

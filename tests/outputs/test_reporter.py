@@ -8,7 +8,7 @@ from job.day.ledger import Ledger
 from job.engines.calls import Item
 from job.engines.failures import Cause, Failure
 from job.execution.progress import Progress
-from job.outputs.log import Reporter, barrier_message, time_status
+from job.outputs.log import Reporter, barrier_message, progress_message, time_status
 from job.outputs.terminal import Terminal
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
@@ -68,3 +68,10 @@ async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
         f"cards: 25 of 100 done, 0 failed; {PACE}",
         "All data is ready; generating cards",
     ]
+
+
+def test_while_data_is_missing_the_engines_that_the_cards_wait_for_are_named() -> None:
+    live = Progress.of(Ledger(plan_of([target("A"), target("B")])))
+    for call in (*live.ledger.plan.calls("financial"), *list(live.ledger.plan.calls("news"))[:1]):
+        live.ledger.add(result_of(call))
+    assert str(progress_message(live, 90.0)) == "Data phase: trading 0/2, news 1/2; 1 min 30 s elapsed"

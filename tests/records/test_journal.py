@@ -194,7 +194,7 @@ async def test_results_that_cannot_be_written_are_kept_and_written_later(memory:
     wrong = [trouble for trouble in notes.troubles if trouble]
     assert len(wrong) == pytest.approx(30, abs=2), "it is tried again once a second"
     name = results_name(DAY, 1, 3)
-    assert str(wrong[0]) == f"{name} is not written: 503 from the fake"
+    assert str(wrong[0]) == f"could not write {name}: 503 from the fake"
     assert notes.troubles[-1] is None
 
 

@@ -384,7 +384,7 @@ async def test_an_outage_that_ends_in_time_does_not_stop_the_holder(memory: Memo
         await kept.keep()
     assert kept.shutdown.reason is None
     assert kept.shutdown.not_renewed is None
-    assert str(kept.troubles[0]) == "_lease.json is not written: 503 from the fake"
+    assert str(kept.troubles[0]) == "could not write _lease.json: 503 from the fake"
     assert kept.troubles[-1] is None
 
 
@@ -408,7 +408,7 @@ async def test_an_outage_that_lasts_stops_the_holder_in_time(memory: Memory, how
     assert trio.current_time() == pytest.approx(TRUSTED_SECONDS)
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
     words = "503 from the fake" if how == "refused" else "storage did not answer in time"
-    assert str(kept.shutdown.not_renewed) == f"_lease.json is not written: {words}"
+    assert str(kept.shutdown.not_renewed) == f"could not write _lease.json: {words}"
 
 
 @pytest.mark.parametrize("after_outage", [False, True])

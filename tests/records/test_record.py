@@ -84,8 +84,10 @@ async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
         memory.objects[LEASE] = StoredObject(lease_of(day), "1", seconds)
     report, _ = await the_day(memory)
     is_at_work = holder == "this day"
-    words = "At work" if is_at_work else "Killed"
-    assert str(report.sentence) == f"{words}: 1 of 2 cards is missing"
+    words = "At work since 02:00 UTC+08:00: 1 of 2 cards is there so far"
+    if not is_at_work:
+        words = "The record breaks off at 02:00 UTC+08:00: 1 of 2 cards is missing"
+    assert str(report.sentence) == words
     assert (report.outcome, report.exit_code) == ("at work" if is_at_work else "killed", None)
     assert (report.ended, report.seconds) == (None, None)
 

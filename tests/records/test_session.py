@@ -143,7 +143,7 @@ async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: 
     assert report.not_written == ("index.html",)
     assert PAGE.name in desk.store.objects
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
-    assert desk.said == ["index.html is not written: odd"]
+    assert desk.said == ["could not write index.html: odd"]
 
 
 async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(desk: Desk) -> None:
@@ -155,8 +155,8 @@ async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(desk: 
     written = [one.name for one in others if one.name in desk.store.objects]
     assert 0 < len(written) < 9
     assert report.not_written == (*[one.name for one in others[len(written) :]], PAGE.name)
-    left = [f"{number} is not written: storage did not answer in time" for number in range(len(written), 9)]
-    assert desk.said[: len(left) + 1] == [*left, f"{PAGE.name} is not written: storage did not answer in time"]
+    left = ", ".join(report.not_written)
+    assert desk.said[0] == f"could not write {left}: storage did not answer in time", "in one line"
 
 
 @pytest.mark.parametrize("how", ["hangs", "refuses"])
@@ -250,7 +250,7 @@ async def test_without_the_lease_no_document_is_written_but_results_and_the_end_
         machine_clock.slept += TRUSTED_SECONDS
         report, _ = await desk.close(session, ShutdownReason.BUG)
     assert report.not_written == (PAGE.name,)
-    assert desk.said == [f"{PAGE.name} is not written: the lease is lost"]
+    assert desk.said == [f"could not write {PAGE.name}: the lease is lost"]
     assert PAGE.name not in desk.store.objects
     assert {END, f"{DAY}/results/000001-000000.jsonl"} <= desk.store.objects.keys()
     assert desk.store.objects[LEASE].data == b"another's"

@@ -509,7 +509,7 @@ async def test_faults_that_cannot_be_recorded_change_no_outcome(scene: Scene, ha
     outcome = await scene.start(2)
     scene.world.storage_seconds = 0.02
     (said,) = outcome.events("storage.failed")
-    assert said["message"].startswith(f"{DAY}/ is not written: ")
+    assert said["message"].startswith(f"could not write {DAY}/: ")
     assert hangs is ("no answer within 3 s" in said["message"])
     assert outcome.seconds < 5
 

@@ -16,18 +16,13 @@ if TYPE_CHECKING:
     import trio
     from trio.testing import MockClock
 
-UNRECORDED = {"never-began", "storage-down", "storage-lost", "wrong-zone", "killed"}
+UNRECORDED = {
+    *("killed", "killed-then-bad-config", "never-began", "storage-down", "storage-lost", "storage-refused"),
+    "wrong-zone",
+}
 NOTHING_TO_DO = {
-    *(
-        "good",
-        "qa-out-for-a-while",
-        "shrank",
-        "swapped-tickers",
-        "made-again",
-        "success-with-errors",
-        "some-errors",
-        "one-trading-error",
-    ),
+    *("good", "not-yet", "qa-out-for-a-while", "shrank", "swapped-tickers", "made-again"),
+    *("success-with-errors", "some-errors", "one-trading-error"),
     *("news-off", "news-put-back", "leftover-date", "no-record"),
 }
 ADVISED = sorted(STORIES.keys() - UNRECORDED - NOTHING_TO_DO)

@@ -157,3 +157,9 @@ async def test_a_bucket_says_what_is_wrong_with_it(nursery: trio.Nursery, monkey
         front.script.append(Fault(when.always, do.status(403, {"error": {"code": 403, "message": "not yours"}})))
         with pytest.raises(StorageError, match=r"^gs://simulated-runs/runs/a: access is denied \(.*not yours"):
             await in_thread(lambda: store.read("a"))
+        said = "job@p does not have storage.objects.get access to the Google Cloud Storage object."
+        front.script[:] = [Fault(when.always, do.status(403, {"error": {"code": 403, "message": said}}))]
+        with pytest.raises(StorageError, match="access is denied") as refused:
+            await in_thread(lambda: store.read("a"))
+        right = "storage.objects.get on gs://simulated-runs"
+        assert str(refused.value.refusal) == f"Storage refuses the job {right}, which an owner has to give back"

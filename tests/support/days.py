@@ -15,7 +15,7 @@ from job.config.plan import Plan, Target
 from job.day.advice import Commands
 from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger, SetAside
-from job.day.report import PHASES, Ending, Report, bad_config, ending_of, report_of
+from job.day.report import PHASES, Ending, Report, bad_config, ending_of, report_of, unended
 from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View, night_before
 from job.engines.calls import DATA_ENGINES, Call, EngineName, Item
@@ -212,12 +212,12 @@ def _without() -> View:
 
 def _stopped(reason: ShutdownReason, until: float = 200) -> View:
     day = Day().play(until=until)
-    return day.view(ending_of(day.ledger, reason, None, said("HTTP 503")))
+    return day.view(ending_of(day.ledger, reason, None, said("HTTP 503"), 240.0))
 
 
 def _state(outcome: Outcome) -> View:
-    day = Day().play(until=180)
-    return day.view(Ending.worded(outcome, day.ledger))
+    day = Day(start={"deadline": 10_740.0}).play(until=180)
+    return day.view(unended(day.start_of(), day.ledger, outcome))
 
 
 def _unforeseen() -> View:

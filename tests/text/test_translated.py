@@ -12,7 +12,7 @@ import pytest
 
 from job.config.environment import read_settings
 from job.config.objects import read_config
-from job.day.advice import Commands, Links, TaskRetry, advice, first_steps
+from job.day.advice import Commands, Links, advice, first_steps
 from job.day.ledger import Ledger, SetAside
 from job.day.report import failure_groups
 from job.day.result import FailedTry
@@ -102,7 +102,7 @@ def written(page: bytes) -> str:
 
 def with_steps(view: View) -> Iterator[View]:
     """What the outputs say about what to do next: on the day and later, with and without a retry."""
-    for retry in TaskRetry:
+    for retry in (None, True, False):
         for now in (NOW, NOW.replace(day=25)):
             commands = Commands.of(view.report, None, view.report.days, now)
             yield replace(view, steps=advice(view.report, view.ledger, commands, retry))

@@ -295,7 +295,7 @@ ROWS = (
         "storage at the start",
         "storage is down, or refuses, when a start begins",
         "requests are repeated for 20 s, then the start ends. Nothing is called or recorded",
-        "start it once storage can be reached",
+        "start it once storage works, or the named right is back",
         (
             succeeded("down, and a retry", play=_down_and_retried),
             storage_failed("no lease", _refusing("_lease.json"), "_lease.json: "),
@@ -334,7 +334,7 @@ ROWS = (
             succeeded(
                 "no page",
                 _refusing(".html", "cards.csv", verbs=("create", "replace")),
-                says="index.html is not written",
+                says="could not write index.html",
             ),
         ),
     ),
@@ -369,7 +369,7 @@ ROWS = (
                 75,
                 play=_outage(600, 15.0),
                 record=False,
-                says="_lease.json is not written: ",
+                says="could not write _lease.json: ",
                 seconds=90.0,
             ),
             succeeded(

@@ -57,6 +57,8 @@ class Night:
     day: str = field(default="", init=False)
     """The latest night's."""
     executions: int = field(default=0, init=False)
+    read_at: datetime | None = field(default=None, init=False)
+    """When it is read, if not the next morning."""
 
     async def begins(self, day: str) -> None:
         """Until the tick of this day."""
@@ -210,6 +212,46 @@ async def _storage_down(night: Night) -> None:
     night.scene.works()
 
 
+async def _storage_refused(night: Night) -> None:
+    await _good(night)
+    await night.begins("2026-11-25")
+    night.scene.fails("create", "_lease")
+    night.scene.world.runs.lacks = "storage.objects.create"
+    await night.tries(75)
+    night.scene.works()
+
+
+async def _not_yet(night: Night) -> None:
+    await _good(night)
+    night.read_at = datetime.fromisoformat("2026-11-25T22:40:00Z")
+
+
+async def _killed_then_bad_config(night: Night) -> None:
+    await _good(night)
+    await night.begins("2026-11-25")
+    night.scene.world.qa.latency = steady(1.0)
+    night.executions += 1
+    own = {"CLOUD_RUN_EXECUTION": "cards-2", "CLOUD_RUN_TASK_ATTEMPT": "0"}
+    job = await night.scene.begin(**{**night.variables, **own})
+    await night.scene.world.qa.until(lambda seen: len(seen) >= len(CARDS) * len(TICKERS) + 12)
+    await night.scene.killed(job)
+    await night.scene.world.configure("card_types.json", b'["news_card" "price_card"]')
+    await night._try(1, 2, (), {})
+
+
+async def _card_types_for_tickers(night: Night) -> None:
+    await _good(night)
+    await night.scene.world.configure("ticker_list.json", CARDS)
+    await night.begins("2026-11-25")
+    await night.tries(2)
+
+
+async def _deadline_while_failing(night: Night) -> None:
+    await night.begins("2026-11-24")
+    night.scene.world.trading.script.append(Fault(when.always, do.status(503)))
+    await night.tries(4, RUN_DEADLINE_SECONDS="240")
+
+
 async def _storage_lost(night: Night) -> None:
     await night.begins("2026-11-24")
     night.scene.world.qa.latency = steady(1.0)
@@ -336,6 +378,11 @@ STORIES: Mapping[str, Story] = {
     "wrong-zone": _wrong_zone,
     "storage-down": _storage_down,
     "storage-lost": _storage_lost,
+    "storage-refused": _storage_refused,
+    "not-yet": _not_yet,
+    "killed-then-bad-config": _killed_then_bad_config,
+    "card-types-for-tickers": _card_types_for_tickers,
+    "deadline-while-failing": _deadline_while_failing,
     "deadline": _deadline,
     "made-again": _made_again,
     "again-failed": _again_failed,
@@ -375,7 +422,7 @@ def text_of(night: Night) -> str:
     """
     world = night.scene.world
     now = START + timedelta(seconds=trio.current_time())
-    morning = max(now, datetime.fromisoformat(f"{night.day}T08:00:00Z") + timedelta(days=1))
+    morning = night.read_at or max(now, datetime.fromisoformat(f"{night.day}T08:00:00Z") + timedelta(days=1))
     pages = {name: _shown(data, morning) for name, data in world.recorded().items() if name.endswith(".html")}
     days = sorted(name for name in pages if name != NIGHTS_PAGE)
     parts = {
