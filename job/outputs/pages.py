@@ -1,7 +1,7 @@
 """Pages: that of a day, with its board of targets and card types, and that of the nights; and the documents that a
 start writes beside its record.
 
-A page is one HTML file that loads nothing from the network; that of the nights alone has a script. Python computes all
+A page is one HTML file that loads nothing from the network; its script only shows and hides. Python computes all
 words and numbers, the templates draw them. This is the only module that uses Jinja2.
 """
 
