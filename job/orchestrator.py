@@ -11,7 +11,7 @@ import trio
 
 from job.config.environment import Options
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.prepare import UnreadConfigError, prepare
+from job.config.read import UnreadConfigError, read_config
 from job.day.advice import Commands, last_words
 from job.day.attempt import ExitCode, Outcome, Start
 from job.day.ledger import Ledger
@@ -54,7 +54,7 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
     card is requested. A shutdown ends the data phase at once, and gives cards in flight some seconds.
     """
     shutdown, error = phases.context.shutdown, None
-    with shutdown.stage("prepare"):
+    with shutdown.stage("before_cards"):
         try:
             async with trio.open_nursery() as data_phase:  # if one of its tasks fails, the others are cancelled
                 for engine in phases.data_engines:
@@ -121,7 +121,7 @@ class _Run:
         """Opens the day for an attempt; or returns how the start has ended if it makes none."""
         ending: Ending | None = None
         try:
-            with self.shutdown.stage("prepare"):
+            with self.shutdown.stage("before_cards"):
                 self._opened = await self._open(stack, helpers)
         except ConfigError as error:
             self._reporter.on_faults(error.faults)
@@ -151,7 +151,7 @@ class _Run:
         """Gets the lease, reads what the day has, and adds this attempt to it, unless nothing is left to be done."""
         options = self._options
         if options.settings.runs_uri is None:
-            await prepare(options, self._start.day)  # raises this fault, and those of the config
+            await read_config(options, self._start.day)  # raises this fault, and those of the config
         store = open_store(options.settings.runs_uri or "", make=True)
         resolved = await resolve_day(options, store)
         self._known = resolved.start
@@ -159,17 +159,17 @@ class _Run:
         day = resolved.start.day
         alarm = StorageAlarm(self._on_storage)
         with faults_of_record(day):
-            prepared = await prepare(replace(options, faults=resolved.faults), day)
+            config = await read_config(replace(options, faults=resolved.faults), day)
             waits = not options.again  # who asks for something again looks first at what the other one makes
-            acquired = acquire(store, Holder.of(resolved.start), lambda one: self._notice([one]), waits=waits)
+            acquired = acquire(store, Holder.of(resolved.start), lambda notice: self._notice([notice]), waits=waits)
             lease = await stack.enter_async_context(acquired)
             helpers.start_soon(lease.renew_forever, self.shutdown, partial(alarm, "lease"), name="lease")
             if lease.has_waited:
                 self._notice(waiting_notices(resolved.start, datetime.now(UTC)))
-                prepared = await prepare(options, day)
+                config = await read_config(options, day)
             helpers.start_soon(self._past.read_beside, store, day, name="past nights")
-            start = resolved.start.with_config(prepared)
-            return await open_session(lease, start, prepared, alarm, resolved.listing)
+            start = resolved.start.with_config(config)
+            return await open_session(lease, start, config, alarm, resolved.listing)
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
         """Both phases."""
@@ -193,7 +193,7 @@ class _Run:
         except EngineFailedError as failed:
             error = failed
         ending = ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed, start.deadline)
-        outages = {engine: (gauge.outages, gauge.seconds_out) for engine, gauge in progress.gauges.items()}
+        outages = {name: (engine.outages, engine.seconds_out) for name, engine in progress.engines.items()}
         notes = outage_notes(outages)
         if ending.outcome is Outcome.DEADLINE:
             notes.append(deadline_note(start, session.record.ledger))
@@ -212,9 +212,9 @@ class _Run:
             with trio.fail_after(REFUSAL_SECONDS):
                 store = open_store(settings.runs_uri, make=True)
                 if not await record_refusal(store, view.report):
-                    found = await read_day(store, self._start.day)
-                    there = None if found is None else found[1].ledger
-                    return self._view(bad_config(len(faults), of_command=False, ledger=there), faults)
+                    recorded = await read_day(store, self._start.day)
+                    ledger = None if recorded is None else recorded[1].ledger
+                    return self._view(bad_config(len(faults), of_command=False, ledger=ledger), faults)
                 if self._past.nights is None:
                     await self._past.read_beside(store, self._start.day)
                 for document in documents(view, self._past, settings):
@@ -269,8 +269,8 @@ class _Run:
         made = documents(view, self._past, self._options.settings)
         report = view.report.model_copy(update={"not_written": self._past.not_made})
         report = await session.close(report, made, self.shutdown)
-        follows = session.record.severity or self._past.severity_before(report.day)
-        view = replace(view, report=report, follows=follows).with_page(self._options.settings.runs_uri)
+        severity_before = session.record.severity or self._past.severity_before(report.day)
+        view = replace(view, report=report, severity_before=severity_before).with_page(self._options.settings.runs_uri)
         return view if session.is_ended else view.unended(session.journal.unwritten)
 
 
@@ -280,14 +280,14 @@ async def run(options: Options, reporter: Reporter) -> ExitCode:
     It ends in this order, also after a bug: the record is closed, the lease is released, the last line is printed, the
     message is sent. The outcome is final before that line is printed: no later signal changes it or the exit code.
     """
-    this = _Run(options, reporter)
-    shutdown, bug = this.shutdown, None
+    start = _Run(options, reporter)
+    shutdown, bug = start.shutdown, None
     async with trio.open_nursery() as listener:
-        await listener.start(on_signals, shutdown, this.on_second_signal)
+        await listener.start(on_signals, shutdown, start.on_second_signal)
         try:
-            view = await this.run()
+            view = await start.run()
         except Exception as error:  # noqa: BLE001  it is raised again once the start has ended in this order
-            view, bug = this.after_bug(), error
+            view, bug = start.after_bug(), error
         shutdown.is_final = True
         reporter.on_finish(view)
         with shutdown.stage("last_line") as seconds:

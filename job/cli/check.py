@@ -6,7 +6,7 @@ import trio
 
 from job.config.environment import Options, Settings
 from job.config.faults import ConfigError, Fault, not_set
-from job.config.prepare import UnreadConfigError, prepare
+from job.config.read import UnreadConfigError, read_config
 from job.config.values import HOOK_REMEDY
 from job.day.attempt import ExitCode
 from job.day.report import plan_notes
@@ -32,17 +32,17 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
         say(f"! {to.text(notice)}")
     try:
         day = settings.days().current(now)
-        prepared = await prepare(Options(settings, faults, now, 0.0), day)
+        config = await read_config(Options(settings, faults, now, 0.0), day)
     except ConfigError as error:
         for fault in error.faults:
             say(f"✗ {to.text(fault.sentence)}")
         return ExitCode.USAGE
     except UnreadConfigError as error:
         say(f"✗ CONFIG_URI: {error}")
-        return ExitCode.BUSY
-    for notice in (*prepared.plan.notices, *plan_notes(prepared.plan)):
+        return ExitCode.TEMPFAIL
+    for notice in (*config.plan.notices, *plan_notes(config.plan)):
         say(f"! {to.text(notice)}")
-    plan = prepared.plan
+    plan = config.plan
     targets = plural("1 target", "{count} targets", count=len(plan.targets))
     words = colon(message("config"), joined([targets, plural("1 card", "{count} cards", count=plan.count("qa"))]))
     say(f"✓ {to.text(words)}")

@@ -96,20 +96,20 @@ def options_of(
     given: argparse.Namespace, settings: Settings, faults: Sequence[Fault], now: datetime, started: float
 ) -> Options:
     """What the command `run` asks for, and what is wrong with it."""
-    found = list(faults)
+    all_faults = list(faults)
     if settings.runs_uri is None and "RUNS_URI" not in {fault.variable for fault in faults}:
-        found.append(not_set("RUNS_URI", NAME_A_PLACE))
+        all_faults.append(not_set("RUNS_URI", NAME_A_PLACE))
     date = given.date
     if date is not None and not is_date(date):
         what = message("{value} is not valid", value=quoted(date))
-        found.append(Fault(DATE, what, message("write YYYY-MM-DD"), FaultKind.COMMAND))
+        all_faults.append(Fault(DATE, what, message("write YYYY-MM-DD"), FaultKind.COMMAND))
         date = None
     # An argument that is no Unicode is no name of the config either, and could not be recorded.
     again, without = (tuple(map(printable, names)) for names in (given.again, given.without))
-    options = Options(settings, found, now, started, date, again, is_confirmed=given.yes, without=without)
+    options = Options(settings, all_faults, now, started, date, again, is_confirmed=given.yes, without=without)
     if len(to_json(options.arguments)) > NAMES_LIMIT:
         what = message("the names take more than {count} KiB", count=NAMES_LIMIT >> 10)
-        found.append(Fault(WITHOUT if without else AGAIN, what, message("name fewer"), FaultKind.COMMAND))
+        all_faults.append(Fault(WITHOUT if without else AGAIN, what, message("name fewer"), FaultKind.COMMAND))
     return options
 
 

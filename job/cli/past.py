@@ -42,7 +42,7 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
     try:
         nights = trio.run(with_killed, store, trio.run(read_nights, store))
     except StorageError as error:
-        return refuse(error.text, ExitCode.BUSY, to)
+        return refuse(error.text, ExitCode.TEMPFAIL, to)
     write_line(nights_table(nights, to).encode())
     _say_late(settings, nights, now, to)
     if options.open:
@@ -70,7 +70,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     except RecordError as error:
         return refuse(error.what, ExitCode.USAGE, to)
     except StorageError as error:
-        return refuse(error.text, ExitCode.BUSY, to)
+        return refuse(error.text, ExitCode.TEMPFAIL, to)
     if view is None or record is None:
         if options.day is None:
             return refuse(nights.period, ExitCode.USAGE, to)
@@ -116,10 +116,10 @@ async def _view(
     """What is shown of a day, by default of the latest. Raises `RecordError` and `StorageError`."""
     runs_uri = settings.runs_uri or ""
     day = day or next((night.day for night in nights.nights), None)
-    found = None if day is None else await read_day(store, day)
-    if found is None:
+    recorded = None if day is None else await read_day(store, day)
+    if recorded is None:
         return None, None
-    report, record = found
+    report, record = recorded
     before = None
     with suppress(RecordError, StorageError):  # this day can be shown without
         before = await attempt_before(store, nights, report.day)
@@ -172,14 +172,14 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
     is_done = view is not None and view.report.had_plan and view.ledger.is_complete
-    known = problem or (message("No start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
+    answer = problem or (message("No start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
     to = translator(settings.language)
     if settings.log_format == "text":
-        say(to.text(known))
+        say(to.text(answer))
         _say_steps(() if is_done else steps, to)
     else:
-        write_line(as_json(verdict(known, done=is_done)))
+        write_line(as_json(verdict(answer, done=is_done)))
     if is_done:
         return ExitCode.DONE
     lines = late_lines(settings, day, now.astimezone(days.zone), view, steps, is_known=problem is None)

@@ -13,7 +13,7 @@ from job.config.environment import Settings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import OBJECTS
 from job.config.plan import Plan
-from job.config.prepare import make_plan, read_objects, unreadable
+from job.config.read import make_plan, read_objects, unreadable
 from job.day.attempt import Attempt, ExitCode, RecordError
 from job.day.ledger import Ledger
 from job.day.report import Report, notes_of, past_day_notice
@@ -63,8 +63,8 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
         return _refuse_place(place, error, faults, to)
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     plan, config_faults = make_plan(objects, settings.days().current(now), sizes)
-    if found := [*faults, *config_faults, *unknown]:
-        return _refuse(found, ExitCode.USAGE, to)
+    if all_faults := [*faults, *config_faults, *unknown]:
+        return _refuse(all_faults, ExitCode.USAGE, to)
     past = _Past(settings.days(), problem=message("RUNS_URI is not set: it is not known what of this is recorded"))
     if settings.runs_uri is not None:
         past = trio.run(_read_past, settings, plan, options.date, now)
@@ -85,22 +85,22 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
 
 async def _read_past(settings: Settings, plan: Plan, day: str | None, now: datetime) -> _Past:
     """What past nights tell about the plan for a day, by default for that of a start at `now`. Never raises."""
-    found = settings.days()
+    known_days = settings.days()
     problem: Value = message("no answer within {seconds} s", seconds=int(READ_SECONDS))
     with trio.move_on_after(READ_SECONDS):
         try:
             store = open_store(settings.runs_uri or "")
             nights = await read_nights(store)
-            found = nights.days(settings)
-            day = day or found.current(now)
+            known_days = nights.days(settings)
+            day = day or known_days.current(now)
             record = await Record.read(store, day, replace(plan, date=day))
             days = [night.day for night in nights.nights if night.report is None or night.report.had_plan]
-            latest = next((one for one in days if one <= day), None)
+            latest = next((recorded for recorded in days if recorded <= day), None)
             attempt = None if latest is None else await (await Listing.of(store, latest)).attempt(store)
-            return _Past(found, nights.reports, attempt, ledger=record.ledger)
+            return _Past(known_days, nights.reports, attempt, ledger=record.ledger)
         except (StorageError, RecordError) as error:
             problem = error.what
-    return _Past(found, problem=message("past nights cannot be read: {error}", error=problem))
+    return _Past(known_days, problem=message("past nights cannot be read: {error}", error=problem))
 
 
 def _say_notices(notices: Iterable[Message], to: Translator) -> None:
@@ -115,7 +115,7 @@ def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault
     # 2 says that the config is faulty, also if CONFIG_URI is wrong. An unreadable place may hold a valid config.
     is_wrong = place is None and not isinstance(error, UnreachableError)
     is_faulty = faults or is_wrong or isinstance(error, UnusableError)
-    return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.BUSY, to)
+    return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.TEMPFAIL, to)
 
 
 def _within(place: str, text: Message) -> Message:
@@ -135,7 +135,7 @@ async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fa
     unknown = [name for name in names if name.endswith(".json") and "/" not in name and name not in OBJECTS]
     what, remedy = message("is no object that the job reads"), message("correct its name or remove it")
     fault = Fault(listed(unknown), what, remedy, FaultKind.OBJECT)
-    return {name: one.data for name, one in objects.items()}, [fault] if unknown else []
+    return {name: stored.data for name, stored in objects.items()}, [fault] if unknown else []
 
 
 def _refuse(faults: Sequence[Fault], code: ExitCode, to: Translator) -> ExitCode:
@@ -172,7 +172,7 @@ def _summary_lines(plan: Plan) -> Iterator[Message]:
 def _calls(ledger: Ledger, engine: EngineName) -> int:
     """How many calls of an engine are left to be made."""
     if engine in BATCHES:
-        return sum(1 for _ in ledger.plan.calls(engine, ledger.items[engine]))
+        return sum(1 for _ in ledger.plan.calls(engine, ledger.items[engine].is_done))
     return ledger.counts(engine).missing
 
 
@@ -189,10 +189,12 @@ def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:
     if past.problem is not None:
         yield past.problem
     if past.ledger is not None:
-        count, left = (sum(_calls(one, engine) for engine in plan.engines()) for one in (Ledger(plan), past.ledger))
+        count, left = (
+            sum(_calls(ledger, engine) for engine in plan.engines()) for ledger in (Ledger(plan), past.ledger)
+        )
         if left < count:
             text = template("A start now would make {left} of these {count} calls: the rest is recorded")
             yield message(text, left=left, count=count)
     if past.latest is not None:
         same = message("The same cards as on {day}", day=past.latest.day)
-        yield from list(differences(past.latest.made_plan(), plan)) or [same]
+        yield from list(differences(past.latest.plan_again(), plan)) or [same]

@@ -47,8 +47,8 @@ class Days:
 
     def tick_of(self, day: str) -> datetime | None:
         """The first tick of a date; `None` without one."""
-        found, tick = self._first_after(date.fromisoformat(day) - timedelta(days=1))
-        return tick if found == day else None
+        next_date, tick = self._first_after(date.fromisoformat(day) - timedelta(days=1))
+        return tick if next_date == day else None
 
     def is_to_come(self, day: str, now: datetime) -> bool:
         """Whether the day may not be started yet: it is later than the current one and the calendar's."""

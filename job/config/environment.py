@@ -208,7 +208,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     try:
         settings = Settings.model_validate(_values(given, notices))
     except ValidationError as error:
-        faults += [Fault(_variable(one.path), one.what, one.remedy) for one in problems(error)]
+        faults += [Fault(_variable(problem.path), problem.what, problem.remedy) for problem in problems(error)]
         faulty = {fault.variable for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound, notices))

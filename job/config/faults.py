@@ -88,9 +88,9 @@ def problems(error: ValidationError) -> Iterator[Problem]:
         kind, loc, ctx = detail["type"], detail["loc"], detail.get("ctx", {})
         if kind == "default_factory_not_called":  # follows from another error of the same object
             continue
-        own: Problem | None = ctx.get("text")
-        if own is not None:
-            what, remedy = own.what, own.remedy
+        own_fault: Problem | None = ctx.get("text")
+        if own_fault is not None:
+            what, remedy = own_fault.what, own_fault.remedy
         elif kind in _EXPLAINED:
             what, remedy = _EXPLAINED[kind](ctx, detail["input"])
         else:
@@ -98,7 +98,7 @@ def problems(error: ValidationError) -> Iterator[Problem]:
         of_key = kind in {"missing", "extra_forbidden"} or "[key]" in loc  # pydantic's mark of an object's key
         shown = None if of_key else brief(detail["input"])
         path = tuple(step for step in loc if step != "[key]")
-        yield Problem(path, what, remedy, (own and own.shown) or shown)
+        yield Problem(path, what, remedy, (own_fault and own_fault.shown) or shown)
 
 
 def brief(value: object) -> str:

@@ -134,10 +134,10 @@ class Findings:
 
     def unique(self, items: Sequence[str], place: Place) -> list[str]:
         """The items of an array without duplicates. Adds a notice for each duplicate, and for another spelling."""
-        known = dict[str, str]()
+        spellings = dict[str, str]()
         seen = set[str]()
         for index, item in enumerate(items):
-            twin = known.setdefault(spelling(item), item)
+            twin = spellings.setdefault(spelling(item), item)
             if item in seen or twin != item:
                 shown = quoted(item, 40) if item in seen else alike(item, twin)
                 where = Place(place.document, [*place.path, index], place.id, shown)
@@ -388,7 +388,7 @@ class Config:
     models: LlmConfig
 
 
-def read_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list[Message]]:
+def parse_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list[Message]]:
     """The config, its faults and its notices. A config with faults may be used only to look for further faults.
 
     `objects` holds the content of the objects that exist, by name.
@@ -432,9 +432,9 @@ class _Reader:
             entries = None if names is None else [None if name is None else CardTypeEntry(name=name) for name in names]
         if entries is None:
             return None
-        known: dict[str, bool] = {}
+        switches: dict[str, bool] = {}
         for index, entry in enumerate(entries):
-            if entry is not None and known.setdefault(entry.name, entry.enabled) != entry.enabled:
+            if entry is not None and switches.setdefault(entry.name, entry.enabled) != entry.enabled:
                 where = Place(CARD_TYPE_LIST, [index], entry.name)
                 self.findings.fault(where, message("is both switched on and off"), message("keep one of the two"))
         sound = _whole(entries)
@@ -445,7 +445,7 @@ class _Reader:
         elif not any(entry.enabled for entry in sound):
             self.findings.fault(place, message("has every card type switched off"), message("enable one"))
         self.findings.unique([entry.name for entry in sound], place)
-        return known
+        return switches
 
     def targets(self) -> Mapping[str, list[str] | None] | Sequence[TargetEntry | UnreadableEntry] | None:
         value, place = self._value(CARD_TARGETS), Place(CARD_TARGETS)

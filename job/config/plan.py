@@ -6,7 +6,7 @@ plan a person names: to make it again, or to leave it out.
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from itertools import islice
@@ -180,12 +180,12 @@ class _Resolver:
                 "makes {count} cards with these targets, and {most} is the most", count=count, most=CARDS_LIMIT
             )
             self.findings.fault(Place(CARD_TYPE_LIST), what, message("enable fewer, or name fewer targets"))
-        known = self.whole and not self.findings.has_faults
-        if known and targets and self.enabled and not any(target.card_types for target in targets):
+        is_sound = self.whole and not self.findings.has_faults
+        if is_sound and targets and self.enabled and not any(target.card_types for target in targets):
             remedy = message("enable a card type that it names")
             self.findings.fault(Place(CARD_TARGETS), message("leaves no card to make"), remedy)
-        asked = {name for target in targets for name in target.card_types} if known else set()
-        for name in self.enabled if known and targets else ():
+        asked = {name for target in targets for name in target.card_types} if is_sound else set()
+        for name in self.enabled if is_sound and targets else ():
             if name not in asked:
                 text = template("{where}: no target asks for this card type")
                 self.findings.notice(Place(CARD_TYPE_LIST, [name]), text)
@@ -273,12 +273,12 @@ class _Resolver:
             self.findings.fault(place, what, message("give one of them another topic_key"))
         return key
 
-    def _engines(self, kind: Kind, own: RunEngines | None, inherited: RunEngines | None) -> tuple[DataEngineName, ...]:
+    def _engines(self, kind: Kind, given: RunEngines | None, default: RunEngines | None) -> tuple[DataEngineName, ...]:
         """The target's own switches override inherited ones, and these override engine_control.json."""
         run: dict[DataEngineName, bool] = {}
         for engine in DATA_ENGINES:
             run[engine] = engine not in self.off and is_usual(engine, kind)
-            for switches in (inherited, own):
+            for switches in (default, given):
                 said = None if switches is None else getattr(switches, _SWITCH[engine])
                 run[engine] = run[engine] if said is None else said
         return tuple(engine for engine, on in run.items() if on)
@@ -366,21 +366,21 @@ class Plan:
         for target, card_types in self.items_by_target(engine):
             yield from (Item(engine, target, card_type) for card_type in card_types)
 
-    def calls(self, engine: EngineName, done: Container[Item] = ()) -> Iterator[Call]:
+    def calls(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> Iterator[Call]:
         """The calls of one engine, in order, for all items that are neither done nor left out.
 
         Batches are formed before any item is removed, so that every attempt at a day has the same batches.
         """
         if engine in BATCHES:
-            yield from self._batches(engine, done)
+            yield from self._batches(engine, is_done)
             return
         for target in self.targets:
             if target.id in self.left_out:
                 continue
-            if engine == "news" and engine in target.engines and Item(engine, target.id, None) not in done:
+            if engine == "news" and engine in target.engines and not is_done(Item(engine, target.id, None)):
                 yield self.news_call(target)
             for card_type in target.card_types if engine == "qa" else ():
-                if Item(engine, target.id, card_type) not in done:
+                if not is_done(Item(engine, target.id, card_type)):
                     yield self.card_call(target, card_type)
 
     def digest(self) -> str:
@@ -391,12 +391,12 @@ class Plan:
         digest.update(f"], {json.dumps(self.models.model_dump())}]".encode())
         return digest.hexdigest()
 
-    def _batches(self, engine: EngineName, done: Container[Item]) -> Iterator[Call]:
+    def _batches(self, engine: EngineName, is_done: Callable[[Item], bool]) -> Iterator[Call]:
         ids = [item.target for item in self.items(engine)]
         size = self.batch_sizes[engine]
         for start in range(0, len(ids), size):
             batch = ids[start : start + size]
-            if left := [one for one in batch if one not in self.left_out and Item(engine, one, None) not in done]:
+            if left := [name for name in batch if name not in self.left_out and not is_done(Item(engine, name, None))]:
                 yield BATCHES[engine](left)
 
     def date_of(self, engine: EngineName, target: Target) -> str:
@@ -494,16 +494,16 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     """
     if not names:
         return [], []
-    known = _Names(plan)
+    all_names = _Names(plan)
     selected, wrong = set[Item](), list[str]()
     for name in dict.fromkeys(names):
-        found = set(islice(known.stands_for(name), RERUNS_LIMIT + 1))
-        selected |= found
+        items = set(islice(all_names.stands_for(name), RERUNS_LIMIT + 1))
+        selected |= items
         if len(selected) > RERUNS_LIMIT:
             return [], [TOO_MANY_RERUNS]
-        if not found:
+        if not items:
             wrong.append(name)
-    faults = _faults(AGAIN, template("{name} is nothing that the config asks for"), wrong, known.nearest)
+    faults = _faults(AGAIN, template("{name} is nothing that the config asks for"), wrong, all_names.nearest)
     count = sum(item.engine == "qa" for item in selected)
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
         what = message("asks for {count} cards that are paid for again", count=count)
@@ -517,11 +517,11 @@ def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
     """What is wrong with the names of targets to leave out of this plan."""
     if not names:
         return []
-    known = dict.fromkeys(target.id for target in plan.targets)
-    wrong = [name for name in dict.fromkeys(names) if name not in known]
-    if not wrong and known.keys() <= set(names):
+    ids = dict.fromkeys(target.id for target in plan.targets)
+    wrong = [name for name in dict.fromkeys(names) if name not in ids]
+    if not wrong and ids.keys() <= set(names):
         return [Fault(WITHOUT, message("leaves nothing to do"), message("name fewer targets"), FaultKind.COMMAND)]
-    return _faults(WITHOUT, template("{name} is no target of the config"), wrong, lambda name: _nearest(name, known))
+    return _faults(WITHOUT, template("{name} is no target of the config"), wrong, lambda name: _nearest(name, ids))
 
 
 def contradiction(name: str) -> Fault:
@@ -543,10 +543,10 @@ def _faults(option: str, text: str, wrong: Sequence[str], nearest: Callable[[str
     ]
 
 
-def _nearest(wanted: str, known: Iterable[str], shown: str = "{}") -> Message:
+def _nearest(wanted: str, choices: Iterable[str], shown: str = "{}") -> Message:
     """The remedy of a wrong name: the names most like it, as `shown` shows each; the first names if none is."""
-    names = list(known)
-    spelled = {one.casefold(): one for one in names[:COMPARED]}
-    near = [spelled[one] for one in get_close_matches(wanted.casefold(), spelled, NEAREST, 0.5)]
-    text = listed([shown.replace("{}", one) for one in near or names])
+    names = list(choices)
+    spelled = {name.casefold(): name for name in names[:COMPARED]}
+    near = [spelled[folded] for folded in get_close_matches(wanted.casefold(), spelled, NEAREST, 0.5)]
+    text = listed([shown.replace("{}", name) for name in near or names])
     return message("the nearest: {names}", names=text) if near else message("there are: {names}", names=text)

@@ -114,8 +114,8 @@ class Commands:
             return Command(f"{self.start_with}{shlex.quote(shlex.join(arguments))}")
         text = shlex.join(["python", "-m", "job", *arguments])
         if self.job is None:
-            known = {name: uri for name, uri in uris.items() if uri is not None}  # an empty one is to be filled in
-            given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in known.items()]
+            variables = {name: uri for name, uri in uris.items() if uri is not None}  # an empty one is to be filled in
+            given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in variables.items()]
             text = " ".join([*given, text])
         return Command(text, wants_checkout=True)
 
@@ -185,7 +185,9 @@ def executions_link(start: Start) -> str | None:
     """All executions of the job, also those that left nothing."""
     if start.job is None or start.region is None or start.project is None:
         return None
-    region, job, project = (quote(one, safe="", errors="replace") for one in (start.region, start.job, start.project))
+    region, job, project = (
+        quote(value, safe="", errors="replace") for value in (start.region, start.job, start.project)
+    )
     return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
 
 
@@ -267,8 +269,8 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool | Non
         names = [*report.without, *report.at_fault]
         command = commands.run(report.day, *option("without", names), names_day=names_day)
         cards = ledger.items["qa"]
-        theirs = [one for one in ledger.plan.targets if one.id in report.at_fault]
-        left = cards.counts.missing - sum(len(one.card_types) - cards.done_of(one.id) for one in theirs)
+        theirs = [target for target in ledger.plan.targets if target.id in report.at_fault]
+        left = cards.counts.missing - sum(len(target.card_types) - cards.done_of(target.id) for target in theirs)
         text = template("Or go on without {names}: if nothing else is at fault, this makes {cards} other cards{terms}:")
         yield Step("without", message(text, names=listed(report.at_fault), cards=left, terms=command.terms), command)
 
@@ -311,7 +313,7 @@ def _may_have_asked(report: Report) -> bool:
 
     A first try that was refused has asked for nothing. A retry asks for nothing, but its first try may have.
     """
-    if report.number or not any(one.startswith("--again") for one in report.arguments):
+    if report.number or not any(argument.startswith("--again") for argument in report.arguments):
         return False
     return report.outcome is not Outcome.BAD_CONFIG or report.task_attempt > 0
 
@@ -345,17 +347,17 @@ def _start_steps(
     start: Start, outcome: Outcome, sentence: str, commands: Commands, *, names_day: bool = False
 ) -> Iterator[Step]:
     # Until an attempt is recorded, nobody else knows what it was asked for.
-    own = [one for one in start.arguments if not one.startswith(("run", "--date"))]
+    options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
     if start.number:  # without what was left out, or it could keep back what is missing
-        own = option("without", start.without)
+        options = option("without", start.without)
     # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
     was_current = start.knows_days and start.days.current(datetime.fromisoformat(start.started)) == start.day
     is_new = was_current and not start.number and outcome is not Outcome.BAD_CONFIG
     names_day = names_day or not start.knows_days  # whether it is current is not known either
-    command = commands.run(start.known_day, *own, names_day=names_day, is_new=is_new)
+    command = commands.run(start.known_day, *options, names_day=names_day, is_new=is_new)
     yield Step("start", message(sentence, terms=command.terms), command)
     if command.until is not None:
-        yield _later(command.until, commands.run(start.day, *own, names_day=True, is_new=is_new))
+        yield _later(command.until, commands.run(start.day, *options, names_day=True, is_new=is_new))
 
 
 def _later(since: datetime, command: Command) -> Step:

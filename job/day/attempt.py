@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from job.config.days import Days
 from job.config.environment import Options
 from job.config.plan import Plan
-from job.config.prepare import Prepared, make_plan
+from job.config.read import PlannedConfig, make_plan
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
 from job.day.ledger import Rerun
 from job.day.result import Count, Seconds
@@ -48,7 +48,7 @@ class ExitCode(IntEnum):
     """The job's own deadline passed."""
     UNFORESEEN = 70
     """A bug (`EX_SOFTWARE` of sysexits.h); its traceback is on standard error."""
-    BUSY = 75
+    TEMPFAIL = 75
     """Another start is at work or has taken over, or storage failed (`EX_TEMPFAIL`)."""
     SIGINT = 130
     SIGTERM = 143
@@ -114,10 +114,12 @@ ABOUT: Mapping[Outcome, About] = {
     ),
     Outcome.DEADLINE: About(message("Deadline passed"), ExitCode.DEADLINE, "warn", next=_GO_ON),
     Outcome.INTERRUPTED: About(message("Interrupted"), None, "warn", next=_GO_ON),
-    Outcome.BUSY: About(message("Busy"), ExitCode.BUSY, "warn", message("Another start may have taken over"), _GO_ON),
+    Outcome.BUSY: About(
+        message("Busy"), ExitCode.TEMPFAIL, "warn", message("Another start may have taken over"), _GO_ON
+    ),
     Outcome.STORAGE_FAILED: About(
         message("Storage failed"),
-        ExitCode.BUSY,
+        ExitCode.TEMPFAIL,
         "bad",
         next=template("Once storage works again, this starts it again{terms}:"),
     ),
@@ -203,16 +205,16 @@ def end_name(day: str, number: int) -> str:
     return f"{day}/{ENDS}{number:06}.json"
 
 
-def check_format(name: str, found: object, version: str = "") -> None:
-    """Raises `RecordError` if an object of this name is of the format that was `found` in it, and not of this one.
+def check_format(name: str, stored_format: object, version: str = "") -> None:
+    """Raises `RecordError` if the `stored_format`, that of an object of this name, is not the one that is known here.
 
     `version` is what has written it, if that is known.
     """
-    if found != FORMAT:
+    if stored_format != FORMAT:
         text = template("{object} has format {found}; this version of the job knows {known}")
         if version:
             text = template("{object} has format {found}, of version {version}; this version of the job knows {known}")
-        what = message(text, object=name, found=str(found), version=version, known=str(FORMAT))
+        what = message(text, object=name, found=str(stored_format), version=version, known=str(FORMAT))
         raise RecordError(what, message("use the image of the job that has written it"))
 
 
@@ -300,17 +302,17 @@ class Start(BaseModel):
             commit=COMMIT,
         )
 
-    def with_config(self, prepared: Prepared) -> Self:
+    def with_config(self, config: PlannedConfig) -> Self:
         """The same, once its config is read."""
-        generations = {name: stored.generation for name, stored in sorted(prepared.objects.items())}
-        left_out = prepared.plan.left_out
-        without = tuple(target.id for target in prepared.plan.targets if target.id in left_out)
+        generations = {name: stored.generation for name, stored in sorted(config.objects.items())}
+        left_out = config.plan.left_out
+        without = tuple(target.id for target in config.plan.targets if target.id in left_out)
         return self.model_copy(update={"generations": generations, "without": without})
 
     @property
     def names_day(self) -> bool:
         """Whether its command names the day."""
-        return any(one.startswith("--date") for one in self.arguments)
+        return any(argument.startswith("--date") for argument in self.arguments)
 
     @property
     def known_day(self) -> str | None:
@@ -348,20 +350,20 @@ class Attempt(Start):
     asked_by: tuple[str, ...] = ()
     """The executions whose first try has asked for something again."""
 
-    def made_plan(self) -> Plan:
+    def plan_again(self) -> Plan:
         """The plan of the attempt."""
         contents = {name: text.encode() for name, text in self.objects.items()}
         plan, _ = make_plan(contents, self.day, self.batch_sizes)
         return plan.without(self.without)
 
-    def packed(self) -> bytes:
+    def to_json(self) -> bytes:
         """The bytes of its object."""
         return self.model_dump_json().encode() + b"\n"
 
 
-def contents_of(prepared: Prepared) -> Mapping[str, str]:
+def contents_of(config: PlannedConfig) -> Mapping[str, str]:
     """The content of each config object, as an attempt has it."""
-    return {name: stored.data.decode() for name, stored in prepared.objects.items()}
+    return {name: stored.data.decode() for name, stored in config.objects.items()}
 
 
 def read_attempt(day: str, number: int, data: bytes) -> Attempt:
@@ -375,24 +377,24 @@ S = TypeVar("S", bound=Start)
 def read_start(kind: type[S], name: str, day: str, number: int, data: bytes) -> S:
     """The attempt of this number, or its report, in the object of this name. Raises `RecordError`."""
     try:
-        found = kind.model_validate_json(data)
+        start = kind.model_validate_json(data)
     except ValidationError as error:
         check_format(name, *_format_of(data))  # a newer one may look different altogether
         raise altered(name) from error
-    check_format(name, found.format, _written_by(found.version, found.commit))
-    if (found.day, found.number) != (day, number):
+    check_format(name, start.format, _written_by(start.version, start.commit))
+    if (start.day, start.number) != (day, number):
         raise altered(name)
-    return found
+    return start
 
 
 def _format_of(data: bytes) -> tuple[object, str]:
     """The format of an object, and what has written it, as far as that is known."""
     try:
-        found = json.loads(data)
-        return found["format"], _written_by(found.get("version"), found.get("commit"))
+        content = json.loads(data)
+        return content["format"], _written_by(content.get("version"), content.get("commit"))
     except (ValueError, TypeError, LookupError, RecursionError):
         return FORMAT, ""
 
 
 def _written_by(*version_and_commit: object) -> str:
-    return " ".join(one[:50] for one in version_and_commit if isinstance(one, str))
+    return " ".join(part[:50] for part in version_and_commit if isinstance(part, str))

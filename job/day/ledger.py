@@ -50,8 +50,8 @@ class ItemStatus(NamedTuple):
 class EngineItems:
     """The items of one engine. Results may be added in any order and more than once: the states are the same.
 
-    An item that is done stays done. One that is left out is either done or left out, whatever became of it before. As a
-    container it holds the items that are done. A million items take 11 MB, much less than in a set.
+    An item that is done stays done. One that is left out is either done or left out, whatever became of it before. A
+    million items take 11 MB, much less than in a set.
     """
 
     def __init__(self, plan: Plan, engine: EngineName) -> None:
@@ -69,11 +69,12 @@ class EngineItems:
         self.counts = Counts.of(size)
         self.counts.add("left_out", left_out)
 
-    def __contains__(self, item: object) -> bool:
-        place = self._place(item) if isinstance(item, Item) else None
+    def is_done(self, item: Item) -> bool:
+        """Whether the item is done, with an error besides or not."""
+        place = self._place(item)
         return place is not None and self._states[place] >= _DONE
 
-    def has(self, item: Item) -> bool:
+    def is_planned(self, item: Item) -> bool:
         """Whether the plan has the item."""
         return self._place(item) is not None
 
@@ -140,9 +141,9 @@ class EngineItems:
         if code < _DONE and item.target in self._left_out:
             return
         tries = min(tries, 0xFFFF)
-        known = self._states[place]
+        code_before = self._states[place]
         result = (code >= _DONE, ended, code, tries)
-        if known == _OPEN or result > (known >= _DONE, self._ended[place], known, self._tries[place]):
+        if code_before == _OPEN or result > (code_before >= _DONE, self._ended[place], code_before, self._tries[place]):
             self._set(item.target, place, code, ended, tries)
 
     def reopen(self, item: Item) -> None:
@@ -264,14 +265,14 @@ class EngineCalls:
 class Ledger:
     """The results of all attempts at a day. They may be added in any order."""
 
-    def __init__(self, plan: Plan, again: Iterable[Rerun] = ()) -> None:
-        """`again` is what people have asked to have made again."""
+    def __init__(self, plan: Plan, reruns: Iterable[Rerun] = ()) -> None:
+        """`reruns` are what people have asked to have made again."""
         self.plan = plan
         self.calls: Mapping[EngineName, EngineCalls] = {engine: EngineCalls() for engine in ALL_ENGINES}
         """Every call, also those of another plan. Everything else here is of this plan only."""
         self.items: Mapping[EngineName, EngineItems] = items_of(plan)
         """The state of each item of the plan."""
-        self._reruns: dict[tuple[Item, str], int] = {(one.item, one.date): one.number for one in again}
+        self._reruns: dict[tuple[Item, str], int] = {(rerun.item, rerun.date): rerun.number for rerun in reruns}
         """The number of each item and its date."""
         self.set_aside: list[SetAside] = []
         """The card types that this attempt has set aside."""
@@ -323,7 +324,7 @@ class Ledger:
         date is. A card that was made with another model or other parameters counts as made.
         """
         planned, item = self._targets.get(target), Item(call.engine, target, call.card_type)
-        if planned is None or not self.items[call.engine].has(item):
+        if planned is None or not self.items[call.engine].is_planned(item):
             return False
         if call.engine == "news":
             return call.request == self.plan.news_call(planned).request
@@ -342,17 +343,17 @@ class Ledger:
         """Every rerun, also those of items that the plan lacks."""
         return tuple(Rerun(*item, date, number) for (item, date), number in self._reruns.items())
 
-    def ask_again(self, items: Iterable[Item], number: int) -> None:
+    def rerun(self, items: Iterable[Item], number: int) -> None:
         """Opens a rerun with this number for each item that is done, which is missing until it is made again.
 
         An item that is not done gets none: its answer may have been lost, and only the same key finds that one.
         """
         for item in items:
-            if item in self.items[item.engine]:
+            if self.items[item.engine].is_done(item):
                 self._reruns[item, self.plan.date_of(item.engine, self._targets[item.target])] = number
                 self.items[item.engine].reopen(item)
 
-    def again_of(self, call: Call) -> int:
+    def rerun_of(self, call: Call) -> int:
         """The number of the latest rerun of the items of a call; 0 if they are made the first time.
 
         It stays once the rerun is done: the news of a topic that has changed since are missing, and need it to count.
@@ -362,16 +363,16 @@ class Ledger:
     @property
     def made_again(self) -> list[Item]:
         """The cards of the plan that were made again."""
-        return [item for item in self._asked_again() if item in self.items["qa"]]
+        return [item for item in self._asked_again() if self.items["qa"].is_done(item)]
 
     @property
     def to_make_again(self) -> list[Item]:
         """The cards of the plan that are to be made again, and are missing until then."""
-        return [item for item in self._asked_again() if item not in self.items["qa"]]
+        return [item for item in self._asked_again() if not self.items["qa"].is_done(item)]
 
     def _asked_again(self) -> Iterator[Item]:
         for item, date in self._reruns:
-            is_planned = item.engine == "qa" and self.items["qa"].has(item)
+            is_planned = item.engine == "qa" and self.items["qa"].is_planned(item)
             if is_planned and date == self.plan.date_of("qa", self._targets[item.target]):
                 yield item
 
@@ -394,8 +395,10 @@ class Ledger:
     @property
     def left_out(self) -> tuple[str, ...]:
         """The targets that are left out and whose work is not all done, in the order of the plan."""
-        found = (one for engine in ALL_ENGINES for name in self.plan.left_out for one in self.items[engine].of(name))
-        lacking = {one.item.target for one in found if not one.is_done}
+        statuses = (
+            status for engine in ALL_ENGINES for name in self.plan.left_out for status in self.items[engine].of(name)
+        )
+        lacking = {status.item.target for status in statuses if not status.is_done}
         return tuple(target.id for target in self.plan.targets if target.id in lacking) if lacking else ()
 
     # --- what is reported ---
@@ -436,11 +439,11 @@ class Ledger:
     @property
     def errors(self) -> list[Message]:
         """The first different errors that engines reported besides a success that still counts."""
-        found: dict[tuple[EngineName, str], Message] = {}
+        first: dict[tuple[EngineName, str], Message] = {}
         for call in chain.from_iterable(calls.kept for calls in self.calls.values()):
             if call.warning and any(self.items[call.engine].has_error(item) for item in call.items):
-                found.setdefault((call.engine, str(call.warning)), colon(call.label, call.warning))
-        return [*found.values()][:ANSWERS_SHOWN]
+                first.setdefault((call.engine, str(call.warning)), colon(call.label, call.warning))
+        return [*first.values()][:ANSWERS_SHOWN]
 
     @property
     def outdated_cards(self) -> list[Item]:
@@ -455,7 +458,7 @@ class Ledger:
         """
         for target in self.plan.targets:
             data = [self.items[engine].of(target.id)[0] for engine in target.engines]
-            last = max(data, key=lambda one: one.ended if one.is_done else inf, default=None)
+            last = max(data, key=lambda status: status.ended if status.is_done else inf, default=None)
             if last is not None:
                 before = last.ended if last.is_done else inf
                 yield from ((card, last.item.engine) for card in self.items["qa"].done_before(target.id, before))

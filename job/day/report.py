@@ -99,16 +99,16 @@ def names_of(items: Iterable[Item]) -> list[str]:
 
     If all are cards of one type, and there are several: `/news_card: NVDA, TSLA`, as one name.
     """
-    found: dict[str, list[str | None]] = {}
+    by_target: dict[str, list[str | None]] = {}
     for _, target, card_type in items:
-        found.setdefault(target, []).append(card_type)
-    types = {card_type for some in found.values() for card_type in some}
-    if len(found) > 1 and len(types) == 1 and None not in types:
-        first, *others = found
+        by_target.setdefault(target, []).append(card_type)
+    types = {card_type for some in by_target.values() for card_type in some}
+    if len(by_target) > 1 and len(types) == 1 and None not in types:
+        first, *others = by_target
         return [f"/{types.pop()}: {first}", *others]
     return [
         target if some == [None] else f"{target}/{some[0]}" if len(some) == 1 else f"{target} ({len(some)})"
-        for target, some in found.items()
+        for target, some in by_target.items()
     ]
 
 
@@ -139,7 +139,7 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
                 is_there = None  # what was done in another attempt does not prove that the address is still right
             remedy = call.remedy(has_done=is_there)
             groups.setdefault((call.engine, remedy), []).append(call)
-    found = [
+    grouped = [
         FailureGroup(
             engine,
             remedy,
@@ -149,7 +149,7 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
         )
         for (engine, remedy), calls in groups.items()
     ]
-    return sorted(found, key=lambda group: -len(group.items))
+    return sorted(grouped, key=lambda group: -len(group.items))
 
 
 def _has_done(ledger: Ledger, failures: Iterable[CallResult]) -> Mapping[EngineName, bool | None]:
@@ -194,12 +194,12 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
     if any((call.status or 0) >= 500 and call.engine in waiting for call in failed):
         return ()
     names = {target for call in failed for target in call.targets}
-    found = [target for target in ledger.plan.targets if target.id in names]
+    targets = [target for target in ledger.plan.targets if target.id in names]
     cards = ledger.items["qa"]
-    missing = {target.id: len(target.card_types) - cards.done_of(target.id) for target in found}
-    if len(found) > AT_FAULT_LIMIT or any(target.card_types and not missing[target.id] for target in found):
+    missing = {target.id: len(target.card_types) - cards.done_of(target.id) for target in targets}
+    if len(targets) > AT_FAULT_LIMIT or any(target.card_types and not missing[target.id] for target in targets):
         return ()
-    if 2 * sum(len(target.card_types) for target in found) > cards.counts.planned:
+    if 2 * sum(len(target.card_types) for target in targets) > cards.counts.planned:
         return ()
     return tuple(missing) if ledger.counts("qa").missing > sum(missing.values()) else ()
 
@@ -215,7 +215,7 @@ LEFT_OUT_NAMED = 3
 _STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
     ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
     ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
-    ShutdownReason.LEASE_LOST: (Outcome.BUSY, ExitCode.BUSY),
+    ShutdownReason.LEASE_LOST: (Outcome.BUSY, ExitCode.TEMPFAIL),
     ShutdownReason.BUG: (Outcome.UNFORESEEN, ExitCode.UNFORESEEN),
     ShutdownReason.SIGTERM: (Outcome.INTERRUPTED, ExitCode.SIGTERM),
     ShutdownReason.SIGINT: (Outcome.INTERRUPTED, ExitCode.SIGINT),
@@ -401,11 +401,11 @@ def _all_there(ledger: Ledger) -> Message:
 def plan_notes(plan: Plan) -> Iterator[Message]:
     """What is not as on other nights about the cards of a plan: data that they lack, and their date."""
     for engine in plan.switched_off:
-        lacking = (one for one in plan.targets if engine not in one.engines and is_usual(engine, one.kind))
+        lacking = (target for target in plan.targets if engine not in target.engines and is_usual(engine, target.kind))
         if count := sum(len(target.card_types) for target in lacking):
             off = template("{object}: the {engine} engine is switched off. Cards without its data: {count}")
             yield message(off, object=ENGINE_CONTROL, engine=ENGINES[engine].label, count=count)
-    if other := [one for one in plan.targets if one.card_types and one.date not in {None, plan.date}]:
+    if other := [target for target in plan.targets if target.card_types and target.date not in {None, plan.date}]:
         yield plural(
             "1 card is for another date: {names}",
             "{count} cards are for another date: {names}",
@@ -438,7 +438,7 @@ def notes_of(ledger: Ledger) -> tuple[Message, ...]:
                 "{count} cards were made before the {engines} data of their targets: {names}",
                 count=last.total(),
                 engines=_named([engine for engine in DATA_ENGINES if engine in last]),
-                names=listed(names_of(one[0] for one in islice(ledger.older_cards(), FAILURES_KEPT))),
+                names=listed(names_of(card[0] for card in islice(ledger.older_cards(), FAILURES_KEPT))),
             )
         )
     return tuple(notes)
@@ -657,7 +657,7 @@ class Report(Ending, Start):
     def severity(self) -> Severity:
         """How grave it is: a success is good only if no engine reported an error besides."""
         severity = self.outcome.about.severity
-        return "warn" if severity == "good" and any(one.with_error for one in self.engines.values()) else severity
+        return "warn" if severity == "good" and any(counts.with_error for counts in self.engines.values()) else severity
 
     @property
     def had_plan(self) -> bool:
@@ -686,7 +686,7 @@ class Report(Ending, Start):
             return None
         return self.task_attempt < self.max_retries
 
-    def packed(self) -> bytes:
+    def to_json(self) -> bytes:
         """The bytes of its object under `ends/`."""
         return self.model_dump_json().encode() + b"\n"
 
@@ -699,14 +699,14 @@ class Report(Ending, Start):
             if isinstance(value, BaseModel):
                 return {
                     name: plain(getattr(value, name))
-                    for name, one in type(value).model_fields.items()
-                    if not one.exclude
+                    for name, field in type(value).model_fields.items()
+                    if not field.exclude
                 }
             if isinstance(value, Counts | Fault):
-                return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+                return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
             if isinstance(value, dict):
-                return {name: plain(one) for name, one in value.items()}
-            return [plain(one) for one in value] if isinstance(value, tuple) else value
+                return {name: plain(member) for name, member in value.items()}
+            return [plain(element) for element in value] if isinstance(value, tuple) else value
 
         return json.dumps(plain(self), ensure_ascii=False, indent=1).encode()
 
@@ -744,7 +744,7 @@ def report_of(
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )
-    left = END_LIMIT - len(report.packed()) - _CLOSING_BYTES - COMPARED_BYTES - _ATTEMPT_BYTES * start.number
+    left = END_LIMIT - len(report.to_json()) - _CLOSING_BYTES - COMPARED_BYTES - _ATTEMPT_BYTES * start.number
     groups, not_listed = _missing_groups(start.day, ledger, before, left)
     return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
 
@@ -801,8 +801,8 @@ def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) 
     then = missing_by_item(before) if before is not None else {}
     groups: dict[tuple[object, ...], list[str]] = {}
     listed = 0
-    failed = (one for one in _missing(ledger) if one.state == "failed")
-    for status in chain(failed, (one for one in _missing(ledger) if one.state != "failed")):
+    failed = (status for status in _missing(ledger) if status.state == "failed")
+    for status in chain(failed, (status for status in _missing(ledger) if status.state != "failed")):
         item, earlier = status.item, then.get(status.item)
         since, nights = (earlier.since, earlier.nights + 1) if earlier else (day, 1)
         key = (item.engine, item.card_type, status.state, status.cause, since, nights)

@@ -155,7 +155,7 @@ class CallResult:
     date: str = ""
     """As in `Call.date`."""
     again: Count = 0
-    """As in `Ledger.again_of`."""
+    """As in `Ledger.rerun_of`."""
 
     def line(self) -> bytes:
         """The line of the journal, without the line feed."""
@@ -181,12 +181,12 @@ class CallResult:
     @classmethod
     def parse(cls, line: bytes, attempt: int = 0) -> "CallResult":
         """The result in a line of the journal of an attempt. Raises `ValueError` if the job has not written it."""
-        found = _RESULT.validate_json(line)
-        found.attempt = attempt
-        tries: tuple[CallResult | FailedTry, ...] = (found, *found.failed_tries)
-        if not all(0 <= one.ended - one.started <= SECONDS_LIMIT for one in tries):
+        result = _RESULT.validate_json(line)
+        result.attempt = attempt
+        tries: tuple[CallResult | FailedTry, ...] = (result, *result.failed_tries)
+        if not all(0 <= span.ended - span.started <= SECONDS_LIMIT for span in tries):
             raise ValueError("no time of a try")
-        return found
+        return result
 
     @property
     def state(self) -> int:

@@ -72,15 +72,15 @@ def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
 def card_lines(report: Report, ledger: Ledger, translator: Translator = ENGLISH) -> Iterator[bytes]:
     """The table, some rows at a time: it may be larger than the memory."""
     zone = zone_of(datetime.fromisoformat(report.started))
-    yield b"\xef\xbb\xbf" + _packed([tuple(translator.text(message(heading, zone=zone)) for heading in COLUMNS)])
+    yield b"\xef\xbb\xbf" + _as_csv([tuple(translator.text(message(heading, zone=zone)) for heading in COLUMNS)])
     rows = _rows(report, ledger)
     while part := list(islice(rows, _ROWS_AT_ONCE)):
-        yield _packed(part)
+        yield _as_csv(part)
 
 
 def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
     zone = report.offset
-    set_aside = {one.card_type for one in report.set_aside}
+    set_aside = {aside.card_type for aside in report.set_aside}
     items = ledger.items["qa"]
     for target in ledger.plan.targets:
         name = _cell(target.id)
@@ -105,7 +105,7 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 
-def _packed(rows: Iterable[tuple[str, ...]]) -> bytes:
+def _as_csv(rows: Iterable[tuple[str, ...]]) -> bytes:
     text = StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue().encode()
@@ -131,7 +131,9 @@ LEAST_NIGHTS = 3
 
 def night_before(nights: Sequence[Report], day: str) -> Report | None:
     """The latest night before `day` that had a plan; `nights` are in any order."""
-    return max((one for one in nights if one.day < day and one.had_plan), key=lambda one: one.day, default=None)
+    return max(
+        (night for night in nights if night.day < day and night.had_plan), key=lambda night: night.day, default=None
+    )
 
 
 def comparison_lines(
@@ -184,17 +186,17 @@ def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator
 
 def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]) -> Iterator[Message]:
     """What the same cards are made with otherwise; `kept` has each of their targets as it was and as it is."""
-    found: dict[str, dict[tuple[object, object], list[Item]]] = {}
+    all_changes: dict[str, dict[tuple[object, object], list[Item]]] = {}
     for before, target in kept:
         if before == target and then.models == now.models:
             continue
-        for card_type in (one for one in target.card_types if one in before.card_types):
+        for card_type in (card_type for card_type in target.card_types if card_type in before.card_types):
             was, is_now = then.made_with(before, card_type), now.made_with(target, card_type)
             for name in was | is_now:
                 if was.get(name) != is_now.get(name):
-                    changes = found.setdefault(name, {})
+                    changes = all_changes.setdefault(name, {})
                     changes.setdefault((was.get(name), is_now.get(name)), []).append(Item("qa", target.id, card_type))
-    for name, changes in found.items():
+    for name, changes in all_changes.items():
         items = [item for some in changes.values() for item in some]
         yield plural(
             "Changed since {day}, 1 card, {name} ({changes}): {names}",
@@ -202,7 +204,7 @@ def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]
             count=len(items),
             day=then.date,
             name=name,
-            changes=listed([" → ".join(excerpt(quoted(one, 40).encode()) for one in pair) for pair in changes]),
+            changes=listed([" → ".join(excerpt(quoted(value, 40).encode()) for value in pair) for pair in changes]),
             names=listed(names_of(items)),
         )
 
@@ -224,18 +226,18 @@ def _lines_since(report: Report, ledger: Ledger, earlier: Report, before: Attemp
     down = {group.engine for group in failure_groups(ledger) if group.is_down}
     if report.outcome is Outcome.QA_ENGINE_DOWN:
         down.add("qa")
-    failed = [one for one in report.missing if one.state == "failed" and one.engine not in down]
+    failed = [group for group in report.missing if group.state == "failed" and group.engine not in down]
     then = missing_by_item(earlier)
     still: dict[int, list[Item]] = {}
     fresh: list[Item] = []
     for item in (Item(group.engine, target, group.card_type) for group in failed for target in group.targets):
-        if (known := then.get(item)) is not None:
-            still.setdefault(known.nights + 1, []).append(item)
+        if (group_then := then.get(item)) is not None:
+            still.setdefault(group_then.nights + 1, []).append(item)
         elif not earlier.missing_not_listed:  # else it is not known
             fresh.append(item)
     new: dict[Item, None] = {}
     if before is not None and before.plan != replace(ledger.plan, date=before.day).digest():
-        plan = before.made_plan()  # of a million cards, that takes seconds
+        plan = before.plan_again()  # of a million cards, that takes seconds
         new = dict.fromkeys(_lacked(plan, fresh))
         yield from differences(plan, ledger.plan, {item.target for item in new})
     known_then = [item for item in fresh if item not in new]
@@ -264,13 +266,14 @@ def usual_line(nights: Iterable[Report]) -> Message | None:
 
     `None` if these are fewer than three.
     """
-    done = [(one, moment) for one in nights if (moment := one.done_at) and one.had_plan]
-    own = sorted((one.day, moment) for one, moment in done if not one.days.is_past(one.day, moment))[-NIGHTS_COMPARED:]
-    if len(own) < LEAST_NIGHTS:
+    done = [(night, moment) for night in nights if (moment := night.done_at) and night.had_plan]
+    on_time = sorted((night.day, moment) for night, moment in done if not night.days.is_past(night.day, moment))
+    if len(on_time) < LEAST_NIGHTS:
         return None
     # From the day's own midnight on: what is done at 00:10 comes after 23:50.
     minutes = [
-        (moment.date() - date.fromisoformat(day)).days * 1440 + moment.hour * 60 + moment.minute for day, moment in own
+        (moment.date() - date.fromisoformat(day)).days * 1440 + moment.hour * 60 + moment.minute
+        for day, moment in on_time[-NIGHTS_COMPARED:]
     ]
     usual, latest = (_clock(value) for value in (statistics.median(minutes), max(minutes)))
     if usual == latest:
@@ -296,7 +299,7 @@ class View:
     """The address of its page; `None` if it has none."""
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
-    follows: Severity | None = None
+    severity_before: Severity | None = None
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
 
     @classmethod
@@ -312,8 +315,8 @@ class View:
 
         `nights` are the reports of the nights before it, and `before` is the latest attempt at the one before.
         """
-        known = {note.id for note in report.notes}  # a day that has ended has been compared then
-        compared = [line for line in comparison_lines(report, ledger, nights, before) if line.id not in known]
+        ids = {note.id for note in report.notes}  # a day that has ended has been compared then
+        compared = [line for line in comparison_lines(report, ledger, nights, before) if line.id not in ids]
         fits = len(to_json(compared)) <= COMPARED_BYTES
         noted = report.model_copy(update={"notes": (*report.notes, *(compared if fits else ()))})
         return cls(noted, ledger, advice(report, ledger, commands, report.retry_comes(commands.now)))
@@ -372,8 +375,8 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(failed, mark="✗", what_to_do=group.what_to_do)
         for answer in group.answers:
             yield Line(message("Last answer: {answer}", answer=answer), Rank.ASIDE, " ")
-    for one in report.set_aside:
-        yield Line(message("{sentence}.", sentence=one.reason), mark="✗")
+    for aside in report.set_aside:
+        yield Line(message("{sentence}.", sentence=aside.reason), mark="✗")
     if groups and (counts := not_reached(ledger)) is not None:
         text = message("Not reached because of this, with nothing to put right: {counts}", counts=counts)
         yield Line(text, Rank.ASIDE)

@@ -72,11 +72,11 @@ _REASONS: dict[type[Exception], Message] = {
 
 def _causes(error: BaseException) -> Sequence[BaseException]:
     """The error, its causes and its contexts, breadth first. httpx leaves many a cause only as the context."""
-    found: list[BaseException] = [error]
-    for cause in found:
+    causes: list[BaseException] = [error]
+    for cause in causes:
         members = cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()
-        found += [c for c in (cause.__cause__, cause.__context__, *members) if c is not None and c not in found]
-    return found
+        causes += [c for c in (cause.__cause__, cause.__context__, *members) if c is not None and c not in causes]
+    return causes
 
 
 OPENED_AT_A_TIME = 64

@@ -42,13 +42,13 @@ class RunIdentity:
         """A header value with a new span. Each call has one, for all its tries."""
         return f"00-{self.trace_id}-{next(_SPANS):016x}-01"
 
-    def idempotency_key(self, *call: bytes, again: int = 0) -> str:
+    def idempotency_key(self, *call: bytes, rerun: int = 0) -> str:
         """The key of a call: the same for all its tries for this day, in any process; different for any other call.
 
         `call` is the call's fingerprint. A request to make its items again has another key: else an engine that honours
-        keys would return what it has made before. `again` is its number.
+        keys would return what it has made before. `rerun` is its number.
         """
-        number = (f"again {again}".encode(),) if again else ()
+        number = (f"again {rerun}".encode(),) if rerun else ()
         return hashlib.sha256(b"\0".join((self.trace_id.encode(), *call, *number))).hexdigest()[:32]
 
 

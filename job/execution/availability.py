@@ -15,7 +15,7 @@ from job.day.ledger import SetAside
 from job.engines.answers import Verdict
 from job.engines.calls import ENGINES, EngineName
 from job.engines.failures import Cause, Failure
-from job.execution.progress import EngineFailing, EngineRecovered, EventHandler, Gauge
+from job.execution.progress import EngineFailing, EngineProgress, EngineRecovered, EventHandler
 from job.text.messages import Message, message
 
 INITIAL_SECONDS = 0.5
@@ -142,10 +142,10 @@ class Availability:
       timer says so, nor what was in flight before: a slow answer may still come.
     """
 
-    def __init__(self, engine: EngineName, patience: float, gauge: Gauge, emit: EventHandler) -> None:
+    def __init__(self, engine: EngineName, patience: float, progress: EngineProgress, emit: EventHandler) -> None:
         self._engine = engine
         self._patience = patience
-        self._gauge = gauge
+        self._progress = progress
         self._emit = emit
         self.failures = 0
         """How many outages came in a row, the latest answer included."""
@@ -263,8 +263,8 @@ class Availability:
         if self._told_at > self._since:
             self._emit(EngineRecovered(self._engine, seconds))
         if self._is_outage and seconds >= TELL_SECONDS:
-            self._gauge.outages += 1
-            self._gauge.seconds_out += seconds
+            self._progress.outages += 1
+            self._progress.seconds_out += seconds
         self.failures = self.given_up = 0
         self._since, self._pause, self.not_before = inf, INITIAL_SECONDS, -inf
         self.is_out = self._is_outage = False

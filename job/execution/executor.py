@@ -15,7 +15,7 @@ from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT, RunIdentity
 from job.execution.availability import Availability, CardTypes, RetryState, Try
-from job.execution.progress import CallRetried, EventHandler, Gauge
+from job.execution.progress import CallRetried, EngineProgress, EventHandler
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import ConcurrencyLimiter, PendingCall, RateLimiter, WorkQueue
 from job.text.messages import colon, duration, message
@@ -37,8 +37,8 @@ class RunContext:
     emit: EventHandler
     epoch: float = 0.0
     """The time since 1970 at which trio's clock showed zero. One for a run: a clock change must not reorder results."""
-    gauges: Mapping[EngineName, Gauge] = field(default_factory=dict)
-    again_of: Callable[[Call], int] = lambda _: 0
+    progress: Mapping[EngineName, EngineProgress] = field(default_factory=dict)
+    rerun_of: Callable[[Call], int] = lambda _: 0
     """As in `Ledger`. Each part of a batch has a number of its own."""
     jitter: Callable[[], float] = random.random
 
@@ -55,8 +55,9 @@ class Executor:
         self._on_finished = on_finished
         self._audience = settings.audience or ""
         self._limiter = ConcurrencyLimiter(settings.concurrency)
-        self._gauge = context.gauges.get(settings.name) or Gauge()  # an engine that the plan does not use has none
-        self._engine = Availability(settings.name, settings.patience, self._gauge, context.emit)
+        # An engine that the plan does not use has none.
+        self._progress = context.progress.get(settings.name) or EngineProgress()
+        self._engine = Availability(settings.name, settings.patience, self._progress, context.emit)
         self._card_types = CardTypes(self._engine, context.emit)
         self._batch_size = settings.batch_size
         self._has_single_failed = False
@@ -67,7 +68,7 @@ class Executor:
 
     async def run(self, calls: Iterable[Call]) -> None:
         """Returns when every call has finished, when the engine is down, when the run shuts down, or after `stop`."""
-        self._gauge.began = trio.current_time()
+        self._progress.began = trio.current_time()
         fresh = (self._pending(call) for call in calls if not self._card_types.is_set_aside(call.card_type))
         rate = RateLimiter(self._settings.per_minute)
         queue = WorkQueue(fresh, self._engine, self._limiter, rate, self._context.shutdown)
@@ -85,7 +86,7 @@ class Executor:
             is_untried = is_over and queue.fresh() is not None
             left = queue.take(lambda _: True)
             has_given_up = is_over and (queue.is_closed or bool(left))
-            self.is_down = is_untried or (has_given_up and not self._gauge.counts.done)
+            self.is_down = is_untried or (has_given_up and not self._progress.counts.done)
             for pending in left:
                 if is_over and pending.last_failure is not None:
                     self._finish(pending, pending.last_failure)
@@ -136,7 +137,7 @@ class Executor:
         self._engine.given_up += wait in {None, inf} and failure.is_outage
         if wait is not None and not is_down:
             pending.retry_after(wait, failure)
-            self._gauge.counts.retries += 1
+            self._progress.counts.retries += 1
             limit = self._limiter.limit
             self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
             queue.put(*(self._split_in_halves(pending) if is_halved else (pending,)))
@@ -179,8 +180,8 @@ class Executor:
 
     async def _try(self, pending: PendingCall, latest: Try, connection: Connection, queue: WorkQueue) -> Failure | None:
         """Makes the latest try. Returns why it failed, `None` if it did not."""
-        gauge = self._gauge
-        gauge.in_flight, gauge.limit = queue.in_flight, self._limiter.limit
+        progress = self._progress
+        progress.in_flight, progress.limit = queue.in_flight, self._limiter.limit
         try:
             failure = await self._answer(pending, latest, connection)
         except BaseException:  # a cancellation while it connects arrives in a group
@@ -189,10 +190,10 @@ class Executor:
             self._interrupted(pending)
             raise
         finally:
-            gauge.in_flight -= 1
+            progress.in_flight -= 1
         pending.join(latest)
         self._adapt(pending, latest, failure, queue.in_flight)
-        gauge.limit = self._limiter.limit
+        progress.limit = self._limiter.limit
         return failure
 
     def _adapt(self, pending: PendingCall, latest: Try, failure: Failure | None, in_flight: int) -> None:
@@ -240,12 +241,12 @@ class Executor:
         return Failure(Cause.TIMEOUT, message("no answer within {seconds} s", seconds=timeout))
 
     def _headers(self, pending: PendingCall, token: str) -> dict[str, str]:
-        again = self._context.again_of(pending.call)
+        rerun = self._context.rerun_of(pending.call)
         headers = {
             "Authorization": f"Bearer {token}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
-            "Idempotency-Key": self._context.run.idempotency_key(*pending.call.fingerprint, again=again),
+            "Idempotency-Key": self._context.run.idempotency_key(*pending.call.fingerprint, rerun=rerun),
             "traceparent": pending.traceparent,
             "User-Agent": USER_AGENT,
         }
@@ -309,18 +310,18 @@ class Executor:
             warning=verdict.warning if verdict is not None else None,
             with_error=verdict.with_error if verdict is not None else (),
             failed_tries=tuple(
-                FailedTry(self._stamp(one.started), self._stamp(one.ended), reason)
-                for one, reason in pending.failed_tries
+                FailedTry(self._stamp(failed_try.started), self._stamp(failed_try.ended), reason)
+                for failed_try, reason in pending.failed_tries
             ),
             traceparent=pending.traceparent,
             limit=self._limiter.limit,
             interrupted_after=failure.after if failure else None,
             request=call.request,
             date=call.date,
-            again=self._context.again_of(call),
+            again=self._context.rerun_of(call),
         )
         if failure is None or not failure.is_interruption:
-            self._gauge.counts.add("failed" if failure else "done", len(call.targets))
+            self._progress.counts.add("failed" if failure else "done", len(call.targets))
         self._context.emit(result)
         self._on_finished(result, failure)
 

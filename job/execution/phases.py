@@ -51,8 +51,8 @@ class Phases:
             shutdown=shutdown,
             emit=emit,
             epoch=time.time() - trio.current_time(),
-            gauges=progress.gauges,
-            again_of=progress.ledger.again_of,
+            progress=progress.engines,
+            rerun_of=progress.ledger.rerun_of,
         )
         return cls(progress.ledger, settings.engines, context)
 
@@ -74,7 +74,7 @@ class Phases:
                 executor.stop()
 
         executor = Executor(self.engines[engine], self.context, on_finished)
-        await executor.run(self.ledger.plan.calls(engine, self.ledger.items[engine]))
+        await executor.run(self.ledger.plan.calls(engine, self.ledger.items[engine].is_done))
         if failed:
             raise failed[0]
 
@@ -89,6 +89,6 @@ class Phases:
         if not self.ledger.counts("qa").planned:
             return
         executor = Executor(self.engines["qa"], self.context, lambda *_: None)
-        await executor.run(self.ledger.plan.calls("qa", self.ledger.items["qa"]))
+        await executor.run(self.ledger.plan.calls("qa", self.ledger.items["qa"].is_done))
         if executor.is_down:
             self.context.shutdown.request(ShutdownReason.QA_DOWN)

@@ -48,7 +48,7 @@ EventHandler = Callable[[Event], None]
 
 
 @dataclass(slots=True)
-class Gauge:
+class EngineProgress:
     """One engine at this moment. Its executor writes it."""
 
     began: float | None = None
@@ -70,27 +70,27 @@ class Progress:
     ledger: Ledger
     began: float
     """When this attempt began, by trio's clock."""
-    gauges: Mapping[EngineName, Gauge]
+    engines: Mapping[EngineName, EngineProgress]
     """One for each engine that the plan uses."""
 
     @classmethod
     def of(cls, ledger: Ledger, began: float = 0.0) -> "Progress":
         """A run that is about to make its calls."""
         missing = {engine: ledger.counts(engine).missing for engine in ledger.plan.engines()}
-        return cls(ledger, began, {engine: Gauge(counts=Counts.of(count)) for engine, count in missing.items()})
+        return cls(ledger, began, {engine: EngineProgress(counts=Counts.of(left)) for engine, left in missing.items()})
 
     def seconds_left(self, engine: EngineName, now: float) -> float | None:
         """How long the rest of an engine's items takes at its pace so far, by trio's clock.
 
         `None` if all is done, while nothing was done, or before one round of calls has finished.
         """
-        gauge = self.gauges.get(engine)
-        if gauge is None or gauge.began is None:
+        progress = self.engines.get(engine)
+        if progress is None or progress.began is None:
             return None
-        left, finished = gauge.counts.not_attempted, gauge.counts.done + gauge.counts.failed
-        if not left or not gauge.counts.done or finished < gauge.in_flight:
+        left, finished = progress.counts.not_attempted, progress.counts.done + progress.counts.failed
+        if not left or not progress.counts.done or finished < progress.in_flight:
             return None
-        return left * (now - gauge.began) / finished
+        return left * (now - progress.began) / finished
 
 
 async def report_each_minute(progress: Progress, report: Callable[[Progress, float], None]) -> None:

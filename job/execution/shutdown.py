@@ -47,14 +47,14 @@ class Expiry:
 
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-Stage = Literal["prepare", "cards", "nights", "record", "release", "last_line", "message", "failure"]
+Stage = Literal["before_cards", "cards", "nights", "record", "release", "last_line", "message", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How many seconds each stage of a start may take: from its begin, or from when the reason for them comes."""
 
-    prepare: float
+    before_cards: float
     """The config, the lease and all data."""
     cards: float
     """Cards in flight: one that is cut off is paid for twice."""
@@ -76,7 +76,7 @@ class Limits:
 # fmt: off
 LIMITS: Mapping[ShutdownReason | None, Limits] = {
     # Where Terraform starts the job, the deadline is 60 seconds before Cloud Run's; after SIGTERM, Cloud Run waits 10.
-    #                         prepare cards nights record release last_line message failure all
+    #                    before_cards cards nights record release last_line message failure all
     None:                      Limits(inf, inf, 5, 50,  0.5, 1, inf, 0.5, inf),
     ShutdownReason.QA_DOWN:    Limits(0,   inf, 5, 50,  0.5, 1, inf, 0.5, inf),
     ShutdownReason.DEADLINE:   Limits(0,   5,   5, 30,  0.5, 1, inf, 0.5, inf),
@@ -139,7 +139,7 @@ class Shutdown:
         """
         seconds = self._seconds(stage)
         limit = inf if stage == "message" else seconds
-        shield = stage not in {"prepare", "cards"}
+        shield = stage not in {"before_cards", "cards"}
         with trio.CancelScope(deadline=trio.current_time() + limit, shield=shield) as self._stages[stage]:
             try:
                 yield seconds
@@ -188,9 +188,11 @@ async def on_signals(
     for the rest of the process.
     """
     missed: list[int] = []
-    handled = [one for one in SIGNALS if one != signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN]
-    for one in handled:  # these handlers are what the receiver restores when it closes
-        signal.signal(one, lambda number, _: missed.append(number))
+    handled = [
+        signum for signum in SIGNALS if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN
+    ]
+    for signum in handled:  # these handlers are what the receiver restores when it closes
+        signal.signal(signum, lambda number, _: missed.append(number))
     with trio.open_signal_receiver(*handled) as received:
         for number in missed:
             signal.raise_signal(number)

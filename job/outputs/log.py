@@ -111,9 +111,10 @@ class Reporter:
 
     def on_progress(self, progress: Progress, now: float) -> None:
         """Called once a minute."""
-        counts = {engine: progress.ledger.counts(engine) for engine in progress.gauges}
+        counts = {engine: progress.ledger.counts(engine) for engine in progress.engines}
         engines = {
-            name: {"planned": one.planned, "done": one.done, "failed": one.failed} for name, one in counts.items()
+            name: {"planned": total.planned, "done": total.done, "failed": total.failed}
+            for name, total in counts.items()
         }
         seconds = progress.seconds_left("qa", now)
         times = {
@@ -260,14 +261,14 @@ def time_status(progress: Progress, now: float) -> Message:
 def progress_message(progress: Progress, now: float) -> Message:
     """How many cards are done so far; before, the engines that they wait for, and how much of their data is done."""
     data = {engine: progress.ledger.counts(engine) for engine in DATA_ENGINES}
-    if waited := [f"{engine} {one.done}/{one.planned}" for engine, one in data.items() if one.missing]:
+    if waited := [f"{engine} {counts.done}/{counts.planned}" for engine, counts in data.items() if counts.missing]:
         return colon(message("Data phase"), semicolon(", ".join(waited), time_status(progress, now)))
-    cards, gauge = progress.ledger.counts("qa"), progress.gauges.get("qa")
+    cards, engine = progress.ledger.counts("qa"), progress.engines.get("qa")
     return message(
         "cards: {done} of {planned} done, {failed} failed; {time}",
         done=cards.done,
         planned=cards.planned,
-        failed=gauge.counts.failed if gauge is not None else 0,
+        failed=engine.counts.failed if engine is not None else 0,
         time=time_status(progress, now),
     )
 

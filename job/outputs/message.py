@@ -196,7 +196,7 @@ class Notifier:
             return True
         if not report.number:  # nothing was left to do: whoever has asked waits to hear that
             return report.arguments != ("run",) or not report.days.is_scheduled(datetime.fromisoformat(report.started))
-        return self._settings.notify_only == "all" or (view.follows, report.severity) != ("good", "good")
+        return self._settings.notify_only == "all" or (view.severity_before, report.severity) != ("good", "good")
 
     async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:
         """Sends any message, if NOTIFY_URL is set. Returns why it was not sent, or `None`."""

@@ -84,15 +84,15 @@ class Headline:
     """The link to all executions of the job then."""
 
 
-def headline_of(night: Night, steps: Sequence[Step], known: Start | None, link: str | None = None) -> Headline:
-    """The headline of a day. `known` is a start of its job, as far as one is known."""
+def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: str | None = None) -> Headline:
+    """The headline of a day. `start` is one of its job, if any is known."""
     report = night.report
     is_told = any(step.kind == "wait" for step in steps)
     return Headline(
         severity=night.severity,
         sentence=night.outcome.about.label if report is None else report.sentence,
         day=night.day,
-        job=job_of(known),
+        job=job_of(start),
         link=link,
         when=None if report is None else _when(report),
         took=None if report is None else _took(report),
@@ -122,9 +122,9 @@ def job_of(start: Start | None) -> Sequence[str]:
     return [] if start is None else [name for name in (start.job, start.project) if name is not None]
 
 
-def names(found: Sequence[str]) -> Value:
+def names(all_names: Sequence[str]) -> Value:
     """The first names, and the number of further ones."""
-    return listed([shortened(name, NAME_LIMIT) for name in found])
+    return listed([shortened(name, NAME_LIMIT) for name in all_names])
 
 
 def what(call: CallResult) -> Value:
@@ -134,10 +134,10 @@ def what(call: CallResult) -> Value:
 
 def calls_of(ledger: Ledger) -> Sequence[CallResult]:
     """The calls of a day that are kept, at most `CALLS_SHOWN`: those that failed first, then by engine and time."""
-    found = {id(call): call for call in ledger.failed}
-    found |= {id(call): call for calls in ledger.calls.values() for call in calls.kept}
+    by_id = {id(call): call for call in ledger.failed}
+    by_id |= {id(call): call for calls in ledger.calls.values() for call in calls.kept}
     order = sorted(
-        found.values(), key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)
+        by_id.values(), key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)
     )
     return order[:CALLS_SHOWN]
 
@@ -278,13 +278,13 @@ def undone_of(nights: Sequence[Night], links: Links) -> Sequence[tuple[str, str 
     """The nights before the latest one, of the latest `NIGHTS_LOOKED_AT`, whose work is not done: the day, the link to
     its page, and what is missing.
     """
-    found = []
+    undone = []
     for night in nights[1:NIGHTS_LOOKED_AT]:
         cards = night.report.cards.missing if night.report else 0
         missing = plural("1 card", "{count} cards", count=cards) if cards else night.outcome.about.label
         if night.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}:
-            found.append((night.day, links.day(night.day) if night.report else None, missing))
-    return found
+            undone.append((night.day, links.day(night.day) if night.report else None, missing))
+    return undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,15 +331,17 @@ def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:
     """The charts of the nights, which are the newest first. That of the data phase has the nights that completed it."""
     nights = nights[::-1]
     reports = [night.report for night in nights if night.report]
-    found = []
-    if most := max((one.cards.planned for one in reports), default=0):
+    charts = []
+    if most := max((report.cards.planned for report in reports), default=0):
         note = message("{count} at most", count=most)
-        found.append(_chart(message("Cards"), note, nights, lambda one, left: _cards(one, left, most)))
-    if seconds := [took for one in reports if (took := _data_seconds(one)) is not None]:
+        charts.append(_chart(message("Cards"), note, nights, lambda report, left: _cards(report, left, most)))
+    if seconds := [took for report in reports if (took := _data_seconds(report)) is not None]:
         note = message("median {median}", median=duration(statistics.median(seconds)))
         longest = max(seconds)
-        found.append(_chart(message("Data phase"), note, nights, lambda one, left: _data_phase(one, left, longest)))
-    return found
+        charts.append(
+            _chart(message("Data phase"), note, nights, lambda report, left: _data_phase(report, left, longest))
+        )
+    return charts
 
 
 def _cards(report: Report, left: float, most: int) -> Bar | None:
@@ -364,7 +366,7 @@ def _chart(title: Message, note: Message, nights: Sequence[Night], bar: Callable
     step = WIDTH / max(len(nights), LEAST_BARS)
     bars = (bar(night.report, place * step) for place, night in enumerate(nights) if night.report is not None)
     dates = list(dict.fromkeys(night.day[5:] for night in (nights[0], nights[-1])))
-    return Chart(title, note, [one for one in bars if one is not None], step * 0.8, dates, step * (len(nights) - 0.2))
+    return Chart(title, note, [bar for bar in bars if bar is not None], step * 0.8, dates, step * (len(nights) - 0.2))
 
 
 ROWS = 300
@@ -580,14 +582,14 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     """That of the latest night, as it is right at `now`."""
     latest = nights.nights[0]
     report, start = latest.report, latest.start
-    known = start or nights.latest_start
+    any_start = start or nights.latest_start
     if report is None:
         steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
-        return headline_of(latest, [step for step in steps if step.kind != "later"], known)
+        return headline_of(latest, [step for step in steps if step.kind != "later"], any_start)
     commands = Commands.of(report, links.runs_uri, days, now)
     steps = advice(report, Ledger.empty(report.day), commands, report.retry_comes(now))
     link = links.day(latest.day) if report.ended else None
-    headline = headline_of(latest, [step for step in steps if step.kind != "later"], known, link)
+    headline = headline_of(latest, [step for step in steps if step.kind != "later"], any_start, link)
     cause, failed = cause_of(report) if link else (None, "")
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
     return replace(headline, notes=notes, cause=cause, failed=failed)
@@ -608,7 +610,7 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
             return None  # the start that is at work writes it
         return render_nights(nights, links, report.days, settings.deadline, now, to)
 
-    found = [
+    to_write = [
         Document(f"{day}/{REPORT}", report.as_text),
         Document(
             f"{day}/{PAGE}",
@@ -616,12 +618,12 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
         ),
     ]
     if has_table:
-        found.append(
+        to_write.append(
             Document(
                 f"{day}/{CARDS}",
                 lambda: b"".join(card_lines(report, view.ledger, to)),
             )
         )
     if past.nights is not None:
-        found.append(Document(NIGHTS_PAGE, page_of_nights, read=partial(past.read, day=day)))
-    return [replace(one, there=past.there.get(one.name)) for one in found]
+        to_write.append(Document(NIGHTS_PAGE, page_of_nights, read=partial(past.read, day=day)))
+    return [replace(document, replaces=past.stored.get(document.name)) for document in to_write]

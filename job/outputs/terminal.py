@@ -202,18 +202,18 @@ def _head(report: Report) -> Message:
 
 def _bars(progress: Progress, screen: Screen) -> Table:
     table = Table.grid(padding=(0, 2))
-    for name, gauge in progress.gauges.items():
+    for name, engine in progress.engines.items():
         counts = progress.ledger.counts(name)
         planned, made = counts.planned - counts.left_out, counts.done
         in_flight = message("none in flight")
-        if gauge.in_flight:
-            in_flight = message("{count} of {limit} in flight", count=gauge.in_flight, limit=gauge.limit)
+        if engine.in_flight:
+            in_flight = message("{count} of {limit} in flight", count=engine.in_flight, limit=engine.limit)
         table.add_row(
             name,
-            ProgressBar(total=planned, completed=made + gauge.counts.failed, width=30),
+            ProgressBar(total=planned, completed=made + engine.counts.failed, width=30),
             screen.shown(message("{done}/{planned} done", done=made, planned=planned)),
-            _coloured(message("{count} failed", count=gauge.counts.failed), "red", screen),
-            _coloured(message("{count} retried", count=gauge.counts.retries), "yellow", screen),
+            _coloured(message("{count} failed", count=engine.counts.failed), "red", screen),
+            _coloured(message("{count} retried", count=engine.counts.retries), "yellow", screen),
             screen.shown(in_flight),
         )
     return table

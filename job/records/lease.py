@@ -154,7 +154,7 @@ class Lease:
 
 @asynccontextmanager
 async def acquire(
-    store: ObjectStore, me: Holder, notify: Callable[[Message], None], *, waits: bool
+    store: ObjectStore, new_holder: Holder, notify: Callable[[Message], None], *, waits: bool
 ) -> AsyncIterator[Lease]:
     """Acquires the lease, and releases it at the end of the context, whatever happens there.
 
@@ -166,7 +166,7 @@ async def acquire(
     whom it waits. One that does not wait goes on only if it replaced the very generation that it watched: of any other
     start it cannot know what that has made.
     """
-    lease = await _acquire(store, me, notify, waits=waits)
+    lease = await _acquire(store, new_holder, notify, waits=waits)
     try:
         yield lease
     finally:
@@ -175,7 +175,7 @@ async def acquire(
                 await lease.release()
 
 
-async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], None], *, waits: bool) -> Lease:
+async def _acquire(store: ObjectStore, new_holder: Holder, notify: Callable[[Message], None], *, waits: bool) -> Lease:
     watched: StoredObject | None = None
     stale_at, notify_at = inf, inf
     conflicts = 0
@@ -183,7 +183,7 @@ async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], N
     while conflicts < MAX_CONFLICTS:
         is_stale = trio.current_time() >= stale_at
         expiry = Expiry.after(TRUSTED_SECONDS)
-        claim = partial(_claim, store, me, watched, is_stale=is_stale, waits=waits)
+        claim = partial(_claim, store, new_holder, watched, is_stale=is_stale, waits=waits)
         try:
             # To its end: a lease of which this start does not know would keep others waiting for a minute.
             stored, is_taken = await in_thread_to_its_end(claim, urgent=True)
@@ -193,7 +193,7 @@ async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], N
             await trio.sleep(LEASE_RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
             continue
         if is_taken:
-            return Lease(store, me, stored, expiry, has_waited=watched is not None)
+            return Lease(store, new_holder, stored, expiry, has_waited=watched is not None)
         holder, now = _read(stored), trio.current_time()
         if watched is None or stored.generation != watched.generation:
             has_renewed = watched is not None
@@ -208,32 +208,32 @@ async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], N
 
 
 def _claim(
-    store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool, waits: bool
+    store: ObjectStore, new_holder: Holder, watched: StoredObject | None, *, is_stale: bool, waits: bool
 ) -> tuple[StoredObject, bool]:
     """The lease, and whether this start has taken it: not while another holder may be alive.
 
     `watched` is the lease as it was last seen; `is_stale` is whether that was long enough ago. Raises `BusyError` if
     the lease has vanished and this start does not `wait`.
     """
-    data = _written(me)
+    data = _written(new_holder)
     if watched is None:
         with suppress(ConflictError):
             return store.create(LEASE, data), True
-    there = store.read(LEASE)
-    if there is None:
+    stored = store.read(LEASE)
+    if stored is None:
         if not waits:
             raise BusyError(None if watched is None else _words(_read(watched)), HAS_ENDED)
         return store.create(LEASE, data), True
-    holder = _read(there)
-    is_watched = watched is not None and watched.generation == there.generation
-    if (holder is None or not _is_earlier_try(holder, me)) and not (is_watched and is_stale):
-        return there, False
-    return store.replace(LEASE, data, there.generation), True
+    holder = _read(stored)
+    is_watched = watched is not None and watched.generation == stored.generation
+    if (holder is None or not _is_earlier_try(holder, new_holder)) and not (is_watched and is_stale):
+        return stored, False
+    return store.replace(LEASE, data, stored.generation), True
 
 
-def _is_earlier_try(holder: Holder, me: Holder) -> bool:
+def _is_earlier_try(holder: Holder, new: Holder) -> bool:
     """Whether Cloud Run has started this process after the holder, a try of the same execution, had ended."""
-    return me.execution is not None and holder.execution == me.execution and holder.task_attempt < me.task_attempt
+    return new.execution is not None and holder.execution == new.execution and holder.task_attempt < new.task_attempt
 
 
 async def peek(store: ObjectStore) -> Holder | None:

@@ -104,16 +104,16 @@ class Nights:
         """The dates of the week before the latest night that have no record, though the nights around them have one and
         a schedule with these dates; `None` without any.
         """
-        found = []
+        dates = []
         for back in range(1, NIGHTS_LOOKED_AT + 1) if self.nights else ():
             day = (date.fromisoformat(self.nights[0].day) - timedelta(days=back)).isoformat()
             around = (
-                next(one.start for one in reversed(self.nights) if one.day >= day),
-                next((one.start for one in self.nights if one.day <= day), None),
+                next(night.start for night in reversed(self.nights) if night.day >= day),
+                next((night.start for night in self.nights if night.day <= day), None),
             )
-            if all(one and one.day != day and one.schedule and one.days.tick_of(day) for one in around):
-                found.append(dated(day, day[5:]))
-        return message("No record: {days} (was the schedule paused?)", days=joined(found)) if found else None
+            if all(start and start.day != day and start.schedule and start.days.tick_of(day) for start in around):
+                dates.append(dated(day, day[5:]))
+        return message("No record: {days} (was the schedule paused?)", days=joined(dates)) if dates else None
 
     def next_tick(self, days: Days) -> datetime | None:
         """When the night after the latest begins; `None` without a schedule or a night."""
@@ -129,7 +129,7 @@ class Nights:
     def latest_start(self) -> Start | None:
         """The latest start, whichever day it was for."""
         starts = (night.start for night in self.nights if night.start is not None)
-        return max(starts, key=lambda one: datetime.fromisoformat(one.started), default=None)
+        return max(starts, key=lambda start: datetime.fromisoformat(start.started), default=None)
 
     def days(self, settings: Settings) -> Days:
         """The days of the variables; of what is not set, as on a laptop, those of the latest start."""
@@ -159,8 +159,8 @@ async def with_killed(store: ObjectStore, nights: Nights) -> Nights:
     """The same, with what is recorded of the latest night if it was killed. Raises `StorageError`."""
     latest = next(iter(nights.nights), None)
     with suppress(RecordError):
-        found = await read_day(store, latest.day) if latest and latest.outcome is Outcome.KILLED else None
-        return nights.with_report(found[0]) if found else nights
+        recorded = await read_day(store, latest.day) if latest and latest.outcome is Outcome.KILLED else None
+        return nights.with_report(recorded[0]) if recorded else nights
     return nights
 
 
@@ -220,7 +220,7 @@ class PastNights:
     """`None` until they are read."""
     attempt: Attempt | None = None
     """How the latest attempt at the night before began; `None` if that is not known."""
-    there: Mapping[str, StoredObject] = field(default_factory=dict)
+    stored: Mapping[str, StoredObject] = field(default_factory=dict)
     """The first byte of each document that is there; of their page from before they were read."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
@@ -229,12 +229,12 @@ class PastNights:
 
         Raises `StorageError` and `RecordError`.
         """
-        there = await read_many(store, [NIGHTS_PAGE], 1)
-        self.nights, self.there = await read_nights(store), there
+        stored = await read_many(store, [NIGHTS_PAGE], 1)
+        self.nights, self.stored = await read_nights(store), stored
         if self.nights.nights and self.nights.nights[0].day > day:  # else it is not the latest on their page
             self.nights = await with_killed(store, self.nights)
         self.attempt = await attempt_before(store, self.nights, day)
-        self.there = there | await read_many(store, [f"{day}/{document}" for document in (REPORT, PAGE, CARDS)], 1)
+        self.stored = stored | await read_many(store, [f"{day}/{document}" for document in (REPORT, PAGE, CARDS)], 1)
 
     async def read_beside(self, store: ObjectStore, day: str) -> None:
         """Reads them. Never raises."""
@@ -251,9 +251,9 @@ class PastNights:
     async def wait_until_read(self, store: ObjectStore, day: str) -> None:
         """Returns once they are read, or cannot be. Reads them again if there is a new one besides this `day`."""
         await self._is_over.wait()
-        known = {day, *(night.day for night in (self.nights or Nights()).nights)}
+        days_read = {day, *(night.day for night in (self.nights or Nights()).nights)}
         with suppress(StorageError):  # without an answer, they are those that are known
-            if not known.issuperset((await _days(store))[:NIGHTS_READ]):
+            if not days_read.issuperset((await _days(store))[:NIGHTS_READ]):
                 await self.read_beside(store, day)
 
     @property
@@ -263,7 +263,7 @@ class PastNights:
 
     def before(self, day: str) -> list[Report]:
         """The reports of the nights before a day, as far as they are known."""
-        return [one for one in (self.nights or Nights()).reports if one.day < day]
+        return [report for report in (self.nights or Nights()).reports if report.day < day]
 
     def night_before(self, day: str) -> Report | None:
         """The report of the latest night before that had a plan, as far as they are known."""

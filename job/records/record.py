@@ -146,16 +146,16 @@ async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], 
     names = [results_name(day, number, place) for number in sorted(counts) for place in range(counts[number])]
     for start in range(0, len(names), _READ_AT_ONCE):
         some = names[start : start + _READ_AT_ONCE]
-        found = await read_many(store, some)
+        objects = await read_many(store, some)
         for name in some:
-            if name not in found:
+            if name not in objects:
                 raise missing(name)
         # Off the event loop, which renews the lease: results of another plan take long.
-        await trio.to_thread.run_sync(_add, {name: stored.data for name, stored in found.items()}, plan, ledger)
+        await trio.to_thread.run_sync(_add, {name: stored.data for name, stored in objects.items()}, plan, ledger)
 
 
-def _add(found: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
-    for name, data in found.items():
+def _add(objects: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
+    for name, data in objects.items():
         head, _, body = data.partition(b"\n")
         add = ledger.add if _plan_of(name, head) == plan else ledger.absorb
         number = _number(name, name.partition("/")[2], RESULTS)
@@ -172,11 +172,11 @@ def _plan_of(name: str, head: bytes) -> object:
     """The digest of the plan in the header of an object. Raises `RecordError`."""
     try:
         header = json.loads(head)
-        found, own, plan = header["format"], header["name"], header["plan"]
+        stored_format, stored_name, plan = header["format"], header["name"], header["plan"]
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise altered(name) from error
-    check_format(name, found)
-    if own != name:
+    check_format(name, stored_format)
+    if stored_name != name:
         raise altered(name)
     return plan
 
@@ -189,7 +189,7 @@ class Document:
     """Below RUNS_URI."""
     make: Callable[[], bytes | None]
     """`None` if another start will write it."""
-    there: StoredObject | None = None
+    replaces: StoredObject | None = None
     """The one that it replaces, if it is known: read before what it shows."""
     read: Callable[[ObjectStore], Awaitable[object]] | None = None
     """Reads anew what it shows, if that changes."""
@@ -200,28 +200,28 @@ class Document:
         It stays as it is if a later attempt at the day is recorded by then. Raises `StorageError`, which is a
         `ConflictError` after the third time, and what `make` and `read` raise.
         """
-        there, is_latest = self.there, bool(start.number)  # a refused start has no lease
+        stored, is_latest = self.replaces, bool(start.number)  # a refused start has no lease
         for is_last in (False, False, True):
             if not is_latest and (await Listing.of(store, start.day)).latest > start.number:
                 break
             try:
-                await in_thread(partial(self._write, store, there))
+                await in_thread(partial(self._write, store, stored))
                 break
             except ConflictError:
                 if is_last:
                     raise
-            there, is_latest = await in_thread(partial(store.read, self.name, 1)), False
+            stored, is_latest = await in_thread(partial(store.read, self.name, 1)), False
             if self.read is not None:
                 await self.read(store)
 
-    def _write(self, store: ObjectStore, there: StoredObject | None) -> None:
+    def _write(self, store: ObjectStore, stored: StoredObject | None) -> None:
         data = self.make()
         if data is None:
             return
-        if there is None:
+        if stored is None:
             store.create(self.name, data)
         else:
-            store.replace(self.name, data, there.generation)
+            store.replace(self.name, data, stored.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,21 +250,21 @@ class Listing:
         """The listing with these names, which are sorted. Raises `RecordError`."""
         attempts, ends, results = set[int](), set[int](), dict[int, int]()
         for name in names:
-            own = name.removeprefix(f"{day}/")
-            if own.endswith("/"):
+            path = name.removeprefix(f"{day}/")
+            if path.endswith("/"):
                 continue  # an empty object, with which some programs make a folder in a bucket
-            if own.startswith(ATTEMPTS):
-                attempts.add(number := _number(name, own, ATTEMPTS))
+            if path.startswith(ATTEMPTS):
+                attempts.add(number := _number(name, path, ATTEMPTS))
                 _check(name, attempt_name(day, number))
-            elif own.startswith(ENDS):
-                ends.add(number := _number(name, own, ENDS))
+            elif path.startswith(ENDS):
+                ends.add(number := _number(name, path, ENDS))
                 _check(name, end_name(day, number))
-            elif own.startswith(RESULTS):
-                number = _number(name, own, RESULTS)
+            elif path.startswith(RESULTS):
+                number = _number(name, path, RESULTS)
                 if attempts:  # else their age has taken them, and takes these one by one
                     _check(name, results_name(day, number, results.get(number, 0)))  # there is none left out
                 results[number] = results.get(number, 0) + 1
-        documents = frozenset(one for one in (PAGE, CARDS) if f"{day}/{one}" in names)
+        documents = frozenset(document for document in (PAGE, CARDS) if f"{day}/{document}" in names)
         return cls(day, frozenset(attempts), results, frozenset(ends), documents)
 
     @property
@@ -290,12 +290,12 @@ class Listing:
     async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
         """The reports of the attempts that have ended, by their numbers. Raises `RecordError` and `StorageError`."""
         names = {end_name(self.day, number): number for number in self.ends if number}
-        found = await read_many(store, sorted(names))
-        return {names[name]: read_report(self.day, names[name], stored.data) for name, stored in found.items()}
+        objects = await read_many(store, sorted(names))
+        return {names[name]: read_report(self.day, names[name], stored.data) for name, stored in objects.items()}
 
 
-def _number(name: str, own: str, folder: str) -> int:
-    digits = own.removeprefix(folder)[:6]
+def _number(name: str, path: str, folder: str) -> int:
+    digits = path.removeprefix(folder)[:6]
     if not (digits.isascii() and digits.isdigit()):
         raise _foreign(name)
     return int(digits)
@@ -335,10 +335,10 @@ class Record:
         reports = await listing.reports(store)
         for report in reports.values():
             for number, count in report.journal.items():
-                if (there := listing.results.get(number, 0)) < count:
-                    raise missing(results_name(day, number, there))
+                if (listed := listing.results.get(number, 0)) < count:
+                    raise missing(results_name(day, number, listed))
         if plan is None:
-            plan = Plan.empty(day) if latest is None else latest.made_plan()
+            plan = Plan.empty(day) if latest is None else latest.plan_again()
         ledger = Ledger(plan, latest.again if latest else ())
         await read_journal(store, day, listing.results, ledger)
         return cls(listing, latest, reports, ledger)
@@ -398,5 +398,5 @@ async def record_refusal(store: ObjectStore, report: Report) -> bool:
     """
     if (await Listing.of(store, report.day)).latest:
         return False
-    await Document(end_name(report.day, 0), report.packed).write(store, report)
+    await Document(end_name(report.day, 0), report.to_json).write(store, report)
     return True

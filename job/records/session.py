@@ -13,7 +13,7 @@ import trio
 from job.config.environment import AGAIN, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS
-from job.config.prepare import Prepared, unreadable
+from job.config.read import PlannedConfig, unreadable
 from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, contents_of, end_name
 from job.day.ledger import SetAside
 from job.day.report import Report
@@ -63,8 +63,8 @@ async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
     except (ConfigError, StorageError) as error:
         if not options.faults:
             raise
-        found = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
-        return ResolvedDay(Start.of(options, options.days), [*options.faults, *found])
+        faults = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
+        return ResolvedDay(Start.of(options, options.days), [*options.faults, *faults])
 
 
 async def _resolved(options: Options, store: ObjectStore) -> ResolvedDay:
@@ -130,8 +130,8 @@ class Session:
 
     def objects(self) -> dict[int, int]:
         """How many objects of results there are of each attempt, this one included."""
-        own = {self.attempt.number: self.journal.objects} if self.journal.objects else {}
-        return {**self.record.listing.results, **own}
+        begun = {self.attempt.number: self.journal.objects} if self.journal.objects else {}
+        return {**self.record.listing.results, **begun}
 
     async def close(self, report: Report, documents: Sequence[Document], shutdown: Shutdown) -> Report:
         """Writes the remaining results, the documents and last of all the end, and then releases the lease.
@@ -181,7 +181,7 @@ class Session:
 
     async def _write_end(self, report: Report) -> None:
         """Is tried again for as long as there is time."""
-        create = partial(self.lease.store.create, end_name(report.day, report.number), report.packed())
+        create = partial(self.lease.store.create, end_name(report.day, report.number), report.to_json())
         while not self.is_ended:
             try:
                 await in_thread(create)
@@ -216,25 +216,25 @@ class Opened(NamedTuple):
 
 
 async def open_session(
-    lease: Lease, start: Start, prepared: Prepared, alarm: StorageAlarm, known: Listing | None = None
+    lease: Lease, start: Start, config: PlannedConfig, alarm: StorageAlarm, listing_before: Listing | None = None
 ) -> Opened:
     """Reads the record of the day, decides what this start adds to it, and writes that.
 
-    `known` is what was recorded of the day when this start began, if it asks for something again.
+    `listing_before` is what was recorded of the day when this start began, if it asks for something again.
 
     Raises `StorageError`, `RecordError`, what `decide` raises, and `BusyError` if another start has taken over.
     """
-    record = await Record.read(lease.store, start.day, prepared.plan)
+    record = await Record.read(lease.store, start.day, config.plan)
     if record.latest is not None:
         start = start.model_copy(update={"trace_id": record.latest.trace_id, "began": record.latest.began})
-    attempt = decide(record, start, prepared, lease.holder.owner, known)
+    attempt = decide(record, start, config, lease.holder.owner, listing_before)
     if attempt is None:
         return Opened(start, record, None)
     if not lease.is_held():
         raise BusyError(message("this one was paused for longer than its lease lasts"), Outcome.BUSY.about.clause)
     try:
         await in_thread_to_its_end(
-            partial(lease.store.create, attempt_name(attempt.day, attempt.number), attempt.packed())
+            partial(lease.store.create, attempt_name(attempt.day, attempt.number), attempt.to_json())
         )
     except ConflictError:
         said = message("attempt {number} of {day} is another one", number=attempt.number, day=attempt.day)
@@ -244,13 +244,13 @@ async def open_session(
 
 
 def decide(
-    record: Record, start: Start, prepared: Prepared, owner: str, known: Listing | None = None
+    record: Record, start: Start, config: PlannedConfig, owner: str, listing_before: Listing | None = None
 ) -> Attempt | None:
     """The attempt that a start adds to the record of its day; `None` if everything is there already.
 
     What it asks to have made again is opened in the ledger of the record. Raises `ConfigError` if the day is that of
     another config, and `BusyError` if this is the retry of a start that is not recorded, or if something is asked for
-    again and more is recorded than was `known`: another start may have made the same.
+    again and more is recorded than in `listing_before`: another start may have made the same.
     """
     latest, ended, ledger = record.latest, record.ended, record.ledger
     if latest is not None and latest.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
@@ -258,21 +258,21 @@ def decide(
         remedy = message("set it to that, or set RUNS_URI to another place: each config has its own")
         raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
-    if prepared.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
+    if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
         if start.task_attempt:
             text = template("A retry asks for nothing again, since its first try asked for nothing for {day}")
             raise BusyError(None, message(text, day=start.day))
-        if known is not None and record.listing != known:
+        if listing_before is not None and record.listing != listing_before:
             raise BusyError(None, HAS_ENDED)
         if not any(calls.done_seconds for calls in ledger.calls.values()):
             what = message("nothing was made yet for {day}", day=start.day)
             remedy = message("start it without that, or add the --date that is meant")
             raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
-        ledger.ask_again(prepared.again, number)
+        ledger.rerun(config.again, number)
         if len(ledger.reruns) > RERUNS_LIMIT:
             raise ConfigError([TOO_MANY_RERUNS])
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
-    plan = prepared.plan.digest()
+    plan = config.plan.digest()
     is_closed = (
         ended is not None
         and ended.outcome is Outcome.SUCCEEDED
@@ -284,10 +284,10 @@ def decide(
     return Attempt(
         **{**dict(start), "number": number},
         owner=owner,
-        objects=dict(contents_of(prepared)),
-        batch_sizes=dict(prepared.plan.batch_sizes),
+        objects=dict(contents_of(config)),
+        batch_sizes=dict(config.plan.batch_sizes),
         plan=plan,
-        cards=prepared.plan.count("qa"),
+        cards=config.plan.count("qa"),
         again=ledger.reruns,
         asked_by=asked_by,
     )

@@ -40,11 +40,11 @@ class DirectoryStore:
             try:
                 os.link(partial, target)
             except FileExistsError:
-                there = self.read(name)
-                if there is None or there.data != data:
+                existing = self.read(name)
+                if existing is None or existing.data != data:
                     raise ConflictError(changed(str(target))) from None
                 _flush_directory(target.parent)
-                return there
+                return existing
             _flush_directory(target.parent)
             return stored
 
@@ -68,8 +68,8 @@ class DirectoryStore:
         """See `ObjectStore`."""
         with self._in_words(prefix):
             self._ensure()
-            found = _entries(self._path / prefix.rpartition("/")[0])
-            names = (path.relative_to(self._path).as_posix() for path in found)
+            paths = _entries(self._path / prefix.rpartition("/")[0])
+            names = (path.relative_to(self._path).as_posix() for path in paths)
             return sorted(name for name in names if name.startswith(prefix))
 
     def folders(self, prefix: str) -> list[str]:

@@ -91,11 +91,11 @@ class GcsStore:
 
         def read() -> StoredObject | None:
             nonlocal seen
-            found = self._found(name)
-            if found is None and seen:
+            metadata = self._metadata(name)
+            if metadata is None and seen:
                 raise _ChangedError
             seen = True
-            return found and self._content(name, found, limit)
+            return metadata and self._content(name, metadata, limit)
 
         return self._repeated(name, read)
 
@@ -122,10 +122,10 @@ class GcsStore:
 
     def folders(self, prefix: str) -> list[str]:
         """See `ObjectStore`."""
-        found = self._listed(prefix, "prefixes", lambda page: page.raw_page.get("prefixes", []), delimiter="/")
-        return sorted(name.removesuffix("/") for name in found)
+        folders = self._listed(prefix, "prefixes", lambda page: page.raw_page.get("prefixes", []), delimiter="/")
+        return sorted(name.removesuffix("/") for name in folders)
 
-    def _found(self, name: str) -> storage.Blob | None:
+    def _metadata(self, name: str) -> storage.Blob | None:
         """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's.
 
         An object with an encoding cannot be used: the library would unpack it, of whatever size that makes it.
@@ -143,28 +143,28 @@ class GcsStore:
             raise UnusableError(what, message("upload it as it is"), about=self._uri(name))
         return blob
 
-    def _content(self, name: str, found: storage.Blob, limit: int | None) -> StoredObject:
-        size = found.size if limit is None else min(found.size, limit)
-        end = None if size == found.size else size - 1
-        blob = self._blob(name)  # a new one: `found` would send the request to the host that its metadata names
+    def _content(self, name: str, metadata: storage.Blob, limit: int | None) -> StoredObject:
+        size = metadata.size if limit is None else min(metadata.size, limit)
+        end = None if size == metadata.size else size - 1
+        blob = self._blob(name)  # a new one: `metadata` itself would send the request to the host that it names
         try:
-            data = blob.download_as_bytes(end=end, if_generation_match=found.generation, **_ONCE)
+            data = blob.download_as_bytes(end=end, if_generation_match=metadata.generation, **_ONCE)
         except (NotFound, PreconditionFailed) as error:
             raise _ChangedError from error
         if len(data) != size:
             raise ValueError("the content is not as long as the metadata say")
-        return _stored(found, data)
+        return _stored(metadata, data)
 
     def _listed(self, prefix: str, field: str, names: Callable[[Page], list[str]], **more: str) -> list[str]:
         options = {"prefix": f"{self._prefix}{prefix}", "fields": f"kind,{field},nextPageToken", **more, **_ONCE}
 
         def listed() -> list[str]:
-            found: list[str] = []
+            all_names: list[str] = []
             for page in self._bucket().list_blobs(**options).pages:
                 if page.raw_page["kind"] != "storage#objects":  # any JSON object without items looks like an empty page
                     raise ValueError(page.raw_page["kind"])
-                found += names(page)
-            return [name.removeprefix(self._prefix) for name in found]
+                all_names += names(page)
+            return [name.removeprefix(self._prefix) for name in all_names]
 
         return self._repeated(prefix, listed)
 
@@ -178,11 +178,11 @@ class GcsStore:
             if not isinstance(error, PreconditionFailed) and not _is_odd(error):
                 raise
             # An earlier try, or this one, may have written the object.
-            there = self.read(name)
-            if there is None or there.generation == str(generation):
+            existing = self.read(name)
+            if existing is None or existing.generation == str(generation):
                 raise
-            if there.data == data:
-                return there
+            if existing.data == data:
+                return existing
             raise ConflictError(changed(self._uri(name))) from error
 
     def _blob(self, name: str) -> storage.Blob:
@@ -265,9 +265,9 @@ def _once(operation: Callable[[], T]) -> T:
 def _default_credentials() -> Credentials:
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         return AnonymousCredentials()
-    found: Credentials
-    found, _ = default(scopes=storage.Client.SCOPE)
-    return found
+    credentials: Credentials
+    credentials, _ = default(scopes=storage.Client.SCOPE)
+    return credentials
 
 
 def _stored(blob: storage.Blob, data: bytes) -> StoredObject:

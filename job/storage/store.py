@@ -180,24 +180,24 @@ async def each_of(names: Sequence[str], read: Callable[[str], Awaitable[T | None
 
     Raises the first `StorageError`, and gives up the other reads.
     """
-    found: dict[str, T | None] = dict.fromkeys(names)
+    values: dict[str, T | None] = dict.fromkeys(names)
     errors: list[StorageError] = []
-    rest = iter(found)
+    rest = iter(values)
 
     async def read_rest() -> None:
         for name in rest:
             try:
-                found[name] = await read(name)
+                values[name] = await read(name)
             except StorageError as error:
                 errors.append(error)
                 nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
-        for _ in range(min(at_a_time, len(found))):
+        for _ in range(min(at_a_time, len(values))):
             nursery.start_soon(read_rest)
     if errors:
         raise errors[0]
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 _THREADS: Mapping[str, int] = {"urgent": 1, "usual": THREADS, "background": BACKGROUND_THREADS}

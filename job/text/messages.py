@@ -91,9 +91,9 @@ def message(template: str, /, **values: Value) -> Message:
     return Message(template, values)
 
 
-def plural(one: str, other: str, /, count: int, **values: Value) -> Message:
-    """A message with the template `one` if `count` is 1, else `other`; both may use `{count}`."""
-    return Message(one, {"count": count, **values}, other)
+def plural(singular: str, other: str, /, count: int, **values: Value) -> Message:
+    """A message with the template `singular` if `count` is 1, else `other`; both may use `{count}`."""
+    return Message(singular, {"count": count, **values}, other)
 
 
 def template(text: str) -> str:

@@ -77,7 +77,7 @@ def test_an_outage_of_storage_is_no_fault_of_the_config(
         raise UnreachableError(message("storage does not answer"))
 
     monkeypatch.setattr(DirectoryStore, "read", fails)
-    assert command("check")[:2] == (ExitCode.BUSY, ["✗ CONFIG_URI: storage does not answer"])
+    assert command("check")[:2] == (ExitCode.TEMPFAIL, ["✗ CONFIG_URI: storage does not answer"])
 
 
 def test_a_test_message_needs_a_hook(command: Command) -> None:

@@ -86,7 +86,7 @@ def test_storage_that_does_not_answer_is_no_empty_record(
     for verb in ("folders", "names"):
         monkeypatch.setattr(DirectoryStore, verb, fails)
     code, out, err = command(*arguments)
-    assert (code, out, err) == (ExitCode.BUSY, [], ["RUNS_URI: storage does not answer"])
+    assert (code, out, err) == (ExitCode.TEMPFAIL, [], ["RUNS_URI: storage does not answer"])
 
 
 # --- nights ---
@@ -169,7 +169,7 @@ def test_without_credentials_the_command_that_makes_them_is_said(
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     said = "gs://b: there are no credentials for Cloud Storage; on a laptop, run: gcloud auth application-default login"
-    assert command("report", RUNS_URI="gs://b/runs") == (ExitCode.BUSY, [], [f"RUNS_URI: {said}"])
+    assert command("report", RUNS_URI="gs://b/runs") == (ExitCode.TEMPFAIL, [], [f"RUNS_URI: {said}"])
     assert command("plan", "gs://b/config")[2][-1] == f"gs://b/config: {said}"
     (named,) = command("report", RUNS_URI="gs://b/runs", GOOGLE_APPLICATION_CREDENTIALS="/nowhere")[2]
     assert "File /nowhere was not found" in named, "a key that is not there is another matter"

@@ -191,7 +191,7 @@ def test_a_place_that_cannot_be_read_now_is_not_called_faulty(
 
     monkeypatch.setattr(DirectoryStore, "read", fails)
     code, out, err = command("plan", place)
-    assert (code, out, len(err)) == (ExitCode.BUSY, [], 1)
+    assert (code, out, len(err)) == (ExitCode.TEMPFAIL, [], 1)
     assert ": storage does not answer; see that it names" in err[0]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import pytest
 
 from job.config.objects import CAUSES_LISTED, OBJECTS, PLACES_NAMED
-from job.config.prepare import make_plan
+from job.config.read import make_plan
 from job.engines.calls import EngineName
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
@@ -118,7 +118,7 @@ import time
 from pathlib import Path
 from job.config.objects import OBJECTS
 from job.engines.calls import EngineName
-from job.config.prepare import make_plan
+from job.config.read import make_plan
 
 def array(item, count):
     return b"[" + (item + b",") * (count - 1) + item + b"]"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError
-from job.config.objects import OBJECTS, read_config
+from job.config.objects import OBJECTS, parse_config
 from job.config.plan import resolve
-from job.config.prepare import prepare
+from job.config.read import read_config
 from job.text.messages import Message
 from tests.support.chinese import in_chinese
 
@@ -31,7 +31,7 @@ def written(value: object) -> bytes:
 
 def sentences(objects: Mapping[str, object]) -> tuple[list[Message], list[Message]]:
     """The faults and the notices of a config. Each has a translation."""
-    config, faults, notices = read_config({name: written(value) for name, value in objects.items()})
+    config, faults, notices = parse_config({name: written(value) for name, value in objects.items()})
     _, more_faults, more_notices = resolve(config)
     found = [fault.sentence for fault in (*faults, *more_faults)], [*notices, *more_notices]
     assert all(map(in_chinese, chain(*found)))
@@ -454,7 +454,7 @@ def test_no_bytes_raise_an_exception_and_every_sentence_names_its_object(objects
 async def refused(uri: str, **environment: str) -> list[str]:
     settings, faults = read_settings(ENVIRONMENT | {"CONFIG_URI": uri} | environment)
     with pytest.raises(ConfigError) as error:
-        await prepare(Options(settings, faults, NOW, 0.0), "2026-11-24")
+        await read_config(Options(settings, faults, NOW, 0.0), "2026-11-24")
     return [str(fault) for fault in error.value.faults]
 
 

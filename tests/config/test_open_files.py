@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from job.config.environment import read_settings
-from job.config.prepare import too_few_files
+from job.config.read import too_few_files
 from tests.simulators.job import ROOT
 from tests.support.fakes import plan_of, settings_of, target
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from job.config.objects import CARD_TYPE_NAME, LlmConfig
 from job.config.plan import Plan, Target
-from job.config.prepare import make_plan
+from job.config.read import make_plan
 from job.config.values import ID_LIMIT
 from job.engines.calls import ALL_ENGINES, Call, Item, Kind, card, financial, news, trading
 from job.engines.http import HttpConnection, Network
@@ -212,10 +212,10 @@ def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
         Item("qa", "B", "news_card")
     }
 
-    assert [call.targets for call in plan.calls("trading", done)] == [("B",)]
+    assert [call.targets for call in plan.calls("trading", done.__contains__)] == [("B",)]
     assert [call.targets for call in plan.without(["B"]).calls("trading")] == [("A",), ("C", "D")]
-    assert [call.targets for call in plan.calls("news", done)] == [("B",)]
-    assert [call.targets for call in plan.calls("qa", done)] == [("A",), ("C",), ("D",)]
+    assert [call.targets for call in plan.calls("news", done.__contains__)] == [("B",)]
+    assert [call.targets for call in plan.calls("qa", done.__contains__)] == [("A",), ("C",), ("D",)]
 
 
 def test_the_date_of_an_item_is_that_of_its_request() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from job.config.objects import LlmConfig, read_config
+from job.config.objects import LlmConfig, parse_config
 from job.config.plan import Target, llm_parameters, resolve, topic_key
 
 ALL = ("financial", "trading", "news")
@@ -18,8 +18,8 @@ TYPES = ["news_card", "earnings_card", "old_card"]
 
 
 def resolved(**objects: Any) -> tuple[dict[str, Target], list[str]]:
-    given_objects = {"ticker_list": ["AAPL", "MSFT"], "card_types": TYPES} | objects
-    config, faults, notices = read_config({f"{name}.json": json.dumps(v).encode() for name, v in given_objects.items()})
+    given = {"ticker_list": ["AAPL", "MSFT"], "card_types": TYPES} | objects
+    config, faults, notices = parse_config({f"{name}.json": json.dumps(v).encode() for name, v in given.items()})
     targets, more_faults, more_notices = resolve(config)
     assert [*faults, *more_faults] == []
     assert len({target.id for target in targets}) == len(targets)
@@ -235,7 +235,7 @@ def test_a_ticker_that_is_a_card_type_is_a_fault(enabled: bool) -> None:
     """That file was probably uploaded as the other; or the day would have few cards, and end well."""
     types = [{"name": "news_card", "enabled": enabled}, {"name": "price_card"}]
     objects = {"ticker_list": ["news_card", "AAPL", "price_card"], "card_types": types}
-    config, faults, _ = read_config({f"{name}.json": json.dumps(value).encode() for name, value in objects.items()})
+    config, faults, _ = parse_config({f"{name}.json": json.dumps(value).encode() for name, value in objects.items()})
     places = '[0] ("news_card"), [2] ("price_card")'
     assert [str(one) for one in (*faults, *resolve(config)[1])] == [
         f"ticker_list.json: {places}: is a card type of card_types.json; check that this is the right object"

@@ -71,7 +71,7 @@ def state(ledger: Ledger) -> dict[str, object]:
         "missing": {engine: list(items.missing()) for engine, items in ledger.items.items()},
         "totals": ledger.totals(),
         "failures": sorted(result.line() for result in ledger.failures),
-        "again": [(call.label, ledger.again_of(call)) for call in CALLS],
+        "again": [(call.label, ledger.rerun_of(call)) for call in CALLS],
         "ready": (ledger.is_ready, ledger.is_complete),
         "made again": ledger.made_again,
         "outdated": ledger.outdated_cards,
@@ -108,7 +108,7 @@ def test_a_ledger_in_which_something_is_asked_again_is_the_one_that_is_read_late
     live = Ledger(PLAN, AGAIN[:2])
     for result in before:
         live.add(result)
-    live.ask_again([one.item for one in named], 4)
+    live.rerun([one.item for one in named], 4)
     after = [replace(result, again=result.again + 2) for result in after]
     for result in after:
         live.add(result)

@@ -49,10 +49,10 @@ def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None:
     attempt = RecordedAttempt(objects=config(["AAPL", "美联储", "TSLA"]), about={"without": ("TSLA",)})
-    found = read_attempt(DAY, 1, attempt.stored.packed())
+    found = read_attempt(DAY, 1, attempt.stored.to_json())
     assert found == attempt.stored
-    assert found.made_plan() == attempt.plan
-    assert found.made_plan().left_out == {"TSLA"}
+    assert found.plan_again() == attempt.plan
+    assert found.plan_again().left_out == {"TSLA"}
     assert contents_of(prepared()) == config()
 
 
@@ -65,7 +65,7 @@ def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None
     ],
 )
 def test_an_attempt_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
-    data = json.dumps({**json.loads(RecordedAttempt().stored.packed()), **change}).encode()
+    data = json.dumps({**json.loads(RecordedAttempt().stored.to_json()), **change}).encode()
     words = (
         "has format 2, of version 1; this version of the job knows 1"
         if "format" in change

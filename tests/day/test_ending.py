@@ -140,7 +140,7 @@ def test_a_day_that_lacks_anything_is_never_a_success(reason: ShutdownReason | N
         for call in calls[: -1 if (engine, lacks) in {("qa", "a card"), ("news", "data")} else None]:
             ledger.add(result_of(call))
     if lacks == "a card that is to be made again":
-        ledger.ask_again([Item("qa", "A", "a")], 2)
+        ledger.rerun([Item("qa", "A", "a")], 2)
         assert str(ending_of(ledger, None).sentence) == "1 of 2 cards is missing"
     assert not ledger.is_complete
     assert ending_of(ledger, reason).exit_code not in {ExitCode.DONE, None}
@@ -190,7 +190,7 @@ def test_what_is_left_out_is_shown_as_what_it_is() -> None:
         for call in plan.calls(engine):
             ledger.add(result_of(call))
     assert (ledger.left_out, shown(ending_of(ledger, None))[2]) == ((), "All 2 cards are there")
-    ledger.ask_again([Item("qa", "B", "news_card")], 2)
+    ledger.rerun([Item("qa", "B", "news_card")], 2)
     assert (ledger.is_complete, ledger.left_out, shown(ending_of(ledger, None))[2]) == (
         True,
         ("B",),

@@ -199,8 +199,8 @@ def test_only_what_was_done_in_the_same_attempt_proves_that_the_address_of_what_
     ledger, news = Ledger(TWENTY), list(TWENTY.calls("news"))
     for at, (number, failure, attempt) in enumerate(calls):
         if failure and ledger.items["news"].of(news[number].targets[0])[0].is_done:
-            ledger.ask_again([Item("news", news[number].targets[0], None)], attempt)
-        again = ledger.again_of(news[number])
+            ledger.rerun([Item("news", news[number].targets[0], None)], attempt)
+        again = ledger.rerun_of(news[number])
         ledger.add(result_of(news[number], failure, ended=12.0 + at, attempt=attempt, again=again))
     (group,) = failure_groups(ledger)
     assert group.remedy is remedy

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from job.config.plan import Plan
-from job.config.prepare import make_plan
+from job.config.read import make_plan
 from job.day.advice import Commands, command_of
 from job.day.ledger import Ledger
 from job.day.report import ending_of, notes_of
@@ -87,8 +87,8 @@ def test_cards_that_were_made_after_their_data_are_not_mentioned(news: float, qa
 def test_cards_and_data_that_are_made_again_together_are_not_mentioned() -> None:
     ledger = made()
     for engine in ("news", "qa"):
-        ledger.ask_again([item for item in PLAN.items(engine) if item.target == "AAPL"], 2)
-    news, *cards = (call for engine in ("news", "qa") for call in PLAN.calls(engine, ledger.items[engine]))
+        ledger.rerun([item for item in PLAN.items(engine) if item.target == "AAPL"], 2)
+    news, *cards = (call for engine in ("news", "qa") for call in PLAN.calls(engine, ledger.items[engine].is_done))
     ledger.add(result_of(news, ended=30.0, again=2))
     assert notes(ledger) == ["To be made again, and missing until then: AAPL (2)"]
     for call in cards:

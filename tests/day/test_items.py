@@ -58,7 +58,7 @@ def test_what_is_done_with_an_error_besides_is_done_and_counted_until_a_later_an
     found.mark(ITEM, cause=None, ended=2.0, has_error=True)
     found.mark(ITEM, cause=None, ended=1.0)
     found.mark(ITEM, cause=Cause.DENIED, ended=9.0)
-    assert (found.of("A")[0].state, found.of("A")[0].is_done, ITEM in found) == ("with_error", True, True)
+    assert (found.of("A")[0].state, found.of("A")[0].is_done, found.is_done(ITEM)) == ("with_error", True, True)
     assert found.counts == Counts(planned=4, done=1, not_attempted=3, with_error=1)
     assert (found.done_of("A"), len(list(found.missing())), found.has_failed(ITEM)) == (1, 3, False)
     assert (list(found.with_error()), found.has_error(ITEM), found.has_error(Item("qa", "B", "news_card"))) == (

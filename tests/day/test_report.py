@@ -40,7 +40,7 @@ def test_a_report_is_read_as_it_was_written_and_adds_up(scene: str) -> None:
     view = SCENES[scene]()
     report = view.report
     if report.exit_code is not None:
-        assert read_report(report.day, report.number, report.packed()) == report
+        assert read_report(report.day, report.number, report.to_json()) == report
     listed = sum(len(group.targets) for group in report.missing)
     assert listed + report.missing_not_listed == sum(engine.planned - engine.done for engine in report.engines.values())
     for engine in report.engines.values():
@@ -49,7 +49,7 @@ def test_a_report_is_read_as_it_was_written_and_adds_up(scene: str) -> None:
 
 def test_a_report_may_have_more_fields() -> None:
     report = RecordedAttempt().report()
-    newer = {**json.loads(report.packed()), "more": 1}
+    newer = {**json.loads(report.to_json()), "more": 1}
     assert read_report(DAY, 1, json.dumps(newer).encode()) == report
 
 
@@ -63,7 +63,7 @@ def test_a_report_may_have_more_fields() -> None:
     ],
 )
 def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
-    data = json.dumps({**json.loads(RecordedAttempt().report().packed()), **change}).encode()
+    data = json.dumps({**json.loads(RecordedAttempt().report().to_json()), **change}).encode()
     words = "has format 2, of version 1; this version of the job knows 1"
     if "format" not in change:
         words = "is not what the job writes"
@@ -126,11 +126,11 @@ def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_
         if number % 7 == 0:
             ledger.add(result_of(call, Failure(list(Cause)[number % len(Cause)], message("no"), 500)))
     report = report_at(MISSING, ledger, start=start_at(number=500))
-    assert len(report.packed()) > END_LIMIT * 0.9
+    assert len(report.to_json()) > END_LIMIT * 0.9
     journal = dict.fromkeys(range(1, 501), 99_999)  # known only once the record is closed
     documents = tuple(f"{DAY}/{name}" for name in ("report.json", "report.html", "cards.csv", "index.html"))
     closed = report.model_copy(update={"journal": journal, "not_written": documents})
-    assert len(closed.packed()) <= END_LIMIT
+    assert len(closed.to_json()) <= END_LIMIT
     listed = sum(len(group.targets) for group in report.missing)
     assert listed + report.missing_not_listed == 12_000
     failed = sum(len(group.targets) for group in report.missing if group.state == "failed")
@@ -140,7 +140,7 @@ def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_
 def test_the_comparison_with_the_night_before_finds_room_beside_all_that_is_missing() -> None:
     report = report_at(MISSING, Ledger(plan_of([target(f"T{number:07}", ["a"], ()) for number in range(40_000)])))
     noted = report.model_copy(update={"notes": (message("x" * (COMPARED_BYTES - 100)),)})
-    assert END_LIMIT - 1000 < len(noted.packed()) <= END_LIMIT
+    assert END_LIMIT - 1000 < len(noted.to_json()) <= END_LIMIT
 
 
 def test_the_names_that_a_command_may_have_leave_the_end_within_its_limit() -> None:
@@ -149,7 +149,7 @@ def test_the_names_that_a_command_may_have_leave_the_end_within_its_limit() -> N
     about: dict[str, Any] = {"arguments": tuple(f"--without={name}" for name in names), "without": tuple(names)}
     report = report_at(MISSING, Ledger(plan.without(names)), start=start_at(number=500, **about))
     assert len(report.without) == len(names)
-    assert len(report.packed()) <= END_LIMIT
+    assert len(report.to_json()) <= END_LIMIT
 
 
 # --- faults ---
@@ -161,7 +161,7 @@ def test_of_many_faults_the_first_are_listed_and_each_is_shortened() -> None:
     report = report_at(bad_config(250, of_command=False), start=start_at(number=0), faults=faults)
     assert (len(report.faults), report.faults_not_listed) == (FAULTS_LISTED, 250 - FAULTS_LISTED)
     assert {len(str(fault.what)) for fault in report.faults} == {FAULT_LIMIT}
-    assert len(report.packed()) <= END_LIMIT
+    assert len(report.to_json()) <= END_LIMIT
 
 
 def test_a_fault_keeps_its_message_so_that_it_can_be_translated() -> None:

@@ -39,7 +39,7 @@ def test_what_is_asked_again_is_missing_until_a_done_result_has_its_number_or_a_
     call = call_of(CARD)
     ledger = ledger_of(*ALL_ENGINES)
     assert ledger.is_complete
-    ledger.ask_again([CARD], 2)
+    ledger.rerun([CARD], 2)
     for result in (None, result_of(call, again=1), result_of(call), result_of(call, NO, again=1)):
         if result is not None:
             ledger.add(result)
@@ -47,23 +47,23 @@ def test_what_is_asked_again_is_missing_until_a_done_result_has_its_number_or_a_
         assert [(one.item.target, one.state, one.ended) for one in ledger.items["qa"].missing()] == [
             ("A", "not_attempted", 0.0)
         ]
-        assert list(PLAN.calls("qa", ledger.items["qa"])) == [call]
+        assert list(PLAN.calls("qa", ledger.items["qa"].is_done)) == [call]
     ledger.add(result_of(call, NO, again=2))
     assert ledger.counts("qa") == Counts(planned=3, done=2, failed=1)
     assert (ledger.made_again, ledger.to_make_again) == ([], [CARD])
     ledger.add(result_of(call, again=3))
     assert (ledger.is_complete, ledger.made_again) == (True, [CARD])
-    assert ledger.again_of(call) == 2
+    assert ledger.rerun_of(call) == 2
 
 
 def test_what_is_open_keeps_its_number_and_what_is_made_again_gets_another() -> None:
     call = call_of(CARD)
     ledger = ledger_of(*ALL_ENGINES)
-    ledger.ask_again([CARD], 2)
-    ledger.ask_again([CARD], 3)
+    ledger.rerun([CARD], 2)
+    ledger.rerun([CARD], 3)
     assert [one.number for one in ledger.reruns] == [2]
     ledger.add(result_of(call, again=2))
-    ledger.ask_again([CARD], 4)
+    ledger.rerun([CARD], 4)
     assert [one.number for one in ledger.reruns] == [4]
     assert not ledger.is_complete
 
@@ -78,10 +78,10 @@ def test_what_is_left_out_and_open_again_is_left_out() -> None:
 
 def test_no_card_is_requested_before_data_that_is_prepared_again() -> None:
     ledger = ledger_of(*ALL_ENGINES)
-    ledger.ask_again([Item("trading", "B", None)], 2)
+    ledger.rerun([Item("trading", "B", None)], 2)
     assert not ledger.is_ready
-    (batch,) = PLAN.calls("trading", ledger.items["trading"])
-    assert (batch.targets, ledger.again_of(batch)) == (("B",), 2)
+    (batch,) = PLAN.calls("trading", ledger.items["trading"].is_done)
+    assert (batch.targets, ledger.rerun_of(batch)) == (("B",), 2)
     ledger.add(result_of(batch, again=2))
     assert ledger.is_ready
 
@@ -89,7 +89,7 @@ def test_no_card_is_requested_before_data_that_is_prepared_again() -> None:
 def test_each_part_of_a_batch_has_its_own_number() -> None:
     """A lost answer about a target that was never made is found by its first key alone."""
     ledger = ledger_of(*DATA_ENGINES, asked=[Rerun("trading", "A", None, "", 3)])
-    assert [ledger.again_of(trading(names)) for names in (["A", "B"], ["A"], ["B"])] == [3, 3, 0]
+    assert [ledger.rerun_of(trading(names)) for names in (["A", "B"], ["A"], ["B"])] == [3, 3, 0]
 
 
 def test_news_of_another_topic_count_though_those_that_were_made_again_had_the_number() -> None:
@@ -97,9 +97,9 @@ def test_news_of_another_topic_count_though_those_that_were_made_again_had_the_n
     plan = replace(PLAN, targets=(replace(PLAN.targets[0], key="other"), PLAN.targets[1]))
     ledger = Ledger(plan, asked)
     ledger.absorb(result_of(call_of(Item("news", "A", None)), again=2))
-    (call, _) = plan.calls("news", ledger.items["news"])
-    assert (call.targets, ledger.again_of(call)) == (("A",), 2)
-    ledger.add(result_of(call, again=ledger.again_of(call)))
+    (call, _) = plan.calls("news", ledger.items["news"].is_done)
+    assert (call.targets, ledger.rerun_of(call)) == (("A",), 2)
+    ledger.add(result_of(call, again=ledger.rerun_of(call)))
     assert ledger.items["news"].done_of("A") == 1
 
 
@@ -107,12 +107,12 @@ def test_a_date_that_changes_back_finds_its_number() -> None:
     other = replace(PLAN, targets=(replace(PLAN.targets[0], date="2026-01-02"), PLAN.targets[1]))
     asked = [Rerun("qa", "A", "a", DAY, 2)]
     (card, *_), (dated, *_) = PLAN.calls("qa"), other.calls("qa")
-    assert [Ledger(plan, asked).again_of(call) for plan, call in ((PLAN, card), (other, dated))] == [2, 0]
+    assert [Ledger(plan, asked).rerun_of(call) for plan, call in ((PLAN, card), (other, dated))] == [2, 0]
     for plan, is_made in ((PLAN, False), (other, True)):
         ledger = Ledger(plan, asked)
         for result in (result_of(card), result_of(dated)):
             ledger.absorb(result)
-        assert (CARD in ledger.items["qa"]) is is_made
+        assert (ledger.items["qa"].is_done(CARD)) is is_made
         assert ledger.made_again == []
 
 
@@ -128,7 +128,7 @@ def test_failures_of_before_the_item_was_done_are_not_listed_once_it_is_open_aga
     ledger = Ledger(PLAN)
     ledger.add(result_of(call_of(CARD), NO, ended=ended, traceparent="old"))
     ledger.add(result_of(call_of(CARD)))
-    ledger.ask_again([CARD], 2)
+    ledger.rerun([CARD], 2)
     assert ledger.failures == []
     ledger.add(result_of(call_of(CARD), NO, again=2, ended=20.0, traceparent="new"))
     assert [call.traceparent for call in ledger.failures] == ["new"]

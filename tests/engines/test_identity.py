@@ -24,7 +24,7 @@ CALLS = [
 def keys(trace_id: str) -> list[str]:
     """The keys of all calls: the first time, and for two requests to make their items again."""
     day = RunIdentity(trace_id)
-    return [day.idempotency_key(*call.fingerprint, again=again) for call in CALLS for again in (0, 2, 3)]
+    return [day.idempotency_key(*call.fingerprint, rerun=again) for call in CALLS for again in (0, 2, 3)]
 
 
 def test_every_request_of_every_day_has_a_key_of_its_own_and_always_the_same() -> None:

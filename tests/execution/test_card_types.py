@@ -14,7 +14,7 @@ from job.day.result import ShutdownReason
 from job.engines.answers import Response
 from job.engines.failures import Cause, Failure
 from job.execution.availability import IN_A_ROW, Availability, CardTypes, Try
-from job.execution.progress import Gauge
+from job.execution.progress import EngineProgress
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 
@@ -40,7 +40,7 @@ class Tries:
 
     def __init__(self) -> None:
         self.events: list[object] = []
-        self.engine = Availability("qa", 600.0, Gauge(), self.events.append)
+        self.engine = Availability("qa", 600.0, EngineProgress(), self.events.append)
         self.card_types = CardTypes(self.engine, self.events.append)
         self._time = 0.0
 

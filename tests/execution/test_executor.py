@@ -318,7 +318,7 @@ async def test_retries_are_reported_with_their_wait() -> None:
     made = await one_card(reply({}, 503), reply({}, 500), None)
     assert [event.wait for event in made.world.events if isinstance(event, CallRetried)] == [0.5, 10.0]
     totals = made.ledger.totals()["qa"]
-    assert (totals.calls, totals.retries, made.live.gauges["qa"].counts.retries) == (1, 2, 2)
+    assert (totals.calls, totals.retries, made.live.engines["qa"].counts.retries) == (1, 2, 2)
 
 
 async def test_waits_for_room_are_counted_among_the_retries() -> None:

@@ -275,4 +275,4 @@ async def test_the_limit_is_reported(autojump_clock: MockClock) -> None:
     await made.play()
     shown = Counter(event.limit for event in made.world.finished)
     assert min(shown) < 8
-    assert made.live.gauges["qa"].limit == made.world.finished[-1].limit
+    assert made.live.engines["qa"].limit == made.world.finished[-1].limit

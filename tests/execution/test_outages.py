@@ -208,7 +208,7 @@ def test_an_outage_lasts_until_the_call_began_that_was_done() -> None:
     """Not until it has ended: one second out is not worth a note, though a batch takes four minutes."""
     played = night(out(503, 0, 1, "trading"), tickers=5, seconds={**SECONDS, "trading": 240.0})
     assert played.exit == 0
-    assert played.made.live.gauges["trading"].seconds_out == 0
+    assert played.made.live.engines["trading"].seconds_out == 0
 
 
 LONG: Mapping[str, tuple[Strike, int, str, float, int]] = {
@@ -338,9 +338,9 @@ def test_of_an_engine_that_is_out_again_and_again_people_are_told_every_ten_minu
     told = [event for event in played.made.world.events if isinstance(event, EngineFailing)]
     assert played.exit == 0
     assert len(told) <= played.seconds / 600 + 1
-    gauge = played.made.live.gauges["qa"]
-    assert gauge.outages > len(told), "what nobody is told of counts for the note"
-    assert gauge.seconds_out > 60
+    progress = played.made.live.engines["qa"]
+    assert progress.outages > len(told), "what nobody is told of counts for the note"
+    assert progress.seconds_out > 60
 
 
 def out_now_and_then(asked: Asked, now: float) -> How:

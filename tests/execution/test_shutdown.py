@@ -327,4 +327,4 @@ async def test_an_ending_goes_on_if_a_task_beside_it_fails(stage: Stage) -> None
         with shutdown.stage(stage):
             await trio.sleep(0.25)
         assert trio.current_time() == 0.25
-    assert scope.cancelled_caught is (stage in {"prepare", "cards"})
+    assert scope.cancelled_caught is (stage in {"before_cards", "cards"})

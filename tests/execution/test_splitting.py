@@ -190,13 +190,13 @@ async def test_each_part_of_a_batch_has_the_key_of_its_own_targets(how: str) -> 
 
     made = stage([target(name, engines=("trading",)) for name in "AB"], script)
     made.ledger.add(result_of(trading(["A"])))
-    made.ledger.ask_again([Item("trading", "A", None)], 2)
+    made.ledger.rerun([Item("trading", "A", None)], 2)
     await made.phases.prepare("trading")
     keys = {asked.tickers: asked.headers["Idempotency-Key"] for asked in made.world.asked}
     numbers = {("A", "B"): 2, ("B",): 0} | ({("A",): 2} if how == "it fails whole" else {})
     run = RunIdentity("test")
     assert keys == {
-        names: run.idempotency_key(*trading(names).fingerprint, again=number) for names, number in numbers.items()
+        names: run.idempotency_key(*trading(names).fingerprint, rerun=number) for names, number in numbers.items()
     }
     assert {one.targets: one.again for one in made.world.finished} == {("A",): 2, ("B",): 0}
     assert made.ledger.is_ready

@@ -14,7 +14,7 @@ from job.day.result import ShutdownReason
 from job.engines.calls import news
 from job.engines.failures import Cause, Failure
 from job.execution.availability import Availability, RetryState, Try
-from job.execution.progress import Gauge
+from job.execution.progress import EngineProgress
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import ConcurrencyLimiter, PendingCall, RateLimiter, WorkQueue
 from job.text.messages import message
@@ -37,7 +37,7 @@ class Work:
     """A queue of fresh pieces with these names, and what it looks at."""
 
     def __init__(self, fresh: str = "", limit: int = 4, per_minute: int | None = None) -> None:
-        self.engine = Availability("news", 600.0, Gauge(), lambda _: None)
+        self.engine = Availability("news", 600.0, EngineProgress(), lambda _: None)
         self.limiter, self.shutdown = ConcurrencyLimiter(limit), Shutdown()
         rate = RateLimiter(per_minute)
         self.queue = WorkQueue(map(piece, fresh), self.engine, self.limiter, rate, self.shutdown)

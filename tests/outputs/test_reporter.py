@@ -22,9 +22,9 @@ PACE = "1 min 33 s elapsed; at the present pace the cards are done in 4 min 30 s
 def after(finished: int) -> Progress:
     """A run that began 3 s before its first call, at second 1000, and has finished so many cards."""
     live = Progress.of(Ledger(PLAN), began=997.0)
-    gauge = live.gauges["qa"]
-    gauge.began = 1000.0
-    gauge.counts.add("done", finished)
+    progress = live.engines["qa"]
+    progress.began = 1000.0
+    progress.counts.add("done", finished)
     for call in list(PLAN.calls("qa"))[:finished]:
         live.ledger.add(result_of(call))
     return live
@@ -34,7 +34,7 @@ def test_nothing_is_said_of_the_pace_while_no_card_is_made() -> None:
     live = after(0)
     for call in list(PLAN.calls("qa"))[:25]:
         live.ledger.add(result_of(call, Failure(Cause.TRANSPORT, message("connection reset"))))
-        live.gauges["qa"].counts.add("failed")
+        live.engines["qa"].counts.add("failed")
     assert str(time_status(live, 1009.0)) == "12 s elapsed"
 
 
@@ -49,7 +49,7 @@ def test_an_attempt_that_has_no_card_left_does_not_say_that_it_generates_cards()
     assert str(barrier_message(ledger)) == "All data is ready; generating cards"
     ledger.add(result_of(next(ledger.plan.calls("qa"))))
     assert str(barrier_message(ledger)) == "All data is ready"
-    ledger.ask_again([Item("qa", "A", "news_card")], 2)
+    ledger.rerun([Item("qa", "A", "news_card")], 2)
     assert str(barrier_message(ledger)) == "All data is ready; generating cards"
 
 

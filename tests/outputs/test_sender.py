@@ -155,7 +155,7 @@ GOOD: Severity = "good"
 
 
 @pytest.mark.parametrize(
-    ("only", "scene", "about", "follows", "is_sent"),
+    ("only", "scene", "about", "severity_before", "is_sent"),
     [
         pytest.param("all", "all made", {}, GOOD, True, id="all are wanted"),
         pytest.param("failures", "all made", {}, GOOD, False, id="a success after one"),
@@ -172,11 +172,11 @@ GOOD: Severity = "good"
     ],
 )
 async def test_who_waits_for_a_message_gets_it(
-    chat: Chat, only: str, scene: str, about: dict[str, object], follows: Severity | None, is_sent: bool
+    chat: Chat, only: str, scene: str, about: dict[str, object], severity_before: Severity | None, is_sent: bool
 ) -> None:
     report = SCENES[scene]().report.model_copy(update=about)
     given = settings(**chat.env("feishu"), NOTIFY_ONLY=only)
-    assert await sent(given, scene, report=report, follows=follows) is None
+    assert await sent(given, scene, report=report, severity_before=severity_before) is None
     assert len(chat.texts) == is_sent
 
 

@@ -138,7 +138,7 @@ def bars_of(live: Progress) -> str:
 def test_an_engine_without_a_call_in_flight_shows_no_limit() -> None:
     live = Progress.of(Ledger(ONE))
     assert bars_of(live).endswith("none in flight")
-    live.gauges["qa"].in_flight, live.gauges["qa"].limit = 1, 16
+    live.engines["qa"].in_flight, live.engines["qa"].limit = 1, 16
     assert bars_of(live).endswith("1 of 16 in flight")
 
 
@@ -151,7 +151,7 @@ def test_bars_count_what_was_there_before_and_what_fails_now() -> None:
     live = Progress.of(ledger)
     assert "1/1,500 done" in bars_of(live)
     assert "0 failed" in bars_of(live)
-    live.gauges["qa"].counts.add("failed", 1_200)
+    live.engines["qa"].counts.add("failed", 1_200)
     assert "1,200 failed" in bars_of(live)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from job.config.faults import ConfigError, FaultKind
-from job.config.prepare import Prepared
+from job.config.read import PlannedConfig
 from job.day.attempt import RecordError
 from job.day.ledger import Rerun
 from job.engines.calls import Item
@@ -32,7 +32,7 @@ MORE = config(["AAPL", "MSFT", "TSLA"])
 LESS = config(["AAPL"])
 
 
-def decided(*attempts: RecordedAttempt, work: Prepared | None = None, **about: Any) -> Attempt | None:
+def decided(*attempts: RecordedAttempt, work: PlannedConfig | None = None, **about: Any) -> Attempt | None:
     """What a start decides on a day with these attempts."""
     work = work or prepared()
     return decide(record_of(*attempts, plan=work.plan), start_at(**{"number": 0, **about}), work, "me")
@@ -42,7 +42,7 @@ def test_the_first_attempt_has_what_the_next_one_needs() -> None:
     attempt = decided(execution="x", without=("TSLA",))
     assert attempt is not None
     assert (attempt.number, attempt.owner, attempt.execution, attempt.trace_id) == (1, "me", "x", TRACE_ID)
-    assert (attempt.plan, attempt.made_plan().digest()) == (prepared().plan.digest(), prepared().plan.digest())
+    assert (attempt.plan, attempt.plan_again().digest()) == (prepared().plan.digest(), prepared().plan.digest())
     assert (attempt.cards, attempt.again, attempt.asked_by, attempt.without) == (2, (), (), ("TSLA",))
 
 

@@ -55,7 +55,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         end = failed.report().model_copy(update={"outcome": Outcome(ended[0]), "exit_code": ExitCode(ended[1])})
         memory.objects.clear()
         put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
-        put(memory, {f"{DAY}/ends/000002.json": end.packed()})
+        put(memory, {f"{DAY}/ends/000002.json": end.to_json()})
         report, record = await the_day(memory)
         assert (report.outcome, report.exit_code, str(report.sentence)) == (outcome, code, sentence)
         assert (report.number, report.cards.done, len(report.missing)) == (2, 3 - len(added), len(added))
@@ -68,7 +68,7 @@ async def test_what_was_set_aside_is_known_from_the_report(memory: Memory) -> No
     attempt = RecordedAttempt(outcome="cards_missing", failed=["MSFT"])
     record = attempt.record()
     report = attempt.report().model_copy(update={"set_aside": (aside,)})
-    put(memory, record, {f"{DAY}/ends/000001.json": report.packed()})
+    put(memory, record, {f"{DAY}/ends/000001.json": report.to_json()})
     report, found = await the_day(memory)
     assert (found.ledger.set_aside, report.set_aside) == ([aside], (aside,))
 
@@ -108,7 +108,7 @@ async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_
     reports = {1: {1: 1}, 2: {1: 1, 2: 1}}
     for attempt in (RecordedAttempt(), RecordedAttempt(number=2)):
         report = attempt.report().model_copy(update={"journal": reports[attempt.number]})
-        put(memory, attempt.record(), {f"{DAY}/ends/{attempt.number:06}.json": report.packed()})
+        put(memory, attempt.record(), {f"{DAY}/ends/{attempt.number:06}.json": report.to_json()})
     del memory.objects[f"{DAY}/results/{number:06}-000000.jsonl"]
     with pytest.raises(RecordError, match=rf"results/00000{number}-000000\.jsonl is missing$"):
         await Record.read(memory, DAY)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from job.config.prepare import Prepared
+from job.config.read import PlannedConfig
 from job.day.report import Report, read_report
 from job.day.result import ShutdownReason
 from job.execution.shutdown import LIMITS, Shutdown
@@ -43,7 +43,7 @@ class Desk:
         self.said.append(str(text))
 
     @asynccontextmanager
-    async def open(self, work: Prepared | None = None, **about: Any) -> AsyncIterator[Opened]:
+    async def open(self, work: PlannedConfig | None = None, **about: Any) -> AsyncIterator[Opened]:
         """A start that opens its session, with the lease."""
         start = start_at(**{"number": 0, "trace_id": f"{2:032x}", "began": "2026-11-24T09:00:00+08:00", **about})
         async with acquire(self.store, holder("me"), lambda _: None, waits=True) as lease:

@@ -12,7 +12,7 @@ import trio
 from pydantic_core import to_json
 
 from job.config.environment import Options, read_settings
-from job.config.prepare import Prepared, prepare
+from job.config.read import PlannedConfig, read_config
 from job.day.attempt import Attempt, Start, attempt_name, contents_of
 from job.records.record import Journal
 from tests.support.results import result_of
@@ -64,7 +64,7 @@ def _killed_start(directory: Path) -> None:
     day = datetime.now(UTC).date().isoformat()
     settings, _ = read_settings({"CONFIG_URI": str(directory), "QA_ENGINE_URL": "http://127.0.0.1:1"})
     request = Options(settings, [], now, 0.0)
-    prepared: Prepared = trio.run(prepare, request, day)
+    prepared: PlannedConfig = trio.run(read_config, request, day)
     plan = prepared.plan
     attempt = Attempt(
         **{**Start.of(request, settings.days()).model_dump(), "day": day, "number": 1},
@@ -76,7 +76,7 @@ def _killed_start(directory: Path) -> None:
     )
     common = json.loads(result_of(next(plan.calls("qa")), traceparent="0" * 55, limit=64).line())
     journal = Journal(Memory(), day, 1, plan.digest(), lambda _: None)
-    objects = {attempt_name(day, 1): attempt.packed()}
+    objects = {attempt_name(day, 1): attempt.to_json()}
     for number, item in enumerate(islice(plan.items("qa"), MILLION.calls - LEFT)):
         ended = now.timestamp() + number / 2600
         own = {"targets": [item.target], "card_type": item.card_type, "started": ended - 0.02, "ended": ended}

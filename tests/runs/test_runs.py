@@ -68,7 +68,7 @@ async def test_the_last_line_follows_the_closed_record_and_the_lease_that_was_re
 
 
 async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orchestrator, "prepare", AsyncMock(side_effect=ZeroDivisionError))
+    monkeypatch.setattr(orchestrator, "read_config", AsyncMock(side_effect=ZeroDivisionError))
     settings, faults = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
     reporter = Mock(drain=AsyncMock())
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
@@ -92,7 +92,7 @@ async def test_after_a_bug_nobody_waits_for_storage(
 ) -> None:
     """The record is closed in haste, as if another start might go on already."""
     monkeypatch.setattr(orchestrator, "open_store", lambda *_, **__: memory)
-    monkeypatch.setattr(orchestrator, "prepare", AsyncMock(return_value=prepared()))
+    monkeypatch.setattr(orchestrator, "read_config", AsyncMock(return_value=prepared()))
     monkeypatch.setattr(orchestrator, "run_phases", AsyncMock(side_effect=ZeroDivisionError))
     memory.refuse = lambda verb, name: verb == "create" and "/ends/" in name
     settings, _ = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})

@@ -87,7 +87,7 @@ class Day:
             began = self.at
             for engine in engines:
                 free = [began] * AT_A_TIME[engine]
-                for call in list(self.plan.calls(engine, self.ledger.items[engine])):
+                for call in list(self.plan.calls(engine, self.ledger.items[engine].is_done)):
                     slot = free.index(min(free))
                     if free[slot] < end:
                         free[slot] = self._call(call, fate, free[slot], end)
@@ -114,7 +114,7 @@ class Day:
             failed_tries=tries,
             date=call.date,
             warning=ERROR if call.card_type and call.targets[0] in self.with_error and failure is None else None,
-            again=self.ledger.again_of(call),
+            again=self.ledger.rerun_of(call),
             traceparent=f"00-{TRACE}-{next(self._spans):016x}-01",
         )
         self.ledger.add(result)
@@ -194,15 +194,15 @@ def _again() -> View:
     day.at += 6 * 3600
     cards = [Item("qa", "NVDA", card) for card in TYPES]
     data = [Item(engine, "NVDA", None) for engine in DATA_ENGINES]
-    day.ledger.ask_again(cards, 2)
-    day.ledger.ask_again(data, 2)
+    day.ledger.rerun(cards, 2)
+    day.ledger.rerun(data, 2)
     return day.play().view()
 
 
 def _again_failed() -> View:
     day = Day(start={"arguments": ("run", "--again", "NVDA/news_card")}).play()
     day.at += 6 * 3600
-    day.ledger.ask_again([Item("qa", "NVDA", "news_card"), Item("qa", "AAPL", "news_card")], 2)
+    day.ledger.rerun([Item("qa", "NVDA", "news_card"), Item("qa", "AAPL", "news_card")], 2)
     return day.play(failing(REFUSED, "qa", "NVDA")).view()
 
 

@@ -247,9 +247,9 @@ class Stage:
 
     def assert_nothing_lost(self) -> None:
         """What was planned is done, failed or not attempted, and nothing is still in progress."""
-        for engine, gauge in self.live.gauges.items():
+        for engine, progress in self.live.engines.items():
             account = self.counts(engine)
-            assert gauge.in_flight == 0, engine
+            assert progress.in_flight == 0, engine
             assert min(account.done, account.failed, account.not_attempted) >= 0, engine
             assert account.planned == account.done + account.failed + account.not_attempted
             ended = [event for event in self.world.finished if event.engine == engine]
@@ -284,8 +284,8 @@ def stage(
         connect=world.connect,
         shutdown=shutdown,
         emit=on_event,
-        gauges=live.gauges,
-        again_of=live.ledger.again_of,
+        progress=live.engines,
+        rerun_of=live.ledger.rerun_of,
         jitter=jitter,
     )
     return Stage(world, Phases(live.ledger, engines, context), live, shutdown)

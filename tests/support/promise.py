@@ -45,7 +45,7 @@ def _attempt(data: bytes) -> Attempt:
 
 @lru_cache(maxsize=1000)
 def _plan(data: bytes) -> Plan:
-    return _attempt(data).made_plan()
+    return _attempt(data).plan_again()
 
 
 @lru_cache(maxsize=10_000)
@@ -275,7 +275,7 @@ class Promise:
         key, path = request.headers["idempotency-key"], _path(request)
         identity, call = RunIdentity(_trace(request)), (METHOD.encode(), request.service.encode(), path.encode())
         numbers = {0, *(asked.number for asked in folder.latest().again)}
-        found = [one for one in numbers if identity.idempotency_key(*call, request.body, again=one) == key]
+        found = [one for one in numbers if identity.idempotency_key(*call, request.body, rerun=one) == key]
         assert found, f"an unknown key: {request.target}"
         place: tuple[object, ...] = (_trace(request), request.service, path, request.body, found[0])
         assert self._keys.setdefault(key, place) == place, f"the key of another request: {request.target}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from job.config.faults import Fault, FaultKind
 from job.config.plan import Plan
-from job.config.prepare import Prepared, make_plan
+from job.config.read import PlannedConfig, make_plan
 from job.day.attempt import Attempt, ExitCode, Outcome, Start, attempt_name, end_name, results_name
 from job.day.ledger import Ledger
 from job.day.report import Ending, Report, report_of
@@ -54,11 +54,11 @@ def plan_from(objects: Mapping[str, str], day: str = DAY) -> Plan:
     return plan
 
 
-def prepared(objects: Mapping[str, str] | None = None, again: Sequence[Item] | None = None) -> Prepared:
+def prepared(objects: Mapping[str, str] | None = None, again: Sequence[Item] | None = None) -> PlannedConfig:
     """What a start has prepared."""
     objects = config() if objects is None else objects
     stored = {name: StoredObject(text.encode(), "7", 0.0) for name, text in objects.items()}
-    return Prepared(plan_from(objects), stored, again=again)
+    return PlannedConfig(plan_from(objects), stored, again=again)
 
 
 SCHEDULE = "0 2 * * *"
@@ -163,11 +163,11 @@ class RecordedAttempt:
         for result in self.results():
             journal.append(result)
         found = {
-            attempt_name(self.day, self.number): self.stored.packed(),
+            attempt_name(self.day, self.number): self.stored.to_json(),
             results_name(self.day, self.number, 0): journal._next_chunk().data,
         }
         if self.outcome is not None:
-            found[end_name(self.day, self.number)] = self.report().packed()
+            found[end_name(self.day, self.number)] = self.report().to_json()
         return found
 
 
@@ -187,7 +187,7 @@ def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
 def refusal(day: str) -> dict[str, bytes]:
     """The record of a day of which nothing is there but a start whose config has a fault."""
     ending = Ending(outcome=Outcome.BAD_CONFIG, exit_code=ExitCode.USAGE, sentence=message("It has faults"))
-    return {end_name(day, 0): report_at(ending, start=start_at(day, number=0), seconds=0.4, faults=[FAULT]).packed()}
+    return {end_name(day, 0): report_at(ending, start=start_at(day, number=0), seconds=0.4, faults=[FAULT]).to_json()}
 
 
 def lease_of(day: str, execution: str | None = None) -> bytes:

@@ -11,7 +11,7 @@ from gettext import NullTranslations
 import pytest
 
 from job.config.environment import read_settings
-from job.config.objects import read_config
+from job.config.objects import parse_config
 from job.day.advice import Commands, Links, advice, first_steps
 from job.day.ledger import Ledger, SetAside
 from job.day.report import failure_groups
@@ -140,7 +140,7 @@ async def test_a_start_on_a_terminal_is_translated(
     live = Progress.of(view.ledger)
     terminal = Reporter(Terminal(WIDE))
     objects = {"ticker_list.json": b"[1]", "card_types.json": b'["news_card", 1]', "card_targets.json": b"["}
-    terminal.on_faults([*FAULTS, *read_config(objects)[1]])
+    terminal.on_faults([*FAULTS, *parse_config(objects)[1]])
     terminal.on_day(view.report)
     terminal.on_start(live)
     terminal.on_barrier(live)

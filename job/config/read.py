@@ -1,11 +1,11 @@
-"""Preparation of an attempt: reads the config objects and makes the plan, before any engine is called."""
+"""Reads the config objects and makes the plan, before any engine is called."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from job.config.environment import ENGINE_VARIABLES, SPARE_FILES, Options, Settings, open_file_limit
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
-from job.config.objects import OBJECTS, SIZE_LIMIT, read_config
+from job.config.objects import OBJECTS, SIZE_LIMIT, parse_config
 from job.config.plan import Plan, contradiction, left_out_faults, resolve, select
 from job.config.values import ENGINE_URL_REMEDY
 from job.engines.calls import DATA_ENGINES, EngineName, Item
@@ -16,8 +16,8 @@ from job.text.messages import Value, message
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A plan, the config objects that it was made from, and what of it is made again."""
+class PlannedConfig:
+    """A config as it was read: the plan, the objects that it was made from, and what of it is made again."""
 
     plan: Plan
     objects: Mapping[str, StoredObject]
@@ -33,7 +33,7 @@ class UnreadConfigError(JobError):
         self.reason = reason
 
 
-async def prepare(options: Options, day: str) -> Prepared:
+async def read_config(options: Options, day: str) -> PlannedConfig:
     """Reads each config object once and makes the plan for a day.
 
     Raises `ConfigError` with all faults, those of the options first; `UnreadConfigError` if there are none and storage
@@ -49,24 +49,24 @@ async def prepare(options: Options, day: str) -> Prepared:
             raise UnreadConfigError(error.text) from error
         raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
-    contents = {name: one.data for name, one in objects.items()}
+    contents = {name: stored.data for name, stored in objects.items()}
     plan, config_faults = make_plan(contents, day, sizes)
-    found = [*faults, *config_faults]
-    known = {fault.variable for fault in found}
+    all_faults = [*faults, *config_faults]
+    faulty = {fault.variable for fault in all_faults}
     urls = [ENGINE_VARIABLES[engine]["url"] for engine in plan.engines() if settings.engines[engine].url is None]
-    found += [not_set(variable, ENGINE_URL_REMEDY) for variable in urls if variable not in known]
-    found += too_few_files(plan, settings, open_file_limit())
+    all_faults += [not_set(variable, ENGINE_URL_REMEDY) for variable in urls if variable not in faulty]
+    all_faults += too_few_files(plan, settings, open_file_limit())
     again: Sequence[Item] = ()
     if not config_faults:  # else it is not known which names there are
-        found += left_out_faults(plan, options.without)
+        all_faults += left_out_faults(plan, options.without)
         plan = plan.without(options.without)
         both = [name for name in options.again if name.partition("/")[0] in options.without]
         names = [name for name in options.again if name not in both]
         again, unknown = select(plan, names, is_confirmed=options.is_confirmed)
-        found += [*map(contradiction, both), *unknown]
-    if found:
-        raise ConfigError(found)
-    return Prepared(plan, objects, again if options.again else None)
+        all_faults += [*map(contradiction, both), *unknown]
+    if all_faults:
+        raise ConfigError(all_faults)
+    return PlannedConfig(plan, objects, again if options.again else None)
 
 
 async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
@@ -89,7 +89,7 @@ def make_plan(
 
     `objects` maps the names of the objects that exist to their content. If there are faults, the plan must not run.
     """
-    config, config_faults, config_notices = read_config(objects)
+    config, config_faults, config_notices = parse_config(objects)
     targets, target_faults, target_notices = resolve(config)
     notices = (*config_notices, *target_notices)
     plan = Plan(targets, config.models, day, batch_sizes, notices=notices, switched_off=config.switches.off)

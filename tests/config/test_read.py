@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from job.config import prepare as module
+from job.config import read as module
 from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.prepare import UnreadConfigError, prepare
+from job.config.read import UnreadConfigError, read_config
 from job.engines.calls import Item
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
@@ -40,13 +40,13 @@ def place(tmp_path: Path) -> Path:
 
 async def faults_of(asked: Options) -> list[str]:
     with pytest.raises(ConfigError) as error:
-        await prepare(asked, DAY)
+        await read_config(asked, DAY)
     return list(map(str, error.value.faults))
 
 
 async def test_a_plan_is_made_for_a_day_from_objects_that_are_read_once(place: Path) -> None:
     (place / "ticker_list.json").write_text('["AAPL", "AAPL"]')
-    prepared = await prepare(request(str(place)), DAY)
+    prepared = await read_config(request(str(place)), DAY)
     assert [target.id for target in prepared.plan.targets] == ["AAPL"]
     assert (prepared.plan.date, prepared.plan.batch_sizes["trading"], prepared.again) == (DAY, 5, None)
     assert prepared.objects["ticker_list.json"].data == b'["AAPL", "AAPL"]'
@@ -54,10 +54,10 @@ async def test_a_plan_is_made_for_a_day_from_objects_that_are_read_once(place: P
 
 
 async def test_what_is_asked_for_again_and_what_is_left_out(place: Path) -> None:
-    prepared = await prepare(request(str(place), again=("AAPL/news_card",), without=("MSFT",)), DAY)
+    prepared = await read_config(request(str(place), again=("AAPL/news_card",), without=("MSFT",)), DAY)
     assert [call.targets for call in prepared.plan.calls("qa")] == [("AAPL",)]
     assert prepared.again == [Item("qa", "AAPL", "news_card")]
-    prepared = await prepare(request(str(place), again=("/news_card",), without=("MSFT",)), DAY)
+    prepared = await read_config(request(str(place), again=("/news_card",), without=("MSFT",)), DAY)
     assert prepared.again == [Item("qa", "AAPL", "news_card")], "what is left out is not asked for either"
 
 
@@ -78,7 +78,7 @@ async def test_a_url_that_the_plan_needs_and_that_is_not_set_is_a_fault(place: P
 
 
 async def test_a_process_that_may_open_too_few_files_is_a_fault(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.config.prepare.open_file_limit", lambda: 60)
+    monkeypatch.setattr("job.config.read.open_file_limit", lambda: 60)
     assert [line.partition(": needs ")[0] for line in await faults_of(request(str(place)))] == [
         "FINANCIAL_ENGINE_CONCURRENCY, TRADING_ENGINE_CONCURRENCY, NEWS_ENGINE_CONCURRENCY", "QA_ENGINE_CONCURRENCY",
     ]  # fmt: skip
@@ -103,7 +103,7 @@ async def test_faults_of_the_command_are_found_when_the_config_has_none(
     place: Path, asked: dict[str, Any], faults: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as error:
-        await prepare(request(str(place), **asked), DAY)
+        await read_config(request(str(place), **asked), DAY)
     assert all(str(fault).startswith(said) for fault, said in zip(error.value.faults, faults, strict=True))
     assert {fault.kind for fault in error.value.faults} == {FaultKind.COMMAND}
 
@@ -125,7 +125,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> typ
 
 async def test_only_an_outage_is_not_a_fault_of_the_config(kind: type[StorageError]) -> None:
     with pytest.raises((UnreadConfigError, ConfigError)) as error:
-        await prepare(request("gs://bucket/config"), DAY)
+        await read_config(request("gs://bucket/config"), DAY)
     if kind is UnreachableError:
         assert str(error.value) == "gs://bucket/config/a: 503"
         assert isinstance(error.value, UnreadConfigError)
@@ -137,7 +137,7 @@ async def test_only_an_outage_is_not_a_fault_of_the_config(kind: type[StorageErr
 
 async def test_a_fault_that_no_other_attempt_heals_is_reported_in_an_outage_too(kind: type[StorageError]) -> None:
     with pytest.raises(ConfigError) as error:
-        await prepare(request("gs://bucket/config", FAULT), DAY)
+        await read_config(request("gs://bucket/config", FAULT), DAY)
     assert [fault.where for fault in error.value.faults] == ["RUN_TIME_ZONE", "CONFIG_URI"]
     if kind is UnreachableError:
         assert error.value.faults[1].remedy == Message("try again later")
