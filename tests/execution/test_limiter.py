@@ -156,8 +156,9 @@ class Calls:
     def in_flight(self) -> int:
         return len(self._started)
 
-    def begin(self, count: int) -> None:
+    async def begin(self, count: int) -> None:
         self._started += [trio.current_time()] * count
+        await trio.lowlevel.checkpoint()
 
     def end(self, failure: Failure | None, count: int = 1) -> None:
         for _ in range(count):
@@ -171,31 +172,31 @@ def calls(autojump_clock: MockClock) -> Calls:
 
 
 async def test_a_429_lowers_the_limit_to_the_calls_in_flight(calls: Calls) -> None:
-    calls.begin(16)
+    await calls.begin(16)
     for left in range(15, 9, -1):
         calls.end(FULL)
         assert calls.limiter.limit == calls.in_flight == left
 
 
 async def test_a_503_halves_the_limit_once_a_minute(calls: Calls) -> None:
-    calls.begin(16)
+    await calls.begin(16)
     calls.end(BUSY, 9)
     assert calls.limiter.limit == 8
     await trio.sleep(59)
-    calls.begin(1)
+    await calls.begin(1)
     calls.end(BUSY, 7)
     assert calls.limiter.limit == 8, "these had begun before it fell"
     calls.end(BUSY)
     assert calls.limiter.limit == 8, "it fell less than a minute ago"
     await trio.sleep(1)
-    calls.begin(1)
+    await calls.begin(1)
     calls.end(BUSY)
     assert calls.limiter.limit == 4
 
 
 @pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.TRANSPORT, Cause.HOST_UNKNOWN])
 async def test_a_missing_answer_halves_the_limit_as_well(calls: Calls, cause: Cause) -> None:
-    calls.begin(16)
+    await calls.begin(16)
     calls.end(Failure(cause, message("")))
     assert calls.limiter.limit == 8
 
@@ -209,18 +210,18 @@ async def test_a_missing_answer_halves_the_limit_as_well(calls: Calls, cause: Ca
     ],
 )
 async def test_failures_unrelated_to_capacity_do_not_change_the_limit(calls: Calls, failure: Failure) -> None:
-    calls.begin(16)
+    await calls.begin(16)
     calls.end(failure)
     assert calls.limiter.limit == 16
 
 
 async def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum(calls: Calls) -> None:
-    calls.begin(16)
+    await calls.begin(16)
     calls.end(BUSY, 16)
     limits = [calls.limiter.limit]
     for _ in range(12):
         for _ in range(calls.limiter.limit):
-            calls.begin(calls.limiter.limit - calls.in_flight)
+            await calls.begin(calls.limiter.limit - calls.in_flight)
             calls.end(None)
         limits.append(calls.limiter.limit)
     assert limits[0] == 8
@@ -229,10 +230,10 @@ async def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum(calls: Ca
 
 
 async def test_the_limit_does_not_rise_while_it_is_not_reached(calls: Calls) -> None:
-    calls.begin(16)
+    await calls.begin(16)
     calls.end(BUSY, 16)
     for _ in range(50):
-        calls.begin(2)
+        await calls.begin(2)
         calls.end(None, 2)
     assert calls.limiter.limit == 8
 
