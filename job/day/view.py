@@ -378,7 +378,7 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     for aside in report.set_aside:
         yield Line(message("{sentence}.", sentence=aside.reason), mark="✗")
     if groups and (counts := not_reached(ledger)) is not None:
-        text = message("Not reached because of this, with nothing to put right: {counts}", counts=counts)
+        text = message("Not reached, with nothing to put right: {counts}", counts=counts)
         yield Line(text, Rank.ASIDE)
     if groups:
         yield Line(colon(message("trace id"), report.trace_id), Rank.EXTRA)

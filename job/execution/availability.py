@@ -101,7 +101,7 @@ class RetryState:
             self.costs += failure.cause is Cause.DENIED
             is_final = is_costly and failure.cause is Cause.DENIED and self.costs > 1
         else:
-            self.used += self._is_used_up(failure, latest, is_blamed=is_blamed)
+            self.used += self._uses_up(failure, latest, is_blamed=is_blamed)
             is_final = False
         if is_final or self.used >= attempts:
             return None
@@ -109,7 +109,7 @@ class RetryState:
             self.waits_for_another, seconds = True, inf
         return seconds
 
-    def _is_used_up(self, failure: Failure, latest: Try, *, is_blamed: bool) -> bool:
+    def _uses_up(self, failure: Failure, latest: Try, *, is_blamed: bool) -> bool:
         """Whether an outage uses up the try."""
         if failure.status in {409, 429}:
             self.waiting_since = latest.started if self.waiting_since is None else self.waiting_since
@@ -126,6 +126,8 @@ class RetryState:
         return max(delay, min(failure.retry_after or 0.0, MAX_SECONDS))
 
 
+IN_A_ROW = 20
+"""Tries in a row after which a card type is set aside, and calls after which an engine without patience is down."""
 TELL_SECONDS = 5.0
 """An outage that is shorter is not worth a word."""
 TELL_AGAIN_SECONDS = 600.0
@@ -176,7 +178,7 @@ class Availability:
         """How many calls have failed for good in this streak, or may only be tried once another is done."""
 
     @property
-    def seconds(self) -> float:
+    def seconds_failing(self) -> float:
         """For how long it has been failing."""
         return max(0.0, trio.current_time() - self._since)
 
@@ -206,7 +208,7 @@ class Availability:
         if not self._patience:
             return self.is_out and self.given_up >= IN_A_ROW
         is_probe = latest.streak == self.streaks and not self._older
-        return is_probe and self.seconds >= self._patience
+        return is_probe and self.seconds_failing >= self._patience
 
     def update(self, failure: Failure | None, latest: Try, others: int, limit: int, *, counts: bool = True) -> bool:
         """Adds how a try has just ended. `others` are still in flight.
@@ -252,7 +254,9 @@ class Availability:
             await self._failing.wait()
             await trio.sleep(max(1.0, self._since + TELL_SECONDS - trio.current_time()))
             now, is_told = trio.current_time(), self._told_at > self._since
-            is_due = self._is_outage and self.seconds >= TELL_SECONDS and now >= self._told_at + TELL_AGAIN_SECONDS
+            is_due = (
+                self._is_outage and self.seconds_failing >= TELL_SECONDS and now >= self._told_at + TELL_AGAIN_SECONDS
+            )
             if is_due and not is_told and self._reason is not None:
                 self._told_at = now
                 self._emit(EngineFailing(self._engine, self._reason, self._patience))
@@ -269,9 +273,6 @@ class Availability:
         self._since, self._pause, self.not_before = inf, INITIAL_SECONDS, -inf
         self.is_out = self._is_outage = False
         self._failing = trio.Event()
-
-
-IN_A_ROW = 20
 
 
 class CardTypes:

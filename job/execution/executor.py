@@ -63,8 +63,10 @@ class Executor:
         self._has_single_failed = False
         """Whether a single ticker has failed in this outage, so that the sizes of batches are not its cause."""
         self._workers = trio.CancelScope()
-        self.is_down = False
-        """Whether it ended since the engine is down: it had done none of the calls, or some were never tried."""
+        self.has_given_up = False
+        """Whether it ended though calls were left: they might not be tried any more, as the engine did no other."""
+        self.is_untried = False
+        """Whether some of these were never tried."""
 
     async def run(self, calls: Iterable[Call]) -> None:
         """Returns when every call has finished, when the engine is down, when the run shuts down, or after `stop`."""
@@ -83,10 +85,9 @@ class Executor:
                     watch.cancel_scope.cancel()
                 is_over = self._context.shutdown.reason is None
         finally:
-            is_untried = is_over and queue.fresh() is not None
+            self.is_untried = is_over and queue.fresh() is not None
             left = queue.take(lambda _: True)
-            has_given_up = is_over and (queue.is_closed or bool(left))
-            self.is_down = is_untried or (has_given_up and not self._progress.counts.done)
+            self.has_given_up = is_over and (queue.is_closed or bool(left))
             for pending in left:
                 if is_over and pending.last_failure is not None:
                     self._finish(pending, pending.last_failure)
@@ -126,7 +127,7 @@ class Executor:
             self._finish(pending, None)
             return
         self._finish_done_targets(pending, failure)
-        is_halved = self._is_halved(pending, latest, failure)
+        is_halved = self._halves(pending, latest, failure)
         wait = self._wait_after(pending, latest, failure)
         pending.last_failure, pending.failed_at = failure, latest.ended
         if self._card_types.is_set_aside(pending.call.card_type):
@@ -145,11 +146,11 @@ class Executor:
         if self._engine.is_down(latest):
             queue.close()
         if wait is not None and pending.call.card_type is None:  # only the patience has ended it
-            reason = message("nothing but this for {duration}", duration=duration(self._engine.seconds))
+            reason = message("nothing but this for {duration}", duration=duration(self._engine.seconds_failing))
             failure = replace(failure, reason=colon(reason, failure.reason))
         self._finish(pending, failure)
 
-    def _is_halved(self, pending: PendingCall, latest: Try, failure: Failure) -> bool:
+    def _halves(self, pending: PendingCall, latest: Try, failure: Failure) -> bool:
         """Whether the call is a batch that is retried in halves. Then later batches are smaller from the start."""
         size = len(pending.call.targets)
         if not failure.breaks_batches:

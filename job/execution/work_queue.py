@@ -126,10 +126,10 @@ class WorkQueue:
     """The calls of one engine: fresh ones, and those that were put back, whole or in halves, after a failed try.
 
     The next one is, the oldest first: a retry that is due and *free*, a fresh call, any other retry that is due. A
-    retry is free once the engine has done a call that began after its failure. While the latest answer is a failure,
+    retry is free once the engine has done a call that began after its failure. While the latest answer is an outage,
     fresh calls go first: a few bad ones must neither starve them nor stop the engine.
 
-    It ends when no call is left that may ever start, and none is in flight.
+    It ends when it is closed, or when no call is left that may ever start and none is in flight.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ class WorkQueue:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no call is in flight, and none will ever start."""
+        """Whether no call starts any more."""
         if self.is_closed:
             return True
         if self.in_flight or self.fresh() is not None:
@@ -246,8 +246,8 @@ class WorkQueue:
             return None, inf
         moment = max(self._engine.not_before, self._rate.not_before)
         if now < moment:
-            return None, inf if self.has_ended else moment
-        moment = self._settle(now) if self._waiting else inf
+            return None, moment
+        moment = self._settle(now)
         if self._ready and (self.fresh() is None or self._is_before_fresh(self._ready[0])):
             call = self._ready.popleft()
         elif self.fresh() is not None:

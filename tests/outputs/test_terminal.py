@@ -229,7 +229,7 @@ def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
     [
         (
             "data failed",
-            "Not reached because of this, with nothing to put right: financial 11, trading 11, news 5, cards 58",
+            "Not reached, with nothing to put right: financial 11, trading 11, news 5, cards 58",
         ),
         ("a type set aside", "✗ 20 cards in a row failed."),
         ("killed", f"{DAY}, started 02:00 UTC+08:00"),
