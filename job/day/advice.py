@@ -279,7 +279,7 @@ def _left_out_steps(report: Report, commands: Commands) -> Iterator[Step]:
     if report.outcome is not Outcome.SUCCEEDED or not report.without:
         return
     command = commands.run(report.day)
-    text = template("Once the cause is put right, this makes what was left out too{terms}:")
+    text = template("This makes what was left out too, once nothing speaks against it{terms}:")
     yield Step("left_out", message(text, terms=command.terms), command)
     if command.until is not None:
         yield _later(command.until, commands.run(report.day, names_day=True))

@@ -272,9 +272,9 @@ def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
 
 def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out() -> None:
     done = report(ENDINGS["done"][0]).model_copy(update={"without": ("MSFT", "TSLA")})
-    again = f"Once the cause is put right, this makes what was left out too {UNTIL}:"
+    again = f"This makes what was left out too, once nothing speaks against it {UNTIL}:"
     assert shown(done) == [("left_out", again, EXECUTE), AFTERWARDS]
-    dated = f"Once the cause is put right, this makes what was left out too {MAINTAINER}:"
+    dated = f"This makes what was left out too, once nothing speaks against it {MAINTAINER}:"
     assert shown(done, now=LATER) == [("left_out", dated, DATED)]
 
 

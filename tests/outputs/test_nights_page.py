@@ -110,7 +110,7 @@ WARNING = "Nothing here since Sun 11-29 02:00"
 ASIDE = " ".join(
     (
         f"{WARNING} {PLACE} Open this page again. If it still says so, the night is at work, was killed, could",
-        "not write here (its message says so), or never began (is the schedule paused?).",
+        "not write here (do what its message says), or never began (is the schedule paused?).",
         "This makes what is missing of the latest night:",
         f"{COMMAND} All executions of the job 5 of 58 cards are missing",
     )
