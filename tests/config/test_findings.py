@@ -81,6 +81,7 @@ def test_each_object_full_of_faults_makes_few_and_short_lines(value: object) -> 
     assert all(len(line) <= LONGEST and line.isprintable() for line in (*faults, *notices))
 
 
+@pytest.mark.slow
 def test_after_20_000_faults_of_an_object_the_rest_of_it_is_not_checked() -> None:
     entries = [{"id": f"T{number}", "card_types": [7] * 10_001} for number in range(3)]
     wrong, unread = judged(GOOD | {"card_targets.json": [*entries, {"id": "a/b"}]})[0]

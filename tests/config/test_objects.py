@@ -168,6 +168,7 @@ MEANT = "check that this is the right object"
 MANY = "has more than 20,000 values; " + MEANT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "most", "more", "fault"),
     [
@@ -213,6 +214,7 @@ def test_objects_that_are_too_large_together_are_one_fault() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_million_cards_are_possible_and_no_more() -> None:
     objects: dict[str, object] = {"ticker_list.json": [f"T{number}" for number in range(50_000)]}
     objects["card_types.json"] = [f"card_{number}" for number in range(20)]

@@ -93,6 +93,7 @@ def test_many_cards_are_made_again_only_if_that_is_confirmed() -> None:
 TOO_MANY = "--again: a day has at most 100,000 cards and data made again; name fewer"
 
 
+@pytest.mark.slow
 def test_no_more_is_made_again_than_a_day_may_have() -> None:
     types = tuple(f"c{number}" for number in range(999))
     plan = plan_of([replace(target(f"T{number}", engines=["news"]), card_types=types) for number in range(101)])

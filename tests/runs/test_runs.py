@@ -118,6 +118,7 @@ def silent_port(*, is_full: bool) -> Iterator[str]:
         yield f"{host}:{port}"
 
 
+@pytest.mark.slow
 async def test_an_engines_failure_ends_the_process_at_once(small: World) -> None:
     """Also while connections to the others are being opened, which no real answer ends."""
     small.news.script.append(Fault(when.always, do.status(403, {"detail": "no"}, after=0.4)))

@@ -136,6 +136,7 @@ async def test_a_signal_ends_the_process_with_its_code(cards: World, signal: Sig
     assert outcome.finished["outcome"] == "interrupted"
 
 
+@pytest.mark.slow
 async def test_a_second_signal_ends_the_process_at_once(cards: World) -> None:
     cards.qa.script += [Fault(when.nth(1), do.status(503, retry_after="20")), Fault(when.always, do.hang())]
     job = await cards.start_job("run", env={"QA_ENGINE_CONCURRENCY": "2"})
