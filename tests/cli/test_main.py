@@ -72,6 +72,7 @@ def test_a_date_that_cannot_be_is_a_fault_of_the_command(date: str, shown: str) 
     assert request.date is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--again", "--without"])
 def test_the_names_of_both_options_take_64_kib_at_most(option: str) -> None:
     """With more, the end of the attempt would be longer than lists read."""

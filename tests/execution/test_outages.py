@@ -64,6 +64,11 @@ def out(how: How, begin: float, end: float, *engines: EngineName) -> Strike:
     return lambda asked, now: how if asked.engine in struck and begin <= now < end else None
 
 
+def slowly(*values: How) -> list[Any]:
+    """Parameters of slow tests."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 @dataclass
 class Night:
     """A night that was played."""
@@ -180,7 +185,7 @@ def one_call(strike: Strike) -> Strike:
     return lambda asked, now: strike(asked, now) if strike(asked, now) not in {"html", "lost", "reset"} else None
 
 
-@pytest.mark.parametrize("how", [500, 503, "html", "reset"])
+@pytest.mark.parametrize("how", ["html", *slowly(500, 503, "reset")])
 @pytest.mark.parametrize(
     ("cards", "concurrency", "seconds"), [(5, 16, 15), (5, 16, 60), (15, 16, 15), (150, 1024, 15), (60, 16, 120)]
 )
@@ -316,7 +321,7 @@ def test_one_poisoned_call_among_others_fails_alone_after_its_tries(name: str, c
         assert (played.made.cards.done, played.made.cards.failed) == (119, 1)
 
 
-@pytest.mark.parametrize("how", [403, 500, 503, "html", "lost"])
+@pytest.mark.parametrize("how", [500, *slowly(403, 503, "html", "lost")])
 def test_of_two_card_types_the_one_that_always_fails_is_set_aside(how: How) -> None:
     played = night(lambda asked, _: how if asked.path == "/card/b" else None, card_types="ab")
     assert (played.exit, played.outcome) == (3, "cards_missing")

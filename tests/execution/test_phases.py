@@ -73,7 +73,7 @@ def last_data_answer(made: Stage) -> float:
     return max((asked.ended or FOREVER for asked in made.world.asked if asked.engine != "qa"), default=0.0)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.4, 0.6])
+@pytest.mark.parametrize("share", [0.0, 0.6, pytest.param(0.4, marks=pytest.mark.slow)])
 def test_no_card_is_requested_before_the_last_data_call_has_succeeded(share: float) -> None:
     crossed = failed = 0
     for seed in range(SCHEDULES):
