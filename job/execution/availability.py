@@ -166,6 +166,7 @@ class Availability:
         self.limit_before: int | None = None
         """The same, if the engine is out or was when it last failed."""
         self.is_out = False
+        """Whether it failed in this streak while no other call was in flight."""
         self._pause = INITIAL_SECONDS
         """For how long it is left alone after the next failed probe."""
         self._failing = trio.Event()

@@ -134,8 +134,9 @@ class Executor:
             for other in queue.take(lambda other: self._card_types.is_set_aside(other.call.card_type)):
                 self._finish(other, other.last_failure)
             wait = None
+        if failure.is_outage and wait in {None, inf}:
+            self._engine.given_up += 1
         is_down = not is_halved and self._engine.is_down(latest)  # which a batch that can be halved does not show
-        self._engine.given_up += wait in {None, inf} and failure.is_outage
         if wait is not None and not is_down:
             pending.retry_after(wait, failure)
             self._progress.counts.retries += 1
@@ -143,7 +144,7 @@ class Executor:
             self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
             queue.put(*(self._split_in_halves(pending) if is_halved else (pending,)))
             return
-        if self._engine.is_down(latest):
+        if is_down:
             queue.close()
         if wait is not None and pending.call.card_type is None:  # only the patience has ended it
             reason = message("nothing but this for {duration}", duration=duration(self._engine.seconds_failing))

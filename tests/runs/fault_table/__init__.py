@@ -29,8 +29,8 @@ refusal, its calls wait and [are repeated](engines/README.md#what-is-repeated): 
 30 s. After 5 s, log and terminal say so.
 
 Only after `…_ENGINE_PATIENCE`, 10 minutes, is it down: a data engine has failed; of QA, what was tried has failed, and
-the rest is not requested. The error begins "nothing but this for 10 min". An engine that was out for a minute or more
-in all is noted in the report; the night stays ✓.
+the rest is not requested. One exception: a card that may have cost twice is asked for again only once another is made.
+A minute of outages in all is noted; the night stays ✓.
 """
 
 
