@@ -82,8 +82,8 @@ class EngineSettings(BaseModel):
         default_factory=lambda earlier: _spec(earlier).concurrency
     )
     """Maximum number of calls in flight."""
-    attempts: Annotated[int, whole_number(1, 20)] = 4
-    """Maximum number of tries of one call that are used up: those that fail although the engine works."""
+    attempts: Annotated[int, whole_number(1, 20)] = Field(default_factory=lambda earlier: _spec(earlier).attempts)
+    """Maximum number of tries of one call that count: those that may have cost money, or all without patience."""
     patience: Annotated[float, seconds(0, 86_400)] = 600.0
     """Seconds for which the engine may do no call before it counts as down."""
     per_minute: Annotated[int, whole_number(1, 60_000)] | None = None

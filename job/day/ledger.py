@@ -13,8 +13,6 @@ from itertools import chain
 from math import inf
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from job.config.plan import Plan, Target
 from job.day.result import CallResult, Count, Counts, ItemState
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, Call, EngineName, Item
@@ -92,6 +90,10 @@ class EngineItems:
         """Whether the item is done, and the engine reported an error besides."""
         place = self._place(item)
         return place is not None and self._states[place] == _WITH_ERROR
+
+    def types_not_attempted(self) -> set[str | None]:
+        """The card types of which a card was not attempted."""
+        return {status.item.card_type for status in self.missing() if status.state == "not_attempted"}
 
     def missing(self) -> Iterator[ItemStatus]:
         """Every item that is not done, in the order of the plan."""
@@ -212,15 +214,6 @@ class Rerun(NamedTuple):
         return Item(self.engine, self.target, self.card_type)
 
 
-class SetAside(BaseModel):
-    """A card type of which the remaining cards are not requested, since too many of its cards failed."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    card_type: str
-    reason: Message
-
-
 @dataclass(slots=True)
 class EngineCalls:
     """The calls of one engine. Each index of the arrays `started` and `ended` is one call."""
@@ -274,8 +267,6 @@ class Ledger:
         """The state of each item of the plan."""
         self._reruns: dict[tuple[Item, str], int] = {(rerun.item, rerun.date): rerun.number for rerun in reruns}
         """The number of each item and its date."""
-        self.set_aside: list[SetAside] = []
-        """The card types that this attempt has set aside."""
         self.failed: list[CallResult] = []
         """The first `FAILURES_KEPT` calls that failed for good."""
         self._outdated: dict[Item, float] = {}

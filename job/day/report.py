@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from itertools import chain, islice
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
@@ -21,7 +21,7 @@ from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, is_usual
 from job.config.values import Date
 from job.day.attempt import Attempt, ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
-from job.day.ledger import ANSWERS_SHOWN, FAILURES_KEPT, EngineItems, ItemStatus, Ledger, SetAside, busy_stretches
+from job.day.ledger import ANSWERS_SHOWN, FAILURES_KEPT, EngineItems, ItemStatus, Ledger, busy_stretches
 from job.day.result import CUT_OFF, CallResult, Count, Counts, EngineFailedError, MissingState, Seconds, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Remedy
@@ -585,7 +585,6 @@ SOON = timedelta(minutes=10)
 """Cloud Run may take so long until it starts a task again."""
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""
-SET_ASIDE_LISTED = 50
 FAULTS_LISTED = 50
 FAULT_LIMIT = 500
 """Maximum number of characters of each text of a fault."""
@@ -630,7 +629,8 @@ class Report(Ending, Start):
     faults: tuple[Fault, ...] = ()
     """Why nothing was called, if the configuration could not be used."""
     faults_not_listed: Count = 0
-    set_aside: tuple[SetAside, ...] = ()
+    set_aside: tuple[dict[str, Any], ...] = ()
+    """Empty. Older versions listed card types here."""
     journal: dict[int, Count] = Field(default_factory=dict)
     """How many objects of results there are of each attempt, by its number."""
     not_written: tuple[str, ...] = ()
@@ -737,7 +737,6 @@ def report_of(
         seconds=None if seconds is None else round(seconds, 3),
         faults=tuple(_limited(fault) for fault in faults[:FAULTS_LISTED]),
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
-        set_aside=tuple(ledger.set_aside[:SET_ASIDE_LISTED]),
         engines=totals,
         asked_again=len(made_again) + len(ledger.to_make_again),
         made_again=len(made_again),

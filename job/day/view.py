@@ -54,8 +54,6 @@ COLUMNS = (
     template("date"),
 )
 """The headings, in the language of the reports. Their order never changes, and what is below them stays English."""
-SET_ASIDE = "set_aside"
-"""The cause of a card that was not attempted because its type was set aside."""
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """Characters with which a formula starts in a spreadsheet; the last four only in East Asian ones."""
 _ROWS_AT_ONCE = 1000
@@ -80,19 +78,15 @@ def card_lines(report: Report, ledger: Ledger, translator: Translator = ENGLISH)
 
 def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
     zone = report.offset
-    set_aside = {aside.card_type for aside in report.set_aside}
     items = ledger.items["qa"]
     for target in ledger.plan.targets:
         name = _cell(target.id)
         for card in items.of(target.id):
-            cause = card.cause or ""
-            if card.state == "not_attempted" and card.item.card_type in set_aside:
-                cause = SET_ASIDE
             state = "made" if card.is_done else card.state
             tries, when = str(card.tries), _when(card.ended, zone)
             url = picture_url(report, target, card) or ""
             card_type, day = _cell(card.item.card_type or ""), report.day
-            yield name, target.kind, card_type, state, cause, tries, when, day, url, target.date or day
+            yield name, target.kind, card_type, state, card.cause or "", tries, when, day, url, target.date or day
 
 
 def _when(moment: float, zone: tzinfo | None) -> str:
@@ -375,8 +369,6 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(failed, mark="✗", what_to_do=group.what_to_do)
         for answer in group.answers:
             yield Line(message("Last answer: {answer}", answer=answer), Rank.ASIDE, " ")
-    for aside in report.set_aside:
-        yield Line(message("{sentence}.", sentence=aside.reason), mark="✗")
     if groups and (counts := not_reached(ledger)) is not None:
         text = message("Not reached, with nothing to put right: {counts}", counts=counts)
         yield Line(text, Rank.ASIDE)

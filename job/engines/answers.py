@@ -44,11 +44,14 @@ class TransportError(JobError):
 
 
 class TokenError(JobError):
-    """No token is available for an audience. Has the reason, which contains no token."""
+    """No token is available for an audience. Has the reason, which contains no token.
 
-    def __init__(self, reason: Message) -> None:
+    `is_answer` is whether the token server answered, and its answer is none.
+    """
+
+    def __init__(self, reason: Message, *, is_answer: bool = False) -> None:
         super().__init__(str(reason))
-        self.reason = reason
+        self.reason, self.is_answer = reason, is_answer
 
 
 class Connection(Protocol):
@@ -161,7 +164,8 @@ def _trading(call: Call, answer: object, token: str) -> Verdict:
         verdict = Verdict(None, _has_error(_by_ticker(call, errors)), () if verdict.warning else tuple(errors))
     if not reasons:
         return verdict
-    return replace(verdict, failure=Failure(Cause.DENIED, _by_ticker(call, reasons), 200, targets=tuple(reasons)))
+    failed = tuple(reasons) if len(reasons) < len(call.targets) else ()
+    return replace(verdict, failure=Failure(Cause.DENIED, _by_ticker(call, reasons), 200, targets=failed))
 
 
 def _by_ticker(call: Call, reasons: Mapping[str, Message]) -> Message:

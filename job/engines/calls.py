@@ -32,10 +32,10 @@ class EngineSpec:
     """The highest value of that variable."""
     batch_size: int = 1
     """Tickers per call; 1 if the engine takes no batches."""
+    attempts: int = 4
+    """Default of the variable: the maximum number of tries that count."""
     is_costly: bool = False
-    """Whether each try may have cost money: the second that says it failed is final, and after two whose answers were
-    lost or useless only another card that is done brings a third.
-    """
+    """Whether a failed try may have cost money, and then counts."""
     keeps_connections: bool = False
     """Whether a connection serves many calls. A data engine's connection serves one: a late second answer to that call
     would be read as the answer to the next call, and cards would be made without its data."""
@@ -53,6 +53,7 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
         timeout=300,
         concurrency=16,
         concurrency_limit=8192,
+        attempts=3,
         is_costly=True,
         keeps_connections=True,
     ),

@@ -63,7 +63,7 @@ class Credentials:
 
 
 def _not_a_token() -> TokenError:
-    return TokenError(message("the token server's answer is not a token"))
+    return TokenError(message("the token server's answer is not a token"), is_answer=True)
 
 
 _UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError)

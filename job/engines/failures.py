@@ -32,6 +32,19 @@ class Cause(StrEnum):
     """The run ended before the answer came."""
 
 
+class FailureKind(Enum):
+    """What follows a failed try: how often, or for how long, the call is repeated."""
+
+    FINAL = "final"
+    """The engine refuses the call as it is: it is not repeated."""
+    COUNTED = "counted"
+    """A costly engine may have done the work, and been paid: it is repeated up to `attempts` times."""
+    BRIEF = "brief"
+    """A data engine says that its work failed, or a token server gives no token: it is repeated for a minute."""
+    FREE = "free"
+    """Nothing was done: it is repeated until the engine's patience is over."""
+
+
 _NO_ANSWER = {Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.TIMEOUT}
 _BREAKING = {500, 502}
 """The statuses that the engine returns for a target that breaks it."""
@@ -50,6 +63,16 @@ class Failure:
     """The targets of a batch that failed while others succeeded; empty if all failed."""
     after: Cause | None = None
     """For an interruption: why the try before it failed, if there was one; `status` is then of that one."""
+    is_no_token: bool = False
+    """Whether the token server answered, and its answer is no token."""
+
+    def kind(self, engine: EngineName, *, sent: bool) -> FailureKind:
+        """What follows; `sent` is whether the request may have been sent."""
+        if self.is_refusal:
+            return FailureKind.FINAL
+        if ENGINES[engine].is_costly and sent and self.may_have_cost:
+            return FailureKind.COUNTED
+        return FailureKind.BRIEF if self.cause is Cause.DENIED or self.is_no_token else FailureKind.FREE
 
     @property
     def is_interruption(self) -> bool:
@@ -57,24 +80,22 @@ class Failure:
         return self.cause is Cause.INTERRUPTED
 
     @property
-    def is_outage(self) -> bool:
-        """Whether nothing shows that the engine works: no answer came, it let the call in to do no work, or it broke.
-
-        Any other failure is an answer of its own, which refuses this call or says that its work failed.
-        """
-        if self.cause is Cause.STATUS:
-            return self.status in {401, 403, 409, 429} or (self.status or 0) >= 500
-        return self.cause in {*_NO_ANSWER, Cause.TOO_LARGE, Cause.IDENTITY, Cause.UNREADABLE}
-
-    @property
-    def is_own_answer(self) -> bool:
-        """Whether the engine itself refused the call, or says that its work failed."""
-        return self.cause is Cause.DENIED or self.is_refusal
-
-    @property
     def is_refusal(self) -> bool:
         """Whether the engine refuses the call as it is: no other try may succeed."""
-        return self.cause is Cause.STATUS and not self.is_outage
+        is_passing = self.status in {401, 403, 409, 429} or (self.status or 0) >= 500
+        return self.cause is Cause.STATUS and not is_passing
+
+    @property
+    def may_have_cost(self) -> bool:
+        """Whether the work may be done, and paid for, although no usable answer came, if the request was sent."""
+        if self.cause is Cause.STATUS:
+            return (self.status or 0) >= 500 and self.status != 503
+        return self.cause in {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE, Cause.DENIED}
+
+    @property
+    def shows_that_it_works(self) -> bool:
+        """Whether the engine works, as it refused the call, did a part of it, or is at work on an earlier try (409)."""
+        return self.is_refusal or self.status == 409 or bool(self.targets)
 
     @property
     def is_rejection(self) -> bool:
@@ -90,16 +111,6 @@ class Failure:
     def is_unauthorized(self) -> bool:
         """Whether the engine refused the token."""
         return self.status == 401
-
-    @property
-    def is_crash(self) -> bool:
-        """Whether the engine says itself that it broke at work, which may have cost money."""
-        return self.status in _BREAKING
-
-    @property
-    def lost_work(self) -> bool:
-        """Whether the work may be done and paid for although no usable answer came, if the request was sent."""
-        return self.cause in {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE} or self.status == 504
 
     @property
     def breaks_batches(self) -> bool:

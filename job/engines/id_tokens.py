@@ -73,7 +73,8 @@ class _Source:
         renewal = self._renewal
         await renewal.done.wait()
         if renewal.token is None:
-            raise TokenError(message("no token for {audience}: {error}", audience=self._audience, error=renewal.error))
+            reason = message("no token for {audience}: {error}", audience=self._audience, error=renewal.error)
+            raise TokenError(reason, is_answer=renewal.is_answer)
         return renewal.token
 
     async def _renew(self, renewal: "_Renewal") -> None:
@@ -86,7 +87,7 @@ class _Source:
             self._credentials = None
             renewal.error = message("no answer within {seconds} s", seconds=RENEWAL_SECONDS)
         except TokenError as error:
-            renewal.error = error.reason
+            renewal.error, renewal.is_answer = error.reason, error.is_answer
         except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses
             renewal.error = excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
         finally:
@@ -108,3 +109,5 @@ class _Renewal:
     done: trio.Event = field(default_factory=trio.Event)
     token: str | None = None
     error: Message | str = field(default_factory=lambda: message("the renewal was given up"))
+    is_answer: bool = False
+    """As in `TokenError`."""

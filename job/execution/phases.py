@@ -73,14 +73,14 @@ class Phases:
                 failed.append(EngineFailedError(result))
                 executor.stop()
 
-        executor = Executor(self.engines[engine], self.context, on_finished)
-        await executor.run(self.ledger.plan.calls(engine, self.ledger.items[engine].is_done))
+        calls = self.ledger.plan.calls(engine, self.ledger.items[engine].is_done)
+        executor = Executor(self.engines[engine], self.context, calls, on_finished)
+        await executor.run()
         if failed:
             raise failed[0]
 
     async def generate(self) -> None:
-        """Requests every card that is not made yet. A failed card stops no others, unless its type keeps failing or the
-        engine is down.
+        """Requests every card that is not made yet. A failed card stops no others, unless the engine is down.
 
         Raises `AssertionError` if the data is not ready.
         """
@@ -88,8 +88,11 @@ class Phases:
             raise AssertionError("the barrier is closed")
         if not self.ledger.counts("qa").planned:
             return
-        executor = Executor(self.engines["qa"], self.context, lambda *_: None)
-        await executor.run(self.ledger.plan.calls("qa", self.ledger.items["qa"].is_done))
-        # If it has made others that day, what is left may fail for reasons of its own.
-        if executor.is_untried or (executor.has_given_up and not self.ledger.counts("qa").done):
+        calls = self.ledger.plan.calls("qa", self.ledger.items["qa"].is_done)
+        executor = Executor(self.engines["qa"], self.context, calls, lambda *_: None)
+        await executor.run()
+        items = self.ledger.items["qa"]
+        is_cut_short = any(not executor.is_at_fault(card_type) for card_type in items.types_not_attempted())
+        # If others were made that day, what has failed may have done so for reasons of its own.
+        if executor.is_down and (is_cut_short or not items.counts.done):
             self.context.shutdown.request(ShutdownReason.QA_DOWN)

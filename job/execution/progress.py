@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from job.day.ledger import Ledger, SetAside
+from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts
 from job.engines.calls import Call, EngineName
 from job.text.messages import Message
@@ -42,7 +42,7 @@ class EngineRecovered:
     seconds: float
 
 
-Event = CallResult | CallRetried | SetAside | EngineFailing | EngineRecovered
+Event = CallResult | CallRetried | EngineFailing | EngineRecovered
 EventHandler = Callable[[Event], None]
 """Handles what happens to calls: the ledger, the journal and the reporter do."""
 

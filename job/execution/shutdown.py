@@ -103,6 +103,8 @@ class Shutdown:
 
     def __init__(self) -> None:
         self.reason: ShutdownReason | None = None
+        self.deadline = inf
+        """When the run's deadline passes, by trio's clock."""
         self.no_start_after: Expiry | None = None
         """No try starts after this, not even if the process was paused or the machine suspended meanwhile."""
         self.not_renewed: Message | None = None
@@ -173,7 +175,8 @@ class Shutdown:
 
 async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
     """Requests the shutdown when the run's deadline passes."""
-    await trio.sleep(max(0.0, seconds))
+    shutdown.deadline = trio.current_time() + seconds
+    await trio.sleep_until(shutdown.deadline)
     shutdown.request(ShutdownReason.DEADLINE)
 
 

@@ -5,7 +5,6 @@ the log for programs: JSON lines on standard output, as Cloud Logging reads them
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from math import inf
 from typing import Literal, NamedTuple, Protocol
 
 from pydantic_core import to_json
@@ -19,7 +18,7 @@ from job.day.result import CUT_OFF, CallResult
 from job.day.view import View
 from job.engines.calls import DATA_ENGINES, ENGINES, Call
 from job.engines.identity import COMMIT, VERSION
-from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Event, Progress
+from job.execution.progress import CallRetried, EngineFailing, Event, Progress
 from job.outputs.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within
 from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, plural, semicolon, template
 from job.text.shown import shortened
@@ -124,14 +123,12 @@ class Reporter:
         self._say("INFO", "run.progress", progress_message(progress, now), engines=engines, **times)
 
     def on_event(self, event: Event) -> None:
-        """A call has finished or is tried again, a card type is set aside, or an engine is out or works again."""
+        """A call has finished or is tried again, or an engine is out or works again."""
         if isinstance(event, CallResult):
             self._write(_finished(event))
         elif isinstance(event, CallRetried):
-            wait = round(event.wait, 3) if event.wait < inf else None
-            again = "once another card is done" if wait is None else f"in {wait:.1f} s"
-            fields = _call(event.call, event.limit, event.traceparent) | {"wait": wait}
-            text = f"{event.call.label}: {event.reason}; again {again}"
+            fields = _call(event.call, event.limit, event.traceparent) | {"wait": round(event.wait, 3)}
+            text = f"{event.call.label}: {event.reason}; again in {event.wait:.1f} s"
             self._write(LogLine("WARNING", "call.retried", text, fields))
         elif isinstance(event, EngineFailing):
             text = template("The {engine} engine does no call, and is tried again for {time} at least: {reason}")
@@ -139,13 +136,11 @@ class Reporter:
             words = message(text, engine=label, time=time, reason=event.reason)
             fields = {"engine": event.engine, "patience_seconds": event.patience}
             self._say("WARNING", "engine.failing", words, **fields)
-        elif isinstance(event, EngineRecovered):
+        else:
             label, time = ENGINES[event.engine].label, duration(event.seconds)
             words = message("The {engine} engine works again, after {time}", engine=label, time=time)
             fields = {"engine": event.engine, "seconds": round(event.seconds, 3)}
             self._say("NOTICE", "engine.recovered", words, **fields)
-        else:
-            self._say("ERROR", "circuit.opened", event.reason, card_type=event.card_type)
 
     def on_second_signal(self, text: Message | None) -> None:
         """The process is about to end at once: says on standard error how to go on, if there is a way."""

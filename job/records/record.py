@@ -373,7 +373,6 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
         is_again = before in record.listing.attempts and before not in record.listing.ends
         ending = unended(record.latest, ledger, state_of(day, await peek(store)), is_again=is_again)
         return report_of(record.latest, ledger, ending), record
-    ledger.set_aside = list(ended.set_aside)
     if ledger.totals() != ended.engines:  # an attempt that was paused has added results since
         ending = Ending.worded(Outcome.SUCCEEDED, ledger)
         if not ledger.is_complete:

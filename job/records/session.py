@@ -15,7 +15,6 @@ from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS
 from job.config.read import PlannedConfig, unreadable
 from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, contents_of, end_name
-from job.day.ledger import SetAside
 from job.day.report import Report
 from job.day.result import CallResult
 from job.execution.progress import Event
@@ -121,12 +120,10 @@ class Session:
     """Whether the end is written."""
 
     def on_event(self, event: Event) -> None:
-        """Adds a result to the ledger and to the journal, and what was set aside to the ledger."""
+        """Adds a result to the ledger and to the journal."""
         if isinstance(event, CallResult):
             self.record.ledger.add(event)
             self.journal.append(event)
-        elif isinstance(event, SetAside):
-            self.record.ledger.set_aside.append(event)
 
     def objects(self) -> dict[int, int]:
         """How many objects of results there are of each attempt, this one included."""

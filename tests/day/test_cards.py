@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from job.config.plan import Target
-from job.day.ledger import Ledger, SetAside
+from job.day.ledger import Ledger
 from job.day.report import Report, ending_of
 from job.day.view import card_lines, complete_line, picture_url
 from job.engines.failures import CUT_OFF, Cause, Failure
@@ -33,16 +33,13 @@ FATES = {("AAPL", "a"): None, ("AAPL", "b"): TIMEOUT, ("美联储", "c"): CUT_OF
 Recorded = tuple[Report, Ledger]
 
 
-def recorded(
-    targets: list[Target], fates: Mapping[tuple[str, str], Failure | None], set_aside: str = "", **about: Any
-) -> Recorded:
+def recorded(targets: list[Target], fates: Mapping[tuple[str, str], Failure | None], **about: Any) -> Recorded:
     """A day of these targets, and what became of the cards that were requested."""
     ledger, moment = Ledger(plan_of(targets)), 0.0
     for call in ledger.plan.calls("qa"):
         if (card := (call.targets[0], call.card_type or "")) in fates:
             moment += 1
             ledger.add(result_of(call, fates[card], tries=2, started=moment - 1, ended=moment))
-    ledger.set_aside += [SetAside(card_type=one, reason=message("no")) for one in set_aside]
     return report_at(ending_of(ledger, None), ledger, start_at(**about)), ledger
 
 
@@ -69,12 +66,12 @@ def test_a_card_that_is_made_with_an_error_besides_is_made_and_has_its_picture()
 
 
 def test_every_card_has_a_row_that_says_what_became_of_it_and_when() -> None:
-    assert rows(table(recorded(MIXED, FATES, set_aside="d"))) == [
+    assert rows(table(recorded(MIXED, FATES))) == [
         HEADINGS,
         ["AAPL", "equity", "a", "made", "", "2", f"{START}1", DAY, "", DAY],
         ["AAPL", "equity", "b", "failed", "timeout", "2", f"{START}2", DAY, "", DAY],
         ["美联储", "topic", "c", "cut_off", "interrupted", "2", f"{START}3", DAY, "", DAY],
-        ["Elon_Musk", "person", "d", "not_attempted", "set_aside", "0", "", DAY, "", DAY],
+        ["Elon_Musk", "person", "d", "not_attempted", "", "0", "", DAY, "", DAY],
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from job.day.result import CallResult, EngineFailedError, ShutdownReason
-from job.engines.answers import Response, TransportError
+from job.engines.answers import Response, TokenError, TransportError
 from job.engines.calls import EngineName
 from job.engines.failures import Cause
 from job.execution.progress import CallRetried
@@ -66,9 +66,9 @@ async def one_ticker(*steps: Step, jitter: float = 1.0, **settings: Any) -> Stag
 
 
 @pytest.mark.parametrize("step", [DENIED, TransportError(message("too many open files"), Cause.PROCESS_LIMIT)])
-async def test_a_failure_of_a_working_engine_is_retried_up_to_the_maximum_of_attempts(step: Step) -> None:
+async def test_without_patience_a_failure_is_retried_up_to_the_maximum_of_attempts(step: Step) -> None:
     for attempts in (1, 3):
-        made = await one_ticker(step, attempts=attempts)
+        made = await one_ticker(step, attempts=attempts, patience=0.0)
         assert len(made.world.asked) == attempts
         assert the_end(made).tries == attempts
         assert made.counts("news").failed == 1
@@ -89,12 +89,12 @@ async def test_the_timeout_applies_to_each_attempt_and_is_retried() -> None:
     assert made.counts("news").done == 1
     made = await one_ticker(FOREVER, timeout=10.0, patience=15.0)
     failure = the_end(made)
-    text = "nothing but this for 21.5 s: no answer within 10 s"
+    text = "nothing but this for 33.5 s: no answer within 10 s"
     assert (failure.cause, str(failure.reason)) == (Cause.TIMEOUT, text)
 
 
 async def test_waits_double_up_to_the_cap() -> None:
-    made = await one_ticker(DENIED, attempts=10, jitter=1.0)
+    made = await one_ticker(DENIED, attempts=10, jitter=1.0, patience=0.0)
     begun = starts(made, "news")
     assert [after - before for before, after in pairwise(begun)] == [
         0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0,
@@ -102,8 +102,8 @@ async def test_waits_double_up_to_the_cap() -> None:
 
 
 async def test_jitter_is_full() -> None:
-    assert starts(await one_ticker(DENIED, jitter=0.0), "news") == [0.0] * 4
-    assert starts(await one_ticker(DENIED, jitter=0.5), "news") == [0.0, 0.25, 0.75, 1.75]
+    assert starts(await one_ticker(DENIED, jitter=0.0, patience=0.0), "news") == [0.0] * 4
+    assert starts(await one_ticker(DENIED, jitter=0.5, patience=0.0), "news") == [0.0, 0.25, 0.75, 1.75]
 
 
 @pytest.mark.parametrize(("asked_for", "waited"), [(0.2, 0.5), (7.0, 7.0), (9999.0, 30.0)])
@@ -141,26 +141,81 @@ async def test_401_gets_one_fresh_token_and_one_more_try() -> None:
     made = await one_card(reply({}, 401), patience=1.0)
     assert made.world.tokens_given[:2] == [("https://qa", None), ("https://qa", "token")]
     assert [asked.headers["Authorization"] for asked in made.world.asked][:2] == ["Bearer token", "Bearer token token"]
-    assert starts(made) == [0.0, 0.0, 0.5, 1.5]
+    assert starts(made) == [0.0, 0.0, 0.5, 1.0]
     assert made.cards.failed == 1
     made = await one_card(reply({}, 401), None)
     assert (made.cards.done, starts(made)) == (1, [0.0, 0.0])
 
 
-async def test_a_card_that_was_denied_is_retried_at_most_once() -> None:
-    assert len((await one_card(DENIED, attempts=9)).world.asked) == 2
-    assert len((await one_card(DENIED, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
-    assert (await one_card(DENIED, None)).cards.done == 1
-    assert len((await one_card(DENIED, attempts=1)).world.asked) == 1
+MAY_HAVE_COST = [DENIED, UNREADABLE, reply({}, 500), reply({}, 501), reply({}, 504), TransportError(message("reset"))]
 
 
-async def test_a_data_engines_answer_is_retried_up_to_the_maximum_of_attempts() -> None:
-    made = stage([target("A")], in_turn("news", DENIED))
-    with pytest.raises(EngineFailedError) as error:
+@pytest.mark.parametrize("step", MAY_HAVE_COST)
+async def test_a_card_that_may_have_cost_money_has_its_tries_and_the_last_once_the_patience_is_over(step: Step) -> None:
+    begun = {1: [0.0], 2: [0.0, 600.0], 3: [0.0, 10.0, 600.0], 4: [0.0, 10.0, 50.0, 600.0]}
+    for attempts, moments in begun.items():
+        made = await one_card(step, attempts=attempts)
+        assert (starts(made), made.cards.failed) == (moments, 1)
+    assert (await one_card(step, step, None)).cards.done == 1
+
+
+async def test_the_last_try_comes_in_time_for_the_deadline() -> None:
+    for patience, deadline, last in [(600.0, 500.0, 200.0), (86_400.0, 10_740.0, 10_440.0), (600.0, 300.0, 50.0)]:
+        made = stage([target("A", engines=())], in_turn("qa", reply({}, 500)), {"qa": {"patience": patience}})
+        await made.play((deadline, ShutdownReason.DEADLINE))
+        assert (starts(made), made.cards.failed) == ([0.0, 10.0, last], 1)
+
+
+async def test_what_cost_nothing_is_repeated_until_the_patience_is_over_whatever_else_failed() -> None:
+    made = await one_card(reply({}, 500), reply({}, 503), reply({}, 429), reply({}, 503), patience=40.0)
+    assert starts(made) == [0.0, 10.0, 30.0, 40.0]
+
+
+@pytest.mark.parametrize(("work", "done"), [(850.0, 1), (950.0, 0)])
+async def test_409_is_repeated_for_as_long_as_the_earlier_try_may_take(work: float, done: int) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.lowlevel.checkpoint()
+        if asked.attempt == 1:
+            raise TransportError(message("connection reset"))
+        return reply({}, 409) if trio.current_time() < work else well(asked)
+
+    made = stage([target("A", (), ("trading",))], script, {"trading": {"timeout": 900.0}})
+    with suppress(EngineFailedError):
         await made.play()
-    assert len(made.world.of("news")) == 4
-    assert str(error.value) == "the news engine failed for A after 4 attempts: failed: no"
-    assert made.world.of("qa") == []
+    assert made.counts("trading").done == done
+    assert len(made.world.asked) < 70
+
+
+@pytest.mark.parametrize("engine", ["news", "trading"])
+async def test_a_data_engine_that_says_failed_is_asked_for_a_minute(engine: EngineName) -> None:
+    for seconds, done in [(59.0, 1), (61.0, 0)]:
+        begun = trio.current_time()
+
+        async def script(asked: Asked, until: float = begun + seconds) -> Response:
+            await trio.lowlevel.checkpoint()
+            failed = DENIED if engine == "news" else reply({"results": {"A": {"status": "failed"}}})
+            return failed if trio.current_time() < until else well(asked)
+
+        made = stage([target("A", (), (engine,))], script)  # type: ignore[arg-type]
+        with suppress(EngineFailedError):
+            await made.play()
+        assert made.counts(engine).done == done
+        assert starts(made, engine)[-1] == pytest.approx(60.0)
+
+
+async def test_a_token_server_that_gives_no_token_is_asked_for_a_minute_and_one_that_is_down_for_the_patience() -> None:
+    for is_answer, seconds in [(True, 60.0), (False, 600.0)]:
+
+        async def token(_audience: str, _rejected: str | None, is_answer: bool = is_answer) -> str:
+            await trio.lowlevel.checkpoint()
+            raise TokenError(message("no token"), is_answer=is_answer)
+
+        made = stage([target("A")])
+        made.world.token = token
+        begun = trio.current_time()
+        with pytest.raises(EngineFailedError):
+            await made.play()
+        assert trio.current_time() - begun == pytest.approx(seconds, abs=0.1)
 
 
 async def test_only_the_failed_tickers_of_a_batch_are_requested_again() -> None:
@@ -309,7 +364,7 @@ async def test_fetching_a_token_counts_towards_the_timeout_of_the_attempt() -> N
     made = stage([target("A", engines=())], at_once, {"qa": {"timeout": 10.0, "patience": 5.0}}, lambda: 0.0)
     made.world.token = token
     await made.play()
-    assert trio.current_time() == pytest.approx(20.5)
+    assert trio.current_time() == pytest.approx(31.5)
     assert made.cards.failed == 1
     assert made.world.asked == []
 

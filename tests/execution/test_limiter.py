@@ -16,7 +16,7 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.answers import Response, TransportError
 from job.engines.calls import EngineName
 from job.engines.failures import Cause, Failure
-from job.execution.work_queue import ConcurrencyLimiter, RateLimiter
+from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 
@@ -150,55 +150,47 @@ class Calls:
 
     def __init__(self) -> None:
         self.limiter = ConcurrencyLimiter(16)
-        self._started: list[float] = []
+        self.in_flight = self.failures = 0
 
-    @property
-    def in_flight(self) -> int:
-        return len(self._started)
+    def begin(self, count: int) -> None:
+        self.in_flight += count
 
-    async def begin(self, count: int) -> None:
-        self._started += [trio.current_time()] * count
-        await trio.lowlevel.checkpoint()
-
-    def end(self, failure: Failure | None, count: int = 1) -> None:
+    def end(self, failure: Failure | None, count: int = 1, *, is_retry: bool = False) -> None:
         for _ in range(count):
-            self.limiter.update(failure, self._started[0], self.in_flight)
-            self._started.pop(0)
+            self.limiter.update(failure, self.in_flight, self.failures, is_retry=is_retry)
+            self.failures = self.failures + 1 if failure else 0
+            self.in_flight -= 1
 
 
 @pytest.fixture
-def calls(autojump_clock: MockClock) -> Calls:
+def calls() -> Calls:
     return Calls()
 
 
-async def test_a_429_lowers_the_limit_to_the_calls_in_flight(calls: Calls) -> None:
-    await calls.begin(16)
+def test_a_429_lowers_the_limit_to_the_calls_in_flight(calls: Calls) -> None:
+    calls.begin(16)
     for left in range(15, 9, -1):
         calls.end(FULL)
         assert calls.limiter.limit == calls.in_flight == left
 
 
-async def test_a_503_halves_the_limit_once_a_minute(calls: Calls) -> None:
-    await calls.begin(16)
-    calls.end(BUSY, 9)
-    assert calls.limiter.limit == 8
-    await trio.sleep(59)
-    await calls.begin(1)
-    calls.end(BUSY, 7)
-    assert calls.limiter.limit == 8, "these had begun before it fell"
-    calls.end(BUSY)
-    assert calls.limiter.limit == 8, "it fell less than a minute ago"
-    await trio.sleep(1)
-    await calls.begin(1)
-    calls.end(BUSY)
-    assert calls.limiter.limit == 4
+OVERLOAD = [BUSY, *(Failure(cause, message("")) for cause in (Cause.TIMEOUT, Cause.TRANSPORT, Cause.HOST_UNKNOWN))]
 
 
-@pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.TRANSPORT, Cause.HOST_UNKNOWN])
-async def test_a_missing_answer_halves_the_limit_as_well(calls: Calls, cause: Cause) -> None:
-    await calls.begin(16)
-    calls.end(Failure(cause, message("")))
-    assert calls.limiter.limit == 8
+@pytest.mark.parametrize("failure", OVERLOAD)
+def test_overloads_in_a_row_lower_the_limit_and_a_few_among_many_cost_little(calls: Calls, failure: Failure) -> None:
+    calls.begin(16)
+    calls.end(failure, 7)
+    assert calls.limiter.limit == 14
+    calls = Calls()
+    for _ in range(100):
+        calls.begin(16)
+        calls.end(failure)
+        calls.end(None, 15)
+    assert calls.limiter.limit == 16
+    calls.begin(16)
+    calls.end(failure, 16, is_retry=True)
+    assert calls.limiter.limit == 16, "it says more of the call"
 
 
 @pytest.mark.parametrize(
@@ -209,41 +201,40 @@ async def test_a_missing_answer_halves_the_limit_as_well(calls: Calls, cause: Ca
         Failure(Cause.STATUS, message(""), 404),
     ],
 )
-async def test_failures_unrelated_to_capacity_do_not_change_the_limit(calls: Calls, failure: Failure) -> None:
-    await calls.begin(16)
-    calls.end(failure)
+def test_failures_unrelated_to_capacity_do_not_change_the_limit(calls: Calls, failure: Failure) -> None:
+    calls.begin(16)
+    calls.end(failure, 16)
     assert calls.limiter.limit == 16
 
 
-async def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum(calls: Calls) -> None:
-    await calls.begin(16)
-    calls.end(BUSY, 16)
+def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum_while_it_is_reached(calls: Calls) -> None:
+    calls.begin(8)
+    calls.end(FULL)
     limits = [calls.limiter.limit]
     for _ in range(12):
         for _ in range(calls.limiter.limit):
-            await calls.begin(calls.limiter.limit - calls.in_flight)
+            calls.begin(calls.limiter.limit - calls.in_flight)
             calls.end(None)
         limits.append(calls.limiter.limit)
-    assert limits[0] == 8
+    assert limits[0] == 7
     assert all(0 <= after - before <= 1 for before, after in pairwise(limits))
     assert limits[-1] == 16
-
-
-async def test_the_limit_does_not_rise_while_it_is_not_reached(calls: Calls) -> None:
-    await calls.begin(16)
-    calls.end(BUSY, 16)
+    calls = Calls()
+    calls.begin(16)
+    calls.end(FULL, 8)
+    calls.end(None, 4)
     for _ in range(50):
-        await calls.begin(2)
-        calls.end(None, 2)
+        calls.begin(1)
+        calls.end(None)
     assert calls.limiter.limit == 8
 
 
 @pytest.mark.parametrize(("low", "after"), [(1, 8), (12, 12)])
-def test_after_an_outage_the_limit_is_half_of_what_it_was_before(low: int, after: int) -> None:
+def test_after_an_outage_the_limit_is_half_of_its_maximum_at_least(low: int, after: int) -> None:
     limiter = ConcurrencyLimiter(16)
-    limiter.update(FULL, 0.0, low + 1)
+    limiter.update(FULL, low + 1, 0, is_retry=False)
     assert limiter.limit == low
-    limiter.recover(16)
+    limiter.recover()
     assert limiter.limit == after
 
 
@@ -261,6 +252,15 @@ def test_in_no_minute_more_calls_begin_than_may_and_hardly_fewer(per_minute: int
     assert len(begun) >= 3 * per_minute * 0.99 - 1
     step = 60 / per_minute
     assert all(later - earlier <= 1.1 * step + delay for earlier, later in pairwise(begun)), "they are evenly spread"
+
+
+def test_a_request_that_leaves_late_counts_again() -> None:
+    limiter = RateLimiter(1)
+    limiter.begin(0.0)
+    limiter.send(0.0, 1.0)
+    assert limiter.not_before == pytest.approx(60.0, abs=0.2)
+    limiter.send(0.0, 30.0)
+    assert limiter.not_before == pytest.approx(120.0, abs=0.4)
 
 
 def test_calls_that_did_not_begin_are_not_made_up_for() -> None:

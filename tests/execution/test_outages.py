@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,10 @@ import trio
 from trio.testing import MockClock
 
 from job.day.report import ending_of
-from job.day.result import EngineFailedError, ShutdownReason
-from job.engines.answers import Response, TransportError
+from job.day.result import CallResult, EngineFailedError, ShutdownReason
+from job.engines.answers import Response, TokenError, TransportError
 from job.engines.calls import ALL_ENGINES, ENGINES, EngineName
-from job.execution.progress import EngineFailing, EngineRecovered
+from job.execution.progress import CallRetried, EngineFailing, EngineRecovered
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 from tests.support.results import result_of
@@ -91,6 +91,11 @@ class Night:
         return max(asked.values(), default=0)
 
     @property
+    def reasons(self) -> list[str]:
+        """Why engines are said to fail."""
+        return [str(event.reason) for event in self.made.world.events if isinstance(event, EngineFailing)]
+
+    @property
     def told(self) -> list[str]:
         """What people are told of engines, in order."""
         kinds = (EngineFailing, EngineRecovered)
@@ -104,6 +109,7 @@ def night(
     card_types: str = "abcde",
     engines: Mapping[EngineName, Mapping[str, Any]] | None = None,
     seconds: Mapping[EngineName, float] = SECONDS,
+    token: Callable[[str, str | None], Awaitable[str]] | None = None,
     **all_engines: Any,
 ) -> Night:
     """Plays a night. `engines` changes settings of single ones, `all_engines` of all."""
@@ -115,6 +121,7 @@ def night(
     }
     targets = [target(f"T{number}", card_types) for number in range(tickers)]
     made = stage(targets, striking(strike, seconds), settings, random.Random(1).random)
+    made.world.token = token
 
     async def play() -> Night:
         error = None
@@ -144,14 +151,14 @@ def assert_no_second_request_in_flight(made: Stage) -> None:
 SHORT: Mapping[str, tuple[Strike, float, int, int]] = {
     "503 for 2 s, news": (out(503, 0, 2, "news"), 480, 12, 1),
     "503 for 30 s, news": (out(503, 10, 40, "news"), 530, 14, 1),
-    "503 for 30 s, trading": (out(503, 10, 40, "trading"), 560, 10, 1),
+    "503 for 30 s, trading": (out(503, 10, 40, "trading"), 580, 10, 1),
     "503 for 30 s, qa": (out(503, 100, 130, "qa"), 620, 24, 2),
     "503 for 300 s, news": (out(503, 10, 310, "news"), 820, 24, 1),
     "503 for 300 s, trading": (out(503, 10, 310, "trading"), 1010, 22, 1),
     "503 for 300 s, qa": (out(503, 100, 400, "qa"), 900, 34, 2),
     "503 for 300 s, financial": (out(503, 10, 310, "financial"), 1010, 22, 1),
     "no right for the first 7 min": (out(403, 0, 420), 940, 33, 1),
-    "409 for 5 min, news": (out(409, 10, 310, "news"), 820, 40, 1),
+    "409 for 5 min, news": (out(409, 10, 310, "news"), 820, 1_100, 1),
     "429 for 400 s, news": (out(429, 10, 410, "news"), 930, 28, 1),
     "429 for 400 s, qa": (out(429, 100, 500, "qa"), 990, 36, 2),
     "no connection for 300 s, qa": (out("reset", 100, 400, "qa"), 900, 34, 2),
@@ -221,9 +228,9 @@ LONG: Mapping[str, tuple[Strike, int, str, float, int]] = {
     "503, news": (out(503, 0, FOR_GOOD, "news"), 1, "data_engine_failed", 605, 35),
     "503, trading": (out(503, 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 605, 32),
     "503, qa": (out(503, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
-    "a hang, news": (out("hang", 0, FOR_GOOD, "news"), 1, "data_engine_failed", 905, 12),
-    "a hang, trading": (out("hang", 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 2710, 7),
-    "a hang, qa": (out("hang", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 1010, 19),
+    "a hang, news": (out("hang", 0, FOR_GOOD, "news"), 1, "data_engine_failed", 1_232, 20),
+    "a hang, trading": (out("hang", 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 2_762, 17),
+    "a hang, qa": (out("hang", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 1_588, 30),
     "no right, qa": (out(403, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "429, qa": (out(429, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "answers lost, qa": (out("lost", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 720, 44),
@@ -255,11 +262,11 @@ LONE: Mapping[tuple[str, How], tuple[int, str, int]] = {
     ("trading", "reset"): (1, "data_engine_failed", 33),
     ("qa", 503): (3, "qa_engine_down", 33),
     ("qa", 403): (3, "qa_engine_down", 36),
-    ("qa", 500): (3, "cards_missing", 4),
-    ("qa", "html"): (3, "qa_engine_down", 2),
-    ("qa", "lost"): (3, "qa_engine_down", 2),
-    ("qa", "hang"): (3, "qa_engine_down", 2),
-    ("qa", "denied"): (3, "cards_missing", 2),
+    ("qa", 500): (3, "qa_engine_down", 3),
+    ("qa", "html"): (3, "qa_engine_down", 3),
+    ("qa", "lost"): (3, "qa_engine_down", 3),
+    ("qa", "hang"): (3, "qa_engine_down", 3),
+    ("qa", "denied"): (3, "qa_engine_down", 3),
 }
 """What befalls the only call of an engine for good, and how often it is asked for: seldom, if that may cost money."""
 
@@ -291,14 +298,14 @@ POISONED: Mapping[str, tuple[Strike, int, int]] = {
         most,
     )
     for engine, how, most in [
-        ("news", 500, 5),
-        ("news", 503, 5),
-        ("qa", 500, 4),
-        ("qa", 503, 5),
+        ("news", 500, 50),
+        ("news", 503, 50),
+        ("qa", 500, 3),
+        ("qa", 503, 50),
         ("qa", "html", 3),
         ("qa", "lost", 3),
         ("qa", "hang", 3),
-        ("qa", "denied", 2),
+        ("qa", "denied", 3),
     ]
 }
 
@@ -311,25 +318,17 @@ def test_one_poisoned_call_among_others_fails_alone_after_its_tries(name: str, c
     changes: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
     played = night(strike, tickers=60, card_types="ab", **changes)
     assert played.exit == code
+    assert played.seconds < (4_500 if concurrency else 1_290)
     asked = Counter((one.engine, one.path) for one in played.made.world.asked if one.tickers == ("T5",))
     assert max(asked.values()) <= most
     if code == 1:
         assert played.error is not None
         assert played.error.result.targets == ("T5",)
-        assert played.seconds < 200
+        assert played.reasons == [f'news T5: HTTP {name[-3:]}: {{"detail": "x"}}'], (
+            "it is told by name, once it is alone"
+        )
     else:
         assert (played.made.cards.done, played.made.cards.failed) == (119, 1)
-
-
-@pytest.mark.parametrize("how", [500, *slowly(403, 503, "html", "lost")])
-def test_of_two_card_types_the_one_that_always_fails_is_set_aside(how: How) -> None:
-    played = night(lambda asked, _: how if asked.path == "/card/b" else None, card_types="ab")
-    assert (played.exit, played.outcome) == (3, "cards_missing")
-    assert [event.card_type for event in played.made.ledger.set_aside] == ["b"]
-    assert played.made.cards.done == 60
-    assert played.wasted("qa") <= 70
-    assert played.most_for_a_card <= 3
-    assert played.seconds < 500
 
 
 @pytest.mark.slow
@@ -340,7 +339,7 @@ def test_an_engine_that_fails_at_random_makes_most_cards(how: How, share: float,
     played = night(lambda asked, _: how if asked.engine == "qa" and chance.random() < share else None)
     assert played.made.cards.missing <= missing
     assert played.exit == (3 if played.made.cards.missing else 0)
-    assert played.most_for_a_card <= (8 if how == 503 else 4)
+    assert played.most_for_a_card <= (20 if how == 503 else 3)
 
 
 def test_an_engine_that_flaps_each_second_does_all_its_work_and_nobody_is_told() -> None:
@@ -447,3 +446,165 @@ def test_nights_with_three_short_outages_are_done_at_any_limit() -> None:
         played = night(strike, tickers=chance.randint(1, 40), card_types="ab", concurrency=chance.randint(1, 40))
         assert played.exit == 0, seed
         assert played.made.cards.done == played.made.cards.planned
+
+
+# --- what an attack has found ---
+
+
+@pytest.mark.slow
+def test_qa_that_says_failed_for_nine_minutes_loses_no_card_and_is_asked_seldom() -> None:
+    played = night(out("denied", 0, 540, "qa"), tickers=1_000, engines=CARDS_ONLY | {"qa": {"concurrency": 64}})
+    assert played.made.cards.done == 5_000
+    assert played.wasted("qa") <= 90
+
+
+CARDS_ONLY: dict[EngineName, Mapping[str, Any]] = {
+    name: {"concurrency": 1_024, "batch_size": 1} for name in ("financial", "trading", "news")
+}
+"""The data takes 26 s, however many tickers there are."""
+
+
+@pytest.mark.parametrize("engine", ["trading", "news"])
+def test_a_data_engine_that_says_failed_for_a_minute_loses_the_night(engine: EngineName) -> None:
+    assert night(out("denied", 10, 69, engine)).exit == 0
+    played = night(out("denied", 10, 100, engine))
+    assert (played.exit, played.outcome) == (1, "data_engine_failed")
+    assert played.told == ["EngineFailing"]
+    assert "nothing but this for 1 min" in str(played.error)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("concurrency", [64, 256])
+def test_after_an_outage_one_failure_of_each_type_costs_no_card(concurrency: int) -> None:
+    failed = {"/card/a"}
+
+    def strike(asked: Asked, now: float) -> How:
+        if asked.engine != "qa" or (now > 86 and asked.path in failed):
+            return None
+        if now > 86:
+            failed.add(asked.path)
+        return 500
+
+    played = night(strike, tickers=400, engines=CARDS_ONLY | {"qa": {"concurrency": concurrency}})
+    assert played.made.cards.done == 2_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("share", "seconds"), [(0.005, 961), (0.1, 2_105)])
+def test_single_failures_of_many_calls_cost_their_share(share: float, seconds: float) -> None:
+    chance = random.Random(1)
+
+    def strike(asked: Asked, _: float) -> How:
+        return 503 if asked.engine == "qa" and asked.attempt == 1 and chance.random() < share else None
+
+    engines = CARDS_ONLY | {"qa": {"concurrency": 167}}
+    played = night(strike, tickers=1_000, engines=engines, seconds={**SECONDS, "qa": 30.0})
+    assert (played.exit, played.made.cards.done) == (0, 5_000)
+    assert played.seconds <= 30 + seconds
+
+
+def test_a_hung_call_and_a_short_outage_cost_their_time() -> None:
+    def strike(asked: Asked, now: float) -> How:
+        hangs = asked.attempt == 1 and asked.tickers == ("T3",) and asked.path.endswith(("/a", "/T3"))
+        return "hang" if hangs else 503 if 30 <= now < 45 else None
+
+    assert night(strike, card_types="ab").seconds < 700
+    blip = night(strike, card_types="a", engines={"news": {"patience": 200.0, "concurrency": 60}})
+    assert blip.exit == 0, "a call that failed began before the outage"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("how", "share", "seconds"), [(503, 0.5, 60), (503, 0.5, 120), (503, 0.33, 300), (500, 0.8, 60)]
+)
+def test_a_data_engine_that_fails_in_part_loses_no_night(how: int, share: float, seconds: int) -> None:
+    for seed in range(24):
+        chance = random.Random(seed)
+
+        def strike(asked: Asked, now: float, chance: random.Random = chance) -> How:
+            return how if asked.engine == "news" and 5 <= now < 5 + seconds and chance.random() < share else None
+
+        assert night(strike).exit == 0, seed
+
+
+@pytest.mark.parametrize("cards", [1, 2, 5])
+@pytest.mark.parametrize("seconds", [220, 300, 450])
+def test_the_last_cards_survive_an_outage(cards: int, seconds: float) -> None:
+    played = night(out(500, 26, 26 + seconds, "qa"), tickers=1, card_types="abcde"[:cards])
+    assert (played.exit, played.made.cards.done) == (0, cards)
+    assert played.most_for_a_card <= 3
+    assert played.seconds <= 26 + 641
+
+
+def test_one_poisoned_ticker_of_a_batch_is_found_in_an_outage() -> None:
+    def strike(asked: Asked, now: float) -> How:
+        return 500 if asked.engine == "trading" and ("T7" in asked.tickers or now < 60) else None
+
+    played = night(strike)
+    assert played.exit == 1
+    assert played.error is not None
+    assert played.error.result.targets == ("T7",)
+    assert played.made.counts("trading").done == 59
+
+
+def test_while_older_calls_still_end_well_people_are_told_that_new_ones_are_refused() -> None:
+    """Seven cards begin late, and are refused for 92 s; the nine older ones end meanwhile, one after the other."""
+
+    async def script(asked: Asked) -> Response:
+        number, began = int(asked.tickers[0][1:]), trio.current_time()
+        await trio.sleep(QUICKLY if 1 <= began < 93 else 1.0 if number < 7 else 10.0 * number)
+        return reply({"detail": "x"}, 503) if 1 <= began < 93 else well(asked)
+
+    made = stage([target(f"T{n}", "a", ()) for n in range(23)], script, {"qa": {"concurrency": 16}})
+    trio.run(made.play, clock=MockClock(autojump_threshold=0))
+    assert [type(event) for event in made.world.events if not isinstance(event, CallResult | CallRetried)] == [
+        EngineFailing,
+        EngineRecovered,
+    ]
+    assert made.cards.done == 23
+    assert made.live.engines["qa"].seconds_out == pytest.approx(92, abs=30)
+
+
+@pytest.mark.parametrize(("per_minute", "cards"), [(60, 120), (1, 6)])
+def test_a_token_that_takes_long_puts_no_more_requests_into_a_minute(per_minute: int, cards: int) -> None:
+    async def token(_audience: str, _rejected: str | None) -> str:
+        await trio.sleep(30.0)
+        return "token"
+
+    engines = CARDS_ONLY | {"qa": {"per_minute": per_minute, "concurrency": 64}}
+    played = night(lambda _asked, _now: None, tickers=cards, card_types="a", engines=engines, token=token)
+    begun = [asked.time for asked in played.made.world.of("qa")]
+    assert (played.exit, len(begun)) == (0, cards)
+    assert all(begun[n + per_minute] - begun[n] >= 60 for n in range(len(begun) - per_minute))
+
+
+@pytest.mark.parametrize(("engine", "least", "most"), [("trading", 60, 62), ("qa", 86, 140)])
+def test_a_token_server_that_gives_no_token_ends_the_night_after_a_minute(
+    engine: EngineName, least: float, most: float
+) -> None:
+    async def token(audience: str, _rejected: str | None) -> str:
+        await trio.lowlevel.checkpoint()
+        if engine in audience:
+            raise TokenError(message("no token"), is_answer=True)
+        return "token"
+
+    played = night(lambda _asked, _now: None, tickers=5, token=token)
+    assert played.outcome == ("qa_engine_down" if engine == "qa" else "data_engine_failed")
+    assert least <= played.seconds <= most
+
+
+def test_without_patience_connections_that_are_all_reset_at_once_are_no_outage() -> None:
+    played = night(
+        out("reset", 26, 26.1, "qa"), engines=CARDS_ONLY | {"qa": {"concurrency": 64, "patience": 0.0}}, tickers=60
+    )
+    assert (played.exit, played.made.cards.done) == (0, 300)
+
+
+def test_a_card_that_can_never_be_made_ends_before_the_deadline_however_long_the_patience() -> None:
+    played = night(
+        lambda asked, _: 500 if asked.tickers == ("T3",) and asked.path == "/card/a" else None,
+        tickers=10,
+        engines={"qa": {"patience": 86_400.0}},
+    )
+    assert (played.outcome, played.made.cards.failed) == ("cards_missing", 1)
+    assert played.seconds < DEADLINE

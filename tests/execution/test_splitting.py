@@ -59,16 +59,16 @@ async def test_a_wait_that_both_halves_share_is_counted_once() -> None:
 
 @pytest.mark.parametrize("how", [*PASSING, "too large"])
 async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done(how: str) -> None:
-    """The single ticker has its tries, which others that are done meanwhile use up. Halving costs none."""
+    """It is asked for until the patience is over; its batches once each."""
     many = [target(f"T{number}", engines=("trading",)) for number in range(200)]
     settings = {"batch_size": 8, "concurrency": 2, "timeout": 100.0}
     made = stage(many, breaking(how, lambda asked: "T5" in asked.tickers), {"trading": settings})
     with pytest.raises(EngineFailedError) as error:
         await made.play()
-    assert str(error.value).startswith("the trading engine failed for T5 after 7 attempts: ")
+    assert str(error.value).startswith("the trading engine failed for T5 after ")
     asked = Counter(asked.tickers for asked in made.world.of("trading") if "T5" in asked.tickers)
     assert [len(tickers) for tickers in asked] == [8, 4, 2, 1]
-    assert list(asked.values()) == [1, 1, 1, 4]
+    assert list(asked.values())[:3] == [1, 1, 1]
     assert made.world.of("qa") == []
 
 
@@ -147,7 +147,7 @@ async def test_a_batch_of_which_some_were_done_is_halved_for_the_others() -> Non
     async def script(asked: Asked) -> Response:
         await trio.lowlevel.checkpoint()
         count = len(made.world.of("trading"))
-        if asked.engine != "trading" or count > 3:
+        if asked.engine != "trading" or count > 2:
             return well(asked)
         if count > 1:
             return reply({}, 500)
@@ -159,7 +159,7 @@ async def test_a_batch_of_which_some_were_done_is_halved_for_the_others() -> Non
     made = stage(targets, script, {"trading": {"batch_size": 8, "concurrency": 1}})
     await made.play()
     assert [asked.tickers for asked in made.world.of("trading")] == [
-        tuple(NAMES[:8]), ("T1", "T2", "T3"), ("T1", "T2", "T3"), ("T1", "T2"), ("T3",),
+        tuple(NAMES[:8]), ("T1", "T2", "T3"), ("T1", "T2"), ("T3",),
     ]  # fmt: skip
 
 

@@ -1,65 +1,75 @@
-"""Each call is given out once, in its turn, until nothing is left that may ever start."""
+"""Each call is given out once, in its turn, until nothing is left; the circuit breaker and both limits say when."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from math import inf
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
-from job.config.environment import EngineSettings
 from job.day.result import ShutdownReason
-from job.engines.calls import news
+from job.engines.calls import Call, EngineName, card, news, trading
 from job.engines.failures import Cause, Failure
-from job.execution.availability import Availability, RetryState, Try
+from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.progress import EngineProgress
+from job.execution.retry_policy import RetryPolicy, Try
 from job.execution.shutdown import Shutdown, ShutdownError
-from job.execution.work_queue import ConcurrencyLimiter, PendingCall, RateLimiter, WorkQueue
+from job.execution.work_queue import HELD_AT, PendingCall, WorkQueue
 from job.text.messages import message
+from tests.support.fakes import engine_settings
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
-DOWN = Failure(Cause.STATUS, message("HTTP 503"), 503)
+DOWN, BROKEN = (Failure(Cause.STATUS, message(f"HTTP {status}"), status) for status in (503, 500))
 
 
-def piece(name: str, due: float = -inf, failed_at: float = inf, *, waits_for_another: bool = False) -> PendingCall:
-    """A call for a target of this name."""
-    retry = RetryState(EngineSettings(name="news"), waits_for_another=waits_for_another)
-    return PendingCall(news(name, "equity", name, "2026-01-05"), retry, "", due=due, failed_at=failed_at)
+def call(name: str) -> Call:
+    """A call for a target of this name; for `a:x`, for the card x."""
+    target, _, card_type = name.partition(":")
+    return card(target, card_type, "2026-01-05", []) if card_type else news(name, "equity", name, "2026-01-05")
 
 
 def name_of(pending: PendingCall) -> str:
-    return pending.call.targets[0]
+    return ":".join([*pending.call.targets, *filter(None, [pending.call.card_type])])
 
 
 class Work:
-    """A queue of fresh pieces with these names, and what it looks at."""
+    """A queue of fresh calls with these names, and what it looks at."""
 
-    def __init__(self, fresh: str = "", limit: int = 4, per_minute: int | None = None) -> None:
-        self.engine = Availability("news", 600.0, EngineProgress(), lambda _: None)
-        self.limiter, self.shutdown = ConcurrencyLimiter(limit), Shutdown()
-        rate = RateLimiter(per_minute)
-        self.queue = WorkQueue(map(piece, fresh), self.engine, self.limiter, rate, self.shutdown)
+    def __init__(self, *fresh: str, limit: int = 4, per_minute: int | None = None, engine: EngineName = "news") -> None:
+        settings = engine_settings(engine, concurrency=limit, per_minute=per_minute)
+        self.breaker = CircuitBreaker(RetryPolicy(settings, lambda: 1.0), EngineProgress(), lambda _: None)
+        self.shutdown = Shutdown()
+        self.queue = WorkQueue(map(call, fresh), lambda: "", settings, self.breaker, self.shutdown)
         self.given: list[tuple[str, float]] = []
 
-    def answer(self, failure: Failure | None, others: int = 1) -> None:
-        """The engine answers a call that has just begun, while others are in flight."""
-        self.engine.update(failure, Try(trio.current_time(), self.engine.streaks), others, self.limiter.limit)
+    def put(self, name: str, due: float) -> PendingCall:
+        """Puts a call back that has failed."""
+        pending = PendingCall(call(name), "")
+        self.queue.put(pending, due)
+        return pending
 
-    async def take(self, count: int, seconds: float = 0.0) -> str:
-        """The names of the next ones, each of which takes so long."""
-        names = ""
+    def begin(self) -> Try:
+        latest = Try(trio.current_time(), sent=True)
+        self.breaker.begin(latest)
+        return latest
+
+    def fail(self, latest: Try, others: int = 1, failure: Failure = DOWN) -> None:
+        latest.ended = trio.current_time()
+        self.breaker.fail(failure, latest, call("x"), is_retry=False, others=others, limit=self.queue.limiter.limit)
+
+    async def take(self, count: int) -> list[str]:
+        """The names of the next ones, each of which ends at once."""
+        names = []
         for _ in range(count):
             pending = await self.queue.get()
-            await trio.sleep(seconds)
-            names += name_of(pending) if pending is not None else "."
+            names.append(name_of(pending) if pending is not None else "-")
             if pending is not None:
                 self.queue.task_done()
         return names
 
     async def play(self, workers: int, seconds: float) -> None:
-        """Workers that take every piece, each for so long."""
+        """Workers that take every call, each for so long."""
 
         async def work() -> None:
             while (pending := await self.queue.get()) is not None:
@@ -72,41 +82,23 @@ class Work:
                 nursery.start_soon(work)
 
 
-async def test_a_retry_that_need_not_wait_is_first_then_free_ones_then_fresh_ones_then_the_others() -> None:
-    work = Work("xy")
-    work.queue.put(piece("free ", due=1.0, failed_at=0.0), piece("not free", due=2.0, failed_at=2.5))
-    work.queue.put(piece("at once "))
+async def test_retries_that_are_due_are_first_and_last_while_it_is_open() -> None:
+    work = Work(*"vwxy")
+    work.put("second", 2.0)
+    work.put("first", 1.0)
     await trio.sleep(2.0)
-    work.answer(None)
-    await trio.sleep(1.0)
-    assert await work.take(2) == "at once free "
-    work.queue.put_fresh(piece("first half "), piece("second half "))
-    assert await work.take(6) == "first half second half xynot free."
-
-
-async def test_while_the_latest_answer_is_a_failure_fresh_ones_are_first() -> None:
-    work = Work("xy")
-    work.queue.put(piece("free", due=0.0, failed_at=0.0))
-    work.answer(None)
-    work.answer(DOWN)
-    assert await work.take(4) == "xyfree."
+    assert await work.take(3) == ["first", "second", "v"]
+    work.put("third", 2.0)
+    work.fail(work.begin(), others=0)
+    assert await work.take(5) == ["w", "x", "y", "third", "-"]
 
 
 async def test_a_retry_starts_once_it_is_due_though_every_worker_waits() -> None:
     work = Work("x")
-    work.queue.put(piece("late", due=9.0, failed_at=0.0), piece("early", due=5.0, failed_at=0.0))
+    work.put("late", 9.0)
+    work.put("early", 5.0)
     await work.play(3, seconds=1.0)
     assert work.given == [("x", 0.0), ("early", 5.0), ("late", 9.0)]
-
-
-async def test_one_that_waits_for_another_starts_as_soon_as_that_is_done_or_never() -> None:
-    work = Work("x")
-    work.queue.put(piece("held", due=inf, failed_at=0.0, waits_for_another=True))
-    assert await work.take(1, seconds=3.0) == "x"
-    assert work.queue.has_ended
-    work.answer(None)
-    assert not work.queue.has_ended
-    assert await work.take(2) == "held."
 
 
 async def test_what_is_put_back_while_another_is_in_flight_is_awaited() -> None:
@@ -114,7 +106,7 @@ async def test_what_is_put_back_while_another_is_in_flight_is_awaited() -> None:
 
     async def put_back() -> None:
         await trio.sleep(2)
-        work.queue.put(piece("half", failed_at=2.0))
+        work.put("half", 2.0)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(put_back)
@@ -122,42 +114,95 @@ async def test_what_is_put_back_while_another_is_in_flight_is_awaited() -> None:
     assert work.given == [("x", 0.0), ("half", 4.0)]
 
 
-async def test_no_more_are_in_flight_than_the_limit_and_one_after_as_many_failures() -> None:
-    work = Work("abcdefgh", limit=3)
+async def test_each_failure_takes_a_place_and_half_of_all_open_it_until_a_call_works_that_began_later() -> None:
+    work = Work(*"abcdefghijkl", limit=4)
+    old = work.begin()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(work.play, 8, 10.0)
         await trio.sleep(5)
-        assert [name for name, _ in work.given] == [*"abc"]
-        for _ in range(3):
-            work.answer(DOWN)
+        work.fail(work.begin())
         await trio.sleep(6)
-        assert [name for name, _ in work.given] == [*"abcd"]
-        work.answer(None)
-        await trio.sleep(10)
-        assert [name for name, _ in work.given] == [*"abcdefg"]
+        assert len(work.given) == 4 + 3
+        assert not work.breaker.is_open
+        work.fail(work.begin())
+        assert work.breaker.is_open
+        assert not work.breaker.succeed(old), "it began before the first failure"
+        assert work.breaker.succeed(work.begin())
+        assert not work.breaker.is_open
 
 
-async def test_an_engine_that_is_out_is_asked_after_its_pause() -> None:
-    work = Work("abcd", limit=1)
-    pauses = []
-    for _ in range(4):
-        work.answer(DOWN, others=0)
-        before = trio.current_time()
+async def test_a_429_says_nothing_while_others_are_in_flight_and_no_retry_opens_it() -> None:
+    work = Work(limit=2)
+    for _ in range(9):
+        work.fail(work.begin(), others=1, failure=Failure(Cause.STATUS, message(""), 429))
+    retry = Try(0.0)
+    work.breaker.fail(DOWN, retry, call("x"), is_retry=True, others=0, limit=2)
+    assert not work.breaker.is_open
+    work.fail(work.begin(), others=0, failure=Failure(Cause.STATUS, message(""), 429))
+    assert work.breaker.is_open
+
+
+@pytest.mark.parametrize(
+    ("engine", "failure", "pauses"),
+    [
+        ("news", DOWN, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]),
+        ("news", Failure(Cause.STATUS, message(""), 429, retry_after=7.0), [7.0, 14.0, 28.0, 30.0]),
+        ("qa", BROKEN, [10.0, 20.0, 30.0, 30.0]),
+    ],
+)
+async def test_an_engine_that_is_out_is_tried_after_its_pause(
+    engine: EngineName, failure: Failure, pauses: list[float]
+) -> None:
+    work, begun = Work(*"abcdefgh", limit=2, engine=engine), [0.0]
+    work.fail(work.begin(), others=0, failure=failure)
+    for _ in pauses:
         await work.take(1)
-        pauses.append(trio.current_time() - before)
-    assert pauses == [0.5, 1.0, 2.0, 4.0]
+        begun.append(trio.current_time())
+        work.fail(work.begin(), others=0, failure=failure)
+    assert [later - earlier for earlier, later in pairwise(begun)] == pauses
 
 
-async def test_calls_begin_evenly_spread() -> None:
-    work = Work("abcdef", per_minute=30)
+async def test_while_a_probe_hangs_another_begins_each_minute_and_none_after_the_one_that_decides() -> None:
+    work, begun = Work(*map(str, range(40)), limit=40), []
+    work.fail(last := work.begin(), others=0)
+    with trio.move_on_after(10_000.0):
+        while await work.queue.get() is not None:
+            begun.append(trio.current_time())
+            last = work.begin()
+    assert begun == [0.5 + 60.0 * minute for minute in range(10)] + [600.0]
+    last.ended = trio.current_time()
+    assert work.breaker.is_down(last, is_final=False)
+
+
+async def test_no_other_card_of_a_type_begins_while_four_failed_and_none_was_made_unless_nothing_else_is_left() -> None:
+    fresh = [f"{number}:{card_type}" for number in range(6) for card_type in "ab"]
+    work = Work(*fresh, engine="qa")
+    failed = [work.put(f"bad{number}:a", 1000.0) for number in range(HELD_AT)]
+    assert await work.take(2) == ["0:b", "1:b"]
+    work.queue.finish(failed[0], is_done=False)
+    assert await work.take(2) == ["0:a", "2:b"], "at most four of the type are tried"
+    work.queue.finish(failed[1], is_done=True)
+    assert await work.take(3) == ["1:a", "2:a", "3:a"]
+    for number in range(HELD_AT):
+        work.put(f"worse{number}:a", 1000.0)
+    assert await work.take(5) == ["3:b", "4:b", "5:b", "4:a", "5:a"]
+
+
+async def test_calls_begin_evenly_spread_and_a_batch_that_is_split_takes_no_place_of_its_own() -> None:
+    work = Work(*"abcdef", per_minute=30)
     await work.play(4, seconds=0.0)
-    moments = [time for _, time in work.given]
-    assert [later - earlier for earlier, later in pairwise(moments)] == pytest.approx([2.0] * 5, abs=0.11)
+    assert [later - earlier for (_, earlier), (_, later) in pairwise(work.given)] == pytest.approx([2.0] * 5, abs=0.11)
+    work = Work(per_minute=30, engine="trading")
+    work.queue.batch_size = 1
+    work.queue.put(PendingCall(trading(["A", "B", "C"]), ""), 0.0)
+    began = trio.current_time()
+    assert await work.take(3) == ["A", "B", "C"]
+    assert trio.current_time() - began == pytest.approx(4.0, abs=0.2)
 
 
 async def test_a_shutdown_ends_every_wait() -> None:
     work, ended = Work(), []
-    work.queue.put(piece("later", due=100.0, failed_at=0.0))
+    later = work.put("later", 100.0)
 
     async def wait() -> None:
         with pytest.raises(ShutdownError):
@@ -170,20 +215,11 @@ async def test_a_shutdown_ends_every_wait() -> None:
         await wait_all_tasks_blocked()
         work.shutdown.request(ShutdownReason.SIGTERM)
     assert ended == [0.0] * 3
-    assert [name_of(pending) for pending in work.queue.take(lambda _: True)] == ["later"]
+    assert work.queue.left() == [later]
 
 
-async def test_a_queue_that_is_closed_gives_out_nothing(autojump_clock: MockClock) -> None:
-    work = Work("ab")
+async def test_a_queue_that_is_closed_gives_out_nothing() -> None:
+    work = Work(*"ab")
     await work.take(1)
     work.queue.close()
-    assert await work.take(1) == "."
-    assert work.queue.fresh() is not None
-
-
-async def test_what_is_taken_out_does_not_start() -> None:
-    work = Work("abc")
-    work.queue.put(piece("b", failed_at=0.0), piece("a", failed_at=0.0))
-    assert work.queue.fresh() is not None
-    assert [name_of(pending) for pending in work.queue.take(lambda pending: name_of(pending) == "a")] == ["a"]
-    assert await work.take(4) == "bbc."
+    assert await work.take(1) == ["-"]

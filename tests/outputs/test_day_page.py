@@ -89,7 +89,6 @@ def test_the_outcomes_are_all_of_them() -> None:
     ("scene", "words"),
     [
         ("killed", "our-project · began at 02:00 UTC+08:00 "),
-        ("a type set aside", "20 cards in a row failed"),
         (
             "made in a second attempt",
             "attempts at this day 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:",

@@ -12,7 +12,7 @@ import pytest
 
 from job.config.faults import Fault
 from job.day.advice import Step, start_fields
-from job.day.ledger import Ledger, SetAside
+from job.day.ledger import Ledger
 from job.day.view import View
 from job.engines.calls import trading
 from job.engines.failures import CUT_OFF, Cause, Failure
@@ -78,7 +78,6 @@ async def test_a_line_of_a_call_has_its_day_its_trace_and_its_span(lines: Any) -
         (FINISHED, "ERROR", "call.finished", "qa A c: no"),
         (result_of(CALL, CUT_OFF), "WARNING", "call.finished", "qa A c: "),
         (WARNED, "WARNING", "call.finished", "qa A c: done in 2.00 s; it is odd"),
-        (SetAside(card_type="c", reason=message("why")), "ERROR", "circuit.opened", "why"),
     ],
 )
 async def test_what_happens_to_a_call_is_a_line(lines: Any, event: Any, severity: str, name: str, words: str) -> None:

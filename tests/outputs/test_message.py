@@ -71,10 +71,6 @@ def test_the_trace_id_is_there_if_an_engine_failed() -> None:
     assert not any("trace id" in line for line in lines(SCENES["interrupted before the cards"]()))
 
 
-def test_a_card_type_that_was_set_aside_has_its_reason() -> None:
-    assert "✗ 20 cards in a row failed." in lines(SCENES["a type set aside"]())
-
-
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: str) -> None:
     view = SCENES[scene]()

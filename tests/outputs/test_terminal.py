@@ -12,7 +12,7 @@ import pytest
 from job.config.faults import Fault
 from job.day.advice import Command, Step
 from job.day.attempt import ExitCode, Outcome
-from job.day.ledger import Ledger, SetAside
+from job.day.ledger import Ledger
 from job.day.report import Ending, ending_of
 from job.day.result import ShutdownReason
 from job.day.view import View
@@ -80,7 +80,6 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     terminal.on_message("storage.failed", text)
     terminal.on_start(Progress.of(ledger))
     terminal.on_event(failed(DANGEROUS))
-    terminal.on_event(SetAside(card_type="c", reason=text))
     ledger.add(failed(DANGEROUS))
     shown_text = Message(DANGEROUS.replace("\ud800", ""))
     how = {"outcome": Outcome.CARDS_MISSING, "exit_code": ExitCode.CARDS_MISSING}
@@ -231,7 +230,6 @@ def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
             "data failed",
             "Not reached, with nothing to put right: financial 11, trading 11, news 5, cards 58",
         ),
-        ("a type set aside", "✗ 20 cards in a row failed."),
         ("killed", f"{DAY}, started 02:00 UTC+08:00"),
     ],
 )

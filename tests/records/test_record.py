@@ -9,12 +9,10 @@ import pytest
 import trio
 
 from job.day.attempt import CARDS, PAGE, ExitCode, Outcome, RecordError
-from job.day.ledger import SetAside
 from job.day.report import Report, bad_config
 from job.records.lease import LEASE
 from job.records.record import Document, Record, read_day, record_refusal
 from job.storage.store import ConflictError, StoredObject
-from job.text.messages import message
 from tests.support.records import DAY, FAULT, RecordedAttempt, config, lease_of, put, report_at, start_at
 from tests.support.stores import Memory, memory
 
@@ -61,16 +59,6 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         assert (report.number, report.cards.done, len(report.missing)) == (2, 3 - len(added), len(added))
         assert record.ledger.is_complete is not bool(added)
         assert (report.ended == end.ended) is bool(added), "all was there when its last result was"
-
-
-async def test_what_was_set_aside_is_known_from_the_report(memory: Memory) -> None:
-    aside = SetAside(card_type="news_card", reason=message("it fails"))
-    attempt = RecordedAttempt(outcome="cards_missing", failed=["MSFT"])
-    record = attempt.record()
-    report = attempt.report().model_copy(update={"set_aside": (aside,)})
-    put(memory, record, {f"{DAY}/ends/000001.json": report.to_json()})
-    report, found = await the_day(memory)
-    assert (found.ledger.set_aside, report.set_aside) == ([aside], (aside,))
 
 
 @pytest.mark.parametrize("holder", ["nobody", "this day", "another day", "this day, long ago"])

@@ -14,7 +14,7 @@ from job.config.objects import LlmConfig
 from job.config.plan import Plan, Target
 from job.day.advice import Commands
 from job.day.attempt import Outcome, Start
-from job.day.ledger import Ledger, SetAside
+from job.day.ledger import Ledger
 from job.day.report import PHASES, Ending, Report, bad_config, ending_of, report_of, unended
 from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View, night_before
@@ -167,12 +167,6 @@ def _cards_missing() -> View:
     return Day().play(lambda _, name, card: REFUSED if (name, card) in lost else None).view(None, before)
 
 
-def _set_aside() -> View:
-    day = Day().play(lambda engine, _, card: REFUSED if (engine, card) == ("qa", "price_card") else None)
-    day.ledger.set_aside.append(SetAside(card_type="price_card", reason=said("20 cards in a row failed")))
-    return day.view()
-
-
 def _data_failed() -> View:
     return Day().play(failing(NULL, "news", "AAPL"), until=50).view()
 
@@ -230,7 +224,6 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "made in a second attempt": _second_attempt,
     "made with errors": lambda: Day(with_error=["NVDA", "美联储"]).play().view(),
     "cards missing": _cards_missing,
-    "a type set aside": _set_aside,
     "data failed": _data_failed,
     "QA down": _qa_down,
     "bad config": _bad_config,

@@ -14,10 +14,10 @@ import trio
 from job.config.environment import EngineSettings
 from job.config.objects import LlmConfig
 from job.config.plan import Plan, Target
-from job.day.ledger import Ledger, SetAside
+from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts, EngineFailedError, ShutdownReason
 from job.engines.answers import Response
-from job.engines.calls import DATA_ENGINES, DataEngineName, EngineName
+from job.engines.calls import DATA_ENGINES, ENGINES, DataEngineName, EngineName
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import RunIdentity
 from job.execution.executor import RunContext
@@ -116,7 +116,7 @@ class Tokens(IdTokens):
 
 @dataclass
 class Connection:
-    """The fake of a worker's connection: one request at a time, none after it was closed."""
+    """The fake of a worker's connection: one request at a time; the first one after it was closed opens it again."""
 
     world: World
     engine: EngineName
@@ -132,7 +132,8 @@ class Connection:
         on_sending: Callable[[], None] = lambda: None,
     ) -> Response:
         assert not self.busy, "two requests on one connection"
-        assert not self.closed, "a request on a connection that its worker has closed"
+        self.world.open_connections += self.closed
+        self.closed = False
         assert method == "POST"
         assert path.startswith("/")
         if seconds := self.world.connect_seconds.get(self.engine):
@@ -177,7 +178,7 @@ def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:
         "audience": f"https://{name}",
         "timeout": 300.0,
         "concurrency": 4,
-        "attempts": 4,
+        "attempts": ENGINES[name].attempts,
         "patience": 600.0,
         "per_minute": None,
         "batch_size": 2 if name in {"financial", "trading"} else 1,
@@ -228,6 +229,9 @@ class Stage:
     async def play(self, *stops: tuple[float, ShutdownReason]) -> None:
         """Both phases, as a run does them, which is asked at these times to stop. Nothing is lost, however they end."""
 
+        deadline = min((time for time, why in stops if why is ShutdownReason.DEADLINE), default=FOREVER)
+        self.shutdown.deadline = trio.current_time() + deadline
+
         async def stop(seconds: float, reason: ShutdownReason) -> None:
             await trio.sleep(seconds)
             self.shutdown.request(reason)
@@ -275,8 +279,6 @@ def stage(
         world.events.append(event)
         if isinstance(event, CallResult):
             live.ledger.add(event)
-        elif isinstance(event, SetAside):
-            live.ledger.set_aside.append(event)
 
     context = RunContext(
         run=RunIdentity("test"),

@@ -13,7 +13,7 @@ import pytest
 from job.config.environment import read_settings
 from job.config.objects import parse_config
 from job.day.advice import Commands, Links, advice, first_steps
-from job.day.ledger import Ledger, SetAside
+from job.day.ledger import Ledger
 from job.day.report import failure_groups
 from job.day.result import FailedTry
 from job.day.view import View
@@ -148,7 +148,6 @@ async def test_a_start_on_a_terminal_is_translated(
     failed = [replace(call, failed_tries=(FailedTry(0.0, 0.1, message("cut off")),)) for call in view.ledger.failed]
     for result in failed:
         terminal.on_event(result)
-    terminal.on_event(SetAside(card_type="news_card", reason=message("cut off")))
     terminal.on_finish(view)
     await terminal.drain(5.0)
     shown = capfd.readouterr().out

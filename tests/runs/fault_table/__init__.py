@@ -24,13 +24,16 @@ The tests cause each fault, and write this page: [how to add one](../tests/READM
 
 ## Outages
 
-**Tries belong to the call, patience to the engine.** Until an engine gives an answer of its own, a success or a
-refusal, its calls wait and [are repeated](engines/README.md#what-is-repeated): one at a time, after pauses of 0.5 to
-30 s. After 5 s, log and terminal say so.
+An engine that does not work is tried again until its patience is over, `…_ENGINE_PATIENCE`, 10 minutes: [these are the
+rules](engines/README.md#what-is-repeated). **An outage that is shorter costs time, and nothing else**, unless a data
+engine itself says, for a minute, that its work failed.
 
-Only after `…_ENGINE_PATIENCE`, 10 minutes, is it down: a data engine has failed; of QA, what was tried has failed, and
-the rest is not requested. One exception: a card that may have cost twice is asked for again only once another is made.
-A minute of outages in all is noted; the night stays ✓.
+After 5 s, log and terminal say which engine fails, and why. An outage of a minute or more is noted; the night stays ✓.
+If it lasts longer than the patience, a data engine has failed; of QA, what was tried has failed, and the rest is not
+requested.
+
+What can never work is told after 5 s too, and tried until the patience is over. Whoever sees it cancels the execution,
+puts it right, and starts the job again.
 """
 
 

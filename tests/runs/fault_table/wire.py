@@ -54,18 +54,9 @@ def _warned_of(_: World, outcome: Outcome) -> None:
     assert outcome.finished["cards"]["with_error"] == PLANNED
 
 
-def _asked_twice(world: World, _: Outcome) -> None:
-    """A card costs tokens, so it is asked for only once more."""
-    assert _asked_for_t3(world) == {2}
-
-
-def _asked_at_most_thrice(world: World, _: Outcome) -> None:
-    """After two useless answers a card is asked for once more, as others are made."""
-    assert _asked_for_t3(world) <= {2, 3}
-
-
-def _asked_for_t3(world: World) -> set[int]:
-    return {count for (ticker, _), count in asked_cards(world).items() if ticker == "T3"}
+def _asked_thrice(world: World, _: Outcome) -> None:
+    """A card may cost tokens each time."""
+    assert {count for (ticker, _), count in asked_cards(world).items() if ticker == "T3"} == {3}
 
 
 async def _and_without(world: World, env: Env) -> Outcome:
@@ -92,7 +83,8 @@ ROWS = (
     Row(
         "reset",
         "the connection is reset, or ends before the answer does",
-        "the call is repeated with the same `Idempotency-Key`, as in an outage; a card three times at most",
+        "the call is repeated with the same `Idempotency-Key` until the patience is over; a card up to"
+        " `QA_ENGINE_ATTEMPTS` times",
         "nothing, unless it lasts: then look at engine and network",
         (
             *_broken("reset after the work", broken.reset_after_work(), "connection reset", "process"),
@@ -103,13 +95,14 @@ ROWS = (
         "no",
         "an answer of 200 that reports a failure, or that no engine should give: `null`, `failed`, `results` "
         "without a ticker, no JSON, the same key twice",
-        "the call is repeated; a card once or twice, as it costs tokens. A data engine's failure ends the attempt",
+        "the call is repeated: a card up to `QA_ENGINE_ATTEMPTS` times; if a data engine says that it failed, for a"
+        " minute. Then a data engine's failure ends the attempt",
         "read the answer, which the error quotes, and the engine's log",
         (
             succeeded("once", strike("qa", FIRST, do.body(None))),
             data_failed("null", strike("news", when.ticker("T3"), do.body(None)), "the answer is null"),
-            missing("failed", strike("qa", when.ticker("T3"), do.body(REFUSED)), 3, "no credit", check=_asked_twice),
-            missing("HTML", strike("qa", when.ticker("T3"), do.html()), 3, "no JSON", check=_asked_at_most_thrice),
+            missing("failed", strike("qa", when.ticker("T3"), do.body(REFUSED)), 3, "no credit", check=_asked_thrice),
+            missing("HTML", strike("qa", when.ticker("T3"), do.html()), 3, "no JSON", check=_asked_thrice),
             data_failed("a key twice", strike("news", when.ticker("T3"), do.raw_body(TWICE)), "is there twice"),
             data_failed("results lack a ticker, for good", strike("trading", when.always, do.lacking("T1")), "T1"),
             data_failed("a ticker failed for good", strike("trading", when.always, do.failing("T1")), "T1"),
@@ -133,8 +126,8 @@ ROWS = (
     Row(
         "poison",
         "one ticker makes the engine fail for its whole batch",
-        "the batch is repeated in halves, down to that ticker, which fails after its tries, or, if nothing else is"
-        " left, after the patience. Page and message have the command to go on without it",
+        "the batch is repeated in halves, down to that ticker, which fails once the patience is over. Page and message"
+        " have the command to go on without it",
         "correct or remove it; or use that command, `run --without TICKER`",
         (
             data_failed("500", strike("financial", when.ticker("T7"), do.status(500)), "for T7 after"),
@@ -155,8 +148,8 @@ ROWS = (
     Row(
         "hang",
         "an engine does not answer in time, or never ends its answer",
-        "the try ends after `…_ENGINE_TIMEOUT`; or at 1 MiB of an answer. It is repeated, as in an outage; a batch in"
-        " halves, and a card three times at most",
+        "the try ends after `…_ENGINE_TIMEOUT`, or at 1 MiB of an answer. The call is repeated until the patience is"
+        " over: a card up to `QA_ENGINE_ATTEMPTS` times, a batch in halves",
         "read the engine's log. If the work really takes longer, raise the timeout or lower `…_ENGINE_BATCH_SIZE`",
         (
             succeeded("once", strike("qa", FIRST, do.hang())),
