@@ -133,6 +133,7 @@ async def test_each_failure_takes_a_place_and_half_of_all_open_it_until_a_call_w
 
 async def test_a_429_says_nothing_while_others_are_in_flight_and_no_retry_opens_it() -> None:
     work = Work(limit=2)
+    await trio.lowlevel.checkpoint()
     for _ in range(9):
         work.fail(work.begin(), others=1, failure=Failure(Cause.STATUS, message(""), 429))
     retry = Try(0.0)
