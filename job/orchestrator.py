@@ -18,7 +18,7 @@ from job.day.ledger import Ledger
 from job.day.report import (
     Ending,
     bad_config,
-    deadline_note,
+    deadline_notes,
     ending_of,
     nothing_left,
     opening_notices,
@@ -196,7 +196,7 @@ class _Run:
         outages = {name: (engine.outages, engine.seconds_out) for name, engine in progress.engines.items()}
         notes = outage_notes(outages)
         if ending.outcome is Outcome.DEADLINE:
-            notes.append(deadline_note(start, session.record.ledger))
+            notes += deadline_notes(session.record.ledger)
         return ending.model_copy(update={"notes": (*ending.notes, *notes)})
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:

@@ -21,7 +21,7 @@ from job.outputs.message import SEND_SECONDS, Notifier, late_lines
 from job.outputs.pages import render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
-from job.records.nights import Nights, attempt_before, read_nights, with_killed
+from job.records.nights import NO_NIGHT, Nights, attempt_before, read_nights, with_killed
 from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -73,7 +73,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         return refuse(error.text, ExitCode.TEMPFAIL, to)
     if view is None or record is None:
         if options.day is None:
-            return refuse(nights.period, ExitCode.USAGE, to)
+            return refuse(NO_NIGHT, ExitCode.USAGE, to)
         return refuse(message("No start of {day} is recorded", day=options.day), ExitCode.USAGE, to)
     cards = view.ledger.counts("qa")
     if options.missing and cards.done == cards.planned:

@@ -4,10 +4,11 @@ With the commands and links for it: how to start the job again, and where a page
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, Outcome, Start
 from job.day.ledger import FAILURES_KEPT, Ledger
 from job.day.report import SOON, Report, failure_groups
 from job.storage.uri import absolute, address_of
-from job.text.messages import NAMED, Message, dated_time, listed, message, template
+from job.text.messages import NAMED, Message, dated_time, listed, message, plural, template
 from job.text.shown import clock
 
 
@@ -259,8 +260,6 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool | Non
         if report.outcome is not Outcome.BAD_CONFIG:
             yield next(_start_steps(report, report.outcome, sentence, commands))._replace(kind="then")
             sentence = template("Only if none comes, this does only what is left{terms}:")
-    elif retry is False:
-        yield Step("wait", message("Cloud Run does not start it again."))
     yield from _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
     if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
         look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")
@@ -286,18 +285,30 @@ def _left_out_steps(report: Report, commands: Commands) -> Iterator[Step]:
 
 
 def _again_steps(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
-    """How to make those cards of a complete day again of which a note says what is odd: of many, whole types first."""
-    odd = chain(ledger.items["qa"].with_error(), ledger.outdated_cards, (card for card, _ in ledger.older_cards()))
-    cards = dict.fromkeys(islice((card for card in odd if card.target not in report.without), FAILURES_KEPT))
+    """How to make the cards of a complete day again that have an error besides: of many, whole types first."""
+    cards = [
+        card for card in islice(ledger.items["qa"].with_error(), FAILURES_KEPT) if card.target not in report.without
+    ]
     if report.outcome is not Outcome.SUCCEEDED or not cards:
         return
-    mixed = {card.card_type for card in ledger.plan.items("qa") if card not in cards or len(cards) <= NAMED}
-    types = dict.fromkeys(f"/{card.card_type}" for card in cards if card.card_type not in mixed)
-    names = [*types, *(f"{card.target}/{card.card_type}" for card in cards if card.card_type in mixed)]
-    options = [*option("again", names[:NAMED]), *option("without", report.without)]
-    command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
-    text = template("This makes the cards that it names again, and they are paid for again{terms}:")
-    yield Step("again", message(text, terms=command.terms), command)
+    counts = Counter(card.card_type for card in cards)
+    whole = Counter(card.card_type for card in ledger.plan.items("qa") if card.target not in report.without)
+    types = [name for name in counts if len(cards) > NAMED and counts[name] == whole[name]][:NAMED]
+    others = [card for card in cards if card.card_type not in types][: NAMED - len(types)]
+    named = [*(f"/{name}" for name in types), *(f"{card.target}/{card.card_type}" for card in others)]
+    count = sum(counts[name] for name in types) + len(others)
+    options = [*option("again", named), *option("without", report.without)]
+    command = commands.run(report.day, *options, *["--yes"] * (count > UNCONFIRMED_LIMIT), names_day=True)
+    yield Step(
+        "again",
+        plural(
+            "This makes 1 card again, which is paid for again{terms}:",
+            "This makes {count} cards again, which are paid for again{terms}:",
+            count=count,
+            terms=command.terms,
+        ),
+        command,
+    )
 
 
 def _waiting_steps(start: Start) -> Iterator[Step]:

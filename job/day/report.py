@@ -425,8 +425,8 @@ def notes_of(ledger: Ledger) -> tuple[Message, ...]:
     if outdated := [*ledger.outdated_cards]:
         notes.append(
             plural(
-                "1 card was made with another model or other parameters than the config has now: {names}",
-                "{count} cards were made with another model or other parameters than the config has now: {names}",
+                "1 card was made with another model or other parameters than the latest config: {names}",
+                "{count} cards were made with another model or other parameters than the latest config: {names}",
                 count=len(outdated),
                 names=listed(shortest_names(ledger, outdated)),
             )
@@ -564,13 +564,10 @@ def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> list[Messag
     ]
 
 
-def deadline_note(start: Start, ledger: Ledger) -> Message:
-    """Which engines failed when the deadline passed; or, if none did, that it may be too short."""
-    failing = dict.fromkeys(call.engine for call in ledger.failures if call.interrupted_after is not None)
-    if failing:
-        return message("When the deadline passed, calls were failing: {engines}", engines=_named([*failing]))
-    variable = "job.task_timeout_seconds" if start.job else "RUN_DEADLINE_SECONDS"
-    return message("If that deadline is too short, an owner raises {variable}", variable=variable)
+def deadline_notes(ledger: Ledger) -> Iterator[Message]:
+    """Which engines failed when the deadline passed."""
+    if failing := dict.fromkeys(call.engine for call in ledger.failures if call.interrupted_after is not None):
+        yield message("When the deadline passed, calls were failing: {engines}", engines=_named([*failing]))
 
 
 def past_day_notice(day: str) -> Message:

@@ -1,16 +1,15 @@
 """View: all that is shown of a day, on its page, in a message, on a terminal and in the log.
 
 The lines of a day are all that is said of it besides its sentence: the terminal prints them, a message cuts them. The
-comparison with the nights before says what is new and gone, what failed anew and is still missing, and when the cards
-are usually there. The table of the cards, `cards.csv`, has a row for each card, for spreadsheets and for the
-publisher's own tools: RFC 4180 in UTF-8, with a byte order mark, without which Excel shows Chinese wrongly.
+comparison with the nights before says what is new and gone, and what is still missing. The table of the cards,
+`cards.csv`, has a row for each card, for spreadsheets and for the publisher's own tools: RFC 4180 in UTF-8, with a byte
+order mark, without which Excel shows Chinese wrongly.
 """
 
 import csv
-import statistics
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, tzinfo
+from datetime import datetime, tzinfo
 from enum import IntEnum
 from io import StringIO
 from itertools import islice
@@ -123,12 +122,6 @@ def complete_line(ledger: Ledger) -> Message | None:
     )
 
 
-NIGHTS_COMPARED = 7
-"""Nights before whose median is the usual time."""
-LEAST_NIGHTS = 3
-"""From this many on there is a usual time."""
-
-
 def night_before(nights: Sequence[Report], day: str) -> Report | None:
     """The latest night before `day` that had a plan; `nights` are in any order."""
     return max(
@@ -155,9 +148,9 @@ _CHANGED: Mapping[Kind, str] = {
 }
 
 
-def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator[Message]:
-    """How a plan differs from an earlier one. The targets that `failed` are not called new: another line says that."""
-    if new := [item for item in _lacked(then, now.items("qa")) if item.target not in failed]:
+def differences(then: Plan, now: Plan) -> Iterator[Message]:
+    """How a plan differs from an earlier one."""
+    if new := _lacked(then, now.items("qa")):
         yield plural(
             "New since {day}, 1 card: {names}",
             "New since {day}, {count} cards: {names}",
@@ -220,70 +213,22 @@ def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
 
 
 def _lines_since(report: Report, ledger: Ledger, earlier: Report, before: Attempt | None) -> Iterator[Message]:
-    """What is new and gone, and what failed, without what failed only because its whole engine did: the headline says
-    that.
+    """What is new and gone, and what failed again, without what failed only because its whole engine did: the headline
+    says that.
     """
+    if before is not None and before.plan != replace(ledger.plan, date=before.day).digest():
+        yield from differences(before.plan_again(), ledger.plan)  # of a million cards, that takes seconds
     down = {group.engine for group in failure_groups(ledger) if group.is_down}
     if report.outcome is Outcome.QA_ENGINE_DOWN:
         down.add("qa")
     failed = [group for group in report.missing if group.state == "failed" and group.engine not in down]
     then = missing_by_item(earlier)
     still: dict[int, list[Item]] = {}
-    fresh: list[Item] = []
     for item in (Item(group.engine, target, group.card_type) for group in failed for target in group.targets):
         if (group_then := then.get(item)) is not None:
             still.setdefault(group_then.nights + 1, []).append(item)
-        elif not earlier.missing_not_listed:  # else it is not known
-            fresh.append(item)
-    new: dict[Item, None] = {}
-    if before is not None and before.plan != replace(ledger.plan, date=before.day).digest():
-        plan = before.plan_again()  # of a million cards, that takes seconds
-        new = dict.fromkeys(_lacked(plan, fresh))
-        yield from differences(plan, ledger.plan, {item.target for item in new})
-    known_then = [item for item in fresh if item not in new]
-    yield from _fresh_lines([*new], known_then, earlier.day, is_all=not (new or still or down))
     for count, items in sorted(still.items(), reverse=True):
         yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
-
-
-def _fresh_lines(new: list[Item], fresh: list[Item], day: str, *, is_all: bool) -> Iterator[Message]:
-    """`new` are items that the night before did not have; `is_all`: nothing else failed than `fresh`."""
-    if new:
-        yield message("New since {day}, and failed: {names}", day=day, names=listed(names_of(new)))
-    if fresh and is_all:
-        yield plural(
-            "This failure is new: it was not there on {day}",
-            "All {count} failures are new: none of them was there on {day}",
-            count=len(fresh),
-            day=day,
-        )
-    elif fresh:
-        yield message("Failed, and did not on {day}: {names}", day=day, names=listed(names_of(fresh)))
-
-
-def usual_line(nights: Iterable[Report]) -> Message | None:
-    """When the cards are usually there, from the latest nights that were done within 24 hours.
-
-    `None` if these are fewer than three.
-    """
-    done = [(night, moment) for night in nights if (moment := night.done_at) and night.had_plan]
-    on_time = sorted((night.day, moment) for night, moment in done if not night.days.is_past(night.day, moment))
-    if len(on_time) < LEAST_NIGHTS:
-        return None
-    # From the day's own midnight on: what is done at 00:10 comes after 23:50.
-    minutes = [
-        (moment.date() - date.fromisoformat(day)).days * 1440 + moment.hour * 60 + moment.minute
-        for day, moment in on_time[-NIGHTS_COMPARED:]
-    ]
-    usual, latest = (_clock(value) for value in (statistics.median(minutes), max(minutes)))
-    if usual == latest:
-        return message("Usually there by {usual}", usual=usual)
-    return message("Usually there by {usual}, at the latest {latest}", usual=usual, latest=latest)
-
-
-def _clock(minutes: float) -> str:
-    hours, minutes = divmod(round(minutes), 60)
-    return f"{hours % 24:02}:{minutes:02}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +326,7 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         text = message("Not reached, with nothing to put right: {counts}", counts=counts)
         yield Line(text, Rank.ASIDE)
     if groups:
-        yield Line(colon(message("trace id"), report.trace_id), Rank.EXTRA)
+        yield Line(colon(message("trace id"), report.trace_id), Rank.ASIDE)
     yield from (Line(note, Rank.EXTRA) for note in report.notes)
     yield from (Line(error, Rank.ASIDE, "!") for error in ledger.errors)
     yield from _fault_lines(report, faults)

@@ -8,7 +8,7 @@ words and numbers, the templates draw them. This is the only module that uses Ji
 import statistics
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
@@ -24,8 +24,8 @@ from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Se
 from job.day.ledger import EngineItems, Ledger
 from job.day.report import Report, failure_groups, names_of, not_reached, notices_of
 from job.day.result import FAILED, CallResult, Counts, EngineState, ItemState
-from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url, usual_line
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, TITLES, Item
+from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.records.nights import NIGHTS_LOOKED_AT, Night, Nights, PastNights, done_at
 from job.records.record import Document
 from job.text.messages import (
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-CALLS_SHOWN = 400
+CALLS_SHOWN = 100
+"""Rows of calls that had the same answer."""
 NAME_LIMIT = 60
 
 
@@ -127,19 +128,50 @@ def names(all_names: Sequence[str]) -> Value:
     return listed([shortened(name, NAME_LIMIT) for name in all_names])
 
 
-def what(call: CallResult) -> Value:
-    """What a call was for."""
-    return names(names_of(call.items))
+@dataclass(frozen=True, slots=True)
+class SameCalls:
+    """Calls of an engine that had the same answer."""
+
+    engine: EngineName
+    names: Sequence[str]
+    """What they were for; empty if they are done."""
+    answer: Message
+    took: Message
+    """The shortest and the longest time."""
+    calls: Sequence[CallResult] = ()
+    """Empty if they are done."""
 
 
-def calls_of(ledger: Ledger) -> Sequence[CallResult]:
-    """The calls of a day that are kept, at most `CALLS_SHOWN`: those that failed first, then by engine and time."""
+def calls_of(ledger: Ledger) -> Sequence[SameCalls]:
+    """Every call of a day that is kept, those that are not done or warn of something first."""
     by_id = {id(call): call for call in ledger.failed}
     by_id |= {id(call): call for calls in ledger.calls.values() for call in calls.kept}
-    order = sorted(
-        by_id.values(), key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)
-    )
-    return order[:CALLS_SHOWN]
+    odd = [call for call in by_id.values() if call.warning or not call.done]
+    groups: dict[tuple[EngineName, str], list[CallResult]] = {}
+    for call in sorted(odd, key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)):
+        groups.setdefault((call.engine, str(call.warning or call.reason)), []).append(call)
+    rows = [_same(group) for group in groups.values()]
+    for engine, calls in ledger.calls.items():
+        if (count := len(calls.done_seconds) - sum(call.done and call.engine == engine for call in odd)) > 0:
+            done = _times(count, message("done"))
+            rows.append(SameCalls(engine, [], done, _span(calls.done_seconds)))
+    return rows[:CALLS_SHOWN]
+
+
+def _same(calls: Sequence[CallResult]) -> SameCalls:
+    first = calls[0]
+    answer = _times(len(calls), first.warning or first.reason or Message(""))
+    names = names_of(item for call in calls for item in call.items)
+    return SameCalls(first.engine, names, answer, _span([call.seconds for call in calls]), calls)
+
+
+def _times(count: int, answer: Message) -> Message:
+    return answer if count == 1 else Message("{count} × {answer}", {"count": count, "answer": answer})
+
+
+def _span(seconds: Sequence[float]) -> Message:
+    shortest, longest = duration(min(seconds)), duration(max(seconds))
+    return shortest if shortest == longest else Message("{from} – {to}", {"from": shortest, "to": longest})
 
 
 _MARGIN = timedelta(minutes=5)
@@ -313,7 +345,6 @@ def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | No
         message("Nothing here yet of {time}", time=dated_time(tick)),
         day=None,
         job=job_of(start),
-        when=usual_line(nights.reports),
         bookmark=links.bookmark,
         executions=None if start is None else executions_link(start),
     )
@@ -323,7 +354,7 @@ def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | No
         due=int(tick.timestamp() + (deadline or DUE_SECONDS)),
         passed=message(passed, time=dated_time(tick), zone=zone_of(tick)),
         soon=soon,
-        late=replace(soon, severity="warn", sentence=nothing_since(tick), when=None, steps=steps),
+        late=replace(soon, severity="warn", sentence=nothing_since(tick), steps=steps),
     )
 
 
@@ -406,6 +437,8 @@ class Board:
     """The columns. If there are too many card types, those with the most missing cards."""
     rows: Sequence[tuple[str, Sequence[Cell]]]
     """Each target, with its cells."""
+    marks: Collection[str]
+    """The signs that are there."""
     is_open: bool
     """Whether it is open at first."""
     more_targets: int
@@ -424,10 +457,12 @@ def board(report: Report, ledger: Ledger) -> Board | None:
         missing = Counter(card.item.card_type for card in items.missing())
         kept = set(sorted(types, key=lambda name: -missing[name])[:COLUMNS])
         types = [name for name in types if name in kept]
+    rows = [(target.id, _cells(report, items, target, types)) for target in ordered[:ROWS]]
     return Board(
         headline=headline,
         card_types=types,
-        rows=[(target.id, _cells(report, items, target, types)) for target in ordered[:ROWS]],
+        rows=rows,
+        marks={cell.mark for _, cells in rows for cell in cells},
         is_open=(not items.is_complete or items.counts.with_error > 0) and len(targets) <= OPEN_ROWS,
         more_targets=max(0, len(targets) - ROWS),
         more_card_types=len({name for target in targets for name in target.card_types}) - len(types),
@@ -499,7 +534,6 @@ def environment(translator: Translator) -> "Environment":
         "csp_hash": lambda script: b64encode(sha256(script.encode()).digest()).decode(),
         "percent": lambda x: f"{x / WIDTH * 100:.2f}%",
         "shortened": beginning,
-        "what": what,
         "xy": _xy,
     }
     made.globals = {
@@ -508,7 +542,6 @@ def environment(translator: Translator) -> "Environment":
         "colon": colon,
         "language": translator.tag,
         "engines": {name: engine.label for name, engine in ENGINES.items()},
-        "titles": TITLES,
         "signs": SIGNS,
     }
     return made
@@ -567,11 +600,9 @@ def render_nights(
             now=now.timestamp(),
             undone=undone_of(nights.nights, links),
             unrecorded=nights.unrecorded,
-            period=nights.period,
-            usual=usual_line(nights.reports),
             rows=rows[:NIGHTS_SHOWN],
             earlier=rows[NIGHTS_SHOWN:],
-            is_odd=any(MARKS["odd"] in row.engines for row in rows),
+            marks={mark for row in rows for _, mark in row.engines},
             charts=charts_of(nights.nights),
         )
     )

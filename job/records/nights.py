@@ -40,12 +40,13 @@ from job.storage.store import (
     in_thread,
     read_many,
 )
-from job.text.messages import Message, dated, joined, listed, message, plural, said
+from job.text.messages import Message, dated, joined, listed, message, said
 
 NIGHTS_READ = 60
 """How many of the latest days are read."""
 NIGHTS_LOOKED_AT = 7
 """How many are read to find the latest start."""
+NO_NIGHT = message("no night is recorded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +136,6 @@ class Nights:
         """The days of the variables; of what is not set, as on a laptop, those of the latest start."""
         latest = self.latest_start
         return settings.days() if latest is None else settings.days(latest.days)
-
-    @property
-    def period(self) -> Message:
-        """How many days there are, and how many of them did all their work."""
-        if not self.nights:
-            return message("no night is recorded")
-        done = sum(night.outcome is Outcome.SUCCEEDED for night in self.nights)
-        return plural(
-            "Complete: {done} of 1 night", "Complete: {done} of {count} nights", count=len(self.nights), done=done
-        )
 
 
 async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:

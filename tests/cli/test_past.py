@@ -109,9 +109,7 @@ def test_nights_are_a_table_the_newest_first(runs: Path, command: Command, monke
         "2026-11-19 06:10         ✓         ✓       ✓    ✓    2/2",
         "2026-11-18 06:10         ✓         ✓       ✓    ✓    2/2",
         "2026-11-17 06:10         ✓         ✓       ✓    ✓    2/2",
-        "Complete: 3 of 7 nights",
         "No record: Sun 11-22 (was the schedule paused?)",
-        "Usually there by 06:10",
     ]
 
 
@@ -154,9 +152,8 @@ def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     code, out, err = command("report", *arguments)
     assert (code, err) == (ExitCode.DONE, [])
     assert out[0] == f"{DAY}: started 02:00 UTC+08:00, ended 02:25 UTC+08:00"
-    assert out[-1] == "How it ended (the start's exit code: 3)"
+    assert out[-1] == "How it ended"
     assert "Gone since 2026-11-23, 1 card: TSLA/news_card" in out
-    assert "This failure is new: it was not there on 2026-11-23" in out
     (runs / "2026-11-23/attempts/000001.json").write_text("{}")
     assert command("report", *arguments)[::2] == (ExitCode.DONE, []), "another day's attempt is not needed"
     assert f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date={DAY}" in "\n".join(out)

@@ -12,7 +12,7 @@ import pytest
 
 from job.day.attempt import ABOUT, ExitCode, Outcome
 from job.day.ledger import Ledger
-from job.day.report import Ending, bad_config, deadline_note, ending_of, nothing_left, unended, unrecorded_note
+from job.day.report import Ending, bad_config, deadline_notes, ending_of, nothing_left, unended, unrecorded_note
 from job.day.result import Counts, EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
@@ -329,21 +329,11 @@ def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known(is_again: bo
     assert f"breaks off at {clock(at, later.day)}: " in str(unended(later, ledger, Outcome.KILLED).sentence)
 
 
-@pytest.mark.parametrize(
-    ("job", "note"),
-    [
-        ("cards", "If that deadline is too short, an owner raises job.task_timeout_seconds"),
-        (None, "If that deadline is too short, an owner raises RUN_DEADLINE_SECONDS"),
-    ],
-)
-def test_what_may_be_wrong_with_a_deadline(job: str | None, note: str) -> None:
-    assert str(deadline_note(start_at(job=job), ledger_of(1, 2))) == note
-
-
 def test_an_engine_that_was_failing_when_the_deadline_passed_is_named() -> None:
     ledger = data_of("news")
     for call in ledger.plan.calls("trading"):
         ledger.add(result_of(call, replace(CUT_OFF, after=Cause.STATUS)))
     for call in ledger.plan.calls("financial"):
         ledger.add(result_of(call, CUT_OFF))
-    assert str(deadline_note(start_at(), ledger)) == "When the deadline passed, calls were failing: trading"
+    assert [*map(str, deadline_notes(ledger))] == ["When the deadline passed, calls were failing: trading"]
+    assert [*deadline_notes(ledger_of(1, 2))] == []

@@ -93,7 +93,6 @@ async def test_a_day_of_which_age_has_taken_the_attempts_is_in_no_list_and_goes_
 
 async def test_without_a_day_nothing_is_listed(memory: Memory) -> None:
     assert (await read_nights(memory)).nights == []
-    assert str(Nights().period) == "no night is recorded"
 
 
 def test_on_a_laptop_the_latest_start_has_the_schedule_whichever_day_it_was_for() -> None:
@@ -115,8 +114,6 @@ def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
     nights = Nights([night(RecordedAttempt(DAYS[2])), Night(DAYS[1], Outcome.KILLED), night(RecordedAttempt(DAYS[0]))])
     again = nights.with_report(RecordedAttempt(DAYS[1]).report())
     assert [(one.day, one.outcome) for one in again.nights] == [(day, "succeeded") for day in DAYS[2::-1]]
-    assert str(again.period) == "Complete: 3 of 3 nights"
-    assert str(Nights(nights.nights[1:2]).period) == "Complete: 0 of 1 night"
 
 
 WEEKDAYS = {"schedule": "0 2 * * 1-5"}

@@ -57,7 +57,7 @@ async def test_a_good_week_has_no_note(autojump_clock: MockClock, nursery: trio.
             assert scene.stored(f"{day}/report.json")["notes"] == []
             assert len(scene.world.chat.texts[-1].splitlines()) == 4, "title, cards, page, time"
         shown = Parsed(scene.world.recorded()["index.html"].decode(), datetime(2026, 12, 1, 8, tzinfo=UTC))
-        assert "Next night: Tue 12-01 22:30 All nights Complete: 5 of 5 nights · Usually there" in shown.text
+        assert "Next night: Tue 12-01 22:30 All nights Day" in shown.text
 
 
 async def test_what_the_config_has_left_behind_is_said_when_a_start_begins(

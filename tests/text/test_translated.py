@@ -161,7 +161,7 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
     for now in (NOW, NOW + timedelta(days=7)):  # the night after the latest is still to come, or has left nothing
         assert narrow(written(render_nights(nights, links, days, None, now, WIDE))) == []
     assert narrow(nights_table(nights, WIDE)) == []
-    assert narrow(WIDE.text(Nights().period)) == []
+    assert narrow(nights_table(Nights(), WIDE)) == []
 
 
 def test_messages_about_no_day_are_translated() -> None:

@@ -153,7 +153,8 @@ async def _late(night: Night) -> None:
     await night.begins("2026-11-24")
     await night.start(0)
     await night.begins("2026-11-25")
-    settings, _ = read_settings({**night.variables, "JOB_TO_START": PROJECT["CLOUD_RUN_JOB"]})
+    variables = {name: value for name, value in night.variables.items() if value}
+    settings, _ = read_settings({**variables, "JOB_TO_START": "cards"})
     days, now = settings.days(), datetime.fromisoformat("2026-11-26T06:00:00Z")
     steps = first_steps(night.day, Commands(days, now, settings.job_to_start, settings.region, settings.project))
     lines = late_lines(settings, night.day, now, None, steps, is_known=True)
