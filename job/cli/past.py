@@ -26,7 +26,7 @@ from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text.messages import Message, Translator, Value, colon, message, template, translator
-from job.text.shown import clock, printable
+from job.text.shown import printable
 
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
@@ -77,7 +77,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         return refuse(message("No start of {day} is recorded", day=options.day), ExitCode.USAGE, to)
     cards = view.ledger.counts("qa")
     if options.missing and cards.done == cards.planned:
-        say_error(to.text(message("no card is missing")))
+        say_error(to.text(message("all cards are there")))
     elif options.missing:
         _write_missing(view)
     else:
@@ -124,7 +124,8 @@ async def _view(
     with suppress(RecordError, StorageError):  # this day can be shown without
         before = await attempt_before(store, nights, report.day)
     commands = Commands.of(report, runs_uri, nights.days(settings), now)
-    view = View.of(report, record.ledger, nights.reports, before, commands)
+    undone = nights.undone_line(report.day)
+    view = View.of(report, record.ledger, nights.reports, before, commands, undone)
     return (view.with_page(runs_uri) if PAGE in record.listing.documents else view), record
 
 
@@ -204,12 +205,8 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
 
 def _verdict(view: View, is_done: bool) -> Message:
     """How a day stands, in a sentence."""
-    report = view.report
-    if not is_done or report.ended is None or report.severity != "good" or report.without:
-        text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
-        return message(text, day=report.day, sentence=report.sentence)
-    time = clock(datetime.fromisoformat(report.ended), report.day)
-    return message("{day} is done since {time}", day=report.day, time=time)
+    text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
+    return message(text, day=view.report.day, sentence=view.report.sentence)
 
 
 def refuse(problem: Value, code: ExitCode, to: Translator) -> ExitCode:

@@ -7,7 +7,7 @@ order mark, without which Excel shows Chinese wrongly.
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from enum import IntEnum
@@ -34,7 +34,7 @@ from job.day.report import (
     notices_of,
     unrecorded_note,
 )
-from job.engines.calls import Item, Kind
+from job.engines.calls import Item
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import excerpt, quoted, zone_of
 
@@ -137,15 +137,22 @@ def comparison_lines(
     `before` is how the latest attempt at the night before began, if that is known.
     """
     earlier = night_before(nights, report.day)
-    if earlier is not None and report.had_plan:
-        yield from _lines_since(report, ledger, earlier, before if before and before.day == earlier.day else None)
-
-
-_CHANGED: Mapping[Kind, str] = {
-    "equity": template("Equities now, which they were not on {day}: {names}"),
-    "topic": template("Topics now, which they were not on {day}: {names}"),
-    "person": template("Persons now, which they were not on {day}: {names}"),
-}
+    if earlier is None or not report.had_plan:
+        return
+    if before and before.day == earlier.day and before.plan != replace(ledger.plan, date=before.day).digest():
+        yield from differences(before.plan_again(), ledger.plan)  # of a million cards, that takes seconds
+    # What failed only because its whole engine did, the headline says.
+    down = {group.engine for group in failure_groups(ledger) if group.is_down}
+    if report.outcome is Outcome.QA_ENGINE_DOWN:
+        down.add("qa")
+    failed = [group for group in report.missing if group.state == "failed" and group.engine not in down]
+    then = missing_by_item(earlier)
+    still: dict[int, list[Item]] = {}
+    for item in (Item(group.engine, target, group.card_type) for group in failed for target in group.targets):
+        if (group_then := then.get(item)) is not None:
+            still.setdefault(group_then.nights + 1, []).append(item)
+    for count, items in sorted(still.items(), reverse=True):
+        yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
 
 
 def differences(then: Plan, now: Plan) -> Iterator[Message]:
@@ -171,10 +178,7 @@ def differences(then: Plan, now: Plan) -> Iterator[Message]:
     if twins := sorted(alike(name, lost[key]) for name in ids - old.keys() if (key := spelling(name)) in lost):
         yield message("Spelled like what is gone: {names}; correct it if the same is meant", names=listed(twins))
     kept = [(old[target.id], target) for target in now.targets if target.id in old]
-    for kind, text in _CHANGED.items():
-        if changed := [target.id for before, target in kept if target.kind == kind != before.kind]:
-            yield message(text, day=then.date, names=listed(changed))
-    yield from _made_otherwise(then, now, [(before, target) for before, target in kept if before.kind == target.kind])
+    yield from _made_otherwise(then, now, kept)
 
 
 def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]) -> Iterator[Message]:
@@ -185,6 +189,8 @@ def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]
             continue
         for card_type in (card_type for card_type in target.card_types if card_type in before.card_types):
             was, is_now = then.made_with(before, card_type), now.made_with(target, card_type)
+            if before.kind != target.kind:  # all else follows from that
+                was, is_now = {"target_type": before.kind}, {"target_type": target.kind}
             for name in was | is_now:
                 if was.get(name) != is_now.get(name):
                     changes = all_changes.setdefault(name, {})
@@ -212,25 +218,6 @@ def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
     ]
 
 
-def _lines_since(report: Report, ledger: Ledger, earlier: Report, before: Attempt | None) -> Iterator[Message]:
-    """What is new and gone, and what failed again, without what failed only because its whole engine did: the headline
-    says that.
-    """
-    if before is not None and before.plan != replace(ledger.plan, date=before.day).digest():
-        yield from differences(before.plan_again(), ledger.plan)  # of a million cards, that takes seconds
-    down = {group.engine for group in failure_groups(ledger) if group.is_down}
-    if report.outcome is Outcome.QA_ENGINE_DOWN:
-        down.add("qa")
-    failed = [group for group in report.missing if group.state == "failed" and group.engine not in down]
-    then = missing_by_item(earlier)
-    still: dict[int, list[Item]] = {}
-    for item in (Item(group.engine, target, group.card_type) for group in failed for target in group.targets):
-        if (group_then := then.get(item)) is not None:
-            still.setdefault(group_then.nights + 1, []).append(item)
-    for count, items in sorted(still.items(), reverse=True):
-        yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """A day as a person sees it: live, ended, killed, or refused."""
@@ -244,6 +231,8 @@ class View:
     """The address of its page; `None` if it has none."""
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
+    undone: Message | None = None
+    """Which nights besides are not done; `None` without any."""
     severity_before: Severity | None = None
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
 
@@ -255,6 +244,7 @@ class View:
         nights: Sequence[Report],
         before: Attempt | None,
         commands: Commands,
+        undone: Message | None = None,
     ) -> "View":
         """What is shown of a report to whom the `commands` are given.
 
@@ -264,7 +254,7 @@ class View:
         compared = [line for line in comparison_lines(report, ledger, nights, before) if line.id not in ids]
         fits = len(to_json(compared)) <= COMPARED_BYTES
         noted = report.model_copy(update={"notes": (*report.notes, *(compared if fits else ()))})
-        return cls(noted, ledger, advice(report, ledger, commands, report.retry_comes(commands.now)))
+        return cls(noted, ledger, advice(report, ledger, commands, report.retry_comes(commands.now)), undone=undone)
 
     def unended(self, unrecorded: int) -> "View":
         """The same if the end could not be written, nor so many results."""
@@ -331,6 +321,8 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     yield from (Line(error, Rank.ASIDE, "!") for error in ledger.errors)
     yield from _fault_lines(report, faults)
     yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(ledger.plan))
+    if view.undone is not None:
+        yield Line(view.undone, Rank.NEXT)
     yield from step_lines(view.steps)
     if view.page is not None:
         yield Line(message("Page: {page}", page=view.page), Rank.NEXT)

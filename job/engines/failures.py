@@ -99,7 +99,7 @@ class Failure:
     @property
     def lost_work(self) -> bool:
         """Whether the work may be done and paid for although no usable answer came, if the request was sent."""
-        return self.cause in {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE} or self.status == 504
+        return loses_work(self.cause, self.status)
 
     @property
     def breaks_batches(self) -> bool:
@@ -114,6 +114,11 @@ class Failure:
         if self.cause is Cause.STATUS:
             return self.status in {502, 503, 504}
         return self.cause in {*_NO_ANSWER, Cause.PROCESS_LIMIT}
+
+
+def loses_work(cause: str | None, status: int | None) -> bool:
+    """As `Failure.lost_work`."""
+    return cause in {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE} or status == 504
 
 
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))
@@ -141,6 +146,7 @@ class Remedy(Enum):
         "correct or remove it in ticker_list.json or card_targets.json."
     )
     FAILED = template("The engine reports that it failed: its last answer, on the day's page, says why.")
+    BROKEN = template("The engine broke (HTTP 500). Look for the error in its log.")
     TOKEN_REFUSED = template("The engine refuses the token. Set {variable}_AUDIENCE to the service's run.app URL.")
     FORBIDDEN = template(
         "The job may not call this engine. Grant roles/run.invoker on the service to the job's service account."
@@ -208,6 +214,7 @@ _BY_STATUS: Mapping[int, Remedy] = {
     405: Remedy.SOMETHING_ELSE,
     413: Remedy.REQUEST_TOO_LARGE,
     429: Remedy.NO_INSTANCE,
+    500: Remedy.BROKEN,
     502: Remedy.NOT_AVAILABLE,
     503: Remedy.NOT_AVAILABLE,
     504: Remedy.OWN_TIMEOUT,

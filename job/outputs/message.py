@@ -40,10 +40,7 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.severity])
     yield from _body(view)
     if report.ended is not None:
-        time = clock(datetime.fromisoformat(report.ended), report.day)
-        has_done = report.exit_code == ExitCode.DONE and report.number  # else it was done before
-        ended = template("Done at {time}") if has_done else template("Ended at {time}")
-        yield Line(message(ended, time=time), Rank.KEPT)
+        yield Line(report.when, Rank.KEPT)
 
 
 def _body(view: View) -> Iterator[Line]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
 from job.config.days import Days
@@ -26,7 +26,7 @@ from job.day.report import Report, failure_groups, names_of, not_reached, notice
 from job.day.result import FAILED, CallResult, Counts, EngineState, ItemState
 from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
-from job.records.nights import NIGHTS_LOOKED_AT, Night, Nights, PastNights, done_at
+from job.records.nights import Night, Nights, PastNights, done_at
 from job.records.record import Document
 from job.text.messages import (
     Message,
@@ -42,7 +42,7 @@ from job.text.messages import (
     template,
     translator,
 )
-from job.text.shown import clock, printable, shortened, zone_of
+from job.text.shown import printable, shortened, zone_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -82,7 +82,21 @@ class Headline:
     bookmark: str | None = None
     """The link to the page as it is now, if this one may be old."""
     executions: str | None = None
-    """The link to all executions of the job then."""
+    """The link to all executions of the job then, or once its retry may be at work."""
+
+    @property
+    def shown(self) -> list[tuple[Step, float | None, float | None]]:
+        """The steps, each with the moments from which and until which it is shown, if there are any. Where no script
+        tells the time, the command that holds at any time is the first.
+        """
+        order = {"wait": 0, "later": 1}
+        steps = sorted(self.steps, key=lambda step: order.get(step.kind, 2))
+        ends = {step.kind: step.command.until.timestamp() for step in steps if step.command and step.command.until}
+        expires = ends.get("start", ends.get("left_out"))
+        moments = {"wait": (None, self.over), "later": (expires, None), "then": (self.over, expires)}
+        if "then" in ends:
+            moments["start"] = (None, self.over)
+        return [(step, *moments.get(step.kind, (None, ends.get(step.kind)))) for step in steps]
 
 
 def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: str | None = None) -> Headline:
@@ -95,19 +109,13 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         day=night.day,
         job=job_of(start),
         link=link,
-        when=None if report is None else _when(report),
+        when=None if report is None else report.when,
         took=None if report is None else _took(report),
         detail=night.problem,
         steps=[step for step in steps if step.kind in {"wait", "start", "then", "left_out", "again", "later", "look"}],
         over=report.retry_over if report is not None and is_told else None,
+        executions=None if report is None or not is_told else executions_link(report),
     )
-
-
-def _when(report: Report) -> Message:
-    time = clock(datetime.fromisoformat(report.ended or report.started), report.day)
-    if report.outcome is Outcome.SUCCEEDED:
-        return message("Done at {time}", time=time)
-    return message("Ended at {time}", time=time) if report.ended else message("began at {time}", time=time)
 
 
 def _took(report: Report) -> Message | None:
@@ -128,18 +136,19 @@ def names(all_names: Sequence[str]) -> Value:
     return listed([shortened(name, NAME_LIMIT) for name in all_names])
 
 
-@dataclass(frozen=True, slots=True)
-class SameCalls:
-    """Calls of an engine that had the same answer."""
+class SameCalls(NamedTuple):
+    """Calls of an engine that had the same answer. Those that are done are only counted."""
 
     engine: EngineName
-    names: Sequence[str]
-    """What they were for; empty if they are done."""
     answer: Message
-    took: Message
-    """The shortest and the longest time."""
+    number: int
+    seconds: Sequence[float]
     calls: Sequence[CallResult] = ()
-    """Empty if they are done."""
+
+
+def what(calls: Sequence[CallResult]) -> Value:
+    """What calls were for."""
+    return names(names_of(item for call in calls for item in call.items))
 
 
 def calls_of(ledger: Ledger) -> Sequence[SameCalls]:
@@ -147,31 +156,14 @@ def calls_of(ledger: Ledger) -> Sequence[SameCalls]:
     by_id = {id(call): call for call in ledger.failed}
     by_id |= {id(call): call for calls in ledger.calls.values() for call in calls.kept}
     odd = [call for call in by_id.values() if call.warning or not call.done]
-    groups: dict[tuple[EngineName, str], list[CallResult]] = {}
+    groups: dict[tuple[EngineName, Message], list[CallResult]] = {}
     for call in sorted(odd, key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)):
-        groups.setdefault((call.engine, str(call.warning or call.reason)), []).append(call)
-    rows = [_same(group) for group in groups.values()]
+        groups.setdefault((call.engine, call.warning or call.reason or Message("")), []).append(call)
+    rows = [SameCalls(*key, len(some), [call.seconds for call in some], some) for key, some in groups.items()]
     for engine, calls in ledger.calls.items():
         if (count := len(calls.done_seconds) - sum(call.done and call.engine == engine for call in odd)) > 0:
-            done = _times(count, message("done"))
-            rows.append(SameCalls(engine, [], done, _span(calls.done_seconds)))
+            rows.append(SameCalls(engine, message("done"), count, calls.done_seconds))
     return rows[:CALLS_SHOWN]
-
-
-def _same(calls: Sequence[CallResult]) -> SameCalls:
-    first = calls[0]
-    answer = _times(len(calls), first.warning or first.reason or Message(""))
-    names = names_of(item for call in calls for item in call.items)
-    return SameCalls(first.engine, names, answer, _span([call.seconds for call in calls]), calls)
-
-
-def _times(count: int, answer: Message) -> Message:
-    return answer if count == 1 else Message("{count} × {answer}", {"count": count, "answer": answer})
-
-
-def _span(seconds: Sequence[float]) -> Message:
-    shortest, longest = duration(min(seconds)), duration(max(seconds))
-    return shortest if shortest == longest else Message("{from} – {to}", {"from": shortest, "to": longest})
 
 
 _MARGIN = timedelta(minutes=5)
@@ -291,7 +283,9 @@ def cause_of(report: Report) -> tuple[Message | None, Value]:
     """The heading on the page of the day of what went wrong, and the first names that are at fault, if any."""
     if report.faults:
         return message("What is wrong, and what to do"), report.faults[0].where
-    failed = [group for group in report.missing if group.state == "failed"]
+    failed = sorted(
+        (group for group in report.missing if group.state == "failed"), key=lambda group: -len(group.targets)
+    )
     if not failed:
         return None, ""
     down = {engine for engine, totals in report.engines.items() if not totals.done}
@@ -304,19 +298,6 @@ def cause_of(report: Report) -> tuple[Message | None, Value]:
         if group.engine not in down or name in report.at_fault
     )
     return message("What failed, and what to do"), listed(names_of(items), FAILURES_NAMED)
-
-
-def undone_of(nights: Sequence[Night], links: Links) -> Sequence[tuple[str, str | None, Message]]:
-    """The nights before the latest one, of the latest `NIGHTS_LOOKED_AT`, whose work is not done: the day, the link to
-    its page, and what is missing.
-    """
-    undone = []
-    for night in nights[1:NIGHTS_LOOKED_AT]:
-        cards = night.report.cards.missing if night.report else 0
-        missing = plural("1 card", "{count} cards", count=cards) if cards else night.outcome.about.label
-        if night.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}:
-            undone.append((night.day, links.day(night.day) if night.report else None, missing))
-    return undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +317,7 @@ class NextNight:
 
 def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | None) -> NextNight | None:
     """The night after the latest; `None` without a schedule or a night. `deadline` is that of a start, in seconds."""
-    tick, start = nights.next_tick(days), nights.latest_start
+    tick, start = nights.next_tick(days), nights.job_start
     if tick is None:
         return None
     passed = template("If {time} {zone} has passed, that night has left nothing here.")
@@ -534,6 +515,7 @@ def environment(translator: Translator) -> "Environment":
         "csp_hash": lambda script: b64encode(sha256(script.encode()).digest()).decode(),
         "percent": lambda x: f"{x / WIDTH * 100:.2f}%",
         "shortened": beginning,
+        "what": what,
         "xy": _xy,
     }
     made.globals = {
@@ -598,7 +580,8 @@ def render_nights(
             old=_headline(nights, links, days, tick) if tick else None,
             next_night=next_night,
             now=now.timestamp(),
-            undone=undone_of(nights.nights, links),
+            undone=nights.undone(nights.nights[0].day if nights.nights else ""),
+            link_of=links.day,
             unrecorded=nights.unrecorded,
             rows=rows[:NIGHTS_SHOWN],
             earlier=rows[NIGHTS_SHOWN:],
@@ -613,14 +596,17 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     """That of the latest night, as it is right at `now`."""
     latest = nights.nights[0]
     report, start = latest.report, latest.start
-    any_start = start or nights.latest_start
-    if report is None:
-        steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
-        return headline_of(latest, [step for step in steps if step.kind != "later"], any_start)
-    commands = Commands.of(report, links.runs_uri, days, now)
+    # The night is the job's, whoever has gone on with it.
+    job = nights.job_start
+    is_jobs = start and job and not start.job and not start.start_with and start.config_uri == job.config_uri
+    known = job if is_jobs else start or job
+    commands = None if known is None else Commands.of(known, links.runs_uri, days, now)
+    if report is None or commands is None:
+        steps = () if start is None or commands is None else go_on(start, latest.outcome, commands)
+        return headline_of(latest, steps, known)
     steps = advice(report, Ledger.empty(report.day), commands, report.retry_comes(now))
     link = links.day(latest.day) if report.ended else None
-    headline = headline_of(latest, [step for step in steps if step.kind != "later"], any_start, link)
+    headline = headline_of(latest, steps, known, link)
     cause, failed = cause_of(report) if link else (None, "")
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
     return replace(headline, notes=notes, cause=cause, failed=failed)

@@ -262,7 +262,7 @@ CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "a ticker that became a topic": (
         {"ticker_list.json": ["AAPL"], "card_targets.json": [{"id": "MSFT", "target_type": "topic"}]},
-        ["Topics now, which they were not on 2026-11-23: MSFT"],
+        ['Changed since 2026-11-23, 1 card, target_type ("equity" → "topic"): MSFT/news_card'],
     ),
     "another spelling": (
         {"ticker_list.json": ["AAPL", "msft"]},

@@ -137,7 +137,9 @@ ABC_TOPIC = {"ticker_list.json": '["A", "B"]', "card_targets.json": '[{"id": "C"
             id="another type",
         ),
         pytest.param(
-            of_config("A", "B", "C", others=ABC_TOPIC), ["Topics now, which they were not on 2026-11-23: C"], id="topic"
+            of_config("A", "B", "C", others=ABC_TOPIC),
+            ['Changed since 2026-11-23, 2 cards, target_type ("equity" → "topic"): C (2)'],
+            id="topic",
         ),
         pytest.param(
             of_config("A", "B", "C", others={"llm_config.json": '{"default": {"model_name": "m"}}'}),

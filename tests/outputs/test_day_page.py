@@ -78,7 +78,7 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     ]
     assert headline.count("<code>") == len(commands) <= 2
     assert all(command.text in shown.text for command in commands)
-    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
+    assert {tag for tag, _ in shown.tags} - {"script"} <= KNOWN_TAGS
 
 
 def test_the_outcomes_are_all_of_them() -> None:
@@ -92,7 +92,7 @@ def test_the_outcomes_are_all_of_them() -> None:
         ("a type set aside", "20 cards in a row failed"),
         (
             "made in a second attempt",
-            "attempts at this day 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:",
+            "Attempts 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:",
         ),
     ],
 )
@@ -122,7 +122,7 @@ def test_of_one_remedy_three_last_answers_are_shown_and_ten_names() -> None:
 
     said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(fate).view()).text
     assert (
-        "QA engine: 30 cards failed /a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
+        "QA engine: 30 cards failed, 32 tries so far /a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
         "Last answer: no 0 Last answer: no 1 Last answer: no 2 What to do:"
     ) in said
 
@@ -139,7 +139,7 @@ def test_faults_of_the_config_each_say_what_to_do_and_nothing_is_said_of_calls_a
     )
     assert parts(shown) == ["This day"]
     many = view.report.model_copy(update={"faults": view.report.faults[:1] * FAULTS_LISTED, "faults_not_listed": 1234})
-    assert "And 1,234 more, each with a line in the log." in page(replace(view, report=many)).text
+    assert "and 1,234 more" in page(replace(view, report=many)).text
 
 
 @pytest.mark.parametrize(("job", "times"), [("cards", 1), (None, 0)], ids=["Cloud Run", "a laptop"])
@@ -188,7 +188,7 @@ def test_a_large_matrix_is_closed_and_cut(monkeypatch: pytest.MonkeyPatch) -> No
     shown = page(SCENES["cards missing"]())
     assert parts(shown)[0] == "Complete: 11 of 13 targets"
     assert matrix(shown) == ["NVDA ✗✗", "TSLA ✗✓", "AAPL ✓✓"]
-    assert "✓ made ✗ failed And 10 more targets. And 3 more card types. cards.csv" in shown.text
+    assert "✓ done ✗ failed And 10 more targets. And 3 more card types. cards.csv" in shown.text
 
 
 def calls(shown: Parsed) -> list[str]:
@@ -284,7 +284,8 @@ def hostile_refusal(text: str) -> View:
 @pytest.mark.parametrize("made", [hostile_view, hostile_refusal])
 def test_markup_from_outside_is_shown_as_text(made: Callable[[str], View], hostile: str) -> None:
     shown, plain = page(made(hostile)), page(SCENES["cards missing"]())
-    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
+    assert {tag for tag, _ in shown.tags} - {"script"} <= KNOWN_TAGS
+    assert shown.source.count("<script") == ("data-from" in shown.source), "its own"
     known = {name for _, attributes in plain.tags for name in attributes} | {"open"}
     assert {name for _, attributes in shown.tags for name in attributes} <= known
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", shown.source)
@@ -333,10 +334,30 @@ def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: dat
     assert (
         "Cloud Run starts it again by itself: nothing has to be done before its next message." in text
     ) is not is_over
-    assert ("Only if none comes, this does only what is left (until 11-25 01:50):" in text) is not is_over
-    assert ("Once the cause is put right, this does only what is left (until 11-25 01:50):" in text) is is_over
+    assert ("Only if none comes, this does only what is left (5 cards; until 11-25 01:50):" in text) is not is_over
+    assert ("Once the cause is put right, this does only what is left (5 cards; until 11-25 01:50):" in text) is is_over
     (script,) = re.findall("<script>(.*?)</script>", data, re.DOTALL)
     assert f"script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in data
+
+
+@pytest.mark.parametrize("hours", [1, 30])
+def test_the_page_shows_the_command_that_holds_at_the_hour_at_which_it_is_read(hours: int) -> None:
+    """Where scripts are blocked both, that which always holds first."""
+    view = SCENES["cards missing"]()
+    (plain, dated), data = (
+        [step.command.text for step in view.steps if step.command],
+        render_day(view, LINKS, has_table=True, translator=ENGLISH).decode(),
+    )
+    then = datetime.fromisoformat(view.report.ended or "") + timedelta(hours=hours)
+    shown = re.findall("gcloud[^)]*?(?= Once| What| Still)", Parsed(data, then).text)
+    assert shown == [plain if hours == 1 else dated]
+    assert re.findall("gcloud[^)]*?(?= Once| What| Still)", Parsed(data).text) == [dated, plain]
+
+
+def test_once_a_retry_may_be_at_work_the_page_says_where_to_see_it() -> None:
+    data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
+    said = "Unless the retry is at work: All executions of the job Once the cause is put right"
+    assert (said in Parsed(data, ONCE + timedelta(minutes=12)).text, said in Parsed(data, ONCE).text) == (True, False)
 
 
 def test_a_message_has_no_step_for_later() -> None:

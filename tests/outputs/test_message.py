@@ -70,6 +70,12 @@ def test_no_trace_id_nor_exit_code_is_in_a_message() -> None:
         assert not re.search(f"trace|{TRACE}|exit code", "\n".join(lines(SCENES[scene]())))
 
 
+def test_the_nights_besides_that_are_not_done_are_told_also_by_a_success() -> None:
+    open_nights = message("Not done: {nights}", nights="Mon 11-23 (17 cards)")
+    shown = lines(replace(SCENES["all made"](), undone=open_nights))
+    assert shown[1:3] == ["All 58 cards are there.", "Not done: Mon 11-23 (17 cards)"]
+
+
 def test_a_card_type_that_was_set_aside_has_its_reason() -> None:
     assert "✗ 20 cards in a row failed." in lines(SCENES["a type set aside"]())
 
@@ -198,7 +204,7 @@ def test_what_is_odd_about_the_config_is_told_the_first_of_it() -> None:
     day = Day()
     day.ledger.plan = replace(day.plan, notices=tuple(message(f"odd {number}") for number in range(5)))
     shown = lines(day.play().view())
-    assert shown[2:-1] == ["! odd 0", "! odd 1", "! odd 2", "! And 2 more notices about the config"]
+    assert shown[2:-1] == ["! odd 0", "! odd 1", "! odd 2", "! and 2 more"]
 
 
 LONG = [f"{number:03}" + "名" * 61 for number in range(120)]

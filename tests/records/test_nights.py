@@ -234,3 +234,13 @@ async def test_an_outage_of_storage_is_no_list(memory: Memory) -> None:
     memory.refuse = lambda verb, name: (verb, name) == ("read", f"{DAYS[0]}/ends/000001.json")
     with pytest.raises(StorageError):
         await read_nights(memory)
+
+
+def test_the_nights_besides_that_are_not_done_are_a_line_with_their_cards() -> None:
+    days = [RecordedAttempt(f"2026-11-{day}") for day in range(17, 25)]
+    assert Nights([night(one) for one in reversed(days)]).undone_line("2026-11-24") is None
+    for day in (0, 3, 7):
+        days[day] = RecordedAttempt(f"2026-11-{17 + day}", failed=["MSFT"], outcome="cards_missing")
+    nights = Nights([night(one) for one in reversed(days)])
+    assert str(nights.undone_line("2026-11-24")) == "Not done: Fri 11-20 (1 card)", "of the latest seven"
+    assert str(nights.undone_line("2026-11-20")) == "Not done: Tue 11-24 (1 card)"

@@ -82,11 +82,7 @@ async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
 
     async with play(name, "en", nursery) as night:
         assert_it_reads_as_it_was_read(night, name, "en")
-        advised = [given for given in commands(text_of(night)) if "--again" not in given]
-        is_late = moment == "a day later"
-        fitting = [given for given in advised if any("--date" in word for word in given) is is_late]
-        assert fitting, advised
-        day, scene = night.day, night.scene
+        day, scene, is_late = night.day, night.scene, moment == "a day later"
         await mend(night)
         following = date.fromisoformat(day) + timedelta(days=1)
         if moment == "the next morning":
@@ -95,6 +91,9 @@ async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
             while following.weekday() >= 5:
                 following += timedelta(days=1)
             await scene.until(following.isoformat(), "23:30:00")
+        advised = [*commands(text_of(night))]
+        fitting = [given for given in advised if any("--date" in word for word in given) is is_late]
+        assert fitting, advised
         count, kept = len(scene.requests), {*scene.world.recorded()}
         outcome = await night.start(0, *fitting[0])
         assert outcome.finished["day"] == day
