@@ -173,7 +173,10 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
     is_done = view is not None and view.report.had_plan and view.ledger.is_complete
-    answer = problem or (message("No start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
+    answer = problem or message("No start of {day} is recorded", day=day)
+    if view is not None:
+        text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
+        answer = message(text, day=day, sentence=view.report.sentence)
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
     to = translator(settings.language)
     if settings.log_format == "text":
@@ -201,12 +204,6 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
     named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
     config_uri = settings.config_uri or (latest.config_uri if latest else None)
     return first_steps(day, Commands(days, now, *named, settings.runs_uri, config_uri))
-
-
-def _verdict(view: View, is_done: bool) -> Message:
-    """How a day stands, in a sentence."""
-    text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
-    return message(text, day=view.report.day, sentence=view.report.sentence)
 
 
 def refuse(problem: Value, code: ExitCode, to: Translator) -> ExitCode:

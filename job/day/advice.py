@@ -250,11 +250,13 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool) -> I
         return
     retry = retry and report.outcome is not Outcome.BAD_CONFIG  # that one fails too
     names_day = retry and _ends_soon(report, commands)  # without the day, the retry would be for the next one
-    if retry and not names_day:
+    now, *later = _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
+    if retry and not names_day and now.command:
         yield Step("wait", _UNLESS_CANCELLED if report.outcome is Outcome.INTERRUPTED else _STARTED_AGAIN)
-        yield next(_start_steps(report, report.outcome, sentence, commands))._replace(kind="then")
-        sentence = template("Only if none comes, this does only what is left{terms}:")
-    yield from _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
+        yield now._replace(kind="then")
+        text = template("Only if none comes, this does only what is left{terms}:")
+        now = now._replace(sentence=message(text, terms=now.command.terms))
+    yield from (now, *later)
     if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
         look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")
         yield Step("plan", look, commands.read("plan", report.config_uri))

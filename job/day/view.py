@@ -115,8 +115,7 @@ def complete_line(ledger: Ledger) -> Message | None:
     targets = [target for target in ledger.plan.targets if target.card_types]
     if not targets:
         return None
-    done_of = ledger.items["qa"].done_of
-    complete = sum(done_of(target.id) == len(target.card_types) for target in targets)
+    complete = sum(ledger.items["qa"].done_of(target.id) == len(target.card_types) for target in targets)
     return plural(
         "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
     )

@@ -340,6 +340,13 @@ def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: dat
     assert f"script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in data
 
 
+def test_what_the_page_says_later_has_no_retry_in_it() -> None:
+    data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
+    shown = Parsed(data, ONCE + timedelta(days=2)).text
+    assert "Once the cause is put right, this does only what is left (by today's config" in shown
+    assert "Only if none comes" not in shown
+
+
 @pytest.mark.parametrize("hours", [1, 30])
 def test_the_page_shows_the_command_that_holds_at_the_hour_at_which_it_is_read(hours: int) -> None:
     """Where scripts are blocked both, that which always holds first."""
