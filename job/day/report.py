@@ -338,7 +338,8 @@ def _passed(deadline: float, ledger: Ledger | None, waited_for: Message | None) 
                     names=listed(names_of(one.item for one in items.missing()), LEFT_OUT_NAMED),
                 )
             )
-    return Message("{passed} ({slow})", {"passed": passed, "slow": reduce(semicolon, slow)}) if slow else passed
+    left = message(" ({terms})", terms=reduce(semicolon, slow)) if slow else ""
+    return Message("{passed}{left}", {"passed": passed, "left": left})
 
 
 def _why(outcome: Outcome, ledger: Ledger) -> Message:
@@ -444,8 +445,8 @@ def notes_of(ledger: Ledger) -> tuple[Message, ...]:
     if outdated := [*ledger.outdated_cards]:
         notes.append(
             plural(
-                "1 card was made with another model or other parameters than the latest config: {names}",
-                "{count} cards were made with another model or other parameters than the latest config: {names}",
+                "1 card was made with another model or other parameters than the last attempt wants: {names}",
+                "{count} cards were made with another model or other parameters than the last attempt wants: {names}",
                 count=len(outdated),
                 names=listed(shortest_names(ledger, outdated)),
             )
