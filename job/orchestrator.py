@@ -18,7 +18,8 @@ from job.day.ledger import Ledger
 from job.day.report import (
     Ending,
     bad_config,
-    deadline_note,
+    broken_off_notes,
+    deadline_notes,
     ending_of,
     nothing_left,
     opening_notices,
@@ -82,6 +83,8 @@ class _Run:
         self._opened: Opened | None = None
         self._closed: View | None = None
         """How this start has ended, once its record was closed."""
+        self._waited_for: Message | None = None
+        """The start for which this one waits, if that is known."""
         self._past = PastNights(self._notice)
 
     async def run(self) -> View:
@@ -110,6 +113,10 @@ class _Run:
         for notice in notices:
             self._reporter.on_message("config.noticed", notice)
 
+    def _on_wait(self, notice: Message, holder: Message | None) -> None:
+        self._waited_for = holder
+        self._notice([notice])
+
     def _on_storage(self, text: Message, is_fault: bool) -> None:
         self._reporter.on_message("storage.failed" if is_fault else "storage.recovered", text)
 
@@ -134,7 +141,8 @@ class _Run:
             ending = Ending.worded(Outcome.STORAGE_FAILED, None, error.refusal, detail=colon("RUNS_URI", error.text))
         if self._opened is None:
             reason, deadline = self.shutdown.reason, self._start.deadline
-            return self._view(ending or ending_of(None, reason, None, self.shutdown.not_renewed, deadline))
+            not_renewed, waited_for = self.shutdown.not_renewed, self._waited_for
+            return self._view(ending or ending_of(None, reason, None, not_renewed, deadline, waited_for))
         start, record, session = self._opened
         self._reporter.on_day(start)
         self._notice([*record.ledger.plan.notices, *plan_notes(record.ledger.plan)])
@@ -161,8 +169,9 @@ class _Run:
         with faults_of_record(day):
             config = await read_config(replace(options, faults=resolved.faults), day)
             waits = not options.again  # who asks for something again looks first at what the other one makes
-            acquired = acquire(store, Holder.of(resolved.start), lambda notice: self._notice([notice]), waits=waits)
+            acquired = acquire(store, Holder.of(resolved.start), self._on_wait, waits=waits)
             lease = await stack.enter_async_context(acquired)
+            self._waited_for = None
             helpers.start_soon(lease.renew_forever, self.shutdown, partial(alarm, "lease"), name="lease")
             if lease.has_waited:
                 self._notice(waiting_notices(resolved.start, datetime.now(UTC)))
@@ -193,10 +202,12 @@ class _Run:
         except EngineFailedError as failed:
             error = failed
         ending = ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed, start.deadline)
-        outages = {name: (engine.outages, engine.seconds_out) for name, engine in progress.engines.items()}
-        notes = outage_notes(outages)
+        engines, patience = progress.engines.items(), self._options.settings.engines
+        notes = outage_notes({name: (one.outages, one.seconds_out, patience[name].patience) for name, one in engines})
+        listing = session.record.listing
+        notes += broken_off_notes(start, listing.attempts - listing.ends, session.record.ledger)
         if ending.outcome is Outcome.DEADLINE:
-            notes.append(deadline_note(start, session.record.ledger))
+            notes += deadline_notes(session.record.ledger)
         return ending.model_copy(update={"notes": (*ending.notes, *notes)})
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
@@ -230,7 +241,8 @@ class _Run:
         past, day, ledger = self._past, self._start.day, ledger or self._ledger
         before = past.night_before(day)
         report = report_of(self._start, ledger, ending, seconds=self._seconds, faults=faults, before=before)
-        return View.of(report, ledger, past.before(day), past.attempt, self._commands)
+        undone = None if past.nights is None else past.nights.undone_line(day)
+        return View.of(report, ledger, past.before(day), past.attempt, self._commands, undone)
 
     @property
     def _start(self) -> Start:

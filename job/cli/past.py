@@ -21,12 +21,12 @@ from job.outputs.message import SEND_SECONDS, Notifier, late_lines
 from job.outputs.pages import render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
-from job.records.nights import Nights, attempt_before, read_nights, with_killed
+from job.records.nights import NO_NIGHT, Nights, attempt_before, read_nights, with_killed
 from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text.messages import Message, Translator, Value, colon, message, template, translator
-from job.text.shown import clock, printable
+from job.text.shown import printable
 
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
@@ -73,11 +73,11 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         return refuse(error.text, ExitCode.TEMPFAIL, to)
     if view is None or record is None:
         if options.day is None:
-            return refuse(nights.period, ExitCode.USAGE, to)
+            return refuse(NO_NIGHT, ExitCode.USAGE, to)
         return refuse(message("No start of {day} is recorded", day=options.day), ExitCode.USAGE, to)
     cards = view.ledger.counts("qa")
     if options.missing and cards.done == cards.planned:
-        say_error(to.text(message("no card is missing")))
+        say_error(to.text(message("all cards are there")))
     elif options.missing:
         _write_missing(view)
     else:
@@ -124,7 +124,8 @@ async def _view(
     with suppress(RecordError, StorageError):  # this day can be shown without
         before = await attempt_before(store, nights, report.day)
     commands = Commands.of(report, runs_uri, nights.days(settings), now)
-    view = View.of(report, record.ledger, nights.reports, before, commands)
+    undone = nights.undone_line(report.day)
+    view = View.of(report, record.ledger, nights.reports, before, commands, undone)
     return (view.with_page(runs_uri) if PAGE in record.listing.documents else view), record
 
 
@@ -172,7 +173,10 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
     is_done = view is not None and view.report.had_plan and view.ledger.is_complete
-    answer = problem or (message("No start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
+    answer = problem or message("No start of {day} is recorded", day=day)
+    if view is not None:
+        text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
+        answer = message(text, day=day, sentence=view.report.sentence)
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
     to = translator(settings.language)
     if settings.log_format == "text":
@@ -200,16 +204,6 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
     named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
     config_uri = settings.config_uri or (latest.config_uri if latest else None)
     return first_steps(day, Commands(days, now, *named, settings.runs_uri, config_uri))
-
-
-def _verdict(view: View, is_done: bool) -> Message:
-    """How a day stands, in a sentence."""
-    report = view.report
-    if not is_done or report.ended is None or report.severity != "good" or report.without:
-        text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
-        return message(text, day=report.day, sentence=report.sentence)
-    time = clock(datetime.fromisoformat(report.ended), report.day)
-    return message("{day} is done since {time}", day=report.day, time=time)
 
 
 def refuse(problem: Value, code: ExitCode, to: Translator) -> ExitCode:

@@ -16,8 +16,8 @@ from job.config.plan import Plan
 from job.config.read import make_plan, read_objects, unreadable
 from job.day.attempt import Attempt, ExitCode, RecordError
 from job.day.ledger import Ledger
-from job.day.report import Report, notes_of, past_day_notice
-from job.day.view import differences, usual_line
+from job.day.report import notes_of, past_day_notice
+from job.day.view import differences
 from job.engines.calls import BATCHES, METHOD, TITLES, Call, EngineName
 from job.outputs.stdout import say, say_error, write_line
 from job.records.nights import read_nights
@@ -35,7 +35,6 @@ class _Past:
     """What past nights tell about a plan."""
 
     days: Days
-    nights: Sequence[Report] = ()
     latest: Attempt | None = None
     """The latest attempt at this day, or else at the latest one before that has any."""
     problem: Message | None = None
@@ -77,8 +76,7 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
         _say_notices(past_lines, to)
         _write_lines(plan, settings)
         return ExitCode.DONE
-    usual = usual_line(past.nights)
-    for line in (*_summary_lines(plan), *([usual] if usual else []), *past_lines):
+    for line in (*_summary_lines(plan), *past_lines):
         say(to.text(line))
     return ExitCode.DONE
 
@@ -97,7 +95,7 @@ async def _read_past(settings: Settings, plan: Plan, day: str | None, now: datet
             days = [night.day for night in nights.nights if night.report is None or night.report.had_plan]
             latest = next((recorded for recorded in days if recorded <= day), None)
             attempt = None if latest is None else await (await Listing.of(store, latest)).attempt(store)
-            return _Past(known_days, nights.reports, attempt, ledger=record.ledger)
+            return _Past(known_days, attempt, ledger=record.ledger)
         except (StorageError, RecordError) as error:
             problem = error.what
     return _Past(known_days, problem=message("past nights cannot be read: {error}", error=problem))

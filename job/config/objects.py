@@ -265,7 +265,7 @@ def _cause(said: str, before: str, after: str) -> tuple[Message, Message]:
         return message("a string or a bracket is not closed"), message("close it")
     text = printable(after.partition("\n")[0][:_SHOWN])
     if said.startswith("expected `,` or"):
-        return message("a comma is missing before {text}", text=text), message("add the comma")
+        return message("a comma is missing before {text}", text=text), message("add it")
     return message("it cannot go on with {text}", text=text), message("correct it")
 
 
@@ -395,7 +395,7 @@ def parse_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], lis
     """
     if sum(map(len, objects.values())) > TOTAL_LIMIT:
         what = message("are larger than {count} MiB together", count=TOTAL_LIMIT >> 20)
-        fault = Fault(listed(list(objects)), what, message("check that these are the right objects"), FaultKind.OBJECT)
+        fault = Fault(listed(list(objects)), what, WRONG_OBJECT, FaultKind.OBJECT)
         return Config(None, None, None, EngineControl(), LlmConfig()), [fault], []
     reader = _Reader(objects)
     config = Config(

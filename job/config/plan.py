@@ -98,6 +98,8 @@ class _Resolver:
         self.enabled = tuple(name for name, enabled in (config.card_types or {}).items() if enabled)
         self.models = config.models
         self.off = config.switches.off
+        self.compared = 0
+        """Names that were compared with all tickers."""
         for index, ticker in enumerate(self.tickers):
             if ticker in (self.card_types or ()):
                 what = message("is a card type of {list}", list=CARD_TYPE_LIST)
@@ -179,7 +181,7 @@ class _Resolver:
             what = message(
                 "makes {count} cards with these targets, and {most} is the most", count=count, most=CARDS_LIMIT
             )
-            self.findings.fault(Place(CARD_TYPE_LIST), what, message("enable fewer, or name fewer targets"))
+            self.findings.fault(Place(CARD_TYPE_LIST), what, message("name fewer"))
         is_sound = self.whole and not self.findings.has_faults
         if is_sound and targets and self.enabled and not any(target.card_types for target in targets):
             remedy = message("enable a card type that it names")
@@ -243,10 +245,12 @@ class _Resolver:
                 return "equity"
             if self.known_tickers is not None:  # else it may be a ticker
                 text = template(
-                    "{where}: is not a ticker of {list} and has no target_type: it becomes a topic; if it is a ticker, "
-                    "add it to {list} and make again what there is of it (--again), else give it a target_type"
+                    "{where}: is not a ticker of {list} and has no target_type: it becomes a topic; if it is mistyped"
+                    "{near} or replaced, correct it here, else give it a target_type"
                 )
-                self.findings.notice(Place(CARD_TARGETS, [index], entry.id), text, list=TICKER_LIST)
+                self.findings.notice(
+                    Place(CARD_TARGETS, [index], entry.id), text, list=TICKER_LIST, near=self._near(entry.id)
+                )
             return "topic"
         category = entry.category.strip().casefold()
         if category in _PERSONS:
@@ -260,6 +264,12 @@ class _Resolver:
             )
             self.findings.notice(Place(CARD_TARGETS, [index, "category"], entry.id), text, list=TICKER_LIST)
         return "topic"
+
+    def _near(self, name: str) -> str:
+        """The ticker most like a name, as a question; empty if none is, and for all but the first names."""
+        self.compared += 1
+        near = _most_like(name, self.tickers, 1) if self.compared <= SUGGESTED else []
+        return "".join(f" ({ticker}?)" for ticker in near)
 
     def _topic_key(self, index: int, entry: TargetEntry, keys: dict[str, str]) -> str:
         key = entry.topic_key or topic_key(entry.id)
@@ -520,7 +530,7 @@ def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
     ids = dict.fromkeys(target.id for target in plan.targets)
     wrong = [name for name in dict.fromkeys(names) if name not in ids]
     if not wrong and ids.keys() <= set(names):
-        return [Fault(WITHOUT, message("leaves nothing to do"), message("name fewer targets"), FaultKind.COMMAND)]
+        return [Fault(WITHOUT, message("leaves nothing to do"), message("name fewer"), FaultKind.COMMAND)]
     return _faults(WITHOUT, template("{name} is no target of the config"), wrong, lambda name: _nearest(name, ids))
 
 
@@ -546,7 +556,11 @@ def _faults(option: str, text: str, wrong: Sequence[str], nearest: Callable[[str
 def _nearest(wanted: str, choices: Iterable[str], shown: str = "{}") -> Message:
     """The remedy of a wrong name: the names most like it, as `shown` shows each; the first names if none is."""
     names = list(choices)
-    spelled = {name.casefold(): name for name in names[:COMPARED]}
-    near = [spelled[folded] for folded in get_close_matches(wanted.casefold(), spelled, NEAREST, 0.5)]
+    near = _most_like(wanted, names, NEAREST)
     text = listed([shown.replace("{}", name) for name in near or names])
     return message("the nearest: {names}", names=text) if near else message("there are: {names}", names=text)
+
+
+def _most_like(wanted: str, names: Sequence[str], count: int) -> list[str]:
+    spelled = {name.casefold(): name for name in names[:COMPARED]}
+    return [spelled[folded] for folded in get_close_matches(wanted.casefold(), spelled, count, 0.5)]

@@ -76,7 +76,7 @@ def _url(text: str, remedy: Message) -> SplitResult:
     if not is_safe or not _is_host(host, url.netloc) or port == 0 or re.search(r"[\s\\]", text):
         raise invalid(what, remedy)
     if url.username is not None:
-        raise invalid(message("holds a user name or password"), message("leave them out"))
+        raise invalid(message("holds a user name or password"), message("remove them"))
     return url
 
 
@@ -88,7 +88,7 @@ def _check_engine_url(text: str) -> str:
     # Dots would be resolved, and the plan would not show what is sent.
     if not text.isascii() or "?" in text or "#" in text or re.search(r"/\.{1,2}(/|\Z)", url.path):
         what = message("has a query, a fragment, dots for a path segment or non-ASCII characters")
-        raise invalid(what, message("leave them out"))
+        raise invalid(what, message("remove them"))
     return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # the scheme in lower case, as a connection compares it
 
 

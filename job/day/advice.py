@@ -4,10 +4,10 @@ With the commands and links for it: how to start the job again, and where a page
 """
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from functools import partial, reduce
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
@@ -16,10 +16,10 @@ from job.config.days import Days
 from job.config.faults import FaultKind
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, Outcome, Start
-from job.day.ledger import FAILURES_KEPT, Ledger
+from job.day.ledger import Ledger
 from job.day.report import SOON, Report, failure_groups
 from job.storage.uri import absolute, address_of
-from job.text.messages import NAMED, Message, dated_time, listed, message, template
+from job.text.messages import NAMED, Message, dated_time, listed, message, plural, semicolon, template
 from job.text.shown import clock
 
 
@@ -34,19 +34,18 @@ class Command:
     """Whether an operator may not give it: it starts the job with other arguments."""
     wants_checkout: bool = False
     """Whether it can be given only in a checkout of the project."""
+    does: tuple[Message, ...] = ()
+    """What it does, in a word or two each."""
 
     @property
     def terms(self) -> Message:
-        """Until when it holds, and for whom it is, as the end of a sentence; empty if for all at any time."""
-        if self.until is None:
-            return message(" (for a maintainer)") if self.is_maintainers else NO_TERMS
-        time = f"{self.until:%m-%d %H:%M}"
+        """What it does, for whom it is, and until when it holds, as the end of a sentence."""
+        terms = [*self.does]
         if self.is_maintainers:
-            return message(" (for a maintainer, until {time})", time=time)
-        return message(" (until {time})", time=time)
-
-
-NO_TERMS = Message("")
+            terms.append(message("for a maintainer"))
+        if self.until is not None:
+            terms.append(message("until {time}", time=f"{self.until:%m-%d %H:%M}"))
+        return message(" ({terms})", terms=reduce(semicolon, terms)) if terms else Message("")
 
 
 def start_fields(command: Command | None) -> Mapping[str, str | None]:
@@ -88,15 +87,16 @@ class Commands:
         confirmed = ["--yes"] if names_day and is_new and "--yes" not in options else []
         arguments = ["run", *([f"--date={day}"] if names_day else []), *options, *confirmed]
         until = None if names_day or day is None else self.days.until(day)
+        does = (message("by today's config"),) if names_day else ()
         if job is None:
             command = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.config_uri)
-            return replace(command, until=until)
+            return replace(command, until=until, does=does)
         where = {"region": self.region, "project": self.project}
         named = [f"--{name}={value}" for name, value in where.items() if value is not None]
         if len(arguments) > 1:
             named.append(f"--args={_as_list(arguments)}")
         text = shlex.join(["gcloud", "run", "jobs", "execute", job, *named])
-        return Command(text, until, is_maintainers=len(arguments) > 1)
+        return Command(text, until, is_maintainers=len(arguments) > 1, does=does)
 
     def look(self, day: str | None) -> Command:
         """How to see a day, by default the latest: the address of a page, or on a laptop the command that shows it."""
@@ -192,9 +192,9 @@ def executions_link(start: Start) -> str | None:
 
 
 StepKind = Literal["wait", "start", "then", "later", "look", "plan", "without", "left_out", "again", "variables"]
-"""What a step is: wait for a start, such as that by which Cloud Run starts the job again or not; start the job again,
-now, once Cloud Run would have, and later; look at the day first; look for faults of the config; go on without some
-targets; make what was left out; make doubtful cards again; know who sets variables."""
+"""What a step is: wait for a start, such as that by which Cloud Run starts the job again; start the job again, now,
+once Cloud Run would have, and later; look at the day first; look for faults of the config; go on without some targets;
+make what was left out; make doubtful cards again; know who sets variables."""
 
 
 class Step(NamedTuple):
@@ -206,16 +206,12 @@ class Step(NamedTuple):
 
 
 _STARTED_AGAIN = message("Cloud Run starts it again by itself: nothing has to be done before its next message.")
-_RETRIES = {
-    Outcome.BAD_CONFIG: message("Cloud Run starts it again by itself, which fails too until that is corrected."),
-    Outcome.INTERRUPTED: message(
-        "Cloud Run starts it again by itself, unless somebody cancelled it: nothing has to be done before its next "
-        "message."
-    ),
-}
+_UNLESS_CANCELLED = message(
+    "Cloud Run starts it again by itself, unless somebody cancelled it: nothing has to be done before its next message."
+)
 
 
-def advice(report: Report, ledger: Ledger, commands: Commands, retry: bool | None = None) -> tuple[Step, ...]:
+def advice(report: Report, ledger: Ledger, commands: Commands, retry: bool = False) -> tuple[Step, ...]:
     """What to do next, in this order; empty if nothing is to be done. `commands` know when a person reads it; `retry`
     is as in `Report.retry_comes`.
 
@@ -241,7 +237,7 @@ def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
     return next((step.command for step in steps if step.kind == kind), None)
 
 
-def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool | None) -> Iterator[Step]:
+def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool) -> Iterator[Step]:
     sentence = report.outcome.about.next
     if sentence is None:
         yield from _waiting_steps(report) if report.outcome is Outcome.AT_WORK else _left_out_steps(report, commands)
@@ -252,16 +248,15 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool | Non
             look = message("Once no other start is at work, look first at how the day stands:")
         yield Step("look", look, commands.look(report.known_day))
         return
-    # The retry of a start that names no day would be for the next one.
-    names_day = retry is True and report.outcome is not Outcome.BAD_CONFIG and _ends_soon(report, commands)
-    if retry and not names_day:
-        yield Step("wait", _RETRIES.get(report.outcome, _STARTED_AGAIN))
-        if report.outcome is not Outcome.BAD_CONFIG:
-            yield next(_start_steps(report, report.outcome, sentence, commands))._replace(kind="then")
-            sentence = template("Only if none comes, this does only what is left{terms}:")
-    elif retry is False:
-        yield Step("wait", message("Cloud Run does not start it again."))
-    yield from _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
+    retry = retry and report.outcome is not Outcome.BAD_CONFIG  # that one fails too
+    names_day = retry and _ends_soon(report, commands)  # without the day, the retry would be for the next one
+    now, *later = _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
+    if retry and not names_day and now.command:
+        yield Step("wait", _UNLESS_CANCELLED if report.outcome is Outcome.INTERRUPTED else _STARTED_AGAIN)
+        yield now._replace(kind="then")
+        text = template("Only if none comes, this does only what is left{terms}:")
+        now = now._replace(sentence=message(text, terms=now.command.terms))
+    yield from (now, *later)
     if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
         look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")
         yield Step("plan", look, commands.read("plan", report.config_uri))
@@ -276,28 +271,31 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool | Non
 
 
 def _left_out_steps(report: Report, commands: Commands) -> Iterator[Step]:
-    if report.outcome is not Outcome.SUCCEEDED or not report.without:
-        return
-    command = commands.run(report.day)
-    text = template("This makes what was left out too, once nothing speaks against it{terms}:")
-    yield Step("left_out", message(text, terms=command.terms), command)
-    if command.until is not None:
-        yield _later(command.until, commands.run(report.day, names_day=True))
+    if report.outcome is Outcome.SUCCEEDED and report.without:
+        text = template("This makes what was left out too, once nothing speaks against it{terms}:")
+        yield from _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
 
 
 def _again_steps(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
-    """How to make those cards of a complete day again of which a note says what is odd: of many, whole types first."""
-    odd = chain(ledger.items["qa"].with_error(), ledger.outdated_cards, (card for card, _ in ledger.older_cards()))
-    cards = dict.fromkeys(islice((card for card in odd if card.target not in report.without), FAILURES_KEPT))
-    if report.outcome is not Outcome.SUCCEEDED or not cards:
-        return
-    mixed = {card.card_type for card in ledger.plan.items("qa") if card not in cards or len(cards) <= NAMED}
-    types = dict.fromkeys(f"/{card.card_type}" for card in cards if card.card_type not in mixed)
-    names = [*types, *(f"{card.target}/{card.card_type}" for card in cards if card.card_type in mixed)]
-    options = [*option("again", names[:NAMED]), *option("without", report.without)]
-    command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
-    text = template("This makes the cards that it names again, and they are paid for again{terms}:")
-    yield Step("again", message(text, terms=command.terms), command)
+    """How to make the cards of a complete day again that have an error besides: many, only if they are whole types."""
+    odd = ledger.items["qa"].with_error() if report.outcome is Outcome.SUCCEEDED else ()
+    cards = [card for card in odd if card.target not in report.without]
+    names = [f"{card.target}/{card.card_type}" for card in cards]
+    if len(cards) > NAMED:
+        types = {card.card_type: None for card in cards}
+        whole = (card for card in ledger.plan.items("qa") if card.card_type in types)
+        is_exact = len(cards) == sum(card.target not in report.without for card in whole)
+        names = [f"/{name}" for name in types] if is_exact else []
+    if names:
+        options = [*option("again", names), *option("without", report.without)]
+        command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
+        text = plural(
+            "This makes 1 card again, which is paid for again{terms}:",
+            "This makes {count} cards again, which are paid for again{terms}:",
+            count=len(cards),
+            terms=command.terms,
+        )
+        yield Step("again", text, command)
 
 
 def _waiting_steps(start: Start) -> Iterator[Step]:
@@ -321,7 +319,7 @@ def _may_have_asked(report: Report) -> bool:
 def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
     """How to start a day of which nothing is recorded."""
     command = commands.run(day, is_new=True)
-    return (Step("start", message("This starts it{terms}:", terms=command.terms), command),)
+    return (Step("start", message("This makes all that the config asks for{terms}:", terms=command.terms), command),)
 
 
 def nothing_since(tick: datetime) -> Message:
@@ -354,15 +352,27 @@ def _start_steps(
     was_current = start.knows_days and start.days.current(datetime.fromisoformat(start.started)) == start.day
     is_new = was_current and not start.number and outcome is not Outcome.BAD_CONFIG
     names_day = names_day or not start.knows_days  # whether it is current is not known either
-    command = commands.run(start.known_day, *options, names_day=names_day, is_new=is_new)
-    yield Step("start", message(sentence, terms=command.terms), command)
-    if command.until is not None:
-        yield _later(command.until, commands.run(start.day, *options, names_day=True, is_new=is_new))
+    run = partial(commands.run, start.known_day, *options, names_day=names_day, is_new=is_new)
+    does, cards = list[Message](), 0
+    if outcome is Outcome.BAD_CONFIG:
+        does.append(message("before, it calls nothing"))
+    elif isinstance(start, Report):
+        cards = start.cards.missing
+        if count := start.perhaps_charged:
+            does.append(message("{count} may have been charged already", count=count))
+    yield from _now_and_later("start", sentence, run, cards, does)
 
 
-def _later(since: datetime, command: Command) -> Step:
-    time = f"{since:%m-%d %H:%M}"
-    return Step("later", message("From {time} on, in its place{terms}:", time=time, terms=command.terms), command)
+def _now_and_later(
+    kind: StepKind, sentence: str, run: Callable[..., Command], cards: int, does: Sequence[Message] = ()
+) -> Iterator[Step]:
+    """The command for now, which makes so many cards; and if it expires the one that does not."""
+    counted = [plural("1 card", "{count} cards", count=cards)] if cards else []
+    for one, made in ((kind, run()), ("later", run(names_day=True))):
+        command = replace(made, does=(*(made.does or counted), *does))  # by another config it may be other cards
+        yield Step(one, message(sentence, terms=command.terms), command)
+        if command.until is None:
+            return
 
 
 def _ends_soon(report: Report, commands: Commands) -> bool:

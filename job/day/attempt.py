@@ -85,21 +85,14 @@ class About:
     """What is fixed for an outcome."""
 
     label: Message
-    """For tables of nights."""
+    """For tables of nights, and the beginning of the sentence about it, if nothing more is known."""
     exit: ExitCode | None
     """`None` if it depends on the signal, and for a state."""
     severity: Severity
-    clause: Message | None = None
-    """The beginning of the sentence about it, if that is not the label, nor depends on more."""
     next: str | None = None
     """The template of the sentence before the command that starts the job again, with a place for the `terms` of that;
     `None` if nothing is to be done.
     """
-
-    @property
-    def beginning(self) -> Message:
-        """The beginning of the sentence about it, if nothing more is known."""
-        return self.clause or self.label
 
 
 _PUT_RIGHT = template("Once the cause is put right, this does only what is left{terms}:")
@@ -109,29 +102,13 @@ ABOUT: Mapping[Outcome, About] = {
     Outcome.SUCCEEDED: About(message("Succeeded"), ExitCode.DONE, "good"),
     Outcome.CARDS_MISSING: About(message("Not all made"), ExitCode.CARDS_MISSING, "bad", next=_PUT_RIGHT),
     Outcome.DATA_ENGINE_FAILED: About(message("Data engine failed"), ExitCode.FAILED, "bad", next=_PUT_RIGHT),
-    Outcome.QA_ENGINE_DOWN: About(
-        message("QA engine down"), ExitCode.CARDS_MISSING, "bad", message("The QA engine is down"), _PUT_RIGHT
-    ),
+    Outcome.QA_ENGINE_DOWN: About(message("The QA engine is down"), ExitCode.CARDS_MISSING, "bad", next=_PUT_RIGHT),
     Outcome.DEADLINE: About(message("Deadline passed"), ExitCode.DEADLINE, "warn", next=_GO_ON),
     Outcome.INTERRUPTED: About(message("Interrupted"), None, "warn", next=_GO_ON),
-    Outcome.BUSY: About(
-        message("Busy"), ExitCode.TEMPFAIL, "warn", message("Another start may have taken over"), _GO_ON
-    ),
-    Outcome.STORAGE_FAILED: About(
-        message("Storage failed"),
-        ExitCode.TEMPFAIL,
-        "bad",
-        next=template("Once storage works again, this starts it again{terms}:"),
-    ),
-    Outcome.BAD_CONFIG: About(
-        message("Config faulty"),
-        ExitCode.USAGE,
-        "bad",
-        next=template("Once that is corrected, this starts it again{terms}:"),
-    ),
-    Outcome.UNFORESEEN: About(
-        message("Bug in the job"), ExitCode.UNFORESEEN, "bad", message("The job has a bug"), _PUT_RIGHT
-    ),
+    Outcome.BUSY: About(message("Another start may have taken over"), ExitCode.TEMPFAIL, "warn", next=_GO_ON),
+    Outcome.STORAGE_FAILED: About(message("Storage failed"), ExitCode.TEMPFAIL, "bad", next=_PUT_RIGHT),
+    Outcome.BAD_CONFIG: About(message("Config faulty"), ExitCode.USAGE, "bad", next=_PUT_RIGHT),
+    Outcome.UNFORESEEN: About(message("The job has a bug"), ExitCode.UNFORESEEN, "bad", next=_PUT_RIGHT),
     Outcome.AT_WORK: About(message("At work"), None, "warn"),
     Outcome.KILLED: About(message("Killed"), None, "warn", next=_GO_ON),
     Outcome.UNREADABLE: About(message("Unreadable"), None, "bad"),

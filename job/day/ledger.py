@@ -16,7 +16,7 @@ from typing import NamedTuple
 from job.config.plan import Plan, Target
 from job.day.result import CallResult, Count, Counts, ItemState
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, Call, EngineName, Item
-from job.engines.failures import Cause
+from job.engines.failures import Cause, loses_work
 from job.text.messages import Message, colon
 
 # The state of an item is a byte: one of these codes, or that of its cause.
@@ -269,6 +269,8 @@ class Ledger:
         """The number of each item and its date."""
         self.failed: list[CallResult] = []
         """The first `FAILURES_KEPT` calls that failed for good."""
+        self.last_of: dict[int, float] = {}
+        """When the latest call of each attempt ended, in seconds since 1970."""
         self._outdated: dict[Item, float] = {}
         """When each card was made with another model or other parameters than those of the plan."""
 
@@ -300,6 +302,7 @@ class Ledger:
         if targets and not call.done and len(self.failed) < FAILURES_KEPT:
             self.failed.append(call if targets == call.targets else replace(call, targets=targets))
         self.calls[call.engine].add(call)
+        self.last_of[call.attempt] = max(call.ended, self.last_of.get(call.attempt, 0.0))
 
     def _counted(self, call: CallResult) -> tuple[str, ...]:
         """The targets for which a result counts: it has the number of their rerun, or a higher one."""
@@ -406,7 +409,7 @@ class Ledger:
     @property
     def last(self) -> float:
         """When the latest call ended, in seconds since 1970; 0 without calls."""
-        return max((max(calls.ended, default=0.0) for calls in self.calls.values()), default=0.0)
+        return max(self.last_of.values(), default=0.0)
 
     @property
     def failures(self) -> list[CallResult]:
@@ -426,6 +429,12 @@ class Ledger:
             if targets:
                 listed.append(replace(call, targets=tuple(targets)))
         return listed
+
+    @property
+    def lost(self) -> set[Item]:
+        """The missing cards of which an answer was lost, in any attempt: they may be made, and paid for."""
+        lost = (call.items for call in self.failed if call.engine == "qa" and loses_work(call.cause, call.status))
+        return {item for item in chain.from_iterable(lost) if self.items["qa"].has_failed(item)}
 
     @property
     def errors(self) -> list[Message]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
+from functools import reduce
 from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
@@ -57,6 +58,8 @@ class FailureGroup:
     """Whether the engine did nothing at all and is at fault itself: then no target is."""
     is_alone: bool
     """Whether no other call was answered: it is not known then which of the two is at fault."""
+    tries: int
+    """Of all attempts, if each may cost money; else 0."""
 
     @property
     def items(self) -> list[Item]:
@@ -65,7 +68,13 @@ class FailureGroup:
 
     @property
     def heading(self) -> Message:
-        """What failed: the engine, and the number of items."""
+        """What failed: the engine, and the number of items; and of tries, if these are more."""
+        if self.tries > len(self.items):
+            return message("{failed}, {count} tries so far", failed=self._failed, count=self.tries)
+        return self._failed
+
+    @property
+    def _failed(self) -> Message:
         title = ENGINES[self.engine].title
         if self.is_down:
             return message("{engine}: every call failed", engine=title)
@@ -89,9 +98,8 @@ class FailureGroup:
     @property
     def answers(self) -> Sequence[Message]:
         """The most frequent last answers."""
-        reasons = {str(call.reason): call.reason for call in self.calls if call.reason is not None}
-        counts = Counter(str(call.reason) for call in self.calls if call.reason is not None)
-        return [reasons[text] for text, _ in counts.most_common(ANSWERS_SHOWN)]
+        counts = Counter(call.reason for call in self.calls if call.reason is not None)
+        return [reason for reason, _ in counts.most_common(ANSWERS_SHOWN)]
 
 
 def names_of(items: Iterable[Item]) -> list[str]:
@@ -124,9 +132,12 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
     each is the plan's order.
     """
     groups: dict[tuple[EngineName, Remedy], list[CallResult]] = {}
+    tries: Counter[Item] = Counter()
+    """Of each card, in all attempts."""
     not_found: dict[Item, set[int]] = {}
     """In which attempts the engine answered that there is nothing at the address of an item."""
     for call in ledger.failed:
+        tries.update(dict.fromkeys(call.items, call.tries) if ENGINES[call.engine].is_costly else {})
         for item in call.items if call.status == 404 else ():
             not_found.setdefault(item, set()).add(call.attempt)
     order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
@@ -146,6 +157,7 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
             calls,
             is_down=has_done[engine] is False and not any(_is_about_target(call, has_done=False) for call in calls),
             is_alone=has_done[engine] is None,
+            tries=sum(tries[item] for call in calls for item in call.items),
         )
         for (engine, remedy), calls in groups.items()
     ]
@@ -253,7 +265,7 @@ class Ending(BaseModel):
         if outcome is Outcome.INTERRUPTED and code is not None:
             why = message("Interrupted by {signal}", signal=code.name)
         if ledger is None:
-            sentence = colon(why or outcome.about.beginning, message("nothing was called"))
+            sentence = colon(why or outcome.about.label, message("nothing was called"))
         elif outcome is Outcome.SUCCEEDED:
             sentence = _all_there(ledger)
         elif outcome is Outcome.CARDS_MISSING:
@@ -270,11 +282,12 @@ def ending_of(
     error: EngineFailedError | None = None,
     not_renewed: Message | None = None,
     deadline: float | None = None,
+    waited_for: Message | None = None,
 ) -> Ending:
     """How an attempt ended. `error` is the failure of the data phase, `reason` is why the start was shut down.
 
-    `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`, `deadline` as in
-    `Start`.
+    `ledger` is `None` if it was shut down before it had a plan, perhaps while it `waited_for` another start.
+    `not_renewed` is as in `Shutdown`, `deadline` as in `Start`.
     """
     if error is not None and ledger is not None:
         return Ending.worded(Outcome.DATA_ENGINE_FAILED, ledger, detail=error.reason)
@@ -285,7 +298,7 @@ def ending_of(
     if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
         return Ending.worded(Outcome.STORAGE_FAILED, ledger, detail=not_renewed)
     outcome, code = _STOPS[reason or ShutdownReason.SIGTERM]
-    why = None if deadline is None or outcome is not Outcome.DEADLINE else _passed(deadline, ledger)
+    why = None if deadline is None or outcome is not Outcome.DEADLINE else _passed(deadline, ledger, waited_for)
     return Ending.worded(outcome, ledger, why, exit_code=code)
 
 
@@ -308,18 +321,25 @@ def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = 
     return ending.model_copy(update={"notes": (*notes, *ending.notes)})
 
 
-def _passed(deadline: float, ledger: Ledger | None) -> Message:
+def _passed(deadline: float, ledger: Ledger | None, waited_for: Message | None) -> Message:
     """That the deadline passed, and before what was done."""
-    slow = [engine for engine in DATA_ENGINES if ledger is not None and ledger.counts(engine).missing]
-    if not slow:
-        return message("The deadline of {time} passed", time=duration(deadline))
-    return plural(
-        "The deadline of {time} passed before the {engines} engine was done",
-        "The deadline of {time} passed before the {engines} engines were done",
-        count=len(slow),
-        engines=_named(slow),
-        time=duration(deadline),
-    )
+    passed = message("The deadline of {time} passed", time=duration(deadline))
+    if waited_for is not None:
+        return message("{passed} while it waited for {start}", passed=passed, start=waited_for)
+    slow = []
+    for engine, items in ledger.items.items() if ledger is not None else ():
+        if engine != "qa" and items.counts.missing:
+            slow.append(
+                message(
+                    "{engine}: {done} of {planned} ready, without {names}",
+                    engine=ENGINES[engine].label,
+                    done=items.counts.done,
+                    planned=items.counts.planned,
+                    names=listed(names_of(one.item for one in items.missing()), LEFT_OUT_NAMED),
+                )
+            )
+    left = message(" ({terms})", terms=reduce(semicolon, slow)) if slow else ""
+    return Message("{passed}{left}", {"passed": passed, "left": left})
 
 
 def _why(outcome: Outcome, ledger: Ledger) -> Message:
@@ -334,7 +354,7 @@ def _why(outcome: Outcome, ledger: Ledger) -> Message:
     statuses = {call.status for call in ledger.failures if call.engine == "qa"}
     if outcome is Outcome.QA_ENGINE_DOWN and statuses <= {401, 403}:
         return message("The QA engine refuses the job's calls")
-    return outcome.about.beginning
+    return outcome.about.label
 
 
 def _named(engines: Sequence[EngineName]) -> Message:
@@ -425,8 +445,8 @@ def notes_of(ledger: Ledger) -> tuple[Message, ...]:
     if outdated := [*ledger.outdated_cards]:
         notes.append(
             plural(
-                "1 card was made with another model or other parameters than the config has now: {names}",
-                "{count} cards were made with another model or other parameters than the config has now: {names}",
+                "1 card was made with another model or other parameters than the last attempt wants: {names}",
+                "{count} cards were made with another model or other parameters than the last attempt wants: {names}",
                 count=len(outdated),
                 names=listed(shortest_names(ledger, outdated)),
             )
@@ -457,17 +477,14 @@ def _error_note(engine: EngineName, items: EngineItems) -> Message:
 
 def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -> Ending:
     """How a start ends `now` for which nothing is left to be done since the latest attempt has `ended`."""
-    text = template("Everything of {day} was there already, since {time}: nothing was called.")
-    if ledger.left_out:
-        text = template("Everything of {day} was there already but for {names}, since {time}: nothing was called.")
-    names = listed(ledger.left_out, LEFT_OUT_NAMED)
-    notes = [message(text, day=start.day, time=clock(ended, start.day), names=names)]
+    since = clock(ended, start.day)
+    notes = [message("Everything of {day} was there already, since {time}", day=start.day, time=since)]
     if start.days.schedule:
         notes.append(message("Next night: {time}", time=dated_time(start.days.after(start.days.current(now)))))
     return Ending(
         outcome=Outcome.SUCCEEDED,
         exit_code=ExitCode.DONE,
-        sentence=_all_there(ledger),
+        sentence=semicolon(_all_there(ledger), message("nothing was called")),
         notes=(*notes, *notes_of(ledger)),
     )
 
@@ -517,9 +534,7 @@ def notices_of(plan: Plan) -> list[Message]:
     """What is odd about the config, at most `NOTICES_LISTED` lines and one that counts the others."""
     notices = list(plan.notices[:NOTICES_LISTED])
     if (more := len(plan.notices) - NOTICES_LISTED) > 0:
-        notices.append(
-            plural("And 1 more notice about the config", "And {count} more notices about the config", count=more)
-        )
+        notices.append(message("and {count} more", count=more))
     return notices
 
 
@@ -549,28 +564,35 @@ def unrecorded_note(results: int, *, is_done: bool) -> Message:
     )
 
 
-def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> list[Message]:
-    """Which engines did no call for a while, of those with so many outages, of so many seconds in all."""
+def outage_notes(outages: Mapping[EngineName, tuple[int, float, float]]) -> list[Message]:
+    """Which engines did no call for a while: their outages, of so many seconds in all, and their patience."""
     return [
         plural(
             "The {engine} engine was out once, for {time}: its calls waited",
             "The {engine} engine was out {count} times, for {time} in all: its calls waited",
             count=count,
             engine=ENGINES[engine].label,
-            time=duration(seconds),
+            time=message("{time}, all of its patience", time=duration(seconds))
+            if count == 1 and seconds >= patience - 1.0
+            else duration(seconds),
         )
-        for engine, (count, seconds) in outages.items()
+        for engine, (count, seconds, patience) in outages.items()
         if seconds >= NOTED_SECONDS
     ]
 
 
-def deadline_note(start: Start, ledger: Ledger) -> Message:
-    """Which engines failed when the deadline passed; or, if none did, that it may be too short."""
-    failing = dict.fromkeys(call.engine for call in ledger.failures if call.interrupted_after is not None)
-    if failing:
-        return message("When the deadline passed, calls were failing: {engines}", engines=_named([*failing]))
-    variable = "job.task_timeout_seconds" if start.job else "RUN_DEADLINE_SECONDS"
-    return message("If that deadline is too short, an owner raises {variable}", variable=variable)
+def deadline_notes(ledger: Ledger) -> Iterator[Message]:
+    """Which engines failed when the deadline passed."""
+    if failing := dict.fromkeys(call.engine for call in ledger.failures if call.interrupted_after is not None):
+        yield message("When the deadline passed, calls were failing: {engines}", engines=_named([*failing]))
+
+
+def broken_off_notes(start: Start, attempts: Iterable[int], ledger: Ledger) -> Iterator[Message]:
+    """When earlier attempts at its day broke off, of which none has an end."""
+    for number in sorted(attempts):
+        if (last := ledger.last_of.get(number)) is not None:
+            time = clock(datetime.fromtimestamp(last, start.offset), start.day)
+            yield message("Attempt {number} broke off at {time}", number=number, time=time)
 
 
 def past_day_notice(day: str) -> Message:
@@ -640,6 +662,8 @@ class Report(Ending, Start):
     asked_again: Count = 0
     """Number of cards that people have asked to have made again; `made_again` of them were."""
     made_again: Count = 0
+    perhaps_charged: Count = 0
+    """Number of missing cards of which an answer was lost: they may be made, and paid for."""
     at_fault: tuple[str, ...] = ()
     """The targets whose data failed, if nothing else did: without them the day could go on."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
@@ -675,16 +699,27 @@ class Report(Ending, Start):
         return datetime.fromisoformat(self.ended) if self.ended and self.outcome is Outcome.SUCCEEDED else None
 
     @property
+    def when(self) -> Message:
+        """When it ended, or began if it has not ended."""
+        time = clock(datetime.fromisoformat(self.ended or self.started), self.day)
+        if not self.done_at or not self.number:  # it was done before
+            return message("Ended at {time}", time=time) if self.ended else message("began at {time}", time=time)
+        tick = self.days.tick_of(self.day) if self.schedule else None
+        if tick is None or self.done_at >= tick:
+            return message("Done at {time}", time=time)
+        return message("Made at {time}, before the night's time {tick}", time=time, tick=f"{tick:%H:%M}")
+
+    @property
     def retry_over(self) -> float | None:
         """When Cloud Run would have started the task again, in seconds since 1970; `None` if it has not ended."""
         return None if self.ended is None else (datetime.fromisoformat(self.ended) + SOON).timestamp()
 
-    def retry_comes(self, now: datetime) -> bool | None:
-        """Whether Cloud Run starts the task again by itself; `None` if that is not known, or once it would have."""
+    def retry_comes(self, now: datetime) -> bool:
+        """Whether Cloud Run starts the task again by itself, for all that is known; not once it would have."""
         over = self.retry_over
-        if self.max_retries is None or self.execution is None or over is None or now.timestamp() >= over:
-            return None
-        return self.task_attempt < self.max_retries
+        if self.max_retries is None or self.execution is None or over is None:
+            return False
+        return now.timestamp() < over and self.task_attempt < self.max_retries
 
     def to_json(self) -> bytes:
         """The bytes of its object under `ends/`."""
@@ -740,6 +775,7 @@ def report_of(
         engines=totals,
         asked_again=len(made_again) + len(ledger.to_make_again),
         made_again=len(made_again),
+        perhaps_charged=len(ledger.lost),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )

@@ -1,16 +1,15 @@
 """View: all that is shown of a day, on its page, in a message, on a terminal and in the log.
 
 The lines of a day are all that is said of it besides its sentence: the terminal prints them, a message cuts them. The
-comparison with the nights before says what is new and gone, what failed anew and is still missing, and when the cards
-are usually there. The table of the cards, `cards.csv`, has a row for each card, for spreadsheets and for the
-publisher's own tools: RFC 4180 in UTF-8, with a byte order mark, without which Excel shows Chinese wrongly.
+comparison with the nights before says what is new and gone, and what is still missing. The table of the cards,
+`cards.csv`, has a row for each card, for spreadsheets and for the publisher's own tools: RFC 4180 in UTF-8, with a byte
+order mark, without which Excel shows Chinese wrongly.
 """
 
 import csv
-import statistics
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, tzinfo
+from datetime import datetime, tzinfo
 from enum import IntEnum
 from io import StringIO
 from itertools import islice
@@ -35,7 +34,7 @@ from job.day.report import (
     notices_of,
     unrecorded_note,
 )
-from job.engines.calls import Item, Kind
+from job.engines.calls import Item
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import excerpt, quoted, zone_of
 
@@ -110,17 +109,10 @@ def complete_line(ledger: Ledger) -> Message | None:
     targets = [target for target in ledger.plan.targets if target.card_types]
     if not targets:
         return None
-    done_of = ledger.items["qa"].done_of
-    complete = sum(done_of(target.id) == len(target.card_types) for target in targets)
+    complete = sum(ledger.items["qa"].done_of(target.id) == len(target.card_types) for target in targets)
     return plural(
         "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
     )
-
-
-NIGHTS_COMPARED = 7
-"""Nights before whose median is the usual time."""
-LEAST_NIGHTS = 3
-"""From this many on there is a usual time."""
 
 
 def night_before(nights: Sequence[Report], day: str) -> Report | None:
@@ -138,20 +130,27 @@ def comparison_lines(
     `before` is how the latest attempt at the night before began, if that is known.
     """
     earlier = night_before(nights, report.day)
-    if earlier is not None and report.had_plan:
-        yield from _lines_since(report, ledger, earlier, before if before and before.day == earlier.day else None)
+    if earlier is None or not report.had_plan:
+        return
+    if before and before.day == earlier.day and before.plan != replace(ledger.plan, date=before.day).digest():
+        yield from differences(before.plan_again(), ledger.plan)  # of a million cards, that takes seconds
+    # What failed only because its whole engine did, the headline says.
+    down = {group.engine for group in failure_groups(ledger) if group.is_down}
+    if report.outcome is Outcome.QA_ENGINE_DOWN:
+        down.add("qa")
+    failed = [group for group in report.missing if group.state == "failed" and group.engine not in down]
+    then = missing_by_item(earlier)
+    still: dict[int, list[Item]] = {}
+    for item in (Item(group.engine, target, group.card_type) for group in failed for target in group.targets):
+        if (group_then := then.get(item)) is not None:
+            still.setdefault(group_then.nights + 1, []).append(item)
+    for count, items in sorted(still.items(), reverse=True):
+        yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
 
 
-_CHANGED: Mapping[Kind, str] = {
-    "equity": template("Equities now, which they were not on {day}: {names}"),
-    "topic": template("Topics now, which they were not on {day}: {names}"),
-    "person": template("Persons now, which they were not on {day}: {names}"),
-}
-
-
-def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator[Message]:
-    """How a plan differs from an earlier one. The targets that `failed` are not called new: another line says that."""
-    if new := [item for item in _lacked(then, now.items("qa")) if item.target not in failed]:
+def differences(then: Plan, now: Plan) -> Iterator[Message]:
+    """How a plan differs from an earlier one."""
+    if new := _lacked(then, now.items("qa")):
         yield plural(
             "New since {day}, 1 card: {names}",
             "New since {day}, {count} cards: {names}",
@@ -172,10 +171,7 @@ def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator
     if twins := sorted(alike(name, lost[key]) for name in ids - old.keys() if (key := spelling(name)) in lost):
         yield message("Spelled like what is gone: {names}; correct it if the same is meant", names=listed(twins))
     kept = [(old[target.id], target) for target in now.targets if target.id in old]
-    for kind, text in _CHANGED.items():
-        if changed := [target.id for before, target in kept if target.kind == kind != before.kind]:
-            yield message(text, day=then.date, names=listed(changed))
-    yield from _made_otherwise(then, now, [(before, target) for before, target in kept if before.kind == target.kind])
+    yield from _made_otherwise(then, now, kept)
 
 
 def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]) -> Iterator[Message]:
@@ -186,6 +182,8 @@ def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]
             continue
         for card_type in (card_type for card_type in target.card_types if card_type in before.card_types):
             was, is_now = then.made_with(before, card_type), now.made_with(target, card_type)
+            if before.kind != target.kind:  # all else follows from that
+                was, is_now = {"target_type": before.kind}, {"target_type": target.kind}
             for name in was | is_now:
                 if was.get(name) != is_now.get(name):
                     changes = all_changes.setdefault(name, {})
@@ -213,73 +211,6 @@ def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
     ]
 
 
-def _lines_since(report: Report, ledger: Ledger, earlier: Report, before: Attempt | None) -> Iterator[Message]:
-    """What is new and gone, and what failed, without what failed only because its whole engine did: the headline says
-    that.
-    """
-    down = {group.engine for group in failure_groups(ledger) if group.is_down}
-    if report.outcome is Outcome.QA_ENGINE_DOWN:
-        down.add("qa")
-    failed = [group for group in report.missing if group.state == "failed" and group.engine not in down]
-    then = missing_by_item(earlier)
-    still: dict[int, list[Item]] = {}
-    fresh: list[Item] = []
-    for item in (Item(group.engine, target, group.card_type) for group in failed for target in group.targets):
-        if (group_then := then.get(item)) is not None:
-            still.setdefault(group_then.nights + 1, []).append(item)
-        elif not earlier.missing_not_listed:  # else it is not known
-            fresh.append(item)
-    new: dict[Item, None] = {}
-    if before is not None and before.plan != replace(ledger.plan, date=before.day).digest():
-        plan = before.plan_again()  # of a million cards, that takes seconds
-        new = dict.fromkeys(_lacked(plan, fresh))
-        yield from differences(plan, ledger.plan, {item.target for item in new})
-    known_then = [item for item in fresh if item not in new]
-    yield from _fresh_lines([*new], known_then, earlier.day, is_all=not (new or still or down))
-    for count, items in sorted(still.items(), reverse=True):
-        yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
-
-
-def _fresh_lines(new: list[Item], fresh: list[Item], day: str, *, is_all: bool) -> Iterator[Message]:
-    """`new` are items that the night before did not have; `is_all`: nothing else failed than `fresh`."""
-    if new:
-        yield message("New since {day}, and failed: {names}", day=day, names=listed(names_of(new)))
-    if fresh and is_all:
-        yield plural(
-            "This failure is new: it was not there on {day}",
-            "All {count} failures are new: none of them was there on {day}",
-            count=len(fresh),
-            day=day,
-        )
-    elif fresh:
-        yield message("Failed, and did not on {day}: {names}", day=day, names=listed(names_of(fresh)))
-
-
-def usual_line(nights: Iterable[Report]) -> Message | None:
-    """When the cards are usually there, from the latest nights that were done within 24 hours.
-
-    `None` if these are fewer than three.
-    """
-    done = [(night, moment) for night in nights if (moment := night.done_at) and night.had_plan]
-    on_time = sorted((night.day, moment) for night, moment in done if not night.days.is_past(night.day, moment))
-    if len(on_time) < LEAST_NIGHTS:
-        return None
-    # From the day's own midnight on: what is done at 00:10 comes after 23:50.
-    minutes = [
-        (moment.date() - date.fromisoformat(day)).days * 1440 + moment.hour * 60 + moment.minute
-        for day, moment in on_time[-NIGHTS_COMPARED:]
-    ]
-    usual, latest = (_clock(value) for value in (statistics.median(minutes), max(minutes)))
-    if usual == latest:
-        return message("Usually there by {usual}", usual=usual)
-    return message("Usually there by {usual}, at the latest {latest}", usual=usual, latest=latest)
-
-
-def _clock(minutes: float) -> str:
-    hours, minutes = divmod(round(minutes), 60)
-    return f"{hours % 24:02}:{minutes:02}"
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """A day as a person sees it: live, ended, killed, or refused."""
@@ -293,6 +224,8 @@ class View:
     """The address of its page; `None` if it has none."""
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
+    undone: Message | None = None
+    """Which nights besides are not done; `None` without any."""
     severity_before: Severity | None = None
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
 
@@ -304,6 +237,7 @@ class View:
         nights: Sequence[Report],
         before: Attempt | None,
         commands: Commands,
+        undone: Message | None = None,
     ) -> "View":
         """What is shown of a report to whom the `commands` are given.
 
@@ -313,7 +247,7 @@ class View:
         compared = [line for line in comparison_lines(report, ledger, nights, before) if line.id not in ids]
         fits = len(to_json(compared)) <= COMPARED_BYTES
         noted = report.model_copy(update={"notes": (*report.notes, *(compared if fits else ()))})
-        return cls(noted, ledger, advice(report, ledger, commands, report.retry_comes(commands.now)))
+        return cls(noted, ledger, advice(report, ledger, commands, report.retry_comes(commands.now)), undone=undone)
 
     def unended(self, unrecorded: int) -> "View":
         """The same if the end could not be written, nor so many results."""
@@ -373,11 +307,13 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         text = message("Not reached, with nothing to put right: {counts}", counts=counts)
         yield Line(text, Rank.ASIDE)
     if groups:
-        yield Line(colon(message("trace id"), report.trace_id), Rank.EXTRA)
+        yield Line(colon(message("trace id"), report.trace_id), Rank.ASIDE)
     yield from (Line(note, Rank.EXTRA) for note in report.notes)
     yield from (Line(error, Rank.ASIDE, "!") for error in ledger.errors)
     yield from _fault_lines(report, faults)
     yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(ledger.plan))
+    if view.undone is not None:
+        yield Line(view.undone, Rank.NEXT)
     yield from step_lines(view.steps)
     if view.page is not None:
         yield Line(message("Page: {page}", page=view.page), Rank.NEXT)

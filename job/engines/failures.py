@@ -127,6 +127,11 @@ class Failure:
         return self.cause in {*_NO_ANSWER, Cause.PROCESS_LIMIT}
 
 
+def loses_work(cause: str | None, status: int | None) -> bool:
+    """Whether the work of a failed call may be done, and paid for, although no usable answer came."""
+    return cause in {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE} or status == 504
+
+
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))
 
 
@@ -148,10 +153,11 @@ class Remedy(Enum):
         "card_targets.json."
     )
     NOT_DONE = template(
-        "The engine could not do this ticker. Correct or remove it in ticker_list.json or card_targets.json if it is "
-        "at fault, else search the {engine} engine's log for the day's trace id."
+        "The engine could not do this ticker: its last answer, on the day's page, says why. If the ticker is at fault, "
+        "correct or remove it in ticker_list.json or card_targets.json."
     )
-    FAILED = template("The engine reports that it failed. Search the {engine} engine's log for the day's trace id.")
+    FAILED = template("The engine reports that it failed: its last answer, on the day's page, says why.")
+    BROKEN = template("The engine broke (HTTP 500). Look for the error in its log.")
     TOKEN_REFUSED = template("The engine refuses the token. Set {variable}_AUDIENCE to the service's run.app URL.")
     FORBIDDEN = template(
         "The job may not call this engine. Grant roles/run.invoker on the service to the job's service account."
@@ -186,13 +192,10 @@ class Remedy(Enum):
     NO_TOKEN = template(
         "Could not get a token. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if it is set."
     )
-    UNREADABLE = template(
-        "This is not an answer of the engine. Search its log for the day's trace id; if every call fails like this, "
-        "check {variable}_URL."
-    )
+    UNREADABLE = template("This is not an answer of the engine. If every call fails like this, check {variable}_URL.")
     UNREADABLE_CARD = template(
-        "This is not an answer of the engine. Search its log for the day's trace id; if every call fails like this, "
-        "check {variable}_URL. Do not start again before it answers as before: each start has these cards made again."
+        "This is not an answer of the engine. If every call fails like this, check {variable}_URL. Do not start again "
+        "before it answers as before: each start has these cards made again."
     )
     NOTHING_TO_DO = template("The run ended before the answer came: there is nothing to put right.")
     """Of a call that was cut off, unless a try of it had failed before."""
@@ -222,6 +225,7 @@ _BY_STATUS: Mapping[int, Remedy] = {
     405: Remedy.SOMETHING_ELSE,
     413: Remedy.REQUEST_TOO_LARGE,
     429: Remedy.NO_INSTANCE,
+    500: Remedy.BROKEN,
     502: Remedy.NOT_AVAILABLE,
     503: Remedy.NOT_AVAILABLE,
     504: Remedy.OWN_TIMEOUT,

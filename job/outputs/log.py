@@ -12,7 +12,6 @@ from pydantic_core import to_json
 from job.config.faults import Fault
 from job.day.advice import command_of, start_fields
 from job.day.attempt import ExitCode, Start
-from job.day.ledger import Ledger
 from job.day.report import Report, totals_of
 from job.day.result import CUT_OFF, CallResult
 from job.day.view import View
@@ -104,9 +103,7 @@ class Reporter:
 
     def on_barrier(self, progress: Progress) -> None:
         """All data is ready; the cards follow."""
-        self._say(
-            "INFO", "barrier.crossed", barrier_message(progress.ledger), cards=progress.ledger.counts("qa").planned
-        )
+        self._say("INFO", "barrier.crossed", message("All data is ready"), cards=progress.ledger.counts("qa").planned)
 
     def on_progress(self, progress: Progress, now: float) -> None:
         """Called once a minute."""
@@ -266,13 +263,6 @@ def progress_message(progress: Progress, now: float) -> Message:
         failed=engine.counts.failed if engine is not None else 0,
         time=time_status(progress, now),
     )
-
-
-def barrier_message(ledger: Ledger) -> Message:
-    """All data is ready, and perhaps cards follow."""
-    if ledger.counts("qa").missing:
-        return message("All data is ready; generating cards")
-    return message("All data is ready")
 
 
 def _whole(seconds: float) -> Message:

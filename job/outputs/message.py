@@ -37,19 +37,10 @@ _TRIAL = template("{job}: this is a test. A message like this comes when a run h
 def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     """The message about a start that has ended."""
     report = view.report
-    is_done = report.exit_code == ExitCode.DONE
     yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.severity])
     yield from _body(view)
     if report.ended is not None:
-        time = clock(datetime.fromisoformat(report.ended), report.day)
-        if is_done and report.number:
-            yield Line(message("Done at {time}", time=time), Rank.KEPT)
-        elif is_done:  # it was done before
-            yield Line(message("Ended at {time}", time=time), Rank.KEPT)
-        else:
-            code = report.exit_code or 0
-            ended = message("Ended at {time}", time=time)
-            yield Line(message("{sentence} (exit code {code})", sentence=ended, code=code), Rank.KEPT)
+        yield Line(report.when, Rank.KEPT)
 
 
 def _body(view: View) -> Iterator[Line]:

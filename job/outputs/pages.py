@@ -8,12 +8,12 @@ words and numbers, the templates draw them. This is the only module that uses Ji
 import statistics
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
 from job.config.days import Days
@@ -24,9 +24,9 @@ from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Se
 from job.day.ledger import EngineItems, Ledger
 from job.day.report import Report, failure_groups, names_of, not_reached, notices_of
 from job.day.result import FAILED, CallResult, Counts, EngineState, ItemState
-from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url, usual_line
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, TITLES, Item
-from job.records.nights import NIGHTS_LOOKED_AT, Night, Nights, PastNights, done_at
+from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
+from job.records.nights import Night, Nights, PastNights, done_at
 from job.records.record import Document
 from job.text.messages import (
     Message,
@@ -42,13 +42,14 @@ from job.text.messages import (
     template,
     translator,
 )
-from job.text.shown import clock, printable, shortened, zone_of
+from job.text.shown import printable, shortened, zone_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-CALLS_SHOWN = 400
+CALLS_SHOWN = 100
+"""Rows of calls that had the same answer."""
 NAME_LIMIT = 60
 
 
@@ -81,7 +82,21 @@ class Headline:
     bookmark: str | None = None
     """The link to the page as it is now, if this one may be old."""
     executions: str | None = None
-    """The link to all executions of the job then."""
+    """The link to all executions of the job then, or once its retry may be at work."""
+
+    @property
+    def shown(self) -> list[tuple[Step, float | None, float | None]]:
+        """The steps, each with the moments from which and until which it is shown, if there are any. Where no script
+        tells the time, the command that holds at any time is the first.
+        """
+        order = {"wait": 0, "later": 1}
+        steps = sorted(self.steps, key=lambda step: order.get(step.kind, 2))
+        ends = {step.kind: step.command.until.timestamp() for step in steps if step.command and step.command.until}
+        expires = ends.get("start", ends.get("left_out"))
+        moments = {"wait": (None, self.over), "later": (expires, None), "then": (self.over, expires)}
+        if "then" in ends:
+            moments["start"] = (None, self.over)
+        return [(step, *moments.get(step.kind, (None, ends.get(step.kind)))) for step in steps]
 
 
 def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: str | None = None) -> Headline:
@@ -94,19 +109,13 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         day=night.day,
         job=job_of(start),
         link=link,
-        when=None if report is None else _when(report),
+        when=None if report is None else report.when,
         took=None if report is None else _took(report),
         detail=night.problem,
         steps=[step for step in steps if step.kind in {"wait", "start", "then", "left_out", "again", "later", "look"}],
         over=report.retry_over if report is not None and is_told else None,
+        executions=None if report is None or not is_told else executions_link(report),
     )
-
-
-def _when(report: Report) -> Message:
-    time = clock(datetime.fromisoformat(report.ended or report.started), report.day)
-    if report.outcome is Outcome.SUCCEEDED:
-        return message("Done at {time}", time=time)
-    return message("Ended at {time}", time=time) if report.ended else message("began at {time}", time=time)
 
 
 def _took(report: Report) -> Message | None:
@@ -127,19 +136,34 @@ def names(all_names: Sequence[str]) -> Value:
     return listed([shortened(name, NAME_LIMIT) for name in all_names])
 
 
-def what(call: CallResult) -> Value:
-    """What a call was for."""
-    return names(names_of(call.items))
+class SameCalls(NamedTuple):
+    """Calls of an engine that had the same answer. Those that are done are only counted."""
+
+    engine: EngineName
+    answer: Message
+    number: int
+    seconds: Sequence[float]
+    calls: Sequence[CallResult] = ()
 
 
-def calls_of(ledger: Ledger) -> Sequence[CallResult]:
-    """The calls of a day that are kept, at most `CALLS_SHOWN`: those that failed first, then by engine and time."""
+def what(calls: Sequence[CallResult]) -> Value:
+    """What calls were for."""
+    return names(names_of(item for call in calls for item in call.items))
+
+
+def calls_of(ledger: Ledger) -> Sequence[SameCalls]:
+    """Every call of a day that is kept, those that are not done or warn of something first."""
     by_id = {id(call): call for call in ledger.failed}
     by_id |= {id(call): call for calls in ledger.calls.values() for call in calls.kept}
-    order = sorted(
-        by_id.values(), key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)
-    )
-    return order[:CALLS_SHOWN]
+    odd = [call for call in by_id.values() if call.warning or not call.done]
+    groups: dict[tuple[EngineName, Message], list[CallResult]] = {}
+    for call in sorted(odd, key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)):
+        groups.setdefault((call.engine, call.warning or call.reason or Message("")), []).append(call)
+    rows = [SameCalls(*key, len(some), [call.seconds for call in some], some) for key, some in groups.items()]
+    for engine, calls in ledger.calls.items():
+        if (count := len(calls.done_seconds) - sum(call.done and call.engine == engine for call in odd)) > 0:
+            rows.append(SameCalls(engine, message("done"), count, calls.done_seconds))
+    return rows[:CALLS_SHOWN]
 
 
 _MARGIN = timedelta(minutes=5)
@@ -259,7 +283,9 @@ def cause_of(report: Report) -> tuple[Message | None, Value]:
     """The heading on the page of the day of what went wrong, and the first names that are at fault, if any."""
     if report.faults:
         return message("What is wrong, and what to do"), report.faults[0].where
-    failed = [group for group in report.missing if group.state == "failed"]
+    failed = sorted(
+        (group for group in report.missing if group.state == "failed"), key=lambda group: -len(group.targets)
+    )
     if not failed:
         return None, ""
     down = {engine for engine, totals in report.engines.items() if not totals.done}
@@ -272,19 +298,6 @@ def cause_of(report: Report) -> tuple[Message | None, Value]:
         if group.engine not in down or name in report.at_fault
     )
     return message("What failed, and what to do"), listed(names_of(items), FAILURES_NAMED)
-
-
-def undone_of(nights: Sequence[Night], links: Links) -> Sequence[tuple[str, str | None, Message]]:
-    """The nights before the latest one, of the latest `NIGHTS_LOOKED_AT`, whose work is not done: the day, the link to
-    its page, and what is missing.
-    """
-    undone = []
-    for night in nights[1:NIGHTS_LOOKED_AT]:
-        cards = night.report.cards.missing if night.report else 0
-        missing = plural("1 card", "{count} cards", count=cards) if cards else night.outcome.about.label
-        if night.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}:
-            undone.append((night.day, links.day(night.day) if night.report else None, missing))
-    return undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +317,7 @@ class NextNight:
 
 def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | None) -> NextNight | None:
     """The night after the latest; `None` without a schedule or a night. `deadline` is that of a start, in seconds."""
-    tick, start = nights.next_tick(days), nights.latest_start
+    tick, start = nights.next_tick(days), nights.job_start
     if tick is None:
         return None
     passed = template("If {time} {zone} has passed, that night has left nothing here.")
@@ -313,7 +326,6 @@ def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | No
         message("Nothing here yet of {time}", time=dated_time(tick)),
         day=None,
         job=job_of(start),
-        when=usual_line(nights.reports),
         bookmark=links.bookmark,
         executions=None if start is None else executions_link(start),
     )
@@ -323,7 +335,7 @@ def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | No
         due=int(tick.timestamp() + (deadline or DUE_SECONDS)),
         passed=message(passed, time=dated_time(tick), zone=zone_of(tick)),
         soon=soon,
-        late=replace(soon, severity="warn", sentence=nothing_since(tick), when=None, steps=steps),
+        late=replace(soon, severity="warn", sentence=nothing_since(tick), steps=steps),
     )
 
 
@@ -406,6 +418,8 @@ class Board:
     """The columns. If there are too many card types, those with the most missing cards."""
     rows: Sequence[tuple[str, Sequence[Cell]]]
     """Each target, with its cells."""
+    marks: Collection[str]
+    """The signs that are there."""
     is_open: bool
     """Whether it is open at first."""
     more_targets: int
@@ -424,10 +438,12 @@ def board(report: Report, ledger: Ledger) -> Board | None:
         missing = Counter(card.item.card_type for card in items.missing())
         kept = set(sorted(types, key=lambda name: -missing[name])[:COLUMNS])
         types = [name for name in types if name in kept]
+    rows = [(target.id, _cells(report, items, target, types)) for target in ordered[:ROWS]]
     return Board(
         headline=headline,
         card_types=types,
-        rows=[(target.id, _cells(report, items, target, types)) for target in ordered[:ROWS]],
+        rows=rows,
+        marks={cell.mark for _, cells in rows for cell in cells},
         is_open=(not items.is_complete or items.counts.with_error > 0) and len(targets) <= OPEN_ROWS,
         more_targets=max(0, len(targets) - ROWS),
         more_card_types=len({name for target in targets for name in target.card_types}) - len(types),
@@ -508,7 +524,6 @@ def environment(translator: Translator) -> "Environment":
         "colon": colon,
         "language": translator.tag,
         "engines": {name: engine.label for name, engine in ENGINES.items()},
-        "titles": TITLES,
         "signs": SIGNS,
     }
     return made
@@ -565,13 +580,12 @@ def render_nights(
             old=_headline(nights, links, days, tick) if tick else None,
             next_night=next_night,
             now=now.timestamp(),
-            undone=undone_of(nights.nights, links),
+            undone=nights.undone(nights.nights[0].day if nights.nights else ""),
+            link_of=links.day,
             unrecorded=nights.unrecorded,
-            period=nights.period,
-            usual=usual_line(nights.reports),
             rows=rows[:NIGHTS_SHOWN],
             earlier=rows[NIGHTS_SHOWN:],
-            is_odd=any(MARKS["odd"] in row.engines for row in rows),
+            marks={mark for row in rows for _, mark in row.engines},
             charts=charts_of(nights.nights),
         )
     )
@@ -582,14 +596,17 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     """That of the latest night, as it is right at `now`."""
     latest = nights.nights[0]
     report, start = latest.report, latest.start
-    any_start = start or nights.latest_start
-    if report is None:
-        steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
-        return headline_of(latest, [step for step in steps if step.kind != "later"], any_start)
-    commands = Commands.of(report, links.runs_uri, days, now)
+    # The night is the job's, whoever has gone on with it.
+    job = nights.job_start
+    is_jobs = start and job and not start.job and not start.start_with and start.config_uri == job.config_uri
+    known = job if is_jobs else start or job
+    commands = None if known is None else Commands.of(known, links.runs_uri, days, now)
+    if report is None or commands is None:
+        steps = () if start is None or commands is None else go_on(start, latest.outcome, commands)
+        return headline_of(latest, steps, known)
     steps = advice(report, Ledger.empty(report.day), commands, report.retry_comes(now))
     link = links.day(latest.day) if report.ended else None
-    headline = headline_of(latest, [step for step in steps if step.kind != "later"], any_start, link)
+    headline = headline_of(latest, steps, known, link)
     cause, failed = cause_of(report) if link else (None, "")
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
     return replace(headline, notes=notes, cause=cause, failed=failed)

@@ -19,12 +19,12 @@ from rich.table import Table
 from job.day.attempt import Mark
 from job.day.report import Report
 from job.day.result import Counts, EngineState
-from job.day.view import Line, Rank, View, day_lines, usual_line
+from job.day.view import Line, Rank, View, day_lines
 from job.engines.calls import ALL_ENGINES, EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
 from job.outputs.stdout import OutputQueue, queued_text
-from job.records.nights import Nights, done_at
+from job.records.nights import NO_NIGHT, Nights, done_at
 from job.text.messages import ENGLISH, Message, Translator, colon, message, plural
 from job.text.shown import clock, printable, shortened
 
@@ -70,7 +70,7 @@ _STATE_MARKS: Mapping[EngineState, str] = {
 
 
 def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
-    """A table of the latest days; then when they are usually done."""
+    """A table of the latest days."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     screen = Screen(translator, width=1000)  # the terminal wraps long lines
     for heading in (message("Day"), message("Done at"), *ALL_ENGINES):
@@ -86,11 +86,10 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
     with screen.capture() as captured:
         if nights.nights:
             screen.print(table)
-        screen.print_line(nights.period)
+        else:
+            screen.print_line(NO_NIGHT)
         if nights.unrecorded is not None:
             screen.print_line(nights.unrecorded)
-        if (usual := usual_line(nights.reports)) is not None:
-            screen.print_line(usual)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
@@ -179,10 +178,7 @@ def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
             screen.print_line(colon(message("What to do"), line.what_to_do), " ")
         if line.command is not None:
             screen.print_line(f"  {line.command}")
-    sentence = report.sentence
-    if report.exit_code is not None:
-        sentence = message("{sentence} (the start's exit code: {code})", sentence=sentence, code=report.exit_code)
-    screen.print_line(sentence, style=_colour(view))
+    screen.print_line(report.sentence, style=_colour(view))
 
 
 def _colour(view: View) -> str:

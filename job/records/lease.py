@@ -50,6 +50,8 @@ TRUSTED_SECONDS = LASTS_SECONDS - LIMITS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
 HAS_ENDED = message("Another start has just ended")
+OnWait = Callable[[Message, Message | None], None]
+"""Gets a notice that a start waits, and which one it waits for, if that is known."""
 
 
 class Holder(BaseModel):
@@ -153,9 +155,7 @@ class Lease:
 
 
 @asynccontextmanager
-async def acquire(
-    store: ObjectStore, new_holder: Holder, notify: Callable[[Message], None], *, waits: bool
-) -> AsyncIterator[Lease]:
+async def acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, waits: bool) -> AsyncIterator[Lease]:
     """Acquires the lease, and releases it at the end of the context, whatever happens there.
 
     Raises `BusyError` if another start has it and this one does not wait for it, `StorageError` if that is not known.
@@ -175,7 +175,7 @@ async def acquire(
                 await lease.release()
 
 
-async def _acquire(store: ObjectStore, new_holder: Holder, notify: Callable[[Message], None], *, waits: bool) -> Lease:
+async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, waits: bool) -> Lease:
     watched: StoredObject | None = None
     stale_at, notify_at = inf, inf
     conflicts = 0
@@ -201,7 +201,7 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: Callable[[Mes
         if has_renewed and not waits:
             raise BusyError(_words(holder))
         if notify_at == inf or now >= notify_at:
-            notify(_notice(holder, is_alive=has_renewed))
+            notify(_notice(holder, is_alive=has_renewed), None if holder is None else holder.label)
             notify_at = now + NOTICE_SECONDS
         await trio.sleep_until(min(now + WATCH_SECONDS, stale_at))
     raise StorageError(changed(LEASE))

@@ -46,6 +46,7 @@ NIGHTS_READ = 60
 """How many of the latest days are read."""
 NIGHTS_LOOKED_AT = 7
 """How many are read to find the latest start."""
+NO_NIGHT = message("no night is recorded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +132,34 @@ class Nights:
         starts = (night.start for night in self.nights if night.start is not None)
         return max(starts, key=lambda start: datetime.fromisoformat(start.started), default=None)
 
+    @property
+    def job_start(self) -> Start | None:
+        """The latest start of a Cloud Run job; without one, the latest."""
+        of_job = [night for night in self.nights if night.start and night.start.job]
+        return Nights(of_job or self.nights).latest_start
+
+    def undone(self, besides: str) -> Sequence[tuple[Night, Message]]:
+        """The latest `NIGHTS_LOOKED_AT` nights, but for this one, whose work is not done; and what each is missing."""
+        undone = []
+        for night in self.nights[:NIGHTS_LOOKED_AT]:
+            cards = night.report.cards.missing if night.report else 0
+            missing = plural("1 card", "{count} cards", count=cards) if cards else night.outcome.about.label
+            if night.day != besides and night.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}:
+                undone.append((night, missing))
+        return undone
+
+    def undone_line(self, besides: str) -> Message | None:
+        """The same in a line; `None` without any."""
+        nights = [
+            Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing})
+            for night, missing in self.undone(besides)
+        ]
+        return message("Not done: {nights}", nights=joined(nights)) if nights else None
+
     def days(self, settings: Settings) -> Days:
         """The days of the variables; of what is not set, as on a laptop, those of the latest start."""
         latest = self.latest_start
         return settings.days() if latest is None else settings.days(latest.days)
-
-    @property
-    def period(self) -> Message:
-        """How many days there are, and how many of them did all their work."""
-        if not self.nights:
-            return message("no night is recorded")
-        done = sum(night.outcome is Outcome.SUCCEEDED for night in self.nights)
-        return plural(
-            "Complete: {done} of 1 night", "Complete: {done} of {count} nights", count=len(self.nights), done=done
-        )
 
 
 async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:

@@ -228,14 +228,14 @@ async def open_session(
     if attempt is None:
         return Opened(start, record, None)
     if not lease.is_held():
-        raise BusyError(message("this one was paused for longer than its lease lasts"), Outcome.BUSY.about.clause)
+        raise BusyError(message("this one was paused for longer than its lease lasts"), Outcome.BUSY.about.label)
     try:
         await in_thread_to_its_end(
             partial(lease.store.create, attempt_name(attempt.day, attempt.number), attempt.to_json())
         )
     except ConflictError:
         said = message("attempt {number} of {day} is another one", number=attempt.number, day=attempt.day)
-        raise BusyError(said, Outcome.BUSY.about.clause) from None
+        raise BusyError(said, Outcome.BUSY.about.label) from None
     journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, partial(alarm, "results"))
     return Opened(attempt, record, Session(lease, attempt, journal, alarm, record))
 

@@ -66,8 +66,8 @@ NO_ENGINE_URLS = [
     *("https://1.2.3.400", "https://01.02.03.04", "https://1.2.3:443", "https://[v1.x]"),
     *("https://a[::1]", "https://[::1]a:443"),
 ]
-MORE_THAN_A_PATH = "has a query, a fragment, dots for a path segment or non-ASCII characters; leave them out"
-DOTS = "has a query, a fragment, dots for a path segment or non-ASCII characters; leave them out"
+MORE_THAN_A_PATH = "has a query, a fragment, dots for a path segment or non-ASCII characters; remove them"
+DOTS = "has a query, a fragment, dots for a path segment or non-ASCII characters; remove them"
 NO_CARD_URLS = ["http://h/{ticker}", "javascript:alert({ticker})", "https://{ticker}.h/"]
 BRACE = "has a brace that belongs to none of {date}, {ticker} and {card_type}"
 ZONE = '"{}" is not valid; set it to an IANA name such as Asia/Shanghai'
@@ -88,7 +88,7 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("QA_ENGINE_TIMEOUT", "3601", f'"3601" {SECONDS}'),
         ("QA_ENGINE_TIMEOUT", "1_0", f'"1_0" {SECONDS}'),
         *(("QA_ENGINE_URL", url, ENGINE_URL) for url in NO_ENGINE_URLS),
-        ("QA_ENGINE_URL", "https://me:secret@qa.example", "holds a user name or password; leave them out"),
+        ("QA_ENGINE_URL", "https://me:secret@qa.example", "holds a user name or password; remove them"),
         *(("QA_ENGINE_URL", f"https://a.example{end}", MORE_THAN_A_PATH) for end in ("?x=1", "#", "/卡")),
         *(("QA_ENGINE_URL", f"https://a.example{path}", DOTS) for path in ("/b/..", "/./b")),
         *(("CARD_URL", url, f"{NO_URL}; {CARD_URL}") for url in NO_CARD_URLS),

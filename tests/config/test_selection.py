@@ -112,7 +112,7 @@ def test_no_more_is_made_again_than_a_day_may_have() -> None:
         ([], []),
         (["nvda"], ['--without: "nvda" is no target of the config; the nearest: NVDA']),
         (["NVDA/news_card"], ['--without: "NVDA/news_card" is no target of the config; ']),
-        (list(CARDS), ["--without: leaves nothing to do; name fewer targets"]),
+        (list(CARDS), ["--without: leaves nothing to do; name fewer"]),
     ],
 )
 def test_targets_to_leave_out_are_those_of_the_config_and_not_all(names: list[str], faults: Sequence[str]) -> None:

@@ -68,7 +68,7 @@ OPEN = "a string or a bracket is not closed; close it"
         ("# tickers\n[1]", (1, 1), "it has a comment; remove it"),
         ('["a"', (1, 5), OPEN),
         ('["a\nb"]', (1, 4), OPEN),
-        ('[\n"茅台" "MSFT"\n]', (2, 6), 'a comma is missing before "MSFT"; add the comma'),
+        ('[\n"茅台" "MSFT"\n]', (2, 6), 'a comma is missing before "MSFT"; add it'),
         ("[NaN]", (1, 2), "it cannot go on with NaN]; correct it"),
         ('[{"a": 1, "a": 2}]', (1, 15), 'it has the key "a" twice in one object; keep one of the two'),
         ("[" * 300, (1, 202), f"it is nested too deep; {MEANT}"),

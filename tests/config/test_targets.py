@@ -89,6 +89,12 @@ def test_equities_default_is_not_a_target_but_the_default_of_all_tickers() -> No
     assert targets["Topic"].engines == ("news",)
 
 
+@pytest.mark.parametrize(("name", "near"), [("APPL", " (AAPL?)"), ("Elon Musk", "")])
+def test_an_id_that_is_no_ticker_may_be_mistyped_and_the_nearest_ticker_is_named(name: str, near: str) -> None:
+    _, notices = resolved(card_targets=[{"id": name}])
+    assert f"becomes a topic; if it is mistyped{near} or replaced, correct it here, else give it" in "".join(notices)
+
+
 @pytest.mark.parametrize("empty", [{}, {"card_types": []}, {"card_types": None}])
 def test_absent_or_empty_card_types_mean_all_enabled_ones(empty: dict[str, Any]) -> None:
     assert entry(id="Topic", **empty).card_types == tuple(TYPES)

@@ -88,4 +88,4 @@ def test_cards_are_named_as_shortly_as_can_be() -> None:
 
 def test_what_is_outdated_is_named_as_shortly() -> None:
     (note,) = ending_of(absorbed(replace(BEFORE, models=LARGE)), None).notes
-    assert str(note) == "4 cards were made with another model or other parameters than the config has now: /a, /b"
+    assert str(note) == "4 cards were made with another model or other parameters than the last attempt wants: /a, /b"

@@ -15,7 +15,7 @@ from job.day.advice import Command, Commands, Step, advice, command_of, go_on, l
 from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger
 from job.day.report import Ending, Report, bad_config, ending_of
-from job.day.result import ShutdownReason
+from job.day.result import Counts, ShutdownReason
 from job.engines.failures import Cause, Failure
 from job.text.messages import Message, message
 from tests.support.days import SCENES, Day, failing
@@ -35,10 +35,11 @@ LOCAL: Where = {"start_with": "make run-local ARGS=", "runs_uri": "/tmp/runs"}
 PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
-UNTIL, MAINTAINER, BOTH = "(until 11-25 01:50)", "(for a maintainer)", "(for a maintainer, until 11-25 01:50)"
+UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
+MAINTAINER = "(by today's config; for a maintainer)"
 PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}:"
 GO_ON = f"This does only what is left {UNTIL}:"
-AFTERWARDS = ("later", f"From 11-25 01:50 on, in its place {MAINTAINER}:", DATED)
+DATED_PUT_RIGHT, DATED_GO_ON = (text.replace(UNTIL, MAINTAINER) for text in (PUT_RIGHT, GO_ON))
 COMES = "Cloud Run starts it again by itself"
 NO_STORAGE = Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
@@ -54,12 +55,12 @@ def report(ending: Ending, **about: Any) -> Report:
     return report_at(ending, start=start_at(**about), faults=faults)
 
 
-def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: bool | None = None) -> tuple[Step, ...]:
+def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: bool = False) -> tuple[Step, ...]:
     return advice(one, Ledger.empty(one.day), Commands(DAYS, now, **place), retry)
 
 
 def shown(
-    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: bool | None = None
+    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: bool = False
 ) -> list[tuple[str, str, str | None]]:
     steps = steps_of(one, place, now, retry)
     return [(step.kind, str(step.sentence), step.command.text if step.command else None) for step in steps]
@@ -78,9 +79,9 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
     "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), GO_ON),
     "not renewed": (
         ending_of(half_made(), ShutdownReason.LEASE_LOST, None, message("503")),
-        f"Once storage works again, this starts it again {UNTIL}:",
+        PUT_RIGHT,
     ),
-    "no storage": (NO_STORAGE, f"Once storage works again, this starts it again {UNTIL}:"),
+    "no storage": (NO_STORAGE, PUT_RIGHT),
     "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), PUT_RIGHT),
     "killed": (Ending.worded(Outcome.KILLED, half_made()), GO_ON),
     "at work": (Ending.worded(Outcome.AT_WORK, half_made()), None),
@@ -91,18 +92,20 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
 @pytest.mark.parametrize("how", ENDINGS)
 def test_the_one_command_of_an_ending(how: str) -> None:
     ending, sentence = ENDINGS[how]
-    assert shown(report(ending)) == ([] if sentence is None else [("start", sentence, EXECUTE), AFTERWARDS])
+    later = sentence and sentence.replace(UNTIL, MAINTAINER)
+    steps = [("start", sentence, EXECUTE), ("later", later, DATED)]
+    assert shown(report(ending)) == ([] if sentence is None else steps)
 
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: str) -> None:
     one, parser = SCENES[scene]().report, make_parser()
     needs, looks = one.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}, scene in {"busy", "at work"}
-    for place, retry, (now, date) in product(PLACES, (None, True, False), ((TODAY, None), (LATER, "2026-11-24"))):
+    for place, retry, (now, date) in product(PLACES, (True, False), ((TODAY, None), (LATER, "2026-11-24"))):
         steps = steps_of(one, place, now, retry)
         assert [step.kind for step in steps].count("start") == (needs and not looks)
         assert [step.kind for step in steps].count("look") == looks
-        is_told = retry is False or (retry is True and (now == TODAY or one.outcome == Outcome.BAD_CONFIG))
+        is_told = retry and now == TODAY and one.outcome != Outcome.BAD_CONFIG
         is_told = (needs and not looks and is_told) or scene == "at work"
         assert [step.kind for step in steps].count("wait") == is_told
         for step in steps:
@@ -161,7 +164,10 @@ def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
 def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it(fault: Fault, kinds: list[str]) -> None:
     steps = shown(report(bad_config(1, of_command=False), number=0, faults=[fault]))
     assert [kind for kind, _, _ in steps] == kinds
-    assert steps[:2] == [("start", f"Once that is corrected, this starts it again {UNTIL}:", EXECUTE), AFTERWARDS]
+    calls_nothing = PUT_RIGHT.replace("(until", "(before, it calls nothing; until")
+    assert steps[0] == ("start", calls_nothing, EXECUTE)
+    dated = PUT_RIGHT.replace(UNTIL, "(by today's config; before, it calls nothing; for a maintainer)")
+    assert steps[1] == ("later", dated, DATED)
     if len(steps) > 2:
         assert steps[2][2] == "python -m job plan gs://cards/config"
 
@@ -196,22 +202,18 @@ def test_on_cloud_run_a_remedy_that_names_a_variable_is_an_owners(status: int, i
 def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
     arguments: tuple[str, ...], command: str
 ) -> None:
-    for ending, said in (
-        (bad_config(1, of_command=False), "Once that is corrected, this starts it again"),
-        (NO_STORAGE, "Once storage works again, this starts it again"),
-    ):
-        terms = " (for a maintainer):" if "--date" in command else ":"
-        one = report(ending, number=0, arguments=arguments, knows_days=False)
-        assert shown(one) == [("start", said + terms, command)]
+    terms = f" {MAINTAINER}:" if "--date" in command else ":"
+    one = report(NO_STORAGE, number=0, arguments=arguments, knows_days=False)
+    assert shown(one) == [("start", PUT_RIGHT.removesuffix(f" {UNTIL}:") + terms, command)]
 
 
 LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
 UNKNOWN = "It is not known whether this was asked for. Look first at how the day stands:"
 
 
-@pytest.mark.parametrize("retry", [None, True, False])
+@pytest.mark.parametrize("retry", [True, False])
 @pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
-def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: bool | None) -> None:
+def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: bool) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
     ending = (
         Ending.worded(Outcome.BUSY, None, detail=message("the start for 2026-11-24"))
@@ -234,7 +236,7 @@ def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> No
 
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = report(bad_config(1, of_command=False), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
-    corrected = f"Once that is corrected, this starts it again {BOTH}:"
+    corrected = PUT_RIGHT.replace(UNTIL, "(before, it calls nothing; for a maintainer; until 11-25 01:50)")
     assert shown(one)[0] == ("start", corrected, f"{EXECUTE} --args=run,--again=NVDA")
     assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
 
@@ -272,10 +274,30 @@ def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
 
 def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out() -> None:
     done = report(ENDINGS["done"][0]).model_copy(update={"without": ("MSFT", "TSLA")})
-    again = f"This makes what was left out too, once nothing speaks against it {UNTIL}:"
-    assert shown(done) == [("left_out", again, EXECUTE), AFTERWARDS]
-    dated = f"This makes what was left out too, once nothing speaks against it {MAINTAINER}:"
-    assert shown(done, now=LATER) == [("left_out", dated, DATED)]
+    again = "This makes what was left out too, once nothing speaks against it {}:"
+    later = ("later", again.format(MAINTAINER), DATED)
+    assert shown(done) == [("left_out", again.format(UNTIL), EXECUTE), later]
+    assert shown(done, now=LATER) == [("left_out", again.format(MAINTAINER), DATED)]
+    counted = done.model_copy(update={"engines": {"qa": Counts(planned=7, not_attempted=2, left_out=2, done=5)}})
+    assert shown(counted)[0] == ("left_out", again.format("(2 cards; until 11-25 01:50)"), EXECUTE)
+
+
+@pytest.mark.parametrize(
+    ("failure", "cards"),
+    [
+        (Failure(Cause.DENIED, message("no"), 200), "5 cards"),
+        (Failure(Cause.STATUS, message("HTTP 500"), 500), "5 cards"),
+        (Failure(Cause.TIMEOUT, message("no answer in time")), "5 cards; 5 may have been charged already"),
+        (Failure(Cause.STATUS, message("HTTP 504"), 504), "5 cards; 5 may have been charged already"),
+    ],
+)
+def test_a_command_says_how_many_cards_it_makes_and_how_many_may_be_charged(failure: Failure, cards: str) -> None:
+    one = Day().play(failing(failure, "qa", "NVDA")).view().report
+    start, later = shown(one)
+    assert start[1] == f"Once the cause is put right, this does only what is left ({cards}; until 11-25 01:50):"
+    charged = cards.partition("; ")[2]
+    dated = "; ".join(filter(None, ("by today's config", charged, "for a maintainer")))
+    assert later[1] == f"Once the cause is put right, this does only what is left ({dated}):"
 
 
 # --- whether Cloud Run starts it again ---
@@ -294,17 +316,13 @@ def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out() -> None:
             f"{COMES}, unless somebody cancelled it: nothing has to be done before its next message.",
             f"Only if none comes, this does only what is left {UNTIL}:",
         ),
-        (
-            "bad config",
-            f"{COMES}, which fails too until that is corrected.",
-            f"Once that is corrected, this starts it again {UNTIL}:",
-        ),
     ],
 )
 def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str, wait: str, start: str) -> None:
-    one = report(ENDINGS[how][0] if how in ENDINGS else bad_config(1, of_command=False))
+    one = report(ENDINGS[how][0])
     assert [sentence for kind, sentence, _ in shown(one, retry=True) if kind != "then"][:2] == [wait, start]
-    assert shown(one, retry=False) == [("wait", "Cloud Run does not start it again.", None), *shown(one)]
+    refused = report(bad_config(1, of_command=False))
+    assert shown(refused, retry=True) == shown(refused)
 
 
 @pytest.mark.parametrize(
@@ -314,8 +332,8 @@ def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str
         ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, True),
         ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, False),
         ({"TASK_MAX_RETRIES": "0"}, False),
-        ({"TASK_MAX_RETRIES": ""}, None),
-        ({"CLOUD_RUN_EXECUTION": ""}, None),
+        ({"TASK_MAX_RETRIES": ""}, False),
+        ({"CLOUD_RUN_EXECUTION": ""}, False),
     ],
 )
 def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: bool | None) -> None:
@@ -326,7 +344,7 @@ def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: 
     one = report_at(ENDINGS["deadline"][0], start=Start.of(Options(settings, faults, began, 0.0), DAYS))
     over = began + timedelta(minutes=35)  # it took 25
     assert one.retry_comes(over - timedelta(seconds=1)) is expected
-    assert one.retry_comes(over) is None
+    assert not one.retry_comes(over)
 
 
 @pytest.mark.parametrize(("arguments", "is_fixed"), [(("run",), False), (("run", "--date=2026-11-24"), True)])

@@ -11,6 +11,7 @@ import pytest
 
 from job.config.days import Days
 from job.day.advice import Command, Commands, option, page_address
+from job.text.messages import message
 from tests.support.records import start_at
 from tests.support.shell import arguments_in
 
@@ -30,15 +31,17 @@ def commands(now: datetime = DURING, **place: str | None) -> Commands:
 def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need_not() -> None:
     during, after = commands(DURING, job="cards").run(DAY), commands(AFTER, job="cards").run(DAY)
     assert during == Command("gcloud run jobs execute cards", AFTER)
-    assert after == Command(f"gcloud run jobs execute cards --args=run,--date={DAY}", None, is_maintainers=True)
+    dated = f"gcloud run jobs execute cards --args=run,--date={DAY}"
+    assert after == Command(dated, is_maintainers=True, does=(message("by today's config"),))
     assert commands(DURING, job="cards").run(DAY, names_day=True) == after
     assert commands(DURING, job="cards").run(None) == Command("gcloud run jobs execute cards")
     assert [str(one.terms) for one in (during, after, commands(DURING, job="cards").run(DAY, "--without=A"))] == [
         " (until 11-25 22:20)",
-        " (for a maintainer)",
-        " (for a maintainer, until 11-25 22:20)",
+        " (by today's config; for a maintainer)",
+        " (for a maintainer; until 11-25 22:20)",
     ]
-    assert str(commands(AFTER).run(DAY).terms) == "", "whoever has the record may give it"
+    assert str(commands(AFTER).run(DAY).terms) == " (by today's config)", "whoever has the record may give it"
+    assert str(commands(AFTER).run(None).terms) == ""
 
 
 def test_a_day_of_which_nothing_may_be_recorded_is_confirmed_only_if_it_is_named() -> None:

@@ -1,4 +1,4 @@
-"""A day is compared with the nights before: what is new, still missing, slow; and when the cards are usually there."""
+"""A day is compared with the nights before: what is new, gone, and still missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from job.day.attempt import Attempt
 from job.day.ledger import Ledger
 from job.day.report import Report, bad_config, ending_of
 from job.day.result import ShutdownReason
-from job.day.view import comparison_lines, night_before, usual_line
+from job.day.view import comparison_lines, night_before
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.chinese import in_chinese
@@ -66,10 +66,8 @@ def cards(*names: str) -> Fate:
     return lambda engine, name, card: NO if engine == "qa" and f"{name}/{card}" in names else None
 
 
-NEW = "This failure is new: it was not there on 2026-11-{}"
-ALL = "All 2 failures are new: none of them was there on 2026-11-20"
 STILL = "Still missing, for {} nights: {}"
-THREE = ["Failed, and did not on 2026-11-21: C/a", STILL.format(3, "A/a"), STILL.format(2, "B/b")]
+THREE = [STILL.format(3, "A/a"), STILL.format(2, "B/b")]
 
 
 @pytest.mark.parametrize(
@@ -78,15 +76,14 @@ THREE = ["Failed, and did not on 2026-11-21: C/a", STILL.format(3, "A/a"), STILL
         pytest.param([cards("A/a")], [], id="no night before"),
         pytest.param([well, well], [], id="all well"),
         pytest.param([cards("A/a"), well], [], id="mended"),
-        pytest.param([well, cards("A/a")], [NEW.format("20")], id="one is new"),
-        pytest.param([well, cards("A/a", "B/a")], [ALL], id="all are new"),
+        pytest.param([well, cards("A/a")], [], id="new"),
         pytest.param([cards("A/a"), cards("A/a")], [STILL.format(2, "A/a")], id="still"),
         pytest.param([cards("A/a"), cards("A/a", "B/b"), cards("A/a", "B/b", "C/a")], THREE, id="new and still"),
-        pytest.param([cards("A/a"), well, cards("A/a")], [NEW.format("21")], id="again after a good night"),
+        pytest.param([cards("A/a"), well, cards("A/a")], [], id="again after a good night"),
         pytest.param([cards("A/a"), None, cards("A/a")], [STILL.format(2, "A/a")], id="the night before had no plan"),
-        pytest.param([well, failing(NO, "news", "A")], [NEW.format("20")], id="data"),
-        pytest.param([well, failing(RESET, "news")], [], id="a whole engine"),
-        pytest.param([well, failing(RESET, "qa")], [], id="the whole QA engine"),
+        pytest.param([failing(NO, "news", "A")] * 2, [STILL.format(2, "A")], id="data"),
+        pytest.param([failing(RESET, "news")] * 2, [], id="a whole engine"),
+        pytest.param([failing(RESET, "qa")] * 2, [], id="the whole QA engine"),
         pytest.param(
             [well, failing(NO, "news", "A"), cards("A/a")], [STILL.format(2, "A/a")], id="the night before made no card"
         ),
@@ -97,16 +94,10 @@ def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], exp
 
 
 def test_a_qa_engine_that_went_down_is_told_by_the_headline_alone() -> None:
-    day = Day(DAY).play(lambda engine, name, _: RESET if engine == "qa" and name != "AAPL" else None)
-    before = Day("2026-11-23").play().view().report
-    assert [str(line)[:3] for line in day.view(None, before).report.notes] == ["All"]
+    fate = lambda engine, name, _: RESET if engine == "qa" and name != "AAPL" else None  # noqa: E731
+    day, before = Day(DAY).play(fate), Day("2026-11-23").play(fate).view().report
+    assert [str(line)[:5] for line in day.view(None, before).report.notes] == ["Still"]
     assert day.view(ending_of(day.ledger, ShutdownReason.QA_DOWN), before).report.notes == ()
-
-
-def test_a_failure_is_new_only_if_the_night_before_lists_all_that_it_lacked() -> None:
-    nights = played([well, cards("A/a")])
-    nights.reports[0] = nights.reports[0].model_copy(update={"missing_not_listed": 1})
-    assert nights.lines() == []
 
 
 def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
@@ -126,7 +117,6 @@ def of_config(*tickers: str, day: str = "2026-11-24", types: str = "pq", **more:
 
 
 ABC_TOPIC = {"ticker_list.json": '["A", "B"]', "card_targets.json": '[{"id": "C", "target_type": "topic"}]'}
-FAILED_NEW = "New since 2026-11-23, and failed: {}"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +137,9 @@ FAILED_NEW = "New since 2026-11-23, and failed: {}"
             id="another type",
         ),
         pytest.param(
-            of_config("A", "B", "C", others=ABC_TOPIC), ["Topics now, which they were not on 2026-11-23: C"], id="topic"
+            of_config("A", "B", "C", others=ABC_TOPIC),
+            ['Changed since 2026-11-23, 2 cards, target_type ("equity" → "topic"): C (2)'],
+            id="topic",
         ),
         pytest.param(
             of_config("A", "B", "C", others={"llm_config.json": '{"default": {"model_name": "m"}}'}),
@@ -156,26 +148,8 @@ FAILED_NEW = "New since 2026-11-23, and failed: {}"
         ),
         pytest.param(
             of_config("A", "B", "D", failed=["D"]),
-            ["Gone since 2026-11-23, 2 cards: C (2)", FAILED_NEW.format("D (2)")],
+            ["New since 2026-11-23, 2 cards: D (2)", "Gone since 2026-11-23, 2 cards: C (2)"],
             id="a new one failed",
-        ),
-        pytest.param(
-            of_config("A", "B", "C", "D", "E", failed=["A", "D"]),
-            [
-                "New since 2026-11-23, 2 cards: E (2)",
-                FAILED_NEW.format("D (2)"),
-                "Failed, and did not on 2026-11-23: A (2)",
-            ],
-            id="one of two new ones, and an old one",
-        ),
-        pytest.param(
-            of_config("A", "B", "C", types="pqr", failed=["A"]),
-            [
-                "New since 2026-11-23, 2 cards: /r: B, C",
-                FAILED_NEW.format("A/r"),
-                "Failed, and did not on 2026-11-23: A (2)",
-            ],
-            id="of a new type",
         ),
     ],
 )
@@ -195,18 +169,11 @@ def test_a_topic_with_another_key_gets_other_news() -> None:
     assert str(found) == 'Changed since 2026-11-23, 2 cards, topic_key ("old" → "new"): T (2)'
 
 
-def test_data_that_failed_is_new_if_its_target_is() -> None:
-    before = of_config("A", "B", day="2026-11-23")
-    day = Day(DAY, [target(name, ["p", "q"]) for name in "ABD"]).play(failing(NO, "news", "A", "D"))
-    found = list(comparison_lines(day.view(None).report, day.ledger, [before.report()], before.stored))
-    assert list(map(str, found)) == [FAILED_NEW.format("D"), "Failed, and did not on 2026-11-23: A"]
-
-
 def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
-    now, before = of_config("A", failed=["A"]), of_config("A", day="2026-11-23")
+    now, before = of_config("A"), of_config("A", day="2026-11-23")
     emptied = before.stored.model_copy(update={"objects": {}})
     found = list(comparison_lines(now.report(), now.ledger(), [before.report()], emptied))
-    assert list(map(str, found)) == ["All 2 failures are new: none of them was there on 2026-11-23"]
+    assert found == []
 
 
 def test_a_start_without_a_plan_is_compared_with_none() -> None:
@@ -220,36 +187,3 @@ def test_the_night_before_is_the_latest_one_with_a_plan_in_whatever_order_they_c
     first, second, faulty, last = played([well, well, None, well]).reports
     assert night_before([faulty, first, last, second], last.day) == second
     assert night_before([faulty, last], last.day) is None
-
-
-def done_at(*times: str) -> list[Report]:
-    """Nights that were done at these times, each on the day before if it begins with a +."""
-    (whole,) = played([well]).reports
-    found = []
-    for day, time in enumerate(times, 10):
-        when = f"2026-11-{day + time.startswith('+'):02}T{time.removeprefix('+')}:30+08:00"
-        found.append(whole.model_copy(update={"day": f"2026-11-{day}", "ended": when}))
-    return found
-
-
-@pytest.mark.parametrize(
-    ("nights", "line"),
-    [
-        (done_at("06:10", "06:20"), None),
-        (done_at("06:10", "06:20", "06:56"), "Usually there by 06:20, at the latest 06:56"),
-        (done_at("06:10", "06:10", "06:10"), "Usually there by 06:10"),
-        (done_at("09:00", *["06:10"] * 7), "Usually there by 06:10"),
-        (done_at("06:10", "06:20", "+06:10"), None),
-        ([*done_at("06:10", "06:20"), *played([cards("A/a")], 12).reports], None),
-        ([], None),
-    ],
-    ids=["two nights", "three", "always the same", "the last seven", "one done a day later", "one failed", "none"],
-)
-def test_when_the_cards_are_usually_there(nights: Sequence[Report], line: str | None) -> None:
-    usual = usual_line(nights)
-    assert (usual and str(usual)) == line
-
-
-def test_what_is_done_after_midnight_comes_after_what_is_done_before() -> None:
-    nights = [one.model_copy(update={"schedule": "30 22 * * *"}) for one in done_at("23:40", "23:50", "+00:10")]
-    assert str(usual_line(nights)) == "Usually there by 23:50, at the latest 00:10"

@@ -12,7 +12,18 @@ import pytest
 
 from job.day.attempt import ABOUT, ExitCode, Outcome
 from job.day.ledger import Ledger
-from job.day.report import Ending, bad_config, deadline_note, ending_of, nothing_left, unended, unrecorded_note
+from job.day.report import (
+    Ending,
+    bad_config,
+    broken_off_notes,
+    deadline_notes,
+    ending_of,
+    nothing_left,
+    outage_notes,
+    report_of,
+    unended,
+    unrecorded_note,
+)
 from job.day.result import Counts, EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
@@ -64,6 +75,8 @@ NONE = "no card was made"
 NOTHING = "nothing was called"
 REFUSES = "The QA engine refuses the job's calls"
 
+NO_DATA, NO_NEWS = (f"{engine}: 0 of 1 ready, without A" for engine in ("financial", "news"))
+
 
 @pytest.mark.parametrize(
     ("ledger", "reason", "expected"),
@@ -84,18 +97,10 @@ REFUSES = "The QA engine refuses the job's calls"
         (
             data_of(),
             DEADLINE,
-            ("deadline", 4, f"{LATE} before the financial, trading and news engines were done: {NONE}"),
+            ("deadline", 4, f"{LATE} ({NO_DATA}; trading: 0 of 1 ready, without A; {NO_NEWS}): {NONE}"),
         ),
-        (
-            data_of("financial", "trading"),
-            DEADLINE,
-            ("deadline", 4, f"{LATE} before the news engine was done: {NONE}"),
-        ),
-        (
-            data_of("news"),
-            DEADLINE,
-            ("deadline", 4, f"{LATE} before the financial and trading engines were done: {NONE}"),
-        ),
+        (data_of("financial", "trading"), DEADLINE, ("deadline", 4, f"{LATE} ({NO_NEWS}): {NONE}")),
+        (data_of("trading", "news"), DEADLINE, ("deadline", 4, f"{LATE} ({NO_DATA}): {NONE}")),
         (ledger_of(1, 2), SIGTERM, ("interrupted", 143, f"Interrupted by SIGTERM: {OF_TWO}")),
         (ledger_of(0, 2), SIGINT, ("interrupted", 130, f"Interrupted by SIGINT: {NONE}")),
         (ledger_of(1, 2), LEASE_LOST, ("busy", 75, f"Another start may have taken over: {OF_TWO}")),
@@ -169,10 +174,8 @@ def test_without_a_target_not_all_cards_are_there() -> None:
     assert shown(Ending.worded(Outcome.KILLED, ledger))[2] == "Killed: 2 cards are there, without C (left out by hand)"
     ended = datetime.fromisoformat(f"{DAY}T06:41:00+08:00")
     there = nothing_left(start_at(schedule=None), ledger, ended, ended)
-    assert shown(there)[2] == "2 cards are there, without C (left out by hand)"
-    assert list(map(str, there.notes)) == [
-        f"Everything of {DAY} was there already but for C, since 06:41 UTC+08:00: nothing was called."
-    ]
+    assert shown(there)[2] == "2 cards are there, without C (left out by hand); nothing was called"
+    assert list(map(str, there.notes)) == [f"Everything of {DAY} was there already, since 06:41 UTC+08:00"]
 
 
 def test_what_is_left_out_is_shown_as_what_it_is() -> None:
@@ -329,21 +332,54 @@ def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known(is_again: bo
     assert f"breaks off at {clock(at, later.day)}: " in str(unended(later, ledger, Outcome.KILLED).sentence)
 
 
-@pytest.mark.parametrize(
-    ("job", "note"),
-    [
-        ("cards", "If that deadline is too short, an owner raises job.task_timeout_seconds"),
-        (None, "If that deadline is too short, an owner raises RUN_DEADLINE_SECONDS"),
-    ],
-)
-def test_what_may_be_wrong_with_a_deadline(job: str | None, note: str) -> None:
-    assert str(deadline_note(start_at(job=job), ledger_of(1, 2))) == note
-
-
 def test_an_engine_that_was_failing_when_the_deadline_passed_is_named() -> None:
     ledger = data_of("news")
     for call in ledger.plan.calls("trading"):
         ledger.add(result_of(call, replace(CUT_OFF, after=Cause.STATUS)))
     for call in ledger.plan.calls("financial"):
         ledger.add(result_of(call, CUT_OFF))
-    assert str(deadline_note(start_at(), ledger)) == "When the deadline passed, calls were failing: trading"
+    assert [*map(str, deadline_notes(ledger))] == ["When the deadline passed, calls were failing: trading"]
+    assert [*deadline_notes(ledger_of(1, 2))] == []
+
+
+def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> None:
+    ending = ending_of(None, DEADLINE, deadline=240.0, waited_for=message("the start for 2026-11-23, at work"))
+    said = f"{LATE} while it waited for the start for 2026-11-23, at work: {NOTHING}"
+    assert shown(ending) == ("deadline", 4, said)
+
+
+@pytest.mark.parametrize(
+    ("outages", "said"),
+    [
+        ((1, 300.0, 600.0), "The QA engine was out once, for 5 min: its calls waited"),
+        ((1, 600.0, 600.0), "The QA engine was out once, for 10 min, all of its patience: its calls waited"),
+        ((2, 700.0, 600.0), "The QA engine was out 2 times, for 11 min 40 s in all: its calls waited"),
+        ((1, 59.0, 600.0), None),
+    ],
+)
+def test_an_outage_says_if_it_took_all_of_the_patience(outages: tuple[int, float, float], said: str | None) -> None:
+    assert [*map(str, outage_notes({"qa": outages}))] == ([] if said is None else [said])
+
+
+def test_an_attempt_that_broke_off_is_said_with_the_time_of_its_last_result() -> None:
+    ledger = ledger_of(1, 2)
+    last = result_of(next(ledger.plan.calls("qa")), ended=1_795_537_320.0, attempt=1)
+    ledger.add(last)
+    said = "Attempt 1 broke off at 2026-11-25 00:22 UTC+08:00"
+    assert [*map(str, broken_off_notes(start_at(), [1, 2], ledger))] == [said], "of the second nothing is recorded"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "seconds", "said"),
+    [
+        ("30 22 * * *", 60, "Made at 02:01 UTC+08:00, before the night's time 22:30"),
+        ("0 2 * * *", 60, "Done at 02:01 UTC+08:00"),
+        (None, 60, "Done at 02:01 UTC+08:00"),
+        ("30 22 * * *", None, "began at 02:00 UTC+08:00"),
+    ],
+)
+def test_what_was_made_before_its_night_says_so(schedule: str | None, seconds: float | None, said: str) -> None:
+    ledger = ledger_of(1, 1)
+    report = report_of(start_at(schedule=schedule, number=1), ledger, ending_of(ledger, None), seconds=seconds)
+    assert str(report.when) == said
+    assert in_chinese(report.when)

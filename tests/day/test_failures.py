@@ -57,6 +57,23 @@ def test_calls_with_one_remedy_are_one_group_in_the_plans_order_and_the_largest_
     assert len({group.remedy for group in groups}) == 3
 
 
+def test_the_tries_at_the_cards_of_a_group_are_those_of_all_attempts() -> None:
+    ledger, card = Ledger(TWENTY), next(TWENTY.calls("qa"))
+    for attempt, tries in enumerate((15, 2, 1), 1):
+        ledger.add(result_of(card, TIMEOUT, tries=tries, ended=12.0 + attempt, attempt=attempt))
+    ledger.add(result_of([*TWENTY.calls("qa")][1]))
+    (group,) = failure_groups(ledger)
+    assert str(group.heading) == "QA engine: 1 card failed, 18 tries so far"
+    assert len(ledger.lost) == 1
+    ledger.add(result_of(card, ended=20.0))
+    assert len(ledger.lost) == 0, "it is made"
+
+
+def test_an_engine_that_broke_is_not_said_to_have_reported_that() -> None:
+    (group,) = failure_groups(ledger_of("qa", BROKEN, None))
+    assert str(group.what_to_do) == "The engine broke (HTTP 500). Look for the error in its log."
+
+
 def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
     answers = ["b", "a", "b", "c", "a", "b", "d"]
     ledger = ledger_of("qa", None, *(Failure(Cause.DENIED, message(text), 200) for text in answers))

@@ -72,13 +72,13 @@ def test_nobody_is_shut_out_nothing_sticks_out_and_every_text_can_be_read(
     assert browser.value("document.documentElement.scrollWidth") <= width
     browser.value(OPEN_ALL)
     assert browser.value("document.documentElement.scrollWidth") <= width
-    assert browser.value("document.scripts.length") == (name == "nights")
+    assert browser.value("document.scripts.length") == 1
     assert browser.requests == [pages[name].as_uri()]
     assert browser.complaints == []
     assert browser.shut_out() == []
 
 
-@pytest.mark.parametrize(("name", "height"), [("good", 844), ("data", 1100), ("seven", 1000)])
+@pytest.mark.parametrize(("name", "height"), [("good", 844), ("data", 900), ("seven", 950)])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_read_in_the_morning_fits_a_phone(
     browser: Browser, tmp_path: Path, name: str, height: int, language: Language
@@ -243,9 +243,9 @@ def test_the_page_of_a_day_knows_for_ten_minutes_that_a_retry_comes(
     browser.open(file, *PHONE)
     steps = "[...document.querySelectorAll('.next')].filter(one => one.checkVisibility()).map(one => one.innerText)"
     shown = browser.value(steps)
-    assert shown[0].startswith("Cloud Run starts it again" if minutes < 10 else sentence)
-    assert any(one.startswith(sentence) for one in shown)
-    assert len(shown) == (3 if minutes < 10 else 2)
+    assert shown[0].startswith("Cloud Run starts it again" if minutes < 10 else "Unless the retry is at work: ")
+    assert sentence in shown[-1]
+    assert len(shown) == (2 if minutes < 10 else 1)
     assert browser.value("document.title").startswith("✗ ")
     assert browser.complaints == []
 

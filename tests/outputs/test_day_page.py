@@ -27,7 +27,7 @@ from job.outputs.pages import CALLS_SHOWN, environment, render_day, render_night
 from job.records.nights import Night, Nights
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
-from tests.support.days import DAY, REFUSED, SCENES, TRACE, TYPES, Day, failing
+from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
 from tests.support.fakes import target
 from tests.support.parsed import Parsed
 
@@ -78,7 +78,7 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     ]
     assert headline.count("<code>") == len(commands) <= 2
     assert all(command.text in shown.text for command in commands)
-    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
+    assert {tag for tag, _ in shown.tags} - {"script"} <= KNOWN_TAGS
 
 
 def test_the_outcomes_are_all_of_them() -> None:
@@ -91,7 +91,7 @@ def test_the_outcomes_are_all_of_them() -> None:
         ("killed", "our-project · began at 02:00 UTC+08:00 "),
         (
             "made in a second attempt",
-            "attempts at this day 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:",
+            "Attempts 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_laptop_has_no_name_of_a_job() -> None:
 
 
 def test_one_line_needs_no_list() -> None:
-    assert re.findall(r"<(?:ul|li)\b", page(SCENES["cards missing"]()).source) == ["<ul", "<li", "<li"]
+    assert re.findall(r"<(?:ul|li)\b", page(SCENES["made with errors"]()).source) == ["<ul", "<li", "<li"]
     assert "<li>" not in page(SCENES["made again"]()).source
 
 
@@ -121,7 +121,7 @@ def test_of_one_remedy_three_last_answers_are_shown_and_ten_names() -> None:
 
     said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(fate).view()).text
     assert (
-        "QA engine: 30 cards failed /a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
+        "QA engine: 30 cards failed, 32 tries so far /a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
         "Last answer: no 0 Last answer: no 1 Last answer: no 2 What to do:"
     ) in said
 
@@ -138,7 +138,7 @@ def test_faults_of_the_config_each_say_what_to_do_and_nothing_is_said_of_calls_a
     )
     assert parts(shown) == ["This day"]
     many = view.report.model_copy(update={"faults": view.report.faults[:1] * FAULTS_LISTED, "faults_not_listed": 1234})
-    assert "And 1,234 more, each with a line in the log." in page(replace(view, report=many)).text
+    assert "and 1,234 more" in page(replace(view, report=many)).text
 
 
 @pytest.mark.parametrize(("job", "times"), [("cards", 1), (None, 0)], ids=["Cloud Run", "a laptop"])
@@ -187,31 +187,31 @@ def test_a_large_matrix_is_closed_and_cut(monkeypatch: pytest.MonkeyPatch) -> No
     shown = page(SCENES["cards missing"]())
     assert parts(shown)[0] == "Complete: 11 of 13 targets"
     assert matrix(shown) == ["NVDA ✗✗", "TSLA ✗✓", "AAPL ✓✓"]
-    assert "· not asked for And 10 more targets. And 3 more card types. cards.csv" in shown.text
+    assert "✓ done ✗ failed And 10 more targets. And 3 more card types. cards.csv" in shown.text
 
 
-def test_every_call_is_listed_the_failed_ones_first_and_the_others_folded_by_engine() -> None:
+def calls(shown: Parsed) -> list[str]:
+    rows = re.findall(r'<tr><td class="engine">.*?</tr>', shown.source, re.DOTALL)
+    return [Parsed(f"<table>{row}</table>").text for row in rows]
+
+
+def test_calls_with_the_same_answer_are_one_row_with_their_number_and_the_shortest_and_longest_time() -> None:
     view = SCENES["cards missing"]()
-    said = page(view).text.partition("In the logs ")[2]
-    first, *others = (call for call in view.ledger.calls["qa"].kept if call.done is False)
-    assert said.startswith(
-        f"QA NVDA/news_card failed: the model refused 1 min 10 s 1 {first.traceparent[36:52]} QA NVDA"
-    )
-    assert len(others) == 5
-    for calls in view.ledger.calls.values():
-        assert all(call.traceparent[36:52] in said for call in calls.kept)
-    not_done, *folded = said.split(" done Engine What ")
-    assert not_done.endswith(f"{others[-1].traceparent[36:52]} Financial engine: 3")
-    assert [part.rpartition(" ")[0].split()[-2:] for part in folded[:-1]] == [
-        ["Trading", "engine:"], ["News", "engine:"], ["QA", "engine:"],
-    ]  # fmt: skip
-    assert "financial AAPL, MSFT, NVDA, TSLA, BRK.B done" in folded[0]
+    first = next(call for call in view.ledger.calls["qa"].kept if not call.done)
+    assert calls(page(view)) == [
+        f"QA NVDA (5), TSLA/news_card 6 × failed: the model refused 33.5 s – 1 min 10 s 7 {first.traceparent[36:52]}",
+        "financial 3 × done 52.0 s – 1 min 28 s",
+        "trading 3 × done 1 min 2 s – 1 min 44 s",
+        "news 13 × done 24.8 s – 50.4 s",
+        "QA 52 × done 22.7 s – 1 min 10 s",
+    ]
 
 
-def test_a_call_that_is_done_with_a_warning_says_so_before_those_that_are_folded() -> None:
+def test_a_call_that_is_done_with_a_warning_says_so_before_the_others() -> None:
     view = SCENES["all made"]()
     view.ledger.calls["news"].kept[0].warning = message("no digest")
-    assert "In the logs news AAPL no digest" in page(view).text
+    assert calls(page(view))[0].startswith("news AAPL no digest")
+    assert "news 12 × done" in page(view).text
 
 
 def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_and_the_first_error() -> None:
@@ -226,13 +226,13 @@ def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_an
     assert "! done, with an error" not in page(SCENES["all made"]()).text
 
 
-def test_of_a_large_day_the_first_calls_are_listed_and_all_are_counted() -> None:
-    day = Day(targets=[target(f"T{number}", TYPES) for number in range(100)]).play(failing(REFUSED, "qa", "T99"))
-    shown = page(day.view())
-    assert shown.source.count('<td class="engine">') == CALLS_SHOWN
-    assert f"Every call {20 + 20 + 100 + 500}" in shown.text
-    assert f"The first {CALLS_SHOWN}; the log has a line for each." in shown.text
-    assert re.search("In the logs (QA T99/[a-z]+_card failed: the model refused .{,60}){5} Financial", shown.text)
+def test_of_many_different_answers_the_first_are_rows_and_all_calls_are_counted() -> None:
+    def fate(engine: str, name: str, _card_type: str | None) -> Failure | None:
+        return Failure(Cause.DENIED, message(f"no {name}"), 200) if engine == "qa" else None
+
+    shown = page(Day(targets=[target(f"T{number}", ["a"]) for number in range(120)]).play(fate).view())
+    assert len(calls(shown)) == CALLS_SHOWN
+    assert f"Every call {24 + 24 + 120 + 120}" in shown.text
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,8 @@ def hostile_refusal(text: str) -> View:
 @pytest.mark.parametrize("made", [hostile_view, hostile_refusal])
 def test_markup_from_outside_is_shown_as_text(made: Callable[[str], View], hostile: str) -> None:
     shown, plain = page(made(hostile)), page(SCENES["cards missing"]())
-    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
+    assert {tag for tag, _ in shown.tags} - {"script"} <= KNOWN_TAGS
+    assert shown.source.count("<script") == ("data-from" in shown.source), "its own"
     known = {name for _, attributes in plain.tags for name in attributes} | {"open"}
     assert {name for _, attributes in shown.tags for name in attributes} <= known
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", shown.source)
@@ -332,23 +333,43 @@ def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: dat
     assert (
         "Cloud Run starts it again by itself: nothing has to be done before its next message." in text
     ) is not is_over
-    assert ("Only if none comes, this does only what is left (until 11-25 01:50):" in text) is not is_over
-    assert ("Once the cause is put right, this does only what is left (until 11-25 01:50):" in text) is is_over
+    assert ("Only if none comes, this does only what is left (5 cards; until 11-25 01:50):" in text) is not is_over
+    assert ("Once the cause is put right, this does only what is left (5 cards; until 11-25 01:50):" in text) is is_over
     (script,) = re.findall("<script>(.*?)</script>", data, re.DOTALL)
     assert f"script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in data
+
+
+def test_what_the_page_says_later_has_no_retry_in_it() -> None:
+    data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
+    shown = Parsed(data, ONCE + timedelta(days=2)).text
+    assert "Once the cause is put right, this does only what is left (by today's config" in shown
+    assert "Only if none comes" not in shown
+
+
+@pytest.mark.parametrize("hours", [1, 30])
+def test_the_page_shows_the_command_that_holds_at_the_hour_at_which_it_is_read(hours: int) -> None:
+    """Where scripts are blocked both, that which always holds first."""
+    view = SCENES["cards missing"]()
+    (plain, dated), data = (
+        [step.command.text for step in view.steps if step.command],
+        render_day(view, LINKS, has_table=True, translator=ENGLISH).decode(),
+    )
+    then = datetime.fromisoformat(view.report.ended or "") + timedelta(hours=hours)
+    shown = re.findall("gcloud[^)]*?(?= Once| What| Still)", Parsed(data, then).text)
+    assert shown == [plain if hours == 1 else dated]
+    assert re.findall("gcloud[^)]*?(?= Once| What| Still)", Parsed(data).text) == [dated, plain]
+
+
+def test_once_a_retry_may_be_at_work_the_page_says_where_to_see_it() -> None:
+    data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
+    said = "Unless the retry is at work: All executions of the job Once the cause is put right"
+    assert (said in Parsed(data, ONCE + timedelta(minutes=12)).text, said in Parsed(data, ONCE).text) == (True, False)
 
 
 def test_a_message_has_no_step_for_later() -> None:
     told = [str(line.text) for line in day_lines(retried(1))]
     assert any(text.startswith("Only if none comes, this does only what is left") for text in told)
     assert not any(text.startswith("Once the cause is put right, this does only") for text in told)
-
-
-def test_the_page_says_for_a_while_that_no_retry_comes() -> None:
-    data = render_day(retried(0), LINKS, has_table=True, translator=ENGLISH).decode()
-    for at, is_told in ((ONCE, True), (ONCE + timedelta(minutes=12), False)):
-        assert ("Cloud Run does not start it again." in Parsed(data, at).text) is is_told
-        assert "Once the cause is put right, this does only what is left" in Parsed(data, at).text
 
 
 def test_the_page_of_the_nights_knows_it_too() -> None:

@@ -65,10 +65,15 @@ def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_
     ]
 
 
-def test_the_trace_id_is_there_if_an_engine_failed() -> None:
+def test_no_trace_id_nor_exit_code_is_in_a_message() -> None:
     for scene in ("cards missing", "QA down", "data failed"):
-        assert f"trace id: {TRACE}" in lines(SCENES[scene]())
-    assert not any("trace id" in line for line in lines(SCENES["interrupted before the cards"]()))
+        assert not re.search(f"trace|{TRACE}|exit code", "\n".join(lines(SCENES[scene]())))
+
+
+def test_the_nights_besides_that_are_not_done_are_told_also_by_a_success() -> None:
+    open_nights = message("Not done: {nights}", nights="Mon 11-23 (17 cards)")
+    shown = lines(replace(SCENES["all made"](), undone=open_nights))
+    assert shown[1:3] == ["All 58 cards are there.", "Not done: Mon 11-23 (17 cards)"]
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -195,7 +200,7 @@ def test_what_is_odd_about_the_config_is_told_the_first_of_it() -> None:
     day = Day()
     day.ledger.plan = replace(day.plan, notices=tuple(message(f"odd {number}") for number in range(5)))
     shown = lines(day.play().view())
-    assert shown[2:-1] == ["! odd 0", "! odd 1", "! odd 2", "! And 2 more notices about the config"]
+    assert shown[2:-1] == ["! odd 0", "! odd 1", "! odd 2", "! and 2 more"]
 
 
 LONG = [f"{number:03}" + "名" * 61 for number in range(120)]

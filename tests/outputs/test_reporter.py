@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from job.day.ledger import Ledger
-from job.engines.calls import Item
 from job.engines.failures import Cause, Failure
 from job.execution.progress import Progress
-from job.outputs.log import Reporter, barrier_message, progress_message, time_status
+from job.outputs.log import Reporter, progress_message, time_status
 from job.outputs.terminal import Terminal
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
@@ -44,15 +43,6 @@ def test_the_text_of_the_pace() -> None:
     assert str(time_status(after(100), 1090)) == "1 min 33 s elapsed"
 
 
-def test_an_attempt_that_has_no_card_left_does_not_say_that_it_generates_cards() -> None:
-    ledger = Ledger(plan_of([target("A", engines=())]))
-    assert str(barrier_message(ledger)) == "All data is ready; generating cards"
-    ledger.add(result_of(next(ledger.plan.calls("qa"))))
-    assert str(barrier_message(ledger)) == "All data is ready"
-    ledger.rerun([Item("qa", "A", "news_card")], 2)
-    assert str(barrier_message(ledger)) == "All data is ready; generating cards"
-
-
 async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -66,7 +56,7 @@ async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
     assert capfd.readouterr().out.splitlines() == [
         f"{DAY}: 100 cards",
         f"cards: 25 of 100 done, 0 failed; {PACE}",
-        "All data is ready; generating cards",
+        "All data is ready",
     ]
 
 

@@ -24,6 +24,7 @@ from job.records.lease import (
     BusyError,
     Holder,
     Lease,
+    OnWait,
     acquire,
     peek,
 )
@@ -49,13 +50,11 @@ def holder(owner: str = "one", **changes: Any) -> Holder:
     return Holder(**(known | changes))
 
 
-def ignore_notice(_notice: Message) -> None:
+def ignore_notice(_notice: Message, _holder: Message | None) -> None:
     """Ignores notices."""
 
 
-async def take(
-    store: ObjectStore, me: Holder, notify: Callable[[Message], None] = ignore_notice, *, waits: bool = True
-) -> Lease:
+async def take(store: ObjectStore, me: Holder, notify: OnWait = ignore_notice, *, waits: bool = True) -> Lease:
     """The lease of a start that is killed later, unless it releases it."""
     return await module._acquire(store, me, notify, waits=waits)
 
@@ -126,7 +125,11 @@ async def test_a_start_that_cannot_release_its_lease_ends_all_the_same(memory: M
 
 
 async def test_a_start_waits_for_a_living_holder_to_its_end_and_says_for_whom_each_minute(memory: Memory) -> None:
-    first, said = await take(memory, holder(execution="nightly-x")), list[Message]()
+    first, said, waited_for = await take(memory, holder(execution="nightly-x")), list[Message](), set[str]()
+
+    def on_wait(notice: Message, other: Message | None) -> None:
+        said.append(notice)
+        waited_for.add(str(other))
 
     async def work() -> None:
         with trio.move_on_after(10 * LASTS_SECONDS):
@@ -135,7 +138,7 @@ async def test_a_start_waits_for_a_living_holder_to_its_end_and_says_for_whom_ea
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(work)
-        second = await take(memory, holder("two"), said.append)
+        second = await take(memory, holder("two"), on_wait)
         nursery.cancel_scope.cancel()
     assert second.has_waited
     assert await there(memory) == holder("two")
@@ -143,6 +146,7 @@ async def test_a_start_waits_for_a_living_holder_to_its_end_and_says_for_whom_ea
     who = "the start for 2026-11-24, at work since 8999-12-31 23:59 UTC, nightly-x"
     assert str(said[0]) == f"Waiting up to 60 s to see whether another start is still alive: {who}"
     assert {str(one) for one in said[1:]} == {f"Waiting for another start, and doing then what is left: {who}"}
+    assert waited_for == {who}
     assert len(said) == pytest.approx(10 * LASTS_SECONDS / NOTICE_SECONDS, abs=1)
 
 
@@ -309,10 +313,12 @@ async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Mem
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[1]"])
 async def test_an_unreadable_lease_is_held_until_it_is_stale(memory: Memory, content: bytes) -> None:
     memory.create(LEASE, content)
-    said: list[Message] = []
-    await take(memory, holder(), said.append)
+    said: list[tuple[Message, Message | None]] = []
+    await take(memory, holder(), lambda *notice: said.append(notice))
     assert LASTS_SECONDS <= trio.current_time() < LASTS_SECONDS + 5
-    assert str(said[0]) == ("Waiting up to 60 s to see whether another start is still alive: its lease cannot be read")
+    notice, other = said[0]
+    assert str(notice) == "Waiting up to 60 s to see whether another start is still alive: its lease cannot be read"
+    assert other is None
 
 
 @pytest.mark.parametrize("waits", [True, False])

@@ -93,7 +93,6 @@ async def test_a_day_of_which_age_has_taken_the_attempts_is_in_no_list_and_goes_
 
 async def test_without_a_day_nothing_is_listed(memory: Memory) -> None:
     assert (await read_nights(memory)).nights == []
-    assert str(Nights().period) == "no night is recorded"
 
 
 def test_on_a_laptop_the_latest_start_has_the_schedule_whichever_day_it_was_for() -> None:
@@ -115,8 +114,6 @@ def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
     nights = Nights([night(RecordedAttempt(DAYS[2])), Night(DAYS[1], Outcome.KILLED), night(RecordedAttempt(DAYS[0]))])
     again = nights.with_report(RecordedAttempt(DAYS[1]).report())
     assert [(one.day, one.outcome) for one in again.nights] == [(day, "succeeded") for day in DAYS[2::-1]]
-    assert str(again.period) == "Complete: 3 of 3 nights"
-    assert str(Nights(nights.nights[1:2]).period) == "Complete: 0 of 1 night"
 
 
 WEEKDAYS = {"schedule": "0 2 * * 1-5"}
@@ -237,3 +234,13 @@ async def test_an_outage_of_storage_is_no_list(memory: Memory) -> None:
     memory.refuse = lambda verb, name: (verb, name) == ("read", f"{DAYS[0]}/ends/000001.json")
     with pytest.raises(StorageError):
         await read_nights(memory)
+
+
+def test_the_nights_besides_that_are_not_done_are_a_line_with_their_cards() -> None:
+    days = [RecordedAttempt(f"2026-11-{day}") for day in range(17, 25)]
+    assert Nights([night(one) for one in reversed(days)]).undone_line("2026-11-24") is None
+    for day in (0, 3, 7):
+        days[day] = RecordedAttempt(f"2026-11-{17 + day}", failed=["MSFT"], outcome="cards_missing")
+    nights = Nights([night(one) for one in reversed(days)])
+    assert str(nights.undone_line("2026-11-24")) == "Not done: Fri 11-20 (1 card)", "of the latest seven"
+    assert str(nights.undone_line("2026-11-20")) == "Not done: Tue 11-24 (1 card)"

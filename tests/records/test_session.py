@@ -46,7 +46,7 @@ class Desk:
     async def open(self, work: PlannedConfig | None = None, **about: Any) -> AsyncIterator[Opened]:
         """A start that opens its session, with the lease."""
         start = start_at(**{"number": 0, "trace_id": f"{2:032x}", "began": "2026-11-24T09:00:00+08:00", **about})
-        async with acquire(self.store, holder("me"), lambda _: None, waits=True) as lease:
+        async with acquire(self.store, holder("me"), lambda *_: None, waits=True) as lease:
             yield await open_session(lease, start, work or prepared(), self.alarm)
 
     @asynccontextmanager

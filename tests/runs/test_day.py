@@ -35,7 +35,7 @@ async def test_a_second_start_calls_nothing_and_writes_nothing(scene: Scene) -> 
     before, count = scene.world.recorded(), len(scene.requests)
     second = await scene.start(0)
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
-    assert second.finished["message"] == "All 5 cards are there"
+    assert second.finished["message"] == "All 5 cards are there; nothing was called"
     assert second.finished["notes"][0].startswith(
         f"Everything of {second.finished['day']} was there already, since 22:30"
     )
@@ -96,6 +96,8 @@ async def test_a_start_after_a_killed_one_goes_on(scene: Scene, engine: str, cou
     outcome = await scene.start(0)
     assert set(scene.cards()) == set(ALL)
     assert len(scene.keys()) == 5
+    said = [note for note in outcome.finished.get("notes", ()) if note.startswith("Attempt 1 broke off at 22:30 UTC")]
+    assert bool(said) is bool(scene.names("/results/000001"))
     assert outcome.seconds > 50, "nobody can know at once that the other one is dead"
 
 
@@ -146,6 +148,8 @@ async def test_a_start_waits_for_no_longer_than_its_deadline(scene: Scene) -> No
     await scene.world.news.until(bool)
     second = await scene.start(4, RUN_DEADLINE_SECONDS="30")
     assert 30 <= second.seconds < 31
+    waited = f"while it waited for the start for {DAY}, at work since 22:30 UTC: nothing was called"
+    assert second.finished["message"] == f"The deadline of 30.0 s passed {waited}"
     await scene.end(job, 0)
 
 
@@ -445,7 +449,7 @@ async def test_a_ticker_that_was_taken_for_a_topic_is_made_again_as_a_ticker(sce
     """The config was read between the writing of `card_targets.json` and that of `ticker_list.json`."""
     await scene.world.configure("card_targets.json", [{"id": "TSLA", "card_types": ["news_card"]}])
     (notice,) = (await scene.start(0)).events("config.noticed")
-    assert "it becomes a topic; if it is a ticker, add it to ticker_list.json and make again" in notice["message"]
+    assert "it becomes a topic; if it is mistyped or replaced, correct it here" in notice["message"]
     await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
     count = len(scene.requests)
     await scene.start(0, "--again", "TSLA")

@@ -229,8 +229,8 @@ async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_ni
     (message,) = told(scene)[before:]
     assert message[:4] == [
         f"✓ batch-orchestrator, {FRIDAY}",
-        "All 5 cards are there.",
-        f"Everything of {FRIDAY} was there already, since 22:30 UTC: nothing was called.",
+        "All 5 cards are there; nothing was called.",
+        f"Everything of {FRIDAY} was there already, since 22:30 UTC",
         "Next night: Mon 11-30 22:30",
     ]
 
