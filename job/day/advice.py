@@ -37,9 +37,11 @@ class Command:
 
     @property
     def terms(self) -> Message:
-        """Until when it holds, and for whom it is, as the end of a sentence; empty if for all at any time."""
+        """Until when it holds, for whom it is, and for a named day by which config, as the end of a sentence."""
         if self.until is None:
-            return message(" (for a maintainer)") if self.is_maintainers else NO_TERMS
+            if self.is_maintainers:
+                return message(" (for a maintainer, by today's config)")
+            return message(" (by today's config)") if "--date=" in self.text else NO_TERMS
         time = f"{self.until:%m-%d %H:%M}"
         if self.is_maintainers:
             return message(" (for a maintainer, until {time})", time=time)

@@ -157,7 +157,7 @@ _CHANGED: Mapping[Kind, str] = {
 
 def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator[Message]:
     """How a plan differs from an earlier one. The targets that `failed` are not called new: another line says that."""
-    if new := [item for item in _lacked(then, now.items("qa")) if item.target not in failed]:
+    if new := [item for item in lacked(then, now.items("qa")) if item.target not in failed]:
         yield plural(
             "New since {day}, 1 card: {names}",
             "New since {day}, {count} cards: {names}",
@@ -165,7 +165,7 @@ def differences(then: Plan, now: Plan, failed: Collection[str] = ()) -> Iterator
             day=then.date,
             names=listed(names_of(new)),
         )
-    if gone := _lacked(now, then.items("qa")):
+    if gone := lacked(now, then.items("qa")):
         yield plural(
             "Gone since {day}, 1 card: {names}",
             "Gone since {day}, {count} cards: {names}",
@@ -209,7 +209,7 @@ def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]
         )
 
 
-def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
+def lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
     """Those of the items that a plan does not have; data that it has no target for."""
     types = {target.id: target.card_types for target in plan.targets}
     return [
@@ -238,7 +238,7 @@ def _lines_since(report: Report, ledger: Ledger, earlier: Report, before: Attemp
     new: dict[Item, None] = {}
     if before is not None and before.plan != replace(ledger.plan, date=before.day).digest():
         plan = before.plan_again()  # of a million cards, that takes seconds
-        new = dict.fromkeys(_lacked(plan, fresh))
+        new = dict.fromkeys(lacked(plan, fresh))
         yield from differences(plan, ledger.plan, {item.target for item in new})
     known_then = [item for item in fresh if item not in new]
     yield from _fresh_lines([*new], known_then, earlier.day, is_all=not (new or still or down))

@@ -35,7 +35,11 @@ LOCAL: Where = {"start_with": "make run-local ARGS=", "runs_uri": "/tmp/runs"}
 PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
-UNTIL, MAINTAINER, BOTH = "(until 11-25 01:50)", "(for a maintainer)", "(for a maintainer, until 11-25 01:50)"
+UNTIL, MAINTAINER, BOTH = (
+    "(until 11-25 01:50)",
+    "(for a maintainer, by today's config)",
+    "(for a maintainer, until 11-25 01:50)",
+)
 PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}:"
 GO_ON = f"This does only what is left {UNTIL}:"
 AFTERWARDS = ("later", f"From 11-25 01:50 on, in its place {MAINTAINER}:", DATED)
@@ -200,7 +204,7 @@ def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
         (bad_config(1, of_command=False), "Once that is corrected, this starts it again"),
         (NO_STORAGE, "Once storage works again, this starts it again"),
     ):
-        terms = " (for a maintainer):" if "--date" in command else ":"
+        terms = " (for a maintainer, by today's config):" if "--date" in command else ":"
         one = report(ending, number=0, arguments=arguments, knows_days=False)
         assert shown(one) == [("start", said + terms, command)]
 

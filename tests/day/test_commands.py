@@ -35,10 +35,10 @@ def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need
     assert commands(DURING, job="cards").run(None) == Command("gcloud run jobs execute cards")
     assert [str(one.terms) for one in (during, after, commands(DURING, job="cards").run(DAY, "--without=A"))] == [
         " (until 11-25 22:20)",
-        " (for a maintainer)",
+        " (for a maintainer, by today's config)",
         " (for a maintainer, until 11-25 22:20)",
     ]
-    assert str(commands(AFTER).run(DAY).terms) == "", "whoever has the record may give it"
+    assert str(commands(AFTER).run(DAY).terms) == " (by today's config)", "whoever has the record may give it"
 
 
 def test_a_day_of_which_nothing_may_be_recorded_is_confirmed_only_if_it_is_named() -> None:

@@ -151,7 +151,7 @@ def with_errors(*names: str, plan: Plan = PLAN) -> Ledger:
     return ledger
 
 
-AGAIN = "This makes the cards that it names again, and they are paid for again (for a maintainer):"
+AGAIN = "This makes the cards that it names again, and they are paid for again (for a maintainer, by today's config):"
 COMMAND = "gcloud run jobs execute cards --args=run,--date=2026-11-24"
 
 

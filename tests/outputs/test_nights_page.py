@@ -26,7 +26,7 @@ from tests.support.parsed import Parsed
 NIGHTS = some_nights()
 COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
 UNTIL = "(until 11-29 01:50)"
-MAINTAINER = "(for a maintainer)"
+MAINTAINER = "(for a maintainer, by today's config)"
 PLACE = "cards · our-project"
 PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}: {COMMAND}"
 CAUSE = "What failed, and what to do → NVDA (5)"
