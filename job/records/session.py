@@ -39,7 +39,7 @@ def faults_of_record(day: str) -> Iterator[None]:
         remedy = message(
             "restore it, or move the folder {day} away: all its cards are then made, and paid for, again", day=day
         )
-        raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or remedy, FaultKind.STORAGE)]) from error
+        raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or remedy, error.kind)]) from error
     except UnusableError as error:
         remedy = error.remedy or message("correct it")
         raise ConfigError([Fault("RUNS_URI", error.what, remedy, FaultKind.STORAGE)]) from error
@@ -258,9 +258,15 @@ def decide(
     """
     latest, ended, ledger = record.latest, record.ended, record.ledger
     if latest is not None and latest.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
-        what = message("the day {day} was begun with the config at {uri}", day=start.day, uri=latest.config_uri)
-        remedy = message("set it to that, or set RUNS_URI to another place: each config has its own")
-        raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
+        then, now = latest.job, start.job
+        if then is None or now is None or then == now:
+            then, now = latest.config_uri, start.config_uri
+        text = template("the day was begun with the config of {then}, this start has that of {now}")
+        remedy = message(
+            "if this start is the wrong one, give it a RUNS_URI of its own: nothing is lost. Only if the day is, move "
+            "its folder out of runs/: what it made is made, and paid for, again"
+        )
+        raise ConfigError([Fault("CONFIG_URI", message(text, then=then, now=now), remedy, FaultKind.STORAGE)])
     if latest is not None and (fault := _unconfirmed(latest, ledger, start, config)) is not None:
         raise ConfigError([fault])
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()

@@ -87,10 +87,24 @@ def test_a_day_is_for_one_config(uri: str, is_same: bool) -> None:
     with pytest.raises(ConfigError) as error:
         decided(INTERRUPTED, config_uri=uri)
     assert str(error.value) == (
-        "CONFIG_URI: the day 2026-11-24 was begun with the config at gs://cards/config; "
-        "set it to that, or set RUNS_URI to another place: each config has its own"
+        "CONFIG_URI: the day was begun with the config of gs://cards/config, this start has that of gs://cards/other; "
+        "if this start is the wrong one, give it a RUNS_URI of its own: nothing is lost. "
+        "Only if the day is, move its folder out of runs/: what it made is made, and paid for, again"
     )
     assert error.value.faults[0].kind is FaultKind.STORAGE
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "named"),
+    [
+        ("cards-test", "cards", "the config of cards-test, this start has that of cards;"),
+        ("cards", "cards", "the config of gs://cards/config, this start has that of gs://cards/other;"),
+        (None, "cards", "the config of gs://cards/config, this start has that of gs://cards/other;"),
+    ],
+)
+def test_two_jobs_with_one_record_are_named(then: str | None, now: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        decided(replace(INTERRUPTED, about={"job": then}), job=now, config_uri="gs://cards/other")
 
 
 LATER = {"started": "2026-11-26T09:00:00+08:00", "arguments": ("run", f"--date={DAY}")}
