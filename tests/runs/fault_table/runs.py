@@ -247,7 +247,7 @@ ROWS = (
     Row(
         "SIGKILL",
         "SIGKILL: out of memory, or the machine is gone",
-        "nothing. Calls that ended in the last 5 s are made again with the same keys. Unless it is the task's retry, "
+        "nothing. Calls that ended in the last 3 s are made again with the same keys. Unless it is the task's retry, "
         "the next start watches the lease for a minute",
         "start it again",
         (
