@@ -214,10 +214,11 @@ class _Run:
         """Records the faults if nothing else is recorded of the day, and else says what is there. A failure to do so
         changes nothing.
         """
-        settings, of_command = self._options.settings, [fault.kind is FaultKind.COMMAND for fault in faults]
-        view = self._view(bad_config(len(faults), of_command=all(of_command)), faults)
+        settings, kinds = self._options.settings, {fault.kind for fault in faults}
+        of_command, of_image = kinds == {FaultKind.COMMAND}, FaultKind.IMAGE in kinds
+        view = self._view(bad_config(len(faults), of_command=of_command, of_image=of_image), faults)
         is_unknown = not self._start.knows_days or "RUNS_URI" in {fault.variable for fault in faults}
-        if any(of_command) or settings.runs_uri is None or is_unknown:
+        if FaultKind.COMMAND in kinds or settings.runs_uri is None or is_unknown:
             return view
         try:
             with trio.fail_after(REFUSAL_SECONDS):

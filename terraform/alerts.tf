@@ -8,7 +8,7 @@ check "somebody_is_told" {
 locals {
   # As the job's own messages have it. Nobody knows yet when the mail is read.
   start = "gcloud run jobs execute ${var.name} ${local.where}"
-  go_on = "Once that is put right, and until ten minutes before the next night, this makes what is missing, and no card twice: `${local.start}`"
+  go_on = "Once that is put right, and until ten minutes before the next night, this makes what is missing (no card is requested again once its result is recorded): `${local.start}`"
 
   # Both show as a failed execution of one of the two jobs.
   execution_alerts = {

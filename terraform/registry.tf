@@ -12,7 +12,7 @@ resource "google_artifact_registry_repository" "main" {
   labels                 = var.labels
   cleanup_policy_dry_run = false
 
-  # KEEP overrides DELETE. What is deployed is among the latest, however long ago it was built.
+  # KEEP overrides DELETE. What is deployed is among the latest, however long ago it was built, unless it was gone back to.
   cleanup_policies {
     id     = "keep-latest"
     action = "KEEP"

@@ -75,11 +75,9 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         if options.day is None:
             return refuse(NO_NIGHT, ExitCode.USAGE, to)
         return refuse(message("No start of {day} is recorded", day=options.day), ExitCode.USAGE, to)
-    cards = view.ledger.counts("qa")
-    if options.missing and cards.done == cards.planned:
-        say_error(to.text(message("all cards are there")))
-    elif options.missing:
-        _write_missing(view)
+    code = ExitCode.DONE
+    if options.missing:
+        code = _write_missing(view, to)
     else:
         # Not printed by rich, which would end the process with 1 if standard output is closed.
         write_line(as_text(view, to).encode())
@@ -90,7 +88,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         page = render_day(view, links, has_table=CARDS in record.listing.documents, translator=to)
         if not _open(path, page, to):
             return ExitCode.USAGE
-    return ExitCode.DONE
+    return code
 
 
 def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator, day: str | None = None) -> None:
@@ -142,13 +140,20 @@ def _open(path: Path, page: bytes, to: Translator) -> bool:
     return True
 
 
-def _write_missing(view: View) -> None:
+def _write_missing(view: View, to: Translator) -> ExitCode:
     """Writes target and card type of every card that is not there, a line each, separated by a tab."""
+    if not view.report.had_plan:
+        text = template("The start of {day} was refused, so it is not known which cards are missing")
+        return refuse(message(text, day=view.report.day), ExitCode.USAGE, to)
+    cards = view.ledger.counts("qa")
+    if cards.done == cards.planned:
+        say_error(to.text(message("all cards are there")))
     missing = view.ledger.items["qa"].missing()
     while lines := [
         f"{printable(card.item.target)}\t{printable(card.item.card_type)}" for card in islice(missing, LINES_AT_ONCE)
     ]:
         write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
+    return ExitCode.DONE
 
 
 def verify_command(settings: Settings, faults: list[Fault], now: datetime, date: str | None) -> ExitCode:

@@ -23,6 +23,8 @@ class FaultKind(StrEnum):
     """A config object."""
     STORAGE = "storage"
     """What CONFIG_URI or RUNS_URI names."""
+    IMAGE = "image"
+    """A record that only a newer image can read."""
     COMMAND = "command"
     """The command line: only who gave it can correct it, and is told at once."""
 
@@ -39,7 +41,7 @@ class Fault:
     @property
     def variable(self) -> str | None:
         """The name of the variable that has it, or that names what has it."""
-        return str(self.where) if self.kind in {FaultKind.VARIABLE, FaultKind.STORAGE} else None
+        return None if self.kind in {FaultKind.OBJECT, FaultKind.COMMAND} else str(self.where)
 
     @property
     def sentence(self) -> Message:

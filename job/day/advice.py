@@ -222,6 +222,8 @@ def advice(report: Report, ledger: Ledger, commands: Commands, retry: bool = Fal
         *_steps(report, ledger, commands, retry),
         *_again_steps(report, ledger, commands),
     )
+    if any(fault.kind is FaultKind.IMAGE for fault in report.faults):  # this image would be refused again
+        return tuple(step for step in steps if step.kind == "wait")
     return () if report.is_of_command else steps
 
 

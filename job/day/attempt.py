@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from job.config.days import Days
 from job.config.environment import Options
+from job.config.faults import FaultKind
 from job.config.plan import Plan
 from job.config.read import PlannedConfig, make_plan
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
@@ -144,9 +145,9 @@ Stamp = Annotated[str, AfterValidator(_check_stamp)]
 class RecordError(JobError):
     """A record cannot be used: it has another format, is incomplete, or was altered. Says which object and why."""
 
-    def __init__(self, what: Message, remedy: Message | None = None) -> None:
+    def __init__(self, what: Message, remedy: Message | None = None, kind: FaultKind = FaultKind.STORAGE) -> None:
         """`remedy` is what to do, if that is not to restore the object."""
-        self.remedy = remedy
+        self.remedy, self.kind = remedy, kind
         # The name of an object may not be UTF-8, or may contain control characters for a terminal.
         values = {name: _escaped(value) if isinstance(value, str) else value for name, value in what.values.items()}
         self.what = Message(what.id, values, what.plural)
@@ -187,12 +188,16 @@ def check_format(name: str, stored_format: object, version: str = "") -> None:
 
     `version` is what has written it, if that is known.
     """
-    if stored_format != FORMAT:
+    if stored_format == FORMAT:
+        return
+    found, known = str(stored_format), str(FORMAT)
+    if not version:
         text = template("{object} has format {found}; this version of the job knows {known}")
-        if version:
-            text = template("{object} has format {found}, of version {version}; this version of the job knows {known}")
-        what = message(text, object=name, found=str(stored_format), version=version, known=str(FORMAT))
-        raise RecordError(what, message("use the image of the job that has written it"))
+        raise RecordError(message(text, object=name, found=found, known=known))
+    text = template("{object} has format {found}, of version {version}; this version of the job knows {known}")
+    remedy = message("an owner puts back the image of version {version}", version=version.partition(" ")[0])
+    what = message(text, object=name, found=found, version=version, known=known)
+    raise RecordError(what, remedy, FaultKind.IMAGE)
 
 
 def _check_zone(name: str) -> str:

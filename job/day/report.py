@@ -489,11 +489,13 @@ def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -
     )
 
 
-def bad_config(faults: int, *, of_command: bool, ledger: Ledger | None = None) -> Ending:
-    """The configuration cannot be used, or the command. `ledger` has what is there of the day, if anything may be."""
+def bad_config(faults: int, *, of_command: bool, of_image: bool = False, ledger: Ledger | None = None) -> Ending:
+    """The configuration cannot be used, or the command or the image. `ledger` has what is there, if anything may be."""
     why = plural("The configuration has 1 fault", "The configuration has {count} faults", count=faults)
     if of_command:
         why = plural("The command has 1 fault", "The command has {count} faults", count=faults)
+    if of_image:
+        why = message("This image is too old for the day")
     ending = Ending.worded(Outcome.BAD_CONFIG, None, why)
     if ledger is None:
         return ending

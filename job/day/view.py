@@ -150,7 +150,7 @@ def comparison_lines(
 
 def differences(then: Plan, now: Plan) -> Iterator[Message]:
     """How a plan differs from an earlier one."""
-    if new := _lacked(then, now.items("qa")):
+    if new := lacked(then, now.items("qa")):
         yield plural(
             "New since {day}, 1 card: {names}",
             "New since {day}, {count} cards: {names}",
@@ -158,7 +158,7 @@ def differences(then: Plan, now: Plan) -> Iterator[Message]:
             day=then.date,
             names=listed(names_of(new)),
         )
-    if gone := _lacked(now, then.items("qa")):
+    if gone := lacked(now, then.items("qa")):
         yield plural(
             "Gone since {day}, 1 card: {names}",
             "Gone since {day}, {count} cards: {names}",
@@ -201,7 +201,7 @@ def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]
         )
 
 
-def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
+def lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
     """Those of the items that a plan does not have; data that it has no target for."""
     types = {target.id: target.card_types for target in plan.targets}
     return [

@@ -5,25 +5,29 @@ lease.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from datetime import datetime
+from functools import partial, reduce
 from typing import NamedTuple
 
 import trio
 
-from job.config.environment import AGAIN, DAY_VARIABLES, Options
+from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS
 from job.config.read import PlannedConfig, unreadable
+from job.day.advice import Commands
 from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, contents_of, end_name
+from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import CallResult
+from job.day.view import differences, lacked
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
 from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.nights import known_days
 from job.records.record import Document, Journal, Listing, Record
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
-from job.text.messages import Message, Value, listed, message, not_written, template
+from job.text.messages import Message, Value, listed, message, not_written, plural, semicolon, template
 
 
 @contextmanager
@@ -35,7 +39,7 @@ def faults_of_record(day: str) -> Iterator[None]:
         remedy = message(
             "restore it, or move the folder {day} away: all its cards are then made, and paid for, again", day=day
         )
-        raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or remedy, FaultKind.STORAGE)]) from error
+        raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or remedy, error.kind)]) from error
     except UnusableError as error:
         remedy = error.remedy or message("correct it")
         raise ConfigError([Fault("RUNS_URI", error.what, remedy, FaultKind.STORAGE)]) from error
@@ -246,14 +250,23 @@ def decide(
     """The attempt that a start adds to the record of its day; `None` if everything is there already.
 
     What it asks to have made again is opened in the ledger of the record. Raises `ConfigError` if the day is that of
-    another config, and `BusyError` if this is the retry of a start that is not recorded, or if something is asked for
-    again and more is recorded than in `listing_before`: another start may have made the same.
+    another config, or if new cards of an earlier day have to be confirmed; and `BusyError` if this is the retry of a
+    start that is not recorded, or if something is asked for again and more is recorded than in `listing_before`:
+    another start may have made the same.
     """
     latest, ended, ledger = record.latest, record.ended, record.ledger
     if latest is not None and latest.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
-        what = message("the day {day} was begun with the config at {uri}", day=start.day, uri=latest.config_uri)
-        remedy = message("set it to that, or set RUNS_URI to another place: each config has its own")
-        raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
+        then, now = latest.job, start.job
+        if then is None or now is None or then == now:
+            then, now = latest.config_uri, start.config_uri
+        text = template("the day was begun with the config of {then}, this start has that of {now}")
+        remedy = message(
+            "if this start is the wrong one, give it a RUNS_URI of its own: nothing is lost. Only if the day is, move "
+            "its folder out of runs/: what it made is made, and paid for, again"
+        )
+        raise ConfigError([Fault("CONFIG_URI", message(text, then=then, now=now), remedy, FaultKind.STORAGE)])
+    if latest is not None and (fault := _unconfirmed(latest, ledger, start, config)) is not None:
+        raise ConfigError([fault])
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
     if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
         if start.task_attempt:
@@ -288,3 +301,29 @@ def decide(
         again=ledger.reruns,
         asked_by=asked_by,
     )
+
+
+def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedConfig) -> Fault | None:
+    """The fault of naming an earlier day for which cards would be made that its latest attempt did not plan.
+
+    It is told in the shell that has RUNS_URI.
+    """
+    now, cards = datetime.fromisoformat(start.started), ledger.items["qa"]
+    is_earlier = start.names_day and start.day < start.days.current(now)
+    if not is_earlier or "--yes" in start.arguments or latest.plan == config.plan.digest():
+        return None
+    then = latest.plan_again()
+    if not lacked(then, (card.item for card in cards.missing() if card.state != "left_out")):
+        return None
+    options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
+    command = Commands.of(start, None, start.days, now).run(start.day, *options, "--yes", names_day=True)
+    changes = reduce(semicolon, differences(then, config.plan))
+    count = cards.counts.missing + sum(map(cards.is_done, config.again or ()))
+    remedy = plural(
+        "if that is meant, this makes 1 card: {command}",
+        "if that is meant, this makes {count} cards: {command}",
+        count=count,
+        command=command.text,
+    )
+    text = template("today's config is not that of {day}: {changes}")
+    return Fault(DATE, message(text, day=start.day, changes=changes), remedy, FaultKind.COMMAND)

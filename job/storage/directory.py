@@ -33,6 +33,11 @@ class DirectoryStore:
                 what = message("{object} is not a file", object=str(target))
                 raise UnusableError(what, message("replace it with a file or remove it")) from None
 
+    def content(self, name: str) -> bytes | None:
+        """See `ObjectStore`."""
+        stored = self.read(name)
+        return None if stored is None else stored.data
+
     def create(self, name: str, data: bytes) -> StoredObject:
         """See `ObjectStore`."""
         target = self._path / name

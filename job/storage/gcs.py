@@ -20,9 +20,11 @@ from google.auth.transport.requests import Request
 from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
+from requests.adapters import HTTPAdapter
 
 from job.storage.store import (
     SAVED_FIRST,
+    THREADS,
     ConflictError,
     StorageError,
     StoredObject,
@@ -96,6 +98,21 @@ class GcsStore:
                 raise _ChangedError
             seen = True
             return metadata and self._content(name, metadata, limit)
+
+        return self._repeated(name, read)
+
+    def content(self, name: str) -> bytes | None:
+        """See `ObjectStore`."""
+
+        def read() -> bytes | None:
+            blob = self._blob(name)
+            try:
+                data: bytes = blob.download_as_bytes(raw_download=True, **_ONCE)
+            except NotFound:
+                return None
+            if blob.generation is None:
+                raise LookupError("the answer is not Cloud Storage's")
+            return data
 
         return self._repeated(name, read)
 
@@ -195,6 +212,9 @@ class GcsStore:
                 if self._client is None or self._credentials is None:
                     self._credentials = _default_credentials()
                     self._client = storage.Client(project=None, credentials=self._credentials)
+                    # It would keep 10 connections, and make one anew for each request of a further thread.
+                    adapter = HTTPAdapter(pool_maxsize=THREADS)
+                    self._client._http.mount("https://", adapter)  # noqa: SLF001  the client has no option for it
                 if not self._credentials.valid:
                     self._credentials.refresh(partial(Request(), timeout=REQUEST_SECONDS))
             except Exception as error:

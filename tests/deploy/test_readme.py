@@ -373,6 +373,12 @@ def test_the_buckets_are_those_that_terraform_makes() -> None:
     assert named <= outputs
 
 
+def test_a_mail_promises_what_the_first_page_does() -> None:
+    (promise,) = re.findall(r"none (is requested again once its result is recorded)", FIRST)
+    alerts = (ROOT / "terraform" / "alerts.tf").read_text(encoding="utf-8")
+    assert re.findall(r"this makes what is missing \(no card ([^)]+)\)", alerts) == [promise]
+
+
 def test_the_tree_of_errors_has_all_of_them() -> None:
     tree = errors.__doc__ or ""
     found = {

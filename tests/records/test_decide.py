@@ -87,10 +87,60 @@ def test_a_day_is_for_one_config(uri: str, is_same: bool) -> None:
     with pytest.raises(ConfigError) as error:
         decided(INTERRUPTED, config_uri=uri)
     assert str(error.value) == (
-        "CONFIG_URI: the day 2026-11-24 was begun with the config at gs://cards/config; "
-        "set it to that, or set RUNS_URI to another place: each config has its own"
+        "CONFIG_URI: the day was begun with the config of gs://cards/config, this start has that of gs://cards/other; "
+        "if this start is the wrong one, give it a RUNS_URI of its own: nothing is lost. "
+        "Only if the day is, move its folder out of runs/: what it made is made, and paid for, again"
     )
     assert error.value.faults[0].kind is FaultKind.STORAGE
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "named"),
+    [
+        ("cards-test", "cards", "the config of cards-test, this start has that of cards;"),
+        ("cards", "cards", "the config of gs://cards/config, this start has that of gs://cards/other;"),
+        (None, "cards", "the config of gs://cards/config, this start has that of gs://cards/other;"),
+    ],
+)
+def test_two_jobs_with_one_record_are_named(then: str | None, now: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        decided(replace(INTERRUPTED, about={"job": then}), job=now, config_uri="gs://cards/other")
+
+
+LATER = {"started": "2026-11-26T09:00:00+08:00", "arguments": ("run", f"--date={DAY}")}
+"""A start that names the day after its end."""
+
+
+@pytest.mark.parametrize(
+    ("attempts", "work", "about"),
+    [
+        pytest.param([], MORE, {}, id="the day has no attempt"),
+        pytest.param([HALF], config(), {}, id="the config is the same"),
+        pytest.param([HALF], LESS, {}, id="cards are gone"),
+        pytest.param([HALF], MORE, {"arguments": ("run",)}, id="a plain start"),
+        pytest.param([HALF], MORE, {"started": f"{DAY}T09:00:00+08:00"}, id="its own night"),
+        pytest.param([HALF], MORE, {"arguments": ("run", f"--date={DAY}", "--yes")}, id="confirmed"),
+        pytest.param([HALF], MORE, {"without": ("TSLA",)}, id="the new ones are left out"),
+        pytest.param([RecordedAttempt(objects=MORE), replace(HALF, number=2)], MORE, {}, id="they were made before"),
+        pytest.param([replace(HALF, about={"without": ("MSFT",)})], config(), {}, id="they were left out"),
+    ],
+)
+def test_an_earlier_day_is_gone_on_with_unless_new_cards_would_be_made(
+    attempts: list[RecordedAttempt], work: dict[str, str], about: dict[str, Any]
+) -> None:
+    planned = prepared(work)
+    left_out = about.get("without", ())
+    assert decided(*attempts, work=replace(planned, plan=planned.plan.without(left_out)), **LATER | about) is not None
+
+
+@pytest.mark.parametrize("attempt", [HALF, KILLED, RecordedAttempt()])
+def test_new_cards_of_an_earlier_day_have_to_be_confirmed(attempt: RecordedAttempt) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^--date: today's config is not that of 2026-11-24: New since .*TSLA"
+    ) as error:
+        decided(attempt, work=prepared(MORE), **LATER)
+    assert error.value.faults[0].kind is FaultKind.COMMAND
+    assert str(error.value).endswith(f"CONFIG_URI=gs://cards/config python -m job run --date={DAY} --yes")
 
 
 @pytest.mark.parametrize("error", [RecordError(message("odd")), UnusableError(message("odd"))])

@@ -14,6 +14,7 @@ from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support import world as virtual
 from tests.support.scene import ALL, CLOUD, CONFIG, DAY, NEXT_DAY, OTHER, RETRY, Scene
+from tests.support.shell import arguments_in
 
 if TYPE_CHECKING:
     from tests.simulators.job import Outcome
@@ -319,6 +320,31 @@ async def test_a_day_that_nobody_has_started_wants_a_confirmation(scene: Scene) 
     await scene.until(WEDNESDAY, "22:30:00")
     await scene.start(0, **EVENING)
     assert made(scene) == {WEDNESDAY: 4}
+
+
+@pytest.mark.parametrize("again", [(), ("--again=BRK.B/news_card",)])
+async def test_new_cards_of_an_earlier_night_want_a_confirmation(scene: Scene, again: tuple[str, ...]) -> None:
+    """A ticker was corrected after it had failed. Cloud Run's retry has not confirmed them either."""
+    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    await scene.start(3, **EVENING)
+    scene.world.qa.script.clear()
+    await scene.world.configure("ticker_list.json", ["AMD", "BRK.B"])
+    await scene.until(WEDNESDAY, "22:30:00")
+    await scene.start(0, **EVENING)
+    cloud = {"CLOUD_RUN_JOB": "cards", **EVENING}
+    count, before, cards, command = len(scene.requests), scene.world.recorded(), 2 + len(again), ""
+    for one_try in (CLOUD, RETRY):
+        refused = await scene.start(2, f"--date={TUESDAY}", *again, **one_try, **cloud)
+        what, _, command = fault_of(refused).rpartition(": ")
+        assert what == (
+            f"--date: today's config is not that of {TUESDAY}: New since {TUESDAY}, 2 cards: AMD (2); "
+            f"Gone since {TUESDAY}, 2 cards: AAPL (2); if that is meant, this makes {cards} cards"
+        )
+        assert (len(scene.requests), scene.world.recorded()) == (count, before)
+    cards += made(scene)[TUESDAY]
+    await scene.start(0, *arguments_in(command)[1:], **cloud)
+    await scene.start(0, f"--date={TUESDAY}", **EVENING)
+    assert made(scene)[TUESDAY] == cards
 
 
 async def test_nothing_is_made_again_of_a_day_for_which_nothing_was_made(scene: Scene) -> None:

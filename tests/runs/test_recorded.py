@@ -93,10 +93,15 @@ async def test_a_day_of_a_newer_format_is_refused_alone_with_the_version_that_ha
     }
     older, scene.world.runs.objects = scene.world.runs.objects, newer
     refused = await scene.start(2, **ENV)
-    assert refused.events("config.faulty")[0]["what"] == (
+    (fault,) = refused.events("config.faulty")
+    assert fault["what"] == (
         f"{DAY}/attempts/000001.json has format 2, of version 0.1.0 6841ff282e2a5ec6ecdb1e7dd907393e1a9b7aeb; "
         "this version of the job knows 1"
     )
+    assert fault["remedy"] == "an owner puts back the image of version 0.1.0"
+    assert refused.finished["message"] == "This image is too old for the day: nothing was called"
+    assert "start_command" not in refused.finished, "it would be refused again"
+    assert refused.events("storage.failed") == []
     assert scene.requests == []
     await scene.until(NEXT_DAY, "00:00:00")
     await scene.start(0, **ENV)

@@ -490,7 +490,9 @@ class Days(RuleBasedStateMachine):
                 faults -= {"CONFIG_URI"}  # it could not be read either
             assert faults, outcome.stdout
             assert faults <= {"--again", "--without", "--date"}, outcome.stdout
-            assert "--date" not in faults or not (one.is_recorded or "--yes" in one.arguments), outcome.stdout
+            if "--date" in faults:
+                assert "--yes" not in one.arguments
+                assert one.is_recorded is ("today's config is not that of" in outcome.stdout), outcome.stdout
         if outcome.exit_code != 2:
             assert "--again" not in (outcome.finished.get("start_command") or ""), "it would be paid for twice"
         if outcome.exit_code == 75:

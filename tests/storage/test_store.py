@@ -29,6 +29,8 @@ async def test_what_was_written_is_read(store: ObjectStore) -> None:
     assert part is not None
     assert (part.data, part.generation) == (b'{"x', made.generation)
     assert await in_thread(lambda: store.read("a/c.json")) is None
+    assert await in_thread(lambda: store.content("a/b.json")) == there.data
+    assert await in_thread(lambda: store.content("a/c.json")) is None
 
 
 async def test_an_object_is_created_once(store: ObjectStore) -> None:

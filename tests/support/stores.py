@@ -66,6 +66,10 @@ class Memory:
             return there
         return StoredObject(there.data[:limit], there.generation, there.updated)
 
+    def content(self, name: str) -> bytes | None:
+        stored = self.read(name)
+        return None if stored is None else stored.data
+
     def create(self, name: str, data: bytes) -> StoredObject:
         self._ask("create", name)
         there = self.objects.get(name)

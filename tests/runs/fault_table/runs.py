@@ -207,10 +207,11 @@ def _with_a_bug(world: World) -> Env:
 ROWS = (
     Row(
         "command",
-        "`--again` or `--without` names what the config lacks, or too much; `--date` names a day to come, or one "
-        "without a record; nothing was made yet for the day of `--again`",
+        "`--again` or `--without` names what the config lacks, or too much; `--date` names a day to come, one "
+        "without a record, or an earlier one for which the config has new cards; nothing was made yet for the day of "
+        "`--again`",
         "one error for each name, with the nearest ones. Nothing is called, recorded or sent to a chat",
-        "correct the names or the day. `--yes` makes a whole day by its date",
+        "correct the names or the day. `--yes` makes a whole day by its date, or the new cards",
         (
             bad_config("--again", nothing, "T1", play=_command("--again", "T1O/news_card"), record=False),
             bad_config("--date", nothing, "still to come", play=_command("--date", "2100-01-01"), record=False),
@@ -246,7 +247,7 @@ ROWS = (
     Row(
         "SIGKILL",
         "SIGKILL: out of memory, or the machine is gone",
-        "nothing. Calls that ended in the last 5 s are made again with the same keys. Unless it is the task's retry, "
+        "nothing. Calls that ended in the last 3 s are made again with the same keys. Unless it is the task's retry, "
         "the next start watches the lease for a minute",
         "start it again",
         (

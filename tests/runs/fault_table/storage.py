@@ -285,7 +285,7 @@ ROWS = (
             bad_config(
                 "another config",
                 nothing,
-                "was begun with the config at",
+                "was begun with the config of",
                 play=_second("", CONFIG_URI="/other"),
                 record=False,
             ),
