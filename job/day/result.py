@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import to_json
 
 from job.engines.calls import ENGINES, EngineName, Item, label_of
@@ -106,7 +106,7 @@ class FailedTry(NamedTuple):
 
 
 _TRIES, _FAILED_TRIES = "attempts", "failed_attempts"
-"""What lines call `tries` and `failed_tries`. Some images have written it as it is called here: both are read."""
+"""What lines call `tries` and `failed_tries`."""
 
 
 @with_config(ConfigDict(extra="ignore", allow_inf_nan=False))
@@ -121,7 +121,7 @@ class CallResult:
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     card_type: str | None
     done: bool
-    tries: Annotated[Count, Field(validation_alias=AliasChoices(_TRIES, "tries"))]
+    tries: Annotated[Count, Field(validation_alias=_TRIES)]
     retries: Count = 0
     """Tries that were followed by another. Those that the halves of a batch share are counted in one half only."""
     waits: Count = 0
@@ -139,9 +139,7 @@ class CallResult:
     """What is odd about the answer, if it is done."""
     with_error: tuple[str, ...] = ()
     """The targets that the warning is about; empty if it is about all of them."""
-    failed_tries: Annotated[
-        tuple[FailedTry, ...], Field(validation_alias=AliasChoices(_FAILED_TRIES, "failed_tries"))
-    ] = ()
+    failed_tries: Annotated[tuple[FailedTry, ...], Field(validation_alias=_FAILED_TRIES)] = ()
     """The latest tries before the last one."""
     traceparent: str
     limit: Count = 0

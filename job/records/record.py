@@ -143,7 +143,7 @@ class Journal:
     def _next_chunk(self) -> _Chunk:
         lines, self._pending, self._full = self._pending, [], trio.Event()
         name = results_name(self._day, self._number, self.objects)
-        header = {"format": FORMAT, "name": name, "plan": self._plan}
+        header = {"format": FORMAT, "name": name, "plan": self._plan, "lines": len(lines)}
         self.objects += 1
         return _Chunk(name, b"\n".join([to_json(header), *lines, b""]), len(lines))
 
@@ -168,10 +168,11 @@ async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], 
 def _add(objects: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
     for name, data in objects.items():
         head, _, body = data.partition(b"\n")
-        add = ledger.add if _plan_of(name, head) == plan else ledger.absorb
+        lines = body[:-1].split(b"\n")
+        add = ledger.add if _plan_of(name, head, len(lines)) == plan else ledger.absorb
         number = _number(name, name.partition("/")[2], RESULTS)
         try:
-            for line in body[:-1].split(b"\n"):
+            for line in lines:
                 add(CallResult.parse(line, number))
         except ValueError as error:
             raise altered(name) from error
@@ -179,15 +180,16 @@ def _add(objects: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
             raise RecordError(message("{object} has a result that is not of its plan", object=name)) from error
 
 
-def _plan_of(name: str, head: bytes) -> object:
-    """The digest of the plan in the header of an object. Raises `RecordError`."""
+def _plan_of(name: str, head: bytes, lines: int) -> object:
+    """The digest of the plan in the header of an object, which so many lines follow. Raises `RecordError`."""
     try:
         header = json.loads(head)
         stored_format, stored_name, plan = header["format"], header["name"], header["plan"]
+        stored_lines = header.get("lines", lines)  # 0.2.0 has not written it
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise altered(name) from error
     check_format(name, stored_format)
-    if stored_name != name:
+    if (stored_name, stored_lines) != (name, lines):
         raise altered(name)
     return plan
 

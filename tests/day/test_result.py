@@ -73,14 +73,6 @@ def test_a_line_may_have_more_fields() -> None:
     assert CallResult.parse(ONE.line()[:-1] + b',"more":{"deep":[1]}}') == ONE
 
 
-@settings(max_examples=50)
-@given(RESULTS)
-def test_a_line_may_have_the_names_that_some_images_have_written(made: CallResult) -> None:
-    renamed = {"attempts": "tries", "failed_attempts": "failed_tries"}
-    line = {renamed.get(name, name): value for name, value in json.loads(made.line()).items()}
-    assert CallResult.parse(json.dumps(line).encode()) == made
-
-
 WRONG: dict[str, Any] = {
     "engine": "other",
     "targets": [],

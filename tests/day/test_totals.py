@@ -46,7 +46,7 @@ def test_the_first_calls_are_kept_whole() -> None:
 
 
 def test_a_warning_counts_for_the_targets_that_it_is_about() -> None:
-    """An earlier image has not recorded which these are: then it counts for all."""
+    """If none is named, for all of the call."""
     ledger, batch = Ledger(PLAN), next(PLAN.calls("trading"))
     ledger.add(result_of(batch, warning=message("odd"), with_error=batch.targets[:1]))
     assert [item.target for item in ledger.items["trading"].with_error()] == [batch.targets[0]]

@@ -226,6 +226,8 @@ def changed(data: bytes, **header: object) -> bytes:
 TAMPERED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "it was cut short": (lambda data: data[:-4], "is not what the job writes"),
     "its last line was cut": (lambda data: data[:-1], "is not what the job writes"),
+    "its last line is gone": (lambda data: data[: data[:-1].rindex(b"\n") + 1], "is not what the job writes"),
+    "a line is there twice": (lambda data: data + data[data[:-1].rindex(b"\n") + 1 :], "is not what the job writes"),
     "a line was damaged": (lambda data: data.replace(b'["2"]', b"[2"), "is not what the job writes"),
     "it is empty": (lambda _data: b"", "is not what the job writes"),
     "it is no JSON": (lambda _data: b"\xff\xfe", "is not what the job writes"),

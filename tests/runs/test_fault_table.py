@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.testing
 
 from tests.runs.fault_table import PAGE, ROWS, markdown
 from tests.runs.fault_table.row import CONFIG, PLANNED, Case

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulators.wire import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.simulators.seen import Seen
 
@@ -44,7 +44,7 @@ class Mint:
 
     email: str = "orchestrator@simulated-project.iam.gserviceaccount.com"
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
-    _serial: itertools.count[int] = field(default_factory=itertools.count)
+    _serial: Iterator[int] = field(default_factory=itertools.count)
     _proven: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def token(self, audience: str, lifetime: float, **claims: object) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import outcome
 import pytest
 import trio
+import trio.testing
 from google.api_core.exceptions import Forbidden
 
 from job.records import lease, nights, record, session

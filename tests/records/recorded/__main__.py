@@ -17,7 +17,7 @@ from tests.simulators.world import open_world
 
 async def _record(checkout: Path, story: str, place: Path) -> None:
     async with trio.open_nursery() as nursery, open_world(nursery, CONFIG, latency=steady(0.05)) as world:
-        world.checkout = checkout
+        world.checkout, world.patience = checkout, None
         await STORIES[story](world)
         runs = world.directory / "runs"
         for path in sorted(runs.rglob("*")):
@@ -44,4 +44,5 @@ with tempfile.TemporaryDirectory() as directory:
             trio.run(partial(_record, checkout, name, recorded / name))
     finally:
         _git("worktree", "remove", "--force", str(checkout))
-    shutil.copytree(recorded, HERE / commit[:7])  # fails if it is there: what is recorded stays
+    for name in STORIES:
+        shutil.copytree(recorded / name, HERE / name)  # fails if it is there: what is recorded stays
