@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from math import inf
-from typing import Annotated, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
 from job.config.days import Days
 from job.config.faults import Fault, FaultKind, not_set, problems
@@ -24,7 +25,6 @@ from job.config.values import (
     CardUrl,
     EngineUrl,
     Execution,
-    HookSecret,
     HookUrl,
     LogFormat,
     NotifyPolicy,
@@ -32,13 +32,9 @@ from job.config.values import (
     Schedule,
     ServiceAccount,
     TaskCount,
-    TimeZone,
     must_be_printable,
     origin_of,
     parse_audience,
-    parse_whole_number,
-    seconds,
-    whole_number,
 )
 from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, EngineName, EngineSpec
 from job.storage.store import NAME_A_PLACE
@@ -61,10 +57,6 @@ def open_file_limit() -> float:
     return inf if soft == resource.RLIM_INFINITY else soft
 
 
-def _parse_concurrency(text: str, info: ValidationInfo) -> int:
-    return parse_whole_number(text, 1, _spec(info.data).concurrency_limit)
-
-
 class EngineSettings(BaseModel):
     """The settings of one engine. Its variables are named like QA_ENGINE_TIMEOUT, for `timeout` of the QA engine."""
 
@@ -76,19 +68,17 @@ class EngineSettings(BaseModel):
     """The URL without a trailing slash; `None` if the variable is not set."""
     audience: str | None = Field(default_factory=lambda earlier: earlier["url"] and origin_of(earlier["url"]))
     """The audience of the engine's ID tokens. If it is not of the URL's origin, the variable states both together."""
-    timeout: Annotated[float, seconds(1, 3600)] = Field(default_factory=lambda earlier: _spec(earlier).timeout)
+    timeout: float = Field(default_factory=lambda earlier: _spec(earlier).timeout, ge=1, le=3600)
     """Seconds for one try, its token included. Cloud Run ends every request after 60 minutes."""
-    concurrency: Annotated[int, BeforeValidator(_parse_concurrency)] = Field(
-        default_factory=lambda earlier: _spec(earlier).concurrency
-    )
+    concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1)
     """Maximum number of calls in flight."""
-    attempts: Annotated[int, whole_number(1, 20)] = Field(default_factory=lambda earlier: _spec(earlier).attempts)
+    attempts: int = Field(default_factory=lambda earlier: _spec(earlier).attempts, ge=1, le=20)
     """Maximum number of tries of one call that count: those that may have cost money, or all without patience."""
-    patience: Annotated[float, seconds(0, 86_400)] = 600.0
+    patience: float = Field(600.0, ge=0, le=86_400)
     """Seconds for which the engine may do no call before it counts as down."""
-    per_minute: Annotated[int, whole_number(1, 60_000)] | None = None
+    per_minute: int | None = Field(None, ge=1, le=60_000)
     """Maximum number of requests that begin in a minute."""
-    batch_size: Annotated[int, whole_number(1, 1000)] = Field(default_factory=lambda earlier: _spec(earlier).batch_size)
+    batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
     """Tickers per call. Only engines that take batches have this variable."""
 
     _printable = field_validator("*", mode="before")(must_be_printable)
@@ -98,6 +88,14 @@ class EngineSettings(BaseModel):
     def _audience(cls, text: str, info: ValidationInfo) -> str:
         url = info.data.get("url")  # `None` if it is not set or faulty
         return text if url is None else parse_audience(text, url)
+
+    @field_validator("concurrency")
+    @classmethod
+    def _concurrency(cls, number: int, info: ValidationInfo) -> int:
+        limit = _spec(info.data).concurrency_limit
+        if number > limit:
+            raise PydanticKnownError("less_than_equal", {"le": limit})
+        return number
 
 
 def _spec(earlier: dict[str, Any]) -> EngineSpec:
@@ -111,14 +109,14 @@ class Settings(BaseModel):
 
     config_uri: PlaceUri = Field("", validation_alias="CONFIG_URI")
     task_count: TaskCount = Field(1, validation_alias="CLOUD_RUN_TASK_COUNT")
-    time_zone: TimeZone = Field(ZoneInfo("UTC"), validation_alias="RUN_TIME_ZONE")
+    time_zone: ZoneInfo = Field(ZoneInfo("UTC"), validation_alias="RUN_TIME_ZONE")
     schedule: Schedule | None = Field(None, validation_alias="RUN_SCHEDULE")
     execution: Execution | None = Field(None, validation_alias="CLOUD_RUN_EXECUTION")
     engines: Mapping[EngineName, EngineSettings]
     runs_uri: PlaceUri | None = Field(None, validation_alias="RUNS_URI")
-    deadline: Annotated[float, seconds(1, 7 * 24 * 3600)] | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS")
+    deadline: float | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS", ge=1, le=7 * 24 * 3600)
     """Seconds from the start of the process."""
-    task_attempt: Annotated[int, whole_number(0, 1000)] = Field(0, validation_alias="CLOUD_RUN_TASK_ATTEMPT")
+    task_attempt: int = Field(0, validation_alias="CLOUD_RUN_TASK_ATTEMPT", ge=0, le=1000)
     authorities: Authorities | None = Field(None, validation_alias="SSL_CERT_FILE")
     """The file with the authorities that TLS trusts; without it, those of certifi."""
     impersonate: ServiceAccount | None = Field(None, validation_alias="IMPERSONATE_SERVICE_ACCOUNT")
@@ -137,21 +135,17 @@ class Settings(BaseModel):
     card_url: CardUrl | None = Field(None, validation_alias="CARD_URL")
     """Where the pictures of made cards are, for links."""
     notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
-    notify_secret: HookSecret | None = Field(None, validation_alias="NOTIFY_SECRET")
+    notify_secret: SecretStr | None = Field(None, validation_alias="NOTIFY_SECRET")
     notify_only: NotifyPolicy = Field("all", validation_alias="NOTIFY_ONLY")
     """With `failures`, a success is told only if it may be the first after a failure."""
-    max_retries: Annotated[int, whole_number(0, 10)] | None = Field(None, validation_alias="TASK_MAX_RETRIES")
+    max_retries: int | None = Field(None, validation_alias="TASK_MAX_RETRIES", ge=0, le=10)
     """How often Cloud Run restarts a failed task."""
     notify_fault: Message | None = None
     """Not a variable: why no message can be sent although NOTIFY_URL is set."""
     notices: tuple[Message, ...]
     """Not a variable: warnings about likely mistakes."""
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _printable(cls, value: object, info: ValidationInfo) -> object:
-        # These two are secrets, and a fault would quote the value.
-        return value if info.field_name in {"notify_url", "notify_secret"} else must_be_printable(value)
+    _printable = field_validator("*", mode="before")(must_be_printable)
 
     @property
     def says_days(self) -> bool:

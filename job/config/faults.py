@@ -1,7 +1,8 @@
 """Faults: what is wrong with the configuration, worded for its user."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +14,8 @@ from job.text.messages import Message, colon, message, semicolon
 from job.text.shown import quoted
 
 WRONG_TYPE = message("has the wrong type")
+UNSET_IT = message("correct it or unset it")
+_NO_WHOLE_NUMBER = message("{value} is not a whole number")
 
 
 class FaultKind(StrEnum):
@@ -87,20 +90,20 @@ def invalid(what: Message, remedy: Message, shown: str | None = None) -> Pydanti
 def problems(error: ValidationError) -> Iterator[Problem]:
     """Pydantic's errors in our own words."""
     for detail in error.errors(include_url=False):
-        kind, loc, ctx = detail["type"], detail["loc"], detail.get("ctx", {})
+        kind, loc, value, ctx = detail["type"], detail["loc"], detail["input"], detail.get("ctx", {})
         if kind == "default_factory_not_called":  # follows from another error of the same object
             continue
-        own_fault: Problem | None = ctx.get("text")
-        if own_fault is not None:
-            what, remedy = own_fault.what, own_fault.remedy
-        elif kind in _EXPLAINED:
-            what, remedy = _EXPLAINED[kind](ctx, detail["input"])
-        else:
-            what, remedy = Message(detail["msg"]), message("correct it")
+        problem: Problem = ctx.get("text") or _explained(kind, value, ctx)
         of_key = kind in {"missing", "extra_forbidden"} or "[key]" in loc  # pydantic's mark of an object's key
-        shown = None if of_key else brief(detail["input"])
-        path = tuple(step for step in loc if step != "[key]")
-        yield Problem(path, what, remedy, (own_fault and own_fault.shown) or shown)
+        shown = problem.shown or (None if of_key else brief(value))
+        yield replace(problem, path=tuple(step for step in loc if step != "[key]"), shown=shown)
+
+
+def _explained(kind: str, value: object, ctx: Mapping[str, Any]) -> Problem:
+    what, remedy = _EXPLAINED.get(kind, (message("is not valid"), message("correct it")))
+    values = {**ctx, "value": quoted(value), "expected": ctx.get("expected", "").replace(" or ", ", ")}
+    used = {name: values[name] for name in re.findall(r"\{(\w+)\}", what.id)}  # equal faults are combined
+    return Problem((), Message(what.id, used), remedy, None)
 
 
 def brief(value: object) -> str:
@@ -112,23 +115,25 @@ def brief(value: object) -> str:
     return quoted(value, 40)
 
 
-def _is_no_string(_: dict[str, Any], value: object) -> tuple[Message, Message]:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return WRONG_TYPE, message("write it in quotes") if is_number else message("write a string")
-
-
-def _is_none_of(ctx: dict[str, Any], _: object) -> tuple[Message, Message]:
-    names, _, last = ctx["expected"].rpartition(" or ")
-    return message("is not one of {names} or {last}", names=names, last=last), message("write one of these")
-
-
-_EXPLAINED: Mapping[str, Callable[[dict[str, Any], object], tuple[Message, Message]]] = {
-    "missing": lambda *_: (message("is missing"), message("add it")),
-    "extra_forbidden": lambda *_: (message("is not a known key"), message("correct its name or remove it")),
-    "string_type": _is_no_string,
-    "bool_type": lambda *_: (WRONG_TYPE, message("write true or false, without quotes")),
-    "list_type": lambda *_: (WRONG_TYPE, message("write an array")),
-    "dict_type": lambda *_: (WRONG_TYPE, message("write an object")),
-    "model_type": lambda *_: (WRONG_TYPE, message("write an object")),
-    "literal_error": _is_none_of,
+_EXPLAINED: Mapping[str, tuple[Message, Message]] = {
+    # of config objects
+    "missing": (message("is missing"), message("add it")),
+    "extra_forbidden": (message("is not a known key"), message("correct its name or remove it")),
+    "string_type": (WRONG_TYPE, message("write a string in quotes")),
+    "string_too_long": (message("is longer than {max_length} characters"), message("shorten it")),
+    "bool_type": (WRONG_TYPE, message("write true or false, without quotes")),
+    "list_type": (WRONG_TYPE, message("write an array")),
+    "dict_type": (WRONG_TYPE, message("write an object")),
+    "model_type": (WRONG_TYPE, message("write an object")),
+    # of both
+    "literal_error": (message("is not one of {expected}"), message("write one of these")),
+    # of variables
+    "int_parsing": (_NO_WHOLE_NUMBER, UNSET_IT),
+    "int_parsing_size": (_NO_WHOLE_NUMBER, UNSET_IT),
+    "float_parsing": (message("{value} is not a number of seconds"), UNSET_IT),
+    "greater_than_equal": (message("{value} is less than {ge}"), UNSET_IT),
+    "less_than_equal": (message("{value} is more than {le}"), UNSET_IT),
+    "string_pattern_mismatch": (message("{value} is not valid"), UNSET_IT),
+    "zoneinfo_str": (message("{value} is not valid"), message("set it to an IANA name such as Asia/Shanghai")),
 }
+"""What pydantic's errors mean. Secrets have no constraints of pydantic's, since `{value}` is quoted."""

@@ -5,7 +5,7 @@ and what to do about a common mistake. Faults and notices are grouped by cause a
 """
 
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -18,15 +18,15 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from job.config.faults import WRONG_TYPE, Fault, FaultKind, problems
 from job.config.values import Choice, Date, Id, NotName, Parameters, Text, Ticker, spelling
 from job.engines.calls import DATA_ENGINES, DataEngineName, Kind
-from job.text.messages import Message, Value, colon, listed, message, plural, template
-from job.text.shown import printable, quoted
+from job.text.messages import Message, Value, colon, listed, message, template
+from job.text.shown import quoted
 
 C = TypeVar("C")
 
-CAUSES_LISTED = 100
-"""Faults of one object that are listed, and notices as well; further ones are only counted."""
+CAUSES_LISTED = 20
+"""Faults of one object that are listed, and notices as well."""
 
-FAULTS_LIMIT = 20_000
+FAULTS_LIMIT = 1_000
 """Faults of one object after which no further ones are looked for: a million would take 10 s."""
 
 PLACES_NAMED = 3
@@ -73,16 +73,15 @@ class _ByCause(Generic[C]):
 
     def __init__(self) -> None:
         self._causes: dict[str, dict[C, _Places]] = {}
-        self.more: Counter[str] = Counter()
-        """For each object, how many findings have a cause that is not listed."""
+        self.cut = set[str]()
+        """The objects with a cause that is not listed."""
         self.count: Counter[str] = Counter()
 
     def add(self, cause: C, place: Place) -> None:
         self.count[place.document] += 1
         causes = self._causes.setdefault(place.document, {})
-        is_full = self.count[place.document] > FAULTS_LIMIT
-        if is_full or (len(causes) == CAUSES_LISTED and cause not in causes):
-            self.more[place.document] += 1
+        if len(causes) == CAUSES_LISTED and cause not in causes:
+            self.cut.add(place.document)
             return
         places = causes.setdefault(cause, _Places())
         places.count += 1
@@ -148,26 +147,18 @@ class Findings:
     def faults(self) -> list[Fault]:
         """All faults, grouped by object."""
         faults = [Fault(where, what, remedy, FaultKind.OBJECT) for (what, remedy), where in self._faults]
-        for document, count in self._faults.more.items():
-            what = plural("has 1 more fault", "has {count} more faults", count)
-            if self.is_full(document):
-                what = message("has so many faults that the rest of it was not checked")
-            faults.append(Fault(document, what, message("correct those that are listed first"), FaultKind.OBJECT))
+        for document in self._faults.count:
+            if document in self._faults.cut or self.is_full(document):
+                what = message("has so many faults that not all are listed")
+                remedy = message("correct those that are listed first")
+                faults.append(Fault(document, what, remedy, FaultKind.OBJECT))
         return faults
 
     def notices(self) -> list[Message]:
         """All notices, grouped by object."""
         notices = [Message(notice.id, {"where": where, **notice.values}) for notice, where in self._notices]
-        for document, count in self._notices.more.items():
-            notices.append(
-                plural(
-                    "{object}: 1 more notice is not listed",
-                    "{object}: {count} more notices are not listed",
-                    count,
-                    object=document,
-                )
-            )
-        return notices
+        cut = [document for document in self._notices.count if document in self._notices.cut]
+        return notices + [message("{object}: further notices are not listed", object=document) for document in cut]
 
 
 SIZE_LIMIT = 16 * 2**20
@@ -180,18 +171,13 @@ memory."""
 WRONG_OBJECT = message("check that this is the right object")
 
 _QUOTES = "'“”„‟‘’‚‛＂＇「」『』«»"
-_OTHER_END = re.compile(f'"[^"]*[{_QUOTES[1:]}][^"]*"?\\Z')
+_OTHER_END = re.compile(f'"[^"]*([{_QUOTES[1:]}])[^"]*"?\\Z')
 """A string that begins with a straight quote and probably was meant to end with another one."""
 _SIGNS = {"，": ",", "、": ",", "；": ",", "：": ":", "［": "[", "【": "[", "］": "]", "】": "]", "｛": "{", "｝": "}"}
 _REACH = 1000
 """Characters before and after the error that are examined."""
 _SHOWN = 20
-"""Characters of what cannot be read that a fault shows."""
-_SAID = {
-    "recursion limit exceeded": (message("it is nested too deep"), WRONG_OBJECT),
-    "trailing comma": (message("it has a comma after the last entry"), message("remove it")),
-}
-"""What the parser says, with the cause and the remedy."""
+"""Characters before and after the error that a fault shows."""
 _TWICE = 'Detected duplicate key "'
 
 
@@ -211,7 +197,7 @@ def parse_object(data: bytes) -> list[Any] | dict[str, Any]:
     """
     if len(data) > SIZE_LIMIT:
         raise UnreadableError(message("is larger than {count} MiB", count=SIZE_LIMIT >> 20), WRONG_OBJECT)
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = data.removeprefix(b"\xef\xbb\xbf").rstrip()
     first = data.lstrip()[:1]
     if not first or (first.isascii() and first not in b"[{/#"):
         what = message("is no JSON array or object, but perhaps empty, a table, a web page or a workbook")
@@ -233,40 +219,41 @@ def parse_object(data: bytes) -> list[Any] | dict[str, Any]:
 
 def _explained(error: str, data: bytes) -> tuple[Message, Message]:
     """What is wrong at the place where the parser stopped, and the remedy."""
-    said, _, numbers = error.rpartition(" at line ")
-    line, column = map(int, numbers.split(" column "))
-    line -= not column  # what ends a line is counted as column 0 of the next one
-    text = deque(islice(BytesIO(data), line), maxlen=1)[0].rstrip(b"\r\n")  # splitting 16 MiB could take a GiB
-    at = column - 1 if column and not said.startswith("EOF") else len(text)  # in bytes
-    before, after = text[:at].decode(errors="ignore"), text[at:].decode(errors="ignore")
-    cause, remedy = _cause(said, before[-_REACH:], after[:_REACH].rstrip())
-    place = {"line": str(line), "column": str(len(before) + 1)}
-    return message("is not JSON at line {line} column {column}: {cause}", **place, cause=cause), remedy
+    said, _, place = error.rpartition(" at line ")
+    line, column = map(int, place.split(" column "))
+    at = sum(map(len, islice(BytesIO(data), line - 1))) + column - (not said.startswith("EOF"))  # in bytes
+    before = data[:at].decode(errors="ignore")
+    after = data[at : at + _REACH].decode(errors="ignore").partition("\n")[0].rstrip()
+    excerpt = f"{' '.join(before[-_REACH:].split())[-_SHOWN:]} ▸ {after[:_SHOWN]}".strip()
+    what = message(
+        "is not JSON at line {line} column {column} ({text})",
+        line=str(before.count("\n") + 1),
+        column=str(len(before) - before.rfind("\n")),
+        text="".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in excerpt),
+    )
+    known = _cause(said, before[-_REACH:], after)
+    return (colon(what, known[0]), known[1]) if known else (what, message("correct it"))
 
 
-def _cause(said: str, before: str, after: str) -> tuple[Message, Message]:
-    start, straight = after[:1], message('write straight quotes: "')
+def _cause(said: str, before: str, after: str) -> tuple[Message, Message] | None:
+    """What a common mistake is called, and the remedy."""
+    start, other_end = after[:1], _OTHER_END.search(before)
     if said.startswith(_TWICE):
         key = quoted(said.removeprefix(_TWICE).removesuffix('"'), 40)
         return message("it has the key {key} twice in one object", key=key), message("keep one of the two")
-    if said in _SAID:
-        return _SAID[said]
-    if start == ",":
-        return message("a comma stands too early"), message("remove it, or write what is missing beside it")
+    if said == "trailing comma":
+        return message("it has a comma after the last entry"), message("remove it")
     if after.startswith(("//", "/*", "#")):
         return message("it has a comment"), message("remove it")
     if start in _SIGNS:
         return message("it has the full-width {sign}", sign=start), message("write {text}", text=_SIGNS[start])
-    if start and start in _QUOTES:
-        return message("it has the quote {quote}", quote=start), straight
-    if _OTHER_END.search(before):
-        return message("a string ends with another quote than it begins with"), straight
+    if quote := (start in _QUOTES and start) or (other_end and other_end[1]):
+        return message("it has the quote {quote}", quote=quote), message('write straight quotes: "')
     if not after:
         return message("a string or a bracket is not closed"), message("close it")
-    text = printable(after.partition("\n")[0][:_SHOWN])
     if said.startswith("expected `,` or"):
-        return message("a comma is missing before {text}", text=text), message("add it")
-    return message("it cannot go on with {text}", text=text), message("correct it")
+        return message("a comma is missing"), message("add it")
+    return None
 
 
 class StrictModel(BaseModel):
@@ -479,7 +466,7 @@ class _Reader:
                 return _ABSENT
             if len(value) <= ENTRIES_LIMIT:
                 return value
-            what = message("has more than {count} entries", count=ENTRIES_LIMIT)
+            what = message("has more than {count} values", count=ENTRIES_LIMIT)
             self.findings.fault(Place(name), what, WRONG_OBJECT)
         elif name in _NEEDED:
             self.findings.fault(Place(name), message("does not exist"), _NEEDED[name])

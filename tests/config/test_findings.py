@@ -48,24 +48,24 @@ def test_one_switched_off_card_type_is_one_notice() -> None:
     ]
 
 
-def test_of_many_causes_the_first_are_listed_and_the_rest_is_counted() -> None:
-    entries = {"AAPL": [f"a{number}" for number in range(900)], "MSFT": ["b"]}
-    faults = judged(GOOD | {"card_targets.json": entries})[0]
-    assert faults[:CAUSES_LISTED] == [
-        f'card_targets.json: AAPL[{number}]: "a{number}" {UNKNOWN}' for number in range(CAUSES_LISTED)
+MANY = "card_targets.json: has so many faults that not all are listed; correct those that are listed first"
+
+
+def test_of_many_causes_the_first_are_listed() -> None:
+    entries = {"AAPL": [f"a{number}" for number in range(CAUSES_LISTED + 1)]}
+    assert judged(GOOD | {"card_targets.json": entries})[0] == [
+        *(f'card_targets.json: AAPL[{number}]: "a{number}" {UNKNOWN}' for number in range(CAUSES_LISTED)),
+        MANY,
     ]
-    assert faults[CAUSES_LISTED:] == ["card_targets.json: has 801 more faults; correct those that are listed first"]
 
 
-def test_of_many_notices_the_first_are_listed_and_the_rest_is_counted() -> None:
-    types = [{"name": "news_card"}, *({"name": f"a{number}", "enabled": False} for number in range(102))]
-    entries = {"AAPL": ["news_card", *(f"a{number}" for number in range(102))]}
+def test_of_many_notices_the_first_are_listed() -> None:
+    names = [f"a{number}" for number in range(CAUSES_LISTED + 1)]
+    types = [{"name": "news_card"}, *({"name": name, "enabled": False} for name in names)]
+    entries = {"AAPL": ["news_card", *names]}
     notices = judged(GOOD | {"card_types.json": types, "card_targets.json": entries})[1]
     assert len(notices) == CAUSES_LISTED + 1
-    assert notices[-1] == "card_targets.json: 2 more notices are not listed"
-    entries["AAPL"].pop()
-    notices = judged(GOOD | {"card_types.json": types, "card_targets.json": entries})[1]
-    assert notices[-1] == "card_targets.json: 1 more notice is not listed"
+    assert notices[-1] == "card_targets.json: further notices are not listed"
 
 
 BAD_ENTRY = {"id": "x/" * 30, "card_types": [7, "a/b", "n" * 9999], "target_type": "p" * 9999, "k" * 9999: 1}
@@ -81,15 +81,12 @@ def test_each_object_full_of_faults_makes_few_and_short_lines(value: object) -> 
     assert all(len(line) <= LONGEST and line.isprintable() for line in (*faults, *notices))
 
 
-@pytest.mark.slow
-def test_after_20_000_faults_of_an_object_the_rest_of_it_is_not_checked() -> None:
-    entries = [{"id": f"T{number}", "card_types": [7] * 10_001} for number in range(3)]
+def test_after_1000_faults_of_an_object_the_rest_of_it_is_not_checked() -> None:
+    entries = [{"id": f"T{number}", "card_types": [7] * 501} for number in range(3)]
     wrong, unread = judged(GOOD | {"card_targets.json": [*entries, {"id": "a/b"}]})[0]
-    assert " and 19,997 more: has the wrong type" in wrong
-    assert unread == (
-        "card_targets.json: has so many faults that the rest of it was not checked; correct those that are listed first"
-    )
-    unknown = [{"id": f"T{number}", "card_types": ["x"] * 10_001} for number in range(3)]
+    assert " and 999 more: has the wrong type" in wrong
+    assert unread == MANY
+    unknown = [{"id": f"T{number}", "card_types": ["x"] * 501} for number in range(3)]
     found = judged(GOOD | {"card_targets.json": unknown})[0]
     assert found[1:] == [unread]
 

@@ -67,17 +67,17 @@ ID_RULE = "cannot be an id; leave out slashes, backslashes and control character
 INVISIBLE = "holds an invisible character; write it again by hand"
 WIDE = "holds full-width characters, or others that only look like plain ones; write plain ones"
 QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its own"
-CHOICES = "is not one of 'equity', 'topic' or 'person'; write one of these"
+CHOICES = "is not one of 'equity', 'topic', 'person'; write one of these"
 
 BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "ticker_list.json": [
         # not JSON: the tests of the documents have all cases
-        (b'["AAPL"', "is not JSON at line 1 column 8: a string or a bracket is not closed; close it"),
+        (b'["AAPL"', 'is not JSON at line 1 column 8 (["AAPL" ▸): a string or a bracket is not closed; close it'),
         ({"AAPL": 1}, NO_ARRAY),
         (["AAPL", 7], '[1] (7): has the wrong type; write the whole ticker in quotes, such as "0700.HK"'),
-        (["AAPL", None, ["MSFT"]], "[1] (null), [2] ([…]): has the wrong type; write a string"),
+        (["AAPL", None, ["MSFT"]], "[1] (null), [2] ([…]): has the wrong type; write a string in quotes"),
         ([], 'is empty; write an array of tickers, such as ["AAPL"], there'),
-        (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write an id'),
+        (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write a value or remove it'),
         ([".", ".."], f'[0] ("."), [1] (".."): {ID_RULE}'),
         (["a/b", "a\\b", "../x"], f'[0] ("a/b"), [1] ("a\\\\b"), [2] ("../x"): {ID_RULE}'),
         (
@@ -85,7 +85,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
             f'[0] ("a\\nb"), [1] ("a\\u0000b"), [2] ("a\\u007fb") and 1 more: {ID_RULE}',
         ),
         (["x" * 65], f'[0] ("{"x" * 38}…): is longer than 64 characters; shorten it'),
-        ([" AAPL"], '[0] (" AAPL"): has spaces around it; remove them'),
+        ([" AAPL"], '[0] (" AAPL"): has spaces around it; leave them out'),
         # what people type, paste and export: the plain spelling is shown beside what is there
         (["MSFT\u200b"], f'[0] ("MSFT\\u200b" → "MSFT"): {INVISIBLE}'),
         (["\ufeffNVDA", "A\u00adB"], f'[0] ("\\ufeffNVDA" → "NVDA"), [1] ("A\\u00adB" → "AB"): {INVISIBLE}'),
@@ -112,7 +112,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "llm_config.json": [
         (
             {"tasks": {"news_card": {"backend": 1}}},
-            "tasks.news_card.backend (1): has the wrong type; write it in quotes",
+            "tasks.news_card.backend (1): has the wrong type; write a string in quotes",
         ),
         ({"default": {"model_name": " "}}, 'default.model_name (" "): is blank; write a value or remove it'),
         (
@@ -185,12 +185,12 @@ MANY = "has more than 20,000 values; " + MEANT
             {"tasks": {str(number): {"a": 1} for number in range(10_001)}},
             f"tasks: {MANY}",
         ),
-        ("ticker_list.json", [7] * 100_000, [7] * 100_001, f"has more than 100,000 entries; {MEANT}"),
+        ("ticker_list.json", [7] * 100_000, [7] * 100_001, f"has more than 100,000 values; {MEANT}"),
         (
             "engine_control.json",
             dict.fromkeys(map(str, range(100_000))),
             dict.fromkeys(map(str, range(100_001))),
-            f"has more than 100,000 entries; {MEANT}",
+            f"has more than 100,000 values; {MEANT}",
         ),
     ],
 )
@@ -327,11 +327,11 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
         # what is not there, or not switched on, may be what the bad entry refers to
         (
             {"ticker_list.json": ["AAPL", " TSLA"], "card_targets.json": {"TSLA": ["news_card"]}},
-            'ticker_list.json: [1] (" TSLA"): has spaces around it; remove them',
+            'ticker_list.json: [1] (" TSLA"): has spaces around it; leave them out',
         ),
         (
             {"card_types.json": ["news_card", 1], "card_targets.json": {"AAPL": ["earnings_card"]}},
-            "card_types.json: [1] (1): has the wrong type; write it in quotes",
+            "card_types.json: [1] (1): has the wrong type; write a string in quotes",
         ),
         (
             {"card_types.json": [{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}]},
@@ -380,7 +380,7 @@ def test_an_entry_that_cannot_be_read_causes_no_other_fault(objects: dict[str, o
         (
             "card_targets.json",
             [{"id": "AAPL", "card_types": ["news_card", True]}],
-            '[0] ("AAPL").card_types[1] (true)：类型不对；请写成字符串',
+            '[0] ("AAPL").card_types[1] (true)：类型不对；请写成字符串，并加引号',
         ),
         (
             "ticker_list.json",
@@ -390,7 +390,7 @@ def test_an_entry_that_cannot_be_read_causes_no_other_fault(objects: dict[str, o
         (
             "card_targets.json",
             [{"id": "x", "target_type": "stock"}],
-            "[0] (\"x\").target_type (\"stock\")：不是 'equity', 'topic' 或 'person'；请写成其中之一",
+            "[0] (\"x\").target_type (\"stock\")：不是下列之一：'equity', 'topic', 'person'；请写成其中之一",
         ),
     ],
 )

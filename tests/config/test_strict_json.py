@@ -44,38 +44,46 @@ def test_what_is_no_json_at_all_is_reported_as_that(text: str) -> None:
     )
 
 
-AT_END = "it has a comma after the last entry; remove it"
-EARLY = "a comma stands too early; remove it, or write what is missing beside it"
 STRAIGHT = 'write straight quotes: "'
-OTHER_QUOTE = "a string ends with another quote than it begins with; " + STRAIGHT
 OPEN = "a string or a bracket is not closed; close it"
 
 
 @pytest.mark.parametrize(
-    ("text", "at", "cause"),
+    ("text", "place", "cause"),
     [
-        ('["AAPL",\n  ]', (2, 3), AT_END),
-        ('{"a": 1,}', (1, 9), AT_END),
-        ("[1,,2]", (1, 4), EARLY),
-        ("{'a': 1}", (1, 2), f"it has the quote '; {STRAIGHT}"),
-        ("[“AAPL”]", (1, 2), f"it has the quote “; {STRAIGHT}"),
-        ('["AAPL”]', (1, 9), OTHER_QUOTE),
-        ('["AAPL”, "MSFT"]', (1, 11), OTHER_QUOTE),
-        ('[\r\n"AAPL”,\r\n"MSFT"]', (2, 8), OTHER_QUOTE),
-        ('["茅台"，"MSFT"]', (1, 6), "it has the full-width ，; write ,"),
-        ('{"a"：1}', (1, 5), "it has the full-width ：; write :"),
-        ('["a", // x\n]', (1, 7), "it has a comment; remove it"),
-        ("# tickers\n[1]", (1, 1), "it has a comment; remove it"),
-        ('["a"', (1, 5), OPEN),
-        ('["a\nb"]', (1, 4), OPEN),
-        ('[\n"茅台" "MSFT"\n]', (2, 6), 'a comma is missing before "MSFT"; add it'),
-        ("[NaN]", (1, 2), "it cannot go on with NaN]; correct it"),
-        ('[{"a": 1, "a": 2}]', (1, 15), 'it has the key "a" twice in one object; keep one of the two'),
-        ("[" * 300, (1, 202), f"it is nested too deep; {MEANT}"),
+        ('["AAPL",\n  ]', '2 column 3 (["AAPL", ▸ ])', "it has a comma after the last entry; remove it"),
+        ("{'a': 1}", "1 column 2 ({ ▸ 'a': 1})", f"it has the quote '; {STRAIGHT}"),
+        ("[“AAPL”]", "1 column 2 ([ ▸ “AAPL”])", f"it has the quote “; {STRAIGHT}"),
+        ('["AAPL”]', '1 column 9 (["AAPL”] ▸)', f"it has the quote ”; {STRAIGHT}"),
+        ('["AAPL”, "MSFT"]', '1 column 11 (["AAPL”, " ▸ MSFT"])', f"it has the quote ”; {STRAIGHT}"),
+        ('[\r\n"AAPL”,\r\n"MSFT"]', '2 column 8 ([ "AAPL”, ▸)', f"it has the quote ”; {STRAIGHT}"),
+        ('["茅台"，"MSFT"]', '1 column 6 (["茅台" ▸ ，"MSFT"])', "it has the full-width ，; write ,"),
+        ('["a", // x\n]', '1 column 7 (["a", ▸ // x)', "it has a comment; remove it"),
+        ("# tickers\n[1]", "1 column 1 (▸ # tickers)", "it has a comment; remove it"),
+        ('["a"\n\n', '1 column 5 (["a" ▸)', OPEN),
+        ('["a\nb"]', '1 column 4 (["a ▸)', OPEN),
+        ('[\n"茅台" "MSFT"\n]', '2 column 6 ([ "茅台" ▸ "MSFT")', "a comma is missing; add it"),
+        (
+            '[{"a": 1, "a": 2}]',
+            '1 column 15 ([{"a": 1, "a": ▸  2}])',
+            'it has the key "a" twice in one object; keep one of the two',
+        ),
     ],
 )
-def test_an_error_is_reported_with_its_place_and_what_to_do(text: str, at: tuple[int, int], cause: str) -> None:
-    assert refusal(text) == f"is not JSON at line {at[0]} column {at[1]}: {cause}"
+def test_a_common_mistake_is_reported_with_its_place_and_what_to_do(text: str, place: str, cause: str) -> None:
+    assert refusal(text) == f"is not JSON at line {place}: {cause}"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[1,,2]", "1 column 4 ([1, ▸ ,2])"),
+        ("[1,\u3000NaN]", "1 column 4 ([1, ▸ \\u3000NaN])"),
+        ("[" * 300, f"1 column 202 ({'[' * 20} ▸ {'[' * 20})"),
+    ],
+)
+def test_any_other_is_reported_with_its_place(text: str, place: str) -> None:
+    assert refusal(text) == f"is not JSON at line {place}; correct it"
 
 
 def test_a_byte_order_mark_is_accepted() -> None:

@@ -79,7 +79,7 @@ ROWS = (
                 "errors",
                 lambda world: world.chat.env("feishu", NOTIFY_ONLY="errors"),
                 check=_sent,
-                says="NOTIFY_ONLY: is not one of 'all' or 'failures'",
+                says="NOTIFY_ONLY: is not one of 'all', 'failures'",
             ),
         ),
     ),
