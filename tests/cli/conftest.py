@@ -1,7 +1,5 @@
 """What holds for the commands: an environment without the caller's variables."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """`check` says in a line each whether the config can be used and whether each engine answers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,16 +1,11 @@
 """A process loads what it needs when it needs it: a large library that is wanted late or never delays no first call."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.simulators.job import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LATE = {"google.auth", "google.cloud", "httpx", "jinja2", "requests", "rich"}
 AT_HELP = """

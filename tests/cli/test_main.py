@@ -1,7 +1,5 @@
 """The command line does what is asked for and nothing else; what it does not understand is a usage error."""
 
-from __future__ import annotations
-
 import json
 import os
 import time

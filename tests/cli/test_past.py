@@ -1,7 +1,5 @@
 """`nights`, `report` and `verify` print what the records hold, and need nothing else."""
 
-from __future__ import annotations
-
 import json
 import os
 import webbrowser

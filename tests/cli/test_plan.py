@@ -1,14 +1,14 @@
 """`plan` prints every fault of the config, or what a run would call; it sends no request itself."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from job.cli.main import main
 from job.day.attempt import ExitCode
@@ -20,12 +20,6 @@ from tests.support.records import DAY, RecordedAttempt, config
 from tests.support.records import write as write_records
 from tests.support.runs import CONFIG, QUICK, TICKERS, asked_cards, data_requests, run
 from tests.support.world import open_virtual_world
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import trio
-    from trio.testing import MockClock
 
 NOT_LOOKED = "RUNS_URI is not set: it is not known what of this is recorded"
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"]}

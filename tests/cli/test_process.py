@@ -1,7 +1,5 @@
 """What only a process shows: how it ends before there is a command."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,19 +1,14 @@
 """The day of a start is that of the schedule's latest tick: it never goes back, whatever the clocks of a zone do."""
 
-from __future__ import annotations
-
 from bisect import bisect
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from job.config.days import EARLY, Days, is_schedule
 from job.config.values import is_date
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 ZONES = {  # each with a year in which its clocks change, if they do
     "UTC": 2026,

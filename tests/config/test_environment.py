@@ -1,7 +1,5 @@
 """Every variable is read once and strictly: what does not parse is a fault that names the variable, never a guess."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

@@ -1,7 +1,5 @@
 """However many faults a config has, only a few lines are printed: one per cause, with its first places and a count."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

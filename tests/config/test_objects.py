@@ -1,7 +1,5 @@
 """Whatever bytes the config objects hold, the result is a config or faults: each names its object, place and remedy."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime

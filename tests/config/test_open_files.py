@@ -1,7 +1,5 @@
 """The limit of open files is raised as far as is allowed; one that is too low is a fault before anything is called."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

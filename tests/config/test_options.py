@@ -1,7 +1,5 @@
 """A day that was named is one that has begun; to make a whole one that nobody has started wants a confirmation."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from zoneinfo import ZoneInfo
 

@@ -1,7 +1,5 @@
 """The plan holds every call exactly once, and its counts are those of its calls."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from dataclasses import replace

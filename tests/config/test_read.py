@@ -1,11 +1,10 @@
 """Every fault of a start is found before anything is called; a config that storage does not give is no faulty one."""
 
-from __future__ import annotations
-
 import json
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -17,9 +16,6 @@ from job.engines.calls import Item
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
 from tests.support.records import DAY, config
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 URLS = {f"{name}_ENGINE_URL": f"https://{name.lower()}.example" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
 FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))

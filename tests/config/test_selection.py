@@ -1,7 +1,5 @@
 """A person names a card, a target or a type. A name that the plan lacks is a fault with the nearest names."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A document that all JSON parsers read in the same way is accepted, any other is a fault; nothing else is raised."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """Every target gets exactly what the rules say: nothing is added, nothing lost, the order of the lists is kept."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

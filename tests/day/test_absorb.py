@@ -1,7 +1,5 @@
 """After a change of the config the ledger keeps all that happened, but counts only what is still asked for."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from job.config.objects import LlmConfig

@@ -1,7 +1,5 @@
 """What a person does next: one command after any failure, right where and when it is read."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any

@@ -1,7 +1,5 @@
 """Results may be added in any order: the items, counts and failures are the same."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count, permutations

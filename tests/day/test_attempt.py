@@ -1,7 +1,5 @@
 """How a start began is recorded without a secret, and read as it was written."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from pathlib import Path

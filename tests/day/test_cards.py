@@ -1,7 +1,5 @@
 """The table of the cards has a row for each planned card, and no cell that a spreadsheet takes for a formula."""
 
-from __future__ import annotations
-
 import csv
 from collections import Counter
 from collections.abc import Mapping

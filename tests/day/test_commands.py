@@ -1,7 +1,5 @@
 """A command can be pasted into a shell in any directory; a link leads where its page is."""
 
-from __future__ import annotations
-
 import shlex
 from datetime import datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A day is compared with the nights before: what is new, gone, and still missing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

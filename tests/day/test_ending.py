@@ -1,7 +1,5 @@
 """The sentence at the end says how the day stands; 0 means that its work is done, and no sentence claims more."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Sequence

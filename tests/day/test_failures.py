@@ -1,7 +1,5 @@
 """Failures with one remedy are one group; an engine that is wholly down is one line, and no target is blamed."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import islice
 

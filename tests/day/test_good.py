@@ -1,7 +1,5 @@
 """A night that is good says nothing more; whatever is odd about one is a note, with the command that puts it right."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Every item that is not done is listed with its cause; one that is done stays done."""
 
-from __future__ import annotations
-
 import tracemalloc
 from itertools import islice
 

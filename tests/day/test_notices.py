@@ -1,7 +1,5 @@
 """Before an attempt makes calls, a person is told what is not as the night before, or as usual."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import pytest

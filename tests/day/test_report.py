@@ -1,7 +1,5 @@
 """A report is read as it was written, adds up, and stays small enough for lists that read many."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a person asks to have made again is missing until a result has its number; what was never made gets none."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

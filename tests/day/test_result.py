@@ -1,7 +1,5 @@
 """A result is read from the journal as it was written; a line that the job has not written is refused."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

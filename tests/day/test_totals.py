@@ -1,7 +1,5 @@
 """The numbers of an engine: of calls that are done alone, and each attempt once."""
 
-from __future__ import annotations
-
 import pytest
 
 from job.day.ledger import CALLS_KEPT, Ledger, busy_stretches

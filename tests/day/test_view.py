@@ -1,7 +1,5 @@
 """What is shown of a day has the address of its page if that was written, and what its record lacks."""
 
-from __future__ import annotations
-
 from tests.support.days import DAY, SCENES
 
 

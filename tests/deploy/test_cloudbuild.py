@@ -1,7 +1,5 @@
 """What a merge and a pull request do: what the files say, and their scripts run with commands that only take notes."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Every library that the job imports is a dependency of its own, not only one of another library."""
 
-from __future__ import annotations
-
 import ast
 import re
 import sys

@@ -4,29 +4,24 @@ With Docker where there is one; else with the commands that IMAGE_BUILD (`CONTEX
 (`TAG [option]… [-- argument…]`) name, whose options are Docker's.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import signal
 import subprocess
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
 
 from job import __version__
+from tests.simulators.seen import Seen
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
 from tests.support.needs import has_docker
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.simulators.seen import Seen
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("image"), pytest.mark.timeout(600)]
 

@@ -1,15 +1,14 @@
 """The READMEs are correct: what they tell to type exists and is understood, and their tables agree with the code."""
 
-from __future__ import annotations
-
 import importlib.util
 import inspect
 import re
 import shlex
 import subprocess
 import textwrap
+from collections.abc import Iterator
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -35,17 +34,11 @@ from job.outputs.message import SEND_SECONDS, cut, run_lines
 from job.records.lease import LASTS_SECONDS, RENEW_SECONDS, Holder
 from job.records.nights import NIGHTS_READ
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS
-from job.text.messages import message, translator
+from job.text.messages import Language, message, translator
 from tests.simulators.job import ROOT
 from tests.support.days import REFUSED, Day, failing
 from tests.support.fakes import target
 from tests.tools.run_local import TROUBLES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from job.text.messages import Language
 
 ENGLISH = (
     "README.md",

@@ -1,7 +1,5 @@
 """An answer counts as a success only if the engine's own code says so; no bytes whatever raise an exception."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

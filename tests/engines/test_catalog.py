@@ -1,7 +1,5 @@
 """What is keyed by engine has every engine: a new one is missed here by name, and not at night by a KeyError."""
 
-from __future__ import annotations
-
 import re
 from typing import get_args
 

@@ -1,7 +1,5 @@
 """`check` says of each engine what is wrong, and what a person does about it; a token is never shown."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

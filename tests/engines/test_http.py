@@ -1,7 +1,5 @@
 """A connection returns a complete answer or a failure; it is used again after an answer, replaced after a failure."""
 
-from __future__ import annotations
-
 import errno
 import gc
 import os

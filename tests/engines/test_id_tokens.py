@@ -1,17 +1,15 @@
 """Every call has a valid token for its engine, whatever the source of tokens is, and tokens are fetched seldom."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
 from google.auth.compute_engine import IDTokenCredentials
-from trio.testing import wait_all_tasks_blocked, wait_all_threads_completed
+from trio.testing import MockClock, wait_all_tasks_blocked, wait_all_threads_completed
 
 from job.engines import credentials, id_tokens
 from job.engines.answers import TokenError
@@ -19,15 +17,11 @@ from job.engines.id_tokens import IdTokens
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.metadata import by_audience
+from tests.simulators.seen import Seen
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.runs import QUICK, SMALL, asked_cards, data_requests, run
 from tests.support.world import open_virtual_world
-
-if TYPE_CHECKING:
-    from trio.testing import MockClock
-
-    from tests.simulators.seen import Seen
 
 DONE = {("AAPL", "news_card"): 1, ("MSFT", "news_card"): 1}
 ONE_ATTEMPT = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING", "NEWS")}

@@ -1,7 +1,5 @@
 """A call has the same key in every try of a day, and any other request has another."""
 
-from __future__ import annotations
-
 from job.engines.calls import card, financial, news, trading
 from job.engines.identity import RunIdentity, new_trace_id
 

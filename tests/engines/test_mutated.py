@@ -1,14 +1,12 @@
 """A card is made if Python's own client reads a success in what was sent; all else is a failure that shows no token."""
 
-from __future__ import annotations
-
 import http.client
 import io
 import json
 import random
 from collections import Counter
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
@@ -17,11 +15,8 @@ from job.engines.calls import card
 from job.engines.http import HttpConnection, Network
 from job.engines.tls import tls_context
 from tests.simulators import when
-from tests.simulators.service import Fault, Service
+from tests.simulators.service import Fault, Service, Visit
 from tests.simulators.wire import Reply
-
-if TYPE_CHECKING:
-    from tests.simulators.service import Visit
 
 CALL = card("A", "news_card", "2026-11-24", ())
 TOKEN = "the-token-that-every-engine-has-seen"

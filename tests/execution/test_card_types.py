@@ -1,7 +1,5 @@
 """A card type that always fails costs little, whatever the others do; and every card is accounted for."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Mapping

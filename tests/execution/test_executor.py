@@ -1,7 +1,5 @@
 """A call is retried as often as its failures allow and no more, and its result is reported exactly once."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise

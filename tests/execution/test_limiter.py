@@ -1,7 +1,5 @@
 """An engine gets as many calls at a time as it has capacity for; few are rejected, and no card is lost."""
 
-from __future__ import annotations
-
 import heapq
 import random
 from collections import Counter

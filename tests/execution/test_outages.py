@@ -3,8 +3,6 @@
 The nights are played by their duration, with the defaults: 60 tickers and 300 cards take 458 s untouched.
 """
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,7 +1,5 @@
 """The time at which all cards will be done is estimated from the pace so far, or not given if it cannot be known."""
 
-from __future__ import annotations
-
 import pytest
 import trio
 

@@ -1,7 +1,5 @@
 """No card is requested before all data calls have succeeded, and every planned call is accounted for."""
 
-from __future__ import annotations
-
 import contextlib
 import random
 from collections import Counter

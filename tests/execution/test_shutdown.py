@@ -1,7 +1,5 @@
 """After a shutdown no call starts and no wait goes on; data calls are cut off, cards have a grace period."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

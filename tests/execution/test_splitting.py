@@ -1,7 +1,5 @@
 """A batch that fails as a whole is retried in halves: the ticker or the batch size that breaks it is found."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 

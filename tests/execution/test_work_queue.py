@@ -1,7 +1,5 @@
 """Each call is given out once, in its turn, until nothing is left; the circuit breaker and both limits say when."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pytest

@@ -1,7 +1,5 @@
 """Both pages work in a real browser: light, dark, on a phone, on paper, by keyboard, without a network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path

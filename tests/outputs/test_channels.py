@@ -1,7 +1,5 @@
 """Each channel gets what its vendor documents, and its answer is judged by its code."""
 
-from __future__ import annotations
-
 import json
 from urllib.parse import parse_qsl, urlsplit
 

@@ -1,7 +1,5 @@
 """The page of a day shows how it ended and what to do, whatever ids and answers are."""
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from collections.abc import Callable, Sequence

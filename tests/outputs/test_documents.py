@@ -1,7 +1,5 @@
 """Beside the report of a day there are its page, its table unless it is large, and the page of the nights."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime
 

@@ -1,12 +1,11 @@
 """The log is complete for every reader that keeps up; its last line says how the day stands, for programs."""
 
-from __future__ import annotations
-
 import json
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -25,9 +24,6 @@ from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, TRACE_ID, start_at
 from tests.support.results import result_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PLAN = plan_of([target("A", ["c"])])
 CALL = next(PLAN.calls("qa"))

@@ -1,7 +1,5 @@
 """The text of a message is complete in itself; however long it would be, how the day stands and what to do is sent."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The page of the nights opens with what has become of the latest, and has a row for each, as text and as links."""
 
-from __future__ import annotations
-
 import re
 from base64 import b64encode
 from dataclasses import replace

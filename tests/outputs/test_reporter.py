@@ -1,7 +1,5 @@
 """A run in progress says how long it has taken, and when its cards will be done if that can be known."""
 
-from __future__ import annotations
-
 import pytest
 
 from job.day.ledger import Ledger

@@ -1,7 +1,5 @@
 """A message is sent within its time; a failure is retried if that can help, but not if the message may have arrived."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What is printed is complete, in order and free of control characters; nothing else waits for a slow reader."""
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

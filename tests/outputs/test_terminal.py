@@ -1,11 +1,9 @@
 """The terminal shows ids and answers as text, never as commands, and never delays the run; its end says all."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import replace
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -14,7 +12,7 @@ from job.day.advice import Command, Step
 from job.day.attempt import ExitCode, Outcome
 from job.day.ledger import Ledger
 from job.day.report import Ending, ending_of
-from job.day.result import ShutdownReason
+from job.day.result import CallResult, ShutdownReason
 from job.day.view import View
 from job.engines.calls import news
 from job.engines.failures import CUT_OFF, Cause, Failure
@@ -29,9 +27,6 @@ from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
 from tests.support.fakes import plan_of, target
 from tests.support.records import report_at
 from tests.support.results import result_of
-
-if TYPE_CHECKING:
-    from job.day.result import CallResult
 
 ONE = plan_of([target("A", ["c"], ())])
 

@@ -1,15 +1,13 @@
 """What a start adds to the record of its day: row by row, without storage."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from job.config.faults import ConfigError, FaultKind
 from job.config.read import PlannedConfig
-from job.day.attempt import RecordError
+from job.day.attempt import Attempt, RecordError
 from job.day.ledger import Rerun
 from job.engines.calls import Item
 from job.records import session
@@ -18,9 +16,6 @@ from job.records.session import decide, faults_of_record
 from job.storage.store import UnusableError
 from job.text.messages import message
 from tests.support.records import DAY, TRACE_ID, RecordedAttempt, config, prepared, record_of, start_at
-
-if TYPE_CHECKING:
-    from job.day.attempt import Attempt
 
 CARD = Item("qa", "AAPL", "news_card")
 OTHER = Item("qa", "MSFT", "news_card")

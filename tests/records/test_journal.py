@@ -1,7 +1,5 @@
 """Each result is written soon, once, and in few requests; what was written is read back complete or refused."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 

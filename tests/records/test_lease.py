@@ -1,11 +1,10 @@
 """At any time at most one start holds the lease; one that may have lost it stops before another may begin."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
@@ -32,9 +31,6 @@ from job.storage.store import ConflictError, ObjectStore, StorageError, StoredOb
 from job.text.messages import Message
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.stores import Memory, memory, store
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
 
 __all__ = ["machine_clock", "memory", "store"]
 

@@ -1,7 +1,5 @@
 """A day is what the names of its objects say: one that the job does not give, or a gap, is refused."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

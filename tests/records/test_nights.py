@@ -1,7 +1,5 @@
 """A list of nights has a row for each day, read from its end alone; one that cannot be read spoils no other."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo

@@ -1,7 +1,5 @@
 """A recorded day is read whole: its totals are those of its results, and its state that of its latest attempt."""
 
-from __future__ import annotations
-
 from contextlib import nullcontext
 from typing import NoReturn
 

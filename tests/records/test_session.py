@@ -1,7 +1,5 @@
 """A day is gone on with where its record ends; a record is closed and its lease released, whatever storage does."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field

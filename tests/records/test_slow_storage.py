@@ -1,9 +1,6 @@
 """However slow storage is, a record can be read: the lease is renewed meanwhile."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
 
 import trio
 import trio.testing
@@ -17,9 +14,6 @@ from tests.records.test_journal import EMPTY, Notes, Numbers, numbered
 from tests.records.test_lease import holder, take
 from tests.support.records import DAY
 from tests.support.stores import Memory, memory
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["memory"]
 

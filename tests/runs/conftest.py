@@ -1,7 +1,5 @@
 """Tests with a `scene` are in virtual time."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any

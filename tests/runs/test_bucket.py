@@ -1,25 +1,19 @@
 """Config and record in a bucket: how often storage is asked, and how the job comes by its credentials."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
 
 import pytest
 import trio
 
 from job.config.objects import OBJECTS
 from tests.simulators import do
+from tests.simulators.seen import Seen
 from tests.simulators.service import Fault
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import CONFIG_BUCKET, World, open_world
 from tests.support.altered import altered
 from tests.support.runs import QUICK, SMALL, asked_cards, run
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.simulators.seen import Seen
 
 pytestmark = pytest.mark.needs("emulator")
 

@@ -4,8 +4,6 @@ All of it is in virtual time. `tests.support.promise` looks at each request and 
 recorded card again, one key for each request, sums that add up, 0 only if all is done.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals

@@ -1,9 +1,7 @@
 """Whatever goes wrong, a start ends as the fault table says, in time, with correct totals and without any secret."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
@@ -11,15 +9,12 @@ import trio.testing
 
 from tests.runs.fault_table import PAGE, ROWS, markdown
 from tests.runs.fault_table.row import CONFIG, PLANNED, Case
+from tests.simulators.job import Outcome
 from tests.simulators.storage import emulator_binary
-from tests.simulators.world import open_world
+from tests.simulators.world import World, open_world
 from tests.support.places import latest_end, objects
 from tests.support.runs import QUICK, assert_clean, data_requests
 from tests.support.world import open_virtual_world
-
-if TYPE_CHECKING:
-    from tests.simulators.job import Outcome
-    from tests.simulators.world import World
 
 ENV = {
     **{f"{name}_ENGINE_ATTEMPTS": "3" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")},

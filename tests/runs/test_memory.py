@@ -1,7 +1,5 @@
 """A day of 100,000 cards, or of a million, fits into a fraction of the memory that a task has by default."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 from itertools import islice

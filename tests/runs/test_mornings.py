@@ -1,22 +1,17 @@
 """What a person reads in the morning is what it was when somebody last read it, and each command does what it says."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TOPIC, Night, commands, file_of, play, text_of
 from tests.simulators import do, when
 from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
 from tests.support.scene import open_scene
-
-if TYPE_CHECKING:
-    import trio
-    from trio.testing import MockClock
 
 ADVISED = ["cards-missing", "data-failed", "refused"]
 """The stories after which a command is advised for the latest day recorded."""

@@ -1,23 +1,18 @@
 """Which night a start is for: scenes around the ticks of a schedule. Virtual time begins at one, Tuesday's at 22:30."""
 
-from __future__ import annotations
-
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from tests.simulators import do, when
 from tests.simulators.engines import steady
+from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
 from tests.support import world as virtual
 from tests.support.scene import ALL, CLOUD, CONFIG, DAY, NEXT_DAY, OTHER, RETRY, Scene
 from tests.support.shell import arguments_in
-
-if TYPE_CHECKING:
-    from tests.simulators.job import Outcome
 
 WEDNESDAY, THURSDAY, FRIDAY, SATURDAY, MONDAY = (f"2026-11-{day}" for day in (25, 26, 27, 28, 30))
 TUESDAY, SUNDAY = DAY, "2026-11-29"

@@ -1,23 +1,17 @@
 """Real processes that are killed at any moment, and tried again until all is done."""
 
-from __future__ import annotations
-
 import random
 from signal import SIGKILL
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from tests.simulators.engines import varied
+from tests.simulators.seen import Seen
 from tests.simulators.storage import emulator_binary
-from tests.simulators.world import open_world
+from tests.simulators.world import World, open_world
 from tests.support.places import objects, results
 from tests.support.runs import assert_clean
-
-if TYPE_CHECKING:
-    from tests.simulators.seen import Seen
-    from tests.simulators.world import World
 
 TICKERS = ["AAPL", "BRK.B", "0700.HK", "^GSPC"]
 CARDS = ["news_card", "price_card"]

@@ -1,7 +1,5 @@
 """A start of the real process makes every call of its plan once, and shows what only a process shows."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -3,13 +3,11 @@
 What a signal does is in virtual time; that each one comes to the job is seen in real processes.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import time
+from collections.abc import AsyncIterator
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -24,9 +22,6 @@ from tests.simulators.world import World, open_world
 from tests.support.places import objects
 from tests.support.runs import QUICK, ended
 from tests.support.scene import Scene, open_scene
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 CODES = {SIGTERM: 143, SIGHUP: 143, SIGINT: 130}
 CONFIG: dict[str, object] = {"ticker_list.json": [f"T{number}" for number in range(20)], "card_types.json": ["a"]}

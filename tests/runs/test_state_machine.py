@@ -5,14 +5,13 @@ the config, ticks of the schedule. `tests.support.promise` is held against all o
 lead to it, as few as possible, and a line that plays them again.
 """
 
-from __future__ import annotations
-
 import queue
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
@@ -23,15 +22,11 @@ from trio.testing import MockClock
 
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
+from tests.simulators.job import Job
+from tests.simulators.seen import Seen
 from tests.simulators.service import Do, Fault
 from tests.support.promise import WRONG, Promise
 from tests.support.world import START, VirtualProcess, VirtualWorld, open_virtual_world
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from tests.simulators.job import Job
-    from tests.simulators.seen import Seen
 
 TICKERS = ["AAPL", "MSFT", "GC=F"]
 CARDS = ["news_card", "price_card", "risk_card"]

@@ -1,16 +1,11 @@
 """What goes wrong on the wire itself: each returns what a `Fault` does in place of the service's answer."""
 
-from __future__ import annotations
-
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import trio
 
+from tests.simulators.service import Do, Visit
 from tests.simulators.wire import ClientGoneError
-
-if TYPE_CHECKING:
-    from tests.simulators.service import Do, Visit
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 

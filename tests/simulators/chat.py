@@ -1,20 +1,16 @@
 """Simulates the incoming webhooks of Feishu, DingTalk, WeCom and Slack: their forms, signatures, limits and answers."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac
 import json
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tests.simulators.seen import Seen
 from tests.simulators.service import Service
 from tests.simulators.wire import Reply
-
-if TYPE_CHECKING:
-    from tests.simulators.seen import Seen
 
 PLACES = {
     "feishu": "/open-apis/bot/v2/hook/0a1b2c3d-secret-of-the-feishu-bot",

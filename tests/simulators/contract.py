@@ -1,18 +1,13 @@
 """What the four engines answer, as their own code does; pure functions from a request to a reply."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
+from tests.simulators.seen import Seen
 from tests.simulators.wire import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.simulators.seen import Seen
 
 DEFAULT_LIST = ["AAPL", "GOOGL", "MSFT"]
 """What the financial engine refreshes if it is sent an empty list, which the job never wants."""

@@ -1,19 +1,14 @@
 """What a service answers instead, and when: each returns what a `Fault` does in place of the service's answer."""
 
-from __future__ import annotations
-
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import trio
+
+from tests.simulators.service import Do, Visit
 from tests.simulators.wire import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    import trio
-
-    from tests.simulators.service import Do, Visit
 
 _FRONT_END = "<html><head><title>{0}</title></head><body><h1>Error: {0}</h1><p>simulated front end</p></body></html>\n"
 

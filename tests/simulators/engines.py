@@ -1,18 +1,12 @@
 """The four engines as services: tokens checked in front, latency, then what the contract says."""
 
-from __future__ import annotations
-
 import random
-from typing import TYPE_CHECKING
+import ssl
 
 from tests.simulators.contract import CONTRACTS, violation
+from tests.simulators.seen import Seen
 from tests.simulators.service import Latency, Service
 from tests.simulators.tokens import Mint, front_end
-
-if TYPE_CHECKING:
-    import ssl
-
-    from tests.simulators.seen import Seen
 
 
 def steady(seconds: float, per_ticker: float = 0.0) -> Latency:

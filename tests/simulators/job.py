@@ -1,26 +1,22 @@
 """The real job as a process of its own: started, signalled, read, always reaped."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
-
-if TYPE_CHECKING:
-    import signal
-    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout in which `python -m job` is run, unless another is named."""

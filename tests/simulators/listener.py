@@ -1,15 +1,10 @@
 """A port of 127.0.0.1 that can be closed and opened again while a test runs."""
 
-from __future__ import annotations
-
+import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import trio
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable
 
 
 @dataclass

@@ -1,17 +1,12 @@
 """The metadata server of Google Cloud, as far as google-auth asks it; it hands out tokens that the engines believe."""
 
-from __future__ import annotations
-
 import json
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from tests.simulators.seen import Seen
+from tests.simulators.tokens import Mint
 from tests.simulators.wire import Reply
-
-if TYPE_CHECKING:
-    from tests.simulators.seen import Seen
-    from tests.simulators.tokens import Mint
 
 _FLAVOR = (("metadata-flavor", "Google"), ("server", "Metadata Server for VM"))
 _ROOT = "/computeMetadata/v1/"

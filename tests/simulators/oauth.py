@@ -1,21 +1,15 @@
 """Identity off Google Cloud: the token endpoint for people's credentials, and impersonation."""
 
-from __future__ import annotations
-
 import json
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import parse_qs
 
+from tests.simulators.metadata import TokenSource
+from tests.simulators.seen import Seen
 from tests.simulators.wire import Reply
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.simulators.metadata import TokenSource
-    from tests.simulators.seen import Seen
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """What a simulator remembers of a request."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,23 +1,17 @@
 """What all simulators have in common: a listener on loopback, a memory of requests, a script of faults."""
 
-from __future__ import annotations
-
+import ssl
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import trio
 
 from tests.simulators.listener import Listener
 from tests.simulators.seen import Seen
+from tests.simulators.when import When
 from tests.simulators.wire import ClientGoneError, Exchange, Reply, Traffic, serve_connection
-
-if TYPE_CHECKING:
-    import ssl
-
-    from tests.simulators.when import When
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,17 @@
 """A real storage emulator, fake-gcs-server, as a process of its own with its objects in memory."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket
 import subprocess
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import httpx
 import trio
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 _START = 60.0
 """Seconds that it may take until it answers."""

@@ -1,19 +1,13 @@
 """What stands before the storage emulator: a service whose script can break, and the checks that the emulator skips."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+import httpx
 import trio
 
+from tests.simulators.seen import Seen
 from tests.simulators.wire import Reply
-
-if TYPE_CHECKING:
-    import httpx
-
-    from tests.simulators.seen import Seen
 
 _STALE = "At least one of the pre-conditions you specified did not hold."
 _HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}

@@ -1,7 +1,5 @@
 """The simulators keep the contract that the job is tested against, and are strict about who asks."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """ID tokens: signing them, and checking them as Cloud Run's front end does."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac
@@ -9,15 +7,12 @@ import itertools
 import json
 import secrets
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tests.simulators.seen import Seen
 from tests.simulators.wire import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.simulators.seen import Seen
 
 ISSUER = "https://accounts.google.com"
 _HEADER = {"alg": "HS256", "kid": "simulated", "typ": "JWT"}

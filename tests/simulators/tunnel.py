@@ -4,18 +4,13 @@ google-auth has no setting for the addresses of Google's identity services, but 
 REQUESTS_CA_BUNDLE: the names are answered here, with certificates of the world's own authority.
 """
 
-from __future__ import annotations
-
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import trio
+import trustme
 
-if TYPE_CHECKING:
-    import trustme
-
-    from tests.simulators.service import Service
+from tests.simulators.service import Service
 
 NAMES = ("iamcredentials.googleapis.com", "oauth2.googleapis.com")
 """The hosts that can be reached."""

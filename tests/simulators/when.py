@@ -1,7 +1,5 @@
 """Which requests a fault strikes: predicates over `Seen`, to be combined with `both` and `no`."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 

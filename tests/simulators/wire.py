@@ -4,8 +4,6 @@ Nothing here knows what is asked or answered. Waiting and watching the client ar
 time pass does it through `Exchange.wait`, which reads meanwhile, so a client that hangs up is noticed at once.
 """
 
-from __future__ import annotations
-
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable

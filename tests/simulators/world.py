@@ -1,15 +1,14 @@
 """The whole world of a run: every service up, the config written, the job's environment made."""
 
-from __future__ import annotations
-
 import json
 import os
 import ssl
 import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import trio
 import trustme
@@ -21,17 +20,13 @@ from tests.simulators.job import ROOT, Job, Outcome, start_job
 from tests.simulators.listener import Listener
 from tests.simulators.metadata import TokenSource
 from tests.simulators.oauth import Accounts
+from tests.simulators.seen import Seen
 from tests.simulators.service import Latency, Service
 from tests.simulators.storage import Emulator, open_emulator
 from tests.simulators.storage_front import StorageFront
 from tests.simulators.tokens import Mint
 from tests.simulators.tunnel import Tunnel
 from tests.simulators.wire import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
-
-    from tests.simulators.seen import Seen
 
 CONFIG_BUCKET = "simulated-config"
 RUNS_BUCKET = "simulated-runs"

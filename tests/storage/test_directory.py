@@ -1,7 +1,5 @@
 """A file of a directory is complete, absent or a fault, also if its name is of something else than a file."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import threading

@@ -1,7 +1,5 @@
 """Whatever Cloud Storage, or another server in its place, answers is used, requested again, or a `StorageError`."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import threading
@@ -10,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import pytest
 import trio
@@ -22,13 +20,10 @@ from job.storage.store import ConflictError, ObjectStore, StorageError, StoredOb
 from job.storage.uri import open_store
 from tests.simulators import broken, do, when
 from tests.simulators.do import in_turn
-from tests.simulators.service import Fault
+from tests.simulators.seen import Seen
+from tests.simulators.service import Do, Fault
 from tests.simulators.world import RUNS_BUCKET, World, open_world
 from tests.support.stores import EMULATOR
-
-if TYPE_CHECKING:
-    from tests.simulators.seen import Seen
-    from tests.simulators.service import Do
 
 pytestmark = pytest.mark.needs("emulator")
 

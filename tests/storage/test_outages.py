@@ -1,14 +1,12 @@
 """A bucket that is away for eight seconds fails no request; one that is away for longer fails it after 20 seconds."""
 
-from __future__ import annotations
-
 import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import pytest
 import trio
@@ -18,11 +16,9 @@ from job.storage import gcs
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, in_thread
 from tests.simulators import broken, do, when
 from tests.simulators.do import in_turn
+from tests.simulators.seen import Seen
 from tests.simulators.service import Do, Fault, Service
 from tests.support.stores import open_bucket
-
-if TYPE_CHECKING:
-    from tests.simulators.seen import Seen
 
 pytestmark = pytest.mark.needs("emulator")
 

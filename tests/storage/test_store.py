@@ -1,7 +1,5 @@
 """Every object store keeps the same promises: conditions hold, and a write whose answer was lost is recognised."""
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from pathlib import Path

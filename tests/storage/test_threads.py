@@ -1,7 +1,5 @@
 """Blocking requests run in a few threads; urgent and later requests do not wait for all earlier ones."""
 
-from __future__ import annotations
-
 import threading
 import time
 

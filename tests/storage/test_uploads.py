@@ -1,7 +1,5 @@
 """An upload whose answer cannot be used has succeeded if the object is there with its content."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any

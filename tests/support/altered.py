@@ -1,13 +1,8 @@
 """The real job with one thing changed that no variable changes: a full disk, a bug, its own account."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.simulators.job import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # An operation on a bucket is given up after a second.
 SHORT_PATIENCE = """

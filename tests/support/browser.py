@@ -1,7 +1,5 @@
 """Chromium, headless, controlled over a pair of pipes: a page as a person with a keyboard would use it."""
 
-from __future__ import annotations
-
 import base64
 import fcntl
 import json

@@ -1,7 +1,5 @@
 """Chinese as the job writes it. A sentence without a translation fails the test that asks for it."""
 
-from __future__ import annotations
-
 import re
 from gettext import NullTranslations, translation
 

@@ -1,7 +1,5 @@
 """The clocks of a machine that is suspended, in virtual time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pytest

@@ -1,7 +1,5 @@
 """Days as their pages show them, built from results, without a run: one for each way in which a day can end."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -79,7 +77,7 @@ class Day:
         self.number = 0
         self.errors: list[EngineFailedError] = []
 
-    def play(self, fate: Fate = well, until: float = math.inf) -> Day:
+    def play(self, fate: Fate = well, until: float = math.inf) -> "Day":
         """An attempt: its data phase, and if that has not failed its card phase. After `until` seconds it was ended."""
         self.number, end = self.number + 1, self.at + until
         self.errors.clear()

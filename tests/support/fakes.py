@@ -1,7 +1,5 @@
 """Fakes of what surrounds the executor, for runs in virtual time: engines as functions, tokens as numbers."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -85,7 +83,7 @@ class World:
     connect_seconds: dict[EngineName, float] = field(default_factory=dict)
     """How long a connection to an engine takes."""
 
-    def connect(self, engine: EngineName) -> Connection:
+    def connect(self, engine: EngineName) -> "Connection":
         self.open_connections += 1
         return Connection(self, engine)
 

@@ -1,7 +1,5 @@
 """What some tests need and a machine may lack: `pytest.mark.needs`."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Which tests run at the same time, in whatever process: a test of time or memory has no neighbours."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 from collections.abc import Iterator

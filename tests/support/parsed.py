@@ -1,7 +1,5 @@
 """A page as its reader gets it: parsed, so that a test sees what it shows and not how it is written."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from html.parser import HTMLParser

@@ -1,17 +1,11 @@
 """What is recorded in a world, wherever its records are."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from tests.simulators.world import RUNS_BUCKET
+from tests.simulators.world import RUNS_BUCKET, World
 from tests.support.world import VirtualWorld
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.simulators.world import World
 
 
 async def objects(world: World) -> dict[str, bytes]:

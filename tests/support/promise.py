@@ -1,34 +1,27 @@
 """What the job promises of all its starts, held against a world in virtual time while they are at work."""
 
-from __future__ import annotations
-
 import json
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from job.config.plan import Plan
 from job.day.attempt import Attempt
 from job.day.attempt import Outcome as Word
 from job.day.result import CallResult
-from job.engines.calls import METHOD
+from job.engines.calls import METHOD, EngineName
 from job.engines.identity import RunIdentity
 from job.records.lease import LEASE
 from job.records.nights import read_nights
 from job.records.record import read_day
+from job.storage.store import StoredObject
+from tests.simulators.job import Outcome
+from tests.simulators.seen import Seen
+from tests.simulators.wire import Reply
 from tests.support.stores import Memory
-from tests.support.world import _running
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from job.config.plan import Plan
-    from job.engines.calls import EngineName
-    from job.storage.store import StoredObject
-    from tests.simulators.job import Outcome
-    from tests.simulators.seen import Seen
-    from tests.simulators.wire import Reply
-    from tests.support.world import VirtualWorld
+from tests.support.world import VirtualWorld, _running
 
 CODES = {0, 1, 2, 3, 4, 75, 130, 143}
 """How a start may end; 70 is a bug."""
@@ -79,7 +72,7 @@ class Folder:
         assert isinstance(data, bytes)
         return data
 
-    def known(self) -> Folder:
+    def known(self) -> "Folder":
         """What the latest attempt may know: not what one that was paused has written since, though that is true too."""
         latest = max(name for name in self.objects if name.startswith(f"{self.day}/attempts/"))
         own, began = f"{self.day}/results/{latest[-11:-5]}", self.objects[latest].updated

@@ -1,18 +1,20 @@
 """Days as the job records them, for tests of what reads them."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from job.config.faults import Fault, FaultKind
 from job.config.plan import Plan
 from job.config.read import PlannedConfig, make_plan
 from job.day.attempt import Attempt, ExitCode, Outcome, Start, attempt_name, end_name, results_name
-from job.day.ledger import Ledger
+from job.day.ledger import Ledger, Rerun
 from job.day.report import Ending, Report, report_of
+from job.day.result import CallResult
+from job.engines.calls import EngineName, Item
 from job.engines.failures import Cause, Failure
 from job.records.lease import Holder
 from job.records.record import Journal, Listing, Record
@@ -20,14 +22,6 @@ from job.storage.store import StoredObject
 from job.text.messages import message
 from tests.support.results import result_of
 from tests.support.stores import Memory
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from job.day.ledger import Rerun
-    from job.day.result import CallResult
-    from job.engines.calls import EngineName, Item
 
 DAY = "2026-11-24"
 TRACE_ID = f"{1:032x}"

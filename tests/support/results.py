@@ -1,15 +1,11 @@
 """Results of calls, without an executor."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from job.day.result import CallResult, FailedTry
+from job.engines.calls import Call
+from job.engines.failures import Failure
 from job.text.messages import message
-
-if TYPE_CHECKING:
-    from job.engines.calls import Call
-    from job.engines.failures import Failure
 
 
 def result_of(call: Call, failure: Failure | None = None, **changes: Any) -> CallResult:

@@ -1,17 +1,12 @@
 """What whole runs of the real process have in common: a world to run in, and what holds for every run whatsoever."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from tests.simulators.engines import steady
-
-if TYPE_CHECKING:
-    from tests.simulators.job import Job, Outcome
-    from tests.simulators.seen import Seen
-    from tests.simulators.world import World
+from tests.simulators.job import Job, Outcome
+from tests.simulators.seen import Seen
+from tests.simulators.world import World
 
 TICKERS = ["AAPL", "BRK.B", "0700.HK", "^GSPC", "BTC-USD", "EURUSD=X", "GC=F"]
 CARDS = ["news_card", "earnings_card"]

@@ -1,27 +1,22 @@
 """A scene: what happens to a day in virtual time, while the promise is held against every request and every end."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from signal import SIGKILL
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
 from tests.simulators.engines import steady
+from tests.simulators.job import Job, Outcome
+from tests.simulators.seen import Seen
 from tests.support.promise import Promise
 from tests.support.runs import QUICK, assert_clean
 from tests.support.world import START, VirtualWorld, open_virtual_world
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-
-    from tests.simulators.job import Job, Outcome
-    from tests.simulators.seen import Seen
 
 DAY, NEXT_DAY = "2026-11-24", "2026-11-25"
 """Virtual time begins at 22:30 of the first one."""

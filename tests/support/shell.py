@@ -1,7 +1,5 @@
 """A command that the job advises, as a shell, gcloud and make hand it back to the job."""
 
-from __future__ import annotations
-
 import shlex
 
 

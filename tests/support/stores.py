@@ -1,12 +1,11 @@
 """A store in memory for virtual time that can fail, be slow, lose answers and have a clock of its own."""
 
-from __future__ import annotations
-
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 import outcome
 import pytest
@@ -27,14 +26,9 @@ from job.storage.store import (
 )
 from job.storage.uri import open_store
 from job.text.messages import Message
+from tests.simulators.service import Service
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import open_world
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from tests.simulators.service import Service
 
 EMULATOR = emulator_binary()
 KINDS = ["memory", "directory", pytest.param("bucket", marks=[pytest.mark.slow, pytest.mark.needs("emulator")])]

@@ -5,8 +5,6 @@ the outside: its clocks, threads, connections, stores, tokens, random numbers, s
 HTTP included. What a run is started with is in `_main` alone.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random
@@ -17,13 +15,14 @@ import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import httpcore
 import outcome
@@ -45,13 +44,9 @@ from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message
 from tests.simulators.job import Job
+from tests.simulators.service import Latency
 from tests.simulators.world import World, close_world, make_world
 from tests.support.stores import Memory
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-
-    from tests.simulators.service import Latency
 
 START = datetime(2026, 11, 24, 22, 30, tzinfo=UTC)
 """When virtual time begins: at a tick of the schedule."""

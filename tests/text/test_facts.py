@@ -1,7 +1,5 @@
 """Code knows facts, and says them last: it asks no message what it says, to learn what happened."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from functools import cache

@@ -1,7 +1,5 @@
 """The catalogs are current and complete, and every translation has the placeholders of its sentence."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A token that was sent is in no text that is shown, nor is any other that looks like one."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable
 

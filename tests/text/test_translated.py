@@ -1,7 +1,5 @@
 """Every sentence that people read comes from the catalog: a catalog of widened letters shows those that do not."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Collects the sentences that people read into the gettext catalogs, and compiles these: `make messages`."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`make picture`: the READMEs' pictures of both pages, in both languages: a week of days, without a run."""
 
-from __future__ import annotations
-
 import sys
 import tempfile
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`make run-local`: the whole system on loopback, and the real job as a process of its own."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -9,11 +7,11 @@ import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import trio
@@ -25,10 +23,6 @@ from tests.simulators.engines import varied
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import date
 
 SAMPLE = Path(os.environ.get("RUN_LOCAL_CONFIG") or ROOT / "terraform" / "config").resolve()
 RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()

@@ -1,7 +1,5 @@
 """`.venv` is made by uv from the index that pip is told of, here a directory; by pip if uv fails."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
@@ -10,20 +8,17 @@ import subprocess
 import sys
 import threading
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 
 from tests.simulators.job import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def wheel(directory: Path, name: str, version: str, files: Mapping[str, Path | str]) -> str:

@@ -1,7 +1,5 @@
 """The READMEs have pictures of both pages in their own language, small enough for a slow connection."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import pytest

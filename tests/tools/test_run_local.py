@@ -1,7 +1,5 @@
 """`make run-local` plays the whole system: it says what it started, if it ended as it should, and leaves nothing."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -11,19 +9,17 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.simulators.job import ROOT
 from tests.simulators.world import World
 from tests.support.runs import run
 from tests.support.world import open_virtual_world
 from tests.tools import run_local
-
-if TYPE_CHECKING:
-    from trio.testing import MockClock
 
 COMMAND = [sys.executable, "-m", "tests.tools.run_local"]
 

@@ -1,7 +1,5 @@
 """The steps of terraform/README.md, played: Terraform is real; `gcloud` and `docker` only note what they are asked."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,21 +1,15 @@
 """The real job, in the environment that Terraform plans for it, runs against the simulated engines."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import trio
 
+from tests.deploy.terraform.command import Terraform
 from tests.deploy.terraform.sample import CONFIG, EVERYTHING, LITTLE, container, environment, resources
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import open_world
 from tests.support.runs import QUICK, assert_clean
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.deploy.terraform.command import Terraform
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
 

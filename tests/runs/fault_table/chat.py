@@ -1,17 +1,10 @@
 """What can happen to the message that is sent when a start is over."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from tests.runs.fault_table.row import Arrange, Env, Row, missing, succeeded
 from tests.simulators import do, when
-from tests.simulators.service import Fault
-
-if TYPE_CHECKING:
-    from tests.simulators.job import Outcome
-    from tests.simulators.service import Do
-    from tests.simulators.world import World
+from tests.simulators.job import Outcome
+from tests.simulators.service import Do, Fault
+from tests.simulators.world import World
 
 
 def _meets(act: Do, *, cards_fail: bool = False) -> Arrange:

@@ -1,18 +1,13 @@
 """What a row of the fault table is, and how its cases are played."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from tests.simulators.service import Fault
-
-if TYPE_CHECKING:
-    from tests.simulators.job import Outcome
-    from tests.simulators.service import Do, Service
-    from tests.simulators.when import When
-    from tests.simulators.world import World
+from tests.simulators.job import Outcome
+from tests.simulators.service import Do, Fault, Service
+from tests.simulators.when import When
+from tests.simulators.world import World
 
 TICKERS = [f"T{number}" for number in range(8)]
 CARDS = ["news_card", "price_card", "risk_card"]

@@ -1,9 +1,6 @@
 """What can happen to the process itself: signals, kills, the deadline, another start, a wrong command, a bug."""
 
-from __future__ import annotations
-
 import signal
-from typing import TYPE_CHECKING
 
 import trio
 
@@ -22,14 +19,12 @@ from tests.runs.fault_table.row import (
 )
 from tests.simulators import do, when
 from tests.simulators.engines import steady
+from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
+from tests.simulators.world import World
 from tests.support.altered import BUG, altered
 from tests.support.runs import QUICK, asked_cards
 from tests.support.world import VirtualWorld
-
-if TYPE_CHECKING:
-    from tests.simulators.job import Outcome
-    from tests.simulators.world import World
 
 AGAIN_ON_CLOUD_RUN = {"CLOUD_RUN_EXECUTION": "night-1"}
 

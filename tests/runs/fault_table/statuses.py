@@ -1,19 +1,23 @@
 """The statuses of the platform, from data engines and from QA: once, and for good."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from tests.runs.fault_table.row import CARDS, PLANNED, Case, Row, data_failed, missing, qa_down, strike, succeeded
+from tests.runs.fault_table.row import (
+    CARDS,
+    PLANNED,
+    Arrange,
+    Case,
+    Row,
+    data_failed,
+    missing,
+    qa_down,
+    strike,
+    succeeded,
+)
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
-
-if TYPE_CHECKING:
-    from tests.runs.fault_table.row import Arrange
-    from tests.simulators.job import Outcome
-    from tests.simulators.service import Do
-    from tests.simulators.when import When
-    from tests.simulators.world import World
+from tests.simulators.job import Outcome
+from tests.simulators.service import Do
+from tests.simulators.when import When
+from tests.simulators.world import World
 
 FIRST = when.nth(1)
 MANY = tuple(f"T{number}" for number in range(50))

@@ -1,10 +1,7 @@
 """What can be wrong with storage: where the config is read, where days are recorded."""
 
-from __future__ import annotations
-
 import gzip
 from functools import partial
-from typing import TYPE_CHECKING
 
 import trio
 
@@ -25,17 +22,13 @@ from tests.runs.fault_table.row import (
 )
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
-from tests.simulators.service import Fault
-from tests.simulators.world import CONFIG_BUCKET
+from tests.simulators.job import Outcome
+from tests.simulators.seen import Seen
+from tests.simulators.service import Do, Fault
+from tests.simulators.when import When
+from tests.simulators.world import CONFIG_BUCKET, World
 from tests.support.altered import FULL_DISK, SHORT_PATIENCE, altered
 from tests.support.world import VirtualWorld
-
-if TYPE_CHECKING:
-    from tests.simulators.job import Outcome
-    from tests.simulators.seen import Seen
-    from tests.simulators.service import Do
-    from tests.simulators.when import When
-    from tests.simulators.world import World
 
 ONE_CARD_EACH = dict.fromkeys(TICKERS, CARDS[:1])
 WRITES = when.method("POST", "PUT", "DELETE")

@@ -1,9 +1,5 @@
 """What can be wrong with a connection and with what comes over it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from tests.runs.fault_table.row import (
     CARDS,
     PLANNED,
@@ -20,12 +16,10 @@ from tests.runs.fault_table.row import (
 )
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
+from tests.simulators.job import Outcome
+from tests.simulators.service import Do
+from tests.simulators.world import World
 from tests.support.runs import asked_cards
-
-if TYPE_CHECKING:
-    from tests.simulators.job import Outcome
-    from tests.simulators.service import Do
-    from tests.simulators.world import World
 
 FIRST = when.nth(1)
 

@@ -4,8 +4,6 @@
 of what happened, before they are committed.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -13,7 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import trio
 
@@ -25,13 +22,11 @@ from job.outputs.channels import FEISHU
 from job.outputs.message import cut, late_lines
 from job.text.messages import translator
 from tests.simulators import do, when
+from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
 from tests.support.scene import Scene, open_scene
 from tests.support.world import START
-
-if TYPE_CHECKING:
-    from tests.simulators.job import Outcome
 
 TEXTS = Path(__file__).parent
 TICKERS = ["AAPL", "MSFT", "NVDA", "TSLA", "0700.HK", "600519.SS"]

@@ -1,7 +1,5 @@
 """`make bench`: prints what was measured, then which targets are reached."""
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ in production. It prints its ports, that of the metadata server first, serves un
 its account. Its arguments are the latency in seconds, and a certificate with its key if it is to speak TLS.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import select

@@ -1,7 +1,5 @@
 """One measurement: a client as a process of its own, against a fresh engine, counted by the engine and the kernel."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -9,17 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import trustme
 
 from tests.support.altered import ACCOUNT, altered
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parents[3]
 CLIENTS = {"job": ("job", "run"), "script": ("tests.tools.bench.script",)}
