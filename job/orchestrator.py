@@ -202,8 +202,8 @@ class _Run:
         except EngineFailedError as failed:
             error = failed
         ending = ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed, start.deadline)
-        engines, patience = progress.engines.items(), self._options.settings.engines
-        notes = outage_notes({name: (one.outages, one.seconds_out, patience[name].patience) for name, one in engines})
+        engines = progress.engines.items()
+        notes = outage_notes({name: (one.outages, one.seconds_out, one.is_down) for name, one in engines})
         listing = session.record.listing
         notes += broken_off_notes(start, listing.attempts - listing.ends, session.record.ledger)
         if ending.outcome is Outcome.DEADLINE:

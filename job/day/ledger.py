@@ -91,9 +91,16 @@ class EngineItems:
         place = self._place(item)
         return place is not None and self._states[place] == _WITH_ERROR
 
-    def types_not_attempted(self) -> set[str | None]:
-        """The card types of which a card was not attempted."""
-        return {status.item.card_type for status in self.missing() if status.state == "not_attempted"}
+    def is_a_type_cut_short(self) -> bool:
+        """Whether of one card type some cards are made, and some were not attempted."""
+        left = {status.item.card_type for status in self.missing() if status.state == "not_attempted"}
+        made = (
+            name
+            for start, names in self._places.values()
+            for place, name in enumerate(names, start)
+            if self._states[place] >= _DONE
+        )
+        return any(name in left for name in made)
 
     def missing(self) -> Iterator[ItemStatus]:
         """Every item that is not done, in the order of the plan."""

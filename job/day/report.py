@@ -175,11 +175,15 @@ def _has_done(ledger: Ledger, failures: Iterable[CallResult]) -> Mapping[EngineN
     }
 
 
-def not_reached(ledger: Ledger) -> Message | None:
-    """How many items of each engine were not made because of the failures of others; nothing has to be put right.
+def not_reached(ledger: Ledger, outcome: Outcome | None) -> Message | None:
+    """What was not made because of the failures of others; `None` if there is nothing.
 
-    `None` if there are none.
+    Where only cards are missing, a card was not requested since the others of its type failed: the types are named.
     """
+    if outcome is Outcome.CARDS_MISSING:
+        left = Counter(card.item.card_type for card in ledger.items["qa"].missing() if card.state == "not_attempted")
+        names = listed([f"/{card_type} ({count:,})" for card_type, count in left.items()])
+        return message("Not requested, since others of their type failed: {names}", names=names) if left else None
     counts = {engine: total.not_reached for engine, total in ledger.totals().items()}
     parts = [
         message("cards {count}", count=count)
@@ -188,7 +192,7 @@ def not_reached(ledger: Ledger) -> Message | None:
         for engine, count in counts.items()
         if count
     ]
-    return joined(parts) if parts else None
+    return message("Not reached, with nothing to put right: {counts}", counts=joined(parts)) if parts else None
 
 
 def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
@@ -566,21 +570,20 @@ def unrecorded_note(results: int, *, is_done: bool) -> Message:
     )
 
 
-def outage_notes(outages: Mapping[EngineName, tuple[int, float, float]]) -> list[Message]:
-    """Which engines did no call for a while: their outages, of so many seconds in all, and their patience."""
-    return [
-        plural(
-            "The {engine} engine was out once, for {time}: its calls waited",
-            "The {engine} engine was out {count} times, for {time} in all: its calls waited",
-            count=count,
-            engine=ENGINES[engine].label,
-            time=message("{time}, all of its patience", time=duration(seconds))
-            if count == 1 and seconds >= patience - 1.0
-            else duration(seconds),
-        )
-        for engine, (count, seconds, patience) in outages.items()
-        if seconds >= NOTED_SECONDS
-    ]
+def outage_notes(outages: Mapping[EngineName, tuple[int, float, bool]]) -> list[Message]:
+    """Which engines did no call for a while: their outages, of so many seconds in all, and whether they were down."""
+    notes = []
+    for engine, (count, seconds, is_down) in outages.items():
+        values = {"engine": ENGINES[engine].label, "time": duration(seconds)}
+        if is_down:
+            notes.append(
+                message("The {engine} engine was down at the end: out for {time}, all of its patience", **values)
+            )
+        elif seconds >= NOTED_SECONDS:
+            once = "The {engine} engine was out once, for {time}: its calls waited"
+            often = "The {engine} engine was out {count} times, for {time} in all: its calls waited"
+            notes.append(plural(once, often, count=count, **values))
+    return notes
 
 
 def deadline_notes(ledger: Ledger) -> Iterator[Message]:

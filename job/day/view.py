@@ -303,9 +303,8 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(failed, mark="✗", what_to_do=group.what_to_do)
         for answer in group.answers:
             yield Line(message("Last answer: {answer}", answer=answer), Rank.ASIDE, " ")
-    if groups and (counts := not_reached(ledger)) is not None:
-        text = message("Not reached, with nothing to put right: {counts}", counts=counts)
-        yield Line(text, Rank.ASIDE)
+    if groups and (rest := not_reached(ledger, report.outcome)) is not None:
+        yield Line(rest, Rank.EXTRA if report.outcome is Outcome.CARDS_MISSING else Rank.ASIDE)
     if groups:
         yield Line(colon(message("trace id"), report.trace_id), Rank.ASIDE)
     yield from (Line(note, Rank.EXTRA) for note in report.notes)

@@ -89,10 +89,9 @@ class CircuitBreaker:
         if latest.started < self._failing.first:
             return False
         was_open = self.is_open
-        seconds = latest.started - self._failing.first
         if self._is_told:
-            self._emit(EngineRecovered(self._engine, seconds))
-        self._note(seconds)
+            self._emit(EngineRecovered(self._engine, latest.started - self._failing.first))
+        self.note_outage(latest.started)
         self.is_open = self._is_outage = self._is_told = False
         self.failures = 0
         self._failing, self._probe, self.closed_at = FailingSince(), None, latest.ended
@@ -141,7 +140,9 @@ class CircuitBreaker:
         if now < self._over:
             self._pause_ends = min(self._pause_ends, self._over)
 
-    def _note(self, seconds: float) -> None:
+    def note_outage(self, until: float) -> None:
+        """Counts an outage, unless it was too short or only one call failed among others."""
+        seconds = until - self._failing.first
         if self._is_outage and seconds >= TELL_SECONDS:
             self._progress.outages += 1
             self._progress.seconds_out += seconds

@@ -84,9 +84,15 @@ class Executor:
                 else:
                     self._interrupted(pending)
 
-    def is_at_fault(self, card_type: str | None) -> bool:
-        """Whether cards of the type failed, and since then others were made, and none of it."""
-        return self._queue.is_at_fault(card_type)
+    def note_down(self) -> None:
+        """Notes that the engine was down at the end."""
+        self._progress.is_down = True
+        self._breaker.note_outage(trio.current_time())
+
+    @property
+    def only_types_fail(self) -> bool:
+        """Whether only cards of some types fail, and others were made since."""
+        return self._queue.only_types_fail
 
     def stop(self) -> None:
         """Cuts off the calls in flight, and starts no other."""

@@ -91,8 +91,9 @@ class Phases:
         calls = self.ledger.plan.calls("qa", self.ledger.items["qa"].is_done)
         executor = Executor(self.engines["qa"], self.context, calls, lambda *_: None)
         await executor.run()
-        items = self.ledger.items["qa"]
-        is_cut_short = any(not executor.is_at_fault(card_type) for card_type in items.types_not_attempted())
-        # If others were made that day, what has failed may have done so for reasons of its own.
-        if executor.is_down and (is_cut_short or not items.counts.done):
-            self.context.shutdown.request(ShutdownReason.QA_DOWN)
+        if executor.is_down and not executor.only_types_fail:
+            items = self.ledger.items["qa"]
+            if not items.counts.done or items.is_a_type_cut_short():
+                self.context.shutdown.request(ShutdownReason.QA_DOWN)
+            else:  # what is missing may be so for reasons of its own
+                executor.note_down()

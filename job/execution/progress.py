@@ -61,6 +61,8 @@ class EngineProgress:
     outages: int = 0
     """How often it did no call for some seconds, and for how long in all."""
     seconds_out: float = 0.0
+    is_down: bool = False
+    """Whether it was down at the end, though nothing was left untried because of that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,9 +170,10 @@ class WorkQueue:
         elif card_type in self._stuck:
             self._stuck[card_type].discard(call)
 
-    def is_at_fault(self, card_type: str | None) -> bool:
-        """Whether cards of the type failed, and since then others were made, and none of it."""
-        return self._stuck_since.get(card_type, inf) < self._made_at
+    @property
+    def only_types_fail(self) -> bool:
+        """Whether only cards of some types fail, and others were made since."""
+        return max(self._stuck_since.values(), default=inf) < self._made_at
 
     def close(self) -> None:
         """Ends the queue, whatever is left in it."""

@@ -545,7 +545,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             notices=notices_of(ledger.plan),
             groups=groups,
             steps={step.kind: step for step in view.steps},
-            not_reached=not_reached(ledger),
+            not_reached=not_reached(ledger, report.outcome),
             board=board(report, ledger),
             table_link=links.table(report.day) if has_table else None,
             calls=calls_of(ledger),

@@ -349,13 +349,13 @@ def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> 
 @pytest.mark.parametrize(
     ("outages", "said"),
     [
-        ((1, 300.0, 600.0), "The QA engine was out once, for 5 min: its calls waited"),
-        ((1, 600.0, 600.0), "The QA engine was out once, for 10 min, all of its patience: its calls waited"),
-        ((2, 700.0, 600.0), "The QA engine was out 2 times, for 11 min 40 s in all: its calls waited"),
-        ((1, 59.0, 600.0), None),
+        ((1, 300.0, False), "The QA engine was out once, for 5 min: its calls waited"),
+        ((1, 600.0, True), "The QA engine was down at the end: out for 10 min, all of its patience"),
+        ((2, 700.0, False), "The QA engine was out 2 times, for 11 min 40 s in all: its calls waited"),
+        ((1, 59.0, False), None),
     ],
 )
-def test_an_outage_says_if_it_took_all_of_the_patience(outages: tuple[int, float, float], said: str | None) -> None:
+def test_an_outage_says_if_it_took_all_of_the_patience(outages: tuple[int, float, bool], said: str | None) -> None:
     assert [*map(str, outage_notes({"qa": outages}))] == ([] if said is None else [said])
 
 

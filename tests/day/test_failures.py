@@ -5,6 +5,7 @@ from itertools import islice
 
 import pytest
 
+from job.day.attempt import Outcome
 from job.day.ledger import Ledger
 from job.day.report import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
 from job.engines.calls import DATA_ENGINES, EngineName, Item
@@ -130,9 +131,12 @@ def test_an_engine_that_is_not_wholly_down_names_whom_it_failed_for(others: list
 
 def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> None:
     ledger = ledger_of("news", REFUSED, CUT_OFF)
-    assert str(not_reached(ledger)) == "financial 20, trading 20, news 19, cards 40"
-    assert in_chinese(not_reached(ledger)) == "财务 20、交易 20、新闻 19、图卡 40"
-    assert not_reached(Day().play().ledger) is None
+    rest = not_reached(ledger, Outcome.DATA_ENGINE_FAILED)
+    assert str(rest) == "Not reached, with nothing to put right: financial 20, trading 20, news 19, cards 40"
+    assert in_chinese(rest) == "未进行（无需处理）：财务 20、交易 20、新闻 19、图卡 40"
+    assert not_reached(Day().play().ledger, Outcome.SUCCEEDED) is None
+    said = "Not requested, since others of their type failed: /a (20), /b (20)"
+    assert str(not_reached(ledger, Outcome.CARDS_MISSING)) == said
     assert [group.names for group in failure_groups(ledger)] == [["T00"]]
 
 
