@@ -37,7 +37,7 @@ from job.outputs.log import Reporter
 from job.outputs.message import Notifier
 from job.outputs.pages import documents
 from job.records.lease import BusyError, Holder, acquire
-from job.records.nights import PastNights
+from job.records.nights import Nights, PastNights
 from job.records.record import read_day, record_refusal
 from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
@@ -150,7 +150,10 @@ class _Run:
             now = self._options.now
             ended = (record.ended and record.ended.done_at) or now
             view = self._view(nothing_left(start, record.ledger, ended, now))
-            return view.with_page(self._options.settings.runs_uri)
+            with self.shutdown.stage("nights"):
+                await self._past.read_beside(open_store(self._options.settings.runs_uri or ""), start.day)
+            undone = (self._past.nights or Nights()).undone_line(start.day)
+            return replace(view, undone=undone).with_page(self._options.settings.runs_uri)
         self._notice(opening_notices(start, record.ledger, record.latest))
         helpers.start_soon(session.journal.run, name="journal")
         return session

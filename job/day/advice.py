@@ -246,7 +246,9 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool) -> I
         return
     if _may_have_asked(report):
         look = message("It is not known whether this was asked for. Look first at how the day stands:")
-        if report.outcome is Outcome.BUSY:
+        if report.outcome is Outcome.BUSY and not report.task_attempt:
+            look = message("This was not asked for, and nobody does so later. Look how the day stands, then ask again:")
+        elif report.outcome is Outcome.BUSY:
             look = message("Once no other start is at work, look first at how the day stands:")
         yield Step("look", look, commands.look(report.known_day))
         return
@@ -255,6 +257,8 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool) -> I
     now, *later = _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
     if retry and not names_day and now.command:
         yield Step("wait", _UNLESS_CANCELLED if report.outcome is Outcome.INTERRUPTED else _STARTED_AGAIN)
+        if report.outcome is Outcome.INTERRUPTED and 0 < len(ledger.to_make_again) == report.cards.missing:
+            return  # whoever cancelled it may not want these any more, which are paid for again
         yield now._replace(kind="then")
         text = template("Only if none comes, this does only what is left{terms}:")
         now = now._replace(sentence=message(text, terms=now.command.terms))

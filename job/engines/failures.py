@@ -175,9 +175,7 @@ class Remedy(Enum):
         "The engine had no free instance. Raise the service's maximum of instances, or lower {variable}_CONCURRENCY."
     )
     NOT_AVAILABLE = template("The engine was not available. Look for crashes and memory limits in its log.")
-    OWN_TIMEOUT = template(
-        "The engine took longer than its own request timeout. Raise the service's timeout, or lower the batch size."
-    )
+    OWN_TIMEOUT = template("The engine took longer than its own request timeout. Raise the service's timeout.")
     SLOW = template("No answer in time. Look for what is slow in the engine's log, or raise {variable}_TIMEOUT.")
     SLOW_BATCH = template(
         "No answer in time. Look for what is slow in the engine's log, raise {variable}_TIMEOUT, or lower "

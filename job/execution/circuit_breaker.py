@@ -8,8 +8,8 @@ from job.execution.progress import EngineFailing, EngineProgress, EngineRecovere
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS, FailingSince, RetryPolicy, Try
 from job.text.messages import colon
 
-HUNG_SECONDS = 60.0
-"""While a probe has no answer for so long, another one begins."""
+LONG_SECONDS = 60.0
+"""While a probe has no answer for so long, another one begins; and what fails for so long is no single call."""
 DOWN_AFTER = 20
 """Failures in a row after which an engine without patience may be down."""
 TELL_SECONDS = 5.0
@@ -70,7 +70,7 @@ class CircuitBreaker:
             return self._pause_ends
         if self._probe.started >= self._over:
             return inf  # if it fails, the engine is down
-        return max(self._pause_ends, min(self._probe.started + HUNG_SECONDS, self._over))
+        return max(self._pause_ends, min(self._probe.started + LONG_SECONDS, self._over))
 
     def is_patience_over(self, now: float) -> bool:
         """Whether the engine is down if a call fails that begins now."""
@@ -84,8 +84,6 @@ class CircuitBreaker:
     def succeed(self, latest: Try) -> bool:
         """A try has ended that shows that the engine works, even if it was refused. Returns whether it closes."""
         self._failed_in_a_row = 0
-        if latest is self._probe:
-            self._probe = None
         if latest.started < self._failing.first:
             return False
         was_open = self.is_open
@@ -94,7 +92,9 @@ class CircuitBreaker:
         self.note_outage(latest.started)
         self.is_open = self._is_outage = self._is_told = False
         self.failures = 0
-        self._failing, self._probe, self.closed_at = FailingSince(), None, latest.ended
+        self._failing, self._probe = FailingSince(), None
+        if was_open:
+            self.closed_at = latest.ended
         return was_open
 
     def fail(self, failure: Failure, latest: Try, call: Call, *, is_retry: bool, others: int, limit: int) -> None:
@@ -118,7 +118,7 @@ class CircuitBreaker:
         if opens or latest is self._probe:
             self._probe = None
             self._begin_pause(now, max(failure.retry_after or 0.0, COUNTED_SECONDS * (kind is FailureKind.COUNTED)))
-        self._is_outage = self._is_outage or self.failures > 1 or not others
+        self._is_outage = self._is_outage or is_enough or not others or now >= self._failing.first + LONG_SECONDS
         is_due = now >= max(self._failing.first + TELL_SECONDS, self._told_at + TELL_AGAIN_SECONDS)
         if self._is_outage and is_due and not self._is_told:
             self._is_told, self._told_at = True, now

@@ -61,8 +61,8 @@ class Executor:
         self._policy = RetryPolicy(settings, context.jitter)
         self._breaker = CircuitBreaker(self._policy, self._progress, context.emit)
         self._queue = WorkQueue(iter(calls), context.run.traceparent, settings, self._breaker, context.shutdown)
-        self._has_single_failed = False
-        """Whether a single ticker has failed in this outage, so that the sizes of batches are not its cause."""
+        self._is_size_right = False
+        """Whether a single ticker has failed in this outage, or a batch at once, so that its size is not the cause."""
         self._workers = trio.CancelScope()
         self.is_down = False
         """Whether it ended since the engine is down."""
@@ -125,9 +125,12 @@ class Executor:
         due = self._policy.next_try(pending.retry, failure, latest, self._context.shutdown.deadline)
         pending.last_failure = failure
         size = len(pending.call.targets)
-        self._has_single_failed |= size == 1
+        is_quick = latest.ended < latest.started + QUICK_SECONDS and failure.cause is not Cause.TOO_LARGE
+        self._is_size_right |= size == 1 or is_quick
         if size > 1 and failure.breaks_batches:  # only a single ticker fails for good
-            size = 1 if due is None else self._size_after(failure, latest, size)
+            # In an outage it is tried whole if it failed at once: else all would be single tickers at its end.
+            is_kept = is_quick and self._breaker.is_open
+            size = 1 if due is None else size if is_kept else (size + 1) // 2
             due = latest.ended if due is None else due
             pending.retry.counted = 0  # its parts are other requests
             self._queue.batch_size = min(self._queue.batch_size, size)
@@ -150,14 +153,6 @@ class Executor:
         self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
         for part in pending.split(size, self._context.run.traceparent):
             self._queue.put(part, due)
-
-    def _size_after(self, failure: Failure, latest: Try, size: int) -> int:
-        """The size of the parts in which a failed batch is tried again.
-
-        In an outage it is tried whole if it failed at once: else all batches would be single tickers at its end.
-        """
-        is_quick = latest.ended < latest.started + QUICK_SECONDS and failure.cause is not Cause.TOO_LARGE
-        return size if is_quick and self._breaker.is_open else (size + 1) // 2
 
     async def _try(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
         """Makes the latest try. Returns why it failed, `None` if it did not."""
@@ -184,9 +179,9 @@ class Executor:
         if failure is None or failure.shows_that_it_works:
             if self._breaker.succeed(latest):
                 self._queue.limiter.recover()
-                if self._has_single_failed:
+                if self._is_size_right:
                     self._queue.batch_size = self._settings.batch_size
-                self._has_single_failed = False
+                self._is_size_right = False
             return
         # A token that has just expired says nothing of the engine, unless that fails anyway.
         if failure.is_unauthorized and not pending.retry.token_renewed and not self._breaker.failures:

@@ -107,9 +107,10 @@ class RetryPolicy:
             return max(now, min(due, over))
         if not patience:
             return due
-        due = max(due, now + min(patience, COUNTED_SECONDS * 4.0 ** (call.counted - 1)))
-        is_last = call.counted == attempts - 1
-        return max(due, min(over, deadline - self.settings.timeout)) if is_last else due
+        due = max(due, now + COUNTED_SECONDS * 4.0 ** (call.counted - 1))
+        if call.counted == attempts - 1 or due > over:  # the last one
+            due = max(min(due, over), min(over, deadline - self.settings.timeout))
+        return max(now, due)
 
     def _backoff(self, call: RetryState, failure: Failure) -> float:
         """Seconds to wait: on average twice as long each time."""

@@ -14,7 +14,7 @@ from job.engines.calls import BATCHES, Call
 from job.engines.failures import Failure
 from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
-from job.execution.retry_policy import RetryState, Try
+from job.execution.retry_policy import FailingSince, RetryState, Try
 from job.execution.shutdown import Shutdown
 from job.text.messages import Message
 
@@ -105,6 +105,8 @@ class WorkQueue:
         self.limiter = ConcurrencyLimiter(settings.concurrency)
         self.rate = RateLimiter(settings.per_minute)
         self._fresh = fresh
+        self._head = next(fresh, None)
+        """The next fresh call."""
         self._traceparent = traceparent
         self._breaker = breaker
         self._shutdown = shutdown
@@ -116,6 +118,8 @@ class WorkQueue:
         self._stuck: dict[str | None, set[PendingCall]] = {}
         """By card type, those that are not done since one of them failed; none of the type was made meanwhile."""
         self._stuck_since: dict[str | None, float] = {}
+        self._suspects: set[str] = set()
+        """The targets of which a card has failed since the latest one was made."""
         self._made_at = -inf
         self._held: dict[str | None, deque[Call]] = {}
         """By card type, fresh calls that do not begin because of these."""
@@ -143,7 +147,7 @@ class WorkQueue:
                     if self._breaker.is_open or self.in_flight < self.limiter.limit:
                         self._parked.unpark()
                     return call
-            if self._is_closed or (moment == inf and not self.in_flight):
+            if self._is_closed or self._is_empty:
                 self._parked.unpark_all()
                 return None
             await self._park(moment)
@@ -156,15 +160,17 @@ class WorkQueue:
         """Puts a call back whose try has failed: it is due at this time."""
         call.due = due
         heappush(self._waiting, (due, next(self._numbers), call))
-        if call.call.card_type is not None:
+        if call.call.card_type is not None and call.retries == 1:
             self._stuck.setdefault(call.call.card_type, set()).add(call)
             self._stuck_since.setdefault(call.call.card_type, trio.current_time())
+            self._suspects.add(call.call.targets[0])
 
     def finish(self, call: PendingCall, *, is_done: bool) -> None:
         """A call is done, or has failed for good."""
         card_type = call.call.card_type
         if is_done:
             self._made_at = trio.current_time()
+            self._suspects.clear()
             if card_type in self._stuck:
                 del self._stuck[card_type], self._stuck_since[card_type]
         elif card_type in self._stuck:
@@ -199,8 +205,11 @@ class WorkQueue:
         call = self._take_while_open() if self._breaker.is_open else self._take_while_closed()
         if call is None:
             return None, self._waiting[0][0] if self._waiting else inf
-        if call.tries and not self._breaker.is_open:  # only in an outage is its wait one for the engine
-            call.retry.failing.exclude(now - max(call.due, self._breaker.closed_at))
+        if call.tries and not self._breaker.is_open:
+            if call.retry.failing.first < self._breaker.closed_at:
+                call.retry.failing = FailingSince()  # the outage is over: what follows is another one
+            call.retry.failing.exclude(now - max(call.due, self._breaker.closed_at))  # it waited for a free place
+            call.due = now
         if len(call.call.targets) > 1:
             size = 1 if self._breaker.is_patience_over(now) else self.batch_size
             call, *others = call.split(size, self._traceparent)
@@ -213,26 +222,43 @@ class WorkQueue:
         for card_type, calls in self._held.items():
             if calls and not self._is_held(card_type):
                 return self._begin(calls.popleft())
-        for call in self._fresh:
+        while (call := self._head) is not None:
+            self._head = next(self._fresh, None)
             if not self._stuck or not self._is_held(call.card_type):
                 return self._begin(call)
             self._held.setdefault(call.card_type, deque()).append(call)
         return None if self.in_flight else self._take_held()
 
     def _take_while_open(self) -> PendingCall | None:
-        for call in self._fresh:
-            return self._begin(call)
+        """A probe: a fresh call of a target and a type that may work, if there is one."""
+        while (call := self._head) is not None:
+            self._head = next(self._fresh, None)
+            if call.targets[0] not in self._suspects and not self._is_at_fault(call.card_type):
+                return self._begin(call)
+            self._held.setdefault(call.card_type, deque()).append(call)
+        if any(calls and not self._is_at_fault(card_type) for card_type, calls in self._held.items()):
+            return self._take_held()
         return self._ready.popleft() if self._ready else self._take_held()
 
     def _take_held(self) -> PendingCall | None:
-        """Takes a card that is held, since nothing else is left."""
-        return next((self._begin(calls.popleft()) for calls in self._held.values() if calls), None)
+        """Takes a card that is held: of a type that may work if there is one, and far from what has failed."""
+        types = sorted((card_type for card_type, calls in self._held.items() if calls), key=self._is_at_fault)
+        return self._begin(self._held[types[0]].pop()) if types else None
+
+    def _is_at_fault(self, card_type: str | None) -> bool:
+        """Whether cards of the type fail, and others were made since."""
+        return self._stuck_since.get(card_type, inf) < self._made_at
 
     def _begin(self, fresh: Call) -> PendingCall:
         call = PendingCall(fresh, self._traceparent())
         if fresh.card_type in self._stuck:
             self._stuck[fresh.card_type].add(call)
         return call
+
+    @property
+    def _is_empty(self) -> bool:
+        is_left = self._head or self._ready or self._waiting or any(self._held.values())
+        return not is_left and not self.in_flight
 
     def _is_held(self, card_type: str | None) -> bool:
         return len(self._stuck.get(card_type, ())) >= HELD_AT

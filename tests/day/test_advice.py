@@ -218,7 +218,8 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, 
         if how == "busy"
         else ENDINGS[how][0]
     )
-    sentence = "Once no other start is at work, look first at how the day stands:" if how == "busy" else UNKNOWN
+    not_asked = "This was not asked for, and nobody does so later. Look how the day stands, then ask again:"
+    sentence = not_asked if how == "busy" else UNKNOWN
     one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
     assert shown(one, LAPTOP, retry=retry) == [("look", sentence, LOOK)]
     page = "https://storage.cloud.google.com/cards/runs/2026-11-24/report.html"
