@@ -147,7 +147,10 @@ async def test_401_gets_one_fresh_token_and_one_more_try() -> None:
     assert (made.cards.done, starts(made)) == (1, [0.0, 0.0])
 
 
-MAY_HAVE_COST = [DENIED, UNREADABLE, reply({}, 500), reply({}, 501), reply({}, 504), TransportError(message("reset"))]
+MAY_HAVE_COST = [
+    *[DENIED, UNREADABLE, reply({}, 500), reply({}, 501), reply({}, 504)],
+    *[TransportError(message(""), cause) for cause in (Cause.TRANSPORT, Cause.TOO_LARGE)],
+]
 
 
 @pytest.mark.parametrize("step", MAY_HAVE_COST)
@@ -256,6 +259,7 @@ async def test_only_the_failed_tickers_of_a_batch_are_requested_again() -> None:
     await made.play()
     assert [asked.tickers for asked in made.world.of("trading")] == [("A", "B", "C", "D", "E"), ("B", "D"), ("D",)]
     assert made.counts("trading").done == 5
+    assert made.ledger.totals()["trading"].retries == 2
 
 
 async def test_all_attempts_at_a_call_are_equal_except_for_the_token() -> None:
