@@ -85,9 +85,10 @@ class Executor:
                     self._interrupted(pending)
 
     def note_down(self) -> None:
-        """Notes that the engine was down at the end."""
-        self._progress.is_down = True
-        self._breaker.note_outage(trio.current_time())
+        """Notes that the engine was down at the end, unless only one call was left and failed."""
+        if self._breaker.failures > 1:
+            self._progress.is_down = True
+            self._breaker.note_outage(trio.current_time())
 
     @property
     def only_types_fail(self) -> bool:

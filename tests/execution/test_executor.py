@@ -145,7 +145,10 @@ async def test_401_gets_one_fresh_token_and_one_more_try() -> None:
     assert (made.cards.done, starts(made)) == (1, [0.0, 0.0])
 
 
-MAY_HAVE_COST = [DENIED, UNREADABLE, reply({}, 500), reply({}, 501), reply({}, 504), TransportError(message("reset"))]
+MAY_HAVE_COST = [
+    *[DENIED, UNREADABLE, reply({}, 500), reply({}, 501), reply({}, 504)],
+    *[TransportError(message(""), cause) for cause in (Cause.TRANSPORT, Cause.TOO_LARGE)],
+]
 
 
 @pytest.mark.parametrize("step", MAY_HAVE_COST)
@@ -155,6 +158,11 @@ async def test_a_card_that_may_have_cost_money_has_its_tries_and_the_last_once_t
         made = await one_card(step, attempts=attempts)
         assert (starts(made), made.cards.failed) == (moments, 1)
     assert (await one_card(step, step, None)).cards.done == 1
+
+
+async def test_no_wait_is_longer_than_the_patience() -> None:
+    made = await one_card(reply({}, 500), attempts=9, patience=220.0)
+    assert starts(made) == [0.0, 10.0, 50.0, 210.0, 220.0]
 
 
 async def test_the_last_try_comes_in_time_for_the_deadline() -> None:
@@ -169,15 +177,17 @@ async def test_what_cost_nothing_is_repeated_until_the_patience_is_over_whatever
     assert starts(made) == [0.0, 10.0, 30.0, 40.0]
 
 
-@pytest.mark.parametrize(("work", "done"), [(850.0, 1), (950.0, 0)])
-async def test_409_is_repeated_for_as_long_as_the_earlier_try_may_take(work: float, done: int) -> None:
+@pytest.mark.parametrize(("longest", "work", "done"), [(900.0, 850.0, 1), (900.0, 950.0, 0), (300.0, 550.0, 1)])
+async def test_409_is_repeated_for_as_long_as_the_earlier_try_may_take_and_for_the_patience(
+    longest: float, work: float, done: int
+) -> None:
     async def script(asked: Asked) -> Response:
         await trio.lowlevel.checkpoint()
         if asked.attempt == 1:
             raise TransportError(message("connection reset"))
         return reply({}, 409) if trio.current_time() < work else well(asked)
 
-    made = stage([target("A", (), ("trading",))], script, {"trading": {"timeout": 900.0}})
+    made = stage([target("A", (), ("trading",))], script, {"trading": {"timeout": longest}})
     with suppress(EngineFailedError):
         await made.play()
     assert made.counts("trading").done == done
@@ -199,6 +209,23 @@ async def test_a_data_engine_that_says_failed_is_asked_for_a_minute(engine: Engi
             await made.play()
         assert made.counts(engine).done == done
         assert starts(made, engine)[-1] == pytest.approx(60.0)
+
+
+async def test_the_minute_begins_anew_after_another_failure() -> None:
+    made = await one_ticker(DENIED, *[reply({}, 503, retry_after=30.0)] * 3, DENIED, None)
+    assert (made.counts("news").done, starts(made, "news")[-2]) == (1, 90.5)
+
+
+async def test_the_wait_for_a_turn_does_not_count_towards_the_minute() -> None:
+    """A place is free again after 100 s."""
+
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(0.1 if asked.tickers == ("A",) else 100.0)
+        return DENIED if asked.tickers == ("A",) and asked.attempt < 3 else well(asked)
+
+    made = stage([target(name, (), ("news",)) for name in "ABC"], script, {"news": {"concurrency": 3}})
+    await made.play()
+    assert made.counts("news").done == 3
 
 
 async def test_a_token_server_that_gives_no_token_is_asked_for_a_minute_and_one_that_is_down_for_the_patience() -> None:
@@ -230,6 +257,7 @@ async def test_only_the_failed_tickers_of_a_batch_are_requested_again() -> None:
     await made.play()
     assert [asked.tickers for asked in made.world.of("trading")] == [("A", "B", "C", "D", "E"), ("B", "D"), ("D",)]
     assert made.counts("trading").done == 5
+    assert made.ledger.totals()["trading"].retries == 2
 
 
 async def test_all_attempts_at_a_call_are_equal_except_for_the_token() -> None:

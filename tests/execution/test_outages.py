@@ -209,10 +209,10 @@ def test_a_lasting_401_is_asked_for_one_at_a_time() -> None:
     assert night(out(401, 100, 400, "qa")).wasted("qa") <= 70
 
 
-def test_without_patience_two_bad_cards_stop_no_others() -> None:
-    bad = {"/card/a": "T3", "/card/b": "T7"}
-    played = night(lambda asked, _: 503 if asked.tickers == (bad.get(asked.path),) else None, patience=0.0)
-    assert (played.made.cards.done, played.made.cards.failed) == (298, 2)
+def test_without_patience_ten_bad_cards_stop_no_others() -> None:
+    bad = {("T3",), ("T40",)}
+    played = night(lambda asked, _: 503 if asked.engine == "qa" and asked.tickers in bad else None, patience=0.0)
+    assert (played.made.cards.done, played.made.cards.failed) == (290, 10)
 
 
 def test_an_outage_lasts_until_the_call_began_that_was_done() -> None:
@@ -319,6 +319,7 @@ def test_one_poisoned_call_among_others_fails_alone_after_its_tries(name: str, c
     assert played.seconds < (4_500 if concurrency else 1_290)
     asked = Counter((one.engine, one.path) for one in played.made.world.asked if one.tickers == ("T5",))
     assert max(asked.values()) <= most
+    assert concurrency or played.made.live.engines["qa"].outages == 0, "the engine worked"
     if code == 1:
         assert played.error is not None
         assert played.error.result.targets == ("T5",)
@@ -397,14 +398,19 @@ def test_without_patience_a_call_ends_after_its_tries(engine: EngineName, how: H
     assert max(event.retries for event in played.made.world.finished if event.engine == engine) <= 6
 
 
-def test_429_and_409_use_up_no_try_before_the_timeout_of_the_engine() -> None:
-    for status in (409, 429):
+@pytest.mark.parametrize("patience", [0.0, 600.0])
+@pytest.mark.parametrize("status", [409, 429])
+def test_429_and_409_use_up_no_try_before_the_timeout_of_the_engine(status: int, patience: float) -> None:
+    for until, code in [(290, 0), (FOR_GOOD, 1)]:
         played = night(
-            lambda asked, now, status=status: status if asked.tickers == ("T5",) and now < 290 else None,  # type: ignore[misc]
+            lambda asked, now, until=until: status if asked.tickers == ("T5",) and now < until else None,  # type: ignore[misc]
             tickers=30,
             engines={"news": {"attempts": 1}, "qa": {"attempts": 1}},
+            patience=patience,
         )
-        assert played.exit == 0, status
+        assert played.exit == code
+        assert played.seconds < 1_300
+        assert status == 429 or not played.told, "it is at work on an earlier try"
 
 
 @pytest.mark.parametrize("failing", [0, 503, 429])

@@ -121,6 +121,25 @@ async def test_a_batch_that_takes_longer_than_its_timeout_is_halved_as_well() ->
     assert made.counts("trading").done == len(NAMES)
 
 
+async def test_a_batch_whose_answer_is_too_large_is_halved_at_once() -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.lowlevel.checkpoint()
+        if asked.engine == "trading" and len(asked.tickers) > 2:
+            raise TransportError(message("too large"), Cause.TOO_LARGE)
+        return well(asked)
+
+    made = batches(script)
+    await made.play()
+    assert made.counts("trading").done == len(NAMES)
+    assert trio.current_time() < 60
+
+
+async def test_without_patience_each_part_of_a_batch_has_tries_of_its_own() -> None:
+    made = batches(breaking("500", lambda asked: len(asked.tickers) > 1 or asked.attempt == 1), attempts=2, patience=0)
+    await made.play()
+    assert made.counts("trading").done == len(NAMES)
+
+
 async def test_a_batch_with_a_permanent_failure_is_not_halved() -> None:
     made = batches(breaking("400", lambda _asked: True))
     with pytest.raises(EngineFailedError):

@@ -1,6 +1,7 @@
 """Each call is given out once, in its turn, until nothing is left; the circuit breaker and both limits say when."""
 
 from itertools import pairwise
+from math import inf
 
 import pytest
 import trio
@@ -8,7 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from job.day.result import ShutdownReason
 from job.engines.calls import Call, EngineName, card, news, trading
-from job.engines.failures import Cause, Failure
+from job.engines.failures import Cause, Failure, FailureKind
 from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.progress import EngineProgress
 from job.execution.retry_policy import RetryPolicy, Try
@@ -152,25 +153,35 @@ async def test_a_429_says_nothing_while_others_are_in_flight_and_no_retry_opens_
 async def test_an_engine_that_is_out_is_tried_after_its_pause(
     engine: EngineName, failure: Failure, pauses: list[float]
 ) -> None:
-    work, begun = Work(*"abcdefgh", limit=2, engine=engine), [0.0]
-    work.fail(work.begin(), others=0, failure=failure)
-    for _ in pauses:
-        await work.take(1)
-        begun.append(trio.current_time())
+    work = Work(*map(str, range(16)), limit=2, engine=engine)
+    for _ in range(2):
         work.fail(work.begin(), others=0, failure=failure)
-    assert [later - earlier for earlier, later in pairwise(begun)] == pauses
+        begun = [trio.current_time()]
+        for _ in pauses:
+            await work.take(1)
+            begun.append(trio.current_time())
+            work.fail(work.begin(), others=0, failure=failure)
+        assert [later - earlier for earlier, later in pairwise(begun)] == pauses
+        assert work.breaker.succeed(work.begin()), "the next outage begins like the first"
 
 
 async def test_while_a_probe_hangs_another_begins_each_minute_and_none_after_the_one_that_decides() -> None:
-    work, begun = Work(*map(str, range(40)), limit=40), []
-    work.fail(last := work.begin(), others=0)
+    """However low the limit has become."""
+    work, begun = Work(*map(str, range(40)), limit=1), list[Try]()
+    work.fail(work.begin(), others=0)
+
+    async def hang() -> None:
+        await work.queue.get()
+        begun.append(work.begin())
+        await trio.sleep_forever()
+
     with trio.move_on_after(10_000.0):
-        while await work.queue.get() is not None:
-            begun.append(trio.current_time())
-            last = work.begin()
-    assert begun == [0.5 + 60.0 * minute for minute in range(10)] + [600.0]
-    last.ended = trio.current_time()
-    assert work.breaker.is_down(last, is_final=False)
+        async with trio.open_nursery() as nursery:
+            for _ in range(40):
+                nursery.start_soon(hang)
+    assert [probe.started for probe in begun] == [0.5 + 60.0 * minute for minute in range(10)] + [600.0]
+    begun[-1].ended = trio.current_time()
+    assert work.breaker.is_down(begun[-1], is_final=False)
 
 
 async def test_no_other_card_of_a_type_begins_while_four_failed_and_none_was_made_unless_nothing_else_is_left() -> None:
@@ -197,6 +208,23 @@ async def test_calls_begin_evenly_spread_and_a_batch_that_is_split_takes_no_plac
     began = trio.current_time()
     assert await work.take(3) == ["A", "B", "C"]
     assert trio.current_time() - began == pytest.approx(4.0, abs=0.2)
+
+
+async def test_only_its_own_wait_for_a_turn_gives_a_call_more_time() -> None:
+    """Not that of another part of its batch. An outage that is over does not count."""
+    work = Work(engine="trading")
+    batch = PendingCall(trading(["A", "B"]), "", tries=1, due=0.0)
+    batch.retry.failing.add(FailureKind.FREE, 0.0)
+    first, second = batch.split(1, lambda: "")
+    work.queue.put(first, 0.0)
+    work.fail(work.begin(), others=0)
+    await trio.sleep(6.0)
+    probe = work.begin()
+    probe.ended = trio.current_time()
+    assert work.breaker.succeed(probe)
+    await trio.sleep(3.0)
+    assert await work.take(1) == ["A"]
+    assert (first.retry.failing.first, second.retry.failing.first) == (inf, 0.0)
 
 
 async def test_a_shutdown_ends_every_wait() -> None:
