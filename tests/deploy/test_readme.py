@@ -158,13 +158,12 @@ def test_a_chinese_page_is_the_same_page(name: str) -> None:
     english, chinese = PAGES[f"{name}.md"], PAGES[f"{name}.zh.md"]
     assert list(links_in_english(f"{name}.zh.md")) == list(links_in_english(f"{name}.md"))
     assert sorted(lines_to_type(chinese)) == sorted(lines_to_type(english)), "in a fence or in running text"
-    levels, ends = r"^#+(?= )", r"\d+ `[a-z_]+`|`\d+`"
-    for pattern in (levels, ends):
-        assert re.findall(pattern, chinese, re.MULTILINE) == re.findall(pattern, english, re.MULTILINE)
+    levels = [re.findall(r"^#+(?= )", page, re.MULTILINE) for page in (chinese, english)]
+    assert levels[0] == levels[1]
 
 
 def test_how_it_works_is_the_function_itself() -> None:
-    (shown,) = re.findall(r"```python\n(.*?)```", FIRST, re.DOTALL)
+    (shown,) = re.findall(r"```python\n(.*?)```", PAGES["job/README.md"], re.DOTALL)
     assert shown == textwrap.dedent(inspect.getsource(run_phases).rpartition('"""\n')[2])
 
 
@@ -269,8 +268,6 @@ def test_exit_codes_and_outcomes_are_those_of_the_job() -> None:
     assert named == ends
     states = coded(JOB.partition("In lists, a day")[2].partition(".")[0])
     assert named.keys() | states == set(ABOUT)
-    for page in (FIRST, CHINESE):
-        assert {int(code) for code in re.findall(r"`(\d+)`|\| (\d+) `", page) for code in code if code} == set(ExitCode)
 
 
 def test_the_record_has_every_field() -> None:
