@@ -86,9 +86,9 @@ def table(after: str, pages: str = JOB) -> list[list[str]]:
 def lines_to_type(page: str) -> list[str]:
     """Every command of a page, in fences and in running text."""
     fences = re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL)
-    typed = [line.strip() for language, fence in fences if language == "sh" for line in fence.splitlines()]
+    lines = [line.strip() for language, fence in fences if language == "sh" for line in fence.splitlines()]
     inline = re.findall(r"`((?:[A-Z_]+=\S+ )*(?:make|gcloud|terraform|python -m|start)(?: [^`]+)?)`", page)
-    return typed + inline
+    return [*filter(None, lines), *inline]
 
 
 def commands() -> Iterator[list[str]]:
