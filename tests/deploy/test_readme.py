@@ -18,7 +18,7 @@ from job.cli.main import make_parser
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, Settings, read_settings
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.advice import page_address
-from job.day.attempt import ABOUT, Attempt, ExitCode, Start
+from job.day.attempt import ABOUT, ExitCode
 from job.day.report import END_LIMIT, MissingGroup, Report
 from job.day.result import Counts, ShutdownReason
 from job.day.view import COLUMNS
@@ -29,9 +29,9 @@ from job.execution.executor import QUICK_SECONDS
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import LIMITS
 from job.orchestrator import run_phases
-from job.outputs.channels import CHANNELS, FEISHU, channel_of
+from job.outputs.channels import FEISHU
 from job.outputs.message import SEND_SECONDS, cut, run_lines
-from job.records.lease import LASTS_SECONDS, RENEW_SECONDS, Holder
+from job.records.lease import LASTS_SECONDS, RENEW_SECONDS
 from job.records.nights import NIGHTS_READ
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS
 from job.text.messages import Language, message, translator
@@ -270,7 +270,7 @@ def test_exit_codes_and_outcomes_are_those_of_the_job() -> None:
     assert named.keys() | states == set(ABOUT)
 
 
-def test_the_record_has_every_field() -> None:
+def test_the_report_has_every_field() -> None:
     rows = table("\n<!-- report -->")
     stored = [name for name, field in Report.model_fields.items() if not field.exclude]
     assert sorted(name for names, _ in rows for name in coded(names)) == sorted(stored), "each once"
@@ -278,24 +278,11 @@ def test_the_record_has_every_field() -> None:
     assert {field.name for field in fields(Counts)} <= meanings["engines"]
     assert set(MissingGroup.model_fields) <= meanings["missing"]
     assert set(coded(JOB.partition("\nA `cause` is ")[2].partition("\n\n")[0])) == set(Cause)
-    objects = {coded(cells[0])[0]: set(coded(cells[2])) for cells in table("\n## The record of a day\n")}
-    assert Attempt.model_fields.keys() - Start.model_fields.keys() <= objects["D/attempts/000001.json"]
-    assert objects["_lease.json"] == set(Holder.model_fields)
 
 
 def test_the_columns_of_the_table_of_cards_are_in_the_reference() -> None:
     (meaning,) = [cells[2] for cells in table("\n## The record of a day\n") if "`D/cards.csv`" in cells[0]]
     assert coded(meaning) == [heading.split()[0] for heading in COLUMNS]
-
-
-def test_the_table_of_chats_is_that_of_the_channels() -> None:
-    rows = table("\n## The message\n", PAGES["job/reference.md"])
-    assert [tuple(coded(hosts)) for hosts, *_ in rows] == [*(channel.hosts for channel in CHANNELS), ()]
-    for channel, (_, _, signed, cut_at, taken) in zip(
-        (*CHANNELS, channel_of("https://any.example")), rows, strict=True
-    ):
-        assert (signed != "no", cut_at) == (channel.sign is not None, f"{channel.limit:,} bytes"), channel.title
-        assert coded(taken) == [*channel.codes[:1]], channel.title
 
 
 def test_the_statuses_that_are_repeated_are_those_of_the_engines_page() -> None:
@@ -342,8 +329,8 @@ def test_the_seconds_of_an_ending_are_those_of_its_table() -> None:
         f"cards in flight get {told.cards:g} s, and none after Ctrl-C",
         f"record and page are closed within {told.record + told.release:g} s",
         f"cards in flight get {late.cards:g} s more",
-        f"cards in flight get {late.cards:g} s; the last line",
-        f"at the end it waits {LIMITS[None].last_line:g} s for the reader",
+        f"cards in flight get {late.cards:g} s. The last line",
+        f"At the end the job waits {LIMITS[None].last_line:g} s for the reader",
         f"It is sent last, {sending}",
         f"after the last line, {sending}",
     ):
