@@ -226,7 +226,7 @@ ROWS = (
             Case(
                 "SIGINT, cards", "interrupted", 130, cards=(0, 16, PLANNED - 16), play=_signalled(signal.SIGINT, "qa")
             ),
-            succeeded("and again", play=_ended_by(signal.SIGTERM, "qa", {}), check=_each_asked_for, is_next=True),
+            succeeded("and again", play=_ended_by(signal.SIGTERM, "qa", {}), check=_each_asked_for),
         ),
     ),
     Row(
@@ -235,12 +235,11 @@ ROWS = (
         "The process ends at once, without a last line, page or message. A line on standard error has the command "
         "that starts it again.",
         "Start again.",
-        (succeeded("and again", play=_signalled_twice, check=_each_asked_for, is_next=True),),
-        gone=130,
+        (succeeded("and again", play=_signalled_twice, check=_each_asked_for),),
     ),
     Row(
         "SIGKILL",
-        "SIGKILL: out of memory, or the machine is gone",
+        "SIGKILL (exit code 137): out of memory, or the machine is gone",
         "Nothing. Calls that ended in the last 3 s are made again, with the same keys. The next start first watches"
         " the lease for a minute, unless it is the task's retry.",
         "Start again.",
@@ -249,18 +248,15 @@ ROWS = (
                 "data",
                 play=_ended_by(signal.SIGKILL, "news", AGAIN_ON_CLOUD_RUN | {"CLOUD_RUN_TASK_ATTEMPT": "1"}),
                 check=_each_asked_for,
-                is_next=True,
             ),
             succeeded(
                 "by hand",
                 play=_ended_by(signal.SIGKILL, "qa", {}),
                 says="Waiting up to 60 s",
                 check=_each_asked_for,
-                is_next=True,
                 seconds=120.0,
             ),
         ),
-        gone=137,
     ),
     Row(
         "another run",
