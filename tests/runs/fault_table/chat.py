@@ -42,7 +42,7 @@ BUSY = do.body({"code": 11232, "msg": "frequency limited"})
 ROWS = (
     Row(
         "chat",
-        "the chat does not take the message: it hangs, cannot be reached, refuses it, or answers 200 with an error",
+        "the chat does not take the message",
         "An error `notification.failed` follows after the last line, in 10 s at most. Nothing else changes. An "
         "overloaded chat gets the message up to three times.",
         "Correct `NOTIFY_URL` and `NOTIFY_SECRET`; in the cloud, as a new version of the secret. Then run `python "
@@ -60,7 +60,7 @@ ROWS = (
     ),
     Row(
         "hook",
-        "`NOTIFY_URL` is malformed, or `NOTIFY_ONLY` is neither `all` nor `failures`",
+        "`NOTIFY_URL` or `NOTIFY_ONLY` has a wrong value",
         "A notice says so at the start, without the URL. With a wrong URL, `notification.failed` comes at the end. "
         "With a wrong `NOTIFY_ONLY`, every start sends a message.",
         "Correct it. Then run `python -m job notify`.",

@@ -260,7 +260,7 @@ ROWS = (
     ),
     Row(
         "another run",
-        "another start is at work: a tick was delivered twice, or two people start it",
+        "another start is at work",
         "The second start says for whom it waits, and then does what is left.",
         "Nothing.",
         (succeeded("one more", play=_waiting, says="Waiting for another start", record=False, seconds=120.0),),
@@ -310,7 +310,7 @@ ROWS = (
     ),
     Row(
         "no reader",
-        "nobody reads what the job prints: Ctrl-S, a waiting pager, a stuck log collector",
+        "nobody reads what the job prints, as after Ctrl-S",
         "The cards are made. Up to 8 MiB of lines wait; then lines about single calls are dropped and counted "
         "(`lines_dropped`). At the end the job waits 1 s for the reader.",
         "Nothing: `python -m job report` shows what the log lacks.",

@@ -150,7 +150,7 @@ ROWS = (
     ),
     Row(
         "503",
-        "503 or 504: the engine is overloaded, out of memory or gone, or its request timed out",
+        "503 or 504: the engine is overloaded or gone, or its request timed out",
         "The call is repeated, with fewer calls in flight.",
         "Look at the service. Raise its timeout, or lower `…_ENGINE_BATCH_SIZE`.",
         (

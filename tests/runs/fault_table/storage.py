@@ -246,7 +246,7 @@ ROWS = (
     ),
     Row(
         "record",
-        "`RUNS_URI` cannot be used: it names a file or no bucket, or access is denied",
+        "`RUNS_URI` names a file or no bucket, or access is denied",
         "An error says so. Nothing is called.",
         "Correct `RUNS_URI`, or give the right to it.",
         (
@@ -298,7 +298,7 @@ ROWS = (
     ),
     Row(
         "storage hiccups",
-        "storage is slow, answers 503, loses the answer to a write, or sends a damaged one",
+        "storage is slow, or fails now and then",
         "Nothing: the request is repeated.",
         "Nothing, unless it lasts: then look for a proxy in between.",
         (

@@ -86,8 +86,7 @@ ROWS = (
     ),
     Row(
         "no",
-        "an answer of 200 that reports a failure, or that no engine should give: `null`, `failed`, `results` "
-        "without a ticker, no JSON, the same key twice",
+        "an answer of 200 that reports a failure, or that cannot be read",
         "The call is repeated, but for only a minute if a data engine says that it failed. A data engine that fails"
         " for good ends the start.",
         "Read the answer, which the error quotes, and the engine's log.",
