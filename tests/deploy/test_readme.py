@@ -338,7 +338,6 @@ def test_the_seconds_of_an_ending_are_those_of_its_table() -> None:
     for words in (
         f"cards in flight get {told.cards:g} s, and none after Ctrl-C",
         f"record and page are closed within {told.record + told.release:g} s",
-        f"cards in flight get {late.cards:g} s more",
         f"cards in flight get {late.cards:g} s. The last line",
         f"At the end the job waits {LIMITS[None].last_line:g} s for the reader",
         f"It is sent last, {sending}",

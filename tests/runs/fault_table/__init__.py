@@ -18,9 +18,8 @@ HEAD = """\
 # Every fault
 
 This page says what can go wrong, what you see of it, and what to do. **Put right what the row names, then start the job
-again:** it makes only what is missing. Cloud Run starts a failed task once more by itself, but no cancelled one. [How
-a start ends](reference.md#exit-codes) has a table of its own. The tests cause each fault, and [write this
-page](../tests/README.md#add-a-fault).
+again:** it makes only what is missing. [How a start ends](reference.md#exit-codes) has a table of its own. The tests
+cause each fault, and [write this page](../tests/README.md#add-a-fault).
 
 ## Outages
 

@@ -240,8 +240,8 @@ ROWS = (
     Row(
         "SIGKILL",
         "SIGKILL (exit code 137): out of memory, or the machine is gone",
-        "Nothing. Calls that ended in the last 3 s are made again, with the same keys. The next start first watches"
-        " the lease for a minute, unless it is the task's retry.",
+        "Nothing. Calls that ended in the last 3 s are made again, with the same keys. The task's retry goes on at "
+        "once; another start first watches that the lease was not renewed for 60 s.",
         "Start again.",
         (
             succeeded(
