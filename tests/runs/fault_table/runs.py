@@ -203,7 +203,7 @@ ROWS = (
     Row(
         "command",
         "the command is refused, such as a name that the config lacks, or a day that [wants "
-        "`--yes`](reference.md#commands)",
+        "`--yes`](reference.md#another-day-and---yes)",
         "Each name has an error, with the nearest names there are. Nothing is called, recorded or sent to a chat.",
         "Correct the names or the day, or add `--yes` if that is meant.",
         (
