@@ -17,23 +17,21 @@ ROWS: tuple[Row, ...] = tuple(row for rows in GROUPS.values() for row in rows)
 HEAD = """\
 # Every fault
 
-What can go wrong, how a start ends then, and what to do. **Put right what the row names, then start the job again:** it
-makes only what is missing. Cloud Run starts a task that failed once more by itself, but not one that was cancelled.
-
-The tests cause each fault, and write this page: [how to add one](../tests/README.md#add-a-fault).
+This page says what can go wrong, what you see of it, and what to do. **Put right what the row names, then start the job
+again:** it makes only what is missing. [How a start ends](reference.md#exit-codes) has a table of its own. The tests
+cause each fault, and [write this page](../tests/README.md#add-a-fault).
 
 ## Outages
 
-An engine that does not work is tried again until its patience is over, `…_ENGINE_PATIENCE`, 10 minutes: [these are the
-rules](engines/README.md#what-is-repeated). **An outage that is shorter costs time, and nothing else**, unless a data
-engine itself says, for a minute, that its work failed.
+**An outage that is shorter than an engine's patience costs time, and nothing else.** The patience is 10 minutes
+(`…_ENGINE_PATIENCE`). There is one exception: a data engine that itself says for a minute that its work failed has
+failed. Where this page says that a call is repeated, it is [by these rules](engines/README.md#what-is-repeated).
 
-After 5 s, log and terminal say which engine fails, and why. An outage of a minute or more is noted; the night stays ✓.
-If it lasts longer than the patience, a data engine has failed; of QA, what was tried has failed, and the rest is not
-requested.
+After 5 s, log and terminal say which engine fails, and why. The job cannot tell one that will come back from one that
+never can: **if you see that it never can, cancel the execution**, put it right, and start again.
 
-What can never work is told after 5 s too, and tried until the patience is over. Whoever sees it cancels the execution,
-puts it right, and starts the job again.
+An outage of a minute or more is noted, and the night stays ✓. One that is longer than the patience ends the start if it
+is a data engine's. If it is QA's, the cards that are left are not requested.
 """
 
 
@@ -43,13 +41,6 @@ def markdown() -> str:
 
 
 def _table(rows: tuple[Row, ...]) -> str:
-    lines = ["| what happens | what the user sees | how it ends | what to do |", "| --- | --- | --- | --- |"]
-    for row in rows:
-        own, after = (
-            ", ".join(f"{code} `{word}`" for code, word in sorted({(case.code, case.word) for case in cases}))
-            for cases in ([one for one in row.cases if not one.is_next], [one for one in row.cases if one.is_next])
-        )
-        ended = own if row.gone is None else f"{row.gone}"
-        ended += f"; the next start: {after}" if after else ""
-        lines.append(f"| {row.fault} | {row.sees} | {ended} | {row.remedy} |")
+    lines = ["| what happens | what you see | what to do |", "| --- | --- | --- |"]
+    lines += [f"| {row.fault} | {row.sees} | {row.remedy} |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -42,11 +42,11 @@ BUSY = do.body({"code": 11232, "msg": "frequency limited"})
 ROWS = (
     Row(
         "chat",
-        "the chat does not take the message: it hangs, cannot be reached, refuses it, or answers 200 with an error",
-        "an error `notification.failed` after the last line, in 10 s at most. Nothing else changes. An overloaded "
-        "chat gets the message up to three times",
-        "correct `NOTIFY_URL` and `NOTIFY_SECRET` (in the cloud, as a new version of the secret). Then run `python"
-        " -m job notify`",
+        "the chat does not take the message",
+        "An error `notification.failed` follows after the last line, in 10 s at most. Nothing else changes. An "
+        "overloaded chat gets the message up to three times.",
+        "Correct `NOTIFY_URL` and `NOTIFY_SECRET`; in the cloud, as a new version of the secret. Then run `python "
+        "-m job notify`.",
         (
             missing("hangs after cards failed", _meets(do.hang(), cards_fail=True), 8, "no answer within"),
             succeeded(
@@ -60,10 +60,10 @@ ROWS = (
     ),
     Row(
         "hook",
-        "`NOTIFY_URL` is malformed, or `NOTIFY_ONLY` is neither `all` nor `failures`",
-        "a notice at the start, which does not quote the URL. With a wrong URL, `notification.failed` at the end; "
-        "with a wrong `NOTIFY_ONLY`, a message about every start",
-        "correct it. Then run `python -m job notify`",
+        "`NOTIFY_URL` or `NOTIFY_ONLY` has a wrong value",
+        "A notice says so at the start, without the URL. With a wrong URL, `notification.failed` comes at the end. "
+        "With a wrong `NOTIFY_ONLY`, every start sends a message.",
+        "Correct it. Then run `python -m job notify`.",
         (
             succeeded(
                 "http", _elsewhere("http://open.feishu.cn/secret-of-the-bot"), check=_reported, says="is not an https"

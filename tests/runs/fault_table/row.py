@@ -63,8 +63,6 @@ class Case:
     place: Place = "anywhere"
     record: bool = True
     """Whether the day's record ends as the last line says."""
-    is_next: bool = False
-    """Whether it says how the start after that one ends."""
 
     @property
     def is_virtual(self) -> bool:
@@ -81,8 +79,6 @@ class Row:
     sees: str
     remedy: str
     cases: tuple[Case, ...]
-    gone: int | None = None
-    """The exit code of a process that says nothing of its end."""
 
 
 def strike(engine: str, condition: When, act: Do) -> Arrange:

@@ -202,11 +202,10 @@ def _with_a_bug(world: World) -> Env:
 ROWS = (
     Row(
         "command",
-        "`--again` or `--without` names what the config lacks, or too much; `--date` names a day to come, one "
-        "without a record, or an earlier one for which the config has new cards; nothing was made yet for the day of "
-        "`--again`",
-        "one error for each name, with the nearest ones. Nothing is called, recorded or sent to a chat",
-        "correct the names or the day. `--yes` makes a whole day by its date, or the new cards",
+        "the command is refused, such as a name that the config lacks, or a day that [wants "
+        "`--yes`](reference.md#another-day-and---yes)",
+        "Each name has an error, with the nearest names there are. Nothing is called, recorded or sent to a chat.",
+        "Correct the names or the day, or add `--yes` if that is meant.",
         (
             bad_config("--again", nothing, "T1", play=_command("--again", "T1O/news_card"), record=False),
             bad_config("--date", nothing, "still to come", play=_command("--date", "2100-01-01"), record=False),
@@ -216,9 +215,9 @@ ROWS = (
     Row(
         "signal",
         "SIGTERM (the task's timeout, a cancelled execution), SIGHUP (a closed terminal) or SIGINT (Ctrl-C)",
-        "no new call. Data calls are cut off; cards in flight get 5 s, and none after Ctrl-C; record and page are "
-        "closed within 3 s",
-        "start it again",
+        "No call starts any more, and data calls are cut off. The cards in flight get 5 s, and none after Ctrl-C. "
+        "The record and page are closed within 3 s.",
+        "Start again.",
         (
             Case(
                 "SIGTERM, cards", "interrupted", 143, cards=(16, 0, PLANNED - 16), play=_signalled(signal.SIGTERM, "qa")
@@ -227,68 +226,64 @@ ROWS = (
             Case(
                 "SIGINT, cards", "interrupted", 130, cards=(0, 16, PLANNED - 16), play=_signalled(signal.SIGINT, "qa")
             ),
-            succeeded("and again", play=_ended_by(signal.SIGTERM, "qa", {}), check=_each_asked_for, is_next=True),
+            succeeded("and again", play=_ended_by(signal.SIGTERM, "qa", {}), check=_each_asked_for),
         ),
     ),
     Row(
         "two signals",
         "a second Ctrl-C or SIGTERM before the start has ended",
-        "the process ends at once: no last line, page or message. One line on standard error has the command to "
-        "start it again",
-        "start it again",
-        (succeeded("and again", play=_signalled_twice, check=_each_asked_for, is_next=True),),
-        gone=130,
+        "The process ends at once, without a last line, page or message. A line on standard error has the command "
+        "that starts it again.",
+        "Start again.",
+        (succeeded("and again", play=_signalled_twice, check=_each_asked_for),),
     ),
     Row(
         "SIGKILL",
-        "SIGKILL: out of memory, or the machine is gone",
-        "nothing. Calls that ended in the last 3 s are made again with the same keys. Unless it is the task's retry, "
-        "the next start watches the lease for a minute",
-        "start it again",
+        "SIGKILL (exit code 137): out of memory, or the machine is gone",
+        "Nothing. Calls that ended in the last 3 s are made again, with the same keys. The task's retry goes on at "
+        "once; another start first watches that the lease was not renewed for 60 s.",
+        "Start again.",
         (
             succeeded(
                 "data",
                 play=_ended_by(signal.SIGKILL, "news", AGAIN_ON_CLOUD_RUN | {"CLOUD_RUN_TASK_ATTEMPT": "1"}),
                 check=_each_asked_for,
-                is_next=True,
             ),
             succeeded(
                 "by hand",
                 play=_ended_by(signal.SIGKILL, "qa", {}),
                 says="Waiting up to 60 s",
                 check=_each_asked_for,
-                is_next=True,
                 seconds=120.0,
             ),
         ),
-        gone=137,
     ),
     Row(
         "another run",
-        "another start is at work: a tick was delivered twice, or two people start it",
-        "the second start says for whom it waits, then does what is left",
-        "nothing",
+        "another start is at work",
+        "The second start says for whom it waits, and then does what is left.",
+        "Nothing.",
         (succeeded("one more", play=_waiting, says="Waiting for another start", record=False, seconds=120.0),),
     ),
     Row(
         "again beside a run",
         "somebody asks for `--again` while another start is at work",
-        "nothing is called or recorded: the other start may be making these cards",
-        "look at what the other start makes, then ask again",
+        "Nothing is called or recorded, because the other start may be making these cards.",
+        "Look at what the other start makes, then ask again.",
         (Case("one card", "busy", 75, cards=NO_PLAN, play=_again_beside, record=False, seconds=120.0),),
     ),
     Row(
         "again unknown",
         "storage fails, or a signal comes, before the job knows whether its `--again` is recorded",
-        "nothing is called. After a signal, the job waits 2.5 s for storage's answer",
-        "look at how the day stands. A plain start makes what is missing; ask again only if nothing is",
+        "Nothing is called.",
+        "Look at how the day stands. A plain start makes what is missing. Ask again only if nothing is.",
         (Case("no answer", "storage_failed", 75, cards=NO_PLAN, play=_again_unknown, record=False),),
     ),
     Row(
         "lease lost",
         "the process was paused, or its machine asleep, for longer than the lease lasts",
-        "it makes no further call: another start may be at work",
-        "start it again: it waits while another start is at work",
+        "It makes no further call, because another start may be at work.",
+        "Start again: it waits while another start is at work.",
         (
             Case(
                 "paused",
@@ -304,8 +299,9 @@ ROWS = (
     Row(
         "deadline",
         "`RUN_DEADLINE_SECONDS` have passed",
-        "no new call. Data calls are cut off; cards in flight get 5 s; the last line says how many cards are there",
-        "start it again",
+        "No call starts any more, and data calls are cut off. The cards in flight get 5 s. The last line says how "
+        "many cards are there.",
+        "Start again.",
         (
             Case("data", "deadline", 4, cards=NONE, play=_deadline("financial", 20.0)),
             Case("cards that hang", "deadline", 4, cards=(0, 16, PLANNED - 16), play=_deadline("qa", 50.0)),
@@ -314,10 +310,10 @@ ROWS = (
     ),
     Row(
         "no reader",
-        "nobody reads what the job prints: Ctrl-S, a waiting pager, a stuck log collector",
-        "the cards are made. 8 MiB of lines wait; then lines about single calls are dropped, and counted "
-        "(`lines_dropped`); at the end it waits 1 s for the reader",
-        "nothing: `python -m job report` shows what the log lacks",
+        "nobody reads what the job prints, as after Ctrl-S",
+        "The cards are made. Up to 8 MiB of lines wait; then lines about single calls are dropped and counted "
+        "(`lines_dropped`). At the end the job waits 1 s for the reader.",
+        "Nothing: `python -m job report` shows what the log lacks.",
         (
             succeeded("for a while", play=_unread, place="process"),
             Case(
@@ -333,8 +329,8 @@ ROWS = (
     Row(
         "bug",
         "the job has a bug",
-        "the traceback is on standard error. The record is closed, and the lease released",
-        "report the traceback; go back to an earlier version",
+        "The traceback is on standard error. The record is closed, and the lease released.",
+        "Report the traceback, and go back to an earlier version.",
         (Case("in the cards", "unforeseen", 70, _with_a_bug, NONE, "The job has a bug", place="process"),),
     ),
 )

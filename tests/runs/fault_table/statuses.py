@@ -83,8 +83,8 @@ ROWS = (
     Row(
         "400",
         "400 or 422: the engine does not accept the request",
-        "the call is not repeated. If a data engine refuses, the attempt ends; if QA does, that card is missing",
-        "correct dates, ids or `extra_params` in the config",
+        "The call is not repeated. If a data engine refuses, the start ends; if QA does, that card is missing.",
+        "Correct dates, ids or `extra_params` in the config.",
         (
             _final(422),
             missing("422: qa, once", strike("qa", when.nth(12), do.status(422)), 1, "HTTP 422"),
@@ -94,9 +94,9 @@ ROWS = (
     Row(
         "401",
         "401: the engine does not accept the token",
-        "one more try with a fresh token, at once; then it is an outage",
-        "run `python -m job check`. Compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences. Check"
-        " the clock",
+        "One more try follows at once, with a fresh token. Then it is an outage.",
+        "Run `python -m job check`. Compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences, and "
+        "check the clock.",
         (
             succeeded("qa, once", strike("qa", FIRST, do.status(401))),
             _down(401),
@@ -107,9 +107,9 @@ ROWS = (
     Row(
         "no token",
         "the token server is down or slow, or its answer is no ID token",
-        "it is an outage; an answer that is no token fails after a minute. The error does not quote it, as it may be a"
-        " secret",
-        "nothing, unless it lasts: then look at the metadata server or the key file",
+        "It is an outage, but an answer that is no token fails after a minute. The error does not quote that "
+        "answer, which may be a secret.",
+        "Nothing, unless it lasts: then look at the metadata server or the key file.",
         (
             data_failed("refused", _tokens(when.always, do.status(404)), "no token for", place="process"),
             succeeded("flapping", _tokens(when.every(2), do.status(500)), seconds=60.0, place="process"),
@@ -120,15 +120,15 @@ ROWS = (
     Row(
         "403",
         "403: the job's account may not call the engine",
-        "it is an outage: a right may take some minutes to arrive",
-        "give the account `roles/run.invoker` on that service",
+        "It is an outage, because a new right may take some minutes to arrive.",
+        "Give the account `roles/run.invoker` on that service.",
         (*_passing(403), _down(403)),
     ),
     Row(
         "404",
         "404 or a redirect: the URL is wrong, or the service's ingress does not allow the call",
-        "the call is not repeated. The token goes nowhere else",
-        "correct `…_ENGINE_URL` or the ingress. If other targets succeed, correct this one in the config",
+        "The call is not repeated, and the token goes nowhere else.",
+        "Correct `…_ENGINE_URL` or the ingress. If other targets succeed, correct this one in the config.",
         (
             missing("qa: 404", strike("qa", FIRST, do.status(404)), 1, "HTTP 404"),
             data_failed("news: 302", _redirected("news"), "HTTP 302"),
@@ -137,22 +137,22 @@ ROWS = (
     Row(
         "429",
         "429: no instance is free. 409: an earlier try is still at work",
-        "fewer calls in flight, longer waits; an outage if no call is done",
-        "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`",
+        "Fewer calls are in flight. If none of them is done, it is an outage.",
+        "Raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`.",
         (*_passing(429), *_passing(409)),
     ),
     Row(
         "500",
         "500 or 502: the engine failed",
-        "the call is repeated until the patience is over: a card up to `QA_ENGINE_ATTEMPTS` times, a batch in halves",
-        "read the engine's log: the call's `traceparent` leads there",
+        "The call is repeated.",
+        "Read the engine's log, to which the call's `traceparent` leads.",
         _passing(500),
     ),
     Row(
         "503",
-        "503 or 504: the engine is overloaded, out of memory or gone, or its request timed out",
-        "as for 500, with fewer calls in flight; a 503 costs a card none of its tries",
-        "look at the service: raise its timeout, or lower `…_ENGINE_BATCH_SIZE`",
+        "503 or 504: the engine is overloaded or gone, or its request timed out",
+        "The call is repeated, with fewer calls in flight.",
+        "Look at the service. Raise its timeout, or lower `…_ENGINE_BATCH_SIZE`.",
         (
             *_passing(503),
             _down(503),
@@ -162,9 +162,9 @@ ROWS = (
     Row(
         "card type",
         "QA fails for every card of one type",
-        "all other cards are made. Of that type a few are tried at a time; once nothing else is left, and the patience"
-        " is over, the rest of it is not requested",
-        "read the QA engine's log",
+        "All other cards are made. Once nothing else is left and the patience is over, the rest of this type is not"
+        " requested.",
+        "Read the QA engine's log.",
         (_bad_type("500", do.status(500)), _bad_type("reset", broken.reset())),
     ),
 )

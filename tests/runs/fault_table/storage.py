@@ -207,8 +207,8 @@ ROWS = (
     Row(
         "config",
         "the config or a variable has a fault, or the config cannot be read",
-        "one error for each fault, with place and remedy. Nothing is called",
-        "do what the error says",
+        "Each fault is an error with its place and its remedy. Nothing is called.",
+        "Do what the error says.",
         (
             bad_config(
                 "an object",
@@ -235,8 +235,8 @@ ROWS = (
     Row(
         "config saved",
         "somebody saves a config object while the job reads it",
-        "nothing: the job reads it again. If that happens each time, an error names the object",
-        "nothing. After an error, start it when nobody is saving",
+        "Nothing: the job reads it again. If that happens each time, an error names the object.",
+        "Nothing. After an error, start again when nobody is saving.",
         (
             succeeded("once", play=_saved_once, cards=(len(TICKERS), 0, 0), place="bucket"),
             bad_config(
@@ -246,9 +246,9 @@ ROWS = (
     ),
     Row(
         "record",
-        "`RUNS_URI` cannot be used: it names a file or no bucket, or access is denied",
-        "one error says so. Nothing is called",
-        "correct `RUNS_URI`, or give the right to it",
+        "`RUNS_URI` names a file or no bucket, or access is denied",
+        "An error says so. Nothing is called.",
+        "Correct `RUNS_URI`, or give the right to it.",
         (
             bad_config(
                 "a file", _changed(RUNS_URI="{directory}/ca.pem"), "is not a directory", place="process", record=False
@@ -264,9 +264,9 @@ ROWS = (
     Row(
         "damaged record",
         "an object of the day's record was removed or altered, or the day was begun with another `CONFIG_URI`",
-        "one error names it. Nothing is called",
-        "restore it. Or move the day's folder away: all its cards are then made, and paid for, again. Each config "
-        "needs its own `RUNS_URI`",
+        "An error names it. Nothing is called.",
+        "Restore it. Or move the day's folder away: all its cards are then made, and paid for, again. Each config "
+        "needs its own `RUNS_URI`.",
         (
             bad_config(
                 "results",
@@ -287,8 +287,8 @@ ROWS = (
     Row(
         "storage at the start",
         "storage is down, or refuses, when a start begins",
-        "requests are repeated for 20 s, then the start ends. Nothing is called or recorded",
-        "start it once storage works, or the named right is back",
+        "Requests are repeated for 20 s, then the start ends. Nothing is called or recorded.",
+        "Start again once storage works, or once the named right is back.",
         (
             succeeded("down, and a retry", play=_down_and_retried),
             storage_failed("no lease", _refusing("_lease.json"), "_lease.json: "),
@@ -298,10 +298,9 @@ ROWS = (
     ),
     Row(
         "storage hiccups",
-        "storage is slow, answers 503, loses the answer to a write, or sends a damaged one",
-        "nothing: the request is repeated. If the answer to a write was lost, the job first compares the object "
-        "with what it sent",
-        "nothing, unless it lasts: then look for a proxy in between",
+        "storage is slow, or fails now and then",
+        "Nothing: the request is repeated.",
+        "Nothing, unless it lasts: then look for a proxy in between.",
         (
             succeeded("slow", _front(when.always, do.slow(0.3)), place="bucket"),
             succeeded("503", _front(when.every(3), do.status(503)), place="bucket", seconds=60.0),
@@ -316,8 +315,8 @@ ROWS = (
     Row(
         "past nights",
         "past nights cannot be read, or a page cannot be written",
-        "a notice. The cards are made, but not compared with the night before, or not on that page",
-        "nothing, unless it lasts: then check the object in the notice",
+        "A notice says so. The cards are made, but not compared with the night before, or not on that page.",
+        "Nothing, unless it lasts: then check the object in the notice.",
         (
             succeeded(
                 "no list",
@@ -334,10 +333,10 @@ ROWS = (
     Row(
         "storage outage",
         "storage fails in mid-run, or the disk is full",
-        "an error. Results are kept and written later; cards are made while the lease holds. If some stay "
-        "unwritten, the last line says how many (`unrecorded`)",
-        "nothing if storage comes back, or if all cards are made. Otherwise repair it; what is not recorded is "
-        "requested again",
+        "An error says so. Results are kept and written later, and cards are made while the lease holds. If results"
+        " stay unwritten, the last line says how many (`unrecorded`).",
+        "Nothing, if storage comes back or all cards are made. Otherwise repair it: what is not recorded is "
+        "requested again.",
         (
             succeeded("down and back", play=_outage(10, 3.0), check=_recovered),
             succeeded("down for longer than the lease waits", play=_outage(25, 3.0), check=_recovered),

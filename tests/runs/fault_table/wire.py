@@ -77,9 +77,8 @@ ROWS = (
     Row(
         "reset",
         "the connection is reset, or ends before the answer does",
-        "the call is repeated with the same `Idempotency-Key` until the patience is over; a card up to"
-        " `QA_ENGINE_ATTEMPTS` times",
-        "nothing, unless it lasts: then look at engine and network",
+        "The call is repeated with the same `Idempotency-Key`.",
+        "Nothing, unless it lasts: then look at the engine and the network.",
         (
             *_broken("reset after the work", broken.reset_after_work(), "connection reset", "process"),
             *_broken("cut short", broken.truncated(), "the connection ended"),
@@ -87,11 +86,10 @@ ROWS = (
     ),
     Row(
         "no",
-        "an answer of 200 that reports a failure, or that no engine should give: `null`, `failed`, `results` "
-        "without a ticker, no JSON, the same key twice",
-        "the call is repeated: a card up to `QA_ENGINE_ATTEMPTS` times; if a data engine says that it failed, for a"
-        " minute. Then a data engine's failure ends the attempt",
-        "read the answer, which the error quotes, and the engine's log",
+        "an answer of 200 that reports a failure, or that cannot be read",
+        "The call is repeated, but for only a minute if a data engine says that it failed. A data engine that fails"
+        " for good ends the start.",
+        "Read the answer, which the error quotes, and the engine's log.",
         (
             succeeded("once", strike("qa", FIRST, do.body(None))),
             data_failed("null", strike("news", when.ticker("T3"), do.body(None)), "the answer is null"),
@@ -105,24 +103,24 @@ ROWS = (
     Row(
         "success with an error",
         "an answer of 200 that says `success` and has an `error`",
-        "the work is done, as the engine says. Headline and message are a warning that names the cards; "
-        "the page and `report` quote the first error",
-        "look at what was made, and read the engine's log",
+        "The work is done, as the engine says. Headline and message warn of it and name the cards; the page quotes "
+        "the first error.",
+        "Look at what was made, and read the engine's log.",
         (succeeded("qa, always", strike("qa", when.always, do.body(WARNED)), check=_warned_of),),
     ),
     Row(
         "skipped",
         "the news engine finds nothing for the day, as on a holiday",
-        "no failure, if the QA engine makes the cards without articles",
-        "nothing; if it refuses them, ask its owner, or switch the news engine off for these",
+        "Nothing, if the QA engine makes the cards without articles.",
+        "Nothing. If QA refuses them, ask its owner, or switch the news engine off for these targets.",
         (succeeded("always", strike("news", when.always, do.skipped())),),
     ),
     Row(
         "poison",
         "one ticker makes the engine fail for its whole batch",
-        "the batch is repeated in halves, down to that ticker, which fails once the patience is over. Page and message"
-        " have the command to go on without it",
-        "correct or remove it; or use that command, `run --without TICKER`",
+        "The batch is halved, down to that ticker, which fails once the patience is over. Page and message have the"
+        " command that goes on without it.",
+        "Correct or remove the ticker, or use that command, `run --without TICKER`.",
         (
             data_failed("500", strike("financial", when.ticker("T7"), do.status(500)), "for T7 after"),
             data_failed("reset", strike("trading", when.ticker("T7"), broken.reset()), "for T7 after"),
@@ -142,9 +140,8 @@ ROWS = (
     Row(
         "hang",
         "an engine does not answer in time, or never ends its answer",
-        "the try ends after `…_ENGINE_TIMEOUT`, or at 1 MiB of an answer. The call is repeated until the patience is"
-        " over: a card up to `QA_ENGINE_ATTEMPTS` times, a batch in halves",
-        "read the engine's log. If the work really takes longer, raise the timeout or lower `…_ENGINE_BATCH_SIZE`",
+        "The try ends after `…_ENGINE_TIMEOUT`, or at 1 MiB of an answer, and the call is repeated.",
+        "Read the engine's log. If the work really takes longer, raise the timeout or lower `…_ENGINE_BATCH_SIZE`.",
         (
             succeeded("once", strike("qa", FIRST, do.hang())),
             data_failed("for good", strike("news", when.ticker("T3"), do.hang()), "no answer within 1.5 s"),
@@ -158,8 +155,8 @@ ROWS = (
     Row(
         "not there",
         "the host is not known, refuses the connection, or has a bad certificate",
-        "it is an outage. The error says which of the three it is",
-        "correct `…_ENGINE_URL`; check DNS and network",
+        "It is an outage. The error says which of the three it is.",
+        "Correct `…_ENGINE_URL`. Check DNS and network.",
         (
             data_failed("refused", _elsewhere("TRADING", "http://127.0.0.1:1"), "connection refused"),
             qa_down("refused by qa", _elsewhere("QA", "http://127.0.0.1:1"), "connection refused"),
