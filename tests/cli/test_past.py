@@ -401,3 +401,17 @@ def test_of_a_night_at_work_verify_says_so_and_when_it_ends(
     assert out == [f"{DAY} is not done: {sentence}", *steps, f"  {executions}"]
     assert told[:2] == [f"! cards, {DAY}: not done by 03:00 UTC+08:00", f"{sentence}."]
     assert told[-3:] == [*steps, executions]
+
+
+@pytest.mark.parametrize("outcomes", [[None], [None, None], [None, "cards_missing", None]])
+def test_of_a_start_without_an_end_it_is_said_who_may_know_more(
+    outcomes: list[str | None], runs: Path, command: Command
+) -> None:
+    """And if the one before has none either, what may have killed both."""
+    for number, outcome in enumerate(outcomes, 1):
+        write(runs, RecordedAttempt(number=number, outcome=outcome, failed=["MSFT"]).record())
+    out = command("report")[1]
+    assert f"{BREAKS_OFF}: 1 of 2 cards is missing" in out
+    assert "It was killed, or could not write any more. If that start sent a message, believe the message." in out
+    again = "So was the one before it: if the execution says memory, an owner first raises job.memory_mib."
+    assert (again in out) is (outcomes == [None, None])
