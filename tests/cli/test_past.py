@@ -111,18 +111,6 @@ def test_nights_are_a_table_the_newest_first(runs: Path, command: Command, monke
     ]
 
 
-def test_the_latest_night_has_its_marks_and_cards_though_it_was_killed(runs: Path, command: Command) -> None:
-    write(runs, RecordedAttempt(outcome=None, failed=["MSFT"]).record())
-    assert command("nights")[1][1] == "2026-11-24 Killed  ✓         ✓       ✓    ✗    1/2"
-    (runs / DAY / "results" / "000001-000000.jsonl").write_text("?")
-    assert command("nights")[1][1].split()[1:3] == ["Killed", "·"]
-
-
-def test_a_night_with_an_error_besides_has_a_mark_of_its_own(runs: Path, command: Command) -> None:
-    write(runs, WARNED.record())
-    assert command("nights")[1][1] == "2026-11-24 02:25   ✓         ✓       ✓    !    2/2"
-
-
 def test_a_night_that_cannot_be_read_is_a_row_and_a_fault(runs: Path, command: Command) -> None:
     write(
         runs, RecordedAttempt().record(), RecordedAttempt("2026-11-25").record() | {"2026-11-25/ends/000001.json": b"?"}
@@ -131,6 +119,7 @@ def test_a_night_that_cannot_be_read_is_a_row_and_a_fault(runs: Path, command: C
     assert code == ExitCode.USAGE
     assert [line.split()[:2] for line in out[1:3]] == [["2026-11-25", "Unreadable"], [DAY, "02:25"]]
     assert err == ["RUNS_URI: 2026-11-25/ends/000001.json is not what the job writes"]
+    assert command("report") == (ExitCode.USAGE, [], err)
 
 
 def test_without_a_night_the_list_says_so(runs: Path, command: Command) -> None:
@@ -173,21 +162,6 @@ def test_without_credentials_the_command_that_makes_them_is_said(
 def test_a_report_of_a_day_without_a_record_says_so(runs: Path, command: Command) -> None:
     assert command("report") == (ExitCode.USAGE, [], ["RUNS_URI: no night is recorded"])
     assert command("report", DAY) == (ExitCode.USAGE, [], [f"RUNS_URI: No start of {DAY} is recorded"])
-
-
-def test_a_report_of_a_damaged_record_names_the_object(runs: Path, command: Command) -> None:
-    write(runs, RecordedAttempt().record() | {f"{DAY}/results/000001-000000.jsonl": b"?"})
-    assert command("report") == (
-        ExitCode.USAGE,
-        [],
-        [f"RUNS_URI: {DAY}/results/000001-000000.jsonl is not what the job writes"],
-    )
-
-
-def test_a_report_of_a_refused_start_lists_its_faults(runs: Path, command: Command) -> None:
-    write(runs, refusal(DAY))
-    code, out, _ = command("report")
-    assert (code, out[1]) == (ExitCode.DONE, "✗ ticker_list.json: is not JSON; correct it")
 
 
 BREAKS_OFF = "The record breaks off at 02:00 UTC+08:00"

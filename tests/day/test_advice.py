@@ -9,13 +9,13 @@ import pytest
 from job.cli.main import make_parser
 from job.config.environment import Options, read_settings
 from job.config.faults import Fault, FaultKind
-from job.day.advice import Command, Commands, Step, advice, command_of, go_on, last_words
+from job.day.advice import Commands, Step, advice, command_of, go_on, last_words
 from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger
 from job.day.report import Ending, Report, bad_config, ending_of
 from job.day.result import Counts, ShutdownReason
 from job.engines.failures import Cause, Failure
-from job.text.messages import Message, message
+from job.text.messages import message
 from tests.support.days import SCENES, Day, failing
 from tests.support.records import FAULT as IN_OBJECT
 from tests.support.records import report_at, start_at
@@ -37,7 +37,6 @@ UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
 PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}:"
 GO_ON = f"This does only what is left {UNTIL}:"
-DATED_PUT_RIGHT, DATED_GO_ON = (text.replace(UNTIL, MAINTAINER) for text in (PUT_RIGHT, GO_ON))
 COMES = "Cloud Run starts it again by itself"
 NO_STORAGE = Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
@@ -365,9 +364,3 @@ def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[st
 def test_the_last_words_after_a_second_signal(now: datetime, terms: str, command: str) -> None:
     said = f"Ended at once. What is recorded is kept; this does only what is left {terms}: {command}"
     assert str(last_words(start_at(without=("A",)), Commands(DAYS, now, **CLOUD))) == said
-
-
-def test_the_first_command_of_a_kind_counts() -> None:
-    first, second = Command("first"), Command("second")
-    steps = [Step("start", Message("a"), first), Step("start", Message("b"), second), Step("wait", Message("c"))]
-    assert (command_of(steps, "start"), command_of(steps, "wait"), command_of(steps, "plan")) == (first, None, None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count, permutations
+from itertools import count
 from typing import Any
 
 import pytest
@@ -154,32 +154,6 @@ def test_what_was_planned_is_done_failed_or_not_attempted_at_any_time(steps: lis
             assert states.count("cut_off") == counts.cut_off
             assert totals.done + totals.failed + totals.not_attempted == totals.planned
             assert min(totals.done, totals.failed, totals.not_attempted) >= 0
-
-
-def test_done_beats_failed_and_later_beats_earlier_and_ties_do_not_depend_on_the_order() -> None:
-    (call,) = (call for call in CALLS if call.card_type == "b")
-    early, late, other = (
-        result_of(call, Failure(cause, message(word)), ended=ended, tries=tries, traceparent=word)
-        for cause, word, ended, tries in [
-            (Cause.INTERRUPTED, "early", 12.0, 9),
-            (Cause.STATUS, "late", 14.0, 3),
-            (Cause.DENIED, "other", 14.0, 1),
-        ]
-    )
-    done, longer = (result_of(call, ended=11.0, tries=tries) for tries in (1, 2))
-    for order in permutations([early, late, other]):
-        ledger = Ledger(PLAN)
-        for result in order:
-            ledger.add(result)
-        assert [str(failed.reason) for failed in ledger.failures] == ["other"]
-        assert ledger.items["qa"].of("A")[1].cause == Cause.DENIED
-    for order in permutations([early, late, done, longer]):
-        ledger = Ledger(PLAN)
-        for result in order:
-            ledger.add(result)
-        assert ledger.failures == []
-        assert ledger.items["qa"].of("A")[1].tries == 2
-        assert ledger.counts("qa") == Counts(planned=3, done=1, not_attempted=2)
 
 
 def test_of_many_failures_the_first_are_kept_and_all_are_counted() -> None:

@@ -83,11 +83,6 @@ def test_the_headings_alone_are_in_the_language_of_the_reports() -> None:
 PICTURES = "https://cards.example.com/{date}/{ticker}/{card_type}.png?of={ticker}"
 
 
-def test_a_made_card_has_the_url_of_its_picture_and_no_other_has() -> None:
-    found = rows(table(recorded(MIXED, FATES, card_url=PICTURES)))
-    assert [row[8] for row in found[1:]] == [f"https://cards.example.com/{DAY}/AAPL/a.png?of=AAPL", "", "", ""]
-
-
 @pytest.mark.parametrize(
     ("name", "escaped"),
     [

@@ -14,9 +14,6 @@ from tests.support.records import start_at
 from tests.support.shell import arguments_in
 
 DAY = "2026-11-24"
-ODD = ["$(touch x)", "`id`", "a b", "a;b", "'", '"', "a|b>c", "美联储", "~", "*", "-h", "a\\"]
-
-
 DAYS = Days(ZoneInfo("Asia/Shanghai"), "30 22 * * 1-5")
 DURING, AFTER = (datetime.fromisoformat(f"2026-11-25T{clock}:00+08:00") for clock in ("08:30", "22:20"))
 """Within the night of `DAY`, and when it has ended."""
@@ -51,13 +48,6 @@ def test_a_day_of_which_nothing_may_be_recorded_is_confirmed_only_if_it_is_named
     assert (arguments_in(laptop.text), laptop.until) == (named, None), "a new shell may not have the schedule"
 
 
-def test_a_page_is_looked_at_where_there_may_be_no_checkout() -> None:
-    address = f"https://storage.cloud.google.com/b/runs/{DAY}/report.html"
-    assert commands(job="cards", runs_uri="gs://b/runs").look(DAY) == Command(address)
-    laptop = commands(runs_uri="gs://b/runs").look(DAY)
-    assert laptop == Command(f"RUNS_URI=gs://b/runs python -m job report {DAY}", wants_checkout=True)
-
-
 def test_where_the_job_is_started_in_a_way_of_its_own_every_command_is() -> None:
     own = Commands.of(start_at(start_with="make run-local ARGS="), "/tmp/runs", DAYS, DURING)
     assert own.run(DAY).text == "make run-local ARGS=run"
@@ -76,19 +66,6 @@ def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monke
     unset = commands(runs_uri="", config_uri="").run(DAY).text
     assert unset == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
     assert commands(job="cards", runs_uri="gs://b").read("plan", "x").text == "python -m job plan x"
-
-
-@pytest.mark.parametrize("value", ODD)
-def test_a_shell_takes_each_part_as_it_is(value: str) -> None:
-    on_cloud = commands(job=value, region=value, project=value).run(DAY, f"--again={value}")
-    assert shlex.split(on_cloud.text) == [
-        *("gcloud", "run", "jobs", "execute", value, f"--region={value}", f"--project={value}"),
-        f"--args=run,--again={value}",
-    ]
-    assert shlex.split(commands(runs_uri=f"gs://{value}").run(DAY, f"--again={value}").text) == [
-        *(f"RUNS_URI=gs://{value}", "python", "-m", "job", "run", f"--again={value}")
-    ]
-    assert shlex.split(commands().read("plan", value).text) == ["python", "-m", "job", "plan", value]
 
 
 @pytest.mark.parametrize(

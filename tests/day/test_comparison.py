@@ -114,59 +114,6 @@ def of_config(*tickers: str, day: str = "2026-11-24", types: str = "pq", **more:
     return RecordedAttempt(day, objects=config(tickers, list(types)) | more.pop("others", {}), outcome=outcome, **more)
 
 
-ABC_TOPIC = {"ticker_list.json": '["A", "B"]', "card_targets.json": '[{"id": "C", "target_type": "topic"}]'}
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
-        pytest.param(of_config("A", "B", "C"), [], id="the same"),
-        pytest.param(of_config("C", "B", "A"), [], id="in another order"),
-        pytest.param(of_config("A", "C"), ["Gone since 2026-11-23, 2 cards: B (2)"], id="gone"),
-        pytest.param(of_config("A", "B", "C", "D"), ["New since 2026-11-23, 2 cards: D (2)"], id="new"),
-        pytest.param(
-            of_config("A", "B", "D"),
-            ["New since 2026-11-23, 2 cards: D (2)", "Gone since 2026-11-23, 2 cards: C (2)"],
-            id="as many",
-        ),
-        pytest.param(
-            of_config("A", "B", "C", types="pr"),
-            ["New since 2026-11-23, 3 cards: /r: A, B, C", "Gone since 2026-11-23, 3 cards: /q: A, B, C"],
-            id="another type",
-        ),
-        pytest.param(
-            of_config("A", "B", "C", others=ABC_TOPIC),
-            ['Changed since 2026-11-23, 2 cards, target_type ("equity" → "topic"): C (2)'],
-            id="topic",
-        ),
-        pytest.param(
-            of_config("A", "B", "C", others={"llm_config.json": '{"default": {"model_name": "m"}}'}),
-            ['Changed since 2026-11-23, 6 cards, model_name (null → "m"): A (2), B (2), C (2)'],
-            id="another model",
-        ),
-        pytest.param(
-            of_config("A", "B", "D", failed=["D"]),
-            ["New since 2026-11-23, 2 cards: D (2)", "Gone since 2026-11-23, 2 cards: C (2)"],
-            id="a new one failed",
-        ),
-    ],
-)
-def test_what_is_new_and_gone_is_said_once_whether_or_not_it_failed(now: RecordedAttempt, expected: list[str]) -> None:
-    before = of_config("A", "B", "C", day="2026-11-23")
-    found = list(comparison_lines(now.report(), now.ledger(), [before.report()], before.stored))
-    assert list(map(str, found)) == expected
-    assert all(map(in_chinese, found))
-
-
-def test_a_topic_with_another_key_gets_other_news() -> None:
-    before, now = (
-        of_config("A", day=day, others={"card_targets.json": f'[{{"id": "T", "topic_key": "{key}"}}]'})
-        for day, key in (("2026-11-23", "old"), ("2026-11-24", "new"))
-    )
-    (found,) = comparison_lines(now.report(), now.ledger(), [before.report()], before.stored)
-    assert str(found) == 'Changed since 2026-11-23, 2 cards, topic_key ("old" → "new"): T (2)'
-
-
 def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
     now, before = of_config("A"), of_config("A", day="2026-11-23")
     emptied = before.stored.model_copy(update={"objects": {}})

@@ -13,7 +13,6 @@ from job.day.ledger import Ledger
 from job.day.report import (
     Ending,
     bad_config,
-    broken_off_notes,
     deadline_notes,
     ending_of,
     nothing_left,
@@ -22,7 +21,7 @@ from job.day.report import (
     unended,
     unrecorded_note,
 )
-from job.day.result import Counts, EngineFailedError, ShutdownReason
+from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.text.messages import message
@@ -174,29 +173,6 @@ def test_without_a_target_not_all_cards_are_there() -> None:
     there = nothing_left(start_at(schedule=None), ledger, ended, ended)
     assert shown(there)[2] == "2 cards are there, without C (left out by hand); nothing was called"
     assert list(map(str, there.notes)) == [f"Everything of {DAY} was there already, since 06:41 UTC+08:00"]
-
-
-def test_what_is_left_out_is_shown_as_what_it_is() -> None:
-    """It is made or left out, whatever became of it before; only its data may be missing."""
-    plan = plan_of([target("A"), target("B")])
-    ledger = Ledger(plan.without(["B"]))
-    first, second = plan.calls("qa")
-    ledger.add(result_of(first))
-    ledger.add(result_of(second, Failure(Cause.DENIED, message("no"), 200)))
-    assert ledger.counts("qa") == Counts(planned=2, done=1, not_attempted=1, left_out=1)
-    assert (ledger.failures, [one.state for one in ledger.items["qa"].of("B")]) == ([], ["left_out"])
-    ledger.add(result_of(second))
-    assert (ledger.counts("qa").left_out, ledger.left_out) == (0, ("B",))
-    for engine in DATA_ENGINES:
-        for call in plan.calls(engine):
-            ledger.add(result_of(call))
-    assert (ledger.left_out, shown(ending_of(ledger, None))[2]) == ((), "All 2 cards are there")
-    ledger.rerun([Item("qa", "B", "news_card")], 2)
-    assert (ledger.is_complete, ledger.left_out, shown(ending_of(ledger, None))[2]) == (
-        True,
-        ("B",),
-        "1 card is there, without B (left out by hand)",
-    )
 
 
 @pytest.mark.parametrize(("engine", "items", "names"), [("qa", "2 cards", "A (2)"), ("trading", "1 target", "A")])
@@ -357,14 +333,6 @@ def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> 
 )
 def test_an_outage_says_if_it_took_all_of_the_patience(outages: tuple[int, float, bool], said: str | None) -> None:
     assert [*map(str, outage_notes({"qa": outages}))] == ([] if said is None else [said])
-
-
-def test_an_attempt_that_broke_off_is_said_with_the_time_of_its_last_result() -> None:
-    ledger = ledger_of(1, 2)
-    last = result_of(next(ledger.plan.calls("qa")), ended=1_795_537_320.0, attempt=1)
-    ledger.add(last)
-    said = "Attempt 1 broke off at 2026-11-25 00:22 UTC+08:00"
-    assert [*map(str, broken_off_notes(start_at(), [1, 2], ledger))] == [said], "of the second nothing is recorded"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from job.day.attempt import Outcome
 from job.day.ledger import Ledger
 from job.day.report import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
-from job.engines.calls import DATA_ENGINES, EngineName, Item
+from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, Remedy
 from job.text.messages import message
 from tests.support.chinese import in_chinese
@@ -66,11 +66,6 @@ def test_the_tries_at_the_cards_of_a_group_are_those_of_all_attempts() -> None:
     assert len(ledger.lost) == 1
     ledger.add(result_of(card, ended=20.0))
     assert len(ledger.lost) == 0, "it is made"
-
-
-def test_an_engine_that_broke_is_not_said_to_have_reported_that() -> None:
-    (group,) = failure_groups(ledger_of("qa", BROKEN, None))
-    assert str(group.what_to_do) == "The engine broke (HTTP 500). Look for the error in its log."
 
 
 def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
@@ -191,13 +186,6 @@ def test_a_day_does_not_go_on_without_most_of_its_cards(others: int, is_offered:
     ledger = Ledger(plan)
     ledger.add(result_of(next(plan.calls("news")), REFUSED))
     assert targets_at_fault(ledger) == (("A",) if is_offered else ())
-
-
-def test_targets_are_at_fault_whatever_became_of_the_cards() -> None:
-    ledger = ledger_of("qa", AWAY)
-    for engine in DATA_ENGINES:
-        ledger.add(result_of(next(TWENTY.calls(engine)), REFUSED))
-    assert targets_at_fault(ledger) == ("T00", "T01"), "each batch is for two"
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,14 @@ from job.day.report import (
     Report,
     bad_config,
     ending_of,
-    missing_by_item,
     read_report,
     report_of,
-    totals_of,
 )
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.text.messages import Message, message
 from tests.support.days import SCENES, Day, failing
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, RecordedAttempt, config, report_at, start_at
+from tests.support.records import DAY, RecordedAttempt, report_at, start_at
 from tests.support.results import result_of
 
 NO = Failure(Cause.DENIED, message("no"), 200)
@@ -103,19 +101,6 @@ def test_missing_items_are_in_groups_the_failed_ones_first() -> None:
     assert {(one.since, one.nights) for one in groups} == {(DAY, 1)}
 
 
-def test_an_item_is_missing_since_the_night_from_which_on_each_lacked_it() -> None:
-    reports: list[Report] = []
-    for day, failed in (("22", "A"), ("23", "AB"), ("24", "AC")):
-        before = reports[-1] if reports else None
-        attempt = RecordedAttempt(f"2026-11-{day}", 1, config("ABC"), "cards_missing", failed, before=before)
-        reports.append(attempt.report())
-    found = missing_by_item(reports[-1])
-    assert {name: (one.since, one.nights) for (_, name, _), one in found.items()} == {
-        "A": ("2026-11-22", 3),
-        "C": ("2026-11-24", 1),
-    }
-
-
 @pytest.mark.parametrize("name", ["a name that is long, so that few are many {}", "一个很长的名字的标的 {}"])
 def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_rest(name: str) -> None:
     plan = plan_of([target(name.format(f"{number:05}"), ["a", "b", "c"], ()) for number in range(4_000)])
@@ -162,12 +147,6 @@ def test_of_many_faults_the_first_are_listed_and_each_is_shortened() -> None:
     assert len(report.to_json()) <= END_LIMIT
 
 
-def test_a_fault_keeps_its_message_so_that_it_can_be_translated() -> None:
-    fault = Fault("a.json", message("{name} is odd", name="x"), message("correct it"))
-    (reported,) = report_at(bad_config(1, of_command=False), faults=[fault]).faults
-    assert reported.what == message("{name} is odd", name="x")
-
-
 # --- for other programs ---
 
 
@@ -179,18 +158,6 @@ def test_for_programs_each_message_is_its_english_text() -> None:
     assert found["engines"]["qa"]["planned"] == 58
     assert found["missing"][0]["targets"] == list(report.missing[0].targets)
     assert "values" not in json.dumps(found)
-
-
-@pytest.mark.parametrize(
-    ("scene", "more"),
-    [("all made", set()), ("made again", {"asked_again", "made_again"}), ("without one", {"without"})],
-)
-def test_the_totals_for_programs(scene: str, more: set[str]) -> None:
-    report = SCENES[scene]().report
-    totals: Any = totals_of(report)
-    assert totals.keys() == {"outcome", "exit_code", "ended", "cards", "engines"} | more
-    assert totals["cards"]["done"] == report.cards.done
-    assert totals.get("without", ()) == report.without
 
 
 def test_what_people_asked_to_have_made_again_is_counted_and_how_much_of_it_was() -> None:

@@ -1,14 +1,13 @@
 """What a person asks to have made again is missing until a result has its number; what was never made gets none."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
 from job.config.plan import Plan
 from job.day.ledger import Ledger, Rerun
 from job.day.result import Counts
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, Call, EngineName, Item, trading
+from job.engines.calls import ALL_ENGINES, Call, EngineName, Item
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
@@ -54,26 +53,6 @@ def test_what_is_asked_again_is_missing_until_a_done_result_has_its_number_or_a_
     assert ledger.rerun_of(call) == 2
 
 
-def test_what_is_open_keeps_its_number_and_what_is_made_again_gets_another() -> None:
-    call = call_of(CARD)
-    ledger = ledger_of(*ALL_ENGINES)
-    ledger.rerun([CARD], 2)
-    ledger.rerun([CARD], 3)
-    assert [one.number for one in ledger.reruns] == [2]
-    ledger.add(result_of(call, again=2))
-    ledger.rerun([CARD], 4)
-    assert [one.number for one in ledger.reruns] == [4]
-    assert not ledger.is_complete
-
-
-def test_what_is_left_out_and_open_again_is_left_out() -> None:
-    """It can be neither asked for nor made by this attempt; a later one does."""
-    asked = [Rerun("qa", "A", "a", DAY, 2)]
-    ledger = ledger_of(*ALL_ENGINES, plan=PLAN.without(["A"]), asked=asked)
-    assert ledger.counts("qa") == Counts(planned=3, done=2, not_attempted=1, left_out=1)
-    assert (ledger.is_complete, ledger.left_out) == (True, ("A",))
-
-
 def test_no_card_is_requested_before_data_that_is_prepared_again() -> None:
     ledger = ledger_of(*ALL_ENGINES)
     ledger.rerun([Item("trading", "B", None)], 2)
@@ -82,36 +61,6 @@ def test_no_card_is_requested_before_data_that_is_prepared_again() -> None:
     assert (batch.targets, ledger.rerun_of(batch)) == (("B",), 2)
     ledger.add(result_of(batch, again=2))
     assert ledger.is_ready
-
-
-def test_each_part_of_a_batch_has_its_own_number() -> None:
-    """A lost answer about a target that was never made is found by its first key alone."""
-    ledger = ledger_of(*DATA_ENGINES, asked=[Rerun("trading", "A", None, "", 3)])
-    assert [ledger.rerun_of(trading(names)) for names in (["A", "B"], ["A"], ["B"])] == [3, 3, 0]
-
-
-def test_news_of_another_topic_count_though_those_that_were_made_again_had_the_number() -> None:
-    asked = [Rerun("news", "A", None, DAY, 2)]
-    plan = replace(PLAN, targets=(replace(PLAN.targets[0], key="other"), PLAN.targets[1]))
-    ledger = Ledger(plan, asked)
-    ledger.absorb(result_of(call_of(Item("news", "A", None)), again=2))
-    (call, _) = plan.calls("news", ledger.items["news"].is_done)
-    assert (call.targets, ledger.rerun_of(call)) == (("A",), 2)
-    ledger.add(result_of(call, again=ledger.rerun_of(call)))
-    assert ledger.items["news"].done_of("A") == 1
-
-
-def test_a_date_that_changes_back_finds_its_number() -> None:
-    other = replace(PLAN, targets=(replace(PLAN.targets[0], date="2026-01-02"), PLAN.targets[1]))
-    asked = [Rerun("qa", "A", "a", DAY, 2)]
-    (card, *_), (dated, *_) = PLAN.calls("qa"), other.calls("qa")
-    assert [Ledger(plan, asked).rerun_of(call) for plan, call in ((PLAN, card), (other, dated))] == [2, 0]
-    for plan, is_made in ((PLAN, False), (other, True)):
-        ledger = Ledger(plan, asked)
-        for result in (result_of(card), result_of(dated)):
-            ledger.absorb(result)
-        assert (ledger.items["qa"].is_done(CARD)) is is_made
-        assert ledger.made_again == []
 
 
 def test_a_request_for_what_the_plan_lacks_is_kept_and_asks_for_nothing() -> None:

@@ -4,8 +4,6 @@ import json
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from job.outputs.channels import DINGTALK, FEISHU, WECOM, Channel, Hook, channel_of, judge
 
@@ -143,8 +141,3 @@ def test_an_answer_that_echoes_the_request_shows_no_secret(url: str) -> None:
             assert shown is not None
             for hidden in (secret, urlsplit(url).path, "SECtest"):
                 assert hidden.lower() not in shown[0].lower()
-
-
-@given(st.binary(max_size=60), st.sampled_from([FEISHU_URL, DINGTALK_URL, WECOM_URL]))
-def test_a_random_answer_never_counts_as_accepted(content: bytes, url: str) -> None:
-    assert judge(Hook(url, None), 200, content) is not None

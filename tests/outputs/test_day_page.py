@@ -2,27 +2,23 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from job.config.days import Days
 from job.config.faults import Fault
 from job.day.advice import Commands, Links
 from job.day.attempt import Outcome
-from job.day.report import FAULTS_LISTED, bad_config
-from job.day.view import View, day_lines
+from job.day.report import FAULTS_LISTED
+from job.day.view import View
 from job.engines.failures import Cause, Failure
 from job.outputs import pages as board_module
-from job.outputs.pages import CALLS_SHOWN, environment, render_day, render_nights
-from job.records.nights import Night, Nights
+from job.outputs.pages import CALLS_SHOWN, environment, render_day
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
@@ -83,34 +79,10 @@ def test_the_outcomes_are_all_of_them() -> None:
     assert {scene().report.outcome for scene in SCENES.values()} == set(Outcome) - {Outcome.UNREADABLE}
 
 
-@pytest.mark.parametrize(
-    ("scene", "words"),
-    [
-        ("killed", "our-project · began at 02:00 UTC+08:00 "),
-        (
-            "made in a second attempt",
-            "Attempts 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:",
-        ),
-    ],
-)
-def test_what_is_special_about_a_day_is_shown(scene: str, words: str) -> None:
-    assert words in page(SCENES[scene]()).text
-
-
-@pytest.mark.parametrize(("scene", "words"), [("deadline", "Missing:"), ("all made", "last attempt")])
-def test_what_a_day_has_not_or_what_is_shown_already_is_not_shown(scene: str, words: str) -> None:
-    assert words not in page(SCENES[scene]()).text
-
-
 def test_a_laptop_has_no_name_of_a_job() -> None:
     shown = page(Day(start={"job": None, "region": None, "project": None}).play().view())
     assert f"<title>✓ All 58 cards are there · Tue {DAY}</title>" in shown.source
     assert f"Tue {DAY} · Done at" in shown.text
-
-
-def test_one_line_needs_no_list() -> None:
-    assert re.findall(r"<(?:ul|li)\b", page(SCENES["made with errors"]()).source) == ["<ul", "<li", "<li"]
-    assert "<li>" not in page(SCENES["made again"]()).source
 
 
 def test_of_one_remedy_three_last_answers_are_shown_and_ten_names() -> None:
@@ -137,19 +109,6 @@ def test_faults_of_the_config_each_say_what_to_do_and_nothing_is_said_of_calls_a
     assert parts(shown) == ["This day"]
     many = view.report.model_copy(update={"faults": view.report.faults[:1] * FAULTS_LISTED, "faults_not_listed": 1234})
     assert "and 1,234 more" in page(replace(view, report=many)).text
-
-
-@pytest.mark.parametrize(("job", "times"), [("cards", 1), (None, 0)], ids=["Cloud Run", "a laptop"])
-def test_on_cloud_run_a_variable_is_where_an_owner_applies_it(job: str | None, times: int) -> None:
-    faults = [Fault(name, message("is not set"), message("set it")) for name in ("QA_ENGINE_URL", "NEWS_ENGINE_URL")]
-    wrong = Failure(Cause.STATUS, message("HTTP 404"), 404)
-    for view in (
-        Day(targets=(), start={"job": job}).view(bad_config(2, of_command=False), faults=faults),
-        Day(start={"job": job}).play(lambda engine, *_: wrong if engine in {"financial", "news"} else None).view(),
-    ):
-        said = page(view).text
-        assert said.count("Variables are set in terraform.tfvars, which an owner applies.") == times
-        assert said.rpartition("What to do:")[2].count("Variables are set in") == times, "below all of them"
 
 
 @pytest.mark.parametrize(
@@ -288,28 +247,10 @@ def test_markup_from_outside_is_shown_as_text(made: Callable[[str], View], hosti
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", shown.source)
 
 
-@given(st.text(max_size=60))
-def test_markup_in_any_value_is_shown_as_text(value: str) -> None:
-    shown = Parsed(environment(ENGLISH).from_string('<p title="{{ value }}">{{ value }}</p>').render(value=value))
-    assert [tag for tag, _ in shown.tags] == ["p"]
-    assert list(shown.tags[0][1]) == ["title"]
-
-
 @pytest.mark.parametrize("mistaken", ["{{ nothing }}", "{{ report.nothing }}", "{% if report.nothing %}{% endif %}"])
 def test_an_undefined_name_in_a_template_is_an_error(mistaken: str) -> None:
     with pytest.raises(UndefinedError, match="nothing"):
         environment(ENGLISH).from_string(mistaken).render(report=SCENES["all made"]().report)
-
-
-def test_the_page_loads_nothing_from_elsewhere() -> None:
-    shown = page(SCENES["cards missing"]())
-    for tag, attributes in shown.tags:
-        assert not any(name.startswith("on") for name in attributes)
-        if tag != "a":
-            loaded: Sequence[str | None] = [attributes.get(name) for name in ("src", "href")]
-            assert all(one is None or one.startswith("data:") for one in loaded)
-    assert "@import" not in shown.source
-    assert "url(" not in shown.source
 
 
 ONCE = datetime.fromisoformat("2026-11-24T02:09:00+08:00")
@@ -337,13 +278,6 @@ def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: dat
     assert f"script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in data
 
 
-def test_what_the_page_says_later_has_no_retry_in_it() -> None:
-    data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
-    shown = Parsed(data, ONCE + timedelta(days=2)).text
-    assert "Once the cause is put right, this does only what is left (by today's config" in shown
-    assert "Only if none comes" not in shown
-
-
 @pytest.mark.parametrize("hours", [1, 30])
 def test_the_page_shows_the_command_that_holds_at_the_hour_at_which_it_is_read(hours: int) -> None:
     """Where scripts are blocked both, that which always holds first."""
@@ -362,18 +296,3 @@ def test_once_a_retry_may_be_at_work_the_page_says_where_to_see_it() -> None:
     data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
     said = "Unless the retry is at work: All executions of the job Once the cause is put right"
     assert (said in Parsed(data, ONCE + timedelta(minutes=12)).text, said in Parsed(data, ONCE).text) == (True, False)
-
-
-def test_a_message_has_no_step_for_later() -> None:
-    told = [str(line.text) for line in day_lines(retried(1))]
-    assert any(text.startswith("Only if none comes, this does only what is left") for text in told)
-    assert not any(text.startswith("Once the cause is put right, this does only") for text in told)
-
-
-def test_the_page_of_the_nights_knows_it_too() -> None:
-    report = retried(1).report
-    nights = Nights([Night(report.day, report.outcome, report)])
-    data = render_nights(nights, LINKS, Days(report.days.zone), None, ONCE, ENGLISH).decode()
-    for at, is_over in ((ONCE, False), (ONCE + timedelta(minutes=12), True)):
-        assert ("Only if none comes, this does only" in Parsed(data, at).text) is not is_over
-        assert ("Once the cause is put right, this does only" in Parsed(data, at).text) is is_over

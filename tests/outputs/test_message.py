@@ -20,7 +20,7 @@ from job.day.view import Line, Rank, View
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.text.messages import Message, listed, message
-from tests.support.days import DAY, NULL, SCENES, TRACE, Day, failing
+from tests.support.days import DAY, NULL, SCENES, Day, failing
 from tests.support.fakes import target
 from tests.support.records import FAULT
 
@@ -63,17 +63,6 @@ def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_
     ]
 
 
-def test_no_trace_id_nor_exit_code_is_in_a_message() -> None:
-    for scene in ("cards missing", "QA down", "data failed"):
-        assert not re.search(f"trace|{TRACE}|exit code", "\n".join(lines(SCENES[scene]())))
-
-
-def test_the_nights_besides_that_are_not_done_are_told_also_by_a_success() -> None:
-    open_nights = message("Not done: {nights}", nights="Mon 11-23 (17 cards)")
-    shown = lines(replace(SCENES["all made"](), undone=open_nights))
-    assert shown[1:3] == ["All 58 cards are there.", "Not done: Mon 11-23 (17 cards)"]
-
-
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: str) -> None:
     view = SCENES[scene]()
@@ -108,26 +97,9 @@ def test_the_job_is_that_of_the_start() -> None:
 # --- a day that is late ---
 
 
-def late(view: View | None, *steps: Step, is_known: bool = True, day: str = DAY, **changes: str) -> list[str]:
-    now = NOW.astimezone(settings().time_zone)
-    return texts(late_lines(settings(**changes), day, now, view, steps, is_known=is_known))
-
-
-def test_a_day_that_is_not_done_in_time_is_told_as_it_stands() -> None:
-    shown = late(SCENES["killed"]())
-    assert shown[0] == "✗ cards, 2026-11-24: not done by 09:30 UTC+08:00"
-    assert shown[1].startswith("The record breaks off at ")
-    assert "gcloud run jobs execute cards --region=asia-east1 --project=our-project" in shown
-
-
-def test_a_day_without_a_start_has_the_command_that_starts_it() -> None:
-    on_laptop = Step("start", message("This starts it:"), Command("python -m job run", wants_checkout=True))
-    assert late(None, START)[1:] == ["No start of 2026-11-24 is recorded.", "Now:", "the command"]
-    assert late(None, on_laptop)[1:] == ["No start of 2026-11-24 is recorded."], "its readers have no checkout"
-
-
 def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:
-    assert late(None, is_known=False)[1:] == ["The record cannot be read, so it is not known how the day stands."]
+    shown = texts(late_lines(settings(), DAY, NOW, None, (), is_known=False))
+    assert shown[1:] == ["The record cannot be read, so it is not known how the day stands."]
 
 
 # --- for programs ---

@@ -13,12 +13,12 @@ from job.day.advice import Links
 from job.day.attempt import Outcome
 from job.day.report import Ending, MissingGroup, Report
 from job.day.result import Counts
-from job.outputs.pages import NIGHTS_SHOWN, WIDTH, cause_of, charts_of, render_nights
+from job.outputs.pages import NIGHTS_SHOWN, cause_of, charts_of, render_nights
 from job.records.nights import Night, Nights
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of
 from tests.outputs.test_day_page import page as day_page
-from tests.support.days import DAY, REFUSED, SCENES, Day, failing, some_nights, well
+from tests.support.days import DAY, REFUSED, SCENES, Day, failing, some_nights
 from tests.support.parsed import Parsed
 
 NIGHTS = some_nights()
@@ -251,17 +251,6 @@ def test_of_a_night_of_the_cloud_job_its_command_and_links_stay_if_a_laptop_has_
     assert "python -m job run" in page(Nights([night(other), earlier]), written=at, at=at).text
 
 
-def test_what_is_odd_about_a_night_that_is_done_stands_here_too() -> None:
-    """Of one that is not done, what failed is what counts: it is on the day's page, to which the cause links."""
-    odd = {"notes": (message("Gone since 2026-11-24, 1 card: {names}", names="MSFT"),)}
-    done, missing = (
-        Day("2026-11-25").play(fate).view().report.model_copy(update=odd) for fate in (well, failing(REFUSED, "qa"))
-    )
-    at = DAYS.after("2026-11-25") - timedelta(hours=1)
-    assert "Gone since 2026-11-24, 1 card: MSFT All nights" in page(Nights([night(done)]), written=at, at=at).text
-    assert "Gone since" not in page(Nights([night(missing)]), written=at, at=at).text
-
-
 def test_a_night_without_a_record_is_named_beside_those_that_have_one() -> None:
     reports = [Day(f"2026-11-{day}").play().view().report for day in (28, 26)]
     assert "No record: Fri 11-27 (was the schedule paused?) All nights" in page(Nights([*map(night, reports)])).text
@@ -305,12 +294,6 @@ def test_a_single_missing_card_of_thousands_is_visible() -> None:
     report = SCENES["all made"]().report.model_copy(update={"engines": {"qa": totals}})
     bar = charts_of([night(report)])[0].bars[0]
     assert (bar.good, bar.bad) == (96, 4)
-
-
-def test_the_bars_of_few_nights_are_no_wider_than_those_of_a_week() -> None:
-    chart = charts_of([night(SCENES["all made"]().report)])[0]
-    assert chart.width == chart.extent == pytest.approx(0.8 * WIDTH / 7)
-    assert chart.dates == ["11-24"]
 
 
 def test_without_a_night_it_says_so() -> None:

@@ -16,7 +16,7 @@ from job.day.result import ShutdownReason
 from job.day.view import Line, Rank
 from job.execution.shutdown import Shutdown
 from job.outputs import message as sender
-from job.outputs.message import Notifier, send, trial_lines
+from job.outputs.message import Notifier, send
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
@@ -59,12 +59,6 @@ async def test_a_message_is_sent_signed(chat: Chat) -> None:
     assert request.headers["user-agent"].startswith("batch-orchestrator/")
 
 
-async def test_a_message_is_in_the_language_of_its_readers(chat: Chat) -> None:
-    chinese = settings(**chat.env("feishu"), REPORT_LANGUAGE="zh", CLOUD_RUN_JOB="cards")
-    assert await Notifier(chinese).send_lines(trial_lines(chinese), dict, 5.0) is None
-    assert chat.texts == ["cards：这是一条测试消息。每次启动结束时会发送这样的消息。"]
-
-
 @pytest.mark.parametrize("act", [BUSY, do.status(429), do.status(500), do.status(503)])
 async def test_a_transient_failure_is_retried(chat: Chat, act: Do) -> None:
     chat.service.script.append(Fault(when.first(2), act))
@@ -105,15 +99,6 @@ async def test_a_message_that_may_have_arrived_or_never_can_is_not_sent_again(ch
     reason = await tried(chat)
     assert reason is not None
     assert len(chat.service.requests) == 1
-
-
-async def test_no_proxy_of_the_machine_is_used(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    assert await tried(chat) is None
-    assert chat.texts == ["✓ cards"]
 
 
 @pytest.mark.parametrize("act", [do.hang(), broken.endless_body(), broken.endless_header()])

@@ -216,20 +216,6 @@ def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
     assert ("trace id" in text) is ("Last answer: " in text), "it is needed where a call has failed"
 
 
-@pytest.mark.parametrize(
-    ("scene", "line"),
-    [
-        (
-            "data failed",
-            "Not reached, with nothing to put right: financial 11, trading 11, news 5, cards 58",
-        ),
-        ("killed", f"{DAY}, started 02:00 UTC+08:00"),
-    ],
-)
-def test_what_is_special_about_a_day_is_a_line(scene: str, line: str) -> None:
-    assert line in as_text(SCENES[scene]()).splitlines()
-
-
 def test_what_a_person_left_out_does_not_count_as_not_reached() -> None:
     rows = as_text(SCENES["without one"]()).splitlines()[2:6]
     assert [row.split()[3] for row in rows] == ["0"] * 4

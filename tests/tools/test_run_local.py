@@ -57,16 +57,6 @@ def test_an_unknown_fault_is_an_error_that_lists_the_known_ones(capsys: pytest.C
     assert all(name in err for name in ("financial", "trading", "news", "qa", "cards", "flaky", "token"))
 
 
-@pytest.mark.parametrize(("language", "is_chinese"), [("zh", True), ("en", False)])
-def test_the_play_speaks_the_language_of_its_pages(
-    language: str, is_chinese: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("REPORT_LANGUAGE", language)
-    for trouble in run_local.TROUBLES.values():
-        for said in (trouble.what, trouble.seen):
-            assert bool(re.search(r"[\u4e00-\u9fff]", str(said))) is is_chinese
-
-
 def test_args_that_are_no_command_line_are_an_error() -> None:
     done = make("run-local", "ARGS=run --again 'NVDA")
     assert (done.returncode, done.stdout) == (2, "")
