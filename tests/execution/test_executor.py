@@ -156,6 +156,21 @@ async def test_the_last_try_comes_in_time_for_the_deadline() -> None:
         assert (starts(made), made.cards.failed) == ([0.0, 10.0, last], 1)
 
 
+@pytest.mark.parametrize(("work", "done"), [(850.0, 1), (950.0, 0)])
+async def test_409_is_repeated_for_as_long_as_the_earlier_try_may_take(work: float, done: int) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.lowlevel.checkpoint()
+        if asked.attempt == 1:
+            raise TransportError(message("connection reset"))
+        return reply({}, 409) if trio.current_time() < work else well(asked)
+
+    made = stage([target("A", (), ("trading",))], script, {"trading": {"timeout": 900.0}})
+    with suppress(EngineFailedError):
+        await made.play()
+    assert made.counts("trading").done == done
+    assert len(made.world.asked) < 70
+
+
 async def test_all_attempts_at_a_call_are_equal_except_for_the_token() -> None:
     made = await one_card(reply({}, 500), reply({}, 401), None)
     first, *others = [dict(asked.headers) for asked in made.world.asked]
