@@ -132,36 +132,6 @@ def test_a_day_begins_with_its_first_tick_whatever_the_clocks_do(zone: str) -> N
             assert check(Days(ZoneInfo(zone), schedule), found, near(found, change, timedelta(hours=18))) > 20
 
 
-@pytest.mark.parametrize(
-    ("zone", "schedule", "day", "tick"),
-    [
-        # an hour that comes twice
-        ("America/New_York", "30 1 * * *", "2026-11-01", "2026-11-01T01:30-04:00"),
-        ("Australia/Lord_Howe", "40 1 * * *", "2026-04-05", "2026-04-05T01:40+11:00"),
-        ("Africa/Cairo", "30 23 * * *", "2026-10-29", "2026-10-29T23:30+03:00"),
-        ("America/St_Johns", None, "2010-11-07", "2010-11-07T00:00-02:30"),
-        # one that is left out
-        ("America/New_York", "30 2 * * *", "2026-03-08", "2026-03-08T03:00-04:00"),
-        ("America/New_York", "*/15 2 * * *", "2026-03-08", None),
-        ("America/Santiago", "5 */2 * * *", "2026-09-06", "2026-09-06T02:05-03:00"),
-        ("Australia/Lord_Howe", "10 2 * * *", "2026-10-04", "2026-10-04T02:30+11:00"),
-        ("Pacific/Chatham", "50 2-4 * * *", "2026-09-27", "2026-09-27T03:45+13:45"),
-        ("America/Santiago", None, "2026-09-06", "2026-09-06T01:00-03:00"),
-        # one at the end of a date: the day is the one for which the schedule has the tick
-        ("America/Nuuk", "30 23 * * *", "2026-03-28", "2026-03-29T00:00-01:00"),
-    ],
-)
-def test_a_tick_is_when_the_clocks_show_it_first_or_when_they_go_past_it(
-    zone: str, schedule: str | None, day: str, tick: str | None
-) -> None:
-    assert utc(Days(ZoneInfo(zone), schedule).tick_of(day)) == utc(datetime.fromisoformat(tick) if tick else None)
-
-
-@pytest.mark.parametrize(("schedule", "day"), [("5 */2 * * *", "2026-04-05"), ("*/15 2 * * *", "2026-04-04")])
-def test_where_the_clocks_change_at_a_quarter_to_there_is_a_current_day(schedule: str, day: str) -> None:
-    assert Days(ZoneInfo("Pacific/Chatham"), schedule).current(datetime(2026, 4, 4, 10, 10, tzinfo=UTC)) == day
-
-
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York"])
 def test_the_first_date_and_the_last_have_a_day_after_them_in_every_zone(zone: str) -> None:
     days = Days(ZoneInfo(zone), "30 22 * * *")
@@ -177,12 +147,6 @@ def test_the_first_date_and_the_last_have_a_day_after_them_in_every_zone(zone: s
 )
 def test_which_texts_are_dates(text: str, expected: bool) -> None:
     assert is_date(text) is expected
-
-
-def test_several_ticks_of_a_date_are_one_night_and_those_of_two_dates_are_two() -> None:
-    both, over_midnight = (Days(WEEKDAYS.zone, cron) for cron in ("0 22,23 * * *", "30 22,0 * * *"))
-    assert both.until("2026-11-24") == at("2026-11-25T21:50")
-    assert over_midnight.until("2026-11-24") == at("2026-11-25T00:20")
 
 
 def test_a_day_is_past_24_hours_after_it_began() -> None:

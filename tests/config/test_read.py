@@ -1,6 +1,5 @@
 """Every fault of a start is found before anything is called; a config that storage does not give is no faulty one."""
 
-import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,6 @@ from job.config import read as module
 from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.read import UnreadConfigError, read_config
-from job.engines.calls import Item
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
 from tests.support.records import DAY, config
@@ -38,39 +36,6 @@ async def faults_of(asked: Options) -> list[str]:
     with pytest.raises(ConfigError) as error:
         await read_config(asked, DAY)
     return list(map(str, error.value.faults))
-
-
-async def test_a_plan_is_made_for_a_day_from_objects_that_are_read_once(place: Path) -> None:
-    (place / "ticker_list.json").write_text('["AAPL", "AAPL"]')
-    prepared = await read_config(request(str(place)), DAY)
-    assert [target.id for target in prepared.plan.targets] == ["AAPL"]
-    assert (prepared.plan.date, prepared.plan.batch_sizes["trading"], prepared.again) == (DAY, 5, None)
-    assert prepared.objects["ticker_list.json"].data == b'["AAPL", "AAPL"]'
-    assert len(prepared.plan.notices) == 1
-
-
-async def test_what_is_asked_for_again_and_what_is_left_out(place: Path) -> None:
-    prepared = await read_config(request(str(place), again=("AAPL/news_card",), without=("MSFT",)), DAY)
-    assert [call.targets for call in prepared.plan.calls("qa")] == [("AAPL",)]
-    assert prepared.again == [Item("qa", "AAPL", "news_card")]
-    prepared = await read_config(request(str(place), again=("/news_card",), without=("MSFT",)), DAY)
-    assert prepared.again == [Item("qa", "AAPL", "news_card")], "what is left out is not asked for either"
-
-
-async def test_all_faults_are_found_at_once_those_of_the_request_first(place: Path) -> None:
-    (place / "card_types.json").write_text("{")
-    assert [line.partition(":")[0] for line in await faults_of(request(str(place), FAULT))] == [
-        "RUN_TIME_ZONE", "card_types.json",
-    ]  # fmt: skip
-
-
-async def test_a_url_that_the_plan_needs_and_that_is_not_set_is_a_fault(place: Path) -> None:
-    off = {"run_trading_engine": False}
-    (place / "engine_control.json").write_text(json.dumps(off))
-    assert await faults_of(request(str(place), urls=False)) == [
-        f"{name.upper()}_ENGINE_URL: is not set; set it to the engine's https URL"
-        for name in ("financial", "news", "qa")
-    ]
 
 
 async def test_a_process_that_may_open_too_few_files_is_a_fault(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,17 +66,6 @@ def test_the_kind_comes_from_target_type_then_from_category(
     assert target.engines == (ALL if kind == "equity" else ("news",))
 
 
-def test_an_entry_over_a_ticker_overrides_it_in_its_place() -> None:
-    targets, _ = resolved(
-        card_targets=[{"id": "Topic"}, {"id": "AAPL", "card_types": ["old_card"], "date": "2026-01-02"}]
-    )
-    assert list(targets) == ["AAPL", "MSFT", "Topic"]
-    assert targets["AAPL"].card_types == ("old_card",)
-    assert targets["AAPL"].kind == "equity"
-    assert targets["AAPL"].date == "2026-01-02"
-    assert targets["MSFT"].card_types == tuple(TYPES)
-
-
 def test_equities_default_is_not_a_target_but_the_default_of_all_tickers() -> None:
     default = {"id": "equities_default", "card_types": ["news_card"], "run_engines": {"trading": False}}
     others = [{"id": "MSFT", "run_engines": {"news": False}}, {"id": "Topic"}, {"id": "Elon", "target_type": "person"}]

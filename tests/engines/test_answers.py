@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.engines.answers import Response, Verdict, judge
@@ -295,6 +295,7 @@ def is_success(engine: str, answer: Any) -> bool:
     return answer.get("status") in (["success", "skipped"] if engine == "news" else ["success"])
 
 
+@settings(max_examples=50)
 @given(LIKELY | ANYTHING, st.sampled_from(CALLS))
 def test_success_is_what_the_contract_says_and_nothing_else(answer: object, call: Call) -> None:
     body = json.dumps(answer).encode()

@@ -14,14 +14,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked, wait_all_threads_com
 from job.engines import credentials, id_tokens
 from job.engines.answers import TokenError
 from job.engines.id_tokens import IdTokens
-from tests.simulators import do, when
+from tests.simulators import do
 from tests.simulators.engines import steady
 from tests.simulators.metadata import by_audience
 from tests.simulators.seen import Seen
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.runs import QUICK, SMALL, asked_cards, data_requests, run
-from tests.support.world import open_virtual_world
 
 DONE = {("AAPL", "news_card"): 1, ("MSFT", "news_card"): 1}
 ONE_ATTEMPT = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING", "NEWS")}
@@ -200,18 +199,3 @@ async def test_an_answer_to_an_impersonation_that_is_no_token_is_not_quoted(worl
     outcome = await run(world, 1, **(env | ONE_ATTEMPT))
     assert outcome.finished["detail"].endswith(": the token server's answer is not a token")
     assert OPAQUE[:10] not in outcome.stdout
-
-
-async def test_a_token_that_an_engine_echoes_is_not_shown(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    config = {"ticker_list.json": ["AAPL"], "card_types.json": ["a"], "engine_control.json": OFF}
-    async with open_virtual_world(nursery, config, latency=QUICK) as world:
-        world.qa.script.append(Fault(when.always, do.echo_token(400)))
-        outcome = await run(world, 3)
-        (refused,) = (line for line in outcome.events("call.finished") if line["severity"] == "ERROR")
-        assert "[token]" in refused["message"]
-        (token,) = {request.token for request in world.qa.requests}
-        assert token
-        recorded = [content.decode() for content in world.recorded().values()]
-        assert len(recorded) > 3
-        for text in (outcome.stdout, *recorded):
-            assert not any(token[at : at + 20] in text for at in range(len(token) - 19))

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from job.day.result import CallResult, EngineFailedError, ShutdownReason
-from job.engines.answers import Response, TokenError, TransportError
+from job.engines.answers import Response, TransportError
 from job.engines.calls import EngineName
 from job.engines.failures import Cause
 from job.execution.progress import CallRetried
@@ -71,14 +71,6 @@ async def test_without_patience_a_failure_is_retried_up_to_the_maximum_of_attemp
         assert the_end(made).tries == attempts
         assert made.counts("news").failed == 1
     assert (await one_ticker(step, step, None)).counts("news").done == 1
-
-
-@pytest.mark.parametrize("status", [302, 400, 404, 405, 410, 413, 422])
-async def test_a_refusal_is_not_retried(status: int) -> None:
-    made = await one_card(reply({}, status))
-    assert len(made.world.asked) == 1
-    failure = the_end(made)
-    assert failure.status == status
 
 
 async def test_the_timeout_applies_to_each_attempt_and_is_retried() -> None:
@@ -172,11 +164,6 @@ async def test_the_last_try_comes_in_time_for_the_deadline() -> None:
         assert (starts(made), made.cards.failed) == ([0.0, 10.0, last], 1)
 
 
-async def test_what_cost_nothing_is_repeated_until_the_patience_is_over_whatever_else_failed() -> None:
-    made = await one_card(reply({}, 500), reply({}, 503), reply({}, 429), reply({}, 503), patience=40.0)
-    assert starts(made) == [0.0, 10.0, 30.0, 40.0]
-
-
 @pytest.mark.parametrize(("longest", "work", "done"), [(900.0, 850.0, 1), (900.0, 950.0, 0), (300.0, 550.0, 1)])
 async def test_409_is_repeated_for_as_long_as_the_earlier_try_may_take_and_for_the_patience(
     longest: float, work: float, done: int
@@ -194,23 +181,6 @@ async def test_409_is_repeated_for_as_long_as_the_earlier_try_may_take_and_for_t
     assert len(made.world.asked) < 70
 
 
-@pytest.mark.parametrize("engine", ["news", "trading"])
-async def test_a_data_engine_that_says_failed_is_asked_for_a_minute(engine: EngineName) -> None:
-    for seconds, done in [(59.0, 1), (61.0, 0)]:
-        begun = trio.current_time()
-
-        async def script(asked: Asked, until: float = begun + seconds) -> Response:
-            await trio.lowlevel.checkpoint()
-            failed = DENIED if engine == "news" else reply({"results": {"A": {"status": "failed"}}})
-            return failed if trio.current_time() < until else well(asked)
-
-        made = stage([target("A", (), (engine,))], script)  # type: ignore[arg-type]
-        with suppress(EngineFailedError):
-            await made.play()
-        assert made.counts(engine).done == done
-        assert starts(made, engine)[-1] == pytest.approx(60.0)
-
-
 async def test_the_minute_begins_anew_after_another_failure() -> None:
     made = await one_ticker(DENIED, *[reply({}, 503, retry_after=30.0)] * 3, DENIED, None)
     assert (made.counts("news").done, starts(made, "news")[-2]) == (1, 90.5)
@@ -226,21 +196,6 @@ async def test_the_wait_for_a_turn_does_not_count_towards_the_minute() -> None:
     made = stage([target(name, (), ("news",)) for name in "ABC"], script, {"news": {"concurrency": 3}})
     await made.play()
     assert made.counts("news").done == 3
-
-
-async def test_a_token_server_that_gives_no_token_is_asked_for_a_minute_and_one_that_is_down_for_the_patience() -> None:
-    for is_answer, seconds in [(True, 60.0), (False, 600.0)]:
-
-        async def token(_audience: str, _rejected: str | None, is_answer: bool = is_answer) -> str:
-            await trio.lowlevel.checkpoint()
-            raise TokenError(message("no token"), is_answer=is_answer)
-
-        made = stage([target("A")])
-        made.world.token = token
-        begun = trio.current_time()
-        with pytest.raises(EngineFailedError):
-            await made.play()
-        assert trio.current_time() - begun == pytest.approx(seconds, abs=0.1)
 
 
 async def test_only_the_failed_tickers_of_a_batch_are_requested_again() -> None:
@@ -270,31 +225,6 @@ async def test_all_attempts_at_a_call_are_equal_except_for_the_token() -> None:
     }  # fmt: skip
 
 
-async def test_another_call_has_another_key_and_span_but_the_same_trace() -> None:
-    made = stage([target(name) for name in "ABC"])
-    await made.play()
-    parents = [asked.headers["traceparent"].split("-") for asked in made.world.asked]
-    assert len({asked.headers["Idempotency-Key"] for asked in made.world.asked}) == len(parents)
-    assert len({span for _, _, span, _ in parents}) == len(parents)
-    assert len({trace for _, trace, _, _ in parents}) == 1
-
-
-async def test_each_engine_reaches_its_own_concurrency_limit_and_never_exceeds_it() -> None:
-    async def script(asked: Asked) -> Response:
-        await trio.sleep(1)
-        return well(asked)
-
-    bounds: dict[EngineName, dict[str, Any]] = {
-        "financial": {"concurrency": 1},
-        "trading": {"concurrency": 2},
-        "news": {"concurrency": 3},
-        "qa": {"concurrency": 5},
-    }
-    made = stage([target(f"T{n}") for n in range(20)], script, bounds)
-    await made.play()
-    assert made.world.peak == {"financial": 1, "trading": 2, "news": 3, "qa": 5}
-
-
 SIGTERM, SIGINT, QA_DOWN = ShutdownReason.SIGTERM, ShutdownReason.SIGINT, ShutdownReason.QA_DOWN
 
 
@@ -313,49 +243,6 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted() -> None
     assert str(failure.reason) == 'cut off, after: HTTP 500: {"detail": "x"}'
     assert (failure.status, failure.interrupted_after) == (500, Cause.STATUS)
     assert the_end(made).tries == 1
-
-
-async def test_an_interrupted_later_attempt_shows_the_previous_answer() -> None:
-    made = await stopped((1.0, SIGTERM), script=in_turn("qa", reply({}, 503), FOREVER))
-    failure = the_end(made)
-    assert (failure.cause, failure.interrupted_after, failure.status) == (Cause.INTERRUPTED, Cause.STATUS, 503)
-
-
-@pytest.mark.parametrize(
-    ("later", "ends", "reason"),
-    [((2, SIGINT), 2, SIGINT), ((3, QA_DOWN), 6, SIGTERM), ((3, SIGTERM), 6, SIGTERM)],
-    ids=["SIGINT", "QA is down", "the same again"],
-)
-async def test_a_later_request_to_stop_ends_the_grace_if_it_is_graver_and_never_gives_more_time(
-    later: tuple[float, ShutdownReason], ends: float, reason: ShutdownReason
-) -> None:
-    made = await stopped((1, SIGTERM), later, script=in_turn("qa", FOREVER))
-    assert trio.current_time() == pytest.approx(ends)
-    assert made.shutdown.reason is reason
-
-
-async def test_a_failure_within_the_grace_starts_no_attempt() -> None:
-    async def script(asked: Asked) -> Response:
-        await trio.sleep(2)
-        return reply({}, 503)
-
-    made = await stopped((1, SIGTERM), script=script)
-    assert len(made.world.asked) == 1
-    assert trio.current_time() == pytest.approx(2)
-    assert made.cards.failed == 1
-
-
-async def test_no_request_leaves_after_the_stop_though_its_token_arrives() -> None:
-    async def token(_audience: str, _rejected: str | None) -> str:
-        await trio.sleep(2)
-        return "late"
-
-    made = stage([target("A", engines=())])
-    made.world.token = token
-    await made.play((1, SIGTERM))
-    assert made.world.asked == []
-    assert trio.current_time() == pytest.approx(1)
-    assert made.cards.not_attempted == 1
 
 
 async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before() -> None:

@@ -2,7 +2,6 @@
 
 import heapq
 import random
-from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -10,9 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.day.result import EngineFailedError, ShutdownReason
-from job.engines.answers import Response, TransportError
-from job.engines.calls import EngineName
+from job.engines.answers import Response
 from job.engines.failures import Cause, Failure
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.text.messages import message
@@ -76,7 +73,7 @@ async def test_the_limit_follows_a_growing_engine(autojump_clock: MockClock) -> 
     assert trio.current_time() <= 1.15 * ideal(1200, ramp)
 
 
-@pytest.mark.parametrize(("capacity", "most"), [(1, 800), (5, 150), (64, 0)])
+@pytest.mark.parametrize(("capacity", "most"), [pytest.param(1, 800, marks=pytest.mark.slow), (5, 150), (64, 0)])
 async def test_the_limit_finds_the_capacity_of_a_steady_engine(
     capacity: int, most: int, autojump_clock: MockClock
 ) -> None:
@@ -85,59 +82,6 @@ async def test_the_limit_finds_the_capacity_of_a_steady_engine(
     assert made.cards.done == 600
     assert len(made.world.asked) - 600 <= most
     assert trio.current_time() <= 1.2 * ideal(600, lambda _elapsed: capacity)
-
-
-async def test_an_engine_without_capacity_for_a_while_loses_no_card(autojump_clock: MockClock) -> None:
-    """A 429 does not count as a try, even if only one may fail, even for minutes."""
-    made = cards(20, with_room(lambda elapsed: 0 if elapsed < 200 else 4), seed=1, attempts=1, concurrency=16)
-    await made.play()
-    assert made.cards.done == 20
-    assert len(made.world.asked) < 150
-
-
-async def raising(_asked: Asked) -> Response:
-    await trio.lowlevel.checkpoint()
-    raise TransportError(message("connection refused"))
-
-
-def always(status: int, after: float = 0.0) -> Script:
-    async def answer(_asked: Asked) -> Response:
-        await trio.sleep(after)
-        return reply({}, status)
-
-    return answer
-
-
-DOWN = {
-    "429": always(429),
-    "429, slowly": always(429, 1.0),
-    "500": always(500),
-    "503": always(503),
-    "503, slowly": always(503, 2.0),
-    "refused": raising,
-}
-
-
-@pytest.mark.parametrize("engine", ["trading", "qa"])
-@pytest.mark.parametrize("how", DOWN)
-async def test_an_engine_that_is_down_gets_under_100_calls(
-    engine: EngineName, how: str, autojump_clock: MockClock
-) -> None:
-    for seed in range(2):
-        engines = () if engine == "qa" else (engine,)
-        made = stage(
-            [target(f"T{number}", "ab", engines) for number in range(150)],
-            DOWN[how],
-            {engine: {"concurrency": 16, "batch_size": 5}},
-            random.Random(seed).random,
-        )
-        if engine == "qa":
-            await made.play()
-            assert made.shutdown.reason is ShutdownReason.QA_DOWN
-        else:
-            with pytest.raises(EngineFailedError):
-                await made.play()
-        assert len(made.world.asked) < 100, seed
 
 
 FULL, BUSY = Failure(Cause.STATUS, message("HTTP 429"), 429), Failure(Cause.STATUS, message("HTTP 503"), 503)
@@ -252,26 +196,9 @@ def test_in_no_minute_more_calls_begin_than_may_and_hardly_fewer(per_minute: int
     assert all(later - earlier <= 1.1 * step + delay for earlier, later in pairwise(begun)), "they are evenly spread"
 
 
-def test_a_request_that_leaves_late_counts_again() -> None:
-    limiter = RateLimiter(1)
-    limiter.begin(0.0)
-    limiter.send(0.0, 1.0)
-    assert limiter.not_before == pytest.approx(60.0, abs=0.2)
-    limiter.send(0.0, 30.0)
-    assert limiter.not_before == pytest.approx(120.0, abs=0.4)
-
-
 def test_calls_that_did_not_begin_are_not_made_up_for() -> None:
     limiter = RateLimiter(60)
     limiter.begin(0.0)
     assert limiter.not_before == pytest.approx(0.9, abs=0.11)
     limiter.begin(600.0)
     assert limiter.not_before >= 600.9
-
-
-async def test_the_limit_is_reported(autojump_clock: MockClock) -> None:
-    made = cards(40, with_room(lambda _elapsed: 3), seed=1, concurrency=8)
-    await made.play()
-    shown = Counter(event.limit for event in made.world.finished)
-    assert min(shown) < 8
-    assert made.live.engines["qa"].limit == made.world.finished[-1].limit

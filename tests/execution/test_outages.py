@@ -375,19 +375,6 @@ def test_a_stop_ends_the_waiting_at_once_and_records_what_was_asked_for(
     assert {str(event.reason) for event in cut_off} == {'cut off, after: HTTP 503: {"detail": "x"}'}
 
 
-def test_a_failure_of_a_data_engine_ends_the_waiting_for_another() -> None:
-    def strike(asked: Asked, now: float) -> How:
-        if asked.engine == "news":
-            return 503
-        return 400 if asked.engine == "trading" and now > 20 else None
-
-    played = night(strike)
-    assert played.exit == 1
-    assert played.seconds == pytest.approx(26.05, abs=0.1)
-    assert played.error is not None
-    assert played.error.result.engine == "trading"
-
-
 @pytest.mark.parametrize("engine", ["trading", "qa"])
 @pytest.mark.parametrize("how", [500, 503, "reset", "html"])
 def test_without_patience_a_call_ends_after_its_tries(engine: EngineName, how: How) -> None:
@@ -428,28 +415,6 @@ def test_no_minute_has_more_requests_than_it_may(failing: int) -> None:
     assert played.exit == 0
     assert all(begun[n + 60] - begun[n] >= 60 for n in range(len(begun) - 60))
     assert failing or begun[-1] - begun[0] < 205, "and hardly fewer"
-
-
-@pytest.mark.slow
-def test_nights_with_three_short_outages_are_done_at_any_limit() -> None:
-    for seed in range(100):
-        chance = random.Random(seed)
-        strikes = [
-            out(
-                chance.choice([503, 429, 403, 409]),
-                begin + chance.random() * 50,
-                begin + 50 + chance.random() * 150,
-                *chance.sample(ALL_ENGINES, chance.randint(1, 2)),
-            )
-            for begin in (0, 300, 600)
-        ]
-
-        def strike(asked: Asked, now: float, strikes: list[Strike] = strikes) -> How:
-            return next((how for one in strikes if (how := one(asked, now))), None)
-
-        played = night(strike, tickers=chance.randint(1, 40), card_types="ab", concurrency=chance.randint(1, 40))
-        assert played.exit == 0, seed
-        assert played.made.cards.done == played.made.cards.planned
 
 
 # --- what an attack has found ---

@@ -97,19 +97,6 @@ async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_o
     assert made.shutdown.reason is ShutdownReason.LEASE_LOST
 
 
-@pytest.mark.parametrize("engine", ["news", "qa"])
-@pytest.mark.parametrize("status", [429, 503])
-async def test_no_wait_goes_on_after_a_shutdown(engine: EngineName, status: int) -> None:
-    """A call may wait for its next try, or the whole engine for capacity."""
-
-    async def answer(asked: Asked) -> Response:
-        await trio.sleep(0.1)
-        return reply({}, status, retry_after=30.0) if asked.engine == engine else well(asked)
-
-    made = stage([target(name) for name in "ABCDEFGH"], answer, {engine: {"attempts": 20, "batch_size": 1}})
-    assert await until_the_deadline(made) == pytest.approx(0, abs=0.2)
-
-
 @pytest.mark.parametrize(
     ("monotonic", "boottime", "passed"), [(9.0, 9.0, False), (10.0, 9.0, True), (9.0, 20.0, True), (10.0, 20.0, True)]
 )
@@ -122,11 +109,6 @@ async def test_an_expiry_has_passed_as_soon_as_one_of_two_clocks_has_reached_it(
     await trio.sleep(monotonic)
     monkeypatch.setattr(clocks, "boottime", lambda: begun + boottime)
     assert expiry.has_passed() is passed
-
-
-def test_the_clock_that_counts_sleep_is_read_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "clock_gettime", lambda clock: {time.CLOCK_BOOTTIME: 7.0}[clock])
-    assert clocks.boottime() == 7.0
 
 
 def test_without_a_clock_that_counts_sleep_the_monotonic_clock_is_read() -> None:
@@ -228,18 +210,6 @@ async def hangs(shutdown: Shutdown, stage: Stage) -> tuple[float, float]:
     with trio.move_on_after(1e6), shutdown.stage(stage) as seconds:
         await trio.sleep(min(seconds, SEND_SECONDS) if stage == "message" else 1e9)
     return seconds, trio.current_time() - began
-
-
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("reason", REASONS)
-async def test_a_stage_has_its_reasons_seconds(reason: ShutdownReason | None, stage: Stage) -> None:
-    shutdown = Shutdown()
-    if reason is not None:
-        shutdown.request(reason)
-    limit = getattr(LIMITS[reason], stage)
-    seconds, took = await hangs(shutdown, stage)
-    assert seconds == limit
-    assert took == pytest.approx(min(limit, SEND_SECONDS if stage == "message" else 1e6))
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -196,17 +196,6 @@ async def test_results_that_cannot_be_written_are_kept_and_written_later(memory:
     assert notes.troubles[-1] is None
 
 
-async def test_closing_can_be_repeated_after_it_was_cut_off(memory: Memory) -> None:
-    memory.seconds = 2.0
-    notes = Notes(memory)
-    notes.note(5)
-    with trio.move_on_after(1):
-        await notes.journal.flush()
-    assert notes.journal.unwritten == 5
-    await notes.journal.flush()
-    assert len((await read(memory)).found) == 5
-
-
 async def filled(store: Memory) -> list[str]:
     """A journal of three objects; their names."""
     notes = Notes(store)

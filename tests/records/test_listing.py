@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from job.day.attempt import RecordError
 from job.records.record import Listing
-from tests.support.records import DAY, RecordedAttempt, put
-from tests.support.stores import Memory, memory
+from tests.support.records import DAY
+from tests.support.stores import memory
 
 __all__ = ["memory"]
 
@@ -89,21 +89,3 @@ def test_no_names_raise_anything_else(names: list[str]) -> None:
     except RecordError:
         return
     assert sum(found.results.values()) == len(set(names))
-
-
-async def test_how_the_latest_attempt_began_must_be_there(memory: Memory) -> None:
-    put(memory, RecordedAttempt().record(), RecordedAttempt(number=2).record())
-    found = await Listing.of(memory, DAY)
-    latest = await found.attempt(memory)
-    assert latest is not None
-    assert latest.number == 2
-    assert {number: report.number for number, report in (await found.reports(memory)).items()} == {1: 1, 2: 2}
-    del memory.objects[f"{DAY}/attempts/000002.json"]
-    with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000002\.json is missing$"):
-        await (await Listing.of(memory, DAY)).attempt(memory)
-
-
-async def test_a_day_without_an_attempt_has_no_report(memory: Memory) -> None:
-    found = await Listing.of(memory, DAY)
-    assert (await found.attempt(memory), await found.reports(memory)) == (None, {})
-    assert memory.count("read") == 0

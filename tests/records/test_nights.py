@@ -89,10 +89,6 @@ async def test_a_day_of_which_age_has_taken_the_attempts_is_in_no_list_and_goes_
         await Record.read(memory, DAYS[0])
 
 
-async def test_without_a_day_nothing_is_listed(memory: Memory) -> None:
-    assert (await read_nights(memory)).nights == []
-
-
 def test_on_a_laptop_the_latest_start_has_the_schedule_whichever_day_it_was_for() -> None:
     """Also one that is at work; of a variable that is set, the variable counts."""
     later = start_at(DAYS[0], started="2027-01-01T09:00:00+08:00", schedule="0 9 * * *", zone="Europe/London")

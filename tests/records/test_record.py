@@ -150,11 +150,6 @@ async def test_a_document_of_a_later_attempt_is_left_as_it_is(memory: Memory) ->
         assert memory.objects["page"].data == there
 
 
-async def test_a_document_that_another_start_will_write_is_left_as_it_is(memory: Memory) -> None:
-    await Document("page", lambda: None).write(memory, start_at())
-    assert memory.objects == {}
-
-
 async def refuse(store: Memory) -> bool:
     report = report_at(bad_config(1, of_command=False), start=start_at(number=0), seconds=0.4, faults=[FAULT])
     return await record_refusal(store, report)
@@ -165,12 +160,3 @@ async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory
     assert await refuse(memory)
     report, _ = await the_day(memory)
     assert str(report.sentence) == "The configuration has 1 fault: nothing was called"
-
-
-async def test_a_refused_start_writes_nothing_of_a_day_with_an_attempt(memory: Memory) -> None:
-    """Also if that was recorded since it looked."""
-    put(memory, RecordedAttempt(outcome=None).record())
-    before = dict(memory.objects)
-    assert not await refuse(memory)
-    await Document(f"{DAY}/report.html", lambda: b"of faults").write(memory, start_at(number=0))
-    assert memory.objects == before

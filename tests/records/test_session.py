@@ -157,20 +157,6 @@ async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(desk: 
     assert desk.said[0] == f"could not write {left}: storage did not answer in time", "in one line"
 
 
-@pytest.mark.parametrize("how", ["hangs", "refuses"])
-async def test_an_attempt_that_was_cut_short_waits_three_seconds_at_most(desk: Desk, how: str) -> None:
-    async with desk.session() as session:
-        if how == "hangs":
-            desk.store.seconds = 1e6
-        else:
-            desk.store.refuse = lambda _verb, _name: True
-        _, took = await desk.close(session, ShutdownReason.SIGTERM)
-    assert took <= SHORT
-    assert desk.incomplete
-    assert (session.journal.unwritten, session.is_ended) == (1, False)
-    assert sum("the lease is not released" in text for text in desk.said) == 1
-
-
 async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk) -> None:
     async with desk.session() as session:
         desk.store.refuse = lambda _verb, _name: trio.current_time() < 20

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import trio
 import trio.testing
 
@@ -54,6 +55,7 @@ async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(memor
     assert lease.expiry.monotonic > trio.current_time() + TRUSTED_SECONDS - RENEW_SECONDS - 2 * memory.seconds
 
 
+@pytest.mark.slow
 async def test_a_night_of_three_hours_is_read_in_half_a_minute(memory: Memory) -> None:
     """It has an object for each second; a bucket takes 50 ms for a request, and one is enough for an object."""
     count = round(3 * 3600 / WRITE_SECONDS)

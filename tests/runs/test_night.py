@@ -85,15 +85,6 @@ async def test_cloud_runs_retry_after_midnight_goes_on_with_its_night_and_leaves
     }
 
 
-@pytest.mark.parametrize(("schedule", "day"), [(EVENING, TUESDAY), (MORNING, WEDNESDAY)])
-async def test_a_first_try_out_leaves_the_night_itself_fresh(scene: Scene, schedule: dict[str, str], day: str) -> None:
-    await scene.until(WEDNESDAY, "15:00:00")
-    assert (await scene.start(0, **schedule)).finished["day"] == day
-    await scene.until(WEDNESDAY, "22:30:00")
-    assert (await scene.start(0, **schedule)).finished["day"] == WEDNESDAY
-    assert scene.cards().total() == (10 if schedule == EVENING else 5)
-
-
 # --- around a tick ---
 
 
@@ -141,42 +132,6 @@ async def test_a_start_that_waits_past_the_next_tick_is_for_the_night_it_was_sta
     third = await scene.begin(NEWS_ENGINE_TIMEOUT="1000", **CLOUD)
     assert [(await scene.end(job, 0)).finished["day"] for job in (first, second, third)] == [TUESDAY] * 2 + [WEDNESDAY]
     assert made(scene) == {TUESDAY: 4, WEDNESDAY: 4}
-
-
-async def test_a_schedule_that_is_changed_between_two_nights_makes_each_once(scene: Scene) -> None:
-    await scene.start(0, **EVENING)
-    await scene.until(WEDNESDAY, "05:00:00")
-    assert (await scene.start(0, **MORNING)).finished["day"] == TUESDAY, "finds everything there"
-    await scene.until(WEDNESDAY, "06:30:00")
-    assert (await scene.start(0, **MORNING)).finished["day"] == WEDNESDAY
-    assert made(scene) == {TUESDAY: 4, WEDNESDAY: 4}
-
-
-async def test_a_paused_schedule_still_says_which_night_it_is(scene: Scene) -> None:
-    await scene.start(0, **EVENING)
-    await scene.until(MONDAY, "21:00:00")
-    assert (await scene.start(0, **EVENING)).finished["day"] == FRIDAY, "nobody had started it"
-
-
-@pytest.mark.parametrize(
-    ("zone", "cron", "when_utc", "day"),
-    [
-        ("America/New_York", "30 1 * * *", ("2027-11-07", "06:10:00"), "2027-11-07"),  # 01:10 for the second time
-        ("America/New_York", "30 2 * * *", ("2027-03-14", "06:45:00"), "2027-03-13"),  # 01:45; 02:30 does not come
-        ("America/New_York", "30 2 * * *", ("2027-03-14", "07:00:00"), "2027-03-14"),
-        ("Australia/Lord_Howe", "45 1 * * *", ("2027-04-03", "14:50:00"), "2027-04-04"),  # 01:50, before it comes again
-        ("Australia/Lord_Howe", "45 1 * * *", ("2027-04-03", "15:05:00"), "2027-04-04"),  # 01:35 for the second time
-        ("Africa/Casablanca", "30 2 * * *", ("2027-02-07", "02:10:00"), "2027-02-07"),  # 02:10 for the second time
-    ],
-)
-async def test_an_hour_that_comes_twice_or_never_makes_no_night_twice(
-    scene: Scene, zone: str, cron: str, when_utc: tuple[str, str], day: str
-) -> None:
-    await scene.until(*when_utc)
-    for _ in range(2):
-        assert (await scene.start(0, RUN_TIME_ZONE=zone, RUN_SCHEDULE=cron)).finished["day"] == day
-        await trio.sleep(20)
-    assert scene.cards() == Counter(ALL)
 
 
 @pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=1)])
@@ -279,15 +234,6 @@ async def test_a_retry_that_succeeds_is_news_though_its_first_try_left_no_record
 
 
 # --- a day by its date ---
-
-
-async def test_each_night_is_made_once_and_a_past_one_by_its_date(scene: Scene) -> None:
-    await scene.start(0)
-    await scene.until(NEXT_DAY, "22:30:00")
-    await scene.start(0)
-    late = await scene.start(0, "--date", DAY)
-    assert made(scene) == {DAY: 4, NEXT_DAY: 4}
-    assert late.finished["day"] == DAY
 
 
 def fault_of(outcome: Outcome) -> str:

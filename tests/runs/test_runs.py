@@ -32,7 +32,7 @@ from tests.simulators.world import World, open_world
 from tests.support.altered import BUG, altered
 from tests.support.places import latest_end, objects
 from tests.support.records import DAY, RecordedAttempt, prepared, record_of, start_at
-from tests.support.runs import CONFIG, QUICK, SMALL, asked_cards, ended, run
+from tests.support.runs import CONFIG, QUICK, SMALL, asked_cards, ended
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -158,6 +158,7 @@ async def test_an_output_that_cannot_be_written_does_not_stop_the_cards(small: W
     assert asked_cards(small) == {("AAPL", "news_card"): 1, ("MSFT", "news_card"): 1}
 
 
+@pytest.mark.slow
 async def test_a_terminal_shows_bars_and_the_end(world: World) -> None:
     world.qa.latency = steady(0.3)
     world.qa.script.append(Fault(when.ticker("GC=F"), do.status(422)))
@@ -167,14 +168,3 @@ async def test_a_terminal_shows_bars_and_the_end(world: World) -> None:
         assert part in outcome.stdout, part
     assert '"event"' not in outcome.stdout
     assert "eyJ" not in outcome.stdout
-
-
-PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"]
-
-
-@pytest.mark.slow
-async def test_proxies_and_netrc_of_the_machine_have_no_effect(small: World) -> None:
-    netrc = small.directory / ".netrc"
-    netrc.write_text("machine 127.0.0.1 login me password secret\ndefault login me password secret\n")
-    netrc.chmod(0o600)
-    await run(small, 0, **dict.fromkeys(PROXIES, small.elsewhere.url), NETRC=str(netrc))

@@ -45,23 +45,6 @@ async def scene(nursery: trio.Nursery) -> AsyncIterator[Scene]:
 # --- in virtual time ---
 
 
-@pytest.mark.parametrize("signal", [SIGTERM, SIGINT])
-async def test_data_calls_are_cut_off_at_once(scene: Scene, signal: Signals) -> None:
-    for engine in (scene.world.financial, scene.world.trading, scene.world.news):
-        engine.script.append(Fault(when.always, do.hang()))
-    job = await scene.begin()
-    await scene.world.news.until(lambda seen: len(seen) == 8)
-    sent = time.monotonic()
-    job.send_signal(signal)
-    outcome = await scene.end(job, CODES[signal])
-    assert time.monotonic() - sent < 0.5
-    assert outcome.finished["outcome"] == "interrupted"
-    assert outcome.finished["message"] == f"Interrupted by {signal.name}: no card was made"
-    assert outcome.finished["cards"]["not_attempted"] == 20
-    assert {line["cause"] for line in outcome.events("call.finished")} == {"interrupted"}
-    assert scene.cards().total() == 0
-
-
 @pytest.mark.parametrize(
     ("signal", "fault", "seconds", "done", "failed"),
     [

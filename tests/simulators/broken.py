@@ -86,7 +86,7 @@ def trickle(pause: float) -> Do:
     return act
 
 
-def huge(size: int = 100_000_000) -> Do:
+def huge(size: int) -> Do:
     """Does the work, then sends a well-formed success of this many bytes."""
 
     async def act(visit: Visit) -> None:

@@ -148,7 +148,6 @@ ROWS = (
             succeeded("10 tickers where 5 fit", _batch_too_large),
             missing("a trickle", strike("qa", when.ticker("T3"), broken.trickle(0.4)), 3, "no answer within 1.5 s"),
             missing("an endless body", strike("qa", when.ticker("T3"), broken.endless_body()), 3, "larger than 1 MiB"),
-            data_failed("100 MB", strike("trading", when.ticker("T3"), broken.huge()), "larger than 1 MiB"),
             missing("an endless header", strike("qa", when.ticker("T3"), broken.endless_header()), 3, "not HTTP"),
         ),
     ),
