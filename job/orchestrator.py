@@ -14,8 +14,7 @@ from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.read import UnreadConfigError, read_config
 from job.day.advice import Commands, last_words
 from job.day.attempt import ExitCode, Outcome, Start
-from job.day.ledger import Ledger
-from job.day.report import (
+from job.day.ending import (
     Ending,
     bad_config,
     broken_off_notes,
@@ -25,9 +24,10 @@ from job.day.report import (
     opening_notices,
     outage_notes,
     plan_notes,
-    report_of,
     waiting_notices,
 )
+from job.day.ledger import Ledger
+from job.day.report import report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View
 from job.execution.phases import Phases

@@ -15,8 +15,8 @@ from job.config.objects import OBJECTS
 from job.config.plan import Plan
 from job.config.read import make_plan, read_objects, unreadable
 from job.day.attempt import Attempt, ExitCode, RecordError
+from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger
-from job.day.report import notes_of, past_day_notice
 from job.day.view import differences
 from job.engines.calls import BATCHES, METHOD, TITLES, Call, EngineName
 from job.outputs.stdout import say, say_error, write_line

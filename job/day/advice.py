@@ -16,8 +16,9 @@ from job.config.days import Days
 from job.config.faults import FaultKind
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, Outcome, Start
+from job.day.failing import failure_groups
 from job.day.ledger import Ledger
-from job.day.report import SOON, Report, failure_groups
+from job.day.report import SOON, Report
 from job.storage.uri import absolute, address_of
 from job.text.messages import NAMED, Message, dated_time, listed, message, plural, semicolon, template
 from job.text.shown import clock

@@ -22,18 +22,10 @@ from job.config.plan import Plan, Target
 from job.config.values import CARD_URL_PLACES, spelling
 from job.day.advice import Commands, Step, advice, page_address
 from job.day.attempt import PAGE, Attempt, Mark, Outcome, Severity
+from job.day.ending import notices_of, unrecorded_note
+from job.day.failing import failure_groups, names_of, not_reached
 from job.day.ledger import ItemStatus, Ledger
-from job.day.report import (
-    COMPARED_BYTES,
-    FAULTS_LISTED,
-    Report,
-    failure_groups,
-    missing_by_item,
-    names_of,
-    not_reached,
-    notices_of,
-    unrecorded_note,
-)
+from job.day.report import COMPARED_BYTES, FAULTS_LISTED, Report, missing_by_item
 from job.engines.calls import Item
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import excerpt, quoted, zone_of

@@ -21,8 +21,10 @@ from job.config.environment import Settings
 from job.config.plan import Target
 from job.day.advice import CONSOLE, Commands, Links, Step, advice, executions_link, go_on, late_steps, nothing_since
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
+from job.day.ending import notices_of
+from job.day.failing import failure_groups, names_of, not_reached
 from job.day.ledger import EngineItems, Ledger
-from job.day.report import Report, failure_groups, names_of, not_reached, notices_of
+from job.day.report import Report
 from job.day.result import FAILED, CallResult, Counts, EngineState, ItemState
 from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item

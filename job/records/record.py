@@ -33,8 +33,9 @@ from job.day.attempt import (
     read_attempt,
     results_name,
 )
+from job.day.ending import Ending, unended
 from job.day.ledger import Ledger
-from job.day.report import Ending, Report, read_report, report_of, unended
+from job.day.report import Report, read_report, report_of
 from job.day.result import CallResult
 from job.records.lease import Holder, peek
 from job.storage.store import (

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from job.config.objects import LlmConfig
 from job.config.plan import Plan
+from job.day.ending import ending_of
+from job.day.failing import shortest_names
 from job.day.ledger import Ledger
-from job.day.report import ending_of, shortest_names
 from job.day.result import Counts
 from job.engines.calls import ALL_ENGINES, Call, EngineName, Item
 from job.engines.failures import Cause, Failure

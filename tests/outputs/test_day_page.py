@@ -17,7 +17,8 @@ from job.config.days import Days
 from job.config.faults import Fault
 from job.day.advice import Commands, Links
 from job.day.attempt import Outcome
-from job.day.report import FAULTS_LISTED, bad_config
+from job.day.ending import bad_config
+from job.day.report import FAULTS_LISTED
 from job.day.view import View, day_lines
 from job.engines.failures import Cause, Failure
 from job.outputs import pages as board_module
