@@ -18,18 +18,7 @@ from job.day.failing import names_of, shortest_names
 from job.day.ledger import FAILURES_KEPT, EngineItems, Ledger
 from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import DATA_ENGINES, ENGINES, EngineName
-from job.text.messages import (
-    Message,
-    both,
-    colon,
-    dated_time,
-    duration,
-    listed,
-    message,
-    plural,
-    semicolon,
-    template,
-)
+from job.text.messages import Message, both, colon, dated_time, duration, listed, message, plural, semicolon, template
 from job.text.shown import clock
 
 LEFT_OUT_NAMED = 3

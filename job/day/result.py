@@ -219,17 +219,7 @@ class CallResult:
         return remedy_of(self.engine, cause, self.status, batch=len(self.targets), has_done=has_done)
 
 
-_OPTIONAL = (
-    "retries",
-    "waits",
-    "reason",
-    "warning",
-    "with_error",
-    "interrupted_after",
-    "request",
-    "date",
-    "again",
-)
+_OPTIONAL = ("retries", "waits", "reason", "warning", "with_error", "interrupted_after", "request", "date", "again")
 """The fields that a line leaves out if they have their default."""
 _RESULT = TypeAdapter(CallResult)
 

@@ -631,18 +631,10 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
 
     to_write = [
         Document(f"{day}/{REPORT}", report.as_text),
-        Document(
-            f"{day}/{PAGE}",
-            lambda: render_day(view, links, has_table=has_table, translator=to),
-        ),
+        Document(f"{day}/{PAGE}", lambda: render_day(view, links, has_table=has_table, translator=to)),
     ]
     if has_table:
-        to_write.append(
-            Document(
-                f"{day}/{CARDS}",
-                lambda: b"".join(card_lines(report, view.ledger, to)),
-            )
-        )
+        to_write.append(Document(f"{day}/{CARDS}", lambda: b"".join(card_lines(report, view.ledger, to))))
     if past.nights is not None:
         to_write.append(Document(NIGHTS_PAGE, page_of_nights, read=partial(past.read, day=day)))
     return [replace(document, replaces=past.stored.get(document.name)) for document in to_write]
