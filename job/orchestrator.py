@@ -45,7 +45,6 @@ from job.storage.uri import open_store
 from job.text.messages import Message, colon, message, not_written
 
 REFUSAL_SECONDS = 3.0
-"""Time limit for recording the faults of a configuration."""
 
 
 async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]]) -> None:
@@ -121,7 +120,6 @@ class _Run:
         self._reporter.on_message("storage.failed" if is_fault else "storage.recovered", text)
 
     def on_second_signal(self) -> None:
-        """The process is about to end at once."""
         self._reporter.on_second_signal(last_words(self._start, self._commands) if self._start.number else None)
 
     async def _begin(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | View:
@@ -181,7 +179,6 @@ class _Run:
             return await open_session(lease, start, config, alarm, resolved.listing)
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
-        """Both phases."""
         progress = Progress.of(session.record.ledger, trio.current_time() - self._seconds)
         helpers.start_soon(report_each_minute, progress, self._reporter.on_progress, name="progress")
 
@@ -238,7 +235,6 @@ class _Run:
         return view.with_page(settings.runs_uri)
 
     def _view(self, ending: Ending, faults: Sequence[Fault] = (), ledger: Ledger | None = None) -> View:
-        """What is shown of this start, which ends now."""
         past, day, ledger = self._past, self._start.day, ledger or self._ledger
         before = past.night_before(day)
         report = report_of(self._start, ledger, ending, seconds=self._seconds, faults=faults, before=before)
@@ -255,7 +251,6 @@ class _Run:
 
     @property
     def _commands(self) -> Commands:
-        """The commands for whoever reads about this start now."""
         return Commands.of(self._start, self._options.settings.runs_uri or "", self._start.days, datetime.now(UTC))
 
     @property

@@ -21,7 +21,6 @@ from job.text.messages import colon, joined, message, plural, translator
 
 
 def check_command(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:
-    """Checks what a run needs, and prints a line for each thing."""
     return trio.run(check, settings, faults, now)
 
 

@@ -31,7 +31,6 @@ from job.text.shown import printable
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
 LINES_AT_ONCE = 1000
-"""Missing cards per write."""
 
 
 def nights_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:

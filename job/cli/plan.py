@@ -32,15 +32,11 @@ READ_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What past nights tell about a plan."""
-
     days: Days
     latest: Attempt | None = None
     """The latest attempt at this day, or else at the latest one before that has any."""
     problem: Message | None = None
-    """Why they are not read."""
     ledger: Ledger | None = None
-    """What is recorded of the day of the plan."""
 
 
 def plan_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
@@ -157,7 +153,6 @@ def _as_json(call: Call, url: str) -> dict[str, object]:
 
 
 def _summary_lines(plan: Plan) -> Iterator[Message]:
-    """The number of cards, and of calls by engine."""
     targets, cards = _targets(len(plan.targets)), _cards(plan.count("qa"))
     yield colon(plan.date, joined([targets, cards]))
     ledger = Ledger(plan)
@@ -183,7 +178,6 @@ def _cards(count: int) -> Message:
 
 
 def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:
-    """What of a plan is recorded, and how it differs from the latest attempt."""
     if past.problem is not None:
         yield past.problem
     if past.ledger is not None:

@@ -19,11 +19,8 @@ _NO_WHOLE_NUMBER = message("{value} is not a whole number")
 
 
 class FaultKind(StrEnum):
-    """What a fault is in."""
-
     VARIABLE = "variable"
     OBJECT = "object"
-    """A config object."""
     STORAGE = "storage"
     """What CONFIG_URI or RUNS_URI names."""
     IMAGE = "image"
@@ -48,7 +45,6 @@ class Fault:
 
     @property
     def sentence(self) -> Message:
-        """The whole fault, as a log line or a terminal shows it."""
         return colon(self.where, semicolon(self.what, self.remedy))
 
     def __str__(self) -> str:
@@ -56,7 +52,6 @@ class Fault:
 
 
 def not_set(variable: str, remedy: Message) -> Fault:
-    """The fault of a variable that is needed and not set."""
     return Fault(variable, message("is not set"), remedy)
 
 
@@ -88,7 +83,6 @@ def invalid(what: Message, remedy: Message, shown: str | None = None) -> Pydanti
 
 
 def problems(error: ValidationError) -> Iterator[Problem]:
-    """Pydantic's errors in our own words."""
     for detail in error.errors(include_url=False):
         kind, loc, value, ctx = detail["type"], detail["loc"], detail["input"], detail.get("ctx", {})
         if kind == "default_factory_not_called":  # follows from another error of the same object
@@ -107,7 +101,6 @@ def _explained(kind: str, value: object, ctx: Mapping[str, Any]) -> Problem:
 
 
 def brief(value: object) -> str:
-    """A JSON value, shortened for a fault."""
     if isinstance(value, list):
         return "[…]" if value else "[]"
     if isinstance(value, dict):

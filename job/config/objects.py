@@ -35,8 +35,6 @@ PLACES_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a config object."""
-
     document: str
     path: Sequence[str | int] = ()
     id: object = None
@@ -108,15 +106,12 @@ def alike(item: str, twin: str) -> str:
 
 
 class Findings:
-    """Collects the faults and notices of the config objects."""
-
     def __init__(self) -> None:
         self._faults = _ByCause[tuple[Message, Message]]()
         self._notices = _ByCause[Message]()
 
     @property
     def has_faults(self) -> bool:
-        """Whether any fault was found."""
         return bool(self._faults.count)
 
     def is_full(self, document: str) -> bool:
@@ -145,7 +140,6 @@ class Findings:
         return list(dict.fromkeys(items))
 
     def faults(self) -> list[Fault]:
-        """All faults, grouped by object."""
         faults = [Fault(where, what, remedy, FaultKind.OBJECT) for (what, remedy), where in self._faults]
         for document in self._faults.count:
             if document in self._faults.cut or self.is_full(document):
@@ -155,7 +149,6 @@ class Findings:
         return faults
 
     def notices(self) -> list[Message]:
-        """All notices, grouped by object."""
         notices = [Message(notice.id, {"where": where, **notice.values}) for notice, where in self._notices]
         cut = [document for document in self._notices.count if document in self._notices.cut]
         return notices + [message("{object}: further notices are not listed", object=document) for document in cut]
@@ -177,7 +170,6 @@ _SIGNS = {"，": ",", "、": ",", "；": ",", "：": ":", "［": "[", "【": "["
 _REACH = 1000
 """Characters before and after the error that are examined."""
 _SHOWN = 20
-"""Characters before and after the error that a fault shows."""
 _TWICE = 'Detected duplicate key "'
 
 
@@ -236,7 +228,6 @@ def _explained(error: str, data: bytes) -> tuple[Message, Message]:
 
 
 def _cause(said: str, before: str, after: str) -> tuple[Message, Message] | None:
-    """What a common mistake is called, and the remedy."""
     start, other_end = after[:1], _OTHER_END.search(before)
     if said.startswith(_TWICE):
         key = quoted(said.removeprefix(_TWICE).removesuffix('"'), 40)
@@ -257,8 +248,6 @@ def _cause(said: str, before: str, after: str) -> tuple[Message, Message] | None
 
 
 class StrictModel(BaseModel):
-    """An object that may have no other keys than these."""
-
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -299,14 +288,11 @@ class EngineControl(StrictModel):
 
     @property
     def off(self) -> tuple[DataEngineName, ...]:
-        """The engines that are switched off."""
         on = (self.run_financials_engine, self.run_trading_engine, self.run_news_engine)
         return tuple(engine for engine, runs in zip(DATA_ENGINES, on, strict=True) if not runs)
 
 
 class LlmChoice(StrictModel):
-    """Which LLM makes a card."""
-
     backend: Choice | None = None
     model_name: Choice | None = None
 
@@ -396,8 +382,6 @@ def parse_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], lis
 
 
 class _Reader:
-    """Reads the objects one by one and collects their faults and notices."""
-
     def __init__(self, objects: Mapping[str, bytes]) -> None:
         self.findings = Findings()
         self._objects = objects

@@ -36,7 +36,6 @@ class Command:
     wants_checkout: bool = False
     """Whether it can be given only in a checkout of the project."""
     does: tuple[Message, ...] = ()
-    """What it does, in a word or two each."""
 
     @property
     def terms(self) -> Message:
@@ -66,7 +65,6 @@ class Commands:
     region: str | None = None
     project: str | None = None
     start_with: str | None = None
-    """As in `Start`."""
     runs_uri: str | None = None
     config_uri: str | None = None
     """`None` if it is not known; empty if it was not set. So is `runs_uri`."""
@@ -106,7 +104,6 @@ class Commands:
         return self.read("report", *([day] if day else []))
 
     def read(self, *arguments: str) -> Command:
-        """A command of the job that reads."""
         return self._here(arguments, RUNS_URI=self.runs_uri)
 
     def _here(self, arguments: Sequence[str], **uris: str | None) -> Command:
@@ -236,7 +233,6 @@ def _owners_step(report: Report, ledger: Ledger) -> Iterator[Step]:
 
 
 def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
-    """The command of the first step of this kind; `None` without one."""
     return next((step.command for step in steps if step.kind == kind), None)
 
 
@@ -320,7 +316,6 @@ def _may_have_asked(report: Report) -> bool:
 
 
 def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
-    """How to start a day of which nothing is recorded."""
     command = commands.run(day, is_new=True)
     return (Step("start", message("This makes all that the config asks for{terms}:", terms=command.terms), command),)
 

@@ -121,7 +121,6 @@ def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = 
 
 
 def _passed(deadline: float, ledger: Ledger | None, waited_for: Message | None) -> Message:
-    """That the deadline passed, and before what was done."""
     passed = message("The deadline of {time} passed", time=duration(deadline))
     if waited_for is not None:
         return message("{passed} while it waited for {start}", passed=passed, start=waited_for)
@@ -234,7 +233,6 @@ def plan_notes(plan: Plan) -> Iterator[Message]:
 
 
 def notes_of(ledger: Ledger) -> tuple[Message, ...]:
-    """What a person has to know besides."""
     notes = [_error_note(engine, items) for engine, items in ledger.items.items() if items.counts.with_error]
     notes.extend(plan_notes(ledger.plan))
     if made := ledger.made_again:

@@ -17,8 +17,6 @@ AT_FAULT_LIMIT = 20
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """The calls of one engine that failed and that have the same remedy."""
-
     engine: EngineName
     remedy: Remedy
     calls: Sequence[CallResult]
@@ -31,7 +29,6 @@ class FailureGroup:
 
     @property
     def items(self) -> list[Item]:
-        """What failed."""
         return [item for call in self.calls for item in call.items]
 
     @property
@@ -55,7 +52,6 @@ class FailureGroup:
 
     @property
     def what_to_do(self) -> Message:
-        """The remedy, as a sentence."""
         return self.remedy.of(self.engine)
 
     @property

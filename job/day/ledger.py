@@ -28,12 +28,9 @@ _INTERRUPTED = _CODES[Cause.INTERRUPTED]
 
 
 class ItemStatus(NamedTuple):
-    """The state of an item."""
-
     item: Item
     state: ItemState
     cause: Cause | None
-    """Why it failed, if that is known."""
     tries: int = 0
     """Tries of the call that did the item, or that failed last; 0 without one."""
     ended: float = 0.0
@@ -68,12 +65,10 @@ class EngineItems:
         self.counts.add("left_out", left_out)
 
     def is_done(self, item: Item) -> bool:
-        """Whether the item is done, with an error besides or not."""
         place = self._place(item)
         return place is not None and self._states[place] >= _DONE
 
     def is_planned(self, item: Item) -> bool:
-        """Whether the plan has the item."""
         return self._place(item) is not None
 
     @property
@@ -87,7 +82,6 @@ class EngineItems:
         return place is not None and _OPEN < self._states[place] < _DONE
 
     def has_error(self, item: Item) -> bool:
-        """Whether the item is done, and the engine reported an error besides."""
         place = self._place(item)
         return place is not None and self._states[place] == _WITH_ERROR
 
@@ -123,7 +117,6 @@ class EngineItems:
                     yield Item(self._engine, target, name)
 
     def done_of(self, target: str) -> int:
-        """How many items of a target are done."""
         start, names = self._places.get(target, (0, ()))
         return sum(code >= _DONE for code in self._states[start : start + len(names)])
 
@@ -201,7 +194,6 @@ FAILURES_KEPT = 10_000
 ANSWERS_SHOWN = 3
 """Different answers that are quoted."""
 CALLS_KEPT = 300
-"""Calls of one engine that are kept whole."""
 
 
 class Rerun(NamedTuple):
@@ -217,7 +209,6 @@ class Rerun(NamedTuple):
 
     @property
     def item(self) -> Item:
-        """What is made again."""
         return Item(self.engine, self.target, self.card_type)
 
 
@@ -246,7 +237,6 @@ class EngineCalls:
         yield from zip(self.failed_started, self.failed_ended, strict=True)
 
     def add(self, call: CallResult) -> None:
-        """Adds a call."""
         self.started.append(call.started)
         self.ended.append(call.ended)
         self.retries += call.retries
@@ -266,12 +256,10 @@ class Ledger:
     """The results of all attempts at a day. They may be added in any order."""
 
     def __init__(self, plan: Plan, reruns: Iterable[Rerun] = ()) -> None:
-        """`reruns` are what people have asked to have made again."""
         self.plan = plan
         self.calls: Mapping[EngineName, EngineCalls] = {engine: EngineCalls() for engine in ALL_ENGINES}
         """Every call, also those of another plan. Everything else here is of this plan only."""
         self.items: Mapping[EngineName, EngineItems] = items_of(plan)
-        """The state of each item of the plan."""
         self._reruns: dict[tuple[Item, str], int] = {(rerun.item, rerun.date): rerun.number for rerun in reruns}
         """The number of each item and its date."""
         self.failed: list[CallResult] = []
@@ -363,12 +351,10 @@ class Ledger:
 
     @property
     def made_again(self) -> list[Item]:
-        """The cards of the plan that were made again."""
         return [item for item in self._asked_again() if self.items["qa"].is_done(item)]
 
     @property
     def to_make_again(self) -> list[Item]:
-        """The cards of the plan that are to be made again, and are missing until then."""
         return [item for item in self._asked_again() if not self.items["qa"].is_done(item)]
 
     def _asked_again(self) -> Iterator[Item]:

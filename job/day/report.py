@@ -43,8 +43,6 @@ Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
 
 
 class MissingGroup(BaseModel):
-    """Items that are not done and that have these values in common."""
-
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     engine: EngineName
@@ -65,7 +63,6 @@ class Report(Ending, Start):
     ended: Stamp | None
     """`None` for a state."""
     seconds: Seconds | None
-    """How long the attempt took."""
     faults: tuple[Fault, ...] = ()
     """Why nothing was called, if the configuration could not be used."""
     faults_not_listed: Count = 0
@@ -92,7 +89,6 @@ class Report(Ending, Start):
 
     @property
     def cards(self) -> Counts:
-        """The totals of the cards."""
         return self.engines.get("qa", Counts())
 
     @property
@@ -103,7 +99,6 @@ class Report(Ending, Start):
 
     @property
     def had_plan(self) -> bool:
-        """Whether the attempt had a plan."""
         return bool(self.engines)
 
     @property

@@ -141,7 +141,6 @@ def comparison_lines(
 
 
 def differences(then: Plan, now: Plan) -> Iterator[Message]:
-    """How a plan differs from an earlier one."""
     if new := lacked(then, now.items("qa")):
         yield plural(
             "New since {day}, 1 card: {names}",
@@ -211,9 +210,7 @@ class View:
     ledger: Ledger
     """That of an empty plan if the day has none."""
     steps: tuple[Step, ...] = ()
-    """What to do next."""
     page: str | None = None
-    """The address of its page; `None` if it has none."""
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
     undone: Message | None = None

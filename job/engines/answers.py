@@ -55,8 +55,6 @@ class TokenError(JobError):
 
 
 class Connection(Protocol):
-    """A connection to one engine, for one request at a time."""
-
     async def request(
         self,
         method: str,
@@ -70,11 +68,9 @@ class Connection(Protocol):
         `path` follows the engine's URL, with its query. `on_sending` is called when the connection is open, just
         before the request is sent; if it raises, nothing is sent.
         """
-        ...
 
     async def aclose(self) -> None:
         """Closes the connection at once; the next request opens another one."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +234,8 @@ def _reason(result: object, token: str) -> Message:
 
 
 def _said(value: object, token: str) -> str:
-    """A text as it is; any other value as JSON."""
     return excerpt(value.encode(errors="replace"), token) if isinstance(value, str) else _shown(value, token)
 
 
 def _shown(value: object, token: str) -> str:
-    """The beginning of a value as JSON."""
     return excerpt(json.dumps(value, ensure_ascii=False).encode(errors="replace"), token)

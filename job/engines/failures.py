@@ -9,8 +9,6 @@ from job.text.messages import Message, message, template
 
 
 class Cause(StrEnum):
-    """The kind of a failure."""
-
     TRANSPORT = "transport"
     """No complete answer arrived: refused, reset, cut short, no TLS."""
     HOST_UNKNOWN = "host_unknown"
@@ -21,9 +19,7 @@ class Cause(StrEnum):
     TOO_LARGE = "too_large"
     """The answer is larger than the limit, so it was not read to its end."""
     IDENTITY = "identity"
-    """No token was available, so nothing was sent."""
     STATUS = "status"
-    """The HTTP status is not a success."""
     UNREADABLE = "unreadable"
     """The status is a success, but the body is not JSON or not an answer of this engine."""
     DENIED = "denied"
@@ -76,7 +72,6 @@ class Failure:
 
     @property
     def is_interruption(self) -> bool:
-        """Whether the end of the run cut the try off."""
         return self.cause is Cause.INTERRUPTED
 
     @property
@@ -109,7 +104,6 @@ class Failure:
 
     @property
     def is_unauthorized(self) -> bool:
-        """Whether the engine refused the token."""
         return self.status == 401
 
     @property
@@ -202,11 +196,9 @@ class Remedy(Enum):
 
     @property
     def is_in_config(self) -> bool:
-        """Whether it corrects the config."""
         return self in _IN_CONFIG
 
     def of(self, engine: EngineName) -> Message:
-        """The sentence about an engine."""
         return message(self.value, engine=ENGINES[engine].label, variable=f"{engine.upper()}_ENGINE")
 
 

@@ -66,7 +66,6 @@ class _Source:
         return credentials.token if credentials is not None else None
 
     async def renewed(self, nursery: trio.Nursery) -> str:
-        """The token of the renewal in progress, or of a new one."""
         if self._renewal is None:
             self._renewal = _Renewal()
             nursery.start_soon(self._renew, self._renewal, name=f"token for {self._audience}")
@@ -104,8 +103,6 @@ class _Source:
 
 @dataclass(slots=True)
 class _Renewal:
-    """One renewal and its result."""
-
     done: trio.Event = field(default_factory=trio.Event)
     token: str | None = None
     error: Message | str = field(default_factory=lambda: message("the renewal was given up"))

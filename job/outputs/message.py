@@ -28,14 +28,12 @@ from job.text.shown import clock, printable, shortened
 NAME = "batch-orchestrator"
 """The job's name if it does not run on Cloud Run."""
 FAULTS_LISTED = 5
-"""Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 302
 """Maximum number of characters of a line about the config."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 
 def run_lines(view: View, settings: Settings) -> Iterator[Line]:
-    """The message about a start that has ended."""
     report = view.report
     yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.severity])
     yield from _body(view)
@@ -44,7 +42,6 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
 
 
 def _body(view: View) -> Iterator[Line]:
-    """How a day stands, what failed, and what to do next."""
     yield Line(message("{sentence}.", sentence=view.report.sentence), Rank.KEPT)
     for line in day_lines(view, FAULTS_LISTED):
         if line.what_to_do is not None:
@@ -87,7 +84,6 @@ def late_lines(
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
-    """The message of `notify`."""
     yield Line(message(_TRIAL, job=_job(settings)))
 
 
@@ -148,7 +144,6 @@ def _job(settings: Settings, report: Report | None = None) -> str:
 
 
 SEND_SECONDS = 9.5
-"""Time limit for a message."""
 CONNECT_SECONDS = 3.0
 """Time limit for connecting. `send` limits the time of the whole request."""
 Fields = Callable[[], Mapping[str, object]]
@@ -179,7 +174,6 @@ class Notifier:
         return _not_sent(message("a signal ended the sending"))
 
     def _is_news(self, view: View) -> bool:
-        """Whether a message is sent about a start."""
         report = view.report
         if report.exit_code != ExitCode.DONE:
             return not report.is_of_command

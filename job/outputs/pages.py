@@ -80,7 +80,6 @@ class Headline:
     over: float | None = None
     """When Cloud Run would have started the task again, in seconds since 1970, if the steps depend on that."""
     next_night: Message | None = None
-    """When the next one begins, on the page of the nights."""
     bookmark: str | None = None
     """The link to the page as it is now, if this one may be old."""
     executions: str | None = None
@@ -149,7 +148,6 @@ class SameCalls(NamedTuple):
 
 
 def what(calls: Sequence[CallResult]) -> Value:
-    """What calls were for."""
     return names(names_of(item for call in calls for item in call.items))
 
 
@@ -228,16 +226,12 @@ DUE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One night in the table."""
-
     day: str
     link: str | None
     """The link to its page; `None` if it may have none."""
     result: Message
-    """When everything was done, or how it ended."""
     kind: str
     engines: Sequence[tuple[str, str]]
-    """The kind and the mark of each engine."""
     cards: tuple[int, int] | None
     """How many are there, of how many; `None` if this is not known, or if none is planned."""
 
@@ -259,7 +253,6 @@ class Chart:
     note: Message
     bars: Sequence[Bar]
     width: float
-    """Width of a bar."""
     dates: Sequence[str]
     """Of the oldest night and, if there are several, of the newest."""
     extent: float
@@ -267,7 +260,6 @@ class Chart:
 
 
 def row_of(night: Night, links: Links) -> Row:
-    """The row of a night."""
     report = night.report
     totals = {} if report is None else report.engines
     cards = totals.get("qa")
@@ -402,12 +394,9 @@ NOT_PLANNED = ("soft", "·")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A card, or its absence."""
-
     kind: str
     mark: str
     picture: str | None = None
-    """The link to its picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,15 +404,11 @@ class Board:
     """The targets that have cards, limited to `ROWS` rows and `COLUMNS` columns."""
 
     headline: Message
-    """How many of all targets are complete."""
     card_types: Sequence[str]
     """The columns. If there are too many card types, those with the most missing cards."""
     rows: Sequence[tuple[str, Sequence[Cell]]]
-    """Each target, with its cells."""
     marks: Collection[str]
-    """The signs that are there."""
     is_open: bool
-    """Whether it is open at first."""
     more_targets: int
     more_card_types: int
 
@@ -469,7 +454,6 @@ def _cells(report: Report, items: EngineItems, target: Target, types: Sequence[s
 
 
 NIGHTS_SHOWN = 14
-"""Nights that are shown at first."""
 
 
 def _xy(value: float) -> str:

@@ -42,7 +42,6 @@ LEASE_RETRY_SECONDS = 2.0
 NOTICE_SECONDS = 60.0
 """A start that waits says so this often."""
 WATCH_SECONDS = 3.0
-"""Interval in which a watched lease is read."""
 RELEASE_SECONDS = 3.0
 """Time limit for releasing it if no attempt was made."""
 MAX_CONFLICTS = 5
@@ -55,8 +54,6 @@ OnWait = Callable[[Message, Message | None], None]
 
 
 class Holder(BaseModel):
-    """The holder of the lease."""
-
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     owner: str
@@ -68,7 +65,6 @@ class Holder(BaseModel):
 
     @classmethod
     def of(cls, start: Start) -> "Holder":
-        """This process, as a holder from now on."""
         return cls(
             owner=secrets.token_hex(8),
             day=start.day,
@@ -79,7 +75,6 @@ class Holder(BaseModel):
 
     @property
     def label(self) -> Message:
-        """Which start it is, for people."""
         since = clock(datetime.fromisoformat(self.since), self.day)
         start = message("the start for {day}, at work since {since}", day=self.day, since=since)
         return start if self.execution is None else joined([start, said(self.execution)])
@@ -106,7 +101,6 @@ class Lease:
     has_waited: bool = False
     """Whether another start had the lease: what was read before may have changed."""
     is_closed: bool = False
-    """Whether it was released, or given up."""
     _changing: trio.Lock = field(default_factory=trio.Lock)
     """Serializes renewal and release, so that the release has the generation of the last renewal."""
 

@@ -51,21 +51,17 @@ NO_NIGHT = message("no night is recorded")
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """One day in a list."""
-
     day: str
     outcome: Outcome
     """How its latest attempt ended; or `AT_WORK`, `KILLED` or `UNREADABLE`."""
     report: Report | None = None
     """`None` if the latest attempt has not ended, or if its report cannot be used."""
     problem: Message | None = None
-    """What is wrong with its record, if that cannot be used."""
     attempt: Start | None = None
     """How its latest attempt began, if that has not ended."""
 
     @property
     def severity(self) -> Severity:
-        """How grave it is."""
         return self.outcome.about.severity if self.report is None else self.report.severity
 
     @property
@@ -97,7 +93,6 @@ class Nights:
 
     @property
     def reports(self) -> list[Report]:
-        """The reports of those that have one."""
         return [night.report for night in self.nights if night.report is not None]
 
     @property
@@ -121,7 +116,6 @@ class Nights:
         return days.after(self.nights[0].day) if days.schedule and self.nights else None
 
     def with_report(self, report: Report) -> "Nights":
-        """The same with a day that has just ended."""
         others = [night for night in self.nights if night.day != report.day]
         nights = [*others, Night(report.day, report.outcome, report)]
         return Nights(sorted(nights, key=lambda night: night.day, reverse=True))
@@ -277,7 +271,6 @@ class PastNights:
         return (NIGHTS_PAGE,) if self.nights is None else ()
 
     def before(self, day: str) -> list[Report]:
-        """The reports of the nights before a day, as far as they are known."""
         return [report for report in (self.nights or Nights()).reports if report.day < day]
 
     def night_before(self, day: str) -> Report | None:

@@ -329,11 +329,8 @@ def _foreign(name: str) -> RecordError:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that is recorded of a day."""
-
     listing: Listing
     latest: Attempt | None
-    """How the latest attempt began; `None` without one."""
     reports: Mapping[int, Report]
     """Of the attempts that have ended, by their numbers."""
     ledger: Ledger

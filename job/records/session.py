@@ -112,8 +112,6 @@ class StorageAlarm:
 
 @dataclass(slots=True)
 class Session:
-    """The record of an attempt in progress."""
-
     lease: Lease
     attempt: Attempt
     journal: Journal
@@ -121,7 +119,6 @@ class Session:
     record: Record
     """What was recorded of the day when it began; the ledger goes on."""
     is_ended: bool = False
-    """Whether the end is written."""
 
     def on_event(self, event: Event) -> None:
         """Adds a result to the ledger and to the journal."""

@@ -11,7 +11,6 @@ from job.text.shown import quoted, without_credentials
 
 
 def no_place(uri: str) -> Message:
-    """What is wrong with a URI that is none of a place."""
     return message("{uri} is neither gs://BUCKET/PREFIX nor a directory", uri=quoted(without_credentials(uri)))
 
 
@@ -36,7 +35,6 @@ def open_store(uri: str, *, make: bool = False) -> ObjectStore:
 
 
 def absolute(uri: str) -> str:
-    """The same URI, which names the same place in any directory."""
     return uri if uri.startswith("gs://") else str(Path(uri).absolute())
 
 

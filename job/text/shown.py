@@ -78,7 +78,6 @@ def is_control(char: str) -> bool:
 
 
 def shortened(value: str, limit: int) -> str:
-    """The beginning of a long text."""
     return value if len(value) <= limit else f"{value[: limit - 1]}…"
 
 
