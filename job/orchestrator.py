@@ -208,9 +208,7 @@ class _Run:
         return ending.model_copy(update={"notes": (*ending.notes, *notes)})
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
-        """Records the faults if nothing else is recorded of the day, and else says what is there. A failure to do so
-        changes nothing.
-        """
+        """Records the faults if the day has no attempt; else says what is there. Never raises."""
         settings, kinds = self._options.settings, {fault.kind for fault in faults}
         of_command, of_image = kinds == {FaultKind.COMMAND}, FaultKind.IMAGE in kinds
         view = self._view(bad_config(len(faults), of_command=of_command, of_image=of_image), faults)

@@ -18,7 +18,7 @@ from job.day.attempt import Attempt, ExitCode, RecordError
 from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger
 from job.day.view import differences
-from job.engines.calls import BATCHES, METHOD, TITLES, Call, EngineName
+from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName
 from job.outputs.stdout import say, say_error, write_line
 from job.records.nights import read_nights
 from job.records.record import Listing, Record
@@ -40,11 +40,7 @@ class _Past:
 
 
 def plan_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
-    """Prints what a run would call, or all faults on standard error. Calls no engine, needs no engine's URL.
-
-    The place of the options is a directory or `gs://BUCKET/PREFIX` whose objects are read instead of those under
-    CONFIG_URI. A JSON object there that the job never reads is a fault too, since its name is probably mistyped.
-    """
+    """Prints what a run would call, or all faults on standard error: also of a JSON object that the job never reads."""
     place, to = options.place, translator(settings.language)
     _say_notices(settings.notices, to)
     if place is not None:
@@ -142,14 +138,9 @@ def _write_lines(plan: Plan, settings: Settings) -> None:
     for engine in plan.engines():
         url = settings.engines[engine].url or ""  # if it is not set, the line has only path and query
         for call in plan.calls(engine):
-            write_line(json.dumps(_as_json(call, url), ensure_ascii=False).encode())
-
-
-def _as_json(call: Call, url: str) -> dict[str, object]:
-    line: dict[str, object] = {"engine": call.engine, "method": METHOD, "url": url + call.path}
-    if call.body is not None:
-        line["body"] = json.loads(call.body)
-    return line
+            line = {"engine": call.engine, "method": METHOD, "url": url + call.path}
+            body = {} if call.body is None else {"body": json.loads(call.body)}
+            write_line(json.dumps(line | body, ensure_ascii=False).encode())
 
 
 def _summary_lines(plan: Plan) -> Iterator[Message]:
@@ -159,7 +150,7 @@ def _summary_lines(plan: Plan) -> Iterator[Message]:
     for engine in plan.engines():
         count, calls = plan.count(engine), _calls(ledger, engine)
         items = _cards(count) if engine == "qa" else _targets(count)
-        yield colon(TITLES[engine], joined([items, plural("1 call", "{count} calls", count=calls)]))
+        yield colon(ENGINES[engine].title, joined([items, plural("1 call", "{count} calls", count=calls)]))
 
 
 def _calls(ledger: Ledger, engine: EngineName) -> int:

@@ -1,8 +1,4 @@
-"""Environment: every variable of the job, declared once and read once at the start.
-
-Also the options, which say what a start was asked, and the process's limit of open files, since every call in flight
-needs one.
-"""
+"""Environment: every variable of the job, read once; what a start was asked; and the limit of open files."""
 
 import re
 import resource

@@ -19,6 +19,8 @@ _NO_WHOLE_NUMBER = message("{value} is not a whole number")
 
 
 class FaultKind(StrEnum):
+    """What a fault is in."""
+
     VARIABLE = "variable"
     OBJECT = "object"
     STORAGE = "storage"
@@ -75,10 +77,7 @@ class Problem:
 
 
 def invalid(what: Message, remedy: Message, shown: str | None = None) -> PydanticCustomError:
-    """The error that a validator raises, in our own words; pydantic adds the place.
-
-    `shown` is shown in place of the value.
-    """
+    """The error that a validator raises; pydantic adds the place. `shown` is shown in place of the value."""
     return PydanticCustomError("invalid", "{text}", {"text": Problem((), what, remedy, shown)})
 
 

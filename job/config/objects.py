@@ -158,8 +158,7 @@ SIZE_LIMIT = 16 * 2**20
 """Bytes of one config object: some 50,000 targets of the full form."""
 
 SIGNS_LIMIT = 1_000_000
-"""Commas and opening brackets of one config object. There is one before each value, which may take 20 times its text's
-memory."""
+"""Commas and opening brackets of one object: one is before each value, which may take 20 times its text's memory."""
 
 WRONG_OBJECT = message("check that this is the right object")
 
@@ -182,11 +181,7 @@ class UnreadableError(Exception):
 
 
 def parse_object(data: bytes) -> list[Any] | dict[str, Any]:
-    """The array or object that the document holds. It may hold infinity, for a number that is too large.
-
-    Raises `UnreadableError` if it is not UTF-8, is no such JSON, is larger than `SIZE_LIMIT`, or has a key twice in
-    one object.
-    """
+    """The array or object that the document holds, perhaps with infinite numbers. Raises `UnreadableError`."""
     if len(data) > SIZE_LIMIT:
         raise UnreadableError(message("is larger than {count} MiB", count=SIZE_LIMIT >> 20), WRONG_OBJECT)
     data = data.removeprefix(b"\xef\xbb\xbf").rstrip()
@@ -362,10 +357,7 @@ class Config:
 
 
 def parse_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list[Message]]:
-    """The config, its faults and its notices. A config with faults may be used only to look for further faults.
-
-    `objects` holds the content of the objects that exist, by name.
-    """
+    """The config of the objects that exist, its faults and notices. With faults, it serves to find further ones."""
     if sum(map(len, objects.values())) > TOTAL_LIMIT:
         what = message("are larger than {count} MiB together", count=TOTAL_LIMIT >> 20)
         fault = Fault(listed(list(objects)), what, WRONG_OBJECT, FaultKind.OBJECT)
@@ -457,10 +449,7 @@ class _Reader:
         return _ABSENT
 
     def _entries(self, place: Place, value: object, validate: Validate[T]) -> list[T | None] | None:
-        """The entries of an array, with `None` for each that has a fault; `None` if there is no array.
-
-        They are checked one by one, since the faults of all entries at once could exhaust the memory.
-        """
+        """The entries of an array, with `None` for each that has a fault: one by one, for the memory's sake."""
         if value is _ABSENT:
             return None
         if not isinstance(value, list):
@@ -489,7 +478,6 @@ class _Reader:
 
 
 def _count(value: object) -> int:
-    """How many values there are in it, at any depth."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return len(inner) + sum(map(_count, inner))
 

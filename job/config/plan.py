@@ -70,10 +70,7 @@ class Target:
 
 
 def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Message]]:
-    """All targets in the order of the objects (tickers first), the faults between the objects, and the notices.
-
-    If an entry could not be read, the targets that it may be for are left out.
-    """
+    """All targets that are sure, tickers first; the faults between the objects; and the notices."""
     resolver = _Resolver(config)
     given = config.targets or {}
     targets = resolver.simple(given) if isinstance(given, Mapping) else resolver.full(given)
@@ -305,10 +302,7 @@ def topic_key(topic: str) -> str:
 
 
 def llm_parameters(models: LlmConfig, card_type: str) -> tuple[tuple[str, str], ...]:
-    """The query parameters that choose a card's model.
-
-    A task's entry is completed from the default, but the default's `model_name` is never used with another backend.
-    """
+    """The parameters that choose a card's model. The default's `model_name` is never used with another backend."""
     task = models.tasks.get(card_type)
     backend, model_name = models.default.backend, models.default.model_name
     if task is not None:
@@ -522,7 +516,6 @@ def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
 
 
 def contradiction(name: str) -> Fault:
-    """The fault of a name that is to be made again and left out."""
     what = message("{name} is also left out by {option}", name=quoted(name), option=WITHOUT)
     return Fault(AGAIN, what, message("name it in one of the two"), FaultKind.COMMAND)
 

@@ -1,6 +1,4 @@
-"""Values: the validated types of variables, whose input has no blanks around it, and of single values in config
-objects.
-"""
+"""Values: the validated types of variables, without blanks around them, and of single values in config objects."""
 
 import ipaddress
 import math
@@ -206,8 +204,7 @@ TaskCount = Annotated[int, BeforeValidator(_check_task_count)]
 ID_LIMIT = 64
 
 PARAMETERS_LIMIT = 4096
-"""Maximum bytes of an entry's parameters in the URL. With them and the next limit, no URL is longer than 8 KiB: servers
-refuse longer ones."""
+"""Maximum bytes of an entry's parameters in the URL, so that no URL is longer than 8 KiB, which servers refuse."""
 
 CHOICE_LIMIT = 1024
 """Maximum bytes of a backend or a model name in the URL."""

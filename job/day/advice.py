@@ -26,8 +26,6 @@ from job.text.shown import clock
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command for people, and what they have to know of it."""
-
     text: str
     until: datetime | None = None
     """Until when it is for its day; `None` if it is so at any time."""
@@ -71,7 +69,6 @@ class Commands:
 
     @classmethod
     def of(cls, start: Start, runs_uri: str | None, days: Days, now: datetime) -> "Commands":
-        """The commands for a start that is recorded at `runs_uri`."""
         place = (start.job, start.region, start.project, start.start_with, runs_uri, start.config_uri)
         return cls(days, now, *place)
 
@@ -142,10 +139,7 @@ def page_address(runs_uri: str, day: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The links between pages.
-
-    In a bucket they are absolute: the browser is redirected to another address, where a relative link would not work.
-    """
+    """The links between pages; absolute in a bucket, where the browser is redirected and relative ones fail."""
 
     runs_uri: str
     are_stored: bool = True
@@ -196,8 +190,6 @@ make what was left out; make doubtful cards again; know who sets variables."""
 
 
 class Step(NamedTuple):
-    """A step: a sentence, and the command that it introduces, if it has one."""
-
     kind: StepKind
     sentence: Message
     command: Command | None = None
@@ -210,11 +202,7 @@ _UNLESS_CANCELLED = message(
 
 
 def advice(report: Report, ledger: Ledger, commands: Commands, retry: bool = False) -> tuple[Step, ...]:
-    """What to do next, in this order; empty if nothing is to be done. `commands` know when a person reads it; `retry`
-    is as in `Report.retry_comes`.
-
-    A command that is faulty itself must not be given again.
-    """
+    """What to do next, in this order. `commands` know when it is read; `retry` is as in `Report.retry_comes`."""
     steps = (
         *_owners_step(report, ledger),
         *_steps(report, ledger, commands, retry),

@@ -81,17 +81,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is fixed for an outcome."""
-
     label: Message
     """For tables of nights, and the beginning of the sentence about it, if nothing more is known."""
     exit: ExitCode | None
     """`None` if it depends on the signal, and for a state."""
     severity: Severity
     next: str | None = None
-    """The template of the sentence before the command that starts the job again, with a place for the `terms` of that;
-    `None` if nothing is to be done.
-    """
+    """The template of the sentence before the command that starts the job again; `None` if nothing is to be done."""
 
 
 _PUT_RIGHT = template("Once the cause is put right, this does only what is left{terms}:")
@@ -178,10 +174,7 @@ def end_name(day: str, number: int) -> str:
 
 
 def check_format(name: str, stored_format: object, version: str = "") -> None:
-    """Raises `RecordError` if the `stored_format`, that of an object of this name, is not the one that is known here.
-
-    `version` is what has written it, if that is known.
-    """
+    """Raises `RecordError` unless `stored_format` is the one that is known here. `version` is what has written it."""
     if stored_format == FORMAT:
         return
     found, known = str(stored_format), str(FORMAT)
@@ -301,10 +294,7 @@ class Start(BaseModel):
 
 
 class Attempt(Start):
-    """An attempt in the record of a day, as it began. It is never changed.
-
-    It carries forward what the next attempt needs, so that only the latest one has to be read.
-    """
+    """An attempt as it began, never changed. It carries all that the next one needs: only the latest is read."""
 
     owner: str
     """Unique to its process: two starts never write the same attempt."""

@@ -56,10 +56,7 @@ class Ending(BaseModel):
         exit_code: ExitCode | None = None,
         detail: Message | None = None,
     ) -> "Ending":
-        """An ending in one sentence: a clause, a colon, and what is there of the cards.
-
-        `ledger` is `None` if nothing was called. `why` is the clause, if it is not the usual one of the outcome.
-        """
+        """An ending in a sentence. `ledger` is `None` if nothing was called; `why` replaces its usual clause."""
         code = outcome.about.exit if exit_code is None else exit_code
         if outcome is Outcome.INTERRUPTED and code is not None:
             why = message("Interrupted by {signal}", signal=code.name)
@@ -102,10 +99,7 @@ def ending_of(
 
 
 def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = False) -> Ending:
-    """How an attempt without an end stands. If it is not at work, nobody knows more than that its record breaks off.
-
-    `is_again` is whether the attempt before has no end either.
-    """
+    """How an attempt without an end stands. `is_again` is whether the attempt before has no end either."""
     began = datetime.fromisoformat(start.started)
     if outcome is Outcome.AT_WORK:
         sentence = colon(message("At work since {time}", time=clock(began, start.day)), _so_far_line(ledger))
@@ -338,10 +332,7 @@ def notices_of(plan: Plan) -> list[Message]:
 
 
 def unrecorded_note(results: int, *, is_done: bool) -> Message:
-    """What the record lacks if it could not be written to the end: so many results; and what to do about that.
-
-    `is_done` is whether all the work of the day is done.
-    """
+    """What the record lacks if it could not be written to the end, and what to do about that."""
     if not results:
         return message(
             "The end could not be recorded. All results are: the next start finds them, and records the end."

@@ -67,10 +67,7 @@ class FailureGroup:
 
 
 def names_of(items: Iterable[Item]) -> list[str]:
-    """Items for people, the cards of a target together: `AAPL`, `TSLA/news_card`, `NVDA (5)`.
-
-    If all are cards of one type, and there are several: `/news_card: NVDA, TSLA`, as one name.
-    """
+    """Items for people: `AAPL`, `TSLA/news_card`, `NVDA (5)`; cards of one type: `/news_card: NVDA, TSLA`."""
     by_target: dict[str, list[str | None]] = {}
     for _, target, card_type in items:
         by_target.setdefault(target, []).append(card_type)
@@ -92,9 +89,7 @@ def shortest_names(ledger: Ledger, cards: Sequence[Item]) -> list[str]:
 
 
 def failure_groups(ledger: Ledger) -> list[FailureGroup]:
-    """Groups the failed calls by remedy, without those that were only cut off. The largest group is first; in
-    each is the plan's order.
-    """
+    """The failed calls by remedy, the largest group first; without those that were only cut off."""
     groups: dict[tuple[EngineName, Remedy], list[CallResult]] = {}
     tries: Counter[Item] = Counter()
     """Of each card, in all attempts."""
@@ -140,10 +135,7 @@ def _has_done(ledger: Ledger, failures: Iterable[CallResult]) -> Mapping[EngineN
 
 
 def not_reached(ledger: Ledger, outcome: Outcome | None) -> Message | None:
-    """What was not made because of the failures of others; `None` if there is nothing.
-
-    Where only cards are missing, a card was not requested since the others of its type failed: the types are named.
-    """
+    """What was not made because of the failures of others; where only cards are missing, their types."""
     if outcome is Outcome.CARDS_MISSING:
         left = Counter(card.item.card_type for card in ledger.items["qa"].missing() if card.state == "not_attempted")
         names = listed([f"/{card_type} ({count:,})" for card_type, count in left.items()])

@@ -110,7 +110,6 @@ class EngineItems:
         return [Item(self._engine, target, name) for at, name in done if self._ended[at] < moment]
 
     def with_error(self) -> Iterator[Item]:
-        """Every item that is done with an error besides, in the order of the plan."""
         for target, (start, names) in self._places.items():
             for place, name in enumerate(names, start):
                 if self._states[place] == _WITH_ERROR:
@@ -121,7 +120,6 @@ class EngineItems:
         return sum(code >= _DONE for code in self._states[start : start + len(names)])
 
     def of(self, target: str) -> Sequence[ItemStatus]:
-        """The state of each item of a target, in the order of the plan."""
         start, names = self._places.get(target, (0, ()))
         return [self._status(target, name, place) for place, name in enumerate(names, start)]
 
@@ -179,14 +177,8 @@ class EngineItems:
 
 
 def code_of(cause: str | None) -> int:
-    """The code of an item that failed with this cause. Of failures that ended together, that with the higher code
-    counts, so that their order does not matter."""
+    """The code of an item that failed with this cause: of failures that ended together, the higher one counts."""
     return _CODES.get(cause or "", _FAILED)
-
-
-def items_of(plan: Plan) -> Mapping[EngineName, EngineItems]:
-    """The items of every engine, all of them open."""
-    return {engine: EngineItems(plan, engine) for engine in ALL_ENGINES}
 
 
 FAILURES_KEPT = 10_000
@@ -259,7 +251,7 @@ class Ledger:
         self.plan = plan
         self.calls: Mapping[EngineName, EngineCalls] = {engine: EngineCalls() for engine in ALL_ENGINES}
         """Every call, also those of another plan. Everything else here is of this plan only."""
-        self.items: Mapping[EngineName, EngineItems] = items_of(plan)
+        self.items: Mapping[EngineName, EngineItems] = {engine: EngineItems(plan, engine) for engine in ALL_ENGINES}
         self._reruns: dict[tuple[Item, str], int] = {(rerun.item, rerun.date): rerun.number for rerun in reruns}
         """The number of each item and its date."""
         self.failed: list[CallResult] = []
@@ -406,10 +398,7 @@ class Ledger:
 
     @property
     def failures(self) -> list[CallResult]:
-        """The failed calls that are kept, each with those of its targets that nothing has done since.
-
-        An item that failed in several attempts is listed for the latest one only.
-        """
+        """The failed calls that are kept, the latest of each item, with those targets that nothing has done since."""
         latest = {
             item: call
             for call in sorted(self.failed, key=_rank)
@@ -446,9 +435,7 @@ class Ledger:
         return [item for item in self.plan.items("qa") if item in outdated] if outdated else []
 
     def older_cards(self) -> Iterator[tuple[Item, EngineName]]:
-        """The cards that were made before all data of their target was done, in the order of the plan, each with the
-        engine whose data was the last.
-        """
+        """The cards that were made before all data of their target was done, each with the engine that was last."""
         for target in self.plan.targets:
             data = [self.items[engine].of(target.id)[0] for engine in target.engines]
             last = max(data, key=lambda status: status.ended if status.is_done else inf, default=None)

@@ -240,7 +240,6 @@ def read_report(day: str, number: int, data: bytes) -> Report:
 
 
 def missing_by_item(report: Report) -> Mapping[Item, MissingGroup]:
-    """The group of each missing item that a report lists."""
     return {Item(group.engine, name, group.card_type): group for group in report.missing for name in group.targets}
 
 

@@ -199,10 +199,7 @@ class CallResult:
         return label_of(self.engine, self.targets, self.card_type)
 
     def remedy(self, *, has_done: bool | None) -> Remedy:
-        """What to correct, if it failed; `has_done` is as in `remedy_of`.
-
-        If it was cut off, that is for the failed try before: the next one would probably have failed as well.
-        """
+        """What to correct, if it failed; of a call that was cut off, what its failed try before asks for."""
         cause = self.cause
         if self.state == CUT_OFF and self.interrupted_after is not None and self.status != 429:
             cause = self.interrupted_after

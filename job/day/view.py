@@ -117,10 +117,7 @@ def night_before(nights: Sequence[Report], day: str) -> Report | None:
 def comparison_lines(
     report: Report, ledger: Ledger, nights: Sequence[Report], before: Attempt | None = None
 ) -> Iterator[Message]:
-    """The comparison of a day with the nights before it, which may be in any order.
-
-    `before` is how the latest attempt at the night before began, if that is known.
-    """
+    """The comparison with the nights before, in any order. `before` is the latest attempt at the last of these."""
     earlier = night_before(nights, report.day)
     if earlier is None or not report.had_plan:
         return
@@ -228,10 +225,7 @@ class View:
         commands: Commands,
         undone: Message | None = None,
     ) -> "View":
-        """What is shown of a report to whom the `commands` are given.
-
-        `nights` are the reports of the nights before it, and `before` is the latest attempt at the one before.
-        """
+        """What is shown of a report to whom the `commands` are given; the others are as in `comparison_lines`."""
         ids = {note.id for note in report.notes}  # a day that has ended has been compared then
         compared = [line for line in comparison_lines(report, ledger, nights, before) if line.id not in ids]
         fits = len(to_json(compared)) <= COMPARED_BYTES

@@ -44,10 +44,7 @@ class TransportError(JobError):
 
 
 class TokenError(JobError):
-    """No token is available for an audience. Has the reason, which contains no token.
-
-    `is_answer` is whether the token server answered, and its answer is none.
-    """
+    """There is no token for an audience. Has the reason, without a token; and whether the token server answered."""
 
     def __init__(self, reason: Message, *, is_answer: bool = False) -> None:
         super().__init__(str(reason))
@@ -55,6 +52,8 @@ class TokenError(JobError):
 
 
 class Connection(Protocol):
+    """A connection to one engine, for one request at a time."""
+
     async def request(
         self,
         method: str,
@@ -109,10 +108,7 @@ class DuplicateKeyError(ValueError):
 
 
 def parse_answer(body: bytes, token: str) -> object:
-    """The JSON value of an answer, with or without a byte order mark; NaN and infinities, as Python writes them, too.
-
-    Raises `ValueError` if it is not JSON, and `DuplicateKeyError`.
-    """
+    """The JSON value of an answer. Raises `ValueError` if it is not JSON, and `DuplicateKeyError`."""
     try:
         return from_json(body.removeprefix(BOM_UTF8), catch_duplicate_keys=True)
     except ValueError as error:

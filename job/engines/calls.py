@@ -1,6 +1,4 @@
-"""Calls: the requests for targets and cards, with the paths and parameters of the engines' own code; and the catalog of
-the four engines: their names and the defaults of their variables.
-"""
+"""Calls: the requests for targets and cards, as in the engines' own code; and the catalog of the four engines."""
 
 import hashlib
 import json
@@ -55,7 +53,6 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
 }
 DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)
-TITLES: Mapping[EngineName, Message] = {name: engine.title for name, engine in ENGINES.items()}
 
 METHOD = "POST"
 

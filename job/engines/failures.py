@@ -19,6 +19,7 @@ class Cause(StrEnum):
     TOO_LARGE = "too_large"
     """The answer is larger than the limit, so it was not read to its end."""
     IDENTITY = "identity"
+    """No token was available, so nothing was sent."""
     STATUS = "status"
     UNREADABLE = "unreadable"
     """The status is a success, but the body is not JSON or not an answer of this engine."""
@@ -236,11 +237,7 @@ _BY_CAUSE: Mapping[str | None, Remedy] = {
 def remedy_of(
     engine: EngineName, cause: str | None, status: int | None, *, batch: int, has_done: bool | None
 ) -> Remedy:
-    """What a person should do about a failed call.
-
-    `batch` is the number of its targets, and `has_done` is whether the engine has done another call: its address is
-    right then. It is `None` if no other call was answered.
-    """
+    """What a person should do. `has_done` is whether the engine did another call; `None` if none was answered."""
     if cause == Cause.DENIED and engine == "trading":
         return Remedy.NOT_DONE
     if cause == Cause.UNREADABLE and ENGINES[engine].is_costly:

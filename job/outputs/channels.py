@@ -30,9 +30,7 @@ class Channel:
     """Maximum bytes of the text, encoded as JSON."""
     body: Callable[[str], Body]
     sign: Callable[[str, Body, str, float], str] | None = None
-    """Signs a request, given its URL, its body, the secret and the seconds since 1970. Returns the URL; may change the
-    body. `None` if the channel has no signatures.
-    """
+    """Signs a request, given URL, body, secret and seconds since 1970. Returns the URL; may change the body."""
     codes: tuple[str, ...] = ()
     """Keys of the answer that may hold its code, 0 for success. If empty, a status of 2xx is success."""
     explanations: tuple[str, ...] = ()
@@ -137,10 +135,7 @@ class Hook:
         return channel_of(self.url)
 
     def request(self, text: str, fields: Mapping[str, object], now: float) -> tuple[str, bytes]:
-        """The URL and the body of a request with `text`. A channel that is not in `CHANNELS` gets `fields` as well.
-
-        Each request is signed again, as a signature expires after an hour.
-        """
+        """The URL and the body, signed anew. A channel that is not in `CHANNELS` gets `fields` as well."""
         channel = self.channel
         body = channel.body(text)
         if not channel.codes:

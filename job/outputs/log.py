@@ -1,6 +1,4 @@
-"""Log: what is said of a start while it is at work and when it ends, each event once. A terminal writes it, and so does
-the log for programs: JSON lines on standard output, as Cloud Logging reads them.
-"""
+"""Log: what is said of a start, each event once: on a terminal, or as JSON lines, as Cloud Logging reads them."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -37,8 +35,6 @@ _ERROR = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.Report
 
 
 class LogLine(NamedTuple):
-    """An event in words and fields, as the log has it."""
-
     severity: LogSeverity
     event: str
     words: Value

@@ -63,10 +63,7 @@ def run_fields(view: View) -> Mapping[str, object]:
 def late_lines(
     settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], *, is_known: bool
 ) -> Iterator[Line]:
-    """The message that a day is not done yet; `view` is `None` if no start of it is recorded, and `steps` begin it.
-
-    `now` is in the zone of the days. `is_known` is whether the record could be read.
-    """
+    """That a day is not done by `now`. Without a `view`, `steps` begin the day; `is_known` is whether it was read."""
     title, late = (
         _title(settings, view.report if view else None, day),
         message("not done by {time}", time=clock(now, day)),
@@ -94,10 +91,7 @@ def trial_fields() -> Mapping[str, object]:
 
 
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
-    """The lines as one text for the channel, within its limit.
-
-    If it is too long, lines are left out whole, by their rank; one line in place of the first of them counts them.
-    """
+    """The lines as a text within the channel's limit: whole lines are left out, by rank, and one counts them."""
     shown = [_shown(line, channel, translator) for line in lines]
     sizes = [len(as_json(text)) for text in shown]  # its two quotes are as long as a line feed
     order = sorted(

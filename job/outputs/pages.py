@@ -87,9 +87,7 @@ class Headline:
 
     @property
     def shown(self) -> list[tuple[Step, float | None, float | None]]:
-        """The steps, each with the moments from which and until which it is shown, if there are any. Where no script
-        tells the time, the command that holds at any time is the first.
-        """
+        """The steps, each with the moments from which and until which it is shown; first the one that always holds."""
         order = {"wait": 0, "later": 1}
         steps = sorted(self.steps, key=lambda step: order.get(step.kind, 2))
         ends = {step.kind: step.command.until.timestamp() for step in steps if step.command and step.command.until}
@@ -187,7 +185,6 @@ def execution_link(report: Report) -> str | None:
 
 
 def trace_link(report: Report) -> str | None:
-    """The trace, with the spans of the engines."""
     if report.project is None:
         return None
     return f"{CONSOLE}/traces/list?project={_quoted(report.project)}&tid={report.trace_id}"
@@ -456,21 +453,14 @@ def _cells(report: Report, items: EngineItems, target: Target, types: Sequence[s
 NIGHTS_SHOWN = 14
 
 
-def _xy(value: float) -> str:
-    """A coordinate in few characters: a page may have thousands."""
-    return f"{value:.1f}".removesuffix(".0")
-
-
 @lru_cache(maxsize=4)
 def environment(translator: Translator) -> "Environment":
     """The templates in a language. `_` and `ngettext` make messages, which `finalize` translates.
 
     Thus a value within a sentence is escaped and cleaned like any other value. Jinja2's own i18n extension would fill
     in values after `finalize`; it is used only to collect the sentences.
-
-    Jinja2 is imported here, since a run needs it at its end and no other command may need it.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  see above
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  only the end of a run needs it
     from markupsafe import Markup, escape  # noqa: PLC0415  as above
 
     def shown(value: Value) -> Markup:
@@ -502,7 +492,7 @@ def environment(translator: Translator) -> "Environment":
         "percent": lambda x: f"{x / WIDTH * 100:.2f}%",
         "shortened": beginning,
         "what": what,
-        "xy": _xy,
+        "xy": lambda value: f"{value:.1f}".removesuffix(".0"),  # a page may have thousands
     }
     made.globals = {
         "_": message,
@@ -599,10 +589,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:
-    """The documents of a day, in the order in which they are written.
-
-    Without the `past` nights, their page stays as it is.
-    """
+    """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
     report, links, day = view.report, Links(settings.runs_uri or ""), view.report.day
     now, to = datetime.now(UTC), translator(settings.language)
     has_table = 0 < report.cards.planned <= CARDS_LIMIT

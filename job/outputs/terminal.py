@@ -1,5 +1,4 @@
-"""Terminal: a start as text for a person, with progress bars on a terminal; also recorded days, and the table of
-nights.
+"""Terminal: a start as text for a person, with progress bars; also recorded days, and the table of nights.
 
 Messages are printed in one language. No markup or control characters are interpreted in what is printed.
 """

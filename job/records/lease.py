@@ -204,11 +204,7 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
 def _claim(
     store: ObjectStore, new_holder: Holder, watched: StoredObject | None, *, is_stale: bool, waits: bool
 ) -> tuple[StoredObject, bool]:
-    """The lease, and whether this start has taken it: not while another holder may be alive.
-
-    `watched` is the lease as it was last seen; `is_stale` is whether that was long enough ago. Raises `BusyError` if
-    the lease has vanished and this start does not `wait`.
-    """
+    """The lease, and whether this start has taken it: not while another holder may be alive. Raises `BusyError`."""
     data = _written(new_holder)
     if watched is None:
         with suppress(ConflictError):
@@ -231,11 +227,7 @@ def _is_earlier_try(holder: Holder, new: Holder) -> bool:
 
 
 async def peek(store: ObjectStore) -> Holder | None:
-    """Who holds the lease and has renewed it lately, to show it to people. Raises `StorageError`.
-
-    This compares the clocks of storage and of this machine, which may differ. And one read is not enough to take a
-    lease over: see `acquire`.
-    """
+    """Who seems to hold the lease, to show it: clocks differ, and one read proves nothing. Raises `StorageError`."""
     stored = await in_thread(partial(store.read, LEASE))
     if stored is None or time.time() - stored.updated >= LASTS_SECONDS:
         return None

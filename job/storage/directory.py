@@ -12,7 +12,7 @@ from job.text.messages import message
 
 
 class DirectoryStore:
-    """An `ObjectStore`: the files under a directory. A write is whole or does not happen, and is on the disk then."""
+    """An `ObjectStore`: files under a directory. A write is whole or does not happen, and returns once on the disk."""
 
     def __init__(self, path: str, *, make: bool) -> None:
         self._path = Path(path)
@@ -146,10 +146,7 @@ def _flush_directory(path: Path) -> None:
 
 
 def _entries(start: Path) -> Iterator[Path]:
-    """All files under a directory except hidden ones, whether or not they can be read.
-
-    Hidden are the lock, the files of unfinished writes, and what is other programs', such as `.DS_Store` or `.venv/`.
-    """
+    """All files under a directory but hidden ones: the lock, unfinished writes, other programs'."""
 
     def on_error(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # a directory that does not exist, or was removed meanwhile

@@ -43,6 +43,7 @@ T = TypeVar("T")
 REQUEST_SECONDS = 10.0
 
 PATIENCE_SECONDS = 20.0
+"""Time limit for all tries of one operation together."""
 LOG_IN = message("on a laptop, run: gcloud auth application-default login")
 
 _FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSError)

@@ -161,18 +161,12 @@ async def in_thread_to_its_end(function: Callable[[], T], *, urgent: bool = Fals
 
 
 async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:
-    """Reads objects concurrently; returns those that exist, in the order of `names`. Raises `StorageError`.
-
-    It never queues more reads than there are threads, so that another request waits for at most one of them.
-    """
+    """The objects that exist, in this order; never more reads than threads. Raises `StorageError`."""
     return await each_of(names, lambda name: in_thread(partial(store.read, name, limit)), THREADS)
 
 
 async def each_of(names: Sequence[str], read: Callable[[str], Awaitable[T | None]], at_a_time: int) -> dict[str, T]:
-    """What `read` returns for each name, in their order, without `None`; so many are read at a time.
-
-    Raises the first `StorageError`, and gives up the other reads.
-    """
+    """What `read` returns for each name, without `None`; so many at a time. Raises the first `StorageError`."""
     values: dict[str, T | None] = dict.fromkeys(names)
     errors: list[StorageError] = []
     rest = iter(values)

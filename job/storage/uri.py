@@ -20,10 +20,7 @@ def is_place(uri: str) -> bool:
 
 
 def open_store(uri: str, *, make: bool = False) -> ObjectStore:
-    """Returns the store for `gs://BUCKET/PREFIX`, or for a directory, which is created at its first use if `make`.
-
-    Makes no request yet. Raises `StorageError` if the URI names neither.
-    """
+    """The store of a URI, without a request. `make`: a directory is created at its first use. Raises `StorageError`."""
     if not is_place(uri):
         raise StorageError(no_place(uri))
     if not uri.startswith("gs://"):

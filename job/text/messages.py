@@ -25,10 +25,7 @@ _PLACE = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A sentence for people. `str()` returns it in English.
-
-    Build it with `message` or `plural`, by which `make messages` finds its template.
-    """
+    """A sentence for people, made by `message` or `plural`. `str()` returns it in English."""
 
     id: str
     """The English template, with placeholders such as `{count}`. It is also the id of the translations."""

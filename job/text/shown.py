@@ -1,6 +1,4 @@
-"""Shown: values as printable and short text, for a terminal, a page or a sentence. Text from outside is shortened, and
-secrets in it are masked.
-"""
+"""Shown: values as printable and short text. Text from outside is shortened, and secrets in it are masked."""
 
 import json
 import re
