@@ -14,8 +14,7 @@ from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.read import UnreadConfigError, read_config
 from job.day.advice import Commands, last_words
 from job.day.attempt import ExitCode, Outcome, Start
-from job.day.ledger import Ledger
-from job.day.report import (
+from job.day.ending import (
     Ending,
     bad_config,
     broken_off_notes,
@@ -25,9 +24,10 @@ from job.day.report import (
     opening_notices,
     outage_notes,
     plan_notes,
-    report_of,
     waiting_notices,
 )
+from job.day.ledger import Ledger
+from job.day.report import report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View
 from job.execution.phases import Phases
@@ -45,7 +45,6 @@ from job.storage.uri import open_store
 from job.text.messages import Message, colon, message, not_written
 
 REFUSAL_SECONDS = 3.0
-"""Time limit for recording the faults of a configuration."""
 
 
 async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]]) -> None:
@@ -121,7 +120,6 @@ class _Run:
         self._reporter.on_message("storage.failed" if is_fault else "storage.recovered", text)
 
     def on_second_signal(self) -> None:
-        """The process is about to end at once."""
         self._reporter.on_second_signal(last_words(self._start, self._commands) if self._start.number else None)
 
     async def _begin(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | View:
@@ -184,7 +182,6 @@ class _Run:
             return await open_session(lease, start, config, alarm, resolved.listing)
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
-        """Both phases."""
         progress = Progress.of(session.record.ledger, trio.current_time() - self._seconds)
         helpers.start_soon(report_each_minute, progress, self._reporter.on_progress, name="progress")
 
@@ -214,9 +211,7 @@ class _Run:
         return ending.model_copy(update={"notes": (*ending.notes, *notes)})
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
-        """Records the faults if nothing else is recorded of the day, and else says what is there. A failure to do so
-        changes nothing.
-        """
+        """Records the faults if the day has no attempt; else says what is there. Never raises."""
         settings, kinds = self._options.settings, {fault.kind for fault in faults}
         of_command, of_image = kinds == {FaultKind.COMMAND}, FaultKind.IMAGE in kinds
         view = self._view(bad_config(len(faults), of_command=of_command, of_image=of_image), faults)
@@ -241,7 +236,6 @@ class _Run:
         return view.with_page(settings.runs_uri)
 
     def _view(self, ending: Ending, faults: Sequence[Fault] = (), ledger: Ledger | None = None) -> View:
-        """What is shown of this start, which ends now."""
         past, day, ledger = self._past, self._start.day, ledger or self._ledger
         before = past.night_before(day)
         report = report_of(self._start, ledger, ending, seconds=self._seconds, faults=faults, before=before)
@@ -258,7 +252,6 @@ class _Run:
 
     @property
     def _commands(self) -> Commands:
-        """The commands for whoever reads about this start now."""
         return Commands.of(self._start, self._options.settings.runs_uri or "", self._start.days, datetime.now(UTC))
 
     @property

@@ -9,7 +9,7 @@ from job.config.faults import ConfigError, Fault, not_set
 from job.config.read import UnreadConfigError, read_config
 from job.config.values import HOOK_REMEDY
 from job.day.attempt import ExitCode
-from job.day.report import plan_notes
+from job.day.ending import plan_notes
 from job.engines.calls import EngineName
 from job.engines.health import health_problem
 from job.engines.http import HttpConnection, Network
@@ -21,7 +21,6 @@ from job.text.messages import colon, joined, message, plural, translator
 
 
 def check_command(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:
-    """Checks what a run needs, and prints a line for each thing."""
     return trio.run(check, settings, faults, now)
 
 

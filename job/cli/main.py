@@ -114,7 +114,6 @@ def options_of(
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="python -m job", description="Prepares the data of every target, then has every card generated."
     )

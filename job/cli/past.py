@@ -31,7 +31,6 @@ from job.text.shown import printable
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
 LINES_AT_ONCE = 1000
-"""Missing cards per write."""
 
 
 def nights_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
@@ -218,10 +217,7 @@ def refuse(problem: Value, code: ExitCode, to: Translator) -> ExitCode:
 
 
 def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectStore | None:
-    """The store at RUNS_URI. If a variable is faulty: `None`; prints the reason on standard error.
-
-    `others` are further variables that must not be faulty.
-    """
+    """The store at RUNS_URI; `None` if that or one of the `others` is faulty, which is printed on standard error."""
     wrong = [fault for fault in faults if fault.variable in {"RUNS_URI", "RUN_TIME_ZONE", "RUN_SCHEDULE", *others}]
     if settings.runs_uri is None and not wrong:
         wrong = [not_set("RUNS_URI", NAME_A_PLACE)]

@@ -15,10 +15,10 @@ from job.config.objects import OBJECTS
 from job.config.plan import Plan
 from job.config.read import make_plan, read_objects, unreadable
 from job.day.attempt import Attempt, ExitCode, RecordError
+from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger
-from job.day.report import notes_of, past_day_notice
 from job.day.view import differences
-from job.engines.calls import BATCHES, METHOD, TITLES, Call, EngineName
+from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName
 from job.outputs.stdout import say, say_error, write_line
 from job.records.nights import read_nights
 from job.records.record import Listing, Record
@@ -32,23 +32,15 @@ READ_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What past nights tell about a plan."""
-
     days: Days
     latest: Attempt | None = None
     """The latest attempt at this day, or else at the latest one before that has any."""
     problem: Message | None = None
-    """Why they are not read."""
     ledger: Ledger | None = None
-    """What is recorded of the day of the plan."""
 
 
 def plan_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
-    """Prints what a run would call, or all faults on standard error. Calls no engine, needs no engine's URL.
-
-    The place of the options is a directory or `gs://BUCKET/PREFIX` whose objects are read instead of those under
-    CONFIG_URI. A JSON object there that the job never reads is a fault too, since its name is probably mistyped.
-    """
+    """Prints what a run would call, or all faults on standard error: also of a JSON object that the job never reads."""
     place, to = options.place, translator(settings.language)
     _say_notices(settings.notices, to)
     if place is not None:
@@ -146,25 +138,19 @@ def _write_lines(plan: Plan, settings: Settings) -> None:
     for engine in plan.engines():
         url = settings.engines[engine].url or ""  # if it is not set, the line has only path and query
         for call in plan.calls(engine):
-            write_line(json.dumps(_as_json(call, url), ensure_ascii=False).encode())
-
-
-def _as_json(call: Call, url: str) -> dict[str, object]:
-    line: dict[str, object] = {"engine": call.engine, "method": METHOD, "url": url + call.path}
-    if call.body is not None:
-        line["body"] = json.loads(call.body)
-    return line
+            line = {"engine": call.engine, "method": METHOD, "url": url + call.path}
+            body = {} if call.body is None else {"body": json.loads(call.body)}
+            write_line(json.dumps(line | body, ensure_ascii=False).encode())
 
 
 def _summary_lines(plan: Plan) -> Iterator[Message]:
-    """The number of cards, and of calls by engine."""
     targets, cards = _targets(len(plan.targets)), _cards(plan.count("qa"))
     yield colon(plan.date, joined([targets, cards]))
     ledger = Ledger(plan)
     for engine in plan.engines():
         count, calls = plan.count(engine), _calls(ledger, engine)
         items = _cards(count) if engine == "qa" else _targets(count)
-        yield colon(TITLES[engine], joined([items, plural("1 call", "{count} calls", count=calls)]))
+        yield colon(ENGINES[engine].title, joined([items, plural("1 call", "{count} calls", count=calls)]))
 
 
 def _calls(ledger: Ledger, engine: EngineName) -> int:
@@ -183,7 +169,6 @@ def _cards(count: int) -> Message:
 
 
 def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:
-    """What of a plan is recorded, and how it differs from the latest attempt."""
     if past.problem is not None:
         yield past.problem
     if past.ledger is not None:

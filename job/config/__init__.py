@@ -1,3 +1,1 @@
-"""Configuration: takes variables, options and the bytes of config objects, and returns checked values and the plan, or
-all faults at once.
-"""
+"""Configuration: takes variables, options and config objects; returns checked values and the plan, or all faults."""

@@ -28,7 +28,6 @@ class Days:
 
     zone: ZoneInfo
     schedule: str | None = None
-    """A cron expression of five fields."""
 
     def current(self, now: datetime, early: timedelta = EARLY) -> str:
         """The day of a start at `now`: that of the latest tick that is not later than `early` from `now`."""

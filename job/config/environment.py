@@ -1,8 +1,4 @@
-"""Environment: every variable of the job, declared once and read once at the start.
-
-Also the options, which say what a start was asked, and the process's limit of open files, since every call in flight
-needs one.
-"""
+"""Environment: every variable of the job, read once; what a start was asked; and the limit of open files."""
 
 import re
 import resource
@@ -45,14 +41,12 @@ SPARE_FILES = 64
 
 
 def raise_open_file_limit() -> None:
-    """Raises the soft limit of open files to the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # macOS allows less than the hard limit that it reports
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def open_file_limit() -> float:
-    """How many files the process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return inf if soft == resource.RLIM_INFINITY else soft
 
@@ -71,13 +65,11 @@ class EngineSettings(BaseModel):
     timeout: float = Field(default_factory=lambda earlier: _spec(earlier).timeout, ge=1, le=3600)
     """Seconds for one try, its token included. Cloud Run ends every request after 60 minutes."""
     concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1)
-    """Maximum number of calls in flight."""
     attempts: int = Field(default_factory=lambda earlier: _spec(earlier).attempts, ge=1, le=20)
     """Maximum number of tries of one call that count: those that may have cost money, or all without patience."""
     patience: float = Field(600.0, ge=0, le=86_400)
     """Seconds for which the engine may do no call before it counts as down."""
     per_minute: int | None = Field(None, ge=1, le=60_000)
-    """Maximum number of requests that begin in a minute."""
     batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
     """Tickers per call. Only engines that take batches have this variable."""
 
@@ -133,13 +125,11 @@ class Settings(BaseModel):
     start_with: str | None = Field(None, validation_alias="START_WITH")
     """The beginning of the command that starts the job, if it is not the job's own: `make run-local` sets it."""
     card_url: CardUrl | None = Field(None, validation_alias="CARD_URL")
-    """Where the pictures of made cards are, for links."""
     notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
     notify_secret: SecretStr | None = Field(None, validation_alias="NOTIFY_SECRET")
     notify_only: NotifyPolicy = Field("all", validation_alias="NOTIFY_ONLY")
     """With `failures`, a success is told only if it may be the first after a failure."""
     max_retries: int | None = Field(None, validation_alias="TASK_MAX_RETRIES", ge=0, le=10)
-    """How often Cloud Run restarts a failed task."""
     notify_fault: Message | None = None
     """Not a variable: why no message can be sent although NOTIFY_URL is set."""
     notices: tuple[Message, ...]
@@ -172,13 +162,11 @@ ENGINE_VARIABLES: Mapping[EngineName, Mapping[str, str]] = {
     }
     for engine in ALL_ENGINES
 }
-"""The name of the variable of each field, for each engine."""
 
 VARIABLES = (
     *(field.validation_alias for field in Settings.model_fields.values() if isinstance(field.validation_alias, str)),
     *(variable for variables in ENGINE_VARIABLES.values() for variable in variables.values()),
 )
-"""The names of all variables."""
 
 DAY_VARIABLES = {"RUN_TIME_ZONE", "RUN_SCHEDULE"}
 """Variables without which it is not known which day it is."""
@@ -213,7 +201,6 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
 
 
 def _values(given: Mapping[str, str], notices: Sequence[Message]) -> dict[str, object]:
-    """The variables in the shape of `Settings`."""
     engines = {
         engine: {"name": engine} | {field: given[name] for field, name in variables.items() if name in given}
         for engine, variables in ENGINE_VARIABLES.items()
@@ -222,7 +209,6 @@ def _values(given: Mapping[str, str], notices: Sequence[Message]) -> dict[str, o
 
 
 def _variable(path: Sequence[str | int]) -> str:
-    """The name of the variable at a path within `Settings`."""
     match path:
         case ["engines", engine, field]:
             return _engine_variable(engine, field)
@@ -264,13 +250,11 @@ class Options:
     started: float
     """When the process started, by `time.monotonic`."""
     date: str | None = None
-    """The day, if it was named."""
     again: tuple[str, ...] = ()
     """What is made again, as in `job.config.plan`."""
     is_confirmed: bool = False
     """Whether many cards may be paid for again."""
     without: tuple[str, ...] = ()
-    """Targets that are left out of this attempt."""
 
     @property
     def days(self) -> Days | None:

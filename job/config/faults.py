@@ -23,7 +23,6 @@ class FaultKind(StrEnum):
 
     VARIABLE = "variable"
     OBJECT = "object"
-    """A config object."""
     STORAGE = "storage"
     """What CONFIG_URI or RUNS_URI names."""
     IMAGE = "image"
@@ -48,7 +47,6 @@ class Fault:
 
     @property
     def sentence(self) -> Message:
-        """The whole fault, as a log line or a terminal shows it."""
         return colon(self.where, semicolon(self.what, self.remedy))
 
     def __str__(self) -> str:
@@ -56,7 +54,6 @@ class Fault:
 
 
 def not_set(variable: str, remedy: Message) -> Fault:
-    """The fault of a variable that is needed and not set."""
     return Fault(variable, message("is not set"), remedy)
 
 
@@ -80,15 +77,11 @@ class Problem:
 
 
 def invalid(what: Message, remedy: Message, shown: str | None = None) -> PydanticCustomError:
-    """The error that a validator raises, in our own words; pydantic adds the place.
-
-    `shown` is shown in place of the value.
-    """
+    """The error that a validator raises; pydantic adds the place. `shown` is shown in place of the value."""
     return PydanticCustomError("invalid", "{text}", {"text": Problem((), what, remedy, shown)})
 
 
 def problems(error: ValidationError) -> Iterator[Problem]:
-    """Pydantic's errors in our own words."""
     for detail in error.errors(include_url=False):
         kind, loc, value, ctx = detail["type"], detail["loc"], detail["input"], detail.get("ctx", {})
         if kind == "default_factory_not_called":  # follows from another error of the same object
@@ -107,7 +100,6 @@ def _explained(kind: str, value: object, ctx: Mapping[str, Any]) -> Problem:
 
 
 def brief(value: object) -> str:
-    """A JSON value, shortened for a fault."""
     if isinstance(value, list):
         return "[…]" if value else "[]"
     if isinstance(value, dict):

@@ -35,8 +35,6 @@ PLACES_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a config object."""
-
     document: str
     path: Sequence[str | int] = ()
     id: object = None
@@ -108,15 +106,12 @@ def alike(item: str, twin: str) -> str:
 
 
 class Findings:
-    """Collects the faults and notices of the config objects."""
-
     def __init__(self) -> None:
         self._faults = _ByCause[tuple[Message, Message]]()
         self._notices = _ByCause[Message]()
 
     @property
     def has_faults(self) -> bool:
-        """Whether any fault was found."""
         return bool(self._faults.count)
 
     def is_full(self, document: str) -> bool:
@@ -145,7 +140,6 @@ class Findings:
         return list(dict.fromkeys(items))
 
     def faults(self) -> list[Fault]:
-        """All faults, grouped by object."""
         faults = [Fault(where, what, remedy, FaultKind.OBJECT) for (what, remedy), where in self._faults]
         for document in self._faults.count:
             if document in self._faults.cut or self.is_full(document):
@@ -155,7 +149,6 @@ class Findings:
         return faults
 
     def notices(self) -> list[Message]:
-        """All notices, grouped by object."""
         notices = [Message(notice.id, {"where": where, **notice.values}) for notice, where in self._notices]
         cut = [document for document in self._notices.count if document in self._notices.cut]
         return notices + [message("{object}: further notices are not listed", object=document) for document in cut]
@@ -165,8 +158,7 @@ SIZE_LIMIT = 16 * 2**20
 """Bytes of one config object: some 50,000 targets of the full form."""
 
 SIGNS_LIMIT = 1_000_000
-"""Commas and opening brackets of one config object. There is one before each value, which may take 20 times its text's
-memory."""
+"""Commas and opening brackets of one object: one is before each value, which may take 20 times its text's memory."""
 
 WRONG_OBJECT = message("check that this is the right object")
 
@@ -177,7 +169,6 @@ _SIGNS = {"，": ",", "、": ",", "；": ",", "：": ":", "［": "[", "【": "["
 _REACH = 1000
 """Characters before and after the error that are examined."""
 _SHOWN = 20
-"""Characters before and after the error that a fault shows."""
 _TWICE = 'Detected duplicate key "'
 
 
@@ -190,11 +181,7 @@ class UnreadableError(Exception):
 
 
 def parse_object(data: bytes) -> list[Any] | dict[str, Any]:
-    """The array or object that the document holds. It may hold infinity, for a number that is too large.
-
-    Raises `UnreadableError` if it is not UTF-8, is no such JSON, is larger than `SIZE_LIMIT`, or has a key twice in
-    one object.
-    """
+    """The array or object that the document holds, perhaps with infinite numbers. Raises `UnreadableError`."""
     if len(data) > SIZE_LIMIT:
         raise UnreadableError(message("is larger than {count} MiB", count=SIZE_LIMIT >> 20), WRONG_OBJECT)
     data = data.removeprefix(b"\xef\xbb\xbf").rstrip()
@@ -236,7 +223,6 @@ def _explained(error: str, data: bytes) -> tuple[Message, Message]:
 
 
 def _cause(said: str, before: str, after: str) -> tuple[Message, Message] | None:
-    """What a common mistake is called, and the remedy."""
     start, other_end = after[:1], _OTHER_END.search(before)
     if said.startswith(_TWICE):
         key = quoted(said.removeprefix(_TWICE).removesuffix('"'), 40)
@@ -257,8 +243,6 @@ def _cause(said: str, before: str, after: str) -> tuple[Message, Message] | None
 
 
 class StrictModel(BaseModel):
-    """An object that may have no other keys than these."""
-
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -299,14 +283,11 @@ class EngineControl(StrictModel):
 
     @property
     def off(self) -> tuple[DataEngineName, ...]:
-        """The engines that are switched off."""
         on = (self.run_financials_engine, self.run_trading_engine, self.run_news_engine)
         return tuple(engine for engine, runs in zip(DATA_ENGINES, on, strict=True) if not runs)
 
 
 class LlmChoice(StrictModel):
-    """Which LLM makes a card."""
-
     backend: Choice | None = None
     model_name: Choice | None = None
 
@@ -376,10 +357,7 @@ class Config:
 
 
 def parse_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list[Message]]:
-    """The config, its faults and its notices. A config with faults may be used only to look for further faults.
-
-    `objects` holds the content of the objects that exist, by name.
-    """
+    """The config of the objects that exist, its faults and notices. With faults, it serves to find further ones."""
     if sum(map(len, objects.values())) > TOTAL_LIMIT:
         what = message("are larger than {count} MiB together", count=TOTAL_LIMIT >> 20)
         fault = Fault(listed(list(objects)), what, WRONG_OBJECT, FaultKind.OBJECT)
@@ -396,8 +374,6 @@ def parse_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], lis
 
 
 class _Reader:
-    """Reads the objects one by one and collects their faults and notices."""
-
     def __init__(self, objects: Mapping[str, bytes]) -> None:
         self.findings = Findings()
         self._objects = objects
@@ -473,10 +449,7 @@ class _Reader:
         return _ABSENT
 
     def _entries(self, place: Place, value: object, validate: Validate[T]) -> list[T | None] | None:
-        """The entries of an array, with `None` for each that has a fault; `None` if there is no array.
-
-        They are checked one by one, since the faults of all entries at once could exhaust the memory.
-        """
+        """The entries of an array, with `None` for each that has a fault: one by one, for the memory's sake."""
         if value is _ABSENT:
             return None
         if not isinstance(value, list):
@@ -505,7 +478,6 @@ class _Reader:
 
 
 def _count(value: object) -> int:
-    """How many values there are in it, at any depth."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return len(inner) + sum(map(_count, inner))
 

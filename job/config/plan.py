@@ -70,10 +70,7 @@ class Target:
 
 
 def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Message]]:
-    """All targets in the order of the objects (tickers first), the faults between the objects, and the notices.
-
-    If an entry could not be read, the targets that it may be for are left out.
-    """
+    """All targets that are sure, tickers first; the faults between the objects; and the notices."""
     resolver = _Resolver(config)
     given = config.targets or {}
     targets = resolver.simple(given) if isinstance(given, Mapping) else resolver.full(given)
@@ -82,8 +79,6 @@ def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Messa
 
 
 class _Resolver:
-    """Resolves the targets one by one and collects faults and notices."""
-
     def __init__(self, config: Config) -> None:
         self.findings = Findings()
         self.tickers = config.tickers or ()
@@ -221,7 +216,6 @@ class _Resolver:
                 self.findings.fault(place, what, message("remove it"))
 
     def _chosen(self, names: Sequence[str], place: Place) -> list[str]:
-        """The named card types that are switched on."""
         if self.card_types is None or self.findings.is_full(place.document):
             return []
         for index, name in enumerate(names):
@@ -308,10 +302,7 @@ def topic_key(topic: str) -> str:
 
 
 def llm_parameters(models: LlmConfig, card_type: str) -> tuple[tuple[str, str], ...]:
-    """The query parameters that choose a card's model.
-
-    A task's entry is completed from the default, but the default's `model_name` is never used with another backend.
-    """
+    """The parameters that choose a card's model. The default's `model_name` is never used with another backend."""
     task = models.tasks.get(card_type)
     backend, model_name = models.default.backend, models.default.model_name
     if task is not None:
@@ -340,17 +331,14 @@ class Plan:
     left_out: frozenset[str] = frozenset()
     """The targets that this attempt makes no calls for. They are planned all the same."""
     notices: tuple[Message, ...] = ()
-    """What is odd about the config that it was made from."""
     switched_off: tuple[DataEngineName, ...] = ()
     """The engines that engine_control.json switches off, which may have been left behind."""
 
     @classmethod
     def empty(cls, day: str) -> "Plan":
-        """The plan of a start that has none."""
         return cls((), LlmConfig(), day, {})
 
     def without(self, names: Collection[str]) -> "Plan":
-        """The plan with these targets left out."""
         return replace(self, left_out=frozenset(names))
 
     def count(self, engine: EngineName) -> int:
@@ -360,7 +348,6 @@ class Plan:
         return sum(engine in target.engines for target in self.targets)
 
     def engines(self) -> tuple[EngineName, ...]:
-        """The engines that the plan uses."""
         return tuple(engine for engine in ALL_ENGINES if self.count(engine))
 
     def items_by_target(self, engine: EngineName) -> Iterator[tuple[str, tuple[str | None, ...]]]:
@@ -372,7 +359,6 @@ class Plan:
                 yield target.id, (None,)
 
     def items(self, engine: EngineName) -> Iterator[Item]:
-        """The items that are planned for an engine, in order."""
         for target, card_types in self.items_by_target(engine):
             yield from (Item(engine, target, card_type) for card_type in card_types)
 
@@ -414,11 +400,9 @@ class Plan:
         return "" if engine in BATCHES else target.date or self.date
 
     def news_call(self, target: Target) -> Call:
-        """The call for the news of a target."""
         return news(target.id, target.kind, target.key, target.date or self.date)
 
     def card_call(self, target: Target, card_type: str) -> Call:
-        """The call for a card of a target."""
         return card(target.id, card_type, target.date or self.date, self.parameters(target, card_type).items())
 
     def parameters(self, target: Target, card_type: str) -> dict[str, str]:
@@ -438,7 +422,6 @@ _values = attrgetter(*(field.name for field in fields(Target)))
 
 
 ALL = "all"
-"""The name of everything."""
 UNCONFIRMED_LIMIT = 20
 """Maximum number of cards that are made again without `--yes`."""
 RERUNS_LIMIT = 100_000
@@ -483,7 +466,6 @@ class _Names:
                     yield Item("qa", named.id, name[at + 1 :])
 
     def nearest(self, name: str) -> Message:
-        """The remedy of a wrong name."""
         target, slash, card_type = name.partition("/")
         if not target:
             return _nearest(card_type, self.types, "/{}")
@@ -524,7 +506,6 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
 
 
 def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
-    """What is wrong with the names of targets to leave out of this plan."""
     if not names:
         return []
     ids = dict.fromkeys(target.id for target in plan.targets)
@@ -535,7 +516,6 @@ def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
 
 
 def contradiction(name: str) -> Fault:
-    """The fault of a name that is to be made again and left out."""
     what = message("{name} is also left out by {option}", name=quoted(name), option=WITHOUT)
     return Fault(AGAIN, what, message("name it in one of the two"), FaultKind.COMMAND)
 

@@ -34,11 +34,7 @@ class UnreadConfigError(JobError):
 
 
 async def read_config(options: Options, day: str) -> PlannedConfig:
-    """Reads each config object once and makes the plan for a day.
-
-    Raises `ConfigError` with all faults, those of the options first; `UnreadConfigError` if there are none and storage
-    is down.
-    """
+    """Reads the objects and makes the plan. Raises `ConfigError`; `UnreadConfigError` if only storage is down."""
     settings, faults = options.settings, list(options.faults)
     if not settings.config_uri:
         raise ConfigError(faults)
@@ -85,10 +81,7 @@ def unreadable(where: str, error: StorageError) -> Fault:
 def make_plan(
     objects: Mapping[str, bytes], day: str, batch_sizes: Mapping[EngineName, int]
 ) -> tuple[Plan, list[Fault]]:
-    """The plan of config objects for a day, and their faults. Pure.
-
-    `objects` maps the names of the objects that exist to their content. If there are faults, the plan must not run.
-    """
+    """The plan of the objects that exist, and their faults. If there are any, the plan must not run."""
     config, config_faults, config_notices = parse_config(objects)
     targets, target_faults, target_notices = resolve(config)
     notices = (*config_notices, *target_notices)

@@ -1,6 +1,4 @@
-"""Values: the validated types of variables, whose input has no blanks around it, and of single values in config
-objects.
-"""
+"""Values: the validated types of variables, without blanks around them, and of single values in config objects."""
 
 import ipaddress
 import math
@@ -74,7 +72,6 @@ def _is_host(host: str, netloc: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -85,7 +82,6 @@ EngineUrl = Annotated[str, AfterValidator(_check_engine_url)]
 """https, or http to loopback; without user, query, fragment and trailing slash."""
 
 CARD_URL_PLACES = re.compile(r"\{(date|ticker|card_type)\}")
-"""What a card's values replace in a `CardUrl`."""
 
 
 def _check_card_url(text: str) -> str:
@@ -117,7 +113,6 @@ HookUrl = Annotated[SecretStr, AfterValidator(_check_hook_url)]
 
 
 NotifyPolicy = Literal["all", "failures"]
-"""Of which runs there are messages."""
 
 LogFormat = Literal["json", "text"]
 """How a run is reported while it is in progress: log lines for programs, or text for a person."""
@@ -169,7 +164,6 @@ def _check_authorities(text: str) -> str:
 
 
 Authorities = Annotated[str, AfterValidator(_check_authorities)]
-"""A file with certificates of authorities."""
 
 
 def _check_schedule(text: str) -> str:
@@ -208,11 +202,9 @@ def _check_task_count(text: str) -> str:
 TaskCount = Annotated[int, BeforeValidator(_check_task_count)]
 
 ID_LIMIT = 64
-"""Maximum number of characters of an id."""
 
 PARAMETERS_LIMIT = 4096
-"""Maximum bytes of an entry's parameters in the URL. With them and the next limit, no URL is longer than 8 KiB: servers
-refuse longer ones."""
+"""Maximum bytes of an entry's parameters in the URL, so that no URL is longer than 8 KiB, which servers refuse."""
 
 CHOICE_LIMIT = 1024
 """Maximum bytes of a backend or a model name in the URL."""
@@ -258,7 +250,6 @@ def spelling(text: str) -> str:
 
 
 Id = Annotated[str, Field(max_length=ID_LIMIT), AfterValidator(_check_id)]
-"""The id of a target, a card type or a topic."""
 
 
 def _refuse_number(value: object) -> object:
@@ -319,7 +310,6 @@ def _check_parameter(name: str) -> str:
 
 
 Parameter = Annotated[str, AfterValidator(_check_parameter)]
-"""The name of a query parameter that an entry adds to its cards."""
 
 
 def _check_scalar(value: object) -> object:
@@ -332,7 +322,6 @@ def _check_scalar(value: object) -> object:
 
 
 Scalar = Annotated[Any, BeforeValidator(_check_scalar)]
-"""A query parameter's value."""
 
 
 def _check_parameters(parameters: dict[str, object]) -> dict[str, object]:
@@ -341,7 +330,6 @@ def _check_parameters(parameters: dict[str, object]) -> dict[str, object]:
 
 
 Parameters = Annotated[dict[Parameter, Scalar], AfterValidator(_check_parameters)]
-"""The query parameters that an entry adds to its cards."""
 
 
 def _refuse_name(value: object) -> object:

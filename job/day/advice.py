@@ -16,8 +16,9 @@ from job.config.days import Days
 from job.config.faults import FaultKind
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, Outcome, Start
+from job.day.failing import failure_groups
 from job.day.ledger import Ledger
-from job.day.report import SOON, Report, failure_groups
+from job.day.report import SOON, Report
 from job.storage.uri import absolute, address_of
 from job.text.messages import NAMED, Message, dated_time, listed, message, plural, semicolon, template
 from job.text.shown import clock
@@ -25,8 +26,6 @@ from job.text.shown import clock
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command for people, and what they have to know of it."""
-
     text: str
     until: datetime | None = None
     """Until when it is for its day; `None` if it is so at any time."""
@@ -35,7 +34,6 @@ class Command:
     wants_checkout: bool = False
     """Whether it can be given only in a checkout of the project."""
     does: tuple[Message, ...] = ()
-    """What it does, in a word or two each."""
 
     @property
     def terms(self) -> Message:
@@ -65,14 +63,12 @@ class Commands:
     region: str | None = None
     project: str | None = None
     start_with: str | None = None
-    """As in `Start`."""
     runs_uri: str | None = None
     config_uri: str | None = None
     """`None` if it is not known; empty if it was not set. So is `runs_uri`."""
 
     @classmethod
     def of(cls, start: Start, runs_uri: str | None, days: Days, now: datetime) -> "Commands":
-        """The commands for a start that is recorded at `runs_uri`."""
         place = (start.job, start.region, start.project, start.start_with, runs_uri, start.config_uri)
         return cls(days, now, *place)
 
@@ -105,7 +101,6 @@ class Commands:
         return self.read("report", *([day] if day else []))
 
     def read(self, *arguments: str) -> Command:
-        """A command of the job that reads."""
         return self._here(arguments, RUNS_URI=self.runs_uri)
 
     def _here(self, arguments: Sequence[str], **uris: str | None) -> Command:
@@ -144,10 +139,7 @@ def page_address(runs_uri: str, day: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The links between pages.
-
-    In a bucket they are absolute: the browser is redirected to another address, where a relative link would not work.
-    """
+    """The links between pages; absolute in a bucket, where the browser is redirected and relative ones fail."""
 
     runs_uri: str
     are_stored: bool = True
@@ -198,8 +190,6 @@ make what was left out; make doubtful cards again; know who sets variables."""
 
 
 class Step(NamedTuple):
-    """A step: a sentence, and the command that it introduces, if it has one."""
-
     kind: StepKind
     sentence: Message
     command: Command | None = None
@@ -212,11 +202,7 @@ _UNLESS_CANCELLED = message(
 
 
 def advice(report: Report, ledger: Ledger, commands: Commands, retry: bool = False) -> tuple[Step, ...]:
-    """What to do next, in this order; empty if nothing is to be done. `commands` know when a person reads it; `retry`
-    is as in `Report.retry_comes`.
-
-    A command that is faulty itself must not be given again.
-    """
+    """What to do next, in this order. `commands` know when it is read; `retry` is as in `Report.retry_comes`."""
     steps = (
         *_owners_step(report, ledger),
         *_steps(report, ledger, commands, retry),
@@ -235,7 +221,6 @@ def _owners_step(report: Report, ledger: Ledger) -> Iterator[Step]:
 
 
 def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
-    """The command of the first step of this kind; `None` without one."""
     return next((step.command for step in steps if step.kind == kind), None)
 
 
@@ -323,7 +308,6 @@ def _may_have_asked(report: Report) -> bool:
 
 
 def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
-    """How to start a day of which nothing is recorded."""
     command = commands.run(day, is_new=True)
     return (Step("start", message("This makes all that the config asks for{terms}:", terms=command.terms), command),)
 

@@ -46,7 +46,6 @@ class ExitCode(IntEnum):
     """Configuration or usage is wrong: nothing was called."""
     CARDS_MISSING = 3
     DEADLINE = 4
-    """The job's own deadline passed."""
     UNFORESEEN = 70
     """A bug (`EX_SOFTWARE` of sysexits.h); its traceback is on standard error."""
     TEMPFAIL = 75
@@ -77,23 +76,18 @@ class Outcome(StrEnum):
 
     @property
     def about(self) -> "About":
-        """What is fixed for this outcome."""
         return ABOUT[self]
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is fixed for an outcome."""
-
     label: Message
     """For tables of nights, and the beginning of the sentence about it, if nothing more is known."""
     exit: ExitCode | None
     """`None` if it depends on the signal, and for a state."""
     severity: Severity
     next: str | None = None
-    """The template of the sentence before the command that starts the job again, with a place for the `terms` of that;
-    `None` if nothing is to be done.
-    """
+    """The template of the sentence before the command that starts the job again; `None` if nothing is to be done."""
 
 
 _PUT_RIGHT = template("Once the cause is put right, this does only what is left{terms}:")
@@ -159,7 +153,6 @@ def _escaped(text: str) -> str:
 
 
 def missing(name: str) -> RecordError:
-    """The error of a record that lacks this object."""
     return RecordError(message("{object} is missing", object=name))
 
 
@@ -169,25 +162,19 @@ def altered(name: str, remedy: Message | None = None) -> RecordError:
 
 
 def attempt_name(day: str, number: int) -> str:
-    """The name of the object of an attempt."""
     return f"{day}/{ATTEMPTS}{number:06}.json"
 
 
 def results_name(day: str, number: int, sequence: int) -> str:
-    """The name of an object of results of an attempt."""
     return f"{day}/{RESULTS}{number:06}-{sequence:06}.jsonl"
 
 
 def end_name(day: str, number: int) -> str:
-    """The name of the report with which an attempt ended."""
     return f"{day}/{ENDS}{number:06}.json"
 
 
 def check_format(name: str, stored_format: object, version: str = "") -> None:
-    """Raises `RecordError` if the `stored_format`, that of an object of this name, is not the one that is known here.
-
-    `version` is what has written it, if that is known.
-    """
+    """Raises `RecordError` unless `stored_format` is the one that is known here. `version` is what has written it."""
     if stored_format == FORMAT:
         return
     found, known = str(stored_format), str(FORMAT)
@@ -225,7 +212,6 @@ class Start(BaseModel):
     started: Stamp
     """When this one began."""
     zone: Annotated[str, AfterValidator(_check_zone)]
-    """The name of its time zone."""
     schedule: Schedule | None = None
     """The schedule that decided its day, unless it was named: from these two, a laptop knows which day is current."""
     knows_days: bool = Field(default=True, exclude=True)
@@ -238,7 +224,6 @@ class Start(BaseModel):
     """How often Cloud Run starts the task again; `None` if that is not known. So is `deadline`, in seconds."""
     deadline: Seconds | None = None
     arguments: tuple[str, ...] = ()
-    """Of its command line."""
     job: str | None = None
     """The Cloud Run job, if it started there; `region` and `project` are of that job."""
     region: str | None = None
@@ -247,7 +232,6 @@ class Start(BaseModel):
     """START_WITH: the beginning of the command that starts the job, if it is not the job's own."""
     config_uri: Printable
     generations: dict[str, str] = Field(default_factory=dict)
-    """The generation of each config object that was used."""
     without: tuple[str, ...] = ()
     """The targets that a person has left out of this attempt; in a report those of which something is not there."""
     card_url: CardUrl | None = None
@@ -285,7 +269,6 @@ class Start(BaseModel):
         )
 
     def with_config(self, config: PlannedConfig) -> Self:
-        """The same, once its config is read."""
         generations = {name: stored.generation for name, stored in sorted(config.objects.items())}
         left_out = config.plan.left_out
         without = tuple(target.id for target in config.plan.targets if target.id in left_out)
@@ -293,7 +276,6 @@ class Start(BaseModel):
 
     @property
     def names_day(self) -> bool:
-        """Whether its command names the day."""
         return any(argument.startswith("--date") for argument in self.arguments)
 
     @property
@@ -303,7 +285,6 @@ class Start(BaseModel):
 
     @property
     def days(self) -> Days:
-        """The days of its schedule."""
         return Days(ZoneInfo(self.zone), self.schedule)
 
     @property
@@ -313,10 +294,7 @@ class Start(BaseModel):
 
 
 class Attempt(Start):
-    """An attempt in the record of a day, as it began. It is never changed.
-
-    It carries forward what the next attempt needs, so that only the latest one has to be read.
-    """
+    """An attempt as it began, never changed. It carries all that the next one needs: only the latest is read."""
 
     owner: str
     """Unique to its process: two starts never write the same attempt."""
@@ -326,25 +304,21 @@ class Attempt(Start):
     plan: str
     """The digest of its plan."""
     cards: Count
-    """How many cards it plans."""
     again: tuple[Rerun, ...] = ()
     """What people have asked to have made again, in this attempt and in all before."""
     asked_by: tuple[str, ...] = ()
     """The executions whose first try has asked for something again."""
 
     def plan_again(self) -> Plan:
-        """The plan of the attempt."""
         contents = {name: text.encode() for name, text in self.objects.items()}
         plan, _ = make_plan(contents, self.day, self.batch_sizes)
         return plan.without(self.without)
 
     def to_json(self) -> bytes:
-        """The bytes of its object."""
         return self.model_dump_json().encode() + b"\n"
 
 
 def contents_of(config: PlannedConfig) -> Mapping[str, str]:
-    """The content of each config object, as an attempt has it."""
     return {name: stored.data.decode() for name, stored in config.objects.items()}
 
 

@@ -28,12 +28,9 @@ _INTERRUPTED = _CODES[Cause.INTERRUPTED]
 
 
 class ItemStatus(NamedTuple):
-    """The state of an item."""
-
     item: Item
     state: ItemState
     cause: Cause | None
-    """Why it failed, if that is known."""
     tries: int = 0
     """Tries of the call that did the item, or that failed last; 0 without one."""
     ended: float = 0.0
@@ -68,12 +65,10 @@ class EngineItems:
         self.counts.add("left_out", left_out)
 
     def is_done(self, item: Item) -> bool:
-        """Whether the item is done, with an error besides or not."""
         place = self._place(item)
         return place is not None and self._states[place] >= _DONE
 
     def is_planned(self, item: Item) -> bool:
-        """Whether the plan has the item."""
         return self._place(item) is not None
 
     @property
@@ -87,7 +82,6 @@ class EngineItems:
         return place is not None and _OPEN < self._states[place] < _DONE
 
     def has_error(self, item: Item) -> bool:
-        """Whether the item is done, and the engine reported an error besides."""
         place = self._place(item)
         return place is not None and self._states[place] == _WITH_ERROR
 
@@ -116,19 +110,16 @@ class EngineItems:
         return [Item(self._engine, target, name) for at, name in done if self._ended[at] < moment]
 
     def with_error(self) -> Iterator[Item]:
-        """Every item that is done with an error besides, in the order of the plan."""
         for target, (start, names) in self._places.items():
             for place, name in enumerate(names, start):
                 if self._states[place] == _WITH_ERROR:
                     yield Item(self._engine, target, name)
 
     def done_of(self, target: str) -> int:
-        """How many items of a target are done."""
         start, names = self._places.get(target, (0, ()))
         return sum(code >= _DONE for code in self._states[start : start + len(names)])
 
     def of(self, target: str) -> Sequence[ItemStatus]:
-        """The state of each item of a target, in the order of the plan."""
         start, names = self._places.get(target, (0, ()))
         return [self._status(target, name, place) for place, name in enumerate(names, start)]
 
@@ -186,14 +177,8 @@ class EngineItems:
 
 
 def code_of(cause: str | None) -> int:
-    """The code of an item that failed with this cause. Of failures that ended together, that with the higher code
-    counts, so that their order does not matter."""
+    """The code of an item that failed with this cause: of failures that ended together, the higher one counts."""
     return _CODES.get(cause or "", _FAILED)
-
-
-def items_of(plan: Plan) -> Mapping[EngineName, EngineItems]:
-    """The items of every engine, all of them open."""
-    return {engine: EngineItems(plan, engine) for engine in ALL_ENGINES}
 
 
 FAILURES_KEPT = 10_000
@@ -201,7 +186,6 @@ FAILURES_KEPT = 10_000
 ANSWERS_SHOWN = 3
 """Different answers that are quoted."""
 CALLS_KEPT = 300
-"""Calls of one engine that are kept whole."""
 
 
 class Rerun(NamedTuple):
@@ -217,7 +201,6 @@ class Rerun(NamedTuple):
 
     @property
     def item(self) -> Item:
-        """What is made again."""
         return Item(self.engine, self.target, self.card_type)
 
 
@@ -246,7 +229,6 @@ class EngineCalls:
         yield from zip(self.failed_started, self.failed_ended, strict=True)
 
     def add(self, call: CallResult) -> None:
-        """Adds a call."""
         self.started.append(call.started)
         self.ended.append(call.ended)
         self.retries += call.retries
@@ -266,12 +248,10 @@ class Ledger:
     """The results of all attempts at a day. They may be added in any order."""
 
     def __init__(self, plan: Plan, reruns: Iterable[Rerun] = ()) -> None:
-        """`reruns` are what people have asked to have made again."""
         self.plan = plan
         self.calls: Mapping[EngineName, EngineCalls] = {engine: EngineCalls() for engine in ALL_ENGINES}
         """Every call, also those of another plan. Everything else here is of this plan only."""
-        self.items: Mapping[EngineName, EngineItems] = items_of(plan)
-        """The state of each item of the plan."""
+        self.items: Mapping[EngineName, EngineItems] = {engine: EngineItems(plan, engine) for engine in ALL_ENGINES}
         self._reruns: dict[tuple[Item, str], int] = {(rerun.item, rerun.date): rerun.number for rerun in reruns}
         """The number of each item and its date."""
         self.failed: list[CallResult] = []
@@ -363,12 +343,10 @@ class Ledger:
 
     @property
     def made_again(self) -> list[Item]:
-        """The cards of the plan that were made again."""
         return [item for item in self._asked_again() if self.items["qa"].is_done(item)]
 
     @property
     def to_make_again(self) -> list[Item]:
-        """The cards of the plan that are to be made again, and are missing until then."""
         return [item for item in self._asked_again() if not self.items["qa"].is_done(item)]
 
     def _asked_again(self) -> Iterator[Item]:
@@ -420,10 +398,7 @@ class Ledger:
 
     @property
     def failures(self) -> list[CallResult]:
-        """The failed calls that are kept, each with those of its targets that nothing has done since.
-
-        An item that failed in several attempts is listed for the latest one only.
-        """
+        """The failed calls that are kept, the latest of each item, with those targets that nothing has done since."""
         latest = {
             item: call
             for call in sorted(self.failed, key=_rank)
@@ -460,9 +435,7 @@ class Ledger:
         return [item for item in self.plan.items("qa") if item in outdated] if outdated else []
 
     def older_cards(self) -> Iterator[tuple[Item, EngineName]]:
-        """The cards that were made before all data of their target was done, in the order of the plan, each with the
-        engine whose data was the last.
-        """
+        """The cards that were made before all data of their target was done, each with the engine that was last."""
         for target in self.plan.targets:
             data = [self.items[engine].of(target.id)[0] for engine in target.engines]
             last = max(data, key=lambda status: status.ended if status.is_done else inf, default=None)

@@ -18,7 +18,6 @@ from job.text.messages import Message, listed, plural
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 SECONDS_LIMIT = 1e9
 Seconds = Annotated[float, Field(ge=0, le=SECONDS_LIMIT, allow_inf_nan=False)]
-"""A duration."""
 MissingState = Literal["failed", "cut_off", "not_attempted", "left_out"]
 ItemState = Literal["done", "with_error"] | MissingState
 EngineState = Literal["good", "odd", "warn", "bad", "none"]
@@ -55,7 +54,6 @@ class Counts:
 
     @classmethod
     def of(cls, planned: int) -> "Counts":
-        """Those of items that were not attempted."""
         return cls(planned=planned, not_attempted=planned)
 
     def add(self, state: ItemState, items: int = 1) -> None:
@@ -78,12 +76,10 @@ class Counts:
 
     @property
     def not_reached(self) -> int:
-        """Missing items that have not failed: never requested, or cut off."""
         return self.missing - self.failed + self.cut_off
 
     @property
     def state(self) -> EngineState:
-        """The state of the engine."""
         if not self.planned:
             return "none"
         if not self.missing:
@@ -130,7 +126,6 @@ class CallResult:
     """When its last try began; `ended` is when it ended."""
     ended: Moment
     status: Count | None
-    """The HTTP status of the last answer, if there was one."""
     cause: str | None
     """Why it failed, a `Cause`; `None` if it is done."""
     reason: Message | None = None
@@ -149,9 +144,7 @@ class CallResult:
     interrupted_after: str | None = None
     """For a call that was cut off: why the try before failed, a `Cause`."""
     request: str = ""
-    """As in `Call.request`."""
     date: str = ""
-    """As in `Call.date`."""
     again: Count = 0
     """As in `Ledger.rerun_of`."""
 
@@ -188,7 +181,6 @@ class CallResult:
 
     @property
     def state(self) -> int:
-        """The state of the call: `DONE`, `FAILED` or `CUT_OFF`."""
         if self.done:
             return DONE
         return CUT_OFF if self.cause == Cause.INTERRUPTED else FAILED
@@ -200,36 +192,21 @@ class CallResult:
 
     @property
     def items(self) -> list[Item]:
-        """The items of the call."""
         return [Item(self.engine, target, self.card_type) for target in self.targets]
 
     @property
     def label(self) -> Message:
-        """The call for people, as `Call.label`."""
         return label_of(self.engine, self.targets, self.card_type)
 
     def remedy(self, *, has_done: bool | None) -> Remedy:
-        """What to correct, if it failed; `has_done` is as in `remedy_of`.
-
-        If it was cut off, that is for the failed try before: the next one would probably have failed as well.
-        """
+        """What to correct, if it failed; of a call that was cut off, what its failed try before asks for."""
         cause = self.cause
         if self.state == CUT_OFF and self.interrupted_after is not None and self.status != 429:
             cause = self.interrupted_after
         return remedy_of(self.engine, cause, self.status, batch=len(self.targets), has_done=has_done)
 
 
-_OPTIONAL = (
-    "retries",
-    "waits",
-    "reason",
-    "warning",
-    "with_error",
-    "interrupted_after",
-    "request",
-    "date",
-    "again",
-)
+_OPTIONAL = ("retries", "waits", "reason", "warning", "with_error", "interrupted_after", "request", "date", "again")
 """The fields that a line leaves out if they have their default."""
 _RESULT = TypeAdapter(CallResult)
 

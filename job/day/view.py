@@ -22,18 +22,10 @@ from job.config.plan import Plan, Target
 from job.config.values import CARD_URL_PLACES, spelling
 from job.day.advice import Commands, Step, advice, page_address
 from job.day.attempt import PAGE, Attempt, Mark, Outcome, Severity
+from job.day.ending import notices_of, unrecorded_note
+from job.day.failing import failure_groups, names_of, not_reached
 from job.day.ledger import ItemStatus, Ledger
-from job.day.report import (
-    COMPARED_BYTES,
-    FAULTS_LISTED,
-    Report,
-    failure_groups,
-    missing_by_item,
-    names_of,
-    not_reached,
-    notices_of,
-    unrecorded_note,
-)
+from job.day.report import COMPARED_BYTES, FAULTS_LISTED, Report, missing_by_item
 from job.engines.calls import Item
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import excerpt, quoted, zone_of
@@ -125,10 +117,7 @@ def night_before(nights: Sequence[Report], day: str) -> Report | None:
 def comparison_lines(
     report: Report, ledger: Ledger, nights: Sequence[Report], before: Attempt | None = None
 ) -> Iterator[Message]:
-    """The comparison of a day with the nights before it, which may be in any order.
-
-    `before` is how the latest attempt at the night before began, if that is known.
-    """
+    """The comparison with the nights before, in any order. `before` is the latest attempt at the last of these."""
     earlier = night_before(nights, report.day)
     if earlier is None or not report.had_plan:
         return
@@ -149,7 +138,6 @@ def comparison_lines(
 
 
 def differences(then: Plan, now: Plan) -> Iterator[Message]:
-    """How a plan differs from an earlier one."""
     if new := lacked(then, now.items("qa")):
         yield plural(
             "New since {day}, 1 card: {names}",
@@ -219,9 +207,7 @@ class View:
     ledger: Ledger
     """That of an empty plan if the day has none."""
     steps: tuple[Step, ...] = ()
-    """What to do next."""
     page: str | None = None
-    """The address of its page; `None` if it has none."""
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
     undone: Message | None = None
@@ -239,10 +225,7 @@ class View:
         commands: Commands,
         undone: Message | None = None,
     ) -> "View":
-        """What is shown of a report to whom the `commands` are given.
-
-        `nights` are the reports of the nights before it, and `before` is the latest attempt at the one before.
-        """
+        """What is shown of a report to whom the `commands` are given; the others are as in `comparison_lines`."""
         ids = {note.id for note in report.notes}  # a day that has ended has been compared then
         compared = [line for line in comparison_lines(report, ledger, nights, before) if line.id not in ids]
         fits = len(to_json(compared)) <= COMPARED_BYTES

@@ -44,10 +44,7 @@ class TransportError(JobError):
 
 
 class TokenError(JobError):
-    """No token is available for an audience. Has the reason, which contains no token.
-
-    `is_answer` is whether the token server answered, and its answer is none.
-    """
+    """There is no token for an audience. Has the reason, without a token; and whether the token server answered."""
 
     def __init__(self, reason: Message, *, is_answer: bool = False) -> None:
         super().__init__(str(reason))
@@ -70,11 +67,9 @@ class Connection(Protocol):
         `path` follows the engine's URL, with its query. `on_sending` is called when the connection is open, just
         before the request is sent; if it raises, nothing is sent.
         """
-        ...
 
     async def aclose(self) -> None:
         """Closes the connection at once; the next request opens another one."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +108,7 @@ class DuplicateKeyError(ValueError):
 
 
 def parse_answer(body: bytes, token: str) -> object:
-    """The JSON value of an answer, with or without a byte order mark; NaN and infinities, as Python writes them, too.
-
-    Raises `ValueError` if it is not JSON, and `DuplicateKeyError`.
-    """
+    """The JSON value of an answer. Raises `ValueError` if it is not JSON, and `DuplicateKeyError`."""
     try:
         return from_json(body.removeprefix(BOM_UTF8), catch_duplicate_keys=True)
     except ValueError as error:
@@ -238,10 +230,8 @@ def _reason(result: object, token: str) -> Message:
 
 
 def _said(value: object, token: str) -> str:
-    """A text as it is; any other value as JSON."""
     return excerpt(value.encode(errors="replace"), token) if isinstance(value, str) else _shown(value, token)
 
 
 def _shown(value: object, token: str) -> str:
-    """The beginning of a value as JSON."""
     return excerpt(json.dumps(value, ensure_ascii=False).encode(errors="replace"), token)

@@ -1,6 +1,4 @@
-"""Calls: the requests for targets and cards, with the paths and parameters of the engines' own code; and the catalog of
-the four engines: their names and the defaults of their variables.
-"""
+"""Calls: the requests for targets and cards, as in the engines' own code; and the catalog of the four engines."""
 
 import hashlib
 import json
@@ -14,22 +12,17 @@ from job.text.messages import Message, listed, message
 EngineName = Literal["financial", "trading", "news", "qa"]
 DataEngineName = Literal["financial", "trading", "news"]
 Kind = Literal["equity", "topic", "person"]
-"""The kind of a target."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """The fixed properties of one engine."""
-
     title: Message
     label: Message
     """Its name within a sentence: the `label` engine."""
     timeout: float
-    """Seconds for one try."""
     concurrency: int
     """Default of the variable: the maximum number of calls in flight."""
     concurrency_limit: int = 1024
-    """The highest value of that variable."""
     batch_size: int = 1
     """Tickers per call; 1 if the engine takes no batches."""
     attempts: int = 4
@@ -60,10 +53,8 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
 }
 DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)
-TITLES: Mapping[EngineName, Message] = {name: engine.title for name, engine in ENGINES.items()}
 
 METHOD = "POST"
-"""The HTTP method of every call."""
 
 _NEWS_PATHS: dict[Kind, str] = {
     "equity": "/batch/process_ticker/",
@@ -99,7 +90,6 @@ class Call:
 
     @property
     def items(self) -> list[Item]:
-        """The items that the call does."""
         return [Item(self.engine, target, self.card_type) for target in self.targets]
 
     @property
@@ -121,7 +111,6 @@ class Call:
 
 
 def label_of(engine: EngineName, targets: Sequence[str], card_type: str | None) -> Message:
-    """A call for people, by what it is for."""
     if card_type is None:
         return Message("{engine} {targets}", {"engine": engine, "targets": listed(targets)})
     values = {"engine": engine, "targets": listed(targets), "card_type": card_type}
@@ -148,7 +137,6 @@ def news(target: str, kind: Kind, key: str, date: str) -> Call:
 
 
 def card(target: str, card_type: str, date: str, parameters: Iterable[tuple[str, str]]) -> Call:
-    """The call that generates one card."""
     sent = [("ticker", target), ("date_str", date), *parameters]
     return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{query(sent)}", None, date)
 

@@ -28,7 +28,6 @@ class Credentials:
 
     @property
     def token(self) -> str | None:
-        """The present token, if it does not expire soon."""
         return self._made.token if self._made is not None and self._made.valid else None
 
     def renew(self) -> str:

@@ -9,8 +9,6 @@ from job.text.messages import Message, message, template
 
 
 class Cause(StrEnum):
-    """The kind of a failure."""
-
     TRANSPORT = "transport"
     """No complete answer arrived: refused, reset, cut short, no TLS."""
     HOST_UNKNOWN = "host_unknown"
@@ -23,7 +21,6 @@ class Cause(StrEnum):
     IDENTITY = "identity"
     """No token was available, so nothing was sent."""
     STATUS = "status"
-    """The HTTP status is not a success."""
     UNREADABLE = "unreadable"
     """The status is a success, but the body is not JSON or not an answer of this engine."""
     DENIED = "denied"
@@ -76,7 +73,6 @@ class Failure:
 
     @property
     def is_interruption(self) -> bool:
-        """Whether the end of the run cut the try off."""
         return self.cause is Cause.INTERRUPTED
 
     @property
@@ -109,7 +105,6 @@ class Failure:
 
     @property
     def is_unauthorized(self) -> bool:
-        """Whether the engine refused the token."""
         return self.status == 401
 
     @property
@@ -200,11 +195,9 @@ class Remedy(Enum):
 
     @property
     def is_in_config(self) -> bool:
-        """Whether it corrects the config."""
         return self in _IN_CONFIG
 
     def of(self, engine: EngineName) -> Message:
-        """The sentence about an engine."""
         return message(self.value, engine=ENGINES[engine].label, variable=f"{engine.upper()}_ENGINE")
 
 
@@ -242,11 +235,7 @@ _BY_CAUSE: Mapping[str | None, Remedy] = {
 def remedy_of(
     engine: EngineName, cause: str | None, status: int | None, *, batch: int, has_done: bool | None
 ) -> Remedy:
-    """What a person should do about a failed call.
-
-    `batch` is the number of its targets, and `has_done` is whether the engine has done another call: its address is
-    right then. It is `None` if no other call was answered.
-    """
+    """What a person should do. `has_done` is whether the engine did another call; `None` if none was answered."""
     if cause == Cause.DENIED and engine == "trading":
         return Remedy.NOT_DONE
     if cause == Cause.UNREADABLE and ENGINES[engine].is_costly:

@@ -94,7 +94,7 @@ class Network:
 
 
 class HttpConnection:
-    """One HTTP/1.1 connection, opened when it is needed and used for one request at a time.
+    """A `Connection` over HTTP/1.1, opened when it is needed and used for one request at a time.
 
     It is closed after anything but one complete answer; if not `kept`, after every answer, so that a late second answer
     is not read as the answer to the next request. It follows no redirect, uses no proxy, cookies or credentials of the
@@ -124,7 +124,6 @@ class HttpConnection:
         body: bytes | None,
         on_sending: Callable[[], None] = lambda: None,
     ) -> Response:
-        """See `Connection`."""
         transport = self._transport = self._transport or httpx.AsyncHTTPTransport(
             verify=self._network.tls, limits=self._limits
         )
@@ -169,7 +168,6 @@ class HttpConnection:
         return httpx.Request(method, self._origin, headers=fields, stream=httpx.ByteStream(content), extensions=more)
 
     async def aclose(self) -> None:
-        """See `Connection`."""
         transport, self._transport = self._transport, None
         opened, self._socket = self._socket, None
         if transport is not None:

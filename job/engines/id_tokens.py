@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from job.engines.credentials import Credentials
 
 RENEWAL_SECONDS = 30.0
-"""Time limit for a renewal. The libraries limit only the time between two bytes: a server that sends one now and then
-would delay the run forever."""
+"""Time limit for a renewal. The libraries limit only the time between two bytes."""
 THREADS = 4
 """Maximum number of renewals for one audience that were given up and whose threads have not ended."""
 
@@ -46,11 +45,7 @@ class IdTokens:
 
 
 class _Source:
-    """The credentials for one audience.
-
-    Only one thread at a time may refresh credentials of google-auth: after a renewal that was given up, the next one
-    makes new ones.
-    """
+    """The credentials for one audience. Only one thread at a time may refresh them: those given up are replaced."""
 
     def __init__(self, audience: str, impersonate: str | None) -> None:
         self._audience = audience
@@ -66,7 +61,6 @@ class _Source:
         return credentials.token if credentials is not None else None
 
     async def renewed(self, nursery: trio.Nursery) -> str:
-        """The token of the renewal in progress, or of a new one."""
         if self._renewal is None:
             self._renewal = _Renewal()
             nursery.start_soon(self._renew, self._renewal, name=f"token for {self._audience}")
@@ -104,8 +98,6 @@ class _Source:
 
 @dataclass(slots=True)
 class _Renewal:
-    """One renewal and its result."""
-
     done: trio.Event = field(default_factory=trio.Event)
     token: str | None = None
     error: Message | str = field(default_factory=lambda: message("the renewal was given up"))

@@ -22,8 +22,6 @@ Body = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One kind of incoming webhook."""
-
     title: str
     hosts: tuple[str, ...]
     path: str
@@ -31,15 +29,11 @@ class Channel:
     limit: int
     """Maximum bytes of the text, encoded as JSON."""
     body: Callable[[str], Body]
-    """Makes the body of the request from the text."""
     sign: Callable[[str, Body, str, float], str] | None = None
-    """Signs a request, given its URL, its body, the secret and the seconds since 1970. Returns the URL; may change the
-    body. `None` if the channel has no signatures.
-    """
+    """Signs a request, given URL, body, secret and seconds since 1970. Returns the URL; may change the body."""
     codes: tuple[str, ...] = ()
     """Keys of the answer that may hold its code, 0 for success. If empty, a status of 2xx is success."""
     explanations: tuple[str, ...] = ()
-    """Keys of the answer that may hold the error message."""
     busy: frozenset[int] = frozenset()
     """Codes after which the same request may succeed soon."""
 
@@ -138,14 +132,10 @@ class Hook:
 
     @property
     def channel(self) -> Channel:
-        """The channel of this webhook."""
         return channel_of(self.url)
 
     def request(self, text: str, fields: Mapping[str, object], now: float) -> tuple[str, bytes]:
-        """The URL and the body of a request with `text`. A channel that is not in `CHANNELS` gets `fields` as well.
-
-        Each request is signed again, as a signature expires after an hour.
-        """
+        """The URL and the body, signed anew. A channel that is not in `CHANNELS` gets `fields` as well."""
         channel = self.channel
         body = channel.body(text)
         if not channel.codes:
@@ -167,8 +157,6 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class SendFailure:
-    """Why a message was not accepted."""
-
     reason: Message
     is_passing: bool
     """Whether the same request may succeed soon."""
@@ -195,7 +183,6 @@ def judge(hook: Hook, status: int, content: bytes) -> SendFailure | None:
 
 
 def as_json(value: object) -> bytes:
-    """Compact JSON in UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 

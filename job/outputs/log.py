@@ -1,6 +1,4 @@
-"""Log: what is said of a start while it is at work and when it ends, each event once. A terminal writes it, and so does
-the log for programs: JSON lines on standard output, as Cloud Logging reads them.
-"""
+"""Log: what is said of a start, each event once: on a terminal, or as JSON lines, as Cloud Logging reads them."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -37,8 +35,6 @@ _ERROR = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.Report
 
 
 class LogLine(NamedTuple):
-    """An event in words and fields, as the log has it."""
-
     severity: LogSeverity
     event: str
     words: Value
@@ -53,8 +49,6 @@ class LogLine(NamedTuple):
 
 
 class Writer(Protocol):
-    """Writes what a `Reporter` says."""
-
     translator: Translator
     output: OutputQueue
 
@@ -77,7 +71,6 @@ class Reporter:
         """The day and its trace, once they are known: fields of every line."""
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
-        """The configuration has faults; nothing will be called."""
         for fault in faults:
             parts = {"where": str(fault.where), "what": str(fault.what), "remedy": str(fault.remedy)}
             self._say("ERROR", "config.faulty", fault.sentence, **parts)
@@ -87,12 +80,10 @@ class Reporter:
         self._say(SEVERITIES[event], event, text)
 
     def on_day(self, start: Start) -> None:
-        """The day, its trace id and the number of the attempt are known."""
         trace = f"projects/{self._project}/traces/{start.trace_id}" if self._project else start.trace_id
         self._number, self._about = start.number, {"day": start.day, "logging.googleapis.com/trace": trace}
 
     def on_start(self, progress: Progress) -> None:
-        """The run is about to call the data engines."""
         plan = progress.ledger.plan
         planned = {engine: progress.ledger.counts(engine).planned for engine in plan.engines()}
         text = f"{plan.date} plans " + ", ".join(f"{engine} {count}" for engine, count in planned.items())
@@ -102,7 +93,6 @@ class Reporter:
         self._writer.begin(progress)
 
     def on_barrier(self, progress: Progress) -> None:
-        """All data is ready; the cards follow."""
         self._say("INFO", "barrier.crossed", message("All data is ready"), cards=progress.ledger.counts("qa").planned)
 
     def on_progress(self, progress: Progress, now: float) -> None:
@@ -120,7 +110,6 @@ class Reporter:
         self._say("INFO", "run.progress", progress_message(progress, now), engines=engines, **times)
 
     def on_event(self, event: Event) -> None:
-        """A call has finished or is tried again, or an engine is out or works again."""
         if isinstance(event, CallResult):
             self._write(_finished(event))
         elif isinstance(event, CallRetried):
@@ -151,7 +140,6 @@ class Reporter:
         self._writer.end(view)
 
     async def drain(self, seconds: float) -> None:
-        """Waits until all of it is written, at most `seconds`."""
         await self._writer.output.drain(seconds)
 
     def _say(self, severity: LogSeverity, event: str, text: Message, **fields: object) -> None:
@@ -163,12 +151,10 @@ class Reporter:
 
 
 def verdict(text: Message, *, done: bool) -> LogLine:
-    """What `verify` found."""
     return LogLine("INFO" if done else "ERROR", "run.verified", text, {"done": done}, text)
 
 
 def not_told(text: Message) -> LogLine:
-    """A message was not sent."""
     return LogLine(SEVERITIES["notification.failed"], "notification.failed", text, {}, text)
 
 
@@ -284,7 +270,6 @@ class CloudLog:
         self.output = OutputQueue()
 
     def write(self, line: LogLine) -> None:
-        """Writes a line."""
         if not line.may_be_dropped or self.output.has_room():
             self.output.write(as_json(line) + b"\n")
 

@@ -28,14 +28,12 @@ from job.text.shown import clock, printable, shortened
 NAME = "batch-orchestrator"
 """The job's name if it does not run on Cloud Run."""
 FAULTS_LISTED = 5
-"""Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 302
 """Maximum number of characters of a line about the config."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 
 def run_lines(view: View, settings: Settings) -> Iterator[Line]:
-    """The message about a start that has ended."""
     report = view.report
     yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.severity])
     yield from _body(view)
@@ -44,7 +42,6 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
 
 
 def _body(view: View) -> Iterator[Line]:
-    """How a day stands, what failed, and what to do next."""
     yield Line(message("{sentence}.", sentence=view.report.sentence), Rank.KEPT)
     for line in day_lines(view, FAULTS_LISTED):
         if line.what_to_do is not None:
@@ -66,10 +63,7 @@ def run_fields(view: View) -> Mapping[str, object]:
 def late_lines(
     settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], *, is_known: bool
 ) -> Iterator[Line]:
-    """The message that a day is not done yet; `view` is `None` if no start of it is recorded, and `steps` begin it.
-
-    `now` is in the zone of the days. `is_known` is whether the record could be read.
-    """
+    """That a day is not done by `now`. Without a `view`, `steps` begin the day; `is_known` is whether it was read."""
     title, late = (
         _title(settings, view.report if view else None, day),
         message("not done by {time}", time=clock(now, day)),
@@ -87,7 +81,6 @@ def late_lines(
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
-    """The message of `notify`."""
     yield Line(message(_TRIAL, job=_job(settings)))
 
 
@@ -98,10 +91,7 @@ def trial_fields() -> Mapping[str, object]:
 
 
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
-    """The lines as one text for the channel, within its limit.
-
-    If it is too long, lines are left out whole, by their rank; one line in place of the first of them counts them.
-    """
+    """The lines as a text within the channel's limit: whole lines are left out, by rank, and one counts them."""
     shown = [_shown(line, channel, translator) for line in lines]
     sizes = [len(as_json(text)) for text in shown]  # its two quotes are as long as a line feed
     order = sorted(
@@ -148,7 +138,6 @@ def _job(settings: Settings, report: Report | None = None) -> str:
 
 
 SEND_SECONDS = 9.5
-"""Time limit for a message."""
 CONNECT_SECONDS = 3.0
 """Time limit for connecting. `send` limits the time of the whole request."""
 Fields = Callable[[], Mapping[str, object]]
@@ -179,7 +168,6 @@ class Notifier:
         return _not_sent(message("a signal ended the sending"))
 
     def _is_news(self, view: View) -> bool:
-        """Whether a message is sent about a start."""
         report = view.report
         if report.exit_code != ExitCode.DONE:
             return not report.is_of_command

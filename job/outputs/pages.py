@@ -21,8 +21,10 @@ from job.config.environment import Settings
 from job.config.plan import Target
 from job.day.advice import CONSOLE, Commands, Links, Step, advice, executions_link, go_on, late_steps, nothing_since
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
+from job.day.ending import notices_of
+from job.day.failing import failure_groups, names_of, not_reached
 from job.day.ledger import EngineItems, Ledger
-from job.day.report import Report, failure_groups, names_of, not_reached, notices_of
+from job.day.report import Report
 from job.day.result import FAILED, CallResult, Counts, EngineState, ItemState
 from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
@@ -78,7 +80,6 @@ class Headline:
     over: float | None = None
     """When Cloud Run would have started the task again, in seconds since 1970, if the steps depend on that."""
     next_night: Message | None = None
-    """When the next one begins, on the page of the nights."""
     bookmark: str | None = None
     """The link to the page as it is now, if this one may be old."""
     executions: str | None = None
@@ -86,9 +87,7 @@ class Headline:
 
     @property
     def shown(self) -> list[tuple[Step, float | None, float | None]]:
-        """The steps, each with the moments from which and until which it is shown, if there are any. Where no script
-        tells the time, the command that holds at any time is the first.
-        """
+        """The steps, each with the moments from which and until which it is shown; first the one that always holds."""
         order = {"wait": 0, "later": 1}
         steps = sorted(self.steps, key=lambda step: order.get(step.kind, 2))
         ends = {step.kind: step.command.until.timestamp() for step in steps if step.command and step.command.until}
@@ -147,7 +146,6 @@ class SameCalls(NamedTuple):
 
 
 def what(calls: Sequence[CallResult]) -> Value:
-    """What calls were for."""
     return names(names_of(item for call in calls for item in call.items))
 
 
@@ -187,7 +185,6 @@ def execution_link(report: Report) -> str | None:
 
 
 def trace_link(report: Report) -> str | None:
-    """The trace, with the spans of the engines."""
     if report.project is None:
         return None
     return f"{CONSOLE}/traces/list?project={_quoted(report.project)}&tid={report.trace_id}"
@@ -226,16 +223,12 @@ DUE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One night in the table."""
-
     day: str
     link: str | None
     """The link to its page; `None` if it may have none."""
     result: Message
-    """When everything was done, or how it ended."""
     kind: str
     engines: Sequence[tuple[str, str]]
-    """The kind and the mark of each engine."""
     cards: tuple[int, int] | None
     """How many are there, of how many; `None` if this is not known, or if none is planned."""
 
@@ -257,7 +250,6 @@ class Chart:
     note: Message
     bars: Sequence[Bar]
     width: float
-    """Width of a bar."""
     dates: Sequence[str]
     """Of the oldest night and, if there are several, of the newest."""
     extent: float
@@ -265,7 +257,6 @@ class Chart:
 
 
 def row_of(night: Night, links: Links) -> Row:
-    """The row of a night."""
     report = night.report
     totals = {} if report is None else report.engines
     cards = totals.get("qa")
@@ -400,12 +391,9 @@ NOT_PLANNED = ("soft", "·")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A card, or its absence."""
-
     kind: str
     mark: str
     picture: str | None = None
-    """The link to its picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,15 +401,11 @@ class Board:
     """The targets that have cards, limited to `ROWS` rows and `COLUMNS` columns."""
 
     headline: Message
-    """How many of all targets are complete."""
     card_types: Sequence[str]
     """The columns. If there are too many card types, those with the most missing cards."""
     rows: Sequence[tuple[str, Sequence[Cell]]]
-    """Each target, with its cells."""
     marks: Collection[str]
-    """The signs that are there."""
     is_open: bool
-    """Whether it is open at first."""
     more_targets: int
     more_card_types: int
 
@@ -467,12 +451,6 @@ def _cells(report: Report, items: EngineItems, target: Target, types: Sequence[s
 
 
 NIGHTS_SHOWN = 14
-"""Nights that are shown at first."""
-
-
-def _xy(value: float) -> str:
-    """A coordinate in few characters: a page may have thousands."""
-    return f"{value:.1f}".removesuffix(".0")
 
 
 @lru_cache(maxsize=4)
@@ -481,10 +459,8 @@ def environment(translator: Translator) -> "Environment":
 
     Thus a value within a sentence is escaped and cleaned like any other value. Jinja2's own i18n extension would fill
     in values after `finalize`; it is used only to collect the sentences.
-
-    Jinja2 is imported here, since a run needs it at its end and no other command may need it.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  see above
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  only the end of a run needs it
     from markupsafe import Markup, escape  # noqa: PLC0415  as above
 
     def shown(value: Value) -> Markup:
@@ -516,7 +492,7 @@ def environment(translator: Translator) -> "Environment":
         "percent": lambda x: f"{x / WIDTH * 100:.2f}%",
         "shortened": beginning,
         "what": what,
-        "xy": _xy,
+        "xy": lambda value: f"{value:.1f}".removesuffix(".0"),  # a page may have thousands
     }
     made.globals = {
         "_": message,
@@ -613,10 +589,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:
-    """The documents of a day, in the order in which they are written.
-
-    Without the `past` nights, their page stays as it is.
-    """
+    """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
     report, links, day = view.report, Links(settings.runs_uri or ""), view.report.day
     now, to = datetime.now(UTC), translator(settings.language)
     has_table = 0 < report.cards.planned <= CARDS_LIMIT
@@ -629,18 +602,10 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
 
     to_write = [
         Document(f"{day}/{REPORT}", report.as_text),
-        Document(
-            f"{day}/{PAGE}",
-            lambda: render_day(view, links, has_table=has_table, translator=to),
-        ),
+        Document(f"{day}/{PAGE}", lambda: render_day(view, links, has_table=has_table, translator=to)),
     ]
     if has_table:
-        to_write.append(
-            Document(
-                f"{day}/{CARDS}",
-                lambda: b"".join(card_lines(report, view.ledger, to)),
-            )
-        )
+        to_write.append(Document(f"{day}/{CARDS}", lambda: b"".join(card_lines(report, view.ledger, to))))
     if past.nights is not None:
         to_write.append(Document(NIGHTS_PAGE, page_of_nights, read=partial(past.read, day=day)))
     return [replace(document, replaces=past.stored.get(document.name)) for document in to_write]

@@ -62,7 +62,6 @@ class OutputQueue:
 
     @property
     def is_behind(self) -> bool:
-        """Whether data waits to be written."""
         return self._written < self._taken
 
     def has_room(self) -> bool:

@@ -1,5 +1,4 @@
-"""Terminal: a start as text for a person, with progress bars on a terminal; also recorded days, and the table of
-nights.
+"""Terminal: a start as text for a person, with progress bars; also recorded days, and the table of nights.
 
 Messages are printed in one language. No markup or control characters are interpreted in what is printed.
 """
@@ -32,8 +31,6 @@ _COLOURS: Mapping[Mark, str] = {"✓": "green", "✗": "red", "!": "yellow", " "
 
 
 class Screen(Console):
-    """A console of rich for messages."""
-
     def __init__(self, translator: Translator, file: IO[str] | None = None, width: int | None = None) -> None:
         # Without emoji, rich does not replace `:100:` in an id or an answer.
         super().__init__(file=file, width=width, highlight=False, emoji=False)
@@ -44,13 +41,11 @@ class Screen(Console):
         return escape(printable(self.translator.text(text)))
 
     def print_line(self, text: object, mark: Mark = "", style: str | None = None) -> None:
-        """Prints a line, after its mark if it has one."""
         before = f"[{_COLOURS[mark]}]{mark}[/] " if mark else ""
         self.print(before + self.shown(text), style=style, soft_wrap=True)
 
 
 def print_table(screen: Screen, engines: Mapping[EngineName, Counts]) -> None:
-    """Prints a row for each engine."""
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(screen.shown(message("Engine")), no_wrap=True)
     for heading in (message("done"), message("failed"), message("not reached")):
@@ -70,7 +65,6 @@ _STATE_MARKS: Mapping[EngineState, str] = {
 
 
 def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
-    """A table of the latest days."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     screen = Screen(translator, width=1000)  # the terminal wraps long lines
     for heading in (message("Day"), message("Done at"), *ALL_ENGINES):

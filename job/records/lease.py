@@ -42,7 +42,6 @@ LEASE_RETRY_SECONDS = 2.0
 NOTICE_SECONDS = 60.0
 """A start that waits says so this often."""
 WATCH_SECONDS = 3.0
-"""Interval in which a watched lease is read."""
 RELEASE_SECONDS = 3.0
 """Time limit for releasing it if no attempt was made."""
 MAX_CONFLICTS = 5
@@ -55,8 +54,6 @@ OnWait = Callable[[Message, Message | None], None]
 
 
 class Holder(BaseModel):
-    """The holder of the lease."""
-
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     owner: str
@@ -68,7 +65,6 @@ class Holder(BaseModel):
 
     @classmethod
     def of(cls, start: Start) -> "Holder":
-        """This process, as a holder from now on."""
         return cls(
             owner=secrets.token_hex(8),
             day=start.day,
@@ -79,7 +75,6 @@ class Holder(BaseModel):
 
     @property
     def label(self) -> Message:
-        """Which start it is, for people."""
         since = clock(datetime.fromisoformat(self.since), self.day)
         start = message("the start for {day}, at work since {since}", day=self.day, since=since)
         return start if self.execution is None else joined([start, said(self.execution)])
@@ -106,7 +101,6 @@ class Lease:
     has_waited: bool = False
     """Whether another start had the lease: what was read before may have changed."""
     is_closed: bool = False
-    """Whether it was released, or given up."""
     _changing: trio.Lock = field(default_factory=trio.Lock)
     """Serializes renewal and release, so that the release has the generation of the last renewal."""
 
@@ -210,11 +204,7 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
 def _claim(
     store: ObjectStore, new_holder: Holder, watched: StoredObject | None, *, is_stale: bool, waits: bool
 ) -> tuple[StoredObject, bool]:
-    """The lease, and whether this start has taken it: not while another holder may be alive.
-
-    `watched` is the lease as it was last seen; `is_stale` is whether that was long enough ago. Raises `BusyError` if
-    the lease has vanished and this start does not `wait`.
-    """
+    """The lease, and whether this start has taken it: not while another holder may be alive. Raises `BusyError`."""
     data = _written(new_holder)
     if watched is None:
         with suppress(ConflictError):
@@ -237,11 +227,7 @@ def _is_earlier_try(holder: Holder, new: Holder) -> bool:
 
 
 async def peek(store: ObjectStore) -> Holder | None:
-    """Who holds the lease and has renewed it lately, to show it to people. Raises `StorageError`.
-
-    This compares the clocks of storage and of this machine, which may differ. And one read is not enough to take a
-    lease over: see `acquire`.
-    """
+    """Who seems to hold the lease, to show it: clocks differ, and one read proves nothing. Raises `StorageError`."""
     stored = await in_thread(partial(store.read, LEASE))
     if stored is None or time.time() - stored.updated >= LASTS_SECONDS:
         return None

@@ -51,34 +51,26 @@ NO_NIGHT = message("no night is recorded")
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """One day in a list."""
-
     day: str
     outcome: Outcome
     """How its latest attempt ended; or `AT_WORK`, `KILLED` or `UNREADABLE`."""
     report: Report | None = None
     """`None` if the latest attempt has not ended, or if its report cannot be used."""
     problem: Message | None = None
-    """What is wrong with its record, if that cannot be used."""
     attempt: Start | None = None
     """How its latest attempt began, if that has not ended."""
 
     @property
     def severity(self) -> Severity:
-        """How grave it is."""
         return self.outcome.about.severity if self.report is None else self.report.severity
 
     @property
     def start(self) -> Start | None:
-        """How its latest attempt began, as far as it is known."""
         return self.report or self.attempt
 
 
 def done_at(night: Night) -> Message:
-    """When everything of a day was done, with the date if that is another one; else how it ended, in a word.
-
-    What a person has left out is named.
-    """
+    """When everything of a day was done, and without which targets; else how it ended, in a word."""
     moment = night.report.done_at if night.report is not None else None
     if night.report is None or moment is None:
         return night.outcome.about.label
@@ -97,14 +89,11 @@ class Nights:
 
     @property
     def reports(self) -> list[Report]:
-        """The reports of those that have one."""
         return [night.report for night in self.nights if night.report is not None]
 
     @property
     def unrecorded(self) -> Message | None:
-        """The dates of the week before the latest night that have no record, though the nights around them have one and
-        a schedule with these dates; `None` without any.
-        """
+        """The dates of the week before the latest night that have no record, though their schedule has them."""
         dates = []
         for back in range(1, NIGHTS_LOOKED_AT + 1) if self.nights else ():
             day = (date.fromisoformat(self.nights[0].day) - timedelta(days=back)).isoformat()
@@ -121,7 +110,6 @@ class Nights:
         return days.after(self.nights[0].day) if days.schedule and self.nights else None
 
     def with_report(self, report: Report) -> "Nights":
-        """The same with a day that has just ended."""
         others = [night for night in self.nights if night.day != report.day]
         nights = [*others, Night(report.day, report.outcome, report)]
         return Nights(sorted(nights, key=lambda night: night.day, reverse=True))
@@ -180,10 +168,7 @@ async def with_killed(store: ObjectStore, nights: Nights) -> Nights:
 
 
 async def known_days(settings: Settings, store: ObjectStore) -> Days:
-    """The days of the variables; on a laptop, where these are not set, those of the latest start that is recorded.
-
-    Raises `StorageError`.
-    """
+    """The days of the variables; on a laptop those of the latest recorded start. Raises `StorageError`."""
     if settings.says_days:
         return settings.days()
     return (await read_nights(store, NIGHTS_LOOKED_AT)).days(settings)
@@ -215,10 +200,7 @@ async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Ni
 
 
 async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attempt | None:
-    """How the latest attempt at the night before `day` began, of those that had a plan; `None` without one.
-
-    Raises `StorageError` and `RecordError`.
-    """
+    """The latest attempt at the night before `day`. Raises `StorageError` and `RecordError`."""
     before = night_before(nights.reports, day)
     if before is None:
         return None
@@ -240,10 +222,7 @@ class PastNights:
     _is_over: trio.Event = field(default_factory=trio.Event)
 
     async def read(self, store: ObjectStore, day: str) -> None:
-        """Reads the nights, the attempt of the one before `day`, and which documents are there.
-
-        Raises `StorageError` and `RecordError`.
-        """
+        """Reads the nights, and which documents there are. Raises `StorageError` and `RecordError`."""
         stored = await read_many(store, [NIGHTS_PAGE], 1)
         self.nights, self.stored = await read_nights(store), stored
         if self.nights.nights and self.nights.nights[0].day > day:  # else it is not the latest on their page
@@ -277,7 +256,6 @@ class PastNights:
         return (NIGHTS_PAGE,) if self.nights is None else ()
 
     def before(self, day: str) -> list[Report]:
-        """The reports of the nights before a day, as far as they are known."""
         return [report for report in (self.nights or Nights()).reports if report.day < day]
 
     def night_before(self, day: str) -> Report | None:

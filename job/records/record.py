@@ -33,8 +33,9 @@ from job.day.attempt import (
     read_attempt,
     results_name,
 )
+from job.day.ending import Ending, unended
 from job.day.ledger import Ledger
-from job.day.report import Ending, Report, read_report, report_of, unended
+from job.day.report import Report, read_report, report_of
 from job.day.result import CallResult
 from job.records.lease import Holder, peek
 from job.storage.store import (
@@ -50,9 +51,7 @@ from job.storage.store import (
 from job.text.messages import Message, message, not_written
 
 WRITE_SECONDS = 1.0
-"""How long a result waits at most before it is written; with the write itself under 3 s. A night of three hours makes
-10,000 objects of results so, which the next start reads in less than half a minute.
-"""
+"""How long a result waits at most before it is written. A night of three hours makes 10,000 objects so."""
 WRITE_RESULTS = 100
 """A write starts when this many results wait. At fewer than 40 calls per second, fewer arrive during one write."""
 WRITE_RETRY_SECONDS = 1.0
@@ -74,10 +73,7 @@ class Journal:
     def __init__(
         self, store: ObjectStore, day: str, number: int, plan: str, on_outage: Callable[[Message | None], None]
     ) -> None:
-        """`number` is the attempt's, and `plan` the digest of its plan.
-
-        `on_outage` gets why writing fails, and `None` when it works again.
-        """
+        """`plan` is the digest of the plan. `on_outage` gets why writing fails, and `None` when it works again."""
         self._store = store
         self._day, self._number, self._plan = day, number, plan
         self._on_outage = on_outage
@@ -149,10 +145,7 @@ class Journal:
 
 
 async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], ledger: Ledger) -> None:
-    """Adds the results of all attempts at a day to its ledger. They are not held as one large list.
-
-    `counts` has how many objects there are of each attempt, by its number. Raises `RecordError` and `StorageError`.
-    """
+    """Adds all results of a day to its ledger, piece by piece. Raises `RecordError` and `StorageError`."""
     plan = ledger.plan.digest()
     names = [results_name(day, number, place) for number in sorted(counts) for place in range(counts[number])]
     for start in range(0, len(names), _READ_AT_ONCE):
@@ -328,21 +321,15 @@ def _foreign(name: str) -> RecordError:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All that is recorded of a day."""
-
     listing: Listing
     latest: Attempt | None
-    """How the latest attempt began; `None` without one."""
     reports: Mapping[int, Report]
     """Of the attempts that have ended, by their numbers."""
     ledger: Ledger
 
     @classmethod
     async def read(cls, store: ObjectStore, day: str, plan: Plan | None = None) -> "Record":
-        """Reads a day, with all its results, into the ledger of this plan; by default that of the latest attempt.
-
-        Raises `StorageError`, and `RecordError` if something is missing or was altered.
-        """
+        """The record, with a ledger of this plan or the latest one. Raises `StorageError` and `RecordError`."""
         listing = await Listing.of(store, day)
         latest = await listing.attempt(store)
         reports = await listing.reports(store)
@@ -372,10 +359,7 @@ class Record:
 
 
 async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None:
-    """How a day stands, and its record with all results; `None` if no start of it is recorded.
-
-    Raises `RecordError` and `StorageError`.
-    """
+    """How a day stands, and its record; `None` without any start. Raises `RecordError` and `StorageError`."""
     record = await Record.read(store, day)
     ledger, ended = record.ledger, record.ended
     if record.latest is None:
@@ -404,10 +388,7 @@ def state_of(day: str, holder: Holder | None) -> Outcome:
 
 
 async def record_refusal(store: ObjectStore, report: Report) -> bool:
-    """Records a start that was refused if the day has no attempt. Returns whether it did.
-
-    Needs no lease. Raises `StorageError`.
-    """
+    """Records a refused start, without a lease; false if the day has an attempt already. Raises `StorageError`."""
     if (await Listing.of(store, report.day)).latest:
         return False
     await Document(end_name(report.day, 0), report.to_json).write(store, report)

@@ -1,6 +1,4 @@
-"""Session: for which day a start is, and one attempt's use of the record, from its attempt to its end. It needs the
-lease.
-"""
+"""Session: for which day a start is, and one attempt's use of the record under the lease, to its end."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -57,10 +55,7 @@ class ResolvedDay:
 
 
 async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
-    """Finds the day of a start, and judges what it was asked about that.
-
-    Raises `ConfigError` and `StorageError`; if there are faults already, what is wrong here is one of them.
-    """
+    """Finds the day of a start, and its faults. Raises `ConfigError` and `StorageError` if there were none before."""
     try:
         return await _resolved(options, store)
     except (ConfigError, StorageError) as error:
@@ -112,8 +107,6 @@ class StorageAlarm:
 
 @dataclass(slots=True)
 class Session:
-    """The record of an attempt in progress."""
-
     lease: Lease
     attempt: Attempt
     journal: Journal
@@ -121,10 +114,8 @@ class Session:
     record: Record
     """What was recorded of the day when it began; the ledger goes on."""
     is_ended: bool = False
-    """Whether the end is written."""
 
     def on_event(self, event: Event) -> None:
-        """Adds a result to the ledger and to the journal."""
         if isinstance(event, CallResult):
             self.record.ledger.add(event)
             self.journal.append(event)
@@ -135,10 +126,7 @@ class Session:
         return {**self.record.listing.results, **begun}
 
     async def close(self, report: Report, documents: Sequence[Document], shutdown: Shutdown) -> Report:
-        """Writes the remaining results, the documents and last of all the end, and then releases the lease.
-
-        Returns the report with what turned out not to be written.
-        """
+        """Writes results, documents and the end, releases the lease; returns the report with what was not written."""
         left, missing = list(documents), list[str]()
 
         def closed() -> Report:

@@ -12,7 +12,7 @@ from job.text.messages import message
 
 
 class DirectoryStore:
-    """The files under a directory. A write is whole or does not happen, and is on the disk when it returns."""
+    """An `ObjectStore`: files under a directory. A write is whole or does not happen, and returns once on the disk."""
 
     def __init__(self, path: str, *, make: bool) -> None:
         self._path = Path(path)
@@ -34,12 +34,10 @@ class DirectoryStore:
                 raise UnusableError(what, message("replace it with a file or remove it")) from None
 
     def content(self, name: str) -> bytes | None:
-        """See `ObjectStore`."""
         stored = self.read(name)
         return None if stored is None else stored.data
 
     def create(self, name: str, data: bytes) -> StoredObject:
-        """See `ObjectStore`."""
         target = self._path / name
         with self._in_words(name), self._written(target, data) as (partial, stored):
             try:
@@ -54,7 +52,6 @@ class DirectoryStore:
             return stored
 
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
-        """See `ObjectStore`."""
         target = self._path / name
         with self._in_words(name), self._written(target, data) as (partial, stored), self._locked():
             self._check(target, generation)
@@ -63,14 +60,12 @@ class DirectoryStore:
             return stored
 
     def delete(self, name: str, generation: str) -> None:
-        """See `ObjectStore`."""
         target = self._path / name
         with self._in_words(name), self._locked():
             self._check(target, generation)
             target.unlink()
 
     def names(self, prefix: str) -> list[str]:
-        """See `ObjectStore`."""
         with self._in_words(prefix):
             self._ensure()
             paths = _entries(self._path / prefix.rpartition("/")[0])
@@ -78,7 +73,6 @@ class DirectoryStore:
             return sorted(name for name in names if name.startswith(prefix))
 
     def folders(self, prefix: str) -> list[str]:
-        """See `ObjectStore`."""
         with self._in_words(prefix):
             self._ensure()
             above = "".join(prefix.rpartition("/")[:2])
@@ -152,10 +146,7 @@ def _flush_directory(path: Path) -> None:
 
 
 def _entries(start: Path) -> Iterator[Path]:
-    """All files under a directory except hidden ones, whether or not they can be read.
-
-    Hidden are the lock, the files of unfinished writes, and what is other programs', such as `.DS_Store` or `.venv/`.
-    """
+    """All files under a directory but hidden ones: the lock, unfinished writes, other programs'."""
 
     def on_error(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # a directory that does not exist, or was removed meanwhile

@@ -78,7 +78,7 @@ _CONTENT_TYPES = {
 
 
 class GcsStore:
-    """The objects of a bucket under a prefix."""
+    """An `ObjectStore`: the objects of a bucket under a prefix."""
 
     def __init__(self, name: str, prefix: str) -> None:
         self._name = name
@@ -88,7 +88,6 @@ class GcsStore:
         self._lock = threading.Lock()
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
-        """See `ObjectStore`."""
         seen = False
 
         def read() -> StoredObject | None:
@@ -102,8 +101,6 @@ class GcsStore:
         return self._repeated(name, read)
 
     def content(self, name: str) -> bytes | None:
-        """See `ObjectStore`."""
-
         def read() -> bytes | None:
             blob = self._blob(name)
             try:
@@ -117,16 +114,12 @@ class GcsStore:
         return self._repeated(name, read)
 
     def create(self, name: str, data: bytes) -> StoredObject:
-        """See `ObjectStore`."""
         return self._repeated(name, lambda: self._written(name, data, 0))
 
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
-        """See `ObjectStore`."""
         return self._repeated(name, lambda: self._written(name, data, int(generation)))
 
     def delete(self, name: str, generation: str) -> None:
-        """See `ObjectStore`."""
-
         def delete() -> None:
             with suppress(NotFound):  # removed by an earlier try, whose answer was lost
                 self._blob(name).delete(if_generation_match=int(generation), **_ONCE)
@@ -134,11 +127,9 @@ class GcsStore:
         self._repeated(name, delete)
 
     def names(self, prefix: str) -> list[str]:
-        """See `ObjectStore`."""
         return sorted(self._listed(prefix, "items(name)", lambda page: [blob.name for blob in page]))
 
     def folders(self, prefix: str) -> list[str]:
-        """See `ObjectStore`."""
         folders = self._listed(prefix, "prefixes", lambda page: page.raw_page.get("prefixes", []), delimiter="/")
         return sorted(name.removesuffix("/") for name in folders)
 

@@ -27,8 +27,6 @@ ANSWER_GRACE_SECONDS = 2.5
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it was read or written."""
-
     data: bytes
     generation: str
     """Changes with every write."""
@@ -71,12 +69,10 @@ class ConflictError(StorageError):
 
 
 def changed(name: str) -> Message:
-    """The reason of a `ConflictError`."""
     return message("{object} was changed by another process or person", object=name)
 
 
 NAME_A_PLACE = message("set it to gs://BUCKET/PREFIX or to a directory")
-"""The remedy of a wrong place."""
 SAVED_FIRST = message("try again when nobody is changing it")
 """The remedy for an object that is changed while it is read."""
 
@@ -93,34 +89,27 @@ class ObjectStore(Protocol):
         `None` means that there was no object when reading began. Raises `ConflictError` if the object is changed or
         removed repeatedly while it is read.
         """
-        ...
 
     def content(self, name: str) -> bytes | None:
         """Returns an object that never changes, in half the requests of `read`; `None` if there is none."""
-        ...
 
     def create(self, name: str, data: bytes) -> StoredObject:
         """Writes an object that does not exist. Raises `ConflictError` if it exists with other content."""
-        ...
 
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
         """Overwrites an object of this generation. Raises `ConflictError` if it has another generation."""
-        ...
 
     def delete(self, name: str, generation: str) -> None:
         """Removes an object of this generation. Raises `ConflictError` if it has another generation."""
-        ...
 
     def names(self, prefix: str) -> list[str]:
         """Returns all names that start with `prefix`, sorted, also of objects that cannot be read."""
-        ...
 
     def folders(self, prefix: str) -> Sequence[str]:
         """Returns the names of all folders that start with `prefix`, up to the next slash and without it, sorted.
 
         A folder is what names of objects have before a slash; in a directory also a subdirectory without files.
         """
-        ...
 
 
 async def in_thread(function: Callable[[], T], *, urgent: bool = False, background: bool = False) -> T:
@@ -172,18 +161,12 @@ async def in_thread_to_its_end(function: Callable[[], T], *, urgent: bool = Fals
 
 
 async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:
-    """Reads objects concurrently; returns those that exist, in the order of `names`. Raises `StorageError`.
-
-    It never queues more reads than there are threads, so that another request waits for at most one of them.
-    """
+    """The objects that exist, in this order; never more reads than threads. Raises `StorageError`."""
     return await each_of(names, lambda name: in_thread(partial(store.read, name, limit)), THREADS)
 
 
 async def each_of(names: Sequence[str], read: Callable[[str], Awaitable[T | None]], at_a_time: int) -> dict[str, T]:
-    """What `read` returns for each name, in their order, without `None`; so many are read at a time.
-
-    Raises the first `StorageError`, and gives up the other reads.
-    """
+    """What `read` returns for each name, without `None`; so many at a time. Raises the first `StorageError`."""
     values: dict[str, T | None] = dict.fromkeys(names)
     errors: list[StorageError] = []
     rest = iter(values)

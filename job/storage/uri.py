@@ -11,7 +11,6 @@ from job.text.shown import quoted, without_credentials
 
 
 def no_place(uri: str) -> Message:
-    """What is wrong with a URI that is none of a place."""
     return message("{uri} is neither gs://BUCKET/PREFIX nor a directory", uri=quoted(without_credentials(uri)))
 
 
@@ -21,10 +20,7 @@ def is_place(uri: str) -> bool:
 
 
 def open_store(uri: str, *, make: bool = False) -> ObjectStore:
-    """Returns the store for `gs://BUCKET/PREFIX`, or for a directory, which is created at its first use if `make`.
-
-    Makes no request yet. Raises `StorageError` if the URI names neither.
-    """
+    """The store of a URI, without a request. `make`: a directory is created at its first use. Raises `StorageError`."""
     if not is_place(uri):
         raise StorageError(no_place(uri))
     if not uri.startswith("gs://"):
@@ -36,7 +32,6 @@ def open_store(uri: str, *, make: bool = False) -> ObjectStore:
 
 
 def absolute(uri: str) -> str:
-    """The same URI, which names the same place in any directory."""
     return uri if uri.startswith("gs://") else str(Path(uri).absolute())
 
 

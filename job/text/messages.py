@@ -16,7 +16,6 @@ CATALOGS = Path(__file__).parent / "locale"
 """The gettext catalogs. `make messages` collects the templates and compiles the catalogs."""
 DOMAIN = "job"
 NAMED = 10
-"""How many names of a list are shown."""
 
 Value = Union[str, int, float, "Message"]
 """A value in a template: text, a number, or another message, such as the reason of a failure."""
@@ -26,10 +25,7 @@ _PLACE = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A sentence for people. `str()` returns it in English.
-
-    Build it with `message` or `plural`, by which `make messages` finds its template.
-    """
+    """A sentence for people, made by `message` or `plural`. `str()` returns it in English."""
 
     id: str
     """The English template, with placeholders such as `{count}`. It is also the id of the translations."""
@@ -44,7 +40,6 @@ class Message:
         return hash((self.id, frozenset(self.values.items()))) if self.values else hash(self.id)
 
     def filled(self, template: str, shown: Callable[[Value], str]) -> str:
-        """A template with its placeholders filled in."""
         # Not str.format: a template from a record must not access attributes of the values.
         return _PLACE.sub(lambda place: shown(self.values.get(place[1], place[0])), template)
 
@@ -66,7 +61,6 @@ class Translator:
         return f"{value:g}" if isinstance(value, float) else str(value)
 
     def template(self, message: Message) -> str:
-        """The template of a message in the language."""
         if not message.id:  # gettext would return the catalog's header
             return ""
         if message.plural is None:
@@ -77,7 +71,6 @@ class Translator:
 
 @cache
 def translator(language: Language) -> Translator:
-    """The translator into a language."""
     tag = LANGUAGES[language]
     is_english = language == "en"
     return Translator(tag, NullTranslations() if is_english else translation(DOMAIN, CATALOGS, [tag.replace("-", "_")]))
@@ -87,7 +80,6 @@ ENGLISH = translator("en")
 
 
 def message(template: str, /, **values: Value) -> Message:
-    """A message with this template."""
     return Message(template, values)
 
 
@@ -151,7 +143,6 @@ def colon(before: Value, after: Value) -> Message:
 
 
 def semicolon(first: Value, second: Value) -> Message:
-    """Two clauses."""
     return message("{first}; {second}", first=first, second=second)
 
 

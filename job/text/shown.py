@@ -1,6 +1,4 @@
-"""Shown: values as printable and short text, for a terminal, a page or a sentence. Text from outside is shortened, and
-secrets in it are masked.
-"""
+"""Shown: values as printable and short text. Text from outside is shortened, and secrets in it are masked."""
 
 import json
 import re
@@ -78,7 +76,6 @@ def is_control(char: str) -> bool:
 
 
 def shortened(value: str, limit: int) -> str:
-    """The beginning of a long text."""
     return value if len(value) <= limit else f"{value[: limit - 1]}…"
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from job.day.failing import shortest_names
 from job.day.ledger import Ledger
-from job.day.report import shortest_names
 from job.engines.calls import ALL_ENGINES
 from job.engines.failures import Cause, Failure
 from job.text.messages import message

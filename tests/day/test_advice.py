@@ -11,8 +11,9 @@ from job.config.environment import Options, read_settings
 from job.config.faults import Fault, FaultKind
 from job.day.advice import Commands, Step, advice, command_of, go_on, last_words
 from job.day.attempt import Outcome, Start
+from job.day.ending import Ending, bad_config, ending_of
 from job.day.ledger import Ledger
-from job.day.report import Ending, Report, bad_config, ending_of
+from job.day.report import Report
 from job.day.result import Counts, ShutdownReason
 from job.engines.failures import Cause, Failure
 from job.text.messages import message

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from job.config.plan import Target
+from job.day.ending import ending_of
 from job.day.ledger import Ledger
-from job.day.report import Report, ending_of
+from job.day.report import Report
 from job.day.view import card_lines, complete_line, picture_url
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.text.messages import message, translator

@@ -8,8 +8,9 @@ import pytest
 
 from job.config.plan import Plan
 from job.day.attempt import Attempt
+from job.day.ending import bad_config, ending_of
 from job.day.ledger import Ledger
-from job.day.report import Report, bad_config, ending_of
+from job.day.report import Report
 from job.day.result import ShutdownReason
 from job.day.view import comparison_lines, night_before
 from job.engines.failures import Cause, Failure

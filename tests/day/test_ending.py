@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 import pytest
 
 from job.day.attempt import ABOUT, ExitCode, Outcome
-from job.day.ledger import Ledger
-from job.day.report import (
+from job.day.ending import (
     Ending,
     bad_config,
     deadline_notes,
     ending_of,
     nothing_left,
     outage_notes,
-    report_of,
     unended,
     unrecorded_note,
 )
+from job.day.ledger import Ledger
+from job.day.report import report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure

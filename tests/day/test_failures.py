@@ -6,8 +6,8 @@ from itertools import islice
 import pytest
 
 from job.day.attempt import Outcome
+from job.day.failing import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
 from job.day.ledger import Ledger
-from job.day.report import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, Remedy
 from job.text.messages import message

@@ -10,8 +10,8 @@ import pytest
 from job.config.plan import Plan
 from job.config.read import make_plan
 from job.day.advice import Commands, command_of
+from job.day.ending import ending_of, notes_of
 from job.day.ledger import Ledger
-from job.day.report import ending_of, notes_of
 from job.day.view import View
 from job.engines.calls import ALL_ENGINES, EngineName
 from job.text.messages import message

@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from job.day.attempt import read_attempt
+from job.day.ending import opening_notices, waiting_notices
 from job.day.ledger import Ledger
-from job.day.report import opening_notices, waiting_notices
 from tests.support.records import DAY, RecordedAttempt, prepared, start_at
 
 

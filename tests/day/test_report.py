@@ -7,16 +7,14 @@ import pytest
 
 from job.config.faults import Fault
 from job.day.attempt import ExitCode, Outcome, RecordError
+from job.day.ending import Ending, bad_config, ending_of
 from job.day.ledger import Ledger
 from job.day.report import (
     COMPARED_BYTES,
     END_LIMIT,
     FAULT_LIMIT,
     FAULTS_LISTED,
-    Ending,
     Report,
-    bad_config,
-    ending_of,
     read_report,
     report_of,
 )

@@ -7,7 +7,8 @@ import pytest
 
 from job.config.objects import EngineControl, RunEngines
 from job.config.plan import _SWITCH
-from job.day.report import PHASES, past_day_notice
+from job.day.ending import past_day_notice
+from job.day.report import PHASES
 from job.engines import answers, calls
 from job.engines.calls import ALL_ENGINES, BATCHES, DATA_ENGINES, ENGINES, DataEngineName, EngineName, Kind
 from tests.simulators.job import ROOT
@@ -41,7 +42,7 @@ HELD = {
         {f"run_{_SWITCH.get(name, name)}_engine" for name in DATA},
     ),
     "day/report: PHASES": ({engine for phase in PHASES.values() for engine in phase}, EVERY),
-    "day/report: past_day_notice": (
+    "day/ending: past_day_notice": (
         {name for name in ENGINES if f" {ENGINES[name].label} " in str(past_day_notice("2026-11-24"))},
         set(BATCHES),
     ),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 import trio
 
-from job.day.report import Ending, ending_of
+from job.day.ending import Ending, ending_of
 from job.day.result import ShutdownReason
 from job.engines.answers import Response, TransportError
 from job.text.messages import message

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.day.report import ending_of
+from job.day.ending import ending_of
 from job.day.result import CallResult, EngineFailedError, ShutdownReason
 from job.engines.answers import Response, TokenError, TransportError
 from job.engines.calls import ALL_ENGINES, ENGINES, EngineName

@@ -15,7 +15,7 @@ from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.day.advice import Command, Commands, Step
 from job.day.attempt import Outcome
-from job.day.report import Ending, bad_config
+from job.day.ending import Ending, bad_config
 from job.day.view import Line, Rank, View
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines

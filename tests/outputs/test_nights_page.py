@@ -11,7 +11,8 @@ import pytest
 from job.config.days import Days
 from job.day.advice import Links
 from job.day.attempt import Outcome
-from job.day.report import Ending, MissingGroup, Report
+from job.day.ending import Ending
+from job.day.report import MissingGroup, Report
 from job.day.result import Counts
 from job.outputs.pages import NIGHTS_SHOWN, cause_of, charts_of, render_nights
 from job.records.nights import Night, Nights

@@ -10,8 +10,8 @@ import pytest
 from job.config.faults import Fault
 from job.day.advice import Command, Step
 from job.day.attempt import ExitCode, Outcome
+from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.report import Ending, ending_of
 from job.day.result import CallResult, ShutdownReason
 from job.day.view import View
 from job.engines.calls import news

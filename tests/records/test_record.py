@@ -7,7 +7,8 @@ import pytest
 import trio
 
 from job.day.attempt import CARDS, PAGE, ExitCode, Outcome, RecordError
-from job.day.report import Report, bad_config
+from job.day.ending import bad_config
+from job.day.report import Report
 from job.records.lease import LEASE
 from job.records.record import Document, Record, read_day, record_refusal
 from job.storage.store import ConflictError, StoredObject

@@ -12,8 +12,9 @@ from job.config.objects import LlmConfig
 from job.config.plan import Plan, Target
 from job.day.advice import Commands
 from job.day.attempt import Outcome, Start
+from job.day.ending import Ending, bad_config, ending_of, unended
 from job.day.ledger import Ledger
-from job.day.report import PHASES, Ending, Report, bad_config, ending_of, report_of, unended
+from job.day.report import PHASES, Report, report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View, night_before
 from job.engines.calls import DATA_ENGINES, Call, EngineName, Item

@@ -11,8 +11,9 @@ from job.config.faults import Fault, FaultKind
 from job.config.plan import Plan
 from job.config.read import PlannedConfig, make_plan
 from job.day.attempt import Attempt, ExitCode, Outcome, Start, attempt_name, end_name, results_name
+from job.day.ending import Ending
 from job.day.ledger import Ledger, Rerun
-from job.day.report import Ending, Report, report_of
+from job.day.report import Report, report_of
 from job.day.result import CallResult
 from job.engines.calls import EngineName, Item
 from job.engines.failures import Cause, Failure

@@ -11,8 +11,8 @@ import pytest
 from job.config.environment import read_settings
 from job.config.objects import parse_config
 from job.day.advice import Commands, Links, advice, first_steps
+from job.day.failing import failure_groups
 from job.day.ledger import Ledger
-from job.day.report import failure_groups
 from job.day.result import FailedTry
 from job.day.view import View
 from job.engines.answers import Response, judge

@@ -1,0 +1,392 @@
+"""Ending: how a start ended, in a sentence for people, and what is odd about it, its config and its record.
+
+A sentence quotes no answer of an engine or of storage: an `Ending` has that as its detail.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import reduce
+from itertools import islice
+
+from pydantic import BaseModel, ConfigDict
+
+from job.config.objects import ENGINE_CONTROL
+from job.config.plan import Plan, is_usual
+from job.day.attempt import Attempt, ExitCode, Outcome, Start
+from job.day.failing import names_of, shortest_names
+from job.day.ledger import FAILURES_KEPT, EngineItems, Ledger
+from job.day.result import EngineFailedError, ShutdownReason
+from job.engines.calls import DATA_ENGINES, ENGINES, EngineName
+from job.text.messages import Message, both, colon, dated_time, duration, listed, message, plural, semicolon, template
+from job.text.shown import clock
+
+LEFT_OUT_NAMED = 3
+"""Names of what was left out, in a line that is never cut."""
+_STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
+    ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
+    ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
+    ShutdownReason.LEASE_LOST: (Outcome.BUSY, ExitCode.TEMPFAIL),
+    ShutdownReason.BUG: (Outcome.UNFORESEEN, ExitCode.UNFORESEEN),
+    ShutdownReason.SIGTERM: (Outcome.INTERRUPTED, ExitCode.SIGTERM),
+    ShutdownReason.SIGINT: (Outcome.INTERRUPTED, ExitCode.SIGINT),
+}
+
+
+class Ending(BaseModel):
+    """How an attempt ended, or in which state it is: what its `Report` says of that."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Outcome
+    exit_code: ExitCode | None
+    """`None` for a state."""
+    sentence: Message
+    detail: Message | None = None
+    """The answer behind it; not for chats."""
+    notes: tuple[Message, ...] = ()
+
+    @classmethod
+    def worded(
+        cls,
+        outcome: Outcome,
+        ledger: Ledger | None,
+        why: Message | None = None,
+        *,
+        exit_code: ExitCode | None = None,
+        detail: Message | None = None,
+    ) -> "Ending":
+        """An ending in a sentence. `ledger` is `None` if nothing was called; `why` replaces its usual clause."""
+        code = outcome.about.exit if exit_code is None else exit_code
+        if outcome is Outcome.INTERRUPTED and code is not None:
+            why = message("Interrupted by {signal}", signal=code.name)
+        if ledger is None:
+            sentence = colon(why or outcome.about.label, message("nothing was called"))
+        elif outcome is Outcome.SUCCEEDED:
+            sentence = _all_there(ledger)
+        elif outcome is Outcome.CARDS_MISSING:
+            sentence = _missing_line(ledger)
+        else:
+            sentence = colon(why or _why(outcome, ledger), cards_line(ledger))
+        notes = () if ledger is None else notes_of(ledger)
+        return cls(outcome=outcome, exit_code=code, sentence=sentence, detail=detail, notes=notes)
+
+
+def ending_of(
+    ledger: Ledger | None,
+    reason: ShutdownReason | None,
+    error: EngineFailedError | None = None,
+    not_renewed: Message | None = None,
+    deadline: float | None = None,
+    waited_for: Message | None = None,
+) -> Ending:
+    """How an attempt ended. `error` is the failure of the data phase, `reason` is why the start was shut down.
+
+    `ledger` is `None` if it was shut down before it had a plan, perhaps while it `waited_for` another start.
+    `not_renewed` is as in `Shutdown`, `deadline` as in `Start`.
+    """
+    if error is not None and ledger is not None:
+        return Ending.worded(Outcome.DATA_ENGINE_FAILED, ledger, detail=error.reason)
+    if ledger is not None and ledger.is_complete:
+        return Ending.worded(Outcome.SUCCEEDED, ledger)
+    if ledger is not None and reason is None:
+        return Ending.worded(Outcome.CARDS_MISSING, ledger)
+    if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
+        return Ending.worded(Outcome.STORAGE_FAILED, ledger, detail=not_renewed)
+    outcome, code = _STOPS[reason or ShutdownReason.SIGTERM]
+    why = None if deadline is None or outcome is not Outcome.DEADLINE else _passed(deadline, ledger, waited_for)
+    return Ending.worded(outcome, ledger, why, exit_code=code)
+
+
+def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = False) -> Ending:
+    """How an attempt without an end stands. `is_again` is whether the attempt before has no end either."""
+    began = datetime.fromisoformat(start.started)
+    if outcome is Outcome.AT_WORK:
+        sentence = colon(message("At work since {time}", time=clock(began, start.day)), _so_far_line(ledger))
+        return Ending(outcome=outcome, exit_code=None, sentence=sentence, notes=notes_of(ledger))
+    last = max(began, datetime.fromtimestamp(ledger.last, began.tzinfo))
+    why = message("The record breaks off at {time}", time=clock(last, start.day))
+    notes = [message("It was killed, or could not write any more. If that start sent a message, believe the message.")]
+    if is_again:
+        text = template("So was the one before it: if the execution says memory, an owner first raises {variable}.")
+        notes.append(message(text, variable="job.memory_mib"))
+    ending = Ending.worded(outcome, ledger, why)
+    return ending.model_copy(update={"notes": (*notes, *ending.notes)})
+
+
+def _passed(deadline: float, ledger: Ledger | None, waited_for: Message | None) -> Message:
+    passed = message("The deadline of {time} passed", time=duration(deadline))
+    if waited_for is not None:
+        return message("{passed} while it waited for {start}", passed=passed, start=waited_for)
+    slow = []
+    for engine, items in ledger.items.items() if ledger is not None else ():
+        if engine != "qa" and items.counts.missing:
+            slow.append(
+                message(
+                    "{engine}: {done} of {planned} ready, without {names}",
+                    engine=ENGINES[engine].label,
+                    done=items.counts.done,
+                    planned=items.counts.planned,
+                    names=listed(names_of(one.item for one in items.missing()), LEFT_OUT_NAMED),
+                )
+            )
+    left = message(" ({terms})", terms=reduce(semicolon, slow)) if slow else ""
+    return Message("{passed}{left}", {"passed": passed, "left": left})
+
+
+def _why(outcome: Outcome, ledger: Ledger) -> Message:
+    """How it ended, as the beginning of its sentence."""
+    counts = {engine: ledger.counts(engine) for engine in DATA_ENGINES}
+    failed = [engine for engine, count in counts.items() if count.failed > count.cut_off]
+    if outcome is Outcome.DATA_ENGINE_FAILED and failed:
+        return plural(
+            "The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=_named(failed)
+        )
+    # Whether the QA engine answers, and refuses all calls.
+    statuses = {call.status for call in ledger.failures if call.engine == "qa"}
+    if outcome is Outcome.QA_ENGINE_DOWN and statuses <= {401, 403}:
+        return message("The QA engine refuses the job's calls")
+    return outcome.about.label
+
+
+def _named(engines: Sequence[EngineName]) -> Message:
+    return both([ENGINES[engine].label for engine in engines])
+
+
+def cards_line(ledger: Ledger) -> Message:
+    """What is there of the cards, as the end of a sentence; and what a person has left out."""
+    cards = ledger.counts("qa")
+    if not cards.done and cards.planned:
+        return _with_left_out(ledger, message("no card was made"))
+    if cards.missing:
+        return _missing_line(ledger)
+    return _without_line(ledger) if cards.left_out else _with_left_out(ledger, message("all cards are there"))
+
+
+def _so_far_line(ledger: Ledger) -> Message:
+    cards = ledger.counts("qa")
+    return plural(
+        "1 of {planned} cards is there so far",
+        "{count} of {planned} cards are there so far",
+        count=cards.done,
+        planned=cards.planned,
+    )
+
+
+def _missing_line(ledger: Ledger) -> Message:
+    cards = ledger.counts("qa")
+    line = plural(
+        "1 of {planned} cards is missing",
+        "{count} of {planned} cards are missing",
+        count=cards.missing,
+        planned=cards.planned,
+    )
+    return _with_left_out(ledger, line)
+
+
+def _with_left_out(ledger: Ledger, cards: Message) -> Message:
+    names = listed(ledger.left_out, LEFT_OUT_NAMED)
+    return message("{cards} (left out by hand: {names})", cards=cards, names=names) if names else cards
+
+
+def _without_line(ledger: Ledger) -> Message:
+    return plural(
+        "1 card is there, without {names} (left out by hand)",
+        "{count} cards are there, without {names} (left out by hand)",
+        count=ledger.counts("qa").done,
+        names=listed(ledger.left_out, LEFT_OUT_NAMED),
+    )
+
+
+def _all_there(ledger: Ledger) -> Message:
+    cards = ledger.counts("qa")
+    if cards.left_out:
+        line = _without_line(ledger)
+    else:
+        line = plural("The card is there", "All {count} cards are there", count=cards.done)
+        line = _with_left_out(ledger, line if cards.planned else message("All data is ready"))
+    if any(items.counts.with_error for items in ledger.items.values()):
+        return message("{sentence}, but an engine reported errors", sentence=line)
+    return line
+
+
+def plan_notes(plan: Plan) -> Iterator[Message]:
+    """What is not as on other nights about the cards of a plan: data that they lack, and their date."""
+    for engine in plan.switched_off:
+        lacking = (target for target in plan.targets if engine not in target.engines and is_usual(engine, target.kind))
+        if count := sum(len(target.card_types) for target in lacking):
+            off = template("{object}: the {engine} engine is switched off. Cards without its data: {count}")
+            yield message(off, object=ENGINE_CONTROL, engine=ENGINES[engine].label, count=count)
+    if other := [target for target in plan.targets if target.card_types and target.date not in {None, plan.date}]:
+        yield plural(
+            "1 card is for another date: {names}",
+            "{count} cards are for another date: {names}",
+            count=sum(len(target.card_types) for target in other),
+            names=listed([f"{target.id} ({target.date})" for target in other]),
+        )
+
+
+def notes_of(ledger: Ledger) -> tuple[Message, ...]:
+    notes = [_error_note(engine, items) for engine, items in ledger.items.items() if items.counts.with_error]
+    notes.extend(plan_notes(ledger.plan))
+    if made := ledger.made_again:
+        notes.append(message("Made again: {names}", names=listed(names_of(made))))
+    if missing := ledger.to_make_again:
+        notes.append(message("To be made again, and missing until then: {names}", names=listed(names_of(missing))))
+    if outdated := [*ledger.outdated_cards]:
+        notes.append(
+            plural(
+                "1 card was made with another model or other parameters than the last attempt wants: {names}",
+                "{count} cards were made with another model or other parameters than the last attempt wants: {names}",
+                count=len(outdated),
+                names=listed(shortest_names(ledger, outdated)),
+            )
+        )
+    if last := Counter(engine for _, engine in ledger.older_cards()):
+        notes.append(
+            plural(
+                "1 card was made before the {engines} data of its target: {names}",
+                "{count} cards were made before the {engines} data of their targets: {names}",
+                count=last.total(),
+                engines=_named([engine for engine in DATA_ENGINES if engine in last]),
+                names=listed(names_of(card[0] for card in islice(ledger.older_cards(), FAILURES_KEPT))),
+            )
+        )
+    return tuple(notes)
+
+
+def _error_note(engine: EngineName, items: EngineItems) -> Message:
+    count = items.counts.with_error
+    cards, targets = plural("1 card", "{count} cards", count=count), plural("1 target", "{count} targets", count=count)
+    return message(
+        "For {items} the {engine} engine said success, and reported an error besides. Look at {names}",
+        items=cards if engine == "qa" else targets,
+        engine=ENGINES[engine].label,
+        names=listed(names_of(islice(items.with_error(), FAILURES_KEPT))),
+    )
+
+
+def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -> Ending:
+    """How a start ends `now` for which nothing is left to be done since the latest attempt has `ended`."""
+    since = clock(ended, start.day)
+    notes = [message("Everything of {day} was there already, since {time}", day=start.day, time=since)]
+    if start.days.schedule:
+        notes.append(message("Next night: {time}", time=dated_time(start.days.after(start.days.current(now)))))
+    return Ending(
+        outcome=Outcome.SUCCEEDED,
+        exit_code=ExitCode.DONE,
+        sentence=semicolon(_all_there(ledger), message("nothing was called")),
+        notes=(*notes, *notes_of(ledger)),
+    )
+
+
+def bad_config(faults: int, *, of_command: bool, of_image: bool = False, ledger: Ledger | None = None) -> Ending:
+    """The configuration cannot be used, or the command or the image. `ledger` has what is there, if anything may be."""
+    why = plural("The configuration has 1 fault", "The configuration has {count} faults", count=faults)
+    if of_command:
+        why = plural("The command has 1 fault", "The command has {count} faults", count=faults)
+    if of_image:
+        why = message("This image is too old for the day")
+    ending = Ending.worded(Outcome.BAD_CONFIG, None, why)
+    if ledger is None:
+        return ending
+    return ending.model_copy(update={"sentence": semicolon(ending.sentence, _so_far_line(ledger))})
+
+
+NOTICES_LISTED = 3
+NOTED_SECONDS = 60.0
+"""An engine that was out for less in all is not noted."""
+
+
+def waiting_notices(start: Start, now: datetime) -> Sequence[Message]:
+    """What has changed while a start waited for another one, until `now`."""
+    current = start.days.current(now)
+    if start.names_day or current == start.day:
+        return []
+    text = template("{day} ended while this start waited: it is for {day} all the same, a new one is for {current}")
+    return [message(text, day=start.day, current=current)]
+
+
+def opening_notices(start: Start, ledger: Ledger, latest: Attempt | None) -> Sequence[Message]:
+    """What a person should know of an attempt that begins. `latest` is the attempt before, if any."""
+    if latest is None:
+        return []
+    notices = [message("Going on with {day}, so far: {cards}", day=start.day, cards=cards_line(ledger))]
+    if (planned := ledger.counts("qa").planned) != latest.cards:
+        notices.append(
+            message(
+                "Cards that the config asks for: {planned}; at the last attempt: {before}",
+                planned=planned,
+                before=latest.cards,
+            )
+        )
+    return notices
+
+
+def notices_of(plan: Plan) -> list[Message]:
+    """What is odd about the config, at most `NOTICES_LISTED` lines and one that counts the others."""
+    notices = list(plan.notices[:NOTICES_LISTED])
+    if (more := len(plan.notices) - NOTICES_LISTED) > 0:
+        notices.append(message("and {count} more", count=more))
+    return notices
+
+
+def unrecorded_note(results: int, *, is_done: bool) -> Message:
+    """What the record lacks if it could not be written to the end, and what to do about that."""
+    if not results:
+        return message(
+            "The end could not be recorded. All results are: the next start finds them, and records the end."
+        )
+    if is_done:
+        return plural(
+            "Do not start it again: all work is done, but storage failed. The record lacks 1 result, which a start "
+            "would request again; so verify and its alert will report this day as not done: ignore that.",
+            "Do not start it again: all work is done, but storage failed. The record lacks {count} results, which a "
+            "start would request again; so verify and its alert will report this day as not done: ignore that.",
+            count=results,
+        )
+    return plural(
+        "The record lacks 1 result: a start asks for it again, with the same key, so that an engine that honours keys "
+        "is not paid twice.",
+        "The record lacks {count} results: a start asks for them again, with the same keys, so that an engine that "
+        "honours keys is not paid twice.",
+        count=results,
+    )
+
+
+def outage_notes(outages: Mapping[EngineName, tuple[int, float, bool]]) -> list[Message]:
+    """Which engines did no call for a while: their outages, of so many seconds in all, and whether they were down."""
+    notes = []
+    for engine, (count, seconds, is_down) in outages.items():
+        values = {"engine": ENGINES[engine].label, "time": duration(seconds)}
+        if is_down:
+            notes.append(
+                message("The {engine} engine was down at the end: out for {time}, all of its patience", **values)
+            )
+        elif seconds >= NOTED_SECONDS:
+            once = "The {engine} engine was out once, for {time}: its calls waited"
+            often = "The {engine} engine was out {count} times, for {time} in all: its calls waited"
+            notes.append(plural(once, often, count=count, **values))
+    return notes
+
+
+def deadline_notes(ledger: Ledger) -> Iterator[Message]:
+    """Which engines failed when the deadline passed."""
+    if failing := dict.fromkeys(call.engine for call in ledger.failures if call.interrupted_after is not None):
+        yield message("When the deadline passed, calls were failing: {engines}", engines=_named([*failing]))
+
+
+def broken_off_notes(start: Start, attempts: Iterable[int], ledger: Ledger) -> Iterator[Message]:
+    """When earlier attempts at its day broke off, of which none has an end."""
+    for number in sorted(attempts):
+        if (last := ledger.last_of.get(number)) is not None:
+            time = clock(datetime.fromtimestamp(last, start.offset), start.day)
+            yield message("Attempt {number} broke off at {time}", number=number, time=time)
+
+
+def past_day_notice(day: str) -> Message:
+    """What is not as on that day, for a start of a day that is over."""
+    return message(
+        "{day} is over: the financial and the trading engine take no date, and prepare what is current when called",
+        day=day,
+    )

@@ -1,0 +1,182 @@
+"""Failing: what failed, in groups that have the same remedy; and which targets are at fault."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from job.day.attempt import Outcome
+from job.day.ledger import ANSWERS_SHOWN, Ledger
+from job.day.result import CUT_OFF, CallResult
+from job.engines.calls import ALL_ENGINES, ENGINES, EngineName, Item
+from job.engines.failures import Cause, Remedy
+from job.text.messages import Message, joined, listed, message, plural
+
+AT_FAULT_LIMIT = 20
+"""So many targets may be at fault; of more, the engine is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    engine: EngineName
+    remedy: Remedy
+    calls: Sequence[CallResult]
+    is_down: bool
+    """Whether the engine did nothing at all and is at fault itself: then no target is."""
+    is_alone: bool
+    """Whether no other call was answered: it is not known then which of the two is at fault."""
+    tries: int
+    """Of all attempts, if each may cost money; else 0."""
+
+    @property
+    def items(self) -> list[Item]:
+        return [item for call in self.calls for item in call.items]
+
+    @property
+    def heading(self) -> Message:
+        """What failed: the engine, and the number of items; and of tries, if these are more."""
+        if self.tries > len(self.items):
+            return message("{failed}, {count} tries so far", failed=self._failed, count=self.tries)
+        return self._failed
+
+    @property
+    def _failed(self) -> Message:
+        title = ENGINES[self.engine].title
+        if self.is_down:
+            return message("{engine}: every call failed", engine=title)
+        status = self.calls[0].status
+        if self.is_alone and status is not None and status <= 500:  # above, nothing says that the engine answered
+            return message("{engine}: the only call that was answered failed", engine=title)
+        if self.engine == "qa":
+            return plural("{engine}: 1 card failed", "{engine}: {count} cards failed", len(self.items), engine=title)
+        return plural("{engine}: 1 target failed", "{engine}: {count} targets failed", len(self.items), engine=title)
+
+    @property
+    def what_to_do(self) -> Message:
+        return self.remedy.of(self.engine)
+
+    @property
+    def names(self) -> list[str]:
+        """Which ones; empty if the engine is down."""
+        return [] if self.is_down else names_of(self.items)
+
+    @property
+    def answers(self) -> Sequence[Message]:
+        """The most frequent last answers."""
+        counts = Counter(call.reason for call in self.calls if call.reason is not None)
+        return [reason for reason, _ in counts.most_common(ANSWERS_SHOWN)]
+
+
+def names_of(items: Iterable[Item]) -> list[str]:
+    """Items for people: `AAPL`, `TSLA/news_card`, `NVDA (5)`; cards of one type: `/news_card: NVDA, TSLA`."""
+    by_target: dict[str, list[str | None]] = {}
+    for _, target, card_type in items:
+        by_target.setdefault(target, []).append(card_type)
+    types = {card_type for some in by_target.values() for card_type in some}
+    if len(by_target) > 1 and len(types) == 1 and None not in types:
+        first, *others = by_target
+        return [f"/{types.pop()}: {first}", *others]
+    return [
+        target if some == [None] else f"{target}/{some[0]}" if len(some) == 1 else f"{target} ({len(some)})"
+        for target, some in by_target.items()
+    ]
+
+
+def shortest_names(ledger: Ledger, cards: Sequence[Item]) -> list[str]:
+    """Cards for people, as `names_of`; all cards of a type by that alone: `/news_card`."""
+    whole = Counter(item.card_type for item in ledger.plan.items("qa"))
+    types = [name for name, count in Counter(card.card_type for card in cards).items() if count == whole[name] > 1]
+    return [*(f"/{name}" for name in types), *names_of(card for card in cards if card.card_type not in types)]
+
+
+def failure_groups(ledger: Ledger) -> list[FailureGroup]:
+    """The failed calls by remedy, the largest group first; without those that were only cut off."""
+    groups: dict[tuple[EngineName, Remedy], list[CallResult]] = {}
+    tries: Counter[Item] = Counter()
+    """Of each card, in all attempts."""
+    not_found: dict[Item, set[int]] = {}
+    """In which attempts the engine answered that there is nothing at the address of an item."""
+    for call in ledger.failed:
+        tries.update(dict.fromkeys(call.items, call.tries) if ENGINES[call.engine].is_costly else {})
+        for item in call.items if call.status == 404 else ():
+            not_found.setdefault(item, set()).add(call.attempt)
+    order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
+    failures = ledger.failures
+    has_done = _has_done(ledger, failures)
+    for call in sorted(failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
+        if call.state != CUT_OFF:
+            is_there, attempts = has_done[call.engine], not_found.get(call.items[0], set())
+            if is_there and call.status == 404 and attempts.isdisjoint(ledger.calls[call.engine].done_in):
+                is_there = None  # what was done in another attempt does not prove that the address is still right
+            remedy = call.remedy(has_done=is_there)
+            groups.setdefault((call.engine, remedy), []).append(call)
+    grouped = [
+        FailureGroup(
+            engine,
+            remedy,
+            calls,
+            is_down=has_done[engine] is False and not any(_is_about_target(call, has_done=False) for call in calls),
+            is_alone=has_done[engine] is None,
+            tries=sum(tries[item] for call in calls for item in call.items),
+        )
+        for (engine, remedy), calls in groups.items()
+    ]
+    return sorted(grouped, key=lambda group: -len(group.items))
+
+
+def _has_done(ledger: Ledger, failures: Iterable[CallResult]) -> Mapping[EngineName, bool | None]:
+    """Whether each engine has done a call; `None` if a single one has failed, which proves nothing of the engine. One
+    that was cut off at its first try proves nothing either.
+    """
+    failed = Counter(call.engine for call in failures if call.state != CUT_OFF or call.interrupted_after is not None)
+    return {
+        engine: True if calls.done_seconds else None if failed[engine] == 1 else False
+        for engine, calls in ledger.calls.items()
+    }
+
+
+def not_reached(ledger: Ledger, outcome: Outcome | None) -> Message | None:
+    """What was not made because of the failures of others; where only cards are missing, their types."""
+    if outcome is Outcome.CARDS_MISSING:
+        left = Counter(card.item.card_type for card in ledger.items["qa"].missing() if card.state == "not_attempted")
+        names = listed([f"/{card_type} ({count:,})" for card_type, count in left.items()])
+        return message("Not requested, since others of their type failed: {names}", names=names) if left else None
+    counts = {engine: total.not_reached for engine, total in ledger.totals().items()}
+    parts = [
+        message("cards {count}", count=count)
+        if engine == "qa"
+        else Message("{engine} {count}", {"engine": ENGINES[engine].label, "count": count})
+        for engine, count in counts.items()
+        if count
+    ]
+    return message("Not reached, with nothing to put right: {counts}", counts=joined(parts)) if parts else None
+
+
+def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
+    """The targets without which the cards of the others could be made, for all that is known: the engines answered, and
+    failed for these alone. Empty if an engine failed otherwise, if they are too many or have more than half of the
+    cards, if their own are there, or if no card of another is missing.
+    """
+    failures = ledger.failures
+    has_done = _has_done(ledger, failures)
+    failed = [call for call in failures if call.engine != "qa" and call.state != CUT_OFF]
+    if not all(_is_about_target(call, has_done=has_done[call.engine]) for call in failed):
+        return ()
+    # If others waited for the engine too, it is the engine that broke.
+    waiting = {call.engine for call in failures if call.interrupted_after is not None}
+    if any((call.status or 0) >= 500 and call.engine in waiting for call in failed):
+        return ()
+    names = {target for call in failed for target in call.targets}
+    targets = [target for target in ledger.plan.targets if target.id in names]
+    cards = ledger.items["qa"]
+    missing = {target.id: len(target.card_types) - cards.done_of(target.id) for target in targets}
+    if len(targets) > AT_FAULT_LIMIT or any(target.card_types and not missing[target.id] for target in targets):
+        return ()
+    if 2 * sum(len(target.card_types) for target in targets) > cards.counts.planned:
+        return ()
+    return tuple(missing) if ledger.counts("qa").missing > sum(missing.values()) else ()
+
+
+def _is_about_target(call: CallResult, *, has_done: bool | None) -> bool:
+    """Whether the engine may fail for the target, and not be down."""
+    may_be = call.remedy(has_done=has_done).is_in_config or call.cause == Cause.DENIED or call.status == 500
+    return call.status in {400, 422} or (has_done is not False and may_be)
