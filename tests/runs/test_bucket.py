@@ -53,8 +53,8 @@ async def test_how_often_a_plain_start_asks_storage(world: World, second: bool) 
     )
     asked = Counter(_kind(seen) for seen in world.storage.requests if CONFIG_BUCKET not in seen.path)
     assert (asked["write"], asked["delete"]) == ((1, 1) if second else (9, 1))
-    assert asked["list"] <= 4
-    assert asked["read"] <= (20 if second else 8)
+    assert asked["list"] <= (5 if second else 4)
+    assert asked["read"] <= (32 if second else 8)
     assert asked_cards(world).total() == (0 if second else 2)
 
 

@@ -7,9 +7,9 @@ from tests.tools.bench.measure import Load, measure
 
 BOUNDS = {
     "speed": (3.0, None),
-    "cpu-64": (None, 1.1),
-    "cpu-256": (None, 1.1),
-    "cpu-1024": (None, 1.1),
+    "cpu-64": (None, 2.2),
+    "cpu-256": (None, 2.2),
+    "cpu-1024": (None, 2.2),
     "memory": (None, 120),
     "start": (None, 5.0),
 }
