@@ -61,7 +61,6 @@ class Target:
     id: str
     kind: Kind
     key: str
-    """Its name in the news engine."""
     date: str | None
     engines: tuple[DataEngineName, ...]
     card_types: tuple[str, ...]

@@ -58,7 +58,6 @@ class Commands:
 
     days: Days
     now: datetime
-    """When they are read."""
     job: str | None = None
     region: str | None = None
     project: str | None = None

@@ -210,7 +210,6 @@ class Start(BaseModel):
     began: Stamp
     """When the first attempt at the day began."""
     started: Stamp
-    """When this one began."""
     zone: Annotated[str, AfterValidator(_check_zone)]
     schedule: Schedule | None = None
     """The schedule that decided its day, unless it was named: from these two, a laptop knows which day is current."""

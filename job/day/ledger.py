@@ -73,7 +73,6 @@ class EngineItems:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every item is done or left out."""
         return not self.counts.missing
 
     def has_failed(self, item: Item) -> bool:

@@ -36,7 +36,6 @@ class RunIdentity:
     """A day as the engines see it: all attempts at it have the same trace id."""
 
     trace_id: str
-    """32 hexadecimal digits."""
 
     def traceparent(self) -> str:
         """A header value with a new span. Each call has one, for all its tries."""

@@ -39,7 +39,6 @@ class CircuitBreaker:
         self.is_open = False
         """Whether it is open or half-open."""
         self.closed_at = -inf
-        """When it closed last."""
         self.failures = 0
         """How many first tries failed in a row."""
         self._failing = FailingSince()

@@ -20,7 +20,6 @@ class ConcurrencyLimiter:
         self._maximum = maximum
         self._limit = float(maximum)
         self.limit = maximum
-        """The limit as it is now."""
 
     def update(self, failure: Failure | None, in_flight: int, failures: int, *, is_retry: bool) -> None:
         """Adapts to a try that has just ended, after so many failures in a row. It still is in flight."""
@@ -57,7 +56,6 @@ class RateLimiter:
         """The next call may begin then, by trio's clock."""
 
     def begin(self, now: float) -> None:
-        """A call begins."""
         if self._step:
             self.not_before = max(self.not_before, now - SLACK_SECONDS) + self._step
 

@@ -58,7 +58,6 @@ class Phases:
 
     @property
     def data_engines(self) -> list[EngineName]:
-        """The data engines that the plan uses."""
         return [engine for engine in self.ledger.plan.engines() if engine != "qa"]
 
     async def prepare(self, engine: EngineName) -> None:

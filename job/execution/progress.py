@@ -55,7 +55,6 @@ class EngineProgress:
     """When its calls began, by trio's clock."""
     in_flight: int = 0
     limit: int = 0
-    """The concurrency limit."""
     counts: Counts = field(default_factory=Counts)
     """Of the items that were to be requested when it began."""
     outages: int = 0
@@ -77,7 +76,6 @@ class Progress:
 
     @classmethod
     def of(cls, ledger: Ledger, began: float = 0.0) -> "Progress":
-        """A run that is about to make its calls."""
         missing = {engine: ledger.counts(engine).missing for engine in ledger.plan.engines()}
         return cls(ledger, began, {engine: EngineProgress(counts=Counts.of(left)) for engine, left in missing.items()})
 

@@ -25,9 +25,7 @@ class Try:
     """Whether the request may have been sent, after the token and the connection were there."""
     ended: float = 0.0
     status: int | None = None
-    """The HTTP status of the answer."""
     verdict: Verdict | None = None
-    """That of the answer."""
 
 
 @dataclass(slots=True)
@@ -39,7 +37,6 @@ class FailingSince:
     """Since when all of its failures are brief."""
 
     def add(self, kind: FailureKind, now: float) -> None:
-        """Adds a failure."""
         self.first = min(self.first, now)
         self.brief = min(self.brief, now) if kind is FailureKind.BRIEF else inf
 
@@ -73,7 +70,6 @@ class RetryPolicy:
     """Gives numbers from 0 to 1 (full jitter), so that calls which failed together do not come back together."""
 
     def kind_of(self, failure: Failure, latest: Try) -> FailureKind:
-        """The kind of a failed try."""
         return failure.kind(self.settings.name, sent=latest.sent)
 
     def over(self, failing: FailingSince, failure: Failure, kind: FailureKind) -> float:

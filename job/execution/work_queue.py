@@ -35,7 +35,6 @@ class PendingCall:
     """As in `CallResult`, and `waits` too."""
     waits: int = 0
     latest: Try | None = None
-    """The last try that counts."""
     due: float = -inf
     """When it may be tried again, by trio's clock."""
     rejected: str | None = None
@@ -106,7 +105,6 @@ class WorkQueue:
         self.rate = RateLimiter(settings.per_minute)
         self._fresh = fresh
         self._head = next(fresh, None)
-        """The next fresh call."""
         self._traceparent = traceparent
         self._breaker = breaker
         self._shutdown = shutdown

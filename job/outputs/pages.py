@@ -297,7 +297,6 @@ class NextNight:
 
     tick: int
     due: int
-    """When its first try is over."""
     passed: Message
     """What is true from its tick on, for where no script can tell whether that has come."""
     soon: Headline

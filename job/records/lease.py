@@ -57,7 +57,6 @@ class Holder(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     owner: str
-    """Unique to this process."""
     day: str
     since: Stamp
     execution: str | None
