@@ -27,7 +27,7 @@ from job.records.lease import (
     acquire,
     peek,
 )
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, read_many
 from job.text.messages import Message
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.stores import Memory, memory, store
@@ -485,4 +485,21 @@ async def test_a_lease_is_given_back_though_it_is_being_renewed(memory: Memory, 
         await trio.sleep_until(begun + moment)
         await kept.lease.release()
         assert LEASE not in memory.objects
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_lease_is_acquired_renewed_and_released_ahead_of_all_that_queues(memory: Memory) -> None:
+    memory.seconds = 15.0
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(read_many, memory, [f"n{number}" for number in range(64)])
+        await trio.testing.wait_all_tasks_blocked()
+        kept = Kept(await take(memory, holder()))
+        assert trio.current_time() == memory.seconds
+        nursery.start_soon(kept.keep)
+        await trio.sleep(5 * TRUSTED_SECONDS)
+        assert kept.lease.is_held()
+        assert kept.shutdown.reason is None
+        with trio.fail_after(2 * memory.seconds + 1):  # maybe after a renewal
+            await kept.lease.release()
         nursery.cancel_scope.cancel()
