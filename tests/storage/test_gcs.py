@@ -185,7 +185,7 @@ async def test_unusable_metadata_are_requested_again(store: ObjectStore, world: 
 async def test_content_that_does_not_match_the_object_is_requested_again(store: ObjectStore, world: World) -> None:
     """A proxy in front of storage sends no checksum with an answer of its own."""
     await put(world, b"data")
-    for odd, limit in product((do.body([]), do.raw_body(b""), do.html()), (None, 3)):
+    for odd, limit in product((do.body([]), do.raw_body(b"")), (None, 3)):
         found = await requested_again(world, asks_content, odd, partial(store.read, "a", limit))
         assert found is not None
         assert found.data == b"data"[:limit]
@@ -210,25 +210,30 @@ async def test_an_unusable_list_is_requested_again_and_never_taken_for_empty(sto
 async def test_a_write_with_an_unusable_answer_is_checked_by_a_read(
     store: ObjectStore, world: World, verb: str
 ) -> None:
-    for name, odd in ODD_ANSWERS.items():
+    def write(name: str, data: bytes, first: str) -> StoredObject:
+        """Not other data, maybe: the renewals of a lease are all the same."""
+        return store.create(name, data) if verb == "create" else store.replace(name, data, first)
+
+    async def begin(name: str, *answers: Do) -> str:
         script(world)
         first = "" if verb == "create" else (await in_thread(partial(store.create, name, b"same"))).generation
+        script(world, Fault(uploads, in_turn(*answers)))
+        return first
 
-        def write(data: bytes, name: str = name, first: str = first) -> StoredObject:
-            """Not other data, maybe: the renewals of a lease are all the same."""
-            return store.create(name, data) if verb == "create" else store.replace(name, data, first)
-
-        script(world, Fault(uploads, do.status(200, {})))
-        with only_once(), pytest.raises(StorageError, match=NOT_GOOGLE) as error:
-            await in_thread(partial(write, b"same"))
-        assert not isinstance(error.value, ConflictError), "it was not written, and may be tried again"
-        script(world, Fault(uploads, in_turn(do.status(200, {}), odd)))
-        made = await in_thread(partial(write, b"same"))
+    for name, odd in ODD_ANSWERS.items():
+        first = await begin(name, do.status(200, {}), odd)
+        made = await in_thread(partial(write, name, b"same", first))
         assert made.generation != first
-        script(world, Fault(uploads, do.status(200, {})))
         assert await in_thread(partial(store.read, name)) == made
-        with pytest.raises(ConflictError):
-            await in_thread(partial(write, b"other"))
+    first = await begin("other", do.status(200, {}))
+    with only_once(), pytest.raises(StorageError, match=NOT_GOOGLE) as error:
+        await in_thread(partial(write, "other", b"same", first))
+    assert not isinstance(error.value, ConflictError), "it was not written, and may be tried again"
+    script(world)
+    await in_thread(partial(write, "other", b"same", first))
+    script(world, Fault(uploads, do.status(200, {})))
+    with pytest.raises(ConflictError):
+        await in_thread(partial(write, "other", b"of another", first))
 
 
 async def test_a_removal_with_an_unusable_answer_is_repeated(store: ObjectStore, world: World) -> None:
@@ -272,7 +277,7 @@ async def test_a_token_is_renewed_once_for_all_threads_that_wait(monkeypatch: py
         async with trio.open_nursery() as nursery:
             for _ in range(5):
                 nursery.start_soon(in_thread, store._bucket)
-            await trio.sleep(0.1)
+            await trio.sleep(0.05)
             credentials.gate.set()
         assert credentials.asked == expiry
         assert await in_thread(store._bucket) == "the bucket b"
