@@ -1,6 +1,5 @@
 """Each result is written soon, once, and in few requests; what was written is read back complete or refused."""
 
-import json
 from collections.abc import Callable
 
 import pytest
@@ -192,11 +191,6 @@ async def filled(store: Memory) -> list[str]:
     return sorted(store.objects)
 
 
-def changed(data: bytes, **header: object) -> bytes:
-    head, _, body = data.partition(b"\n")
-    return json.dumps(json.loads(head) | header).encode() + b"\n" + body
-
-
 TAMPERED: dict[str, Callable[[bytes], bytes]] = {
     "its last line was cut": lambda data: data[:-1],
     "its last line is gone": lambda data: data[: data[:-1].rindex(b"\n") + 1],
@@ -204,7 +198,7 @@ TAMPERED: dict[str, Callable[[bytes], bytes]] = {
     "it is deep": lambda _data: b"[" * 100_000,
     "its header is no object": lambda data: b"[]\n" + data,
     "its header lacks something": lambda data: b"{}\n" + data,
-    "it was copied": lambda data: changed(data, name="x"),
+    "it was copied": lambda data: data.replace(b"000001-000001", b"000001-000009"),
 }
 
 
@@ -218,7 +212,7 @@ async def test_a_journal_that_was_tampered_with_is_refused(memory: Memory, how: 
 
 async def test_a_journal_of_another_format_is_refused(memory: Memory) -> None:
     (name, *_) = await filled(memory)
-    memory.objects[name] = StoredObject(changed(memory.objects[name].data, format=2), "x", 0)
+    memory.objects[name] = StoredObject(memory.objects[name].data.replace(b'"format":1', b'"format":2'), "x", 0)
     with pytest.raises(RecordError, match=f"^{name} has format 2; this version of the job knows 1"):
         await read(memory)
 
