@@ -206,7 +206,7 @@ async def test_an_unusable_list_is_requested_again_and_never_taken_for_empty(sto
     assert await in_thread(lambda: store.names("b")) == []
 
 
-@pytest.mark.parametrize("verb", ["create", pytest.param("replace", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("verb", ["create", "replace"])
 async def test_a_write_with_an_unusable_answer_is_checked_by_a_read(
     store: ObjectStore, world: World, verb: str
 ) -> None:
