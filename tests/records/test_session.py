@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -39,10 +40,10 @@ class Desk:
         self.said.append(str(text))
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Opened]:
+    async def open(self, **about: Any) -> AsyncIterator[Opened]:
         """A start that opens its session, with the lease."""
         async with acquire(self.store, holder("me"), lambda *_: None, waits=True) as lease:
-            yield await open_session(lease, start_at(number=0), prepared(), self.alarm)
+            yield await open_session(lease, start_at(number=0, **about), prepared(), self.alarm)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
@@ -81,6 +82,12 @@ def desk(memory: Memory) -> Desk:
 
 
 # --- opening ---
+
+
+async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk) -> None:
+    put(desk.store, RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).record())
+    async with desk.open(trace_id=f"{2:032x}", began="2026-11-24T09:00:00+08:00") as (start, _, _):
+        assert (start.number, start.trace_id, start.began) == (2, start_at().trace_id, start_at().began)
 
 
 async def test_a_start_whose_machine_slept_longer_than_its_lease_lasts_makes_no_attempt(
