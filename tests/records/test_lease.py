@@ -198,6 +198,7 @@ RETRY = {"execution": "x"}
     [
         (RETRY, {**RETRY, "task_attempt": 1, "day": "2026-11-25"}, True),
         ({**RETRY, "task_attempt": 1}, {**RETRY, "task_attempt": 1}, False),
+        ({**RETRY, "task_attempt": 1}, RETRY, False),
         (RETRY, {"execution": "y", "task_attempt": 1}, False),
         ({}, {"task_attempt": 1}, False),
     ],
