@@ -86,8 +86,15 @@ def desk(memory: Memory) -> Desk:
 
 async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk) -> None:
     put(desk.store, RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).record())
-    async with desk.open(trace_id=f"{2:032x}", began="2026-11-24T09:00:00+08:00") as (start, _, _):
+    async with desk.open(trace_id=f"{2:032x}", began="2026-11-24T09:00:00+08:00") as (start, record, _):
         assert (start.number, start.trace_id, start.began) == (2, start_at().trace_id, start_at().began)
+        assert record.severity == "bad"
+
+
+async def test_a_day_that_is_done_with_an_error_besides_was_not_good(desk: Desk) -> None:
+    put(desk.store, RecordedAttempt(with_error=["MSFT"]).record())
+    async with desk.open() as (_, record, _):
+        assert record.severity == "warn"
 
 
 async def test_a_start_whose_machine_slept_longer_than_its_lease_lasts_makes_no_attempt(
