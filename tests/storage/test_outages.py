@@ -135,10 +135,10 @@ async def test_a_longer_outage_fails_an_operation_after_twenty_seconds_and_says_
 async def test_only_what_a_person_has_to_correct_is_not_an_outage(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, fault: Do, kind: type[StorageError]
 ) -> None:
-    monkeypatch.setitem(gcs._ONCE, "timeout", 0.05)
-    monkeypatch.setattr(gcs, "_RETRY", gcs._RETRY.with_timeout(0.1))
     store, front = bucket
     await in_thread(lambda: store.create("a", b"1"))
+    monkeypatch.setitem(gcs._ONCE, "timeout", 0.05)
+    monkeypatch.setattr(gcs, "_RETRY", gcs._RETRY.with_timeout(0.1))
     front.script.append(Fault(when.always, fault))
     with pytest.raises(StorageError) as error:
         await in_thread(lambda: store.read("a"))
