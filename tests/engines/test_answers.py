@@ -1,10 +1,9 @@
 """An answer counts as a success only if the engine's own code says so; no bytes whatever raise an exception."""
 
 import json
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from job.engines.answers import Response, Verdict, judge
@@ -38,20 +37,16 @@ def failure_of(call: Call, answer: object, status: int = 200) -> Failure:
 @pytest.mark.parametrize(
     ("call", "answer"),
     [
-        (FINANCIAL, {"message": "Batch processing initiated for 2 tickers."}),
-        (FINANCIAL, {"message": "ok", "status": "success", "error": None}),
+        (FINANCIAL, {"message": "", "status": "success", "error": None}),
         (FINANCIAL, {"message": ""}),
-        (TRADING, {"message": "", "results": {"AAPL": GOOD, "MSFT": GOOD}}),
-        (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD, "TSLA": BAD}}),
-        (TRADING, {"results": {"AAPL": GOOD, "msft": GOOD}}),
-        (NEWS, {"status": "success", "articles_crawled": 3}),
-        (NEWS, {"status": "skipped", "message": "No articles found"}),
-        (QA, GOOD),
-        (QA, {"status": "success", "score": float("nan")}),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD | {"error": ""}, "TSLA": BAD}, "error": None}),
+        (NEWS, {"status": "skipped", "error": ""}),
+        (QA, {"status": "success", "score": float("nan"), "error": []}),
+        (QA, b'\xef\xbb\xbf{"status": "success"}'),
     ],
 )
-def test_successes(call: Call, answer: object) -> None:
-    assert judged(call, answer) is None
+def test_successes_without_a_warning(call: Call, answer: object) -> None:
+    assert verdict(call, answer) == Verdict()
 
 
 @pytest.mark.parametrize(
@@ -64,87 +59,64 @@ def test_successes(call: Call, answer: object) -> None:
         (FINANCIAL, {"message": "m", "status": None}, Cause.DENIED, "m"),
         (FINANCIAL, {"message": "m", "error": "e"}, Cause.DENIED, "e"),
         (FINANCIAL, {"message": "m", "error": ""}, Cause.DENIED, "m"),
-        (FINANCIAL, None, Cause.DENIED, "the answer is null"),
         (FINANCIAL, [GOOD], Cause.UNREADABLE, 'unexpected answer: [{"status": "success"}]'),
-        (TRADING, None, Cause.DENIED, "the answer is null"),
         (TRADING, {"message": "m"}, Cause.UNREADABLE, "the answer is not as agreed: it has message, and no results"),
         (TRADING, {"status": "error", "message": "m"}, Cause.DENIED, "error: m"),
-        (TRADING, {"results": {}}, Cause.DENIED, "AAPL: not in the answer; msft: not in the answer"),
-        (TRADING, {"results": {"AAPL": GOOD, "MSFT": BAD}}, Cause.DENIED, "msft: failed: no data"),
         (TRADING, {"results": {"AAPL": GOOD, "MSFT": "success"}}, Cause.DENIED, 'msft: says "success"'),
-        (TRADING, {"results": {"AAPL": GOOD, "MSFT": {"status": ["success"]}}}, Cause.DENIED, None),
-        (NEWS, None, Cause.DENIED, "the answer is null"),
-        (NEWS, {"status": "failed", "error": "e"}, Cause.DENIED, "failed: e"),
-        (NEWS, {"status": "failed", "message": "m"}, Cause.DENIED, "failed: m"),
         (NEWS, {"status": "SUCCESS"}, Cause.DENIED, 'says {"status": "SUCCESS"}'),
-        (NEWS, {"error": "e"}, Cause.DENIED, "e"),
-        (NEWS, {"articles": 1}, Cause.UNREADABLE, "the answer is not as agreed: it has articles, and no status"),
         (QA, {"status": "skipped"}, Cause.DENIED, 'says {"status": "skipped"}'),
         (QA, {"status": "error", "detail": "d"}, Cause.DENIED, "error: d"),
-        (QA, {"status": True}, Cause.DENIED, 'says {"status": true}'),
-        (QA, {}, Cause.UNREADABLE, "unexpected answer: {}"),
+        (QA, {"status": ["success"]}, Cause.DENIED, 'says {"status": ["success"]}'),
         (QA, {"ok": True, "card": {}}, Cause.UNREADABLE, "the answer is not as agreed: it has ok, card, and no status"),
         (QA, {"error": "e"}, Cause.DENIED, "e"),
         (QA, None, Cause.DENIED, "the answer is null"),
         (QA, "success", Cause.UNREADABLE, 'unexpected answer: "success"'),
     ],
 )
-def test_failures_that_come_with_status_200(call: Call, answer: object, cause: Cause, text: str | None) -> None:
+def test_failures_that_come_with_status_200(call: Call, answer: object, cause: Cause, text: str) -> None:
     failure = failure_of(call, answer)
-    assert failure.cause is cause
-    assert failure.status == 200
-    assert text is None or str(failure.reason) == text
+    assert (failure.cause, str(failure.reason), failure.status) == (cause, text, 200)
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
 @pytest.mark.parametrize(
     ("body", "text"),
     [
         (b"", "an empty answer"),
-        (b" \n", "an empty answer"),
         (b"<html><style>p{}</style><h1>Error</h1>\n<p>Oops</p>", "no JSON: Error Oops"),
-        (b'{"status": "succ', 'no JSON: {"status": "succ'),
         (b'{"status": "success"} trailing', 'no JSON: {"status": "success"} trailing'),
         (b"\xff\xfe", "no JSON: \ufffd\ufffd"),
         (b"[" * 100_000, "no JSON: " + "[" * (EXCERPT_LIMIT - 1) + "…"),
+        (b'{"status": "success", "card": [{"a": 1, "\\u0061": 1}]}', 'unexpected answer: the key "a" is there twice'),
+        (
+            '{"status": "success", "美联储\\n": 1, "美联储\\n": 1}'.encode(),
+            'unexpected answer: the key "美联储\\n" is there twice',
+        ),
     ],
 )
-def test_an_answer_that_is_not_json_is_a_failure_for_every_engine(call: Call, body: bytes, text: str) -> None:
-    failure = failure_of(call, body)
+def test_an_answer_that_cannot_be_read_is_a_failure(body: bytes, text: str) -> None:
+    failure = failure_of(QA, body)
     assert (failure.cause, str(failure.reason), failure.status) == (Cause.UNREADABLE, text, 200)
-
-
-@pytest.mark.parametrize(("answer", "done"), [(GOOD, True), (BAD, False)])
-def test_a_byte_order_mark_before_an_answer_is_skipped(answer: dict[str, str], done: bool) -> None:
-    failure = judged(QA, b"\xef\xbb\xbf" + json.dumps(answer).encode())
-    assert failure is None if done else failure is not None and failure.cause is Cause.DENIED
 
 
 WARNED = {"status": "success", "error": "quota exceeded"}
 
 
 @pytest.mark.parametrize(
-    ("call", "answer", "said"),
+    ("call", "answer", "said", "names"),
     [
-        (QA, WARNED, "quota exceeded"),
-        (QA, GOOD | {"error": {"code": 429}}, '{"code": 429}'),
-        (NEWS, WARNED, "quota exceeded"),
-        (NEWS, WARNED | {"status": "skipped"}, "quota exceeded"),
-        (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD}, "error": "late"}, "late"),
-        (TRADING, {"results": {"AAPL": GOOD, "MSFT": WARNED}, "error": "late"}, "msft: quota exceeded"),
+        (QA, GOOD | {"error": {"code": 429}}, '{"code": 429}', ()),
+        (NEWS, WARNED | {"status": "skipped"}, "quota exceeded", ()),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD}, "error": "late"}, "late", ()),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": WARNED}}, "msft: quota exceeded", ("msft",)),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": WARNED}, "error": "about all"}, "msft: quota exceeded", ()),
     ],
 )
-def test_a_success_with_an_error_text_is_a_success_with_a_warning(call: Call, answer: object, said: str) -> None:
+def test_a_success_with_an_error_text_is_a_success_with_a_warning(
+    call: Call, answer: object, said: str, names: tuple[str, ...]
+) -> None:
     found = verdict(call, answer)
-    assert found.failure is None
+    assert (found.failure, found.with_error) == (None, names)
     assert str(found.warning) == f"the answer says success, and has the error: {said}"
-
-
-@pytest.mark.parametrize("nothing", [None, "", [], {}, False, 0])
-def test_an_empty_error_text_gives_no_warning(nothing: object) -> None:
-    for call, answer in ((QA, GOOD), (NEWS, GOOD), (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD}})):
-        assert verdict(call, answer | {"error": nothing}) == Verdict()
-    assert verdict(TRADING, {"results": {"AAPL": GOOD | {"error": nothing}, "MSFT": GOOD}}) == Verdict()
 
 
 def test_tickers_that_are_done_are_warned_of_though_others_failed() -> None:
@@ -153,28 +125,6 @@ def test_tickers_that_are_done_are_warned_of_though_others_failed() -> None:
     assert found.failure.targets == ("msft",)
     assert str(found.warning) == "the answer says success, and has the error: AAPL: quota exceeded"
     assert found.with_error == ("AAPL",)
-
-
-def test_a_warning_about_some_tickers_of_a_batch_names_them() -> None:
-    results = {"AAPL": GOOD, "MSFT": WARNED}
-    assert verdict(TRADING, {"results": results}).with_error == ("msft",)
-    assert verdict(TRADING, {"results": results, "error": "late"}).with_error == (), "it is about all"
-
-
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
-@pytest.mark.parametrize(
-    ("body", "key"),
-    [
-        (b'{"status": "failed", "message": "m", "results": {}, "status": "success"}', '"status"'),
-        (b'{"message": "m", "status": "success", "results": {"AAPL": {}, "AAPL": {"status": "success"}}}', '"AAPL"'),
-        (b'{"status": "success", "card": [{"a": 1, "\\u0061": 1}]}', '"a"'),
-        ('{"status": "success", "美联储\\n": 1, "美联储\\n": 1}'.encode(), '"美联储\\n"'),
-    ],
-)
-def test_a_duplicate_key_is_refused(call: Call, body: bytes, key: str) -> None:
-    failure = failure_of(call, body)
-    reason = f"unexpected answer: the key {key} is there twice"
-    assert (failure.cause, str(failure.reason), failure.status) == (Cause.UNREADABLE, reason, 200)
 
 
 SECRET = "9k2Lr0-Vq_7TzX4mB1nY8cW3dF6gH5jK0pQ2sU"
@@ -230,19 +180,14 @@ def test_the_failure_of_a_large_batch_is_a_short_line() -> None:
     assert str(many.label) == "trading T000, T001, T002, T003, T004, T005, T006, T007, T008, T009 and 990 more"
 
 
-@pytest.mark.parametrize("status", [100, 301, 304, 400, 429, 500, 599])
+@pytest.mark.parametrize("status", [199, 300, 399, 500])
 def test_no_body_turns_another_status_than_2xx_into_a_success(status: int) -> None:
     for call in CALLS:
         failure = failure_of(call, GOOD | {"message": "", "results": {"AAPL": GOOD, "MSFT": GOOD}}, status)
         assert (failure.cause, failure.status) == (Cause.STATUS, status)
         is_redirect = str(failure.reason) == f"HTTP {status}: a redirect, which is not followed"
-        assert is_redirect is (status in {301, 304})
-
-
-@pytest.mark.parametrize("status", [200, 204])
-def test_any_2xx_is_judged_by_its_body(status: int) -> None:
-    assert judged(QA, GOOD, status) is None
-    assert judged(QA, b"", status) is not None
+        assert is_redirect is (status in {300, 399})
+    assert judged(QA, GOOD, 299) is None
 
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
@@ -256,55 +201,16 @@ def test_excerpts_are_one_short_line_without_tokens() -> None:
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["status", "message", "error", "results", "AAPL", "MSFT"]), inner, max_size=3)
+    ),
     max_leaves=6,
 )
-STATUS = st.sampled_from(["success", "skipped", "failed", "SUCCESS", "", None, True, 1, ["success"], {"success": 1}])
-LIKELY = st.fixed_dictionaries(
-    {},
-    optional={
-        "status": STATUS | ANYTHING,
-        "message": st.text() | ANYTHING,
-        "error": ANYTHING,
-        "results": st.dictionaries(
-            st.sampled_from(["AAPL", "MSFT", "msft", "aapl"]),
-            st.fixed_dictionaries({}, optional={"status": STATUS, "message": ANYTHING}) | ANYTHING,
-        )
-        | ANYTHING,
-    },
-)
-
-
-def is_success(engine: str, answer: Any) -> bool:
-    """The contract, written a second time as simply as possible."""
-    if not isinstance(answer, dict):
-        return False
-    if engine == "financial":
-        fine = "status" not in answer or answer["status"] == "success"
-        return fine and isinstance(answer.get("message"), str) and answer.get("error") is None
-    if engine == "trading":
-        results = answer.get("results")
-        return isinstance(results, dict) and all(
-            any(
-                isinstance(results[key], dict) and results[key].get("status") == "success"
-                for key in ((ticker,) if ticker in results else (ticker.upper(),))
-                if key in results
-            )
-            for ticker in ("AAPL", "msft")
-        )
-    return answer.get("status") in (["success", "skipped"] if engine == "news" else ["success"])
-
-
-@settings(max_examples=50)
-@given(LIKELY | ANYTHING, st.sampled_from(CALLS))
-def test_success_is_what_the_contract_says_and_nothing_else(answer: object, call: Call) -> None:
-    body = json.dumps(answer).encode()
-    failure = judge(call, Response(200, body), "").failure
-    assert (failure is None) == is_success(call.engine, json.loads(body))
 
 
 @given(
-    st.binary() | st.text('{}[]":,0123456789eE+-.nulfasetr\\ ').map(str.encode),
+    st.binary() | ANYTHING.map(lambda answer: json.dumps(answer).encode()),
     st.sampled_from(CALLS),
     st.integers(100, 599),
 )
@@ -323,16 +229,3 @@ def test_a_number_of_many_digits_is_a_failure_and_raises_nothing(call: Call, dig
     number = b"1" * digits
     for body in (number, b"-" + number, b'{"status": %b}' % number, b'{"results": {"AAPL": {"status": %b}}}' % number):
         assert judged(call, body) is not None
-
-
-@given(st.text("AB<>style/script '\"\n", max_size=60).map(str.encode) | st.binary(max_size=300))
-def test_excerpts_are_printable(data: bytes) -> None:
-    text = excerpt(b"<" + data)
-    assert text.isprintable()
-    assert len(text) <= EXCERPT_LIMIT
-
-
-def test_hostile_markup_is_judged_quickly() -> None:
-    """A pattern with backtracking would take minutes for these."""
-    for page in (b"<" * 100_000, b"<style" * 100_000, b"<script>" * 100_000, b"eyJ." * 100_000):
-        assert len(excerpt(page)) <= EXCERPT_LIMIT

@@ -20,10 +20,7 @@ from tests.simulators.metadata import by_audience
 from tests.simulators.seen import Seen
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
-from tests.support.runs import QUICK, SMALL, asked_cards, data_requests, run
-
-DONE = {("AAPL", "news_card"): 1, ("MSFT", "news_card"): 1}
-ONE_ATTEMPT = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING", "NEWS")}
+from tests.support.runs import QUICK, SMALL, run
 
 
 @pytest.fixture
@@ -37,30 +34,25 @@ def overlapping(requests: list[Seen]) -> bool:
     return any(later[0] < earlier[1] for earlier, later in pairwise(moments))
 
 
-async def test_impersonation_works_on_a_laptop(world: World) -> None:
-    account = "orchestrator@simulated-project.iam.gserviceaccount.com"
-    await run(world, 0, **(world.user_file() | world.impersonating(account)))
-    assert asked_cards(world) == DONE
-    assert all(request.claims is not None for request in world.qa.requests)
-
-
-@pytest.mark.slow
-async def test_impersonation_that_is_not_allowed_says_so(world: World) -> None:
-    env = world.user_file() | world.impersonating("other@simulated-project.iam.gserviceaccount.com")
+async def test_impersonation_works_on_a_laptop_or_says_why_not_and_quotes_no_answer(
+    world: World, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = world.tokens.mint.email
+    for name, value in (world.user_file() | world.impersonating(account)).items():
+        monkeypatch.setenv(name, value)
+    tokens = IdTokens(nursery, account)
+    token = await tokens.get("https://x")
+    assert world.tokens.mint.check(token, "https://x")["email"] == account
+    world.oauth.script.append(
+        Fault(lambda seen: seen.path.endswith(":generateIdToken"), do.body({"token": {"a": "b"}}))
+    )
+    with pytest.raises(TokenError) as error:
+        await tokens.get("https://y")
+    assert str(error.value) == "no token for https://y: the token server's answer is not a token"
+    world.oauth.script.clear()
     world.accounts.impersonable.clear()
-    outcome = await run(world, 1, **(env | ONE_ATTEMPT))
-    assert "no token for" in outcome.finished["detail"]
-    assert "getOpenIdToken" in outcome.finished["detail"]
-    assert data_requests(world) == []
-
-
-@pytest.mark.slow
-async def test_a_persons_own_credentials_are_not_enough_and_it_is_said_why(world: World) -> None:
-    await world.metadata.stop()  # as on a laptop
-    outcome = await world.run_job(("check",), env=world.user_file())
-    assert outcome.exit_code == 1
-    assert "set IMPERSONATE_SERVICE_ACCOUNT" in outcome.stdout
-    assert outcome.stderr == ""
+    with pytest.raises(TokenError, match=r"^no token for https://z: .*getOpenIdToken"):
+        await tokens.get("https://z")
 
 
 OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_engine": False}
@@ -189,13 +181,3 @@ async def test_an_answer_that_is_no_token_is_not_quoted(
     with pytest.raises(TokenError) as error:
         await IdTokens(nursery, None).get("https://x")
     assert str(error.value) == "no token for https://x: the token server's answer is not a token"
-
-
-@pytest.mark.slow
-async def test_an_answer_to_an_impersonation_that_is_no_token_is_not_quoted(world: World) -> None:
-    env = world.user_file() | world.impersonating("orchestrator@simulated-project.iam.gserviceaccount.com")
-    answer = do.body({"token": {"a": OPAQUE}})
-    world.oauth.script.append(Fault(lambda seen: seen.path.endswith(":generateIdToken"), answer))
-    outcome = await run(world, 1, **(env | ONE_ATTEMPT))
-    assert outcome.finished["detail"].endswith(": the token server's answer is not a token")
-    assert OPAQUE[:10] not in outcome.stdout

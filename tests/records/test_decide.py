@@ -29,39 +29,25 @@ def decided(*attempts: RecordedAttempt, work: PlannedConfig | None = None, **abo
     return decide(record_of(*attempts, plan=work.plan), start_at(**{"number": 0, **about}), work, "me")
 
 
-def test_an_attempt_is_added_if_a_document_was_not_written() -> None:
-    record = record_of(RecordedAttempt())
-    ended = record.reports[1]
-    record.reports[1] = ended.model_copy(update={"not_written": ("index.html",)})  # type: ignore[index]
-    assert decide(record, start_at(number=0), prepared(), "me") is not None
-
-
-@pytest.mark.parametrize(("uri", "is_same"), [("gs://cards/config/", True), ("gs://cards/other", False)])
-def test_a_day_is_for_one_config(uri: str, is_same: bool) -> None:
-    if is_same:
-        assert decided(INTERRUPTED, config_uri=uri) is not None
-        return
+@pytest.mark.parametrize(
+    ("then", "now", "named"),
+    [
+        ("cards-test", "cards", "the config of cards-test, this start has that of cards"),
+        ("cards", "cards", "the config of gs://cards/config, this start has that of gs://cards/other"),
+        (None, "cards", "the config of gs://cards/config, this start has that of gs://cards/other"),
+    ],
+)
+def test_a_day_is_for_one_config_and_two_jobs_with_one_record_are_named(then: str | None, now: str, named: str) -> None:
+    begun = replace(INTERRUPTED, about={"job": then})
+    assert decided(begun, job=now, config_uri="gs://cards/config/") is not None
     with pytest.raises(ConfigError) as error:
-        decided(INTERRUPTED, config_uri=uri)
+        decided(begun, job=now, config_uri="gs://cards/other")
     assert str(error.value) == (
-        "CONFIG_URI: the day was begun with the config of gs://cards/config, this start has that of gs://cards/other; "
+        f"CONFIG_URI: the day was begun with {named}; "
         "if this start is the wrong one, give it a RUNS_URI of its own: nothing is lost. "
         "Only if the day is, move its folder out of runs/: what it made is made, and paid for, again"
     )
     assert error.value.faults[0].kind is FaultKind.STORAGE
-
-
-@pytest.mark.parametrize(
-    ("then", "now", "named"),
-    [
-        ("cards-test", "cards", "the config of cards-test, this start has that of cards;"),
-        ("cards", "cards", "the config of gs://cards/config, this start has that of gs://cards/other;"),
-        (None, "cards", "the config of gs://cards/config, this start has that of gs://cards/other;"),
-    ],
-)
-def test_two_jobs_with_one_record_are_named(then: str | None, now: str, named: str) -> None:
-    with pytest.raises(ConfigError, match=named):
-        decided(replace(INTERRUPTED, about={"job": then}), job=now, config_uri="gs://cards/other")
 
 
 @pytest.mark.parametrize("error", [RecordError(message("odd")), UnusableError(message("odd"))])

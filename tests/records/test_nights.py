@@ -13,7 +13,6 @@ from job.day.attempt import Outcome, RecordError
 from job.records.lease import LEASE
 from job.records.nights import Night, Nights, PastNights, read_nights, with_killed
 from job.records.record import Record
-from job.storage.store import StorageError
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
 from tests.support.stores import Memory, memory
 
@@ -71,11 +70,6 @@ async def test_of_a_day_its_names_and_its_end_are_read(memory: Memory) -> None:
     ]
 
 
-async def test_a_day_with_a_name_that_the_job_does_not_give_is_unreadable(memory: Memory) -> None:
-    put(memory, RecordedAttempt(DAYS[0]).record(), {f"{DAYS[1]}/ends/copy of 1.json": b""})
-    assert [one.outcome for one in (await read_nights(memory)).nights] == [Outcome.UNREADABLE, Outcome.SUCCEEDED]
-
-
 @pytest.mark.parametrize("gone", [("/attempts/",), ("/attempts/", "/ends/"), ("/attempts/", "-000000.jsonl")])
 async def test_a_day_of_which_age_has_taken_the_attempts_is_in_no_list_and_goes_not_on(
     memory: Memory, gone: tuple[str, ...]
@@ -104,28 +98,15 @@ def night(attempt: RecordedAttempt) -> Night:
     return Night(report.day, report.outcome, report)
 
 
-def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
-    nights = Nights([night(RecordedAttempt(DAYS[2])), Night(DAYS[1], Outcome.KILLED), night(RecordedAttempt(DAYS[0]))])
-    again = nights.with_report(RecordedAttempt(DAYS[1]).report())
-    assert [(one.day, one.outcome) for one in again.nights] == [(day, "succeeded") for day in DAYS[2::-1]]
-
-
-WEEKDAYS = {"schedule": "0 2 * * 1-5"}
-
-
 @pytest.mark.parametrize(
     ("recorded", "about", "expected"),
     [
         ([], {}, None),
-        ([20], {}, None),
-        ([20, 21, 22, 23, 24, 25, 26], {}, None),
-        ([20, 23, 24, 25, 26], WEEKDAYS, None),
-        ([20, 23, 26], WEEKDAYS, "Wed 11-25, Tue 11-24"),
-        ([24, 26], {}, "Wed 11-25"),
+        ([20, 23, 26], {"schedule": "0 2 * * 1-5"}, "Wed 11-25, Tue 11-24"),
         ([10, 12, 25, 26], {}, "Tue 11-24, Mon 11-23, Sun 11-22, Sat 11-21, Fri 11-20, Thu 11-19"),
         ([24, 26], {"schedule": None}, None),
     ],
-    ids=["no night", "one", "a week", "weekdays", "two are missing", "since the first", "of a week", "no schedule"],
+    ids=["no night", "weekdays", "of a week", "no schedule"],
 )
 def test_a_date_of_the_schedule_without_a_record_is_named(
     recorded: list[int], about: dict[str, Any], expected: str | None
@@ -162,19 +143,15 @@ async def test_it_is_read_beside_an_attempt_at_an_earlier_day_alone(memory: Memo
     assert (past.nights.nights[0].report is not None) is is_read
 
 
-async def test_a_killed_night_whose_record_is_broken_stays_as_it_is(memory: Memory) -> None:
-    put(memory, RecordedAttempt(DAYS[1], outcome=None).record() | {f"{DAYS[1]}/results/000001-000000.jsonl": b"?"})
-    nights = await read_nights(memory)
-    assert await with_killed(memory, nights) is nights
-
-
-async def test_of_a_night_that_was_not_killed_nothing_more_is_read(memory: Memory) -> None:
+async def test_a_night_that_was_not_killed_or_whose_record_is_broken_stays_as_it_is(memory: Memory) -> None:
     put(memory, RecordedAttempt(DAYS[0], outcome=None).record(), RecordedAttempt(DAYS[1]).record())
-    nights = await read_nights(memory)
-    count = len(memory.asked)
+    nights, count = await read_nights(memory), len(memory.asked)
     assert await with_killed(memory, nights) is nights
     assert await with_killed(memory, Nights()) == Nights()
-    assert len(memory.asked) == count
+    assert len(memory.asked) == count, "nothing more is read"
+    put(memory, RecordedAttempt(DAYS[2], outcome=None).record() | {f"{DAYS[2]}/results/000001-000000.jsonl": b"?"})
+    nights = await read_nights(memory)
+    assert await with_killed(memory, nights) is nights
 
 
 # --- past nights, read beside an attempt ---
@@ -215,26 +192,3 @@ async def test_past_nights_are_read_again_if_another_day_has_come_meanwhile(memo
     await past.wait_until_read(memory, DAYS[2])
     assert past.nights is not None
     assert [one.day for one in past.nights.nights] == ([DAYS[1], DAYS[0]] if day == DAYS[1] else [DAYS[0]])
-
-
-def test_how_the_night_before_a_day_ended() -> None:
-    nights = [Night(DAYS[2], Outcome.KILLED), Night(DAYS[1], Outcome.CARDS_MISSING)]
-    assert PastNights(lambda _: None, Nights(nights)).severity_before(DAYS[2]) == "bad"
-    assert PastNights(lambda _: None, Nights()).severity_before(DAYS[2]) == "good", "none has failed"
-
-
-async def test_an_outage_of_storage_is_no_list(memory: Memory) -> None:
-    put(memory, RecordedAttempt(DAYS[0]).record())
-    memory.refuse = lambda verb, name: (verb, name) == ("read", f"{DAYS[0]}/ends/000001.json")
-    with pytest.raises(StorageError):
-        await read_nights(memory)
-
-
-def test_the_nights_besides_that_are_not_done_are_a_line_with_their_cards() -> None:
-    days = [RecordedAttempt(f"2026-11-{day}") for day in range(17, 25)]
-    assert Nights([night(one) for one in reversed(days)]).undone_line("2026-11-24") is None
-    for day in (0, 3, 7):
-        days[day] = RecordedAttempt(f"2026-11-{17 + day}", failed=["MSFT"], outcome="cards_missing")
-    nights = Nights([night(one) for one in reversed(days)])
-    assert str(nights.undone_line("2026-11-24")) == "Not done: Fri 11-20 (1 card)", "of the latest seven"
-    assert str(nights.undone_line("2026-11-20")) == "Not done: Tue 11-24 (1 card)"

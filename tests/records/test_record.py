@@ -6,13 +6,11 @@ from typing import NoReturn
 import pytest
 import trio
 
-from job.day.attempt import CARDS, PAGE, ExitCode, Outcome, RecordError
-from job.day.ending import bad_config
+from job.day.attempt import ExitCode, Outcome, RecordError
 from job.day.report import Report
-from job.records.lease import LEASE
-from job.records.record import Document, Record, read_day, record_refusal
+from job.records.record import Document, Record, read_day
 from job.storage.store import ConflictError, StoredObject
-from tests.support.records import DAY, FAULT, RecordedAttempt, config, lease_of, put, report_at, start_at
+from tests.support.records import DAY, RecordedAttempt, config, put, start_at
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -24,20 +22,6 @@ async def the_day(memory: Memory) -> tuple[Report, Record]:
     found = await read_day(memory, DAY)
     assert found is not None
     return found
-
-
-async def test_a_day_that_has_no_record(memory: Memory) -> None:
-    put(memory, {f"{DAY}/x": b""})
-    assert await read_day(memory, DAY) is None
-
-
-async def test_a_day_that_is_done(memory: Memory) -> None:
-    attempt = RecordedAttempt()
-    put(memory, attempt.record(), {f"{DAY}/report.html": b"", f"{DAY}/cards.csv": b""})
-    report, record = await the_day(memory)
-    assert report == attempt.report()
-    assert record.listing.documents == {PAGE, CARDS}
-    assert record.ledger.is_complete
 
 
 async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_lists_alike(memory: Memory) -> None:
@@ -58,25 +42,6 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         assert (report.number, report.cards.done, len(report.missing)) == (2, 3 - len(added), len(added))
         assert record.ledger.is_complete is not bool(added)
         assert (report.ended == end.ended) is bool(added), "all was there when its last result was"
-
-
-@pytest.mark.parametrize("holder", ["nobody", "this day", "another day", "this day, long ago"])
-async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
-    memory: Memory, holder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.time", lambda: 1e9)
-    put(memory, RecordedAttempt(outcome=None, failed=["MSFT"]).record())
-    if holder != "nobody":
-        day, seconds = (DAY if "this day" in holder else "2026-11-25"), (1e9 - 61 if "ago" in holder else 1e9 - 59)
-        memory.objects[LEASE] = StoredObject(lease_of(day), "1", seconds)
-    report, _ = await the_day(memory)
-    is_at_work = holder == "this day"
-    words = "At work since 02:00 UTC+08:00: 1 of 2 cards is there so far"
-    if not is_at_work:
-        words = "The record breaks off at 02:00 UTC+08:00: 1 of 2 cards is missing"
-    assert str(report.sentence) == words
-    assert (report.outcome, report.exit_code) == ("at work" if is_at_work else "killed", None)
-    assert (report.ended, report.seconds) == (None, None)
 
 
 async def test_only_the_latest_attempt_counts(memory: Memory) -> None:
@@ -101,12 +66,7 @@ async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_
         await Record.read(memory, DAY)
 
 
-async def test_results_that_a_report_does_not_count_may_be_more(memory: Memory) -> None:
-    put(memory, RecordedAttempt(outcome=None).record(), RecordedAttempt(number=2).record())
-    assert (await Record.read(memory, DAY)).ledger.totals()["qa"].calls == 4
-
-
-# --- documents, and a start that was refused ---
+# --- documents ---
 
 
 def broken() -> NoReturn:
@@ -149,15 +109,3 @@ async def test_a_document_of_a_later_attempt_is_left_as_it_is(memory: Memory) ->
     for number, there in ((1, b"of the second"), (2, b"new")):
         await Document("page", lambda: b"new").write(memory, start_at(number=number))
         assert memory.objects["page"].data == there
-
-
-async def refuse(store: Memory) -> bool:
-    report = report_at(bad_config(1, of_command=False), start=start_at(number=0), seconds=0.4, faults=[FAULT])
-    return await record_refusal(store, report)
-
-
-async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory) -> None:
-    put(memory, {f"{DAY}/ends/000000.json": b"of an earlier one"})
-    assert await refuse(memory)
-    report, _ = await the_day(memory)
-    assert str(report.sentence) == "The configuration has 1 fault: nothing was called"

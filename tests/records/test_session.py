@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import trio
 
-from job.config.read import PlannedConfig
 from job.day.report import Report, read_report
 from job.day.result import ShutdownReason
 from job.execution.shutdown import LIMITS, Shutdown
@@ -41,11 +40,10 @@ class Desk:
         self.said.append(str(text))
 
     @asynccontextmanager
-    async def open(self, work: PlannedConfig | None = None, **about: Any) -> AsyncIterator[Opened]:
+    async def open(self, **about: Any) -> AsyncIterator[Opened]:
         """A start that opens its session, with the lease."""
-        start = start_at(**{"number": 0, "trace_id": f"{2:032x}", "began": "2026-11-24T09:00:00+08:00", **about})
         async with acquire(self.store, holder("me"), lambda *_: None, waits=True) as lease:
-            yield await open_session(lease, start, work or prepared(), self.alarm)
+            yield await open_session(lease, start_at(number=0, **about), prepared(), self.alarm)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
@@ -88,14 +86,8 @@ def desk(memory: Memory) -> Desk:
 
 async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk) -> None:
     put(desk.store, RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).record())
-    async with desk.open() as (start, record, session):
-        assert session is not None
-        assert (start.number, start.trace_id) == (2, start_at().trace_id)
-        assert (start.began, start.started) == (start_at().began, start_at().started)
-        assert record.ended == RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).report()
-        assert record.latest is not None
-        assert (record.latest.number, record.ledger.counts("qa").missing) == (1, 1)
-        assert session.objects() == {1: 1}
+    async with desk.open(trace_id=f"{2:032x}", began="2026-11-24T09:00:00+08:00") as (start, record, _):
+        assert (start.number, start.trace_id, start.began) == (2, start_at().trace_id, start_at().began)
         assert record.severity == "bad"
 
 
@@ -166,16 +158,6 @@ async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk) -
     assert END in desk.store.objects
     assert not desk.incomplete
     assert desk.said[-1] == "storage works again"
-
-
-@pytest.mark.parametrize("fails", ["all", "the end"])
-async def test_closing_waits_no_longer_than_the_lease_is_valid(desk: Desk, fails: str) -> None:
-    async with desk.session() as session:
-        desk.store.refuse = lambda _verb, name: fails == "all" or name in {END, LEASE}
-        _, took = await desk.close(session)
-    assert TRUSTED_SECONDS - 1 < took <= TRUSTED_SECONDS + SHORT
-    assert not session.is_ended
-    assert any("and the end are not written" in text for text in desk.said)
 
 
 @pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE])

@@ -27,7 +27,7 @@ async def test_an_urgent_request_does_not_queue_behind_others() -> None:
 async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(store, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(store, "ANSWER_SECONDS", 0.05)
     gate = threading.Event()
     try:
         for _ in range(2):  # the second does not queue behind the first
@@ -62,6 +62,6 @@ async def test_a_request_waits_for_few_of_many_reads() -> None:
 
     slow.read = read  # type: ignore[method-assign,assignment]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(read_many, slow, [f"n{number}" for number in range(20 * THREADS)])
+        nursery.start_soon(read_many, slow, [f"n{number}" for number in range(8 * THREADS)])
         await trio.testing.wait_all_tasks_blocked()
         assert await in_thread(lambda: done) <= 4 * THREADS
