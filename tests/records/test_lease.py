@@ -228,6 +228,32 @@ async def test_a_stale_lease_is_taken_over_and_its_holder_finds_out(
     assert await in_thread(lambda: store.names("_")) == [LEASE]
 
 
+@pytest.mark.parametrize("state", ["free", "left by a killed one"])
+async def test_of_many_starts_exactly_one_acquires_the_lease(memory: Memory, state: str) -> None:
+    if state != "free":
+        await take(memory, holder())
+    memory.seconds = 1.0
+    got: list[str] = []
+    busy: list[str] = []
+
+    async def want(owner: str) -> None:
+        try:
+            lease = await take(memory, holder(owner), waits=False)
+        except BusyError:
+            busy.append(owner)
+        else:
+            got.append(owner)
+            nursery.start_soon(Kept(lease).keep)
+        if len(got) + len(busy) == 5:
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(5):
+            nursery.start_soon(want, f"w{number}")
+    assert (len(got), len(busy)) == (1, 4)
+    assert await there(memory) == holder(got[0])
+
+
 async def test_a_lease_that_others_change_all_the_time_is_not_acquired(memory: Memory) -> None:
     memory.create = conflict  # type: ignore[method-assign]
     with pytest.raises(StorageError, match=r"^_lease.json was changed by another process or person$"):
