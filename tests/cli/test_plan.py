@@ -310,14 +310,6 @@ def test_a_night_that_has_not_ended_is_compared_with_too(command: Command, place
     ]
 
 
-def test_a_faulty_config_is_refused_before_past_nights_are_read(
-    command: Command, place: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("job.cli.plan._read_past", None)
-    write(place, {"ticker_list.json": []})
-    assert command("plan", place)[0] == ExitCode.USAGE
-
-
 def test_what_is_odd_about_the_cards_is_said_beside_the_plan(place: Path, runs: Path, command: Command) -> None:
     write_records(
         runs, RecordedAttempt(objects=config() | {"engine_control.json": '{"run_news_engine": false}'}).record()

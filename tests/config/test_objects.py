@@ -2,25 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from itertools import chain
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.environment import Options, read_settings
-from job.config.faults import ConfigError
 from job.config.objects import OBJECTS, parse_config
 from job.config.plan import resolve
-from job.config.read import read_config
 from job.text.messages import Message
 from tests.support.chinese import in_chinese
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "earnings_card"]}
-ENVIRONMENT = {f"{name}_ENGINE_URL": f"https://{name.lower()}" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
-NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def written(value: object) -> bytes:
@@ -157,19 +150,7 @@ MANY = "has more than 20,000 values; " + MEANT
             [{"id": "X", "extra_params": {str(number): [] for number in range(19_999)}}],
             f'[0] ("X"): {MANY}',
         ),
-        (
-            "llm_config.json",
-            {"tasks": {str(number): {"a": 1} for number in range(10_000)}},
-            {"tasks": {str(number): {"a": 1} for number in range(10_001)}},
-            f"tasks: {MANY}",
-        ),
         ("ticker_list.json", [7] * 100_000, [7] * 100_001, f"has more than 100,000 values; {MEANT}"),
-        (
-            "engine_control.json",
-            dict.fromkeys(map(str, range(100_000))),
-            dict.fromkeys(map(str, range(100_001))),
-            f"has more than 100,000 values; {MEANT}",
-        ),
     ],
 )
 def test_what_holds_too_much_is_one_fault(name: str, most: object, more: object, fault: str) -> None:
@@ -410,38 +391,6 @@ def test_no_bytes_raise_an_exception_and_every_sentence_names_its_object(objects
         assert all(rest.rpartition("; ") if sentence in faults else rest), "what is wrong, and the remedy"
         assert str(sentence).isprintable()
         assert in_chinese(sentence).isprintable()
-
-
-async def refused(uri: str, **environment: str) -> list[str]:
-    settings, faults = read_settings(ENVIRONMENT | {"CONFIG_URI": uri} | environment)
-    with pytest.raises(ConfigError) as error:
-        await read_config(Options(settings, faults, NOW, 0.0), "2026-11-24")
-    return [str(fault) for fault in error.value.faults]
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    for name, value in GOOD.items():
-        (tmp_path / name).write_bytes(written(value))
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("targets", "missing"),
-    [
-        ([{"id": "AAPL", "run_engines": {"financials": False}, "dat": 1}], True),  # there is MSFT as well
-        ([{"id": "X", "dat": 1}], True),
-        ([{"id": "equities_default", "run_engines": {"financials": False}, "dat": 1}, {"id": "AAPL"}], False),
-        ([{"run_engines": {"financials": False}}], False),
-        ([7, {"id": "X", "target_type": "equity"}], True),
-    ],
-)
-async def test_no_url_is_required_for_an_engine_that_an_unreadable_entry_may_have_switched_off(
-    directory: Path, targets: object, missing: bool
-) -> None:
-    (directory / "card_targets.json").write_bytes(written(targets))
-    found = await refused(str(directory), FINANCIAL_ENGINE_URL="")
-    assert [line.partition(":")[0] for line in found] == ["card_targets.json"] + ["FINANCIAL_ENGINE_URL"] * missing
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every fault of a start is found before anything is called; a config that storage does not give is no faulty one."""
 
+import json
 import subprocess
 import sys
 import time
@@ -70,6 +71,27 @@ def test_of_a_limit_that_is_too_low_for_a_variable_it_is_said_what_it_allows() -
         "QA_ENGINE_CONCURRENCY: needs 1,064 open files, and this process may have 1,063; "
         "raise the hard limit (ulimit -Hn), or lower this to 999 in all"
     )
+
+
+@pytest.mark.parametrize(
+    ("targets", "missing"),
+    [
+        ([{"id": "AAPL", "run_engines": {"financials": False}, "dat": 1}], True),  # there is MSFT as well
+        ([{"id": "X", "dat": 1}], True),
+        ([{"id": "equities_default", "run_engines": {"financials": False}, "dat": 1}, {"id": "AAPL"}], False),
+        ([{"run_engines": {"financials": False}}], False),
+        ([7, {"id": "X", "target_type": "equity"}], True),
+    ],
+)
+async def test_no_url_is_required_for_an_engine_that_an_unreadable_entry_may_have_switched_off(
+    place: Path, targets: object, missing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(URLS, "FINANCIAL_ENGINE_URL")
+    (place / "card_targets.json").write_text(json.dumps(targets))
+    with pytest.raises(ConfigError) as error:
+        await read_config(request(str(place)), DAY)
+    expected = ["card_targets.json"] + ["FINANCIAL_ENGINE_URL"] * missing
+    assert [str(fault).partition(":")[0] for fault in error.value.faults] == expected
 
 
 UNKNOWN = '--again: "NVDA" is nothing that the config asks for'
