@@ -65,6 +65,7 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("FINANCIAL_ENGINE_TIMEOUT", "5min", f'"5min" is not a number of seconds; {CORRECT}'),
         ("QA_ENGINE_PATIENCE", "nan", f'"nan" is more than 86400; {CORRECT}'),
         ("QA_ENGINE_TIMEOUT", "0.5", f'"0.5" is less than 1; {CORRECT}'),
+        ("QA_ENGINE_TIMEOUT", "3601", f'"3601" is more than 3600; {CORRECT}'),
         *(("QA_ENGINE_URL", url, ENGINE_URL) for url in NO_ENGINE_URLS),
         ("QA_ENGINE_URL", "https://me:secret@qa.example", "holds a user name or password; remove them"),
         *(
@@ -186,6 +187,7 @@ def test_no_environment_raises_and_every_fault_names_a_variable(variables: dict[
     [
         ("FINANCIAL_ENGINE_URI", "FINANCIAL_ENGINE_URL"),
         ("NEWS_ENGINE_BATCH_SIZE", None),
+        ("QA_ENGINE_KEY", None),
         ("RUNS_URL", "RUNS_URI"),
         ("NOTIFY_ULR", "NOTIFY_URL"),
     ],

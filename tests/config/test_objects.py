@@ -88,6 +88,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ({"run_new_engine": True}, f"run_new_engine: {NOT_KNOWN}"),
     ],
     "llm_config.json": [
+        ({"default": {"backend": 1}}, "default.backend (1): has the wrong type; write a string in quotes"),
         ({"default": {"model_name": " "}}, 'default.model_name (" "): is blank; write a value or remove it'),
         (
             {"default": {"backend": "x" * 1024}, "tasks": {"news_card": {"model_name": "模" * 114}}},
@@ -95,6 +96,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ),
     ],
     "card_targets.json": [
+        ([{"card_types": ["news_card"]}], "[0].id: is missing; add it"),
         ([{"id": "X", "date": "24.11.2026"}], '[0] ("X").date ("24.11.2026"): is not valid; write "YYYY-MM-DD"'),
         ([{"id": "X", "run_engines": {"finance": True}}], f'[0] ("X").run_engines.finance: {NOT_KNOWN}'),
         (
@@ -151,6 +153,12 @@ MANY = "has more than 20,000 values; " + MEANT
             f'[0] ("X"): {MANY}',
         ),
         ("ticker_list.json", [7] * 100_000, [7] * 100_001, f"has more than 100,000 values; {MEANT}"),
+        (
+            "engine_control.json",
+            dict.fromkeys(map(str, range(100_000))),
+            dict.fromkeys(map(str, range(100_001))),
+            f"has more than 100,000 values; {MEANT}",
+        ),
     ],
 )
 def test_what_holds_too_much_is_one_fault(name: str, most: object, more: object, fault: str) -> None:

@@ -44,7 +44,6 @@ def chosen(plan: Plan, *names: str) -> list[str]:
         (["a/b"], ["a/b/news_card"]),
         (["a/b/news_card"], ["a/b/news_card"]),
         (["a/b/c"], ["a/b/c"]),
-        ([], []),
     ],
 )
 def test_cards_are_found_by_name_in_the_order_of_the_plan(names: list[str], cards: list[str]) -> None:
@@ -104,7 +103,6 @@ def test_no_more_is_made_again_than_a_day_may_have() -> None:
     ("names", "faults"),
     [
         (["NVDA", "none"], []),
-        ([], []),
         (["nvda"], ['--without: "nvda" is no target of the config; the nearest: NVDA']),
         (list(CARDS), ["--without: leaves nothing to do; name fewer"]),
     ],

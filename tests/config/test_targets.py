@@ -33,6 +33,7 @@ def entry(**given_entry: Any) -> Target:
     ("category", "target_type", "kind"),
     [
         ("celebrity", None, "person"),
+        ("person", None, "person"),
         (" People", None, "person"),
         ("equity", None, "equity"),
         ("macro", None, "topic"),
