@@ -97,7 +97,7 @@ async def test_what_plan_prints_is_what_run_sends_once(
         assert service.traffic.connections == (16 if name == "qa" else len(service.requests)), name
 
 
-@pytest.mark.parametrize("ignored", ["", "/nowhere", "s3://nowhere", "un\x07printable"])
+@pytest.mark.parametrize("ignored", ["", "/nowhere", "s3://nowhere"])
 def test_a_plan_of_a_given_place_needs_no_variable(command: Command, place: Path, ignored: str) -> None:
     write(place, {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "old_card"]})
     assert command("plan", place, CONFIG_URI=ignored) == (
@@ -131,22 +131,18 @@ def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
 
 
 def test_without_a_place_it_reads_config_uri_and_needs_nothing_else(command: Command, place: Path) -> None:
-    write(place, {"tickers.json": b"a run would not look at it"})
+    write(place, {"tickers.json": b"a run would not look at it", "ticker_list.json": ["AAPL", "AAPL"]})
     code, out, err = command("plan", CONFIG_URI=str(place))
-    assert (code, out[-2:], err) == (ExitCode.DONE, ["QA engine: 1 card, 1 call", NOT_LOOKED], [])
-
-
-def test_a_notice_does_not_stop_the_plan(command: Command, place: Path) -> None:
-    write(place, {"ticker_list.json": ["AAPL", "AAPL"]})
-    code, _, err = command("plan", place)
-    assert (code, err) == (ExitCode.DONE, ['ticker_list.json: [1] ("AAPL"): is there already; it counts once'])
+    assert (code, out[-2:]) == (ExitCode.DONE, ["QA engine: 1 card, 1 call", NOT_LOOKED])
+    assert err == ['ticker_list.json: [1] ("AAPL"): is there already; it counts once'], "a notice stops no plan"
 
 
 # --- every fault ---
 
 
 def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(command: Command, place: Path) -> None:
-    write(place, {"ticker_list.json": [7], "tickers.json": []})
+    (place / "old").mkdir()
+    write(place, {"ticker_list.json": [7], "tickers.json": [], "README.md": b"?", "old/tickers.json": b"?"})
     code, out, err = command("plan", place, RUN_TIME_ZONE="Mars", NEWS_ENGINE_URL="news")
     assert (code, out) == (ExitCode.USAGE, [])
     where = {line.partition(":")[0] for line in err}
@@ -155,24 +151,10 @@ def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(command: Comma
     assert len(err) == 4
 
 
-def test_only_json_files_directly_in_the_place_are_checked(command: Command, place: Path) -> None:
-    (place / "old").mkdir()
-    write(place, {"README.md": b"?", "old/tickers.json": b"?"})
-    assert command("plan", place)[0] == ExitCode.DONE
-
-
-@pytest.mark.parametrize("slash", ["", "/"])
-@pytest.mark.parametrize("is_link", [False, True])
-def test_an_object_that_is_not_a_file_is_a_fault_as_in_a_run(
-    command: Command, place: Path, is_link: bool, slash: str
-) -> None:
-    if is_link:
-        (place / "llm_config.json").symlink_to("nowhere")
-    else:
-        (place / "llm_config.json").mkdir()
+def test_an_object_that_is_not_a_file_is_a_fault_as_in_a_run(command: Command, place: Path) -> None:
+    (place / "llm_config.json").mkdir()
     what = "llm_config.json is not a file; replace it with a file or remove it"
-    code, out, err = command("plan", f"{place}{slash}")
-    assert (code, out, err) == (ExitCode.USAGE, [], [f"{place}{slash}: {what}"])
+    assert command("plan", f"{place}/") == (ExitCode.USAGE, [], [f"{place}/: {what}"])
     code, _, err = command("plan", place, RUN_TIME_ZONE="Mars")
     assert (code, len(err)) == (ExitCode.USAGE, 2)
 
@@ -195,9 +177,7 @@ def test_a_config_uri_that_cannot_be_read_ends_as_a_run_would(command: Command) 
     assert line.startswith("CONFIG_URI: /nowhere is not a directory; see that")
 
 
-@pytest.mark.parametrize(
-    "place", ["", " ", "/nowhere", "/" + "a" * 5000, "gs://", "gs:///config", "s3://bucket", "a\0"]
-)
+@pytest.mark.parametrize("place", ["", "/nowhere", "/" + "a" * 5000, "gs://"])
 def test_an_invalid_place_is_a_usage_error(capfd: pytest.CaptureFixture[str], place: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["plan", place])
@@ -205,48 +185,20 @@ def test_an_invalid_place_is_a_usage_error(capfd: pytest.CaptureFixture[str], pl
     assert "is neither gs://BUCKET/PREFIX nor a directory" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "targets",
-    [{"AAPL": ["old_card"]}, [{"id": "equities_default", "card_types": ["old_card"]}]],
-    ids=["simple form", "full form"],
-)
-def test_a_config_that_leaves_no_card_to_make_is_faulty(command: Command, place: Path, targets: object) -> None:
-    types = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
-    write(place, {"card_types.json": types, "card_targets.json": targets})
-    fault = "card_targets.json: leaves no card to make; enable a card type that it names"
-    assert command("plan", place) == (ExitCode.USAGE, [], [fault])
-
-
 # --- beside the record ---
 
 CARDS: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
-BEFORE = [RecordedAttempt(f"2026-11-{day}", seconds=15_000) for day in (21, 22, 23)]
 
 
 @pytest.fixture
-def night(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where three good nights of the config CARDS are recorded."""
+def night(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two good nights of the config CARDS are recorded."""
     monkeypatch.setenv("RUN_TIME_ZONE", "Asia/Shanghai")
-    write_records(runs, *(attempt.record() for attempt in BEFORE))
-    return runs
-
-
-def test_a_plan_says_what_is_as_it_was(command: Command, place: Path, night: Path) -> None:
-    write(place, CARDS)
-    code, out, err = command("plan", place)
-    assert (code, err) == (ExitCode.DONE, [])
-    assert out[-1] == "The same cards as on 2026-11-23"
+    write_records(runs, *(RecordedAttempt(f"2026-11-{day}").record() for day in (22, 23)))
 
 
 CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
-    "a type more": (
-        {"card_types.json": ["news_card", "price_card"]},
-        ["New since 2026-11-23, 2 cards: /price_card: AAPL, MSFT"],
-    ),
-    "a target fewer": (
-        {"ticker_list.json": ["AAPL"]},
-        ["Gone since 2026-11-23, 1 card: MSFT/news_card"],
-    ),
+    "nothing": ({}, ["The same cards as on 2026-11-23"]),
     "others": (
         {"ticker_list.json": ["AAPL", "NVDA"], "card_types.json": ["price_card"]},
         [
@@ -288,10 +240,6 @@ CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
         {"card_targets.json": [{"id": "AAPL", "date": "2026-11-20"}]},
         ['Changed since 2026-11-23, 1 card, date (null → "2026-11-20"): AAPL/news_card'],
     ),
-    "a parameter": (
-        {"card_targets.json": [{"id": "AAPL", "extra_params": {"tone": "dry"}}]},
-        ['Changed since 2026-11-23, 1 card, tone (null → "dry"): AAPL/news_card'],
-    ),
     "what looks like a secret": (
         {"card_targets.json": [{"id": "AAPL", "extra_params": {"key": "aB3" * 20}}]},
         ['Changed since 2026-11-23, 1 card, key (null → "[token]…): AAPL/news_card'],
@@ -299,43 +247,40 @@ CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
 }
 
 
+@pytest.mark.usefixtures("night")
 @pytest.mark.parametrize(("objects", "lines"), CHANGED.values(), ids=CHANGED)
 def test_a_plan_says_what_is_new_and_gone_since_the_night_before(
-    command: Command, place: Path, night: Path, objects: dict[str, object], lines: list[str]
+    command: Command, place: Path, objects: dict[str, object], lines: list[str]
 ) -> None:
     write(place, CARDS | objects)
     out = command("plan", place)[1]
     assert out[-len(lines) :] == lines
-    code, out, err = command("plan", "--json", place)
-    assert (code, err[-len(lines) :]) == (ExitCode.DONE, lines)
-    assert {json.loads(line)["engine"] for line in out} >= {"financial", "trading", "qa"}
 
 
-def test_a_plan_for_a_day_that_is_recorded_is_compared_with_its_latest_attempt(
-    command: Command, place: Path, night: Path
-) -> None:
+@pytest.mark.usefixtures("night")
+def test_a_plan_for_a_day_that_is_recorded_is_compared_with_its_latest_attempt(command: Command, place: Path) -> None:
     write(place, CARDS | {"ticker_list.json": ["AAPL", "MSFT", "NVDA"]})
     code, out, (notice,) = command("plan", "--date=2026-11-23", place)
     assert (code, out[0]) == (ExitCode.DONE, "2026-11-23: 3 targets, 3 cards")
-    assert "New since 2026-11-23, 1 card: NVDA/news_card" in out
+    new = "New since 2026-11-23, 1 card: NVDA/news_card"
+    assert new in out
+    assert new in command("plan", "--json", "--date=2026-11-23", place)[2]
     assert notice.startswith("2026-11-23 is over: the financial and the trading engine take no date")
 
 
 @pytest.mark.parametrize(
     ("day", "tickers", "left"),
     [
-        ("2026-11-22", ["AAPL", "MSFT"], "0 of these 6"),
         ("2026-11-23", ["AAPL", "MSFT"], "1 of these 6"),
         ("2026-11-23", ["AAPL", "MSFT", "NVDA"], "5 of these 8"),
         ("2026-11-24", ["AAPL", "MSFT"], None),
     ],
-    ids=["all is there", "a card failed", "a target is new", "nothing is there"],
+    ids=["a card failed", "a target is new", "nothing is there"],
 )
 def test_a_plan_says_how_many_of_its_calls_a_start_would_make_now(
     command: Command, place: Path, runs: Path, day: str, tickers: list[str], left: str | None
 ) -> None:
-    half = RecordedAttempt("2026-11-23", failed=["MSFT"], outcome="cards_missing")
-    write_records(runs, RecordedAttempt("2026-11-22").record(), half.record())
+    write_records(runs, RecordedAttempt("2026-11-23", failed=["MSFT"], outcome="cards_missing").record())
     write(place, CARDS | {"ticker_list.json": tickers})
     said = [line for line in command("plan", f"--date={day}", place)[1] if "now" in line]
     assert said == ([f"A start now would make {left} calls: the rest is recorded"] if left else [])
@@ -363,14 +308,6 @@ def test_a_night_that_has_not_ended_is_compared_with_too(command: Command, place
         "New since 2026-11-23, 1 card: AAPL/news_card",
         "Gone since 2026-11-23, 1 card: MSFT/news_card",
     ]
-
-
-def test_a_faulty_config_is_refused_before_past_nights_are_read(
-    command: Command, place: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("job.cli.plan._read_past", None)
-    write(place, {"ticker_list.json": []})
-    assert command("plan", place)[0] == ExitCode.USAGE
 
 
 def test_what_is_odd_about_the_cards_is_said_beside_the_plan(place: Path, runs: Path, command: Command) -> None:

@@ -1,4 +1,4 @@
-"""What only a process shows: how it ends before there is a command."""
+"""What only a process shows: how it ends before there is a command, and that it loads no library early."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ import pytest
 
 from job.day.attempt import ExitCode
 from tests.simulators.job import ROOT
+from tests.support.records import config
 
 
 def python(*arguments: str, directory: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -52,9 +53,8 @@ def test_a_system_without_time_zones_has_those_of_a_dependency(tmp_path: Path) -
     assert "ZoneInfoNotFoundError" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["keys", "no-such-directory/keys"])
-def test_no_connection_gives_away_its_session_keys(tmp_path: Path, name: str) -> None:
-    """Neither one to an engine or a chat, nor one of Google's libraries; a file that cannot be written is no bug."""
+def test_no_connection_gives_away_its_session_keys(tmp_path: Path) -> None:
+    """Neither one to an engine or a chat, nor one of Google's libraries."""
     program = """
 import job.cli.main
 from job.engines.tls import tls_context
@@ -62,9 +62,47 @@ from urllib3.util.ssl_ import create_urllib3_context
 tls_context(None)
 create_urllib3_context()
 """
-    done = python("-c", program, directory=ROOT, SSLKEYLOGFILE=str(tmp_path / name))
+    done = python("-c", program, directory=ROOT, SSLKEYLOGFILE=str(tmp_path / "keys"))
     assert (done.returncode, done.stderr) == (0, "")
     assert list(tmp_path.iterdir()) == []
+
+
+LATE = {"google.auth", "google.cloud", "httpx", "jinja2", "requests", "rich"}
+
+
+def test_help_loads_no_library_of_a_command() -> None:
+    program = """
+import sys
+from job.cli.main import main
+try:
+    main(["--help"])
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+    found = set(python("-c", program, directory=ROOT).stderr.split())
+    assert "pydantic" in found
+    assert found & LATE == set()
+
+
+def test_a_recorded_run_has_loaded_nothing_for_its_end_when_it_wants_its_first_token(tmp_path: Path) -> None:
+    program = """
+import os, sys
+sys.modules["click"] = None  # as in the image: with it, httpx loads its own command line
+from job.cli.main import main
+from job.engines.id_tokens import IdTokens
+async def get(self, audience, rejected=None):
+    print(*sys.modules, file=sys.stderr, flush=True)
+    os._exit(0)
+IdTokens.get = get
+main(["run"])
+"""
+    for name, text in config().items():
+        (tmp_path / name).write_text(text)
+    urls = {f"{engine}_ENGINE_URL": "https://127.0.0.1:1" for engine in ("FINANCIAL", "TRADING", "NEWS", "QA")}
+    places = {"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path / "runs")}
+    hook = "http://127.0.0.1:1/robot/send"
+    done = python("-c", program, directory=ROOT, LOG_FORMAT="json", NOTIFY_URL=hook, **places, **urls)
+    assert set(done.stderr.split()) & LATE == {"httpx"}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])

@@ -12,21 +12,13 @@ from job.config.values import is_date
 
 ZONES = {  # each with a year in which its clocks change, if they do
     "UTC": 2026,
-    "Asia/Shanghai": 2026,
     "America/New_York": 2026,
-    "Europe/London": 2026,
-    "Africa/Casablanca": 2026,
-    "Asia/Gaza": 2026,
     "Antarctica/Troll": 2026,  # by two hours
     "Australia/Lord_Howe": 2026,  # by half an hour
     "Pacific/Chatham": 2026,  # at a quarter to
     "Pacific/Easter": 2026,  # in the evening
-    "America/Santiago": 2026,  # at midnight, as those that follow
-    "Africa/Cairo": 2026,
-    "Asia/Beirut": 2026,
-    "America/Nuuk": 2026,
-    "America/Havana": 2026,
-    "Atlantic/Azores": 2026,
+    "America/Santiago": 2026,  # at midnight
+    "America/Havana": 2026,  # at midnight forth, an hour later back
     "America/St_Johns": 2010,  # at a minute past
     "Pacific/Apia": 2011,  # by a whole day
 }
@@ -127,7 +119,7 @@ def test_a_day_begins_with_its_first_tick_whatever_the_clocks_do(zone: str) -> N
     order = [None, *SCHEDULES]
     for number, change in enumerate(changes(ZoneInfo(zone), ZONES[zone]), [*ZONES].index(zone)):
         times = [*shown(ZoneInfo(zone), change, AROUND)]
-        for schedule in order[number % 12 :: 12]:
+        for schedule in order[number % 8 :: 8]:
             found = ticks(schedule or "0 0 * * *", times)
             assert check(Days(ZoneInfo(zone), schedule), found, near(found, change, timedelta(hours=18))) > 20
 
@@ -171,13 +163,9 @@ def test_the_schedulers_own_start_comes_soon_after_a_tick() -> None:
         ("30 6 * * 1-5", True),
         ("0  22,23 1-7,15 */2 mon#1", True),
         ("0 0 29 2 *", True),
-        ("every monday of month 09:00", False),
-        ("0 6 * * FRI-MON", False),
         ("0 22-2 * * *", False),
-        ("0 6 ? * *", False),
         ("0 0 6 * * *", False),
         ("0 0 30 2 *", False),
-        ("@daily", False),
         ("0 0 29 2 1#6", False),
     ],
 )

@@ -10,13 +10,7 @@ from job.config.environment import NOTIFIER, VARIABLES, Settings, read_settings
 from job.engines.calls import ENGINES
 from tests.support.chinese import in_chinese
 
-GOOD = {
-    "CONFIG_URI": "gs://bucket/config",
-    "FINANCIAL_ENGINE_URL": "https://financial.example/",
-    "TRADING_ENGINE_URL": "https://trading.example/base//",
-    "NEWS_ENGINE_URL": "http://127.0.0.1:8080",
-    "QA_ENGINE_URL": "http://[::1]:8080/",
-}
+GOOD = {"CONFIG_URI": "gs://bucket/config", "QA_ENGINE_URL": "https://qa.example"}
 
 
 def read(**variables: str) -> Settings:
@@ -29,20 +23,6 @@ def faults(**variables: str) -> list[str]:
     found = read_settings(GOOD | variables)[1]
     assert all(in_chinese(fault.sentence) for fault in found)
     return list(map(str, found))
-
-
-def test_a_url_ends_without_a_slash_and_has_its_origin_for_an_audience() -> None:
-    engines = read().engines
-    assert engines["financial"].url == "https://financial.example"
-    assert engines["trading"].url == "https://trading.example/base"
-    assert engines["trading"].audience == "https://trading.example"
-    assert engines["qa"].audience == "http://[::1]:8080"
-
-
-def test_an_empty_environment_has_one_fault() -> None:
-    assert [str(fault) for fault in read_settings({})[1]] == [
-        "CONFIG_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory"
-    ]
 
 
 def test_blank_counts_as_unset() -> None:
@@ -93,10 +73,7 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
             for end in ("?x=1", "#", "/卡", "/b/..", "/./b")
         ),
         *(("CARD_URL", url, f"{NO_URL}; {CARD_URL}") for url in NO_CARD_URLS),
-        *(
-            ("CARD_URL", f"https://h/{wrong}", f"{BRACE}; {CARD_URL}")
-            for wrong in ("{tickers}", "{Ticker}", "{ticker", "{{ticker}}", "{}")
-        ),
+        *(("CARD_URL", f"https://h/{wrong}", f"{BRACE}; {CARD_URL}") for wrong in ("{tickers}", "{{ticker}}")),
         *(("RUN_TIME_ZONE", name, ZONE.format(name)) for name in ("Asia", "Mars/Base", "../etc")),
         *(("RUN_SCHEDULE", text, CRON.format(text)) for text in ("0 6 * * FRI-MON", "every monday of month 09:00")),
         ("RUN_SCHEDULE", f"0 6 * * {'9' * 4301}", CRON.replace('{}"', f"0 6 * * {'9' * 70}…")),
@@ -107,7 +84,6 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("RUN_DEADLINE_SECONDS", "604801", f'"604801" is more than 604800; {CORRECT}'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", f'"me" is not valid; {CORRECT}'),
         ("SSL_CERT_FILE", "/no/ca.pem", f'"/no/ca.pem" cannot be read (No such file or directory); {CERTIFICATES}'),
-        ("SSL_CERT_FILE", __file__, f'"{__file__}" holds no certificates; {CERTIFICATES}'),
         ("SSL_CERT_FILE", os.devnull, f'"{os.devnull}" holds no certificates; {CERTIFICATES}'),
         (
             "CLOUD_RUN_TASK_COUNT",
@@ -129,15 +105,7 @@ def test_each_bad_value_is_one_fault_that_names_its_variable(name: str, value: s
 
 @pytest.mark.parametrize("name", ["QA_ENGINE_URL", "CARD_URL", "RUNS_URI", "CONFIG_URI"])
 @pytest.mark.parametrize(
-    "value",
-    [
-        "https://me:secret\x1b@qa",
-        "https://me:secret@q a",
-        "https://me:sec/secret@qa:x",
-        "me:secret@qa",
-        "s3://secret@a",
-        "gs://me:secret@a/b",
-    ],
+    "value", ["https://me:secret\x1b@qa", "https://me:sec/secret@qa:x", "me:secret@qa", "gs://me:secret@a/b"]
 )
 def test_a_password_in_a_url_is_never_shown(name: str, value: str) -> None:
     settings, found = read_settings(GOOD | {name: value})
@@ -145,27 +113,21 @@ def test_a_password_in_a_url_is_never_shown(name: str, value: str) -> None:
     assert not found or "secret" not in f"{settings.config_uri}{settings.runs_uri}", "it is stored nowhere either"
 
 
-@pytest.mark.parametrize("url", ["http://localhost:1", "http://LOCALHOST", "http://127.9.9.9", "http://[::1]"])
-def test_http_is_allowed_for_loopback_only(url: str) -> None:
-    assert read(QA_ENGINE_URL=url).engines["qa"].url == url
-
-
-def test_a_scheme_is_written_in_lower_case_as_a_connection_compares_it() -> None:
-    assert read(QA_ENGINE_URL="HTTPS://QA.example/Base/").engines["qa"].url == "https://QA.example/Base"
-
-
 @pytest.mark.parametrize(
-    ("url", "origin"),
+    ("url", "kept", "origin"),
     [
-        ("https://QA.example:443/base", "https://qa.example"),
-        ("https://qa.example:8443", "https://qa.example:8443"),
-        ("http://[::1]:80", "http://[::1]"),
-        ("http://localhost:443/", "http://localhost:443"),
+        ("HTTPS://QA.example:443/Base//", "https://QA.example:443/Base", "https://qa.example"),
+        ("https://qa.example:8443", "https://qa.example:8443", "https://qa.example:8443"),
+        ("http://[::1]:80", "http://[::1]:80", "http://[::1]"),
+        ("http://LOCALHOST:443/", "http://LOCALHOST:443", "http://localhost:443"),
+        ("http://127.9.9.9", "http://127.9.9.9", "http://127.9.9.9"),
     ],
 )
-def test_the_audience_is_the_urls_origin(url: str, origin: str) -> None:
-    assert read(QA_ENGINE_URL=url).engines["qa"].audience == origin
-    for stated, audience in ((origin, origin), (f"{origin}/a", f"{origin}/a"), (f"mine {url}", "mine")):
+def test_a_url_ends_without_a_slash_and_its_origin_is_the_audience(url: str, kept: str, origin: str) -> None:
+    """Its scheme is in lower case, as a connection compares it. http goes to loopback."""
+    qa = read(QA_ENGINE_URL=url).engines["qa"]
+    assert (qa.url, qa.audience) == (kept, origin)
+    for stated, audience in ((origin, origin), (f"{origin}/a", f"{origin}/a"), (f"mine {kept}/", "mine")):
         assert read(QA_ENGINE_URL=url, QA_ENGINE_AUDIENCE=stated).engines["qa"].audience == audience
 
 
@@ -223,15 +185,10 @@ def test_no_environment_raises_and_every_fault_names_a_variable(variables: dict[
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("QA_ENGINE_CONCURENCY", "QA_ENGINE_CONCURRENCY"),
         ("FINANCIAL_ENGINE_URI", "FINANCIAL_ENGINE_URL"),
         ("NEWS_ENGINE_BATCH_SIZE", None),
         ("QA_ENGINE_KEY", None),
-        ("RUN_TIMEZONE", "RUN_TIME_ZONE"),
         ("RUNS_URL", "RUNS_URI"),
-        ("RUN_URI", "RUNS_URI"),
-        ("CONFIG_URL", "CONFIG_URI"),
-        ("NEWS_ENGIN_TIMEOUT", "NEWS_ENGINE_TIMEOUT"),
         ("NOTIFY_ULR", "NOTIFY_URL"),
     ],
 )
@@ -258,19 +215,8 @@ def test_settings_with_faults_hold_the_values_that_are_valid() -> None:
     assert (qa.url, qa.audience, qa.timeout, qa.concurrency) == ("http://localhost:1", "http://localhost:1", 300, 3)
 
 
-def test_the_name_of_a_field_is_not_read_as_a_variable() -> None:
-    assert read(engines="x", notices="x", config_uri="x", name="x") == read()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://cards.example.com/{date}/{ticker}/{card_type}.png",
-        "https://cards.example.com:8443/图卡?d={date}&t={ticker}&d={date}#{card_type}",
-        "https://10.0.0.1/{ticker}",
-    ],
-)
-def test_a_template_of_the_pictures_urls_is_taken_as_it_is(url: str) -> None:
+def test_a_template_of_the_pictures_urls_is_taken_as_it_is() -> None:
+    url = "https://cards.example.com:8443/图卡?d={date}&t={ticker}&d={date}#{card_type}"
     assert read(CARD_URL=f" {url} ").card_url == url
 
 
@@ -291,10 +237,8 @@ def test_the_url_for_messages_is_a_secret() -> None:
 @pytest.mark.parametrize(
     ("url", "what"),
     [
-        ("http://open.feishu.cn/secret-of-the-bot", NO_URL),
         ("secret-of-the-bot", NO_URL),
         ("https://h:port/secret-of-the-bot", NO_URL),
-        ("https://1.2.3.400/secret-of-the-bot", NO_URL),
         ("https://h/secret-of-the-bot\x00", "holds unprintable characters"),
         ("https://h/图secret-of-the-bot", "has a fragment, or characters that no URL has"),
         ("https://h/#secret-of-the-bot", "has a fragment, or characters that no URL has"),
@@ -302,8 +246,8 @@ def test_the_url_for_messages_is_a_secret() -> None:
     ],
 )
 def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: str, what: str) -> None:
-    settings, faults = read_settings(GOOD | {"NOTIFY_URL": url})
-    assert faults == []
+    settings, faults = read_settings(GOOD | {"NOTIFY_URL": url, "RUN_TIME_ZONE": "never"})
+    assert [fault.where for fault in faults] == ["RUN_TIME_ZONE"], "it hides no other"
     (notice,) = settings.notices
     assert settings.notify_fault == notice
     assert str(notice).startswith(f"NOTIFY_URL: {what}; ")
@@ -326,9 +270,3 @@ def test_other_faults_of_the_notifier_are_notices_too(name: str, value: str, wha
     assert settings.notify_url is not None
     assert (settings.notify_secret, settings.max_retries, settings.notify_fault) == (None, None, None)
     assert settings.notify_only == "all"
-
-
-def test_a_fault_of_the_notifier_hides_no_other() -> None:
-    settings, faults = read_settings(GOOD | {"NOTIFY_URL": "x", "RUN_TIME_ZONE": "never"})
-    assert [fault.where for fault in faults] == ["RUN_TIME_ZONE"]
-    assert len(settings.notices) == 1

@@ -14,14 +14,12 @@ from job.config.objects import CARD_TYPE_NAME, LlmConfig
 from job.config.plan import Plan, Target
 from job.config.read import make_plan
 from job.config.values import ID_LIMIT
-from job.engines.calls import ALL_ENGINES, Call, Item, Kind, card, financial, news, trading
+from job.engines.calls import Call, Item, Kind, card, news
 from job.engines.http import HttpConnection, Network
 from job.engines.identity import RunIdentity
 from job.engines.tls import tls_context
 from tests.support.fakes import plan_of, settings_of, target
 
-REAL_IDS = ["AAPL", "BRK.B", "0700.HK", "600519.SS", "^GSPC", "BTC-USD", "EURUSD=X", "GC=F", "Elon_Musk", "美联储"]
-REAL_IDS += ["Rate vs Inflation"]
 DAY = "2026-11-24"
 NETWORK = Network(tls_context(None))
 DATA: tuple[Literal["financial", "trading", "news"], ...] = ("financial", "trading", "news")
@@ -57,20 +55,15 @@ def test_counts_are_those_of_the_calls(made: list[Target], size: int) -> None:
     assert set(keys.values()) <= {1}
 
 
-def test_batches_are_filled_before_another_is_begun() -> None:
-    plan = plan_of([target(name) for name in "ABCDE"], settings_of({"trading": {"batch_size": 2}}))
-    assert [call.targets for call in plan.calls("trading")] == [("A", "B"), ("C", "D"), ("E",)]
-    assert [json.loads(call.body or b"") for call in plan.calls("trading")][-1] == {"tickers": ["E"]}
-
-
 def test_the_entrys_date_overrides_the_days() -> None:
-    dated = Target("B", "equity", "B", "2026-01-02", ("news",), ("c",))
-    plan = plan_of([target("A"), dated], date="2026-11-24")
-    assert [json.loads(call.body or b"") for call in plan.calls("news")] == [
-        {"date": "2026-11-24"},
-        {"date": "2026-01-02"},
-    ]
-    assert [parameters(call).get("date_str") for call in plan.calls("qa")] == ["2026-11-24", "2026-01-02"]
+    dated = Target("B", "equity", "B", "2026-01-02", DATA, ("c",))
+    plan = plan_of([target("A"), dated])
+    assert [json.loads(call.body or b"")["date"] for call in plan.calls("news")] == [DAY, "2026-01-02"]
+    assert [parameters(call)["date_str"] for call in plan.calls("qa")] == [DAY, "2026-01-02"]
+    for engine in plan.engines():
+        dates = {call.targets: call.date for call in plan.calls(engine)}
+        expected = {DAY, "2026-01-02"} if engine in {"news", "qa"} else {""}
+        assert {plan.date_of(engine, one) for one in plan.targets} == set(dates.values()) == expected
 
 
 def test_a_plan_with_another_date_model_or_target_is_another_plan() -> None:
@@ -83,30 +76,19 @@ def test_a_plan_with_another_date_model_or_target_is_another_plan() -> None:
     assert replace(one, batch_sizes={"financial": 1}).digest() == one.digest()
 
 
-def test_an_entrys_parameters_override_llm_config() -> None:
-    models = {"default": {"backend": "b", "model_name": "m"}, "tasks": {"c": {"model_name": "n"}}}
-    own = Target("A", "equity", "A", None, (), ("c", "d"), (("model_name", "mine"), ("x", "1")))
-    plan = Plan((own, target("B", ["c"])), LlmConfig.model_validate(models), DAY, {})
-    assert [parameters(call) for call in plan.calls("qa")] == [
-        {"ticker": "A", "date_str": DAY, "preferred_llm_backend": "b", "model_name": "mine", "x": "1"},
-        {"ticker": "A", "date_str": DAY, "preferred_llm_backend": "b", "model_name": "mine", "x": "1"},
-        {"ticker": "B", "date_str": DAY, "preferred_llm_backend": "b", "model_name": "n"},
-    ]
-
-
 @pytest.mark.parametrize(
     ("own", "sent"),
     [
         ({"preferred_llm_backend": "other"}, {"preferred_llm_backend": "other"}),
-        ({"preferred_llm_backend": "b"}, {"preferred_llm_backend": "b", "model_name": "m"}),
-        (
-            {"preferred_llm_backend": "other", "model_name": "mine"},
-            {"preferred_llm_backend": "other", "model_name": "mine"},
-        ),
+        ({"preferred_llm_backend": "other", "model_name": "o"}, {"preferred_llm_backend": "other", "model_name": "o"}),
+        ({"preferred_llm_backend": "b"}, {"preferred_llm_backend": "b", "model_name": "n"}),
+        ({"model_name": "mine", "x": "1"}, {"preferred_llm_backend": "b", "model_name": "mine", "x": "1"}),
     ],
 )
-def test_a_model_is_sent_with_its_own_backend_only(own: dict[str, str], sent: dict[str, str]) -> None:
-    models = LlmConfig.model_validate({"default": {"backend": "b", "model_name": "m"}})
+def test_an_entrys_parameters_override_llm_config_whose_model_is_for_its_own_backend_only(
+    own: dict[str, str], sent: dict[str, str]
+) -> None:
+    models = LlmConfig.model_validate({"default": {"backend": "b"}, "tasks": {"c": {"model_name": "n"}}})
     entry = Target("A", "equity", "A", None, (), ("c",), tuple(own.items()))
     assert [parameters(call) for call in Plan((entry,), models, DAY, {}).calls("qa")] == [
         {"ticker": "A", "date_str": DAY, **sent}
@@ -184,42 +166,20 @@ def test_no_config_makes_a_request_whose_url_a_server_refuses_for_its_length() -
     assert 7000 < max(len(call.path) for call in plan.calls("qa")) <= 8192
 
 
-@given(st.lists(ids, min_size=1, max_size=5))
-def test_a_batchs_ids_come_back_from_its_body(names: list[str]) -> None:
-    for make, path in ((financial, "/batch_refresh"), (trading, "/trading_data/batch_refresh")):
-        call = make(names)
-        assert call.path == path
-        assert json.loads(call.body or b"") == {"tickers": names}
-
-
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "a\\b", "a\nb", "", "x" * 65, "\ud800", "a\u2028b"])
 def test_an_id_that_could_reach_another_endpoint_is_invalid(name: str) -> None:
     assert not is_id(name)
 
 
-def test_what_a_person_leaves_out_is_planned_and_not_called() -> None:
-    plan = plan_of([target("A"), target("B")]).without(["A"])
-    assert (plan.count("qa"), plan.count("trading")) == (2, 2)
-    assert [call.targets for engine in ALL_ENGINES for call in plan.calls(engine)] == [("B",)] * 4
-
-
 def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
     """Else a batch of a later attempt would have another key than the one whose answer was lost."""
-    plan = plan_of([target(name) for name in "ABCD"], settings_of({"trading": {"batch_size": 2}}))
-    done = {Item(engine, name, None) for engine in ("trading", "news") for name in "ACD"} | {
+    plan = plan_of([target(name) for name in "ABCDE"], settings_of({"trading": {"batch_size": 2}}))
+    done = {Item(engine, name, None) for engine in ("trading", "news") for name in "ACDE"} | {
         Item("qa", "B", "news_card")
     }
 
+    assert [call.targets for call in plan.calls("trading")] == [("A", "B"), ("C", "D"), ("E",)]
     assert [call.targets for call in plan.calls("trading", done.__contains__)] == [("B",)]
-    assert [call.targets for call in plan.without(["B"]).calls("trading")] == [("A",), ("C", "D")]
+    assert [call.targets for call in plan.without(["B"]).calls("trading")] == [("A",), ("C", "D"), ("E",)]
     assert [call.targets for call in plan.calls("news", done.__contains__)] == [("B",)]
-    assert [call.targets for call in plan.calls("qa", done.__contains__)] == [("A",), ("C",), ("D",)]
-
-
-def test_the_date_of_an_item_is_that_of_its_request() -> None:
-    dated = Target("B", "equity", "B", "2026-01-02", DATA, ("c",))
-    plan = plan_of([target("A"), dated])
-    for engine in plan.engines():
-        dates = {call.targets: call.date for call in plan.calls(engine)}
-        expected = {DAY, "2026-01-02"} if engine in {"news", "qa"} else {""}
-        assert {plan.date_of(engine, one) for one in plan.targets} == set(dates.values()) == expected
+    assert [call.targets for call in plan.calls("qa", done.__contains__)] == [("A",), ("C",), ("D",), ("E",)]

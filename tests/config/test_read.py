@@ -1,5 +1,8 @@
 """Every fault of a start is found before anything is called; a config that storage does not give is no faulty one."""
 
+import json
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,18 +13,19 @@ import pytest
 from job.config import read as module
 from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.read import UnreadConfigError, read_config
+from job.config.read import UnreadConfigError, read_config, too_few_files
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
+from tests.simulators.job import ROOT
+from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, config
 
 URLS = {f"{name}_ENGINE_URL": f"https://{name.lower()}.example" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
 FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))
 
 
-def request(uri: str, *faults: Fault, urls: bool = True, **asked: Any) -> Options:
-    attempt = {"CLOUD_RUN_TASK_ATTEMPT": str(asked.pop("task_attempt", 0))}
-    settings, found = read_settings({"CONFIG_URI": uri, **attempt, **(URLS if urls else {})})
+def request(uri: str, *faults: Fault, **asked: Any) -> Options:
+    settings, found = read_settings({"CONFIG_URI": uri, **URLS})
     return Options(settings, [*found, *faults], datetime.now(UTC), time.monotonic(), **asked)
 
 
@@ -32,17 +36,62 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def faults_of(asked: Options) -> list[str]:
+def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
+    program = """
+import resource
+from job.config.environment import open_file_limit, raise_open_file_limit
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 1000))
+raise_open_file_limit()
+print(resource.getrlimit(resource.RLIMIT_NOFILE), open_file_limit())
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "(1000, 1000) 1000\n"
+
+
+async def test_a_limit_of_open_files_that_is_too_low_for_anything_has_to_be_raised(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data engines need theirs at the same time."""
+    monkeypatch.setattr(module, "open_file_limit", lambda: 60)
     with pytest.raises(ConfigError) as error:
-        await read_config(asked, DAY)
-    return list(map(str, error.value.faults))
+        await read_config(request(str(place)), DAY)
+    data = "FINANCIAL_ENGINE_CONCURRENCY, TRADING_ENGINE_CONCURRENCY, NEWS_ENGINE_CONCURRENCY"
+    assert list(map(str, error.value.faults)) == [
+        f"{where}: needs {needed} open files, and this process may have 60; raise the hard limit (ulimit -Hn)"
+        for where, needed in ((data, 70), ("QA_ENGINE_CONCURRENCY", 66))
+    ]
 
 
-async def test_a_process_that_may_open_too_few_files_is_a_fault(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.config.read.open_file_limit", lambda: 60)
-    assert [line.partition(": needs ")[0] for line in await faults_of(request(str(place)))] == [
-        "FINANCIAL_ENGINE_CONCURRENCY, TRADING_ENGINE_CONCURRENCY, NEWS_ENGINE_CONCURRENCY", "QA_ENGINE_CONCURRENCY",
-    ]  # fmt: skip
+def test_of_a_limit_that_is_too_low_for_a_variable_it_is_said_what_it_allows() -> None:
+    settings, _ = read_settings({"CONFIG_URI": "config", "QA_ENGINE_CONCURRENCY": "1000"})
+    plan = plan_of([target(str(number)) for number in range(2000)])
+    assert too_few_files(plan, settings, 1064) == []
+    (fault,) = too_few_files(plan, settings, 1063)
+    assert str(fault) == (
+        "QA_ENGINE_CONCURRENCY: needs 1,064 open files, and this process may have 1,063; "
+        "raise the hard limit (ulimit -Hn), or lower this to 999 in all"
+    )
+
+
+@pytest.mark.parametrize(
+    ("targets", "missing"),
+    [
+        ([{"id": "AAPL", "run_engines": {"financials": False}, "dat": 1}], True),  # there is MSFT as well
+        ([{"id": "X", "dat": 1}], True),
+        ([{"id": "equities_default", "run_engines": {"financials": False}, "dat": 1}, {"id": "AAPL"}], False),
+        ([{"run_engines": {"financials": False}}], False),
+        ([7, {"id": "X", "target_type": "equity"}], True),
+    ],
+)
+async def test_no_url_is_required_for_an_engine_that_an_unreadable_entry_may_have_switched_off(
+    place: Path, targets: object, missing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(URLS, "FINANCIAL_ENGINE_URL")
+    (place / "card_targets.json").write_text(json.dumps(targets))
+    with pytest.raises(ConfigError) as error:
+        await read_config(request(str(place)), DAY)
+    expected = ["card_targets.json"] + ["FINANCIAL_ENGINE_URL"] * missing
+    assert [str(fault).partition(":")[0] for fault in error.value.faults] == expected
 
 
 UNKNOWN = '--again: "NVDA" is nothing that the config asks for'

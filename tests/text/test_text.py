@@ -1,7 +1,6 @@
 """A token that was sent is in no text that is shown, nor is any other that looks like one."""
 
 import base64
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -14,20 +13,11 @@ JWT = Mint().token("https://qa.example", 3600)
 OPAQUE = "9k2lr0-vq_7tzx4mb1ny8cw3df6gh5jk0pq2su"
 """It does not look like a secret, since it has no capitals."""
 
-ECHOES: dict[str, Callable[[str], str]] = {
-    "as it is": str,
-    "in quotes": lambda token: f'"{token}"',
-    "in capitals": str.upper,
-    "without its end": lambda token: token[: 2 * SECRET_RUN - 3],
-    "without its beginning": lambda token: token[7:],
-}
-
 
 @pytest.mark.parametrize("token", [JWT, OPAQUE], ids=["JWT", "opaque"])
-@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
-def test_a_token_is_masked_where_it_is_echoed(token: str, echo: Callable[[str], str]) -> None:
-    shown = excerpt(f"not allowed: {echo(token)} was sent".encode(), token)
-    assert shown.replace('"', "") == "not allowed: [token] was sent"
+def test_a_token_is_masked_where_it_is_echoed(token: str) -> None:
+    for echo in (token, token.upper(), token[: 2 * SECRET_RUN - 3], token[7:]):
+        assert excerpt(f'not allowed: "{echo}" was sent'.encode(), token) == 'not allowed: "[token]" was sent'
 
 
 def test_the_text_around_a_token_is_shown() -> None:
