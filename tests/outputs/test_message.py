@@ -35,7 +35,6 @@ CLOUD = {
 }
 SIGN = {"good": "✓", "warn": "!", "bad": "✗"}
 START = Step("start", message("Now:"), Command("the command"))
-SECRET_ANSWER = "what an engine answered"
 
 
 def settings(**changes: str) -> Settings:
@@ -77,11 +76,6 @@ def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: 
     for answer in ("the model refused", "connection reset", "the answer is null", "HTTP 503"):
         assert answer not in text + str(run_fields(view))
     assert ("Done at " in text) is is_done
-
-
-def test_the_detail_of_an_ending_is_not_for_a_chat() -> None:
-    view = Day(targets=()).view(Ending.worded(Outcome.STORAGE_FAILED, None, detail=message(SECRET_ANSWER)))
-    assert SECRET_ANSWER not in "".join(lines(view)) + str(run_fields(view))
 
 
 def test_the_job_is_that_of_the_start() -> None:
@@ -127,13 +121,6 @@ def limited(limit: int) -> Channel:
     return replace(FEISHU, limit=limit)
 
 
-KEPT = [Line(message("✗ cards"), Rank.KEPT), Line(message("Now:"), Rank.KEPT, command="run it")]
-
-
-def test_a_text_that_fits_is_whole() -> None:
-    assert cut([KEPT[0], Line(message("• a")), KEPT[1]], limited(1000)) == "✗ cards\n• a\nNow:\nrun it"
-
-
 @given(st.lists(st.sampled_from(Rank), max_size=12), st.integers(20, 120))
 def test_lines_go_by_their_rank_and_the_last_or_longest_first(ranks: list[Rank], limit: int) -> None:
     lines = [Line(message(f"line {at} {'x' * (at * 5 % 7)}"), rank) for at, rank in enumerate(ranks)]
@@ -152,8 +139,7 @@ def test_lines_go_by_their_rank_and_the_last_or_longest_first(ranks: list[Rank],
     assert len(as_json(text)) - 2 <= limit or all(ranks[at] is Rank.KEPT for at in shown)
 
 
-@pytest.mark.parametrize("limit", [100, 10_000, 1_000_000])
-def test_the_time_for_cutting_grows_with_the_number_of_lines_only(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+def test_the_time_for_cutting_grows_with_the_number_of_lines_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is cut in the event loop: with a look at all lines for each that is left out, 1,500 lines took 19 s."""
     work: list[int] = []
 
@@ -162,7 +148,7 @@ def test_the_time_for_cutting_grows_with_the_number_of_lines_only(monkeypatch: p
         return as_json(value)
 
     monkeypatch.setattr("job.outputs.message.as_json", counted)
-    cut([Line(message("a fault of 100 characters " * 4)) for _ in range(2000)], limited(limit))
+    cut([Line(message("a fault of 100 characters " * 4)) for _ in range(2000)], limited(100))
     assert sum(work) < 300_000
 
 
