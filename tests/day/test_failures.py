@@ -47,9 +47,10 @@ def test_names_for_people(items: list[tuple[str, str | None]], names: list[str])
 
 
 def test_cards_are_named_as_shortly_as_can_be() -> None:
-    cards = list(TWENTY.items("qa"))
-    assert shortest_names(Ledger(TWENTY), [*cards[::2], cards[1]]) == ["/a", "T00/b"]
-    assert shortest_names(Ledger(TWENTY), cards[:2]) == ["T00 (2)"]
+    plan = plan_of([target(name, ["a", "b"]) for name in ("A", "B")])
+    cards = list(plan.items("qa"))
+    assert shortest_names(Ledger(plan), [*cards[::2], cards[1]]) == ["/a", "A/b"]
+    assert shortest_names(Ledger(plan), cards[:2]) == ["A (2)"]
 
 
 def test_calls_with_one_remedy_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:

@@ -23,18 +23,13 @@ def test_the_median_is_of_the_calls_that_are_done() -> None:
     assert ledger.totals()["qa"] == Counts(planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5)
 
 
-def test_a_failed_attempt_at_a_batch_counts_once_though_both_halves_list_it() -> None:
+def test_a_failed_attempt_at_a_batch_counts_once_though_all_its_parts_list_it() -> None:
     ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
     shared, own = tried((2.0, 9.0, "too large")), tried((9.2, 9.8, "HTTP 503"))
     ledger.add(result_of(batch, targets=("A",), failed_tries=shared, retries=1))
     ledger.add(result_of(batch, targets=("B",), failed_tries=(*shared, *own), retries=1))
-    assert sorted(ledger.calls["financial"].spans()) == [(2.0, 9.0), (9.2, 9.8), (10.0, 12.0), (10.0, 12.0)]
-
-
-def test_of_tries_that_are_listed_those_before_the_retries_are_the_other_halfs() -> None:
-    ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
-    ledger.add(result_of(batch, targets=("B",), failed_tries=tried((2.0, 9.0, "too large")), retries=0))
-    assert list(ledger.calls["financial"].spans()) == [(10.0, 12.0)]
+    ledger.add(result_of(batch, targets=("C",), failed_tries=shared, retries=0))
+    assert sorted(ledger.calls["financial"].spans()) == [(2.0, 9.0), (9.2, 9.8), *[(10.0, 12.0)] * 3]
 
 
 def test_a_warning_counts_for_the_targets_that_it_is_about() -> None:

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.day.advice import Command, Commands, Step
-from job.day.attempt import Outcome
-from job.day.ending import Ending, bad_config
+from job.day.ending import bad_config
 from job.day.view import Line, Rank, View
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
@@ -79,12 +78,9 @@ def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: 
 
 
 def test_the_job_is_that_of_the_start() -> None:
-    view = Day(targets=(), start={"job": "other"}).view(
-        Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("x"))
-    )
-    assert lines(view)[0] == "✗ other, 2026-11-24"
-    nobody = Day(targets=(), start={"job": None}).view(Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("x")))
-    assert lines(nobody, CLOUD_RUN_JOB="")[0] == "✗ batch-orchestrator, 2026-11-24"
+    other, nobody = (Day(start={"job": job}).play().view() for job in ("other", None))
+    assert lines(other)[0] == "✓ other, 2026-11-24"
+    assert lines(nobody, CLOUD_RUN_JOB="")[0] == "✓ batch-orchestrator, 2026-11-24"
     assert str(next(trial_lines(settings(CLOUD_RUN_JOB=""))).text).startswith("batch-orchestrator: this is a test.")
 
 

@@ -9,13 +9,16 @@ from hashlib import sha256
 import pytest
 
 from job.config.days import Days
+from job.config.environment import read_settings
 from job.day.advice import Links
-from job.day.attempt import Outcome
+from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, Outcome
 from job.day.ending import Ending
 from job.day.report import MissingGroup, Report
 from job.day.result import Counts
-from job.outputs.pages import NIGHTS_SHOWN, cause_of, charts_of, render_nights
-from job.records.nights import Night, Nights
+from job.day.view import View
+from job.outputs.pages import NIGHTS_SHOWN, cause_of, charts_of, documents, render_nights
+from job.records.nights import Night, Nights, PastNights
+from job.records.record import Document
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of
 from tests.outputs.test_day_page import page as day_page
@@ -299,3 +302,26 @@ def test_markup_from_a_record_is_shown_as_text(hostile: str) -> None:
         assert {tag for tag, _ in one.tags} - {"script"} <= KNOWN_TAGS
         assert [tag for tag, _ in one.tags].count("script") == one.source.count("<script") == 1, "its own"
         assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", one.source)
+
+
+# --- what is written beside the report of a day ---
+
+
+def written(view: View, nights: Nights) -> dict[str, Document]:
+    made = documents(view, PastNights(lambda _: None, nights), read_settings({"RUNS_URI": "/runs"})[0])
+    return {document.name.removeprefix(f"{DAY}/"): document for document in made}
+
+
+@pytest.mark.parametrize(("planned", "has_table"), [(0, False), (1, True), (100_000, True), (100_001, False)])
+def test_a_day_has_a_table_unless_it_is_large_and_the_page_links_it(planned: int, has_table: bool) -> None:
+    view = SCENES["all made"]()
+    cards = replace(view.report.cards, planned=planned)
+    made = written(replace(view, report=view.report.model_copy(update={"engines": {"qa": cards}})), Nights())
+    assert list(made) == [REPORT, PAGE, *([CARDS] if has_table else []), NIGHTS_PAGE]
+    assert (b'href="cards.csv"' in (made[PAGE].make() or b"")) is has_table
+
+
+def test_a_page_of_the_nights_with_one_at_work_is_left_to_that_start() -> None:
+    made = written(SCENES["all made"](), Nights([Night("2026-11-23", Outcome.AT_WORK)]))
+    assert made[NIGHTS_PAGE].make() is None
+    assert made[PAGE].make() is not None
