@@ -19,14 +19,11 @@ from tests.support.records import RecordedAttempt, report_at, start_at
 NO = Failure(Cause.DENIED, message("no"), 200)
 
 
-Played = tuple[list[Report], Ledger]
-
-
 def night(day: int, fate: Fate = well, **start: object) -> Day:
     return Day(f"2026-11-{day}", [target(name, ["a", "b"]) for name in "ABC"], start).play(fate)
 
 
-def played(fates: Sequence[Fate | None]) -> Played:
+def played(fates: Sequence[Fate | None]) -> tuple[list[Report], Ledger]:
     """The reports of a night for each fate, and the ledger of the last; `None` is one whose config was faulty."""
     reports, ledger = list[Report](), Ledger.empty(DAY)
     for day, fate in enumerate(fates, 20):

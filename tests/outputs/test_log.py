@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from job.config.faults import Fault
-from job.day.advice import Step, start_fields
+from job.day.advice import start_fields
 from job.day.ledger import Ledger
-from job.day.view import View
 from job.engines.calls import trading
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import COMMIT, VERSION, RunIdentity
@@ -189,7 +188,7 @@ async def test_a_record_that_lacks_something_is_a_warning_and_no_failure(lines: 
 async def test_a_long_answer_is_shortened_in_the_last_line(lines: Any) -> None:
     view = SCENES["data failed"]()
     long = view.report.model_copy(update={"detail": Message("图" * 100_000), "notes": (Message("记" * 100_000),)})
-    (line,) = await lines(lambda log: log.on_finish(View(long, view.ledger, (Step("wait", message("Wait.")),))))
+    (line,) = await lines(lambda log: log.on_finish(replace(view, report=long)))
     assert len(line["detail"]) == len(line["notes"][0]) == 8_000
 
 

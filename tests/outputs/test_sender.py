@@ -14,7 +14,7 @@ from job.config.faults import FaultKind
 from job.day.attempt import Severity
 from job.day.result import ShutdownReason
 from job.day.view import Line, Rank
-from job.execution.shutdown import Shutdown
+from job.execution.shutdown import LIMITS, Shutdown
 from job.outputs import message as sender
 from job.outputs.message import Notifier, send
 from job.text.messages import Message, message
@@ -169,12 +169,14 @@ async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> N
     assert str(problem) == "the message was not sent: a signal ended the sending"
 
 
-async def test_after_a_signal_the_channel_has_one_second(chat: Chat) -> None:
+async def test_after_a_signal_the_channel_has_the_time_of_that(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = replace(LIMITS[ShutdownReason.SIGTERM], message=0.2)
+    monkeypatch.setitem(LIMITS, ShutdownReason.SIGTERM, short)
     chat.service.script.append(Fault(when.always, do.hang()))
     shutdown = Shutdown()
     shutdown.request(ShutdownReason.SIGTERM)
     problem = await sent(settings(**chat.env("feishu")), shutdown=shutdown)
-    assert str(problem) == "the message was not sent: no answer within 1 s"
+    assert str(problem) == "the message was not sent: no answer within 0.2 s"
 
 
 async def test_a_url_that_cannot_be_used_is_reported_again_at_the_end() -> None:
