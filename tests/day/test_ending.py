@@ -19,6 +19,7 @@ from job.day.ending import (
     outage_notes,
     unended,
     unrecorded_note,
+    waiting_notices,
 )
 from job.day.ledger import Ledger
 from job.day.report import report_of
@@ -237,6 +238,12 @@ def test_a_later_attempt_says_how_the_day_stands() -> None:
     ledger, latest = Ledger(prepared().plan.without(["MSFT"])), RecordedAttempt().stored
     said = f"Going on with {DAY}, so far: no card was made (left out by hand: MSFT)"
     assert [str(one) for one in opening_notices(start_at(), ledger, latest)] == [said]
+
+
+@pytest.mark.parametrize(("arguments", "hour"), [(("run",), "01:59"), (("run", f"--date={DAY}"), "02:00")])
+def test_a_start_that_waited_within_its_day_or_named_it_has_no_notice(arguments: tuple[str, ...], hour: str) -> None:
+    start = start_at(arguments=arguments, schedule="10 2 * * *")
+    assert waiting_notices(start, datetime.fromisoformat(f"2026-11-25T{hour}:00+08:00")) == []
 
 
 # --- what holds for all ---

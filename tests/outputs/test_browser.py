@@ -196,25 +196,20 @@ def test_where_scripts_are_blocked_the_words_stand_there(browser: Browser, pages
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_warning_and_command_are_within_the_first_screen_of_a_phone(
+def test_the_first_screen_of_a_phone_has_tonight_and_the_old_verdict_and_later_the_warning_and_its_command(
     browser: Browser, tmp_path: Path, language: Language
 ) -> None:
-    browser.now = TICK + timedelta(days=7)
-    browser.open(write_pages(tmp_path, translator(language))["seven"], *PHONE)
+    file = write_pages(tmp_path, translator(language))["seven"]
     bottom = "document.querySelector('%s').getBoundingClientRect().bottom"
+    browser.now = TICK
+    browser.open(file, *PHONE)
+    assert browser.value(bottom % ".soon") < PHONE[1] / 3
+    assert browser.value(bottom % ".old") < PHONE[1]
+    assert browser.value("document.querySelector('.soon code')") is None
+    browser.now = TICK + timedelta(days=7)
+    browser.open(file, *PHONE)
     assert browser.value(bottom % ".late h1") < browser.value(bottom % ".late code") < PHONE[1]
     assert browser.value(bottom % ".late") < PHONE[1]
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_from_the_tick_on_tonight_and_the_old_verdict_are_on_the_first_screen_of_a_phone(
-    browser: Browser, tmp_path: Path, language: Language
-) -> None:
-    browser.now = TICK
-    browser.open(write_pages(tmp_path, translator(language))["seven"], *PHONE)
-    assert browser.value("document.querySelector('.soon').getBoundingClientRect().bottom") < PHONE[1] / 3
-    assert browser.value("document.querySelector('.old').getBoundingClientRect().bottom") < PHONE[1]
-    assert browser.value("document.querySelector('.soon code')") is None
 
 
 @pytest.mark.parametrize(
