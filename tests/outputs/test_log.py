@@ -31,8 +31,6 @@ FAILURE = Failure(Cause.STATUS, message("no" * 3_000), 503)
 RETRIED = CallRetried(CALL, FAILURE.reason, 1.0, 4, TRACEPARENT)
 FINISHED = result_of(CALL, FAILURE, tries=4, traceparent=TRACEPARENT)
 WARNED = result_of(CALL, warning=message("it is odd"), traceparent=TRACEPARENT)
-ENTRY = 256 * 1024
-"""Bytes that an entry of Cloud Logging may have."""
 Log = dict[str, Any]
 
 
@@ -46,7 +44,7 @@ def lines(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[[Callable[[Repo
         report(log)
         await log.drain(5.0)
         found = capfdbinary.readouterr().out.splitlines()
-        assert all(len(line) < ENTRY for line in found)
+        assert all(len(line) < 256 * 1024 for line in found), "as large as an entry of Cloud Logging may be"
         return [json.loads(line) for line in found]
 
     return written

@@ -113,14 +113,10 @@ def test_the_fields_are_those_of_the_last_line() -> None:
 # --- the limits of a channel ---
 
 
-def limited(limit: int) -> Channel:
-    return replace(FEISHU, limit=limit)
-
-
 @given(st.lists(st.sampled_from(Rank), max_size=12), st.integers(20, 120))
 def test_lines_go_by_their_rank_and_the_last_or_longest_first(ranks: list[Rank], limit: int) -> None:
     lines = [Line(message(f"line {at} {'x' * (at * 5 % 7)}"), rank) for at, rank in enumerate(ranks)]
-    text = cut(lines, limited(limit))
+    text = cut(lines, replace(FEISHU, limit=limit))
     whole = [str(line.text) for line in lines]
     shown = [whole.index(line) for line in text.splitlines() if line in whole]
     gone = set(range(len(ranks))) - set(shown)
@@ -144,7 +140,7 @@ def test_the_time_for_cutting_grows_with_the_number_of_lines_only(monkeypatch: p
         return as_json(value)
 
     monkeypatch.setattr("job.outputs.message.as_json", counted)
-    cut([Line(message("a fault of 100 characters " * 4)) for _ in range(2000)], limited(100))
+    cut([Line(message("a fault of 100 characters " * 4)) for _ in range(2000)], replace(FEISHU, limit=100))
     assert sum(work) < 300_000
 
 

@@ -321,6 +321,12 @@ def test_a_day_has_a_table_unless_it_is_large_and_the_page_links_it(planned: int
     assert (b'href="cards.csv"' in (made[PAGE].make() or b"")) is has_table
 
 
+def test_a_day_has_no_address_of_a_page_that_could_not_be_written() -> None:
+    view = SCENES["all made"]()
+    lost = view.report.model_copy(update={"not_written": (f"{DAY}/{PAGE}",)})
+    assert replace(view, report=lost).with_page("/runs").page is None
+
+
 def test_a_page_of_the_nights_with_one_at_work_is_left_to_that_start() -> None:
     made = written(SCENES["all made"](), Nights([Night("2026-11-23", Outcome.AT_WORK)]))
     assert made[NIGHTS_PAGE].make() is None
