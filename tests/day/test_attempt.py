@@ -64,10 +64,8 @@ def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None
 )
 def test_an_attempt_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
     data = json.dumps({**json.loads(RecordedAttempt().stored.to_json()), **change}).encode()
-    words = (
-        "has format 2, of version 1; this version of the job knows 1"
-        if "format" in change
-        else "is not what the job writes"
-    )
+    words = "has format 2, of version 1; this version of the job knows 1"
+    if "format" not in change:
+        words = "is not what the job writes"
     with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000001\.json {words}"):
         read_attempt(DAY, 1, data)

@@ -69,26 +69,10 @@ def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("name", "given"),
-    [
-        ("MSFT", "--args=run,--without=MSFT"),
-        ("a,b", "--args=^|^run|--without=a,b"),
-        ("a,b|c", "--args=^/^run/--without=a,b|c"),
-    ],
-)
-def test_a_list_for_gcloud_is_one_short_word(name: str, given: str) -> None:
-    command = commands(job="cards").run(DAY, *option("without", [name])).text
-    assert shlex.split(command)[-1] == given
-    assert arguments_in(command) == ["run", f"--without={name}"]
-
-
-@pytest.mark.parametrize(
     ("uri", "address"),
     [
         ("gs://cards-runs/runs", f"https://storage.cloud.google.com/cards-runs/runs/{DAY}/report.html"),
-        ("gs://cards-runs/", f"https://storage.cloud.google.com/cards-runs/{DAY}/report.html"),
-        ("gs://cards-runs/a b#c", f"https://storage.cloud.google.com/cards-runs/a%20b%23c/{DAY}/report.html"),
-        (".runs", f".runs/{DAY}/report.html"),
+        ("gs://cards-runs/a b#c/", f"https://storage.cloud.google.com/cards-runs/a%20b%23c/{DAY}/report.html"),
         ("/srv/runs/", f"/srv/runs/{DAY}/report.html"),
     ],
 )

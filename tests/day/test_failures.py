@@ -6,7 +6,7 @@ from itertools import islice
 import pytest
 
 from job.day.attempt import Outcome
-from job.day.failing import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
+from job.day.failing import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, shortest_names, targets_at_fault
 from job.day.ledger import Ledger
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, Remedy
@@ -44,6 +44,13 @@ def ledger_of(engine: EngineName, *failures: Failure | None) -> Ledger:
 )
 def test_names_for_people(items: list[tuple[str, str | None]], names: list[str]) -> None:
     assert names_of(Item("qa", *item) for item in items) == names
+
+
+def test_cards_are_named_as_shortly_as_can_be() -> None:
+    plan = plan_of([target(name, ["a", "b"]) for name in ("A", "B")])
+    cards = list(plan.items("qa"))
+    assert shortest_names(Ledger(plan), [*cards[::2], cards[1]]) == ["/a", "A/b"]
+    assert shortest_names(Ledger(plan), cards[:2]) == ["A (2)"]
 
 
 def test_calls_with_one_remedy_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:
@@ -85,13 +92,6 @@ def test_what_an_engine_does_not_know_is_to_be_corrected_and_its_address_only_if
     assert str(group.what_to_do).startswith("There is nothing at that address.")
 
 
-@pytest.mark.parametrize("engine", ["qa", "news", "financial"])
-def test_an_engine_that_is_wholly_down_is_one_line_and_blames_no_target(engine: EngineName) -> None:
-    title = {"qa": "QA", "news": "News", "financial": "Financial"}[engine]
-    (group,) = failure_groups(ledger_of(engine, *[AWAY] * 20))
-    assert (str(group.heading), group.names) == (f"{title} engine: every call failed", [])
-
-
 @pytest.mark.parametrize(
     ("failures", "heading", "names"),
     [
@@ -100,8 +100,10 @@ def test_an_engine_that_is_wholly_down_is_one_line_and_blames_no_target(engine: 
         ([TIMEOUT, CUT_OFF], "1 target failed", ["T00"]),
         ([AWAY, replace(CUT_OFF, after=Cause.STATUS)], "every call failed", []),
         ([TIMEOUT, TIMEOUT], "every call failed", []),
+        ([AWAY, None], "1 target failed", ["T00"]),
+        ([REFUSED, REFUSED], "2 targets failed", ["T00", "T01"]),
     ],
-    ids=["404", "503", "no answer in time", "the other had failed before", "both not in time"],
+    ids=["404", "503", "no answer in time", "the other had failed before", "both not in time", "done", "refused"],
 )
 def test_calls_that_were_cut_off_prove_nothing_of_the_engine(
     failures: list[Failure], heading: str, names: list[str]
@@ -114,14 +116,6 @@ def test_what_is_not_there_for_the_only_call_may_be_its_target_or_the_address() 
     (group,) = failure_groups(ledger_of("financial", NOT_FOUND, CUT_OFF))
     assert "Correct the target in ticker_list.json" in str(group.what_to_do)
     assert "check FINANCIAL_ENGINE_URL" in str(group.what_to_do)
-
-
-@pytest.mark.parametrize("others", [[None], [REFUSED]], ids=["one was done", "one was refused"])
-def test_an_engine_that_is_not_wholly_down_names_whom_it_failed_for(others: list[Failure | None]) -> None:
-    assert all(group.names for group in failure_groups(ledger_of("news", AWAY, *others)) if group.engine == "news") is (
-        others == [None]
-    )
-    assert [group.is_down for group in failure_groups(ledger_of("news", REFUSED, *others))] == [False]
 
 
 def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> None:
@@ -212,3 +206,17 @@ def test_only_what_was_done_in_the_same_attempt_proves_that_the_address_of_what_
     (group,) = failure_groups(ledger)
     assert group.remedy is remedy
     assert str(group.heading) == "News engine: 1 target failed"
+
+
+@pytest.mark.parametrize("ended", [10.0, 30.0])
+def test_failures_of_before_the_item_was_done_are_not_listed_once_it_is_open_again(ended: float) -> None:
+    """Even if the clock of another machine was ahead."""
+    ledger, card = Ledger(TWENTY), next(TWENTY.calls("qa"))
+    ledger.add(result_of(card, REFUSED, ended=ended, traceparent="old"))
+    ledger.add(result_of(card))
+    ledger.rerun(card.items, 2)
+    assert ledger.failures == []
+    ledger.add(result_of(card, REFUSED, again=2, ended=20.0, traceparent="new"))
+    assert [call.traceparent for call in ledger.failures] == ["new"]
+    ledger.add(result_of(card, again=2, ended=40.0))
+    assert ledger.failures == []

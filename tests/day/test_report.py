@@ -50,18 +50,14 @@ def test_a_report_may_have_more_fields() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *({"format": 2}, {"format": 2, "day": {"date": DAY}}, {"engines": []}, {"day": "2026-11-23"}, {"number": 2}),
-        *({"exit_code": 3}, {"outcome": "cards_missing"}),
+        *({"engines": []}, {"exit_code": 3}, {"outcome": "cards_missing"}),
         *({"outcome": "cards_missing", "exit_code": code} for code in (None, 99)),
         *({"ended": "2026-11-24T02:00:03"}, {"ended": "9999-11-24T02:00:03+00:00"}),
     ],
 )
 def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
     data = json.dumps({**json.loads(RecordedAttempt().report().to_json()), **change}).encode()
-    words = "has format 2, of version 1; this version of the job knows 1"
-    if "format" not in change:
-        words = "is not what the job writes"
-    with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json {words}"):
+    with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json is not what the job writes"):
         read_report(DAY, 1, data)
 
 
@@ -73,11 +69,11 @@ def test_when_it_ended_is_in_the_zone_of_its_start() -> None:
 
 
 def test_only_calls_in_flight_count_for_the_seconds_of_a_phase() -> None:
-    ledger = Ledger(plan_of([target("A", engines=["news"]), target("B", engines=["news"])]))
-    for number, engine in enumerate(("news", "qa")):
-        for at, call in enumerate(ledger.plan.calls(engine)):  # type: ignore[arg-type]
-            ledger.add(result_of(call, started=100.0 * number + 3 * at, ended=100.0 * number + 3 * at + 2))
-    assert report_at(MISSING, ledger).phases == {"data": 4.0, "cards": 4.0}
+    ledger = Ledger(plan_of([target(name, engines=["news"]) for name in "ABCD"]))
+    for call, (started, ended) in zip(ledger.plan.calls("news"), ((5, 6), (1, 9), (8, 10), (13, 15)), strict=True):
+        ledger.add(result_of(call, started=float(started), ended=float(ended)))
+    ledger.add(result_of(next(ledger.plan.calls("qa")), started=20.0, ended=24.0))
+    assert report_at(MISSING, ledger).phases == {"data": 11.0, "cards": 4.0}
 
 
 # --- what is missing ---
@@ -99,9 +95,8 @@ def test_missing_items_are_in_groups_the_failed_ones_first() -> None:
     assert {(one.since, one.nights) for one in groups} == {(DAY, 1)}
 
 
-@pytest.mark.parametrize("name", ["a name that is long, so that few are many {}", "一个很长的名字的标的 {}"])
-def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_rest(name: str) -> None:
-    plan = plan_of([target(name.format(f"{number:05}"), ["a", "b", "c"], ()) for number in range(4_000)])
+def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_rest() -> None:
+    plan = plan_of([target(f"一个很长的名字的标的 {number:05}", ["a", "b", "c"], ()) for number in range(4_000)])
     ledger = Ledger(plan)
     for number, call in enumerate(plan.calls("qa")):
         if number % 7 == 0:

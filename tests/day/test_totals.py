@@ -1,9 +1,10 @@
-"""The numbers of an engine: of calls that are done alone, and each attempt once."""
+"""The numbers of an engine: of calls that are done alone, and each attempt once; an item takes few bytes."""
 
-import pytest
+import tracemalloc
 
-from job.day.ledger import CALLS_KEPT, Ledger, busy_stretches
+from job.day.ledger import CALLS_KEPT, EngineItems, Ledger
 from job.day.result import Counts
+from job.engines.calls import Item
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
@@ -22,25 +23,13 @@ def test_the_median_is_of_the_calls_that_are_done() -> None:
     assert ledger.totals()["qa"] == Counts(planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5)
 
 
-def test_a_failed_attempt_at_a_batch_counts_once_though_both_halves_list_it() -> None:
+def test_a_failed_attempt_at_a_batch_counts_once_though_all_its_parts_list_it() -> None:
     ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
     shared, own = tried((2.0, 9.0, "too large")), tried((9.2, 9.8, "HTTP 503"))
     ledger.add(result_of(batch, targets=("A",), failed_tries=shared, retries=1))
     ledger.add(result_of(batch, targets=("B",), failed_tries=(*shared, *own), retries=1))
-    assert sorted(ledger.calls["financial"].spans()) == [(2.0, 9.0), (9.2, 9.8), (10.0, 12.0), (10.0, 12.0)]
-
-
-def test_of_tries_that_are_listed_those_before_the_retries_are_the_other_halfs() -> None:
-    ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
-    ledger.add(result_of(batch, targets=("B",), failed_tries=tried((2.0, 9.0, "too large")), retries=0))
-    assert list(ledger.calls["financial"].spans()) == [(10.0, 12.0)]
-
-
-def test_the_first_calls_are_kept_whole() -> None:
-    ledger, call = Ledger(PLAN), next(PLAN.calls("qa"))
-    for number in range(CALLS_KEPT + 1):
-        ledger.add(result_of(call, traceparent=str(number)))
-    assert [one.traceparent for one in ledger.calls["qa"].kept] == [str(number) for number in range(CALLS_KEPT)]
+    ledger.add(result_of(batch, targets=("C",), failed_tries=shared, retries=0))
+    assert sorted(ledger.calls["financial"].spans()) == [(2.0, 9.0), (9.2, 9.8), *[(10.0, 12.0)] * 3]
 
 
 def test_a_warning_counts_for_the_targets_that_it_is_about() -> None:
@@ -54,8 +43,9 @@ def test_a_warning_counts_for_the_targets_that_it_is_about() -> None:
 
 def test_the_first_errors_besides_a_success_are_kept_of_however_many_calls_as_long_as_they_count() -> None:
     ledger, (first, second, third) = Ledger(PLAN), list(PLAN.calls("qa"))
-    for _ in range(CALLS_KEPT):
-        ledger.add(result_of(first))
+    for number in range(CALLS_KEPT + 1):
+        ledger.add(result_of(first, traceparent=str(number)))
+    assert [one.traceparent for one in ledger.calls["qa"].kept] == [str(number) for number in range(CALLS_KEPT)]
     assert ledger.errors == []
     ledger.add(result_of(second, warning=message("odd")))
     ledger.add(result_of(third, warning=message("also")))
@@ -72,27 +62,21 @@ def test_the_first_errors_besides_a_success_are_kept_of_however_many_calls_as_lo
     assert len(ledger.calls["qa"].kept) == 2 * CALLS_KEPT
 
 
-@pytest.mark.parametrize(
-    ("spans", "stretches"),
-    [
-        ([], []),
-        ([(1.0, 2.0), (1.5, 3.0), (5.0, 6.0)], [(1.0, 3.0), (5.0, 6.0)]),
-        ([(5.0, 6.0), (1.0, 9.0)], [(1.0, 9.0)]),
-    ],
-)
-def test_the_time_that_was_busy(spans: list[tuple[float, float]], stretches: list[tuple[float, float]]) -> None:
-    assert busy_stretches(spans) == stretches
+def test_of_more_tries_than_an_item_can_hold_it_has_the_most_that_it_can() -> None:
+    found = EngineItems(PLAN, "qa")
+    found.mark(Item("qa", "A", "a"), cause=None, ended=1.0, tries=70_000)
+    assert found.of("A")[0].tries == 65_535
 
 
-@pytest.mark.parametrize(
-    ("totals", "state"),
-    [
-        (Counts(), "none"),
-        (Counts(planned=2, done=2), "good"),
-        (Counts(planned=2, done=1, not_attempted=1), "warn"),
-        (Counts(planned=2, done=1, failed=1, cut_off=1), "warn"),
-        (Counts(planned=2, done=1, failed=1), "bad"),
-    ],
-)
-def test_the_state_of_an_engine(totals: Counts, state: str) -> None:
-    assert totals.state == state
+def test_a_million_items_take_11_mb() -> None:
+    plan = plan_of([target(f"T{n}", [f"c{m}" for m in range(1000)]) for n in range(1000)])
+    tracemalloc.start()
+    try:
+        found = EngineItems(plan, "qa")
+        found.mark(Item("qa", "T0", "c0"), cause=None, ended=1.0)
+        size, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.counts.planned == 1_000_000
+    assert size < 11.2e6
+    assert peak < 12.1e6

@@ -1,11 +1,9 @@
 """The page of a day shows how it ended and what to do, whatever ids and answers are."""
 
 import re
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -164,13 +162,6 @@ def test_calls_with_the_same_answer_are_one_row_with_their_number_and_the_shorte
     ]
 
 
-def test_a_call_that_is_done_with_a_warning_says_so_before_the_others() -> None:
-    view = SCENES["all made"]()
-    view.ledger.calls["news"].kept[0].warning = message("no digest")
-    assert calls(page(view))[0].startswith("news AAPL no digest")
-    assert "news 12 × done" in page(view).text
-
-
 def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_and_the_first_error() -> None:
     shown = page(SCENES["made with errors"]())
     notes = shown.text.partition("For 6 cards the QA engine said success, and reported an error besides. ")[2]
@@ -178,6 +169,7 @@ def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_an
     assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} Complete: 13 of 13 targets")
     assert '<section class="headline panel warn">' in shown.source
     assert parts(shown)[0] == "*Complete: 13 of 13 targets"
+    assert calls(shown)[0].startswith("QA NVDA (5), 美联储/news_card 6 × the answer says success")
     assert matrix(shown)[:3] == ["NVDA !!!!!", "美联储 !····", "AAPL ✓✓✓✓✓"]
     assert "! done, with an error" in shown.text
     assert "! done, with an error" not in page(SCENES["all made"]()).text
@@ -247,10 +239,11 @@ def test_markup_from_outside_is_shown_as_text(made: Callable[[str], View], hosti
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", shown.source)
 
 
-@pytest.mark.parametrize("mistaken", ["{{ nothing }}", "{{ report.nothing }}", "{% if report.nothing %}{% endif %}"])
-def test_an_undefined_name_in_a_template_is_an_error(mistaken: str) -> None:
+def test_an_undefined_name_in_a_template_is_an_error() -> None:
     with pytest.raises(UndefinedError, match="nothing"):
-        environment(ENGLISH).from_string(mistaken).render(report=SCENES["all made"]().report)
+        environment(ENGLISH).from_string("{% if report.nothing %}{% endif %}").render(
+            report=SCENES["all made"]().report
+        )
 
 
 ONCE = datetime.fromisoformat("2026-11-24T02:09:00+08:00")
@@ -274,8 +267,7 @@ def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: dat
     ) is not is_over
     assert ("Only if none comes, this does only what is left (5 cards; until 11-25 01:50):" in text) is not is_over
     assert ("Once the cause is put right, this does only what is left (5 cards; until 11-25 01:50):" in text) is is_over
-    (script,) = re.findall("<script>(.*?)</script>", data, re.DOTALL)
-    assert f"script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in data
+    assert ("Unless the retry is at work: All executions of the job Once the cause is put right" in text) is is_over
 
 
 @pytest.mark.parametrize("hours", [1, 30])
@@ -290,9 +282,3 @@ def test_the_page_shows_the_command_that_holds_at_the_hour_at_which_it_is_read(h
     shown = re.findall("gcloud[^)]*?(?= Once| What| Still)", Parsed(data, then).text)
     assert shown == [plain if hours == 1 else dated]
     assert re.findall("gcloud[^)]*?(?= Once| What| Still)", Parsed(data).text) == [dated, plain]
-
-
-def test_once_a_retry_may_be_at_work_the_page_says_where_to_see_it() -> None:
-    data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
-    said = "Unless the retry is at work: All executions of the job Once the cause is put right"
-    assert (said in Parsed(data, ONCE + timedelta(minutes=12)).text, said in Parsed(data, ONCE).text) == (True, False)

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from job.config.faults import Fault
-from job.day.advice import Step, start_fields
+from job.day.advice import start_fields
 from job.day.ledger import Ledger
-from job.day.view import View
 from job.engines.calls import trading
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import COMMIT, VERSION, RunIdentity
@@ -32,8 +31,6 @@ FAILURE = Failure(Cause.STATUS, message("no" * 3_000), 503)
 RETRIED = CallRetried(CALL, FAILURE.reason, 1.0, 4, TRACEPARENT)
 FINISHED = result_of(CALL, FAILURE, tries=4, traceparent=TRACEPARENT)
 WARNED = result_of(CALL, warning=message("it is odd"), traceparent=TRACEPARENT)
-ENTRY = 256 * 1024
-"""Bytes that an entry of Cloud Logging may have."""
 Log = dict[str, Any]
 
 
@@ -47,7 +44,7 @@ def lines(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[[Callable[[Repo
         report(log)
         await log.drain(5.0)
         found = capfdbinary.readouterr().out.splitlines()
-        assert all(len(line) < ENTRY for line in found)
+        assert all(len(line) < 256 * 1024 for line in found), "as large as an entry of Cloud Logging may be"
         return [json.loads(line) for line in found]
 
     return written
@@ -189,7 +186,7 @@ async def test_a_record_that_lacks_something_is_a_warning_and_no_failure(lines: 
 async def test_a_long_answer_is_shortened_in_the_last_line(lines: Any) -> None:
     view = SCENES["data failed"]()
     long = view.report.model_copy(update={"detail": Message("图" * 100_000), "notes": (Message("记" * 100_000),)})
-    (line,) = await lines(lambda log: log.on_finish(View(long, view.ledger, (Step("wait", message("Wait.")),))))
+    (line,) = await lines(lambda log: log.on_finish(replace(view, report=long)))
     assert len(line["detail"]) == len(line["notes"][0]) == 8_000
 
 

@@ -9,13 +9,16 @@ from hashlib import sha256
 import pytest
 
 from job.config.days import Days
+from job.config.environment import read_settings
 from job.day.advice import Links
-from job.day.attempt import Outcome
+from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, Outcome
 from job.day.ending import Ending
 from job.day.report import MissingGroup, Report
 from job.day.result import Counts
-from job.outputs.pages import NIGHTS_SHOWN, cause_of, charts_of, render_nights
-from job.records.nights import Night, Nights
+from job.day.view import View
+from job.outputs.pages import NIGHTS_SHOWN, cause_of, charts_of, documents, render_nights
+from job.records.nights import Night, Nights, PastNights
+from job.records.record import Document
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of
 from tests.outputs.test_day_page import page as day_page
@@ -174,16 +177,13 @@ def test_where_scripts_are_blocked_it_is_true_at_the_hour_at_which_it_was_writte
 
 
 def test_the_one_script_is_allowed_by_its_hash_and_nothing_else_is() -> None:
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    (script,) = re.findall("<script>(.*?)</script>", page().source, re.DOTALL)
-    allowed = f"{policy}; script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
-    for shown, expected in (
-        (page(), allowed),
-        (page(Nights()), policy),
-        (day_page(SCENES["all made"]()), policy),
-    ):
-        assert [found["content"] for tag, found in shown.tags if tag == "meta" and "http-equiv" in found] == [expected]
-        assert shown.source.count("<script") == (expected == allowed)
+    days = (day_page(SCENES[scene]()) for scene in ("cards missing", "all made"))
+    for shown, count in zip((page(), *days, page(Nights())), (1, 1, 0, 0), strict=True):
+        scripts = re.findall("<script>(.*?)</script>", shown.source, re.DOTALL)
+        allowed = [f"; script-src 'sha256-{b64encode(sha256(one.encode()).digest()).decode()}'" for one in scripts]
+        policy = "".join(("default-src 'none'; style-src 'unsafe-inline'; img-src data:", *allowed))
+        assert [found["content"] for tag, found in shown.tags if tag == "meta" and "http-equiv" in found] == [policy]
+        assert shown.source.count("<script") == len(scripts) == count
 
 
 def test_without_a_schedule_nothing_is_due() -> None:
@@ -217,17 +217,6 @@ def test_of_an_engine_that_is_down_no_name_is_at_fault_though_it_has_made_some_c
     assert cause_of(report) == (message("What failed, and what to do"), "")
 
 
-def test_the_nights_of_a_week_that_are_left_undone_are_named_with_their_cards() -> None:
-    done, missing = SCENES["all made"]().report, SCENES["cards missing"]().report
-    nights = [night(done.model_copy(update={"day": f"2026-11-{day}"})) for day in range(24, 17, -1)]
-    at_work = Night("2026-11-20", Outcome.AT_WORK, attempt=done)
-    for at, shown in ((1, "Not done: Mon 11-23 (6 cards) All"), (6, "Not done: Wed 11-18 (6 cards) All")):
-        undone = night(missing.model_copy(update={"day": nights[at].day}))
-        assert shown in page(Nights([*nights[:at], undone, *nights[at + 1 :]])).text
-    older = night(missing.model_copy(update={"day": "2026-11-17"}))
-    assert "Not done" not in page(Nights([*nights[:4], at_work, *nights[5:], older])).text
-
-
 def test_a_laptop_is_told_where_the_record_is() -> None:
     report = SCENES["cards missing"]().report.model_copy(update={"job": None, "region": None, "project": None})
     killed = Night(report.day, Outcome.KILLED, attempt=report)
@@ -250,11 +239,6 @@ def test_of_a_night_of_the_cloud_job_its_command_and_links_stay_if_a_laptop_has_
     other = laptop.model_copy(update={"config_uri": "/my/config"})
     at = DAYS.after(DAY) - timedelta(minutes=20)
     assert "python -m job run" in page(Nights([night(other), earlier]), written=at, at=at).text
-
-
-def test_a_night_without_a_record_is_named_beside_those_that_have_one() -> None:
-    reports = [Day(f"2026-11-{day}").play().view().report for day in (28, 26)]
-    assert "No record: Fri 11-27 (was the schedule paused?) All nights" in page(Nights([*map(night, reports)])).text
 
 
 def test_a_night_that_was_killed_has_its_marks_and_no_link_as_it_may_have_no_page() -> None:
@@ -318,3 +302,32 @@ def test_markup_from_a_record_is_shown_as_text(hostile: str) -> None:
         assert {tag for tag, _ in one.tags} - {"script"} <= KNOWN_TAGS
         assert [tag for tag, _ in one.tags].count("script") == one.source.count("<script") == 1, "its own"
         assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", one.source)
+
+
+# --- what is written beside the report of a day ---
+
+
+def written(view: View, nights: Nights) -> dict[str, Document]:
+    made = documents(view, PastNights(lambda _: None, nights), read_settings({"RUNS_URI": "/runs"})[0])
+    return {document.name.removeprefix(f"{DAY}/"): document for document in made}
+
+
+@pytest.mark.parametrize(("planned", "has_table"), [(0, False), (1, True), (100_000, True), (100_001, False)])
+def test_a_day_has_a_table_unless_it_is_large_and_the_page_links_it(planned: int, has_table: bool) -> None:
+    view = SCENES["all made"]()
+    cards = replace(view.report.cards, planned=planned)
+    made = written(replace(view, report=view.report.model_copy(update={"engines": {"qa": cards}})), Nights())
+    assert list(made) == [REPORT, PAGE, *([CARDS] if has_table else []), NIGHTS_PAGE]
+    assert (b'href="cards.csv"' in (made[PAGE].make() or b"")) is has_table
+
+
+def test_a_day_has_no_address_of_a_page_that_could_not_be_written() -> None:
+    view = SCENES["all made"]()
+    lost = view.report.model_copy(update={"not_written": (f"{DAY}/{PAGE}",)})
+    assert replace(view, report=lost).with_page("/runs").page is None
+
+
+def test_a_page_of_the_nights_with_one_at_work_is_left_to_that_start() -> None:
+    made = written(SCENES["all made"](), Nights([Night("2026-11-23", Outcome.AT_WORK)]))
+    assert made[NIGHTS_PAGE].make() is None
+    assert made[PAGE].make() is not None

@@ -18,14 +18,14 @@ from job.engines.calls import news
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.progress import Progress
 from job.outputs import stdout
-from job.outputs.log import Reporter
+from job.outputs.log import Reporter, progress_message, time_status
 from job.outputs.stdout import OutputQueue
 from job.outputs.terminal import Screen, Terminal, _Bars, _bars, as_text
 from job.text.messages import ENGLISH, Message, message
 from tests.outputs.test_stdout import DANGEROUS
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
 from tests.support.fakes import plan_of, target
-from tests.support.records import report_at
+from tests.support.records import report_at, start_at
 from tests.support.results import result_of
 
 ONE = plan_of([target("A", ["c"], ())])
@@ -172,14 +172,63 @@ async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixtur
     assert capfd.readouterr().out == "", "it is counted at the end"
 
 
+# --- the pace ---
+
+
+HUNDRED = plan_of([target(str(number), engines=()) for number in range(100)])
+PACE = "1 min 33 s elapsed; at the present pace the cards are done in 4 min 30 s"
+
+
+def after(finished: int) -> Progress:
+    """A run that began 3 s before its first call, at second 1000, and has finished so many cards."""
+    live = Progress.of(Ledger(HUNDRED), began=997.0)
+    progress = live.engines["qa"]
+    progress.began = 1000.0
+    progress.counts.add("done", finished)
+    for call in list(HUNDRED.calls("qa"))[:finished]:
+        live.ledger.add(result_of(call))
+    return live
+
+
+def test_nothing_is_said_of_the_pace_while_no_card_is_made() -> None:
+    live = after(0)
+    for call in list(HUNDRED.calls("qa"))[:25]:
+        live.ledger.add(result_of(call, Failure(Cause.TRANSPORT, message("connection reset"))))
+        live.engines["qa"].counts.add("failed")
+    assert str(time_status(live, 1009.0)) == "12 s elapsed"
+
+
+def test_the_text_of_the_pace() -> None:
+    assert str(time_status(after(0), 1002.4)) == "5 s elapsed"
+    assert str(time_status(after(25), 1090)) == PACE
+    assert str(time_status(after(100), 1090)) == "1 min 33 s elapsed"
+
+
+async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    terminal = Reporter(Terminal())
+    live = after(25)
+    terminal.on_day(start_at())
+    terminal.on_start(live)
+    terminal.on_progress(live, 1090.0)
+    terminal.on_barrier(live)
+    await terminal.drain(5.0)
+    assert capfd.readouterr().out.splitlines() == [
+        f"{DAY}: 100 cards",
+        f"cards: 25 of 100 done, 0 failed; {PACE}",
+        "All data is ready",
+    ]
+
+
+def test_while_data_is_missing_the_engines_that_the_cards_wait_for_are_named() -> None:
+    live = Progress.of(Ledger(plan_of([target("A"), target("B")])))
+    for call in (*live.ledger.plan.calls("financial"), *list(live.ledger.plan.calls("news"))[:1]):
+        live.ledger.add(result_of(call))
+    assert str(progress_message(live, 90.0)) == "Data phase: trading 0/2, news 1/2; 1 min 30 s elapsed"
+
+
 # --- the end ---
-
-
-def test_a_success_with_an_error_besides_says_so_and_quotes_the_first() -> None:
-    shown = as_text(SCENES["made with errors"]()).splitlines()
-    assert shown[7].startswith("For 6 cards the QA engine said success, and reported an error besides. Look at NVDA")
-    assert shown[8] == "! qa NVDA news_card: the answer says success, and has the error: failed: the model refused"
-    assert shown[-1] == "All 58 cards are there, but an engine reported errors"
 
 
 def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
@@ -226,23 +275,12 @@ def test_there_is_no_table_of_engines_that_were_not_called() -> None:
     assert "not reached" not in as_text(Day().view(ending_of(Day().ledger, ShutdownReason.SIGTERM)))
 
 
-def test_the_longest_answers_are_shortened_and_names_are_at_most_ten() -> None:
-    plan = plan_of([target(f"T{number:02}", ["c"], ()) for number in range(12)])
-    ledger = Ledger(plan)
-    for call in plan.calls("qa"):
-        ledger.add(result_of(call, Failure(Cause.DENIED, message("x" * 900), 422)))
-    ledger.add(result_of(next(plan.calls("qa")), started=1.0, ended=2.0))
-    lines = as_text(view_of(ledger)).splitlines()
-    (answer,) = (line for line in lines if "Last answer" in line)
+def test_the_longest_answers_are_shortened() -> None:
+    ledger = Ledger(ONE)
+    ledger.add(failed("x" * 900))
+    (answer,) = (line for line in as_text(view_of(ledger)).splitlines() if "Last answer" in line)
     assert answer.endswith("…")
     assert len(answer) < 530
-    assert "✗ QA engine: 11 cards failed: /c: T01, T02, T03, T04, T05, T06, T07, T08, T09, T10 and 1 more" in lines
-
-
-def test_a_start_that_was_refused_counts_the_faults_that_are_not_listed() -> None:
-    view = SCENES["bad config"]()
-    report = view.report.model_copy(update={"faults_not_listed": 1_200})
-    assert "and 1,200 more" in as_text(replace(view, report=report)).splitlines()
 
 
 def test_a_record_that_lacks_something_is_not_green(monkeypatch: pytest.MonkeyPatch) -> None:
