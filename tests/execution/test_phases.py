@@ -4,6 +4,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -20,8 +21,8 @@ from tests.support.results import result_of
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
-SCHEDULES = 50
-"""Of latencies and failures, each from a seed that the test's name shows."""
+SCHEDULES = 24
+"""Of latencies and failures, each from a seed that a failure shows."""
 
 
 def chance(seed: int, share: float, longest: float = 30.0) -> Any:
@@ -71,11 +72,10 @@ def last_data_answer(made: Stage) -> float:
     return max((asked.ended or FOREVER for asked in made.world.asked if asked.engine != "qa"), default=0.0)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.75, pytest.param(0.4, marks=pytest.mark.slow)])
-def test_no_card_is_requested_before_the_last_data_call_has_succeeded(share: float) -> None:
+def test_no_card_is_requested_before_the_last_data_call_has_succeeded() -> None:
     crossed = failed = 0
     for seed in range(SCHEDULES):
-        made = random_stage(seed, share)
+        made = random_stage(seed, 0.8)
         trio.run(ended, made, clock=trio.testing.MockClock(autojump_threshold=0))
         if cards := made.world.of("qa"):
             crossed += 1
@@ -88,8 +88,7 @@ def test_no_card_is_requested_before_the_last_data_call_has_succeeded(share: flo
             failed += any(not event.done for event in made.world.finished)
         for name, peak in made.world.peak.items():
             assert peak <= made.phases.engines[name].concurrency, f"seed {seed}"  # type: ignore[index]
-    assert crossed > SCHEDULES / 4, "the schedules are too hard to show anything"
-    assert failed or share < 0.7, "the schedules are too easy to show anything"
+    assert min(crossed, failed) > SCHEDULES / 5, "the schedules are too hard, or too easy, to show anything"
 
 
 async def ended(made: Stage, *stops: tuple[float, ShutdownReason]) -> float:
@@ -99,10 +98,10 @@ async def ended(made: Stage, *stops: tuple[float, ShutdownReason]) -> float:
     return trio.current_time()
 
 
-@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.SIGINT, ShutdownReason.QA_DOWN])
-def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: ShutdownReason) -> None:
+def test_every_call_is_accounted_for_whenever_the_run_is_stopped() -> None:
     phases_met = set()
-    for seed in range(SCHEDULES):
+    reasons = cycle([ShutdownReason.SIGTERM, ShutdownReason.SIGINT, ShutdownReason.QA_DOWN])
+    for seed, reason in zip(range(SCHEDULES), reasons, strict=False):
         made = random_stage(seed, 0.15)
         moment = random.Random(f"stop {seed}").random() * 200
 
@@ -115,11 +114,11 @@ def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: Shutdow
         data_at_stop = [asked for asked in made.world.asked if asked.engine != "qa" and asked.cut_off]
         assert all((asked.ended or 0) <= stopped_at for asked in data_at_stop if stopped_at < FOREVER)
         if stopped_at < FOREVER:
-            phases_met.add(bool(made.world.of("qa")))
+            phases_met.add((reason, bool(made.world.of("qa"))))
         for event in made.world.finished:
             if event.cause == Cause.INTERRUPTED:
                 assert event.tries, f"seed {seed}: failed without having been asked for"
-    assert phases_met == {True, False}, "the stops do not meet both phases"
+    assert len(phases_met) == 3 * 2, "the stops do not meet both phases"
 
 
 @pytest.mark.parametrize("waiting_for", ["answer", "token", "backoff"])
