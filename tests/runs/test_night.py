@@ -123,8 +123,8 @@ async def test_what_its_first_try_asked_for_is_not_asked_of_the_next_night(scene
 
 
 async def test_a_start_that_waits_past_the_next_tick_is_for_the_night_it_was_started_for(scene: Scene) -> None:
-    await scene.until(WEDNESDAY, "22:18:00")
-    scene.world.news.latency = steady(900.0)
+    await scene.until(WEDNESDAY, "22:19:00")
+    scene.world.news.latency = steady(700.0)
     first = await scene.begin(NEWS_ENGINE_TIMEOUT="1000")
     await scene.world.news.until(bool)
     second = await scene.begin(**OTHER)

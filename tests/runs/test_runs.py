@@ -29,8 +29,6 @@ from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
-from tests.support.altered import BUG, altered
-from tests.support.places import latest_end, objects
 from tests.support.records import DAY, RecordedAttempt, prepared, record_of, start_at
 from tests.support.runs import CONFIG, QUICK, SMALL, asked_cards, ended
 from tests.support.stores import Memory, memory
@@ -48,21 +46,6 @@ async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
 async def small(nursery: trio.Nursery) -> AsyncIterator[World]:
     async with open_world(nursery, SMALL, latency=QUICK) as opened:
         yield opened
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("code", [70, 0])
-async def test_the_last_line_follows_the_closed_record_and_the_lease_that_was_released(small: World, code: int) -> None:
-    """Also after a bug, whose traceback is on standard error."""
-    job = await small.start_job(env=altered(small.directory, BUG) if code else {})
-    last = await job.seen("run.finished")
-    recorded = await objects(small)
-    assert "_lease.json" not in recorded
-    assert latest_end(recorded, last["day"])["exit_code"] == code
-    outcome = await job.outcome()
-    assert outcome.lines[-1] == last
-    assert (outcome.exit_code, last["exit_code"]) == (code, code)
-    assert outcome.stderr.count("ZeroDivisionError: unforeseen") == bool(code)
 
 
 async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

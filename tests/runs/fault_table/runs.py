@@ -165,6 +165,10 @@ def _with_a_bug(world: World) -> Env:
     return altered(world.directory, BUG)
 
 
+def _told(_: World, outcome: Outcome) -> None:
+    assert outcome.stderr.count("ZeroDivisionError: unforeseen") == 1
+
+
 ROWS = (
     Row(
         "command",
@@ -250,6 +254,6 @@ ROWS = (
         "the job has a bug",
         "The traceback is on standard error. The record is closed, and the lease released.",
         "Report the traceback, and go back to an earlier version.",
-        (Case("in the cards", "unforeseen", 70, _with_a_bug, NONE, "The job has a bug", place="process"),),
+        (Case("in the cards", "unforeseen", 70, _with_a_bug, NONE, "The job has a bug", check=_told, place="process"),),
     ),
 )
