@@ -14,6 +14,7 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.answers import Response, TransportError
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, DataEngineName, EngineName
 from job.engines.failures import Cause
+from job.execution.progress import Progress, report_each_minute
 from job.execution.shutdown import LIMITS
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Stage, reply, stage, target, well
@@ -163,6 +164,28 @@ async def test_the_engines_prepare_at_the_same_time() -> None:
     made = stage([target("A")], script)
     await made.play()
     assert {asked.engine: asked.time for asked in made.world.asked} == dict.fromkeys(DATA_ENGINES, 0.0) | {"qa": 10.0}
+
+
+async def test_progress_is_reported_once_a_minute_with_the_time_that_is_left() -> None:
+    """It is not known before one round of calls is done."""
+    seen = list[tuple[float, float | None]]()
+
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(11)
+        return well(asked)
+
+    def report(progress: Progress, now: float) -> None:
+        seen.append((now, progress.seconds_left("qa", now)))
+
+    made = stage([target(str(number), engines=()) for number in range(40)], script, {"qa": {"concurrency": 4}})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(made.play)
+        nursery.start_soon(report_each_minute, made.live, report)
+        await trio.sleep(10.9)
+        report(made.live, 10.9)
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    assert seen == [(10.9, None), (60.0, 60.0)]
 
 
 async def test_two_engines_that_fail_at_the_same_moment_are_one_error() -> None:

@@ -119,15 +119,6 @@ async def test_a_start_that_was_paused_before_it_was_recorded_makes_no_attempt(s
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
 
 
-async def test_of_several_starts_at_once_one_makes_everything(scene: Scene) -> None:
-    jobs = [await scene.begin() for _ in range(3)]
-    await scene.cards_in_flight()
-    for job in jobs:
-        await scene.end(job, 0)
-    assert scene.cards() == Counter(ALL)
-    assert scene.names("/attempts/") == [f"{DAY}/attempts/000001.json"]
-
-
 async def test_a_start_waits_for_no_longer_than_its_deadline(scene: Scene) -> None:
     scene.world.news.latency = steady(200.0)
     job = await scene.begin(NEWS_ENGINE_TIMEOUT="300")

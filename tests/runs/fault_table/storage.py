@@ -23,14 +23,13 @@ from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import Outcome
 from tests.simulators.seen import Seen
-from tests.simulators.service import Do, Fault
+from tests.simulators.service import Fault
 from tests.simulators.when import When
 from tests.simulators.world import World
 from tests.support.altered import SHORT_PATIENCE, altered
 from tests.support.world import VirtualWorld
 
 ONE_CARD_EACH = dict.fromkeys(TICKERS, CARDS[:1])
-WRITES = when.method("POST", "PUT", "DELETE")
 
 
 def config(seen: Seen) -> bool:
@@ -40,11 +39,8 @@ def config(seen: Seen) -> bool:
 
 def writes_of(part: bytes) -> When:
     """The writes of objects with this in their names: an upload names its object in its body."""
-    return lambda seen: WRITES(seen) and (part in seen.body or part.decode() in seen.path)
-
-
-def _front(condition: When, act: Do) -> Arrange:
-    return strike("storage", condition, act)
+    is_write = when.method("POST", "PUT", "DELETE")
+    return lambda seen: is_write(seen) and (part in seen.body or part.decode() in seen.path)
 
 
 def _impatient(world: World) -> Env:
@@ -72,12 +68,9 @@ def _changed(**variables: str) -> Arrange:
     return lambda world: {name: value.format(directory=world.directory) for name, value in variables.items()}
 
 
-def _faulty(name: str, content: object) -> Play:
-    async def play(world: World, env: Env) -> Outcome:
-        await world.configure(name, content)
-        return await world.run_job(env=env)
-
-    return play
+async def _faulty(world: World, env: Env) -> Outcome:
+    await world.configure("ticker_list.json", ["A", "a/b"])
+    return await world.run_job(env=env)
 
 
 async def _saved(world: World, env: Env) -> Outcome:
@@ -180,15 +173,10 @@ ROWS = (
         "Each fault is an error with its place and its remedy. Nothing is called.",
         "Do what the error says.",
         (
-            bad_config(
-                "an object",
-                nothing,
-                'ticker_list.json: [1] (\\"a/b\\")',
-                play=_faulty("ticker_list.json", ["A", "a/b"]),
-            ),
+            bad_config("an object", nothing, 'ticker_list.json: [1] (\\"a/b\\")', play=_faulty),
             bad_config("a variable", _changed(CARD_URL="http://h/{{ticker}}.png"), "CARD_URL: is not an https URL"),
             bad_config("no certificates", _changed(SSL_CERT_FILE="{directory}/no"), 'no\\" cannot be read (No such'),
-            bad_config("403", _front(config, do.status(403)), "access is denied", place="bucket"),
+            bad_config("403", strike("storage", config, do.status(403)), "access is denied", place="bucket"),
         ),
     ),
     Row(
@@ -208,7 +196,7 @@ ROWS = (
                 "a file", _changed(RUNS_URI="{directory}/ca.pem"), "is not a directory", place="process", record=False
             ),
             storage_failed(
-                "403", _front(writes_of(b"_lease.json"), do.status(403)), "access is denied", place="bucket"
+                "403", strike("storage", writes_of(b"_lease.json"), do.status(403)), "access is denied", place="bucket"
             ),
         ),
     ),
@@ -253,7 +241,7 @@ ROWS = (
         (
             succeeded(
                 "results lost",
-                _front(writes_of(b"results/"), do.in_turn(broken.reset_after_work(), do.nothing())),
+                strike("storage", writes_of(b"results/"), do.in_turn(broken.reset_after_work(), do.nothing())),
                 place="bucket",
             ),
         ),
