@@ -78,12 +78,8 @@ class Calls:
             self.in_flight -= 1
 
 
-@pytest.fixture
-def calls() -> Calls:
-    return Calls()
-
-
-def test_a_429_lowers_the_limit_to_the_calls_in_flight(calls: Calls) -> None:
+def test_a_429_lowers_the_limit_to_the_calls_in_flight() -> None:
+    calls = Calls()
     calls.begin(16)
     for left in range(15, 9, -1):
         calls.end(FULL)
@@ -94,7 +90,8 @@ OVERLOAD = [BUSY, *(Failure(cause, message("")) for cause in (Cause.TIMEOUT, Cau
 
 
 @pytest.mark.parametrize("failure", OVERLOAD)
-def test_overloads_in_a_row_lower_the_limit_and_a_few_among_many_cost_little(calls: Calls, failure: Failure) -> None:
+def test_overloads_in_a_row_lower_the_limit_and_a_few_among_many_cost_little(failure: Failure) -> None:
+    calls = Calls()
     calls.begin(16)
     calls.end(failure, 7)
     assert calls.limiter.limit == 14
@@ -111,7 +108,8 @@ def test_overloads_in_a_row_lower_the_limit_and_a_few_among_many_cost_little(cal
     assert calls.limiter.limit == 16, "it says nothing of the capacity"
 
 
-def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum_while_it_is_reached(calls: Calls) -> None:
+def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum_while_it_is_reached() -> None:
+    calls = Calls()
     calls.begin(8)
     calls.end(FULL)
     limits = [calls.limiter.limit]

@@ -27,16 +27,10 @@ from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.records import DAY, RecordedAttempt, prepared, record_of, start_at
-from tests.support.runs import CONFIG, QUICK, SMALL, asked_cards
+from tests.support.runs import QUICK, SMALL, asked_cards
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
-
-
-@pytest.fixture
-async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
-    async with open_world(nursery, CONFIG, latency=QUICK) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -108,12 +102,12 @@ async def test_an_output_that_cannot_be_written_does_not_stop_the_cards(small: W
 
 
 @pytest.mark.slow
-async def test_a_terminal_shows_bars_and_the_end(world: World) -> None:
-    world.qa.latency = steady(0.3)
-    world.qa.script.append(Fault(when.ticker("GC=F"), do.status(422)))
-    outcome = await world.run_job(terminal=True)
+async def test_a_terminal_shows_bars_and_the_end(small: World) -> None:
+    small.qa.latency = steady(0.3)
+    small.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    outcome = await small.run_job(terminal=True)
     assert outcome.exit_code == 3
-    for part in ("━", "2 of 19 cards are missing", "GC=F", "python -m job run"):
+    for part in ("━", "1 of 2 cards is missing", "AAPL", "python -m job run"):
         assert part in outcome.stdout, part
     assert '"event"' not in outcome.stdout
     assert "eyJ" not in outcome.stdout
