@@ -21,8 +21,8 @@ def type_of(asked: Asked) -> str:
     return asked.path.rpartition("/")[2]
 
 
-def failing(card_type: str, failure: Response | Exception, *, quickly: bool = True, begins: int = 0) -> Script:
-    """An engine that takes 20 s, and always fails for this card type after so many cards of it, maybe at once."""
+def failing(card_type: str, failure: Response | Exception, seconds: float = 0.05, begins: int = 0) -> Script:
+    """An engine that takes 20 s, and always fails for this card type after so many cards of it, or hangs."""
     made = Counter[str]()
 
     async def script(asked: Asked) -> Response:
@@ -30,7 +30,7 @@ def failing(card_type: str, failure: Response | Exception, *, quickly: bool = Tr
             await trio.sleep(20.0)
             made[type_of(asked)] += 1
             return well(asked)
-        await trio.sleep(0.05 if quickly else 20.0)
+        await trio.sleep(seconds)
         if isinstance(failure, Exception):
             raise failure
         return failure
@@ -48,46 +48,30 @@ async def night(
     return made, ending_of(made.ledger, made.shutdown.reason)
 
 
-ALWAYS: Mapping[str, tuple[Response | Exception, bool, int, float]] = {
-    "500": (reply({}, 500), True, 192, 5_752),
-    "answers lost": (LOST, False, 280, 6_431),
-    "503": (reply({}, 503), True, 2_187, 5_984),
-    "failed": (reply({"status": "failed"}), True, 192, 5_752),
-}
-"""What befalls each card of one of five types, 1,000 of each: requests not done, and the end, at most."""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ALWAYS)
-@pytest.mark.parametrize("begins", [0, 100])
-async def test_of_five_types_the_one_that_always_fails_costs_little(name: str, begins: int) -> None:
-    failure, quickly, wasted, seconds = ALWAYS[name]
-    made, ending = await night(failing("e", failure, quickly=quickly, begins=begins), "abcde", 1_000)
+@pytest.mark.parametrize(
+    ("failure", "seconds", "wasted", "end"),
+    [(reply({}, 500), 0.05, 60, 2_700), (reply({}, 503), 0.05, 330, 2_700), (LOST, float("inf"), 90, 6_800)],
+)
+async def test_of_five_types_the_one_that_always_fails_costs_little(
+    failure: Response | Exception, seconds: float, wasted: int, end: float
+) -> None:
+    made, ending = await night(failing("e", failure, seconds, begins=40), "abcde", 400)
     assert (ending.outcome, ending.exit_code) == ("cards_missing", 3)
-    assert made.cards.done >= 4_000 + begins
+    assert made.cards.done >= 4 * 400 + 40
     assert len(made.world.asked) - made.cards.done <= wasted
-    assert trio.current_time() <= seconds + begins
-    assert made.cards.not_attempted > 700, "the rest is not requested"
+    assert trio.current_time() <= end
+    assert made.cards.not_attempted > 300, "the rest is not requested"
 
 
-@pytest.mark.parametrize("concurrency", [1, 16, 64])
-@pytest.mark.parametrize("failure", [reply({}, 500), reply({}, 503), reply({}, 403), reply({"status": "failed"})])
+@pytest.mark.parametrize("concurrency", [1, 64])
+@pytest.mark.parametrize("failure", [reply({}, 500), reply({}, 503)])
 async def test_a_type_that_fails_fast_ends_no_requests_of_others(failure: Response, concurrency: int) -> None:
     """All failures come in a row, before the first card of another type is there."""
     made, ending = await night(failing("b", failure), "ab", 40, concurrency)
     assert (ending.outcome, ending.exit_code) == ("cards_missing", 3)
     assert Counter(event.card_type for event in made.world.finished if event.done) == {"a": 40}
     assert made.cards.failed + made.cards.not_attempted == 40
-
-
-@pytest.mark.slow
-async def test_a_type_that_hangs_leaves_time_for_the_others() -> None:
-    async def script(asked: Asked) -> Response:
-        await trio.sleep(float("inf") if type_of(asked) == "e" else 20.0)
-        return well(asked)
-
-    made, ending = await night(script, "abcde", 1_000)
-    assert (ending.outcome, made.cards.done) == ("cards_missing", 4_000)
 
 
 FAILURES = [reply({}, 500), reply({}, 503), reply({}, 403), reply({"status": "failed"})]
@@ -112,7 +96,7 @@ def test_every_card_is_accounted_for_whatever_fails() -> None:
             return failures[type_of(asked)] if chance.random() < share[type_of(asked)] else well(asked)
 
         made, ending = trio.run(
-            night, script, types, chance.randint(1, 40), chance.randint(1, 20), chance.randint(1, 3),
+            night, script, types, chance.randint(1, 12), chance.randint(1, 20), chance.randint(1, 3),
             clock=trio.testing.MockClock(autojump_threshold=0),
         )  # fmt: skip
         finished = Counter(event.card_type for event in made.world.finished)

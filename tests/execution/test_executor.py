@@ -83,15 +83,12 @@ async def test_the_timeout_applies_to_each_attempt_and_is_retried() -> None:
     assert (failure.cause, str(failure.reason)) == (Cause.TIMEOUT, text)
 
 
-async def test_waits_double_up_to_the_cap() -> None:
+async def test_waits_double_up_to_the_cap_and_jitter_is_full() -> None:
     made = await one_ticker(DENIED, attempts=10, jitter=1.0, patience=0.0)
     begun = starts(made, "news")
     assert [after - before for before, after in pairwise(begun)] == [
         0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0,
     ]  # fmt: skip
-
-
-async def test_jitter_is_full() -> None:
     assert starts(await one_ticker(DENIED, jitter=0.0, patience=0.0), "news") == [0.0] * 4
     assert starts(await one_ticker(DENIED, jitter=0.5, patience=0.0), "news") == [0.0, 0.25, 0.75, 1.75]
 
@@ -198,23 +195,6 @@ async def test_the_wait_for_a_turn_does_not_count_towards_the_minute() -> None:
     assert made.counts("news").done == 3
 
 
-async def test_only_the_failed_tickers_of_a_batch_are_requested_again() -> None:
-    async def script(asked: Asked) -> Response:
-        await trio.lowlevel.checkpoint()
-        if asked.engine != "trading":
-            return well(asked)
-        bad = {2: {"B", "D"}, 3: {"D"}}.get(len(made.world.of("trading")) + 1, set())
-        results = {name: {"status": "failed" if name in bad else "success"} for name in asked.tickers}
-        return reply({"results": results})
-
-    targets = [target(name, engines=["trading"]) for name in "ABCDE"]
-    made = stage(targets, script, {"trading": {"batch_size": 5}})
-    await made.play()
-    assert [asked.tickers for asked in made.world.of("trading")] == [("A", "B", "C", "D", "E"), ("B", "D"), ("D",)]
-    assert made.counts("trading").done == 5
-    assert made.ledger.totals()["trading"].retries == 2
-
-
 async def test_all_attempts_at_a_call_are_equal_except_for_the_token() -> None:
     made = await one_card(reply({}, 500), reply({}, 401), None)
     first, *others = [dict(asked.headers) for asked in made.world.asked]
@@ -225,18 +205,9 @@ async def test_all_attempts_at_a_call_are_equal_except_for_the_token() -> None:
     }  # fmt: skip
 
 
-SIGTERM, SIGINT, QA_DOWN = ShutdownReason.SIGTERM, ShutdownReason.SIGINT, ShutdownReason.QA_DOWN
-
-
-async def stopped(*stops: tuple[float, ShutdownReason], script: Script) -> Stage:
-    """A run of one card that is asked to stop at these times."""
-    made = stage([target("A", engines=())], script)
-    await made.play(*stops)
-    return made
-
-
 async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted() -> None:
-    made = await stopped((0.25, SIGTERM), script=in_turn("qa", reply({"detail": "x"}, 500), None))
+    made = stage([target("A", engines=())], in_turn("qa", reply({"detail": "x"}, 500), None))
+    await made.play((0.25, ShutdownReason.SIGTERM))
     assert trio.current_time() == 0.25
     failure = the_end(made)
     assert failure.cause == Cause.INTERRUPTED
@@ -261,7 +232,7 @@ async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before() ->
 
     made = stage([target(name, engines=()) for name in "AB"], answer, {"qa": {"concurrency": 2}})
     made.world.token = token
-    await made.play((5, SIGTERM))
+    await made.play((5, ShutdownReason.SIGTERM))
     (result,) = (result for result in made.world.finished if result.targets == ("A",))
     (asked,) = (asked for asked in made.world.asked if asked.tickers == ("A",))
     assert (result.started, result.ended) == (asked.time, asked.ended), "those of the attempt that was sent"
@@ -282,25 +253,13 @@ async def test_fetching_a_token_counts_towards_the_timeout_of_the_attempt() -> N
     assert made.world.asked == []
 
 
-async def test_retries_are_reported_with_their_wait() -> None:
-    made = await one_card(reply({}, 503), reply({}, 500), None)
-    assert [event.wait for event in made.world.events if isinstance(event, CallRetried)] == [0.5, 10.0]
-    totals = made.ledger.totals()["qa"]
-    assert (totals.calls, totals.retries, made.live.engines["qa"].counts.retries) == (1, 2, 2)
-
-
-async def test_waits_for_room_are_counted_among_the_retries() -> None:
+async def test_retries_are_reported_with_their_wait_and_those_for_room_are_counted_among_them() -> None:
     made = await one_card(reply({}, 429), reply({}, 503), reply({}, 500), reply({}, 429), None)
+    assert [event.wait for event in made.world.events if isinstance(event, CallRetried)] == [0.5, 1.0, 10.0, 4.0]
     assert (the_end(made).retries, the_end(made).waits) == (4, 3)
     totals = made.ledger.totals()["qa"]
-    assert (totals.retries, totals.waits) == (4, 3)
-
-
-async def test_an_unexpected_exception_is_a_bug_and_propagates() -> None:
-    made = stage([target("A", engines=())], in_turn("qa", ZeroDivisionError()))
-    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
-        await made.play()
-    assert made.world.open_connections == 0
+    assert (totals.calls, totals.retries, totals.waits) == (1, 4, 3)
+    assert made.live.engines["qa"].counts.retries == 4
 
 
 async def test_only_the_warning_of_the_successful_answer_is_kept() -> None:

@@ -62,11 +62,6 @@ def out(how: How, begin: float, end: float, *engines: EngineName) -> Strike:
     return lambda asked, now: how if asked.engine in struck and begin <= now < end else None
 
 
-def slowly(*values: How) -> list[Any]:
-    """Parameters of slow tests."""
-    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
-
-
 @dataclass
 class Night:
     """A night that was played."""
@@ -148,22 +143,14 @@ def assert_no_second_request_in_flight(made: Stage) -> None:
 
 SHORT: Mapping[str, tuple[Strike, float, int, int]] = {
     "503 for 2 s, news": (out(503, 0, 2, "news"), 480, 12, 1),
-    "503 for 30 s, news": (out(503, 10, 40, "news"), 530, 14, 1),
-    "503 for 30 s, trading": (out(503, 10, 40, "trading"), 580, 10, 1),
-    "503 for 30 s, qa": (out(503, 100, 130, "qa"), 620, 24, 2),
-    "503 for 300 s, news": (out(503, 10, 310, "news"), 820, 24, 1),
     "503 for 300 s, trading": (out(503, 10, 310, "trading"), 1010, 22, 1),
     "503 for 300 s, qa": (out(503, 100, 400, "qa"), 900, 34, 2),
-    "503 for 300 s, financial": (out(503, 10, 310, "financial"), 1010, 22, 1),
     "no right for the first 7 min": (out(403, 0, 420), 940, 33, 1),
     "409 for 5 min, news": (out(409, 10, 310, "news"), 820, 1_100, 1),
-    "429 for 400 s, news": (out(429, 10, 410, "news"), 930, 28, 1),
     "429 for 400 s, qa": (out(429, 100, 500, "qa"), 990, 36, 2),
-    "no connection for 300 s, qa": (out("reset", 100, 400, "qa"), 900, 34, 2),
     "answers of something else for 300 s, qa": (out("html", 100, 400, "qa"), 850, 50, 2),
     "answers lost for 300 s, qa": (out("lost", 100, 400, "qa"), 900, 34, 2),
     "a hang of 200 s, news": (out("hang", 10, 210, "news"), 820, 9, 1),
-    "news and trading for 120 s": (out(503, 10, 130, "news", "trading"), 760, 18, 1),
     "news and qa over the barrier": (out(503, 60, 200, "news", "qa"), 750, 30, 2),
 }
 """What befalls a night; the seconds, the requests of each engine, and how often a card is asked for at most."""
@@ -190,10 +177,8 @@ def one_call(strike: Strike) -> Strike:
     return lambda asked, now: strike(asked, now) if strike(asked, now) not in {"html", "lost", "reset"} else None
 
 
-@pytest.mark.parametrize("how", ["html", *slowly(500, 503, "reset")])
-@pytest.mark.parametrize(
-    ("cards", "concurrency", "seconds"), [(5, 16, 15), (5, 16, 60), (15, 16, 15), (150, 1024, 15), (60, 16, 120)]
-)
+@pytest.mark.parametrize("how", ["html", 503])
+@pytest.mark.parametrize(("cards", "concurrency", "seconds"), [(5, 16, 60), (150, 256, 15), (60, 16, 120)])
 def test_few_cards_survive_an_outage_as_many_do(how: How, cards: int, concurrency: int, seconds: int) -> None:
     """All of them are in flight when it begins, as in a second start or at the end of a night: fewer than the limit."""
     strike = out(how, 26, 26 + seconds, "qa")
@@ -223,21 +208,16 @@ def test_an_outage_lasts_until_the_call_began_that_was_done() -> None:
 
 
 LONG: Mapping[str, tuple[Strike, int, str, float, int]] = {
-    "503, news": (out(503, 0, FOR_GOOD, "news"), 1, "data_engine_failed", 605, 35),
     "503, trading": (out(503, 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 605, 32),
     "503, qa": (out(503, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "a hang, news": (out("hang", 0, FOR_GOOD, "news"), 1, "data_engine_failed", 1_232, 20),
-    "a hang, trading": (out("hang", 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 2_762, 17),
     "a hang, qa": (out("hang", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 1_588, 30),
-    "no right, qa": (out(403, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
-    "429, qa": (out(429, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "answers lost, qa": (out("lost", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 720, 44),
-    "answers of something else, qa": (out("html", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
     "no right at all": (out(403, 0, FOR_GOOD), 1, "data_engine_failed", 605, 42),
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "503, qa" else pytest.mark.slow) for n in LONG])
+@pytest.mark.parametrize("name", LONG)
 def test_an_outage_that_is_longer_ends_once_the_patience_is_over(name: str) -> None:
     strike, code, outcome, seconds, wasted = LONG[name]
     played = night(strike)
@@ -253,27 +233,13 @@ def test_an_outage_that_is_longer_ends_once_the_patience_is_over(name: str) -> N
         assert "nothing but this for " in str(played.error)
 
 
-LONE: Mapping[tuple[str, How], tuple[int, str, int]] = {
-    ("news", 503): (1, "data_engine_failed", 33),
-    ("news", "hang"): (1, "data_engine_failed", 4),
-    ("trading", 429): (1, "data_engine_failed", 33),
-    ("trading", "reset"): (1, "data_engine_failed", 33),
-    ("qa", 503): (3, "qa_engine_down", 33),
-    ("qa", 403): (3, "qa_engine_down", 36),
-    ("qa", 500): (3, "qa_engine_down", 3),
-    ("qa", "html"): (3, "qa_engine_down", 3),
-    ("qa", "lost"): (3, "qa_engine_down", 3),
-    ("qa", "hang"): (3, "qa_engine_down", 3),
-    ("qa", "denied"): (3, "qa_engine_down", 3),
-}
-"""What befalls the only call of an engine for good, and how often it is asked for: seldom, if that may cost money."""
-
-
-@pytest.mark.parametrize(("engine", "how"), LONE)
-def test_the_only_call_of_an_engine_ends_for_its_own_reason(engine: EngineName, how: How) -> None:
-    code, outcome, most = LONE[engine, how]
+@pytest.mark.parametrize(
+    ("engine", "how", "most"), [("news", 503, 33), ("trading", 429, 33), ("qa", 403, 36), ("qa", "hang", 3)]
+)
+def test_the_only_call_of_an_engine_ends_for_its_own_reason(engine: EngineName, how: How, most: int) -> None:
+    """It is asked for seldom, if that may cost money."""
     played = night(out(how, 0, FOR_GOOD, engine), tickers=1, card_types="a")
-    assert (played.exit, played.outcome) == (code, outcome)
+    assert played.outcome == ("qa_engine_down" if engine == "qa" else "data_engine_failed")
     assert played.wasted(engine) <= most
 
 
@@ -287,52 +253,34 @@ async def test_what_is_left_of_a_day_of_which_others_are_made_fails_for_its_own_
     assert (made.cards.done, made.cards.failed, made.shutdown.reason) == (1, 1, None)
 
 
-POISONED: Mapping[str, tuple[Strike, int, int]] = {
-    f"{engine} {how}": (
-        lambda asked, _, engine=engine, how=how: (  # type: ignore[misc]
-            how if asked.engine == engine and asked.tickers == ("T5",) and asked.path.endswith(("/a", "/T5")) else None
-        ),
-        1 if engine == "news" else 3,
-        most,
-    )
-    for engine, how, most in [
-        ("news", 500, 50),
-        ("news", 503, 50),
-        ("qa", 500, 3),
-        ("qa", 503, 50),
-        ("qa", "html", 3),
-        ("qa", "lost", 3),
-        ("qa", "hang", 3),
-        ("qa", "denied", 3),
-    ]
-}
-
-
-@pytest.mark.parametrize("name", POISONED)
+@pytest.mark.parametrize(("engine", "how", "most"), [("news", 503, 50), ("qa", 500, 3), ("qa", 503, 50)])
 @pytest.mark.parametrize("concurrency", [1, None])
-def test_one_poisoned_call_among_others_fails_alone_after_its_tries(name: str, concurrency: int | None) -> None:
+def test_one_poisoned_call_among_others_fails_alone_after_its_tries(
+    engine: EngineName, how: int, most: int, concurrency: int | None
+) -> None:
     """The others are made, at one call at a time too; a card is not asked for more often than it may cost."""
-    strike, code, most = POISONED[name]
+
+    def strike(asked: Asked, _: float) -> How:
+        is_poisoned = asked.engine == engine and asked.tickers == ("T5",) and asked.path.endswith(("/a", "/T5"))
+        return how if is_poisoned else None
+
     changes: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
     played = night(strike, tickers=60, card_types="ab", **changes)
-    assert played.exit == code
+    assert played.exit == (1 if engine == "news" else 3)
     assert played.seconds < (4_500 if concurrency else 1_290)
     asked = Counter((one.engine, one.path) for one in played.made.world.asked if one.tickers == ("T5",))
     assert max(asked.values()) <= most
     assert concurrency or played.made.live.engines["qa"].outages == 0, "the engine worked"
-    if code == 1:
+    if engine == "news":
         assert played.error is not None
         assert played.error.result.targets == ("T5",)
-        assert played.reasons == [f'news T5: HTTP {name[-3:]}: {{"detail": "x"}}'], (
-            "it is told by name, once it is alone"
-        )
+        assert played.reasons == ['news T5: HTTP 503: {"detail": "x"}'], "it is told by name, once it is alone"
     else:
         assert (played.made.cards.done, played.made.cards.failed) == (119, 1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [500, 503, "reset"])
-@pytest.mark.parametrize(("share", "missing"), [(0.1, 3), (0.5, 90)])
+@pytest.mark.parametrize(("how", "share", "missing"), [(500, 0.1, 3), (503, 0.5, 90)])
 def test_an_engine_that_fails_at_random_makes_most_cards(how: How, share: float, missing: int) -> None:
     chance = random.Random(1)
     played = night(lambda asked, _: how if asked.engine == "qa" and chance.random() < share else None)
@@ -348,7 +296,8 @@ def test_an_engine_that_flaps_each_second_does_all_its_work_and_nobody_is_told()
 
 
 def test_of_an_engine_that_is_out_again_and_again_people_are_told_every_ten_minutes_at_most() -> None:
-    played = night(out_now_and_then, tickers=20)
+    """QA works for 60 s, and is out for 60."""
+    played = night(lambda asked, now: 403 if asked.engine == "qa" and int(now / 60) % 2 else None, tickers=20)
     told = [event for event in played.made.world.events if isinstance(event, EngineFailing)]
     assert played.exit == 0
     assert len(told) <= played.seconds / 600 + 1
@@ -357,13 +306,7 @@ def test_of_an_engine_that_is_out_again_and_again_people_are_told_every_ten_minu
     assert progress.seconds_out > 60
 
 
-def out_now_and_then(asked: Asked, now: float) -> How:
-    """QA works for 60 s, and is out for 60."""
-    return 403 if asked.engine == "qa" and int(now / 60) % 2 else None
-
-
-@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE])
-@pytest.mark.parametrize("engine", ["news", "qa"])
+@pytest.mark.parametrize(("engine", "reason"), [("news", ShutdownReason.SIGTERM), ("qa", ShutdownReason.DEADLINE)])
 def test_a_stop_ends_the_waiting_at_once_and_records_what_was_asked_for(
     engine: EngineName, reason: ShutdownReason
 ) -> None:
@@ -375,8 +318,7 @@ def test_a_stop_ends_the_waiting_at_once_and_records_what_was_asked_for(
     assert {str(event.reason) for event in cut_off} == {'cut off, after: HTTP 503: {"detail": "x"}'}
 
 
-@pytest.mark.parametrize("engine", ["trading", "qa"])
-@pytest.mark.parametrize("how", [500, 503, "reset", "html"])
+@pytest.mark.parametrize(("engine", "how"), [("trading", 500), ("qa", 503)])
 def test_without_patience_a_call_ends_after_its_tries(engine: EngineName, how: How) -> None:
     played = night(out(how, 0, FOR_GOOD, engine), patience=0.0)
     assert played.outcome == ("qa_engine_down" if engine == "qa" else "data_engine_failed")
@@ -400,7 +342,7 @@ def test_429_and_409_use_up_no_try_before_the_timeout_of_the_engine(status: int,
         assert status == 429 or not played.told, "it is at work on an earlier try"
 
 
-@pytest.mark.parametrize("failing", [0, 503, 429])
+@pytest.mark.parametrize("failing", [0, 503])
 def test_no_minute_has_more_requests_than_it_may(failing: int) -> None:
     """Tries included, in an outage and after it."""
     chance = random.Random(1)
@@ -420,17 +362,17 @@ def test_no_minute_has_more_requests_than_it_may(failing: int) -> None:
 # --- what an attack has found ---
 
 
+CARDS_ONLY: dict[EngineName, Mapping[str, Any]] = {
+    name: {"concurrency": 200, "batch_size": 1} for name in ("financial", "trading", "news")
+}
+"""The data takes 26 s for up to 200 tickers."""
+
+
 @pytest.mark.slow
 def test_qa_that_says_failed_for_nine_minutes_loses_no_card_and_is_asked_seldom() -> None:
-    played = night(out("denied", 0, 540, "qa"), tickers=1_000, engines=CARDS_ONLY | {"qa": {"concurrency": 64}})
-    assert played.made.cards.done == 5_000
+    played = night(out("denied", 0, 540, "qa"), tickers=200, engines=CARDS_ONLY | {"qa": {"concurrency": 64}})
+    assert played.made.cards.done == 1_000
     assert played.wasted("qa") <= 90
-
-
-CARDS_ONLY: dict[EngineName, Mapping[str, Any]] = {
-    name: {"concurrency": 1_024, "batch_size": 1} for name in ("financial", "trading", "news")
-}
-"""The data takes 26 s, however many tickers there are."""
 
 
 @pytest.mark.parametrize("engine", ["trading", "news"])
@@ -443,8 +385,7 @@ def test_a_data_engine_that_says_failed_for_a_minute_loses_the_night(engine: Eng
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("concurrency", [64, 256])
-def test_after_an_outage_one_failure_of_each_type_costs_no_card(concurrency: int) -> None:
+def test_after_an_outage_one_failure_of_each_type_costs_no_card() -> None:
     failed = {"/card/a"}
 
     def strike(asked: Asked, now: float) -> How:
@@ -454,22 +395,20 @@ def test_after_an_outage_one_failure_of_each_type_costs_no_card(concurrency: int
             failed.add(asked.path)
         return 500
 
-    played = night(strike, tickers=400, engines=CARDS_ONLY | {"qa": {"concurrency": concurrency}})
-    assert played.made.cards.done == 2_000
+    played = night(strike, tickers=100, engines=CARDS_ONLY | {"qa": {"concurrency": 64}})
+    assert played.made.cards.done == 500
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("share", "seconds"), [(0.005, 961), (0.1, 2_105)])
-def test_single_failures_of_many_calls_cost_their_share(share: float, seconds: float) -> None:
+def test_single_failures_of_many_calls_cost_their_share() -> None:
     chance = random.Random(1)
 
     def strike(asked: Asked, _: float) -> How:
-        return 503 if asked.engine == "qa" and asked.attempt == 1 and chance.random() < share else None
+        return 503 if asked.engine == "qa" and asked.attempt == 1 and chance.random() < 0.1 else None
 
-    engines = CARDS_ONLY | {"qa": {"concurrency": 167}}
-    played = night(strike, tickers=1_000, engines=engines, seconds={**SECONDS, "qa": 30.0})
-    assert (played.exit, played.made.cards.done) == (0, 5_000)
-    assert played.seconds <= 30 + seconds
+    played = night(strike, tickers=200, engines=CARDS_ONLY | {"qa": {"concurrency": 64}})
+    assert (played.exit, played.made.cards.done) == (0, 1_000)
+    assert played.seconds <= SECONDS["trading"] + 1.3 * 1_000 * SECONDS["qa"] / 64
 
 
 def test_a_hung_call_and_a_short_outage_cost_their_time() -> None:
@@ -483,11 +422,9 @@ def test_a_hung_call_and_a_short_outage_cost_their_time() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("how", "share", "seconds"), [(503, 0.5, 60), (503, 0.5, 120), (503, 0.33, 300), (500, 0.8, 60)]
-)
+@pytest.mark.parametrize(("how", "share", "seconds"), [(503, 0.5, 120), (500, 0.8, 60)])
 def test_a_data_engine_that_fails_in_part_loses_no_night(how: int, share: float, seconds: int) -> None:
-    for seed in range(24):
+    for seed in range(12):
         chance = random.Random(seed)
 
         def strike(asked: Asked, now: float, chance: random.Random = chance) -> How:
@@ -496,8 +433,8 @@ def test_a_data_engine_that_fails_in_part_loses_no_night(how: int, share: float,
         assert night(strike).exit == 0, seed
 
 
-@pytest.mark.parametrize("cards", [1, 2, 5])
-@pytest.mark.parametrize("seconds", [220, 300, 450])
+@pytest.mark.parametrize("cards", [1, 5])
+@pytest.mark.parametrize("seconds", [220, 450])
 def test_the_last_cards_survive_an_outage(cards: int, seconds: float) -> None:
     played = night(out(500, 26, 26 + seconds, "qa"), tickers=1, card_types="abcde"[:cards])
     assert (played.exit, played.made.cards.done) == (0, cards)
@@ -534,17 +471,17 @@ def test_while_older_calls_still_end_well_people_are_told_that_new_ones_are_refu
     assert made.live.engines["qa"].seconds_out == pytest.approx(92, abs=30)
 
 
-@pytest.mark.parametrize(("per_minute", "cards"), [(60, 120), (1, 6)])
-def test_a_token_that_takes_long_puts_no_more_requests_into_a_minute(per_minute: int, cards: int) -> None:
+def test_a_token_that_takes_long_puts_no_more_requests_into_a_minute() -> None:
     async def token(_audience: str, _rejected: str | None) -> str:
         await trio.sleep(30.0)
         return "token"
 
-    engines = CARDS_ONLY | {"qa": {"per_minute": per_minute, "concurrency": 64}}
-    played = night(lambda _asked, _now: None, tickers=cards, card_types="a", engines=engines, token=token)
+    played = night(
+        lambda _asked, _now: None, tickers=20, card_types="a", engines={"qa": {"per_minute": 6}}, token=token
+    )
     begun = [asked.time for asked in played.made.world.of("qa")]
-    assert (played.exit, len(begun)) == (0, cards)
-    assert all(begun[n + per_minute] - begun[n] >= 60 for n in range(len(begun) - per_minute))
+    assert (played.exit, len(begun)) == (0, 20)
+    assert all(begun[n + 6] - begun[n] >= 60 for n in range(len(begun) - 6))
 
 
 @pytest.mark.parametrize(("engine", "least", "most"), [("trading", 60, 62), ("qa", 86, 140)])
@@ -567,13 +504,3 @@ def test_without_patience_connections_that_are_all_reset_at_once_are_no_outage()
         out("reset", 26, 26.1, "qa"), engines=CARDS_ONLY | {"qa": {"concurrency": 64, "patience": 0.0}}, tickers=60
     )
     assert (played.exit, played.made.cards.done) == (0, 300)
-
-
-def test_a_card_that_can_never_be_made_ends_before_the_deadline_however_long_the_patience() -> None:
-    played = night(
-        lambda asked, _: 500 if asked.tickers == ("T3",) and asked.path == "/card/a" else None,
-        tickers=10,
-        engines={"qa": {"patience": 86_400.0}},
-    )
-    assert (played.outcome, played.made.cards.failed) == ("cards_missing", 1)
-    assert played.seconds < DEADLINE

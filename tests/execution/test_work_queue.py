@@ -5,15 +5,13 @@ from math import inf
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
-from job.day.result import ShutdownReason
 from job.engines.calls import Call, EngineName, card, news, trading
 from job.engines.failures import Cause, Failure, FailureKind
 from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.progress import EngineProgress
 from job.execution.retry_policy import RetryPolicy, Try
-from job.execution.shutdown import Shutdown, ShutdownError
+from job.execution.shutdown import Shutdown
 from job.execution.work_queue import HELD_AT, PendingCall, WorkQueue
 from job.text.messages import message
 from tests.support.fakes import engine_settings
@@ -90,27 +88,6 @@ async def test_retries_that_are_due_are_first_and_last_while_it_is_open() -> Non
     work.put("third", 2.0)
     work.fail(work.begin(), others=0)
     assert await work.take(5) == ["w", "x", "y", "third", "-"]
-
-
-async def test_a_retry_starts_once_it_is_due_though_every_worker_waits() -> None:
-    work = Work("x")
-    work.put("late", 9.0)
-    work.put("early", 5.0)
-    await work.play(3, seconds=1.0)
-    assert work.given == [("x", 0.0), ("early", 5.0), ("late", 9.0)]
-
-
-async def test_what_is_put_back_while_another_is_in_flight_is_awaited() -> None:
-    work = Work("x")
-
-    async def put_back() -> None:
-        await trio.sleep(2)
-        work.put("half", 2.0)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(put_back)
-        await work.play(2, seconds=4.0)
-    assert work.given == [("x", 0.0), ("half", 4.0)]
 
 
 async def test_each_failure_takes_a_place_and_half_of_all_open_it_until_a_call_works_that_began_later() -> None:
@@ -225,28 +202,3 @@ async def test_only_its_own_wait_for_a_turn_gives_a_call_more_time() -> None:
     await trio.sleep(3.0)
     assert await work.take(1) == ["A"]
     assert (first.retry.failing.first, second.retry.failing.first) == (inf, 0.0)
-
-
-async def test_a_shutdown_ends_every_wait() -> None:
-    work, ended = Work(), []
-    later = work.put("later", 100.0)
-
-    async def wait() -> None:
-        with pytest.raises(ShutdownError):
-            await work.queue.get()
-        ended.append(trio.current_time())
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(3):
-            nursery.start_soon(wait)
-        await wait_all_tasks_blocked()
-        work.shutdown.request(ShutdownReason.SIGTERM)
-    assert ended == [0.0] * 3
-    assert work.queue.left() == [later]
-
-
-async def test_a_queue_that_is_closed_gives_out_nothing() -> None:
-    work = Work(*"ab")
-    await work.take(1)
-    work.queue.close()
-    assert await work.take(1) == ["-"]

@@ -15,7 +15,7 @@ from tests.simulators.world import CONFIG_BUCKET, World, open_world
 from tests.support.altered import altered
 from tests.support.runs import QUICK, SMALL, asked_cards, run
 
-pytestmark = pytest.mark.needs("emulator")
+pytestmark = [pytest.mark.slow, pytest.mark.needs("emulator")]
 
 DEPLOYED = {"RUN_SCHEDULE": "0 0 * * *", "RUN_TIME_ZONE": "UTC"}
 """What Terraform sets: without both, the record is asked which night it is."""
@@ -36,29 +36,26 @@ def _kind(seen: Seen) -> str:
     return "list" if seen.path.endswith("/o") else "read"
 
 
-@pytest.mark.parametrize("second", [False, pytest.param(True, marks=pytest.mark.slow)])
-async def test_how_often_a_plain_start_asks_storage(world: World, second: bool) -> None:
+async def test_how_often_a_plain_start_asks_storage(world: World) -> None:
     """The writes of a first start: lease, attempt, results before and after the barrier, four documents, the end.
 
     How much of past nights is read meanwhile is up to chance. What is read takes two requests, if it is there.
     """
-    if second:
-        await run(world, 0, **DEPLOYED)
+    for writes, lists, reads, cards in [(9, 4, 8, 2), (1, 5, 32, 0)]:
         world.forget()
-    await run(world, 0, **DEPLOYED)
-    assert world.storage is not None
-    config = [seen for seen in world.storage.requests if CONFIG_BUCKET in seen.path]
-    assert Counter(seen.path.rpartition("/")[2] for seen in config) == dict.fromkeys(OBJECTS, 1) | dict.fromkeys(
-        SMALL, 2
-    )
-    asked = Counter(_kind(seen) for seen in world.storage.requests if CONFIG_BUCKET not in seen.path)
-    assert (asked["write"], asked["delete"]) == ((1, 1) if second else (9, 1))
-    assert asked["list"] <= (5 if second else 4)
-    assert asked["read"] <= (32 if second else 8)
-    assert asked_cards(world).total() == (0 if second else 2)
+        await run(world, 0, **DEPLOYED)
+        assert world.storage is not None
+        config = [seen for seen in world.storage.requests if CONFIG_BUCKET in seen.path]
+        assert Counter(seen.path.rpartition("/")[2] for seen in config) == dict.fromkeys(OBJECTS, 1) | dict.fromkeys(
+            SMALL, 2
+        )
+        asked = Counter(_kind(seen) for seen in world.storage.requests if CONFIG_BUCKET not in seen.path)
+        assert (asked["write"], asked["delete"]) == (writes, 1)
+        assert asked["list"] <= lists
+        assert asked["read"] <= reads
+        assert asked_cards(world).total() == cards
 
 
-@pytest.mark.slow
 async def test_plan_reads_a_place_in_a_bucket(world: World) -> None:
     assert world.storage is not None
     unset: dict[str, str | None] = {**dict.fromkeys(world.environment()), "STORAGE_EMULATOR_HOST": world.storage.url}
@@ -79,7 +76,6 @@ def _token(seen: Seen) -> bool:
     return seen.path.endswith("/default/token")
 
 
-@pytest.mark.slow
 async def test_all_requests_to_a_bucket_share_one_token(world: World) -> None:
     await run(world, 0, **_with_credentials(world))
     assert world.storage is not None
@@ -88,15 +84,13 @@ async def test_all_requests_to_a_bucket_share_one_token(world: World) -> None:
     assert len(tokens) == 2, "one for the bucket of the config, one for that of the records"
 
 
-@pytest.mark.slow
 async def test_a_metadata_server_that_hangs_is_not_waited_for_long(world: World) -> None:
     world.metadata.script.append(Fault(_token, do.hang()))
-    quick = altered(world.directory, "from job.storage import store\nstore.ANSWER_SECONDS = 4.0")
+    quick = altered(world.directory, "from job.storage import store\nstore.ANSWER_SECONDS = 2.0")
     outcome = await run(world, 75, **_with_credentials(world), **quick, GCE_METADATA_TIMEOUT="1")
     assert outcome.finished["detail"] == "RUNS_URI: storage did not answer in time"
 
 
-@pytest.mark.slow
 async def test_no_credentials_are_said(world: World) -> None:
     world.metadata.script.append(Fault(_token, do.status(404)))
     outcome = await world.run_job(env=_with_credentials(world))

@@ -57,7 +57,7 @@ async def test_a_process_ends_as_the_table_says(nursery: trio.Nursery, case: Cas
 async def assert_it_ends_as_the_table_says(world: World, case: Case) -> None:
     env = {**ENV, **case.env, **(case.arrange(world) or {})}
     # A machine may have other work, which virtual time does not count; but there an outage takes as long as it does.
-    with trio.fail_after(7200 if case.is_virtual else case.seconds * 3):
+    with trio.fail_after(7200 if case.is_virtual else 90):
         outcome = await case.play(world, env)
     finished = outcome.finished
     shown = f"{outcome.stdout}\n{outcome.stderr}"

@@ -16,12 +16,6 @@ from tests.support.scene import open_scene
 ADVISED = ["cards-missing", "data-failed", "refused"]
 """The stories after which a command is advised for the latest day recorded."""
 MOMENTS = ["at once", "the next morning", "a day later"]
-PLAYED = [
-    pytest.param(name, moment, marks=[] if number % len(MOMENTS) == at else pytest.mark.slow)
-    for number, name in enumerate(ADVISED)
-    for at, moment in enumerate(MOMENTS)
-]
-"""Each at every moment; the fast tests take the moments by turns."""
 READ = [(name, language) for name, language in TEXTS_KEPT if language != "en" or name not in ADVISED]
 """Every text but those that are read before a command is given."""
 
@@ -39,13 +33,13 @@ async def test_a_morning_reads_as_it_was_read(
         assert_it_reads_as_it_was_read(night, name, language)
 
 
-async def test_a_good_week_has_no_note(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+async def test_a_good_night_has_no_note(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     """With a weekend, and engines that an entry switches off for good."""
     async with open_scene(nursery, CONFIG) as scene:
         quiet = {"id": "600519.SS", "run_engines": {"news": False}}
         await scene.world.configure("card_targets.json", [TOPIC, quiet])
         night = Night(scene, "en")
-        for day in ("2026-11-24", "2026-11-25", "2026-11-26", "2026-11-27", "2026-11-30"):
+        for day in ("2026-11-26", "2026-11-27", "2026-11-30"):
             await night.begins(day)
             outcome = await night.start(0)
             assert "notes" not in outcome.finished
@@ -64,12 +58,7 @@ async def test_what_the_config_has_left_behind_is_said_when_a_start_begins(
         assert said == ["engine_control.json: the news engine is switched off. Cards without its data: 26"]
 
 
-def test_every_text_belongs_to_a_story() -> None:
-    kept = {path.name for path in file_of("late", "en").parent.glob("*.txt")}
-    assert kept == {file_of(name, language).name for name, language in TEXTS_KEPT}
-
-
-@pytest.mark.parametrize(("name", "moment"), PLAYED)
+@pytest.mark.parametrize(("name", "moment"), [*zip(ADVISED, MOMENTS, strict=True)])
 async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
     autojump_clock: MockClock, nursery: trio.Nursery, name: str, moment: str
 ) -> None:

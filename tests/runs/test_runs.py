@@ -1,12 +1,10 @@
 """A start of the real process makes every call of its plan once, and shows what only a process shows."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import AsyncMock, Mock
@@ -19,7 +17,6 @@ from job import orchestrator
 from job.config.environment import Options, read_settings
 from job.day.attempt import Outcome
 from job.day.result import ShutdownReason
-from job.engines.answers import CONNECT_SECONDS
 from job.execution.shutdown import LIMITS
 from job.orchestrator import _Run
 from job.records.lease import LEASE
@@ -29,40 +26,17 @@ from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
-from tests.support.altered import BUG, altered
-from tests.support.places import latest_end, objects
 from tests.support.records import DAY, RecordedAttempt, prepared, record_of, start_at
-from tests.support.runs import CONFIG, QUICK, SMALL, asked_cards, ended
+from tests.support.runs import QUICK, SMALL, asked_cards
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
 
 
 @pytest.fixture
-async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
-    async with open_world(nursery, CONFIG, latency=QUICK) as opened:
-        yield opened
-
-
-@pytest.fixture
 async def small(nursery: trio.Nursery) -> AsyncIterator[World]:
     async with open_world(nursery, SMALL, latency=QUICK) as opened:
         yield opened
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("code", [70, 0])
-async def test_the_last_line_follows_the_closed_record_and_the_lease_that_was_released(small: World, code: int) -> None:
-    """Also after a bug, whose traceback is on standard error."""
-    job = await small.start_job(env=altered(small.directory, BUG) if code else {})
-    last = await job.seen("run.finished")
-    recorded = await objects(small)
-    assert "_lease.json" not in recorded
-    assert latest_end(recorded, last["day"])["exit_code"] == code
-    outcome = await job.outcome()
-    assert outcome.lines[-1] == last
-    assert (outcome.exit_code, last["exit_code"]) == (code, code)
-    assert outcome.stderr.count("ZeroDivisionError: unforeseen") == bool(code)
 
 
 async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,37 +75,6 @@ async def test_after_a_bug_nobody_waits_for_storage(
     assert LEASE not in memory.objects
 
 
-@contextmanager
-def silent_port(*, is_full: bool) -> Iterator[str]:
-    """A port that never sends a byte. It accepts connections, or no attempt to connect ends as its queue is full."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0 if is_full else 100)
-        host, port = listener.getsockname()
-        for _ in range(3 if is_full else 0):
-            client = stack.enter_context(socket.socket())
-            client.setblocking(False)
-            client.connect_ex((host, port))
-        yield f"{host}:{port}"
-
-
-@pytest.mark.slow
-async def test_an_engines_failure_ends_the_process_at_once(small: World) -> None:
-    """Also while connections to the others are being opened, which no real answer ends."""
-    small.news.script.append(Fault(when.always, do.status(403, {"detail": "no"}, after=0.4)))
-    with silent_port(is_full=True) as hole, silent_port(is_full=False) as silent:
-        job = await small.start_job(
-            env={"TRADING_ENGINE_URL": f"http://{hole}", "FINANCIAL_ENGINE_URL": f"https://{silent}"}
-        )
-        outcome = await ended(small, job, 1)
-    answers = [request.answered for request in small.news.requests if request.answered is not None]
-    assert job.started + outcome.seconds - min(answers) < CONNECT_SECONDS / 2
-    assert outcome.stderr == ""
-    assert outcome.finished["message"] == "The news engine failed: no card was made"
-    assert small.qa.requests == []
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "closed", "broken"])
 async def test_an_output_that_cannot_be_written_does_not_stop_the_cards(small: World, kind: str) -> None:
@@ -159,12 +102,12 @@ async def test_an_output_that_cannot_be_written_does_not_stop_the_cards(small: W
 
 
 @pytest.mark.slow
-async def test_a_terminal_shows_bars_and_the_end(world: World) -> None:
-    world.qa.latency = steady(0.3)
-    world.qa.script.append(Fault(when.ticker("GC=F"), do.status(422)))
-    outcome = await world.run_job(terminal=True)
+async def test_a_terminal_shows_bars_and_the_end(small: World) -> None:
+    small.qa.latency = steady(0.3)
+    small.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    outcome = await small.run_job(terminal=True)
     assert outcome.exit_code == 3
-    for part in ("━", "2 of 19 cards are missing", "GC=F", "python -m job run"):
+    for part in ("━", "1 of 2 cards is missing", "AAPL", "python -m job run"):
         assert part in outcome.stdout, part
     assert '"event"' not in outcome.stdout
     assert "eyJ" not in outcome.stdout

@@ -495,10 +495,15 @@ class Days(RuleBasedStateMachine):
         self.promise.ended(outcome, None if is_out else one.day, is_out=is_out)
 
     async def _strike(self, one: Started, blow: Blow, before: int) -> None:
-        while not one.is_over:
-            if len(self.world.seen) >= before + blow.requests:
-                break
-            await trio.sleep(0.05)
+        async with trio.open_nursery() as nursery:
+
+            async def wait(until: Callable[..., Awaitable[None]], *conditions: Callable[[list[Seen]], bool]) -> None:
+                await until(*conditions)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(wait, one.process.wait)
+            for service in self.world.engines.values():
+                nursery.start_soon(wait, service.until, lambda _: len(self.world.seen) >= before + blow.requests)
         await trio.sleep(blow.seconds)
         if not one.is_over and not self.is_ending:
             one.was_paused |= blow.signal == SIGSTOP
@@ -568,4 +573,4 @@ def test_a_few_days_of_faults_break_no_promise() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_no_days_of_faults_break_a_promise() -> None:
-    play(200, 12)
+    play(150, 12)

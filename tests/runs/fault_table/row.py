@@ -58,8 +58,6 @@ class Case:
     tickers: Sequence[str] = tuple(TICKERS)
     left_out: Sequence[str] = ()
     """Those of them whose data a person does without."""
-    seconds: float = 30.0
-    """The start is over by then."""
     place: Place = "anywhere"
     record: bool = True
     """Whether the day's record ends as the last line says."""

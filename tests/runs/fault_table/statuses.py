@@ -1,49 +1,18 @@
 """The statuses of the platform, from data engines and from QA: once, and for good."""
 
-from tests.runs.fault_table.row import (
-    CARDS,
-    PLANNED,
-    Arrange,
-    Case,
-    Row,
-    data_failed,
-    missing,
-    qa_down,
-    strike,
-    succeeded,
-)
-from tests.simulators import broken, do, when
-from tests.simulators.engines import steady
+from tests.runs.fault_table.row import CARDS, PLANNED, Case, Row, data_failed, missing, qa_down, strike, succeeded
+from tests.simulators import do, when
 from tests.simulators.job import Outcome
-from tests.simulators.service import Do
-from tests.simulators.when import When
+from tests.simulators.seen import Seen
 from tests.simulators.world import World
 
 FIRST = when.nth(1)
 MANY = tuple(f"T{number}" for number in range(50))
 
 
-def _final(status: int) -> Case:
-    """A data engine's status after which a call is not repeated."""
-    return data_failed(f"{status}: trading", strike("trading", when.nth(4), do.status(status)), f"HTTP {status}")
-
-
-def _passing(status: int) -> tuple[Case, ...]:
-    """A status after which a call is repeated: once, and for good."""
-    act = do.status(status)
-    return (
-        succeeded(f"{status}: qa, once", strike("qa", FIRST, act)),
-        data_failed(f"{status}: news, for good", strike("news", when.always, act), f"HTTP {status}"),
-    )
-
-
-def _down(status: int) -> Case:
-    return qa_down(f"{status}: qa, for good", strike("qa", when.always, do.status(status)), f"HTTP {status}")
-
-
-def _bad_type(name: str, act: Do) -> Case:
-    failing = strike("qa", when.card("risk_card"), act)
-    return Case(name, "cards_missing", 3, failing, says="50 of 150 cards are missing", tickers=MANY, check=_made)
+def _once(status: int) -> Case:
+    """A status after which a call is repeated."""
+    return succeeded(f"{status}, once", strike("qa", FIRST, do.status(status)))
 
 
 def _made(_: World, outcome: Outcome) -> None:
@@ -52,32 +21,14 @@ def _made(_: World, outcome: Outcome) -> None:
     assert cards["failed"] <= 16
 
 
-def _tokens(condition: When, act: Do) -> Arrange:
-    """A fault of the token server only, not of its other answers."""
-
-    def arrange(world: World) -> None:
-        strike("metadata", lambda seen: seen.path.endswith("/identity") and condition(seen), act)(world)
-
-    return arrange
+def _for_a_token(seen: Seen) -> bool:
+    """The token server has other answers too."""
+    return seen.path.endswith("/identity")
 
 
-def _foreign(world: World) -> None:
-    world.tokens.foreign_audience = "https://another-service.run.app"
+def _redirected(world: World) -> None:
+    strike("news", FIRST, do.redirect(world.elsewhere.url))(world)
 
-
-def _short(world: World) -> None:
-    """Tokens are good for a second and a half by the engines' clock, and google-auth renews at every call."""
-    world.tokens.lifetime = 1.5
-    world.tokens.cached_until = 0.7
-    world.qa.latency = steady(0.3)
-
-
-def _redirected(engine: str) -> Arrange:
-    return lambda world: strike(engine, FIRST, do.redirect(world.elsewhere.url))(world)
-
-
-# google-auth itself asks again for some seconds before it says that there is no token.
-OPAQUE = do.raw_body(b"ya29-opaque", "text/plain")
 
 ROWS = (
     Row(
@@ -86,9 +37,8 @@ ROWS = (
         "The call is not repeated. If a data engine refuses, the start ends; if QA does, that card is missing.",
         "Correct dates, ids or `extra_params` in the config.",
         (
-            _final(422),
-            missing("422: qa, once", strike("qa", when.nth(12), do.status(422)), 1, "HTTP 422"),
-            missing("422: qa, for good", strike("qa", when.always, do.status(422)), PLANNED, "HTTP 422"),
+            data_failed("trading, once", strike("trading", when.nth(4), do.status(422)), "HTTP 422"),
+            missing("qa, for good", strike("qa", when.always, do.status(422)), PLANNED, "HTTP 422"),
         ),
     ),
     Row(
@@ -97,12 +47,7 @@ ROWS = (
         "One more try follows at once, with a fresh token. Then it is an outage.",
         "Run `python -m job check`. Compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences, and "
         "check the clock.",
-        (
-            succeeded("qa, once", strike("qa", FIRST, do.status(401))),
-            _down(401),
-            data_failed("for another service", _foreign, "HTTP 401"),
-            succeeded("expires every second", _short, place="process"),
-        ),
+        (_once(401), qa_down("for good", strike("qa", when.always, do.status(401)), "HTTP 401")),
     ),
     Row(
         "no token",
@@ -111,10 +56,12 @@ ROWS = (
         "answer, which may be a secret.",
         "Nothing, unless it lasts: then look at the metadata server or the key file.",
         (
-            data_failed("refused", _tokens(when.always, do.status(404)), "no token for", place="process"),
-            succeeded("flapping", _tokens(when.every(2), do.status(500)), seconds=60.0, place="process"),
-            succeeded("odd, once", _tokens(FIRST, OPAQUE), place="process"),
-            data_failed("odd, for good", _tokens(when.always, OPAQUE), "answer is not a token", place="process"),
+            data_failed(
+                "odd, for good",
+                strike("metadata", _for_a_token, do.raw_body(b"ya29-opaque", "text/plain")),
+                "answer is not a token",
+                place="process",
+            ),
         ),
     ),
     Row(
@@ -122,7 +69,7 @@ ROWS = (
         "403: the job's account may not call the engine",
         "It is an outage, because a new right may take some minutes to arrive.",
         "Give the account `roles/run.invoker` on that service.",
-        (*_passing(403), _down(403)),
+        (_once(403),),
     ),
     Row(
         "404",
@@ -131,7 +78,7 @@ ROWS = (
         "Correct `…_ENGINE_URL` or the ingress. If other targets succeed, correct this one in the config.",
         (
             missing("qa: 404", strike("qa", FIRST, do.status(404)), 1, "HTTP 404"),
-            data_failed("news: 302", _redirected("news"), "HTTP 302"),
+            data_failed("news: 302", _redirected, "HTTP 302"),
         ),
     ),
     Row(
@@ -139,14 +86,14 @@ ROWS = (
         "429: no instance is free. 409: an earlier try is still at work",
         "Fewer calls are in flight. If none of them is done, it is an outage.",
         "Raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`.",
-        (*_passing(429), *_passing(409)),
+        (_once(429), _once(409)),
     ),
     Row(
         "500",
         "500 or 502: the engine failed",
         "The call is repeated.",
         "Read the engine's log, to which the call's `traceparent` leads.",
-        _passing(500),
+        (_once(500),),
     ),
     Row(
         "503",
@@ -154,8 +101,7 @@ ROWS = (
         "The call is repeated, with fewer calls in flight.",
         "Look at the service. Raise its timeout, or lower `…_ENGINE_BATCH_SIZE`.",
         (
-            *_passing(503),
-            _down(503),
+            data_failed("news, for good", strike("news", when.always, do.status(503)), "HTTP 503"),
             succeeded("504: financial, once", strike("financial", FIRST, do.late_status(504))),
         ),
     ),
@@ -165,6 +111,16 @@ ROWS = (
         "All other cards are made. Once nothing else is left and the patience is over, the rest of this type is not"
         " requested.",
         "Read the QA engine's log.",
-        (_bad_type("500", do.status(500)), _bad_type("reset", broken.reset())),
+        (
+            Case(
+                "500",
+                "cards_missing",
+                3,
+                strike("qa", when.card("risk_card"), do.status(500)),
+                says="50 of 150 cards are missing",
+                tickers=MANY,
+                check=_made,
+            ),
+        ),
     ),
 )
