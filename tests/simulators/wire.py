@@ -37,7 +37,6 @@ class Traffic:
     """What a server counts about its connections and the requests in them."""
 
     connections: int = 0
-    open_connections: int = 0
     in_flight: int = 0
     peak_in_flight: int = 0
 
@@ -85,25 +84,6 @@ class Exchange:
             with trio.move_on_after(seconds):
                 await self._watch()
 
-    async def wait_for(self, event: trio.Event) -> None:
-        """Waits for the test to set the event; raises ClientGoneError as soon as the client hangs up."""
-        gone = False
-        async with trio.open_nursery() as nursery:
-
-            async def watch() -> None:
-                nonlocal gone
-                try:
-                    await self._watch()
-                except ClientGoneError:
-                    gone = True
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            await event.wait()
-            nursery.cancel_scope.cancel()
-        if gone:
-            raise ClientGoneError
-
     async def _watch(self) -> None:
         while True:
             try:
@@ -133,7 +113,6 @@ Handler = Callable[[Exchange], Awaitable[None]]
 async def serve_connection(stream: trio.abc.Stream, handle: Handler, traffic: Traffic) -> None:
     """Answers one client until it hangs up, or until what was sent leaves nothing but to close; closes the stream."""
     traffic.connections += 1
-    traffic.open_connections += 1
     number = traffic.connections
     protocol = h11.Connection(h11.SERVER)
     try:
@@ -147,12 +126,9 @@ async def serve_connection(stream: trio.abc.Stream, handle: Handler, traffic: Tr
             if protocol.our_state is not h11.DONE or protocol.their_state is not h11.DONE:
                 break
             protocol.start_next_cycle()
-    except ClientGoneError:
+    except (ClientGoneError, h11.RemoteProtocolError):
         pass
-    except h11.RemoteProtocolError as error:
-        await _refuse(stream, protocol, error)
     finally:
-        traffic.open_connections -= 1
         await trio.aclose_forcefully(stream)
 
 
@@ -181,13 +157,3 @@ async def _next_exchange(stream: trio.abc.Stream, protocol: h11.Connection, numb
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
-
-
-async def _refuse(stream: trio.abc.Stream, protocol: h11.Connection, error: h11.RemoteProtocolError) -> None:
-    if protocol.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
-        return
-    head = h11.Response(status_code=error.error_status_hint, headers=[("connection", "close"), ("content-length", "0")])
-    try:
-        await stream.send_all((protocol.send(head) or b"") + (protocol.send(h11.EndOfMessage()) or b""))
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return
