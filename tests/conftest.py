@@ -62,15 +62,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
-def _lacking(item: pytest.Item) -> list[str]:
-    """What the test needs and the machine lacks."""
-    return [name for mark in item.iter_markers("needs") for name in mark.args if not NEEDS[name].is_there()]
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that cannot run here is skipped; it has failed if REQUIRE names all that it lacks."""
-    lacking = _lacking(item)
+    lacking = [name for mark in item.iter_markers("needs") for name in mark.args if not NEEDS[name].is_there()]
     if lacking and REQUIRED.issuperset(lacking):
         pytest.fail("; ".join(f"needs {name}: {NEEDS[name].remedy}" for name in lacking), pytrace=False)
     if lacking:

@@ -3,7 +3,7 @@
 import random
 import ssl
 
-from tests.simulators.contract import CONTRACTS, violation
+from tests.simulators.contract import CONTRACTS
 from tests.simulators.seen import Seen
 from tests.simulators.service import Latency, Service
 from tests.simulators.tokens import Mint
@@ -37,8 +37,3 @@ def engine(name: str, mint: Mint, seen: list[Seen], tls: ssl.SSLContext | None =
     service = Service(name, CONTRACTS[name], tls=tls, seen=seen)
     service.guard = mint.guard(lambda: service.url)
     return service
-
-
-def violations(seen: list[Seen]) -> list[str]:
-    """What engines were asked although nobody may ever ask it: a run that leaves any has a grave bug."""
-    return [blame for request in seen if (blame := violation(request))]

@@ -61,18 +61,15 @@ class Exchange:
         head = h11.Response(status_code=reply.status, reason=_REASONS.get(reply.status, b""), headers=headers)
         parts = (head, h11.Data(data=reply.body), h11.EndOfMessage())
         self.status = reply.status
-        await self._write(b"".join(self._protocol.send(part) or b"" for part in parts) + surplus)
+        await self.write(b"".join(self._protocol.send(part) or b"" for part in parts) + surplus)
 
     async def send_raw(self, data: bytes) -> None:
         """Sends bytes as they are; the connection is closed once its handler returns."""
         self._protocol.send_failed()
-        await self._write(data)
+        await self.write(data)
 
-    async def send_surplus(self, data: bytes) -> None:
-        """Sends bytes that nobody asked for, behind a whole answer; the connection can be used again."""
-        await self._write(data)
-
-    async def _write(self, data: bytes) -> None:
+    async def write(self, data: bytes) -> None:
+        """Sends bytes as they are: behind a whole answer, nobody asked for them; the connection can be used again."""
         try:
             await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):

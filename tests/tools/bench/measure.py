@@ -80,43 +80,34 @@ def measure(client: str, load: Load) -> Measured:
 
 @contextmanager
 def engine_of(load: Load, directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """A fresh engine, and the environment of a client that calls it."""
+    """A fresh engine, and the environment of a client that calls it: nothing of the developer's shell but PATH."""
     command = [sys.executable, "-m", "tests.tools.bench.engine", str(load.latency)]
-    authority = trustme.CA()
+    authority, certificate = trustme.CA(), directory / "engine.pem"
+    authority.cert_pem.write_to_path(directory / "ca.pem")
     if load.tls:
-        certificate = directory / "engine.pem"
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
         command.append(str(certificate))
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as engine:
         try:
             assert engine.stdout is not None
-            metadata, port = map(int, engine.stdout.readline().split())
-            environment = _environment(load, directory, metadata)
-            if load.tls:
-                authority.cert_pem.write_to_path(directory / "ca.pem")
-                environment |= {
+            metadata, port = engine.stdout.readline().split()
+            yield (
+                engine,
+                {
+                    "PATH": os.environ["PATH"],
+                    "HOME": str(directory),
+                    "GCE_METADATA_HOST": f"127.0.0.1:{metadata}",
+                    "GCE_METADATA_IP": f"127.0.0.1:{metadata}",
+                    "CONFIG_URI": str(directory),
+                    "LOG_FORMAT": "json",
+                    "RUNS_URI": str(directory / "runs"),
+                    "QA_ENGINE_URL": f"{'https' if load.tls else 'http'}://127.0.0.1:{port}",
+                    "QA_ENGINE_CONCURRENCY": str(load.in_flight),
                     "SSL_CERT_FILE": str(directory / "ca.pem"),
-                    "QA_ENGINE_URL": f"https://127.0.0.1:{port}",
-                }
-            yield engine, environment
+                },
+            )
         finally:
             engine.kill()
-
-
-def _environment(load: Load, directory: Path, port: int) -> dict[str, str]:
-    """Nothing of the developer's shell but PATH; compiled bytecode is written and used, as in the image."""
-    host = f"127.0.0.1:{port}"
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(directory),
-        "GCE_METADATA_HOST": host,
-        "GCE_METADATA_IP": host,
-        "CONFIG_URI": str(directory),
-        "LOG_FORMAT": "json",
-        "RUNS_URI": str(directory / "runs"),
-        "QA_ENGINE_URL": f"http://{host}",
-        "QA_ENGINE_CONCURRENCY": str(load.in_flight),
-    }
 
 
 @dataclass(frozen=True, slots=True)
