@@ -126,10 +126,6 @@ test-all: test test-slow ## run all tests
 emulator: ## install the storage emulator that some tests need (needs Go): its place is `go env GOPATH`/bin, or GOBIN
 	go install github.com/fsouza/fake-gcs-server@v1.56.1
 
-.PHONY: bench
-bench: .venv/ready ## measure what a call costs, beside the script that the job replaces: [QUICK=1]
-	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick)
-
 .PHONY: messages
 messages: .venv/ready ## collect the sentences for people into job/text/locale/, and compile their translations
 	@$(BIN)/python -m tests.tools.messages

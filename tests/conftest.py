@@ -1,10 +1,12 @@
 """What holds for all tests."""
 
+import fcntl
 import os
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator
 from inspect import iscoroutinefunction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,6 @@ from trio.abc import Clock
 from trio.testing import MockClock
 
 from tests.support.needs import NEEDS, required
-from tests.support.neighbours import DOOR, IS_INNER, ROOM, in_the_room
 
 # The same examples every time, on any machine: a test that fails today and passes tomorrow proves nothing.
 settings.register_profile(
@@ -26,6 +27,11 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup; a process 
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REQUIRED = required(os.environ.get("REQUIRE", ""))
+DOOR = Path(__file__)
+ROOM = DOOR.with_name("__init__.py")
+"""Two files that every pytest of this checkout locks. Nobody writes to them."""
+IS_INNER = "PYTEST_CURRENT_TEST" in os.environ
+"""Whether a test started this pytest. Then that test has taken its place already."""
 
 
 def in_virtual_time(main: Callable[[], Awaitable[object]], *, clock: Clock | None, **more: Any) -> object:
@@ -49,19 +55,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """A test marked `alone` runs while no other does. The wait does not count towards its time limit."""
     if IS_INNER:
         return (yield)
-    with in_the_room(DOOR, ROOM, alone=item.get_closest_marker("alone") is not None):
+    with DOOR.open("rb") as at_the_door, ROOM.open("rb") as inside:
+        fcntl.flock(at_the_door, fcntl.LOCK_EX)  # one waits here, and the others behind it: nobody overtakes
+        fcntl.flock(inside, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(at_the_door, fcntl.LOCK_UN)
         return (yield)
-
-
-def _lacking(item: pytest.Item) -> list[str]:
-    """What the test needs and the machine lacks."""
-    return [name for mark in item.iter_markers("needs") for name in mark.args if not NEEDS[name].is_there()]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that cannot run here is skipped; it has failed if REQUIRE names all that it lacks."""
-    lacking = _lacking(item)
+    lacking = [name for mark in item.iter_markers("needs") for name in mark.args if not NEEDS[name].is_there()]
     if lacking and REQUIRED.issuperset(lacking):
         pytest.fail("; ".join(f"needs {name}: {NEEDS[name].remedy}" for name in lacking), pytrace=False)
     if lacking:

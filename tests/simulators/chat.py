@@ -19,7 +19,6 @@ PLACES = {
     "slack": "/services/T0/B0/secret-of-the-slack-app",
 }
 """Path and query of each channel's webhook."""
-HOUR = 3600
 
 
 @dataclass
@@ -92,4 +91,4 @@ def _digest(key: str, text: str) -> str:
 
 
 def _recent(timestamp: object, units: int) -> bool:
-    return str(timestamp).isdigit() and abs(int(str(timestamp)) / units - time.time()) < HOUR
+    return str(timestamp).isdigit() and abs(int(str(timestamp)) / units - time.time()) < 3600

@@ -3,10 +3,10 @@
 import random
 import ssl
 
-from tests.simulators.contract import CONTRACTS, violation
+from tests.simulators.contract import CONTRACTS
 from tests.simulators.seen import Seen
 from tests.simulators.service import Latency, Service
-from tests.simulators.tokens import Mint, front_end
+from tests.simulators.tokens import Mint
 
 
 def steady(seconds: float, per_ticker: float = 0.0) -> Latency:
@@ -35,10 +35,5 @@ def varied(median: float, sigma: float = 0.5, per_ticker: float = 0.0, seed: int
 def engine(name: str, mint: Mint, seen: list[Seen], tls: ssl.SSLContext | None = None) -> Service:
     """One of the four, not started yet: checks tokens strictly, and answers forbidden requests like the real one."""
     service = Service(name, CONTRACTS[name], tls=tls, seen=seen)
-    service.guard = front_end(mint, lambda: service.url)
+    service.guard = mint.guard(lambda: service.url)
     return service
-
-
-def violations(seen: list[Seen]) -> list[str]:
-    """What engines were asked although nobody may ever ask it: a run that leaves any has a grave bug."""
-    return [blame for request in seen if (blame := violation(request))]

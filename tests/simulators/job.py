@@ -154,33 +154,20 @@ async def start_job(
     command = [sys.executable, "-m", "job", *arguments]
     environment = {"LOG_FORMAT": "text" if terminal else "json", **environment}
     started = time.monotonic()
-    if not terminal:
-        process = await trio.lowlevel.open_process(
-            command,
-            env=environment,
-            cwd=checkout,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        if reading is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-            assert isinstance(process.stdout, trio.lowlevel.FdStream)
-            fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, 4096)
-        job = Job(process, started)
-        nursery.start_soon(job._attend, None, reading)
-        return job
-    ours, theirs = pty.openpty()
-    try:
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-        screen = dict(environment) | {"TERM": "xterm-256color"}
-        process = await trio.lowlevel.open_process(
-            command, env=screen, cwd=checkout, stdin=theirs, stdout=theirs, stderr=theirs
-        )
-    except BaseException:
-        os.close(ours)
-        raise
-    finally:
-        os.close(theirs)
+    given, output, screen = subprocess.DEVNULL, subprocess.PIPE, None
+    if terminal:
+        ours, given = pty.openpty()
+        fcntl.ioctl(given, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        output, screen = given, trio.lowlevel.FdStream(ours)
+        environment |= {"TERM": "xterm-256color"}
+    process = await trio.lowlevel.open_process(
+        command, env=environment, cwd=checkout, stdin=given, stdout=output, stderr=output
+    )
+    if terminal:
+        os.close(given)
+    elif reading is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        assert isinstance(process.stdout, trio.lowlevel.FdStream)
+        fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, 4096)
     job = Job(process, started)
-    nursery.start_soon(job._attend, trio.lowlevel.FdStream(ours), reading)
+    nursery.start_soon(job._attend, screen, reading)
     return job

@@ -70,7 +70,6 @@ class Service:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._listener.port}"
 
     async def start(self, nursery: trio.Nursery) -> None:
-        """Listens on a free port of 127.0.0.1, or on its port of before; connections are accepted from now on."""
         await self._listener.start(nursery)
 
     async def stop(self) -> None:

@@ -62,17 +62,11 @@ class Emulator:
         (await self.client.delete(f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}")).raise_for_status()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
 async def open_emulator(binary: Path) -> AsyncIterator[Emulator]:
     """Starts the emulator and waits until it answers; at the end it is killed, its objects are gone."""
-    port = _free_port()
+    with socket.create_server(("127.0.0.1", 0)) as probe:  # a free port
+        port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     command = [str(binary), "-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
     command += ["-external-url", url, "-public-host", f"127.0.0.1:{port}", "-log-level", "error"]

@@ -9,7 +9,6 @@ When = Callable[[Seen], bool]
 
 
 def always(_seen: Seen) -> bool:
-    """Strikes every request."""
     return True
 
 
@@ -19,7 +18,6 @@ def nth(*numbers: int) -> When:
 
 
 def first(count: int) -> When:
-    """Strikes the service's first requests."""
     return lambda seen: seen.number <= count
 
 
@@ -39,7 +37,6 @@ def ticker(*tickers: str) -> When:
 
 
 def card(*card_types: str) -> When:
-    """Strikes requests for these card types."""
     return lambda seen: seen.card in card_types
 
 
@@ -49,7 +46,6 @@ def path(prefix: str) -> When:
 
 
 def method(*names: str) -> When:
-    """Strikes requests of these HTTP methods."""
     return lambda seen: seen.method in names
 
 
@@ -59,10 +55,8 @@ def chance(share: float) -> When:
 
 
 def both(*conditions: When) -> When:
-    """Strikes if all of these do."""
     return lambda seen: all(condition(seen) for condition in conditions)
 
 
 def no(condition: When) -> When:
-    """Strikes if this does not."""
     return lambda seen: not condition(seen)

@@ -37,7 +37,6 @@ class Traffic:
     """What a server counts about its connections and the requests in them."""
 
     connections: int = 0
-    open_connections: int = 0
     in_flight: int = 0
     peak_in_flight: int = 0
 
@@ -62,18 +61,15 @@ class Exchange:
         head = h11.Response(status_code=reply.status, reason=_REASONS.get(reply.status, b""), headers=headers)
         parts = (head, h11.Data(data=reply.body), h11.EndOfMessage())
         self.status = reply.status
-        await self._write(b"".join(self._protocol.send(part) or b"" for part in parts) + surplus)
+        await self.write(b"".join(self._protocol.send(part) or b"" for part in parts) + surplus)
 
     async def send_raw(self, data: bytes) -> None:
         """Sends bytes as they are; the connection is closed once its handler returns."""
         self._protocol.send_failed()
-        await self._write(data)
+        await self.write(data)
 
-    async def send_surplus(self, data: bytes) -> None:
-        """Sends bytes that nobody asked for, behind a whole answer; the connection can be used again."""
-        await self._write(data)
-
-    async def _write(self, data: bytes) -> None:
+    async def write(self, data: bytes) -> None:
+        """Sends bytes as they are: behind a whole answer, nobody asked for them; the connection can be used again."""
         try:
             await self._stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -84,25 +80,6 @@ class Exchange:
         if seconds > 0:
             with trio.move_on_after(seconds):
                 await self._watch()
-
-    async def wait_for(self, event: trio.Event) -> None:
-        """Waits for the test to set the event; raises ClientGoneError as soon as the client hangs up."""
-        gone = False
-        async with trio.open_nursery() as nursery:
-
-            async def watch() -> None:
-                nonlocal gone
-                try:
-                    await self._watch()
-                except ClientGoneError:
-                    gone = True
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            await event.wait()
-            nursery.cancel_scope.cancel()
-        if gone:
-            raise ClientGoneError
 
     async def _watch(self) -> None:
         while True:
@@ -133,7 +110,6 @@ Handler = Callable[[Exchange], Awaitable[None]]
 async def serve_connection(stream: trio.abc.Stream, handle: Handler, traffic: Traffic) -> None:
     """Answers one client until it hangs up, or until what was sent leaves nothing but to close; closes the stream."""
     traffic.connections += 1
-    traffic.open_connections += 1
     number = traffic.connections
     protocol = h11.Connection(h11.SERVER)
     try:
@@ -147,12 +123,9 @@ async def serve_connection(stream: trio.abc.Stream, handle: Handler, traffic: Tr
             if protocol.our_state is not h11.DONE or protocol.their_state is not h11.DONE:
                 break
             protocol.start_next_cycle()
-    except ClientGoneError:
+    except (ClientGoneError, h11.RemoteProtocolError):
         pass
-    except h11.RemoteProtocolError as error:
-        await _refuse(stream, protocol, error)
     finally:
-        traffic.open_connections -= 1
         await trio.aclose_forcefully(stream)
 
 
@@ -181,13 +154,3 @@ async def _next_exchange(stream: trio.abc.Stream, protocol: h11.Connection, numb
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
-
-
-async def _refuse(stream: trio.abc.Stream, protocol: h11.Connection, error: h11.RemoteProtocolError) -> None:
-    if protocol.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
-        return
-    head = h11.Response(status_code=error.error_status_hint, headers=[("connection", "close"), ("content-length", "0")])
-    try:
-        await stream.send_all((protocol.send(head) or b"") + (protocol.send(h11.EndOfMessage()) or b""))
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return

@@ -14,8 +14,8 @@ import trio
 import trustme
 
 from tests.simulators.chat import Chat
-from tests.simulators.contract import CONTRACTS
-from tests.simulators.engines import engine, violations
+from tests.simulators.contract import CONTRACTS, violation
+from tests.simulators.engines import engine
 from tests.simulators.job import ROOT, Job, Outcome, start_job
 from tests.simulators.listener import Listener
 from tests.simulators.metadata import TokenSource
@@ -62,34 +62,29 @@ class World:
 
     @property
     def services(self) -> list[Service]:
-        """All of them."""
         known = [self.metadata, self.oauth, self.elsewhere, self.chat.service, *self.engines.values()]
         return [*known, self.storage] if self.storage else known
 
     @property
     def financial(self) -> Service:
-        """The engine of financial statements."""
         return self.engines["financial"]
 
     @property
     def trading(self) -> Service:
-        """The engine of prices and features."""
         return self.engines["trading"]
 
     @property
     def news(self) -> Service:
-        """The engine of news, topics and persons."""
         return self.engines["news"]
 
     @property
     def qa(self) -> Service:
-        """The engine of cards."""
         return self.engines["qa"]
 
     @property
     def violations(self) -> list[str]:
-        """What engines were asked although nobody may ever ask it."""
-        return violations(self.seen)
+        """What engines were asked although nobody may ever ask it: a run that leaves any has a grave bug."""
+        return [blame for request in self.seen if (blame := violation(request))]
 
     @property
     def config_uri(self) -> str:
@@ -261,7 +256,6 @@ async def _prepare(world: World) -> None:
 
 
 async def close_world(world: World) -> None:
-    """Ends what was started."""
     with trio.CancelScope(shield=True):
         for job in world.jobs:
             await job.kill()

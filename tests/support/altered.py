@@ -34,9 +34,8 @@ Phases.generate = generate
 ACCOUNT = """
 import atexit, os
 def account():
-    if os.path.exists("/proc/self/status"):
-        with open("/proc/self/status") as status, open({file!r}, "w") as file:
-            file.write(status.read())
+    with open("/proc/self/status") as status, open({file!r}, "w") as file:
+        file.write(status.read())
 atexit.register(account)
 """
 

@@ -79,11 +79,6 @@ class Browser:
         scripts: bool = True,
     ) -> None:
         """Loads the file and waits until it is there. Its timers do not run, see `later`."""
-        if self._session is None:
-            target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-            self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-            for domain in ("Page", "Runtime", "Log", "Network"):
-                self.ask(f"{domain}.enable")
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
@@ -112,12 +107,6 @@ class Browser:
         result = self.ask("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
-
-    def press(self, key: str, code: int, text: str = "") -> None:
-        """A key, down and up."""
-        for kind in ("keyDown", "keyUp"):
-            fields = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}
-            self.ask("Input.dispatchKeyEvent", **fields, **({"text": text} if text and kind == "keyDown" else {}))
 
     def click(self, selector: str) -> None:
         """One click, or a touch, in the middle of the first element that matches."""
@@ -154,7 +143,8 @@ class Browser:
         shown = f'[...document.querySelectorAll("{every}")].filter(one => one.checkVisibility()).length'
         reached: list[str] = []
         while True:
-            self.press("Tab", 9)
+            for kind in ("keyDown", "keyUp"):
+                self.ask("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
             here = self.value("document.activeElement.tagName + ' ' + document.activeElement.innerText.slice(0, 40)")
             if here.startswith("BODY"):
                 return self.value(shown), reached
@@ -214,11 +204,13 @@ def open_browser(now: datetime) -> Iterator[Browser]:
             for number in (theirs_in, theirs_out, *high):
                 os.close(number)
             browser = Browser(now, ours_in, ours_out)
+            target = browser.ask("Target.createTarget", url="about:blank")["targetId"]
+            browser._session = browser.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                browser.ask(f"{domain}.enable")
             try:
                 yield browser
             finally:
-                browser._session = None
-                browser.ask("Browser.close")
+                os.close(ours_in)  # which ends it
                 process.wait(20)
-                os.close(ours_in)
                 os.close(ours_out)

@@ -150,10 +150,6 @@ class Day:
         return start_at(self.day, **(given | self.start))
 
 
-def _all_made() -> View:
-    return Day().play().view()
-
-
 def _second_attempt() -> View:
     day = Day().play(failing(REFUSED, "qa", "NVDA"))
     day.at += 3 * 3600
@@ -164,10 +160,6 @@ def _cards_missing() -> View:
     before = Day("2026-11-23").play(failing(REFUSED, "qa", "TSLA")).view().report
     lost = {("TSLA", "news_card"), *(("NVDA", card) for card in TYPES)}
     return Day().play(lambda _, name, card: REFUSED if (name, card) in lost else None).view(None, before)
-
-
-def _data_failed() -> View:
-    return Day().play(failing(NULL, "news", "AAPL"), until=50).view()
 
 
 def _qa_down() -> View:
@@ -199,10 +191,6 @@ def _again_failed() -> View:
     return day.play(failing(REFUSED, "qa", "NVDA")).view()
 
 
-def _without() -> View:
-    return Day(start={"without": ("MSFT",), "arguments": ("run", "--without=MSFT")}).play().view()
-
-
 def _stopped(reason: ShutdownReason, until: float = 200) -> View:
     day = Day().play(until=until)
     return day.view(ending_of(day.ledger, reason, None, said("HTTP 503"), 240.0))
@@ -219,16 +207,16 @@ def _unforeseen() -> View:
 
 
 SCENES: Mapping[str, Callable[[], View]] = {
-    "all made": _all_made,
+    "all made": lambda: Day().play().view(),
     "made in a second attempt": _second_attempt,
     "made with errors": lambda: Day(with_error=["NVDA", "美联储"]).play().view(),
     "cards missing": _cards_missing,
-    "data failed": _data_failed,
+    "data failed": lambda: Day().play(failing(NULL, "news", "AAPL"), until=50).view(),
     "QA down": _qa_down,
     "bad config": _bad_config,
     "made again": _again,
     "not made again": _again_failed,
-    "without one": _without,
+    "without one": lambda: Day(start={"without": ("MSFT",), "arguments": ("run", "--without=MSFT")}).play().view(),
     "data alone": lambda: Day(targets=[replace(target(name), card_types=()) for name in NAMES]).play().view(),
     "deadline": lambda: _stopped(ShutdownReason.DEADLINE),
     "interrupted before the cards": lambda: _stopped(ShutdownReason.SIGTERM, 60),

@@ -217,11 +217,9 @@ class Stage:
 
     @property
     def cards(self) -> Counts:
-        """The counts of the cards."""
         return self.counts("qa")
 
     def counts(self, engine: EngineName) -> Counts:
-        """The counts of an engine's items."""
         return self.ledger.counts(engine)
 
     async def play(self, *stops: tuple[float, ShutdownReason]) -> None:

@@ -29,11 +29,6 @@ def has_docker() -> bool:
     )
 
 
-def has_image_commands() -> bool:
-    """Whether the environment names commands that build and run an image without Docker."""
-    return {"IMAGE_BUILD", "IMAGE_RUN"} <= os.environ.keys()
-
-
 TERRAFORM_TESTS = Path(__file__).parents[2] / ".terraform-tests"
 """An environment of its own: Terraform as a library and gRPC are larger than everything else together."""
 
@@ -42,7 +37,10 @@ NEEDS: Mapping[str, Need] = {
         lambda: emulator_binary() is not None, "make emulator, or name fake-gcs-server in STORAGE_EMULATOR"
     ),
     "browser": Need(lambda: CHROMIUM is not None, "install chromium"),
-    "image": Need(lambda: has_docker() or has_image_commands(), "start Docker, or set IMAGE_BUILD and IMAGE_RUN"),
+    "image": Need(
+        lambda: has_docker() or {"IMAGE_BUILD", "IMAGE_RUN"} <= os.environ.keys(),
+        "start Docker, or set IMAGE_BUILD and IMAGE_RUN",
+    ),
     "linux": Need(lambda: sys.platform == "linux", "run them on Linux, whose account of a process they read"),
     "terraform": Need((TERRAFORM_TESTS / "ready").exists, "make .terraform-tests/ready"),
 }

@@ -11,11 +11,9 @@ import outcome
 import pytest
 import trio
 import trio.testing
-from google.api_core.exceptions import Forbidden
 
 from job.records import lease, nights, record, session
 from job.storage import store as store_module
-from job.storage.gcs import refusal_of
 from job.storage.store import (
     ConflictError,
     ObjectStore,
@@ -44,8 +42,6 @@ class Memory:
     """Every request, as its verb and the object's name."""
     refuse: Callable[[str, str], bool] = lambda _verb, _name: False
     """Whether this request fails, without any effect."""
-    lacks: str = ""
-    """The right for lack of which such a request fails; else the store does not answer it."""
     lose: Callable[[str, str], bool] = lambda _verb, _name: False
     """Whether the answer to this request is lost, for good: it had its effect, and raises."""
     seconds: float = 0.0
@@ -116,10 +112,6 @@ class Memory:
     def _ask(self, verb: str, name: str) -> None:
         self.asked.append((verb, name))
         if self.refuse(verb, name):
-            if self.lacks:
-                refused = StorageError("access is denied", about=name)
-                refused.refusal = refusal_of(Forbidden(f"x does not have {self.lacks} access"), "gs://cards")
-                raise refused
             raise UnreachableError("503 from the fake", about=name)
 
     def _write(self, verb: str, name: str, data: bytes) -> StoredObject:

@@ -129,11 +129,6 @@ class VirtualProcess:
             self._scope.cancel()
             self._wake()
 
-    @property
-    def is_dead(self) -> bool:
-        """Whether its code has no effect any more."""
-        return self._died is not None
-
     def _wake(self) -> None:
         self.is_paused = False
         held, self.held = self.held, []
@@ -167,7 +162,7 @@ def _runnable() -> deque[trio.lowlevel.Task]:
 def _reach_outside() -> VirtualProcess | None:
     """Whatever has an effect outside is preceded by this, which raises in a dead process."""
     process = _running.get()
-    if process is not None and process.is_dead:
+    if process is not None and process._died is not None:
         raise _DeadError
     return process
 

@@ -14,7 +14,7 @@ from job.outputs.pages import render_day, render_nights
 from job.records.nights import Nights
 from job.text.messages import LANGUAGES, said, translator
 from tests.simulators.job import ROOT
-from tests.support.browser import CHROMIUM, Browser, open_browser
+from tests.support.browser import CHROMIUM, open_browser
 from tests.support.days import NULL, REFUSED, Day, Fate, failing, well
 from tests.support.fakes import target
 
@@ -63,22 +63,13 @@ def main() -> int:
             for page, end in PAGES.items():
                 file = Path(place) / f"{page}.html"
                 file.write_bytes(shown[page])
-                _take(browser, file, end, picture_of(page, language))
+                browser.open(file, WIDTH)
+                height = browser.value(f"document.querySelector('{end}').getBoundingClientRect().bottom + 10")
+                browser.open(file, WIDTH, round(height))
+                picture = ROOT / "tests" / "tools" / (f"{page}.png" if language == "en" else f"{page}.{language}.png")
+                browser.screenshot(picture)
+                print(picture)
     return 0
-
-
-def picture_of(page: str, language: str) -> Path:
-    """The file with the picture of a page."""
-    return ROOT / "tests" / "tools" / (f"{page}.png" if language == "en" else f"{page}.{language}.png")
-
-
-def _take(browser: Browser, page: Path, last: str, picture: Path) -> None:
-    """A picture of the page, up to the end of this part of it."""
-    browser.open(page, WIDTH)
-    height = browser.value(f"document.querySelector('{last}').getBoundingClientRect().bottom + 10")
-    browser.open(page, WIDTH, round(height))
-    browser.screenshot(picture)
-    print(picture)
 
 
 if __name__ == "__main__":

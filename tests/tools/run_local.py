@@ -70,16 +70,9 @@ def _news_fails_first(world: World) -> None:
         service.script.append(Fault(when.always, do.slow(CUT_OFF_SECONDS)))
 
 
-def _foreign_tokens(world: World) -> None:
-    world.tokens.foreign_audience = "https://another-service.run.app"
-
-
 TROUBLES: Mapping[str, Trouble] = {
     "financial": Trouble(
-        Said(
-            "the financial engine is down (503)",
-            "财务引擎不可用（503）",
-        ),
+        Said("the financial engine is down (503)", "财务引擎不可用（503）"),
         lambda world: world.financial.script.append(Fault(when.always, do.status(503))),
         1,
         Said(
@@ -88,16 +81,10 @@ TROUBLES: Mapping[str, Trouble] = {
         ),
     ),
     "trading": Trouble(
-        Said(
-            "the trading engine always fails for MSFT",
-            "交易引擎处理 MSFT 总是失败",
-        ),
+        Said("the trading engine always fails for MSFT", "交易引擎处理 MSFT 总是失败"),
         lambda world: world.trading.script.append(Fault(when.ticker("MSFT"), do.failing("MSFT"))),
         1,
-        Said(
-            "no card was requested, and MSFT alone is named",
-            "没有请求任何图卡，只列出了 MSFT",
-        ),
+        Said("no card was requested, and MSFT alone is named", "没有请求任何图卡，只列出了 MSFT"),
     ),
     "news": Trouble(
         Said(
@@ -107,15 +94,11 @@ TROUBLES: Mapping[str, Trouble] = {
         _news_fails_first,
         1,
         Said(
-            "no card was requested, financial and trading were cut off",
-            "没有请求任何图卡，财务和交易引擎的调用被中断",
+            "no card was requested, financial and trading were cut off", "没有请求任何图卡，财务和交易引擎的调用被中断"
         ),
     ),
     "qa": Trouble(
-        Said(
-            "the QA engine resets every connection",
-            "QA 引擎重置每个连接",
-        ),
+        Said("the QA engine resets every connection", "QA 引擎重置每个连接"),
         lambda world: world.qa.script.append(Fault(when.always, broken.reset())),
         3,
         Said(
@@ -124,18 +107,12 @@ TROUBLES: Mapping[str, Trouble] = {
         ),
     ),
     "cards": Trouble(
-        Said(
-            "the QA engine cannot make any card of NVDA",
-            "QA 引擎生成不了 NVDA 的图卡",
-        ),
+        Said("the QA engine cannot make any card of NVDA", "QA 引擎生成不了 NVDA 的图卡"),
         lambda world: world.qa.script.append(
             Fault(when.ticker("NVDA"), do.body({"status": "failed", "error": "the model refused"}))
         ),
         3,
-        Said(
-            "only cards of NVDA are missing, all others were made",
-            "只缺 NVDA 的图卡，其余都已生成",
-        ),
+        Said("only cards of NVDA are missing, all others were made", "只缺 NVDA 的图卡，其余都已生成"),
     ),
     "flaky": Trouble(
         Said(
@@ -144,29 +121,19 @@ TROUBLES: Mapping[str, Trouble] = {
         ),
         _flaky,
         0,
-        Said(
-            "what failed was done when it was repeated",
-            "失败的调用重试后都成功了",
-        ),
+        Said("what failed was done when it was repeated", "失败的调用重试后都成功了"),
     ),
     "token": Trouble(
-        Said(
-            "the metadata server hands out tokens for another service",
-            "元数据服务器给出其他服务的令牌",
-        ),
-        _foreign_tokens,
+        Said("the metadata server hands out tokens for another service", "元数据服务器给出其他服务的令牌"),
+        lambda world: setattr(world.tokens, "foreign_audience", "https://another-service.run.app"),
         1,
-        Said(
-            "no card was requested, since the engines refused the tokens",
-            "引擎拒绝了令牌，没有请求任何图卡",
-        ),
+        Said("no card was requested, since the engines refused the tokens", "引擎拒绝了令牌，没有请求任何图卡"),
     ),
 }
 
 
 NIGHTS = (None, "news", None, "cards", None)
 """The trouble of each night that `NIGHTS=…` plays, again and again."""
-NIGHTS_LIMIT = 30
 
 
 def main(arguments: list[str]) -> int:
@@ -182,7 +149,7 @@ def main(arguments: list[str]) -> int:
     )
     faults = "; ".join(f"{name}: {trouble.what.english}" for name, trouble in TROUBLES.items())
     parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
-    parser.add_argument("--nights", metavar="NIGHTS", type=_night_count)
+    parser.add_argument("--nights", metavar="NIGHTS", type=int, choices=range(1, 31))
     parser.add_argument("--args", metavar="ARGS", type=_arguments, help="go on with what is recorded, by this command")
     parser.add_argument("--details", action="store_true", help="show the services, and the variables of the job")
     options = parser.parse_args(arguments)
@@ -197,12 +164,6 @@ def main(arguments: list[str]) -> int:
     if options.args is None:
         _forget()
     return trio.run(_run, TROUBLES.get(options.fault), options.args or ["run"], options.details)
-
-
-def _night_count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= NIGHTS_LIMIT:
-        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of nights from 1 to {NIGHTS_LIMIT}")
-    return int(text)
 
 
 def _arguments(text: str) -> list[str]:

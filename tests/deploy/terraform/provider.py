@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -19,9 +19,9 @@ from typing import Any
 import grpc
 import msgpack
 
-from tests.deploy.terraform.wire import Fields, decode, encode
-
 State = dict[str, Any] | None
+Value = int | bytes | str
+Fields = dict[int, list[int | bytes]]
 
 UNKNOWN = msgpack.ExtType(0, b"\0")
 NESTING = {"single": 1, "list": 2, "set": 3, "map": 4}
@@ -60,10 +60,6 @@ def _handler(method: Callable[[Fields], bytes]) -> grpc.RpcMethodHandler:
     return grpc.unary_unary_rpc_method_handler(lambda request, _: method(decode(request)))
 
 
-def _get_schema(_: Fields) -> bytes:
-    return _whole_schema()
-
-
 @cache
 def _whole_schema() -> bytes:
     return encode(
@@ -100,14 +96,6 @@ def _block(block: dict[str, Any]) -> bytes:
 
 
 _FLAGS = ((4, "required"), (5, "optional"), (6, "computed"), (7, "sensitive"), (9, "deprecated"), (10, "write_only"))
-
-
-def _prepare(request: Fields) -> bytes:
-    return encode((1, _bytes(request, 1)))
-
-
-def _nothing(_: Fields) -> bytes:
-    return b""
 
 
 def _upgrade(request: Fields) -> bytes:
@@ -226,19 +214,76 @@ def _value(state: State) -> bytes:
     return encode((1, msgpack.packb(state)))
 
 
+# --- protocol buffers, as far as the plugin protocol needs them ---
+
+
+def encode(*fields: tuple[int, Value | Iterable[bytes]]) -> bytes:
+    """A message of numbered fields: numbers and bools, bytes and text, or several of a repeated field."""
+    return b"".join(_field(number, value) for number, value in fields)
+
+
+def decode(message: bytes) -> Fields:
+    """The values of every field by its number; varints and fields with a length only, as no others occur."""
+    fields: Fields = {}
+    position = 0
+    while position < len(message):
+        tag, position = _read_varint(message, position)
+        value: int | bytes
+        length, position = _read_varint(message, position)
+        if tag & 7 == 2:
+            value = message[position : position + length]
+            position += length
+        elif tag & 7 == 0:
+            value = length
+        else:
+            raise ValueError(f"wire type {tag & 7} of field {tag >> 3}")
+        fields.setdefault(tag >> 3, []).append(value)
+    return fields
+
+
+def _field(number: int, value: Value | Iterable[bytes]) -> bytes:
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value) if value else b""
+    if isinstance(value, str):
+        value = value.encode()
+    if isinstance(value, bytes):
+        value = (value,)  # an empty one, too: a message without fields is not the same as none
+    return b"".join(_varint(number << 3 | 2) + _varint(len(item)) + item for item in value)
+
+
+def _varint(number: int) -> bytes:
+    digits = bytearray()
+    while number > 0x7F:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    digits.append(number)
+    return bytes(digits)
+
+
+def _read_varint(message: bytes, position: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        digit = message[position]
+        position += 1
+        number |= (digit & 0x7F) << shift
+        shift += 7
+        if digit < 0x80:
+            return number, position
+
+
 _METHODS: dict[str, Callable[[Fields], bytes]] = {
-    "GetSchema": _get_schema,
-    "PrepareProviderConfig": _prepare,
-    "ValidateResourceTypeConfig": _nothing,
-    "ValidateDataSourceConfig": _nothing,
-    "Configure": _nothing,
+    "GetSchema": lambda _: _whole_schema(),
+    "PrepareProviderConfig": lambda request: encode((1, _bytes(request, 1))),
+    "ValidateResourceTypeConfig": lambda _: b"",
+    "ValidateDataSourceConfig": lambda _: b"",
+    "Configure": lambda _: b"",
     "UpgradeResourceState": _upgrade,
     "ImportResourceState": _import,
     "ReadResource": _read,
     "PlanResourceChange": _plan,
     "ApplyResourceChange": _apply,
     "ReadDataSource": _read_data,
-    "Stop": _nothing,
+    "Stop": lambda _: b"",
 }
 
 if __name__ == "__main__":

@@ -115,17 +115,3 @@ def test_another_name_writes_the_config_into_its_bucket(terraform: Terraform, ow
     written = resources(plan, "google_storage_bucket_object")
     assert {one["bucket"] for one in written.values()} == {"my-project-cards-test-config"}
     assert {tuple(changes(plan)[address]) for address in written} == {("delete", "create")}
-
-
-def test_a_grant_answers_with_a_full_name_that_nothing_reads(terraform: Terraform, own_root: Path) -> None:
-    """The provider does so; a resource that read the name would be refused in the middle of an apply."""
-    terraform.apply(own_root, LITTLE)
-    assert '"b/my-project-batch-orchestrator-config"' in (own_root / "terraform.tfstate").read_text()
-
-    (own_root / "reader.tf").write_text(
-        'resource "google_storage_bucket_object" "reader" {\n  name = "x"\n  content = "x"\n'
-        '  bucket = google_storage_bucket_iam_member.runs_viewers["user:me@example.com"].bucket\n}\n'
-    )
-    terraform.plan(own_root, LITTLE | {"people": {"viewers": ["user:me@example.com"]}})
-    done = terraform.run(own_root, "apply", "-no-color", "test.tfplan")
-    assert "Provider produced inconsistent final plan" in done.stderr
