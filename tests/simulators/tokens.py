@@ -23,7 +23,7 @@ class Mint:
     """Hands out ID tokens, and knows its own again. They look signed."""
 
     email: str = "orchestrator@simulated-project.iam.gserviceaccount.com"
-    _issued: dict[str, dict[str, Any]] = field(default_factory=dict)
+    issued: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The claims of each token."""
 
     def token(self, audience: str, lifetime: float) -> str:
@@ -41,7 +41,7 @@ class Mint:
         }
         header = {"alg": "HS256", "kid": "simulated", "typ": "JWT"}
         token = f"{_part(header)}.{_part(claims)}.{_part(secrets.token_bytes(32))}"
-        self._issued[token] = claims
+        self.issued[token] = claims
         return token
 
     def guard(self, audience: Callable[[], str]) -> Callable[[Seen], Reply | None]:
@@ -50,7 +50,7 @@ class Mint:
         def guard(seen: Seen) -> Reply | None:
             if "authorization" not in seen.headers:
                 return _page(403, "Your client does not have permission to get this URL from this server.")
-            claims = self._issued.get(seen.token or "")
+            claims = self.issued.get(seen.token or "")
             if claims is None or claims["exp"] <= time.time() or claims["aud"] != audience():
                 return _page(401, "The access token could not be verified.")
             seen.claims = claims
