@@ -107,7 +107,6 @@ print(peak, sum(len(str(line)) + 1 for line in (*faults, *plan.notices)), time.p
 """
 
 
-@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.needs("linux")
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

@@ -1,6 +1,7 @@
 """A day of 100,000 cards, or of a million, fits into a fraction of the memory that a task has by default."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.support.stores import Memory
 from tests.tools.bench.measure import Load, engine_of, run_process
 
 MIB = 2**20
-pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.needs("linux")]
+pytestmark = [pytest.mark.slow, pytest.mark.needs("linux")]
 
 
 @pytest.mark.timeout(600)
@@ -27,12 +28,14 @@ def test_100_000_cards_and_a_second_start_fit_into_150_mib(tmp_path: Path) -> No
     load.configure(tmp_path)
     output = tmp_path / "output"
     with engine_of(load, tmp_path) as (engine, environment):
-        for most in (float("inf"), 3.0):
+        used = []
+        for _ in range(2):
             ended = run_process(("job", "run"), environment, output)
             last = json.loads(output.read_bytes().splitlines()[-1])
             assert (ended.code, last["cards"]["done"]) == (0, load.calls)
             assert ended.peak <= 150 * MIB
-            assert ended.cpu <= 2 * most, "twice what it takes on a quiet machine"
+            used.append(ended.cpu)
+        assert used[1] <= used[0] / 10, "seconds of CPU"
         assert json.loads(engine.communicate()[0])["calls"] == load.calls, "the second start calls nothing"
 
 
@@ -45,13 +48,15 @@ LEFT = 3
 def test_a_million_recorded_cards_are_gone_on_with_and_reported_within_300_mib(tmp_path: Path) -> None:
     MILLION.configure(tmp_path)
     output = tmp_path / "output"
+    began = time.process_time()
     _killed_start(tmp_path)
+    to_write = time.process_time() - began
     with engine_of(MILLION, tmp_path) as (engine, environment):
         for command in ("run", "report"):
             ended = run_process(("job", command), environment, output)
             assert ended.code == 0, output.read_bytes()[-2000:]
             assert ended.peak <= 300 * MIB, command
-            assert ended.cpu <= 40, "twice what it takes on a quiet machine"
+            assert ended.cpu <= 7 * to_write, "seconds of CPU"
         assert json.loads(engine.communicate()[0])["calls"] == LEFT
     assert b"All 1,000,000 cards are there" in output.read_bytes()
 

@@ -31,17 +31,13 @@ _REFUSED = _answer(401, b"")
 
 @dataclass(slots=True)
 class Account:
-    """What the engine saw. Times are of `time.monotonic`."""
+    """What the engine saw."""
 
     calls: int = 0
     connections: int = 0
     """Of clients that asked for a card."""
     in_flight: int = 0
     peak_in_flight: int = 0
-    first: float = 0.0
-    """When the first call arrived."""
-    last: float = 0.0
-    """When the last call was answered."""
 
 
 ACCOUNT = Account()
@@ -73,9 +69,7 @@ class _Client(asyncio.Protocol):
         elif self.bearer not in head:
             self._transport.write(_REFUSED)
         else:
-            now = time.monotonic()
             ACCOUNT.calls += 1
-            ACCOUNT.first = ACCOUNT.first or now
             ACCOUNT.connections += not self._called
             self._called = True
             ACCOUNT.in_flight += 1
@@ -84,7 +78,6 @@ class _Client(asyncio.Protocol):
 
     def _done(self) -> None:
         ACCOUNT.in_flight -= 1
-        ACCOUNT.last = time.monotonic()
         self._transport.write(_DONE)
 
 
