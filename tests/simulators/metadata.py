@@ -13,6 +13,8 @@ _ROOT = "/computeMetadata/v1/"
 _ACCOUNT = "instance/service-accounts/default/"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 PROJECT = "simulated-project"
+CACHED_UNTIL = 240.0
+"""A token is handed out again until it has this many seconds left."""
 
 
 @dataclass
@@ -22,8 +24,6 @@ class TokenSource:
     mint: Mint
     lifetime: float = 3600.0
     """Of a fresh ID token, in seconds; negative: it has expired before it is handed out."""
-    cached_until: float = 240.0
-    """A token is handed out again until it has this many seconds left."""
     foreign_audience: str | None = None
     """Where set, every ID token is for this audience, whatever was asked for."""
     _cache: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class TokenSource:
     def identity(self, audience: str) -> str:
         """The token for an audience: the cached one while it is good for long enough, else a fresh one."""
         cached = self._cache.get(audience)
-        if cached and cached[1] - time.time() > self.cached_until and not self.foreign_audience:
+        if cached and cached[1] - time.time() > CACHED_UNTIL and not self.foreign_audience:
             return cached[0]
         token = self.mint.token(self.foreign_audience or audience, self.lifetime)
         self._cache[audience] = (token, time.time() + self.lifetime)

@@ -21,11 +21,6 @@ def first(count: int) -> When:
     return lambda seen: seen.number <= count
 
 
-def every(count: int) -> When:
-    """Strikes one request in `count`, beginning with the first."""
-    return lambda seen: seen.number % count == 1 % count
-
-
 def attempt(*numbers: int) -> When:
     """Strikes the first (second, …) time that one and the same thing is asked for."""
     return lambda seen: seen.attempt in numbers

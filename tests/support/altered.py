@@ -1,4 +1,4 @@
-"""The real job with one thing changed that no variable changes: a full disk, a bug, its own account."""
+"""The real job with one thing changed that no variable changes: a bug, its own account."""
 
 from pathlib import Path
 
@@ -8,17 +8,6 @@ from tests.simulators.job import ROOT
 SHORT_PATIENCE = """
 from job.storage import gcs
 gcs._ONCE["timeout"], gcs._RETRY = 1.0, gcs._RETRY.with_timeout(1.0)
-"""
-
-# While a file exists, nothing can be made durable.
-FULL_DISK = """
-import os
-true_fsync = os.fsync
-def fsync(descriptor):
-    if os.path.exists({flag!r}):
-        raise OSError(28, "No space left on device")
-    true_fsync(descriptor)
-os.fsync = fsync
 """
 
 # The card phase raises what nobody expects.
