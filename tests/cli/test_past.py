@@ -189,6 +189,9 @@ def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command
     assert command("report", "--missing") == (ExitCode.DONE, ["MSFT\tnews_card", "TSLA\tnews_card"], [])
     write(runs, RecordedAttempt("2026-11-25").record())
     assert command("report", "--missing") == (ExitCode.DONE, [], ["all cards are there"])
+    write(runs, refusal("2026-11-26"))
+    why = "RUNS_URI: The start of 2026-11-26 was refused, so it is not known which cards are missing"
+    assert command("report", "--missing") == (ExitCode.USAGE, [], [why])
 
 
 @pytest.mark.parametrize(("verb", "link"), [("report", "index.html"), ("nights", f"{DAY}/report.html")])

@@ -15,7 +15,7 @@ from job.day.ledger import Ledger
 from job.engines.calls import trading
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import COMMIT, VERSION, RunIdentity
-from job.execution.progress import CallRetried, Progress
+from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Progress
 from job.outputs import stdout
 from job.outputs.log import CloudLog, Reporter
 from job.text.messages import Message, message
@@ -71,9 +71,16 @@ async def test_a_line_of_a_call_has_its_day_its_trace_and_its_span(lines: Any) -
         (FINISHED, "ERROR", "call.finished", "qa A c: no"),
         (result_of(CALL, CUT_OFF), "WARNING", "call.finished", "qa A c: "),
         (WARNED, "WARNING", "call.finished", "qa A c: done in 2.00 s; it is odd"),
+        (
+            EngineFailing("qa", message("HTTP 503"), 600.0),
+            "WARNING",
+            "engine.failing",
+            "The QA engine does no call, and is tried again for 10 min at least: HTTP 503",
+        ),
+        (EngineRecovered("qa", 90.0), "NOTICE", "engine.recovered", "The QA engine works again, after 1 min 30 s"),
     ],
 )
-async def test_what_happens_to_a_call_is_a_line(lines: Any, event: Any, severity: str, name: str, words: str) -> None:
+async def test_what_happens_is_a_line(lines: Any, event: Any, severity: str, name: str, words: str) -> None:
     (line,) = await lines(lambda log: log.on_event(event))
     assert (line["severity"], line["event"]) == (severity, name)
     assert line["message"].startswith(words)

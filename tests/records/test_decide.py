@@ -11,6 +11,7 @@ from job.day.attempt import Attempt, RecordError
 from job.day.ledger import Rerun
 from job.engines.calls import Item
 from job.records import session
+from job.records.lease import BusyError
 from job.records.session import decide, faults_of_record
 from job.storage.store import UnusableError
 from job.text.messages import message
@@ -71,6 +72,13 @@ def test_who_asks_for_something_again_is_recorded_with_it(
     attempt = decided(*attempts, work=prepared(again=[CARD]), execution="x", task_attempt=0)
     assert attempt is not None
     assert (attempt.again, attempt.asked_by) == ((ASKED,), asked_by)
+
+
+@pytest.mark.parametrize("attempts", [[], [RecordedAttempt(asked_by=["y"])]])
+def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[RecordedAttempt]) -> None:
+    with pytest.raises(BusyError) as error:
+        decided(*attempts, work=prepared(again=[CARD]), execution="x", task_attempt=1)
+    assert str(error.value.why) == f"A retry asks for nothing again, since its first try asked for nothing for {DAY}"
 
 
 def test_a_day_has_no_more_reruns_than_one_attempt_can_carry(monkeypatch: pytest.MonkeyPatch) -> None:
