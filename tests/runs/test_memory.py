@@ -1,4 +1,4 @@
-"""A day of 100,000 cards, or of a million, fits into a fraction of the memory that a task has by default."""
+"""A day of 30,000 cards, or of a million, fits into a fraction of the memory that a task has by default."""
 
 import json
 import time
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("linux")]
 
 
 @pytest.mark.timeout(600)
-def test_100_000_cards_and_a_second_start_fit_into_150_mib(tmp_path: Path) -> None:
-    load = Load(10_000, 10, 64, 0.005)
+def test_thousands_of_cards_and_a_second_start_take_little_memory(tmp_path: Path) -> None:
+    load = Load(3_000, 10, 64, 0.005)
     load.configure(tmp_path)
     output = tmp_path / "output"
     with engine_of(load, tmp_path) as (engine, environment):
@@ -33,7 +33,7 @@ def test_100_000_cards_and_a_second_start_fit_into_150_mib(tmp_path: Path) -> No
             ended = run_process(("job", "run"), environment, output)
             last = json.loads(output.read_bytes().splitlines()[-1])
             assert (ended.code, last["cards"]["done"]) == (0, load.calls)
-            assert ended.peak <= 150 * MIB
+            assert ended.peak <= 90 * MIB
             used.append(ended.cpu)
         assert used[1] <= used[0] / 10, "seconds of CPU"
         assert json.loads(engine.communicate()[0])["calls"] == load.calls, "the second start calls nothing"
@@ -45,7 +45,7 @@ LEFT = 3
 
 
 @pytest.mark.timeout(900)
-def test_a_million_recorded_cards_are_gone_on_with_and_reported_within_300_mib(tmp_path: Path) -> None:
+def test_a_million_recorded_cards_are_gone_on_with_and_reported(tmp_path: Path) -> None:
     MILLION.configure(tmp_path)
     output = tmp_path / "output"
     began = time.process_time()
