@@ -154,6 +154,7 @@ def test_what_was_planned_is_done_failed_or_not_attempted_at_any_time(steps: lis
             assert states.count("cut_off") == counts.cut_off
             assert totals.done + totals.failed + totals.not_attempted == totals.planned
             assert min(totals.done, totals.failed, totals.not_attempted) >= 0
+        assert ledger.is_complete == all(counts.done == counts.planned for counts in map(ledger.counts, ALL_ENGINES))
 
 
 def test_of_many_failures_the_first_are_kept_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

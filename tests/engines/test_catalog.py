@@ -59,3 +59,8 @@ HELD = {
 def test_what_is_keyed_by_engine_has_every_engine(where: str) -> None:
     has, should = HELD[where]
     assert has == should
+
+
+def test_a_slash_makes_no_other_path_though_no_config_has_one() -> None:
+    assert calls.news("A", "topic", "../a/b", "2026-11-24").path.endswith("/..%2Fa%2Fb")
+    assert calls.card("A", "a/b?", "2026-11-24", []).path.startswith("/card/a%2Fb%3F?ticker=A&")

@@ -136,11 +136,14 @@ async def test_a_connection_goes_to_no_other_host(service: Service, connection: 
     assert [(seen.target, seen.headers["host"]) for seen in service.requests] == [(path, service.url[len("http://") :])]
 
 
-async def test_no_redirect_is_followed_and_no_cookie_is_sent(service: Service, connection: HttpConnection) -> None:
+@pytest.mark.parametrize("status", [302, 307, 308])
+async def test_no_redirect_is_followed_and_no_cookie_is_sent(
+    service: Service, connection: HttpConnection, status: int
+) -> None:
     headers = (("location", f"{service.url}/other"), ("set-cookie", "session=1; path=/"))
-    service.respond = lambda _seen: Sent(302, b"", headers=headers)
+    service.respond = lambda _seen: Sent(status, b"", headers=headers)
     for _ in range(2):
-        assert (await ask(connection, Authorization="Bearer t")).status == 302
+        assert (await ask(connection, Authorization="Bearer t")).status == status
     assert [seen.target for seen in service.requests] == [PATH, PATH]
     assert [seen.headers.get("cookie") for seen in service.requests] == [None, None]
 
