@@ -13,7 +13,7 @@ from job.config.objects import LlmConfig
 from job.day.ledger import Ledger, Rerun
 from job.day.result import CallResult, Counts
 from job.engines.calls import ALL_ENGINES, Call, EngineName, Item
-from job.engines.failures import Cause, Failure
+from job.engines.failures import CUT_OFF, Cause, Failure
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of, tried
@@ -154,7 +154,14 @@ def test_what_was_planned_is_done_failed_or_not_attempted_at_any_time(steps: lis
             assert states.count("cut_off") == counts.cut_off
             assert totals.done + totals.failed + totals.not_attempted == totals.planned
             assert min(totals.done, totals.failed, totals.not_attempted) >= 0
-        assert ledger.is_complete == all(counts.done == counts.planned for counts in map(ledger.counts, ALL_ENGINES))
+
+
+def test_a_day_of_which_only_cards_are_left_that_were_cut_off_is_not_complete() -> None:
+    ledger = Ledger(PLAN)
+    for engine in ALL_ENGINES:
+        for call in PLAN.calls(engine):
+            ledger.add(result_of(call, CUT_OFF if engine == "qa" else None))
+    assert (ledger.is_ready, ledger.is_complete) == (True, False)
 
 
 def test_of_many_failures_the_first_are_kept_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
