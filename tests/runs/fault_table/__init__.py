@@ -17,21 +17,21 @@ ROWS: tuple[Row, ...] = tuple(row for rows in GROUPS.values() for row in rows)
 HEAD = """\
 # Every fault
 
-This page says what can go wrong, what you see of it, and what to do. **Put right what the row names, then start the job
-again:** it makes only what is missing. [How a start ends](reference.md#exit-codes) has a table of its own. The tests
-cause each fault, and [write this page](../tests/README.md#add-a-fault).
+This page says what can go wrong, what you see then, and what to do. **Put right what the row names, then start the job
+again:** it makes only what is missing. The tests cause each fault, and [write this
+page](../tests/README.md#add-a-fault). See also the [exit codes](reference.md#exit-codes).
 
 ## Outages
 
 **An outage that is shorter than an engine's patience costs time, and nothing else.** The patience is 10 minutes
-(`…_ENGINE_PATIENCE`). There is one exception: a data engine that itself says for a minute that its work failed has
-failed. Where this page says that a call is repeated, it is [by these rules](engines/README.md#what-is-repeated).
+(`…_ENGINE_PATIENCE`). There is one exception: a data engine fails if it says for a minute that its work failed. Calls
+are repeated [by these rules](engines/README.md#what-is-repeated).
 
-After 5 s, log and terminal say which engine fails, and why. The job cannot tell one that will come back from one that
-never can: **if you see that it never can, cancel the execution**, put it right, and start again.
+After 5 s, log and terminal say which engine is out, and why. The job cannot know whether that engine will come back:
+**if you see that it will not, cancel the execution**, put the cause right, and start again.
 
-An outage of a minute or more is noted, and the night stays ✓. One that is longer than the patience ends the start if it
-is a data engine's. If it is QA's, the cards that are left are not requested.
+An outage of a minute or more is noted, and the night stays ✓. An engine is down if its outage is longer than its
+patience. If it is a data engine, the start ends; if it is QA, the cards that are left are not requested.
 """
 
 

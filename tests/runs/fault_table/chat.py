@@ -38,7 +38,7 @@ BUSY = do.body({"code": 11232, "msg": "frequency limited"})
 ROWS = (
     Row(
         "chat",
-        "the chat does not take the message",
+        "the chat does not accept the message",
         "An error `notification.failed` follows after the last line, in 10 s at most. Nothing else changes. An "
         "overloaded chat gets the message up to three times.",
         "Correct `NOTIFY_URL` and `NOTIFY_SECRET`; in the cloud, as a new version of the secret. Then run `python "

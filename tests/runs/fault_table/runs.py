@@ -172,16 +172,16 @@ def _told(_: World, outcome: Outcome) -> None:
 ROWS = (
     Row(
         "command",
-        "the command is refused, such as a name that the config lacks, or a day that [wants "
+        "the command names what the config does not have, or a day that [wants "
         "`--yes`](reference.md#another-day-and---yes)",
-        "Each name has an error, with the nearest names there are. Nothing is called, recorded or sent to a chat.",
+        "Each name has an error, with similar names. Nothing is called, recorded or sent to a chat.",
         "Correct the names or the day, or add `--yes` if that is meant.",
         (bad_config("--again", nothing, "the nearest: T1", play=_mistyped, record=False),),
     ),
     Row(
         "signal",
         "SIGTERM (the task's timeout, a cancelled execution), SIGHUP (a closed terminal) or SIGINT (Ctrl-C)",
-        "No call starts any more, and data calls are cut off. The cards in flight get 5 s, and none after Ctrl-C. "
+        "No call starts any more, and data calls are cut off. The cards in flight get 5 s more, but not after Ctrl-C. "
         "The record and page are closed within 3 s.",
         "Start again.",
         (Case("SIGTERM, cards", "interrupted", 143, cards=(16, 0, PLANNED - 16), play=_signalled),),
@@ -197,21 +197,21 @@ ROWS = (
     Row(
         "SIGKILL",
         "SIGKILL (exit code 137): out of memory, or the machine is gone",
-        "Nothing. Calls that ended in the last 3 s are made again, with the same keys. The task's retry goes on at "
-        "once; another start first watches that the lease was not renewed for 60 s.",
+        "Nothing. Calls that ended in the last 3 s are made again, with the same keys. Cloud Run's retry goes on at "
+        "once; another start waits until nobody has renewed the lease for 60 s.",
         "Start again.",
         (succeeded("by hand", play=_killed, says="Waiting up to 60 s", check=_each_asked_for),),
     ),
     Row(
         "another run",
         "another start is at work",
-        "The second start says for whom it waits, and then does what is left.",
+        "The second start says for which one it waits, and then does what is left.",
         "Nothing.",
         (succeeded("one more", play=_waiting, says="Waiting for another start", record=False),),
     ),
     Row(
         "again beside a run",
-        "somebody asks for `--again` while another start is at work",
+        "somebody asks for `--again` while or just after another start is at work",
         "Nothing is called or recorded, because the other start may be making these cards.",
         "Look at what the other start makes, then ask again.",
         (Case("one card", "busy", 75, cards=NO_PLAN, play=_again_beside, record=False),),
@@ -220,21 +220,21 @@ ROWS = (
         "again unknown",
         "storage fails, or a signal comes, before the job knows whether its `--again` is recorded",
         "Nothing is called.",
-        "Look at how the day stands. A plain start makes what is missing. Ask again only if nothing is.",
+        "Look at how the day stands. If something is missing, a plain start makes it; otherwise ask again.",
         (Case("no answer", "storage_failed", 75, cards=NO_PLAN, play=_again_unknown, record=False),),
     ),
     Row(
         "lease lost",
         "the process was paused, or its machine asleep, for longer than the lease lasts",
         "It makes no further call, because another start may be at work.",
-        "Start again: it waits while another start is at work.",
+        "Start again: the new start waits if it has to.",
         (Case("paused", "busy", 75, play=_paused, says="Another start may have taken over", record=False),),
     ),
     Row(
         "deadline",
         "`RUN_DEADLINE_SECONDS` have passed",
-        "No call starts any more, and data calls are cut off. The cards in flight get 5 s. The last line says how "
-        "many cards are there.",
+        "No call starts any more, and data calls are cut off. The cards in flight get 5 s more. The last line says "
+        "how many cards are made.",
         "Start again.",
         (
             Case("data", "deadline", 4, cards=NONE, play=_deadline("financial", 20.0)),

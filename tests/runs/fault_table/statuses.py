@@ -44,7 +44,7 @@ ROWS = (
     Row(
         "401",
         "401: the engine does not accept the token",
-        "One more try follows at once, with a fresh token. Then it is an outage.",
+        "One more try follows at once, with a fresh token. If that fails, the engine is out.",
         "Run `python -m job check`. Compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences, and "
         "check the clock.",
         (_once(401), qa_down("for good", strike("qa", when.always, do.status(401)), "HTTP 401")),
@@ -52,8 +52,8 @@ ROWS = (
     Row(
         "no token",
         "the token server is down or slow, or its answer is no ID token",
-        "It is an outage, but an answer that is no token fails after a minute. The error does not quote that "
-        "answer, which may be a secret.",
+        "The engine is out. If the answer is no token, the call fails after a minute; the error does not quote it, "
+        "because it may be a secret.",
         "Nothing, unless it lasts: then look at the metadata server or the key file.",
         (
             data_failed(
@@ -67,14 +67,14 @@ ROWS = (
     Row(
         "403",
         "403: the job's account may not call the engine",
-        "It is an outage, because a new right may take some minutes to arrive.",
+        "It counts as an outage, because a new right may take some minutes to arrive.",
         "Give the account `roles/run.invoker` on that service.",
         (_once(403),),
     ),
     Row(
         "404",
         "404 or a redirect: the URL is wrong, or the service's ingress does not allow the call",
-        "The call is not repeated, and the token goes nowhere else.",
+        "The call is not repeated, and the token is sent nowhere else.",
         "Correct `…_ENGINE_URL` or the ingress. If other targets succeed, correct this one in the config.",
         (
             missing("qa: 404", strike("qa", FIRST, do.status(404)), 1, "HTTP 404"),
@@ -84,7 +84,7 @@ ROWS = (
     Row(
         "429",
         "429: no instance is free. 409: an earlier try is still at work",
-        "Fewer calls are in flight. If none of them is done, it is an outage.",
+        "Fewer calls are in flight. If none of them is done, the engine is out.",
         "Raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`.",
         (_once(429), _once(409)),
     ),
@@ -92,12 +92,12 @@ ROWS = (
         "500",
         "500 or 502: the engine failed",
         "The call is repeated.",
-        "Read the engine's log, to which the call's `traceparent` leads.",
+        "Search the engine's log for the trace id.",
         (_once(500),),
     ),
     Row(
         "503",
-        "503 or 504: the engine is overloaded or gone, or its request timed out",
+        "503 or 504: the engine is overloaded or gone, or its own timeout has passed",
         "The call is repeated, with fewer calls in flight.",
         "Look at the service. Raise its timeout, or lower `…_ENGINE_BATCH_SIZE`.",
         (

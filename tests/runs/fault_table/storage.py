@@ -188,9 +188,9 @@ ROWS = (
     ),
     Row(
         "record",
-        "`RUNS_URI` names a file or no bucket, or access is denied",
+        "`RUNS_URI` names a file, or a bucket that does not exist, or access is denied",
         "An error says so. Nothing is called.",
-        "Correct `RUNS_URI`, or give the right to it.",
+        "Correct `RUNS_URI`, or grant the job access to it.",
         (
             bad_config(
                 "a file", _changed(RUNS_URI="{directory}/ca.pem"), "is not a directory", place="process", record=False
@@ -225,7 +225,7 @@ ROWS = (
     ),
     Row(
         "storage at the start",
-        "storage is down, or refuses, when a start begins",
+        "storage is down, or refuses the job, when a start begins",
         "Requests are repeated for 20 s, then the start ends. Nothing is called or recorded.",
         "Start again once storage works, or once the named right is back.",
         (
@@ -249,7 +249,7 @@ ROWS = (
     Row(
         "past nights",
         "past nights cannot be read, or a page cannot be written",
-        "A notice says so. The cards are made, but not compared with the night before, or not on that page.",
+        "A notice says so. The cards are made, but not compared with the night before, or not shown on that page.",
         "Nothing, unless it lasts: then check the object in the notice.",
         (
             succeeded(
@@ -266,10 +266,10 @@ ROWS = (
     ),
     Row(
         "storage outage",
-        "storage fails in mid-run, or the disk is full",
+        "storage fails during a run, or the disk is full",
         "An error says so. Results are kept and written later, and cards are made while the lease holds. If results"
         " stay unwritten, the last line says how many (`unrecorded`).",
-        "Nothing, if storage comes back or all cards are made. Otherwise repair it: what is not recorded is "
+        "Nothing, if storage comes back or all cards are made. Otherwise repair storage: what is not recorded is "
         "requested again.",
         (
             succeeded("down and back", play=_outage(10, 3.0), check=_recovered),

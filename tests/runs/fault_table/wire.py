@@ -63,8 +63,8 @@ ROWS = (
     Row(
         "no",
         "an answer of 200 that reports a failure, or that cannot be read",
-        "The call is repeated, but for only a minute if a data engine says that it failed. A data engine that fails"
-        " for good ends the start.",
+        "The call is repeated, but only for a minute if a data engine says that it failed. If a data engine's call "
+        "fails for good, the start ends.",
         "Read the answer, which the error quotes, and the engine's log.",
         (
             missing("failed", strike("qa", when.ticker("T3"), do.body(REFUSED)), 3, "no credit", check=_asked_thrice),
@@ -74,8 +74,7 @@ ROWS = (
     Row(
         "success with an error",
         "an answer of 200 that says `success` and has an `error`",
-        "The work is done, as the engine says. Headline and message warn of it and name the cards; the page quotes "
-        "the first error.",
+        "The work counts as done. Headline and message warn of it and name the cards; the page quotes the first error.",
         "Look at what was made, and read the engine's log.",
         (succeeded("qa, always", strike("qa", when.always, do.body(WARNED)), check=_warned_of),),
     ),
@@ -89,8 +88,8 @@ ROWS = (
     Row(
         "poison",
         "one ticker makes the engine fail for its whole batch",
-        "The batch is halved, down to that ticker, which fails once the patience is over. Page and message have the"
-        " command that goes on without it.",
+        "The batch is halved until that ticker is alone; it fails once the patience is over. Page and message have "
+        "the command that goes on without it.",
         "Correct or remove the ticker, or use that command, `run --without TICKER`.",
         (
             Case(
@@ -120,7 +119,7 @@ ROWS = (
     Row(
         "not there",
         "the host is not known, refuses the connection, or has a bad certificate",
-        "It is an outage. The error says which of the three it is.",
+        "The engine is out. The error says which of the three it is.",
         "Correct `…_ENGINE_URL`. Check DNS and network.",
         (
             data_failed("refused", lambda _world: {"TRADING_ENGINE_URL": "http://127.0.0.1:1"}, "connection refused"),
