@@ -17,9 +17,8 @@ ROWS: tuple[Row, ...] = tuple(row for rows in GROUPS.values() for row in rows)
 HEAD = """\
 # Every fault
 
-This page says what can go wrong, what you see then, and what to do. **Put right what the row names, then start the job
-again:** it makes only what is missing. The tests cause each fault, and [write this
-page](../tests/README.md#add-a-fault). See also the [exit codes](reference.md#exit-codes).
+**Put right what the row names, then start the job again:** it makes only what is missing. The tests cause each fault,
+and [write this page](../tests/README.md#add-a-fault). See also the [exit codes](reference.md#exit-codes).
 
 ## Outages
 

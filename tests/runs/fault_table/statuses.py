@@ -54,7 +54,7 @@ ROWS = (
         "the token server is down or slow, or its answer is no ID token",
         "The engine is out. If the answer is no token, the call fails after a minute; the error does not quote it, "
         "because it may be a secret.",
-        "Nothing, unless it lasts: then look at the metadata server or the key file.",
+        "If it lasts, look at the metadata server or the key file.",
         (
             data_failed(
                 "odd, for good",

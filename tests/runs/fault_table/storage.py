@@ -237,7 +237,7 @@ ROWS = (
         "storage hiccups",
         "storage is slow, or fails now and then",
         "Nothing: the request is repeated.",
-        "Nothing, unless it lasts: then look for a proxy in between.",
+        "If it lasts, look for a proxy in between.",
         (
             succeeded(
                 "results lost",
@@ -250,7 +250,7 @@ ROWS = (
         "past nights",
         "past nights cannot be read, or a page cannot be written",
         "A notice says so. The cards are made, but not compared with the night before, or not shown on that page.",
-        "Nothing, unless it lasts: then check the object in the notice.",
+        "If it lasts, check the object in the notice.",
         (
             succeeded(
                 "no list",

@@ -54,7 +54,7 @@ ROWS = (
         "reset",
         "the connection is reset, or ends before the answer does",
         "The call is repeated with the same `Idempotency-Key`.",
-        "Nothing, unless it lasts: then look at the engine and the network.",
+        "If it lasts, look at the engine and the network.",
         (
             succeeded("reset after the work, once", strike("trading", when.nth(1), broken.reset_after_work())),
             qa_down("cut short, for good", strike("qa", when.always, broken.truncated()), "the connection ended"),
