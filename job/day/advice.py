@@ -16,7 +16,7 @@ from job.config.days import Days
 from job.config.faults import FaultKind
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, Outcome, Start
-from job.day.failing import failure_groups
+from job.day.failing import charged, failure_groups
 from job.day.ledger import Ledger
 from job.day.report import SOON, Report
 from job.storage.uri import absolute, address_of
@@ -347,8 +347,8 @@ def _start_steps(
         does.append(message("before, it calls nothing"))
     elif isinstance(start, Report):
         cards = start.cards.missing
-        if count := start.perhaps_charged:
-            does.append(message("{count} may have been charged already", count=count))
+        if tries := start.charged_tries or start.perhaps_charged:  # an older report counts only the cards
+            does.append(charged(tries))
     yield from _now_and_later("start", sentence, run, cards, does)
 
 

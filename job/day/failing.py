@@ -9,7 +9,7 @@ from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.result import CUT_OFF, CallResult
 from job.engines.calls import ALL_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Remedy
-from job.text.messages import Message, joined, listed, message, plural
+from job.text.messages import Message, joined, listed, message, plural, semicolon
 
 AT_FAULT_LIMIT = 20
 """So many targets may be at fault; of more, the engine is."""
@@ -24,8 +24,8 @@ class FailureGroup:
     """Whether the engine did nothing at all and is at fault itself: then no target is."""
     is_alone: bool
     """Whether no other call was answered: it is not known then which of the two is at fault."""
-    tries: int
-    """Of all attempts, if each may cost money; else 0."""
+    charged_tries: int
+    """As in `Report`."""
 
     @property
     def items(self) -> list[Item]:
@@ -33,10 +33,8 @@ class FailureGroup:
 
     @property
     def heading(self) -> Message:
-        """What failed: the engine, and the number of items; and of tries, if these are more."""
-        if self.tries > len(self.items):
-            return message("{failed}, {count} tries so far", failed=self._failed, count=self.tries)
-        return self._failed
+        """What failed: the engine, and the number of items; and of tries that may have been charged."""
+        return semicolon(self._failed, charged(self.charged_tries)) if self.charged_tries else self._failed
 
     @property
     def _failed(self) -> Message:
@@ -66,6 +64,11 @@ class FailureGroup:
         return [reason for reason, _ in counts.most_common(ANSWERS_SHOWN)]
 
 
+def charged(tries: int) -> Message:
+    """How many tries may have been charged, as a part of a sentence."""
+    return plural("1 try so far may have been charged", "{count} tries so far may each have been charged", count=tries)
+
+
 def names_of(items: Iterable[Item]) -> list[str]:
     """Items for people: `AAPL`, `TSLA/news_card`, `NVDA (5)`; cards of one type: `/news_card: NVDA, TSLA`."""
     by_target: dict[str, list[str | None]] = {}
@@ -91,16 +94,13 @@ def shortest_names(ledger: Ledger, cards: Sequence[Item]) -> list[str]:
 def failure_groups(ledger: Ledger) -> list[FailureGroup]:
     """The failed calls by remedy, the largest group first; without those that were only cut off."""
     groups: dict[tuple[EngineName, Remedy], list[CallResult]] = {}
-    tries: Counter[Item] = Counter()
-    """Of each card, in all attempts."""
     not_found: dict[Item, set[int]] = {}
     """In which attempts the engine answered that there is nothing at the address of an item."""
     for call in ledger.failed:
-        tries.update(dict.fromkeys(call.items, call.tries) if ENGINES[call.engine].is_costly else {})
         for item in call.items if call.status == 404 else ():
             not_found.setdefault(item, set()).add(call.attempt)
     order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
-    failures = ledger.failures
+    failures, charged_tries = ledger.failures, ledger.charged_tries
     has_done = _has_done(ledger, failures)
     for call in sorted(failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
         if call.state != CUT_OFF:
@@ -116,7 +116,7 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
             calls,
             is_down=has_done[engine] is False and not any(_is_about_target(call, has_done=False) for call in calls),
             is_alone=has_done[engine] is None,
-            tries=sum(tries[item] for call in calls for item in call.items),
+            charged_tries=sum(charged_tries[item] for call in calls for item in call.items),
         )
         for (engine, remedy), calls in groups.items()
     ]

@@ -79,6 +79,8 @@ class Report(Ending, Start):
     made_again: Count = 0
     perhaps_charged: Count = 0
     """Number of missing cards of which an answer was lost: they may be made, and paid for."""
+    charged_tries: Count = 0
+    """Number of tries at these cards of which each may have been charged."""
     at_fault: tuple[str, ...] = ()
     """The targets whose data failed, if nothing else did: without them the day could go on."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
@@ -173,7 +175,7 @@ def report_of(
     An attempt without a plan has the ledger of an empty plan. `before` is the report of the night before, which knows
     since when an item has been missing.
     """
-    totals, made_again = ledger.totals(), ledger.made_again
+    totals, made_again, charged_tries = ledger.totals(), ledger.made_again, ledger.charged_tries
     ended = None
     if seconds is not None:
         moment = datetime.fromisoformat(start.started) + timedelta(seconds=seconds)
@@ -188,7 +190,8 @@ def report_of(
         engines=totals,
         asked_again=len(made_again) + len(ledger.to_make_again),
         made_again=len(made_again),
-        perhaps_charged=len(ledger.lost),
+        perhaps_charged=len(charged_tries),
+        charged_tries=charged_tries.total(),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )

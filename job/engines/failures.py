@@ -43,6 +43,7 @@ class FailureKind(Enum):
 
 
 _NO_ANSWER = {Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.TIMEOUT}
+_LOSES_WORK = {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE}
 _BREAKING = {500, 502}
 """The statuses that the engine returns for a target that breaks it."""
 
@@ -86,7 +87,7 @@ class Failure:
         """Whether the work may be done, and paid for, although no usable answer came, if the request was sent."""
         if self.cause is Cause.STATUS:
             return (self.status or 0) >= 500 and self.status != 503
-        return self.cause in {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE, Cause.DENIED}
+        return self.cause in {*_LOSES_WORK, Cause.DENIED, Cause.INTERRUPTED}
 
     @property
     def shows_that_it_works(self) -> bool:
@@ -123,8 +124,8 @@ class Failure:
 
 
 def loses_work(cause: str | None, status: int | None) -> bool:
-    """Whether the work of a failed call may be done, and paid for, although no usable answer came."""
-    return cause in {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE} or status == 504
+    """Whether the tries of a failed card may have cost money, if its record does not say how many may have."""
+    return cause in _LOSES_WORK or status == 504
 
 
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))
