@@ -236,7 +236,11 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool) -> I
             look = message("Once no other start is at work, look first at how the day stands:")
         yield Step("look", look, commands.look(report.known_day))
         return
-    retry = retry and report.outcome is not Outcome.BAD_CONFIG  # that one fails too
+    if report.refused:
+        sentence = template(
+            "What was refused is refused again, until it is corrected. Then this does only what is left{terms}:"
+        )
+    retry = retry and report.outcome is not Outcome.BAD_CONFIG and not report.refused  # that one fails too
     names_day = retry and _ends_soon(report, commands)  # without the day, the retry would be for the next one
     now, *later = _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
     if retry and not names_day and now.command:

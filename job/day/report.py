@@ -14,7 +14,7 @@ from job.config.faults import Fault, FaultKind
 from job.config.values import Date
 from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
 from job.day.ending import Ending, past_day_notice
-from job.day.failing import targets_at_fault
+from job.day.failing import is_refused, targets_at_fault
 from job.day.ledger import ItemStatus, Ledger, busy_stretches
 from job.day.result import Count, Counts, MissingState, Seconds
 from job.engines.calls import DATA_ENGINES, EngineName, Item
@@ -81,6 +81,8 @@ class Report(Ending, Start):
     """Number of missing cards of which an answer was lost: they may be made, and paid for."""
     charged_tries: Count = 0
     """Number of tries at these cards of which each may have been charged."""
+    refused: bool = False
+    """Whether an engine has refused what is left, as it is: then a start fails again until that is corrected."""
     at_fault: tuple[str, ...] = ()
     """The targets whose data failed, if nothing else did: without them the day could go on."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
@@ -192,6 +194,7 @@ def report_of(
         made_again=len(made_again),
         perhaps_charged=len(charged_tries),
         charged_tries=charged_tries.total(),
+        refused=is_refused(ledger),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )

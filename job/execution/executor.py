@@ -211,7 +211,7 @@ class Executor:
                     METHOD, call.path, self._headers(pending, token), call.body, on_sending
                 )
             except TokenError as error:
-                return Failure(Cause.IDENTITY, error.reason, is_no_token=error.is_answer)
+                return Failure(error.cause, error.reason, is_no_token=error.is_answer)
             except TransportError as error:
                 return Failure(error.cause, error.reason)
             latest.status = response.status

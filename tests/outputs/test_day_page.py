@@ -91,7 +91,7 @@ def test_of_one_remedy_three_last_answers_are_shown_and_ten_names() -> None:
     assert (
         "QA engine: 30 cards failed; 30 tries so far may each have been charged "
         "/a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
-        "Last answer: no 0 Last answer: no 1 Last answer: no 2 What to do:"
+        "Last answer: no 0 Last answer: no 1 Last answer: no 2 Complete:"
     ) in said
 
 

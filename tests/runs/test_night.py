@@ -2,7 +2,6 @@
 
 from collections import Counter
 from datetime import timedelta
-from signal import SIGTERM
 
 import pytest
 import trio
@@ -12,7 +11,6 @@ from tests.simulators.engines import steady
 from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
 from tests.support import world as virtual
-from tests.support.parsed import Parsed
 from tests.support.scene import ALL, CLOUD, CONFIG, DAY, NEXT_DAY, OTHER, RETRY, Scene
 from tests.support.shell import arguments_in
 
@@ -160,12 +158,6 @@ def told(scene: Scene) -> list[list[str]]:
     return [text.splitlines() for text in scene.world.chat.texts]
 
 
-def shown(scene: Scene, page: str) -> str:
-    """What a page says now."""
-    now = virtual.START + timedelta(seconds=trio.current_time())
-    return "\n".join(Parsed(scene.world.recorded()[page].decode(), now).lines)
-
-
 @pytest.mark.parametrize("only", ["all", "failures"])
 async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_night_begins(
     scene: Scene, only: str
@@ -231,45 +223,6 @@ async def test_a_retry_that_succeeds_is_news_though_its_first_try_left_no_record
     scene.works()
     await scene.start(0, **env, **RETRY)
     assert [lines[0][0] for lines in told(scene)] == ["✗", "✓"]
-
-
-async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cancelled(scene: Scene) -> None:
-    """Two cards were at work, and a third had been answered with 504; the other two had not been asked for."""
-    env = {**scene.world.chat.env("feishu"), "CLOUD_RUN_JOB": "cards"}
-    scene.world.qa.script += [Fault(when.nth(1), do.status(504)), Fault(when.always, do.hang())]
-    job = await scene.begin(**env)
-    await trio.sleep(60)
-    job.send_signal(SIGTERM)
-    await scene.end(job, 143)
-    (message,) = told(scene)
-    assert message[1] == "Interrupted by SIGTERM: no card was made."
-    said = "This does only what is left (5 cards; 3 tries so far may each have been charged; until 11-25 22:20):"
-    assert said in message
-    report = scene.stored(f"{DAY}/report.json")
-    assert (report["perhaps_charged"], report["charged_tries"]) == (3, 3)
-    assert said.removesuffix(":") in shown(scene, "index.html")
-    assert said.removesuffix(":") in shown(scene, f"{DAY}/report.html")
-
-
-async def test_what_failed_and_the_command_say_the_same_of_what_may_have_been_charged(scene: Scene) -> None:
-    """Of a night and its retry: 500, and an answer that says failed."""
-    env = {**scene.world.chat.env("feishu"), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
-    scene.world.qa.script += [
-        Fault(when.both(when.ticker("AAPL"), when.attempt(2)), do.status(503)),  # which costs nothing
-        Fault(when.ticker("AAPL"), do.status(500)),
-        Fault(when.ticker("美联储"), do.body({"status": "failed"})),
-    ]
-    for one_try in (CLOUD, RETRY):
-        await scene.start(3, **env, **one_try)
-    *_, message = told(scene)
-    tries = scene.cards()
-    broken, failed = tries["AAPL/news_card"] + tries["AAPL/price_card"] - 2, tries["美联储/news_card"]
-    charged = "{} tries so far may each have been charged"
-    assert message[2].startswith(f"✗ QA engine: 2 cards failed; {charged.format(broken)}: AAPL (2). ")
-    assert message[3].startswith(f"✗ QA engine: 1 card failed; {charged.format(failed)}: 美联储/news_card. ")
-    for text in ("\n".join(message), shown(scene, "index.html"), shown(scene, f"{DAY}/report.html")):
-        assert f"(3 cards; {charged.format(broken + failed)}; until 11-25 22:20)" in text
-    assert scene.stored(f"{DAY}/report.json")["charged_tries"] == broken + failed
 
 
 # --- a day by its date ---
