@@ -139,9 +139,10 @@ async def test_of_cards_that_are_refused_a_model_that_has_changed_is_corrected_f
     first = "Correct the model in llm_config.json, which has changed"
     await scene.start(0, **env)
     scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    for day, model in ((NEXT_DAY, "gtp-5"), ("2026-11-26", "gtp-5")):
+    for day in (NEXT_DAY, "2026-11-26"):
         await scene.until(day, "22:30:00")
-        await scene.world.configure("llm_config.json", {"default": {"backend": "local", "model_name": model}})
+        await scene.world.configure("llm_config.json", {"default": {"backend": "local", "model_name": "gtp-5"}})
+        await scene.world.configure("ticker_list.json", ["AAPL", "BRK.B", day[-1] + ".HK"])
         await scene.start(3, **env)
         is_new = day == NEXT_DAY
         assert (first in told(scene)[2]) is is_new
