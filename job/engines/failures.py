@@ -219,7 +219,7 @@ class Remedy(Enum):
         """The same where the last answers stand beside it, if they do not say it all."""
         if self is Remedy.NOT_DONE:
             text = template(
-                "The engine could not do this ticker. If that is at fault, correct or remove it in {objects}."
+                "The engine could not do this ticker. If it is at fault, correct or remove it in {objects}."
             )
             return message(text, objects=objects)
         return None if self is Remedy.FAILED else self.of(engine, objects)

@@ -359,7 +359,8 @@ class Promise:
         ends = [
             json.loads(data.data)["outcome"] for name, data in folder.objects.items() if f"{folder.day}/ends/" in name
         ]
-        if self.was_out or latest.again or len(ends) < latest.number or {"busy", "storage_failed"} & {*ends}:
+        is_told = "charged_tries" in end and len(ends) == latest.number and not {"busy", "storage_failed"} & {*ends}
+        if self.was_out or latest.again or not is_told:
             return
         made = {card for trace, card in self.made if trace == latest.trace_id}
         lost = (made & wanted_cards(latest)) - folder.cards()
