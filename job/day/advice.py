@@ -16,7 +16,7 @@ from job.config.days import Days
 from job.config.faults import FaultKind
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, Outcome, Start
-from job.day.failing import failure_groups
+from job.day.failing import charged, failure_groups
 from job.day.ledger import Ledger
 from job.day.report import SOON, Report
 from job.storage.uri import absolute, address_of
@@ -236,7 +236,11 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool) -> I
             look = message("Once no other start is at work, look first at how the day stands:")
         yield Step("look", look, commands.look(report.known_day))
         return
-    retry = retry and report.outcome is not Outcome.BAD_CONFIG  # that one fails too
+    if report.refused:
+        sentence = template(
+            "What was refused is refused again, until it is corrected. Then this does only what is left{terms}:"
+        )
+    retry = retry and report.outcome is not Outcome.BAD_CONFIG and not report.refused  # that one fails too
     names_day = retry and _ends_soon(report, commands)  # without the day, the retry would be for the next one
     now, *later = _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
     if retry and not names_day and now.command:
@@ -347,8 +351,8 @@ def _start_steps(
         does.append(message("before, it calls nothing"))
     elif isinstance(start, Report):
         cards = start.cards.missing
-        if count := start.perhaps_charged:
-            does.append(message("{count} may have been charged already", count=count))
+        if tries := start.charged_tries or start.perhaps_charged:  # an older report counts only the cards
+            does.append(charged(tries))
     yield from _now_and_later("start", sentence, run, cards, does)
 
 

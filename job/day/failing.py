@@ -4,28 +4,35 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from job.config.objects import CARD_TARGETS, TICKER_LIST
 from job.day.attempt import Outcome
 from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.result import CUT_OFF, CallResult
 from job.engines.calls import ALL_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Remedy
-from job.text.messages import Message, joined, listed, message, plural
+from job.text.messages import Message, Value, joined, listed, message, plural, semicolon
 
 AT_FAULT_LIMIT = 20
 """So many targets may be at fault; of more, the engine is."""
 
 
+_IN_BOTH = message("{one} or {other}", one=TICKER_LIST, other=CARD_TARGETS)
+
+
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    engine: EngineName
+    engines: Sequence[EngineName]
+    """Several only if the remedy is not about one."""
     remedy: Remedy
     calls: Sequence[CallResult]
     is_down: bool
-    """Whether the engine did nothing at all and is at fault itself: then no target is."""
+    """Whether the engines did nothing at all and are at fault themselves: then no target is."""
     is_alone: bool
     """Whether no other call was answered: it is not known then which of the two is at fault."""
-    tries: int
-    """Of all attempts, if each may cost money; else 0."""
+    charged_tries: int
+    """As in `Report`."""
+    objects: Value
+    """Which objects of the config name the targets: one that is no ticker is named in one alone."""
 
     @property
     def items(self) -> list[Item]:
@@ -33,26 +40,29 @@ class FailureGroup:
 
     @property
     def heading(self) -> Message:
-        """What failed: the engine, and the number of items; and of tries, if these are more."""
-        if self.tries > len(self.items):
-            return message("{failed}, {count} tries so far", failed=self._failed, count=self.tries)
-        return self._failed
+        """What failed: the engine, and the number of items; and of tries that may have been charged."""
+        return semicolon(self._failed, charged(self.charged_tries)) if self.charged_tries else self._failed
 
     @property
     def _failed(self) -> Message:
-        title = ENGINES[self.engine].title
+        title = joined([ENGINES[engine].title for engine in self.engines])
         if self.is_down:
             return message("{engine}: every call failed", engine=title)
         status = self.calls[0].status
         if self.is_alone and status is not None and status <= 500:  # above, nothing says that the engine answered
             return message("{engine}: the only call that was answered failed", engine=title)
-        if self.engine == "qa":
+        if "qa" in self.engines:
             return plural("{engine}: 1 card failed", "{engine}: {count} cards failed", len(self.items), engine=title)
         return plural("{engine}: 1 target failed", "{engine}: {count} targets failed", len(self.items), engine=title)
 
     @property
     def what_to_do(self) -> Message:
-        return self.remedy.of(self.engine)
+        return self.remedy.of(self.engines[0], self.objects)
+
+    @property
+    def beside_answers(self) -> Message | None:
+        """The same where these stand beside it, if they do not say it all."""
+        return self.remedy.beside_answers(self.engines[0], self.objects)
 
     @property
     def names(self) -> list[str]:
@@ -64,6 +74,11 @@ class FailureGroup:
         """The most frequent last answers."""
         counts = Counter(call.reason for call in self.calls if call.reason is not None)
         return [reason for reason, _ in counts.most_common(ANSWERS_SHOWN)]
+
+
+def charged(tries: int) -> Message:
+    """How many tries may have been charged, as a part of a sentence."""
+    return plural("1 try so far may have been charged", "{count} tries so far may each have been charged", count=tries)
 
 
 def names_of(items: Iterable[Item]) -> list[str]:
@@ -90,17 +105,14 @@ def shortest_names(ledger: Ledger, cards: Sequence[Item]) -> list[str]:
 
 def failure_groups(ledger: Ledger) -> list[FailureGroup]:
     """The failed calls by remedy, the largest group first; without those that were only cut off."""
-    groups: dict[tuple[EngineName, Remedy], list[CallResult]] = {}
-    tries: Counter[Item] = Counter()
-    """Of each card, in all attempts."""
+    groups: dict[tuple[EngineName | None, Remedy], list[CallResult]] = {}
     not_found: dict[Item, set[int]] = {}
     """In which attempts the engine answered that there is nothing at the address of an item."""
     for call in ledger.failed:
-        tries.update(dict.fromkeys(call.items, call.tries) if ENGINES[call.engine].is_costly else {})
         for item in call.items if call.status == 404 else ():
             not_found.setdefault(item, set()).add(call.attempt)
     order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
-    failures = ledger.failures
+    failures, charged_tries = ledger.failures, ledger.charged_tries
     has_done = _has_done(ledger, failures)
     for call in sorted(failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
         if call.state != CUT_OFF:
@@ -108,18 +120,25 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
             if is_there and call.status == 404 and attempts.isdisjoint(ledger.calls[call.engine].done_in):
                 is_there = None  # what was done in another attempt does not prove that the address is still right
             remedy = call.remedy(has_done=is_there)
-            groups.setdefault((call.engine, remedy), []).append(call)
-    grouped = [
-        FailureGroup(
-            engine,
+            groups.setdefault((None if remedy.is_of_job else call.engine, remedy), []).append(call)
+    tickers = {target.id for target in ledger.plan.targets if target.kind == "equity"}
+    grouped = []
+    for (_, remedy), calls in groups.items():
+        engines, items = (
+            list(dict.fromkeys(call.engine for call in calls)),
+            [item for call in calls for item in call.items],
+        )
+        is_down = all(has_done[engine] is False for engine in engines)
+        group = FailureGroup(
+            engines,
             remedy,
             calls,
-            is_down=has_done[engine] is False and not any(_is_about_target(call, has_done=False) for call in calls),
-            is_alone=has_done[engine] is None,
-            tries=sum(tries[item] for call in calls for item in call.items),
+            is_down=is_down and not any(_is_about_target(call, has_done=False) for call in calls),
+            is_alone=all(has_done[engine] is None for engine in engines),
+            charged_tries=sum(charged_tries[item] for item in items),
+            objects=CARD_TARGETS if tickers.isdisjoint(item.target for item in items) else _IN_BOTH,
         )
-        for (engine, remedy), calls in groups.items()
-    ]
+        grouped.append(group)
     return sorted(grouped, key=lambda group: -len(group.items))
 
 
@@ -149,6 +168,13 @@ def not_reached(ledger: Ledger, outcome: Outcome | None) -> Message | None:
         if count
     ]
     return message("Not reached, with nothing to put right: {counts}", counts=joined(parts)) if parts else None
+
+
+def is_refused(ledger: Ledger) -> bool:
+    """Whether a start would fail again at once: an engine has refused data, or each of the missing cards."""
+    refused = Counter(call.engine for call in ledger.failures for _ in call.items if call.is_refusal)
+    cards = refused.pop("qa", 0)
+    return bool(refused) or 0 < cards == ledger.counts("qa").missing
 
 
 def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ form, for totals, report and page: 100,000 calls take a few MB.
 
 import statistics
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from job.config.plan import Plan, Target
 from job.day.result import CallResult, Count, Counts, ItemState
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, Call, EngineName, Item
-from job.engines.failures import Cause, loses_work
+from job.engines.failures import Cause
 from job.text.messages import Message, colon
 
 # The state of an item is a byte: one of these codes, or that of its cause.
@@ -412,10 +413,14 @@ class Ledger:
         return listed
 
     @property
-    def lost(self) -> set[Item]:
-        """The missing cards of which an answer was lost, in any attempt: they may be made, and paid for."""
-        lost = (call.items for call in self.failed if call.engine == "qa" and loses_work(call.cause, call.status))
-        return {item for item in chain.from_iterable(lost) if self.items["qa"].has_failed(item)}
+    def charged_tries(self) -> Counter[Item]:
+        """The missing cards that may be made, and paid for: how many tries of all attempts may have cost money."""
+        tries: Counter[Item] = Counter()
+        for call in self.failed:
+            for item in call.items if call.perhaps_charged_tries else ():
+                if self.items[call.engine].has_failed(item) and call.again >= self._number(call, item.target):
+                    tries[item] += call.perhaps_charged_tries
+        return tries
 
     @property
     def errors(self) -> list[Message]:

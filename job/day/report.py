@@ -14,7 +14,7 @@ from job.config.faults import Fault, FaultKind
 from job.config.values import Date
 from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
 from job.day.ending import Ending, past_day_notice
-from job.day.failing import targets_at_fault
+from job.day.failing import is_refused, targets_at_fault
 from job.day.ledger import ItemStatus, Ledger, busy_stretches
 from job.day.result import Count, Counts, MissingState, Seconds
 from job.engines.calls import DATA_ENGINES, EngineName, Item
@@ -79,6 +79,10 @@ class Report(Ending, Start):
     made_again: Count = 0
     perhaps_charged: Count = 0
     """Number of missing cards of which an answer was lost: they may be made, and paid for."""
+    charged_tries: Count = 0
+    """Number of tries at these cards of which each may have been charged."""
+    refused: bool = False
+    """Whether an engine has refused what is left, as it is: then a start fails again until that is corrected."""
     at_fault: tuple[str, ...] = ()
     """The targets whose data failed, if nothing else did: without them the day could go on."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
@@ -173,7 +177,7 @@ def report_of(
     An attempt without a plan has the ledger of an empty plan. `before` is the report of the night before, which knows
     since when an item has been missing.
     """
-    totals, made_again = ledger.totals(), ledger.made_again
+    totals, made_again, charged_tries = ledger.totals(), ledger.made_again, ledger.charged_tries
     ended = None
     if seconds is not None:
         moment = datetime.fromisoformat(start.started) + timedelta(seconds=seconds)
@@ -188,7 +192,9 @@ def report_of(
         engines=totals,
         asked_again=len(made_again) + len(ledger.to_make_again),
         made_again=len(made_again),
-        perhaps_charged=len(ledger.lost),
+        perhaps_charged=len(charged_tries),
+        charged_tries=charged_tries.total(),
+        refused=is_refused(ledger),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )

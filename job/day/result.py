@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import to_json
 
 from job.engines.calls import ENGINES, EngineName, Item, label_of
-from job.engines.failures import Cause, Remedy, remedy_of
+from job.engines.failures import Cause, Remedy, loses_work, refuses, remedy_of
 from job.errors import JobError
 from job.text.messages import Message, listed, plural
 
@@ -122,6 +122,8 @@ class CallResult:
     """Tries that were followed by another. Those that the halves of a batch share are counted in one half only."""
     waits: Count = 0
     """How many of these retries waited for room: the engine had answered 429 or 503."""
+    charged_tries: Count | None = None
+    """How many of the tries gave no usable answer, and may have cost money; `None` if its record does not say."""
     started: Moment
     """When its last try began; `ended` is when it ended."""
     ended: Moment
@@ -165,6 +167,8 @@ class CallResult:
         for name in _OPTIONAL:
             if value := getattr(self, name):
                 line[name] = value
+        if self.charged_tries is not None:
+            line["charged_tries"] = self.charged_tries
         if self.failed_tries:
             line[_FAILED_TRIES] = self.failed_tries
         return to_json(line)
@@ -184,6 +188,17 @@ class CallResult:
         if self.done:
             return DONE
         return CUT_OFF if self.cause == Cause.INTERRUPTED else FAILED
+
+    @property
+    def perhaps_charged_tries(self) -> int:
+        """How many of its tries may have cost money, for all that is recorded."""
+        if self.charged_tries is not None:
+            return self.charged_tries
+        return self.tries if ENGINES[self.engine].is_costly and loses_work(self.cause, self.status) else 0
+
+    @property
+    def is_refusal(self) -> bool:
+        return refuses(self.cause, self.status)
 
     @property
     def seconds(self) -> float:

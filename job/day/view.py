@@ -18,15 +18,16 @@ from urllib.parse import quote
 from pydantic_core import to_json
 
 from job.config.objects import alike
-from job.config.plan import Plan, Target
+from job.config.plan import Plan, Target, llm_parameters
 from job.config.values import CARD_URL_PLACES, spelling
 from job.day.advice import Commands, Step, advice, page_address
 from job.day.attempt import PAGE, Attempt, Mark, Outcome, Severity
 from job.day.ending import notices_of, unrecorded_note
-from job.day.failing import failure_groups, names_of, not_reached
+from job.day.failing import FailureGroup, failure_groups, names_of, not_reached
 from job.day.ledger import ItemStatus, Ledger
 from job.day.report import COMPARED_BYTES, FAULTS_LISTED, Report, missing_by_item
 from job.engines.calls import Item
+from job.engines.failures import Remedy
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import excerpt, quoted, zone_of
 
@@ -114,6 +115,15 @@ def night_before(nights: Sequence[Report], day: str) -> Report | None:
     )
 
 
+def plan_before(report: Report, ledger: Ledger, nights: Sequence[Report], before: Attempt | None) -> Plan | None:
+    """The plan of the night before, if it was another; all as in `comparison_lines`."""
+    earlier = night_before(nights, report.day)
+    if earlier is None or before is None or before.day != earlier.day:
+        return None
+    is_same = before.plan == replace(ledger.plan, date=before.day).digest()
+    return None if is_same else before.plan_again()
+
+
 def comparison_lines(
     report: Report, ledger: Ledger, nights: Sequence[Report], before: Attempt | None = None
 ) -> Iterator[Message]:
@@ -121,10 +131,10 @@ def comparison_lines(
     earlier = night_before(nights, report.day)
     if earlier is None or not report.had_plan:
         return
-    if before and before.day == earlier.day and before.plan != replace(ledger.plan, date=before.day).digest():
-        yield from differences(before.plan_again(), ledger.plan)  # of a million cards, that takes seconds
+    if (then_planned := plan_before(report, ledger, nights, before)) is not None:
+        yield from differences(then_planned, ledger.plan)  # of a million cards, that takes seconds
     # What failed only because its whole engine did, the headline says.
-    down = {group.engine for group in failure_groups(ledger) if group.is_down}
+    down = {engine for group in failure_groups(ledger) if group.is_down for engine in group.engines}
     if report.outcome is Outcome.QA_ENGINE_DOWN:
         down.add("qa")
     failed = [group for group in report.missing if group.state == "failed" and group.engine not in down]
@@ -212,6 +222,8 @@ class View:
     """How many results the record lacks, if its end could not be written."""
     undone: Message | None = None
     """Which nights besides are not done; `None` without any."""
+    plan_before: Plan | None = None
+    """The plan of the night before, if it was another and cards were refused."""
     severity_before: Severity | None = None
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
 
@@ -230,7 +242,28 @@ class View:
         compared = [line for line in comparison_lines(report, ledger, nights, before) if line.id not in ids]
         fits = len(to_json(compared)) <= COMPARED_BYTES
         noted = report.model_copy(update={"notes": (*report.notes, *(compared if fits else ()))})
-        return cls(noted, ledger, advice(report, ledger, commands, report.retry_comes(commands.now)), undone=undone)
+        are_refused = any(group.remedy is Remedy.CARD_NOT_ACCEPTED for group in failure_groups(ledger))
+        then = plan_before(report, ledger, nights, before) if are_refused else None
+        steps = advice(report, ledger, commands, report.retry_comes(commands.now))
+        return cls(noted, ledger, steps, undone=undone, plan_before=then)
+
+    @property
+    def groups(self) -> list[FailureGroup]:
+        """What failed. What has changed since the night before is corrected first."""
+        then, now = self.plan_before, self.ledger.plan
+
+        def has_new_model(group: FailureGroup) -> bool:
+            types = {item.card_type or "" for item in group.items}
+            return then is not None and all(
+                llm_parameters(then.models, name) != llm_parameters(now.models, name) for name in types
+            )
+
+        return [
+            replace(group, remedy=Remedy.MODEL_NOT_ACCEPTED)
+            if group.remedy is Remedy.CARD_NOT_ACCEPTED and has_new_model(group)
+            else group
+            for group in failure_groups(self.ledger)
+        ]
 
     def unended(self, unrecorded: int) -> "View":
         """The same if the end could not be written, nor so many results."""
@@ -270,20 +303,20 @@ class Line:
     command: str | None = None
     """For a shell."""
     what_to_do: Message | None = None
-    """About what failed, as a sentence."""
+    """About what failed, as a sentence; `beside_answers` is the same where these are shown too."""
+    beside_answers: Message | None = None
     is_of_config: bool = False
     """Whether it is a fault or a notice of the config, which a start says as soon as it knows it."""
 
 
 def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     """What failed, what is odd, how the day compares and what to do next; so many faults of the config."""
-    report, ledger = view.report, view.ledger
-    groups = failure_groups(ledger)
+    report, ledger, groups = view.report, view.ledger, view.groups
     if (complete := complete_line(ledger)) is not None:
         yield Line(complete, Rank.ASIDE)
     for group in groups:
         failed = colon(group.heading, listed(group.names)) if group.names else group.heading
-        yield Line(failed, mark="✗", what_to_do=group.what_to_do)
+        yield Line(failed, mark="✗", what_to_do=group.what_to_do, beside_answers=group.beside_answers)
         for answer in group.answers:
             yield Line(message("Last answer: {answer}", answer=answer), Rank.ASIDE, " ")
     if groups and (rest := not_reached(ledger, report.outcome)) is not None:

@@ -9,6 +9,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
+from http.client import responses
 from typing import Protocol
 
 from jiter import from_json
@@ -44,11 +45,14 @@ class TransportError(JobError):
 
 
 class TokenError(JobError):
-    """There is no token for an audience. Has the reason, without a token; and whether the token server answered."""
+    """There is no token for an audience. Has the cause, and the reason, without a token.
 
-    def __init__(self, reason: Message, *, is_answer: bool = False) -> None:
+    `is_answer` is whether the token server answered, and its answer is no token.
+    """
+
+    def __init__(self, reason: Message, cause: Cause = Cause.IDENTITY, *, is_answer: bool = False) -> None:
         super().__init__(str(reason))
-        self.reason, self.is_answer = reason, is_answer
+        self.reason, self.cause, self.is_answer = reason, cause, is_answer
 
 
 class Connection(Protocol):
@@ -127,6 +131,8 @@ def _status_reason(response: Response, token: str) -> Message:
     shown = excerpt(response.body, token)
     if not shown:
         return said(f"HTTP {response.status}")
+    if shown == responses.get(response.status):
+        return message("HTTP {status}, and no reason", status=str(response.status))
     return colon(f"HTTP {response.status}", shown)
 
 

@@ -9,6 +9,7 @@ from urllib.request import getproxies
 
 import requests
 from google.auth import credentials, default, impersonated_credentials
+from google.auth.exceptions import DefaultCredentialsError, TransportError
 from google.auth.transport.requests import Request
 from google.oauth2.id_token import fetch_id_token_credentials
 
@@ -59,6 +60,19 @@ class Credentials:
         source, _ = default(scopes=[_SCOPE], request=request)
         target = impersonated_credentials.Credentials(source, self._impersonate, [_SCOPE])
         return impersonated_credentials.IDTokenCredentials(target, self._audience, include_email=True)
+
+
+def is_no_answer(error: BaseException | None) -> bool:
+    """Whether the token server did not answer. On Cloud Run there is one, so if none was found it is the same."""
+    while error is not None:
+        if isinstance(error, requests.RequestException):
+            return True
+        if isinstance(error, TransportError) and len(error.args) == 1:  # else the answer is beside the text
+            return True
+        if isinstance(error, DefaultCredentialsError) and "CLOUD_RUN_JOB" in os.environ:
+            return True
+        error = error.__cause__
+    return False
 
 
 def _not_a_token() -> TokenError:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from job.engines.calls import BATCHES, ENGINES, EngineName
-from job.text.messages import Message, message, template
+from job.text.messages import Message, Value, message, template
 
 
 class Cause(StrEnum):
@@ -19,7 +19,7 @@ class Cause(StrEnum):
     TOO_LARGE = "too_large"
     """The answer is larger than the limit, so it was not read to its end."""
     IDENTITY = "identity"
-    """No token was available, so nothing was sent."""
+    """The token server gives no token, so nothing was sent."""
     STATUS = "status"
     UNREADABLE = "unreadable"
     """The status is a success, but the body is not JSON or not an answer of this engine."""
@@ -27,6 +27,8 @@ class Cause(StrEnum):
     """The status is a success, and the body says that the work was not done."""
     INTERRUPTED = "interrupted"
     """The run ended before the answer came."""
+    TOKEN_SERVER = "token_server"  # noqa: S105
+    """The token server did not answer, so nothing was sent."""
 
 
 class FailureKind(Enum):
@@ -43,6 +45,7 @@ class FailureKind(Enum):
 
 
 _NO_ANSWER = {Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.TIMEOUT}
+_LOSES_WORK = {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE}
 _BREAKING = {500, 502}
 """The statuses that the engine returns for a target that breaks it."""
 
@@ -78,15 +81,14 @@ class Failure:
     @property
     def is_refusal(self) -> bool:
         """Whether the engine refuses the call as it is: no other try may succeed."""
-        is_passing = self.status in {401, 403, 409, 429} or (self.status or 0) >= 500
-        return self.cause is Cause.STATUS and not is_passing
+        return refuses(self.cause, self.status)
 
     @property
     def may_have_cost(self) -> bool:
         """Whether the work may be done, and paid for, although no usable answer came, if the request was sent."""
         if self.cause is Cause.STATUS:
             return (self.status or 0) >= 500 and self.status != 503
-        return self.cause in {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE, Cause.DENIED}
+        return self.cause in {*_LOSES_WORK, Cause.DENIED, Cause.INTERRUPTED}
 
     @property
     def shows_that_it_works(self) -> bool:
@@ -122,9 +124,15 @@ class Failure:
         return self.cause in {*_NO_ANSWER, Cause.PROCESS_LIMIT}
 
 
+def refuses(cause: str | None, status: int | None) -> bool:
+    """As in `Failure.is_refusal`."""
+    is_passing = status in {401, 403, 409, 429} or (status or 0) >= 500
+    return cause == Cause.STATUS and not is_passing
+
+
 def loses_work(cause: str | None, status: int | None) -> bool:
-    """Whether the work of a failed call may be done, and paid for, although no usable answer came."""
-    return cause in {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE} or status == 504
+    """Whether the tries of a failed card may have cost money, if its record does not say how many may have."""
+    return cause in _LOSES_WORK or status == 504
 
 
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))
@@ -133,25 +141,25 @@ CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))
 class Remedy(Enum):
     """What a person should do about a failed call. The value is its template."""
 
-    TARGET_NOT_ACCEPTED = template(
-        "The engine does not accept the request. Correct the target in ticker_list.json or card_targets.json."
-    )
+    TARGET_NOT_ACCEPTED = template("The engine does not accept the request. Correct the target in {objects}.")
     CARD_NOT_ACCEPTED = template(
-        "The engine does not accept the request. Correct the target's parameters in card_targets.json, or the model in "
+        "The engine does not accept the request. Correct the target or its parameters in {objects}, or the model in "
         "llm_config.json."
     )
-    TARGET_NOT_KNOWN = template(
-        "The engine does not know this target. Correct it in ticker_list.json or card_targets.json."
+    MODEL_NOT_ACCEPTED = template(
+        "The engine does not accept the request. Correct the model in llm_config.json, which has changed; or "
+        "else the target or its parameters in {objects}."
     )
+    """Of cards whose model has changed since the night before."""
+    TARGET_NOT_KNOWN = template("The engine does not know this target. Correct it in {objects}.")
     CARD_NOT_KNOWN = template(
-        "The engine does not know this card. Correct its card type in card_types.json, or its target in "
-        "card_targets.json."
+        "The engine does not know this card. Correct its card type in card_types.json, or its target in {objects}."
     )
     NOT_DONE = template(
-        "The engine could not do this ticker: its last answer, on the day's page, says why. If the ticker is at fault, "
-        "correct or remove it in ticker_list.json or card_targets.json."
+        "The engine could not do this ticker: its last answer is on the day's page. If the ticker is at fault, correct "
+        "or remove it in {objects}."
     )
-    FAILED = template("The engine reports that it failed: its last answer, on the day's page, says why.")
+    FAILED = template("The engine reports that it failed: its last answer is on the day's page.")
     BROKEN = template("The engine broke (HTTP 500). Look for the error in its log.")
     TOKEN_REFUSED = template("The engine refuses the token. Set {variable}_AUDIENCE to the service's run.app URL.")
     FORBIDDEN = template(
@@ -159,7 +167,7 @@ class Remedy(Enum):
     )
     NOT_THERE = template(
         "The engine does not know a target of this call, or there is nothing at that address. Correct the target in "
-        "ticker_list.json or card_targets.json, or check {variable}_URL."
+        "{objects}, or check {variable}_URL."
     )
     NOTHING_THERE = template(
         "There is nothing at that address. Check {variable}_URL, and that the service's ingress allows the job."
@@ -183,8 +191,9 @@ class Remedy(Enum):
         "{variable}_CONCURRENCY."
     )
     NO_TOKEN = template(
-        "Could not get a token. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if it is set."
+        "Could not get a token. Check the job's service account; on a laptop, IMPERSONATE_SERVICE_ACCOUNT."
     )
+    NO_TOKEN_SERVER = template("The token server did not answer. Nothing has to be done about that, unless it lasts.")
     UNREADABLE = template("This is not an answer of the engine. If every call fails like this, check {variable}_URL.")
     UNREADABLE_CARD = template(
         "This is not an answer of the engine. If every call fails like this, check {variable}_URL. Do not start again "
@@ -197,13 +206,29 @@ class Remedy(Enum):
     def is_in_config(self) -> bool:
         return self in _IN_CONFIG
 
-    def of(self, engine: EngineName) -> Message:
-        return message(self.value, engine=ENGINES[engine].label, variable=f"{engine.upper()}_ENGINE")
+    @property
+    def is_of_job(self) -> bool:
+        """Whether it is the same for all engines."""
+        return self in {Remedy.NO_TOKEN, Remedy.NO_TOKEN_SERVER}
+
+    def of(self, engine: EngineName, objects: Value) -> Message:
+        """The sentence. `objects` of the config name the targets."""
+        return message(self.value, objects=objects, variable=f"{engine.upper()}_ENGINE")
+
+    def beside_answers(self, engine: EngineName, objects: Value) -> Message | None:
+        """The same where the last answers stand beside it, if they do not say it all."""
+        if self is Remedy.NOT_DONE:
+            text = template(
+                "The engine could not do this ticker. If it is at fault, correct or remove it in {objects}."
+            )
+            return message(text, objects=objects)
+        return None if self is Remedy.FAILED else self.of(engine, objects)
 
 
 _IN_CONFIG = {
     Remedy.TARGET_NOT_ACCEPTED,
     Remedy.CARD_NOT_ACCEPTED,
+    Remedy.MODEL_NOT_ACCEPTED,
     Remedy.TARGET_NOT_KNOWN,
     Remedy.CARD_NOT_KNOWN,
     Remedy.NOT_DONE,
@@ -227,6 +252,7 @@ _BY_CAUSE: Mapping[str | None, Remedy] = {
     Cause.PROCESS_LIMIT: Remedy.PROCESS_LIMIT,
     Cause.TOO_LARGE: Remedy.SOMETHING_ELSE,
     Cause.IDENTITY: Remedy.NO_TOKEN,
+    Cause.TOKEN_SERVER: Remedy.NO_TOKEN_SERVER,
     Cause.UNREADABLE: Remedy.UNREADABLE,
     Cause.INTERRUPTED: Remedy.NOTHING_TO_DO,
 }

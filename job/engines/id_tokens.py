@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from job.engines.answers import TokenError
+from job.engines.failures import Cause
 from job.text.messages import Message, message
 from job.text.shown import excerpt
 
@@ -68,7 +69,7 @@ class _Source:
         await renewal.done.wait()
         if renewal.token is None:
             reason = message("no token for {audience}: {error}", audience=self._audience, error=renewal.error)
-            raise TokenError(reason, is_answer=renewal.is_answer)
+            raise TokenError(reason, renewal.cause, is_answer=renewal.is_answer)
         return renewal.token
 
     async def _renew(self, renewal: "_Renewal") -> None:
@@ -80,10 +81,14 @@ class _Source:
         except trio.TooSlowError:
             self._credentials = None
             renewal.error = message("no answer within {seconds} s", seconds=RENEWAL_SECONDS)
+            renewal.cause = Cause.TOKEN_SERVER
         except TokenError as error:
             renewal.error, renewal.is_answer = error.reason, error.is_answer
         except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses
+            from job.engines.credentials import is_no_answer  # noqa: PLC0415  as below
+
             renewal.error = excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
+            renewal.cause = Cause.TOKEN_SERVER if is_no_answer(error) else Cause.IDENTITY
         finally:
             self._renewal = None
             renewal.done.set()
@@ -101,5 +106,6 @@ class _Renewal:
     done: trio.Event = field(default_factory=trio.Event)
     token: str | None = None
     error: Message | str = field(default_factory=lambda: message("the renewal was given up"))
+    cause: Cause = Cause.IDENTITY
+    """As in `TokenError`, and `is_answer` too."""
     is_answer: bool = False
-    """As in `TokenError`."""

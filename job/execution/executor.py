@@ -163,12 +163,12 @@ class Executor:
             failure = await self._answer(pending, latest, connection)
         except BaseException:  # a cancellation while it connects arrives in a group
             if latest.sent:
-                pending.join(latest)
+                pending.join(latest, CUT_OFF)
             self._interrupted(pending)
             raise
         finally:
             progress.in_flight -= 1
-        pending.join(latest)
+        pending.join(latest, failure)
         self._adapt(pending, latest, failure)
         progress.limit = self._queue.limiter.limit
         return failure
@@ -211,7 +211,7 @@ class Executor:
                     METHOD, call.path, self._headers(pending, token), call.body, on_sending
                 )
             except TokenError as error:
-                return Failure(Cause.IDENTITY, error.reason, is_no_token=error.is_answer)
+                return Failure(error.cause, error.reason, is_no_token=error.is_answer)
             except TransportError as error:
                 return Failure(error.cause, error.reason)
             latest.status = response.status
@@ -271,6 +271,7 @@ class Executor:
             tries=pending.tries,
             retries=pending.retries,
             waits=pending.waits,
+            charged_tries=pending.charged_tries,
             started=self._stamp(latest.started),
             ended=self._stamp(latest.ended),
             status=latest.status,

@@ -11,7 +11,7 @@ import trio
 
 from job.config.environment import EngineSettings
 from job.engines.calls import BATCHES, Call
-from job.engines.failures import Failure
+from job.engines.failures import Failure, FailureKind
 from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.execution.retry_policy import FailingSince, RetryState, Try
@@ -31,6 +31,8 @@ class PendingCall:
     retry: RetryState = field(default_factory=RetryState)
     tries: int = 0
     """How often its targets were requested, also as part of larger batches."""
+    charged_tries: int = 0
+    """As in `CallResult`."""
     retries: int = 0
     """As in `CallResult`, and `waits` too."""
     waits: int = 0
@@ -43,11 +45,13 @@ class PendingCall:
     failed_tries: tuple[tuple[Try, Message], ...] = ()
     """The latest tries before the last one, and why each failed."""
 
-    def join(self, latest: Try) -> None:
-        """Adds a try that has just ended."""
+    def join(self, latest: Try, failure: Failure | None) -> None:
+        """Adds a try that has just ended, and why it failed, if it did."""
         latest.ended = trio.current_time()
         self.latest = latest
         self.tries += 1
+        if failure is not None and failure.kind(self.call.engine, sent=latest.sent) is FailureKind.COUNTED:
+            self.charged_tries += 1
 
     def keep(self, failure: Failure) -> None:
         """Keeps the failed try, which another one follows."""

@@ -22,7 +22,7 @@ from job.config.plan import Target
 from job.day.advice import CONSOLE, Commands, Links, Step, advice, executions_link, go_on, late_steps, nothing_since
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
 from job.day.ending import notices_of
-from job.day.failing import failure_groups, names_of, not_reached
+from job.day.failing import names_of, not_reached
 from job.day.ledger import EngineItems, Ledger
 from job.day.report import Report
 from job.day.result import FAILED, CallResult, Counts, EngineState, ItemState
@@ -506,8 +506,7 @@ def environment(translator: Translator) -> "Environment":
 
 def render_day(view: View, links: Links, *, has_table: bool, translator: Translator) -> bytes:
     """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
-    report, ledger = view.report, view.ledger
-    groups = failure_groups(ledger)
+    report, ledger, groups = view.report, view.ledger, view.groups
     headline = headline_of(Night(report.day, report.outcome, report), view.steps, report)
     page = (
         environment(translator)

@@ -168,8 +168,8 @@ def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
     for line in lines:
         is_long = line.rank is Rank.ASIDE  # it may be an answer
         screen.print_line(shortened(text(line.text), SHOWN_LIMIT) if is_long else line.text, line.mark)
-        if line.what_to_do is not None:
-            screen.print_line(colon(message("What to do"), line.what_to_do), " ")
+        if line.beside_answers is not None:
+            screen.print_line(colon(message("What to do"), line.beside_answers), " ")
         if line.command is not None:
             screen.print_line(f"  {line.command}")
     screen.print_line(report.sentence, style=_colour(view))

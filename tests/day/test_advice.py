@@ -263,13 +263,14 @@ def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out() -> None:
 @pytest.mark.parametrize(
     ("failure", "cards"),
     [
-        (Failure(Cause.DENIED, message("no"), 200), "5 cards"),
-        (Failure(Cause.TIMEOUT, message("no answer in time")), "5 cards; 5 may have been charged already"),
-        (Failure(Cause.STATUS, message("HTTP 504"), 504), "5 cards; 5 may have been charged already"),
+        (Failure(Cause.STATUS, message("HTTP 503"), 503), "5 cards"),
+        (Failure(Cause.DENIED, message("no"), 200), "5 cards; 5 tries so far may each have been charged"),
+        (Failure(Cause.STATUS, message("HTTP 500"), 500), "5 cards; 5 tries so far may each have been charged"),
     ],
 )
-def test_a_command_says_how_many_cards_it_makes_and_how_many_may_be_charged(failure: Failure, cards: str) -> None:
+def test_a_command_says_how_many_cards_it_makes_and_how_many_tries_may_be_charged(failure: Failure, cards: str) -> None:
     one = Day().play(failing(failure, "qa", "NVDA")).view().report
+    assert shown(one.model_copy(update={"charged_tries": 0})) == shown(one), "an older report has only the cards"
     start, later = shown(one)
     assert start[1] == f"Once the cause is put right, this does only what is left ({cards}; until 11-25 01:50):"
     charged = cards.partition("; ")[2]

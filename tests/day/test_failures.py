@@ -8,6 +8,7 @@ import pytest
 from job.day.attempt import Outcome
 from job.day.failing import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, shortest_names, targets_at_fault
 from job.day.ledger import Ledger
+from job.day.result import CallResult
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, Remedy
 from job.text.messages import message
@@ -56,23 +57,41 @@ def test_cards_are_named_as_shortly_as_can_be() -> None:
 def test_calls_with_one_remedy_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:
     groups = failure_groups(ledger_of("qa", None, DENIED, AWAY, TIMEOUT, TIMEOUT, CUT_OFF))
     assert [(str(group.heading), group.names) for group in groups] == [
-        ("QA engine: 2 cards failed", ["T01/b", "T02/a"]),
-        ("QA engine: 1 card failed", ["T00/b"]),
+        ("QA engine: 2 cards failed; 2 tries so far may each have been charged", ["T01/b", "T02/a"]),
+        ("QA engine: 1 card failed; 1 try so far may have been charged", ["T00/b"]),
         ("QA engine: 1 card failed", ["T01/a"]),
     ]
     assert len({group.remedy for group in groups}) == 3
 
 
-def test_the_tries_at_the_cards_of_a_group_are_those_of_all_attempts() -> None:
+def test_the_tries_that_may_have_been_charged_are_those_of_all_attempts_at_a_missing_card() -> None:
     ledger, card = Ledger(TWENTY), next(TWENTY.calls("qa"))
-    for attempt, tries in enumerate((15, 2, 1), 1):
-        ledger.add(result_of(card, TIMEOUT, tries=tries, ended=12.0 + attempt, attempt=attempt))
+    for attempt, charged in enumerate((15, None, 0, 1), 1):
+        about = {"tries": 20, "charged_tries": charged, "attempt": attempt}
+        ledger.add(result_of(card, AWAY if charged is None else TIMEOUT, ended=12.0 + attempt, **about))
     ledger.add(result_of([*TWENTY.calls("qa")][1]))
     (group,) = failure_groups(ledger)
-    assert str(group.heading) == "QA engine: 1 card failed, 18 tries so far"
-    assert len(ledger.lost) == 1
+    assert str(group.heading) == "QA engine: 1 card failed; 16 tries so far may each have been charged"
+    assert ledger.charged_tries == {card.items[0]: 16}
     ledger.add(result_of(card, ended=20.0))
-    assert len(ledger.lost) == 0, "it is made"
+    assert not ledger.charged_tries, "it is made"
+    ledger.rerun(card.items, 5)
+    ledger.add(result_of(card, REFUSED, ended=30.0, again=5))
+    assert not ledger.charged_tries, "the picture that is wanted now was never charged"
+
+
+@pytest.mark.parametrize(
+    ("failure", "tries"),
+    [(TIMEOUT, 3), (Failure(Cause.STATUS, message("HTTP 504"), 504), 3), (BROKEN, 0), (AWAY, 0), (CUT_OFF, 0)],
+)
+def test_a_result_that_does_not_say_how_many_tries_may_have_cost_money_is_read_as_it_was_then(
+    failure: Failure, tries: int
+) -> None:
+    results = (
+        result_of(next(calls), failure, tries=3, charged_tries=None)
+        for calls in (TWENTY.calls("qa"), TWENTY.calls("news"))
+    )
+    assert [CallResult.parse(result.line()).perhaps_charged_tries for result in results] == [tries, 0]
 
 
 def test_the_most_frequent_answers_of_a_group_are_shown() -> None:

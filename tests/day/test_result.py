@@ -63,7 +63,8 @@ def test_a_result_is_read_as_it_was_written(made: CallResult) -> None:
 
 def test_what_has_its_default_is_left_out_of_the_line() -> None:
     assert json.loads(ONE.line()).keys() == {
-        *("engine", "targets", "card_type", "done", "attempts", "started", "ended", "status", "cause", "traceparent")
+        *("engine", "targets", "card_type", "done", "attempts", "started", "ended", "status", "cause", "traceparent"),
+        "charged_tries",
     }
 
 

@@ -4,15 +4,20 @@ import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 import trio
+from google.auth import _exponential_backoff
 from google.auth.compute_engine import IDTokenCredentials
+from google.auth.exceptions import TransportError
 from trio.testing import MockClock, wait_all_tasks_blocked, wait_all_threads_completed
 
 from job.engines import credentials, id_tokens
 from job.engines.answers import TokenError
+from job.engines.failures import Cause
 from job.engines.id_tokens import IdTokens
 from tests.simulators import do
 from tests.simulators.engines import steady
@@ -127,7 +132,7 @@ async def test_a_token_server_that_never_comes_to_an_end_is_given_up(
     monkeypatch.setattr(credentials, "fetch_id_token_credentials", lambda *_: made.pop(0))
     tokens = IdTokens(nursery, None)
     error = await error_after_the_limit(tokens, mock_clock, slow)
-    assert error == "no token for https://x: no answer within 30 s"
+    assert (str(error), error.cause) == ("no token for https://x: no answer within 30 s", Cause.TOKEN_SERVER)
     assert await tokens.get("https://x") == "early"
     slow.may_answer.set()
     await wait_all_threads_completed()
@@ -149,14 +154,14 @@ async def test_threads_that_wait_for_a_token_server_do_not_become_more_and_more(
     assert [one.is_asked.is_set() for one in asked].count(True) == id_tokens.THREADS
 
 
-async def error_after_the_limit(tokens: IdTokens, clock: MockClock, asked: Credentials | None) -> str:
+async def error_after_the_limit(tokens: IdTokens, clock: MockClock, asked: Credentials | None) -> TokenError:
     """The error if the time for a renewal passes after these credentials were asked, or before a thread is free."""
     found = []
 
     async def get() -> None:
         with pytest.raises(TokenError) as caught:
             await tokens.get("https://x")
-        found.append(str(caught.value))
+        found.append(caught.value)
 
     async with trio.open_nursery() as getting:
         getting.start_soon(get)
@@ -192,3 +197,42 @@ async def test_an_answer_that_is_no_token_is_not_quoted(
     with pytest.raises(TokenError) as error:
         await IdTokens(nursery, None).get("https://x")
     assert str(error.value) == "no token for https://x: the token server's answer is not a token"
+
+
+NOT_THERE = TransportError("refused")
+
+
+@pytest.mark.parametrize(
+    ("found", "answer", "cloud", "cause"),
+    [
+        (NOT_THERE, NOT_THERE, True, Cause.TOKEN_SERVER),
+        (NOT_THERE, NOT_THERE, False, Cause.IDENTITY),
+        (None, NOT_THERE, False, Cause.TOKEN_SERVER),
+        (None, requests.ConnectionError("refused"), False, Cause.TOKEN_SERVER),
+        (None, Answer(b"later", 503), True, Cause.TOKEN_SERVER),
+        (None, Answer(b"no such account", 404), True, Cause.IDENTITY),
+    ],
+    ids=["none on Cloud Run", "none on a laptop", "silent", "silent otherwise", "overloaded", "refusal"],
+)
+async def test_a_token_server_that_does_not_answer_is_not_one_that_refuses(
+    found: Exception | None,
+    answer: Exception | Answer,
+    cloud: bool,
+    cause: Cause,
+    nursery: trio.Nursery,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def request(url: str, **_: object) -> Answer:
+        account = Answer(b'{"email": "me"}', headers={"content-type": "application/json", "metadata-flavor": "Google"})
+        reply = answer if "/identity" in url else found or account
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    for name, is_set in (("CLOUD_RUN_JOB", cloud), ("GOOGLE_APPLICATION_CREDENTIALS", False)):
+        monkeypatch.setenv(name, "cards") if is_set else monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(_exponential_backoff, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(credentials, "Request", lambda _: request)
+    with pytest.raises(TokenError) as error:
+        await IdTokens(nursery, None).get("https://x")
+    assert error.value.cause is cause

@@ -6,6 +6,7 @@ from job.engines.calls import EngineName
 from job.engines.failures import Cause, remedy_of
 
 LOOK_AT_IT = "Look for crashes and memory limits"
+BOTH = "ticker_list.json or card_targets.json"
 NOT_AN_ANSWER = "This is not an answer of the engine."
 
 
@@ -14,7 +15,7 @@ NOT_AN_ANSWER = "This is not an answer of the engine."
     [
         ("financial", 302, "Something else answers there. Check FINANCIAL_ENGINE_URL."),
         ("news", 400, "Correct the target in ticker_list.json or card_targets.json."),
-        ("qa", 422, "Correct the target's parameters in card_targets.json, or the model in llm_config.json."),
+        ("qa", 422, f"Correct the target or its parameters in {BOTH}, or the model in llm_config.json."),
         ("qa", 401, "Set QA_ENGINE_AUDIENCE to the service's run.app URL."),
         ("trading", 403, "Grant roles/run.invoker on the service to the job's service account."),
         ("qa", 405, "Something else answers there. Check QA_ENGINE_URL."),
@@ -30,7 +31,7 @@ NOT_AN_ANSWER = "This is not an answer of the engine."
     ],
 )
 def test_what_to_do_about_a_status(engine: EngineName, status: int, remedy: str) -> None:
-    assert remedy in str(remedy_of(engine, Cause.STATUS, status, batch=1, has_done=True).of(engine))
+    assert remedy in str(remedy_of(engine, Cause.STATUS, status, batch=1, has_done=True).of(engine, BOTH))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,7 @@ def test_what_to_do_about_a_status(engine: EngineName, status: int, remedy: str)
         ("trading", Cause.TIMEOUT, 2, "raise TRADING_ENGINE_TIMEOUT, or lower TRADING_ENGINE_BATCH_SIZE."),
         ("news", Cause.TOO_LARGE, 1, "Something else answers there. Check NEWS_ENGINE_URL."),
         ("qa", Cause.IDENTITY, 1, "Could not get a token."),
+        ("news", Cause.TOKEN_SERVER, 1, "Nothing has to be done about that, unless it lasts."),
         ("news", Cause.UNREADABLE, 1, f"{NOT_AN_ANSWER} If every call fails like this, check NEWS_ENGINE_URL."),
         ("qa", Cause.UNREADABLE, 1, "Do not start again before it answers as before"),
         ("trading", Cause.DENIED, 1, "The engine could not do this ticker"),
@@ -51,4 +53,4 @@ def test_what_to_do_about_a_status(engine: EngineName, status: int, remedy: str)
     ],
 )
 def test_what_to_do_without_a_usable_answer(engine: EngineName, cause: Cause, batch: int, remedy: str) -> None:
-    assert remedy in str(remedy_of(engine, cause, 200, batch=batch, has_done=True).of(engine))
+    assert remedy in str(remedy_of(engine, cause, 200, batch=batch, has_done=True).of(engine, BOTH))

@@ -146,7 +146,9 @@ async def test_a_card_that_may_have_cost_money_has_its_tries_and_the_last_once_t
     for attempts, moments in begun.items():
         made = await one_card(step, attempts=attempts)
         assert (starts(made), made.cards.failed) == (moments, 1)
-    assert (await one_card(step, step, None)).cards.done == 1
+        assert the_end(made).charged_tries == attempts
+    made = await one_card(step, reply({}, 429), reply({}, 409), None)
+    assert (made.cards.done, the_end(made).charged_tries) == (1, 1)
 
 
 async def test_no_wait_is_longer_than_the_patience() -> None:

@@ -89,8 +89,9 @@ def test_of_one_remedy_three_last_answers_are_shown_and_ten_names() -> None:
 
     said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(fate).view()).text
     assert (
-        "QA engine: 30 cards failed, 32 tries so far /a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
-        "Last answer: no 0 Last answer: no 1 Last answer: no 2 What to do:"
+        "QA engine: 30 cards failed; 30 tries so far may each have been charged "
+        "/a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
+        "Last answer: no 0 Last answer: no 1 Last answer: no 2 Complete:"
     ) in said
 
 
@@ -265,8 +266,9 @@ def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: dat
     assert (
         "Cloud Run starts it again by itself: nothing has to be done before its next message." in text
     ) is not is_over
-    assert ("Only if none comes, this does only what is left (5 cards; until 11-25 01:50):" in text) is not is_over
-    assert ("Once the cause is put right, this does only what is left (5 cards; until 11-25 01:50):" in text) is is_over
+    terms = "(5 cards; 5 tries so far may each have been charged; until 11-25 01:50)"
+    assert (f"Only if none comes, this does only what is left {terms}:" in text) is not is_over
+    assert (f"Once the cause is put right, this does only what is left {terms}:" in text) is is_over
     assert ("Unless the retry is at work: All executions of the job Once the cause is put right" in text) is is_over
 
 

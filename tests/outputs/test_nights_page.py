@@ -27,7 +27,8 @@ from tests.support.parsed import Parsed
 
 NIGHTS = some_nights()
 COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
-UNTIL = "(5 cards; until 11-29 01:50)"
+CHARGED = "5 tries so far may each have been charged"
+UNTIL = f"(5 cards; {CHARGED}; until 11-29 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
 PLACE = "cards · our-project"
 PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}: {COMMAND}"
@@ -159,7 +160,9 @@ def test_from_the_tick_on_the_first_line_is_about_tonight_without_a_command() ->
 
 def test_where_scripts_are_blocked_it_says_what_may_have_passed() -> None:
     shown = page(at=None)
-    dated = PUT_RIGHT.replace(UNTIL, MAINTAINER) + " --args=run,--date=2026-11-28"
+    dated = (
+        PUT_RIGHT.replace(UNTIL, f"(by today's config; {CHARGED}; for a maintainer)") + " --args=run,--date=2026-11-28"
+    )
     assert f"Next night: Sun 11-29 02:00 {CAUSE} {dated} {PUT_RIGHT} {PASSED} {UNDONE} All nights" in shown.text
     assert WARNING not in shown.text
 

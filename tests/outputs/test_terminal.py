@@ -239,13 +239,13 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     assert shown[0].startswith(f"{DAY}: started 02:0")
     assert shown[1].split() == ["Engine", "done", "failed", "not", "reached"]
     assert shown[5].split() == ["qa", "48", "10", "0"]
+    terms = "10 cards; 10 tries so far may each have been charged; until 11-25 01:50"
     assert shown[6:] == [
         "Complete: 11 of 13 targets",
-        "✗ QA engine: 10 cards failed, 11 tries so far: NVDA (5), TSLA (5)",
-        "  What to do: The engine reports that it failed: its last answer, on the day's page, says why.",
+        "✗ QA engine: 10 cards failed; 10 tries so far may each have been charged: NVDA (5), TSLA (5)",
         "  Last answer: failed: the model refused",
         f"trace id: {TRACE}",
-        "Once the cause is put right, this does only what is left (10 cards; until 11-25 01:50):",
+        f"Once the cause is put right, this does only what is left ({terms}):",
         "  gcloud run jobs execute cards --region=asia-east1 --project=our-project",
         f"Page: {page}",
         "10 of 58 cards are missing",

@@ -342,6 +342,7 @@ class Promise:
                 assert (end["exit_code"] == 0) is (end["outcome"] == "succeeded")
                 for totals in end["engines"].values():
                     _assert_sum(totals)
+                self._check_charged(folder, end)
                 has_lost = end["outcome"] in {"busy", "storage_failed"} or f"{day}/report.json" in end["not_written"]
                 if not self.was_out and not has_lost:  # the lease
                     number = json.loads(objects[f"{day}/report.json"].data)["number"]
@@ -351,6 +352,19 @@ class Promise:
         nights = (await read_nights(store)).nights
         assert [one for one in nights if one.outcome is Word.UNREADABLE] == []
         assert len({one.day for one in nights}) == len(nights)
+
+    def _check_charged(self, folder: Folder, end: Mapping[str, Any]) -> None:
+        """What the engine has made, and the record lacks, may have been charged; of a killed start nobody knows it."""
+        latest = folder.latest()
+        ends = [
+            json.loads(data.data)["outcome"] for name, data in folder.objects.items() if f"{folder.day}/ends/" in name
+        ]
+        is_told = "charged_tries" in end and len(ends) == latest.number and not {"busy", "storage_failed"} & {*ends}
+        if self.was_out or latest.again or not is_told:
+            return
+        made = {card for trace, card in self.made if trace == latest.trace_id}
+        lost = (made & wanted_cards(latest)) - folder.cards()
+        assert len(lost) <= end["perhaps_charged"] <= end["charged_tries"], lost
 
     def check_secrets(self, outputs: list[str]) -> None:
         """No token is in what was printed, nor in what is recorded."""
