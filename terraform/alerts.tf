@@ -18,7 +18,7 @@ locals {
     }
     verify = {
       title = "${var.name}: no success by the hour" # without the hour: to change it stays a change of the schedule alone
-      help  = "The latest night is not all done. The last line of the log of ${var.name}'s last execution says what is missing. ${local.go_on}"
+      help  = "When ${var.name}-verify looked, the latest night was not all done. It may be by now, or be at work: look first at the chat or [the page of the nights](https://storage.cloud.google.com/${google_storage_bucket.runs.name}/runs/index.html). The last line of the log of ${var.name}'s last execution says what is missing. ${local.go_on}"
     }
   }
   log_alerts = merge(

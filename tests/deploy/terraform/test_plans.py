@@ -10,7 +10,9 @@ import pytest
 from job.config.days import EARLY, Days
 from job.config.environment import VARIABLES, read_settings
 from job.day.advice import Commands
+from job.day.attempt import NIGHTS_PAGE
 from job.engines.calls import ALL_ENGINES
+from job.storage.uri import address_of
 from tests.deploy.terraform.sample import EVERYTHING, MAINTAINER, OPERATOR, VIEWER, environment, resources, secrets
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
@@ -140,6 +142,8 @@ def test_alerts_give_the_jobs_own_command(everything: dict[str, Any]) -> None:
     assert all(f"`{command}" in text for text in texts)
     assert timedelta(minutes=10) == EARLY
     assert sum("until ten minutes before the next night" in text for text in texts) == 2
+    page = address_of("gs://my-project-batch-orchestrator-runs/runs", NIGHTS_PAGE)
+    assert sum(f"look first at the chat or [the page of the nights]({page})" in text for text in texts) == 1
 
 
 # --- what waits for what ---
