@@ -20,6 +20,7 @@ from job.day.ending import (
     broken_off_notes,
     deadline_notes,
     ending_of,
+    late_notes,
     nothing_left,
     opening_notices,
     outage_notes,
@@ -30,6 +31,7 @@ from job.day.ledger import Ledger
 from job.day.report import report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View
+from job.engines.calls import EngineName
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
 from job.execution.shutdown import Shutdown, at_deadline, on_signals
@@ -202,8 +204,12 @@ class _Run:
         except EngineFailedError as failed:
             error = failed
         ending = ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed, start.deadline)
-        engines = progress.engines.items()
-        notes = outage_notes({name: (one.outages, one.seconds_out, one.is_down) for name, one in engines})
+        engines, late = progress.engines.items(), dict[EngineName, Message]()
+        if ending.outcome is Outcome.SUCCEEDED:
+            retried = {name: (one.counts.retries, one.seconds_out) for name, one in engines}
+            late.update(late_notes(session.record.ledger, datetime.fromisoformat(start.started), retried))
+        outages = {name: (one.outages, one.seconds_out, one.is_down) for name, one in engines if name not in late}
+        notes = [*late.values(), *outage_notes(outages)]
         listing = session.record.listing
         notes += broken_off_notes(start, listing.attempts - listing.ends, session.record.ledger)
         if ending.outcome is Outcome.DEADLINE:

@@ -20,7 +20,7 @@ from job.day.failing import charged, failure_groups
 from job.day.ledger import Ledger
 from job.day.report import SOON, Report
 from job.storage.uri import absolute, address_of
-from job.text.messages import NAMED, Message, dated_time, listed, message, plural, semicolon, template
+from job.text.messages import NAMED, Message, Value, dated_time, listed, message, plural, semicolon, template
 from job.text.shown import clock
 
 
@@ -83,6 +83,8 @@ class Commands:
         arguments = ["run", *([f"--date={day}"] if names_day else []), *options, *confirmed]
         until = None if names_day or day is None else self.days.until(day)
         does = (message("by today's config"),) if names_day else ()
+        if names_day and "--yes" not in arguments:  # not before the next night, but nobody knows when it is read
+            does = (*does, message("may want --yes"))
         if job is None:
             command = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.config_uri)
             return replace(command, until=until, does=does)
@@ -238,30 +240,35 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool) -> I
         return
     if report.refused:
         sentence = template(
-            "What was refused is refused again, until it is corrected. Then this does only what is left{terms}:"
+            "What was refused is refused again, until it is corrected. Then this makes only what is missing{terms}:"
         )
     retry = retry and report.outcome is not Outcome.BAD_CONFIG and not report.refused  # that one fails too
     names_day = retry and _ends_soon(report, commands)  # without the day, the retry would be for the next one
     now, *later = _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
+    others = _steps_without(report, ledger, commands, names_day=names_day)
     if retry and not names_day and now.command:
         yield Step("wait", _UNLESS_CANCELLED if report.outcome is Outcome.INTERRUPTED else _STARTED_AGAIN)
         if report.outcome is Outcome.INTERRUPTED and 0 < len(ledger.to_make_again) == report.cards.missing:
             return  # whoever cancelled it may not want these any more, which are paid for again
+        yield from others  # which are not left below
         yield now._replace(kind="then")
-        text = template("Only if none comes, this does only what is left{terms}:")
+        text = template("Only if none comes, this makes only what is missing{terms}:")
         now = now._replace(sentence=message(text, terms=now.command.terms))
-    yield from (now, *later)
+    yield from (*others, now, *later)
     if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
         look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")
         yield Step("plan", look, commands.read("plan", report.config_uri))
+
+
+def _steps_without(report: Report, ledger: Ledger, commands: Commands, *, names_day: bool) -> Iterator[Step]:
+    """How to go on without the targets at fault: a plain start would fail for them before it makes any card."""
     if report.at_fault:
-        names = [*report.without, *report.at_fault]
-        command = commands.run(report.day, *option("without", names), names_day=names_day)
-        cards = ledger.items["qa"]
-        theirs = [target for target in ledger.plan.targets if target.id in report.at_fault]
-        left = cards.counts.missing - sum(len(target.card_types) - cards.done_of(target.id) for target in theirs)
-        text = template("Or go on without {names}: if nothing else is at fault, this makes {cards} other cards{terms}:")
-        yield Step("without", message(text, names=listed(report.at_fault), cards=left, terms=command.terms), command)
+        text = template("This goes on without {names}, if nothing else is at fault{terms}:")
+        options = option("without", [*report.without, *report.at_fault])
+        run = partial(commands.run, report.day, *options, names_day=names_day)
+        cards = (card for card in ledger.items["qa"].missing() if card.item.target not in report.at_fault)
+        count = sum(card.state != "left_out" for card in cards)
+        yield from _now_and_later("without", text, run, count, names=listed(report.at_fault))
 
 
 def _left_out_steps(report: Report, commands: Commands) -> Iterator[Step]:
@@ -347,9 +354,7 @@ def _start_steps(
     names_day = names_day or not start.knows_days  # whether it is current is not known either
     run = partial(commands.run, start.known_day, *options, names_day=names_day, is_new=is_new)
     does, cards = list[Message](), 0
-    if outcome is Outcome.BAD_CONFIG:
-        does.append(message("before, it calls nothing"))
-    elif isinstance(start, Report):
+    if outcome is not Outcome.BAD_CONFIG and isinstance(start, Report):
         cards = start.cards.missing
         if tries := start.charged_tries or start.perhaps_charged:  # an older report counts only the cards
             does.append(charged(tries))
@@ -357,13 +362,18 @@ def _start_steps(
 
 
 def _now_and_later(
-    kind: StepKind, sentence: str, run: Callable[..., Command], cards: int, does: Sequence[Message] = ()
+    kind: StepKind,
+    sentence: str,
+    run: Callable[..., Command],
+    cards: int,
+    does: Sequence[Message] = (),
+    **values: Value,
 ) -> Iterator[Step]:
     """The command for now, which makes so many cards; and if it expires the one that does not."""
     counted = [plural("1 card", "{count} cards", count=cards)] if cards else []
     for one, made in ((kind, run()), ("later", run(names_day=True))):
         command = replace(made, does=(*(made.does or counted), *does))  # by another config it may be other cards
-        yield Step(one, message(sentence, terms=command.terms), command)
+        yield Step(one, message(sentence, **values, terms=command.terms), command)
         if command.until is None:
             return
 
@@ -376,5 +386,5 @@ def _ends_soon(report: Report, commands: Commands) -> bool:
 def last_words(start: Start, commands: Commands) -> Message:
     """What to do about a recorded start that is about to be ended at once."""
     command = commands.run(start.day, *option("without", start.without))
-    text = template("Ended at once. What is recorded is kept; this does only what is left{terms}: {command}")
+    text = template("Ended at once. What is recorded is kept; this makes only what is missing{terms}: {command}")
     return message(text, terms=command.terms, command=command.text)

@@ -90,8 +90,8 @@ class About:
     """The template of the sentence before the command that starts the job again; `None` if nothing is to be done."""
 
 
-_PUT_RIGHT = template("Once the cause is put right, this does only what is left{terms}:")
-_GO_ON = template("This does only what is left{terms}:")
+_PUT_RIGHT = template("Once the cause is put right, this makes only what is missing{terms}:")
+_GO_ON = template("This makes only what is missing{terms}:")
 
 ABOUT: Mapping[Outcome, About] = {
     Outcome.SUCCEEDED: About(message("Succeeded"), ExitCode.DONE, "good"),

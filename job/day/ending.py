@@ -14,15 +14,15 @@ from pydantic import BaseModel, ConfigDict
 from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, is_usual
 from job.day.attempt import Attempt, ExitCode, Outcome, Start
-from job.day.failing import names_of, shortest_names
+from job.day.failing import names_of, shortest_names, whole_types
 from job.day.ledger import FAILURES_KEPT, EngineItems, Ledger
 from job.day.result import EngineFailedError, ShutdownReason
-from job.engines.calls import DATA_ENGINES, ENGINES, EngineName
+from job.engines.calls import DATA_ENGINES, ENGINES, EngineName, Item
 from job.text.messages import Message, both, colon, dated_time, duration, listed, message, plural, semicolon, template
 from job.text.shown import clock
 
 LEFT_OUT_NAMED = 3
-"""Names of what was left out, in a line that is never cut."""
+"""Names of what was left out, in a line that is never cut; also of card types, and of what is at work."""
 _STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
     ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
     ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
@@ -102,7 +102,11 @@ def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = 
     """How an attempt without an end stands. `is_again` is whether the attempt before has no end either."""
     began = datetime.fromisoformat(start.started)
     if outcome is Outcome.AT_WORK:
-        sentence = colon(message("At work since {time}", time=clock(began, start.day)), _so_far_line(ledger))
+        time, missing = clock(began, start.day), shortest_names(ledger, [*_missing(ledger)])
+        at_work = message("At work since {time}", time=time)
+        if missing and ledger.counts("qa").done:
+            at_work = message("At work since {time} on {names}", time=time, names=listed(missing, LEFT_OUT_NAMED))
+        sentence = colon(at_work, _so_far_line(ledger))
         return Ending(outcome=outcome, exit_code=None, sentence=sentence, notes=notes_of(ledger))
     last = max(began, datetime.fromtimestamp(ledger.last, began.tzinfo))
     why = message("The record breaks off at {time}", time=clock(last, start.day))
@@ -181,7 +185,20 @@ def _missing_line(ledger: Ledger) -> Message:
         count=cards.missing,
         planned=cards.planned,
     )
+    types = whole_types(ledger, _missing(ledger)) if cards.done else []
+    if types and all(card.card_type in types for card in _missing(ledger)):
+        line = plural(
+            "{cards}: all of type {types}; the other one is there",
+            "{cards}: all of type {types}; the other {count} are there",
+            count=cards.done,
+            cards=line,
+            types=listed(types, LEFT_OUT_NAMED),
+        )
     return _with_left_out(ledger, line)
+
+
+def _missing(ledger: Ledger) -> Iterator[Item]:
+    return (card.item for card in ledger.items["qa"].missing() if card.state != "left_out")
 
 
 def _with_left_out(ledger: Ledger, cards: Message) -> Message:
@@ -295,7 +312,7 @@ def bad_config(faults: int, *, of_command: bool, of_image: bool = False, ledger:
 
 NOTICES_LISTED = 3
 NOTED_SECONDS = 60.0
-"""An engine that was out for less in all is not noted."""
+"""An engine that was out, or only failed, for less in all is not noted."""
 
 
 def waiting_notices(start: Start, now: datetime) -> Sequence[Message]:
@@ -367,6 +384,30 @@ def outage_notes(outages: Mapping[EngineName, tuple[int, float, bool]]) -> list[
             once = "The {engine} engine was out once, for {time}: its calls waited"
             often = "The {engine} engine was out {count} times, for {time} in all: its calls waited"
             notes.append(plural(once, often, count=count, **values))
+    return notes
+
+
+LATE_SHARE = 0.1
+"""An attempt is late if its calls were tried again for more than this share of its time."""
+
+
+def late_notes(
+    ledger: Ledger, since: datetime, engines: Mapping[EngineName, tuple[int, float]]
+) -> Mapping[EngineName, Message]:
+    """Why an attempt that is done was late, if it was, in place of the note of an outage that explains less: of each
+    engine, how often calls were tried again `since` the attempt began, and for how many seconds it was out.
+    """
+    notes, first = {}, since.timestamp()
+    for engine, (retries, seconds_out) in engines.items():
+        seconds = ledger.calls[engine].retried_seconds(first)
+        if seconds >= max(seconds_out + NOTED_SECONDS, LATE_SHARE * (ledger.last - first)):
+            notes[engine] = plural(
+                "The {engine} engine needed 1 more try, over {time}",
+                "The {engine} engine needed {count} more tries, over {time}",
+                count=retries,
+                engine=ENGINES[engine].label,
+                time=duration(seconds),
+            )
     return notes
 
 

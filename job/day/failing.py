@@ -98,9 +98,15 @@ def names_of(items: Iterable[Item]) -> list[str]:
 
 def shortest_names(ledger: Ledger, cards: Sequence[Item]) -> list[str]:
     """Cards for people, as `names_of`; all cards of a type by that alone: `/news_card`."""
-    whole = Counter(item.card_type for item in ledger.plan.items("qa"))
-    types = [name for name, count in Counter(card.card_type for card in cards).items() if count == whole[name] > 1]
+    types = whole_types(ledger, cards)
     return [*(f"/{name}" for name in types), *names_of(card for card in cards if card.card_type not in types)]
+
+
+def whole_types(ledger: Ledger, cards: Iterable[Item]) -> list[str]:
+    """The card types of which these are all cards, and several."""
+    whole = Counter(item.card_type for item in ledger.plan.items("qa"))
+    found = Counter(card.card_type for card in cards)
+    return [name for name, count in found.items() if name is not None and count == whole[name] > 1]
 
 
 def failure_groups(ledger: Ledger) -> list[FailureGroup]:
@@ -189,7 +195,8 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
         return ()
     # If others waited for the engine too, it is the engine that broke.
     waiting = {call.engine for call in failures if call.interrupted_after is not None}
-    if any((call.status or 0) >= 500 and call.engine in waiting for call in failed):
+    is_broken = (call for call in failed if call.cause == Cause.TIMEOUT or (call.status or 0) >= 500)
+    if any(call.engine in waiting for call in is_broken):
         return ()
     names = {target for call in failed for target in call.targets}
     targets = [target for target in ledger.plan.targets if target.id in names]
@@ -205,4 +212,6 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
 def _is_about_target(call: CallResult, *, has_done: bool | None) -> bool:
     """Whether the engine may fail for the target, and not be down."""
     may_be = call.remedy(has_done=has_done).is_in_config or call.cause == Cause.DENIED or call.status == 500
+    if call.cause == Cause.TIMEOUT:
+        return bool(has_done)
     return call.status in {400, 422} or (has_done is not False and may_be)

@@ -212,6 +212,9 @@ class EngineCalls:
     ended: "array[float]" = field(default_factory=lambda: array("d"))
     failed_started: "array[float]" = field(default_factory=lambda: array("d"))
     failed_ended: "array[float]" = field(default_factory=lambda: array("d"))
+    retried_from: "array[float]" = field(default_factory=lambda: array("d"))
+    """When the first try that is kept of each retried call began; `retried_until` is when its last one began."""
+    retried_until: "array[float]" = field(default_factory=lambda: array("d"))
     done_seconds: "array[float]" = field(default_factory=lambda: array("f"))
     retries: int = 0
     waits: int = 0
@@ -228,13 +231,21 @@ class EngineCalls:
         yield from zip(self.started, self.ended, strict=True)
         yield from zip(self.failed_started, self.failed_ended, strict=True)
 
+    def retried_seconds(self, since: float) -> float:
+        """For how long there was, since this moment, a call of which a try had failed and the last one was to come."""
+        stretches = busy_stretches(zip(self.retried_from, self.retried_until, strict=True))
+        return sum(ended - began for began, ended in stretches if ended > since)
+
     def add(self, call: CallResult) -> None:
         self.started.append(call.started)
         self.ended.append(call.ended)
         self.retries += call.retries
         self.waits += call.waits
         if call.failed_tries and call.retries:  # those before are in the other half of the batch
-            for started, ended, _ in call.failed_tries[-call.retries :]:
+            failed_tries = call.failed_tries[-call.retries :]
+            self.retried_from.append(failed_tries[0].started)
+            self.retried_until.append(call.started)
+            for started, ended, _ in failed_tries:
                 self.failed_started.append(started)
                 self.failed_ended.append(ended)
         if call.done:

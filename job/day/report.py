@@ -120,7 +120,7 @@ class Report(Ending, Start):
         """When it ended, or began if it has not ended."""
         time = clock(datetime.fromisoformat(self.ended or self.started), self.day)
         if not self.done_at or not self.number:  # it was done before
-            return message("Ended at {time}", time=time) if self.ended else message("began at {time}", time=time)
+            return message("As of {time}", time=time) if self.ended else message("began at {time}", time=time)
         tick = self.days.tick_of(self.day) if self.schedule else None
         if tick is None or self.done_at >= tick:
             return message("Done at {time}", time=time)

@@ -148,7 +148,7 @@ def comparison_lines(
 
 
 def differences(then: Plan, now: Plan) -> Iterator[Message]:
-    if new := lacked(then, now.items("qa")):
+    if new := lacked(then, (item for item in now.items("qa") if item.target not in now.left_out)):
         yield plural(
             "New since {day}, 1 card: {names}",
             "New since {day}, {count} cards: {names}",
@@ -158,8 +158,8 @@ def differences(then: Plan, now: Plan) -> Iterator[Message]:
         )
     if gone := lacked(now, then.items("qa")):
         yield plural(
-            "Gone since {day}, 1 card: {names}",
-            "Gone since {day}, {count} cards: {names}",
+            "No longer asked for since {day}, 1 card: {names}",
+            "No longer asked for since {day}, {count} cards: {names}",
             count=len(gone),
             day=then.date,
             names=listed(names_of(gone)),
@@ -339,7 +339,7 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
 def step_lines(steps: Iterable[Step]) -> Iterator[Line]:
     """What to do, and the commands for it; those for later are left out, as this is read now."""
     for step in steps:
-        command, rank = step.command, Rank.EXTRA if step.kind in {"without", "variables", "again"} else Rank.NEXT
+        command, rank = step.command, Rank.EXTRA if step.kind in {"variables", "again"} else Rank.NEXT
         if command is not None and command.wants_checkout:
             rank = Rank.ASIDE
         if step.kind not in {"then", "later"}:

@@ -77,6 +77,8 @@ class Headline:
     detail: Message | None = None
     """The answer or the error behind it, if nothing else says it."""
     steps: Sequence[Step] = ()
+    corrects_first: bool = False
+    """Whether the steps are below what has to be corrected before them."""
     over: float | None = None
     """When Cloud Run would have started the task again, in seconds since 1970, if the steps depend on that."""
     next_night: Message | None = None
@@ -111,7 +113,7 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         when=None if report is None else report.when,
         took=None if report is None else _took(report),
         detail=night.problem,
-        steps=[step for step in steps if step.kind in {"wait", "start", "then", "left_out", "again", "later", "look"}],
+        steps=[step for step in steps if step.kind not in {"plan", "variables"}],
         over=report.retry_over if report is not None and is_told else None,
         executions=None if report is None or not is_told else executions_link(report),
     )
@@ -507,12 +509,13 @@ def environment(translator: Translator) -> "Environment":
 def render_day(view: View, links: Links, *, has_table: bool, translator: Translator) -> bytes:
     """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
     report, ledger, groups = view.report, view.ledger, view.groups
+    corrects_first = bool(report.faults) or (report.refused and not report.at_fault)
     headline = headline_of(Night(report.day, report.outcome, report), view.steps, report)
     page = (
         environment(translator)
         .get_template("day.html.j2")
         .render(
-            headline=headline if groups else replace(headline, detail=report.detail),
+            headline=replace(headline, detail=None if groups else report.detail, corrects_first=corrects_first),
             nights_link=links.nights,
             report=report,
             errors=ledger.errors,

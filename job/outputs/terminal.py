@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from job.day.attempt import Mark
+from job.day.attempt import Mark, Outcome
 from job.day.report import Report
 from job.day.result import Counts, EngineState
 from job.day.view import Line, Rank, View, day_lines
@@ -153,7 +153,7 @@ class _Bars(LiveDisplay):
 
 
 def as_text(view: View, translator: Translator = ENGLISH) -> str:
-    """A recorded day as text, as its terminal showed it at its end."""
+    """A recorded day as text, as its terminal showed it at its end; first what is at work, if anything is."""
     screen = Screen(translator)
     with screen.capture() as captured:
         screen.print_line(_head(view.report), style="bold")
@@ -163,6 +163,9 @@ def as_text(view: View, translator: Translator = ENGLISH) -> str:
 
 def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
     report, text = view.report, screen.translator.text
+    is_at_work = report.outcome is Outcome.AT_WORK
+    if is_at_work:
+        screen.print_line(report.sentence, style=_colour(view))
     if any(engine.calls for engine in report.engines.values()):
         print_table(screen, report.engines)
     for line in lines:
@@ -172,7 +175,8 @@ def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
             screen.print_line(colon(message("What to do"), line.beside_answers), " ")
         if line.command is not None:
             screen.print_line(f"  {line.command}")
-    screen.print_line(report.sentence, style=_colour(view))
+    if not is_at_work:
+        screen.print_line(report.sentence, style=_colour(view))
 
 
 def _colour(view: View) -> str:
@@ -183,7 +187,7 @@ def _colour(view: View) -> str:
 
 
 def _head(report: Report) -> Message:
-    started = clock(datetime.fromisoformat(report.started), report.day)
+    started = clock(datetime.fromisoformat(report.began), report.day)
     if report.ended is None:
         return message("{day}, started {started}", day=report.day, started=started)
     ended = clock(datetime.fromisoformat(report.ended), report.day)

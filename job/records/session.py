@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial, reduce
 from typing import NamedTuple
@@ -11,21 +11,22 @@ import trio
 
 from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS
+from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS, Plan
 from job.config.read import PlannedConfig, unreadable
-from job.day.advice import Commands
+from job.day.advice import Commands, option
 from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, contents_of, end_name
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import CallResult
 from job.day.view import differences, lacked
+from job.engines.calls import ALL_ENGINES
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
 from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.nights import known_days
 from job.records.record import Document, Journal, Listing, Record
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
-from job.text.messages import Message, Value, listed, message, not_written, plural, semicolon, template
+from job.text.messages import NAMED, Message, Value, listed, message, not_written, plural, semicolon, template
 
 
 @contextmanager
@@ -291,6 +292,18 @@ def decide(
     )
 
 
+def _planned(latest: Attempt, ledger: Ledger) -> Plan:
+    """What the day's latest attempt planned; what was only left out of it, and never tried, is no plan of the day."""
+    plan = latest.plan_again()
+
+    def is_tried(name: str) -> bool:
+        statuses = (status for engine in ALL_ENGINES for status in ledger.items[engine].of(name))
+        return any(status.state not in {"not_attempted", "left_out"} for status in statuses)
+
+    targets = (target for target in plan.targets if target.id not in plan.left_out or is_tried(target.id))
+    return replace(plan, targets=tuple(targets))
+
+
 def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedConfig) -> Fault | None:
     """The fault of naming an earlier day for which cards would be made that its latest attempt did not plan.
 
@@ -298,20 +311,32 @@ def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedC
     """
     now, cards = datetime.fromisoformat(start.started), ledger.items["qa"]
     is_earlier = start.names_day and start.day < start.days.current(now)
-    if not is_earlier or "--yes" in start.arguments or latest.plan == config.plan.digest():
+    is_same = latest.plan == config.plan.digest() and not latest.without
+    if not is_earlier or "--yes" in start.arguments or is_same:
         return None
-    then = latest.plan_again()
-    if not lacked(then, (card.item for card in cards.missing() if card.state != "left_out")):
+    then = _planned(latest, ledger)
+    wanted = [card.item for card in cards.missing() if card.state != "left_out"]
+    new = dict.fromkeys(item.target for item in lacked(then, wanted))
+    if not new:
         return None
     options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
-    command = Commands.of(start, None, start.days, now).run(start.day, *options, "--yes", names_day=True)
-    changes = reduce(semicolon, differences(then, config.plan))
-    count = cards.counts.missing + sum(map(cards.is_done, config.again or ()))
+    run = partial(Commands.of(start, None, start.days, now).run, start.day, *options, names_day=True)
+    again = sum(map(cards.is_done, config.again or ()))
     remedy = plural(
-        "if that is meant, this makes 1 card: {command}",
-        "if that is meant, this makes {count} cards: {command}",
-        count=count,
-        command=command.text,
+        "if today's config is meant, this makes 1 card: {command}",
+        "if today's config is meant, this makes {count} cards: {command}",
+        count=len(wanted) + again,
+        command=run("--yes").text,
     )
+    rest = again + sum(item.target not in new for item in wanted)
+    if rest and len(new) <= NAMED and new.keys().isdisjoint(target.id for target in then.targets):
+        others = plural(
+            "without what is new, this makes 1 card: {command}",
+            "without what is new, this makes {count} cards: {command}",
+            count=rest,
+            command=run(*option("without", new)).text,
+        )
+        remedy = semicolon(others, remedy)
+    changes = reduce(semicolon, differences(then, config.plan))
     text = template("today's config is not that of {day}: {changes}")
     return Fault(DATE, message(text, day=start.day, changes=changes), remedy, FaultKind.COMMAND)

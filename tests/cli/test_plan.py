@@ -203,7 +203,7 @@ CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
         {"ticker_list.json": ["AAPL", "NVDA"], "card_types.json": ["price_card"]},
         [
             "New since 2026-11-23, 2 cards: /price_card: AAPL, NVDA",
-            "Gone since 2026-11-23, 2 cards: /news_card: AAPL, MSFT",
+            "No longer asked for since 2026-11-23, 2 cards: /news_card: AAPL, MSFT",
         ],
     ),
     "a ticker that became a topic": (
@@ -214,7 +214,7 @@ CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
         {"ticker_list.json": ["AAPL", "msft"]},
         [
             "New since 2026-11-23, 1 card: msft/news_card",
-            "Gone since 2026-11-23, 1 card: MSFT/news_card",
+            "No longer asked for since 2026-11-23, 1 card: MSFT/news_card",
             'Spelled like what is gone: "msft" ≈ "MSFT"; correct it if the same is meant',
         ],
     ),
@@ -306,7 +306,7 @@ def test_a_night_that_has_not_ended_is_compared_with_too(command: Command, place
     lines = command("plan", place)[1]
     assert lines[-2:] == [
         "New since 2026-11-23, 1 card: AAPL/news_card",
-        "Gone since 2026-11-23, 1 card: MSFT/news_card",
+        "No longer asked for since 2026-11-23, 1 card: MSFT/news_card",
     ]
 
 

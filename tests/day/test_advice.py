@@ -35,9 +35,9 @@ PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
 UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
-MAINTAINER = "(by today's config; for a maintainer)"
-PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}:"
-GO_ON = f"This does only what is left {UNTIL}:"
+MAINTAINER = "(by today's config; may want --yes; for a maintainer)"
+PUT_RIGHT = f"Once the cause is put right, this makes only what is missing {UNTIL}:"
+GO_ON = f"This makes only what is missing {UNTIL}:"
 NO_STORAGE = Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 
@@ -142,9 +142,7 @@ def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
 
 def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it() -> None:
     *steps, look = shown(report(bad_config(1, of_command=False), number=0, faults=[IN_OBJECT]))
-    calls_nothing = PUT_RIGHT.replace("(until", "(before, it calls nothing; until")
-    dated = PUT_RIGHT.replace(UNTIL, "(by today's config; before, it calls nothing; for a maintainer)")
-    assert steps == [("start", calls_nothing, EXECUTE), ("later", dated, DATED)]
+    assert steps == [("start", PUT_RIGHT, EXECUTE), ("later", PUT_RIGHT.replace(UNTIL, MAINTAINER), DATED)]
     assert (look[0], look[2]) == ("plan", "python -m job plan gs://cards/config")
 
 
@@ -214,7 +212,7 @@ def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> No
 
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = report(bad_config(1, of_command=False), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
-    corrected = PUT_RIGHT.replace(UNTIL, "(before, it calls nothing; for a maintainer; until 11-25 01:50)")
+    corrected = PUT_RIGHT.replace(UNTIL, BOTH)
     assert shown(one)[0] == ("start", corrected, f"{EXECUTE} --args=run,--again=NVDA")
     assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
 
@@ -229,15 +227,11 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
         .view()
     )
     steps = advice(view.report, view.ledger, Commands(DAYS, TODAY, **CLOUD))
-    others = [(kind, str(text), command and command.text) for kind, text, command in steps if kind == "without"]
+    first, later, *_ = [(kind, str(text), command and command.text) for kind, text, command in steps]
+    sentence, both = "This goes on without AAPL, if nothing else is at fault {}:", "--without=TSLA,--without=AAPL"
     assert view.report.at_fault == ("AAPL",)
-    assert others == [
-        (
-            "without",
-            f"Or go on without AAPL: if nothing else is at fault, this makes 48 other cards {BOTH}:",
-            f"{EXECUTE} --args=run,--without=TSLA,--without=AAPL",
-        )
-    ], "and still without what was left out before"
+    assert first == ("without", sentence.format("(48 cards; " + BOTH[1:]), f"{EXECUTE} --args=run,{both}")
+    assert later == ("later", sentence.format(MAINTAINER), f"{DATED},{both}"), "as also a plain start still fails"
 
 
 @pytest.mark.parametrize("name", ["-X", "--yes", "^GSPC", "a,b", "Rate vs Inflation", "$(x)", "美联储", "a,b|c", "'"])
@@ -272,10 +266,10 @@ def test_a_command_says_how_many_cards_it_makes_and_how_many_tries_may_be_charge
     one = Day().play(failing(failure, "qa", "NVDA")).view().report
     assert shown(one.model_copy(update={"charged_tries": 0})) == shown(one), "an older report has only the cards"
     start, later = shown(one)
-    assert start[1] == f"Once the cause is put right, this does only what is left ({cards}; until 11-25 01:50):"
+    assert start[1] == f"Once the cause is put right, this makes only what is missing ({cards}; until 11-25 01:50):"
     charged = cards.partition("; ")[2]
-    dated = "; ".join(filter(None, ("by today's config", charged, "for a maintainer")))
-    assert later[1] == f"Once the cause is put right, this does only what is left ({dated}):"
+    dated = "; ".join(filter(None, ("by today's config", "may want --yes", charged, "for a maintainer")))
+    assert later[1] == f"Once the cause is put right, this makes only what is missing ({dated}):"
 
 
 # --- whether Cloud Run starts it again ---
@@ -284,7 +278,7 @@ def test_a_command_says_how_many_cards_it_makes_and_how_many_tries_may_be_charge
 @pytest.mark.parametrize(("how", "unless"), [("deadline", ""), ("interrupted", ", unless somebody cancelled it")])
 def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str, unless: str) -> None:
     wait = f"Cloud Run starts it again by itself{unless}: nothing has to be done before its next message."
-    start = f"Only if none comes, this does only what is left {UNTIL}:"
+    start = f"Only if none comes, this makes only what is missing {UNTIL}:"
     one = report(ENDINGS[how][0])
     assert [sentence for kind, sentence, _ in shown(one, retry=True) if kind != "then"][:2] == [wait, start]
     refused = report(bad_config(1, of_command=False))
@@ -320,7 +314,7 @@ def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[st
     kinds = [kind for kind, _, _ in shown(one, now=SOON, retry=True)]
     assert kinds == (["wait", "then", "start", "later"] if is_fixed else ["start"])
     if not is_fixed:
-        assert shown(one, now=SOON, retry=True) == [("start", f"This does only what is left {MAINTAINER}:", DATED)]
+        assert shown(one, now=SOON, retry=True) == [("start", f"This makes only what is missing {MAINTAINER}:", DATED)]
     just_before = SOON - timedelta(seconds=1)
     assert [kind for kind, _, _ in shown(one, now=just_before, retry=True)] == ["wait", "then", "start", "later"]
 
@@ -330,5 +324,5 @@ def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[st
     [(TODAY, BOTH, f"{EXECUTE} --args=run,--without=A"), (LATER, MAINTAINER, f"{DATED},--without=A")],
 )
 def test_the_last_words_after_a_second_signal(now: datetime, terms: str, command: str) -> None:
-    said = f"Ended at once. What is recorded is kept; this does only what is left {terms}: {command}"
+    said = f"Ended at once. What is recorded is kept; this makes only what is missing {terms}: {command}"
     assert str(last_words(start_at(without=("A",)), Commands(DAYS, now, **CLOUD))) == said

@@ -14,6 +14,7 @@ from job.day.ending import (
     bad_config,
     deadline_notes,
     ending_of,
+    late_notes,
     nothing_left,
     opening_notices,
     outage_notes,
@@ -32,7 +33,7 @@ from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, RecordedAttempt, prepared, report_at, start_at
-from tests.support.results import result_of
+from tests.support.results import result_of, tried
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
 
@@ -205,7 +206,7 @@ FAULT = f"The configuration has 1 fault: {NOTHING}"
         ),
         (
             unended(start_at(), ledger_of(1, 2), Outcome.AT_WORK),
-            ("at work", None, f"At work since 02:00 UTC+08:00: {SO_FAR}"),
+            ("at work", None, f"At work since 02:00 UTC+08:00 on T1/news_card: {SO_FAR}"),
         ),
         (unended(start_at(), ledger_of(0, 2), Outcome.KILLED), ("killed", None, f"{BREAKS_OFF}: {NONE}")),
     ],
@@ -325,3 +326,29 @@ def test_what_was_made_before_its_night_says_so(schedule: str | None, seconds: f
     report = report_of(start_at(schedule=schedule, number=1), ledger, ending_of(ledger, None), seconds=seconds)
     assert str(report.when) == said
     assert in_chinese(report.when)
+
+
+@pytest.mark.parametrize(
+    ("until", "seconds_out", "ended", "note"),
+    [
+        (160.0, 0.0, 200.0, "The QA engine needed 3 more tries, over 1 min"),
+        (159.0, 0.0, 200.0, None),
+        (410.0, 200.0, 500.0, "The QA engine needed 3 more tries, over 5 min 10 s"),
+        (410.0, 251.0, 500.0, None),
+        (200.0, 0.0, 1_000.0, "The QA engine needed 3 more tries, over 1 min 40 s"),
+        (200.0, 0.0, 1_011.0, None),
+    ],
+    ids=["a minute", "less", "more than an outage", "hardly more", "a tenth of its time", "less of it"],
+)
+def test_an_attempt_that_is_late_says_why(until: float, seconds_out: float, ended: float, note: str | None) -> None:
+    """From the first failed try of a call to its last try, in this attempt, as far as no outage says it."""
+    ledger = Ledger(plan_of([target(f"T{number}", engines=()) for number in range(4)]))
+    first, second, third, before = ledger.plan.calls("qa")
+    ledger.add(
+        result_of(first, started=until, ended=ended, retries=2, failed_tries=tried((100, 105, ""), (130, 135, "")))
+    )
+    ledger.add(result_of(second, started=until - 10, ended=until, retries=1, failed_tries=tried((110, 115, ""))))
+    ledger.add(result_of(third, started=10.0, ended=20.0))
+    ledger.add(result_of(before, started=-1.0, ended=0.0, retries=1, failed_tries=tried((-500, -499, ""))))
+    notes = late_notes(ledger, datetime.fromtimestamp(0, UTC), {"qa": (3, seconds_out), "news": (0, 0.0)})
+    assert [str(one) for one in notes.values()] == ([] if note is None else [note])

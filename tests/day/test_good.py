@@ -137,7 +137,7 @@ def with_errors(*names: str, plan: Plan = PLAN) -> Ledger:
     return ledger
 
 
-AGAIN = "This makes {} cards again, which are paid for again (by today's config; for a maintainer):"
+AGAIN = "This makes {} cards again, which are paid for again (by today's config; may want --yes; for a maintainer):"
 COMMAND = "gcloud run jobs execute cards --args=run,--date=2026-11-24"
 
 
@@ -148,7 +148,8 @@ def test_a_few_cards_are_named_in_the_command() -> None:
 def test_of_many_cards_the_types_are_named_if_each_card_of_them_is_odd_and_they_are_confirmed() -> None:
     plan = plan_of([target(f"T{number:02}", ["a", "b", "c"]) for number in range(12)])
     odd = [f"T{number:02}/{card_type}" for number in range(12) for card_type in "ab"]
-    assert advised(with_errors(*odd, plan=plan)) == f"{AGAIN.format(24)} {COMMAND},--again=/a,--again=/b,--yes"
+    confirmed = AGAIN.format(24).replace("; may want --yes", "")
+    assert advised(with_errors(*odd, plan=plan)) == f"{confirmed} {COMMAND},--again=/a,--again=/b,--yes"
     assert advised(with_errors(*odd[:-1], plan=plan)) is None, "no command makes just these"
 
 
@@ -156,7 +157,7 @@ def test_what_is_left_out_is_in_no_command_but_as_left_out() -> None:
     plan = replace(PLAN, targets=(*PLAN.targets, target("TSLA"))).without(["TSLA"])
     left = with_errors("AAPL/a", plan=plan)
     left.add(result_of(next(call for call in plan.without([]).calls("qa") if call.targets == ("TSLA",)), ended=1.0))
-    one = "This makes 1 card again, which is paid for again (by today's config; for a maintainer):"
+    one = "This makes 1 card again, which is paid for again (by today's config; may want --yes; for a maintainer):"
     assert advised(left) == f"{one} {COMMAND},--again=AAPL/a,--without=TSLA"
 
 
@@ -180,7 +181,7 @@ def test_what_is_new_and_gone_is_a_note_which_is_kept_once_it_is_recorded() -> N
     noted = view_of(now, before).report.notes
     assert [str(note) for note in noted] == [
         "New since 2026-11-23, 1 card: NVDA/news_card",
-        "Gone since 2026-11-23, 1 card: MSFT/news_card",
+        "No longer asked for since 2026-11-23, 1 card: MSFT/news_card",
     ]
     assert view_of(now, before, notes=noted).report.notes == noted
     later = RecordedAttempt("2026-11-23", objects=config(["TSLA"]))

@@ -62,13 +62,12 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     day = translator.text(dated(DAY))
     assert f"<title>{mark} {sentence} · {day} · cards · our-project</title>" in shown.source
     assert shown.source.count(sentence) == 2
-    headline = shown.source.partition('<section class="headline')[2].partition("</section>")[0]
-    commands = [
-        step.command
-        for step in view.steps
-        if step.command and step.kind in {"start", "left_out", "again", "later", "look"}
-    ]
-    assert headline.count("<code>") == len(commands) <= 2
+    headline, below = shown.source.partition('<section class="headline')[2].split("</section>", 1)
+    if view.report.faults:  # what to correct comes before the command
+        assert "<code>" not in headline
+        headline = below.partition('class="remedy"')[2]
+    commands = [step.command for step in view.steps if step.command]
+    assert headline.count("<code>") == len(commands) <= (2 + 2 * bool(view.report.at_fault) + bool(view.report.faults))
     assert all(command.text in shown.text for command in commands)
     assert {tag for tag, _ in shown.tags} - {"script"} <= KNOWN_TAGS
 
@@ -267,8 +266,8 @@ def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: dat
         "Cloud Run starts it again by itself: nothing has to be done before its next message." in text
     ) is not is_over
     terms = "(5 cards; 5 tries so far may each have been charged; until 11-25 01:50)"
-    assert (f"Only if none comes, this does only what is left {terms}:" in text) is not is_over
-    assert (f"Once the cause is put right, this does only what is left {terms}:" in text) is is_over
+    assert (f"Only if none comes, this makes only what is missing {terms}:" in text) is not is_over
+    assert (f"Once the cause is put right, this makes only what is missing {terms}:" in text) is is_over
     assert ("Unless the retry is at work: All executions of the job Once the cause is put right" in text) is is_over
 
 

@@ -29,12 +29,12 @@ NIGHTS = some_nights()
 COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
 CHARGED = "5 tries so far may each have been charged"
 UNTIL = f"(5 cards; {CHARGED}; until 11-29 01:50)"
-MAINTAINER = "(by today's config; for a maintainer)"
+MAINTAINER = "(by today's config; may want --yes; for a maintainer)"
 PLACE = "cards · our-project"
-PUT_RIGHT = f"Once the cause is put right, this does only what is left {UNTIL}: {COMMAND}"
+PUT_RIGHT = f"Once the cause is put right, this makes only what is missing {UNTIL}: {COMMAND}"
 CAUSE = "What failed, and what to do → NVDA (5)"
 UNDONE = "Not done: Fri 11-27 (Unreadable), Thu 11-26 (Killed), Wed 11-25 (Config faulty)"
-GO_ON = f"This does only what is left {MAINTAINER}: {COMMAND} --args=run,--date=2026-11-26,--without=NVDA"
+GO_ON = f"This makes only what is missing {MAINTAINER}: {COMMAND} --args=run,--date=2026-11-26,--without=NVDA"
 NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
 DAYS = Day().start_of().days
 
@@ -89,7 +89,7 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
 @pytest.mark.parametrize(
     ("skipped", "facts", "steps"),
     [
-        (0, "Ended at 02:05 UTC+08:00 · took 5 min 44 s · Next night: Sun 11-29 02:00", f"{CAUSE} {PUT_RIGHT}"),
+        (0, "As of 02:05 UTC+08:00 · took 5 min 44 s · Next night: Sun 11-29 02:00", f"{CAUSE} {PUT_RIGHT}"),
         (1, "Next night: Sat 11-28 02:00", "2026-11-27/ends/000001.json is missing"),
         (2, "Next night: Fri 11-27 02:00", GO_ON),
         (4, "Done at 2026-11-25 02:06 UTC+08:00 · 2 attempts · Next night: Wed 11-25 02:00", ""),
@@ -161,7 +161,8 @@ def test_from_the_tick_on_the_first_line_is_about_tonight_without_a_command() ->
 def test_where_scripts_are_blocked_it_says_what_may_have_passed() -> None:
     shown = page(at=None)
     dated = (
-        PUT_RIGHT.replace(UNTIL, f"(by today's config; {CHARGED}; for a maintainer)") + " --args=run,--date=2026-11-28"
+        PUT_RIGHT.replace(UNTIL, f"(by today's config; may want --yes; {CHARGED}; for a maintainer)")
+        + " --args=run,--date=2026-11-28"
     )
     assert f"Next night: Sun 11-29 02:00 {CAUSE} {dated} {PUT_RIGHT} {PASSED} {UNDONE} All nights" in shown.text
     assert WARNING not in shown.text

@@ -266,12 +266,15 @@ async def test_new_cards_of_an_earlier_night_want_a_confirmation(scene: Scene, a
     await scene.start(0, **EVENING)
     cloud = {"CLOUD_RUN_JOB": "cards", **EVENING}
     count, before, cards, command = len(scene.requests), scene.world.recorded(), 2 + len(again), ""
+    without = f"gcloud run jobs execute cards --args=run,--date={TUESDAY},--again=BRK.B/news_card,--without=AMD"
+    others = f"without what is new, this makes 1 card: {without}; " if again else ""
     for one_try in (CLOUD, RETRY):
         refused = await scene.start(2, f"--date={TUESDAY}", *again, **one_try, **cloud)
         what, _, command = fault_of(refused).rpartition(": ")
         assert what == (
             f"--date: today's config is not that of {TUESDAY}: New since {TUESDAY}, 2 cards: AMD (2); "
-            f"Gone since {TUESDAY}, 2 cards: AAPL (2); if that is meant, this makes {cards} cards"
+            f"No longer asked for since {TUESDAY}, 2 cards: AAPL (2); {others}"
+            f"if today's config is meant, this makes {cards} cards"
         )
         assert (len(scene.requests), scene.world.recorded()) == (count, before)
     cards += made(scene)[TUESDAY]

@@ -42,7 +42,7 @@ async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cance
     await scene.end(job, 143)
     message = told(scene)
     assert message[1] == "Interrupted by SIGTERM: no card was made."
-    said = "This does only what is left (5 cards; 3 tries so far may each have been charged; until 11-25 22:20):"
+    said = "This makes only what is missing (5 cards; 3 tries so far may each have been charged; until 11-25 22:20):"
     assert said in message
     report = scene.stored(f"{DAY}/report.json")
     assert (report["perhaps_charged"], report["charged_tries"]) == (3, 3)
@@ -74,7 +74,7 @@ async def test_what_failed_and_the_command_say_the_same_of_what_may_have_been_ch
 # --- whether a start helps ---
 
 
-REFUSED = "What was refused is refused again, until it is corrected. Then this does only what is left"
+REFUSED = "What was refused is refused again, until it is corrected. Then this makes only what is missing"
 AGAIN = "Cloud Run starts it again by itself"
 
 

@@ -1,0 +1,180 @@
+"""What is told of a night at the hour at which it is read, and what a command does that is pasted from there."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.cli.past import _view
+from job.config.environment import read_settings
+from job.outputs.terminal import as_text
+from job.records.nights import read_nights
+from tests.runs.mornings import CARDS, CONFIG, TICKERS, Night, commands, text_of
+from tests.simulators import do, when
+from tests.simulators.engines import steady
+from tests.simulators.service import Do, Fault
+from tests.support.scene import open_scene
+from tests.support.world import _now
+
+TUESDAY, WEDNESDAY = "2026-11-24", "2026-11-25"
+EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=my-project"
+TSLA = when.both(when.ticker("TSLA"), when.card("news_card"))
+
+
+@pytest.fixture
+async def night(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Night]:
+    """A Tuesday at half past ten, with 26 cards."""
+    async with open_scene(nursery, CONFIG) as scene:
+        opened = Night(scene, "en")
+        await opened.begins(TUESDAY)
+        yield opened
+
+
+def message_of(night: Night) -> list[str]:
+    return night.scene.world.chat.texts[-1].splitlines()
+
+
+async def report_of(night: Night) -> list[str]:
+    """`python -m job report`, now."""
+    world = night.scene.world
+    given = {**night.variables, "RUNS_URI": world.runs_uri}
+    settings, _ = read_settings({name: value for name, value in given.items() if value})
+    view, _ = await _view(world.runs, settings, await read_nights(world.runs), None, _now(None).astimezone())
+    assert view is not None
+    return as_text(view).splitlines()
+
+
+def for_a_while(seconds: float, affected: when.When = when.always) -> when.When:
+    begin = trio.current_time()
+    return lambda seen: trio.current_time() < begin + seconds and affected(seen)
+
+
+# --- the command that helps comes first ---
+
+
+@pytest.mark.parametrize(
+    ("engine", "what"), [("trading", do.status(500)), ("news", do.hang()), ("trading", do.failing("TSLA"))]
+)
+async def test_if_one_target_alone_has_failed_the_first_command_goes_on_without_it(
+    night: Night, engine: str, what: Do
+) -> None:
+    script = night.scene.world.engines[engine].script
+    script.append(Fault(when.ticker("TSLA"), what))
+    await night.tries(1, NEWS_ENGINE_CONCURRENCY="4")
+    told = message_of(night)
+    at = told.index(f"{EXECUTE} --args=run,--without=TSLA")
+    terms = "22 cards; for a maintainer; until 11-25 22:20"
+    assert told[at - 1] == f"This goes on without TSLA, if nothing else is at fault ({terms}):"
+    assert told[at + 2] == EXECUTE
+    first, plain = commands(text_of(night))
+    await night.start(0, *first)
+    assert message_of(night)[1] == "22 cards are there, without TSLA (left out by hand)."
+    script.clear()
+    await night.start(0, *plain)
+    assert message_of(night)[1] == "All 26 cards are there."
+
+
+# --- a day that is over ---
+
+
+async def test_the_refusal_of_another_day_first_has_the_command_for_what_that_night_lacked(night: Night) -> None:
+    """What is left out now is not new, and what was left out on that day alone is no plan of it."""
+    world = night.scene.world
+    world.qa.script.append(Fault(TSLA, do.status(500)))
+    await night.start(3)
+    await world.configure("ticker_list.json", [*TICKERS, "AMZN", "AMD"])
+    world.qa.script.clear()
+    await night.begins(WEDNESDAY)
+    await night.start(0)
+
+    async def refusal(*arguments: str) -> str:
+        refused = await night.start(2, f"--date={TUESDAY}", *arguments)
+        (fault,) = refused.events("config.faulty")
+        what, _, new = str(fault["message"]).partition(": New since ")
+        assert what == f"--date: today's config is not that of {TUESDAY}"
+        return new
+
+    dated = f"{EXECUTE} --args=run,--date={TUESDAY}"
+    others = f"without what is new, this makes 1 card: {dated},"
+    assert await refusal() == (
+        f"{TUESDAY}, 8 cards: AMZN (4), AMD (4); {others}--without=AMZN,--without=AMD; "
+        f"if today's config is meant, this makes 9 cards: {dated},--yes"
+    )
+    assert await refusal("--without=AMZN") == (
+        f"{TUESDAY}, 4 cards: AMD (4); {others}--without=AMZN,--without=AMD; "
+        f"if today's config is meant, this makes 5 cards: {dated},--without=AMZN,--yes"
+    )
+    count = len(world.qa.requests)
+    await night.start(0, f"--date={TUESDAY}", "--without=AMZN", "--without=AMD")
+    assert len(world.qa.requests) == count + 1
+    assert await refusal() == (
+        f"{TUESDAY}, 8 cards: AMZN (4), AMD (4); if today's config is meant, this makes 8 cards: {dated},--yes"
+    )
+    await world.configure("card_types.json", [*CARDS, "esg_card"])
+    await world.configure("ticker_list.json", TICKERS)
+    assert "without what is new" not in await refusal(), "it is of targets that the night had"
+
+
+async def test_what_a_night_had_tried_before_it_was_left_out_is_made_by_its_date(night: Night) -> None:
+    trading = night.scene.world.trading
+    trading.script.append(Fault(when.ticker("TSLA"), do.failing("TSLA")))
+    await night.start(1)
+    await night.start(0, "--without=TSLA")
+    trading.script.clear()
+    await night.begins(WEDNESDAY)
+    await night.start(0)
+    await night.start(0, f"--date={TUESDAY}")
+    assert message_of(night)[1] == "All 26 cards are there."
+
+
+# --- how the day stands ---
+
+
+async def test_of_a_new_type_that_is_missing_it_is_said_that_all_others_are_there(night: Night) -> None:
+    await night.scene.world.configure("card_types.json", [*CARDS, "esg_card"])
+    night.scene.world.qa.script.append(Fault(when.card("esg_card"), do.status(422)))
+    await night.tries(3)
+    assert message_of(night)[1] == "6 of 32 cards are missing: all of type esg_card; the other 26 are there."
+    day = text_of(night).rpartition("=== page of the day ===")[2].splitlines()
+    assert [line.startswith("What to do") for line in day].index(True) < day.index(EXECUTE), "it is refused again"
+
+
+async def test_a_page_says_as_of_when_it_is_and_a_report_first_what_is_at_work(night: Night) -> None:
+    qa, affected = night.scene.world.qa, when.both(when.ticker("NVDA", "TSLA"), when.card("news_card"))
+    qa.script.append(Fault(affected, do.status(422)))
+    await night.start(3)
+    qa.script.clear()
+    await trio.sleep(20 * 60)
+    night.scene.world.qa.latency = steady(60.0)
+    count = len(qa.requests)
+    job = await night.scene.begin(**night.variables)
+    await qa.until(lambda seen: len(seen) > count)
+    head, first, *_ = await report_of(night)
+    assert head == f"{TUESDAY}, started 22:30 UTC"
+    assert first == "At work since 22:50 UTC on /news_card: NVDA, TSLA: 24 of 26 cards are there so far"
+    assert text_of(night).count("As of 22:30 UTC") == 3
+    await night.scene.end(job, 0)
+    assert (await report_of(night))[0].startswith(f"{TUESDAY}: started 22:30 UTC, ended 22:5")
+
+
+# --- why a night is late ---
+
+
+async def test_a_night_that_is_late_says_why_in_one_line(night: Night) -> None:
+    night.scene.world.qa.latency = steady(20.0)
+    night.scene.world.qa.script.append(Fault(for_a_while(1800, when.chance(0.7)), do.status(429)))
+    await night.start(0, QA_ENGINE_CONCURRENCY="4")
+    _, cards, late, page, _ = message_of(night)
+    assert cards == "All 26 cards are there."
+    assert re.fullmatch(r"The QA engine needed [0-9]+ more tries, over [0-9]+ min( [0-9]+ s)?", late)
+    assert page.startswith("Page: ")
+    assert text_of(night).count(late) == 3
+
+
+async def test_a_night_with_a_short_failure_says_nothing_of_it(night: Night) -> None:
+    night.scene.world.qa.latency = steady(20.0)
+    night.scene.world.qa.script.append(Fault(when.both(TSLA, when.attempt(1)), do.status(503)))
+    await night.start(0, QA_ENGINE_CONCURRENCY="4")
+    assert len(message_of(night)) == 4
