@@ -52,8 +52,7 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
         objects, unknown = trio.run(_read, uri, place is not None)
     except StorageError as error:
         return _refuse_place(place, error, faults, to)
-    sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
-    plan, config_faults = make_plan(objects, settings.days().current(now), sizes)
+    plan, config_faults = make_plan(objects, settings.days().current(now), settings.plan)
     if all_faults := [*faults, *config_faults, *unknown]:
         return _refuse(all_faults, ExitCode.USAGE, to)
     past = _Past(settings.days(), problem=message("RUNS_URI is not set: it is not known what of this is recorded"))

@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from itertools import islice
 from operator import attrgetter
+from typing import Any
 
-from job.config.environment import AGAIN, WITHOUT
+from job.config.environment import AGAIN, WITHOUT, PlanSettings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import (
     CARD_TARGETS,
@@ -326,7 +327,7 @@ class Plan:
     models: LlmConfig
     date: str
     """The date of every target that has none of its own."""
-    batch_sizes: Mapping[EngineName, int]
+    settings: PlanSettings
     left_out: frozenset[str] = frozenset()
     """The targets that this attempt makes no calls for. They are planned all the same."""
     notices: tuple[Message, ...] = ()
@@ -335,7 +336,7 @@ class Plan:
 
     @classmethod
     def empty(cls, day: str) -> "Plan":
-        return cls((), LlmConfig(), day, {})
+        return cls((), LlmConfig(), day, PlanSettings(batch_sizes={}))
 
     def without(self, names: Collection[str]) -> "Plan":
         return replace(self, left_out=frozenset(names))
@@ -383,12 +384,16 @@ class Plan:
         digest = hashlib.sha256(f"[{json.dumps(self.date)}, [".encode())
         for number, target in enumerate(self.targets):  # one by one: all targets in one string would take 100 MiB
             digest.update(f"{', ' if number else ''}{json.dumps(_values(target))}".encode())
-        digest.update(f"], {json.dumps(self.models.model_dump())}]".encode())
+        digest.update(f"], {json.dumps(self.common())[1:]}".encode())
         return digest.hexdigest()
+
+    def common(self) -> list[Mapping[str, Any]]:
+        """What decides how the cards of all targets are made."""
+        return [self.models.model_dump(), *filter(None, [self.settings.what_is_made()])]
 
     def _batches(self, engine: EngineName, is_done: Callable[[Item], bool]) -> Iterator[Call]:
         ids = [item.target for item in self.items(engine)]
-        size = self.batch_sizes[engine]
+        size = self.settings.batch_sizes[engine]
         for start in range(0, len(ids), size):
             batch = ids[start : start + size]
             if left := [name for name in batch if name not in self.left_out and not is_done(Item(engine, name, None))]:
@@ -411,10 +416,11 @@ class Plan:
             parameters.pop("model_name", None)
         return parameters | given
 
-    def made_with(self, target: Target, card_type: str) -> dict[str, str | bool | None]:
+    def made_with(self, target: Target, card_type: str) -> dict[str, object]:
         """All that a card is made with. Its date is `None` if that is the plan's."""
         data = {f"run_{switch}_engine": engine in target.engines for engine, switch in _SWITCH.items()}
-        return self.parameters(target, card_type) | data | {"date": target.date, "topic_key": target.key}
+        own = {"date": target.date, "topic_key": target.key}
+        return self.settings.what_is_made() | self.parameters(target, card_type) | data | own
 
 
 _values = attrgetter(*(field.name for field in fields(Target)))

@@ -16,14 +16,13 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from job.config.days import Days
-from job.config.environment import Options
+from job.config.environment import Options, PlanSettings
 from job.config.faults import FaultKind
 from job.config.plan import Plan
 from job.config.read import PlannedConfig, make_plan
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
 from job.day.ledger import Rerun
 from job.day.result import Count, Seconds
-from job.engines.calls import EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
 from job.errors import JobError
 from job.storage.uri import absolute
@@ -292,14 +291,13 @@ class Start(BaseModel):
         return datetime.fromisoformat(self.started).tzinfo
 
 
-class Attempt(Start):
+class Attempt(Start, PlanSettings):
     """An attempt as it began, never changed. It carries all that the next one needs: only the latest is read."""
 
     owner: str
     """Unique to its process: two starts never write the same attempt."""
     objects: dict[str, str]
     """The content of each config object, from which the plan can be made again."""
-    batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
     plan: str
     """The digest of its plan."""
     cards: Count
@@ -310,7 +308,7 @@ class Attempt(Start):
 
     def plan_again(self) -> Plan:
         contents = {name: text.encode() for name, text in self.objects.items()}
-        plan, _ = make_plan(contents, self.day, self.batch_sizes)
+        plan, _ = make_plan(contents, self.day, PlanSettings.model_validate(dict(self)))
         return plan.without(self.without)
 
     def to_json(self) -> bytes:

@@ -280,10 +280,9 @@ def decide(
     if is_closed and latest is not None and latest.plan == plan and ledger.is_complete:
         return None
     return Attempt(
-        **{**dict(start), "number": number},
+        **{**dict(start), **dict(config.plan.settings), "number": number},
         owner=owner,
         objects=dict(contents_of(config)),
-        batch_sizes=dict(config.plan.batch_sizes),
         plan=plan,
         cards=config.plan.count("qa"),
         again=ledger.reruns,

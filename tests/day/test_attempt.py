@@ -54,6 +54,12 @@ def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None
     assert contents_of(prepared()) == config()
 
 
+def test_what_a_later_version_has_recorded_beside_it_is_passed_over() -> None:
+    stored = RecordedAttempt().stored
+    data = json.dumps({**json.loads(stored.to_json()), "style": "dark"}).encode()
+    assert read_attempt(DAY, 1, data) == stored
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -70,10 +70,9 @@ def _killed_start(directory: Path) -> None:
     prepared: PlannedConfig = trio.run(read_config, request, day)
     plan = prepared.plan
     attempt = Attempt(
-        **{**Start.of(request, settings.days()).model_dump(), "day": day, "number": 1},
+        **{**Start.of(request, settings.days()).model_dump(), **dict(plan.settings), "day": day, "number": 1},
         owner="killed",
         objects=dict(contents_of(prepared)),
-        batch_sizes=dict(plan.batch_sizes),
         plan=plan.digest(),
         cards=plan.count("qa"),
     )
