@@ -12,8 +12,8 @@ from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import OBJECTS
-from job.config.plan import Plan
-from job.config.read import make_plan, read_objects, unreadable
+from job.config.plan import Plan, make_plan
+from job.config.read import read_objects, unreadable
 from job.day.attempt import Attempt, ExitCode, RecordError
 from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger

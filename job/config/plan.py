@@ -30,6 +30,7 @@ from job.config.objects import (
     TargetEntry,
     UnreadableEntry,
     alike,
+    parse_config,
 )
 from job.config.values import spelling
 from job.engines.calls import (
@@ -90,7 +91,8 @@ class _Resolver:
         self.whole = config.tickers is not None and not unread
         """Whether the tickers and all entries could be read; if not, checks that need all targets are skipped."""
         self.card_types = config.card_types
-        self.enabled = tuple(name for name, enabled in (config.card_types or {}).items() if enabled)
+        self.enabled = tuple(name for name, entry in (config.card_types or {}).items() if entry.enabled)
+        self.switched_on = frozenset(self.enabled)
         self.models = config.models
         self.off = config.switches.off
         self.compared = 0
@@ -219,7 +221,7 @@ class _Resolver:
         if self.card_types is None or self.findings.is_full(place.document):
             return []
         for index, name in enumerate(names):
-            if self.card_types.get(name):
+            if name in self.switched_on:
                 continue
             at = Place(place.document, [*place.path, index], place.id)
             if name in self.card_types:
@@ -228,7 +230,7 @@ class _Resolver:
             else:
                 what = message("{name} is not a card type of {list}", name=quoted(name), list=CARD_TYPE_LIST)
                 self.findings.fault(at, what, message("correct it or add it there"))
-        return [name for name in self.findings.unique(names, place) if self.card_types.get(name)]
+        return [name for name in self.findings.unique(names, place) if name in self.switched_on]
 
     def _kind(self, index: int, entry: TargetEntry, *, listed: bool) -> Kind:
         if entry.target_type:
@@ -424,6 +426,15 @@ class Plan:
 
 
 _values = attrgetter(*(field.name for field in fields(Target)))
+
+
+def make_plan(objects: Mapping[str, bytes], day: str, settings: PlanSettings) -> tuple[Plan, list[Fault]]:
+    """The plan of the objects that exist, and their faults. If there are any, the plan must not run."""
+    config, config_faults, config_notices = parse_config(objects)
+    targets, target_faults, target_notices = resolve(config)
+    notices = (*config_notices, *target_notices)
+    plan = Plan(targets, config.models, day, settings, notices=notices, switched_off=config.switches.off)
+    return plan, [*config_faults, *target_faults]
 
 
 ALL = "all"

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from job.config.environment import ENGINE_VARIABLES, SPARE_FILES, Options, PlanSettings, Settings, open_file_limit
+from job.config.environment import ENGINE_VARIABLES, SPARE_FILES, Options, Settings, open_file_limit
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
-from job.config.objects import OBJECTS, SIZE_LIMIT, parse_config
-from job.config.plan import Plan, contradiction, left_out_faults, resolve, select
+from job.config.objects import OBJECTS, SIZE_LIMIT
+from job.config.plan import Plan, contradiction, left_out_faults, make_plan, select
 from job.config.values import ENGINE_URL_REMEDY
 from job.engines.calls import DATA_ENGINES, EngineName, Item
 from job.errors import JobError
@@ -75,15 +75,6 @@ def unreadable(where: str, error: StorageError) -> Fault:
     if isinstance(error, UnreachableError):
         remedy = message("try again later")
     return Fault(where, error.what, error.remedy or remedy, FaultKind.STORAGE)
-
-
-def make_plan(objects: Mapping[str, bytes], day: str, settings: PlanSettings) -> tuple[Plan, list[Fault]]:
-    """The plan of the objects that exist, and their faults. If there are any, the plan must not run."""
-    config, config_faults, config_notices = parse_config(objects)
-    targets, target_faults, target_notices = resolve(config)
-    notices = (*config_notices, *target_notices)
-    plan = Plan(targets, config.models, day, settings, notices=notices, switched_off=config.switches.off)
-    return plan, [*config_faults, *target_faults]
 
 
 def too_few_files(plan: Plan, settings: Settings, limit: float) -> list[Fault]:

@@ -18,8 +18,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from job.config.days import Days
 from job.config.environment import Options, PlanSettings
 from job.config.faults import FaultKind
-from job.config.plan import Plan
-from job.config.read import PlannedConfig, make_plan
+from job.config.plan import Plan, make_plan
+from job.config.read import PlannedConfig
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
 from job.day.ledger import Rerun
 from job.day.result import Count, Seconds

@@ -85,7 +85,7 @@ from pathlib import Path
 from job.config.objects import OBJECTS
 from job.engines.calls import EngineName
 from job.config.environment import PlanSettings
-from job.config.read import make_plan
+from job.config.plan import make_plan
 
 def array(item, count):
     return b"[" + (item + b",") * (count - 1) + item + b"]"

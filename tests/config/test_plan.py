@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from job.config.environment import PlanSettings
 from job.config.objects import CARD_TYPE_NAME, LlmConfig
-from job.config.plan import Plan, Target
-from job.config.read import make_plan
+from job.config.plan import Plan, Target, make_plan
 from job.config.values import ID_LIMIT
 from job.engines.calls import Call, Item, Kind, card, news
 from job.engines.http import HttpConnection, Network

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from job.config.plan import Plan
-from job.config.read import make_plan
+from job.config.plan import Plan, make_plan
 from job.day.advice import Commands, command_of
 from job.day.ending import ending_of, notes_of
 from job.day.ledger import Ledger

@@ -9,8 +9,8 @@ from typing import Any
 
 from job.config.environment import PlanSettings
 from job.config.faults import Fault, FaultKind
-from job.config.plan import Plan
-from job.config.read import PlannedConfig, make_plan
+from job.config.plan import Plan, make_plan
+from job.config.read import PlannedConfig
 from job.day.attempt import Attempt, ExitCode, Outcome, Start, attempt_name, end_name, results_name
 from job.day.ending import Ending
 from job.day.ledger import Ledger, Rerun
