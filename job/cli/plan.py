@@ -99,21 +99,10 @@ def _say_notices(notices: Iterable[Message], to: Translator) -> None:
 
 def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault], to: Translator) -> ExitCode:
     fault = unreadable(place or "CONFIG_URI", error)
-    if place is not None:  # the fault names the place already
-        fault = replace(fault, what=_within(place, fault.what))
     # 2 says that the config is faulty, also if CONFIG_URI is wrong. An unreadable place may hold a valid config.
     is_wrong = place is None and not isinstance(error, UnreachableError)
     is_faulty = faults or is_wrong or isinstance(error, UnusableError)
     return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.TEMPFAIL, to)
-
-
-def _within(place: str, text: Message) -> Message:
-    """The text with names of objects within the place instead of whole ones."""
-    before = f"{place.rstrip('/')}/"
-    within = {
-        name: value.removeprefix(before) if isinstance(value, str) else value for name, value in text.values.items()
-    }
-    return replace(text, values=within)
 
 
 async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fault]]:

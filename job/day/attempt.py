@@ -264,6 +264,10 @@ class Start(BaseModel):
         without = tuple(target.id for target in config.plan.targets if target.id in left_out)
         return self.model_copy(update={"generations": generations, "without": without})
 
+    def to_json(self) -> bytes:
+        """The bytes of its object in the record."""
+        return self.model_dump_json().encode() + b"\n"
+
     @property
     def names_day(self) -> bool:
         return any(argument.startswith("--date") for argument in self.arguments)
@@ -302,9 +306,6 @@ class Attempt(Start, PlanSettings):
         contents = {name: text.encode() for name, text in self.objects.items()}
         plan, _ = make_plan(contents, self.day, PlanSettings.model_validate(dict(self)))
         return plan.without(self.without)
-
-    def to_json(self) -> bytes:
-        return self.model_dump_json().encode() + b"\n"
 
 
 def contents_of(config: PlannedConfig) -> Mapping[str, str]:
