@@ -112,9 +112,12 @@ class PlanSettings(BaseModel):
     _printable = field_validator("*", mode="before")(must_be_printable)
 
     def what_is_made(self) -> dict[str, Any]:
-        """The fields that decide what is made and have not their default, as JSON has them."""
-        known, given = type(self).model_fields, self.model_dump(mode="json", exclude_defaults=True)
-        return {name: value for name, value in given.items() if HOW_IT_IS_ASKED not in known[name].metadata}
+        """The fields that decide what is made and have not their default."""
+        return {
+            name: value
+            for name, field in type(self).model_fields.items()
+            if HOW_IT_IS_ASKED not in field.metadata and (value := getattr(self, name)) != field.default
+        }
 
 
 class Settings(BaseModel):

@@ -308,10 +308,6 @@ class Attempt(Start, PlanSettings):
         return plan.without(self.without)
 
 
-def contents_of(config: PlannedConfig) -> Mapping[str, str]:
-    return {name: stored.data.decode() for name, stored in config.objects.items()}
-
-
 def read_attempt(day: str, number: int, data: bytes) -> Attempt:
     """The attempt in the object of this number. Raises `RecordError`."""
     return read_start(Attempt, attempt_name(day, number), day, number, data)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from job.config.environment import Options, read_settings
-from job.day.attempt import RecordError, Start, contents_of, read_attempt
+from job.day.attempt import RecordError, Start, read_attempt
 from job.engines.identity import COMMIT, VERSION
-from tests.support.records import DAY, RecordedAttempt, config, prepared, start_at
+from tests.support.records import DAY, RecordedAttempt, config, start_at
 
 NOW = datetime(2026, 11, 23, 18, 0, 3, 500_000, tzinfo=UTC)
 CLOUD = {
@@ -51,7 +51,6 @@ def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None
     assert found == attempt.stored
     assert found.plan_again() == attempt.plan
     assert found.plan_again().left_out == {"TSLA"}
-    assert contents_of(prepared()) == config()
 
 
 def test_what_a_later_version_has_recorded_beside_it_is_passed_over() -> None:
