@@ -110,10 +110,6 @@ class Findings:
         self._faults = _ByCause[tuple[Message, Message]]()
         self._notices = _ByCause[Message]()
 
-    @property
-    def has_faults(self) -> bool:
-        return bool(self._faults.count)
-
     def is_full(self, document: str) -> bool:
         """Whether so many faults of an object were found that the rest of it need not be checked."""
         return self._faults.count[document] > FAULTS_LIMIT

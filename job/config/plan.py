@@ -179,7 +179,7 @@ class _Resolver:
                 "makes {count} cards with these targets, and {most} is the most", count=count, most=CARDS_LIMIT
             )
             self.findings.fault(Place(CARD_TYPE_LIST), what, message("name fewer"))
-        is_sound = self.whole and not self.findings.has_faults
+        is_sound = self.whole and not self.findings.faults()
         if is_sound and targets and self.enabled and not any(target.card_types for target in targets):
             remedy = message("enable a card type that it names")
             self.findings.fault(Place(CARD_TARGETS), message("leaves no card to make"), remedy)
@@ -345,9 +345,7 @@ class Plan:
 
     def count(self, engine: EngineName) -> int:
         """How many items are planned for an engine: cards for qa, targets for the others."""
-        if engine == "qa":
-            return sum(len(target.card_types) for target in self.targets)
-        return sum(engine in target.engines for target in self.targets)
+        return sum(len(card_types) for _, card_types in self.items_by_target(engine))
 
     def engines(self) -> tuple[EngineName, ...]:
         return tuple(engine for engine in ALL_ENGINES if self.count(engine))

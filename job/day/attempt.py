@@ -308,11 +308,6 @@ class Attempt(Start, PlanSettings):
         return plan.without(self.without)
 
 
-def read_attempt(day: str, number: int, data: bytes) -> Attempt:
-    """The attempt in the object of this number. Raises `RecordError`."""
-    return read_start(Attempt, attempt_name(day, number), day, number, data)
-
-
 S = TypeVar("S", bound=Start)
 
 
