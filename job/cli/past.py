@@ -11,10 +11,10 @@ from pathlib import Path
 
 import trio
 
-from job.config.environment import Settings
+from job.config.environment import DAY_VARIABLES, Settings
 from job.config.faults import Fault, not_set
 from job.day.advice import Commands, Links, Step, first_steps, late_steps, nothing_since
-from job.day.attempt import CARDS, PAGE, SIGNS, ExitCode, RecordError
+from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, SIGNS, ExitCode, RecordError
 from job.day.view import View, step_lines
 from job.outputs.log import as_json, not_told, verdict
 from job.outputs.message import SEND_SECONDS, Notifier, late_lines
@@ -45,11 +45,10 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
     write_line(nights_table(nights, to).encode())
     _say_late(settings, nights, now, to)
     if options.open:
-        path = Path(tempfile.mkdtemp(prefix="nights-")) / "index.html"
         page = render_nights(
             nights, Links(settings.runs_uri, are_stored=False), nights.days(settings), settings.deadline, now, to
         )
-        if not _open(path, page, to):
+        if not _open(NIGHTS_PAGE, page, to):
             return ExitCode.USAGE
     problems = [night.problem for night in nights.nights if night.problem is not None]
     for problem in problems:
@@ -82,10 +81,9 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         write_line(as_text(view, to).encode())
         _say_late(settings, nights, now, to, view.report.day)
     if options.open:
-        path = Path(tempfile.mkdtemp(prefix="day-")) / "report.html"
         links = Links(settings.runs_uri, are_stored=False)
         page = render_day(view, links, has_table=CARDS in record.listing.documents, translator=to)
-        if not _open(path, page, to):
+        if not _open(PAGE, page, to):
             return ExitCode.USAGE
     return code
 
@@ -126,8 +124,9 @@ async def _view(
     return (view.with_page(runs_uri) if PAGE in record.listing.documents else view), record
 
 
-def _open(path: Path, page: bytes, to: Translator) -> bool:
+def _open(name: str, page: bytes, to: Translator) -> bool:
     """Writes a page and opens it in the browser. Returns whether it was written."""
+    path = Path(tempfile.mkdtemp(prefix="nights-")) / name
     try:
         path.write_bytes(page)
     except OSError as error:
@@ -218,7 +217,7 @@ def refuse(problem: Value, code: ExitCode, to: Translator) -> ExitCode:
 
 def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectStore | None:
     """The store at RUNS_URI; `None` if that or one of the `others` is faulty, which is printed on standard error."""
-    wrong = [fault for fault in faults if fault.variable in {"RUNS_URI", "RUN_TIME_ZONE", "RUN_SCHEDULE", *others}]
+    wrong = [fault for fault in faults if fault.variable in {"RUNS_URI", *DAY_VARIABLES, *others}]
     if settings.runs_uri is None and not wrong:
         wrong = [not_set("RUNS_URI", NAME_A_PLACE)]
     for fault in wrong:

@@ -12,8 +12,8 @@ from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import OBJECTS
-from job.config.plan import Plan
-from job.config.read import make_plan, read_objects, unreadable
+from job.config.plan import Plan, make_plan
+from job.config.read import read_objects, unreadable
 from job.day.attempt import Attempt, ExitCode, RecordError
 from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger
@@ -52,8 +52,7 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
         objects, unknown = trio.run(_read, uri, place is not None)
     except StorageError as error:
         return _refuse_place(place, error, faults, to)
-    sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
-    plan, config_faults = make_plan(objects, settings.days().current(now), sizes)
+    plan, config_faults = make_plan(objects, settings.days().current(now), settings.plan)
     if all_faults := [*faults, *config_faults, *unknown]:
         return _refuse(all_faults, ExitCode.USAGE, to)
     past = _Past(settings.days(), problem=message("RUNS_URI is not set: it is not known what of this is recorded"))
@@ -100,21 +99,10 @@ def _say_notices(notices: Iterable[Message], to: Translator) -> None:
 
 def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault], to: Translator) -> ExitCode:
     fault = unreadable(place or "CONFIG_URI", error)
-    if place is not None:  # the fault names the place already
-        fault = replace(fault, what=_within(place, fault.what))
     # 2 says that the config is faulty, also if CONFIG_URI is wrong. An unreadable place may hold a valid config.
     is_wrong = place is None and not isinstance(error, UnreachableError)
     is_faulty = faults or is_wrong or isinstance(error, UnusableError)
     return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.TEMPFAIL, to)
-
-
-def _within(place: str, text: Message) -> Message:
-    """The text with names of objects within the place instead of whole ones."""
-    before = f"{place.rstrip('/')}/"
-    within = {
-        name: value.removeprefix(before) if isinstance(value, str) else value for name, value in text.values.items()
-    }
-    return replace(text, values=within)
 
 
 async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fault]]:

@@ -110,10 +110,6 @@ class Findings:
         self._faults = _ByCause[tuple[Message, Message]]()
         self._notices = _ByCause[Message]()
 
-    @property
-    def has_faults(self) -> bool:
-        return bool(self._faults.count)
-
     def is_full(self, document: str) -> bool:
         """Whether so many faults of an object were found that the rest of it need not be checked."""
         return self._faults.count[document] > FAULTS_LIMIT
@@ -348,8 +344,8 @@ class Config:
 
     tickers: tuple[str, ...] | None
     """`None` if the object is not usable; other objects are not checked against it then."""
-    card_types: Mapping[str, bool] | None
-    """Every known card type in the order of the object, and whether it is switched on; `None` as above."""
+    card_types: Mapping[str, CardTypeEntry] | None
+    """Every known card type in the order of the object; `None` as above."""
     targets: Mapping[str, list[str] | None] | Sequence[TargetEntry | UnreadableEntry] | None
     """The simple form, with `None` for a ticker whose entry has a fault; the full form; or no usable object."""
     switches: EngineControl
@@ -385,7 +381,7 @@ class _Reader:
         tickers = None if entries is None else _whole(entries)
         return None if tickers is None else tuple(self.findings.unique(tickers, Place(TICKER_LIST)))
 
-    def card_types(self) -> dict[str, bool] | None:
+    def card_types(self) -> dict[str, CardTypeEntry] | None:
         value, place = self._value(CARD_TYPE_LIST), Place(CARD_TYPE_LIST)
         entries: list[CardTypeEntry | None] | None
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
@@ -395,9 +391,9 @@ class _Reader:
             entries = None if names is None else [None if name is None else CardTypeEntry(name=name) for name in names]
         if entries is None:
             return None
-        switches: dict[str, bool] = {}
+        card_types: dict[str, CardTypeEntry] = {}
         for index, entry in enumerate(entries):
-            if entry is not None and switches.setdefault(entry.name, entry.enabled) != entry.enabled:
+            if entry is not None and card_types.setdefault(entry.name, entry).enabled != entry.enabled:
                 where = Place(CARD_TYPE_LIST, [index], entry.name)
                 self.findings.fault(where, message("is both switched on and off"), message("keep one of the two"))
         sound = _whole(entries)
@@ -408,7 +404,7 @@ class _Reader:
         elif not any(entry.enabled for entry in sound):
             self.findings.fault(place, message("has every card type switched off"), message("enable one"))
         self.findings.unique([entry.name for entry in sound], place)
-        return switches
+        return card_types
 
     def targets(self) -> Mapping[str, list[str] | None] | Sequence[TargetEntry | UnreadableEntry] | None:
         value, place = self._value(CARD_TARGETS), Place(CARD_TARGETS)

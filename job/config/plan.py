@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from itertools import islice
 from operator import attrgetter
+from typing import Any
 
-from job.config.environment import AGAIN, WITHOUT
+from job.config.environment import AGAIN, WITHOUT, PlanSettings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import (
     CARD_TARGETS,
@@ -29,6 +30,7 @@ from job.config.objects import (
     TargetEntry,
     UnreadableEntry,
     alike,
+    parse_config,
 )
 from job.config.values import spelling
 from job.engines.calls import (
@@ -89,7 +91,8 @@ class _Resolver:
         self.whole = config.tickers is not None and not unread
         """Whether the tickers and all entries could be read; if not, checks that need all targets are skipped."""
         self.card_types = config.card_types
-        self.enabled = tuple(name for name, enabled in (config.card_types or {}).items() if enabled)
+        self.enabled = tuple(name for name, entry in (config.card_types or {}).items() if entry.enabled)
+        self.switched_on = frozenset(self.enabled)
         self.models = config.models
         self.off = config.switches.off
         self.compared = 0
@@ -176,7 +179,7 @@ class _Resolver:
                 "makes {count} cards with these targets, and {most} is the most", count=count, most=CARDS_LIMIT
             )
             self.findings.fault(Place(CARD_TYPE_LIST), what, message("name fewer"))
-        is_sound = self.whole and not self.findings.has_faults
+        is_sound = self.whole and not self.findings.faults()
         if is_sound and targets and self.enabled and not any(target.card_types for target in targets):
             remedy = message("enable a card type that it names")
             self.findings.fault(Place(CARD_TARGETS), message("leaves no card to make"), remedy)
@@ -218,7 +221,7 @@ class _Resolver:
         if self.card_types is None or self.findings.is_full(place.document):
             return []
         for index, name in enumerate(names):
-            if self.card_types.get(name):
+            if name in self.switched_on:
                 continue
             at = Place(place.document, [*place.path, index], place.id)
             if name in self.card_types:
@@ -227,7 +230,7 @@ class _Resolver:
             else:
                 what = message("{name} is not a card type of {list}", name=quoted(name), list=CARD_TYPE_LIST)
                 self.findings.fault(at, what, message("correct it or add it there"))
-        return [name for name in self.findings.unique(names, place) if self.card_types.get(name)]
+        return [name for name in self.findings.unique(names, place) if name in self.switched_on]
 
     def _kind(self, index: int, entry: TargetEntry, *, listed: bool) -> Kind:
         if entry.target_type:
@@ -326,7 +329,7 @@ class Plan:
     models: LlmConfig
     date: str
     """The date of every target that has none of its own."""
-    batch_sizes: Mapping[EngineName, int]
+    settings: PlanSettings
     left_out: frozenset[str] = frozenset()
     """The targets that this attempt makes no calls for. They are planned all the same."""
     notices: tuple[Message, ...] = ()
@@ -335,16 +338,14 @@ class Plan:
 
     @classmethod
     def empty(cls, day: str) -> "Plan":
-        return cls((), LlmConfig(), day, {})
+        return cls((), LlmConfig(), day, PlanSettings(batch_sizes={}))
 
     def without(self, names: Collection[str]) -> "Plan":
         return replace(self, left_out=frozenset(names))
 
     def count(self, engine: EngineName) -> int:
         """How many items are planned for an engine: cards for qa, targets for the others."""
-        if engine == "qa":
-            return sum(len(target.card_types) for target in self.targets)
-        return sum(engine in target.engines for target in self.targets)
+        return sum(len(card_types) for _, card_types in self.items_by_target(engine))
 
     def engines(self) -> tuple[EngineName, ...]:
         return tuple(engine for engine in ALL_ENGINES if self.count(engine))
@@ -383,12 +384,16 @@ class Plan:
         digest = hashlib.sha256(f"[{json.dumps(self.date)}, [".encode())
         for number, target in enumerate(self.targets):  # one by one: all targets in one string would take 100 MiB
             digest.update(f"{', ' if number else ''}{json.dumps(_values(target))}".encode())
-        digest.update(f"], {json.dumps(self.models.model_dump())}]".encode())
+        digest.update(f"], {json.dumps(self.common())[1:]}".encode())
         return digest.hexdigest()
+
+    def common(self) -> list[Mapping[str, Any]]:
+        """What decides how the cards of all targets are made."""
+        return [self.models.model_dump(), *filter(None, [self.settings.what_is_made()])]
 
     def _batches(self, engine: EngineName, is_done: Callable[[Item], bool]) -> Iterator[Call]:
         ids = [item.target for item in self.items(engine)]
-        size = self.batch_sizes[engine]
+        size = self.settings.batch_sizes[engine]
         for start in range(0, len(ids), size):
             batch = ids[start : start + size]
             if left := [name for name in batch if name not in self.left_out and not is_done(Item(engine, name, None))]:
@@ -411,13 +416,23 @@ class Plan:
             parameters.pop("model_name", None)
         return parameters | given
 
-    def made_with(self, target: Target, card_type: str) -> dict[str, str | bool | None]:
+    def made_with(self, target: Target, card_type: str) -> dict[str, object]:
         """All that a card is made with. Its date is `None` if that is the plan's."""
         data = {f"run_{switch}_engine": engine in target.engines for engine, switch in _SWITCH.items()}
-        return self.parameters(target, card_type) | data | {"date": target.date, "topic_key": target.key}
+        own = {"date": target.date, "topic_key": target.key}
+        return self.settings.what_is_made() | self.parameters(target, card_type) | data | own
 
 
 _values = attrgetter(*(field.name for field in fields(Target)))
+
+
+def make_plan(objects: Mapping[str, bytes], day: str, settings: PlanSettings) -> tuple[Plan, list[Fault]]:
+    """The plan of the objects that exist, and their faults. If there are any, the plan must not run."""
+    config, config_faults, config_notices = parse_config(objects)
+    targets, target_faults, target_notices = resolve(config)
+    notices = (*config_notices, *target_notices)
+    plan = Plan(targets, config.models, day, settings, notices=notices, switched_off=config.switches.off)
+    return plan, [*config_faults, *target_faults]
 
 
 ALL = "all"

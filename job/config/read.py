@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from job.config.environment import ENGINE_VARIABLES, SPARE_FILES, Options, Settings, open_file_limit
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
-from job.config.objects import OBJECTS, SIZE_LIMIT, parse_config
-from job.config.plan import Plan, contradiction, left_out_faults, resolve, select
+from job.config.objects import OBJECTS, SIZE_LIMIT
+from job.config.plan import Plan, contradiction, left_out_faults, make_plan, select
 from job.config.values import ENGINE_URL_REMEDY
 from job.engines.calls import DATA_ENGINES, EngineName, Item
 from job.errors import JobError
@@ -44,9 +44,8 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
         if isinstance(error, UnreachableError) and not faults:
             raise UnreadConfigError(error.text) from error
         raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
-    sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     contents = {name: stored.data for name, stored in objects.items()}
-    plan, config_faults = make_plan(contents, day, sizes)
+    plan, config_faults = make_plan(contents, day, settings.plan)
     all_faults = [*faults, *config_faults]
     faulty = {fault.variable for fault in all_faults}
     urls = [ENGINE_VARIABLES[engine]["url"] for engine in plan.engines() if settings.engines[engine].url is None]
@@ -76,17 +75,6 @@ def unreadable(where: str, error: StorageError) -> Fault:
     if isinstance(error, UnreachableError):
         remedy = message("try again later")
     return Fault(where, error.what, error.remedy or remedy, FaultKind.STORAGE)
-
-
-def make_plan(
-    objects: Mapping[str, bytes], day: str, batch_sizes: Mapping[EngineName, int]
-) -> tuple[Plan, list[Fault]]:
-    """The plan of the objects that exist, and their faults. If there are any, the plan must not run."""
-    config, config_faults, config_notices = parse_config(objects)
-    targets, target_faults, target_notices = resolve(config)
-    notices = (*config_notices, *target_notices)
-    plan = Plan(targets, config.models, day, batch_sizes, notices=notices, switched_off=config.switches.off)
-    return plan, [*config_faults, *target_faults]
 
 
 def too_few_files(plan: Plan, settings: Settings, limit: float) -> list[Fault]:

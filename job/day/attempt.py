@@ -16,14 +16,13 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from job.config.days import Days
-from job.config.environment import Options
+from job.config.environment import Options, PlanSettings
 from job.config.faults import FaultKind
-from job.config.plan import Plan
-from job.config.read import PlannedConfig, make_plan
+from job.config.plan import Plan, make_plan
+from job.config.read import PlannedConfig
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
 from job.day.ledger import Rerun
 from job.day.result import Count, Seconds
-from job.engines.calls import EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
 from job.errors import JobError
 from job.storage.uri import absolute
@@ -244,34 +243,30 @@ class Start(BaseModel):
         days = known_days or settings.days()
         day, _ = options.day(days)
         stamp = options.now.astimezone(days.zone).isoformat(timespec="seconds")
-        return cls(
-            day=day,
-            began=stamp,
-            started=stamp,
-            zone=days.zone.key,
-            schedule=days.schedule,
-            knows_days=known_days is not None,
-            trace_id=new_trace_id(),
-            execution=settings.execution,
-            task_attempt=settings.task_attempt,
-            max_retries=settings.max_retries,
-            deadline=settings.deadline,
-            arguments=options.arguments,
-            job=settings.job,
-            region=settings.region,
-            project=settings.project,
-            start_with=settings.start_with,
-            config_uri=absolute(settings.config_uri) if settings.config_uri else "",
-            card_url=settings.card_url,
-            version=VERSION,
-            commit=COMMIT,
-        )
+        found = {
+            "day": day,
+            "began": stamp,
+            "started": stamp,
+            "zone": days.zone.key,
+            "schedule": days.schedule,
+            "knows_days": known_days is not None,
+            "trace_id": new_trace_id(),
+            "arguments": options.arguments,
+            "config_uri": absolute(settings.config_uri) if settings.config_uri else "",
+            "version": VERSION,
+            "commit": COMMIT,
+        }
+        return cls.model_validate({**dict(settings), **found})  # fields of the same name are those of the settings
 
     def with_config(self, config: PlannedConfig) -> Self:
         generations = {name: stored.generation for name, stored in sorted(config.objects.items())}
         left_out = config.plan.left_out
         without = tuple(target.id for target in config.plan.targets if target.id in left_out)
         return self.model_copy(update={"generations": generations, "without": without})
+
+    def to_json(self) -> bytes:
+        """The bytes of its object in the record."""
+        return self.model_dump_json().encode() + b"\n"
 
     @property
     def names_day(self) -> bool:
@@ -292,14 +287,13 @@ class Start(BaseModel):
         return datetime.fromisoformat(self.started).tzinfo
 
 
-class Attempt(Start):
+class Attempt(Start, PlanSettings):
     """An attempt as it began, never changed. It carries all that the next one needs: only the latest is read."""
 
     owner: str
     """Unique to its process: two starts never write the same attempt."""
     objects: dict[str, str]
     """The content of each config object, from which the plan can be made again."""
-    batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
     plan: str
     """The digest of its plan."""
     cards: Count
@@ -310,20 +304,8 @@ class Attempt(Start):
 
     def plan_again(self) -> Plan:
         contents = {name: text.encode() for name, text in self.objects.items()}
-        plan, _ = make_plan(contents, self.day, self.batch_sizes)
+        plan, _ = make_plan(contents, self.day, PlanSettings.model_validate(dict(self)))
         return plan.without(self.without)
-
-    def to_json(self) -> bytes:
-        return self.model_dump_json().encode() + b"\n"
-
-
-def contents_of(config: PlannedConfig) -> Mapping[str, str]:
-    return {name: stored.data.decode() for name, stored in config.objects.items()}
-
-
-def read_attempt(day: str, number: int, data: bytes) -> Attempt:
-    """The attempt in the object of this number. Raises `RecordError`."""
-    return read_start(Attempt, attempt_name(day, number), day, number, data)
 
 
 S = TypeVar("S", bound=Start)

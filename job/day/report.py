@@ -138,10 +138,6 @@ class Report(Ending, Start):
             return False
         return now.timestamp() < over and self.task_attempt < self.max_retries
 
-    def to_json(self) -> bytes:
-        """The bytes of its object under `ends/`."""
-        return self.model_dump_json().encode() + b"\n"
-
     def as_text(self) -> bytes:
         """The bytes of `report.json`, for other programs: each message is its English text."""
 

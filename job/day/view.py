@@ -175,8 +175,9 @@ def differences(then: Plan, now: Plan) -> Iterator[Message]:
 def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]) -> Iterator[Message]:
     """What the same cards are made with otherwise; `kept` has each of their targets as it was and as it is."""
     all_changes: dict[str, dict[tuple[object, object], list[Item]]] = {}
+    is_common = then.common() == now.common()
     for before, target in kept:
-        if before == target and then.models == now.models:
+        if is_common and before == target:
             continue
         for card_type in (card_type for card_type in target.card_types if card_type in before.card_types):
             was, is_now = then.made_with(before, card_type), now.made_with(target, card_type)

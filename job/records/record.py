@@ -30,7 +30,7 @@ from job.day.attempt import (
     check_format,
     end_name,
     missing,
-    read_attempt,
+    read_start,
     results_name,
 )
 from job.day.ending import Ending, unended
@@ -291,7 +291,7 @@ class Listing:
         stored = await in_thread(partial(store.read, name), background=background)
         if stored is None:
             raise missing(name)
-        return read_attempt(self.day, self.latest, stored.data)
+        return read_start(Attempt, name, self.day, self.latest, stored.data)
 
     async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
         """The reports of the attempts that have ended, by their numbers. Raises `RecordError` and `StorageError`."""

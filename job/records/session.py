@@ -14,7 +14,7 @@ from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS, Plan
 from job.config.read import PlannedConfig, unreadable
 from job.day.advice import Commands, option
-from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, contents_of, end_name
+from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, end_name
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import CallResult
@@ -281,10 +281,9 @@ def decide(
     if is_closed and latest is not None and latest.plan == plan and ledger.is_complete:
         return None
     return Attempt(
-        **{**dict(start), "number": number},
+        **{**dict(start), **dict(config.plan.settings), "number": number},
         owner=owner,
-        objects=dict(contents_of(config)),
-        batch_sizes=dict(config.plan.batch_sizes),
+        objects={name: stored.data.decode() for name, stored in config.objects.items()},
         plan=plan,
         cards=config.plan.count("qa"),
         again=ledger.reruns,

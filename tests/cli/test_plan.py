@@ -154,7 +154,7 @@ def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(command: Comma
 def test_an_object_that_is_not_a_file_is_a_fault_as_in_a_run(command: Command, place: Path) -> None:
     (place / "llm_config.json").mkdir()
     what = "llm_config.json is not a file; replace it with a file or remove it"
-    assert command("plan", f"{place}/") == (ExitCode.USAGE, [], [f"{place}/: {what}"])
+    assert command("plan", f"{place}/") == (ExitCode.USAGE, [], [f"{place}/: {place}/{what}"])
     code, _, err = command("plan", place, RUN_TIME_ZONE="Mars")
     assert (code, len(err)) == (ExitCode.USAGE, 2)
 

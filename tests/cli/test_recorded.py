@@ -1,4 +1,4 @@
-"""What the image of version 0.2.0 has recorded is listed, shown and verified as that image would have done."""
+"""What an earlier image has recorded is listed, shown and verified as that image would have done."""
 
 import os
 import webbrowser
@@ -14,7 +14,14 @@ from tests.records.recorded import CARDS, DAY, LEFT, objects_of
 from tests.support.parsed import Parsed
 from tests.support.records import write
 
-LISTED = {"done": "07:55", "set-aside": "Not all made", "killed": "Killed", "refused": "Config faulty"}
+LISTED = {
+    "done": "07:55",
+    "set-aside": "Not all made",
+    "killed": "Killed",
+    "refused": "Config faulty",
+    "batches": "23:28",
+    "batches-killed": "Killed",
+}
 
 
 @pytest.fixture(params=LEFT)

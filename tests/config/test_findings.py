@@ -84,7 +84,8 @@ import time
 from pathlib import Path
 from job.config.objects import OBJECTS
 from job.engines.calls import EngineName
-from job.config.read import make_plan
+from job.config.environment import PlanSettings
+from job.config.plan import make_plan
 
 def array(item, count):
     return b"[" + (item + b",") * (count - 1) + item + b"]"
@@ -101,7 +102,7 @@ def deep(levels):
 keys = (b'"k%d":{}' % number for number in range(90_000))
 good = {"ticker_list.json": b'["A"]', "card_types.json": b'["c"]'}
 objects = good | CONFIG
-plan, faults = make_plan(objects, None, {"financial": 5, "trading": 5, "news": 1, "qa": 1})
+plan, faults = make_plan(objects, None, PlanSettings(batch_sizes={}))
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
 print(peak, sum(len(str(line)) + 1 for line in (*faults, *plan.notices)), time.process_time())
 """

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from job.config.objects import LlmConfig
 from job.config.plan import UNCONFIRMED_LIMIT, Plan, Target, left_out_faults, select
 from job.engines.calls import DATA_ENGINES
 from tests.support.fakes import plan_of, target
@@ -24,7 +23,7 @@ CARDS = {
 def plan_with(*more: str) -> Plan:
     cards = CARDS | dict.fromkeys(more, ("news_card",))
     targets = (Target(name, "equity", name, None, (), types) for name, types in cards.items())
-    return Plan(tuple(targets), LlmConfig(), "2026-11-24", {})
+    return replace(Plan.empty("2026-11-24"), targets=tuple(targets))
 
 
 def chosen(plan: Plan, *names: str) -> list[str]:

@@ -1,6 +1,7 @@
 """A day is compared with the nights before: what is new, gone, and still missing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -8,12 +9,12 @@ from job.day.ending import bad_config, ending_of
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import ShutdownReason
-from job.day.view import comparison_lines, night_before
+from job.day.view import comparison_lines, differences, night_before
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import DAY, RESET, Day, Fate, failing, well
-from tests.support.fakes import target
+from tests.support.fakes import Styled, plan_of, target
 from tests.support.records import RecordedAttempt, report_at, start_at
 
 NO = Failure(Cause.DENIED, message("no"), 200)
@@ -88,6 +89,14 @@ def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
     now, before = RecordedAttempt(), RecordedAttempt("2026-11-23")
     emptied = before.stored.model_copy(update={"objects": {}})
     assert list(comparison_lines(now.report(), now.ledger(), [before.report()], emptied)) == []
+
+
+def test_a_variable_that_decides_what_is_made_is_compared() -> None:
+    then, sizes = plan_of([target("A"), target("B")]), {"financial": 1}
+    now = replace(then, settings=Styled(batch_sizes=sizes, style="dark", pace=2))
+    changed = f'Changed since {DAY}, 2 cards, style (null → "dark"): /news_card: A, B'
+    assert list(map(str, differences(then, now))) == [changed]
+    assert list(differences(then, replace(then, settings=Styled(batch_sizes=sizes, pace=2)))) == []
 
 
 def test_a_start_without_a_plan_is_compared_with_none() -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from job.config.plan import Plan
-from job.config.read import make_plan
+from job.config.plan import Plan, make_plan
 from job.day.advice import Commands, command_of
 from job.day.ending import ending_of, notes_of
 from job.day.ledger import Ledger
@@ -17,7 +16,7 @@ from job.engines.calls import ALL_ENGINES, EngineName
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.fakes import plan_of, target
-from tests.support.records import RecordedAttempt, config, report_at, start_at
+from tests.support.records import SETTINGS, RecordedAttempt, config, report_at, start_at
 from tests.support.results import result_of
 
 PLAN = plan_of([target("AAPL", ["a", "b"]), target("MSFT", ["a", "b"])])
@@ -90,7 +89,7 @@ def test_cards_and_data_that_are_made_again_together_are_not_mentioned() -> None
 
 def plan_with(objects: Mapping[str, str]) -> Plan:
     contents = {name: text.encode() for name, text in (config(types=["a", "b"]) | dict(objects)).items()}
-    plan, faults = make_plan(contents, "2026-11-24", {"financial": 5, "trading": 5})
+    plan, faults = make_plan(contents, "2026-11-24", SETTINGS)
     assert not faults
     return plan
 

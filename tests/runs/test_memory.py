@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from job.config.environment import Options, read_settings
 from job.config.read import PlannedConfig, read_config
-from job.day.attempt import Attempt, Start, attempt_name, contents_of
+from job.day.attempt import Attempt, Start, attempt_name
 from job.records.record import Journal
 from tests.support.results import result_of
 from tests.support.stores import Memory
@@ -70,10 +70,9 @@ def _killed_start(directory: Path) -> None:
     prepared: PlannedConfig = trio.run(read_config, request, day)
     plan = prepared.plan
     attempt = Attempt(
-        **{**Start.of(request, settings.days()).model_dump(), "day": day, "number": 1},
+        **{**Start.of(request, settings.days()).model_dump(), **dict(plan.settings), "day": day, "number": 1},
         owner="killed",
-        objects=dict(contents_of(prepared)),
-        batch_sizes=dict(plan.batch_sizes),
+        objects={name: stored.data.decode() for name, stored in prepared.objects.items()},
         plan=plan.digest(),
         cards=plan.count("qa"),
     )

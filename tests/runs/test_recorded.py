@@ -1,4 +1,4 @@
-"""A day outlives its image: with what version 0.2.0 has recorded, a start makes exactly what is missing."""
+"""A day outlives its image: with what an earlier one has recorded, a start makes exactly what is missing."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -40,11 +40,28 @@ async def test_exactly_what_is_missing_is_requested(scene: Scene, story: str) ->
     outcome = await scene.start(0, **ENV)
     assert (outcome.finished["day"], scene.cards()) == (DAY, Counter(LEFT[story]))
     if traces:
-        assert {one.service for one in scene.requests} <= {"qa"}
+        assert {one.service for one in scene.requests} <= {"qa", *(["trading"] if story == "batches-killed" else [])}
         assert {one.headers["traceparent"].split("-")[1] for one in scene.requests} <= traces
     assert outcome.finished["cards"]["done"] == len(CARDS)
     kept = {name for name in before if "/attempts/" in name or "/results/" in name}
     assert {name: scene.world.recorded()[name] for name in kept} == {name: before[name] for name in kept}
+
+
+@pytest.mark.parametrize("story", ["done", "batches"], indirect=True)
+async def test_a_closed_day_stays_closed_whatever_its_batches_were(scene: Scene) -> None:
+    before = scene.world.recorded()
+    await scene.start(0, **ENV)
+    assert scene.requests == []
+    assert scene.world.recorded() == before
+
+
+@pytest.mark.parametrize("story", ["batches-killed"], indirect=True)
+async def test_what_is_left_of_larger_batches_is_requested_in_those_of_today(scene: Scene) -> None:
+    await scene.start(0, **ENV)
+    left = [f"T{number}" for number in range(8, 20)]
+    requests = scene.world.trading.requests
+    assert sorted(len(one.tickers) for one in requests) == [2, 5, 5]
+    assert sorted(ticker for one in requests for ticker in one.tickers) == sorted(left)
 
 
 @pytest.mark.parametrize("story", ["killed"], indirect=True)
@@ -61,6 +78,6 @@ async def test_the_next_night_is_compared_with_it(scene: Scene, story: str) -> N
     await scene.world.configure("ticker_list.json", [*TICKERS, "NEW"])
     outcome = await scene.start(0, **ENV)
     new = f"New since {DAY}, 2 cards: NEW (2)"
-    assert (new in outcome.finished.get("notes", [])) is (story in {"done", "set-aside"})
+    assert (new in outcome.finished.get("notes", [])) is (story in {"done", "set-aside", "batches"})
     assert outcome.finished["day"] == NEXT_DAY
     assert scene.cards().total() == len(CARDS) + 2

@@ -7,15 +7,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from job.config.environment import PlanSettings
 from job.config.faults import Fault, FaultKind
-from job.config.plan import Plan
-from job.config.read import PlannedConfig, make_plan
+from job.config.plan import Plan, make_plan
+from job.config.read import PlannedConfig
 from job.day.attempt import Attempt, ExitCode, Outcome, Start, attempt_name, end_name, results_name
 from job.day.ending import Ending
 from job.day.ledger import Ledger, Rerun
 from job.day.report import Report, report_of
 from job.day.result import CallResult
-from job.engines.calls import EngineName, Item
+from job.engines.calls import Item
 from job.engines.failures import Cause, Failure
 from job.records.lease import Holder
 from job.records.record import Journal, Listing, Record
@@ -26,7 +27,7 @@ from tests.support.stores import Memory
 
 DAY = "2026-11-24"
 TRACE_ID = f"{1:032x}"
-SIZES: Mapping[EngineName, int] = {"financial": 2, "trading": 2}
+SETTINGS = PlanSettings(batch_sizes={"financial": 2, "trading": 2})
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
 REFUSED = Failure(Cause.STATUS, message("HTTP 422"), 422)
 CODES = {
@@ -44,7 +45,7 @@ def config(tickers: Sequence[str] = ("AAPL", "MSFT"), types: Sequence[str] = ("n
 
 def plan_from(objects: Mapping[str, str], day: str = DAY) -> Plan:
     """The plan of config objects."""
-    plan, faults = make_plan({name: text.encode() for name, text in objects.items()}, day, SIZES)
+    plan, faults = make_plan({name: text.encode() for name, text in objects.items()}, day, SETTINGS)
     assert not faults
     return plan
 
@@ -118,9 +119,9 @@ class RecordedAttempt:
     def stored(self) -> Attempt:
         return Attempt(
             **self.start.model_dump(),
+            **dict(SETTINGS),
             owner=f"owner of {self.number}",
             objects=dict(self.objects),
-            batch_sizes=dict(SIZES),
             plan=self.plan.digest(),
             cards=self.plan.count("qa"),
             again=tuple(self.again),

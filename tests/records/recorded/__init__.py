@@ -1,7 +1,7 @@
-"""Days that the image of version 0.2.0 has recorded, each in the folder of its story, and what was meant to happen.
+"""Days that earlier images have recorded, each in the folder of its story, and what was meant to happen.
 
-`python -m tests.records.recorded COMMIT` has recorded them. Nobody edits them: a day that the job cannot read any more
-is one that somebody still has.
+`python -m tests.records.recorded COMMIT` has recorded them: version 0.3.0 the batches, 0.2.0 all others. Nobody edits
+them: a day that the job cannot read any more is one that somebody still has.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -41,6 +41,8 @@ ENVIRONMENT = {
     "RUN_SCHEDULE": SCHEDULE,
     "QA_ENGINE_CONCURRENCY": "2",
 }
+
+BATCHES_OF_10 = {"FINANCIAL_ENGINE_BATCH_SIZE": "10", "TRADING_ENGINE_BATCH_SIZE": "10"}
 
 
 def _environment(world: World) -> dict[str, str]:
@@ -82,6 +84,20 @@ async def _killed(world: World) -> None:
     next(runs.rglob(REPORT)).unlink()  # of the first start
 
 
+async def _batches(world: World) -> None:
+    """The batches are larger than by default."""
+    await _start(world, 0, **BATCHES_OF_10)
+
+
+async def _batches_killed(world: World) -> None:
+    """One of three batches of the trading engine is recorded when the start is killed."""
+    world.trading.script.append(Fault(when.no(when.ticker("AAPL")), do.hang()))
+    job = await world.start_job("run", env=_environment(world) | BATCHES_OF_10)
+    while not [*(world.directory / "runs").rglob("results/000001-*.jsonl")]:  # noqa: ASYNC110  a file
+        await trio.sleep(0.1)
+    await job.kill()
+
+
 async def _refused(world: World) -> None:
     """The config has a fault."""
     await world.configure("card_types.json", ["news_card", 7])
@@ -94,12 +110,16 @@ STORIES: Mapping[str, Callable[[World], Awaitable[None]]] = {
     "set-aside": _set_aside,
     "killed": _killed,
     "refused": _refused,
+    "batches": _batches,
+    "batches-killed": _batches_killed,
 }
 LEFT: Mapping[str, list[str]] = {
     "done": [],
     "set-aside": [card for card in CARDS if card.endswith("price_card")],
     "killed": ["0700.HK/news_card", "T0/price_card"],
     "refused": CARDS,
+    "batches": [],
+    "batches-killed": CARDS,
 }
 """The cards that are missing then."""
 

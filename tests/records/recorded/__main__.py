@@ -1,4 +1,4 @@
-"""`python -m tests.records.recorded COMMIT` records a day of each story with the job of this commit, once."""
+"""`python -m tests.records.recorded COMMIT` records a day of each new story with the job of this commit, once."""
 
 import shutil
 import subprocess
@@ -34,15 +34,16 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+new = [name for name in STORIES if not (HERE / name).exists()]  # what is recorded stays
 commit = _git("rev-parse", sys.argv[1])
 with tempfile.TemporaryDirectory() as directory:
     checkout, recorded = Path(directory) / "checkout", Path(directory) / "recorded"
     _git("worktree", "add", "--detach", str(checkout), commit)
     try:
         (checkout / "job" / "COMMIT").write_text(commit, encoding="ascii")  # as the image has it
-        for name in STORIES:
+        for name in new:
             trio.run(partial(_record, checkout, name, recorded / name))
     finally:
         _git("worktree", "remove", "--force", str(checkout))
-    for name in STORIES:
-        shutil.copytree(recorded / name, HERE / name)  # fails if it is there: what is recorded stays
+    for name in new:
+        shutil.copytree(recorded / name, HERE / name)
