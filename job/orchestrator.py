@@ -208,7 +208,7 @@ class _Run:
         if ending.outcome is Outcome.SUCCEEDED:
             retried = {name: (one.counts.retries, one.seconds_out) for name, one in engines}
             late.update(late_notes(session.record.ledger, datetime.fromisoformat(start.started), retried))
-        outages = {name: (one.outages, one.seconds_out, one.is_down) for name, one in engines if name not in late}
+        outages = {name: (one.outages, one.seconds_out) for name, one in engines if name not in late}
         notes = [*late.values(), *outage_notes(outages)]
         listing = session.record.listing
         notes += broken_off_notes(start, listing.attempts - listing.ends, session.record.ledger)

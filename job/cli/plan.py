@@ -12,7 +12,7 @@ from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import OBJECTS
-from job.config.plan import Plan, make_plan
+from job.config.plan import Calls, Plan, make_plan
 from job.config.read import read_objects, unreadable
 from job.day.attempt import Attempt, ExitCode, RecordError
 from job.day.ending import notes_of, past_day_notice
@@ -144,7 +144,7 @@ def _summary_lines(plan: Plan) -> Iterator[Message]:
 def _calls(ledger: Ledger, engine: EngineName) -> int:
     """How many calls of an engine are left to be made."""
     if engine in BATCHES:
-        return sum(1 for _ in ledger.plan.calls(engine, ledger.items[engine].is_done))
+        return len(Calls(ledger.plan, engine, ledger.items[engine].is_missing))
     return ledger.counts(engine).missing
 
 

@@ -6,10 +6,12 @@ plan a person names: to make it again, or to leave it out.
 
 import hashlib
 import json
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from itertools import islice
+from itertools import accumulate, chain, compress, islice, repeat
 from operator import attrgetter
 from typing import Any
 
@@ -362,22 +364,10 @@ class Plan:
         for target, card_types in self.items_by_target(engine):
             yield from (Item(engine, target, card_type) for card_type in card_types)
 
-    def calls(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> Iterator[Call]:
-        """The calls of one engine, in order, for all items that are neither done nor left out.
-
-        Batches are formed before any item is removed, so that every attempt at a day has the same batches.
-        """
-        if engine in BATCHES:
-            yield from self._batches(engine, is_done)
-            return
-        for target in self.targets:
-            if target.id in self.left_out:
-                continue
-            if engine == "news" and engine in target.engines and not is_done(Item(engine, target.id, None)):
-                yield self.news_call(target)
-            for card_type in target.card_types if engine == "qa" else ():
-                if not is_done(Item(engine, target.id, card_type)):
-                    yield self.card_call(target, card_type)
+    def calls(self, engine: EngineName, is_missing: Iterable[int] | None = None) -> Iterator[Call]:
+        """The calls of one engine, as in `Calls`."""
+        calls = Calls(self, engine, is_missing)
+        return (calls[at] for at in range(len(calls)))
 
     def digest(self) -> str:
         """A digest that is equal for plans which want the same cards for the same day."""
@@ -390,14 +380,6 @@ class Plan:
     def common(self) -> list[Mapping[str, Any]]:
         """What decides how the cards of all targets are made."""
         return [self.models.model_dump(), *filter(None, [self.settings.what_is_made()])]
-
-    def _batches(self, engine: EngineName, is_done: Callable[[Item], bool]) -> Iterator[Call]:
-        ids = [item.target for item in self.items(engine)]
-        size = self.settings.batch_sizes[engine]
-        for start in range(0, len(ids), size):
-            batch = ids[start : start + size]
-            if left := [name for name in batch if name not in self.left_out and not is_done(Item(engine, name, None))]:
-                yield BATCHES[engine](left)
 
     def date_of(self, engine: EngineName, target: Target) -> str:
         """The date for which an engine is asked about a target; empty for an engine that takes no date."""
@@ -421,6 +403,55 @@ class Plan:
         data = {f"run_{switch}_engine": engine in target.engines for engine, switch in _SWITCH.items()}
         own = {"date": target.date, "topic_key": target.key}
         return self.settings.what_is_made() | self.parameters(target, card_type) | data | own
+
+
+class Calls:
+    """The calls of one engine, in order, for all items that are neither done nor left out.
+
+    A `Call` is made when it is asked for: those of a million cards would exhaust the memory. `is_missing` says it of
+    each item of the plan, by 1 or 0; without it, all are missing.
+
+    Batches are formed before any item is removed, so that every attempt at a day has the same batches.
+    """
+
+    def __init__(self, plan: Plan, engine: EngineName, is_missing: Iterable[int] | None = None) -> None:
+        self._plan, self._is_card = plan, engine == "qa"
+        self._targets = [target for target in plan.targets if self._is_card or engine in target.engines]
+        sizes = [len(target.card_types) if self._is_card else 1 for target in self._targets]
+        self._starts = array("I", accumulate(sizes, initial=0))
+        """For each target, the number of its first item."""
+        missing = bytearray(repeat(1, self._starts[-1]) if is_missing is None else is_missing)
+        for target, start, size in zip(self._targets, self._starts, sizes, strict=False) if plan.left_out else ():
+            if target.id in plan.left_out:
+                missing[start : start + size] = bytes(size)
+        self._missing = missing
+        self._items = array("I", compress(range(len(missing)), missing))
+        """The numbers of the items that are missing."""
+        self._batches: list[Call] | None = None
+        if engine in BATCHES:
+            step = plan.settings.batch_sizes[engine]
+            slices = (slice(start, start + step) for start in range(0, len(missing), step))
+            left = ([target.id for target in compress(self._targets[part], missing[part])] for part in slices)
+            self._batches = [BATCHES[engine](names) for names in left if names]
+
+    def __len__(self) -> int:
+        return len(self._items if self._batches is None else self._batches)
+
+    def __getitem__(self, at: int) -> Call:
+        if self._batches is not None:
+            return self._batches[at]
+        item = self._items[at]
+        number = bisect_right(self._starts, item) - 1
+        target = self._targets[number]
+        if self._is_card:
+            return self._plan.card_call(target, target.card_types[item - self._starts[number]])
+        return self._plan.news_call(target)
+
+    def card_types(self) -> Iterator[str | None]:
+        """The card type of each call, in order; `None` for those of a data engine."""
+        if not self._is_card:
+            return repeat(None, len(self))
+        return compress(chain.from_iterable(target.card_types for target in self._targets), self._missing)
 
 
 _values = attrgetter(*(field.name for field in fields(Target)))

@@ -371,18 +371,14 @@ def unrecorded_note(results: int, *, is_done: bool) -> Message:
     )
 
 
-def outage_notes(outages: Mapping[EngineName, tuple[int, float, bool]]) -> list[Message]:
-    """Which engines did no call for a while: their outages, of so many seconds in all, and whether they were down."""
+def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> list[Message]:
+    """Which engines did no call for a while: their outages, and of how many seconds in all."""
     notes = []
-    for engine, (count, seconds, is_down) in outages.items():
-        values = {"engine": ENGINES[engine].label, "time": duration(seconds)}
-        if is_down:
-            notes.append(
-                message("The {engine} engine was down at the end: out for {time}, all of its patience", **values)
-            )
-        elif seconds >= NOTED_SECONDS:
+    for engine, (count, seconds) in outages.items():
+        if seconds >= NOTED_SECONDS:
             once = "The {engine} engine was out once, for {time}: its calls waited"
             often = "The {engine} engine was out {count} times, for {time} in all: its calls waited"
+            values = {"engine": ENGINES[engine].label, "time": duration(seconds)}
             notes.append(plural(once, often, count=count, **values))
     return notes
 

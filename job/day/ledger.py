@@ -26,6 +26,7 @@ _CODES: Mapping[str, int] = {cause: code for code, cause in enumerate(Cause, _FA
 """The code of a failed item, by its cause."""
 _CAUSES: Mapping[int, Cause] = {code: cause for cause, code in zip(Cause, _CODES.values(), strict=True)}
 _INTERRUPTED = _CODES[Cause.INTERRUPTED]
+_IS_MISSING = bytes(code < _DONE for code in range(256))
 
 
 class ItemStatus(NamedTuple):
@@ -85,16 +86,10 @@ class EngineItems:
         place = self._place(item)
         return place is not None and self._states[place] == _WITH_ERROR
 
-    def is_a_type_cut_short(self) -> bool:
-        """Whether of one card type some cards are made, and some were not attempted."""
-        left = {status.item.card_type for status in self.missing() if status.state == "not_attempted"}
-        made = (
-            name
-            for start, names in self._places.values()
-            for place, name in enumerate(names, start)
-            if self._states[place] >= _DONE
-        )
-        return any(name in left for name in made)
+    @property
+    def is_missing(self) -> bytes:
+        """For each item, in the order of the plan, 1 if it is not done, else 0."""
+        return bytes(self._states.translate(_IS_MISSING))
 
     def missing(self) -> Iterator[ItemStatus]:
         """Every item that is not done, in the order of the plan."""

@@ -1,12 +1,13 @@
 """Executor: makes every call of one engine, with the same code for all four."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import trio
 
 from job.config.environment import EngineSettings
+from job.config.plan import Calls
 from job.day.result import CallResult, FailedTry
 from job.engines.answers import Connection, TokenError, TransportError, judge
 from job.engines.calls import BATCHES, METHOD, Call, EngineName
@@ -14,7 +15,7 @@ from job.engines.failures import CUT_OFF, Cause, Failure, FailureKind
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT, RunIdentity
 from job.execution.circuit_breaker import CircuitBreaker
-from job.execution.progress import CallRetried, EngineProgress, EventHandler
+from job.execution.progress import CallRetried, EngineProgress, EventHandler, Outages
 from job.execution.retry_policy import RetryPolicy, Try
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import PendingCall, WorkQueue
@@ -49,9 +50,7 @@ class Executor:
     `on_finished` gets every call that is done or has failed for good. It may call `stop`.
     """
 
-    def __init__(
-        self, settings: EngineSettings, context: RunContext, calls: Iterable[Call], on_finished: Finished
-    ) -> None:
+    def __init__(self, settings: EngineSettings, context: RunContext, calls: Calls, on_finished: Finished) -> None:
         self._settings = settings
         self._context = context
         self._on_finished = on_finished
@@ -59,17 +58,21 @@ class Executor:
         # An engine that the plan does not use has none.
         self._progress = context.progress.get(settings.name) or EngineProgress()
         self._policy = RetryPolicy(settings, context.jitter)
-        self._breaker = CircuitBreaker(self._policy, self._progress, context.emit)
-        self._queue = WorkQueue(iter(calls), context.run.traceparent, settings, self._breaker, context.shutdown)
+        self._breaker = CircuitBreaker(self._policy, Outages(settings, self._progress, context.emit))
+        self._queue = WorkQueue(calls, context.run.traceparent, self._policy, self._breaker, context.shutdown)
         self._is_size_right = False
         """Whether a single ticker has failed in this outage, or a batch at once, so that its size is not the cause."""
         self._workers = trio.CancelScope()
-        self.is_down = False
-        """Whether it ended since the engine is down."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether calls were not made since the engine is down, and not just the cards of some types."""
+        return self._queue.is_down
 
     async def run(self) -> None:
         """Returns when every call has finished, when the engine is down, when the run shuts down, or after `stop`."""
         self._progress.began = trio.current_time()
+        await self._queue.fill()
         is_over = False
         try:
             with self._workers:
@@ -84,17 +87,6 @@ class Executor:
                 else:
                     self._interrupted(pending)
 
-    def note_down(self) -> None:
-        """Notes that the engine was down at the end, unless only one call was left and failed."""
-        if self._breaker.failures > 1:
-            self._progress.is_down = True
-            self._breaker.note_outage(trio.current_time())
-
-    @property
-    def only_types_fail(self) -> bool:
-        """Whether only cards of some types fail, and others were made since."""
-        return self._queue.only_types_fail
-
     def stop(self) -> None:
         """Cuts off the calls in flight, and starts no other."""
         self._workers.cancel()
@@ -106,7 +98,7 @@ class Executor:
                 try:
                     await self._run_call(pending, connection)
                 finally:
-                    self._queue.task_done()
+                    self._queue.task_done(pending)
         except ShutdownError:
             pass
         finally:
@@ -123,7 +115,11 @@ class Executor:
             return
         if failure.targets:
             self._finish_done_targets(pending, failure)
-        due = self._policy.next_try(pending.retry, failure, latest, self._context.shutdown.deadline)
+        seconds_out = self._breaker.seconds_out(latest.ended)
+        due = self._policy.next_try(pending.retry, failure, latest, seconds_out, self._context.shutdown.deadline)
+        # Others may be at work when it has no room for this one.
+        if self._breaker.is_patience_over(latest.started) and not (failure.is_rejection and self._queue.in_flight > 1):
+            due = None
         pending.last_failure = failure
         size = len(pending.call.targets)
         is_quick = latest.ended < latest.started + QUICK_SECONDS and failure.cause is not Cause.TOO_LARGE
@@ -133,17 +129,12 @@ class Executor:
             is_kept = is_quick and self._breaker.is_open
             size = 1 if due is None else size if is_kept else (size + 1) // 2
             due = latest.ended if due is None else due
-            pending.retry.counted = 0  # its parts are other requests
             self._queue.batch_size = min(self._queue.batch_size, size)
-        is_down = self._breaker.is_down(latest, is_final=due is None)
-        if is_down:
-            self.is_down = True
-            self._queue.close()
-        if due is None or is_down:
+        if due is None:
             self._queue.finish(pending, is_done=False)
             is_refusal = self._policy.kind_of(failure, latest) is FailureKind.FINAL
-            if pending.call.card_type is None and self._settings.patience and not is_refusal:
-                seconds = latest.ended - min(pending.retry.failing.first, self._breaker.failing_since)
+            if pending.call.card_type is None and not is_refusal:
+                seconds = latest.ended - min(pending.retry.first, self._breaker.failing_since)
                 reason = message("nothing but this for {duration}", duration=duration(seconds))
                 failure = replace(failure, reason=colon(reason, failure.reason))
             self._finish(pending, failure)
@@ -175,20 +166,18 @@ class Executor:
 
     def _adapt(self, pending: PendingCall, latest: Try, failure: Failure | None) -> None:
         """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
-        is_retry = pending.retry.failures > 0
-        self._queue.limiter.update(failure, self._queue.in_flight, self._breaker.failures, is_retry=is_retry)
+        limiter, in_flight = self._queue.limiter, self._queue.in_flight
         if failure is None or failure.shows_that_it_works:
+            limiter.update(failure, in_flight, self._breaker.failures)
             if self._breaker.succeed(latest):
-                self._queue.limiter.recover()
+                limiter.recover()
                 if self._is_size_right:
                     self._queue.batch_size = self._settings.batch_size
                 self._is_size_right = False
             return
-        # A token that has just expired says nothing of the engine, unless that fails anyway.
-        if failure.is_unauthorized and not pending.retry.token_renewed and not self._breaker.failures:
-            return
-        others, limit = self._queue.in_flight - 1, self._queue.limiter.limit
-        self._breaker.fail(failure, latest, pending.call, is_retry=is_retry, others=others, limit=limit)
+        others, limit = in_flight - 1, limiter.limit
+        counts = self._breaker.fail(failure, latest, pending.call, pending.retry, others=others, limit=limit)
+        limiter.update(failure, in_flight, self._breaker.failures, counts=counts)
 
     async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
         """Sends the request and judges the answer: `None` if all work is done."""

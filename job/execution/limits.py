@@ -9,8 +9,8 @@ class ConcurrencyLimiter:
     """A limit on calls in flight that starts at its maximum and adapts to the engine's answers (AIMD).
 
     - Increase: by one per round trip, while the limit is reached and calls are done.
-    - Decrease: for each call whose first try met an overload (502, 503, 504, timeout, no connection), by the share of
-      the limit that has failed in a row: a few among many cost little. If half of all do, that is an outage.
+    - Decrease: for each overload (502, 503, 504, timeout, no connection) that counts against the engine, by the share
+      of the limit that counts so far: a few among many cost little. If half of all do, that is an outage.
     - After a 429 the limit is the number of our calls that the engine still works on, at least one. Halving would be
       worse: rejections come at once and many together, so the free slots would fill and be rejected again.
     - After an outage: half of the maximum at least, whatever had come in it.
@@ -21,15 +21,18 @@ class ConcurrencyLimiter:
         self._limit = float(maximum)
         self.limit = maximum
 
-    def update(self, failure: Failure | None, in_flight: int, failures: int, *, is_retry: bool) -> None:
-        """Adapts to a try that has just ended, after so many failures in a row. It still is in flight."""
+    def update(self, failure: Failure | None, in_flight: int, failures: int, *, counts: bool = False) -> None:
+        """Adapts to a try that has just ended, and still is in flight, while so many calls count against the engine.
+
+        `counts` is whether this one does.
+        """
         if failure is None:
             if self._limit < self._maximum and in_flight + failures >= self.limit:  # each failure takes a place
                 self._set(self._limit + 1 / self._limit)
         elif failure.is_rejection:
             self._set(min(self._limit, in_flight - 1))
-        elif failure.is_overload and not is_retry:
-            self._set(self._limit - (failures + 1) / self._limit)
+        elif failure.is_overload and counts:
+            self._set(self._limit - failures / self._limit)
 
     def recover(self) -> None:
         """Adapts to the end of an outage."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import trio
 
 from job.config.environment import EngineSettings, Settings
+from job.config.plan import Calls
 from job.day.ledger import Ledger
 from job.day.result import CallResult, EngineFailedError, ShutdownReason
 from job.engines.calls import ENGINES, EngineName
@@ -72,7 +73,7 @@ class Phases:
                 failed.append(EngineFailedError(result))
                 executor.stop()
 
-        calls = self.ledger.plan.calls(engine, self.ledger.items[engine].is_done)
+        calls = Calls(self.ledger.plan, engine, self.ledger.items[engine].is_missing)
         executor = Executor(self.engines[engine], self.context, calls, on_finished)
         await executor.run()
         if failed:
@@ -87,12 +88,8 @@ class Phases:
             raise AssertionError("the barrier is closed")
         if not self.ledger.counts("qa").planned:
             return
-        calls = self.ledger.plan.calls("qa", self.ledger.items["qa"].is_done)
+        calls = Calls(self.ledger.plan, "qa", self.ledger.items["qa"].is_missing)
         executor = Executor(self.engines["qa"], self.context, calls, lambda *_: None)
         await executor.run()
-        if executor.is_down and not executor.only_types_fail:
-            items = self.ledger.items["qa"]
-            if not items.counts.done or items.is_a_type_cut_short():
-                self.context.shutdown.request(ShutdownReason.QA_DOWN)
-            else:  # what is missing may be so for reasons of its own
-                executor.note_down()
+        if executor.is_down:
+            self.context.shutdown.request(ShutdownReason.QA_DOWN)

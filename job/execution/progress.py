@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import inf
 
 import trio
 
+from job.config.environment import EngineSettings
 from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts
 from job.engines.calls import Call, EngineName
 from job.text.messages import Message
 
 REPORT_SECONDS = 60.0
+TELL_SECONDS = 5.0
+"""An outage that is shorter is not worth a word."""
+TELL_AGAIN_SECONDS = 600.0
+"""Of an engine that is out again and again, people are told this often at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,36 @@ class EngineProgress:
     counts: Counts = field(default_factory=Counts)
     """Of the items that were to be requested when it began."""
     outages: int = 0
-    """How often it did no call for some seconds, and for how long in all."""
+    """How often it was out for some seconds, and for how long in all."""
     seconds_out: float = 0.0
-    is_down: bool = False
-    """Whether it was down at the end, though nothing was left untried because of that."""
+
+
+class Outages:
+    """The outages of one engine: counts those that are worth a word, and tells people of them."""
+
+    def __init__(self, settings: EngineSettings, progress: EngineProgress, emit: EventHandler) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._emit = emit
+        self._is_told = False
+        self._told_at = -inf
+        """When people were last told that it fails."""
+
+    def go_on(self, since: float, now: float, reason: Message) -> None:
+        """The engine has been out since then, and another try has failed for this reason."""
+        if not self._is_told and now >= max(since + TELL_SECONDS, self._told_at + TELL_AGAIN_SECONDS):
+            self._is_told, self._told_at = True, now
+            self._emit(EngineFailing(self._settings.name, reason, self._settings.patience))
+
+    def end(self, since: float, until: float) -> None:
+        """The engine works again: a call is done that began then."""
+        seconds = until - since
+        if seconds >= TELL_SECONDS:
+            self._progress.outages += 1
+            self._progress.seconds_out += seconds
+        if self._is_told:
+            self._is_told = False
+            self._emit(EngineRecovered(self._settings.name, seconds))
 
 
 @dataclass(frozen=True, slots=True)

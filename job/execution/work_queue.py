@@ -1,7 +1,8 @@
 """Work queue: which call of one engine begins next, and when. A call waits nowhere else."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import count
@@ -9,17 +10,21 @@ from math import inf
 
 import trio
 
-from job.config.environment import EngineSettings
+from job.config.plan import Calls
 from job.engines.calls import BATCHES, Call
-from job.engines.failures import Failure, FailureKind
-from job.execution.circuit_breaker import CircuitBreaker
+from job.engines.failures import Cause, Failure, FailureKind
+from job.execution.circuit_breaker import LONG_SECONDS, CircuitBreaker
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
-from job.execution.retry_policy import FailingSince, RetryState, Try
+from job.execution.retry_policy import RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown
 from job.text.messages import Message
 
 FAILED_TRIES_KEPT = 10
 """Maximum number of failed tries that a result lists: a rejected call may have hundreds."""
+HELD_AT = 4
+"""While so many cards of a type have failed, and none of it was made since, no other of it begins."""
+FILLED_AT_ONCE = 50_000
+"""Calls that are counted between two checkpoints."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +76,7 @@ class PendingCall:
             replace(
                 self,
                 call=batch(targets[start : start + size]),
-                retry=replace(self.retry, failing=replace(self.retry.failing)),
+                retry=replace(self.retry),
                 traceparent=traceparent(),
             )
             for start in range(0, len(targets), size)
@@ -81,55 +86,98 @@ class PendingCall:
         return parts
 
 
-HELD_AT = 4
-"""While so many cards of a type wait for a retry, and none was made since they failed, no other of it begins."""
+@dataclass(slots=True, eq=False)
+class CardType:
+    """The cards of one type, or all calls of a data engine: which have not begun, and which have failed."""
+
+    fresh: "array[int]" = field(default_factory=lambda: array("I"))
+    """The places of its calls in the order of all. Those before `begun` have begun; those drawn at random are gone."""
+    begun: int = 0
+    trying: set[PendingCall] = field(default_factory=set)
+    """The cards that have failed, and are neither made nor failed for good; empty once a card of the type is made."""
+    failed: int = 0
+    """How many cards have failed for good after several tries, since one was made."""
+    failing_since: float = inf
+    """When the first of all these failed."""
+
+    @property
+    def left(self) -> int:
+        """How many have not begun."""
+        return len(self.fresh) - self.begun
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no other begins, as long as other calls are in flight."""
+        return len(self.trying) + self.failed >= HELD_AT
+
+    def take(self, number: int) -> int:
+        """Takes one that has not begun, by its number among these; returns its place."""
+        if number:
+            return self.fresh.pop(self.begun + number)
+        self.begun += 1
+        return self.fresh[self.begun - 1]
 
 
 class WorkQueue:
     """The calls of one engine: fresh ones, and those that were put back, whole or in parts, after a failed try.
 
-    Retries that are due are first, then fresh calls in their order. While the circuit breaker is open, fresh calls are
-    first: what failed may fail again, and may cost more.
+    - While the circuit breaker is closed: retries that are due, then fresh calls in their order, then retries of calls
+      that timed out. Of a card type that fails the next one is drawn at random, and at most four are tried.
+    - While it is open: one drawn at random from all that have not begun, since neighbours and types may be at fault.
+      If none is left, a retry, but no last one.
+    - Once the engine's patience is over: all that has failed, half as many at a time as may be in flight.
 
-    It ends when it is closed, or when no call is left and none is in flight.
+    It ends when no call is left and none is in flight, or when the engine is down.
     """
 
     def __init__(
         self,
-        fresh: Iterator[Call],
+        calls: Calls,
         traceparent: Callable[[], str],
-        settings: EngineSettings,
+        policy: RetryPolicy,
         breaker: CircuitBreaker,
         shutdown: Shutdown,
     ) -> None:
         """`traceparent` gives each call one of its own."""
+        self._settings = settings = policy.settings
         self.batch_size = settings.batch_size
         """A larger batch is split before it begins."""
         self.limiter = ConcurrencyLimiter(settings.concurrency)
         self.rate = RateLimiter(settings.per_minute)
-        self._fresh = fresh
-        self._head = next(fresh, None)
+        self.is_down = False
+        """Whether calls were given up since the engine is down, and not just their card types."""
+        self._calls = calls
         self._traceparent = traceparent
+        self._policy = policy
         self._breaker = breaker
         self._shutdown = shutdown
+        self._types: defaultdict[str | None, CardType] = defaultdict(CardType)
         self._ready: deque[PendingCall] = deque()
         """Retries that are due, and parts of batches."""
+        self._timed_out: deque[PendingCall] = deque()
+        """Those of them that had no answer in time: they would hold their places for long again."""
         self._waiting: list[tuple[float, int, PendingCall]] = []
         """A heap of the other retries, by the times at which they are due."""
+        self._last: deque[PendingCall] = deque()
+        """Those that have one try left, which waits for the ends of their patience: these move with each outage."""
         self._numbers = count()
-        self._stuck: dict[str | None, set[PendingCall]] = {}
-        """By card type, those that are not done since one of them failed; none of the type was made meanwhile."""
-        self._stuck_since: dict[str | None, float] = {}
-        self._suspects: set[str] = set()
-        """The targets of which a card has failed since the latest one was made."""
-        self._made_at = -inf
-        self._held: dict[str | None, deque[Call]] = {}
-        """By card type, fresh calls that do not begin because of these."""
         self._is_closed = False
         self._parked = trio.lowlevel.ParkingLot()
         self._sleeper: trio.CancelScope | None = None
         """Of the one parked worker that looks again after a time."""
-        self.in_flight = 0
+        self._begun: dict[PendingCall, float] = {}
+        """When each call in flight began, the oldest first."""
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._begun)
+
+    async def fill(self) -> None:
+        """Counts the calls, before the first `get`."""
+        for place, card_type in enumerate(self._calls.card_types()):
+            if place % FILLED_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            self._types[card_type].fresh.append(place)
 
     async def get(self) -> PendingCall | None:
         """Returns the next call, once it may begin; `None` once the queue has ended. Call `task_done` for each.
@@ -140,130 +188,161 @@ class WorkQueue:
         while True:
             self._shutdown.raise_if_requested()
             now = trio.current_time()
-            moment = self._may_begin()
-            if moment <= now:
-                call, moment = self._take(now)
-                if call is not None:
-                    self.rate.begin(now)
-                    self.in_flight += 1
-                    if self._breaker.is_open or self.in_flight < self.limiter.limit:
-                        self._parked.unpark()
-                    return call
+            call, moment = self._next(now)
+            if call is not None:
+                self.rate.begin(now)
+                self._begun[call] = now
+                self._parked.unpark()
+                return call
             if self._is_closed or self._is_empty:
+                self._is_closed = True
                 self._parked.unpark_all()
                 return None
             await self._park(moment)
 
-    def task_done(self) -> None:
+    def task_done(self, call: PendingCall) -> None:
         """Ends the try of a call that was returned. Whoever calls this calls `get` next."""
-        self.in_flight -= 1
+        del self._begun[call]
 
     def put(self, call: PendingCall, due: float) -> None:
         """Puts a call back whose try has failed: it is due at this time."""
         call.due = due
-        heappush(self._waiting, (due, next(self._numbers), call))
-        if call.call.card_type is not None and call.retries == 1:
-            self._stuck.setdefault(call.call.card_type, set()).add(call)
-            self._stuck_since.setdefault(call.call.card_type, trio.current_time())
-            self._suspects.add(call.call.targets[0])
+        if call.retry.is_last:
+            self._last.append(call)
+        else:
+            heappush(self._waiting, (due, next(self._numbers), call))
+        if call.call.card_type is not None:
+            card_type = self._types[call.call.card_type]
+            card_type.trying.add(call)
+            card_type.failing_since = min(card_type.failing_since, trio.current_time())
 
     def finish(self, call: PendingCall, *, is_done: bool) -> None:
         """A call is done, or has failed for good."""
-        card_type = call.call.card_type
+        card_type = self._types[call.call.card_type]
         if is_done:
-            self._made_at = trio.current_time()
-            self._suspects.clear()
-            if card_type in self._stuck:
-                del self._stuck[card_type], self._stuck_since[card_type]
-        elif card_type in self._stuck:
-            self._stuck[card_type].discard(call)
-
-    @property
-    def only_types_fail(self) -> bool:
-        """Whether only cards of some types fail, and others were made since."""
-        return max(self._stuck_since.values(), default=inf) < self._made_at
-
-    def close(self) -> None:
-        """Ends the queue, whatever is left in it."""
-        self._is_closed = True
+            card_type.trying.clear()
+            card_type.failed, card_type.failing_since = 0, inf
+        elif call in card_type.trying:
+            card_type.trying.remove(call)
+            card_type.failed += 1
 
     def left(self) -> Sequence[PendingCall]:
         """The calls that were put back, and are not done yet."""
-        return [*self._ready, *(call for _, _, call in self._waiting)]
+        return [*self._ready, *self._timed_out, *self._last, *(call for _, _, call in self._waiting)]
 
-    def _may_begin(self) -> float:
-        """When a call may begin, whichever it is."""
-        if self._is_closed:
-            return inf
-        if self._breaker.is_open:
-            return max(self._breaker.not_before, self.rate.not_before)
-        is_full = self.in_flight >= max(1, self.limiter.limit - self._breaker.failures)
-        return inf if is_full else self.rate.not_before
-
-    def _take(self, now: float) -> tuple[PendingCall | None, float]:
-        """Takes the next call; or `None`, and when to look again."""
-        while self._waiting and self._waiting[0][0] <= now:
-            self._ready.append(heappop(self._waiting)[2])
-        call = self._take_while_open() if self._breaker.is_open else self._take_while_closed()
+    def _next(self, now: float) -> tuple[PendingCall | None, float]:
+        """The next call, if one may begin now; or `None`, and when to look again."""
+        moment = self._may_begin(now)
+        if self._is_closed or moment > now:
+            return None, moment
+        self._move_due(now)
+        if not self._breaker.is_open:
+            call = self._next_while_closed(now)
+        elif self._breaker.is_patience_over(now):
+            call = self._next_after_patience()
+        else:
+            call = self._next_at_random() or self._next_retry()
         if call is None:
-            return None, self._waiting[0][0] if self._waiting else inf
-        if call.tries and not self._breaker.is_open:
-            if call.retry.failing.first < self._breaker.closed_at:
-                call.retry.failing = FailingSince()  # the outage is over: what follows is another one
-            call.retry.failing.exclude(now - max(call.due, self._breaker.closed_at))  # it waited for a free place
-            call.due = now
+            return None, self._when_to_look(now)
         if len(call.call.targets) > 1:
             size = 1 if self._breaker.is_patience_over(now) else self.batch_size
             call, *others = call.split(size, self._traceparent)
             self._ready.extendleft(reversed(others))
         return call, now
 
-    def _take_while_closed(self) -> PendingCall | None:
+    def _may_begin(self, now: float) -> float:
+        """When a call may begin, whichever it is."""
+        if self._breaker.is_patience_over(now):
+            places, counts_from = max(1, self._settings.concurrency // 2), self._breaker.over
+        elif self._breaker.is_open:
+            return max(self._breaker.not_before(now), self.rate.not_before)
+        else:
+            places, counts_from = max(1, self.limiter.limit - self._breaker.failures), -inf
+        # A call that has been at work for long takes no place: it may hang, and a 429 may have set the limit to it.
+        young = [started for started in self._begun.values() if started >= counts_from and started > now - LONG_SECONDS]
+        if len(young) < places:
+            return self.rate.not_before
+        return max(young[len(young) - places] + LONG_SECONDS, self.rate.not_before)
+
+    def _move_due(self, now: float) -> None:
+        """Moves the retries that are due to where they are taken from."""
+        due = []
+        while self._waiting and self._waiting[0][0] <= now:
+            due.append(heappop(self._waiting)[2])
+        while self._last and self._last_try(now) <= now:
+            due.append(self._last.popleft())
+        for call in due:
+            has_timed_out = call.last_failure is not None and call.last_failure.cause is Cause.TIMEOUT
+            (self._timed_out if has_timed_out else self._ready).append(call)
+
+    def _last_try(self, now: float) -> float:
+        """When the next last try may begin: not while the engine is out, unless its patience or the run's ends."""
+        if not self._last or self._breaker.is_patience_over(now):
+            return now if self._last else inf
+        call, deadline = self._last[0], self._shutdown.deadline
+        latest = deadline - self._settings.timeout
+        if self._breaker.is_open:
+            return max(call.due, latest)
+        return max(call.due, self._policy.last_try(call.retry, self._breaker.seconds_out(now), deadline))
+
+    def _next_while_closed(self, now: float) -> PendingCall | None:
         if self._ready:
             return self._ready.popleft()
-        for card_type, calls in self._held.items():
-            if calls and not self._is_held(card_type):
-                return self._begin(calls.popleft())
-        while (call := self._head) is not None:
-            self._head = next(self._fresh, None)
-            if not self._stuck or not self._is_held(call.card_type):
-                return self._begin(call)
-            self._held.setdefault(call.card_type, deque()).append(call)
-        return None if self.in_flight else self._take_held()
+        types = [card_type for card_type in self._types.values() if card_type.left and not card_type.is_held]
+        if types:
+            card_type = min(types, key=lambda one: one.fresh[one.begun])
+            return self._begin(card_type, self._draw(card_type.left) if card_type.trying else 0)
+        if self._timed_out:
+            call = self._timed_out.popleft()
+            call.retry.extend(now - call.due)
+            return call
+        return None if self._begun else self._next_at_random()
 
-    def _take_while_open(self) -> PendingCall | None:
-        """A probe: a fresh call of a target and a type that may work, if there is one."""
-        while (call := self._head) is not None:
-            self._head = next(self._fresh, None)
-            if call.targets[0] not in self._suspects and not self._is_at_fault(call.card_type):
-                return self._begin(call)
-            self._held.setdefault(call.card_type, deque()).append(call)
-        if any(calls and not self._is_at_fault(card_type) for card_type, calls in self._held.items()):
-            return self._take_held()
-        return self._ready.popleft() if self._ready else self._take_held()
+    def _next_after_patience(self) -> PendingCall | None:
+        """A last try. If there is none any more, and none was done, the engine is down."""
+        call = self._next_retry()
+        if call is not None or self._waiting or self._begun:
+            return call
+        left = (card_type for card_type in self._types.values() if card_type.left)
+        # A card type that failed before the engine did has been given up.
+        is_down = any(card_type.failing_since >= self._breaker.failing_since for card_type in left)
+        if self._breaker.has_failed_last and not (is_down and self._breaker.is_in_doubt):
+            self._is_closed, self.is_down = True, is_down
+            return None
+        return self._next_at_random()
 
-    def _take_held(self) -> PendingCall | None:
-        """Takes a card that is held: of a type that may work if there is one, and far from what has failed."""
-        types = sorted((card_type for card_type, calls in self._held.items() if calls), key=self._is_at_fault)
-        return self._begin(self._held[types[0]].pop()) if types else None
+    def _next_retry(self) -> PendingCall | None:
+        retries = self._ready or self._timed_out
+        return retries.popleft() if retries else None
 
-    def _is_at_fault(self, card_type: str | None) -> bool:
-        """Whether cards of the type fail, and others were made since."""
-        return self._stuck_since.get(card_type, inf) < self._made_at
+    def _next_at_random(self) -> PendingCall | None:
+        """One of all that have not begun, held or not."""
+        types = [card_type for card_type in self._types.values() if card_type.left]
+        number = self._draw(sum(card_type.left for card_type in types))
+        for card_type in types:
+            if number < card_type.left:
+                return self._begin(card_type, number)
+            number -= card_type.left
+        return None
 
-    def _begin(self, fresh: Call) -> PendingCall:
-        call = PendingCall(fresh, self._traceparent())
-        if fresh.card_type in self._stuck:
-            self._stuck[fresh.card_type].add(call)
-        return call
+    def _draw(self, number: int) -> int:
+        """A number below this one, at random."""
+        return min(int(self._policy.random() * number), number - 1)
+
+    def _begin(self, card_type: CardType, number: int) -> PendingCall:
+        place = card_type.take(number)
+        return PendingCall(self._calls[place], self._traceparent(), RetryState(number=place))
+
+    def _when_to_look(self, now: float) -> float:
+        """When to look again if no call may begin that is there."""
+        waiting = self._waiting[0][0] if self._waiting else inf
+        over = self._breaker.over if now < self._breaker.over else inf
+        return min(waiting, over, self._last_try(now))
 
     @property
     def _is_empty(self) -> bool:
-        is_left = self._head or self._ready or self._waiting or any(self._held.values())
-        return not is_left and not self.in_flight
-
-    def _is_held(self, card_type: str | None) -> bool:
-        return len(self._stuck.get(card_type, ())) >= HELD_AT
+        is_put_back = self._ready or self._timed_out or self._waiting or self._last
+        return not (is_put_back or self._begun or any(card_type.left for card_type in self._types.values()))
 
     async def _park(self, moment: float) -> None:
         """Waits until another worker calls, or until a time, if no other worker waits for an earlier one."""

@@ -76,7 +76,7 @@ def test_cards_and_data_that_are_made_again_together_are_not_mentioned() -> None
     ledger = made()
     for engine in ("news", "qa"):
         ledger.rerun([item for item in PLAN.items(engine) if item.target == "AAPL"], 2)
-    news, *cards = (call for engine in ("news", "qa") for call in PLAN.calls(engine, ledger.items[engine].is_done))
+    news, *cards = (call for engine in ("news", "qa") for call in PLAN.calls(engine, ledger.items[engine].is_missing))
     ledger.add(result_of(news, ended=30.0, again=2))
     assert notes(ledger) == ["To be made again, and missing until then: AAPL (2)"]
     for call in cards:

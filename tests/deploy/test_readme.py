@@ -23,8 +23,8 @@ from job.day.result import Counts, ShutdownReason
 from job.day.view import COLUMNS
 from job.engines.answers import ANSWER_LIMIT
 from job.engines.failures import Cause, Failure
-from job.execution.circuit_breaker import TELL_SECONDS
 from job.execution.executor import QUICK_SECONDS
+from job.execution.progress import TELL_SECONDS
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import LIMITS
 from job.orchestrator import run_phases

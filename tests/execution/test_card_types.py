@@ -51,7 +51,7 @@ async def night(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("failure", "seconds", "wasted", "end"),
-    [(reply({}, 500), 0.05, 60, 2_700), (reply({}, 503), 0.05, 330, 2_700), (LOST, float("inf"), 90, 6_800)],
+    [(reply({}, 500), 0.05, 90, 2_700), (reply({}, 503), 0.05, 360, 2_700), (LOST, float("inf"), 90, 6_800)],
 )
 async def test_of_five_types_the_one_that_always_fails_costs_little(
     failure: Response | Exception, seconds: float, wasted: int, end: float
@@ -61,7 +61,7 @@ async def test_of_five_types_the_one_that_always_fails_costs_little(
     assert made.cards.done >= 4 * 400 + 40
     assert len(made.world.asked) - made.cards.done <= wasted
     assert trio.current_time() <= end
-    assert made.cards.not_attempted > 300, "the rest is not requested"
+    assert made.cards.not_attempted > 250, "the rest is not requested"
 
 
 @pytest.mark.parametrize("concurrency", [1, 64])
@@ -83,7 +83,7 @@ def test_every_card_is_accounted_for_whatever_fails() -> None:
     for seed in range(20):
         chance = random.Random(seed)
         types = "abcdefgh"[: chance.randint(1, 8)]
-        share = {name: chance.choice([0.0, 0.0, 0.1, 0.7, 1.0]) for name in types}
+        share = {name: chance.choice([0.0, 0.0, 0.1, 0.7, 1.0]) if seed % 5 else 1.0 for name in types}
         failures = {name: chance.choice(FAILURES) for name in types}
 
         async def script(

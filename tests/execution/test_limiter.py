@@ -71,10 +71,11 @@ class Calls:
     def begin(self, count: int) -> None:
         self.in_flight += count
 
-    def end(self, failure: Failure | None, count: int = 1, *, is_retry: bool = False) -> None:
+    def end(self, failure: Failure | None, count: int = 1, *, counts: bool = True) -> None:
         for _ in range(count):
-            self.limiter.update(failure, self.in_flight, self.failures, is_retry=is_retry)
-            self.failures = self.failures + 1 if failure else 0
+            self.failures = self.failures + 1 if failure else self.failures
+            self.limiter.update(failure, self.in_flight, self.failures, counts=counts)
+            self.failures = self.failures if failure else 0
             self.in_flight -= 1
 
 
@@ -102,7 +103,7 @@ def test_overloads_in_a_row_lower_the_limit_and_a_few_among_many_cost_little(fai
         calls.end(None, 15)
     assert calls.limiter.limit == 16
     calls.begin(16)
-    calls.end(failure, 16, is_retry=True)
+    calls.end(failure, 16, counts=False)
     assert calls.limiter.limit == 16, "it says more of the call"
     calls.end(Failure(Cause.STATUS, message(""), 500), 16)
     assert calls.limiter.limit == 16, "it says nothing of the capacity"
@@ -134,7 +135,7 @@ def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum_while_it_is_rea
 @pytest.mark.parametrize(("low", "after"), [(1, 8), (12, 12)])
 def test_after_an_outage_the_limit_is_half_of_its_maximum_at_least(low: int, after: int) -> None:
     limiter = ConcurrencyLimiter(16)
-    limiter.update(FULL, low + 1, 0, is_retry=False)
+    limiter.update(FULL, low + 1, 0)
     assert limiter.limit == low
     limiter.recover()
     assert limiter.limit == after

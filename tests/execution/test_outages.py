@@ -146,7 +146,7 @@ SHORT: Mapping[str, tuple[Strike, float, int, int]] = {
     "503 for 300 s, trading": (out(503, 10, 310, "trading"), 1010, 22, 1),
     "503 for 300 s, qa": (out(503, 100, 400, "qa"), 900, 34, 2),
     "no right for the first 7 min": (out(403, 0, 420), 940, 33, 1),
-    "409 for 5 min, news": (out(409, 10, 310, "news"), 820, 1_100, 1),
+    "409 for 5 min, news": (out(409, 10, 310, "news"), 820, 1_150, 1),
     "429 for 400 s, qa": (out(429, 100, 500, "qa"), 990, 36, 2),
     "answers of something else for 300 s, qa": (out("html", 100, 400, "qa"), 850, 50, 2),
     "answers lost for 300 s, qa": (out("lost", 100, 400, "qa"), 900, 34, 2),
@@ -194,12 +194,6 @@ def test_a_lasting_401_is_asked_for_one_at_a_time() -> None:
     assert night(out(401, 100, 400, "qa")).wasted("qa") <= 70
 
 
-def test_without_patience_ten_bad_cards_stop_no_others() -> None:
-    bad = {("T3",), ("T40",)}
-    played = night(lambda asked, _: 503 if asked.engine == "qa" and asked.tickers in bad else None, patience=0.0)
-    assert (played.made.cards.done, played.made.cards.failed) == (290, 10)
-
-
 def test_an_outage_lasts_until_the_call_began_that_was_done() -> None:
     """Not until it has ended: one second out is not worth a note, though a batch takes four minutes."""
     played = night(out(503, 0, 1, "trading"), tickers=5, seconds={**SECONDS, "trading": 240.0})
@@ -209,10 +203,10 @@ def test_an_outage_lasts_until_the_call_began_that_was_done() -> None:
 
 LONG: Mapping[str, tuple[Strike, int, str, float, int]] = {
     "503, trading": (out(503, 0, FOR_GOOD, "trading"), 1, "data_engine_failed", 605, 32),
-    "503, qa": (out(503, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 44),
-    "a hang, news": (out("hang", 0, FOR_GOOD, "news"), 1, "data_engine_failed", 1_232, 20),
-    "a hang, qa": (out("hang", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 1_588, 30),
-    "answers lost, qa": (out("lost", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 720, 44),
+    "503, qa": (out(503, 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 690, 82),
+    "a hang, news": (out("hang", 0, FOR_GOOD, "news"), 1, "data_engine_failed", 1_232, 30),
+    "a hang, qa": (out("hang", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 1_850, 66),
+    "answers lost, qa": (out("lost", 0, FOR_GOOD, "qa"), 3, "qa_engine_down", 790, 80),
     "no right at all": (out(403, 0, FOR_GOOD), 1, "data_engine_failed", 605, 42),
 }
 
@@ -224,7 +218,7 @@ def test_an_outage_that_is_longer_ends_once_the_patience_is_over(name: str) -> N
     assert (played.exit, played.outcome) == (code, outcome)
     assert 600 <= played.seconds <= seconds
     assert max(played.wasted(engine) for engine in ALL_ENGINES) <= wasted
-    assert played.most_for_a_card <= 1
+    assert played.most_for_a_card <= 2, "once more when the patience is over"
     assert len(played.told) == (3 if name == "no right at all" else 1)
     if "hang" not in name:
         assert not any(asked.cut_off for asked in played.made.world.of("qa")), "what is in flight is awaited"
@@ -239,7 +233,7 @@ def test_an_outage_that_is_longer_ends_once_the_patience_is_over(name: str) -> N
 def test_the_only_call_of_an_engine_ends_for_its_own_reason(engine: EngineName, how: How, most: int) -> None:
     """It is asked for seldom, if that may cost money."""
     played = night(out(how, 0, FOR_GOOD, engine), tickers=1, card_types="a")
-    assert played.outcome == ("qa_engine_down" if engine == "qa" else "data_engine_failed")
+    assert played.outcome == ("cards_missing" if engine == "qa" else "data_engine_failed")
     assert played.wasted(engine) <= most
 
 
@@ -253,7 +247,7 @@ async def test_what_is_left_of_a_day_of_which_others_are_made_fails_for_its_own_
     assert (made.cards.done, made.cards.failed, made.shutdown.reason) == (1, 1, None)
 
 
-@pytest.mark.parametrize(("engine", "how", "most"), [("news", 503, 50), ("qa", 500, 3), ("qa", 503, 50)])
+@pytest.mark.parametrize(("engine", "how", "most"), [("news", 503, 55), ("qa", 500, 3), ("qa", 503, 55)])
 @pytest.mark.parametrize("concurrency", [1, None])
 def test_one_poisoned_call_among_others_fails_alone_after_its_tries(
     engine: EngineName, how: int, most: int, concurrency: int | None
@@ -318,24 +312,13 @@ def test_a_stop_ends_the_waiting_at_once_and_records_what_was_asked_for(
     assert {str(event.reason) for event in cut_off} == {'cut off, after: HTTP 503: {"detail": "x"}'}
 
 
-@pytest.mark.parametrize(("engine", "how"), [("trading", 500), ("qa", 503)])
-def test_without_patience_a_call_ends_after_its_tries(engine: EngineName, how: How) -> None:
-    played = night(out(how, 0, FOR_GOOD, engine), patience=0.0)
-    assert played.outcome == ("qa_engine_down" if engine == "qa" else "data_engine_failed")
-    assert played.seconds < 130
-    assert played.wasted(engine) <= 100
-    assert max(event.retries for event in played.made.world.finished if event.engine == engine) <= 6
-
-
-@pytest.mark.parametrize("patience", [0.0, 600.0])
 @pytest.mark.parametrize("status", [409, 429])
-def test_429_and_409_use_up_no_try_before_the_timeout_of_the_engine(status: int, patience: float) -> None:
+def test_429_and_409_use_up_no_try_before_the_timeout_of_the_engine(status: int) -> None:
     for until, code in [(290, 0), (FOR_GOOD, 1)]:
         played = night(
             lambda asked, now, until=until: status if asked.tickers == ("T5",) and now < until else None,  # type: ignore[misc]
             tickers=30,
-            engines={"news": {"attempts": 1}, "qa": {"attempts": 1}},
-            patience=patience,
+            engines={"qa": {"attempts": 1}},
         )
         assert played.exit == code
         assert played.seconds < 1_300
@@ -497,10 +480,3 @@ def test_a_token_server_that_gives_no_token_ends_the_night_after_a_minute(
     played = night(lambda _asked, _now: None, tickers=5, token=token)
     assert played.outcome == ("qa_engine_down" if engine == "qa" else "data_engine_failed")
     assert least <= played.seconds <= most
-
-
-def test_without_patience_connections_that_are_all_reset_at_once_are_no_outage() -> None:
-    played = night(
-        out("reset", 26, 26.1, "qa"), engines=CARDS_ONLY | {"qa": {"concurrency": 64, "patience": 0.0}}, tickers=60
-    )
-    assert (played.exit, played.made.cards.done) == (0, 300)

@@ -106,12 +106,6 @@ async def test_a_batch_whose_answer_is_too_large_is_halved_at_once() -> None:
     assert trio.current_time() < 60
 
 
-async def test_without_patience_each_part_of_a_batch_has_tries_of_its_own() -> None:
-    made = batches(breaking("500", lambda asked: len(asked.tickers) > 1 or asked.attempt == 1), attempts=2, patience=0)
-    await made.play()
-    assert made.counts("trading").done == len(NAMES)
-
-
 @pytest.mark.parametrize("how", ["400", "429"])
 async def test_a_batch_that_the_engine_refuses_or_has_no_room_for_is_not_halved(how: str) -> None:
     made = batches(breaking(how, lambda asked: asked.time < 100))

@@ -86,7 +86,7 @@ async def test_a_token_that_does_not_come_does_not_hold_up_the_end(scene: Scene)
     sent = time.monotonic()
     job.send_signal(SIGTERM)
     await scene.end(job, 143)
-    assert time.monotonic() - sent < 0.5
+    assert time.monotonic() - sent < 2.0
 
 
 async def test_signals_after_the_last_line_change_nothing(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -75,6 +76,8 @@ class World:
 
     script: Script = at_once
     asked: list[Asked] = field(default_factory=list)
+    attempts: Counter[str] = field(default_factory=Counter)
+    """How often each call was asked for, by its key."""
     events: list[Event] = field(default_factory=list)
     in_flight: dict[str, int] = field(default_factory=dict)
     peak: dict[str, int] = field(default_factory=dict)
@@ -147,8 +150,9 @@ class Connection:
             body=None if body is None else json.loads(body),
             headers=headers,
             time=trio.current_time(),
-            attempt=1 + sum(headers["Idempotency-Key"] == other.headers["Idempotency-Key"] for other in world.asked),
+            attempt=world.attempts[headers["Idempotency-Key"]] + 1,
         )
+        world.attempts[headers["Idempotency-Key"]] += 1
         world.asked.append(asked)
         self.busy = True
         count = world.in_flight[asked.engine] = world.in_flight.get(asked.engine, 0) + 1

@@ -14,6 +14,8 @@ CARDS = ["news_card", "price_card", "risk_card"]
 CONFIG: dict[str, object] = {"ticker_list.json": TICKERS, "card_types.json": CARDS}
 PLANNED = len(TICKERS) * len(CARDS)
 """Cards; the financial and the trading engine get 4 batches of two, the news engine 8 calls."""
+MANY = tuple(f"T{number}" for number in range(50))
+"""Tickers of which the cards cannot all begin before an engine is down."""
 ALL, NONE = (PLANNED, 0, 0), (0, 0, PLANNED)
 NO_PLAN = (0, 0, 0)
 

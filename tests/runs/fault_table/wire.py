@@ -2,6 +2,7 @@
 
 from tests.runs.fault_table.row import (
     CARDS,
+    MANY,
     PLANNED,
     Case,
     Env,
@@ -57,7 +58,12 @@ ROWS = (
         "If it lasts, look at the engine and the network.",
         (
             succeeded("reset after the work, once", strike("trading", when.nth(1), broken.reset_after_work())),
-            qa_down("cut short, for good", strike("qa", when.always, broken.truncated()), "the connection ended"),
+            qa_down(
+                "cut short, for good",
+                strike("qa", when.always, broken.truncated()),
+                "the connection ended",
+                tickers=MANY,
+            ),
         ),
     ),
     Row(
