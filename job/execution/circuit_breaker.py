@@ -44,10 +44,10 @@ class CircuitBreaker:
         """Whether a try has failed that began after the patience."""
         self._most_failed = 0
         """How many calls have failed at most before another one was done."""
-        self._failed: set[int] = set()
+        self.failed: set[int] = set()
         """The numbers of the calls whose failures count."""
-        self._since = inf
-        """When the first of these failed."""
+        self.failing_since = inf
+        """When the first of these failed; infinity if there is none."""
         self._is_brief = True
         """Whether all of these failures are brief."""
         self._opened = inf
@@ -56,16 +56,6 @@ class CircuitBreaker:
         self._pause_ends = -inf
         self._probe: Try | None = None
         """The latest probe, if it is in flight."""
-
-    @property
-    def failures(self) -> int:
-        """How many calls count against the engine."""
-        return len(self._failed)
-
-    @property
-    def failing_since(self) -> float:
-        """Since when calls count against it; infinity if it works."""
-        return self._since
 
     def seconds_out(self, now: float) -> float:
         """For how long it has been out so far, without the outages that were short."""
@@ -86,7 +76,7 @@ class CircuitBreaker:
     @property
     def is_in_doubt(self) -> bool:
         """Whether too few calls have failed to say that the engine is down: as many may fail for their own reasons."""
-        return self.failures < min(DOUBT * self._most_failed, DOUBTED)
+        return len(self.failed) < min(DOUBT * self._most_failed, DOUBTED)
 
     def begin(self, latest: Try) -> None:
         """A try begins, which ends in `succeed` or `fail`."""
@@ -96,17 +86,17 @@ class CircuitBreaker:
     def succeed(self, latest: Try) -> bool:
         """A try has ended that shows that the engine works. Returns whether this closes it."""
         self._worked_at = latest.ended
-        if latest.started < self._since < inf:
+        if latest.started < self.failing_since < inf:
             return False
-        was_open, self._most_failed = self.is_open, max(self._most_failed, self.failures)
+        was_open, self._most_failed = self.is_open, max(self._most_failed, len(self.failed))
         if was_open:
             seconds = latest.started - self._opened
             if seconds >= min(LONG_SECONDS, self._policy.settings.patience / 10):
                 self._seconds_out += seconds
-            self._outages.end(self._since, latest.started)
+            self._outages.end(self.failing_since, latest.started)
         self.is_open = self.has_failed_last = False
-        self._failed.clear()
-        self.over = self._since = self._opened = inf
+        self.failed.clear()
+        self.over = self.failing_since = self._opened = inf
         self._is_brief, self._probe = True, None
         return was_open
 
@@ -121,11 +111,11 @@ class CircuitBreaker:
         is_own = retry.latest <= self._worked_at or (failure.is_rejection and others > 0)
         counts = not is_own and not is_refusal
         if counts:
-            self._since = min(self._since, now)
-            self._failed.add(retry.number)
+            self.failing_since = min(self.failing_since, now)
+            self.failed.add(retry.number)
             self._is_brief = self._is_brief and kind is FailureKind.BRIEF
             self.has_failed_last = self.has_failed_last or latest.started >= self.over
-        opens = counts and not self.is_open and (2 * self.failures >= limit or not others)
+        opens = counts and not self.is_open and (2 * len(self.failed) >= limit or not others)
         if opens:
             self.is_open, self._opened, self._pause = True, now, INITIAL_SECONDS
         if opens or latest is self._probe:
@@ -136,7 +126,7 @@ class CircuitBreaker:
             self.over = self._opened + self._policy.patience(is_brief=self._is_brief)
             # If no other call has failed, it is named.
             self._outages.go_on(
-                self._since, now, failure.reason if self.failures > 1 else colon(call.label, failure.reason)
+                self.failing_since, now, failure.reason if len(self.failed) > 1 else colon(call.label, failure.reason)
             )
         return counts
 

@@ -168,7 +168,7 @@ class Executor:
         """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
         limiter, in_flight = self._queue.limiter, self._queue.in_flight
         if failure is None or failure.shows_that_it_works:
-            limiter.update(failure, in_flight, self._breaker.failures)
+            limiter.update(failure, in_flight, len(self._breaker.failed))
             if self._breaker.succeed(latest):
                 limiter.recover()
                 if self._is_size_right:
@@ -177,7 +177,7 @@ class Executor:
             return
         others, limit = in_flight - 1, limiter.limit
         counts = self._breaker.fail(failure, latest, pending.call, pending.retry, others=others, limit=limit)
-        limiter.update(failure, in_flight, self._breaker.failures, counts=counts)
+        limiter.update(failure, in_flight, len(self._breaker.failed), counts=counts)
 
     async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
         """Sends the request and judges the answer: `None` if all work is done."""

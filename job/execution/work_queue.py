@@ -257,7 +257,7 @@ class WorkQueue:
         elif self._breaker.is_open:
             return max(self._breaker.not_before(now), self.rate.not_before)
         else:
-            places, counts_from = max(1, self.limiter.limit - self._breaker.failures), -inf
+            places, counts_from = max(1, self.limiter.limit - len(self._breaker.failed)), -inf
         # A call that has been at work for long takes no place: it may hang, and a 429 may have set the limit to it.
         young = [started for started in self._begun.values() if started >= counts_from and started > now - LONG_SECONDS]
         if len(young) < places:
