@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from trio.abc import Clock
 from trio.testing import MockClock
 
+from tests.support import environment
 from tests.support.needs import NEEDS, required
 
 # The same examples every time, on any machine: a test that fails today and passes tomorrow proves nothing.
@@ -23,6 +24,7 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
+environment.clear()
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup; a process that a test starts would ignore it too
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

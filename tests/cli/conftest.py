@@ -1,24 +1,28 @@
-"""What holds for the commands: an environment without the caller's variables."""
+"""What holds for the commands: they are given on the morning after the night of DAY, in Shanghai."""
 
-import os
-import re
 import signal
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from job.cli.main import main
 from job.execution.shutdown import SIGNALS
+from tests.support.records import DAY
 
 Command = Callable[..., tuple[int, list[str], list[str]]]
 
 
+def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """A time in Shanghai, at which commands are given from now on."""
+    now = datetime.fromisoformat(f"{moment}+08:00")
+    monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
+
+
 @pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if re.match(r"CLOUD_RUN_|GOOGLE_|CONFIG_URI|RUN|\w+_ENGINE_|IMPERSONATE|NOTIFY|REPORT_|LOG_|START_WITH", name):
-            monkeypatch.delenv(name)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    at(monkeypatch, f"{DAY}T08:00")
 
 
 @pytest.fixture(autouse=True)

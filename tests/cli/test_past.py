@@ -2,9 +2,9 @@
 
 import json
 import os
+import time
 import webbrowser
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from job.outputs.message import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message, message
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, at
 from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
 
 THREE = config(["AAPL", "MSFT", "TSLA"])
@@ -27,19 +27,12 @@ HALF = RecordedAttempt(failed=["MSFT"], outcome="cards_missing")
 SHANGHAI = {"RUN_TIME_ZONE": "Asia/Shanghai"}
 
 
-def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """A time in Shanghai, at which commands are given from now on."""
-    now = datetime.fromisoformat(f"{moment}+08:00")
-    monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
-
-
 # --- what they need ---
 
 
 @pytest.mark.parametrize("verb", ["nights", "report", "verify"])
 def test_the_record_and_the_time_zone_are_all_that_they_need(verb: str, runs: Path, command: Command) -> None:
-    day = datetime.now(UTC).date().isoformat()
-    write(runs, RecordedAttempt(day).record())
+    write(runs, RecordedAttempt().record())
     assert command(verb, QA_ENGINE_URL="nonsense", CONFIG_URI="s3://x")[0] == ExitCode.DONE
 
 
@@ -159,7 +152,7 @@ def test_a_report_of_a_day_at_work_gives_no_command(
 ) -> None:
     at(monkeypatch, f"{DAY}T08:00")
     write(runs, RecordedAttempt(outcome=None).record(), {"_lease.json": lease_of(DAY)})
-    renewed = datetime.now(UTC).timestamp() - age
+    renewed = time.time() - age  # noqa: TID251  files have the real time
     os.utime(runs / "_lease.json", (renewed, renewed))
     _, out, _ = command("report")
     assert words in (out[-1] if age else out[1]), "what is at work is said first"
@@ -242,8 +235,14 @@ MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_
     ids=["done", "without one", "a card missing", "killed, all there", "killed", "more", "none"],
 )
 def test_whether_the_work_of_a_day_is_done(
-    attempts: list[RecordedAttempt], code: ExitCode, words: str, runs: Path, command: Command
+    attempts: list[RecordedAttempt],
+    code: ExitCode,
+    words: str,
+    runs: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    at(monkeypatch, "2026-11-26T08:00")
     write(runs, *(attempt.record() for attempt in attempts))
     found, (verdict, *steps), errors = command("verify", f"--date={DAY}")
     assert (found, verdict, errors) == (code, words, [])

@@ -1,6 +1,5 @@
 """What only a process shows: how it ends before there is a command, and that it loads no library early."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import pytest
 
 from job.day.attempt import ExitCode
 from tests.simulators.job import ROOT
+from tests.support.environment import bare
 from tests.support.records import config
 
 
@@ -19,7 +19,7 @@ def python(*arguments: str, directory: Path, **env: str) -> subprocess.Completed
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=directory,
-        env={"PATH": os.environ["PATH"], **env},
+        env=bare(**env),
         capture_output=True,
         text=True,
         check=False,

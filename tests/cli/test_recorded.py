@@ -2,14 +2,13 @@
 
 import os
 import webbrowser
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from job.records.lease import LEASE
 from job.text.messages import Language
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, at
 from tests.records.recorded import CARDS, DAY, LEFT, objects_of
 from tests.support.parsed import Parsed
 from tests.support.records import write
@@ -30,8 +29,7 @@ def story(request: pytest.FixtureRequest, runs: Path, monkeypatch: pytest.Monkey
     write(runs, objects_of(request.param))
     for lease in runs.glob(LEASE):
         os.utime(lease, (0, 0))
-    now = datetime.fromisoformat(f"{DAY}T23:55:00+00:00")
-    monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
+    at(monkeypatch, "2026-12-01T07:55")
     return str(request.param)
 
 

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +17,7 @@ from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
 from tests.simulators.job import ROOT
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, config
+from tests.support.records import DAY, NOW, config
 
 URLS = {f"{name}_ENGINE_URL": f"https://{name.lower()}.example" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
 FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))
@@ -26,7 +25,7 @@ FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))
 
 def request(uri: str, *faults: Fault, **asked: Any) -> Options:
     settings, found = read_settings({"CONFIG_URI": uri, **URLS})
-    return Options(settings, [*found, *faults], datetime.now(UTC), time.monotonic(), **asked)
+    return Options(settings, [*found, *faults], NOW, time.monotonic(), **asked)
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def main(arguments: list[str]) -> int:
         if options.fault or options.args:
             parser.error("NIGHTS goes without FAULT and ARGS")
         try:
-            today = datetime.now(ZoneInfo(os.environ.get("RUN_TIME_ZONE") or "UTC")).date()
+            today = datetime.now(ZoneInfo(os.environ.get("RUN_TIME_ZONE") or "UTC")).date()  # noqa: TID251  a tool
         except (OSError, ValueError, LookupError):
             parser.error(f"RUN_TIME_ZONE: {quoted(os.environ['RUN_TIME_ZONE'])} is no time zone, such as Asia/Shanghai")
         return _play_nights(options.nights, today)

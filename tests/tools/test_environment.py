@@ -1,6 +1,5 @@
 """`.venv` is made by uv, from the index and with the authorities that pip is told of; by pip if uv fails."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulators.job import ROOT
+from tests.support.environment import bare
 
 PYTHON = """#!/bin/sh
 [ "$2" = venv ] || exit 0
@@ -36,7 +36,7 @@ def test_uv_is_told_of_what_pip_is_told_and_pip_installs_what_uv_cannot(
     (tmp_path / ".locks/dev.txt").touch()
     (tmp_path / "python").write_text(PYTHON)
     (tmp_path / "python").chmod(0o755)
-    env = {"PATH": os.environ["PATH"], "UV_EXITS": code}
+    env = bare(UV_EXITS=code)
     command = ["make", "PYTHON=./python", ".venv/ready"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
     said = [*(tmp_path / ".venv/uv.log").read_text().splitlines(), *done.stderr.splitlines()]
