@@ -15,6 +15,7 @@ mkdir -p .venv/bin
 cat >.venv/bin/pip <<'END'
 #!/bin/sh
 echo "pip $*" >&2
+[ "$PIP_USER$PIP_TARGET$PYTHONSAFEPATH" = 0 ] || exit 1
 [ "$2" != config ] || printf "%s\\n" "global.index-url='https://mirror/'" "install.cert='/mirror.pem'"
 END
 cat >.venv/bin/uv <<'END'
@@ -36,7 +37,7 @@ def test_uv_is_told_of_what_pip_is_told_and_pip_installs_what_uv_cannot(
     (tmp_path / ".locks/dev.txt").touch()
     (tmp_path / "python").write_text(PYTHON)
     (tmp_path / "python").chmod(0o755)
-    env = bare(UV_EXITS=code)
+    env = bare(UV_EXITS=code, PIP_USER="1", PIP_TARGET="/elsewhere", PYTHONSAFEPATH="1")
     command = ["make", "PYTHON=./python", ".venv/ready"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
     said = [*(tmp_path / ".venv/uv.log").read_text().splitlines(), *done.stderr.splitlines()]
@@ -47,3 +48,14 @@ def test_uv_is_told_of_what_pip_is_told_and_pip_installs_what_uv_cannot(
     failed = "uv could not install them (.venv/uv.log says why). pip installs them now, in a minute or more …"
     assert (failed in done.stderr.splitlines()) is (code == "1")
     assert (tmp_path / ".venv/ready").exists()
+
+
+@pytest.mark.parametrize(("python", "is_made_again"), [("exit 0", False), ("exit 127", True)])
+def test_an_environment_whose_python_is_gone_is_made_again(tmp_path: Path, python: str, is_made_again: bool) -> None:
+    for name, text in {".locks/dev.txt": "", ".venv/bin/python": f"#!/bin/sh\n{python}\n", ".venv/ready": ""}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    command = ["make", "-n", f"--file={ROOT}/Makefile", ".venv/ready"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ("-m venv .venv" in done.stdout) is is_made_again
