@@ -1,5 +1,6 @@
 """`make run-local` plays the whole system: it says what it started, if it ended as it should, and leaves nothing."""
 
+import fcntl
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,37 @@ def test_a_wrong_argument_is_an_error(argument: str, error: str, capsys: pytest.
     out, err = capsys.readouterr()
     assert out == ""
     assert error in err
+
+
+def test_a_night_begins_only_if_no_other_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would remove what the other has recorded. Nobody has to wait for a look at it."""
+    played: list[str] = []
+
+    async def play(command: list[str], environment: Mapping[str, str]) -> int:
+        await trio.lowlevel.checkpoint()
+        played.extend(command)
+        assert "NOTIFY_URL" not in environment
+        return 0
+
+    monkeypatch.setattr(run_local, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(run_local, "_play", play)
+    monkeypatch.setenv("NOTIFY_URL", "https://chat.example/of-the-real-group")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/recorded").touch()
+    record = os.open(tmp_path / "runs", os.O_RDONLY)
+    fcntl.flock(record, fcntl.LOCK_SH)
+    assert run_local.main(["--args=report"]) == 0
+    for arguments in ([], ["--nights=2"]):
+        with pytest.raises(SystemExit, match=r"^2$"):
+            run_local.main(arguments)
+        assert capsys.readouterr().err.startswith("Another make run-local is at work: ")
+    assert (tmp_path / "runs/recorded").exists()
+    os.close(record)
+    assert run_local.main([]) == 0
+    assert played == ["report", "run"]
+    assert not (tmp_path / "runs/recorded").exists()
 
 
 SEEN = {
