@@ -39,12 +39,12 @@ def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
     program = """
 import resource
 from job.config.environment import open_file_limit, raise_open_file_limit
-resource.setrlimit(resource.RLIMIT_NOFILE, (100, 1000))
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))
 raise_open_file_limit()
 print(resource.getrlimit(resource.RLIMIT_NOFILE), open_file_limit())
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "(1000, 1000) 1000\n"
+    assert done.stdout == "(200, 200) 200\n"
 
 
 async def test_a_limit_of_open_files_that_is_too_low_for_anything_has_to_be_raised(

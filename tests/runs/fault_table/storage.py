@@ -175,7 +175,7 @@ ROWS = (
         (
             bad_config("an object", nothing, 'ticker_list.json: [1] (\\"a/b\\")', play=_faulty),
             bad_config("a variable", _changed(CARD_URL="http://h/{{ticker}}.png"), "CARD_URL: is not an https URL"),
-            bad_config("no certificates", _changed(SSL_CERT_FILE="{directory}/no"), 'no\\" cannot be read (No such'),
+            bad_config("no certificates", _changed(SSL_CERT_FILE="/no"), 'no\\" cannot be read (No such'),
             bad_config("403", strike("storage", config, do.status(403)), "access is denied", place="bucket"),
         ),
     ),
