@@ -1,4 +1,4 @@
-"""What holds for the commands: they are given on the morning after the night of DAY, in Shanghai."""
+"""What holds for the commands: they are given on a morning in Shanghai, the second after DAY."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ import pytest
 
 from job.cli.main import main
 from job.execution.shutdown import SIGNALS
-from tests.support.records import DAY
 
+TODAY = "2026-11-26"
 Command = Callable[..., tuple[int, list[str], list[str]]]
 
 
@@ -22,7 +22,7 @@ def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    at(monkeypatch, f"{DAY}T08:00")
+    at(monkeypatch, f"{TODAY}T09:00")
 
 
 @pytest.fixture(autouse=True)

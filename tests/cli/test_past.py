@@ -17,7 +17,7 @@ from job.outputs.message import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message, message
-from tests.cli.conftest import Command, at
+from tests.cli.conftest import TODAY, Command, at
 from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
 
 THREE = config(["AAPL", "MSFT", "TSLA"])
@@ -32,7 +32,7 @@ SHANGHAI = {"RUN_TIME_ZONE": "Asia/Shanghai"}
 
 @pytest.mark.parametrize("verb", ["nights", "report", "verify"])
 def test_the_record_and_the_time_zone_are_all_that_they_need(verb: str, runs: Path, command: Command) -> None:
-    write(runs, RecordedAttempt().record())
+    write(runs, RecordedAttempt(TODAY).record())
     assert command(verb, QA_ENGINE_URL="nonsense", CONFIG_URI="s3://x")[0] == ExitCode.DONE
 
 
@@ -235,14 +235,8 @@ MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_
     ids=["done", "without one", "a card missing", "killed, all there", "killed", "more", "none"],
 )
 def test_whether_the_work_of_a_day_is_done(
-    attempts: list[RecordedAttempt],
-    code: ExitCode,
-    words: str,
-    runs: Path,
-    command: Command,
-    monkeypatch: pytest.MonkeyPatch,
+    attempts: list[RecordedAttempt], code: ExitCode, words: str, runs: Path, command: Command
 ) -> None:
-    at(monkeypatch, "2026-11-26T08:00")
     write(runs, *(attempt.record() for attempt in attempts))
     found, (verdict, *steps), errors = command("verify", f"--date={DAY}")
     assert (found, verdict, errors) == (code, words, [])

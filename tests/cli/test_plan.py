@@ -13,7 +13,7 @@ from job.day.attempt import ExitCode
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message
-from tests.cli.conftest import Command, at
+from tests.cli.conftest import TODAY, Command, at
 from tests.support.records import DAY, RecordedAttempt, config
 from tests.support.records import write as write_records
 from tests.support.runs import CONFIG, QUICK, TICKERS, asked_cards, data_requests, run
@@ -97,7 +97,7 @@ def test_a_plan_of_a_given_place_needs_no_variable(command: Command, place: Path
     assert command("plan", place, CONFIG_URI=ignored) == (
         ExitCode.DONE,
         [
-            f"{DAY}: 2 targets, 4 cards",
+            f"{TODAY}: 2 targets, 4 cards",
             "Financial engine: 2 targets, 1 call",
             "Trading engine: 2 targets, 1 call",
             "News engine: 2 targets, 2 calls",

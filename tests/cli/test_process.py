@@ -17,12 +17,7 @@ from tests.support.records import config
 def python(*arguments: str, directory: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Runs Python in this directory, without the caller's variables."""
     return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=directory,
-        env=bare(**env),
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, *arguments], cwd=directory, env=bare(**env), capture_output=True, text=True, check=False
     )
 
 

@@ -19,19 +19,19 @@ MOVED = ("job.", "tests.", "google.api_core._python_version_support")
 
 def move(seconds: float) -> None:
     """Moves the time by so much, here and in every process that is started from here."""
-    real, real_date, start = datetime.datetime, datetime.date, subprocess.Popen.__init__
+    start: Any = subprocess.Popen.__init__
 
     class Kind(type):
         def __instancecheck__(cls, value: object) -> bool:
             """What is made elsewhere, in C for instance, is one as well."""
-            return isinstance(value, cls.__base__) if cls in {Moment, Day} else super().__instancecheck__(value)
+            return isinstance(value, cls.__bases__) if cls in {Moment, Day} else super().__instancecheck__(value)
 
-    class Moment(real, metaclass=Kind):
+    class Moment(datetime.datetime, metaclass=Kind):
         @classmethod
         def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
             return cls.fromtimestamp(now(sys._getframe(1).f_globals), tz)
 
-    class Day(real_date, metaclass=Kind):
+    class Day(datetime.date, metaclass=Kind):
         @classmethod
         def today(cls) -> datetime.date:  # type: ignore[override]
             return cls.fromtimestamp(now(sys._getframe(1).f_globals))
@@ -45,7 +45,8 @@ def move(seconds: float) -> None:
         path = os.pathsep.join(filter(None, (str(Path(__file__).parent), given.get("PYTHONPATH"))))
         start(process, *arguments, env={**given, OFFSET: str(seconds), "PYTHONPATH": path}, **more)
 
-    datetime.datetime, datetime.date, subprocess.Popen.__init__ = Moment, Day, start_moved  # type: ignore[misc, method-assign]
+    vars(datetime).update(datetime=Moment, date=Day)
+    subprocess.Popen.__init__ = start_moved  # type: ignore[assignment, method-assign]
 
 
 if type(datetime.datetime) is type:  # else Python has imported this already

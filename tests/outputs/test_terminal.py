@@ -204,9 +204,7 @@ def test_the_text_of_the_pace() -> None:
     assert str(time_status(after(100), 1090)) == "1 min 33 s elapsed"
 
 
-async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = Reporter(Terminal())
     live = after(25)
     terminal.on_day(start_at())

@@ -156,12 +156,7 @@ class World:
         """
         environment = self.environment(**(env or {}))
         job = await start_job(
-            self.nursery,
-            arguments or ("run",),
-            environment,
-            checkout=self.checkout,
-            terminal=terminal,
-            reading=reading,
+            self.nursery, arguments or ("run",), environment, checkout=self.checkout, terminal=terminal, reading=reading
         )
         self.jobs.append(job)
         return job

@@ -24,9 +24,7 @@ async def test_an_urgent_request_does_not_queue_behind_others() -> None:
             gate.set()
 
 
-async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "ANSWER_SECONDS", 0.05)
     gate = threading.Event()
     try:

@@ -14,14 +14,7 @@ import trio.testing
 
 from job.records import lease, nights, record, session
 from job.storage import store as store_module
-from job.storage.store import (
-    ConflictError,
-    ObjectStore,
-    StorageError,
-    StoredObject,
-    UnreachableError,
-    changed,
-)
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError, changed
 from job.storage.uri import open_store
 from job.text.messages import Message
 from tests.simulators.service import Service

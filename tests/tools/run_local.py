@@ -163,6 +163,9 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if not options.notify:
         os.environ.pop("NOTIFY_URL", None)
+    play: Callable[[], int] = partial(
+        trio.run, _run, TROUBLES.get(options.fault), options.args or ["run"], options.details
+    )
     if options.nights is not None:
         if options.fault or options.args:
             parser.error("NIGHTS goes without FAULT and ARGS")
@@ -170,11 +173,10 @@ def main(arguments: list[str]) -> int:
             today = datetime.now(ZoneInfo(os.environ.get("RUN_TIME_ZONE") or "UTC")).date()  # noqa: TID251  a tool
         except (OSError, ValueError, LookupError):
             parser.error(f"RUN_TIME_ZONE: {quoted(os.environ['RUN_TIME_ZONE'])} is no time zone, such as Asia/Shanghai")
+        play = partial(_play_nights, options.nights, today)
     try:
         with _record(is_new=options.args is None):
-            if options.nights is not None:
-                return _play_nights(options.nights, today)
-            return trio.run(_run, TROUBLES.get(options.fault), options.args or ["run"], options.details)
+            return play()
     except BlockingIOError:
         parser.exit(2, f"{AT_WORK}\n")
 

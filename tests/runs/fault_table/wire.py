@@ -1,17 +1,6 @@
 """What can be wrong with a connection and with what comes over it."""
 
-from tests.runs.fault_table.row import (
-    CARDS,
-    PLANNED,
-    Case,
-    Env,
-    Row,
-    data_failed,
-    missing,
-    qa_down,
-    strike,
-    succeeded,
-)
+from tests.runs.fault_table.row import CARDS, PLANNED, Case, Env, Row, data_failed, missing, qa_down, strike, succeeded
 from tests.simulators import broken, do, when
 from tests.simulators.job import Outcome
 from tests.simulators.world import World
