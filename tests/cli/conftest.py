@@ -10,19 +10,21 @@ import pytest
 from job.cli.main import main
 from job.execution.shutdown import SIGNALS
 
+At = Callable[[str], None]
 TODAY = "2026-11-26"
 Command = Callable[..., tuple[int, list[str], list[str]]]
 
 
-def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """A time in Shanghai, at which commands are given from now on."""
-    now = datetime.fromisoformat(f"{moment}+08:00")
-    monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
-
-
 @pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    at(monkeypatch, f"{TODAY}T09:00")
+def at(monkeypatch: pytest.MonkeyPatch) -> At:
+    """Sets the time, in Shanghai, at which commands are given from now on."""
+
+    def move(moment: str) -> None:
+        now = datetime.fromisoformat(f"{moment}+08:00")
+        monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
+
+    move(f"{TODAY}T09:00")
+    return move
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from job.day.attempt import ExitCode
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message
-from tests.cli.conftest import TODAY, Command, at
+from tests.cli.conftest import TODAY, At, Command
 from tests.support.records import DAY, RecordedAttempt, config
 from tests.support.records import write as write_records
 from tests.support.runs import CONFIG, QUICK, TICKERS, asked_cards, data_requests, run
@@ -280,10 +280,8 @@ def test_a_plan_says_how_many_of_its_calls_a_start_would_make_now(
     assert said == ([f"A start now would make {left} calls: the rest is recorded"] if left else [])
 
 
-def test_a_plan_is_that_of_today_in_its_time_zone(
-    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at(monkeypatch, "2026-11-24T20:00")
+def test_a_plan_is_that_of_today_in_its_time_zone(command: Command, place: Path, at: At) -> None:
+    at("2026-11-24T20:00")
     for zone, day in (("Pacific/Kiritimati", "2026-11-25"), ("Pacific/Pago_Pago", "2026-11-24")):
         assert command("plan", place, RUN_TIME_ZONE=zone)[1][0].startswith(f"{day}: ")
 

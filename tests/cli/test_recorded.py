@@ -8,7 +8,7 @@ import pytest
 
 from job.records.lease import LEASE
 from job.text.messages import Language
-from tests.cli.conftest import Command, at
+from tests.cli.conftest import At, Command
 from tests.records.recorded import CARDS, DAY, LEFT, objects_of
 from tests.support.parsed import Parsed
 from tests.support.records import write
@@ -24,12 +24,12 @@ LISTED = {
 
 
 @pytest.fixture(params=LEFT)
-def story(request: pytest.FixtureRequest, runs: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def story(request: pytest.FixtureRequest, runs: Path, at: At) -> str:
     """One of them is recorded; it is the next morning."""
     write(runs, objects_of(request.param))
     for lease in runs.glob(LEASE):
         os.utime(lease, (0, 0))
-    at(monkeypatch, "2026-12-01T07:55")
+    at("2026-12-01T07:55")
     return str(request.param)
 
 

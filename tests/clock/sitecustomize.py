@@ -21,17 +21,12 @@ def move(seconds: float) -> None:
     """Moves the time by so much, here and in every process that is started from here."""
     start: Any = subprocess.Popen.__init__
 
-    class Kind(type):
-        def __instancecheck__(cls, value: object) -> bool:
-            """What is made elsewhere, in C for instance, is one as well."""
-            return isinstance(value, cls.__bases__) if cls in {Moment, Day} else super().__instancecheck__(value)
-
-    class Moment(datetime.datetime, metaclass=Kind):
+    class Moment(datetime.datetime):
         @classmethod
         def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
             return cls.fromtimestamp(now(sys._getframe(1).f_globals), tz)
 
-    class Day(datetime.date, metaclass=Kind):
+    class Day(datetime.date):
         @classmethod
         def today(cls) -> datetime.date:  # type: ignore[override]
             return cls.fromtimestamp(now(sys._getframe(1).f_globals))
@@ -49,7 +44,7 @@ def move(seconds: float) -> None:
     subprocess.Popen.__init__ = start_moved  # type: ignore[assignment, method-assign]
 
 
-if type(datetime.datetime) is type:  # else Python has imported this already
+if datetime.datetime.__module__ == "datetime":  # else Python has imported this already
     offset = os.environ.get(OFFSET)
     moment = datetime.datetime.fromisoformat(os.environ["CLOCK"]).timestamp() if offset is None else 0.0
     move(moment - time.time() if offset is None else float(offset))  # noqa: TID251  it is the real one that is moved

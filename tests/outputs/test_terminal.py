@@ -46,11 +46,6 @@ def view_of(ledger: Ledger, **more: Any) -> View:
     return View(report_at(ending_of(ledger, None), ledger), ledger, **more)
 
 
-@pytest.fixture(autouse=True)
-def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
-
-
 # --- while it runs ---
 
 

@@ -25,11 +25,11 @@ SHELL = dict(os.environ)
 
 
 def clear() -> None:
-    """Takes it all out of the environment."""
+    """Takes it all out of the environment. Terminals are wide."""
     for name in SHELL:
         if name in VARIABLES or OTHERS.fullmatch(name):
             os.environ.pop(name, None)
-    os.environ.update(OLD_PYTHON)
+    os.environ.update(OLD_PYTHON, COLUMNS="300")
 
 
 def bare(**more: str) -> dict[str, str]:

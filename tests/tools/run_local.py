@@ -223,7 +223,9 @@ async def _run(trouble: Trouble | None, command: list[str], details: bool = Fals
         code = await _play(command, environment)
         for violation in world.violations:
             print(f"FORBIDDEN: {violation}", file=sys.stderr)
-        is_intended = trouble is not None and _ended_with(trouble.code, code)
+        reports = sorted(RUNS.glob(f"*/{REPORT}"), key=lambda path: path.stat().st_mtime)
+        said = json.loads(reports[-1].read_bytes()) if reports else {}  # a job that crashes exits with 1 as well
+        is_intended = trouble is not None and trouble.code == code == said.get("exit_code")
         if trouble and is_intended:
             text = Said(f"exit {code}, as intended: {trouble.seen}", f"退出码 {code}，符合预期：{trouble.seen}")
             print(text, file=sys.stderr)
@@ -254,27 +256,15 @@ def _record(*, is_new: bool) -> Iterator[None]:
 
     Raises `BlockingIOError` if it should be new while another one uses it. Nothing but records is ever in their place.
     """
-    RUNS.mkdir(parents=True, exist_ok=True)
-    place = os.open(RUNS, os.O_RDONLY)
+    beside = os.open(RUNS.parent, os.O_RDONLY)
     try:
         if is_new:
-            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for path in RUNS.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink()
-        fcntl.flock(place, fcntl.LOCK_SH)
+            fcntl.flock(beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(RUNS, ignore_errors=True)
+        fcntl.flock(beside, fcntl.LOCK_SH)
         yield
     finally:
-        os.close(place)
-
-
-def _ended_with(intended: int, code: int) -> bool:
-    """Whether the job exited so, and the latest report says so: a job that crashes exits with 1 as well."""
-    reports = sorted(RUNS.glob(f"*/{REPORT}"), key=lambda path: path.stat().st_mtime)
-    report = json.loads(reports[-1].read_bytes()) if reports else {}
-    return code == intended == report.get("exit_code")
+        os.close(beside)
 
 
 def _show_details(world: World, command: list[str], environment: Mapping[str, str]) -> None:

@@ -22,8 +22,6 @@ from tests.support.world import open_virtual_world
 from tests.tools import run_local
 
 COMMAND = [sys.executable, "-m", "tests.tools.run_local"]
-
-
 TICKERS = ["AAPL", "MSFT", "NVDA", "TSLA", "BRK.B", "0700.HK", "9988.HK", "600519.SS", "300750.SZ"]
 CARD_TYPES = ["news_card", "earnings_card", "price_card", "valuation_card", "outlook_card"]
 
@@ -81,7 +79,7 @@ def test_a_night_begins_only_if_no_other_is_at_work(
     monkeypatch.setenv("NOTIFY_URL", "https://chat.example/of-the-real-group")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/recorded").touch()
-    record = os.open(tmp_path / "runs", os.O_RDONLY)
+    record = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(record, fcntl.LOCK_SH)
     assert run_local.main(["--args=report"]) == 0
     for arguments in ([], ["--nights=2"]):
