@@ -2,12 +2,17 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# What a shell has in these, and pip.conf says of the user's own packages, is meant for other projects.
+unexport $(filter-out PYTHON,$(filter PYTHON% PIP_CONSTRAINT PIP_PREFIX PIP_REQUIREMENT PIP_ROOT PIP_TARGET,$(.VARIABLES)))
+export PIP_USER := 0
 
-# --- the virtual environments: each is made once, and again when its lock changes ---
+# --- the virtual environments: each is made once, and again when its lock changes or its Python is gone ---
 # uv takes seconds for what pip takes a minute for, but all that it is told of pip's settings is the index and the authorities. If it fails, pip
 # installs everything. A lock is whole, and leaves out what is not needed of its packages' dependencies.
-.venv/ready: .locks/dev.txt
-.terraform-tests/ready: .locks/terraform.txt
+gone = $(if $(wildcard $(1)),$(shell $(2)/python -Ic 'import pip' 2>/dev/null || echo gone))
+.venv/ready: .locks/dev.txt $(call gone,.venv/ready,$(BIN))
+.terraform-tests/ready: .locks/terraform.txt $(call gone,.terraform-tests/ready,.terraform-tests/bin)
+.PHONY: gone
 PIP = $(@D)/bin/pip --disable-pip-version-check
 INSTALL := install --quiet --require-hashes --no-deps
 .venv/ready .terraform-tests/ready:
@@ -30,8 +35,8 @@ help:
 ## For everybody
 
 .PHONY: run-local
-run-local: .venv/ready ## play a whole night on this machine, with simulated engines, [FAULT=news] [ARGS='run --again NVDA'] [DETAILS=1], or NIGHTS=5; [REPORT_LANGUAGE=zh]
-	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(value ARGS),--args='$(subst ','\'',$(value ARGS))') $(if $(NIGHTS),--nights='$(NIGHTS)') $(if $(DETAILS),--details)
+run-local: .venv/ready ## play a whole night on this machine, with simulated engines, [FAULT=news] [ARGS='run --again NVDA'] [DETAILS=1] [NOTIFY=1], or NIGHTS=5; [REPORT_LANGUAGE=zh]
+	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(value ARGS),--args='$(subst ','\'',$(value ARGS))') $(if $(NIGHTS),--nights='$(NIGHTS)') $(if $(DETAILS),--details) $(if $(NOTIFY),--notify)
 
 # On every processor. A file's fast tests stay together, since they share what they set up.
 .PHONY: test
@@ -40,7 +45,7 @@ test: .venv/ready ## run the fast tests, in a minute on two processors
 
 TERRAFORM ?= terraform
 IN_ROOT = $(TERRAFORM) -chdir=terraform
-setting = $(shell sed -n 's/^$(1) *= *"\([^"]*\)".*/\1/p' terraform/terraform.tfvars)
+setting = $(shell sed -n 's/^$(1) *= *"\([^"]*\)".*/\1/p' terraform/terraform.tfvars 2>/dev/null)
 STATE_BUCKET ?= $(call setting,project_id)-terraform
 STATE_PREFIX ?= $(or $(call setting,name),batch-orchestrator)
 
@@ -48,15 +53,20 @@ STATE_PREFIX ?= $(or $(call setting,name),batch-orchestrator)
 config-check: .venv/ready ## look for faults in terraform/config/, as the job would
 	$(BIN)/python -m job plan terraform/config
 
+.PHONY: installed
+installed:
+	@command -v $(TERRAFORM) >/dev/null || { echo 'There is no $(TERRAFORM) here: install Terraform, or name another with TERRAFORM=…' >&2; exit 2; }
+
 .PHONY: init
-init: ## connect Terraform to its state, and fetch the provider: [STATE_BUCKET=…] [STATE_PREFIX=…]
+init: installed ## connect Terraform to its state, and fetch the provider: [STATE_BUCKET=…] [STATE_PREFIX=…]
+	@[ '$(STATE_BUCKET)' != -terraform ] || { echo 'terraform/terraform.tfvars names no project_id: make it from terraform.tfvars.example first.' >&2; exit 2; }
 	$(IN_ROOT) init -backend-config='bucket=$(STATE_BUCKET)' -backend-config='prefix=$(STATE_PREFIX)'
 
 # `init` makes it. Without it, Terraform would speak of backends.
 CONNECTED := terraform/.terraform/terraform.tfstate
-$(CONNECTED):
+$(CONNECTED): | installed
 	@echo 'Terraform is not connected to its state here: run make init first.' >&2; exit 2
-plan apply execute logs push: $(CONNECTED)
+plan apply execute logs push: installed $(CONNECTED)
 
 .PHONY: plan apply
 plan: ## show what an apply would change
@@ -124,6 +134,7 @@ test-all: test test-slow ## run all tests
 
 .PHONY: emulator
 emulator: ## install the storage emulator that some tests need (needs Go): its place is `go env GOPATH`/bin, or GOBIN
+	@command -v go >/dev/null || { echo 'There is no Go here: install it from https://go.dev/dl first.' >&2; exit 2; }
 	go install github.com/fsouza/fake-gcs-server@v1.56.1
 
 .PHONY: messages

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from trio.abc import Clock
 from trio.testing import MockClock
 
+from tests.support import environment
 from tests.support.needs import NEEDS, required
 
 # The same examples every time, on any machine: a test that fails today and passes tomorrow proves nothing.
@@ -23,6 +24,7 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
+environment.clear()
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup; a process that a test starts would ignore it too
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -30,8 +32,6 @@ REQUIRED = required(os.environ.get("REQUIRE", ""))
 DOOR = Path(__file__)
 ROOM = DOOR.with_name("__init__.py")
 """Two files that every pytest of this checkout locks. Nobody writes to them."""
-IS_INNER = "PYTEST_CURRENT_TEST" in os.environ
-"""Whether a test started this pytest. Then that test has taken its place already."""
 
 
 def in_virtual_time(main: Callable[[], Awaitable[object]], *, clock: Clock | None, **more: Any) -> object:
@@ -53,8 +53,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """A test marked `alone` runs while no other does. The wait does not count towards its time limit."""
-    if IS_INNER:
-        return (yield)
     with DOOR.open("rb") as at_the_door, ROOM.open("rb") as inside:
         fcntl.flock(at_the_door, fcntl.LOCK_EX)  # one waits here, and the others behind it: nobody overtakes
         fcntl.flock(inside, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)

@@ -1,9 +1,8 @@
-"""What holds for the commands: an environment without the caller's variables."""
+"""What holds for the commands: they are given on a morning in Shanghai, the second after DAY."""
 
-import os
-import re
 import signal
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,21 @@ import pytest
 from job.cli.main import main
 from job.execution.shutdown import SIGNALS
 
+At = Callable[[str], None]
+TODAY = "2026-11-26"
 Command = Callable[..., tuple[int, list[str], list[str]]]
 
 
 @pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if re.match(r"CLOUD_RUN_|GOOGLE_|CONFIG_URI|RUN|\w+_ENGINE_|IMPERSONATE|NOTIFY|REPORT_|LOG_|START_WITH", name):
-            monkeypatch.delenv(name)
+def at(monkeypatch: pytest.MonkeyPatch) -> At:
+    """Sets the time, in Shanghai, at which commands are given from now on."""
+
+    def move(moment: str) -> None:
+        now = datetime.fromisoformat(f"{moment}+08:00")
+        monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
+
+    move(f"{TODAY}T09:00")
+    return move
 
 
 @pytest.fixture(autouse=True)

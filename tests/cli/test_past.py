@@ -2,9 +2,9 @@
 
 import json
 import os
+import time
 import webbrowser
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,20 +17,12 @@ from job.outputs.message import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message, message
-from tests.cli.conftest import Command
+from tests.cli.conftest import TODAY, At, Command
 from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
 
 THREE = config(["AAPL", "MSFT", "TSLA"])
 HALF = RecordedAttempt(failed=["MSFT"], outcome="cards_missing")
-
-
 SHANGHAI = {"RUN_TIME_ZONE": "Asia/Shanghai"}
-
-
-def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """A time in Shanghai, at which commands are given from now on."""
-    now = datetime.fromisoformat(f"{moment}+08:00")
-    monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
 
 
 # --- what they need ---
@@ -38,8 +30,7 @@ def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
 
 @pytest.mark.parametrize("verb", ["nights", "report", "verify"])
 def test_the_record_and_the_time_zone_are_all_that_they_need(verb: str, runs: Path, command: Command) -> None:
-    day = datetime.now(UTC).date().isoformat()
-    write(runs, RecordedAttempt(day).record())
+    write(runs, RecordedAttempt(TODAY).record())
     assert command(verb, QA_ENGINE_URL="nonsense", CONFIG_URI="s3://x")[0] == ExitCode.DONE
 
 
@@ -75,8 +66,8 @@ def test_storage_that_does_not_answer_is_no_empty_record(
 # --- nights ---
 
 
-def test_nights_are_a_table_the_newest_first(runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    at(monkeypatch, f"{DAY}T08:00")
+def test_nights_are_a_table_the_newest_first(runs: Path, command: Command, at: At) -> None:
+    at(f"{DAY}T08:00")
     for day in range(17, 22):
         failed, outcome = (["MSFT"], "cards_missing") if day > 19 else ([], "succeeded")
         write(runs, RecordedAttempt(f"2026-11-{day}", outcome=outcome, failed=failed, seconds=15_000).record())
@@ -112,9 +103,9 @@ def test_a_night_that_cannot_be_read_is_a_row_and_a_fault(runs: Path, command: C
 
 @pytest.mark.parametrize("arguments", [[], ["2026-11-24"]])
 def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
-    runs: Path, command: Command, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+    runs: Path, command: Command, arguments: list[str], at: At
 ) -> None:
-    at(monkeypatch, "2026-11-25T01:55")
+    at("2026-11-25T01:55")
     before = RecordedAttempt("2026-11-23", objects=THREE).record()
     write(runs, before, HALF.record())
     code, out, err = command("report", *arguments)
@@ -132,7 +123,6 @@ def test_without_credentials_the_command_that_makes_them_is_said(
 ) -> None:
     monkeypatch.setenv("NO_GCE_CHECK", "true")  # else it would look for a metadata server
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     said = "gs://b: there are no credentials for Cloud Storage; on a laptop, run: gcloud auth application-default login"
     assert command("report", RUNS_URI="gs://b/runs") == (ExitCode.TEMPFAIL, [], [f"RUNS_URI: {said}"])
     assert command("plan", "gs://b/config")[2][-1] == f"gs://b/config: {said}"
@@ -154,12 +144,10 @@ AT_WORK = "At work since 02:00 UTC+08:00"
     ("age", "words"),
     [(0, "At work since 02:00 UTC+08:00: 2 of 2 cards are there so far"), (61, f"{BREAKS_OFF}: all cards are there")],
 )
-def test_a_report_of_a_day_at_work_gives_no_command(
-    runs: Path, command: Command, age: int, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at(monkeypatch, f"{DAY}T08:00")
+def test_a_report_of_a_day_at_work_gives_no_command(runs: Path, command: Command, age: int, words: str, at: At) -> None:
+    at(f"{DAY}T08:00")
     write(runs, RecordedAttempt(outcome=None).record(), {"_lease.json": lease_of(DAY)})
-    renewed = datetime.now(UTC).timestamp() - age
+    renewed = time.time() - age  # noqa: TID251  files have the real time
     os.utime(runs / "_lease.json", (renewed, renewed))
     _, out, _ = command("report")
     assert words in (out[-1] if age else out[1]), "what is at work is said first"
@@ -168,9 +156,9 @@ def test_a_report_of_a_day_at_work_gives_no_command(
 
 @pytest.mark.parametrize(("moment", "is_late"), [("2026-11-25T01:59", False), ("2026-11-25T02:00", True)])
 def test_a_night_that_has_begun_and_left_nothing_is_told_last(
-    moment: str, is_late: bool, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    moment: str, is_late: bool, runs: Path, command: Command, at: At
 ) -> None:
-    at(monkeypatch, moment)
+    at(moment)
     write(runs, RecordedAttempt("2026-11-23").record(), RecordedAttempt().record())
     told = [
         "! Nothing here since Wed 11-25 02:00",
@@ -254,19 +242,17 @@ def test_whether_the_work_of_a_day_is_done(
 
 @pytest.mark.parametrize(("clock", "day"), [("06:29", "2026-11-24"), ("06:30", "2026-11-25")])
 def test_the_night_that_is_verified_is_the_latest_that_has_begun(
-    clock: str, day: str, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    clock: str, day: str, runs: Path, command: Command, at: At
 ) -> None:
-    at(monkeypatch, f"2026-11-25T{clock}")
+    at(f"2026-11-25T{clock}")
     code, out, _ = command("verify", RUN_SCHEDULE="30 6 * * 1-5", **SHANGHAI)
     assert (code, out[0]) == (ExitCode.FAILED, f"No start of {day} is recorded")
     write(runs, RecordedAttempt(day).record())
     assert command("verify")[0] == ExitCode.DONE
 
 
-def test_nobody_is_told_to_start_a_day_that_is_to_come(
-    runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at(monkeypatch, "2026-11-25T06:00")
+def test_nobody_is_told_to_start_a_day_that_is_to_come(runs: Path, command: Command, at: At) -> None:
+    at("2026-11-25T06:00")
     evening = {"RUN_SCHEDULE": "30 22 * * 1-5", **SHANGHAI}
     assert command("verify", "--date=2026-11-26", **evening)[1] == ["No start of 2026-11-26 is recorded"]
     write(runs, RecordedAttempt().record())
@@ -291,10 +277,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_a_verify_job_advises_to_start_the_job_itself(
-    runs: Path, command: Command, told: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at(monkeypatch, "2026-11-25T06:00")
+def test_a_verify_job_advises_to_start_the_job_itself(runs: Path, command: Command, told: list[str], at: At) -> None:
+    at("2026-11-25T06:00")
     command("verify", CLOUD_RUN_JOB="cards-verify", RUN_SCHEDULE="30 22 * * 1-5", **SHANGHAI)
     assert told[-1] == "No start of 2026-11-24 is recorded.", "it is not known which job that is"
     command("verify", JOB_TO_START="cards")
@@ -336,10 +320,10 @@ def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
 
 
 def test_of_a_night_at_work_verify_says_so_and_when_it_ends(
-    runs: Path, command: Command, told: list[str], monkeypatch: pytest.MonkeyPatch
+    runs: Path, command: Command, told: list[str], at: At
 ) -> None:
     """It has not failed: the message is no alarm, and has where to look."""
-    at(monkeypatch, f"{DAY}T03:00")
+    at(f"{DAY}T03:00")
     about = {"job": "cards", "region": "asia-east1", "project": "p", "deadline": 10_740.0}
     write(runs, RecordedAttempt(outcome=None, failed=["MSFT"], about=about).record(), {"_lease.json": lease_of(DAY)})
     code, out, _ = command("verify", f"--date={DAY}")

@@ -1,6 +1,5 @@
 """What only a process shows: how it ends before there is a command, and that it loads no library early."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -11,18 +10,14 @@ import pytest
 
 from job.day.attempt import ExitCode
 from tests.simulators.job import ROOT
+from tests.support.environment import bare
 from tests.support.records import config
 
 
 def python(*arguments: str, directory: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Runs Python in this directory, without the caller's variables."""
     return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=directory,
-        env={"PATH": os.environ["PATH"], **env},
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, *arguments], cwd=directory, env=bare(**env), capture_output=True, text=True, check=False
     )
 
 

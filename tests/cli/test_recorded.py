@@ -2,14 +2,13 @@
 
 import os
 import webbrowser
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from job.records.lease import LEASE
 from job.text.messages import Language
-from tests.cli.conftest import Command
+from tests.cli.conftest import At, Command
 from tests.records.recorded import CARDS, DAY, LEFT, objects_of
 from tests.support.parsed import Parsed
 from tests.support.records import write
@@ -25,13 +24,12 @@ LISTED = {
 
 
 @pytest.fixture(params=LEFT)
-def story(request: pytest.FixtureRequest, runs: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def story(request: pytest.FixtureRequest, runs: Path, at: At) -> str:
     """One of them is recorded; it is the next morning."""
     write(runs, objects_of(request.param))
     for lease in runs.glob(LEASE):
         os.utime(lease, (0, 0))
-    now = datetime.fromisoformat(f"{DAY}T23:55:00+00:00")
-    monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
+    at("2026-12-01T07:55")
     return str(request.param)
 
 

@@ -75,18 +75,12 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         (["AAPL,MSFT"], f'[0] ("AAPL,MSFT"): {QUOTES_EACH}'),
     ],
     "card_types.json": [
-        (
-            [{"name": "a"}, "b"],
-            '[1] ("b"): has the wrong type; write {"name": "…"}, as in other entries',
-        ),
+        ([{"name": "a"}, "b"], '[1] ("b"): has the wrong type; write {"name": "…"}, as in other entries'),
         ([{"enabled": True}], "[0].name: is missing; add it"),
         ([], 'is empty; write an array of card types, such as ["news_card"], there'),
         ([{"name": "a", "enabled": False}], "has every card type switched off; enable one"),
     ],
-    "engine_control.json": [
-        ([], NO_OBJECT),
-        ({"run_new_engine": True}, f"run_new_engine: {NOT_KNOWN}"),
-    ],
+    "engine_control.json": [([], NO_OBJECT), ({"run_new_engine": True}, f"run_new_engine: {NOT_KNOWN}")],
     "llm_config.json": [
         ({"default": {"backend": 1}}, "default.backend (1): has the wrong type; write a string in quotes"),
         ({"default": {"model_name": " "}}, 'default.model_name (" "): is blank; write a value or remove it'),

@@ -165,9 +165,7 @@ def test_no_config_makes_a_request_whose_url_a_server_refuses_for_its_length() -
     objects = {
         "ticker_list": ["AAPL"],
         "card_types": [wide],
-        "card_targets": [
-            {"id": wide, "topic_key": "x", "date": "2026-11-25", "extra_params": {"x": "y" * 4094}},
-        ],
+        "card_targets": [{"id": wide, "topic_key": "x", "date": "2026-11-25", "extra_params": {"x": "y" * 4094}}],
         "llm_config": {"default": {"backend": "x" * 1024, "model_name": "x" * 1024}},
     }
     plan, faults = make_plan(

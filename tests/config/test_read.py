@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +17,7 @@ from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
 from tests.simulators.job import ROOT
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, config
+from tests.support.records import DAY, NOW, config
 
 URLS = {f"{name}_ENGINE_URL": f"https://{name.lower()}.example" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
 FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))
@@ -26,7 +25,7 @@ FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))
 
 def request(uri: str, *faults: Fault, **asked: Any) -> Options:
     settings, found = read_settings({"CONFIG_URI": uri, **URLS})
-    return Options(settings, [*found, *faults], datetime.now(UTC), time.monotonic(), **asked)
+    return Options(settings, [*found, *faults], NOW, time.monotonic(), **asked)
 
 
 @pytest.fixture
@@ -40,12 +39,12 @@ def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
     program = """
 import resource
 from job.config.environment import open_file_limit, raise_open_file_limit
-resource.setrlimit(resource.RLIMIT_NOFILE, (100, 1000))
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))
 raise_open_file_limit()
 print(resource.getrlimit(resource.RLIMIT_NOFILE), open_file_limit())
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "(1000, 1000) 1000\n"
+    assert done.stdout == "(200, 200) 200\n"
 
 
 async def test_a_limit_of_open_files_that_is_too_low_for_anything_has_to_be_raised(

@@ -71,10 +71,7 @@ def test_a_common_mistake_is_reported_with_its_place_and_what_to_do(text: str, p
 
 @pytest.mark.parametrize(
     ("text", "place"),
-    [
-        ("[1,\u3000NaN]", "1 column 4 ([1, ▸ \\u3000NaN])"),
-        ("[" * 300, f"1 column 202 ({'[' * 20} ▸ {'[' * 20})"),
-    ],
+    [("[1,\u3000NaN]", "1 column 4 ([1, ▸ \\u3000NaN])"), ("[" * 300, f"1 column 202 ({'[' * 20} ▸ {'[' * 20})")],
 )
 def test_any_other_is_reported_with_its_place(text: str, place: str) -> None:
     assert refusal(text) == f"is not JSON at line {place}; correct it"

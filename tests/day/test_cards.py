@@ -86,11 +86,7 @@ PICTURES = "https://cards.example.com/{date}/{ticker}/{card_type}.png?of={ticker
 
 @pytest.mark.parametrize(
     ("name", "escaped"),
-    [
-        ("a&b?c#d", "a%26b%3Fc%23d"),
-        ("../x", "..%2Fx"),
-        ("{card_type} 美", "%7Bcard_type%7D%20%E7%BE%8E"),
-    ],
+    [("a&b?c#d", "a%26b%3Fc%23d"), ("../x", "..%2Fx"), ("{card_type} 美", "%7Bcard_type%7D%20%E7%BE%8E")],
 )
 def test_no_id_changes_the_shape_of_a_url(name: str, escaped: str) -> None:
     found = rows(table(one(name, card_url=PICTURES)))

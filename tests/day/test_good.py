@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from job.engines.calls import ALL_ENGINES, EngineName
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.fakes import plan_of, target
-from tests.support.records import SETTINGS, RecordedAttempt, config, report_at, start_at
+from tests.support.records import NOW, SETTINGS, RecordedAttempt, config, report_at, start_at
 from tests.support.results import result_of
 
 PLAN = plan_of([target("AAPL", ["a", "b"]), target("MSFT", ["a", "b"])])
@@ -43,9 +42,8 @@ def notes(ledger: Ledger) -> list[str]:
 def advised(ledger: Ledger, *without: str) -> str | None:
     """The sentence and the command with which the cards are made again."""
     start = start_at("2026-11-24", job="cards", schedule="30 22 * * *", without=without)
-    now = datetime(2026, 11, 25, 8, tzinfo=UTC)
     view = View.of(
-        report_at(ending_of(ledger, None), ledger, start), ledger, [], None, Commands.of(start, None, start.days, now)
+        report_at(ending_of(ledger, None), ledger, start), ledger, [], None, Commands.of(start, None, start.days, NOW)
     )
     command = command_of(view.steps, "again")
     sentences = [in_chinese(step.sentence) and str(step.sentence) for step in view.steps if step.kind == "again"]
@@ -171,7 +169,7 @@ def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
 
 def view_of(now: RecordedAttempt, before: RecordedAttempt, **changes: Any) -> View:
     report = now.report().model_copy(update=changes)
-    return View.of(report, now.ledger(), [before.report()], before.stored, Commands(now.start.days, datetime.now(UTC)))
+    return View.of(report, now.ledger(), [before.report()], before.stored, Commands(now.start.days, NOW))
 
 
 def test_what_is_new_and_gone_is_a_note_which_is_kept_once_it_is_recorded() -> None:

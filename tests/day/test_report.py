@@ -9,15 +9,7 @@ from job.config.faults import Fault
 from job.day.attempt import ExitCode, Outcome, RecordError
 from job.day.ending import Ending, bad_config, ending_of
 from job.day.ledger import Ledger
-from job.day.report import (
-    COMPARED_BYTES,
-    END_LIMIT,
-    FAULT_LIMIT,
-    FAULTS_LISTED,
-    Report,
-    read_report,
-    report_of,
-)
+from job.day.report import COMPARED_BYTES, END_LIMIT, FAULT_LIMIT, FAULTS_LISTED, Report, read_report, report_of
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.text.messages import Message, message
 from tests.support.days import SCENES, Day, failing

@@ -21,6 +21,7 @@ from job import __version__
 from tests.simulators.seen import Seen
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
+from tests.support.environment import SHELL
 from tests.support.needs import has_docker
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("image"), pytest.mark.timeout(600)]
@@ -46,8 +47,10 @@ class Docker:
     """The real one."""
 
     def build(self, context: Path, tag: str, *options: str) -> Built:
-        subprocess.run(["docker", "build", "--tag", tag, *options, str(context)], check=True, capture_output=True)
-        inspected = subprocess.run(["docker", "image", "inspect", tag], check=True, capture_output=True)
+        subprocess.run(
+            ["docker", "build", "--tag", tag, *options, str(context)], check=True, capture_output=True, env=SHELL
+        )
+        inspected = subprocess.run(["docker", "image", "inspect", tag], check=True, capture_output=True, env=SHELL)
         (image,) = json.loads(inspected.stdout)
         config = image["Config"]
         return Built(tag, image["Size"] / 1e6, config["User"], config["Entrypoint"], config["Labels"] or {})
@@ -62,7 +65,7 @@ class Named:
 
     def build(self, context: Path, tag: str, *options: str) -> Built:
         command = [os.environ["IMAGE_BUILD"], str(context), tag, *options]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=SHELL)
         said = dict(re.findall(r"^(size|user|entrypoint|labels) +(.+)$", done.stdout, re.MULTILINE))
         described = (json.loads(said[name]) for name in ("entrypoint", "labels"))
         return Built(tag, float(said["size"].removesuffix(" MB")), said["user"], *described)

@@ -54,20 +54,32 @@ def test_no_command_reads_the_roots_own_tests_unasked() -> None:
     assert [*TERRAFORM.glob("*.tftest.hcl"), *(TERRAFORM / "tests").glob("*.tftest.hcl")] == []
 
 
-@pytest.mark.parametrize("target", ["plan", "apply", "execute", "logs", "push"])
-def test_what_needs_terraforms_state_says_how_to_get_it(target: str, tmp_path: Path) -> None:
+NEEDS_STATE = ["plan", "apply", "execute", "logs", "push"]
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        *(
+            (f"{one} TERRAFORM=echo", "Terraform is not connected to its state here: run make init")
+            for one in NEEDS_STATE
+        ),
+        *((f"{one} TERRAFORM=nope", "There is no nope here: install Terraform") for one in ("init", *NEEDS_STATE)),
+        (
+            "init TERRAFORM=echo",
+            "terraform/terraform.tfvars names no project_id: make it from terraform.tfvars.example",
+        ),
+        ("emulator PATH=/nowhere", "There is no Go here: install it from https://go.dev/dl"),
+    ],
+)
+def test_what_is_missing_is_said_in_a_sentence(command: str, sentence: str, tmp_path: Path) -> None:
     (tmp_path / "terraform").mkdir()
-    words = [
-        "make",
-        "--no-print-directory",
-        f"--file={ROOT}/Makefile",
-        target,
-        "TERRAFORM=echo",
-        "ARGS=run,--again,NVDA",
-    ]
+    words = ["make", "--no-print-directory", f"--file={ROOT}/Makefile", *command.split(), "ARGS=run,--again,NVDA"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Terraform is not connected to its state here: run make init first.\n")
+    said, *after = done.stderr.splitlines()
+    assert said.startswith(sentence)
+    assert [line[:9] for line in after] == ["make: ***"]
 
 
 def test_every_target_uses_the_terraform_that_is_named(tmp_path: Path) -> None:

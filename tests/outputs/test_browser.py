@@ -15,10 +15,7 @@ from tests.outputs.test_day_page import hostile_view, retried
 from tests.support.browser import Browser, open_browser
 from tests.support.days import DAY, SCENES, Day, some_nights
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.needs("browser"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.needs("browser")]
 NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
 PAGES = ["nights", "missing", "data", "refused", "hostile"]
 PHONE = (390, 844)
@@ -139,11 +136,7 @@ STATES = {
 }
 """Of each hour at which the page is read, the parts above the table that it shows."""
 SHOWN = "[...document.querySelector('main').children].filter(one => one.checkVisibility()).map(one => one.className)"
-EVENTS = [
-    "timer[0]()",
-    "dispatchEvent(new Event('pageshow'))",
-    "document.dispatchEvent(new Event('visibilitychange'))",
-]
+EVENTS = ["timer[0]()", "dispatchEvent(new Event('pageshow'))", "document.dispatchEvent(new Event('visibilitychange'))"]
 
 
 def parts(browser: Browser) -> list[str]:

@@ -89,10 +89,7 @@ async def test_a_connection_that_is_refused_is_tried_again(
     assert chat.texts == ["✓ cards"]
 
 
-@pytest.mark.parametrize(
-    "act",
-    [broken.reset_after_work(), broken.truncated(), do.redirect("/else", 307)],
-)
+@pytest.mark.parametrize("act", [broken.reset_after_work(), broken.truncated(), do.redirect("/else", 307)])
 async def test_a_message_that_may_have_arrived_or_never_can_is_not_sent_again(chat: Chat, act: Do) -> None:
     """Nor is it sent elsewhere, where its secrets would go too."""
     chat.service.script.append(Fault(when.always, act))

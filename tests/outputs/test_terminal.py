@@ -46,11 +46,6 @@ def view_of(ledger: Ledger, **more: Any) -> View:
     return View(report_at(ending_of(ledger, None), ledger), ledger, **more)
 
 
-@pytest.fixture(autouse=True)
-def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
-
-
 # --- while it runs ---
 
 
@@ -204,9 +199,7 @@ def test_the_text_of_the_pace() -> None:
     assert str(time_status(after(100), 1090)) == "1 min 33 s elapsed"
 
 
-async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = Reporter(Terminal())
     live = after(25)
     terminal.on_day(start_at())

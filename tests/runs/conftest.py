@@ -2,27 +2,20 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
 
+from tests.conftest import in_virtual_time
 from tests.support.scene import CONFIG, Scene, open_scene
-
-HERE = Path(__file__).parent
-
-
-def _run(*arguments: Any, clock: None, **options: Any) -> object:
-    return trio.run(*arguments, clock=MockClock(autojump_threshold=0), **options)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The clock of a fixture does not do: pytest-trio takes only one that is an argument of the test itself."""
     for item in items:  # those of all directories
-        if item.path.parent == HERE and "scene" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.trio(run=_run), append=False)
+        if item.path.parent == Path(__file__).parent and "scene" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.trio(run=in_virtual_time), append=False)
 
 
 @pytest.fixture

@@ -26,9 +26,7 @@ ENV = {
 def cases(*, virtual: bool) -> list[Any]:
     return [
         pytest.param(
-            case,
-            id=f"{row.key}: {case.name}",
-            marks=[pytest.mark.needs("emulator")] if case.place == "bucket" else [],
+            case, id=f"{row.key}: {case.name}", marks=[pytest.mark.needs("emulator")] if case.place == "bucket" else []
         )
         for row in ROWS
         for case in row.cases

@@ -2,7 +2,6 @@
 
 import json
 import time
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -14,11 +13,13 @@ from job.config.environment import Options, read_settings
 from job.config.read import PlannedConfig, read_config
 from job.day.attempt import Attempt, Start, attempt_name
 from job.records.record import Journal
+from tests.support.records import DAY, NOW
 from tests.support.results import result_of
 from tests.support.stores import Memory
 from tests.tools.bench.measure import Load, engine_of, run_process
 
 MIB = 2**20
+RUN = ("run", f"--date={DAY}", "--yes")
 pytestmark = [pytest.mark.slow, pytest.mark.needs("linux")]
 
 
@@ -30,7 +31,7 @@ def test_thousands_of_cards_and_a_second_start_take_little_memory(tmp_path: Path
     with engine_of(load, tmp_path) as (engine, environment):
         used = []
         for _ in range(2):
-            ended = run_process(("job", "run"), environment, output)
+            ended = run_process(("job", *RUN), environment, output)
             last = json.loads(output.read_bytes().splitlines()[-1])
             assert (ended.code, last["cards"]["done"]) == (0, load.calls)
             assert ended.peak <= 90 * MIB
@@ -52,8 +53,8 @@ def test_a_million_recorded_cards_are_gone_on_with_and_reported(tmp_path: Path) 
     _killed_start(tmp_path)
     to_write = time.process_time() - began
     with engine_of(MILLION, tmp_path) as (engine, environment):
-        for command in ("run", "report"):
-            ended = run_process(("job", command), environment, output)
+        for command in (RUN, ("report", DAY)):
+            ended = run_process(("job", *command), environment, output)
             assert ended.code == 0, output.read_bytes()[-2000:]
             assert ended.peak <= 300 * MIB, command
             assert ended.cpu <= 7 * to_write, "seconds of CPU"
@@ -63,24 +64,22 @@ def test_a_million_recorded_cards_are_gone_on_with_and_reported(tmp_path: Path) 
 
 def _killed_start(directory: Path) -> None:
     """The record of a start that was killed shortly before its end, as fast ones write it: 1,100 results an object."""
-    now = datetime.now(UTC) - timedelta(minutes=10)
-    day = datetime.now(UTC).date().isoformat()
     settings, _ = read_settings({"CONFIG_URI": str(directory), "QA_ENGINE_URL": "http://127.0.0.1:1"})
-    request = Options(settings, [], now, 0.0)
-    prepared: PlannedConfig = trio.run(read_config, request, day)
+    request = Options(settings, [], NOW, 0.0)
+    prepared: PlannedConfig = trio.run(read_config, request, DAY)
     plan = prepared.plan
     attempt = Attempt(
-        **{**Start.of(request, settings.days()).model_dump(), **dict(plan.settings), "day": day, "number": 1},
+        **{**Start.of(request, settings.days()).model_dump(), **dict(plan.settings), "day": DAY, "number": 1},
         owner="killed",
         objects={name: stored.data.decode() for name, stored in prepared.objects.items()},
         plan=plan.digest(),
         cards=plan.count("qa"),
     )
     common = json.loads(result_of(next(plan.calls("qa")), traceparent="0" * 55, limit=64).line())
-    journal = Journal(Memory(), day, 1, plan.digest(), lambda _: None)
-    objects = {attempt_name(day, 1): attempt.to_json()}
+    journal = Journal(Memory(), DAY, 1, plan.digest(), lambda _: None)
+    objects = {attempt_name(DAY, 1): attempt.to_json()}
     for number, item in enumerate(islice(plan.items("qa"), MILLION.calls - LEFT)):
-        ended = now.timestamp() + number / 2600
+        ended = NOW.timestamp() + number / 2600
         own = {"targets": [item.target], "card_type": item.card_type, "started": ended - 0.02, "ended": ended}
         journal._pending.append(to_json(common | own))
         if number % 1100 == 1099:

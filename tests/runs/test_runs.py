@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import AsyncMock, Mock
 
@@ -29,7 +28,7 @@ from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
-from tests.support.records import DAY, RecordedAttempt, prepared, record_of, start_at
+from tests.support.records import DAY, NOW, RecordedAttempt, prepared, record_of, start_at
 from tests.support.runs import QUICK, SMALL, asked_cards, ended
 from tests.support.stores import Memory, memory
 
@@ -47,7 +46,7 @@ async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monke
     settings, faults = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
     reporter = Mock(drain=AsyncMock())
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
-        await orchestrator.run(Options(settings, faults, datetime.now(UTC), time.monotonic()), reporter)
+        await orchestrator.run(Options(settings, faults, NOW, time.monotonic()), reporter)
     (view,) = reporter.on_finish.call_args.args
     assert str(view.report.sentence) == "The job has a bug: nothing was called"
 
@@ -56,7 +55,7 @@ def test_a_ledger_that_cannot_be_counted_keeps_no_bug_from_being_told(monkeypatc
     record = record_of(RecordedAttempt(outcome=None))
     monkeypatch.setattr(record.ledger, "totals", Mock(side_effect=KeyError))
     settings, _ = read_settings({})
-    this = _Run(Options(settings, (), datetime.now(UTC), time.monotonic()), Mock())
+    this = _Run(Options(settings, (), NOW, time.monotonic()), Mock())
     this._opened = Opened(start_at(number=1), record, None)
     report = this.after_bug().report
     assert (report.outcome, report.day, report.cards.planned) == (Outcome.UNFORESEEN, DAY, 0)
@@ -73,7 +72,7 @@ async def test_after_a_bug_nobody_waits_for_storage(
     settings, _ = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
     began = trio.current_time()
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
-        await _Run(Options(settings, (), datetime.now(UTC), time.monotonic()), Mock(drain=AsyncMock())).run()
+        await _Run(Options(settings, (), NOW, time.monotonic()), Mock(drain=AsyncMock())).run()
     assert trio.current_time() - began == LIMITS[ShutdownReason.BUG].record
     assert LEASE not in memory.objects
 

@@ -133,12 +133,7 @@ class Player:
 
 moments = st.sampled_from([0.0, 0.001, 0.05, 0.4, 3.0, 7.5, 8.5])
 """Seconds."""
-blows = st.none() | st.builds(
-    Blow,
-    st.sampled_from([SIGKILL, SIGTERM, SIGINT, SIGSTOP]),
-    st.integers(0, 16),
-    moments,
-)
+blows = st.none() | st.builds(Blow, st.sampled_from([SIGKILL, SIGTERM, SIGINT, SIGSTOP]), st.integers(0, 16), moments)
 waits = st.sampled_from([LONGEST, LONGEST, 0.5, 20.0])
 """Seconds until the next step, if the run has not ended before."""
 on_cloud = st.booleans()
@@ -206,12 +201,7 @@ class Days(RuleBasedStateMachine):
         """Perhaps without what the config does not have."""
         self._start(("run", f"--without={name}"), self._env(cloud, None), blow, seconds, date)
 
-    @rule(
-        engine=st.sampled_from(["news", "trading", "qa"]),
-        cloud=on_cloud,
-        blow=blows,
-        seconds=waits,
-    )
+    @rule(engine=st.sampled_from(["news", "trading", "qa"]), cloud=on_cloud, blow=blows, seconds=waits)
     def start_with_a_wrong_url(self, engine: str, cloud: bool, blow: Blow | None, seconds: float) -> None:
         """The next one has the right one."""
         url = {f"{engine.upper()}_ENGINE_URL": self.world.engines[engine].url + WRONG}
@@ -256,13 +246,7 @@ class Days(RuleBasedStateMachine):
         faults = dict(enumerate((FAULTS[name] for name in names), first))
         service.script += [Fault(when.nth(number), fault) for number, fault in faults.items()]
 
-    @rule(
-        requests=st.integers(0, 8),
-        seconds=moments,
-        name=st.sampled_from([None, *NAMES]),
-        cloud=on_cloud,
-        blow=blows,
-    )
+    @rule(requests=st.integers(0, 8), seconds=moments, name=st.sampled_from([None, *NAMES]), cloud=on_cloud, blow=blows)
     def a_start_is_paused_and_overtaken(
         self, requests: int, seconds: float, name: str | None, cloud: bool, blow: Blow | None
     ) -> None:

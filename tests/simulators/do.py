@@ -22,13 +22,7 @@ def nothing() -> Do:
     return act
 
 
-def status(
-    code: int,
-    body: object = None,
-    *,
-    retry_after: str | None = None,
-    after: float = 0.0,
-) -> Do:
+def status(code: int, body: object = None, *, retry_after: str | None = None, after: float = 0.0) -> Do:
     """Answers with this status without any work, this much later: in HTML as the front end does, or this JSON."""
 
     async def act(visit: Visit) -> None:

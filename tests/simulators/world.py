@@ -1,7 +1,6 @@
 """The whole world of a run: every service up, the config written, the job's environment made."""
 
 import json
-import os
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from tests.simulators.storage_front import StorageFront
 from tests.simulators.tokens import Mint
 from tests.simulators.tunnel import Tunnel
 from tests.simulators.wire import Reply
+from tests.support.environment import bare
 
 CONFIG_BUCKET = "simulated-config"
 RUNS_BUCKET = "simulated-runs"
@@ -128,7 +128,7 @@ class World:
         """Every variable of a job process; nothing of the developer's shell but PATH. `None` takes one out."""
         host = self.metadata.url.removeprefix("http://")
         variables: dict[str, str | None] = {
-            "PATH": os.environ["PATH"],
+            **bare(),
             "HOME": str(self.directory),  # no gcloud credentials, no netrc
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_IP": host,
@@ -156,12 +156,7 @@ class World:
         """
         environment = self.environment(**(env or {}))
         job = await start_job(
-            self.nursery,
-            arguments or ("run",),
-            environment,
-            checkout=self.checkout,
-            terminal=terminal,
-            reading=reading,
+            self.nursery, arguments or ("run",), environment, checkout=self.checkout, terminal=terminal, reading=reading
         )
         self.jobs.append(job)
         return job

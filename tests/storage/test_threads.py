@@ -24,9 +24,7 @@ async def test_an_urgent_request_does_not_queue_behind_others() -> None:
             gate.set()
 
 
-async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "ANSWER_SECONDS", 0.05)
     gate = threading.Event()
     try:
@@ -38,7 +36,7 @@ async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(
 
 
 async def test_a_read_that_fails_gives_up_the_others() -> None:
-    down, begun = Memory(clock=time.time), 0
+    down, begun = Memory(clock=trio.current_time), 0
 
     def read(_name: str, _limit: int | None = None) -> None:
         nonlocal begun
@@ -53,7 +51,7 @@ async def test_a_read_that_fails_gives_up_the_others() -> None:
 
 async def test_a_request_waits_for_few_of_many_reads() -> None:
     """A long record is read while other requests are made: each of them gets a thread at its turn."""
-    slow, done = Memory(clock=time.time), 0
+    slow, done = Memory(clock=trio.current_time), 0
 
     def read(_name: str, _limit: int | None = None) -> None:
         nonlocal done

@@ -324,7 +324,7 @@ class Promise:
     async def check(self) -> None:
         """Holds everything that is recorded against the promise, and what the job says of it."""
         objects = dict(self.world.runs.objects)
-        store = Memory(objects, clock=time.time)
+        store = Memory(objects, clock=time.time)  # noqa: TID251  trio's, in virtual time
         for day in {name[:10] for name in objects if name[10:].startswith("/attempts/")}:
             folder = Folder(objects, day)
             self._check_entries(folder)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from tests.support.results import result_of
 from tests.support.stores import Memory
 
 DAY = "2026-11-24"
+NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
+"""The morning after."""
 TRACE_ID = f"{1:032x}"
 SETTINGS = PlanSettings(batch_sizes={"financial": 2, "trading": 2})
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)

@@ -14,14 +14,7 @@ import trio.testing
 
 from job.records import lease, nights, record, session
 from job.storage import store as store_module
-from job.storage.store import (
-    ConflictError,
-    ObjectStore,
-    StorageError,
-    StoredObject,
-    UnreachableError,
-    changed,
-)
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError, changed
 from job.storage.uri import open_store
 from job.text.messages import Message
 from tests.simulators.service import Service
@@ -163,7 +156,7 @@ async def store(
     """An empty store of each kind."""
     match request.param:
         case "memory":
-            yield Memory(clock=time.time)
+            yield Memory(clock=time.time)  # noqa: TID251  the ages of objects are real
         case "directory":
             yield open_store(str(tmp_path / "runs"), make=True)
         case _:

@@ -244,7 +244,7 @@ async def open_virtual_world(
         for service in world.engines.values():
             service.latency = latency or service.latency
         _replace_clocks(patch)
-        world.stores = {uri: Memory(clock=time.time) for uri in (world.config_uri, world.runs_uri)}
+        world.stores = {uri: Memory(clock=time.time) for uri in (world.config_uri, world.runs_uri)}  # noqa: TID251  trio's, from here on
         _replace_processes(patch)
         _replace_random_numbers(patch)
         _replace_threads(patch, world)
@@ -259,7 +259,7 @@ async def open_virtual_world(
 
 
 def _now(zone: tzinfo | None) -> datetime:
-    return datetime.fromtimestamp(time.time(), zone)
+    return datetime.fromtimestamp(time.time(), zone)  # noqa: TID251  trio's, in virtual time
 
 
 class _VirtualDatetime(datetime):
@@ -279,7 +279,7 @@ def _replace_clocks(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(time, "clock_gettime", following(time.monotonic, 0.0))
     patch.setattr(time, "monotonic", following(time.monotonic, 0.0))
-    patch.setattr(time, "time", following(time.time, START.timestamp()))
+    patch.setattr(time, "time", following(time.time, START.timestamp()))  # noqa: TID251  what trio's replaces
     for name, module in [*sys.modules.items()]:
         if name.startswith("job.") and getattr(module, "datetime", None) is datetime:
             patch.setattr(module, "datetime", _VirtualDatetime)

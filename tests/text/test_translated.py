@@ -107,8 +107,7 @@ def with_steps(view: View) -> Iterator[View]:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_output_of_a_day_has_only_translated_sentences(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
+def test_every_output_of_a_day_has_only_translated_sentences(view: View) -> None:
     page = render_day(view, Links("gs://cards/runs"), has_table=True, translator=WIDE)
     assert narrow(written(page)) == []
     for shown in with_steps(view):
@@ -130,10 +129,7 @@ def test_every_kind_of_failure_is_translated_with_its_remedy() -> None:
             assert narrow(WIDE.text(sentence)) == []
 
 
-async def test_a_start_on_a_terminal_is_translated(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
+async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[str]) -> None:
     view = SCENES["cards missing"]()
     live = Progress.of(view.ledger)
     terminal = Reporter(Terminal(WIDE))

@@ -1,13 +1,15 @@
 """`make run-local`: the whole system on loopback, and the real job as a process of its own."""
 
 import argparse
+import fcntl
 import json
 import os
 import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -28,7 +30,7 @@ SAMPLE = Path(os.environ.get("RUN_LOCAL_CONFIG") or ROOT / "terraform" / "config
 RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
 """Where its days are recorded, pages and all."""
 PASSED_ON = ("LOG_FORMAT", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_TIME_ZONE")
-"""Variables of the job that it gets from our own environment."""
+"""Variables of the job that it gets from our own environment; where messages go, only if that is asked for."""
 SECRET = {"NOTIFY_SECRET", "NOTIFY_URL"}
 PATIENCE = "3"
 """Seconds for which the job waits for an engine that fails: nobody wants to watch ten minutes of that."""
@@ -132,6 +134,10 @@ TROUBLES: Mapping[str, Trouble] = {
 }
 
 
+AT_WORK = Said(
+    "Another make run-local is at work: wait for its end, or look on with make run-local ARGS=report.",
+    "另一个 make run-local 正在运行：请等它结束，或用 make run-local ARGS=report 查看进展。",
+)
 NIGHTS = (None, "news", None, "cards", None)
 """The trouble of each night that `NIGHTS=…` plays, again and again."""
 
@@ -140,11 +146,12 @@ def main(arguments: list[str]) -> int:
     """Plays a whole night, several nights, or the job's command line on what is recorded.
 
     Returns 0 if everything was done, or if what went wrong was the fault that was asked for; else the job's exit code,
-    1 if that is 0, or 2 for wrong arguments.
+    1 if that is 0, or 2 for wrong arguments and while the record that would be removed is in use.
     """
     parser = argparse.ArgumentParser(
         prog="make run-local",
-        usage="make run-local NIGHTS=5, or [FAULT=…] [ARGS='run --again NVDA'] [DETAILS=1]; with [REPORT_LANGUAGE=zh]",
+        usage="make run-local NIGHTS=5, or [FAULT=…] [ARGS='run --again NVDA'] [DETAILS=1]; with [REPORT_LANGUAGE=zh] "
+        "[NOTIFY=1]",
         allow_abbrev=False,
     )
     faults = "; ".join(f"{name}: {trouble.what.english}" for name, trouble in TROUBLES.items())
@@ -152,18 +159,26 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--nights", metavar="NIGHTS", type=int, choices=range(1, 31))
     parser.add_argument("--args", metavar="ARGS", type=_arguments, help="go on with what is recorded, by this command")
     parser.add_argument("--details", action="store_true", help="show the services, and the variables of the job")
+    parser.add_argument("--notify", action="store_true", help="send the messages to the NOTIFY_URL of the shell")
     options = parser.parse_args(arguments)
+    if not options.notify:
+        os.environ.pop("NOTIFY_URL", None)
+    play: Callable[[], int] = partial(
+        trio.run, _run, TROUBLES.get(options.fault), options.args or ["run"], options.details
+    )
     if options.nights is not None:
         if options.fault or options.args:
             parser.error("NIGHTS goes without FAULT and ARGS")
         try:
-            today = datetime.now(ZoneInfo(os.environ.get("RUN_TIME_ZONE") or "UTC")).date()
+            today = datetime.now(ZoneInfo(os.environ.get("RUN_TIME_ZONE") or "UTC")).date()  # noqa: TID251  a tool
         except (OSError, ValueError, LookupError):
             parser.error(f"RUN_TIME_ZONE: {quoted(os.environ['RUN_TIME_ZONE'])} is no time zone, such as Asia/Shanghai")
-        return _play_nights(options.nights, today)
-    if options.args is None:
-        _forget()
-    return trio.run(_run, TROUBLES.get(options.fault), options.args or ["run"], options.details)
+        play = partial(_play_nights, options.nights, today)
+    try:
+        with _record(is_new=options.args is None):
+            return play()
+    except BlockingIOError:
+        parser.exit(2, f"{AT_WORK}\n")
 
 
 def _arguments(text: str) -> list[str]:
@@ -208,7 +223,9 @@ async def _run(trouble: Trouble | None, command: list[str], details: bool = Fals
         code = await _play(command, environment)
         for violation in world.violations:
             print(f"FORBIDDEN: {violation}", file=sys.stderr)
-        is_intended = trouble is not None and _ended_with(trouble.code, code)
+        reports = sorted(RUNS.glob(f"*/{REPORT}"), key=lambda path: path.stat().st_mtime)
+        said = json.loads(reports[-1].read_bytes()) if reports else {}  # a job that crashes exits with 1 as well
+        is_intended = trouble is not None and trouble.code == code == said.get("exit_code")
         if trouble and is_intended:
             text = Said(f"exit {code}, as intended: {trouble.seen}", f"退出码 {code}，符合预期：{trouble.seen}")
             print(text, file=sys.stderr)
@@ -220,7 +237,6 @@ async def _run(trouble: Trouble | None, command: list[str], details: bool = Fals
 def _play_nights(count: int, today: date) -> int:
     """Plays that many nights in a row, up to the one of today. Returns 0 if each ended as it should."""
     ended = 0
-    _forget()
     for number in range(count):
         night = (today - timedelta(days=count - 1 - number)).isoformat()
         print(Said(f"\nnight {number + 1} of {count}: {night}", f"\n第 {number + 1}/{count} 晚：{night}"), flush=True)
@@ -234,16 +250,21 @@ def _play_nights(count: int, today: date) -> int:
     return ended
 
 
-def _forget() -> None:
-    """Removes what was recorded before; nothing but that is ever in the place of the records."""
-    shutil.rmtree(RUNS, ignore_errors=True)
+@contextmanager
+def _record(*, is_new: bool) -> Iterator[None]:
+    """The record, which nobody else begins anew meanwhile. If it is new, what was recorded before is removed.
 
-
-def _ended_with(intended: int, code: int) -> bool:
-    """Whether the job exited so, and the latest report says so: a job that crashes exits with 1 as well."""
-    reports = sorted(RUNS.glob(f"*/{REPORT}"), key=lambda path: path.stat().st_mtime)
-    report = json.loads(reports[-1].read_bytes()) if reports else {}
-    return code == intended == report.get("exit_code")
+    Raises `BlockingIOError` if it should be new while another one uses it. Nothing but records is ever in their place.
+    """
+    beside = os.open(RUNS.parent, os.O_RDONLY)
+    try:
+        if is_new:
+            fcntl.flock(beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(RUNS, ignore_errors=True)
+        fcntl.flock(beside, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(beside)
 
 
 def _show_details(world: World, command: list[str], environment: Mapping[str, str]) -> None:

@@ -1,6 +1,5 @@
 """`.venv` is made by uv, from the index and with the authorities that pip is told of; by pip if uv fails."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulators.job import ROOT
+from tests.support.environment import bare
 
 PYTHON = """#!/bin/sh
 [ "$2" = venv ] || exit 0
@@ -15,6 +15,7 @@ mkdir -p .venv/bin
 cat >.venv/bin/pip <<'END'
 #!/bin/sh
 echo "pip $*" >&2
+[ "$PIP_USER$PIP_TARGET$PYTHONSAFEPATH" = 0 ] || exit 1
 [ "$2" != config ] || printf "%s\\n" "global.index-url='https://mirror/'" "install.cert='/mirror.pem'"
 END
 cat >.venv/bin/uv <<'END'
@@ -36,7 +37,7 @@ def test_uv_is_told_of_what_pip_is_told_and_pip_installs_what_uv_cannot(
     (tmp_path / ".locks/dev.txt").touch()
     (tmp_path / "python").write_text(PYTHON)
     (tmp_path / "python").chmod(0o755)
-    env = {"PATH": os.environ["PATH"], "UV_EXITS": code}
+    env = bare(UV_EXITS=code, PIP_USER="1", PIP_TARGET="/elsewhere", PYTHONSAFEPATH="1")
     command = ["make", "PYTHON=./python", ".venv/ready"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
     said = [*(tmp_path / ".venv/uv.log").read_text().splitlines(), *done.stderr.splitlines()]
@@ -47,3 +48,7 @@ def test_uv_is_told_of_what_pip_is_told_and_pip_installs_what_uv_cannot(
     failed = "uv could not install them (.venv/uv.log says why). pip installs them now, in a minute or more …"
     assert (failed in done.stderr.splitlines()) is (code == "1")
     assert (tmp_path / ".venv/ready").exists()
+    shutil.copy("/bin/true", tmp_path / ".venv/bin/python")
+    assert subprocess.run([*command, "--question"], cwd=tmp_path, env=env, check=False).returncode == 0
+    (tmp_path / ".venv/bin/python").unlink()  # a Python that is gone
+    assert subprocess.run([*command, "--question"], cwd=tmp_path, env=env, check=False).returncode == 1

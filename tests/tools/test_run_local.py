@@ -1,5 +1,6 @@
 """`make run-local` plays the whole system: it says what it started, if it ended as it should, and leaves nothing."""
 
+import fcntl
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,6 @@ from tests.support.world import open_virtual_world
 from tests.tools import run_local
 
 COMMAND = [sys.executable, "-m", "tests.tools.run_local"]
-
-
 TICKERS = ["AAPL", "MSFT", "NVDA", "TSLA", "BRK.B", "0700.HK", "9988.HK", "600519.SS", "300750.SZ"]
 CARD_TYPES = ["news_card", "earnings_card", "price_card", "valuation_card", "outlook_card"]
 
@@ -61,6 +60,37 @@ def test_a_wrong_argument_is_an_error(argument: str, error: str, capsys: pytest.
     out, err = capsys.readouterr()
     assert out == ""
     assert error in err
+
+
+def test_a_night_begins_only_if_no_other_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would remove what the other has recorded. Nobody has to wait for a look at it."""
+    played: list[str] = []
+
+    async def play(command: list[str], environment: Mapping[str, str]) -> int:
+        await trio.lowlevel.checkpoint()
+        played.extend(command)
+        assert "NOTIFY_URL" not in environment
+        return 0
+
+    monkeypatch.setattr(run_local, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(run_local, "_play", play)
+    monkeypatch.setenv("NOTIFY_URL", "https://chat.example/of-the-real-group")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/recorded").touch()
+    record = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(record, fcntl.LOCK_SH)
+    assert run_local.main(["--args=report"]) == 0
+    for arguments in ([], ["--nights=2"]):
+        with pytest.raises(SystemExit, match=r"^2$"):
+            run_local.main(arguments)
+        assert capsys.readouterr().err.startswith("Another make run-local is at work: ")
+    assert (tmp_path / "runs/recorded").exists()
+    os.close(record)
+    assert run_local.main([]) == 0
+    assert played == ["report", "run"]
+    assert not (tmp_path / "runs/recorded").exists()
 
 
 SEEN = {
@@ -162,7 +192,6 @@ def test_off_a_terminal_signals_are_passed_on() -> None:
 @pytest.mark.slow
 def test_several_nights_lead_to_their_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_FORMAT", "json")
-    today = datetime.now(UTC).date()
     done = make("run-local", "NIGHTS=5")
     assert done.returncode == 0, done.stderr
     ends = [json.loads(line) for line in done.stdout.splitlines() if '"run.finished"' in line]
@@ -172,6 +201,6 @@ def test_several_nights_lead_to_their_page(tmp_path: Path, monkeypatch: pytest.M
     page = (tmp_path / "runs" / "index.html").read_text()
     assert len(set(re.findall('href="([^"]+/report.html)"', page))) == 5
     assert str(tmp_path / "runs" / "index.html") in done.stderr
-    assert ends[3]["start_command"] == f"make run-local ARGS='run --date={today - timedelta(days=1)}'"
+    assert ends[3]["start_command"] == f"make run-local ARGS='run --date={ends[3]['day']}'"
     mended = make(*shlex.split(ends[3]["start_command"])[1:])
     assert mended.returncode == 0, mended.stdout + mended.stderr

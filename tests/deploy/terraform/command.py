@@ -59,10 +59,10 @@ class Terraform:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The caller's, without the variables that Terraform itself reads."""
+        """Ours, and what Terraform reads."""
         settings = self.home / "terraform.rc"
         settings.touch()
-        return {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | {
+        return os.environ | {
             "CHECKPOINT_DISABLE": "1",
             "HOME": str(self.home),
             "PYTHONPATH": str(PROJECT),

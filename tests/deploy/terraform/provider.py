@@ -98,10 +98,6 @@ def _block(block: dict[str, Any]) -> bytes:
 _FLAGS = ((4, "required"), (5, "optional"), (6, "computed"), (7, "sensitive"), (9, "deprecated"), (10, "write_only"))
 
 
-def _upgrade(request: Fields) -> bytes:
-    return encode((1, encode((2, _bytes(decode(_bytes(request, 3)), 1)))))
-
-
 def _read(request: Fields) -> bytes:
     kind, state = _bytes(request, 1).decode(), _state(request, 2)
     return encode((1, _value(state and _full(kind, state))))
@@ -277,7 +273,7 @@ _METHODS: dict[str, Callable[[Fields], bytes]] = {
     "ValidateResourceTypeConfig": lambda _: b"",
     "ValidateDataSourceConfig": lambda _: b"",
     "Configure": lambda _: b"",
-    "UpgradeResourceState": _upgrade,
+    "UpgradeResourceState": lambda request: encode((1, encode((2, _bytes(decode(_bytes(request, 3)), 1))))),
     "ImportResourceState": _import,
     "ReadResource": _read,
     "PlanResourceChange": _plan,

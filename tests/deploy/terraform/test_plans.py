@@ -1,7 +1,7 @@
 """A plan grants exactly what a table lists, and sets the job's environment to the job's own settings."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ from job.day.attempt import NIGHTS_PAGE
 from job.engines.calls import ALL_ENGINES
 from job.storage.uri import address_of
 from tests.deploy.terraform.sample import EVERYTHING, MAINTAINER, OPERATOR, VIEWER, environment, resources, secrets
+from tests.support.records import NOW
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
 
@@ -135,7 +136,7 @@ def test_the_job_accepts_the_planned_environment(everything: dict[str, Any]) -> 
 
 def test_alerts_give_the_jobs_own_command(everything: dict[str, Any]) -> None:
     days, place = Days(ZoneInfo("UTC")), {"region": "asia-east1", "project": "my-project"}
-    command = Commands(days, datetime.now(UTC), "batch-orchestrator", **place).run(None).text
+    command = Commands(days, NOW, "batch-orchestrator", **place).run(None).text
     alerts = resources(everything, "google_monitoring_alert_policy").values()
     assert len(alerts) == 4
     texts = [alert["documentation"][0]["content"] for alert in alerts]

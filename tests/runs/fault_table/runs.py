@@ -4,18 +4,7 @@ import signal
 
 import trio
 
-from tests.runs.fault_table.row import (
-    NO_PLAN,
-    NONE,
-    PLANNED,
-    Case,
-    Env,
-    Play,
-    Row,
-    bad_config,
-    nothing,
-    succeeded,
-)
+from tests.runs.fault_table.row import NO_PLAN, NONE, PLANNED, Case, Env, Play, Row, bad_config, nothing, succeeded
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import Outcome

@@ -175,7 +175,7 @@ ROWS = (
         (
             bad_config("an object", nothing, 'ticker_list.json: [1] (\\"a/b\\")', play=_faulty),
             bad_config("a variable", _changed(CARD_URL="http://h/{{ticker}}.png"), "CARD_URL: is not an https URL"),
-            bad_config("no certificates", _changed(SSL_CERT_FILE="{directory}/no"), 'no\\" cannot be read (No such'),
+            bad_config("no certificates", _changed(SSL_CERT_FILE="/no"), 'no\\" cannot be read (No such'),
             bad_config("403", strike("storage", config, do.status(403)), "access is denied", place="bucket"),
         ),
     ),
@@ -207,13 +207,7 @@ ROWS = (
         "Restore it. Or move the day's folder away: all its cards are then made, and paid for, again. Each config "
         "needs its own `RUNS_URI`.",
         (
-            bad_config(
-                "results",
-                nothing,
-                "; restore it, or move the folder",
-                play=_second("/results/"),
-                record=False,
-            ),
+            bad_config("results", nothing, "; restore it, or move the folder", play=_second("/results/"), record=False),
             bad_config(
                 "another config",
                 nothing,
@@ -252,11 +246,7 @@ ROWS = (
         "A notice says so. The cards are made, but not compared with the night before, or not shown on that page.",
         "If it lasts, check the object in the notice.",
         (
-            succeeded(
-                "no list",
-                _refusing("", verbs=("folders",)),
-                says="past nights cannot be read",
-            ),
+            succeeded("no list", _refusing("", verbs=("folders",)), says="past nights cannot be read"),
             succeeded(
                 "no page",
                 _refusing(".html", "cards.csv", verbs=("create", "replace")),

@@ -32,11 +32,7 @@ TEXTS = Path(__file__).parent
 TICKERS = ["AAPL", "MSFT", "NVDA", "TSLA", "0700.HK", "600519.SS"]
 CARDS = ["news_card", "price_card", "valuation_card", "outlook_card"]
 TOPIC = {"id": "美联储", "target_type": "topic", "topic_key": "fed", "card_types": ["news_card", "outlook_card"]}
-CONFIG: Mapping[str, object] = {
-    "ticker_list.json": TICKERS,
-    "card_types.json": CARDS,
-    "card_targets.json": [TOPIC],
-}
+CONFIG: Mapping[str, object] = {"ticker_list.json": TICKERS, "card_types.json": CARDS, "card_targets.json": [TOPIC]}
 EVENING, MORNING = "30 22 * * 1-5", "30 6 * * 1-5"
 PROJECT = {"CLOUD_RUN_JOB": "cards", "GOOGLE_CLOUD_PROJECT": "my-project", "GOOGLE_CLOUD_REGION": "asia-east1"}
 ZONE = {"RUN_TIME_ZONE": "UTC", "TASK_MAX_RETRIES": "1"}

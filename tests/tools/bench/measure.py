@@ -14,6 +14,7 @@ from pathlib import Path
 import trustme
 
 from tests.support.altered import ACCOUNT, altered
+from tests.support.environment import bare
 
 ROOT = Path(__file__).resolve().parents[3]
 CLIENTS = {"job": ("job", "run"), "script": ("tests.tools.bench.script",)}
@@ -91,7 +92,7 @@ def engine_of(load: Load, directory: Path) -> Iterator[tuple[subprocess.Popen[st
             yield (
                 engine,
                 {
-                    "PATH": os.environ["PATH"],
+                    **bare(),
                     "HOME": str(directory),
                     "GCE_METADATA_HOST": f"127.0.0.1:{metadata}",
                     "GCE_METADATA_IP": f"127.0.0.1:{metadata}",
