@@ -91,6 +91,17 @@ class EngineItems:
         """For each item, in the order of the plan, 1 if it is not done, else 0."""
         return bytes(self._states.translate(_IS_MISSING))
 
+    def is_a_type_cut_short(self) -> bool:
+        """Whether of one card type some cards are made, and some were not attempted."""
+        left = {status.item.card_type for status in self.missing() if status.state == "not_attempted"}
+        made = (
+            name
+            for start, names in self._places.values()
+            for place, name in enumerate(names, start)
+            if self._states[place] >= _DONE
+        )
+        return any(name in left for name in made)
+
     def missing(self) -> Iterator[ItemStatus]:
         """Every item that is not done, in the order of the plan."""
         for target, (start, names) in self._places.items():

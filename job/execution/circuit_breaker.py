@@ -10,8 +10,8 @@ from job.text.messages import colon
 
 LONG_SECONDS = 60.0
 """While a probe has no answer for so long, another one begins. An outage that is as long costs a call no patience."""
-DOUBT, DOUBTED = 4, 60
-"""It is in doubt whether an engine is down until so many times as many calls have failed in a row as ever before."""
+DOUBT, DOUBTED = 3, 100
+"""An engine is down once so many times as many new calls have failed in a row as ever before, or so many."""
 
 
 class CircuitBreaker:
@@ -40,10 +40,10 @@ class CircuitBreaker:
         """When the engine's patience is over; infinity while it is closed."""
         self._worked_at = -inf
         """When a call was done last."""
-        self.has_failed_last = False
+        self._has_failed_last = False
         """Whether a try has failed that began after the patience."""
-        self._most_failed = 0
-        """How many calls have failed at most before another one was done."""
+        self._in_a_row = self._most_in_a_row = 0
+        """How many calls have failed at their first try, since another one was done; and how many at most before."""
         self.failed: set[int] = set()
         """The numbers of the calls whose failures count."""
         self.failing_since = inf
@@ -74,9 +74,9 @@ class CircuitBreaker:
         return now >= self.over
 
     @property
-    def is_in_doubt(self) -> bool:
-        """Whether too few calls have failed to say that the engine is down: as many may fail for their own reasons."""
-        return len(self.failed) < min(DOUBT * self._most_failed, DOUBTED)
+    def is_down(self) -> bool:
+        """Whether the engine is down, if nothing waits for a last try. Where many calls fail, it takes more of them."""
+        return self._has_failed_last and self._in_a_row >= min(DOUBT * self._most_in_a_row, DOUBTED)
 
     def begin(self, latest: Try) -> None:
         """A try begins, which ends in `succeed` or `fail`."""
@@ -88,14 +88,15 @@ class CircuitBreaker:
         self._worked_at = latest.ended
         if latest.started < self.failing_since < inf:
             return False
-        was_open, self._most_failed = self.is_open, max(self._most_failed, len(self.failed))
+        was_open, self._most_in_a_row = self.is_open, max(self._most_in_a_row, self._in_a_row)
         if was_open:
             seconds = latest.started - self._opened
             if seconds >= min(LONG_SECONDS, self._policy.settings.patience / 10):
                 self._seconds_out += seconds
             self._outages.end(self.failing_since, latest.started)
-        self.is_open = self.has_failed_last = False
+        self.is_open = self._has_failed_last = False
         self.failed.clear()
+        self._in_a_row = 0
         self.over = self.failing_since = self._opened = inf
         self._is_brief, self._probe = True, None
         return was_open
@@ -113,8 +114,9 @@ class CircuitBreaker:
         if counts:
             self.failing_since = min(self.failing_since, now)
             self.failed.add(retry.number)
+            self._in_a_row += retry.first == inf
             self._is_brief = self._is_brief and kind is FailureKind.BRIEF
-            self.has_failed_last = self.has_failed_last or latest.started >= self.over
+            self._has_failed_last = self._has_failed_last or latest.started >= self.over
         opens = counts and not self.is_open and (2 * len(self.failed) >= limit or not others)
         if opens:
             self.is_open, self._opened, self._pause = True, now, INITIAL_SECONDS

@@ -303,13 +303,13 @@ class WorkQueue:
         call = self._next_retry()
         if call is not None or self._waiting or self._begun:
             return call
-        left = (card_type for card_type in self._types.values() if card_type.left)
+        if not self._breaker.is_down:
+            return self._next_at_random()
         # A card type that failed before the engine did has been given up.
-        is_down = any(card_type.failing_since >= self._breaker.failing_since for card_type in left)
-        if self._breaker.has_failed_last and not (is_down and self._breaker.is_in_doubt):
-            self._is_closed, self.is_down = True, is_down
-            return None
-        return self._next_at_random()
+        left = (card_type for card_type in self._types.values() if card_type.left)
+        self.is_down = any(card_type.failing_since >= self._breaker.failing_since for card_type in left)
+        self._is_closed = True
+        return None
 
     def _next_retry(self) -> PendingCall | None:
         retries = self._ready or self._timed_out

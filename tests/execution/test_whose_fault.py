@@ -240,9 +240,12 @@ def test_a_type_is_given_up_and_then_the_engine_goes_down() -> None:
     assert alone.wasted <= 90
 
 
-def test_a_second_start_that_has_only_a_bad_type_left_says_that_qa_is_down() -> None:
-    played = Played(tickers(60, "a"), failing(of_type("a"), 500), 16)
-    assert played.ending.outcome == "qa_engine_down"
+def test_a_start_in_which_no_card_was_made_says_that_qa_is_down_unless_the_day_has_cards_of_other_types() -> None:
+    """A later start has only the bad type left."""
+    targets = tickers(60, "a")
+    assert Played(targets, failing(of_type("a"), 500), 16).ending.outcome == "qa_engine_down"
+    targets = [*targets, *tickers(1, "b", 60)]
+    assert Played(targets, failing(of_type("a"), 500), 16, left=60).ending.outcome == "cards_missing"
 
 
 def test_cards_that_failed_with_nothing_untried_are_missing_and_nothing_is_down() -> None:
