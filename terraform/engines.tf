@@ -1,3 +1,11 @@
+# The job no longer has this variable of the others. Earlier settings may.
+check "attempts_are_of_qa_alone" {
+  assert {
+    condition     = alltrue([for name, engine in var.engines : name == "qa" || engine.attempts == null])
+    error_message = "engines: financial, trading or news has attempts, which only qa has, so they change nothing; remove them."
+  }
+}
+
 locals {
   engines = {
     for name, engine in var.engines : name => merge(engine, {

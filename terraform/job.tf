@@ -22,7 +22,7 @@ locals {
           AUDIENCE    = engine.audience == null ? null : "${engine.audience} ${local.urls[name]}" # the job uses an audience for this URL only
           TIMEOUT     = engine.timeout_seconds
           CONCURRENCY = engine.concurrency
-          ATTEMPTS    = engine.attempts
+          ATTEMPTS    = name == "qa" ? engine.attempts : null
           PATIENCE    = engine.patience_seconds
           PER_MINUTE  = engine.per_minute
           BATCH_SIZE  = engine.batch_size

@@ -1,5 +1,5 @@
 variable "alerts" {
-  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM, every day, in the schedule's time zone; at the schedule's own minute it would fail, as the night has only begun; leave a night the time that it takes, twice an engine's `patience_seconds`, and its timeout once)."
+  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM, every day, in the schedule's time zone; at the schedule's own minute it would fail, as the night has only begun; leave a night the time that it takes, twice an engine's `patience_seconds`, and twice its timeout)."
   type = object({
     notification_channels = list(string)
     success_by            = string
@@ -43,7 +43,7 @@ variable "card_url" {
 }
 
 variable "engines" {
-  description = "The engines financial, trading, news and qa, each by `service`, a Cloud Run service (in `project` and `region`) that Terraform looks up and lets the job call, or by `url`, which its owner has to let the job call. What else is left out has the job's own default."
+  description = "The engines financial, trading, news and qa, each by `service`, a Cloud Run service (in `project` and `region`) that Terraform looks up and lets the job call, or by `url`, which its owner has to let the job call. What else is left out has the job's own default. `attempts` counts only for qa, and `batch_size` only for financial and trading."
   type = map(object({
     attempts         = optional(number)
     audience         = optional(string)

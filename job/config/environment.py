@@ -2,7 +2,7 @@
 
 import re
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,10 +65,10 @@ class EngineSettings(BaseModel):
     timeout: float = Field(default_factory=lambda earlier: _spec(earlier).timeout, ge=1, le=3600)
     """Seconds for one try, its token included. Cloud Run ends every request after 60 minutes."""
     concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1)
-    attempts: int = Field(default_factory=lambda earlier: _spec(earlier).attempts, ge=1, le=20)
-    """Maximum number of tries of one call that count: those that may have cost money, or all without patience."""
+    attempts: int = Field(3, ge=1, le=20)
+    """Maximum number of tries of one call that may have cost money. Only QA has this variable."""
     patience: float = Field(600.0, ge=0, le=86_400)
-    """Seconds for which the engine may do no call before it counts as down."""
+    """Seconds for which the engine may do no call before it counts as down: at least 1."""
     per_minute: int | None = Field(None, ge=1, le=60_000)
     batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
     """Tickers per call. Only engines that take batches have this variable."""
@@ -80,6 +80,11 @@ class EngineSettings(BaseModel):
     def _audience(cls, text: str, info: ValidationInfo) -> str:
         url = info.data.get("url")  # `None` if it is not set or faulty
         return text if url is None else parse_audience(text, url)
+
+    @field_validator("patience")
+    @classmethod
+    def _patience(cls, seconds: float) -> float:
+        return max(1.0, seconds)
 
     @field_validator("concurrency")
     @classmethod
@@ -187,11 +192,14 @@ def _engine_variable(engine: str | int, field: str | int) -> str:
     return f"{engine}_ENGINE_{field}".upper()
 
 
+_ONLY_OF: Mapping[str, Collection[EngineName]] = {"name": [], "attempts": ["qa"], "batch_size": BATCHES}
+"""The engines that have a variable for a field; all have one for any other."""
+
 ENGINE_VARIABLES: Mapping[EngineName, Mapping[str, str]] = {
     engine: {
         field: _engine_variable(engine, field)
         for field in EngineSettings.model_fields
-        if field != "name" and (field != "batch_size" or engine in BATCHES)
+        if engine in _ONLY_OF.get(field, ALL_ENGINES)
     }
     for engine in ALL_ENGINES
 }

@@ -25,8 +25,6 @@ class EngineSpec:
     concurrency_limit: int = 1024
     batch_size: int = 1
     """Tickers per call; 1 if the engine takes no batches."""
-    attempts: int = 4
-    """Default of the variable: the maximum number of tries that count."""
     is_costly: bool = False
     """Whether a failed try may have cost money, and then counts."""
     keeps_connections: bool = False
@@ -46,7 +44,6 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
         timeout=300,
         concurrency=16,
         concurrency_limit=8192,
-        attempts=3,
         is_costly=True,
         keeps_connections=True,
     ),

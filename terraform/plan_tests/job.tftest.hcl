@@ -77,24 +77,25 @@ run "engines_by_url_and_all_that_can_be_said_of_one" {
     engines = {
       financial = { url = "https://financial.example.com/v1/" }
       trading   = { service = "trading-engine", project = "other-project", region = "europe-west1" }
-      news      = { url = "https://news.example.com", audience = "https://audience.example.com", timeout_seconds = 30, concurrency = 5, attempts = 2, patience_seconds = 0, per_minute = 60 }
-      qa        = { service = "qa-engine" }
+      news      = { url = "https://news.example.com", audience = "https://audience.example.com", timeout_seconds = 30, concurrency = 5, patience_seconds = 0, per_minute = 60 }
+      qa        = { service = "qa-engine", attempts = 2 }
     }
   }
 
   assert {
     condition = {
       for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.name => env.value
-      if can(regex("^(FINANCIAL|NEWS)_", env.name))
+      if can(regex("^(FINANCIAL|NEWS|QA)_", env.name))
       } == {
       FINANCIAL_ENGINE_URL    = "https://financial.example.com/v1"
-      NEWS_ENGINE_ATTEMPTS    = "2"
       NEWS_ENGINE_AUDIENCE    = "https://audience.example.com https://news.example.com"
       NEWS_ENGINE_CONCURRENCY = "5"
       NEWS_ENGINE_PATIENCE    = "0"
       NEWS_ENGINE_PER_MINUTE  = "60"
       NEWS_ENGINE_TIMEOUT     = "30"
       NEWS_ENGINE_URL         = "https://news.example.com"
+      QA_ENGINE_ATTEMPTS      = "2"
+      QA_ENGINE_URL           = "https://engine-abc123-de.a.run.app"
     }
     error_message = "What the variable `engines` says has not arrived."
   }
@@ -106,6 +107,25 @@ run "engines_by_url_and_all_that_can_be_said_of_one" {
       trading = "other-project europe-west1 trading-engine"
     }
     error_message = "A grant is on what Terraform has not looked up, or one is missing."
+  }
+}
+
+run "attempts_that_only_qa_has_are_accepted_of_others_with_a_warning" {
+  command = plan
+
+  variables {
+    engines = {
+      for name, engine in var.engines : name => merge(engine, { attempts = 2 })
+    }
+  }
+  expect_failures = [check.attempts_are_of_qa_alone]
+
+  assert {
+    condition = [
+      for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.name
+      if endswith(env.name, "_ATTEMPTS")
+    ] == ["QA_ENGINE_ATTEMPTS"]
+    error_message = "The job is given variables that it does not know, or not the one that it does."
   }
 }
 

@@ -29,6 +29,11 @@ def test_blank_counts_as_unset() -> None:
     assert read(RUN_TIME_ZONE=" ", QA_ENGINE_TIMEOUT="", RUNS_URI="\t", CLOUD_RUN_TASK_COUNT="") == read()
 
 
+def test_a_patience_below_one_second_is_one_second() -> None:
+    for text, seconds in [("0", 1.0), ("0.5", 1.0), ("1.5", 1.5)]:
+        assert read(NEWS_ENGINE_PATIENCE=text).engines["news"].patience == seconds
+
+
 CRON = '"{}" is not valid; set it to five fields such as 30 6 * * 1-5; a range must not run backwards'
 CORRECT = "correct it or unset it"
 WHOLE = f"is not a whole number; {CORRECT}"
@@ -59,10 +64,11 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("TRADING_ENGINE_CONCURRENCY", "1025", f'"1025" is more than 1,024; {CORRECT}'),
         ("NEWS_ENGINE_CONCURRENCY", "4.5", f'"4.5" {WHOLE}'),
         ("NEWS_ENGINE_CONCURRENCY", "9" * 5000, f'"{"9" * 78}… {WHOLE}'),
-        ("TRADING_ENGINE_ATTEMPTS", "21", f'"21" is more than 20; {CORRECT}'),
+        ("QA_ENGINE_ATTEMPTS", "21", f'"21" is more than 20; {CORRECT}'),
         ("NEWS_ENGINE_PER_MINUTE", "0", f'"0" is less than 1; {CORRECT}'),
         ("FINANCIAL_ENGINE_BATCH_SIZE", "1001", f'"1001" is more than 1,000; {CORRECT}'),
         ("FINANCIAL_ENGINE_TIMEOUT", "5min", f'"5min" is not a number of seconds; {CORRECT}'),
+        ("QA_ENGINE_PATIENCE", "-1", f'"-1" is less than 0; {CORRECT}'),
         ("QA_ENGINE_PATIENCE", "nan", f'"nan" is more than 86400; {CORRECT}'),
         ("QA_ENGINE_TIMEOUT", "0.5", f'"0.5" is less than 1; {CORRECT}'),
         ("QA_ENGINE_TIMEOUT", "3601", f'"3601" is more than 3600; {CORRECT}'),
@@ -187,6 +193,9 @@ def test_no_environment_raises_and_every_fault_names_a_variable(variables: dict[
     [
         ("FINANCIAL_ENGINE_URI", "FINANCIAL_ENGINE_URL"),
         ("NEWS_ENGINE_BATCH_SIZE", None),
+        ("FINANCIAL_ENGINE_ATTEMPTS", None),
+        ("TRADING_ENGINE_ATTEMPTS", None),
+        ("NEWS_ENGINE_ATTEMPTS", None),
         ("QA_ENGINE_KEY", None),
         ("RUNS_URL", "RUNS_URI"),
         ("NOTIFY_ULR", "NOTIFY_URL"),

@@ -17,7 +17,6 @@ from tests.support.runs import QUICK, assert_clean, data_requests
 from tests.support.world import open_virtual_world
 
 ENV = {
-    **{f"{name}_ENGINE_ATTEMPTS": "3" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")},
     **{f"{name}_ENGINE_TIMEOUT": "1.5" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")},
     **{f"{name}_ENGINE_BATCH_SIZE": "2" for name in ("FINANCIAL", "TRADING")},
 }

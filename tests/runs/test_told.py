@@ -29,6 +29,21 @@ def shown(scene: Scene, page: str = f"{DAY}/report.html") -> str:
     return "\n".join(Parsed(scene.world.recorded()[page].decode(), now).lines)
 
 
+# --- what is told of a night that is done ---
+
+
+async def test_variables_that_are_read_no_more_stop_no_night_and_are_in_no_message(scene: Scene) -> None:
+    """A project that was deployed earlier may still have them. The log alone says that they change nothing."""
+    gone = {f"{name}_ENGINE_ATTEMPTS": "99" for name in ("FINANCIAL", "NEWS", "TRADING")}
+    scene.world.news.script.append(Fault(when.nth(1), do.status(503)))
+    outcome = await scene.start(0, **scene.world.chat.env("feishu"), NEWS_ENGINE_PATIENCE="0", **gone)
+    notices = [line["message"] for line in outcome.events("config.noticed")]
+    assert notices[:3] == [f"{name}: is not a variable of the job, which ignores it" for name in gone]
+    assert told(scene)[0].startswith("✓ ")
+    for text in ("\n".join(told(scene)), shown(scene), shown(scene, "index.html")):
+        assert "_ENGINE_" not in text
+
+
 # --- what may have been charged ---
 
 

@@ -17,7 +17,7 @@ from job.config.plan import Plan, Target
 from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts, EngineFailedError, ShutdownReason
 from job.engines.answers import Response
-from job.engines.calls import DATA_ENGINES, ENGINES, DataEngineName, EngineName
+from job.engines.calls import DATA_ENGINES, DataEngineName, EngineName
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import RunIdentity
 from job.execution.executor import RunContext
@@ -181,7 +181,7 @@ def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:
         "audience": f"https://{name}",
         "timeout": 300.0,
         "concurrency": 4,
-        "attempts": ENGINES[name].attempts,
+        "attempts": 3,
         "patience": 600.0,
         "per_minute": None,
         "batch_size": 2 if name in {"financial", "trading"} else 1,

@@ -23,11 +23,11 @@ EVERYTHING: dict[str, Any] = LITTLE | {
             "audience": f"https://{name}-audience.example.com",
             "timeout_seconds": 3600 - number,
             "concurrency": {"qa": 8192}.get(name, 1024 - number),
-            "attempts": 20 - number,
             "patience_seconds": 86_400 - number,
             "per_minute": 60_000 - number,
         }
         | ({"batch_size": 1000 - number} if name in {"financial", "trading"} else {})
+        | ({"attempts": 20} if name == "qa" else {})
         for number, name in enumerate(("financial", "trading", "news", "qa"))
     },
     "job": {"cpu": 2, "memory_mib": 1024, "max_retries": 2, "task_timeout_seconds": 7200},

@@ -58,7 +58,7 @@ GRANTS = {
 
 BY_HAND = {"IMPERSONATE_SERVICE_ACCOUNT", "LOG_FORMAT", "SSL_CERT_FILE", "START_WITH"}
 PLATFORM = {"CLOUD_RUN_EXECUTION", "CLOUD_RUN_JOB", "CLOUD_RUN_TASK_ATTEMPT", "CLOUD_RUN_TASK_COUNT"}
-NUMBERS = ("TIMEOUT", "CONCURRENCY", "ATTEMPTS", "PATIENCE", "PER_MINUTE", "BATCH_SIZE")
+NUMBERS = ("TIMEOUT", "CONCURRENCY", "PATIENCE", "PER_MINUTE", "BATCH_SIZE")
 LIBRARIES = {"DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"}
 
 
@@ -125,11 +125,15 @@ def test_the_job_accepts_the_planned_environment(everything: dict[str, Any]) -> 
         assert (engine.timeout, engine.concurrency, engine.attempts, engine.batch_size) == (
             written["timeout_seconds"],
             written["concurrency"],
-            written["attempts"],
+            written.get("attempts", 3),
             written.get("batch_size", 1),
         )
         assert (engine.patience, engine.per_minute) == (written["patience_seconds"], written["per_minute"])
-    for highest in ("QA_ENGINE_CONCURRENCY", *(f"FINANCIAL_ENGINE_{number}" for number in NUMBERS)):
+    for highest in (
+        "QA_ENGINE_CONCURRENCY",
+        "QA_ENGINE_ATTEMPTS",
+        *(f"FINANCIAL_ENGINE_{number}" for number in NUMBERS),
+    ):
         _, faults = read_settings(given | {highest: str(int(given[highest]) + 1)})
         assert [fault.where for fault in faults] == [highest], "a plan refuses more than the job does"
 
