@@ -123,8 +123,8 @@ class WorkQueue:
 
     - While the circuit breaker is closed: retries that are due, then fresh calls in their order, then retries of calls
       that timed out. Of a card type that fails the next one is drawn at random, and at most four are tried.
-    - While it is open: one drawn at random from all that have not begun, since neighbours and types may be at fault.
-      If none is left, a retry, but no last one.
+    - While it is open: a type drawn at random, and of that one that has not begun, since neighbours and types may be at
+      fault. If none is left, a retry, but no last one.
     - Once the engine's patience is over: all that has failed, half as many at a time as may be in flight.
 
     It ends when no call is left and none is in flight, or when the engine is down.
@@ -316,14 +316,12 @@ class WorkQueue:
         return retries.popleft() if retries else None
 
     def _next_at_random(self) -> PendingCall | None:
-        """One of all that have not begun, held or not."""
+        """A call that has not begun, of any type, held or not. Of a bad type more are left than of the others."""
         types = [card_type for card_type in self._types.values() if card_type.left]
-        number = self._draw(sum(card_type.left for card_type in types))
-        for card_type in types:
-            if number < card_type.left:
-                return self._begin(card_type, number)
-            number -= card_type.left
-        return None
+        if not types:
+            return None
+        card_type = types[self._draw(len(types))]
+        return self._begin(card_type, self._draw(card_type.left))
 
     def _draw(self, number: int) -> int:
         """A number below this one, at random."""
