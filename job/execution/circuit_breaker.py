@@ -74,9 +74,13 @@ class CircuitBreaker:
         return now >= self.over
 
     @property
-    def is_down(self) -> bool:
-        """Whether the engine is down, if nothing waits for a last try. Where many calls fail, it takes more of them."""
-        return self._has_failed_last and self._in_a_row >= min(DOUBT * self._most_in_a_row, DOUBTED)
+    def failures_to_go(self) -> int:
+        """How many new calls have to fail after the patience until the engine is down, if nothing waits for a last try.
+
+        Where many calls failed before another one was done, it takes more of them.
+        """
+        in_doubt = min(DOUBT * self._most_in_a_row, DOUBTED) - self._in_a_row
+        return max(in_doubt, 0 if self._has_failed_last else 1)
 
     def begin(self, latest: Try) -> None:
         """A try begins, which ends in `succeed` or `fail`."""

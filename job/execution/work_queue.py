@@ -301,10 +301,13 @@ class WorkQueue:
     def _next_after_patience(self) -> PendingCall | None:
         """A last try. If there is none any more, and none was done, the engine is down."""
         call = self._next_retry()
-        if call is not None or self._waiting or self._begun:
+        if call is not None or self._waiting:
             return call
-        if not self._breaker.is_down:
+        to_go = self._breaker.failures_to_go
+        if len(self._begun) < to_go:
             return self._next_at_random()
+        if self._begun or to_go:
+            return None
         # A card type that failed before the engine did has been given up.
         left = (card_type for card_type in self._types.values() if card_type.left)
         self.is_down = any(card_type.failing_since >= self._breaker.failing_since for card_type in left)
