@@ -20,12 +20,14 @@ class ConcurrencyLimiter:
         self._maximum = maximum
         self._limit = float(maximum)
         self.limit = maximum
+        self.is_set_by_429 = False
 
     def update(self, failure: Failure | None, in_flight: int, failures: int, *, counts: bool = False) -> None:
         """Adapts to a try that has just ended, and still is in flight, while so many calls count against the engine.
 
         `counts` is whether this one does.
         """
+        self.is_set_by_429 = failure is not None and (failure.is_rejection or self.is_set_by_429)
         if failure is None:
             if self._limit < self._maximum and in_flight + failures >= self.limit:  # each failure takes a place
                 self._set(self._limit + 1 / self._limit)

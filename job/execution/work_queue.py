@@ -165,6 +165,10 @@ class WorkQueue:
         self._parked = trio.lowlevel.ParkingLot()
         self._sleeper: trio.CancelScope | None = None
         """Of the one parked worker that looks again after a time."""
+        self._latest = -inf
+        """When a call began last."""
+        self._longest = 0.0
+        """How long a call took at most that is done."""
         self._begun: dict[PendingCall, float] = {}
         """When each call in flight began, the oldest first."""
 
@@ -191,7 +195,7 @@ class WorkQueue:
             call, moment = self._next(now)
             if call is not None:
                 self.rate.begin(now)
-                self._begun[call] = now
+                self._begun[call] = self._latest = now
                 self._parked.unpark()
                 return call
             if self._is_closed or self._is_empty:
@@ -220,6 +224,8 @@ class WorkQueue:
         """A call is done, or has failed for good."""
         card_type = self._types[call.call.card_type]
         if is_done:
+            if call.latest is not None:
+                self._longest = max(self._longest, call.latest.ended - call.latest.started)
             card_type.trying.clear()
             card_type.failed, card_type.failing_since = 0, inf
         elif call in card_type.trying:
@@ -258,11 +264,14 @@ class WorkQueue:
             return max(self._breaker.not_before(now), self.rate.not_before)
         else:
             places, counts_from = max(1, self.limiter.limit - len(self._breaker.failed)), -inf
-        # A call that has been at work for long takes no place: it may hang, and a 429 may have set the limit to it.
-        young = [started for started in self._begun.values() if started >= counts_from and started > now - LONG_SECONDS]
-        if len(young) < places:
+        begun = [started for started in self._begun.values() if started >= counts_from]
+        if len(begun) < places:
             return self.rate.not_before
-        return max(young[len(young) - places] + LONG_SECONDS, self.rate.not_before)
+        # A call that has been at work for long takes no place, since it may hang. If a 429 has set the limit to it, another
+        # one begins each minute.
+        is_long = begun[len(begun) - places] + max(LONG_SECONDS, 2 * self._longest)
+        gap = LONG_SECONDS if self.limiter.is_set_by_429 else 0.0
+        return max(is_long, self._latest + gap, self.rate.not_before)
 
     def _move_due(self, now: float) -> None:
         """Moves the retries that are due to where they are taken from."""
@@ -287,16 +296,19 @@ class WorkQueue:
 
     def _next_while_closed(self, now: float) -> PendingCall | None:
         if self._ready:
-            return self._ready.popleft()
+            return self._take_its_turn(self._ready.popleft(), now)
         types = [card_type for card_type in self._types.values() if card_type.left and not card_type.is_held]
         if types:
             card_type = min(types, key=lambda one: one.fresh[one.begun])
             return self._begin(card_type, self._draw(card_type.left) if card_type.trying else 0)
         if self._timed_out:
-            call = self._timed_out.popleft()
-            call.retry.extend(now - call.due)
-            return call
+            return self._take_its_turn(self._timed_out.popleft(), now)
         return None if self._begun else self._next_at_random()
+
+    def _take_its_turn(self, call: PendingCall, now: float) -> PendingCall:
+        """Does not count for how long a retry has waited for its turn; an outage does not count anyway."""
+        call.retry.extend(now - max(call.due, self._breaker.closed_at))
+        return call
 
     def _next_after_patience(self) -> PendingCall | None:
         """A last try. If there is none any more, and none was done, the engine is down."""

@@ -58,6 +58,31 @@ async def test_the_limit_follows_a_growing_engine(autojump_clock: MockClock) -> 
     assert trio.current_time() <= 1.15 * ideal(600)
 
 
+@pytest.mark.parametrize("at_a_time", [4, 16])
+async def test_an_engine_with_one_instance_gets_its_batches_however_long_each_takes(
+    at_a_time: int, autojump_clock: MockClock
+) -> None:
+    """Those that were rejected wait for their turn for longer than the patience, and it costs them nothing."""
+    inside = 0
+
+    async def answer(asked: Asked) -> Response:
+        nonlocal inside
+        if asked.engine == "trading" and inside:
+            await trio.sleep(0.05)
+            return reply({}, 429)
+        inside += 1
+        await trio.sleep(200.0)
+        inside -= 1
+        return well(asked)
+
+    names = [target(f"T{number}", (), ("trading",)) for number in range(60)]
+    made = stage(names, answer, {"trading": {"concurrency": at_a_time, "batch_size": 5, "timeout": 900.0}})
+    await made.play()
+    assert made.counts("trading").done == 60
+    assert trio.current_time() <= 12 * 200 * 1.1
+    assert len(made.world.asked) <= 12 + 3 * at_a_time + 5
+
+
 FULL, BUSY = Failure(Cause.STATUS, message("HTTP 429"), 429), Failure(Cause.STATUS, message("HTTP 503"), 503)
 
 
