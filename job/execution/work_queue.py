@@ -267,8 +267,8 @@ class WorkQueue:
         begun = [started for started in self._begun.values() if started >= counts_from]
         if len(begun) < places:
             return self.rate.not_before
-        # A call that has been at work for long takes no place, since it may hang. If a 429 has set the limit to it, another
-        # one begins each minute.
+        # A call that has been at work for long takes no place, since it may hang. If a 429 has set the limit to it,
+        # another one begins each minute.
         is_long = begun[len(begun) - places] + max(LONG_SECONDS, 2 * self._longest)
         gap = LONG_SECONDS if self.limiter.is_set_by_429 else 0.0
         return max(is_long, self._latest + gap, self.rate.not_before)
