@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import takewhile
 
 import trio
 from pydantic_core import to_json
@@ -55,7 +56,8 @@ WRITE_SECONDS = 1.0
 WRITE_RESULTS = 100
 """A write starts when this many results wait. At fewer than 40 calls per second, fewer arrive during one write."""
 WRITE_RETRY_SECONDS = 1.0
-_READ_AT_ONCE = 8 * THREADS
+READ_AHEAD = 4 * THREADS
+"""How many objects of results are in memory at most, while the first of them takes long to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +150,28 @@ async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], 
     """Adds all results of a day to its ledger, piece by piece. Raises `RecordError` and `StorageError`."""
     plan = ledger.plan.digest()
     names = [results_name(day, number, place) for number in sorted(counts) for place in range(counts[number])]
-    for start in range(0, len(names), _READ_AT_ONCE):
-        some = names[start : start + _READ_AT_ONCE]
-        objects = await each_of(some, lambda name: in_thread(partial(store.content, name)), THREADS)
-        for name in some:
-            if name not in objects:
-                raise missing(name)
-        # Off the event loop, which renews the lease: results of another plan take long.
-        await trio.to_thread.run_sync(_add, objects, plan, ledger)
+    room, turn = trio.Semaphore(READ_AHEAD), trio.Lock()
+    objects: dict[str, bytes] = {}
+    added = 0
+
+    async def read(name: str) -> None:
+        nonlocal added
+        await room.acquire()
+        data = await in_thread(partial(store.content, name))
+        if data is None:
+            raise missing(name)
+        objects[name] = data
+        async with turn:  # who waits for it reads nothing: memory has an object for each thread, no more
+            ready = [*takewhile(objects.__contains__, names[added : added + READ_AHEAD])]
+            if ready:
+                piece = {name: objects.pop(name) for name in ready}
+                # Off the event loop, which renews the lease: results of another plan take long.
+                await trio.to_thread.run_sync(_add, piece, plan, ledger)
+            added += len(ready)
+            for _ in ready:
+                room.release()
+
+    await each_of(names, read, THREADS)
 
 
 def _add(objects: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:

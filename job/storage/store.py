@@ -166,16 +166,16 @@ async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None 
 
 
 async def each_of(names: Sequence[str], read: Callable[[str], Awaitable[T | None]], at_a_time: int) -> dict[str, T]:
-    """What `read` returns for each name, without `None`; so many at a time. Raises the first `StorageError`."""
+    """What `read` returns for each name, without `None`; so many at a time. Raises the first `JobError`."""
     values: dict[str, T | None] = dict.fromkeys(names)
-    errors: list[StorageError] = []
+    errors: list[JobError] = []
     rest = iter(values)
 
     async def read_rest() -> None:
         for name in rest:
             try:
                 values[name] = await read(name)
-            except StorageError as error:
+            except JobError as error:
                 errors.append(error)
                 nursery.cancel_scope.cancel()
 

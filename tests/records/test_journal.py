@@ -245,3 +245,22 @@ async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(memor
     assert shutdown.reason is None
     assert trio.current_time() - began > 2 * TRUSTED_SECONDS, "or nothing was proven"
     assert lease.expiry.monotonic > trio.current_time() + TRUSTED_SECONDS - RENEW_SECONDS - 2 * memory.seconds
+
+
+async def test_a_long_record_is_never_in_memory_as_a_whole(memory: Memory) -> None:
+    notes, count, held = Notes(memory), 16 * THREADS, list[int]()
+    for _ in range(count):
+        notes.note()
+        await notes.journal.flush()
+    memory.asked.clear()
+
+    class Counting(Numbers):
+        def add(self, call: CallResult) -> None:
+            held.append(len(memory.asked) - len(self.found))
+            super().add(call)
+
+    memory.seconds, began = 0.02, trio.current_time()
+    await read_journal(memory, DAY, {1: count}, Counting())
+    assert len(held) == count
+    assert max(held) <= 2 * THREADS
+    assert trio.current_time() - began <= 1.1 * 0.02 * count / THREADS, "as many requests at once as there are threads"
