@@ -367,7 +367,7 @@ class Plan:
     def calls(self, engine: EngineName, is_missing: Iterable[int] | None = None) -> Iterator[Call]:
         """The calls of one engine, as in `Calls`."""
         calls = Calls(self, engine, is_missing)
-        return (calls[at] for at in range(len(calls)))
+        return (calls[place] for place, _ in calls.places())
 
     def digest(self) -> str:
         """A digest that is equal for plans which want the same cards for the same day."""
@@ -425,8 +425,6 @@ class Calls:
             if target.id in plan.left_out:
                 missing[start : start + size] = bytes(size)
         self._missing = missing
-        self._items = array("I", compress(range(len(missing)), missing))
-        """The numbers of the items that are missing."""
         self._batches: list[Call] | None = None
         if engine in BATCHES:
             step = plan.settings.batch_sizes[engine]
@@ -435,23 +433,24 @@ class Calls:
             self._batches = [BATCHES[engine](names) for names in left if names]
 
     def __len__(self) -> int:
-        return len(self._items if self._batches is None else self._batches)
+        return self._missing.count(1) if self._batches is None else len(self._batches)
 
-    def __getitem__(self, at: int) -> Call:
+    def __getitem__(self, place: int) -> Call:
+        """The call at one of `places`."""
         if self._batches is not None:
-            return self._batches[at]
-        item = self._items[at]
-        number = bisect_right(self._starts, item) - 1
+            return self._batches[place]
+        number = bisect_right(self._starts, place) - 1
         target = self._targets[number]
         if self._is_card:
-            return self._plan.card_call(target, target.card_types[item - self._starts[number]])
+            return self._plan.card_call(target, target.card_types[place - self._starts[number]])
         return self._plan.news_call(target)
 
-    def card_types(self) -> Iterator[str | None]:
-        """The card type of each call, in order; `None` for those of a data engine."""
-        if not self._is_card:
-            return repeat(None, len(self))
-        return compress(chain.from_iterable(target.card_types for target in self._targets), self._missing)
+    def places(self) -> Iterator[tuple[int, str | None]]:
+        """The place of each call, in order, and its card type; `None` for those of a data engine."""
+        if self._batches is not None:
+            return zip(range(len(self._batches)), repeat(None), strict=False)
+        types = chain.from_iterable(target.card_types if self._is_card else (None,) for target in self._targets)
+        return compress(enumerate(types), self._missing)
 
 
 _values = attrgetter(*(field.name for field in fields(Target)))

@@ -178,8 +178,8 @@ class WorkQueue:
 
     async def fill(self) -> None:
         """Counts the calls, before the first `get`."""
-        for place, card_type in enumerate(self._calls.card_types()):
-            if place % FILLED_AT_ONCE == 0:
+        for counted, (place, card_type) in enumerate(self._calls.places()):
+            if counted % FILLED_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
             self._types[card_type].fresh.append(place)
 

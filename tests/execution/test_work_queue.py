@@ -36,8 +36,8 @@ class Fresh(list[Call], Calls):
     def __init__(self, calls: Iterable[Call]) -> None:
         list.__init__(self, calls)
 
-    def card_types(self) -> Iterator[str | None]:
-        return (one.card_type for one in self)
+    def places(self) -> Iterator[tuple[int, str | None]]:
+        return enumerate(one.card_type for one in self)
 
 
 class Work:
