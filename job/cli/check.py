@@ -1,11 +1,11 @@
 """Command `check`: validates the config and asks each engine whether it is healthy."""
 
-from datetime import datetime
+import argparse
 
 import trio
 
-from job.config.environment import Options, Settings
-from job.config.faults import ConfigError, Fault, not_set
+from job.config.environment import Options
+from job.config.faults import ConfigError, not_set
 from job.config.read import UnreadConfigError, read_config
 from job.config.values import HOOK_REMEDY
 from job.day.attempt import ExitCode
@@ -20,18 +20,17 @@ from job.outputs.stdout import say, say_error
 from job.text.messages import colon, joined, message, plural, translator
 
 
-def check_command(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:
-    return trio.run(check, settings, faults, now)
+def check_command(options: Options, given: argparse.Namespace) -> ExitCode:  # noqa: ARG001  as every command
+    return trio.run(check, options)
 
 
-async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:
+async def check(options: Options) -> ExitCode:
     """Prints one line for each fault, notice and engine, with what is wrong if anything is."""
-    to = translator(settings.language)
+    settings, to = options.settings, translator(options.settings.language)
     for notice in settings.notices:
         say(f"! {to.text(notice)}")
     try:
-        day = settings.days().current(now)
-        config = await read_config(Options(settings, faults, now, 0.0), day)
+        config = await read_config(options, settings.days().current(options.now))
     except ConfigError as error:
         for fault in error.faults:
             say(f"✗ {to.text(fault.sentence)}")
@@ -66,9 +65,9 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
     return ExitCode.FAILED if any(wrong.values()) else ExitCode.DONE
 
 
-def notify_command(settings: Settings) -> ExitCode:
+def notify_command(options: Options, given: argparse.Namespace) -> ExitCode:  # noqa: ARG001  as every command
     """Sends a test message to NOTIFY_URL, and prints in one line whether it was accepted."""
-    notifier = Notifier(settings)
+    settings, notifier = options.settings, Notifier(options.settings)
     if notifier.hook is None:
         unset = not_set("NOTIFY_URL", HOOK_REMEDY)
         say_error(translator(settings.language).text(settings.notify_fault or unset.sentence))

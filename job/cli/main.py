@@ -20,15 +20,15 @@ from job.config.environment import (
     raise_open_file_limit,
     read_settings,
 )
-from job.config.faults import Fault, FaultKind, not_set
+from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.config.values import is_date
-from job.day.attempt import ExitCode
+from job.day.attempt import ExitCode, RecordError
 from job.engines.identity import COMMIT, VERSION
-from job.outputs.stdout import say_error_within
-from job.storage.store import NAME_A_PLACE
+from job.outputs.stdout import say_error, say_error_within
+from job.storage.store import NAME_A_PLACE, StorageError
 from job.storage.uri import is_place
-from job.text.messages import message
+from job.text.messages import colon, message, translator
 from job.text.shown import printable, quoted, without_credentials
 
 TRACEBACK_SECONDS = 1.0
@@ -56,40 +56,40 @@ def _command(arguments: Sequence[str]) -> ExitCode:
     raise_open_file_limit()
     started, now = time.monotonic(), datetime.now(UTC)
     settings, faults = read_settings(os.environ)
-    return _do(given, settings, faults, now, started)
+    # Each command imports what it needs: with what all need, a run would start 0.1 s later.
+    if given.command == "run":
+        from job.cli.run import run_command
+
+        return run_command(options_of(given, settings, faults, now, started))
+    try:
+        return _look(given, Options(settings, faults, now, started))
+    except ConfigError as error:
+        lines, code = [fault.sentence for fault in error.faults], ExitCode.USAGE
+    except RecordError as error:
+        lines, code = [colon("RUNS_URI", error.what)], ExitCode.USAGE
+    except StorageError as error:
+        lines, code = [colon("RUNS_URI", error.text)], ExitCode.TEMPFAIL
+    for line in lines:
+        say_error(translator(settings.language).text(line))
+    return code
 
 
-def _do(given: argparse.Namespace, settings: Settings, faults: list[Fault], now: datetime, started: float) -> ExitCode:
-    """Does the command. It imports what this command needs: with what all need, a run would start 0.1 s later."""
+def _look(given: argparse.Namespace, options: Options) -> ExitCode:
+    """Does a command that makes no cards. Raises what keeps it from an answer."""
     match given.command:
         case "plan":
-            from job.cli.plan import plan_command
-
-            return plan_command(settings, faults, given, now)
+            from job.cli.plan import plan_command as command
         case "nights":
-            from job.cli.past import nights_command
-
-            return nights_command(settings, faults, given, now)
+            from job.cli.past import nights_command as command
         case "report":
-            from job.cli.past import report_command
-
-            return report_command(settings, faults, given, now)
+            from job.cli.past import report_command as command
         case "verify":
-            from job.cli.past import verify_command
-
-            return verify_command(settings, faults, now, given.date)
+            from job.cli.past import verify_command as command
         case "check":
-            from job.cli.check import check_command
-
-            return check_command(settings, faults, now)
-        case "notify":
-            from job.cli.check import notify_command
-
-            return notify_command(settings)
+            from job.cli.check import check_command as command
         case _:
-            from job.cli.run import run_command
-
-            return run_command(options_of(given, settings, faults, now, started))
+            from job.cli.check import notify_command as command
+    return command(options, given)
 
 
 def options_of(

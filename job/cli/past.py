@@ -11,8 +11,8 @@ from pathlib import Path
 
 import trio
 
-from job.config.environment import DAY_VARIABLES, Settings
-from job.config.faults import Fault, not_set
+from job.config.environment import DAY_VARIABLES, Options, Settings
+from job.config.faults import ConfigError, not_set
 from job.day.advice import Commands, Links, Step, first_steps, late_steps, nothing_since
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, SIGNS, ExitCode, RecordError
 from job.day.view import View, step_lines
@@ -25,7 +25,7 @@ from job.records.nights import NO_NIGHT, Nights, attempt_before, read_nights, wi
 from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
-from job.text.messages import Message, Translator, Value, colon, message, template, translator
+from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import printable
 
 NOT_EARLY = timedelta()
@@ -33,59 +33,42 @@ NOT_EARLY = timedelta()
 LINES_AT_ONCE = 1000
 
 
-def nights_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
+def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:
     """Prints the latest days, a line each; opens them as a page if that is requested."""
-    store, to = records_of(settings, faults, "REPORT_LANGUAGE"), translator(settings.language)
-    if store is None or settings.runs_uri is None:
-        return ExitCode.USAGE
-    try:
-        nights = trio.run(with_killed, store, trio.run(read_nights, store))
-    except StorageError as error:
-        return refuse(error.text, ExitCode.TEMPFAIL, to)
+    settings, now, to = options.settings, options.now, translator(options.settings.language)
+    store, links = _records(options, "REPORT_LANGUAGE")
+    nights = trio.run(with_killed, store, trio.run(read_nights, store))
     write_line(nights_table(nights, to).encode())
     _say_late(settings, nights, now, to)
-    if options.open:
-        page = render_nights(
-            nights, Links(settings.runs_uri, are_stored=False), nights.days(settings), settings.deadline, now, to
-        )
+    if given.open:
+        page = render_nights(nights, links, nights.days(settings), settings.deadline, now, to)
         if not _open(NIGHTS_PAGE, page, to):
             return ExitCode.USAGE
     problems = [night.problem for night in nights.nights if night.problem is not None]
     for problem in problems:
-        refuse(problem, ExitCode.USAGE, to)
+        say_error(to.text(colon("RUNS_URI", problem)))
     return ExitCode.USAGE if problems else ExitCode.DONE
 
 
-def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
+def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
     """Prints a recorded day, by default the latest; opens its page if that is requested."""
-    store = records_of(settings, faults, "REPORT_LANGUAGE")
-    if store is None or settings.runs_uri is None:
-        return ExitCode.USAGE
-    to = translator(settings.language)
-    try:
-        nights = trio.run(read_nights, store)
-        view, record = trio.run(_view, store, settings, nights, options.day, now)
-    except RecordError as error:
-        return refuse(error.what, ExitCode.USAGE, to)
-    except StorageError as error:
-        return refuse(error.text, ExitCode.TEMPFAIL, to)
+    settings, to = options.settings, translator(options.settings.language)
+    store, links = _records(options, "REPORT_LANGUAGE")
+    nights = trio.run(read_nights, store)
+    view, record = trio.run(_view, store, settings, nights, given.day, options.now)
     if view is None or record is None:
-        if options.day is None:
-            return refuse(NO_NIGHT, ExitCode.USAGE, to)
-        return refuse(message("No start of {day} is recorded", day=options.day), ExitCode.USAGE, to)
-    code = ExitCode.DONE
-    if options.missing:
-        code = _write_missing(view, to)
+        raise RecordError(NO_NIGHT if given.day is None else message("No start of {day} is recorded", day=given.day))
+    if given.missing:
+        _write_missing(view, to)
     else:
         # Not printed by rich, which would end the process with 1 if standard output is closed.
         write_line(as_text(view, to).encode())
-        _say_late(settings, nights, now, to, view.report.day)
-    if options.open:
-        links = Links(settings.runs_uri, are_stored=False)
+        _say_late(settings, nights, options.now, to, view.report.day)
+    if given.open:
         page = render_day(view, links, has_table=CARDS in record.listing.documents, translator=to)
         if not _open(PAGE, page, to):
             return ExitCode.USAGE
-    return code
+    return ExitCode.DONE
 
 
 def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator, day: str | None = None) -> None:
@@ -138,11 +121,11 @@ def _open(name: str, page: bytes, to: Translator) -> bool:
     return True
 
 
-def _write_missing(view: View, to: Translator) -> ExitCode:
+def _write_missing(view: View, to: Translator) -> None:
     """Writes target and card type of every card that is not there, a line each, separated by a tab."""
     if not view.report.had_plan:
         text = template("The start of {day} was refused, so it is not known which cards are missing")
-        return refuse(message(text, day=view.report.day), ExitCode.USAGE, to)
+        raise RecordError(message(text, day=view.report.day))
     cards = view.ledger.counts("qa")
     if cards.done == cards.planned:
         say_error(to.text(message("all cards are there")))
@@ -151,17 +134,15 @@ def _write_missing(view: View, to: Translator) -> ExitCode:
         f"{printable(card.item.target)}\t{printable(card.item.card_type)}" for card in islice(missing, LINES_AT_ONCE)
     ]:
         write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
-    return ExitCode.DONE
 
 
-def verify_command(settings: Settings, faults: list[Fault], now: datetime, date: str | None) -> ExitCode:
+def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
     """Says whether all the work of a day is done, by default of the latest night; sends a message if it is not.
 
     It reads the whole record, and needs RUNS_URI, RUN_TIME_ZONE and RUN_SCHEDULE alone.
     """
-    store = records_of(settings, faults)
-    if store is None or settings.runs_uri is None:
-        return ExitCode.USAGE
+    settings, now, date = options.settings, options.now, given.date
+    store, _ = _records(options)
     view: View | None = None
     problem: Message | None = None
     nights = Nights()
@@ -209,17 +190,10 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
     return first_steps(day, Commands(days, now, *named, settings.runs_uri, config_uri))
 
 
-def refuse(problem: Value, code: ExitCode, to: Translator) -> ExitCode:
-    """Prints on standard error what is wrong with RUNS_URI or the records there, and returns this exit code."""
-    say_error(to.text(colon("RUNS_URI", problem)))
-    return code
-
-
-def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectStore | None:
-    """The store at RUNS_URI; `None` if that or one of the `others` is faulty, which is printed on standard error."""
-    wrong = [fault for fault in faults if fault.variable in {"RUNS_URI", *DAY_VARIABLES, *others}]
-    if settings.runs_uri is None and not wrong:
-        wrong = [not_set("RUNS_URI", NAME_A_PLACE)]
-    for fault in wrong:
-        say_error(translator(settings.language).text(fault.sentence))
-    return None if wrong or settings.runs_uri is None else open_store(settings.runs_uri)
+def _records(options: Options, *others: str) -> tuple[ObjectStore, Links]:
+    """The store at RUNS_URI, and links into it. Raises `ConfigError` if that or one of the `others` is faulty."""
+    runs_uri = options.settings.runs_uri
+    wrong = [fault for fault in options.faults if fault.variable in {"RUNS_URI", *DAY_VARIABLES, *others}]
+    if wrong or runs_uri is None:
+        raise ConfigError(wrong or [not_set("RUNS_URI", NAME_A_PLACE)])
+    return open_store(runs_uri), Links(runs_uri, are_stored=False)

@@ -2,15 +2,15 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import trio
 
 from job.config.days import Days
-from job.config.environment import Settings
-from job.config.faults import Fault, FaultKind
+from job.config.environment import Options, Settings
+from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.objects import OBJECTS
 from job.config.plan import Calls, Plan, make_plan
 from job.config.read import read_objects, unreadable
@@ -39,31 +39,38 @@ class _Past:
     ledger: Ledger | None = None
 
 
-def plan_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
-    """Prints what a run would call, or all faults on standard error: also of a JSON object that the job never reads."""
-    place, to = options.place, translator(settings.language)
+def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
+    """Prints what a run would call. All faults are told, also of a JSON object that the job never reads."""
+    settings, faults, now = options.settings, list(options.faults), options.now
+    place, to = given.place, translator(settings.language)
     _say_notices(settings.notices, to)
     if place is not None:
         faults = [fault for fault in faults if fault.variable != "CONFIG_URI"]
     uri = settings.config_uri if place is None else place
     if not uri:
-        return _refuse(faults, ExitCode.USAGE, to)
+        raise ConfigError(faults)
     try:
         objects, unknown = trio.run(_read, uri, place is not None)
     except StorageError as error:
-        return _refuse_place(place, error, faults, to)
+        fault = unreadable(place or "CONFIG_URI", error)
+        # 2 says that the config is faulty, also if CONFIG_URI is wrong. An unreadable place may hold a valid config.
+        is_wrong = place is None and not isinstance(error, UnreachableError)
+        if faults or is_wrong or isinstance(error, UnusableError):
+            raise ConfigError([*faults, fault]) from error
+        say_error(to.text(fault.sentence))
+        return ExitCode.TEMPFAIL
     plan, config_faults = make_plan(objects, settings.days().current(now), settings.plan)
     if all_faults := [*faults, *config_faults, *unknown]:
-        return _refuse(all_faults, ExitCode.USAGE, to)
+        raise ConfigError(all_faults)
     past = _Past(settings.days(), problem=message("RUNS_URI is not set: it is not known what of this is recorded"))
     if settings.runs_uri is not None:
-        past = trio.run(_read_past, settings, plan, options.date, now)
-    plan = replace(plan, date=options.date or past.days.current(now))
+        past = trio.run(_read_past, settings, plan, given.date, now)
+    plan = replace(plan, date=given.date or past.days.current(now))
     is_past = past.days.is_past(plan.date, now) and {"financial", "trading"} & {*plan.engines()}
     notes = notes_of(past.ledger or Ledger(plan))
     _say_notices([*plan.notices, *notes, *([past_day_notice(plan.date)] if is_past else [])], to)
     past_lines = list(_past_lines(past, plan))
-    if options.json:
+    if given.json:
         _say_notices(past_lines, to)
         _write_lines(plan, settings)
         return ExitCode.DONE
@@ -97,14 +104,6 @@ def _say_notices(notices: Iterable[Message], to: Translator) -> None:
         say_error(to.text(notice))
 
 
-def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault], to: Translator) -> ExitCode:
-    fault = unreadable(place or "CONFIG_URI", error)
-    # 2 says that the config is faulty, also if CONFIG_URI is wrong. An unreadable place may hold a valid config.
-    is_wrong = place is None and not isinstance(error, UnreachableError)
-    is_faulty = faults or is_wrong or isinstance(error, UnusableError)
-    return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.TEMPFAIL, to)
-
-
 async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fault]]:
     """The content of the config objects that exist, and if `with_unknown` a fault that names all other JSON objects."""
     store = open_store(uri)
@@ -114,12 +113,6 @@ async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fa
     what, remedy = message("is no object that the job reads"), message("correct its name or remove it")
     fault = Fault(listed(unknown), what, remedy, FaultKind.OBJECT)
     return {name: stored.data for name, stored in objects.items()}, [fault] if unknown else []
-
-
-def _refuse(faults: Sequence[Fault], code: ExitCode, to: Translator) -> ExitCode:
-    for fault in faults:
-        say_error(to.text(fault.sentence))
-    return code
 
 
 def _write_lines(plan: Plan, settings: Settings) -> None:
