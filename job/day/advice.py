@@ -217,7 +217,7 @@ def advice(report: Report, ledger: Ledger, commands: Commands, retry: bool = Fal
 def _owners_step(report: Report, ledger: Ledger) -> Iterator[Step]:
     """Who sets the variables that faults and remedies name, on Cloud Run."""
     of_fault = any(fault.kind is FaultKind.VARIABLE for fault in report.faults)
-    if report.job and (of_fault or any("{variable}" in group.remedy.value for group in failure_groups(ledger))):
+    if report.job and (of_fault or any("{variable}" in group.what_to_do.id for group in failure_groups(ledger))):
         yield Step("variables", message("Variables are set in terraform.tfvars, which an owner applies."))
 
 

@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from job.config.objects import CARD_TARGETS, TICKER_LIST
+from job.config.objects import CARD_TARGETS, TICKER_LIST, LlmConfig
+from job.config.plan import llm_parameters
 from job.day.attempt import Outcome
 from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.result import CUT_OFF, CallResult
 from job.engines.calls import ALL_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Remedy
-from job.text.messages import Message, Value, joined, listed, message, plural, semicolon
+from job.text.messages import Message, joined, listed, message, plural, semicolon
 
 AT_FAULT_LIMIT = 20
 """So many targets may be at fault; of more, the engine is."""
@@ -25,18 +27,16 @@ class FailureGroup:
     """Several only if the remedy is not about one."""
     remedy: Remedy
     calls: Sequence[CallResult]
+    items: Sequence[Item]
     is_down: bool
     """Whether the engines did nothing at all and are at fault themselves: then no target is."""
     is_alone: bool
     """Whether no other call was answered: it is not known then which of the two is at fault."""
     charged_tries: int
     """As in `Report`."""
-    objects: Value
-    """Which objects of the config name the targets: one that is no ticker is named in one alone."""
-
-    @property
-    def items(self) -> list[Item]:
-        return [item for call in self.calls for item in call.items]
+    what_to_do: Message
+    beside_answers: Message | None
+    """The same where these stand beside it, if they do not say it all."""
 
     @property
     def heading(self) -> Message:
@@ -54,15 +54,6 @@ class FailureGroup:
         if "qa" in self.engines:
             return plural("{engine}: 1 card failed", "{engine}: {count} cards failed", len(self.items), engine=title)
         return plural("{engine}: 1 target failed", "{engine}: {count} targets failed", len(self.items), engine=title)
-
-    @property
-    def what_to_do(self) -> Message:
-        return self.remedy.of(self.engines[0], self.objects)
-
-    @property
-    def beside_answers(self) -> Message | None:
-        """The same where these stand beside it, if they do not say it all."""
-        return self.remedy.beside_answers(self.engines[0], self.objects)
 
     @property
     def names(self) -> list[str]:
@@ -109,8 +100,11 @@ def whole_types(ledger: Ledger, cards: Iterable[Item]) -> list[str]:
     return [name for name, count in found.items() if name is not None and count == whole[name] > 1]
 
 
-def failure_groups(ledger: Ledger) -> list[FailureGroup]:
-    """The failed calls by remedy, the largest group first; without those that were only cut off."""
+def failure_groups(ledger: Ledger, models_before: LlmConfig | None = None) -> list[FailureGroup]:
+    """The failed calls by remedy, the largest group first; without those that were only cut off.
+
+    `models_before` are the models of the night before, if it had another plan: what has changed is corrected first.
+    """
     groups: dict[tuple[EngineName | None, Remedy], list[CallResult]] = {}
     not_found: dict[Item, set[int]] = {}
     """In which attempts the engine answered that there is nothing at the address of an item."""
@@ -130,19 +124,24 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
     tickers = {target.id for target in ledger.plan.targets if target.kind == "equity"}
     grouped = []
     for (_, remedy), calls in groups.items():
-        engines, items = (
-            list(dict.fromkeys(call.engine for call in calls)),
-            [item for call in calls for item in call.items],
-        )
+        engines, items = list(dict.fromkeys(call.engine for call in calls)), [*chain(*(call.items for call in calls))]
+        if remedy is Remedy.CARD_NOT_ACCEPTED and models_before is not None:
+            types, models = {item.card_type or "" for item in items}, ledger.plan.models
+            if all(llm_parameters(models_before, name) != llm_parameters(models, name) for name in types):
+                remedy = Remedy.MODEL_NOT_ACCEPTED  # noqa: PLW2901
+        # A target that is no ticker is named in one object alone.
+        objects = CARD_TARGETS if tickers.isdisjoint(item.target for item in items) else _IN_BOTH
         is_down = all(has_done[engine] is False for engine in engines)
         group = FailureGroup(
             engines,
             remedy,
             calls,
+            items,
             is_down=is_down and not any(_is_about_target(call, has_done=False) for call in calls),
             is_alone=all(has_done[engine] is None for engine in engines),
             charged_tries=sum(charged_tries[item] for item in items),
-            objects=CARD_TARGETS if tickers.isdisjoint(item.target for item in items) else _IN_BOTH,
+            what_to_do=remedy.of(engines[0], objects),
+            beside_answers=remedy.beside_answers(engines[0], objects),
         )
         grouped.append(group)
     return sorted(grouped, key=lambda group: -len(group.items))

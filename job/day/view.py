@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from enum import IntEnum
-from io import StringIO
-from itertools import islice
+from io import BytesIO, TextIOWrapper
 from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from job.config.objects import alike
-from job.config.plan import Plan, Target, llm_parameters
+from job.config.objects import LlmConfig, alike
+from job.config.plan import Plan, Target
 from job.config.values import CARD_URL_PLACES, spelling
 from job.day.advice import Commands, Step, advice, page_address
 from job.day.attempt import PAGE, Attempt, Mark, Outcome, Severity
@@ -27,7 +26,6 @@ from job.day.failing import FailureGroup, failure_groups, names_of, not_reached
 from job.day.ledger import ItemStatus, Ledger
 from job.day.report import COMPARED_BYTES, FAULTS_LISTED, Report, missing_by_item
 from job.engines.calls import Item
-from job.engines.failures import Remedy
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import excerpt, quoted, zone_of
 
@@ -48,7 +46,6 @@ COLUMNS = (
 """The headings, in the language of the reports. Their order never changes, and what is below them stays English."""
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """Characters with which a formula starts in a spreadsheet; the last four only in East Asian ones."""
-_ROWS_AT_ONCE = 1000
 
 
 def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
@@ -59,13 +56,15 @@ def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
     return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe=""), report.card_url)
 
 
-def card_lines(report: Report, ledger: Ledger, translator: Translator = ENGLISH) -> Iterator[bytes]:
-    """The table, some rows at a time: it may be larger than the memory."""
+def card_table(report: Report, ledger: Ledger, translator: Translator = ENGLISH) -> bytes:
     zone = zone_of(datetime.fromisoformat(report.started))
-    yield b"\xef\xbb\xbf" + _as_csv([tuple(translator.text(message(heading, zone=zone)) for heading in COLUMNS)])
-    rows = _rows(report, ledger)
-    while part := list(islice(rows, _ROWS_AT_ONCE)):
-        yield _as_csv(part)
+    table = BytesIO()
+    text = TextIOWrapper(table, "utf-8-sig", newline="", write_through=True)
+    writer = csv.writer(text)
+    writer.writerow([translator.text(message(heading, zone=zone)) for heading in COLUMNS])
+    writer.writerows(_rows(report, ledger))
+    text.detach()
+    return table.getvalue()
 
 
 def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
@@ -91,12 +90,6 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 
-def _as_csv(rows: Iterable[tuple[str, ...]]) -> bytes:
-    text = StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
-
-
 def complete_line(ledger: Ledger) -> Message | None:
     """How many of the targets that have cards are complete; `None` if no card is planned."""
     targets = [target for target in ledger.plan.targets if target.card_types]
@@ -115,24 +108,17 @@ def night_before(nights: Sequence[Report], day: str) -> Report | None:
     )
 
 
-def plan_before(report: Report, ledger: Ledger, nights: Sequence[Report], before: Attempt | None) -> Plan | None:
-    """The plan of the night before, if it was another; all as in `comparison_lines`."""
-    earlier = night_before(nights, report.day)
-    if earlier is None or before is None or before.day != earlier.day:
+def plan_before(plan: Plan, before: Attempt | None) -> Plan | None:
+    """The plan of an earlier attempt; `None` if that was the same, or without one."""
+    if before is None or before.plan == replace(plan, date=before.day).digest():
         return None
-    is_same = before.plan == replace(ledger.plan, date=before.day).digest()
-    return None if is_same else before.plan_again()
+    return before.plan_again()
 
 
-def comparison_lines(
-    report: Report, ledger: Ledger, nights: Sequence[Report], before: Attempt | None = None
-) -> Iterator[Message]:
-    """The comparison with the nights before, in any order. `before` is the latest attempt at the last of these."""
-    earlier = night_before(nights, report.day)
-    if earlier is None or not report.had_plan:
-        return
-    if (then_planned := plan_before(report, ledger, nights, before)) is not None:
-        yield from differences(then_planned, ledger.plan)  # of a million cards, that takes seconds
+def comparison_lines(report: Report, ledger: Ledger, earlier: Report, planned: Plan | None) -> Iterator[Message]:
+    """The comparison with the night before, which `planned` this if it was another plan and is known."""
+    if planned is not None:
+        yield from differences(planned, ledger.plan)  # of a million cards, that takes seconds
     # What failed only because its whole engine did, the headline says.
     down = {engine for group in failure_groups(ledger) if group.is_down for engine in group.engines}
     if report.outcome is Outcome.QA_ENGINE_DOWN:
@@ -223,8 +209,8 @@ class View:
     """How many results the record lacks, if its end could not be written."""
     undone: Message | None = None
     """Which nights besides are not done; `None` without any."""
-    plan_before: Plan | None = None
-    """The plan of the night before, if it was another and cards were refused."""
+    models_before: LlmConfig | None = None
+    """The models of the night before, if it had another plan."""
     severity_before: Severity | None = None
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
 
@@ -238,33 +224,23 @@ class View:
         commands: Commands,
         undone: Message | None = None,
     ) -> "View":
-        """What is shown of a report to whom the `commands` are given; the others are as in `comparison_lines`."""
-        ids = {note.id for note in report.notes}  # a day that has ended has been compared then
-        compared = [line for line in comparison_lines(report, ledger, nights, before) if line.id not in ids]
-        fits = len(to_json(compared)) <= COMPARED_BYTES
-        noted = report.model_copy(update={"notes": (*report.notes, *(compared if fits else ()))})
-        are_refused = any(group.remedy is Remedy.CARD_NOT_ACCEPTED for group in failure_groups(ledger))
-        then = plan_before(report, ledger, nights, before) if are_refused else None
+        """What is shown of a report to whom the `commands` are given.
+
+        `nights` are those before, in any order; `before` is the latest attempt at the last of them.
+        """
+        earlier, planned, notes = night_before(nights, report.day), None, report.notes
+        if earlier is not None and report.had_plan:
+            planned = plan_before(ledger.plan, before) if before and before.day == earlier.day else None
+            ids = {note.id for note in notes}  # a day that has ended has been compared then
+            compared = [line for line in comparison_lines(report, ledger, earlier, planned) if line.id not in ids]
+            notes = (*notes, *compared) if len(to_json(compared)) <= COMPARED_BYTES else notes
+        noted = report.model_copy(update={"notes": notes})
         steps = advice(report, ledger, commands, report.retry_comes(commands.now))
-        return cls(noted, ledger, steps, undone=undone, plan_before=then)
+        return cls(noted, ledger, steps, undone=undone, models_before=planned.models if planned else None)
 
     @property
     def groups(self) -> list[FailureGroup]:
-        """What failed. What has changed since the night before is corrected first."""
-        then, now = self.plan_before, self.ledger.plan
-
-        def has_new_model(group: FailureGroup) -> bool:
-            types = {item.card_type or "" for item in group.items}
-            return then is not None and all(
-                llm_parameters(then.models, name) != llm_parameters(now.models, name) for name in types
-            )
-
-        return [
-            replace(group, remedy=Remedy.MODEL_NOT_ACCEPTED)
-            if group.remedy is Remedy.CARD_NOT_ACCEPTED and has_new_model(group)
-            else group
-            for group in failure_groups(self.ledger)
-        ]
+        return failure_groups(self.ledger, self.models_before)
 
     def unended(self, unrecorded: int) -> "View":
         """The same if the end could not be written, nor so many results."""

@@ -204,7 +204,7 @@ class Remedy(Enum):
 
     @property
     def is_in_config(self) -> bool:
-        return self in _IN_CONFIG
+        return "{objects}" in self.value
 
     @property
     def is_of_job(self) -> bool:
@@ -225,15 +225,6 @@ class Remedy(Enum):
         return None if self is Remedy.FAILED else self.of(engine, objects)
 
 
-_IN_CONFIG = {
-    Remedy.TARGET_NOT_ACCEPTED,
-    Remedy.CARD_NOT_ACCEPTED,
-    Remedy.MODEL_NOT_ACCEPTED,
-    Remedy.TARGET_NOT_KNOWN,
-    Remedy.CARD_NOT_KNOWN,
-    Remedy.NOT_DONE,
-    Remedy.NOT_THERE,
-}
 _BY_STATUS: Mapping[int, Remedy] = {
     401: Remedy.TOKEN_REFUSED,
     403: Remedy.FORBIDDEN,

@@ -26,7 +26,7 @@ from job.day.failing import names_of, not_reached
 from job.day.ledger import EngineItems, Ledger
 from job.day.report import Report
 from job.day.result import FAILED, CallResult, Counts, EngineState, ItemState
-from job.day.view import CARDS_LIMIT, View, card_lines, complete_line, picture_url
+from job.day.view import CARDS_LIMIT, View, card_table, complete_line, picture_url
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.records.nights import Night, Nights, PastNights, done_at
 from job.records.record import Document
@@ -606,7 +606,7 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
         Document(f"{day}/{PAGE}", lambda: render_day(view, links, has_table=has_table, translator=to)),
     ]
     if has_table:
-        to_write.append(Document(f"{day}/{CARDS}", lambda: b"".join(card_lines(report, view.ledger, to))))
+        to_write.append(Document(f"{day}/{CARDS}", lambda: card_table(report, view.ledger, to)))
     if past.nights is not None:
         to_write.append(Document(NIGHTS_PAGE, page_of_nights, read=partial(past.read, day=day)))
     return [replace(document, replaces=past.stored.get(document.name)) for document in to_write]

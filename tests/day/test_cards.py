@@ -12,7 +12,7 @@ from job.config.plan import Target
 from job.day.ending import ending_of
 from job.day.ledger import Ledger
 from job.day.report import Report
-from job.day.view import card_lines
+from job.day.view import card_table
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.text.messages import message, translator
 from tests.support.days import SCENES
@@ -49,7 +49,7 @@ def one(name: str, card_type: str = "a", **about: Any) -> Recorded:
 
 
 def table(found: Recorded, language: Any = "en") -> bytes:
-    return b"".join(card_lines(*found, translator(language)))
+    return card_table(*found, translator(language))
 
 
 def rows(data: bytes) -> list[list[str]]:
@@ -137,10 +137,3 @@ def test_made_failed_and_not_attempted_add_up(scene: str) -> None:
     assert states["not_attempted"] + states["left_out"] == cards.not_attempted
     assert len({(row[0], row[2]) for row in found}) == cards.planned
     assert all((row[5] == "0") == (row[6] == "") == (row[3] in {"not_attempted", "left_out"}) for row in found)
-
-
-def test_a_large_table_is_made_some_rows_at_a_time() -> None:
-    large = recorded([target(f"T{number}", "abcdefghij", ()) for number in range(1000)], {})
-    parts = card_lines(*large)
-    assert not isinstance(parts, list)
-    assert [len(part.splitlines()) for part in parts] == [1, *[1000] * 10]
