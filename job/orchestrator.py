@@ -154,7 +154,8 @@ class _Run:
                 await self._past.read_beside(open_store(self._options.settings.runs_uri or ""), start.day)
             undone = (self._past.nights or Nights()).undone_line(start.day)
             return replace(view, undone=undone).with_page(self._options.settings.runs_uri)
-        self._notice(opening_notices(start, record.ledger, record.latest))
+        if record.latest is not None:
+            self._notice(opening_notices(start, record.ledger, record.latest))
         helpers.start_soon(session.journal.run, name="journal")
         return session
 

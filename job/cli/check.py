@@ -17,7 +17,7 @@ from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
 from job.outputs.message import SEND_SECONDS, Notifier, trial_fields, trial_lines
 from job.outputs.stdout import say, say_error
-from job.text.messages import colon, joined, message, plural, translator
+from job.text.messages import colon, message, translator
 
 
 def check_command(options: Options, given: argparse.Namespace) -> ExitCode:  # noqa: ARG001  as every command
@@ -41,9 +41,7 @@ async def check(options: Options) -> ExitCode:
     for notice in (*config.plan.notices, *plan_notes(config.plan)):
         say(f"! {to.text(notice)}")
     plan = config.plan
-    targets = plural("1 target", "{count} targets", count=len(plan.targets))
-    words = colon(message("config"), joined([targets, plural("1 card", "{count} cards", count=plan.count("qa"))]))
-    say(f"✓ {to.text(words)}")
+    say(f"✓ {to.text(colon(message('config'), plan.size))}")
     wrong: dict[str, str | None] = {}
     network = Network(tls_context(settings.authorities))
     async with trio.open_nursery() as helpers:

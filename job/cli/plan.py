@@ -18,7 +18,7 @@ from job.day.attempt import Attempt, ExitCode, RecordError
 from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger
 from job.day.view import differences
-from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName
+from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName, counted
 from job.outputs.stdout import say, say_error, write_line
 from job.records.nights import read_nights
 from job.records.record import Listing, Record
@@ -125,13 +125,11 @@ def _write_lines(plan: Plan, settings: Settings) -> None:
 
 
 def _summary_lines(plan: Plan) -> Iterator[Message]:
-    targets, cards = _targets(len(plan.targets)), _cards(plan.count("qa"))
-    yield colon(plan.date, joined([targets, cards]))
+    yield colon(plan.date, plan.size)
     ledger = Ledger(plan)
     for engine in plan.engines():
-        count, calls = plan.count(engine), _calls(ledger, engine)
-        items = _cards(count) if engine == "qa" else _targets(count)
-        yield colon(ENGINES[engine].title, joined([items, plural("1 call", "{count} calls", count=calls)]))
+        calls = plural("1 call", "{count} calls", count=_calls(ledger, engine))
+        yield colon(ENGINES[engine].title, joined([counted(engine, plan.count(engine)), calls]))
 
 
 def _calls(ledger: Ledger, engine: EngineName) -> int:
@@ -139,14 +137,6 @@ def _calls(ledger: Ledger, engine: EngineName) -> int:
     if engine in BATCHES:
         return len(Calls(ledger.plan, engine, ledger.items[engine].is_missing))
     return ledger.counts(engine).missing
-
-
-def _targets(count: int) -> Message:
-    return plural("1 target", "{count} targets", count=count)
-
-
-def _cards(count: int) -> Message:
-    return plural("1 card", "{count} cards", count=count)
 
 
 def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:

@@ -45,9 +45,10 @@ from job.engines.calls import (
     Item,
     Kind,
     card,
+    counted,
     news,
 )
-from job.text.messages import Message, listed, message, template
+from job.text.messages import Message, joined, listed, message, plural, template
 from job.text.shown import quoted
 
 EQUITIES_DEFAULT = "equities_default"
@@ -348,6 +349,11 @@ class Plan:
     def count(self, engine: EngineName) -> int:
         """How many items are planned for an engine: cards for qa, targets for the others."""
         return sum(len(card_types) for _, card_types in self.items_by_target(engine))
+
+    @property
+    def size(self) -> Message:
+        targets = plural("1 target", "{count} targets", count=len(self.targets))
+        return joined([targets, counted("qa", self.count("qa"))])
 
     def engines(self) -> tuple[EngineName, ...]:
         return tuple(engine for engine in ALL_ENGINES if self.count(engine))

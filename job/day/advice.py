@@ -19,6 +19,7 @@ from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, Outcome, Start
 from job.day.failing import charged, failure_groups
 from job.day.ledger import Ledger
 from job.day.report import SOON, Report
+from job.engines.calls import counted
 from job.storage.uri import absolute, address_of
 from job.text.messages import NAMED, Message, Value, dated_time, listed, message, plural, semicolon, template
 from job.text.shown import clock
@@ -370,9 +371,9 @@ def _now_and_later(
     **values: Value,
 ) -> Iterator[Step]:
     """The command for now, which makes so many cards; and if it expires the one that does not."""
-    counted = [plural("1 card", "{count} cards", count=cards)] if cards else []
+    made_cards = [counted("qa", cards)] if cards else []
     for one, made in ((kind, run()), ("later", run(names_day=True))):
-        command = replace(made, does=(*(made.does or counted), *does))  # by another config it may be other cards
+        command = replace(made, does=(*(made.does or made_cards), *does))  # by another config it may be other cards
         yield Step(one, message(sentence, **values, terms=command.terms), command)
         if command.until is None:
             return

@@ -15,9 +15,9 @@ from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, is_usual
 from job.day.attempt import Attempt, ExitCode, Outcome, Start
 from job.day.failing import names_of, shortest_names, whole_types
-from job.day.ledger import FAILURES_KEPT, EngineItems, Ledger
+from job.day.ledger import FAILURES_KEPT, Ledger
 from job.day.result import EngineFailedError, ShutdownReason
-from job.engines.calls import DATA_ENGINES, ENGINES, EngineName, Item
+from job.engines.calls import DATA_ENGINES, ENGINES, EngineName, Item, counted
 from job.text.messages import Message, both, colon, dated_time, duration, listed, message, plural, semicolon, template
 from job.text.shown import clock
 
@@ -68,7 +68,7 @@ class Ending(BaseModel):
             sentence = _missing_line(ledger)
         else:
             sentence = colon(why or _why(outcome, ledger), cards_line(ledger))
-        notes = () if ledger is None else notes_of(ledger)
+        notes = () if ledger is None else tuple(notes_of(ledger))
         return cls(outcome=outcome, exit_code=code, sentence=sentence, detail=detail, notes=notes)
 
 
@@ -107,7 +107,7 @@ def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = 
         if missing and ledger.counts("qa").done:
             at_work = message("At work since {time} on {names}", time=time, names=listed(missing, LEFT_OUT_NAMED))
         sentence = colon(at_work, _so_far_line(ledger))
-        return Ending(outcome=outcome, exit_code=None, sentence=sentence, notes=notes_of(ledger))
+        return Ending(outcome=outcome, exit_code=None, sentence=sentence, notes=tuple(notes_of(ledger)))
     last = max(began, datetime.fromtimestamp(ledger.last, began.tzinfo))
     why = message("The record breaks off at {time}", time=clock(last, start.day))
     notes = [message("It was killed, or could not write any more. If that start sent a message, believe the message.")]
@@ -122,18 +122,17 @@ def _passed(deadline: float, ledger: Ledger | None, waited_for: Message | None) 
     passed = message("The deadline of {time} passed", time=duration(deadline))
     if waited_for is not None:
         return message("{passed} while it waited for {start}", passed=passed, start=waited_for)
-    slow = []
-    for engine, items in ledger.items.items() if ledger is not None else ():
-        if engine != "qa" and items.counts.missing:
-            slow.append(
-                message(
-                    "{engine}: {done} of {planned} ready, without {names}",
-                    engine=ENGINES[engine].label,
-                    done=items.counts.done,
-                    planned=items.counts.planned,
-                    names=listed(names_of(one.item for one in items.missing()), LEFT_OUT_NAMED),
-                )
-            )
+    slow = [
+        message(
+            "{engine}: {done} of {planned} ready, without {names}",
+            engine=ENGINES[engine].label,
+            done=items.counts.done,
+            planned=items.counts.planned,
+            names=listed(names_of(one.item for one in items.missing()), LEFT_OUT_NAMED),
+        )
+        for engine, items in (ledger.items.items() if ledger is not None else ())
+        if engine != "qa" and items.counts.missing
+    ]
     left = message(" ({terms})", terms=reduce(semicolon, slow)) if slow else ""
     return Message("{passed}{left}", {"passed": passed, "left": left})
 
@@ -243,44 +242,35 @@ def plan_notes(plan: Plan) -> Iterator[Message]:
         )
 
 
-def notes_of(ledger: Ledger) -> tuple[Message, ...]:
-    notes = [_error_note(engine, items) for engine, items in ledger.items.items() if items.counts.with_error]
-    notes.extend(plan_notes(ledger.plan))
-    if made := ledger.made_again:
-        notes.append(message("Made again: {names}", names=listed(names_of(made))))
-    if missing := ledger.to_make_again:
-        notes.append(message("To be made again, and missing until then: {names}", names=listed(names_of(missing))))
-    if outdated := [*ledger.outdated_cards]:
-        notes.append(
-            plural(
-                "1 card was made with another model or other parameters than the last attempt wants: {names}",
-                "{count} cards were made with another model or other parameters than the last attempt wants: {names}",
-                count=len(outdated),
-                names=listed(shortest_names(ledger, outdated)),
+def notes_of(ledger: Ledger) -> Iterator[Message]:
+    for engine, items in ledger.items.items():
+        if count := items.counts.with_error:
+            yield message(
+                "For {items} the {engine} engine said success, and reported an error besides. Look at {names}",
+                items=counted(engine, count),
+                engine=ENGINES[engine].label,
+                names=listed(names_of(islice(items.with_error(), FAILURES_KEPT))),
             )
+    yield from plan_notes(ledger.plan)
+    if made := ledger.made_again:
+        yield message("Made again: {names}", names=listed(names_of(made)))
+    if missing := ledger.to_make_again:
+        yield message("To be made again, and missing until then: {names}", names=listed(names_of(missing)))
+    if outdated := ledger.outdated_cards:
+        yield plural(
+            "1 card was made with another model or other parameters than the last attempt wants: {names}",
+            "{count} cards were made with another model or other parameters than the last attempt wants: {names}",
+            count=len(outdated),
+            names=listed(shortest_names(ledger, outdated)),
         )
     if last := Counter(engine for _, engine in ledger.older_cards()):
-        notes.append(
-            plural(
-                "1 card was made before the {engines} data of its target: {names}",
-                "{count} cards were made before the {engines} data of their targets: {names}",
-                count=last.total(),
-                engines=_named([engine for engine in DATA_ENGINES if engine in last]),
-                names=listed(names_of(card[0] for card in islice(ledger.older_cards(), FAILURES_KEPT))),
-            )
+        yield plural(
+            "1 card was made before the {engines} data of its target: {names}",
+            "{count} cards were made before the {engines} data of their targets: {names}",
+            count=last.total(),
+            engines=_named([engine for engine in DATA_ENGINES if engine in last]),
+            names=listed(names_of(card for card, _ in islice(ledger.older_cards(), FAILURES_KEPT))),
         )
-    return tuple(notes)
-
-
-def _error_note(engine: EngineName, items: EngineItems) -> Message:
-    count = items.counts.with_error
-    cards, targets = plural("1 card", "{count} cards", count=count), plural("1 target", "{count} targets", count=count)
-    return message(
-        "For {items} the {engine} engine said success, and reported an error besides. Look at {names}",
-        items=cards if engine == "qa" else targets,
-        engine=ENGINES[engine].label,
-        names=listed(names_of(islice(items.with_error(), FAILURES_KEPT))),
-    )
 
 
 def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -> Ending:
@@ -315,29 +305,20 @@ NOTED_SECONDS = 60.0
 """An engine that was out, or only failed, for less in all is not noted."""
 
 
-def waiting_notices(start: Start, now: datetime) -> Sequence[Message]:
+def waiting_notices(start: Start, now: datetime) -> Iterator[Message]:
     """What has changed while a start waited for another one, until `now`."""
     current = start.days.current(now)
-    if start.names_day or current == start.day:
-        return []
-    text = template("{day} ended while this start waited: it is for {day} all the same, a new one is for {current}")
-    return [message(text, day=start.day, current=current)]
+    if not start.names_day and current != start.day:
+        text = template("{day} ended while this start waited: it is for {day} all the same, a new one is for {current}")
+        yield message(text, day=start.day, current=current)
 
 
-def opening_notices(start: Start, ledger: Ledger, latest: Attempt | None) -> Sequence[Message]:
-    """What a person should know of an attempt that begins. `latest` is the attempt before, if any."""
-    if latest is None:
-        return []
-    notices = [message("Going on with {day}, so far: {cards}", day=start.day, cards=cards_line(ledger))]
+def opening_notices(start: Start, ledger: Ledger, latest: Attempt) -> Iterator[Message]:
+    """What a person should know of an attempt that begins after the `latest` one."""
+    yield message("Going on with {day}, so far: {cards}", day=start.day, cards=cards_line(ledger))
     if (planned := ledger.counts("qa").planned) != latest.cards:
-        notices.append(
-            message(
-                "Cards that the config asks for: {planned}; at the last attempt: {before}",
-                planned=planned,
-                before=latest.cards,
-            )
-        )
-    return notices
+        text = template("Cards that the config asks for: {planned}; at the last attempt: {before}")
+        yield message(text, planned=planned, before=latest.cards)
 
 
 def notices_of(plan: Plan) -> list[Message]:
@@ -371,16 +352,13 @@ def unrecorded_note(results: int, *, is_done: bool) -> Message:
     )
 
 
-def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> list[Message]:
+def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> Iterator[Message]:
     """Which engines did no call for a while: their outages, and of how many seconds in all."""
-    notes = []
     for engine, (count, seconds) in outages.items():
         if seconds >= NOTED_SECONDS:
             once = "The {engine} engine was out once, for {time}: its calls waited"
             often = "The {engine} engine was out {count} times, for {time} in all: its calls waited"
-            values = {"engine": ENGINES[engine].label, "time": duration(seconds)}
-            notes.append(plural(once, often, count=count, **values))
-    return notes
+            yield plural(once, often, count=count, engine=ENGINES[engine].label, time=duration(seconds))
 
 
 LATE_SHARE = 0.1

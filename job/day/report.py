@@ -16,8 +16,8 @@ from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, 
 from job.day.ending import Ending, past_day_notice
 from job.day.failing import is_refused, targets_at_fault
 from job.day.ledger import ItemStatus, Ledger, busy_stretches
-from job.day.result import Count, Counts, MissingState, Seconds
-from job.engines.calls import DATA_ENGINES, EngineName, Item
+from job.day.result import Count, Counts, EngineState, MissingState, Seconds
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, EngineName, Item
 from job.text.messages import Message, Value, message, said
 from job.text.shown import clock, shortened
 
@@ -39,6 +39,13 @@ COMPARED_BYTES = 8_000
 
 Phase = Literal["data", "cards"]
 PHASES: Mapping[Phase, tuple[EngineName, ...]] = {"data": DATA_ENGINES, "cards": ("qa",)}
+MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
+    "good": ("good", "✓"),
+    "odd": ("warn", "!"),
+    "warn": ("warn", "–"),
+    "bad": ("bad", "✗"),
+    "none": ("soft", "·"),
+}
 Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
 
 
@@ -239,6 +246,12 @@ def read_report(day: str, number: int, data: bytes) -> Report:
     if report.exit_code is None or is_done is not (report.outcome is Outcome.SUCCEEDED):
         raise altered(name)
     return report
+
+
+def marks_of(report: Report | None) -> list[tuple[Severity | Literal["soft"], str]]:
+    """The kind and the mark of each engine, in a table of nights."""
+    engines = report.engines if report else {}
+    return [MARKS[engines.get(engine, Counts()).state] for engine in ALL_ENGINES]
 
 
 def missing_by_item(report: Report) -> Mapping[Item, MissingGroup]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import quote, urlencode
 
-from job.text.messages import Message, listed, message
+from job.text.messages import Message, listed, message, plural
 
 EngineName = Literal["financial", "trading", "news", "qa"]
 DataEngineName = Literal["financial", "trading", "news"]
@@ -67,6 +67,13 @@ class Item(NamedTuple):
     target: str
     card_type: str | None
     """`None` for data."""
+
+
+def counted(engine: EngineName, count: int) -> Message:
+    """So many items of an engine."""
+    if engine == "qa":
+        return plural("1 card", "{count} cards", count=count)
+    return plural("1 target", "{count} targets", count=count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from job.day.attempt import ExitCode, Start
 from job.day.report import Report, totals_of
 from job.day.result import CUT_OFF, CallResult
 from job.day.view import View
-from job.engines.calls import DATA_ENGINES, ENGINES, Call
+from job.engines.calls import DATA_ENGINES, ENGINES, Call, counted
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, Event, Progress
 from job.outputs.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within
-from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, plural, semicolon, template
+from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
 from job.text.shown import shortened
 
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
@@ -87,7 +87,7 @@ class Reporter:
         plan = progress.ledger.plan
         planned = {engine: progress.ledger.counts(engine).planned for engine in plan.engines()}
         text = f"{plan.date} plans " + ", ".join(f"{engine} {count}" for engine, count in planned.items())
-        heading = colon(plan.date, plural("1 card", "{count} cards", count=planned.get("qa", 0)))
+        heading = colon(plan.date, counted("qa", planned.get("qa", 0)))
         fields = {"number": self._number, "planned": planned, "version": VERSION, "commit": COMMIT}
         self._write(LogLine("INFO", "run.started", text, fields, heading))
         self._writer.begin(progress)

@@ -8,7 +8,7 @@ words and numbers, the templates draw them. This is the only module that uses Ji
 import statistics
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
@@ -24,8 +24,8 @@ from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Se
 from job.day.ending import notices_of
 from job.day.failing import names_of, not_reached
 from job.day.ledger import EngineItems, Ledger
-from job.day.report import Report
-from job.day.result import FAILED, CallResult, Counts, EngineState, ItemState
+from job.day.report import Report, marks_of
+from job.day.result import FAILED, CallResult, Counts, ItemState
 from job.day.view import CARDS_LIMIT, View, card_table, complete_line, picture_url
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.records.nights import Night, Nights, PastNights, done_at
@@ -205,13 +205,6 @@ def _quoted(value: str) -> str:
     return quote(value, safe="", errors="replace")
 
 
-MARKS: Mapping[EngineState, tuple[str, str]] = {
-    "good": ("good", "✓"),
-    "odd": ("warn", "!"),
-    "warn": ("warn", "–"),
-    "bad": ("bad", "✗"),
-    "none": ("soft", "·"),
-}
 WIDTH, TALL = 1000.0, 100.0
 """Of a chart, in its own units."""
 LEAST = 4.0
@@ -221,18 +214,6 @@ LEAST_BARS = 7
 FAILURES_NAMED = 3
 DUE_SECONDS = 3600.0
 """How long a night may take without a deadline before the page warns that it has left nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    day: str
-    link: str | None
-    """The link to its page; `None` if it may have none."""
-    result: Message
-    kind: str
-    engines: Sequence[tuple[str, str]]
-    cards: tuple[int, int] | None
-    """How many are there, of how many; `None` if this is not known, or if none is planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,20 +237,6 @@ class Chart:
     """Of the oldest night and, if there are several, of the newest."""
     extent: float
     """Up to where there are nights; beyond, a week would have more."""
-
-
-def row_of(night: Night, links: Links) -> Row:
-    report = night.report
-    totals = {} if report is None else report.engines
-    cards = totals.get("qa")
-    return Row(
-        day=night.day,
-        link=links.day(night.day) if report and report.ended else None,
-        result=done_at(night),
-        kind=night.severity,
-        engines=[MARKS[totals.get(engine, Counts()).state] for engine in ALL_ENGINES],
-        cards=(cards.done, cards.planned) if cards else None,
-    )
 
 
 def cause_of(report: Report) -> tuple[Message | None, Value]:
@@ -337,27 +304,20 @@ def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:
     reports = [night.report for night in nights if night.report]
     charts = []
     if most := max((report.cards.planned for report in reports), default=0):
-        note = message("{count} at most", count=most)
-        charts.append(_chart(message("Cards"), note, nights, lambda report, left: _cards(report, left, most)))
-    if seconds := [took for report in reports if (took := _data_seconds(report)) is not None]:
-        note = message("median {median}", median=duration(statistics.median(seconds)))
-        longest = max(seconds)
-        charts.append(
-            _chart(message("Data phase"), note, nights, lambda report, left: _data_phase(report, left, longest))
-        )
+        wanted = (report for report in reports if report.cards.planned > report.cards.left_out)
+        heights = {report.day: _heights(report.cards, most) for report in wanted}
+        charts.append(_chart(message("Cards"), message("{count} at most", count=most), nights, heights))
+    if took := {report.day: seconds for report in reports if (seconds := _data_seconds(report)) is not None}:
+        longest = max(took.values())
+        note = message("median {median}", median=duration(statistics.median(took.values())))
+        heights = {day: (seconds / longest * TALL, 0.0) for day, seconds in took.items()}
+        charts.append(_chart(message("Data phase"), note, nights, heights))
     return charts
 
 
-def _cards(report: Report, left: float, most: int) -> Bar | None:
-    cards = report.cards
+def _heights(cards: Counts, most: int) -> tuple[float, float]:
     missing = max(cards.missing / most * TALL, LEAST) if cards.missing else 0.0
-    wanted = cards.planned - cards.left_out
-    return Bar(left, wanted / most * TALL - missing, missing) if wanted else None
-
-
-def _data_phase(report: Report, left: float, longest: float) -> Bar | None:
-    seconds = _data_seconds(report)
-    return None if seconds is None else Bar(left, seconds / longest * TALL)
+    return (cards.planned - cards.left_out) / most * TALL - missing, missing
 
 
 def _data_seconds(report: Report) -> float | None:
@@ -366,11 +326,11 @@ def _data_seconds(report: Report) -> float | None:
     return None if missing else report.phases.get("data")
 
 
-def _chart(title: Message, note: Message, nights: Sequence[Night], bar: Callable[[Report, float], Bar | None]) -> Chart:
+def _chart(title: Message, note: Message, nights: Sequence[Night], heights: Mapping[str, tuple[float, float]]) -> Chart:
     step = WIDTH / max(len(nights), LEAST_BARS)
-    bars = (bar(night.report, place * step) for place, night in enumerate(nights) if night.report is not None)
+    bars = [Bar(at * step, *heights[night.day]) for at, night in enumerate(nights) if night.day in heights]
     dates = list(dict.fromkeys(night.day[5:] for night in (nights[0], nights[-1])))
-    return Chart(title, note, [bar for bar in bars if bar is not None], step * 0.8, dates, step * (len(nights) - 0.2))
+    return Chart(title, note, bars, step * 0.8, dates, step * (len(nights) - 0.2))
 
 
 ROWS = 300
@@ -486,7 +446,9 @@ def environment(translator: Translator) -> "Environment":
     )
     made.filters |= {
         "dated": dated,
+        "done_at": done_at,
         "duration": duration,
+        "marks": marks_of,
         "names": names,
         "number": "{:,}".format,
         "csp_hash": lambda script: b64encode(sha256(script.encode()).digest()).decode(),
@@ -540,7 +502,6 @@ def render_nights(
     nights: Nights, links: Links, days: Days, deadline: float | None, now: datetime, translator: Translator
 ) -> bytes:
     """The page of the nights, as it is right at `now`, and from the tick of the next night on; see `NextNight`."""
-    rows = [row_of(night, links) for night in nights.nights]
     tick, next_night = nights.next_tick(days), next_night_of(nights, links, days, deadline)
     fresh = _headline(nights, links, days, now) if nights.nights else None
     if fresh and tick:
@@ -560,9 +521,9 @@ def render_nights(
             undone=nights.undone(nights.nights[0].day if nights.nights else ""),
             link_of=links.day,
             unrecorded=nights.unrecorded,
-            rows=rows[:NIGHTS_SHOWN],
-            earlier=rows[NIGHTS_SHOWN:],
-            marks={mark for row in rows for _, mark in row.engines},
+            nights=nights.nights[:NIGHTS_SHOWN],
+            earlier=nights.nights[NIGHTS_SHOWN:],
+            marks={mark for night in nights.nights for _, mark in marks_of(night.report)},
             charts=charts_of(nights.nights),
         )
     )

@@ -15,9 +15,9 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from job.day.attempt import Mark, Outcome
-from job.day.report import Report
-from job.day.result import Counts, EngineState
+from job.day.attempt import SIGNS, Mark, Outcome
+from job.day.report import Report, marks_of
+from job.day.result import Counts
 from job.day.view import Line, Rank, View, day_lines
 from job.engines.calls import ALL_ENGINES, EngineName
 from job.execution.progress import Progress
@@ -27,7 +27,8 @@ from job.records.nights import NO_NIGHT, Nights, done_at
 from job.text.messages import ENGLISH, Message, Translator, colon, message, plural
 from job.text.shown import clock, printable, shortened
 
-_COLOURS: Mapping[Mark, str] = {"✓": "green", "✗": "red", "!": "yellow", " ": "default"}
+_COLOURS = {"✓": "green", "✗": "red", "!": "yellow", "–": "yellow"}
+"""Of each mark that has one."""
 
 
 class Screen(Console):
@@ -41,8 +42,12 @@ class Screen(Console):
         return escape(printable(self.translator.text(text)))
 
     def print_line(self, text: object, mark: Mark = "", style: str | None = None) -> None:
-        before = f"[{_COLOURS[mark]}]{mark}[/] " if mark else ""
+        before = f"{_marked(mark)} " if mark else ""
         self.print(before + self.shown(text), style=style, soft_wrap=True)
+
+
+def _marked(mark: str) -> str:
+    return f"[{_COLOURS[mark]}]{mark}[/]" if mark in _COLOURS else mark
 
 
 def print_table(screen: Screen, engines: Mapping[EngineName, Counts]) -> None:
@@ -55,15 +60,6 @@ def print_table(screen: Screen, engines: Mapping[EngineName, Counts]) -> None:
     screen.print(table)
 
 
-_STATE_MARKS: Mapping[EngineState, str] = {
-    "good": "[green]✓[/]",
-    "odd": "[yellow]![/]",
-    "warn": "[yellow]–[/]",
-    "bad": "[red]✗[/]",
-    "none": "·",
-}
-
-
 def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     screen = Screen(translator, width=1000)  # the terminal wraps long lines
@@ -72,11 +68,10 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
     table.add_column(screen.shown(message("Cards")), no_wrap=True, justify="right")
     for night in nights.nights:
         report = night.report
-        engines = report.engines if report else {}
-        states = [_STATE_MARKS[engines.get(engine, Counts()).state] for engine in ALL_ENGINES]
+        marks = [_marked(mark) for _, mark in marks_of(report)]
         cards = f"{report.cards.done:,}/{report.cards.planned:,}" if report and report.cards.planned else ""
-        colour = {"good": "green", "warn": "yellow", "bad": "red"}[night.severity]
-        table.add_row(night.day, f"[{colour}]{screen.shown(done_at(night))}[/]", *states, cards)
+        colour = _COLOURS[SIGNS[night.severity]]
+        table.add_row(night.day, f"[{colour}]{screen.shown(done_at(night))}[/]", *marks, cards)
     with screen.capture() as captured:
         if nights.nights:
             screen.print(table)
@@ -181,9 +176,7 @@ def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
 
 def _colour(view: View) -> str:
     severity = view.report.severity
-    if severity == "good":
-        return "green" if view.unrecorded is None else "yellow"
-    return "red" if severity == "bad" else "yellow"
+    return _COLOURS[SIGNS["warn" if severity == "good" and view.unrecorded is not None else severity]]
 
 
 def _head(report: Report) -> Message:

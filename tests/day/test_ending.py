@@ -244,7 +244,7 @@ def test_a_later_attempt_says_how_the_day_stands() -> None:
 @pytest.mark.parametrize(("arguments", "hour"), [(("run",), "01:59"), (("run", f"--date={DAY}"), "02:00")])
 def test_a_start_that_waited_within_its_day_or_named_it_has_no_notice(arguments: tuple[str, ...], hour: str) -> None:
     start = start_at(arguments=arguments, schedule="10 2 * * *")
-    assert waiting_notices(start, datetime.fromisoformat(f"2026-11-25T{hour}:00+08:00")) == []
+    assert list(waiting_notices(start, datetime.fromisoformat(f"2026-11-25T{hour}:00+08:00"))) == []
 
 
 # --- what holds for all ---
