@@ -172,6 +172,11 @@ class Links:
         return relative if self.are_stored else Path(address).absolute().as_uri()
 
 
+def quoted(value: str) -> str:
+    """A value as a URL has it."""
+    return quote(value, safe="", errors="replace")
+
+
 CONSOLE = "https://console.cloud.google.com"
 
 
@@ -179,9 +184,7 @@ def executions_link(start: Start) -> str | None:
     """All executions of the job, also those that left nothing."""
     if start.job is None or start.region is None or start.project is None:
         return None
-    region, job, project = (
-        quote(value, safe="", errors="replace") for value in (start.region, start.job, start.project)
-    )
+    region, job, project = map(quoted, (start.region, start.job, start.project))
     return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
 
 
@@ -205,32 +208,26 @@ _UNLESS_CANCELLED = message(
 
 def advice(report: Report, ledger: Ledger, commands: Commands, retry: bool = False) -> tuple[Step, ...]:
     """What to do next, in this order. `commands` know when it is read; `retry` is as in `Report.retry_comes`."""
-    steps = (
-        *_owners_step(report, ledger),
-        *_steps(report, ledger, commands, retry),
-        *_again_steps(report, ledger, commands),
-    )
-    if any(fault.kind is FaultKind.IMAGE for fault in report.faults):  # this image would be refused again
-        return tuple(step for step in steps if step.kind == "wait")
-    return () if report.is_of_command else steps
-
-
-def _owners_step(report: Report, ledger: Ledger) -> Iterator[Step]:
-    """Who sets the variables that faults and remedies name, on Cloud Run."""
+    steps, sentence = list[Step](), report.outcome.about.next
     of_fault = any(fault.kind is FaultKind.VARIABLE for fault in report.faults)
     if report.job and (of_fault or any("{variable}" in group.what_to_do.id for group in failure_groups(ledger))):
-        yield Step("variables", message("Variables are set in terraform.tfvars, which an owner applies."))
+        steps.append(Step("variables", message("Variables are set in terraform.tfvars, which an owner applies.")))
+    if report.outcome is Outcome.AT_WORK:
+        steps.extend(_waiting_steps(report))
+    elif report.outcome is Outcome.SUCCEEDED:
+        steps.extend(_steps_of_success(report, ledger, commands))
+    elif sentence is not None:
+        steps.extend(_steps(report, ledger, sentence, commands, retry))
+    if any(fault.kind is FaultKind.IMAGE for fault in report.faults):  # this image would be refused again
+        return tuple(step for step in steps if step.kind == "wait")
+    return () if report.is_of_command else tuple(steps)
 
 
 def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
     return next((step.command for step in steps if step.kind == kind), None)
 
 
-def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool) -> Iterator[Step]:
-    sentence = report.outcome.about.next
-    if sentence is None:
-        yield from _waiting_steps(report) if report.outcome is Outcome.AT_WORK else _left_out_steps(report, commands)
-        return
+def _steps(report: Report, ledger: Ledger, sentence: str, commands: Commands, retry: bool) -> Iterator[Step]:
     if _may_have_asked(report):
         look = message("It is not known whether this was asked for. Look first at how the day stands:")
         if report.outcome is Outcome.BUSY and not report.task_attempt:
@@ -244,7 +241,9 @@ def _steps(report: Report, ledger: Ledger, commands: Commands, retry: bool) -> I
             "What was refused is refused again, until it is corrected. Then this makes only what is missing{terms}:"
         )
     retry = retry and report.outcome is not Outcome.BAD_CONFIG and not report.refused  # that one fails too
-    names_day = retry and _ends_soon(report, commands)  # without the day, the retry would be for the next one
+    # If the day ends soon, the retry would be for the next one, unless the day is named.
+    ends_soon = not report.names_day and commands.days.current(commands.now + SOON) != report.day
+    names_day = retry and ends_soon
     now, *later = _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
     others = _steps_without(report, ledger, commands, names_day=names_day)
     if retry and not names_day and now.command:
@@ -272,16 +271,12 @@ def _steps_without(report: Report, ledger: Ledger, commands: Commands, *, names_
         yield from _now_and_later("without", text, run, count, names=listed(report.at_fault))
 
 
-def _left_out_steps(report: Report, commands: Commands) -> Iterator[Step]:
-    if report.outcome is Outcome.SUCCEEDED and report.without:
+def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
+    """How to make what was left out, and again the cards that have an error besides: many, only if of whole types."""
+    if report.without:
         text = template("This makes what was left out too, once nothing speaks against it{terms}:")
         yield from _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
-
-
-def _again_steps(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
-    """How to make the cards of a complete day again that have an error besides: many, only if they are whole types."""
-    odd = ledger.items["qa"].with_error() if report.outcome is Outcome.SUCCEEDED else ()
-    cards = [card for card in odd if card.target not in report.without]
+    cards = [card for card in ledger.items["qa"].with_error() if card.target not in report.without]
     names = [f"{card.target}/{card.card_type}" for card in cards]
     if len(cards) > NAMED:
         types = {card.card_type: None for card in cards}
@@ -377,11 +372,6 @@ def _now_and_later(
         yield Step(one, message(sentence, **values, terms=command.terms), command)
         if command.until is None:
             return
-
-
-def _ends_soon(report: Report, commands: Commands) -> bool:
-    """Whether a start that does not name the day would soon be for a later one."""
-    return not report.names_day and commands.days.current(commands.now + SOON) != report.day
 
 
 def last_words(start: Start, commands: Commands) -> Message:

@@ -269,7 +269,7 @@ def notes_of(ledger: Ledger) -> Iterator[Message]:
             "{count} cards were made before the {engines} data of their targets: {names}",
             count=last.total(),
             engines=_named([engine for engine in DATA_ENGINES if engine in last]),
-            names=listed(names_of(card for card, _ in islice(ledger.older_cards(), FAILURES_KEPT))),
+            names=listed(names_of(card[0] for card in islice(ledger.older_cards(), FAILURES_KEPT))),
         )
 
 
@@ -356,9 +356,13 @@ def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> Iterator[Me
     """Which engines did no call for a while: their outages, and of how many seconds in all."""
     for engine, (count, seconds) in outages.items():
         if seconds >= NOTED_SECONDS:
-            once = "The {engine} engine was out once, for {time}: its calls waited"
-            often = "The {engine} engine was out {count} times, for {time} in all: its calls waited"
-            yield plural(once, often, count=count, engine=ENGINES[engine].label, time=duration(seconds))
+            yield plural(
+                "The {engine} engine was out once, for {time}: its calls waited",
+                "The {engine} engine was out {count} times, for {time} in all: its calls waited",
+                count=count,
+                engine=ENGINES[engine].label,
+                time=duration(seconds),
+            )
 
 
 LATE_SHARE = 0.1

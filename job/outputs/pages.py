@@ -14,12 +14,22 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, NamedTuple
-from urllib.parse import quote
 
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
-from job.day.advice import CONSOLE, Commands, Links, Step, advice, executions_link, go_on, late_steps, nothing_since
+from job.day.advice import (
+    CONSOLE,
+    Commands,
+    Links,
+    Step,
+    advice,
+    executions_link,
+    go_on,
+    late_steps,
+    nothing_since,
+    quoted,
+)
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
 from job.day.ending import notices_of
 from job.day.failing import names_of, not_reached
@@ -189,7 +199,7 @@ def execution_link(report: Report) -> str | None:
 def trace_link(report: Report) -> str | None:
     if report.project is None:
         return None
-    return f"{CONSOLE}/traces/list?project={_quoted(report.project)}&tid={report.trace_id}"
+    return f"{CONSOLE}/traces/list?project={quoted(report.project)}&tid={report.trace_id}"
 
 
 def _logs(report: Report, query: str) -> str | None:
@@ -197,12 +207,8 @@ def _logs(report: Report, query: str) -> str | None:
         return None
     began = datetime.fromisoformat(report.began) - _MARGIN
     ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
-    span = _quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
-    return f"{CONSOLE}/logs/query;query={_quoted(query)};timeRange={span}?project={_quoted(report.project)}"
-
-
-def _quoted(value: str) -> str:
-    return quote(value, safe="", errors="replace")
+    span = quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
+    return f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.project)}"
 
 
 WIDTH, TALL = 1000.0, 100.0

@@ -308,7 +308,9 @@ def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> 
     ],
 )
 def test_an_outage_that_took_a_minute_is_noted(outages: tuple[int, float], said: str | None) -> None:
-    assert [*map(str, outage_notes({"qa": outages}))] == ([] if said is None else [said])
+    notes = [*outage_notes({"qa": outages})]
+    assert all(map(in_chinese, notes))
+    assert [*map(str, notes)] == ([] if said is None else [said])
 
 
 @pytest.mark.parametrize(
