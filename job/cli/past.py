@@ -13,12 +13,12 @@ import trio
 
 from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
-from job.day.advice import Commands, Links, Step, first_steps, late_steps, nothing_since
+from job.day.advice import Commands, Step, first_steps, late_steps, nothing_since
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, SIGNS, ExitCode, RecordError
 from job.day.view import View, step_lines
 from job.outputs.log import as_json, not_told, verdict
 from job.outputs.message import SEND_SECONDS, Notifier, late_lines
-from job.outputs.pages import render_day, render_nights
+from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
 from job.records.nights import NO_NIGHT, Nights, attempt_before, read_nights, with_killed

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial, reduce
-from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from job.config.days import Days
 from job.config.faults import FaultKind
 from job.config.plan import UNCONFIRMED_LIMIT
-from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, Outcome, Start
+from job.day.attempt import NIGHTS_PAGE, PAGE, Outcome, Start
 from job.day.failing import charged, failure_groups
 from job.day.ledger import Ledger
 from job.day.report import SOON, Report
@@ -139,39 +138,6 @@ def page_address(runs_uri: str, day: str) -> str:
     return address_of(runs_uri, f"{day}/{PAGE}")
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
-    """The links between pages; absolute in a bucket, where the browser is redirected and relative ones fail."""
-
-    runs_uri: str
-    are_stored: bool = True
-    """Whether the pages with these links are stored beside those that they link to."""
-
-    @property
-    def nights(self) -> str:
-        """From the page of a day to that of the nights."""
-        return self._link(NIGHTS_PAGE, f"../{NIGHTS_PAGE}")
-
-    @property
-    def bookmark(self) -> str:
-        """From the page of the nights to that of now."""
-        return self._link(NIGHTS_PAGE, NIGHTS_PAGE)
-
-    def day(self, day: str) -> str:
-        """From the page of the nights to that of a day."""
-        return self._link(f"{day}/{PAGE}", f"{day}/{PAGE}")
-
-    def table(self, day: str) -> str:
-        """From the page of a day to the table of its cards."""
-        return self._link(f"{day}/{CARDS}", CARDS)
-
-    def _link(self, name: str, relative: str) -> str:
-        address = address_of(self.runs_uri, name)
-        if self.runs_uri.startswith("gs://"):
-            return address
-        return relative if self.are_stored else Path(address).absolute().as_uri()
-
-
 def quoted(value: str) -> str:
     """A value as a URL has it."""
     return quote(value, safe="", errors="replace")
@@ -286,13 +252,13 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
     if names:
         options = [*option("again", names), *option("without", report.without)]
         command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
-        text = plural(
+        again = plural(
             "This makes 1 card again, which is paid for again{terms}:",
             "This makes {count} cards again, which are paid for again{terms}:",
             count=len(cards),
             terms=command.terms,
         )
-        yield Step("again", text, command)
+        yield Step("again", again, command)
 
 
 def _waiting_steps(start: Start) -> Iterator[Step]:

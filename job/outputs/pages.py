@@ -13,23 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
-from job.day.advice import (
-    CONSOLE,
-    Commands,
-    Links,
-    Step,
-    advice,
-    executions_link,
-    go_on,
-    late_steps,
-    nothing_since,
-    quoted,
-)
+from job.day.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, nothing_since, quoted
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
 from job.day.ending import notices_of
 from job.day.failing import names_of, not_reached
@@ -40,6 +30,7 @@ from job.day.view import CARDS_LIMIT, View, card_table, complete_line, picture_u
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.records.nights import Night, Nights, PastNights, done_at
 from job.records.record import Document
+from job.storage.uri import address_of
 from job.text.messages import (
     Message,
     Translator,
@@ -63,6 +54,39 @@ if TYPE_CHECKING:
 CALLS_SHOWN = 100
 """Rows of calls that had the same answer."""
 NAME_LIMIT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The links between pages; absolute in a bucket, where the browser is redirected and relative ones fail."""
+
+    runs_uri: str
+    are_stored: bool = True
+    """Whether the pages with these links are stored beside those that they link to."""
+
+    @property
+    def nights(self) -> str:
+        """From the page of a day to that of the nights."""
+        return self._link(NIGHTS_PAGE, f"../{NIGHTS_PAGE}")
+
+    @property
+    def bookmark(self) -> str:
+        """From the page of the nights to that of now."""
+        return self._link(NIGHTS_PAGE, NIGHTS_PAGE)
+
+    def day(self, day: str) -> str:
+        """From the page of the nights to that of a day."""
+        return self._link(f"{day}/{PAGE}", f"{day}/{PAGE}")
+
+    def table(self, day: str) -> str:
+        """From the page of a day to the table of its cards."""
+        return self._link(f"{day}/{CARDS}", CARDS)
+
+    def _link(self, name: str, relative: str) -> str:
+        address = address_of(self.runs_uri, name)
+        if self.runs_uri.startswith("gs://"):
+            return address
+        return relative if self.are_stored else Path(address).absolute().as_uri()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from job.day.advice import Links
 from job.day.attempt import Outcome
-from job.outputs.pages import render_day, render_nights
+from job.outputs.pages import Links, render_day, render_nights
 from job.records.nights import Night, Nights
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
 from tests.outputs.test_day_page import hostile_view, retried

@@ -10,13 +10,12 @@ import pytest
 
 from job.config.days import Days
 from job.config.environment import read_settings
-from job.day.advice import Links
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, Outcome
 from job.day.ending import Ending
 from job.day.report import MissingGroup, Report
 from job.day.result import Counts
 from job.day.view import View
-from job.outputs.pages import NIGHTS_SHOWN, cause_of, charts_of, documents, render_nights
+from job.outputs.pages import NIGHTS_SHOWN, Links, cause_of, charts_of, documents, render_nights
 from job.records.nights import Night, Nights, PastNights
 from job.records.record import Document
 from job.text.messages import ENGLISH, Message, Translator, dated, message

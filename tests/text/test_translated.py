@@ -10,7 +10,7 @@ import pytest
 
 from job.config.environment import read_settings
 from job.config.objects import parse_config
-from job.day.advice import Commands, Links, advice, first_steps
+from job.day.advice import Commands, advice, first_steps
 from job.day.failing import failure_groups
 from job.day.ledger import Ledger
 from job.day.result import FailedTry
@@ -21,7 +21,7 @@ from job.execution.progress import Progress
 from job.outputs.channels import FEISHU
 from job.outputs.log import Reporter
 from job.outputs.message import cut, late_lines, run_lines, trial_lines
-from job.outputs.pages import render_day, render_nights
+from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
 from job.records.nights import Nights
 from job.text.messages import Translator, message

@@ -7,10 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from job.config.plan import Target
-from job.day.advice import Links
 from job.engines.calls import EngineName
 from job.engines.failures import Cause, Failure
-from job.outputs.pages import render_day, render_nights
+from job.outputs.pages import Links, render_day, render_nights
 from job.records.nights import Nights
 from job.text.messages import LANGUAGES, said, translator
 from tests.simulators.job import ROOT
