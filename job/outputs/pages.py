@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
+from posixpath import relpath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from job.config.days import Days
@@ -64,29 +65,15 @@ class Links:
     are_stored: bool = True
     """Whether the pages with these links are stored beside those that they link to."""
 
-    @property
-    def nights(self) -> str:
-        """From the page of a day to that of the nights."""
-        return self._link(NIGHTS_PAGE, f"../{NIGHTS_PAGE}")
-
-    @property
-    def bookmark(self) -> str:
-        """From the page of the nights to that of now."""
-        return self._link(NIGHTS_PAGE, NIGHTS_PAGE)
-
-    def day(self, day: str) -> str:
-        """From the page of the nights to that of a day."""
-        return self._link(f"{day}/{PAGE}", f"{day}/{PAGE}")
-
-    def table(self, day: str) -> str:
-        """From the page of a day to the table of its cards."""
-        return self._link(f"{day}/{CARDS}", CARDS)
-
-    def _link(self, name: str, relative: str) -> str:
+    def to(self, name: str, day: str = ".") -> str:
+        """The link to an object below RUNS_URI, from the page of a `day` or from that of the nights."""
         address = address_of(self.runs_uri, name)
         if self.runs_uri.startswith("gs://"):
             return address
-        return relative if self.are_stored else Path(address).absolute().as_uri()
+        return relpath(name, day) if self.are_stored else Path(address).absolute().as_uri()
+
+    def to_day(self, day: str) -> str:
+        return self.to(f"{day}/{PAGE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +302,7 @@ def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | No
         message("Nothing here yet of {time}", time=dated_time(tick)),
         day=None,
         job=job_of(start),
-        bookmark=links.bookmark,
+        bookmark=links.to(NIGHTS_PAGE),
         executions=None if start is None else executions_link(start),
     )
     steps = late_steps(start, links.runs_uri, days, tick)
@@ -508,7 +495,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
         .get_template("day.html.j2")
         .render(
             headline=replace(headline, detail=None if groups else report.detail, corrects_first=corrects_first),
-            nights_link=links.nights,
+            nights_link=links.to(NIGHTS_PAGE, report.day),
             report=report,
             errors=ledger.errors,
             notices=notices_of(ledger.plan),
@@ -516,7 +503,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             steps={step.kind: step for step in view.steps},
             not_reached=not_reached(ledger, report.outcome),
             board=board(report, ledger),
-            table_link=links.table(report.day) if has_table else None,
+            table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
             calls=calls_of(ledger),
             number_of_calls=sum(map(len, ledger.calls.values())),
             log_link=log_link(report),
@@ -549,7 +536,7 @@ def render_nights(
             next_night=next_night,
             now=now.timestamp(),
             undone=nights.undone(nights.nights[0].day if nights.nights else ""),
-            link_of=links.day,
+            link_of=links.to_day,
             unrecorded=nights.unrecorded,
             nights=nights.nights[:NIGHTS_SHOWN],
             earlier=nights.nights[NIGHTS_SHOWN:],
@@ -573,7 +560,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
         steps = () if start is None or commands is None else go_on(start, latest.outcome, commands)
         return headline_of(latest, steps, known)
     steps = advice(report, Ledger.empty(report.day), commands, report.retry_comes(now))
-    link = links.day(latest.day) if report.ended else None
+    link = links.to_day(latest.day) if report.ended else None
     headline = headline_of(latest, steps, known, link)
     cause, failed = cause_of(report) if link else (None, "")
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
