@@ -290,7 +290,6 @@ class Options:
 
     settings: Settings
     faults: Sequence[Fault]
-    """The faults of the settings and of the command."""
     now: datetime
     started: float
     """When the process started, by `time.monotonic`."""

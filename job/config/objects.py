@@ -40,7 +40,6 @@ class Place:
     id: object = None
     """The id of the entry at the first step of the path, if it has one."""
     shown: str | None = None
-    """The value at this place, as a fault shows it."""
 
     def __str__(self) -> str:
         """`[3] ("GC=F").card_types[1]`, `tasks.news_card`, `["BRK.B"][0]`, `[2] (700)`."""

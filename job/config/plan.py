@@ -99,7 +99,6 @@ class _Resolver:
         self.models = config.models
         self.off = config.switches.off
         self.compared = 0
-        """Names that were compared with all tickers."""
         for index, ticker in enumerate(self.tickers):
             if ticker in (self.card_types or ()):
                 what = message("is a card type of {list}", list=CARD_TYPE_LIST)
@@ -371,7 +370,6 @@ class Plan:
             yield from (Item(engine, target, card_type) for card_type in card_types)
 
     def calls(self, engine: EngineName, is_missing: Iterable[int] | None = None) -> Iterator[Call]:
-        """The calls of one engine, as in `Calls`."""
         calls = Calls(self, engine, is_missing)
         return (calls[place] for place, _ in calls.places())
 
@@ -571,7 +569,6 @@ def contradiction(name: str) -> Fault:
 
 
 def _faults(option: str, text: str, wrong: Sequence[str], nearest: Callable[[str], Message]) -> list[Fault]:
-    """A fault for each wrong name; `text` is its template."""
     return [
         Fault(
             option,

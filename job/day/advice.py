@@ -32,7 +32,6 @@ class Command:
     is_maintainers: bool = False
     """Whether an operator may not give it: it starts the job with other arguments."""
     wants_checkout: bool = False
-    """Whether it can be given only in a checkout of the project."""
     does: tuple[Message, ...] = ()
 
     @property
@@ -139,7 +138,6 @@ def page_address(runs_uri: str, day: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """A value as a URL has it."""
     return quote(value, safe="", errors="replace")
 
 

@@ -265,7 +265,6 @@ class Start(BaseModel):
         return self.model_copy(update={"generations": generations, "without": without})
 
     def to_json(self) -> bytes:
-        """The bytes of its object in the record."""
         return self.model_dump_json().encode() + b"\n"
 
     @property
@@ -283,7 +282,6 @@ class Start(BaseModel):
 
     @property
     def offset(self) -> tzinfo | None:
-        """Its time zone, as an offset from UTC."""
         return datetime.fromisoformat(self.started).tzinfo
 
 
@@ -295,7 +293,6 @@ class Attempt(Start, PlanSettings):
     objects: dict[str, str]
     """The content of each config object, from which the plan can be made again."""
     plan: str
-    """The digest of its plan."""
     cards: Count
     again: tuple[Rerun, ...] = ()
     """What people have asked to have made again, in this attempt and in all before."""

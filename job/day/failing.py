@@ -33,7 +33,6 @@ class FailureGroup:
     is_alone: bool
     """Whether no other call was answered: it is not known then which of the two is at fault."""
     charged_tries: int
-    """As in `Report`."""
     what_to_do: Message
     beside_answers: Message | None
     """The same where these stand beside it, if they do not say it all."""
@@ -68,7 +67,6 @@ class FailureGroup:
 
 
 def charged(tries: int) -> Message:
-    """How many tries may have been charged, as a part of a sentence."""
     return plural("1 try so far may have been charged", "{count} tries so far may each have been charged", count=tries)
 
 

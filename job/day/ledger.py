@@ -23,7 +23,6 @@ from job.text.messages import Message, colon
 # The state of an item is a byte: one of these codes, or that of its cause.
 _OPEN, _FAILED, _DONE, _WITH_ERROR = 0, 1, 0x3F, 0x40
 _CODES: Mapping[str, int] = {cause: code for code, cause in enumerate(Cause, _FAILED + 1)}
-"""The code of a failed item, by its cause."""
 _CAUSES: Mapping[int, Cause] = {code: cause for cause, code in zip(Cause, _CODES.values(), strict=True)}
 _INTERRUPTED = _CODES[Cause.INTERRUPTED]
 _IS_MISSING = bytes(code < _DONE for code in range(256))

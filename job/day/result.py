@@ -202,7 +202,6 @@ class CallResult:
 
     @property
     def seconds(self) -> float:
-        """How long its last try took."""
         return self.ended - self.started
 
     @property

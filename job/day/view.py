@@ -278,7 +278,6 @@ class Line:
     rank: Rank = Rank.DETAIL
     mark: Mark = ""
     command: str | None = None
-    """For a shell."""
     what_to_do: Message | None = None
     """About what failed, as a sentence; `beside_answers` is the same where these are shown too."""
     beside_answers: Message | None = None

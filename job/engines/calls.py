@@ -70,7 +70,6 @@ class Item(NamedTuple):
 
 
 def counted(engine: EngineName, count: int) -> Message:
-    """So many items of an engine."""
     if engine == "qa":
         return plural("1 card", "{count} cards", count=count)
     return plural("1 target", "{count} targets", count=count)

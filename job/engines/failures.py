@@ -58,7 +58,6 @@ class Failure:
     reason: Message
     status: int | None = None
     retry_after: float | None = None
-    """Seconds, if the engine asks for a pause."""
     targets: tuple[str, ...] = ()
     """The targets of a batch that failed while others succeeded; empty if all failed."""
     after: Cause | None = None

@@ -53,11 +53,8 @@ class Writer(Protocol):
     output: OutputQueue
 
     def write(self, line: LogLine) -> None: ...
-    def begin(self, progress: Progress) -> None:
-        """The calls begin: their progress may be drawn."""
-
-    def end(self, view: View) -> None:
-        """The start has ended: all of it may be shown."""
+    def begin(self, progress: Progress) -> None: ...
+    def end(self, view: View) -> None: ...
 
 
 class Reporter:

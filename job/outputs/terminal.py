@@ -28,7 +28,6 @@ from job.text.messages import ENGLISH, Message, Translator, colon, message, plur
 from job.text.shown import clock, printable, shortened
 
 _COLOURS = {"✓": "green", "✗": "red", "!": "yellow", "–": "yellow"}
-"""Of each mark that has one."""
 
 
 class Screen(Console):
