@@ -259,11 +259,11 @@ class Rank(IntEnum):
     """How much a line is needed in a message, if that has to be shortened."""
 
     ASIDE = -1
-    """In no message: it quotes an answer, its reader has no checkout, or it is more than one reads there."""
+    """A message leaves it out: it quotes an answer, needs a checkout, or is too much for a chat."""
     DETAIL = 0
     """What failed and why: the last goes first."""
     EXTRA = 1
-    """What else one may know or do: the longest goes first. So it is for the next rank."""
+    """What else one may know or do: the longest goes first, as of `NEXT`."""
     NEXT = 2
     """What to do next, and where to read more."""
     KEPT = 3

@@ -7,7 +7,7 @@ import trio
 
 from job.engines.answers import TokenError
 from job.engines.failures import Cause
-from job.text.messages import Message, message
+from job.text.messages import message, said
 from job.text.shown import excerpt
 
 if TYPE_CHECKING:
@@ -68,8 +68,9 @@ class _Source:
         renewal = self._renewal
         await renewal.done.wait()
         if renewal.token is None:
-            reason = message("no token for {audience}: {error}", audience=self._audience, error=renewal.error)
-            raise TokenError(reason, renewal.cause, is_answer=renewal.is_answer)
+            error = renewal.error
+            reason = message("no token for {audience}: {error}", audience=self._audience, error=error.reason)
+            raise TokenError(reason, error.cause, is_answer=error.is_answer)
         return renewal.token
 
     async def _renew(self, renewal: "_Renewal") -> None:
@@ -80,15 +81,15 @@ class _Source:
                 )
         except trio.TooSlowError:
             self._credentials = None
-            renewal.error = message("no answer within {seconds} s", seconds=RENEWAL_SECONDS)
-            renewal.cause = Cause.TOKEN_SERVER
+            late = message("no answer within {seconds} s", seconds=RENEWAL_SECONDS)
+            renewal.error = TokenError(late, Cause.TOKEN_SERVER)
         except TokenError as error:
-            renewal.error, renewal.is_answer = error.reason, error.is_answer
+            renewal.error = error
         except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses
             from job.engines.credentials import is_no_answer  # noqa: PLC0415  as below
 
-            renewal.error = excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
-            renewal.cause = Cause.TOKEN_SERVER if is_no_answer(error) else Cause.IDENTITY
+            reason = said(excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")))
+            renewal.error = TokenError(reason, Cause.TOKEN_SERVER if is_no_answer(error) else Cause.IDENTITY)
         finally:
             self._renewal = None
             renewal.done.set()
@@ -105,7 +106,4 @@ class _Source:
 class _Renewal:
     done: trio.Event = field(default_factory=trio.Event)
     token: str | None = None
-    error: Message | str = field(default_factory=lambda: message("the renewal was given up"))
-    cause: Cause = Cause.IDENTITY
-    """As in `TokenError`, and `is_answer` too."""
-    is_answer: bool = False
+    error: TokenError = field(default_factory=lambda: TokenError(message("the renewal was given up")))
