@@ -23,14 +23,13 @@ from job.text.shown import clock
 
 LEFT_OUT_NAMED = 3
 """Names of what was left out, in a line that is never cut; also of card types, and of what is at work."""
-_STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
-    ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
-    ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
-    ShutdownReason.LEASE_LOST: (Outcome.BUSY, ExitCode.TEMPFAIL),
-    ShutdownReason.BUG: (Outcome.UNFORESEEN, ExitCode.UNFORESEEN),
-    ShutdownReason.SIGTERM: (Outcome.INTERRUPTED, ExitCode.SIGTERM),
-    ShutdownReason.SIGINT: (Outcome.INTERRUPTED, ExitCode.SIGINT),
+_STOPS: Mapping[ShutdownReason, Outcome] = {
+    ShutdownReason.QA_DOWN: Outcome.QA_ENGINE_DOWN,
+    ShutdownReason.DEADLINE: Outcome.DEADLINE,
+    ShutdownReason.LEASE_LOST: Outcome.BUSY,
+    ShutdownReason.BUG: Outcome.UNFORESEEN,
 }
+"""A signal interrupts."""
 
 
 class Ending(BaseModel):
@@ -93,7 +92,9 @@ def ending_of(
         return Ending.worded(Outcome.CARDS_MISSING, ledger)
     if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
         return Ending.worded(Outcome.STORAGE_FAILED, ledger, detail=not_renewed)
-    outcome, code = _STOPS[reason or ShutdownReason.SIGTERM]
+    reason = reason or ShutdownReason.SIGTERM
+    outcome = _STOPS.get(reason, Outcome.INTERRUPTED)
+    code = ExitCode[reason.name] if outcome is Outcome.INTERRUPTED else None
     why = None if deadline is None or outcome is not Outcome.DEADLINE else _passed(deadline, ledger, waited_for)
     return Ending.worded(outcome, ledger, why, exit_code=code)
 

@@ -3,7 +3,7 @@
 Also how many items of an engine are in which state, live and as reports store them; and why an attempt ends early.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Annotated, Literal, NamedTuple
 
@@ -101,8 +101,8 @@ class FailedTry(NamedTuple):
     reason: Message
 
 
-_TRIES, _FAILED_TRIES = "attempts", "failed_attempts"
-"""What lines call `tries` and `failed_tries`."""
+_IN_LINES = {"tries": "attempts", "failed_tries": "failed_attempts"}
+"""What lines call these fields."""
 
 
 @with_config(ConfigDict(extra="ignore", allow_inf_nan=False))
@@ -117,7 +117,7 @@ class CallResult:
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     card_type: str | None
     done: bool
-    tries: Annotated[Count, Field(validation_alias=_TRIES)]
+    tries: Annotated[Count, Field(validation_alias=_IN_LINES["tries"])]
     retries: Count = 0
     """Tries that were followed by another. Those that the halves of a batch share are counted in one half only."""
     waits: Count = 0
@@ -136,7 +136,7 @@ class CallResult:
     """What is odd about the answer, if it is done."""
     with_error: tuple[str, ...] = ()
     """The targets that the warning is about; empty if it is about all of them."""
-    failed_tries: Annotated[tuple[FailedTry, ...], Field(validation_alias=_FAILED_TRIES)] = ()
+    failed_tries: Annotated[tuple[FailedTry, ...], Field(validation_alias=_IN_LINES["failed_tries"])] = ()
     """The latest tries before the last one."""
     traceparent: str
     limit: Count = 0
@@ -151,27 +151,9 @@ class CallResult:
     """As in `Ledger.rerun_of`."""
 
     def line(self) -> bytes:
-        """The line of the journal, without the line feed."""
-        line: dict[str, object] = {
-            "engine": self.engine,
-            "targets": self.targets,
-            "card_type": self.card_type,
-            "done": self.done,
-            _TRIES: self.tries,
-            "started": self.started,
-            "ended": self.ended,
-            "status": self.status,
-            "cause": self.cause,
-            "traceparent": self.traceparent,
-        }
-        for name in _OPTIONAL:
-            if value := getattr(self, name):
-                line[name] = value
-        if self.charged_tries is not None:
-            line["charged_tries"] = self.charged_tries
-        if self.failed_tries:
-            line[_FAILED_TRIES] = self.failed_tries
-        return to_json(line)
+        """The line of the journal, without the line feed. It leaves out what has its default."""
+        values = ((name, getattr(self, name), default) for name, default in _STORED.items())
+        return to_json({_IN_LINES.get(name, name): value for name, value, default in values if value != default})
 
     @classmethod
     def parse(cls, line: bytes, attempt: int = 0) -> "CallResult":
@@ -220,8 +202,8 @@ class CallResult:
         return remedy_of(self.engine, cause, self.status, batch=len(self.targets), has_done=has_done)
 
 
-_OPTIONAL = ("retries", "waits", "reason", "warning", "with_error", "interrupted_after", "request", "date", "again")
-"""The fields that a line leaves out if they have their default."""
+_STORED = {field.name: field.default for field in fields(CallResult) if field.name not in {"limit", "attempt"}}
+"""The fields that a line has, with their defaults."""
 _RESULT = TypeAdapter(CallResult)
 
 
