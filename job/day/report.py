@@ -63,6 +63,10 @@ class MissingGroup(BaseModel):
     """The number of these nights, this one included."""
     targets: tuple[str, ...]
 
+    @property
+    def items(self) -> list[Item]:
+        return [Item(self.engine, target, self.card_type) for target in self.targets]
+
 
 class Report(Ending, Start):
     """How a day stands after an attempt. Totals and lists are those of all attempts at the day together."""
@@ -255,7 +259,7 @@ def marks_of(report: Report | None) -> list[tuple[Severity | Literal["soft"], st
 
 
 def missing_by_item(report: Report) -> Mapping[Item, MissingGroup]:
-    return {Item(group.engine, name, group.card_type): group for group in report.missing for name in group.targets}
+    return {item: group for group in report.missing for item in group.items}
 
 
 def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) -> tuple[tuple[MissingGroup, ...], int]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from enum import IntEnum
 from io import BytesIO, TextIOWrapper
+from itertools import chain
 from urllib.parse import quote
 
 from pydantic_core import to_json
@@ -126,7 +127,7 @@ def comparison_lines(report: Report, ledger: Ledger, earlier: Report, planned: P
     failed = [group for group in report.missing if group.state == "failed" and group.engine not in down]
     then = missing_by_item(earlier)
     still: dict[int, list[Item]] = {}
-    for item in (Item(group.engine, target, group.card_type) for group in failed for target in group.targets):
+    for item in chain(*(group.items for group in failed)):
         if (group_then := then.get(item)) is not None:
             still.setdefault(group_then.nights + 1, []).append(item)
     for count, items in sorted(still.items(), reverse=True):

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -120,16 +121,16 @@ def label_of(engine: EngineName, targets: Sequence[str], card_type: str | None) 
     return Message("{engine} {targets} {card_type}", values)
 
 
-def financial(tickers: Sequence[str]) -> Call:
-    """The call that refreshes the financial statements of some tickers."""
-    return Call("financial", tuple(tickers), None, "/batch_refresh", _tickers(tickers))
+def _batch(engine: EngineName, path: str, tickers: Sequence[str]) -> Call:
+    if not tickers:  # the financial engine would refresh its own default list
+        raise ValueError("a batch needs a ticker")
+    return Call(engine, tuple(tickers), None, path, _body({"tickers": list(tickers)}))
 
 
-def trading(tickers: Sequence[str]) -> Call:
-    """The call that refreshes price history and features of some tickers."""
-    return Call("trading", tuple(tickers), None, "/trading_data/batch_refresh", _tickers(tickers))
-
-
+financial = partial(_batch, "financial", "/batch_refresh")
+"""The call that refreshes the financial statements of some tickers."""
+trading = partial(_batch, "trading", "/trading_data/batch_refresh")
+"""The call that refreshes price history and features of some tickers."""
 BATCHES: dict[EngineName, Callable[[Sequence[str]], Call]] = {"financial": financial, "trading": trading}
 """The engines whose calls are for several tickers at a time."""
 
@@ -151,12 +152,6 @@ def query(parameters: Iterable[tuple[str, object]]) -> str:
 
 def _segment(text: str) -> str:
     return quote(text, safe="")
-
-
-def _tickers(tickers: Sequence[str]) -> bytes:
-    if not tickers:  # the financial engine would refresh its own default list
-        raise ValueError("a batch needs a ticker")
-    return _body({"tickers": list(tickers)})
 
 
 def _body(value: object) -> bytes:

@@ -64,10 +64,8 @@ def late_lines(
     settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], *, is_known: bool
 ) -> Iterator[Line]:
     """That a day is not done by `now`. Without a `view`, `steps` begin the day; `is_known` is whether it was read."""
-    title, late = (
-        _title(settings, view.report if view else None, day),
-        message("not done by {time}", time=clock(now, day)),
-    )
+    title = _title(settings, view.report if view else None, day)
+    late = message("not done by {time}", time=clock(now, day))
     is_at_work = view is not None and view.report.outcome is Outcome.AT_WORK
     yield Line(colon(title, late), Rank.KEPT, mark="!" if is_at_work else "✗")
     if view is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from posixpath import relpath
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -28,7 +29,7 @@ from job.day.ledger import EngineItems, Ledger
 from job.day.report import Report, marks_of
 from job.day.result import FAILED, CallResult, Counts, ItemState
 from job.day.view import CARDS_LIMIT, View, card_table, complete_line, picture_url
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName
 from job.records.nights import Night, Nights, PastNights, done_at
 from job.records.record import Document
 from job.storage.uri import address_of
@@ -268,13 +269,9 @@ def cause_of(report: Report) -> tuple[Message | None, Value]:
     down = {engine for engine, totals in report.engines.items() if not totals.done}
     if report.outcome is Outcome.QA_ENGINE_DOWN:
         down.add("qa")
-    items = (
-        Item(group.engine, name, group.card_type)
-        for group in failed
-        for name in group.targets
-        if group.engine not in down or name in report.at_fault
-    )
-    return message("What failed, and what to do"), listed(names_of(items), FAILURES_NAMED)
+    items = chain(*(group.items for group in failed))
+    named = names_of(item for item in items if item.engine not in down or item.target in report.at_fault)
+    return message("What failed, and what to do"), listed(named, FAILURES_NAMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,29 +487,25 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
     report, ledger, groups = view.report, view.ledger, view.groups
     corrects_first = bool(report.faults) or (report.refused and not report.at_fault)
     headline = headline_of(Night(report.day, report.outcome, report), view.steps, report)
-    page = (
-        environment(translator)
-        .get_template("day.html.j2")
-        .render(
-            headline=replace(headline, detail=None if groups else report.detail, corrects_first=corrects_first),
-            nights_link=links.to(NIGHTS_PAGE, report.day),
-            report=report,
-            errors=ledger.errors,
-            notices=notices_of(ledger.plan),
-            groups=groups,
-            steps={step.kind: step for step in view.steps},
-            not_reached=not_reached(ledger, report.outcome),
-            board=board(report, ledger),
-            table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
-            calls=calls_of(ledger),
-            number_of_calls=sum(map(len, ledger.calls.values())),
-            log_link=log_link(report),
-            log_link_of=lambda words: log_link(report, words),
-            trace_link=trace_link(report),
-            execution_link=execution_link(report),
-        )
-    )
-    return page.encode()
+    page = environment(translator).get_template("day.html.j2")
+    return page.render(
+        headline=replace(headline, detail=None if groups else report.detail, corrects_first=corrects_first),
+        nights_link=links.to(NIGHTS_PAGE, report.day),
+        report=report,
+        errors=ledger.errors,
+        notices=notices_of(ledger.plan),
+        groups=groups,
+        steps={step.kind: step for step in view.steps},
+        not_reached=not_reached(ledger, report.outcome),
+        board=board(report, ledger),
+        table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
+        calls=calls_of(ledger),
+        number_of_calls=sum(map(len, ledger.calls.values())),
+        log_link=log_link(report),
+        log_link_of=lambda words: log_link(report, words),
+        trace_link=trace_link(report),
+        execution_link=execution_link(report),
+    ).encode()
 
 
 def render_nights(
@@ -526,25 +519,21 @@ def render_nights(
     headline = fresh
     if next_night and now.timestamp() >= next_night.tick:
         headline = next_night.late if now.timestamp() >= next_night.due else next_night.soon
-    page = (
-        environment(translator)
-        .get_template("nights.html.j2")
-        .render(
-            headline=headline,
-            fresh=fresh,
-            old=_headline(nights, links, days, tick) if tick else None,
-            next_night=next_night,
-            now=now.timestamp(),
-            undone=nights.undone(nights.nights[0].day if nights.nights else ""),
-            link_of=links.to_day,
-            unrecorded=nights.unrecorded,
-            nights=nights.nights[:NIGHTS_SHOWN],
-            earlier=nights.nights[NIGHTS_SHOWN:],
-            marks={mark for night in nights.nights for _, mark in marks_of(night.report)},
-            charts=charts_of(nights.nights),
-        )
-    )
-    return page.encode()
+    page = environment(translator).get_template("nights.html.j2")
+    return page.render(
+        headline=headline,
+        fresh=fresh,
+        old=_headline(nights, links, days, tick) if tick else None,
+        next_night=next_night,
+        now=now.timestamp(),
+        undone=nights.undone(nights.nights[0].day if nights.nights else ""),
+        link_of=links.to_day,
+        unrecorded=nights.unrecorded,
+        nights=nights.nights[:NIGHTS_SHOWN],
+        earlier=nights.nights[NIGHTS_SHOWN:],
+        marks={mark for night in nights.nights for _, mark in marks_of(night.report)},
+        charts=charts_of(nights.nights),
+    ).encode()
 
 
 def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headline:
