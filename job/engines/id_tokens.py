@@ -105,7 +105,7 @@ class _Source:
 class _Renewal:
     done: trio.Event = field(default_factory=trio.Event)
     token: str | None = None
-    error: Message | str = field(default_factory=lambda: message("the renewal was given up"))
+    error: Message | str = field(default_factory=lambda: message("the renewal of the token was cut off"))
     cause: Cause = Cause.IDENTITY
     """As in `TokenError`, and `is_answer` too."""
     is_answer: bool = False

@@ -235,9 +235,9 @@ async def peek(store: ObjectStore) -> Holder | None:
 
 def _notice(holder: Holder | None, *, is_alive: bool) -> Message:
     if is_alive:
-        return message("Waiting for another start, and doing then what is left: {holder}", holder=_words(holder))
+        return message("Waiting for another start to end, to do then what is left: {holder}", holder=_words(holder))
     return message(
-        "Waiting up to {seconds} s to see whether another start is still alive: {holder}",
+        "Waiting up to {seconds} s to see whether another start is still at work: {holder}",
         seconds=int(LASTS_SECONDS),
         holder=_words(holder),
     )

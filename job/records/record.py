@@ -186,7 +186,7 @@ def _add(objects: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
         except ValueError as error:
             raise altered(name) from error
         except LookupError as error:
-            raise RecordError(message("{object} has a result that is not of its plan", object=name)) from error
+            raise RecordError(message("{object} has a result that its attempt did not plan", object=name)) from error
 
 
 def _plan_of(name: str, head: bytes, lines: int) -> object:

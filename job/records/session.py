@@ -227,7 +227,7 @@ async def open_session(
             partial(lease.store.create, attempt_name(attempt.day, attempt.number), attempt.to_json())
         )
     except ConflictError:
-        said = message("attempt {number} of {day} is another one", number=attempt.number, day=attempt.day)
+        said = message("another process has recorded attempt {number} of {day}", number=attempt.number, day=attempt.day)
         raise BusyError(said, Outcome.BUSY.about.label) from None
     journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, partial(alarm, "results"))
     return Opened(attempt, record, Session(lease, attempt, journal, alarm, record))
@@ -248,10 +248,10 @@ def decide(
         then, now = latest.job, start.job
         if then is None or now is None or then == now:
             then, now = latest.config_uri, start.config_uri
-        text = template("the day was begun with the config of {then}, this start has that of {now}")
+        text = template("the day began with the config of {then}, but this start has that of {now}")
         remedy = message(
-            "if this start is the wrong one, give it a RUNS_URI of its own: nothing is lost. Only if the day is, move "
-            "its folder out of runs/: what it made is made, and paid for, again"
+            "if this start is wrong, give it its own RUNS_URI: nothing is lost. Only if the day is wrong, move its "
+            "folder out of runs/: the whole day is then made, and paid for, again"
         )
         raise ConfigError([Fault("CONFIG_URI", message(text, then=then, now=now), remedy, FaultKind.STORAGE)])
     if latest is not None and (fault := _unconfirmed(latest, ledger, start, config)) is not None:
@@ -259,13 +259,13 @@ def decide(
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
     if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
         if start.task_attempt:
-            text = template("A retry asks for nothing again, since its first try asked for nothing for {day}")
+            text = template("The first try recorded nothing to make again on {day}, so this retry makes nothing again")
             raise BusyError(None, message(text, day=start.day))
         if listing_before is not None and record.listing != listing_before:
             raise BusyError(None, HAS_ENDED)
         if not any(calls.done_seconds for calls in ledger.calls.values()):
             what = message("nothing was made yet for {day}", day=start.day)
-            remedy = message("start it without that, or add the --date that is meant")
+            remedy = message("start it without this option, or add the --date that you mean")
             raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
         ledger.rerun(config.again, number)
         if len(ledger.reruns) > RERUNS_LIMIT:
@@ -322,8 +322,8 @@ def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedC
     run = partial(Commands.of(start, None, start.days, now).run, start.day, *options, names_day=True)
     again = sum(map(cards.is_done, config.again or ()))
     remedy = plural(
-        "if today's config is meant, this makes 1 card: {command}",
-        "if today's config is meant, this makes {count} cards: {command}",
+        "to use the config as it is now, this makes 1 card: {command}",
+        "to use the config as it is now, this makes {count} cards: {command}",
         count=len(wanted) + again,
         command=run("--yes").text,
     )
@@ -337,5 +337,5 @@ def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedC
         )
         remedy = semicolon(others, remedy)
     changes = reduce(semicolon, differences(then, config.plan))
-    text = template("today's config is not that of {day}: {changes}")
+    text = template("the config has changed since {day}: {changes}")
     return Fault(DATE, message(text, day=start.day, changes=changes), remedy, FaultKind.COMMAND)

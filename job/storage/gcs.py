@@ -32,7 +32,7 @@ from job.storage.store import (
     UnusableError,
     changed,
 )
-from job.text.messages import Message, Value, message, template
+from job.text.messages import Message, Value, duration, message, template
 from job.text.shown import excerpt
 
 # Otherwise the library would request the bucket's metadata for its traces, with a permission that the job lacks.
@@ -247,8 +247,8 @@ class GcsStore:
                 case _:
                     reason = _named(error)
             if isinstance(raised, RetryError):
-                seconds = round(time.monotonic() - began, 1)
-                reason = message("{error} (tried for {seconds} s)", error=reason, seconds=seconds)
+                tried = duration(time.monotonic() - began)
+                reason = message("{error} (tried for {time})", error=reason, time=tried)
             kind = UnreachableError if _is_passing(raised) else StorageError
             failed = kind(reason, about=self._uri(name))
             failed.refusal = refusal_of(error, f"gs://{self._name}")
