@@ -83,7 +83,7 @@ class BusyError(JobError):
     """Another start is alive, and this one does not wait for it; or another one has taken over. Says which one."""
 
     def __init__(self, holder: Message | None, why: Message | None = None) -> None:
-        """`holder` is `None` if it is not known; `why` is why the start ends, if no other one need be at work."""
+        """`holder` is `None` if it is not known. `why` the start ends is given if perhaps no other start is at work."""
         self.holder, self.why = holder, why or message("Another start is at work")
         super().__init__(str(holder or self.why))
 

@@ -50,13 +50,13 @@ class ResolvedDay:
 
     start: Start
     faults: Sequence[Fault]
-    """Those of the variables, and all of what it was asked about its day."""
+    """The faults of the variables, and of the arguments about the day."""
     listing: Listing | None = None
     """What was recorded of the day by then, if the start asks for something again."""
 
 
 async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
-    """Finds the day of a start, and its faults. Raises `ConfigError` and `StorageError` if there were none before."""
+    """Finds the day of a start. Adds its faults to earlier ones; else raises `ConfigError` or `StorageError`."""
     try:
         return await _resolved(options, store)
     except (ConfigError, StorageError) as error:
@@ -86,12 +86,12 @@ END_RETRY_SECONDS = 1.0
 
 @dataclass(slots=True)
 class StorageAlarm:
-    """Reports a storage outage once when it starts and once when it ends, whoever of a start meets it."""
+    """Reports a storage outage once when it starts and once when it ends, however many parts of a start meet it."""
 
     notify: Callable[[Message, bool], None]
     """Gets a text about storage, and whether it is a fault."""
     failing: set[str] = field(default_factory=set)
-    """Who has met it, and has not written since."""
+    """Which parts have met it, and have not written since."""
 
     def __call__(self, who: str, problem: Message | None) -> None:
         was_on = bool(self.failing)
@@ -154,7 +154,7 @@ class Session:
         return closed()
 
     async def _write_documents(self, left: list[Document], missing: list[str]) -> None:
-        """Writes those that are left, and takes each from the list. Adds the names of those that cannot be written."""
+        """Writes the documents that are left, and takes each from the list. `missing` gets what cannot be written."""
         while left and self.lease.is_held():
             try:
                 await left[0].write(self.lease.store, self.attempt)
@@ -170,7 +170,7 @@ class Session:
             missing += names
 
     async def _write_end(self, report: Report) -> None:
-        """Is tried again for as long as there is time."""
+        """Writes the end, and tries again for as long as there is time."""
         create = partial(self.lease.store.create, end_name(report.day, report.number), report.to_json())
         while not self.is_ended:
             try:
@@ -196,13 +196,13 @@ class Session:
 
 
 class Opened(NamedTuple):
-    """A start that knows what its day has."""
+    """A start whose day's record has been read."""
 
     start: Start
     """With the trace id of the day; an `Attempt` if it makes one."""
     record: Record
     session: Session | None
-    """`None` if everything is there already."""
+    """`None` if nothing is left to do."""
 
 
 async def open_session(
@@ -292,7 +292,7 @@ def decide(
 
 
 def _planned(latest: Attempt, ledger: Ledger) -> Plan:
-    """What the day's latest attempt planned; what was only left out of it, and never tried, is no plan of the day."""
+    """What the day's latest attempt planned, without targets that were left out of it and never tried."""
     plan = latest.plan_again()
 
     def is_tried(name: str) -> bool:
@@ -304,9 +304,9 @@ def _planned(latest: Attempt, ledger: Ledger) -> Plan:
 
 
 def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedConfig) -> Fault | None:
-    """The fault of naming an earlier day for which cards would be made that its latest attempt did not plan.
+    """The fault if an earlier day is named, and cards would be made that its latest attempt did not plan.
 
-    It is told in the shell that has RUNS_URI.
+    Its commands are for the shell of this start, which has RUNS_URI.
     """
     now, cards = datetime.fromisoformat(start.started), ledger.items["qa"]
     is_earlier = start.names_day and start.day < start.days.current(now)

@@ -51,7 +51,7 @@ _FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSE
 
 
 def refusal_of(error: BaseException, bucket: str) -> Message | None:
-    """As in `StorageError`: Cloud Storage names the right that is lacking."""
+    """The `refusal` of a `StorageError`: Cloud Storage names the missing right."""
     right = re.search(r"\bstorage\.[a-z]+\.[A-Za-z]+", str(error)) if isinstance(error, Forbidden) else None
     text = template("Storage refuses the job {right} on {bucket}, which an owner has to give back")
     return message(text, right=right[0], bucket=bucket) if right else None
@@ -221,7 +221,7 @@ class GcsStore:
         return f"gs://{self._name}/{self._prefix}{name}"
 
     def _repeated(self, name: str, operation: Callable[[], T]) -> T:
-        """Does an operation, again if it may succeed then. Everything that the library raises is a `StorageError`."""
+        """Does an operation, repeats it if that may help. Everything that the library raises is a `StorageError`."""
         began = time.monotonic()
         try:
             done: T = _RETRY(partial(_once, operation))()
