@@ -6,9 +6,9 @@ JobError
 ├── StorageError (storage/store): storage did not do what it was asked
 │   ├── UnusableError: RUNS_URI or CONFIG_URI can never work as it is
 │   ├── UnreachableError: no usable answer came
-│   └── ConflictError: another process was faster
+│   └── ConflictError: another process has changed the object
 ├── RecordError (day/attempt): a record cannot be used as it is
-├── BusyError (records/lease): another start is alive, or has taken over
+├── BusyError (records/lease): another start is at work, or has taken over
 ├── TransportError (engines/answers): a request got no whole answer; has the cause
 ├── TokenError (engines/answers): there is no token
 ├── EngineFailedError (day/result): a data engine has failed

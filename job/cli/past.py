@@ -128,7 +128,7 @@ def _write_missing(view: View, to: Translator) -> None:
         raise RecordError(message(text, day=view.report.day))
     cards = view.ledger.counts("qa")
     if cards.done == cards.planned:
-        say_error(to.text(message("all cards are there")))
+        say_error(to.text(message("all cards are made")))
     missing = view.ledger.items["qa"].missing()
     while lines := [
         f"{printable(card.item.target)}\t{printable(card.item.card_type)}" for card in islice(missing, LINES_AT_ONCE)

@@ -62,7 +62,7 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
     plan, config_faults = make_plan(objects, settings.days().current(now), settings.plan)
     if all_faults := [*faults, *config_faults, *unknown]:
         raise ConfigError(all_faults)
-    past = _Past(settings.days(), problem=message("RUNS_URI is not set: it is not known what of this is recorded"))
+    past = _Past(settings.days(), problem=message("RUNS_URI is not set: it is not known which of these calls are done"))
     if settings.runs_uri is not None:
         past = trio.run(_read_past, settings, plan, given.date, now)
     plan = replace(plan, date=given.date or past.days.current(now))
@@ -110,7 +110,7 @@ async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fa
     objects = await read_objects(store)
     names = await in_thread(lambda: store.names("")) if with_unknown else []
     unknown = [name for name in names if name.endswith(".json") and "/" not in name and name not in OBJECTS]
-    what, remedy = message("is no object that the job reads"), message("correct its name or remove it")
+    what, remedy = message("is not an object that the job reads"), message("correct its name or remove it")
     fault = Fault(listed(unknown), what, remedy, FaultKind.OBJECT)
     return {name: stored.data for name, stored in objects.items()}, [fault] if unknown else []
 
@@ -147,7 +147,7 @@ def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:
             sum(_calls(ledger, engine) for engine in plan.engines()) for ledger in (Ledger(plan), past.ledger)
         )
         if left < count:
-            text = template("A start now would make {left} of these {count} calls: the rest is recorded")
+            text = template("A start would now make {left} of these {count} calls; the others are done and recorded")
             yield message(text, left=left, count=count)
     if past.latest is not None:
         same = message("The same cards as on {day}", day=past.latest.day)

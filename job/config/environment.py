@@ -319,9 +319,9 @@ class Options:
         current = days.current(self.now)
         if self.date is None or self.date == current or self.is_confirmed:
             return None
-        what = message("nothing is recorded of {date}: this makes, and pays for, all of it", date=self.date)
+        what = message("nothing is recorded of {date}: this start would make, and pay for, all of it", date=self.date)
         if self.date > current and (tick := days.tick_of(self.date)):
-            text = template("the night of {date} begins at {time}: this makes, and pays for, all of it before")
+            text = template("the night of {date} begins only at {time}: this start would make, and pay for, it now")
             what = message(text, date=self.date, time=f"{tick:%H:%M}")
         return Fault(DATE, what, message("add --yes if that is meant"), FaultKind.COMMAND)
 

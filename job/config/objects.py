@@ -96,7 +96,7 @@ class _ByCause(Generic[C]):
                 yield cause, where
 
 
-TWIN = template("{where}: is there in another spelling too, and both count; keep one if they mean the same")
+TWIN = template("{where}: is also listed in another spelling, and both count; keep one if they mean the same")
 
 
 def alike(item: str, twin: str) -> str:
@@ -130,7 +130,7 @@ class Findings:
             if item in seen or twin != item:
                 shown = quoted(item, 40) if item in seen else alike(item, twin)
                 where = Place(place.document, [*place.path, index], place.id, shown)
-                self.notice(where, template("{where}: is there already; it counts once") if item in seen else TWIN)
+                self.notice(where, template("{where}: is listed twice; it counts once") if item in seen else TWIN)
             seen.add(item)
         return list(dict.fromkeys(items))
 
@@ -182,7 +182,7 @@ def parse_object(data: bytes) -> list[Any] | dict[str, Any]:
     data = data.removeprefix(b"\xef\xbb\xbf").rstrip()
     first = data.lstrip()[:1]
     if not first or (first.isascii() and first not in b"[{/#"):
-        what = message("is no JSON array or object, but perhaps empty, a table, a web page or a workbook")
+        what = message("is not a JSON array or object; perhaps it is empty, a table, a web page or a workbook")
         raise UnreadableError(what, message('write JSON there, such as ["AAPL", "MSFT"]'))
     try:
         data.decode()

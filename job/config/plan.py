@@ -206,9 +206,9 @@ class _Resolver:
                 continue
             place = Place(CARD_TARGETS, [index], entry.id)
             if earlier[1] == entry:
-                self.findings.notice(place, template("{where}: is there already; it counts once"))
+                self.findings.notice(place, template("{where}: is listed twice; it counts once"))
             else:
-                what = message("is there already, as [{index}], with other content", index=str(earlier[0]))
+                what = message("is also listed as [{index}], with other content", index=str(earlier[0]))
                 self.findings.fault(place, what, message("keep one of the two"))
         return first
 
@@ -216,7 +216,7 @@ class _Resolver:
         for key in ("date", "topic_key", "extra_params"):
             if getattr(entry, key) is not None:
                 place = Place(CARD_TARGETS, [index, key])
-                what = message("has no meaning for {default}", default=EQUITIES_DEFAULT)
+                what = message("cannot be set for {default}", default=EQUITIES_DEFAULT)
                 self.findings.fault(place, what, message("remove it"))
 
     def _chosen(self, names: Sequence[str], place: Place) -> list[str]:
@@ -227,7 +227,7 @@ class _Resolver:
                 continue
             at = Place(place.document, [*place.path, index], place.id)
             if name in self.card_types:
-                text = template("{where}: {name} is switched off in {list}; it is left out")
+                text = template("{where}: {name} is switched off in {list}; no card of it is made")
                 self.findings.notice(at, text, name=name, list=CARD_TYPE_LIST)
             else:
                 what = message("{name} is not a card type of {list}", name=quoted(name), list=CARD_TYPE_LIST)
@@ -257,8 +257,8 @@ class _Resolver:
             return "equity"
         if listed:
             text = template(
-                "{where}: makes the entry a topic, though its id is a ticker of {list}; "
-                "add target_type equity if it is one"
+                "{where}: makes the entry a topic, though its id is a ticker of {list}; if you mean the ticker, add "
+                "target_type equity"
             )
             self.findings.notice(Place(CARD_TARGETS, [index, "category"], entry.id), text, list=TICKER_LIST)
         return "topic"
@@ -275,7 +275,7 @@ class _Resolver:
             return key  # it may be a ticker
         place = Place(CARD_TARGETS, [index], entry.id)
         if not key:
-            self.findings.fault(place, message("the key of the topic comes out empty"), message("give it a topic_key"))
+            self.findings.fault(place, message("its topic key would be empty"), message("give it a topic_key"))
         elif keys.setdefault(key, entry.id) != entry.id:
             what = message("the key {key} of the topic is also that of {other}", key=quoted(key), other=keys[key])
             self.findings.fault(place, what, message("give one of them another topic_key"))
@@ -474,7 +474,7 @@ UNCONFIRMED_LIMIT = 20
 """Maximum number of cards that are made again without `--yes`."""
 RERUNS_LIMIT = 100_000
 """Reruns of a day: every attempt carries them forward."""
-_TOO_MANY = message("a day has at most {count} cards and data made again", count=RERUNS_LIMIT)
+_TOO_MANY = message("asks for more than {count}, the most that a day can make again", count=RERUNS_LIMIT)
 TOO_MANY_RERUNS = Fault(AGAIN, _TOO_MANY, message("name fewer"), FaultKind.COMMAND)
 NEAREST = 3
 COMPARED = 2000
@@ -543,10 +543,10 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
             return [], [TOO_MANY_RERUNS]
         if not items:
             wrong.append(name)
-    faults = _faults(AGAIN, template("{name} is nothing that the config asks for"), wrong, all_names.nearest)
+    faults = _faults(AGAIN, template("the config does not ask for {name}"), wrong, all_names.nearest)
     count = sum(item.engine == "qa" for item in selected)
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
-        what = message("asks for {count} cards that are paid for again", count=count)
+        what = message("makes {count} cards again, which are paid for again", count=count)
         faults.append(Fault(AGAIN, what, message("add --yes if that is meant"), FaultKind.COMMAND))
     if not selected:
         return [], faults
@@ -565,7 +565,7 @@ def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
 
 def contradiction(name: str) -> Fault:
     what = message("{name} is also left out by {option}", name=quoted(name), option=WITHOUT)
-    return Fault(AGAIN, what, message("name it in one of the two"), FaultKind.COMMAND)
+    return Fault(AGAIN, what, message("name it in only one of the two"), FaultKind.COMMAND)
 
 
 def _faults(option: str, text: str, wrong: Sequence[str], nearest: Callable[[str], Message]) -> list[Fault]:
@@ -585,7 +585,7 @@ def _nearest(wanted: str, choices: Iterable[str], shown: str = "{}") -> Message:
     names = list(choices)
     near = _most_like(wanted, names, NEAREST)
     text = listed([shown.replace("{}", name) for name in near or names])
-    return message("the nearest: {names}", names=text) if near else message("there are: {names}", names=text)
+    return message("similar names: {names}", names=text) if near else message("there are: {names}", names=text)
 
 
 def _most_like(wanted: str, names: Sequence[str], count: int) -> list[str]:

@@ -71,7 +71,7 @@ async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
 
 def unreadable(where: str, error: StorageError) -> Fault:
     """The fault for a place whose objects could not be read; `where` is the variable or argument that names it."""
-    remedy = message("see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here")
+    remedy = message("check that it is gs://BUCKET/PREFIX or a directory, and that it can be read from here")
     if isinstance(error, UnreachableError):
         remedy = message("try again later")
     return Fault(where, error.what, error.remedy or remedy, FaultKind.STORAGE)

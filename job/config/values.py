@@ -90,7 +90,7 @@ def _check_card_url(text: str) -> str:
     _url(text, remedy)
     if re.search("[{}]", CARD_URL_PLACES.sub("", text)):
         # These placeholders have no value here, so they are shown as they are.
-        raise invalid(message("has a brace that belongs to none of {date}, {ticker} and {card_type}"), remedy)
+        raise invalid(message("has a brace that is not part of {date}, {ticker} or {card_type}"), remedy)
     return text
 
 
@@ -138,7 +138,10 @@ def parse_audience(text: str, url: str) -> str:
         return audience
     stated_for = f"{without_credentials(audience)} {url}"
     remedy = template("unset it, or write the audience, a space, and that URL: {example}")
-    raise invalid(message("is not stated for {url}", url=quoted(url)), message(remedy, example=quoted(stated_for, 300)))
+    raise invalid(
+        message("does not name {url}", url=quoted(url)),
+        message(remedy, example=quoted(stated_for, 300)),
+    )
 
 
 def _check_place(text: str) -> str:
@@ -227,7 +230,7 @@ def _check_id(text: str) -> str:
         plain = "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
     if plain != text:
         what = message("holds full-width characters, or others that only look like plain ones")
-        raise invalid(what, message("write plain ones"), _with_twin(text, plain))
+        raise invalid(what, message("write plain characters"), _with_twin(text, plain))
     return text
 
 

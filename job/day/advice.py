@@ -164,9 +164,9 @@ class Step(NamedTuple):
     command: Command | None = None
 
 
-_STARTED_AGAIN = message("Cloud Run starts it again by itself: nothing has to be done before its next message.")
+_STARTED_AGAIN = message("Cloud Run starts it again by itself. Wait for its next message.")
 _UNLESS_CANCELLED = message(
-    "Cloud Run starts it again by itself, unless somebody cancelled it: nothing has to be done before its next message."
+    "Unless somebody cancelled it, Cloud Run starts it again by itself. Wait for its next message."
 )
 
 
@@ -193,16 +193,16 @@ def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
 
 def _steps(report: Report, ledger: Ledger, sentence: str, commands: Commands, retry: bool) -> Iterator[Step]:
     if _may_have_asked(report):
-        look = message("It is not known whether this was asked for. Look first at how the day stands:")
+        look = message("It is not known whether your request was recorded. First look at how the day stands:")
         if report.outcome is Outcome.BUSY and not report.task_attempt:
-            look = message("This was not asked for, and nobody does so later. Look how the day stands, then ask again:")
+            look = message("Your request was not recorded. Look at how the day stands, then ask again:")
         elif report.outcome is Outcome.BUSY:
-            look = message("Once no other start is at work, look first at how the day stands:")
+            look = message("Once no other start is at work, first look at how the day stands:")
         yield Step("look", look, commands.look(report.known_day))
         return
     if report.refused:
         sentence = template(
-            "What was refused is refused again, until it is corrected. Then this makes only what is missing{terms}:"
+            "The engine refuses these calls until you correct them. Then this makes only what is missing{terms}:"
         )
     retry = retry and report.outcome is not Outcome.BAD_CONFIG and not report.refused  # that one fails too
     # If the day ends soon, the retry would be for the next one, unless the day is named.
@@ -216,18 +216,18 @@ def _steps(report: Report, ledger: Ledger, sentence: str, commands: Commands, re
             return  # whoever cancelled it may not want these any more, which are paid for again
         yield from others  # which are not left below
         yield now._replace(kind="then")
-        text = template("Only if none comes, this makes only what is missing{terms}:")
+        text = template("Only if no message comes, start it again. This makes only what is missing{terms}:")
         now = now._replace(sentence=message(text, terms=now.command.terms))
     yield from (*others, now, *later)
     if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
-        look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")
+        look = message("In a checkout, this checks the config objects for faults, and calls no engine:")
         yield Step("plan", look, commands.read("plan", report.config_uri))
 
 
 def _steps_without(report: Report, ledger: Ledger, commands: Commands, *, names_day: bool) -> Iterator[Step]:
     """How to go on without the targets at fault: a plain start would fail for them before it makes any card."""
     if report.at_fault:
-        text = template("This goes on without {names}, if nothing else is at fault{terms}:")
+        text = template("If nothing else is wrong, this makes the cards without {names}{terms}:")
         options = option("without", [*report.without, *report.at_fault])
         run = partial(commands.run, report.day, *options, names_day=names_day)
         cards = (card for card in ledger.items["qa"].missing() if card.item.target not in report.at_fault)
@@ -238,7 +238,7 @@ def _steps_without(report: Report, ledger: Ledger, commands: Commands, *, names_
 def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
     """How to make what was left out, and again the cards that have an error besides: many, only if of whole types."""
     if report.without:
-        text = template("This makes what was left out too, once nothing speaks against it{terms}:")
+        text = template("When you want what was left out, this makes it{terms}:")
         yield from _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
     cards = [card for card in ledger.items["qa"].with_error() if card.target not in report.without]
     names = [f"{card.target}/{card.card_type}" for card in cards]
@@ -284,7 +284,7 @@ def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
 
 def nothing_since(tick: datetime) -> Message:
     """That the night of this tick, and any later one, has left nothing."""
-    return message("Nothing here since {time}", time=dated_time(tick))
+    return message("No record since {time}", time=dated_time(tick))
 
 
 def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:

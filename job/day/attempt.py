@@ -157,7 +157,7 @@ def missing(name: str) -> RecordError:
 
 def altered(name: str, remedy: Message | None = None) -> RecordError:
     """The error of an object that the job has not written so, or not at all."""
-    return RecordError(message("{object} is not what the job writes", object=name), remedy)
+    return RecordError(message("{object} is not as the job wrote it", object=name), remedy)
 
 
 def attempt_name(day: str, number: int) -> str:
@@ -181,7 +181,7 @@ def check_format(name: str, stored_format: object, version: str = "") -> None:
         text = template("{object} has format {found}; this version of the job knows {known}")
         raise RecordError(message(text, object=name, found=found, known=known))
     text = template("{object} has format {found}, of version {version}; this version of the job knows {known}")
-    remedy = message("an owner puts back the image of version {version}", version=version.partition(" ")[0])
+    remedy = message("ask an owner to put back the image of version {version}", version=version.partition(" ")[0])
     what = message(text, object=name, found=found, version=version, known=known)
     raise RecordError(what, remedy, FaultKind.IMAGE)
 

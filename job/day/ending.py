@@ -111,9 +111,9 @@ def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = 
         return Ending(outcome=outcome, exit_code=None, sentence=sentence, notes=tuple(notes_of(ledger)))
     last = max(began, datetime.fromtimestamp(ledger.last, began.tzinfo))
     why = message("The record breaks off at {time}", time=clock(last, start.day))
-    notes = [message("It was killed, or could not write any more. If that start sent a message, believe the message.")]
+    notes = [message("The start was killed, or could no longer write. If it sent a message, believe the message.")]
     if is_again:
-        text = template("So was the one before it: if the execution says memory, an owner first raises {variable}.")
+        text = template("The one before ended so too: if the execution says memory, an owner first raises {variable}.")
         notes.append(message(text, variable="job.memory_mib"))
     ending = Ending.worded(outcome, ledger, why)
     return ending.model_copy(update={"notes": (*notes, *ending.notes)})
@@ -164,14 +164,14 @@ def cards_line(ledger: Ledger) -> Message:
         return _with_left_out(ledger, message("no card was made"))
     if cards.missing:
         return _missing_line(ledger)
-    return _without_line(ledger) if cards.left_out else _with_left_out(ledger, message("all cards are there"))
+    return _without_line(ledger) if cards.left_out else _with_left_out(ledger, message("all cards are made"))
 
 
 def _so_far_line(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
     return plural(
-        "1 of {planned} cards is there so far",
-        "{count} of {planned} cards are there so far",
+        "1 of {planned} cards is made so far",
+        "{count} of {planned} cards are made so far",
         count=cards.done,
         planned=cards.planned,
     )
@@ -188,8 +188,8 @@ def _missing_line(ledger: Ledger) -> Message:
     types = whole_types(ledger, _missing(ledger)) if cards.done else []
     if types and all(card.card_type in types for card in _missing(ledger)):
         line = plural(
-            "{cards}: all of type {types}; the other one is there",
-            "{cards}: all of type {types}; the other {count} are there",
+            "{cards}: all of type {types}; the other one is made",
+            "{cards}: all of type {types}; the other {count} are made",
             count=cards.done,
             cards=line,
             types=listed(types, LEFT_OUT_NAMED),
@@ -203,13 +203,13 @@ def _missing(ledger: Ledger) -> Iterator[Item]:
 
 def _with_left_out(ledger: Ledger, cards: Message) -> Message:
     names = listed(ledger.left_out, LEFT_OUT_NAMED)
-    return message("{cards} (left out by hand: {names})", cards=cards, names=names) if names else cards
+    return message("{cards} (left out: {names})", cards=cards, names=names) if names else cards
 
 
 def _without_line(ledger: Ledger) -> Message:
     return plural(
-        "1 card is there, without {names} (left out by hand)",
-        "{count} cards are there, without {names} (left out by hand)",
+        "1 card is made; left out: {names}",
+        "{count} cards are made; left out: {names}",
         count=ledger.counts("qa").done,
         names=listed(ledger.left_out, LEFT_OUT_NAMED),
     )
@@ -220,7 +220,7 @@ def _all_there(ledger: Ledger) -> Message:
     if cards.left_out:
         line = _without_line(ledger)
     else:
-        line = plural("The card is there", "All {count} cards are there", count=cards.done)
+        line = plural("The card is made", "All {count} cards are made", count=cards.done)
         line = _with_left_out(ledger, line if cards.planned else message("All data is ready"))
     if any(items.counts.with_error for items in ledger.items.values()):
         return message("{sentence}, but an engine reported errors", sentence=line)
@@ -247,7 +247,7 @@ def notes_of(ledger: Ledger) -> Iterator[Message]:
     for engine, items in ledger.items.items():
         if count := items.counts.with_error:
             yield message(
-                "For {items} the {engine} engine said success, and reported an error besides. Look at {names}",
+                "The {engine} engine reported success for {items}, but also an error. Look at {names}",
                 items=counted(engine, count),
                 engine=ENGINES[engine].label,
                 names=listed(names_of(islice(items.with_error(), FAILURES_KEPT))),
@@ -277,7 +277,7 @@ def notes_of(ledger: Ledger) -> Iterator[Message]:
 def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -> Ending:
     """How a start ends `now` for which nothing is left to be done since the latest attempt has `ended`."""
     since = clock(ended, start.day)
-    notes = [message("Everything of {day} was there already, since {time}", day=start.day, time=since)]
+    notes = [message("Nothing was left to do: {day} has been done since {time}", day=start.day, time=since)]
     if start.days.schedule:
         notes.append(message("Next night: {time}", time=dated_time(start.days.after(start.days.current(now)))))
     return Ending(
@@ -310,7 +310,7 @@ def waiting_notices(start: Start, now: datetime) -> Iterator[Message]:
     """What has changed while a start waited for another one, until `now`."""
     current = start.days.current(now)
     if not start.names_day and current != start.day:
-        text = template("{day} ended while this start waited: it is for {day} all the same, a new one is for {current}")
+        text = template("{day} ended while this start waited. It is still for {day}; a new one would be for {current}")
         yield message(text, day=start.day, current=current)
 
 
@@ -333,22 +333,20 @@ def notices_of(plan: Plan) -> list[Message]:
 def unrecorded_note(results: int, *, is_done: bool) -> Message:
     """What the record lacks if it could not be written to the end, and what to do about that."""
     if not results:
-        return message(
-            "The end could not be recorded. All results are: the next start finds them, and records the end."
-        )
+        return message("All results are recorded, only the end is not. The next start records it.")
     if is_done:
         return plural(
             "Do not start it again: all work is done, but storage failed. The record lacks 1 result, which a start "
-            "would request again; so verify and its alert will report this day as not done: ignore that.",
+            "would request again. If verify and its alert say that this day is not done, ignore that.",
             "Do not start it again: all work is done, but storage failed. The record lacks {count} results, which a "
-            "start would request again; so verify and its alert will report this day as not done: ignore that.",
+            "start would request again. If verify and its alert say that this day is not done, ignore that.",
             count=results,
         )
     return plural(
-        "The record lacks 1 result: a start asks for it again, with the same key, so that an engine that honours keys "
-        "is not paid twice.",
-        "The record lacks {count} results: a start asks for them again, with the same keys, so that an engine that "
-        "honours keys is not paid twice.",
+        "The record lacks 1 result. The next start requests it again with the same Idempotency-Key, so that an engine "
+        "that honours keys is not paid twice.",
+        "The record lacks {count} results. The next start requests them again with the same Idempotency-Keys, so that "
+        "an engine that honours keys is not paid twice.",
         count=results,
     )
 
@@ -381,8 +379,8 @@ def late_notes(
         seconds = ledger.calls[engine].retried_seconds(first)
         if seconds >= max(seconds_out + NOTED_SECONDS, LATE_SHARE * (ledger.last - first)):
             notes[engine] = plural(
-                "The {engine} engine needed 1 more try, over {time}",
-                "The {engine} engine needed {count} more tries, over {time}",
+                "The {engine} engine's calls were repeated once, over {time}",
+                "The {engine} engine's calls were repeated {count} times, over {time}",
                 count=retries,
                 engine=ENGINES[engine].label,
                 time=duration(seconds),
@@ -393,7 +391,7 @@ def late_notes(
 def deadline_notes(ledger: Ledger) -> Iterator[Message]:
     """Which engines failed when the deadline passed."""
     if failing := dict.fromkeys(call.engine for call in ledger.failures if call.interrupted_after is not None):
-        yield message("When the deadline passed, calls were failing: {engines}", engines=_named([*failing]))
+        yield message("Engines that were failing when the deadline passed: {engines}", engines=_named([*failing]))
 
 
 def broken_off_notes(start: Start, attempts: Iterable[int], ledger: Ledger) -> Iterator[Message]:
@@ -407,6 +405,6 @@ def broken_off_notes(start: Start, attempts: Iterable[int], ledger: Ledger) -> I
 def past_day_notice(day: str) -> Message:
     """What is not as on that day, for a start of a day that is over."""
     return message(
-        "{day} is over: the financial and the trading engine take no date, and prepare what is current when called",
+        "{day} is over: its cards get the financial and trading data of now, since these engines take no date",
         day=day,
     )

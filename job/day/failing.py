@@ -161,7 +161,7 @@ def not_reached(ledger: Ledger, outcome: Outcome | None) -> Message | None:
     if outcome is Outcome.CARDS_MISSING:
         left = Counter(card.item.card_type for card in ledger.items["qa"].missing() if card.state == "not_attempted")
         names = listed([f"/{card_type} ({count:,})" for card_type, count in left.items()])
-        return message("Not requested, since others of their type failed: {names}", names=names) if left else None
+        return message("Not requested because other cards of their type failed: {names}", names=names) if left else None
     counts = {engine: total.not_reached for engine, total in ledger.totals().items()}
     parts = [
         message("cards {count}", count=count)
@@ -170,7 +170,7 @@ def not_reached(ledger: Ledger, outcome: Outcome | None) -> Message | None:
         for engine, count in counts.items()
         if count
     ]
-    return message("Not reached, with nothing to put right: {counts}", counts=joined(parts)) if parts else None
+    return message("Not finished, but nothing has to be put right: {counts}", counts=joined(parts)) if parts else None
 
 
 def is_refused(ledger: Ledger) -> bool:

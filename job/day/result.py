@@ -223,8 +223,8 @@ class EngineFailedError(JobError):
 
     def __init__(self, result: CallResult) -> None:
         self.reason = plural(
-            "the {engine} engine failed for {targets} after 1 attempt: {reason}",
-            "the {engine} engine failed for {targets} after {count} attempts: {reason}",
+            "the {engine} engine failed for {targets} after 1 try: {reason}",
+            "the {engine} engine failed for {targets} after {count} tries: {reason}",
             count=result.tries,
             engine=ENGINES[result.engine].label,
             targets=listed(result.targets),

@@ -154,7 +154,10 @@ def differences(then: Plan, now: Plan) -> Iterator[Message]:
     old, ids = {target.id: target for target in then.targets}, {target.id for target in now.targets}
     lost = {spelling(name): name for name in old if name not in ids}
     if twins := sorted(alike(name, lost[key]) for name in ids - old.keys() if (key := spelling(name)) in lost):
-        yield message("Spelled like what is gone: {names}; correct it if the same is meant", names=listed(twins))
+        yield message(
+            "Spelled like a removed name: {names}; correct it if the same is meant",
+            names=listed(twins),
+        )
     kept = [(old[target.id], target) for target in now.targets if target.id in old]
     yield from _made_otherwise(then, now, kept)
 
@@ -177,8 +180,8 @@ def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]
     for name, changes in all_changes.items():
         items = [item for some in changes.values() for item in some]
         yield plural(
-            "Changed since {day}, 1 card, {name} ({changes}): {names}",
-            "Changed since {day}, {count} cards, {name} ({changes}): {names}",
+            "{name} has changed since {day} ({changes}) for 1 card: {names}",
+            "{name} has changed since {day} ({changes}) for {count} cards: {names}",
             count=len(items),
             day=then.date,
             name=name,

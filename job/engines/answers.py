@@ -98,10 +98,10 @@ def judge(call: Call, response: Response, token: str) -> Verdict:
     try:
         answer = parse_answer(response.body, token)
     except DuplicateKeyError as error:
-        reason = message("unexpected answer: the key {key} is there twice", key=str(error))
+        reason = message("unexpected answer: it has the key {key} twice", key=str(error))
     except ValueError:
         shown = excerpt(response.body, token)
-        reason = message("no JSON: {answer}", answer=shown) if shown else message("an empty answer")
+        reason = message("the answer is not JSON: {answer}", answer=shown) if shown else message("the answer is empty")
     else:  # they answer `null` if they failed without a word
         return _denied(answer, token) if answer is None else _JUDGES[call.engine](call, answer, token)
     return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
@@ -132,7 +132,7 @@ def _status_reason(response: Response, token: str) -> Message:
     if not shown:
         return said(f"HTTP {response.status}")
     if shown == responses.get(response.status):
-        return message("HTTP {status}, and no reason", status=str(response.status))
+        return message("HTTP {status}, without a reason", status=str(response.status))
     return colon(f"HTTP {response.status}", shown)
 
 
@@ -152,7 +152,7 @@ def _trading(call: Call, answer: object, token: str) -> Verdict:
     for ticker in call.targets:
         result = results[ticker] if ticker in results else results.get(ticker.upper())
         if result is None:
-            reasons[ticker] = message("not in the answer")
+            reasons[ticker] = message("the answer does not have it")
         elif not isinstance(result, dict) or result.get("status") != "success":
             reasons[ticker] = _reason(result, token)
         elif result.get("error"):
@@ -203,7 +203,7 @@ def _done(answer: dict[str, object], token: str) -> Verdict:
 
 
 def _has_error(error: Message | str) -> Message:
-    return message("the answer says success, and has the error: {error}", error=error)
+    return message("the answer says success, but has an error: {error}", error=error)
 
 
 def _denied(answer: object, token: str) -> Verdict:
@@ -215,7 +215,7 @@ def _misshapen(answer: object, token: str, lacking: str) -> Verdict:
     reason = message("unexpected answer: {answer}", answer=_shown(answer, token))
     if isinstance(answer, dict) and answer and lacking not in answer:
         has = _said(", ".join(answer), token)
-        text = template("the answer is not as agreed: it has {names}, and no {name}")
+        text = template("unexpected answer: it has {names}, but no {name}")
         reason = message(text, names=has, name=lacking)
     return Verdict(Failure(Cause.UNREADABLE, reason, 200))
 
@@ -223,7 +223,7 @@ def _misshapen(answer: object, token: str, lacking: str) -> Verdict:
 def _reason(result: object, token: str) -> Message:
     """The engine's own error message if the answer has one, else the answer itself."""
     if result is None:
-        return message("the answer is null")
+        return message("the engine answered null")
     if isinstance(result, dict):
         status = result.get("status")
         for key in ("error", "message", "detail"):
@@ -232,7 +232,7 @@ def _reason(result: object, token: str) -> Message:
                 if status is None:
                     return said(text)
                 return colon(_said(status, token), text)
-    return message("says {answer}", answer=_shown(result, token))
+    return message("the engine answered {answer}", answer=_shown(result, token))
 
 
 def _said(value: object, token: str) -> str:

@@ -63,7 +63,7 @@ class Credentials:
 
 
 def is_no_answer(error: BaseException | None) -> bool:
-    """Whether the token server did not answer. On Cloud Run there is one, so if none was found it is the same."""
+    """Whether the token server did not answer. Cloud Run always has one: that none was found is the same."""
     while error is not None:
         if isinstance(error, requests.RequestException):
             return True

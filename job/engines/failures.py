@@ -146,8 +146,8 @@ class Remedy(Enum):
         "llm_config.json."
     )
     MODEL_NOT_ACCEPTED = template(
-        "The engine does not accept the request. Correct the model in llm_config.json, which has changed; or "
-        "else the target or its parameters in {objects}."
+        "The engine does not accept the request. The model in llm_config.json has changed: correct it first. "
+        "Otherwise, correct the target or its parameters in {objects}."
     )
     """Of cards whose model has changed since the night before."""
     TARGET_NOT_KNOWN = template("The engine does not know this target. Correct it in {objects}.")
@@ -159,7 +159,7 @@ class Remedy(Enum):
         "or remove it in {objects}."
     )
     FAILED = template("The engine reports that it failed: its last answer is on the day's page.")
-    BROKEN = template("The engine broke (HTTP 500). Look for the error in its log.")
+    BROKEN = template("The engine failed (HTTP 500). Look for the error in its log.")
     TOKEN_REFUSED = template("The engine refuses the token. Set {variable}_AUDIENCE to the service's run.app URL.")
     FORBIDDEN = template(
         "The job may not call this engine. Grant roles/run.invoker on the service to the job's service account."
@@ -171,7 +171,7 @@ class Remedy(Enum):
     NOTHING_THERE = template(
         "There is nothing at that address. Check {variable}_URL, and that the service's ingress allows the job."
     )
-    SOMETHING_ELSE = template("Something else answers there. Check {variable}_URL.")
+    SOMETHING_ELSE = template("What answers there is not the engine. Check {variable}_URL.")
     REQUEST_TOO_LARGE = template("The request is too large for the engine. Lower {variable}_BATCH_SIZE.")
     NO_INSTANCE = template(
         "The engine had no free instance. Raise the service's maximum of instances, or lower {variable}_CONCURRENCY."
@@ -192,13 +192,13 @@ class Remedy(Enum):
     NO_TOKEN = template(
         "Could not get a token. Check the job's service account; on a laptop, IMPERSONATE_SERVICE_ACCOUNT."
     )
-    NO_TOKEN_SERVER = template("The token server did not answer. Nothing has to be done about that, unless it lasts.")
+    NO_TOKEN_SERVER = template("The token server did not answer. Nothing has to be done unless it lasts.")
     UNREADABLE = template("This is not an answer of the engine. If every call fails like this, check {variable}_URL.")
     UNREADABLE_CARD = template(
         "This is not an answer of the engine. If every call fails like this, check {variable}_URL. Do not start again "
-        "before it answers as before: each start has these cards made again."
+        "until it answers as it should: each start has these cards made, and may pay for them, again."
     )
-    NOTHING_TO_DO = template("The run ended before the answer came: there is nothing to put right.")
+    NOTHING_TO_DO = template("The start ended before the answer came: nothing has to be put right.")
     """Of a call that was cut off, unless a try of it had failed before."""
 
     @property

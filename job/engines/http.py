@@ -71,7 +71,7 @@ _REASONS: dict[type[Exception], Message] = {
 
 
 def _causes(error: BaseException) -> Sequence[BaseException]:
-    """The error, its causes and its contexts, breadth first. httpx leaves many a cause only as the context."""
+    """The error, its causes and its contexts, breadth first. httpx sets many causes only as the context."""
     causes: list[BaseException] = [error]
     for cause in causes:
         members = cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()

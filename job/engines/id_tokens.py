@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RENEWAL_SECONDS = 30.0
 """Time limit for a renewal. The libraries limit only the time between two bytes."""
 THREADS = 4
-"""Maximum number of renewals for one audience that were given up and whose threads have not ended."""
+"""How many threads of abandoned renewals one audience may have."""
 
 
 class IdTokens:
@@ -46,7 +46,7 @@ class IdTokens:
 
 
 class _Source:
-    """The credentials for one audience. Only one thread at a time may refresh them: those given up are replaced."""
+    """The credentials for one audience. Only one thread at a time may refresh them: abandoned ones are replaced."""
 
     def __init__(self, audience: str, impersonate: str | None) -> None:
         self._audience = audience
@@ -95,7 +95,7 @@ class _Source:
             renewal.done.set()
 
     def _refresh(self, credentials: "Credentials | None") -> "tuple[Credentials, str]":
-        """Credentials with a new token: those that are given, unless there are none."""
+        """The given credentials, or new ones if there are none, with a new token."""
         from job.engines.credentials import Credentials  # noqa: PLC0415  google-auth takes 0.15 s to import
 
         credentials = credentials or Credentials(self._audience, self._impersonate)
@@ -106,4 +106,4 @@ class _Source:
 class _Renewal:
     done: trio.Event = field(default_factory=trio.Event)
     token: str | None = None
-    error: TokenError = field(default_factory=lambda: TokenError(message("the renewal was given up")))
+    error: TokenError = field(default_factory=lambda: TokenError(message("the renewal of the token was cut off")))

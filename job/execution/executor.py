@@ -19,7 +19,7 @@ from job.execution.progress import CallRetried, EngineProgress, EventHandler, Ou
 from job.execution.retry_policy import RetryPolicy, Try
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import PendingCall, WorkQueue
-from job.text.messages import colon, duration, message
+from job.text.messages import duration, message
 
 QUICK_SECONDS = 5.0
 """No work of a batch has failed that fails earlier."""
@@ -135,8 +135,8 @@ class Executor:
             is_refusal = self._policy.kind_of(failure, latest) is FailureKind.FINAL
             if pending.call.card_type is None and not is_refusal:
                 seconds = latest.ended - min(pending.retry.first, self._breaker.failing_since)
-                reason = message("nothing but this for {duration}", duration=duration(seconds))
-                failure = replace(failure, reason=colon(reason, failure.reason))
+                reason = message("{error} (tried for {time})", error=failure.reason, time=duration(seconds))
+                failure = replace(failure, reason=reason)
             self._finish(pending, failure)
             return
         pending.keep(failure)
@@ -244,7 +244,7 @@ class Executor:
             self._finish(pending, CUT_OFF)
             return
         pending.latest.status = last.status
-        reason = message("cut off, after: {reason}", reason=last.reason)
+        reason = message("cut off; the try before it failed: {reason}", reason=last.reason)
         self._finish(pending, Failure(Cause.INTERRUPTED, reason, last.status, after=last.cause))
 
     def _finish(self, pending: PendingCall, failure: Failure | None) -> None:

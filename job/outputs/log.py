@@ -114,7 +114,7 @@ class Reporter:
             text = f"{event.call.label}: {event.reason}; again in {event.wait:.1f} s"
             self._write(LogLine("WARNING", "call.retried", text, fields))
         elif isinstance(event, EngineFailing):
-            text = template("The {engine} engine does no call, and is tried again for {time} at least: {reason}")
+            text = template("The {engine} engine is out; the job tries it again for at least {time}: {reason}")
             label, time = ENGINES[event.engine].label, duration(event.patience)
             words = message(text, engine=label, time=time, reason=event.reason)
             fields = {"engine": event.engine, "patience_seconds": event.patience}

@@ -163,7 +163,7 @@ class Notifier:
         lines, fields = run_lines(view, self._settings), partial(run_fields, view)
         with shutdown.stage("message") as seconds:
             return await self.send_lines(lines, fields, min(seconds, SEND_SECONDS))
-        return _not_sent(message("a signal ended the sending"))
+        return _not_sent(message("a signal ended the start before it was sent"))
 
     def _is_news(self, view: View) -> bool:
         report = view.report

@@ -293,10 +293,10 @@ def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | No
     tick, start = nights.next_tick(days), nights.job_start
     if tick is None:
         return None
-    passed = template("If {time} {zone} has passed, that night has left nothing here.")
+    passed = template("If it is later than {time} {zone}, nothing is recorded of that night.")
     soon = Headline(
         "calm",
-        message("Nothing here yet of {time}", time=dated_time(tick)),
+        message("No record yet for {time}", time=dated_time(tick)),
         day=None,
         job=job_of(start),
         bookmark=links.to(NIGHTS_PAGE),

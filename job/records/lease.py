@@ -83,7 +83,7 @@ class BusyError(JobError):
     """Another start is alive, and this one does not wait for it; or another one has taken over. Says which one."""
 
     def __init__(self, holder: Message | None, why: Message | None = None) -> None:
-        """`holder` is `None` if it is not known; `why` is why the start ends, if no other one need be at work."""
+        """`holder` is `None` if it is not known. `why` the start ends is given if perhaps no other start is at work."""
         self.holder, self.why = holder, why or message("Another start is at work")
         super().__init__(str(holder or self.why))
 
@@ -235,9 +235,9 @@ async def peek(store: ObjectStore) -> Holder | None:
 
 def _notice(holder: Holder | None, *, is_alive: bool) -> Message:
     if is_alive:
-        return message("Waiting for another start, and doing then what is left: {holder}", holder=_words(holder))
+        return message("Waiting for another start to end, to do then what is left: {holder}", holder=_words(holder))
     return message(
-        "Waiting up to {seconds} s to see whether another start is still alive: {holder}",
+        "Waiting up to {seconds} s to see whether another start is still at work: {holder}",
         seconds=int(LASTS_SECONDS),
         holder=_words(holder),
     )

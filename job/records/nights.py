@@ -127,7 +127,7 @@ class Nights:
         return Nights(of_job or self.nights).latest_start
 
     def undone(self, besides: str) -> Sequence[tuple[Night, Message]]:
-        """The latest `NIGHTS_LOOKED_AT` nights, but for this one, whose work is not done; and what each is missing."""
+        """Which of the latest `NIGHTS_LOOKED_AT` nights, except this one, are not done, and what each is missing."""
         undone = []
         for night in self.nights[:NIGHTS_LOOKED_AT]:
             cards = night.report.cards.missing if night.report else 0
@@ -181,7 +181,7 @@ async def _days(store: ObjectStore) -> list[str]:
 
 
 async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:
-    """One day; `None` if no start of it is recorded, or no attempt any more: its age has taken it."""
+    """One day; `None` if no start of it is recorded, or if its attempts have expired."""
     try:
         listing = await Listing.of(store, day, background=True)
         if not listing.attempts and not listing.is_refused:
@@ -209,7 +209,7 @@ async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attemp
 
 @dataclass(slots=True)
 class PastNights:
-    """Past nights, read while the job is at work, which does not wait for them."""
+    """Past nights, which are read while the job is at work: it does not wait for them."""
 
     notify: Callable[[list[Message]], None]
     """Gets a notice if they cannot be read."""
@@ -218,7 +218,7 @@ class PastNights:
     attempt: Attempt | None = None
     """How the latest attempt at the night before began; `None` if that is not known."""
     stored: Mapping[str, StoredObject] = field(default_factory=dict)
-    """The first byte of each document that is there; of their page from before they were read."""
+    """The first byte of each document that exists; of the page of the nights, as it was before they were read."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
     async def read(self, store: ObjectStore, day: str) -> None:
@@ -263,7 +263,7 @@ class PastNights:
         return night_before(self.before(day), day)
 
     def severity_before(self, day: str) -> Severity | None:
-        """How grave the end of the latest night before was, good without any; `None` if that is not known."""
+        """How severe the end of the night before was, `good` without one; `None` if that is not known."""
         if self.nights is None:
             return None
         return next((night.severity for night in self.nights.nights if night.day < day), "good")

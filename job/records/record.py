@@ -112,7 +112,7 @@ class Journal:
                 await self.flush()
 
     def stop(self) -> None:
-        """Ends `run`, even in the middle of a write that hangs. A `flush` makes that write again."""
+        """Ends `run`, even during a write that hangs. `flush` repeats that write."""
         self._running.cancel()
 
     async def flush(self) -> None:
@@ -186,7 +186,7 @@ def _add(objects: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
         except ValueError as error:
             raise altered(name) from error
         except LookupError as error:
-            raise RecordError(message("{object} has a result that is not of its plan", object=name)) from error
+            raise RecordError(message("{object} has a result that its attempt did not plan", object=name)) from error
 
 
 def _plan_of(name: str, head: bytes, lines: int) -> object:
@@ -214,10 +214,10 @@ class Document:
     replaces: StoredObject | None = None
     """The one that it replaces, if it is known: read before what it shows."""
     read: Callable[[ObjectStore], Awaitable[object]] | None = None
-    """Reads anew what it shows, if that changes."""
+    """Reads again what it shows, if that may have changed."""
 
     async def write(self, store: ObjectStore, start: Start) -> None:
-        """Makes and writes it for this start; again if another one has written it meanwhile.
+        """Makes and writes it for this start, and does both again if another start has written it meanwhile.
 
         It stays as it is if a later attempt at the day is recorded by then. Raises `StorageError`, which is a
         `ConflictError` after the third time, and what `make` and `read` raise.
@@ -260,7 +260,7 @@ class Listing:
     ends: frozenset[int]
     """0 is that of a start that was refused."""
     documents: frozenset[str]
-    """Which of the page and the table there are."""
+    """Which of the page and the table exist."""
 
     @classmethod
     async def of(cls, store: ObjectStore, day: str, *, background: bool = False) -> "Listing":
@@ -366,7 +366,7 @@ class Record:
 
     @property
     def severity(self) -> Severity | None:
-        """How grave it was as the day stood when it was read; `None` if nothing was recorded of it."""
+        """How severe the state of the day was when it was read; `None` if nothing was recorded of it."""
         if len(self.reports) < len(self.listing.attempts):
             return Outcome.KILLED.about.severity
         if self.listing.is_refused:

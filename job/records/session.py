@@ -50,13 +50,13 @@ class ResolvedDay:
 
     start: Start
     faults: Sequence[Fault]
-    """Those of the variables, and all of what it was asked about its day."""
+    """The faults of the variables, and of the arguments about the day."""
     listing: Listing | None = None
     """What was recorded of the day by then, if the start asks for something again."""
 
 
 async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
-    """Finds the day of a start, and its faults. Raises `ConfigError` and `StorageError` if there were none before."""
+    """Finds the day of a start. Adds its faults to earlier ones; else raises `ConfigError` or `StorageError`."""
     try:
         return await _resolved(options, store)
     except (ConfigError, StorageError) as error:
@@ -86,12 +86,12 @@ END_RETRY_SECONDS = 1.0
 
 @dataclass(slots=True)
 class StorageAlarm:
-    """Reports a storage outage once when it starts and once when it ends, whoever of a start meets it."""
+    """Reports a storage outage once when it starts and once when it ends, however many parts of a start meet it."""
 
     notify: Callable[[Message, bool], None]
     """Gets a text about storage, and whether it is a fault."""
     failing: set[str] = field(default_factory=set)
-    """Who has met it, and has not written since."""
+    """Which parts have met it, and have not written since."""
 
     def __call__(self, who: str, problem: Message | None) -> None:
         was_on = bool(self.failing)
@@ -154,7 +154,7 @@ class Session:
         return closed()
 
     async def _write_documents(self, left: list[Document], missing: list[str]) -> None:
-        """Writes those that are left, and takes each from the list. Adds the names of those that cannot be written."""
+        """Writes the documents that are left, and takes each from the list. `missing` gets what cannot be written."""
         while left and self.lease.is_held():
             try:
                 await left[0].write(self.lease.store, self.attempt)
@@ -170,7 +170,7 @@ class Session:
             missing += names
 
     async def _write_end(self, report: Report) -> None:
-        """Is tried again for as long as there is time."""
+        """Writes the end, and tries again for as long as there is time."""
         create = partial(self.lease.store.create, end_name(report.day, report.number), report.to_json())
         while not self.is_ended:
             try:
@@ -196,13 +196,13 @@ class Session:
 
 
 class Opened(NamedTuple):
-    """A start that knows what its day has."""
+    """A start whose day's record has been read."""
 
     start: Start
     """With the trace id of the day; an `Attempt` if it makes one."""
     record: Record
     session: Session | None
-    """`None` if everything is there already."""
+    """`None` if nothing is left to do."""
 
 
 async def open_session(
@@ -227,7 +227,7 @@ async def open_session(
             partial(lease.store.create, attempt_name(attempt.day, attempt.number), attempt.to_json())
         )
     except ConflictError:
-        said = message("attempt {number} of {day} is another one", number=attempt.number, day=attempt.day)
+        said = message("another process has recorded attempt {number} of {day}", number=attempt.number, day=attempt.day)
         raise BusyError(said, Outcome.BUSY.about.label) from None
     journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, partial(alarm, "results"))
     return Opened(attempt, record, Session(lease, attempt, journal, alarm, record))
@@ -248,10 +248,10 @@ def decide(
         then, now = latest.job, start.job
         if then is None or now is None or then == now:
             then, now = latest.config_uri, start.config_uri
-        text = template("the day was begun with the config of {then}, this start has that of {now}")
+        text = template("the day began with the config of {then}, but this start has that of {now}")
         remedy = message(
-            "if this start is the wrong one, give it a RUNS_URI of its own: nothing is lost. Only if the day is, move "
-            "its folder out of runs/: what it made is made, and paid for, again"
+            "if this start is wrong, give it its own RUNS_URI: nothing is lost. Only if the day is wrong, move its "
+            "folder out of runs/: the whole day is then made, and paid for, again"
         )
         raise ConfigError([Fault("CONFIG_URI", message(text, then=then, now=now), remedy, FaultKind.STORAGE)])
     if latest is not None and (fault := _unconfirmed(latest, ledger, start, config)) is not None:
@@ -259,13 +259,13 @@ def decide(
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
     if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
         if start.task_attempt:
-            text = template("A retry asks for nothing again, since its first try asked for nothing for {day}")
+            text = template("The first try recorded nothing to make again on {day}, so this retry makes nothing again")
             raise BusyError(None, message(text, day=start.day))
         if listing_before is not None and record.listing != listing_before:
             raise BusyError(None, HAS_ENDED)
         if not any(calls.done_seconds for calls in ledger.calls.values()):
             what = message("nothing was made yet for {day}", day=start.day)
-            remedy = message("start it without that, or add the --date that is meant")
+            remedy = message("start it without this option, or add the --date that you mean")
             raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
         ledger.rerun(config.again, number)
         if len(ledger.reruns) > RERUNS_LIMIT:
@@ -292,7 +292,7 @@ def decide(
 
 
 def _planned(latest: Attempt, ledger: Ledger) -> Plan:
-    """What the day's latest attempt planned; what was only left out of it, and never tried, is no plan of the day."""
+    """What the day's latest attempt planned, without targets that were left out of it and never tried."""
     plan = latest.plan_again()
 
     def is_tried(name: str) -> bool:
@@ -304,9 +304,9 @@ def _planned(latest: Attempt, ledger: Ledger) -> Plan:
 
 
 def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedConfig) -> Fault | None:
-    """The fault of naming an earlier day for which cards would be made that its latest attempt did not plan.
+    """The fault if an earlier day is named, and cards would be made that its latest attempt did not plan.
 
-    It is told in the shell that has RUNS_URI.
+    Its commands are for the shell of this start, which has RUNS_URI.
     """
     now, cards = datetime.fromisoformat(start.started), ledger.items["qa"]
     is_earlier = start.names_day and start.day < start.days.current(now)
@@ -322,8 +322,8 @@ def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedC
     run = partial(Commands.of(start, None, start.days, now).run, start.day, *options, names_day=True)
     again = sum(map(cards.is_done, config.again or ()))
     remedy = plural(
-        "if today's config is meant, this makes 1 card: {command}",
-        "if today's config is meant, this makes {count} cards: {command}",
+        "to use the config as it is now, this makes 1 card: {command}",
+        "to use the config as it is now, this makes {count} cards: {command}",
         count=len(wanted) + again,
         command=run("--yes").text,
     )
@@ -337,5 +337,5 @@ def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedC
         )
         remedy = semicolon(others, remedy)
     changes = reduce(semicolon, differences(then, config.plan))
-    text = template("today's config is not that of {day}: {changes}")
+    text = template("the config has changed since {day}: {changes}")
     return Fault(DATE, message(text, day=start.day, changes=changes), remedy, FaultKind.COMMAND)

@@ -12,14 +12,14 @@ from job.text.messages import message
 
 
 class DirectoryStore:
-    """An `ObjectStore`: files under a directory. A write is whole or does not happen, and returns once on the disk."""
+    """An `ObjectStore`: files under a directory. A write is atomic, and returns once it is on the disk."""
 
     def __init__(self, path: str, *, make: bool) -> None:
         self._path = Path(path)
         self._make = make
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
-        """See `ObjectStore`. Raises `StorageError` if there is something else than a readable file."""
+        """See `ObjectStore`. Raises `StorageError` if it is not a readable file."""
         target = self._path / name
         with self._in_words(name):
             self._ensure()
@@ -146,7 +146,7 @@ def _flush_directory(path: Path) -> None:
 
 
 def _entries(start: Path) -> Iterator[Path]:
-    """All files under a directory but hidden ones: the lock, unfinished writes, other programs'."""
+    """All files under a directory except hidden ones, such as the lock and unfinished writes."""
 
     def on_error(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # a directory that does not exist, or was removed meanwhile

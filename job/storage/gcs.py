@@ -32,7 +32,7 @@ from job.storage.store import (
     UnusableError,
     changed,
 )
-from job.text.messages import Message, Value, message, template
+from job.text.messages import Message, Value, duration, message, template
 from job.text.shown import excerpt
 
 # Otherwise the library would request the bucket's metadata for its traces, with a permission that the job lacks.
@@ -51,7 +51,7 @@ _FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSE
 
 
 def refusal_of(error: BaseException, bucket: str) -> Message | None:
-    """As in `StorageError`: Cloud Storage names the right that is lacking."""
+    """The `refusal` of a `StorageError`: Cloud Storage names the missing right."""
     right = re.search(r"\bstorage\.[a-z]+\.[A-Za-z]+", str(error)) if isinstance(error, Forbidden) else None
     text = template("Storage refuses the job {right} on {bucket}, which an owner has to give back")
     return message(text, right=right[0], bucket=bucket) if right else None
@@ -221,7 +221,7 @@ class GcsStore:
         return f"gs://{self._name}/{self._prefix}{name}"
 
     def _repeated(self, name: str, operation: Callable[[], T]) -> T:
-        """Does an operation, again if it may succeed then. Everything that the library raises is a `StorageError`."""
+        """Does an operation, repeats it if that may help. Everything that the library raises is a `StorageError`."""
         began = time.monotonic()
         try:
             done: T = _RETRY(partial(_once, operation))()
@@ -247,8 +247,8 @@ class GcsStore:
                 case _:
                     reason = _named(error)
             if isinstance(raised, RetryError):
-                seconds = round(time.monotonic() - began, 1)
-                reason = message("{error} (tried for {seconds} s)", error=reason, seconds=seconds)
+                tried = duration(time.monotonic() - began)
+                reason = message("{error} (tried for {time})", error=reason, time=tried)
             kind = UnreachableError if _is_passing(raised) else StorageError
             failed = kind(reason, about=self._uri(name))
             failed.refusal = refusal_of(error, f"gs://{self._name}")

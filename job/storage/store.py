@@ -35,10 +35,10 @@ class StoredObject:
 
 
 class StorageError(JobError):
-    """A store could not do a request. The same request may succeed later."""
+    """A store could not do what was requested. The same request may succeed later."""
 
     refusal: Message | None = None
-    """What the job lacks, as the beginning of a sentence, if the store refused the request and said so."""
+    """Which right the job lacks, as the beginning of a sentence, if the store refused the request and said so."""
 
     def __init__(self, reason: Value, remedy: Message | None = None, about: str | None = None) -> None:
         """`about` is the object or the place, unless the reason names it; `remedy` is what its owner has to do."""
@@ -46,7 +46,7 @@ class StorageError(JobError):
         self.text = self.what if remedy is None else semicolon(self.what, remedy)
         """The whole error, for people."""
         self.reason = reason if remedy is None else semicolon(reason, remedy)
-        """The same for who knows what it is about."""
+        """The same without what it is about."""
         super().__init__(str(self.text))
         self.remedy = remedy
 
@@ -166,7 +166,7 @@ async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None 
 
 
 async def each_of(names: Sequence[str], read: Callable[[str], Awaitable[T | None]], at_a_time: int) -> dict[str, T]:
-    """What `read` returns for each name, without `None`; so many at a time. Raises the first `JobError`."""
+    """What `read` returns for each name, without `None`; at most `at_a_time` at once. Raises the first `JobError`."""
     values: dict[str, T | None] = dict.fromkeys(names)
     errors: list[JobError] = []
     rest = iter(values)

@@ -89,7 +89,7 @@ def plural(singular: str, other: str, /, count: int, **values: Value) -> Message
 
 
 def template(text: str) -> str:
-    """Marks a template, for `make messages`, that is made into a message later. Returns it unchanged."""
+    """Returns a text unchanged, from which a message is made later: marks it for `make messages`."""
     return text
 
 
@@ -133,12 +133,12 @@ def dated_time(moment: datetime) -> Message:
 
 
 def said(value: Value) -> Message:
-    """A value alone, such as an answer that is quoted."""
+    """A message that is only a value, such as an answer that is quoted."""
     return value if isinstance(value, Message) else Message("{value}", {"value": value})
 
 
 def colon(before: Value, after: Value) -> Message:
-    """What it is about, a colon, and what there is to say."""
+    """A subject, a colon, and what is said of it."""
     return message("{before}: {after}", before=before, after=after)
 
 
@@ -147,17 +147,17 @@ def semicolon(first: Value, second: Value) -> Message:
 
 
 def not_written(name: Value, error: Value) -> Message:
-    """What could not be written, and why; the `error` need not name it."""
+    """That an object could not be written, and why; the `error` need not name it."""
     return message("could not write {object}: {error}", object=name, error=error)
 
 
 def joined(parts: Sequence[Message]) -> Message:
-    """Messages in one line; there is at least one."""
+    """The messages, of which there is at least one, with commas between them."""
     return reduce(lambda first, following: message("{first}, {next}", first=first, next=following), parts)
 
 
 def both(parts: Sequence[Message]) -> Message:
-    """Names within a sentence; there is at least one."""
+    """The same with "and" before the last one."""
     *others, last = parts
     return message("{first} and {last}", first=joined(others), last=last) if others else last
 

@@ -94,7 +94,7 @@ def test_a_night_that_cannot_be_read_is_a_row_and_a_fault(runs: Path, command: C
     code, out, err = command("nights")
     assert code == ExitCode.USAGE
     assert [line.split()[:2] for line in out[1:3]] == [["2026-11-25", "Unreadable"], [DAY, "02:25"]]
-    assert err == ["RUNS_URI: 2026-11-25/ends/000001.json is not what the job writes"]
+    assert err == ["RUNS_URI: 2026-11-25/ends/000001.json is not as the job wrote it"]
     assert command("report") == (ExitCode.USAGE, [], err)
 
 
@@ -142,7 +142,7 @@ AT_WORK = "At work since 02:00 UTC+08:00"
 
 @pytest.mark.parametrize(
     ("age", "words"),
-    [(0, "At work since 02:00 UTC+08:00: 2 of 2 cards are there so far"), (61, f"{BREAKS_OFF}: all cards are there")],
+    [(0, "At work since 02:00 UTC+08:00: 2 of 2 cards are made so far"), (61, f"{BREAKS_OFF}: all cards are made")],
 )
 def test_a_report_of_a_day_at_work_gives_no_command(runs: Path, command: Command, age: int, words: str, at: At) -> None:
     at(f"{DAY}T08:00")
@@ -161,7 +161,7 @@ def test_a_night_that_has_begun_and_left_nothing_is_told_last(
     at(moment)
     write(runs, RecordedAttempt("2026-11-23").record(), RecordedAttempt().record())
     told = [
-        "! Nothing here since Wed 11-25 02:00",
+        "! No record since Wed 11-25 02:00",
         "This makes what is missing of the latest night:",
         f"  RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run",
     ]
@@ -176,7 +176,7 @@ def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command
     write(runs, RecordedAttempt(objects=THREE, failed=["MSFT", "TSLA"], outcome="cards_missing").record())
     assert command("report", "--missing") == (ExitCode.DONE, ["MSFT\tnews_card", "TSLA\tnews_card"], [])
     write(runs, RecordedAttempt("2026-11-25").record())
-    assert command("report", "--missing") == (ExitCode.DONE, [], ["all cards are there"])
+    assert command("report", "--missing") == (ExitCode.DONE, [], ["all cards are made"])
     write(runs, refusal("2026-11-26"))
     why = "RUNS_URI: The start of 2026-11-26 was refused, so it is not known which cards are missing"
     assert command("report", "--missing") == (ExitCode.USAGE, [], [why])
@@ -222,7 +222,7 @@ MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_
         ([RecordedAttempt()], ExitCode.DONE, f"{DAY} is done: How it ended"),
         ([WITHOUT], ExitCode.DONE, f"{DAY} is done: How it ended"),
         ([HALF], ExitCode.FAILED, f"{DAY} is not done: How it ended"),
-        ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: {BREAKS_OFF}: all cards are there"),
+        ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: {BREAKS_OFF}: all cards are made"),
         ([KILLED], ExitCode.FAILED, f"{DAY} is not done: {BREAKS_OFF}: 1 of 2 cards is missing"),
         ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: 1 of 3 cards is missing"),
         ([], ExitCode.FAILED, f"No start of {DAY} is recorded"),
@@ -328,7 +328,7 @@ def test_of_a_night_at_work_verify_says_so_and_when_it_ends(
     write(runs, RecordedAttempt(outcome=None, failed=["MSFT"], about=about).record(), {"_lease.json": lease_of(DAY)})
     code, out, _ = command("verify", f"--date={DAY}")
     executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=p"
-    sentence = f"{AT_WORK} on MSFT/news_card: 1 of 2 cards is there so far"
+    sentence = f"{AT_WORK} on MSFT/news_card: 1 of 2 cards is made so far"
     steps = ["Nothing has to be done: it ends by 04:59 UTC+08:00.", "All executions of the job"]
     assert code == ExitCode.FAILED
     assert out == [f"{DAY} is not done: {sentence}", *steps, f"  {executions}"]
@@ -344,5 +344,5 @@ def test_of_a_start_without_an_end_it_is_said_who_may_know_more(
     for number, outcome in enumerate(outcomes, 1):
         write(runs, RecordedAttempt(number=number, outcome=outcome, failed=["MSFT"]).record())
     out = "\n".join(command("report")[1])
-    assert "It was killed, or could not write any more. If that start sent a message, believe the message." in out
-    assert ("So was the one before it: " in out) is (outcomes == [None, None])
+    assert "The start was killed, or could no longer write. If it sent a message, believe the message." in out
+    assert ("The one before ended so too: " in out) is (outcomes == [None, None])

@@ -19,7 +19,7 @@ from tests.support.records import write as write_records
 from tests.support.runs import CONFIG, QUICK, TICKERS, asked_cards, data_requests, run
 from tests.support.world import open_virtual_world
 
-NOT_LOOKED = "RUNS_URI is not set: it is not known what of this is recorded"
+NOT_LOOKED = "RUNS_URI is not set: it is not known which of these calls are done"
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"]}
 
 
@@ -128,7 +128,7 @@ def test_without_a_place_it_reads_config_uri_and_needs_nothing_else(command: Com
     write(place, {"tickers.json": b"a run would not look at it", "ticker_list.json": ["AAPL", "AAPL"]})
     code, out, err = command("plan", CONFIG_URI=str(place))
     assert (code, out[-2:]) == (ExitCode.DONE, ["QA engine: 1 card, 1 call", NOT_LOOKED])
-    assert err == ['ticker_list.json: [1] ("AAPL"): is there already; it counts once'], "a notice stops no plan"
+    assert err == ['ticker_list.json: [1] ("AAPL"): is listed twice; it counts once'], "a notice stops no plan"
 
 
 # --- every fault ---
@@ -141,7 +141,7 @@ def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(command: Comma
     assert (code, out) == (ExitCode.USAGE, [])
     where = {line.partition(":")[0] for line in err}
     assert where == {"NEWS_ENGINE_URL", "RUN_TIME_ZONE", "ticker_list.json", "tickers.json"}
-    assert "tickers.json: is no object that the job reads; correct its name or remove it" in err
+    assert "tickers.json: is not an object that the job reads; correct its name or remove it" in err
     assert len(err) == 4
 
 
@@ -162,13 +162,13 @@ def test_a_place_that_cannot_be_read_now_is_not_called_faulty(
     monkeypatch.setattr(DirectoryStore, "read", fails)
     code, out, err = command("plan", place)
     assert (code, out, len(err)) == (ExitCode.TEMPFAIL, [], 1)
-    assert ": storage does not answer; see that it names" in err[0]
+    assert ": storage does not answer; check that it is" in err[0]
 
 
 def test_a_config_uri_that_cannot_be_read_ends_as_a_run_would(command: Command) -> None:
     code, _, (line,) = command("plan", CONFIG_URI="/nowhere")
     assert code == ExitCode.USAGE
-    assert line.startswith("CONFIG_URI: /nowhere is not a directory; see that")
+    assert line.startswith("CONFIG_URI: /nowhere is not a directory; check that")
 
 
 @pytest.mark.parametrize("place", ["", "/nowhere", "/" + "a" * 5000, "gs://"])
@@ -202,21 +202,21 @@ CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "a ticker that became a topic": (
         {"ticker_list.json": ["AAPL"], "card_targets.json": [{"id": "MSFT", "target_type": "topic"}]},
-        ['Changed since 2026-11-23, 1 card, target_type ("equity" → "topic"): MSFT/news_card'],
+        ['target_type has changed since 2026-11-23 ("equity" → "topic") for 1 card: MSFT/news_card'],
     ),
     "another spelling": (
         {"ticker_list.json": ["AAPL", "msft"]},
         [
             "New since 2026-11-23, 1 card: msft/news_card",
             "No longer asked for since 2026-11-23, 1 card: MSFT/news_card",
-            'Spelled like what is gone: "msft" ≈ "MSFT"; correct it if the same is meant',
+            'Spelled like a removed name: "msft" ≈ "MSFT"; correct it if the same is meant',
         ],
     ),
     "a model": (
         {"llm_config.json": {"default": {"backend": "b"}, "tasks": {"news_card": {"model_name": "gpt5-large"}}}},
         [
-            'Changed since 2026-11-23, 2 cards, preferred_llm_backend (null → "b"): /news_card: AAPL, MSFT',
-            'Changed since 2026-11-23, 2 cards, model_name (null → "gpt5-large"): /news_card: AAPL, MSFT',
+            'preferred_llm_backend has changed since 2026-11-23 (null → "b") for 2 cards: /news_card: AAPL, MSFT',
+            'model_name has changed since 2026-11-23 (null → "gpt5-large") for 2 cards: /news_card: AAPL, MSFT',
         ],
     ),
     "a new type with a model of its own": (
@@ -228,15 +228,15 @@ CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "an engine switched off": (
         {"engine_control.json": {"run_news_engine": False}},
-        ["Changed since 2026-11-23, 2 cards, run_news_engine (true → false): /news_card: AAPL, MSFT"],
+        ["run_news_engine has changed since 2026-11-23 (true → false) for 2 cards: /news_card: AAPL, MSFT"],
     ),
     "a date": (
         {"card_targets.json": [{"id": "AAPL", "date": "2026-11-20"}]},
-        ['Changed since 2026-11-23, 1 card, date (null → "2026-11-20"): AAPL/news_card'],
+        ['date has changed since 2026-11-23 (null → "2026-11-20") for 1 card: AAPL/news_card'],
     ),
     "what looks like a secret": (
         {"card_targets.json": [{"id": "AAPL", "extra_params": {"key": "aB3" * 20}}]},
-        ['Changed since 2026-11-23, 1 card, key (null → "[token]…): AAPL/news_card'],
+        ['key has changed since 2026-11-23 (null → "[token]…) for 1 card: AAPL/news_card'],
     ),
 }
 
@@ -259,7 +259,7 @@ def test_a_plan_for_a_day_that_is_recorded_is_compared_with_its_latest_attempt(c
     new = "New since 2026-11-23, 1 card: NVDA/news_card"
     assert new in out
     assert new in command("plan", "--json", "--date=2026-11-23", place)[2]
-    assert notice.startswith("2026-11-23 is over: the financial and the trading engine take no date")
+    assert notice.startswith("2026-11-23 is over: its cards get the financial and trading data of now")
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_a_plan_says_how_many_of_its_calls_a_start_would_make_now(
     write_records(runs, RecordedAttempt("2026-11-23", failed=["MSFT"], outcome="cards_missing").record())
     write(place, CARDS | {"ticker_list.json": tickers})
     said = [line for line in command("plan", f"--date={day}", place)[1] if "now" in line]
-    assert said == ([f"A start now would make {left} calls: the rest is recorded"] if left else [])
+    assert said == ([f"A start would now make {left} calls; the others are done and recorded"] if left else [])
 
 
 def test_a_plan_is_that_of_today_in_its_time_zone(command: Command, place: Path, at: At) -> None:

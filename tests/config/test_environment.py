@@ -51,7 +51,7 @@ NO_ENGINE_URLS = [
 ]
 MORE_THAN_A_PATH = "has a query, a fragment, dots for a path segment or non-ASCII characters; remove them"
 NO_CARD_URLS = ["http://h/{ticker}", "javascript:alert({ticker})", "https://{ticker}.h/"]
-BRACE = "has a brace that belongs to none of {date}, {ticker} and {card_type}"
+BRACE = "has a brace that is not part of {date}, {ticker} or {card_type}"
 ZONE = '"{}" is not valid; set it to an IANA name such as Asia/Shanghai'
 CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{ticker}/{card_type}.png"
 
@@ -156,7 +156,7 @@ def test_an_audience_is_used_only_for_the_url_that_it_is_stated_for(audience: st
         stated = {"QA_ENGINE_URL": "https://evil.example/v1", "QA_ENGINE_AUDIENCE": f"{first} https://qa.example/v1"}
     (fault,) = faults(**stated)
     assert fault == (
-        f'QA_ENGINE_AUDIENCE: is not stated for "{stated["QA_ENGINE_URL"]}"; unset it, or write the audience, a space, '
+        f'QA_ENGINE_AUDIENCE: does not name "{stated["QA_ENGINE_URL"]}"; unset it, or write the audience, a space, '
         f'and that URL: "{shown} {stated["QA_ENGINE_URL"]}"'
     )
 

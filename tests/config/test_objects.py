@@ -55,7 +55,7 @@ NO_VALUE = "has the wrong type; write a string, a number or a boolean"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 
 INVISIBLE = "holds an invisible character; write it again by hand"
-WIDE = "holds full-width characters, or others that only look like plain ones; write plain ones"
+WIDE = "holds full-width characters, or others that only look like plain ones; write plain characters"
 QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its own"
 
 BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
@@ -115,7 +115,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ([{"id": "X", "topic_key": "a/b"}], f'[0] ("X").topic_key ("a/b"): {ID_RULE}'),
         (
             [{"id": "equities_default", "date": "2026-01-01", "topic_key": "x", "extra_params": {}}],
-            "[0].date, [0].topic_key, [0].extra_params: has no meaning for equities_default; remove it",
+            "[0].date, [0].topic_key, [0].extra_params: cannot be set for equities_default; remove it",
         ),
         ([{"id": "美联储\u3000加息"}], f'[0].id ("美联储\\u3000加息" → "美联储 加息"): {WIDE}'),
         ({"ＡＡＰＬ": ["news_card"]}, f'["ＡＡＰＬ"] ("ＡＡＰＬ" → "AAPL"): {WIDE}'),
@@ -235,10 +235,10 @@ def test_the_faults_of_all_objects_are_reported_at_once_and_cause_no_others() ->
             [
                 f"card_targets.json: [0] (7): {NO_OBJECT}",
                 'card_targets.json: [2] ("X").date (1): is not valid; write "YYYY-MM-DD"',
-                'card_targets.json: [3] ("X"): is there already, as [1], with other content; keep one of the two',
-                "card_targets.json: [7].topic_key: has no meaning for equities_default; remove it",
+                'card_targets.json: [3] ("X"): is also listed as [1], with other content; keep one of the two',
+                "card_targets.json: [7].topic_key: cannot be set for equities_default; remove it",
                 f'card_targets.json: [5] ("rate_1"): the key "rate_1" of the topic is also that of Rate 1; {ANOTHER}',
-                'card_targets.json: [6] ("美联储"): the key of the topic comes out empty; give it a topic_key',
+                'card_targets.json: [6] ("美联储"): its topic key would be empty; give it a topic_key',
             ],
         ),
         (
@@ -361,10 +361,10 @@ def test_notices_name_likely_mistakes() -> None:
     )
     assert faults == []
     assert notices == [
-        'ticker_list.json: [1] ("AAPL"): is there already; it counts once',
-        'card_types.json: [2] ("news_card"): is there already; it counts once',
-        "card_targets.json: AAPL[0]: old_card is switched off in card_types.json; it is left out",
-        'card_targets.json: AAPL[2] ("news_card"): is there already; it counts once',
+        'ticker_list.json: [1] ("AAPL"): is listed twice; it counts once',
+        'card_types.json: [2] ("news_card"): is listed twice; it counts once',
+        "card_targets.json: AAPL[0]: old_card is switched off in card_types.json; no card of it is made",
+        'card_targets.json: AAPL[2] ("news_card"): is listed twice; it counts once',
         "llm_config.json: tasks.other_card: is not a card type of card_types.json; the job does not use it",
     ]
 
@@ -403,7 +403,7 @@ def test_ids_in_any_script_are_accepted(topic: str) -> None:
     assert faults_with("card_targets.json", [{"id": topic, "topic_key": "k"}]) == []
 
 
-BOTH = "is there in another spelling too, and both count; keep one if they mean the same"
+BOTH = "is also listed in another spelling, and both count; keep one if they mean the same"
 
 
 def test_ids_that_differ_only_in_spelling_are_noticed() -> None:
@@ -421,7 +421,7 @@ def test_ids_that_differ_only_in_spelling_are_noticed() -> None:
     assert faults == []
     assert notices == [
         f'ticker_list.json: [1] ("AAPL" ≈ "aapl"): {BOTH}',
-        'ticker_list.json: [3] ("AAPL"): is there already; it counts once',
+        'ticker_list.json: [3] ("AAPL"): is listed twice; it counts once',
         f'card_types.json: [1] ("News_Card" ≈ "news_card"): {BOTH}',
         f'card_targets.json: [0] ("msft" ≈ "Msft"), [2] ("Ａ股" ≈ "A股"): {BOTH}',
     ]

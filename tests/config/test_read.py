@@ -93,7 +93,7 @@ async def test_no_url_is_required_for_an_engine_that_an_unreadable_entry_may_hav
     assert [str(fault).partition(":")[0] for fault in error.value.faults] == expected
 
 
-UNKNOWN = '--again: "NVDA" is nothing that the config asks for'
+UNKNOWN = '--again: the config does not ask for "NVDA"'
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ UNKNOWN = '--again: "NVDA" is nothing that the config asks for'
     [
         (
             {"again": ("MSFT", "NVDA"), "without": ("MSFT",)},
-            ['--again: "MSFT" is also left out by --without; name it in one of the two', UNKNOWN],
+            ['--again: "MSFT" is also left out by --without; name it in only one of the two', UNKNOWN],
         ),
         ({"again": ("NVDA",), "without": ("TSLA",)}, ['--without: "TSLA" is no target of the config', UNKNOWN]),
         ({"without": ("AAPL", "MSFT")}, ["--without: leaves nothing to do"]),
@@ -139,7 +139,7 @@ async def test_only_an_outage_is_not_a_fault_of_the_config(kind: type[StorageErr
         assert str(error.value) == "gs://bucket/config/a: 503"
         assert isinstance(error.value, UnreadConfigError)
     else:
-        assert str(error.value).startswith("CONFIG_URI: gs://bucket/config/a: 503; see that it names gs://")
+        assert str(error.value).startswith("CONFIG_URI: gs://bucket/config/a: 503; check that it is gs://")
         assert isinstance(error.value, ConfigError)
         assert error.value.faults[0].kind is FaultKind.STORAGE
 

@@ -61,10 +61,10 @@ def test_a_target_stands_for_its_data_too_and_all_for_everything() -> None:
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [
-        ("NVDA/newscard", "the nearest: NVDA/news_card"),
-        ("nvda", "the nearest: NVDA"),
-        ("NDVA/outlook_card", "the nearest: NVDA/outlook_card"),
-        ("/outlok_card", "the nearest: /outlook_card, /news_card"),
+        ("NVDA/newscard", "similar names: NVDA/news_card"),
+        ("nvda", "similar names: NVDA"),
+        ("NDVA/outlook_card", "similar names: NVDA/outlook_card"),
+        ("/outlok_card", "similar names: /outlook_card, /news_card"),
         ("TSLA/xyz", "there are: TSLA/outlook_card"),
         ("zzz", "there are: NVDA, TSLA, Rate vs Inflation, a/b, a, none"),
         ("", "there are: /news_card, /outlook_card, /b/c"),
@@ -72,7 +72,7 @@ def test_a_target_stands_for_its_data_too_and_all_for_everything() -> None:
 )
 def test_a_name_that_the_plan_lacks_is_a_fault_with_the_nearest_names(name: str, remedy: str) -> None:
     _, [fault] = select(plan_with(), ["TSLA", name], is_confirmed=True)
-    assert str(fault) == f'--again: "{name}" is nothing that the config asks for; {remedy}'
+    assert str(fault) == f'--again: the config does not ask for "{name}"; {remedy}'
 
 
 def test_many_cards_are_made_again_only_if_that_is_confirmed() -> None:
@@ -80,10 +80,10 @@ def test_many_cards_are_made_again_only_if_that_is_confirmed() -> None:
     assert select(few, ["all"], is_confirmed=False)[1] == []
     assert select(many, ["all"], is_confirmed=True)[1] == []
     (fault,) = select(many, ["all"], is_confirmed=False)[1]
-    assert str(fault) == "--again: asks for 21 cards that are paid for again; add --yes if that is meant"
+    assert str(fault) == "--again: makes 21 cards again, which are paid for again; add --yes if that is meant"
 
 
-TOO_MANY = "--again: a day has at most 100,000 cards and data made again; name fewer"
+TOO_MANY = "--again: asks for more than 100,000, the most that a day can make again; name fewer"
 
 
 @pytest.mark.slow
@@ -102,7 +102,7 @@ def test_no_more_is_made_again_than_a_day_may_have() -> None:
     ("names", "faults"),
     [
         (["NVDA", "none"], []),
-        (["nvda"], ['--without: "nvda" is no target of the config; the nearest: NVDA']),
+        (["nvda"], ['--without: "nvda" is no target of the config; similar names: NVDA']),
         (list(CARDS), ["--without: leaves nothing to do; name fewer"]),
     ],
 )
@@ -121,7 +121,7 @@ def test_no_number_of_names_takes_long_among_many_targets() -> None:
     _, faults = select(plan, numbers, is_confirmed=True)
     assert len(faults) == 500
     assert str(faults[0]).endswith("T00007, T00008, T00009 and 49,990 more")
-    assert str(faults[-1]) == '--again: "499" is nothing that the config asks for; correct it'
+    assert str(faults[-1]) == '--again: the config does not ask for "499"; correct it'
     assert len(select(plan, [f"/{number}" for number in numbers], is_confirmed=True)[1]) == 500
     assert len(select(plan, right, is_confirmed=True)[0]) == 4000
     assert len(left_out_faults(plan, numbers)) == 500

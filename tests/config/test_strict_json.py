@@ -35,7 +35,7 @@ def test_a_document_that_is_too_large_or_no_text_is_refused(data: bytes, fault: 
 @pytest.mark.parametrize("text", [" \n", "\ufeff", '"AAPL","MSFT"\n', "null"])
 def test_what_is_no_json_at_all_is_reported_as_that(text: str) -> None:
     assert refusal(text) == (
-        "is no JSON array or object, but perhaps empty, a table, a web page or a workbook; "
+        "is not a JSON array or object; perhaps it is empty, a table, a web page or a workbook; "
         'write JSON there, such as ["AAPL", "MSFT"]'
     )
 

@@ -183,7 +183,7 @@ def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
 
 
 LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
-UNKNOWN = "It is not known whether this was asked for. Look first at how the day stands:"
+UNKNOWN = "It is not known whether your request was recorded. First look at how the day stands:"
 
 
 @pytest.mark.parametrize("retry", [True, False])
@@ -195,7 +195,7 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, 
         if how == "busy"
         else ENDINGS[how][0]
     )
-    not_asked = "This was not asked for, and nobody does so later. Look how the day stands, then ask again:"
+    not_asked = "Your request was not recorded. Look at how the day stands, then ask again:"
     sentence = not_asked if how == "busy" else UNKNOWN
     one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
     assert shown(one, LAPTOP, retry=retry) == [("look", sentence, LOOK)]
@@ -228,7 +228,7 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
     )
     steps = advice(view.report, view.ledger, Commands(DAYS, TODAY, **CLOUD))
     first, later, *_ = [(kind, str(text), command and command.text) for kind, text, command in steps]
-    sentence, both = "This goes on without AAPL, if nothing else is at fault {}:", "--without=TSLA,--without=AAPL"
+    sentence, both = "If nothing else is wrong, this makes the cards without AAPL {}:", "--without=TSLA,--without=AAPL"
     assert view.report.at_fault == ("AAPL",)
     assert first == ("without", sentence.format("(48 cards; " + BOTH[1:]), f"{EXECUTE} --args=run,{both}")
     assert later == ("later", sentence.format(MAINTAINER), f"{DATED},{both}"), "as also a plain start still fails"
@@ -246,7 +246,7 @@ def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
 
 def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out() -> None:
     done = report(ENDINGS["done"][0]).model_copy(update={"without": ("MSFT", "TSLA")})
-    again = "This makes what was left out too, once nothing speaks against it {}:"
+    again = "When you want what was left out, this makes it {}:"
     later = ("later", again.format(MAINTAINER), DATED)
     assert shown(done) == [("left_out", again.format(UNTIL), EXECUTE), later]
     assert shown(done, now=LATER) == [("left_out", again.format(MAINTAINER), DATED)]
@@ -275,10 +275,10 @@ def test_a_command_says_how_many_cards_it_makes_and_how_many_tries_may_be_charge
 # --- whether Cloud Run starts it again ---
 
 
-@pytest.mark.parametrize(("how", "unless"), [("deadline", ""), ("interrupted", ", unless somebody cancelled it")])
+@pytest.mark.parametrize(("how", "unless"), [("deadline", ""), ("interrupted", "Unless somebody cancelled it, ")])
 def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str, unless: str) -> None:
-    wait = f"Cloud Run starts it again by itself{unless}: nothing has to be done before its next message."
-    start = f"Only if none comes, this makes only what is missing {UNTIL}:"
+    wait = f"{unless}Cloud Run starts it again by itself. Wait for its next message."
+    start = f"Only if no message comes, start it again. This makes only what is missing {UNTIL}:"
     one = report(ENDINGS[how][0])
     assert [sentence for kind, sentence, _ in shown(one, retry=True) if kind != "then"][:2] == [wait, start]
     refused = report(bad_config(1, of_command=False))

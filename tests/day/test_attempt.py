@@ -70,6 +70,6 @@ def test_an_attempt_that_the_job_has_not_written_is_refused(change: dict[str, ob
     data = json.dumps({**json.loads(RecordedAttempt().stored.to_json()), **change}).encode()
     words = "has format 2, of version 1; this version of the job knows 1"
     if "format" not in change:
-        words = "is not what the job writes"
+        words = "is not as the job wrote it"
     with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000001\.json {words}"):
         read(data)

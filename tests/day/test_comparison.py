@@ -97,7 +97,7 @@ def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
 def test_a_variable_that_decides_what_is_made_is_compared() -> None:
     then, sizes = plan_of([target("A"), target("B")]), {"financial": 1}
     now = replace(then, settings=Styled(batch_sizes=sizes, style="dark", pace=2))
-    changed = f'Changed since {DAY}, 2 cards, style (null → "dark"): /news_card: A, B'
+    changed = f'style has changed since {DAY} (null → "dark") for 2 cards: /news_card: A, B'
     assert list(map(str, differences(then, now))) == [changed]
     assert list(differences(then, replace(then, settings=Styled(batch_sizes=sizes, pace=2)))) == []
 

@@ -81,8 +81,8 @@ NO_DATA, NO_NEWS = (f"{engine}: 0 of 1 ready, without A" for engine in ("financi
 @pytest.mark.parametrize(
     ("ledger", "reason", "expected"),
     [
-        (ledger_of(2, 2), None, ("succeeded", 0, "All 2 cards are there")),
-        (ledger_of(1, 1), None, ("succeeded", 0, "The card is there")),
+        (ledger_of(2, 2), None, ("succeeded", 0, "All 2 cards are made")),
+        (ledger_of(1, 1), None, ("succeeded", 0, "The card is made")),
         (ledger_of(0, 0), None, ("succeeded", 0, "All data is ready")),
         (ledger_of(1, 2), None, ("cards_missing", 3, OF_TWO)),
         (ledger_of(1, 2), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {OF_TWO}")),
@@ -112,7 +112,7 @@ def test_how_an_attempt_ended(ledger: Ledger, reason: ShutdownReason | None, exp
     ending = ending_of(ledger, reason, EngineFailedError(failed[-1]) if failed else None, deadline=240.0)
     assert shown(ending) == expected
     assert in_chinese(ending.sentence)
-    detail = "the news engine failed for A after 1 attempt: what an engine answered"
+    detail = "the news engine failed for A after 1 try: what an engine answered"
     assert (ending.detail and str(ending.detail)) == (detail if failed else None)
 
 
@@ -156,13 +156,13 @@ def test_without_a_target_not_all_cards_are_there() -> None:
             assert "C" not in call.targets
             ledger.add(result_of(call))
     ending = ending_of(ledger, None)
-    assert shown(ending) == ("succeeded", 0, "2 cards are there, without C (left out by hand)")
+    assert shown(ending) == ("succeeded", 0, "2 cards are made; left out: C")
     assert ending.notes == ()
-    assert shown(Ending.worded(Outcome.KILLED, ledger))[2] == "Killed: 2 cards are there, without C (left out by hand)"
+    assert shown(Ending.worded(Outcome.KILLED, ledger))[2] == "Killed: 2 cards are made; left out: C"
     ended = datetime.fromisoformat(f"{DAY}T06:41:00+08:00")
     there = nothing_left(start_at(schedule=None), ledger, ended, ended)
-    assert shown(there)[2] == "2 cards are there, without C (left out by hand); nothing was called"
-    assert list(map(str, there.notes)) == [f"Everything of {DAY} was there already, since 06:41 UTC+08:00"]
+    assert shown(there)[2] == "2 cards are made; left out: C; nothing was called"
+    assert list(map(str, there.notes)) == [f"Nothing was left to do: {DAY} has been done since 06:41 UTC+08:00"]
 
 
 @pytest.mark.parametrize(("engine", "items", "names"), [("qa", "2 cards", "A (2)"), ("trading", "1 target", "A")])
@@ -173,10 +173,8 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
     for call in (*ledger.plan.calls("trading"), *ledger.plan.calls("qa")):
         ledger.add(result_of(call, warning=message("no credit") if call.engine == engine else None))
     ending = ending_of(ledger, None)
-    assert shown(ending) == ("succeeded", 0, "All 2 cards are there, but an engine reported errors")
-    said = (
-        f"For {items} the {ENGINES[engine].label} engine said success, and reported an error besides. Look at {names}"
-    )
+    assert shown(ending) == ("succeeded", 0, "All 2 cards are made, but an engine reported errors")
+    said = f"The {ENGINES[engine].label} engine reported success for {items}, but also an error. Look at {names}"
     ended = datetime.fromisoformat("2026-11-24T02:30:00+08:00")
     again = nothing_left(start_at(schedule=None), ledger, ended, ended)
     assert [str(note) for note in ending.notes] == [said] == [str(again.notes[-1])]
@@ -188,7 +186,7 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
 # --- without calls ---
 
 
-SO_FAR = "1 of 2 cards is there so far"
+SO_FAR = "1 of 2 cards is made so far"
 BREAKS_OFF = "The record breaks off at 02:00 UTC+08:00"
 FAULT = f"The configuration has 1 fault: {NOTHING}"
 
@@ -202,7 +200,7 @@ FAULT = f"The configuration has 1 fault: {NOTHING}"
         (Ending.worded(Outcome.STORAGE_FAILED, None), ("storage_failed", 75, f"Storage failed: {NOTHING}")),
         (
             Ending.worded(Outcome.UNFORESEEN, ledger_of(2, 2)),
-            ("unforeseen", 70, "The job has a bug: all cards are there"),
+            ("unforeseen", 70, "The job has a bug: all cards are made"),
         ),
         (
             unended(start_at(), ledger_of(1, 2), Outcome.AT_WORK),
@@ -221,23 +219,23 @@ HONOURED = "so that an engine that honours keys is not paid twice."
 @pytest.mark.parametrize(
     ("results", "lacks"),
     [
-        (1, "1 result: a start asks for it again, with the same key"),
-        (1200, "1,200 results: a start asks for them again, with the same keys"),
+        (1, "1 result. The next start requests it again with the same Idempotency-Key"),
+        (1200, "1,200 results. The next start requests them again with the same Idempotency-Keys"),
     ],
 )
 def test_what_the_record_lacks(results: int, lacks: str) -> None:
-    nothing = "The end could not be recorded. All results are: the next start finds them, and records the end."
+    nothing = "All results are recorded, only the end is not. The next start records it."
     assert {str(unrecorded_note(0, is_done=is_done)) for is_done in (True, False)} == {nothing}
     assert str(unrecorded_note(results, is_done=False)) == f"The record lacks {lacks}, {HONOURED}"
     done = str(unrecorded_note(results, is_done=True))
     assert done.startswith("Do not start it again: all work is done")
-    assert done.endswith("again; so verify and its alert will report this day as not done: ignore that.")
+    assert done.endswith("again. If verify and its alert say that this day is not done, ignore that.")
 
 
 def test_a_later_attempt_says_how_the_day_stands() -> None:
     """What a person has left out is no change of the config."""
     ledger, latest = Ledger(prepared().plan.without(["MSFT"])), RecordedAttempt().stored
-    said = f"Going on with {DAY}, so far: no card was made (left out by hand: MSFT)"
+    said = f"Going on with {DAY}, so far: no card was made (left out: MSFT)"
     assert [str(one) for one in opening_notices(start_at(), ledger, latest)] == [said]
 
 
@@ -269,8 +267,8 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
     assert not claims or not (lacks or report.without), report.sentence
 
 
-KILLED = "It was killed, or could not write any more. If that start sent a message, believe the message."
-AGAIN = "So was the one before it: if the execution says memory, an owner first raises job.memory_mib."
+KILLED = "The start was killed, or could no longer write. If it sent a message, believe the message."
+AGAIN = "The one before ended so too: if the execution says memory, an owner first raises job.memory_mib."
 
 
 @pytest.mark.parametrize(("is_again", "notes"), [(False, [KILLED]), (True, [KILLED, AGAIN])])
@@ -289,7 +287,7 @@ def test_an_engine_that_was_failing_when_the_deadline_passed_is_named() -> None:
         ledger.add(result_of(call, replace(CUT_OFF, after=Cause.STATUS)))
     for call in ledger.plan.calls("financial"):
         ledger.add(result_of(call, CUT_OFF))
-    assert [*map(str, deadline_notes(ledger))] == ["When the deadline passed, calls were failing: trading"]
+    assert [*map(str, deadline_notes(ledger))] == ["Engines that were failing when the deadline passed: trading"]
     assert [*deadline_notes(ledger_of(1, 2))] == []
 
 
@@ -332,11 +330,11 @@ def test_what_was_made_before_its_night_says_so(schedule: str | None, seconds: f
 @pytest.mark.parametrize(
     ("until", "seconds_out", "ended", "note"),
     [
-        (160.0, 0.0, 200.0, "The QA engine needed 3 more tries, over 1 min"),
+        (160.0, 0.0, 200.0, "The QA engine's calls were repeated 3 times, over 1 min"),
         (159.0, 0.0, 200.0, None),
-        (410.0, 200.0, 500.0, "The QA engine needed 3 more tries, over 5 min 10 s"),
+        (410.0, 200.0, 500.0, "The QA engine's calls were repeated 3 times, over 5 min 10 s"),
         (410.0, 251.0, 500.0, None),
-        (200.0, 0.0, 1_000.0, "The QA engine needed 3 more tries, over 1 min 40 s"),
+        (200.0, 0.0, 1_000.0, "The QA engine's calls were repeated 3 times, over 1 min 40 s"),
         (200.0, 0.0, 1_011.0, None),
     ],
     ids=["a minute", "less", "more than an outage", "hardly more", "a tenth of its time", "less of it"],

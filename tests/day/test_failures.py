@@ -140,10 +140,10 @@ def test_what_is_not_there_for_the_only_call_may_be_its_target_or_the_address() 
 def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> None:
     ledger = ledger_of("news", REFUSED, CUT_OFF)
     rest = not_reached(ledger, Outcome.DATA_ENGINE_FAILED)
-    assert str(rest) == "Not reached, with nothing to put right: financial 20, trading 20, news 19, cards 40"
-    assert in_chinese(rest) == "未进行（无需处理）：财务 20、交易 20、新闻 19、图卡 40"
+    assert str(rest) == "Not finished, but nothing has to be put right: financial 20, trading 20, news 19, cards 40"
+    assert in_chinese(rest) == "未完成（无需处理）：财务 20、交易 20、新闻 19、图卡 40"
     assert not_reached(Day().play().ledger, Outcome.SUCCEEDED) is None
-    said = "Not requested, since others of their type failed: /a (20), /b (20)"
+    said = "Not requested because other cards of their type failed: /a (20), /b (20)"
     assert str(not_reached(ledger, Outcome.CARDS_MISSING)) == said
     assert [group.names for group in failure_groups(ledger)] == [["T00"]]
 
@@ -180,11 +180,11 @@ def test_nobody_is_left_out_whose_cards_are_there_nor_if_no_other_card_is_missin
     for call in ledger.plan.calls("qa"):
         if call not in own:
             ledger.add(result_of(call))
-    assert targets_at_fault(ledger) == (), "all other cards are there"
+    assert targets_at_fault(ledger) == (), "all other cards are made"
     ledger = ledger_of("news", REFUSED, None, None)
     for call in own:
         ledger.add(result_of(call))
-    assert targets_at_fault(ledger) == (), "its own card is there"
+    assert targets_at_fault(ledger) == (), "its own card is made"
 
 
 def test_many_targets_are_not_at_fault() -> None:

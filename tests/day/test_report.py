@@ -49,7 +49,7 @@ def test_a_report_may_have_more_fields() -> None:
 )
 def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
     data = json.dumps({**json.loads(RecordedAttempt().report().to_json()), **change}).encode()
-    with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json is not what the job writes"):
+    with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json is not as the job wrote it"):
         read_report(DAY, 1, data)
 
 

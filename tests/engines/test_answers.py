@@ -54,22 +54,22 @@ def test_successes_without_a_warning(call: Call, answer: object) -> None:
     [
         (FINANCIAL, {}, Cause.UNREADABLE, "unexpected answer: {}"),
         (FINANCIAL, {"message": 1}, Cause.UNREADABLE, 'unexpected answer: {"message": 1}'),
-        (FINANCIAL, {"ok": True}, Cause.UNREADABLE, "the answer is not as agreed: it has ok, and no message"),
+        (FINANCIAL, {"ok": True}, Cause.UNREADABLE, "unexpected answer: it has ok, but no message"),
         (FINANCIAL, {"message": "m", "status": "failed"}, Cause.DENIED, "failed: m"),
         (FINANCIAL, {"message": "m", "status": None}, Cause.DENIED, "m"),
         (FINANCIAL, {"message": "m", "error": "e"}, Cause.DENIED, "e"),
         (FINANCIAL, {"message": "m", "error": ""}, Cause.DENIED, "m"),
         (FINANCIAL, [GOOD], Cause.UNREADABLE, 'unexpected answer: [{"status": "success"}]'),
-        (TRADING, {"message": "m"}, Cause.UNREADABLE, "the answer is not as agreed: it has message, and no results"),
+        (TRADING, {"message": "m"}, Cause.UNREADABLE, "unexpected answer: it has message, but no results"),
         (TRADING, {"status": "error", "message": "m"}, Cause.DENIED, "error: m"),
-        (TRADING, {"results": {"AAPL": GOOD, "MSFT": "success"}}, Cause.DENIED, 'msft: says "success"'),
-        (NEWS, {"status": "SUCCESS"}, Cause.DENIED, 'says {"status": "SUCCESS"}'),
-        (QA, {"status": "skipped"}, Cause.DENIED, 'says {"status": "skipped"}'),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": "success"}}, Cause.DENIED, 'msft: the engine answered "success"'),
+        (NEWS, {"status": "SUCCESS"}, Cause.DENIED, 'the engine answered {"status": "SUCCESS"}'),
+        (QA, {"status": "skipped"}, Cause.DENIED, 'the engine answered {"status": "skipped"}'),
         (QA, {"status": "error", "detail": "d"}, Cause.DENIED, "error: d"),
-        (QA, {"status": ["success"]}, Cause.DENIED, 'says {"status": ["success"]}'),
-        (QA, {"ok": True, "card": {}}, Cause.UNREADABLE, "the answer is not as agreed: it has ok, card, and no status"),
+        (QA, {"status": ["success"]}, Cause.DENIED, 'the engine answered {"status": ["success"]}'),
+        (QA, {"ok": True, "card": {}}, Cause.UNREADABLE, "unexpected answer: it has ok, card, but no status"),
         (QA, {"error": "e"}, Cause.DENIED, "e"),
-        (QA, None, Cause.DENIED, "the answer is null"),
+        (QA, None, Cause.DENIED, "the engine answered null"),
         (QA, "success", Cause.UNREADABLE, 'unexpected answer: "success"'),
     ],
 )
@@ -81,15 +81,15 @@ def test_failures_that_come_with_status_200(call: Call, answer: object, cause: C
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b"", "an empty answer"),
-        (b"<html><style>p{}</style><h1>Error</h1>\n<p>Oops</p>", "no JSON: Error Oops"),
-        (b'{"status": "success"} trailing', 'no JSON: {"status": "success"} trailing'),
-        (b"\xff\xfe", "no JSON: \ufffd\ufffd"),
-        (b"[" * 100_000, "no JSON: " + "[" * (EXCERPT_LIMIT - 1) + "…"),
-        (b'{"status": "success", "card": [{"a": 1, "\\u0061": 1}]}', 'unexpected answer: the key "a" is there twice'),
+        (b"", "the answer is empty"),
+        (b"<html><style>p{}</style><h1>Error</h1>\n<p>Oops</p>", "the answer is not JSON: Error Oops"),
+        (b'{"status": "success"} trailing', 'the answer is not JSON: {"status": "success"} trailing'),
+        (b"\xff\xfe", "the answer is not JSON: \ufffd\ufffd"),
+        (b"[" * 100_000, "the answer is not JSON: " + "[" * (EXCERPT_LIMIT - 1) + "…"),
+        (b'{"status": "success", "card": [{"a": 1, "\\u0061": 1}]}', 'unexpected answer: it has the key "a" twice'),
         (
             '{"status": "success", "美联储\\n": 1, "美联储\\n": 1}'.encode(),
-            'unexpected answer: the key "美联储\\n" is there twice',
+            'unexpected answer: it has the key "美联储\\n" twice',
         ),
     ],
 )
@@ -116,14 +116,14 @@ def test_a_success_with_an_error_text_is_a_success_with_a_warning(
 ) -> None:
     found = verdict(call, answer)
     assert (found.failure, found.with_error) == (None, names)
-    assert str(found.warning) == f"the answer says success, and has the error: {said}"
+    assert str(found.warning) == f"the answer says success, but has an error: {said}"
 
 
 def test_tickers_that_are_done_are_warned_of_though_others_failed() -> None:
     found = verdict(TRADING, {"results": {"AAPL": WARNED, "MSFT": BAD}})
     assert found.failure is not None
     assert found.failure.targets == ("msft",)
-    assert str(found.warning) == "the answer says success, and has the error: AAPL: quota exceeded"
+    assert str(found.warning) == "the answer says success, but has an error: AAPL: quota exceeded"
     assert found.with_error == ("AAPL",)
 
 
@@ -166,7 +166,7 @@ def test_only_the_tickers_that_failed_are_named() -> None:
     three = trading(["A", "B", "C"])
     failure = failure_of(three, {"results": {"A": GOOD, "B": BAD}})
     assert failure.targets == ("B", "C")
-    assert str(failure.reason) == "B: failed: no data; C: not in the answer"
+    assert str(failure.reason) == "B: failed: no data; C: the answer does not have it"
     alone = failure_of(trading(["B"]), {"results": {"B": BAD}})
     assert str(alone.reason) == "failed: no data", "the call is named already"
 

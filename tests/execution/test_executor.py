@@ -68,7 +68,7 @@ async def test_the_timeout_applies_to_each_attempt_and_is_retried() -> None:
     assert made.counts("news").done == 1
     made = await one_ticker(FOREVER, timeout=10.0, patience=15.0)
     failure = the_end(made)
-    text = "nothing but this for 33.5 s: no answer within 10 s"
+    text = "no answer within 10 s (tried for 33.5 s)"
     assert (failure.cause, str(failure.reason)) == (Cause.TIMEOUT, text)
 
 
@@ -192,7 +192,7 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted() -> None
     assert trio.current_time() == 0.25
     failure = the_end(made)
     assert failure.cause == Cause.INTERRUPTED
-    assert str(failure.reason) == 'cut off, after: HTTP 500: {"detail": "x"}'
+    assert str(failure.reason) == 'cut off; the try before it failed: HTTP 500: {"detail": "x"}'
     assert (failure.status, failure.interrupted_after) == (500, Cause.STATUS)
     assert the_end(made).tries == 1
 
@@ -245,13 +245,13 @@ async def test_retries_are_reported_with_their_wait_and_those_for_room_are_count
 
 async def test_only_the_warning_of_the_successful_answer_is_kept() -> None:
     warned = reply({"status": "success", "error": "quota"})
-    assert str(the_end(await one_card(DENIED, warned)).warning).endswith("has the error: quota")
+    assert str(the_end(await one_card(DENIED, warned)).warning).endswith("has an error: quota")
     assert the_end(await one_card(DENIED, None)).warning is None
     targets = [target("A", (), ("trading",)), target("B", (), ("trading",))]
     half = {"A": {"status": "success", "error": "late"}, "B": {"status": "failed"}}
     made = stage(targets, in_turn("trading", reply({"results": half}), None))
     await made.play()
     warnings = {event.targets: event.warning for event in made.world.finished if event.engine != "qa"}
-    assert str(warnings["A",]).endswith("has the error: A: late")
+    assert str(warnings["A",]).endswith("has an error: A: late")
     assert {event.targets: event.with_error for event in made.world.finished}["A",] == ("A",)
     assert warnings["B",] is None

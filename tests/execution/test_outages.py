@@ -224,7 +224,7 @@ def test_an_outage_that_is_longer_ends_once_the_patience_is_over(name: str) -> N
         assert not any(asked.cut_off for asked in played.made.world.of("qa")), "what is in flight is awaited"
     if played.error is not None:
         assert name == "no right at all" or len(played.error.result.targets) == 1
-        assert "nothing but this for " in str(played.error)
+        assert "(tried for " in str(played.error)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_a_stop_ends_the_waiting_at_once_and_records_what_was_asked_for(
     asked = {(one.path, one.tickers) for one in played.made.world.of(engine)}
     cut_off = [event for event in played.made.world.finished if event.engine == engine]
     assert len(cut_off) == len(asked)
-    assert {str(event.reason) for event in cut_off} == {'cut off, after: HTTP 503: {"detail": "x"}'}
+    assert {str(event.reason) for event in cut_off} == {'cut off; the try before it failed: HTTP 503: {"detail": "x"}'}
 
 
 @pytest.mark.parametrize("status", [409, 429])
@@ -364,7 +364,7 @@ def test_a_data_engine_that_says_failed_for_a_minute_loses_the_night(engine: Eng
     played = night(out("denied", 10, 100, engine))
     assert (played.exit, played.outcome) == (1, "data_engine_failed")
     assert played.told == ["EngineFailing"]
-    assert "nothing but this for 1 min" in str(played.error)
+    assert "(tried for 1 min)" in str(played.error)
 
 
 @pytest.mark.slow

@@ -154,7 +154,11 @@ def test_the_nights_are_true_at_the_hour_at_which_they_are_read(
     browser.now = now
     browser.open(pages["nights"], width, dark=dark)
     assert parts(browser) == STATES[now]
-    titles = {"soon": "… Nothing here yet of", "late": "! Nothing here since", "fresh": "✗ 5 of 58 cards"}
+    titles = {
+        "soon": "… No record yet for",
+        "late": "! No record since",
+        "fresh": "✗ 5 of 58 cards",
+    }
     assert browser.value("document.title").startswith(titles[STATES[now][0]])
     assert browser.value("document.documentElement.scrollWidth") <= width
     assert browser.complaints == []
@@ -205,7 +209,7 @@ def test_the_first_screen_of_a_phone_has_tonight_and_the_old_verdict_and_later_t
 
 
 @pytest.mark.parametrize(
-    ("minutes", "sentence"), [(9, "Only if none comes, this"), (11, "Once the cause is put right")]
+    ("minutes", "sentence"), [(9, "Only if no message comes, start"), (11, "Once the cause is put right")]
 )
 def test_the_page_of_a_day_knows_for_ten_minutes_that_a_retry_comes(
     browser: Browser, tmp_path: Path, minutes: int, sentence: str
@@ -217,7 +221,9 @@ def test_the_page_of_a_day_knows_for_ten_minutes_that_a_retry_comes(
     browser.open(file, *PHONE)
     steps = "[...document.querySelectorAll('.next')].filter(one => one.checkVisibility()).map(one => one.innerText)"
     shown = browser.value(steps)
-    assert shown[0].startswith("Cloud Run starts it again" if minutes < 10 else "Unless the retry is at work: ")
+    assert shown[0].startswith(
+        "Cloud Run starts it again" if minutes < 10 else "First see whether Cloud Run's retry is at work: "
+    )
     assert sentence in shown[-1]
     assert len(shown) == (2 if minutes < 10 else 1)
     assert browser.value("document.title").startswith("✗ ")

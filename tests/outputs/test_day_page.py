@@ -78,7 +78,7 @@ def test_the_outcomes_are_all_of_them() -> None:
 
 def test_a_laptop_has_no_name_of_a_job() -> None:
     shown = page(Day(start={"job": None, "region": None, "project": None}).play().view())
-    assert f"<title>✓ All 58 cards are there · Tue {DAY}</title>" in shown.source
+    assert f"<title>✓ All 58 cards are made · Tue {DAY}</title>" in shown.source
     assert f"Tue {DAY} · Done at" in shown.text
 
 
@@ -101,7 +101,7 @@ def test_faults_of_the_config_each_say_what_to_do_and_nothing_is_said_of_calls_a
         'card_targets.json: [3] ("APPL") is not a ticker of ticker_list.json What to do: correct it, or add it to'
     ) == 2  # fmt: skip
     assert (
-        "In a checkout, this shows whether a fault is left in the config objects; it calls nothing: python -m job plan gs://"
+        "In a checkout, this checks the config objects for faults, and calls no engine: python -m job plan gs://"
         in shown.text
     )
     assert parts(shown) == ["This day"]
@@ -164,8 +164,8 @@ def test_calls_with_the_same_answer_are_one_row_with_their_number_and_the_shorte
 
 def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_and_the_first_error() -> None:
     shown = page(SCENES["made with errors"]())
-    notes = shown.text.partition("For 6 cards the QA engine said success, and reported an error besides. ")[2]
-    first = "qa NVDA news_card: the answer says success, and has the error: failed: the model refused"
+    notes = shown.text.partition("The QA engine reported success for 6 cards, but also an error. ")[2]
+    first = "qa NVDA news_card: the answer says success, but has an error: failed: the model refused"
     assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} Complete: 13 of 13 targets")
     assert '<section class="headline panel warn">' in shown.source
     assert parts(shown)[0] == "*Complete: 13 of 13 targets"
@@ -262,13 +262,15 @@ def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: dat
     """As the message does; where scripts are blocked, its words are true at any time."""
     data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
     text = Parsed(data, at).text
-    assert (
-        "Cloud Run starts it again by itself: nothing has to be done before its next message." in text
-    ) is not is_over
+    assert ("Cloud Run starts it again by itself. Wait for its next message." in text) is not is_over
     terms = "(5 cards; 5 tries so far may each have been charged; until 11-25 01:50)"
-    assert (f"Only if none comes, this makes only what is missing {terms}:" in text) is not is_over
+    assert (
+        f"Only if no message comes, start it again. This makes only what is missing {terms}:" in text
+    ) is not is_over
     assert (f"Once the cause is put right, this makes only what is missing {terms}:" in text) is is_over
-    assert ("Unless the retry is at work: All executions of the job Once the cause is put right" in text) is is_over
+    assert (
+        "First see whether Cloud Run's retry is at work: All executions of the job Once the cause is put right" in text
+    ) is is_over
 
 
 @pytest.mark.parametrize("hours", [1, 30])

@@ -75,7 +75,7 @@ async def test_a_line_of_a_call_has_its_day_its_trace_and_its_span(lines: Any) -
             EngineFailing("qa", message("HTTP 503"), 600.0),
             "WARNING",
             "engine.failing",
-            "The QA engine does no call, and is tried again for 10 min at least: HTTP 503",
+            "The QA engine is out; the job tries it again for at least 10 min: HTTP 503",
         ),
         (EngineRecovered("qa", 90.0), "NOTICE", "engine.recovered", "The QA engine works again, after 1 min 30 s"),
     ],

@@ -72,7 +72,7 @@ def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: 
     assert all(str(note) in shown for note in view.report.notes)
     assert all(step.command.text in shown for step in view.steps if step.command and step.kind in {"start", "without"})
     assert "python -m job" not in text
-    for answer in ("the model refused", "connection reset", "the answer is null", "HTTP 503"):
+    for answer in ("the model refused", "connection reset", "the engine answered null", "HTTP 503"):
         assert answer not in text + str(run_fields(view))
     assert ("Done at " in text) is is_done
 
@@ -168,7 +168,7 @@ def test_the_longest_text_of_a_run_fits_every_channel(channel: Channel, without:
     view = replace(view, steps=(*view.steps, again))
     text = cut(list(run_lines(view, settings())), channel)
     assert len(as_json(text)) - 2 <= channel.limit
-    named = f" (left out by hand: {', '.join(LONG[:3])} and {without - 3} more)" if without else ""
+    named = f" (left out: {', '.join(LONG[:3])} and {without - 3} more)" if without else ""
     assert text.splitlines()[:2] == [f"✗ {'j' * 63}, {DAY}", f"The trading engine failed: no card was made{named}."]
     assert ("gcloud run jobs execute " in text) is (without == 0 or (channel is not WECOM and without == 20))
 

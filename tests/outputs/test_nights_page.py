@@ -105,13 +105,13 @@ def test_the_headline_is_that_of_the_latest_night(skipped: int, facts: str, step
 
 TICK = DAYS.after("2026-11-28")
 BEFORE, DUE, DUE_LATER = TICK - timedelta(minutes=11), TICK + timedelta(hours=1), TICK + timedelta(hours=3)
-PASSED = "If Sun 11-29 02:00 UTC+08:00 has passed, that night has left nothing here."
-SOON = "Nothing here yet of Sun 11-29 02:00"
-WARNING = "Nothing here since Sun 11-29 02:00"
+PASSED = "If it is later than Sun 11-29 02:00 UTC+08:00, nothing is recorded of that night."
+SOON = "No record yet for Sun 11-29 02:00"
+WARNING = "No record since Sun 11-29 02:00"
 ASIDE = " ".join(
     (
         f"{WARNING} {PLACE} Open this page again. If it still says so, the night is at work, was killed, could",
-        "not write here (do what its message says), or never began (is the schedule paused?).",
+        "not write its record (do what its message says), or never began (is the schedule paused?).",
         "This makes what is missing of the latest night:",
         f"{COMMAND} All executions of the job 5 of 58 cards are missing",
     )
@@ -255,7 +255,7 @@ def test_a_night_that_was_killed_has_its_marks_and_no_link_as_it_may_have_no_pag
 def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> None:
     then = datetime.fromisoformat("2026-11-24T09:00:00+08:00")
     shown = page(Nights([night(SCENES["made with errors"]().report)]), written=then, at=then)
-    sentence = "All 58 cards are there, but an engine reported errors"
+    sentence = "All 58 cards are made, but an engine reported errors"
     assert '<section class="headline panel warn">' in shown.source
     assert f"! {sentence} ·" in shown.text
     assert rows(shown)[0] == "Tue 2026-11-24 02:05 ✓ ✓ ✓ ! 58/58"

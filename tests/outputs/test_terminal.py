@@ -230,7 +230,7 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     view = replace(day.view(None, Day("2026-11-23").play().view().report), page=page)
     shown = as_text(view).splitlines()
     assert shown[0].startswith(f"{DAY}: started 02:0")
-    assert shown[1].split() == ["Engine", "done", "failed", "not", "reached"]
+    assert shown[1].split() == ["Engine", "done", "failed", "not", "finished"]
     assert shown[5].split() == ["qa", "48", "10", "0"]
     terms = "10 cards; 10 tries so far may each have been charged; until 11-25 01:50"
     assert shown[6:] == [
@@ -264,8 +264,8 @@ def test_what_a_person_left_out_does_not_count_as_not_reached() -> None:
 
 
 def test_there_is_no_table_of_engines_that_were_not_called() -> None:
-    assert "not reached" in as_text(SCENES["interrupted before the cards"]())
-    assert "not reached" not in as_text(Day().view(ending_of(Day().ledger, ShutdownReason.SIGTERM)))
+    assert "not finished" in as_text(SCENES["interrupted before the cards"]())
+    assert "not finished" not in as_text(Day().view(ending_of(Day().ledger, ShutdownReason.SIGTERM)))
 
 
 def test_the_longest_answers_are_shortened() -> None:

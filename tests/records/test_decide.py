@@ -33,9 +33,9 @@ def decided(*attempts: RecordedAttempt, work: PlannedConfig | None = None, **abo
 @pytest.mark.parametrize(
     ("then", "now", "named"),
     [
-        ("cards-test", "cards", "the config of cards-test, this start has that of cards"),
-        ("cards", "cards", "the config of gs://cards/config, this start has that of gs://cards/other"),
-        (None, "cards", "the config of gs://cards/config, this start has that of gs://cards/other"),
+        ("cards-test", "cards", "the config of cards-test, but this start has that of cards"),
+        ("cards", "cards", "the config of gs://cards/config, but this start has that of gs://cards/other"),
+        (None, "cards", "the config of gs://cards/config, but this start has that of gs://cards/other"),
     ],
 )
 def test_a_day_is_for_one_config_and_two_jobs_with_one_record_are_named(then: str | None, now: str, named: str) -> None:
@@ -44,9 +44,9 @@ def test_a_day_is_for_one_config_and_two_jobs_with_one_record_are_named(then: st
     with pytest.raises(ConfigError) as error:
         decided(begun, job=now, config_uri="gs://cards/other")
     assert str(error.value) == (
-        f"CONFIG_URI: the day was begun with {named}; "
-        "if this start is the wrong one, give it a RUNS_URI of its own: nothing is lost. "
-        "Only if the day is, move its folder out of runs/: what it made is made, and paid for, again"
+        f"CONFIG_URI: the day began with {named}; "
+        "if this start is wrong, give it its own RUNS_URI: nothing is lost. "
+        "Only if the day is wrong, move its folder out of runs/: the whole day is then made, and paid for, again"
     )
     assert error.value.faults[0].kind is FaultKind.STORAGE
 
@@ -78,7 +78,10 @@ def test_who_asks_for_something_again_is_recorded_with_it(
 def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[RecordedAttempt]) -> None:
     with pytest.raises(BusyError) as error:
         decided(*attempts, work=prepared(again=[CARD]), execution="x", task_attempt=1)
-    assert str(error.value.why) == f"A retry asks for nothing again, since its first try asked for nothing for {DAY}"
+    assert (
+        str(error.value.why)
+        == f"The first try recorded nothing to make again on {DAY}, so this retry makes nothing again"
+    )
 
 
 def test_a_day_has_no_more_reruns_than_one_attempt_can_carry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +91,6 @@ def test_a_day_has_no_more_reruns_than_one_attempt_can_carry(monkeypatch: pytest
     once = decided(done, asked, work=work)
     assert once is not None
     assert len(once.again) == 1, "the same again adds none"
-    with pytest.raises(ConfigError, match=r"^--again: a day has at most .*; name fewer$") as error:
+    with pytest.raises(ConfigError, match=r"^--again: asks for more than 100,000, .*; name fewer$") as error:
         decided(done, asked, work=replace(work, again=[OTHER]))
     assert error.value.faults[0].kind is FaultKind.COMMAND

@@ -206,7 +206,7 @@ TAMPERED: dict[str, Callable[[bytes], bytes]] = {
 async def test_a_journal_that_was_tampered_with_is_refused(memory: Memory, how: str) -> None:
     names = await filled(memory)
     memory.objects[names[1]] = StoredObject(TAMPERED[how](memory.objects[names[1]].data), "x", 0)
-    with pytest.raises(RecordError, match=f"^{names[1]} is not what the job writes"):
+    with pytest.raises(RecordError, match=f"^{names[1]} is not as the job wrote it"):
         await read(memory)
 
 
@@ -226,7 +226,7 @@ async def test_an_object_that_is_removed_while_it_is_read_is_missed(memory: Memo
 
 async def test_a_result_that_its_plan_lacks_is_refused(memory: Memory) -> None:
     names = await filled(memory)
-    with pytest.raises(RecordError, match=f"^{names[0]} has a result that is not of its plan$"):
+    with pytest.raises(RecordError, match=f"^{names[0]} has a result that its attempt did not plan$"):
         await read_journal(memory, DAY, {1: 3}, Ledger(EMPTY))
 
 

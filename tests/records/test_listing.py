@@ -53,7 +53,7 @@ def test_a_day_on_which_only_a_start_was_refused() -> None:
     ],
 )
 def test_a_name_that_the_job_does_not_give_is_refused(name: str) -> None:
-    with pytest.raises(RecordError, match=r"is not what the job writes$|/results/000001-000000\.jsonl is missing$"):
+    with pytest.raises(RecordError, match=r"is not as the job wrote it$|/results/000001-000000\.jsonl is missing$"):
         listing("attempts/000001.json", name)
 
 

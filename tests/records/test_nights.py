@@ -52,7 +52,7 @@ async def test_each_day_has_a_row_with_its_state(memory: Memory, monkeypatch: py
         (DAYS[0], "succeeded"),
     ], "the newest first; a day that was only waited for has not begun"
     assert [str(one.problem) for one in nights.nights if one.problem] == [
-        f"{DAYS[4]}/ends/000001.json is not what the job writes"
+        f"{DAYS[4]}/ends/000001.json is not as the job wrote it"
     ]
     assert [report.day for report in nights.reports] == [DAYS[3], DAYS[1], DAYS[0]]
 

@@ -31,7 +31,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         (["MSFT"], ("cards_missing", 3), "cards_missing", 3, "1 of 3 cards is missing"),
         (["MSFT"], ("interrupted", 143), "interrupted", 143, "Interrupted by SIGTERM: 1 of 3 cards is missing"),
         (["MSFT"], ("data_engine_failed", 1), "data_engine_failed", 1, "Data engine failed: 1 of 3 cards is missing"),
-        ([], ("interrupted", 143), "succeeded", 0, "All 3 cards are there"),
+        ([], ("interrupted", 143), "succeeded", 0, "All 3 cards are made"),
     ):
         end = failed.report().model_copy(update={"outcome": Outcome(ended[0]), "exit_code": ExitCode(ended[1])})
         memory.objects.clear()

@@ -66,14 +66,14 @@ async def test_if_one_target_alone_has_failed_the_first_command_goes_on_without_
     told = message_of(night)
     at = told.index(f"{EXECUTE} --args=run,--without=TSLA")
     terms = "22 cards; for a maintainer; until 11-25 22:20"
-    assert told[at - 1] == f"This goes on without TSLA, if nothing else is at fault ({terms}):"
+    assert told[at - 1] == f"If nothing else is wrong, this makes the cards without TSLA ({terms}):"
     assert told[at + 2] == EXECUTE
     first, plain = commands(text_of(night))
     await night.start(0, *first)
-    assert message_of(night)[1] == "22 cards are there, without TSLA (left out by hand)."
+    assert message_of(night)[1] == "22 cards are made; left out: TSLA."
     script.clear()
     await night.start(0, *plain)
-    assert message_of(night)[1] == "All 26 cards are there."
+    assert message_of(night)[1] == "All 26 cards are made."
 
 
 # --- a day that is over ---
@@ -93,24 +93,24 @@ async def test_the_refusal_of_another_day_first_has_the_command_for_what_that_ni
         refused = await night.start(2, f"--date={TUESDAY}", *arguments)
         (fault,) = refused.events("config.faulty")
         what, _, new = str(fault["message"]).partition(": New since ")
-        assert what == f"--date: today's config is not that of {TUESDAY}"
+        assert what == f"--date: the config has changed since {TUESDAY}"
         return new
 
     dated = f"{EXECUTE} --args=run,--date={TUESDAY}"
     others = f"without what is new, this makes 1 card: {dated},"
     assert await refusal() == (
         f"{TUESDAY}, 8 cards: AMZN (4), AMD (4); {others}--without=AMZN,--without=AMD; "
-        f"if today's config is meant, this makes 9 cards: {dated},--yes"
+        f"to use the config as it is now, this makes 9 cards: {dated},--yes"
     )
     assert await refusal("--without=AMZN") == (
         f"{TUESDAY}, 4 cards: AMD (4); {others}--without=AMZN,--without=AMD; "
-        f"if today's config is meant, this makes 5 cards: {dated},--without=AMZN,--yes"
+        f"to use the config as it is now, this makes 5 cards: {dated},--without=AMZN,--yes"
     )
     count = len(world.qa.requests)
     await night.start(0, f"--date={TUESDAY}", "--without=AMZN", "--without=AMD")
     assert len(world.qa.requests) == count + 1
     assert await refusal() == (
-        f"{TUESDAY}, 8 cards: AMZN (4), AMD (4); if today's config is meant, this makes 8 cards: {dated},--yes"
+        f"{TUESDAY}, 8 cards: AMZN (4), AMD (4); to use the config as it is now, this makes 8 cards: {dated},--yes"
     )
     await world.configure("card_types.json", [*CARDS, "esg_card"])
     await world.configure("ticker_list.json", TICKERS)
@@ -126,7 +126,7 @@ async def test_what_a_night_had_tried_before_it_was_left_out_is_made_by_its_date
     await night.begins(WEDNESDAY)
     await night.start(0)
     await night.start(0, f"--date={TUESDAY}")
-    assert message_of(night)[1] == "All 26 cards are there."
+    assert message_of(night)[1] == "All 26 cards are made."
 
 
 # --- how the day stands ---
@@ -136,7 +136,7 @@ async def test_of_a_new_type_that_is_missing_it_is_said_that_all_others_are_ther
     await night.scene.world.configure("card_types.json", [*CARDS, "esg_card"])
     night.scene.world.qa.script.append(Fault(when.card("esg_card"), do.status(422)))
     await night.tries(3)
-    assert message_of(night)[1] == "6 of 32 cards are missing: all of type esg_card; the other 26 are there."
+    assert message_of(night)[1] == "6 of 32 cards are missing: all of type esg_card; the other 26 are made."
     day = text_of(night).rpartition("=== page of the day ===")[2].splitlines()
     assert [line.startswith("What to do") for line in day].index(True) < day.index(EXECUTE), "it is refused again"
 
@@ -153,7 +153,7 @@ async def test_a_page_says_as_of_when_it_is_and_a_report_first_what_is_at_work(n
     await qa.until(lambda seen: len(seen) > count)
     head, first, *_ = await report_of(night)
     assert head == f"{TUESDAY}, started 22:30 UTC"
-    assert first == "At work since 22:50 UTC on /news_card: NVDA, TSLA: 24 of 26 cards are there so far"
+    assert first == "At work since 22:50 UTC on /news_card: NVDA, TSLA: 24 of 26 cards are made so far"
     assert text_of(night).count("As of 22:30 UTC") == 3
     await night.scene.end(job, 0)
     assert (await report_of(night))[0].startswith(f"{TUESDAY}: started 22:30 UTC, ended 22:5")
@@ -167,8 +167,8 @@ async def test_a_night_that_is_late_says_why_in_one_line(night: Night) -> None:
     night.scene.world.qa.script.append(Fault(for_a_while(1800, when.chance(0.7)), do.status(429)))
     await night.start(0, QA_ENGINE_CONCURRENCY="4")
     _, cards, late, page, _ = message_of(night)
-    assert cards == "All 26 cards are there."
-    assert re.fullmatch(r"The QA engine needed [0-9]+ more tries, over [0-9]+ min( [0-9]+ s)?", late)
+    assert cards == "All 26 cards are made."
+    assert re.fullmatch(r"The QA engine's calls were repeated [0-9]+ times, over [0-9]+ min( [0-9]+ s)?", late)
     assert page.startswith("Page: ")
     assert text_of(night).count(late) == 3
 

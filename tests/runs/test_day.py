@@ -34,9 +34,9 @@ async def test_a_second_start_calls_nothing_and_writes_nothing(scene: Scene) -> 
     before, count = scene.world.recorded(), len(scene.requests)
     second = await scene.start(0)
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
-    assert second.finished["message"] == "All 5 cards are there; nothing was called"
+    assert second.finished["message"] == "All 5 cards are made; nothing was called"
     assert second.finished["notes"][0].startswith(
-        f"Everything of {second.finished['day']} was there already, since 22:30"
+        f"Nothing was left to do: {second.finished['day']} has been done since 22:30"
     )
 
 
@@ -51,7 +51,7 @@ async def test_a_day_that_a_newer_image_began_is_left_to_that_image(scene: Scene
     assert outcome.finished["message"] == "This image is too old for the day: nothing was called"
     assert outcome.events("config.faulty")[0]["message"] == (
         f"RUNS_URI: {name} has format 2, of version 9.0.0 c0ffee; this version of the job knows 1; "
-        "an owner puts back the image of version 9.0.0"
+        "ask an owner to put back the image of version 9.0.0"
     )
     objects[name] = own
     await scene.start(0)
@@ -235,7 +235,7 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
     scene.world.news.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
     await scene.start(1)
     outcome = await scene.start(0, "--without", "BRK.B")
-    assert outcome.finished["message"] == "3 cards are there, without BRK.B (left out by hand)"
+    assert outcome.finished["message"] == "3 cards are made; left out: BRK.B"
     assert outcome.finished["without"] == ["BRK.B"]
     sums = {"planned": 5, "done": 3, "failed": 0, "not_attempted": 2, "left_out": 2}
     assert outcome.finished["cards"].items() >= sums.items(), "it stays in the totals"
@@ -249,14 +249,14 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
 
 
 async def test_what_is_left_out_and_open_again_is_not_shown_as_made(scene: Scene) -> None:
-    """All cards are there, two are to be made again, and their data fails: nothing says to leave them out."""
+    """All cards are made, two are to be made again, and their data fails: nothing says to leave them out."""
     await scene.start(0)
     scene.world.trading.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
     failed = await scene.start(1, "--again", "BRK.B", CLOUD_RUN_EXECUTION="by-hand", CLOUD_RUN_TASK_ATTEMPT="0")
     assert "--without" not in failed.stdout
     assert failed.finished["message"] == "The trading engine failed: 2 of 5 cards are missing"
     outcome = await scene.start(0, "--without", "BRK.B")
-    assert outcome.finished["message"] == "3 cards are there, without BRK.B (left out by hand)"
+    assert outcome.finished["message"] == "3 cards are made; left out: BRK.B"
     assert outcome.finished["without"] == ["BRK.B"]
     assert outcome.finished["cards"]["planned"] == 5
     asked = [DATED, "To be made again, and missing until then: BRK.B (2)"]
@@ -406,13 +406,14 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
 
 
 @pytest.mark.parametrize(
-    ("option", "what"), [("--without", "no target of the config"), ("--again", "nothing that the config asks for")]
+    ("option", "what"),
+    [("--without", '"BRK.A" is no target of the config'), ("--again", 'the config does not ask for "BRK.A"')],
 )
 async def test_a_retry_is_refused_for_a_name_as_its_first_try_was(scene: Scene, option: str, what: str) -> None:
     """It makes, and pays for, what was to be left out otherwise."""
     for env in (CLOUD, RETRY):
         (fault,) = (await scene.start(2, option, "BRK.A", **env)).events("config.faulty")
-        assert fault["message"] == f'{option}: "BRK.A" is {what}; the nearest: BRK.B'
+        assert fault["message"] == f"{option}: {what}; similar names: BRK.B"
     assert scene.requests == []
 
 
@@ -434,7 +435,7 @@ async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> 
     for name, prepares in (("AAPL/news_card", False), ("BRK.B", True)):
         outcome = await scene.start(0, "--date", DAY, "--again", name)
         assert dict(scene.requests[-1].query)["date_str"] == DAY
-        assert outcome.stdout.count(f"{DAY} is over: the financial and the trading engine take no date") == prepares
+        assert outcome.stdout.count(f"{DAY} is over: its cards get the financial and trading data of now") == prepares
     assert scene.cards() == Counter([*ALL, "AAPL/news_card", "BRK.B/news_card", "BRK.B/price_card"])
 
 
@@ -543,7 +544,7 @@ async def test_an_object_of_somebody_else_has_only_to_be_removed(scene: Scene) -
     await scene.start(0)
     scene.world.runs.create(f"{DAY}/attempts/000001 (1).json", b"")
     (fault,) = (await scene.start(2)).events("config.faulty")
-    assert fault["message"] == f"RUNS_URI: {DAY}/attempts/000001 (1).json is not what the job writes; remove it"
+    assert fault["message"] == f"RUNS_URI: {DAY}/attempts/000001 (1).json is not as the job wrote it; remove it"
     scene.world.runs.objects.pop(f"{DAY}/attempts/000001 (1).json")
     await scene.start(0)
 

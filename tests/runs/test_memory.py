@@ -59,7 +59,7 @@ def test_a_million_recorded_cards_are_gone_on_with_and_reported(tmp_path: Path) 
             assert ended.peak <= 300 * MIB, command
             assert ended.cpu <= 7 * to_write, "seconds of CPU"
         assert json.loads(engine.communicate()[0])["calls"] == LEFT
-    assert b"All 1,000,000 cards are there" in output.read_bytes()
+    assert b"All 1,000,000 cards are made" in output.read_bytes()
 
 
 def _killed_start(directory: Path) -> None:

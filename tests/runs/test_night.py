@@ -133,8 +133,8 @@ async def test_a_start_that_waits_past_the_next_tick_is_for_the_night_it_was_sta
     ended = [await scene.end(job, 0) for job in (first, second, third)]
     assert [outcome.finished["day"] for outcome in ended] == [TUESDAY, TUESDAY, WEDNESDAY]
     said = str(ended[1].events("config.noticed"))
-    assert f"{TUESDAY} ended while this start waited: it is for {TUESDAY} all the same" in said
-    assert f"a new one is for {WEDNESDAY}" in said
+    assert f"{TUESDAY} ended while this start waited. It is still for {TUESDAY}; a new one" in said
+    assert f"a new one would be for {WEDNESDAY}" in said
     assert made(scene) == {TUESDAY: 4, WEDNESDAY: 4}
 
 
@@ -172,8 +172,8 @@ async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_ni
     (message,) = told(scene)[before:]
     assert message[:4] == [
         f"✓ batch-orchestrator, {FRIDAY}",
-        "All 5 cards are there; nothing was called.",
-        f"Everything of {FRIDAY} was there already, since 22:30 UTC",
+        "All 5 cards are made; nothing was called.",
+        f"Nothing was left to do: {FRIDAY} has been done since 22:30 UTC",
         "Next night: Mon 11-30 22:30",
     ]
 
@@ -239,12 +239,12 @@ def fault_of(outcome: Outcome) -> str:
 
 async def test_a_day_that_nobody_has_started_wants_a_confirmation(scene: Scene) -> None:
     """The calendar's day before its tick too, which a maintainer may have to make early."""
-    confirm = "this makes, and pays for, all of it{}; add --yes if that is meant"
+    confirm = "this start would make, and pay for, {}; add --yes if that is meant"
     await scene.until(WEDNESDAY, "18:00:00")
     old = await scene.start(2, "--date", "2025-11-24", **EVENING)
-    assert fault_of(old) == "--date: nothing is recorded of 2025-11-24: " + confirm.format("")
+    assert fault_of(old) == "--date: nothing is recorded of 2025-11-24: " + confirm.format("all of it")
     tonight = await scene.start(2, "--date", WEDNESDAY, **EVENING)
-    assert fault_of(tonight) == f"--date: the night of {WEDNESDAY} begins at 22:30: " + confirm.format(" before")
+    assert fault_of(tonight) == f"--date: the night of {WEDNESDAY} begins only at 22:30: " + confirm.format("it now")
     later = await scene.start(2, "--date", THURSDAY, **EVENING)
     assert fault_of(later) == f"--date: {THURSDAY} is still to come: today is {WEDNESDAY}; write a day that has begun"
     assert (scene.requests, scene.names()) == ([], [])
@@ -272,9 +272,9 @@ async def test_new_cards_of_an_earlier_night_want_a_confirmation(scene: Scene, a
         refused = await scene.start(2, f"--date={TUESDAY}", *again, **one_try, **cloud)
         what, _, command = fault_of(refused).rpartition(": ")
         assert what == (
-            f"--date: today's config is not that of {TUESDAY}: New since {TUESDAY}, 2 cards: AMD (2); "
+            f"--date: the config has changed since {TUESDAY}: New since {TUESDAY}, 2 cards: AMD (2); "
             f"No longer asked for since {TUESDAY}, 2 cards: AAPL (2); {others}"
-            f"if today's config is meant, this makes {cards} cards"
+            f"to use the config as it is now, this makes {cards} cards"
         )
         assert (len(scene.requests), scene.world.recorded()) == (count, before)
     cards += made(scene)[TUESDAY]
@@ -286,7 +286,7 @@ async def test_new_cards_of_an_earlier_night_want_a_confirmation(scene: Scene, a
 async def test_nothing_is_made_again_of_a_day_for_which_nothing_was_made(scene: Scene) -> None:
     """At 09:00 of a Wednesday whose night nobody has started, and of a year that was mistyped."""
     first = await scene.start(2, "--again", "AAPL/news_card", **MORNING)
-    remedy = "start it without that, or add the --date that is meant"
+    remedy = "start it without this option, or add the --date that you mean"
     assert fault_of(first) == f"--again: nothing was made yet for {TUESDAY}; {remedy}"
     await scene.start(0, **MORNING)
     await scene.until(WEDNESDAY, "09:00:00")
@@ -327,7 +327,7 @@ async def test_on_a_laptop_the_latest_recorded_start_says_which_night_it_is(
     await scene.start(0, RUN_SCHEDULE="30 6 * * 1-5", RUN_TIME_ZONE="Asia/Shanghai")  # 06:30 on Wednesday there
     laptop = await scene.start(0, **LAPTOP | variables)
     assert laptop.finished["day"] == WEDNESDAY
-    assert laptop.finished["notes"][0].startswith(f"Everything of {WEDNESDAY} was there already, since 06:30")
+    assert laptop.finished["notes"][0].startswith(f"Nothing was left to do: {WEDNESDAY} has been done since 06:30")
 
 
 async def half_a_night(scene: Scene) -> None:

@@ -89,7 +89,7 @@ async def test_what_failed_and_the_command_say_the_same_of_what_may_have_been_ch
 # --- whether a start helps ---
 
 
-REFUSED = "What was refused is refused again, until it is corrected. Then this makes only what is missing"
+REFUSED = "The engine refuses these calls until you correct them. Then this makes only what is missing"
 AGAIN = "Cloud Run starts it again by itself"
 
 
@@ -134,7 +134,7 @@ async def test_while_the_token_server_does_not_answer_nothing_has_to_be_done_sai
     await scene.start(1, **scene.world.chat.env("feishu"), CLOUD_RUN_JOB="cards")
     failed = [line for line in told(scene) if line.startswith("✗ ")][1:]
     engines = "Financial engine, Trading engine, News engine"
-    nothing = "Nothing has to be done about that, unless it lasts."
+    nothing = "Nothing has to be done unless it lasts."
     assert failed == [f"✗ {engines}: every call failed. The token server did not answer. {nothing}"]
     assert shown(scene).count("The token server did not answer.") == 1
 
@@ -151,7 +151,7 @@ async def test_only_the_objects_are_named_that_can_hold_the_fault(scene: Scene, 
 
 async def test_of_cards_that_are_refused_a_model_that_has_changed_is_corrected_first(scene: Scene) -> None:
     env = scene.world.chat.env("feishu")
-    first = "Correct the model in llm_config.json, which has changed"
+    first = "The model in llm_config.json has changed: correct it first"
     await scene.start(0, **env)
     scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
     for day in (NEXT_DAY, "2026-11-26"):
@@ -175,4 +175,7 @@ async def test_a_message_says_where_the_last_answer_is_and_the_page_that_has_it_
     await scene.start(1, **scene.world.chat.env("feishu"))
     assert "The engine could not do this ticker: its last answer is on the day's page. If" in told(scene)[2]
     assert "day's page" not in shown(scene)
-    assert "HTTP 500, and no reason\nWhat to do: The engine could not do this ticker. If" in shown(scene)
+    assert (
+        "HTTP 500, without a reason (tried for 10 min)\nWhat to do: The engine could not do this ticker. If"
+        in shown(scene)
+    )

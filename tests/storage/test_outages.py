@@ -14,6 +14,7 @@ from google.api_core.retry import retry_base, retry_unary
 
 from job.storage import gcs
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, in_thread
+from job.text.messages import duration
 from tests.simulators import broken, do, when
 from tests.simulators.seen import Seen
 from tests.simulators.service import Do, Fault, Service
@@ -117,7 +118,7 @@ async def test_a_longer_outage_fails_an_operation_after_twenty_seconds_and_says_
         await clock.run(lambda: store.read("a") if verb == "read" else store.create("a", b""))
     assert gcs.PATIENCE_SECONDS - 2.0 <= clock.now <= gcs.PATIENCE_SECONDS
     assert str(error.value).startswith(f"gs://simulated-runs/runs/a: ServiceUnavailable: {words}")
-    assert str(error.value).endswith(f" (tried for {clock.now:g} s)")
+    assert str(error.value).endswith(f" (tried for {duration(clock.now)})")
 
 
 @pytest.mark.parametrize(

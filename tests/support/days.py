@@ -32,8 +32,8 @@ NAMES = ["AAPL", "MSFT", "NVDA", "TSLA", "BRK.B", "0700.HK", "9988.HK", "600519.
 TYPES = ["news_card", "earnings_card", "price_card", "valuation_card", "outlook_card"]
 REFUSED = Failure(Cause.DENIED, said("failed: the model refused"), 200)
 RESET = Failure(Cause.TRANSPORT, said("connection reset"))
-ERROR = message("the answer says success, and has the error: {error}", error="failed: the model refused")
-NULL = Failure(Cause.DENIED, said("the answer is null"), 200)
+ERROR = message("the answer says success, but has an error: {error}", error="failed: the model refused")
+NULL = Failure(Cause.DENIED, said("the engine answered null"), 200)
 SECONDS: Mapping[EngineName, float] = {"financial": 80.0, "trading": 95.0, "news": 40.0, "qa": 50.0}
 AT_A_TIME: Mapping[EngineName, int] = {"financial": 2, "trading": 3, "news": 8, "qa": 16}
 LAST = 61.0

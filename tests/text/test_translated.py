@@ -56,7 +56,7 @@ DATA = re.compile(
     r"`?((RUNS|CONFIG)_URI=\S+ )*(python -m job|gcloud run)[\w .=,:/|^'-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
     r"|\bUTC\b|\b[A-Z]+(_[A-Z]*)+|\b(financial|trading|news|qa)\b|\bcards-x7k2p\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
     r"|\bT\d\d:|(failed: )?said by the engine|failed: the model refused|connection reset"
-    r"|HTTP \d+|since 02:00|the answer is null|SIGTERM"
+    r"|HTTP \d+|since 02:00|the engine answered null|SIGTERM"
     r"|20 cards in a row failed|Look at the QA engine's log\.|is not a ticker of|correct it, or add it to|APPL"
     r"|\bverify\b|^run( --.*)?$|\bcards(?=[,:])|\bcards · our-project\b"
     r"|Rate vs Inflation|" + "|".join(map(re.escape, [*NAMES, *TYPES])),
@@ -80,7 +80,7 @@ def reasons() -> Iterator[Failure]:
     for body in (b"", b"x", b"null", b'{"a": 1, "a": 2}', b'{"status": "failed", "error": "said by the engine"}'):
         failure = judge(call, Response(200, body, None), "").failure
         assert failure is not None
-        yield failure if body != b"x" else replace(failure, reason=message("an empty answer"))
+        yield failure if body != b"x" else replace(failure, reason=message("the answer is empty"))
     for cause in Cause:
         yield Failure(cause, message("cut off"))
 

@@ -29,9 +29,9 @@ are repeated [by these rules](engines/README.md#what-is-repeated).
 After 5 s, log and terminal say which engine is out, and why. The job cannot know whether that engine will come back:
 **if you see that it will not, cancel the execution**, put the cause right, and start again.
 
-An outage of a minute or more is noted, and so are repeated calls that made a night late: it stays ✓. An engine is down
-if its outage is longer than its patience. If it is a data engine, the start ends; if it is QA, the cards that are left
-are not requested.
+A night that is ✓ notes an outage of a minute or more, and repeated calls that made it late. If an outage is longer than
+the patience, the engine is down: the start ends, within twice the patience and three timeouts. If it is QA, cards that
+are made stay, and the others are not requested.
 """
 
 

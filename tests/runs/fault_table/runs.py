@@ -87,7 +87,7 @@ async def _waiting(world: World, env: Env) -> Outcome:
     first, second = await _beside(world, env)
     assert first.exit_code == 0
     assert asked_cards(world).total() == PLANNED
-    assert any(" was there already, since " in note for note in second.finished["notes"])
+    assert any(" has been done since " in note for note in second.finished["notes"])
     return second
 
 
@@ -165,7 +165,7 @@ ROWS = (
         "`--yes`](reference.md#another-day-and---yes)",
         "Each name has an error, with similar names. Nothing is called, recorded or sent to a chat.",
         "Correct the names or the day, or add `--yes` if that is meant.",
-        (bad_config("--again", nothing, "the nearest: T1", play=_mistyped, record=False),),
+        (bad_config("--again", nothing, "similar names: T1", play=_mistyped, record=False),),
     ),
     Row(
         "signal",

@@ -211,7 +211,7 @@ ROWS = (
             bad_config(
                 "another config",
                 nothing,
-                "was begun with the config of",
+                "the day began with the config of",
                 play=_second("", CONFIG_URI="/other"),
                 record=False,
             ),

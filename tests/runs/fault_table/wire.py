@@ -27,7 +27,7 @@ def _warned_of(_: World, outcome: Outcome) -> None:
     assert len(cards) == PLANNED
     for line in cards:
         assert line["severity"] == "WARNING"
-        assert line["warning"] == "the answer says success, and has the error: quota exceeded, no card"
+        assert line["warning"] == "the answer says success, but has an error: quota exceeded, no card"
     assert outcome.finished["severity"] == "WARNING"
     assert outcome.finished["cards"]["with_error"] == PLANNED
 
@@ -47,7 +47,7 @@ async def _and_without(world: World, env: Env) -> Outcome:
 
 
 def _without_it(_: World, outcome: Outcome) -> None:
-    assert outcome.finished["message"] == f"{PLANNED - len(CARDS)} cards are there, without T7 (left out by hand)"
+    assert outcome.finished["message"] == f"{PLANNED - len(CARDS)} cards are made; left out: T7"
 
 
 ROWS = (
@@ -104,7 +104,7 @@ ROWS = (
                 0,
                 strike("financial", when.ticker("T7"), do.status(500)),
                 (PLANNED - len(CARDS), 0, len(CARDS)),
-                "cards are there, without T7 (left out by hand)",
+                "cards are made; left out: T7",
                 _and_without,
                 _without_it,
                 left_out=["T7"],
