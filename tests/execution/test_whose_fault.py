@@ -14,11 +14,9 @@ from trio.testing import MockClock
 from job.config.plan import Target
 from job.day.ending import Ending, ending_of
 from job.day.result import EngineFailedError, ShutdownReason
-from job.engines.answers import TokenError
 from job.engines.calls import EngineName
-from job.text.messages import message
 from tests.execution.test_outages import FOR_GOOD, How, Strike, striking
-from tests.support.fakes import Asked, Stage, stage, target
+from tests.support.fakes import Asked, stage, target
 
 SECONDS: Mapping[EngineName, float] = {"financial": 0.1, "trading": 0.1, "news": 8.0, "qa": 20.0}
 TYPES = "abcde"
@@ -251,17 +249,3 @@ def test_a_start_in_which_no_card_was_made_says_that_qa_is_down_unless_the_day_h
 def test_cards_that_failed_with_nothing_untried_are_missing_and_nothing_is_down() -> None:
     played = Played(tickers(3, "ab"), failing(of_type("a"), 500), 16)
     assert (played.ending.outcome, played.made.cards.done, played.made.cards.failed) == ("cards_missing", 3, 3)
-
-
-async def test_a_token_that_is_refused_for_one_engine_costs_what_is_free(autojump_clock: MockClock) -> None:
-    made: Stage = stage(tickers(20), striking(lambda *_: None, SECONDS), {"qa": {"concurrency": 4}})
-
-    async def token(_audience: str, _rejected: str | None) -> str:
-        await trio.lowlevel.checkpoint()
-        if trio.current_time() < 50:
-            raise TokenError(message("no token"), is_answer=True)
-        return "token"
-
-    made.world.token = token
-    await made.phases.generate()
-    assert made.cards.done == 100
