@@ -139,6 +139,20 @@ def test_what_fails_for_its_own_reason_costs_nobody_else_a_card(what: str, how: 
     assert (played.ending.outcome, played.ending.exit_code) == ("cards_missing", 3)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "wasted", "seconds"), [(500, 90, 2_700), (503, 360, 2_700), ("hang", 90, 6_800)])
+def test_of_five_types_the_one_that_fails_once_forty_of_it_are_made_costs_little(
+    how: How, wasted: int, seconds: float
+) -> None:
+    is_bad: IsBad = lambda name, card_type: card_type == "e" and number(name) >= 40  # noqa: E731
+    played = Played(tickers(400), failing(is_bad, how), 16)
+    assert not played.lost(is_bad)
+    assert (played.ending.outcome, played.ending.exit_code) == ("cards_missing", 3)
+    assert played.wasted <= wasted
+    assert played.seconds <= seconds
+    assert played.made.cards.not_attempted > 250, "the rest is not requested"
+
+
 @pytest.mark.parametrize("how", [500, 503])
 def test_a_second_of_503_as_the_cards_begin_costs_no_card_though_the_first_type_is_bad(how: How) -> None:
     is_bad = of_type("a")

@@ -162,7 +162,7 @@ def told(scene: Scene) -> list[list[str]]:
 async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_night_begins(
     scene: Scene, only: str
 ) -> None:
-    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": only, **EVENING}
+    env = {**scene.world.chat.env(), "NOTIFY_ONLY": only, **EVENING}
     await scene.until(FRIDAY, "22:30:00")
     await scene.start(0, **env)
     await scene.start(0, **env)  # the tick, delivered twice
@@ -179,7 +179,7 @@ async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_ni
 
 
 async def test_of_many_nights_the_failures_are_told_and_the_first_success_after_one(scene: Scene) -> None:
-    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": "failures"}
+    env = {**scene.world.chat.env(), "NOTIFY_ONLY": "failures"}
     await scene.start(0, **env)
     scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
     for day in (WEDNESDAY, THURSDAY):
@@ -205,7 +205,7 @@ async def test_of_many_nights_the_failures_are_told_and_the_first_success_after_
 
 async def test_a_night_whose_schedule_was_moved_in_the_console_alone_is_told(scene: Scene) -> None:
     """The job knows of 06:30 and is started at 05:00: for the night before, which is done."""
-    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": "failures", **MORNING}
+    env = {**scene.world.chat.env(), "NOTIFY_ONLY": "failures", **MORNING}
     await scene.until(WEDNESDAY, "06:30:00")
     await scene.start(0, **env)
     before = len(told(scene))
@@ -217,7 +217,7 @@ async def test_a_night_whose_schedule_was_moved_in_the_console_alone_is_told(sce
 async def test_a_retry_that_succeeds_is_news_though_its_first_try_left_no_record(scene: Scene) -> None:
     await scene.start(0)
     await scene.until(WEDNESDAY, "22:30:00")
-    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": "failures", "TASK_MAX_RETRIES": "1"}
+    env = {**scene.world.chat.env(), "NOTIFY_ONLY": "failures", "TASK_MAX_RETRIES": "1"}
     scene.fails("create", "attempts/")
     await scene.start(75, **env, **CLOUD)
     scene.works()

@@ -92,7 +92,7 @@ async def test_a_token_that_does_not_come_does_not_hold_up_the_end(scene: Scene)
 async def test_signals_after_the_last_line_change_nothing(scene: Scene) -> None:
     """It follows the closed record and the lease that was released."""
     scene.world.chat.service.script.append(Fault(when.always, do.hang()))
-    job = await scene.begin(**scene.world.chat.env("feishu"))
+    job = await scene.begin(**scene.world.chat.env())
     await job.seen("run.finished")
     assert (len(scene.names("/ends/")), LEASE in scene.names()) == (1, False)
     job.send_signal(SIGTERM)
@@ -142,7 +142,7 @@ async def test_whatever_hangs_sigterm_ends_the_process_before_cloud_run_does(nur
     async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:
         world.qa.script.append(Fault(when.always, do.hang()))
         world.chat.service.script.append(Fault(when.always, do.hang()))
-        job = await world.start_job(env=world.chat.env("feishu"), reading=trio.Event())
+        job = await world.start_job(env=world.chat.env(), reading=trio.Event())
         await world.qa.until(lambda seen: len(seen) == 16)
         assert world.storage is not None
         world.storage.script.append(Fault(when.always, do.hang()))

@@ -1,7 +1,6 @@
 """The whole world of a run: every service up, the config written, the job's environment made."""
 
 import json
-import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -136,7 +135,6 @@ class World:
             "RUNS_URI": self.runs_uri,
             **{f"{name.upper()}_ENGINE_URL": service.url for name, service in self.engines.items()},
             **{f"{name.upper()}_ENGINE_PATIENCE": self.patience for name in self.engines},
-            "SSL_CERT_FILE": str(self.directory / "ca.pem") if self.qa.tls else None,
             "STORAGE_EMULATOR_HOST": self.storage.url if self.storage else None,
             "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true" if self.storage else None,
             **changes,
@@ -187,18 +185,17 @@ async def open_world(
     config: Mapping[str, object],
     *,
     latency: Latency | None = None,
-    tls: bool = False,
     emulator: Path | None = None,
 ) -> AsyncIterator[World]:
     """Brings everything up; at the end nothing of it is left: no task, no socket, no process, no file.
 
-    The nursery is the caller's, so that what fails inside the `async with` is not wrapped in a group. With `tls` the
-    engines speak https. With `emulator`, the binary of `storage.emulator_binary`, config and records are in buckets.
+    The nursery is the caller's, so that what fails inside the `async with` is not wrapped in a group. With
+    `emulator`, the binary of `storage.emulator_binary`, config and records are in buckets.
     """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-world-")))
         storage = await stack.enter_async_context(open_emulator(emulator)) if emulator else None
-        world = make_world(World, nursery, directory, storage, tls=tls)
+        world = make_world(World, nursery, directory, storage)
         stack.push_async_callback(close_world, world)
         await _prepare(world)
         for name, content in config.items():
@@ -211,14 +208,10 @@ async def open_world(
         yield world
 
 
-def make_world(kind: type[W], nursery: trio.Nursery, directory: Path, emulator: Emulator | None, *, tls: bool) -> W:
+def make_world(kind: type[W], nursery: trio.Nursery, directory: Path, emulator: Emulator | None) -> W:
     """A world of this kind, in which no service listens yet."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(directory / "ca.pem")
-    context = None
-    if tls:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     seen: list[Seen] = []
     mint = Mint()
     tokens = TokenSource(mint)
@@ -229,7 +222,7 @@ def make_world(kind: type[W], nursery: trio.Nursery, directory: Path, emulator: 
         seen=seen,
         tokens=tokens,
         metadata=Service("metadata", tokens.reply, seen=seen),
-        engines={name: engine(name, mint, seen, context) for name in CONTRACTS},
+        engines={name: engine(name, mint, seen) for name in CONTRACTS},
         elsewhere=Service("elsewhere", lambda _seen: Reply(200, b'{"status": "success"}'), seen=seen),
         oauth=oauth,
         accounts=accounts,
