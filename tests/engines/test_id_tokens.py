@@ -60,17 +60,6 @@ async def test_impersonation_works_on_a_laptop_or_says_why_not_and_quotes_no_ans
         await tokens.get("https://z")
 
 
-@pytest.mark.slow
-async def test_on_a_laptop_a_persons_own_credentials_are_not_enough_and_impersonation_is(world: World) -> None:
-    await world.metadata.stop()
-    outcome = await world.run_job(("check",), env=world.user_file())
-    assert outcome.exit_code == 1
-    assert "set IMPERSONATE_SERVICE_ACCOUNT" in outcome.stdout
-    assert outcome.stderr == ""
-    await run(world, 0, **(world.user_file() | world.impersonating(world.tokens.mint.email)))
-    assert all(request.claims is not None for request in world.qa.requests)
-
-
 OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_engine": False}
 
 

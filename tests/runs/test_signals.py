@@ -77,18 +77,6 @@ async def test_a_signal_that_comes_after_the_last_request_changes_nothing(scene:
     await scene.end(job, 0)
 
 
-async def test_a_token_that_does_not_come_does_not_hold_up_the_end(scene: Scene) -> None:
-    scene.world.qa.script.append(Fault(when.first(2), do.status(401)))
-    scene.world.token_seconds = 100.0
-    job = await scene.begin()
-    await scene.cards_in_flight(2)
-    await trio.sleep(1)
-    sent = time.monotonic()
-    job.send_signal(SIGTERM)
-    await scene.end(job, 143)
-    assert time.monotonic() - sent < 2.0
-
-
 async def test_signals_after_the_last_line_change_nothing(scene: Scene) -> None:
     """It follows the closed record and the lease that was released."""
     scene.world.chat.service.script.append(Fault(when.always, do.hang()))
