@@ -111,15 +111,15 @@ async def test_a_second_signal_ends_the_process_at_once(cards: World) -> None:
 @pytest.mark.slow
 async def test_a_signal_while_the_config_is_read_ends_the_process(cards: World) -> None:
     """A service that never answers plays the storage."""
-    cards.oauth.script.append(Fault(when.always, do.hang()))
-    env = {"CONFIG_URI": "gs://bucket/config", "STORAGE_EMULATOR_HOST": cards.oauth.url}
+    cards.metadata.script.append(Fault(when.always, do.hang()))
+    env = {"CONFIG_URI": "gs://bucket/config", "STORAGE_EMULATOR_HOST": cards.metadata.url}
     job = await cards.start_job("run", env=env)
-    await cards.oauth.until(bool)
+    await cards.metadata.until(bool)
     job.send_signal(SIGTERM)
     outcome = await ended(cards, job, 143)
     assert outcome.finished["message"] == "Interrupted by SIGTERM: nothing was called"
     assert outcome.stderr == ""
-    assert {request.service for request in cards.seen} == {"oauth"}
+    assert {request.service for request in cards.seen} == {"metadata"}
 
 
 @pytest.mark.alone

@@ -9,21 +9,17 @@ from pathlib import Path
 from typing import TypeVar
 
 import trio
-import trustme
 
 from tests.simulators.chat import Chat
 from tests.simulators.contract import CONTRACTS, violation
 from tests.simulators.engines import engine
 from tests.simulators.job import ROOT, Job, Outcome, start_job
-from tests.simulators.listener import Listener
 from tests.simulators.metadata import TokenSource
-from tests.simulators.oauth import Accounts
 from tests.simulators.seen import Seen
 from tests.simulators.service import Latency, Service
 from tests.simulators.storage import Emulator, open_emulator
 from tests.simulators.storage_front import StorageFront
 from tests.simulators.tokens import Mint
-from tests.simulators.tunnel import Tunnel
 from tests.simulators.wire import Reply
 from tests.support.environment import bare
 
@@ -42,13 +38,8 @@ class World:
     engines: dict[str, Service]
     elsewhere: Service
     """A server that nobody has any business with: a token that gets here has leaked."""
-    oauth: Service
-    """The token endpoint of key files, and the services behind Google's own names."""
-    accounts: Accounts
     chat: Chat
     """Where messages about runs go, if a test says so."""
-    proxy: Listener
-    """Where Google's own names are reached: see `tunnel`."""
     storage: Service | None
     """Stands before the emulator; None where config and records are directories."""
     emulator: Emulator | None
@@ -61,7 +52,7 @@ class World:
 
     @property
     def services(self) -> list[Service]:
-        known = [self.metadata, self.oauth, self.elsewhere, self.chat.service, *self.engines.values()]
+        known = [self.metadata, self.elsewhere, self.chat.service, *self.engines.values()]
         return [*known, self.storage] if self.storage else known
 
     @property
@@ -108,20 +99,6 @@ class World:
             await self.emulator.put(CONFIG_BUCKET, f"config/{name}", data)
         else:
             (self.directory / "config" / name).write_bytes(data)
-
-    def user_file(self) -> dict[str, str]:
-        """The variable for a person's own credentials, which get no ID token unless an account is impersonated."""
-        self.accounts.write_user_file(self.directory / "user.json")
-        return {"GOOGLE_APPLICATION_CREDENTIALS": str(self.directory / "user.json")}
-
-    def impersonating(self, account: str) -> dict[str, str]:
-        """The variables for impersonating this account, which is allowed from now on: Google is reached by `proxy`."""
-        self.accounts.impersonable.add(account)
-        return {
-            "IMPERSONATE_SERVICE_ACCOUNT": account,
-            "HTTPS_PROXY": f"http://127.0.0.1:{self.proxy.port}",
-            "REQUESTS_CA_BUNDLE": str(self.directory / "ca.pem"),
-        }
 
     def environment(self, **changes: str | None) -> dict[str, str]:
         """Every variable of a job process; nothing of the developer's shell but PATH. `None` takes one out."""
@@ -202,7 +179,6 @@ async def open_world(
             await world.configure(name, content)
         for service in world.engines.values():
             service.latency = latency or service.latency
-        await world.proxy.start(nursery)
         for service in world.services:
             await service.start(nursery)
         yield world
@@ -210,13 +186,9 @@ async def open_world(
 
 def make_world(kind: type[W], nursery: trio.Nursery, directory: Path, emulator: Emulator | None) -> W:
     """A world of this kind, in which no service listens yet."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(directory / "ca.pem")
     seen: list[Seen] = []
     mint = Mint()
     tokens = TokenSource(mint)
-    accounts = Accounts(tokens)
-    oauth = Service("oauth", accounts.reply, seen=seen)
     return kind(
         directory=directory,
         seen=seen,
@@ -224,10 +196,7 @@ def make_world(kind: type[W], nursery: trio.Nursery, directory: Path, emulator: 
         metadata=Service("metadata", tokens.reply, seen=seen),
         engines={name: engine(name, mint, seen) for name in CONTRACTS},
         elsewhere=Service("elsewhere", lambda _seen: Reply(200, b'{"status": "success"}'), seen=seen),
-        oauth=oauth,
-        accounts=accounts,
         chat=Chat(seen),
-        proxy=Listener(Tunnel(oauth, authority).serve),
         storage=Service("storage", StorageFront(emulator.client).reply, seen=seen) if emulator else None,
         emulator=emulator,
         nursery=nursery,
@@ -247,6 +216,5 @@ async def close_world(world: World) -> None:
     with trio.CancelScope(shield=True):
         for job in world.jobs:
             await job.kill()
-        await world.proxy.stop()
         for service in world.services:
             await service.stop()

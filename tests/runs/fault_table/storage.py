@@ -129,7 +129,11 @@ ROWS = (
         "Correct `RUNS_URI`, or grant the job access to it.",
         (
             bad_config(
-                "a file", _changed(RUNS_URI="{directory}/ca.pem"), "is not a directory", place="process", record=False
+                "a file",
+                _changed(RUNS_URI="{directory}/config/ticker_list.json"),
+                "is not a directory",
+                place="process",
+                record=False,
             ),
             storage_failed(
                 "403", strike("storage", writes_of(b"_lease.json"), do.status(403)), "access is denied", place="bucket"
