@@ -233,15 +233,6 @@ def test_a_429_while_a_call_hangs_holds_up_the_others_for_a_minute_at_most() -> 
 # --- how it ends ---
 
 
-@pytest.mark.parametrize("how", [500, 503, "hang"])
-def test_an_engine_that_is_out_for_good_ends_within_two_patiences_and_three_timeouts(how: How) -> None:
-    for at_a_time, wasted in ((4, 80), (16, 90), (64, 210)):
-        played = Played(tickers(100), failing(lambda *_: False, None, (how, 100.0, FOR_GOOD)), at_a_time)
-        assert (played.ending.outcome, played.ending.exit_code) == ("qa_engine_down", 3)
-        assert played.wasted <= wasted
-        assert played.seconds <= 100 + 2 * 600 + 3 * 300
-
-
 def test_a_type_is_given_up_and_then_the_engine_goes_down() -> None:
     is_bad = of_type("a")
     played = Played(tickers(60), failing(is_bad, 500, (500, 200.0, FOR_GOOD)), 16)

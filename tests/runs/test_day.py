@@ -238,22 +238,6 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
     assert scene.cards() == Counter(ALL)
 
 
-async def test_what_is_left_out_and_open_again_is_not_shown_as_made(scene: Scene) -> None:
-    """All cards are there, two are to be made again, and their data fails: nothing says to leave them out."""
-    await scene.start(0)
-    scene.world.trading.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
-    failed = await scene.start(1, "--again", "BRK.B", CLOUD_RUN_EXECUTION="by-hand", CLOUD_RUN_TASK_ATTEMPT="0")
-    assert "--without" not in failed.stdout
-    assert failed.finished["message"] == "The trading engine failed: 2 of 5 cards are missing"
-    outcome = await scene.start(0, "--without", "BRK.B")
-    assert outcome.finished["message"] == "3 cards are there, without BRK.B (left out by hand)"
-    assert outcome.finished["without"] == ["BRK.B"]
-    assert outcome.finished["cards"]["planned"] == 5
-    asked = [DATED, "To be made again, and missing until then: BRK.B (2)"]
-    assert failed.finished["notes"] == outcome.finished["notes"] == asked
-    assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count(",left_out,") == 2
-
-
 # --- made again ---
 
 

@@ -170,17 +170,6 @@ async def test_of_many_nights_the_failures_are_told_and_the_first_success_after_
     assert [lines[0][0] + lines[0][-2:] for lines in told(scene)] == ["✗25", "✗26", "✓27", "✓28", "✗30", "✓30"]
 
 
-async def test_a_night_whose_schedule_was_moved_in_the_console_alone_is_told(scene: Scene) -> None:
-    """The job knows of 06:30 and is started at 05:00: for the night before, which is done."""
-    env = {**scene.world.chat.env(), "NOTIFY_ONLY": "failures", **MORNING}
-    await scene.until(WEDNESDAY, "06:30:00")
-    await scene.start(0, **env)
-    before = len(told(scene))
-    await scene.until(THURSDAY, "05:00:00")
-    await scene.start(0, **env)
-    assert told(scene)[before][3] == f"Next night: Thu {THURSDAY[5:]} 06:30"
-
-
 # --- a day by its date ---
 
 

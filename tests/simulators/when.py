@@ -51,7 +51,3 @@ def chance(share: float) -> When:
 
 def both(*conditions: When) -> When:
     return lambda seen: all(condition(seen) for condition in conditions)
-
-
-def no(condition: When) -> When:
-    return lambda seen: not condition(seen)

@@ -9,7 +9,6 @@ from tests.runs.fault_table.row import (
     Play,
     Row,
     bad_config,
-    data_failed,
     nothing,
     storage_failed,
     strike,
@@ -18,7 +17,6 @@ from tests.runs.fault_table.row import (
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import Outcome
-from tests.simulators.service import Fault
 from tests.simulators.when import When
 from tests.simulators.world import World
 from tests.support.world import VirtualWorld
@@ -77,18 +75,6 @@ def _outage(seconds: float, latency: float) -> Play:
         return await job.outcome()
 
     return play
-
-
-async def _failure_in_an_outage(world: World, env: Env) -> Outcome:
-    """An engine fails while storage is down: the record is tried for as long as the lease is trusted, and no longer."""
-    assert isinstance(world, VirtualWorld)
-    world.news.script.append(Fault(when.nth(5), do.status(422, after=0.5)))
-    job = await world.start_job(env=env)
-    await world.news.until(lambda seen: len(seen) >= 5)
-    world.runs.refuse = lambda _verb, _name: True
-    outcome = await job.outcome()
-    assert outcome.seconds < 60
-    return outcome
 
 
 def _unrecorded(_: World, outcome: Outcome) -> None:
@@ -185,7 +171,6 @@ ROWS = (
             succeeded("down and back", play=_outage(10, 3.0), check=_recovered),
             succeeded("down for longer than the lease waits", play=_outage(25, 3.0), check=_recovered),
             succeeded("down to the end", play=_outage(600, 0.1), check=_unrecorded, record=False),
-            data_failed("down at an engine's failure", nothing, "HTTP 422", play=_failure_in_an_outage, record=False),
             Case(
                 "beyond the lease",
                 "storage_failed",
