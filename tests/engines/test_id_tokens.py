@@ -53,7 +53,7 @@ async def test_impersonation_works_on_a_laptop_or_says_why_not_and_quotes_no_ans
         "generateIdToken": (200, {"token": TOKEN}),
     }
 
-    def request(session: requests.Session, _method: str, url: str, **_: object) -> requests.Response:
+    def request(session: requests.Session, _method: str, url: str, **_given: object) -> requests.Response:
         account, _, act = url.rpartition("/")[2].partition(":")
         assert account == ME or (session.proxies, session.verify) == ({"https": "http://proxy"}, "/ca.pem")
         answer = requests.Response()
