@@ -10,7 +10,7 @@ from job.day.attempt import RecordError, results_name
 from job.day.ledger import Ledger
 from job.day.result import CallResult
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS, Journal, read_journal
-from job.storage.store import StoredObject
+from job.storage.store import THREADS, StoredObject
 from job.text.messages import Message
 from tests.support.records import DAY
 from tests.support.stores import Memory, memory
