@@ -123,15 +123,14 @@ async def test_a_retry_that_makes_a_card_is_waited_for_though_others_were_refuse
 # --- what to do about what failed ---
 
 
-async def test_while_the_token_server_does_not_answer_nothing_has_to_be_done_said_once(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_while_the_token_server_does_not_answer_nothing_has_to_be_done_said_once(scene: Scene) -> None:
     async def silent(_: IdTokens, audience: str, _rejected: str | None = None) -> str:
         await trio.sleep(3)
         raise TokenError(said_that("no token for {audience}", audience=audience), Cause.TOKEN_SERVER)
 
-    monkeypatch.setattr(IdTokens, "get", silent)
-    await scene.start(1, **scene.world.chat.env(), CLOUD_RUN_JOB="cards")
+    with pytest.MonkeyPatch.context() as patch:  # it is undone before the world's own
+        patch.setattr(IdTokens, "get", silent)
+        await scene.start(1, **scene.world.chat.env(), CLOUD_RUN_JOB="cards")
     failed = [line for line in told(scene) if line.startswith("✗ ")][1:]
     engines = "Financial engine, Trading engine, News engine"
     nothing = "Nothing has to be done about that, unless it lasts."
