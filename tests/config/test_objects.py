@@ -319,37 +319,6 @@ def test_an_entry_that_cannot_be_read_causes_no_other_fault(objects: dict[str, o
     assert judged(GOOD | objects)[0] == [fault]
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "fault"),
-    [
-        (
-            "card_targets.json",
-            [{"id": "AAPL", "card_types": ["news_card", True]}],
-            '[0] ("AAPL").card_types[1] (true)：类型不对；请写成字符串，并加引号',
-        ),
-        (
-            "ticker_list.json",
-            [700, 700.0, 5, 9988],
-            '[0] (700), [1] (700.0), [2] (5) 及另外 1 个：类型不对；请写完整的股票代码并加引号，例如 "0700.HK"',
-        ),
-        (
-            "card_targets.json",
-            [{"id": "x", "target_type": "stock"}],
-            "[0] (\"x\").target_type (\"stock\")：不是下列之一：'equity', 'topic', 'person'；请写成其中之一",
-        ),
-    ],
-)
-def test_a_fault_is_one_sentence_in_chinese(name: str, value: object, fault: str) -> None:
-    assert list(map(in_chinese, sentences(GOOD | {name: value})[0])) == [f"{name}：{fault}"]
-
-
-@pytest.mark.slow
-def test_a_large_config_is_valid() -> None:
-    entry = {"card_types": ["news_card"], "target_type": "person", "extra_params": {"a": 1}, "run_engines": {}}
-    entries = [{"id": f"P{number}", **entry} for number in range(20_000)]
-    assert faults_with("card_targets.json", entries) == []
-
-
 def test_notices_name_likely_mistakes() -> None:
     faults, notices = judged(
         {

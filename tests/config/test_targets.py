@@ -4,8 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from job.config.objects import LlmConfig, parse_config
 from job.config.plan import Target, llm_parameters, resolve, topic_key
@@ -97,77 +95,6 @@ def test_a_model_is_never_combined_with_another_backend(task: dict[str, str] | N
     value = {"default": {"backend": "openai", "model_name": "small"}, "tasks": {} if task is None else {"c": task}}
     assert dict(llm_parameters(LlmConfig.model_validate(value), "c")) == chosen
     assert llm_parameters(LlmConfig(), "c") == ()
-
-
-NAMES = st.text("ABC.^=- 美", min_size=1, max_size=3).filter(
-    lambda name: name == name.strip() and name not in {".", ".."}
-)
-TYPE_NAMES = st.sampled_from(["a", "b", "c", "d"])
-
-
-@st.composite
-def configs(draw: st.DrawFn) -> dict[str, Any]:
-    """Valid configs of both forms, also with duplicates."""
-    tickers = draw(st.lists(NAMES, min_size=1, max_size=6))
-    switches = draw(st.dictionaries(TYPE_NAMES, st.booleans(), min_size=1))
-    order = draw(st.lists(st.sampled_from(sorted(switches)), max_size=3)) + sorted(switches)
-    objects: dict[str, Any] = {
-        "ticker_list": tickers,
-        "card_types": [{"name": name, "enabled": switches[name]} for name in order],
-        "engine_control": draw(
-            st.fixed_dictionaries({}, optional={f"run_{name}_engine": st.booleans() for name in ("financials", "news")})
-        ),
-    }
-    types = st.lists(st.sampled_from(sorted(switches)), min_size=1, max_size=4)
-    if draw(st.booleans()):
-        objects["card_targets"] = draw(st.dictionaries(st.sampled_from(tickers), types, min_size=1))
-    elif draw(st.booleans()):
-        ids = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
-        options = {
-            "card_types": types,
-            "target_type": st.sampled_from(["equity", "person"]),
-            "run_engines": st.dictionaries(st.sampled_from(["financials", "trading", "news"]), st.booleans()),
-        }
-        objects["card_targets"] = [
-            {"id": name, "target_type": "person", **draw(st.fixed_dictionaries({}, optional=options))} for name in ids
-        ]
-    return objects
-
-
-def expected(objects: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
-    """The rules, written a second time as simply as possible: a target's card types and engines."""
-    enabled = list(dict.fromkeys(entry["name"] for entry in objects["card_types"] if entry["enabled"]))
-    control = objects["engine_control"]
-    base = {
-        "financial": control.get("run_financials_engine", True),
-        "trading": True,
-        "news": control.get("run_news_engine", True),
-    }
-    everything = [engine for engine in ALL if base[engine]]
-    found = dict.fromkeys(objects["ticker_list"], (enabled, everything))
-    given_targets = objects.get("card_targets", {})
-    if isinstance(given_targets, dict):
-        for ticker, names in given_targets.items():
-            found[ticker] = ([name for name in dict.fromkeys(names) if name in enabled], everything)
-        return found
-    for item in given_targets:
-        names = [name for name in dict.fromkeys(item.get("card_types", enabled)) if name in enabled]
-        on = dict(base) if item["target_type"] == "equity" else {**base, "financial": False, "trading": False}
-        for name, value in item.get("run_engines", {}).items():
-            on["financial" if name == "financials" else name] = value
-        found[item["id"]] = (names, [engine for engine in ALL if on[engine]])
-    return found
-
-
-@settings(max_examples=50)
-@given(configs())
-def test_expansion_follows_the_rules(objects: dict[str, Any]) -> None:
-    wanted = expected(objects)
-    assume(any(entry["enabled"] for entry in objects["card_types"]))
-    assume(any(names for names, _ in wanted.values()))
-    targets, _ = resolved(**objects)
-    assert list(targets) == list(wanted)
-    assert {name: (list(t.card_types), list(t.engines)) for name, t in targets.items()} == wanted
 
 
 def test_a_card_type_that_no_target_asks_for_is_noticed() -> None:

@@ -1,9 +1,10 @@
 """Every call has a valid token for its engine, whatever the source of tokens is, and tokens are fetched seldom."""
 
+import json
 import threading
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,19 +20,12 @@ from job.engines import credentials, id_tokens
 from job.engines.answers import TokenError
 from job.engines.failures import Cause
 from job.engines.id_tokens import IdTokens
-from tests.simulators import do
 from tests.simulators.engines import steady
 from tests.simulators.metadata import by_audience
 from tests.simulators.seen import Seen
-from tests.simulators.service import Fault
-from tests.simulators.world import World, open_world
-from tests.support.runs import QUICK, SMALL, run
-
-
-@pytest.fixture
-async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
-    async with open_world(nursery, SMALL, latency=QUICK) as opened:
-        yield opened
+from tests.simulators.tokens import Mint
+from tests.simulators.world import open_world
+from tests.support.runs import run
 
 
 def overlapping(requests: list[Seen]) -> bool:
@@ -39,36 +33,44 @@ def overlapping(requests: list[Seen]) -> bool:
     return any(later[0] < earlier[1] for earlier, later in pairwise(moments))
 
 
+TOKEN = Mint().token("https://x", 3600)
+PERSON = {"type": "authorized_user", "client_id": "id", "client_secret": "secret", "refresh_token": "1//of-a-person"}
+ME, REFUSED = "me@p.example", "Permission 'iam.serviceAccounts.getOpenIdToken' denied"
+
+
 async def test_impersonation_works_on_a_laptop_or_says_why_not_and_quotes_no_answer(
-    world: World, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+    nursery: trio.Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account = world.tokens.mint.email
-    for name, value in (world.user_file() | world.impersonating(account)).items():
+    """Through the proxy of the machine, and by its authorities."""
+    (tmp_path / "user.json").write_text(json.dumps(PERSON))
+    variables = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "user.json"), "REQUESTS_CA_BUNDLE": "/ca.pem"}
+    for name, value in (variables | {"HTTPS_PROXY": "http://proxy"}).items():
         monkeypatch.setenv(name, value)
-    tokens = IdTokens(nursery, account)
-    token = await tokens.get("https://x")
-    assert world.tokens.mint.issued[token]["aud"] == "https://x"
-    world.oauth.script.append(
-        Fault(lambda seen: seen.path.endswith(":generateIdToken"), do.body({"token": {"a": "b"}}))
-    )
+    access = {"accessToken": "ya29.of-the-account", "expireTime": "2999-01-01T00:00:00Z"}
+    answers: dict[str, tuple[int, object]] = {
+        "https://oauth2.googleapis.com/token": (200, {"access_token": "ya29.of-a-person", "expires_in": 3599}),
+        "generateAccessToken": (200, access),
+        "generateIdToken": (200, {"token": TOKEN}),
+    }
+
+    def request(session: requests.Session, _method: str, url: str, **_given: object) -> requests.Response:
+        account, _, act = url.rpartition("/")[2].partition(":")
+        assert account == ME or (session.proxies, session.verify) == ({"https": "http://proxy"}, "/ca.pem")
+        answer = requests.Response()
+        answer.status_code, value = answers[act or url]
+        answer._content = json.dumps(value).encode()
+        return answer
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    tokens = IdTokens(nursery, ME)
+    assert await tokens.get("https://x") == TOKEN
+    answers["generateIdToken"] = (200, {"token": {"a": "b"}})
     with pytest.raises(TokenError) as error:
         await tokens.get("https://y")
     assert str(error.value) == "no token for https://y: the token server's answer is not a token"
-    world.oauth.script.clear()
-    world.accounts.impersonable.clear()
+    answers["generateIdToken"] = (403, {"error": {"code": 403, "message": REFUSED, "status": "PERMISSION_DENIED"}})
     with pytest.raises(TokenError, match=r"^no token for https://z: .*getOpenIdToken"):
         await tokens.get("https://z")
-
-
-@pytest.mark.slow
-async def test_on_a_laptop_a_persons_own_credentials_are_not_enough_and_impersonation_is(world: World) -> None:
-    await world.metadata.stop()
-    outcome = await world.run_job(("check",), env=world.user_file())
-    assert outcome.exit_code == 1
-    assert "set IMPERSONATE_SERVICE_ACCOUNT" in outcome.stdout
-    assert outcome.stderr == ""
-    await run(world, 0, **(world.user_file() | world.impersonating(world.tokens.mint.email)))
-    assert all(request.claims is not None for request in world.qa.requests)
 
 
 OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_engine": False}

@@ -155,6 +155,9 @@ def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum_while_it_is_rea
         calls.begin(1)
         calls.end(None)
     assert calls.limiter.limit == 8
+    for _ in range(9):
+        calls.limiter.update(None, in_flight=6, failures=2)
+    assert calls.limiter.limit == 9, "each failure takes a place"
 
 
 @pytest.mark.parametrize(("low", "after"), [(1, 8), (12, 12)])

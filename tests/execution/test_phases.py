@@ -69,29 +69,6 @@ def random_stage(seed: int, share: float) -> Stage:
     return stage(targets, chance(seed, share), changes, random.Random(seed).random)
 
 
-def last_data_answer(made: Stage) -> float:
-    return max((asked.ended or FOREVER for asked in made.world.asked if asked.engine != "qa"), default=0.0)
-
-
-def test_no_card_is_requested_before_the_last_data_call_has_succeeded() -> None:
-    crossed = failed = 0
-    for seed in range(SCHEDULES):
-        made = random_stage(seed, 0.87)
-        trio.run(ended, made, clock=trio.testing.MockClock(autojump_threshold=0))
-        if cards := made.world.of("qa"):
-            crossed += 1
-            data = [event for event in made.world.finished if event.engine != "qa"]
-            assert all(event.done for event in data), f"seed {seed}"
-            assert min(asked.time for asked in cards) >= last_data_answer(made), f"seed {seed}"
-            assert made.ledger.is_ready
-            assert all(made.counts(name).done == made.counts(name).planned for name in DATA_ENGINES), f"seed {seed}"
-        else:
-            failed += any(not event.done for event in made.world.finished)
-        for name, peak in made.world.peak.items():
-            assert peak <= made.phases.engines[name].concurrency, f"seed {seed}"  # type: ignore[index]
-    assert min(crossed, failed) > SCHEDULES / 8, "the schedules are too hard, or too easy, to show anything"
-
-
 async def ended(made: Stage, *stops: tuple[float, ShutdownReason]) -> float:
     """When it has ended, maybe since a data engine failed."""
     with contextlib.suppress(EngineFailedError):

@@ -280,6 +280,24 @@ async def test_no_other_card_of_a_type_begins_while_four_failed_and_none_was_mad
     assert await work.take(4) == ["3:b", "4:b", "5:b", "2:a"]
 
 
+@pytest.mark.parametrize("is_made", [False, True])
+async def test_the_engine_is_not_down_if_what_is_left_failed_before_it_and_none_of_it_was_made_since(
+    is_made: bool,
+) -> None:
+    work = await filled("0:a", engine="qa", limit=1)
+    first = work.put("1:a", 0.0)
+    if is_made:
+        work.queue.finish(first, is_done=True)
+    await trio.sleep(1.0)
+    work.fail(work.begin(), others=0)
+    await trio.sleep(1.0)
+    work.put("2:a", 0.0)
+    await trio.sleep(700.0)
+    work.fail(work.begin(), others=0)
+    assert await work.take(3) == ["1:a", "2:a", "-"]
+    assert work.queue.is_down is is_made
+
+
 async def test_a_call_that_hangs_takes_no_place_after_a_minute() -> None:
     """A 429 that came meanwhile has lowered the limit to it."""
     work = await filled(*"abc", limit=4)

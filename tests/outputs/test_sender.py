@@ -41,7 +41,7 @@ def settings(**variables: str) -> Settings:
 
 
 async def tried(chat: Chat, seconds: float = 60.0, **more: str) -> str | None:
-    hook = Notifier(settings(**chat.env("feishu", **more))).hook
+    hook = Notifier(settings(**chat.env(**more))).hook
     assert hook is not None
     problem = await send(hook, LINES, dict, seconds)
     return str(problem) if problem else None
@@ -108,7 +108,7 @@ async def test_sending_never_takes_longer_than_its_time(chat: Chat, act: Do) -> 
 
 
 async def test_a_bug_in_the_message_is_a_problem_of_the_message_only(chat: Chat) -> None:
-    hook = Notifier(settings(**chat.env("feishu"))).hook
+    hook = Notifier(settings(**chat.env())).hook
     assert hook is not None
 
     def fields() -> dict[str, object]:
@@ -148,7 +148,7 @@ async def test_who_waits_for_a_message_gets_it(
     chat: Chat, only: str, scene: str, about: dict[str, object], severity_before: Severity | None, is_sent: bool
 ) -> None:
     report = SCENES[scene]().report.model_copy(update=about)
-    given = settings(**chat.env("feishu"), NOTIFY_ONLY=only)
+    given = settings(**chat.env(), NOTIFY_ONLY=only)
     assert await sent(given, scene, report=report, severity_before=severity_before) is None
     assert len(chat.texts) == is_sent
 
@@ -162,7 +162,7 @@ async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> N
         shutdown.request(ShutdownReason.SIGTERM)
 
     nursery.start_soon(signal)
-    problem = await sent(settings(**chat.env("feishu")), shutdown=shutdown)
+    problem = await sent(settings(**chat.env()), shutdown=shutdown)
     assert str(problem) == "the message was not sent: a signal ended the start before it was sent"
 
 
@@ -172,7 +172,7 @@ async def test_after_a_signal_the_channel_has_the_time_of_that(chat: Chat, monke
     chat.service.script.append(Fault(when.always, do.hang()))
     shutdown = Shutdown()
     shutdown.request(ShutdownReason.SIGTERM)
-    problem = await sent(settings(**chat.env("feishu")), shutdown=shutdown)
+    problem = await sent(settings(**chat.env()), shutdown=shutdown)
     assert str(problem) == "the message was not sent: no answer within 0.2 s"
 
 

@@ -9,12 +9,9 @@ from job.config.plan import Plan
 from job.day.attempt import RecordError, results_name
 from job.day.ledger import Ledger
 from job.day.result import CallResult
-from job.execution.shutdown import Shutdown
-from job.records.lease import RENEW_SECONDS, TRUSTED_SECONDS
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS, Journal, read_journal
 from job.storage.store import THREADS, StoredObject
 from job.text.messages import Message
-from tests.records.test_lease import holder, take
 from tests.support.records import DAY
 from tests.support.stores import Memory, memory
 
@@ -228,23 +225,6 @@ async def test_a_result_that_its_plan_lacks_is_refused(memory: Memory) -> None:
     names = await filled(memory)
     with pytest.raises(RecordError, match=f"^{names[0]} has a result that its attempt did not plan$"):
         await read_journal(memory, DAY, {1: 3}, Ledger(EMPTY))
-
-
-async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(memory: Memory) -> None:
-    notes, count = Notes(memory), 16 * THREADS + 1
-    for _ in range(count):
-        notes.note()
-        await notes.journal.flush()
-    lease, shutdown, found = await take(memory, holder()), Shutdown(), Numbers()
-    memory.seconds, began = 6.4, trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(lease.renew_forever, shutdown, lambda _trouble: None)
-        await read_journal(memory, DAY, {1: count}, found)
-        nursery.cancel_scope.cancel()
-    assert found.found == list(range(count))
-    assert shutdown.reason is None
-    assert trio.current_time() - began > 2 * TRUSTED_SECONDS, "or nothing was proven"
-    assert lease.expiry.monotonic > trio.current_time() + TRUSTED_SECONDS - RENEW_SECONDS - 2 * memory.seconds
 
 
 async def test_a_long_record_is_never_in_memory_as_a_whole(memory: Memory) -> None:

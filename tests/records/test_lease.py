@@ -331,21 +331,6 @@ async def test_a_lease_is_renewed_whatever_the_clocks_say(memory: Memory, clock:
     assert kept.lease.expiry.monotonic == pytest.approx(10 * RENEW_SECONDS + TRUSTED_SECONDS)
 
 
-async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(memory: Memory) -> None:
-    """For others it is stale only when the last call of its holder has been cut off."""
-    memory.seconds = 3.0
-    kept = Kept(await take(memory, holder()))
-    memory.refuse = lambda verb, _name: (
-        verb == "replace" and trio.current_time() < TRUSTED_SECONDS + LIMITS[ShutdownReason.LEASE_LOST].cards
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(kept.keep)
-        await take(memory, holder("two"))
-        nursery.cancel_scope.cancel()
-    assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
-    assert kept.lease.expiry.monotonic + LIMITS[ShutdownReason.LEASE_LOST].cards < LASTS_SECONDS <= trio.current_time()
-
-
 async def test_an_outage_that_ends_in_time_does_not_stop_the_holder(memory: Memory) -> None:
     kept = Kept(await take(memory, holder()))
     memory.refuse = lambda _verb, _name: 14 < trio.current_time() < 48

@@ -44,7 +44,6 @@ NEW = f"This is new. Add these lines to {KEPT.name}, by hand: from then on they 
 PLAN = plan_of([target("A", ["c"])])
 CALL = next(PLAN.calls("qa"))
 FAILED = result_of(CALL, Failure(Cause.STATUS, message("no"), 503), tries=4)
-ANY_TEXT = {"$defs": {"Message": {"type": "string"}}}
 Json = Mapping[str, Any]
 
 

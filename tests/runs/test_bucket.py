@@ -89,10 +89,3 @@ async def test_a_metadata_server_that_hangs_is_not_waited_for_long(world: World)
     quick = altered(world.directory, "from job.storage import store\nstore.ANSWER_SECONDS = 2.0")
     outcome = await run(world, 75, **_with_credentials(world), **quick, GCE_METADATA_TIMEOUT="1")
     assert outcome.finished["detail"] == "RUNS_URI: storage did not answer in time"
-
-
-async def test_no_credentials_are_said(world: World) -> None:
-    world.metadata.script.append(Fault(_token, do.status(404)))
-    outcome = await world.run_job(env=_with_credentials(world))
-    assert outcome.exit_code in {2, 75}
-    assert "no credentials for Cloud Storage: " in outcome.stdout

@@ -79,16 +79,6 @@ async def test_no_card_is_requested_before_all_data_is_durable(scene: Scene) -> 
     await scene.end(job, 0)
 
 
-async def test_two_places_share_no_key(scene: Scene) -> None:
-    """Else the cards of a trial would be served to production, or a folder that was moved away."""
-    await scene.start(0)
-    there = scene.world.stores.pop(scene.world.runs_uri)
-    scene.world.stores |= {scene.world.runs_uri: type(there)(clock=there.clock), "moved": there}
-    await scene.start(0)
-    keys = [one.headers["idempotency-key"] for one in scene.requests]
-    assert len(keys) == len(set(keys)) == 2 * (5 + 5)
-
-
 # --- killed, paused, at the same time ---
 
 
@@ -248,22 +238,6 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
     assert scene.cards() == Counter(ALL)
 
 
-async def test_what_is_left_out_and_open_again_is_not_shown_as_made(scene: Scene) -> None:
-    """All cards are made, two are to be made again, and their data fails: nothing says to leave them out."""
-    await scene.start(0)
-    scene.world.trading.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
-    failed = await scene.start(1, "--again", "BRK.B", CLOUD_RUN_EXECUTION="by-hand", CLOUD_RUN_TASK_ATTEMPT="0")
-    assert "--without" not in failed.stdout
-    assert failed.finished["message"] == "The trading engine failed: 2 of 5 cards are missing"
-    outcome = await scene.start(0, "--without", "BRK.B")
-    assert outcome.finished["message"] == "3 cards are made; left out: BRK.B"
-    assert outcome.finished["without"] == ["BRK.B"]
-    assert outcome.finished["cards"]["planned"] == 5
-    asked = [DATED, "To be made again, and missing until then: BRK.B (2)"]
-    assert failed.finished["notes"] == outcome.finished["notes"] == asked
-    assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count(",left_out,") == 2
-
-
 # --- made again ---
 
 
@@ -327,22 +301,6 @@ async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Sce
     assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
 
 
-async def test_who_wants_the_same_again_and_is_held_up_before_the_lease_pays_nothing(scene: Scene) -> None:
-    """It never sees the lease of the other one, which has ended by then."""
-    await scene.start(0)
-    job = await scene.begin("--again", "AAPL/news_card", **CLOUD)
-    await scene.reached("names", DAY)
-    await trio.sleep(0.01)
-    job.send_signal(SIGSTOP)
-    await scene.start(0, "--again", "AAPL/news_card", **OTHER)
-    job.send_signal(SIGCONT)
-    outcome = await scene.end(job, 75)
-    assert outcome.finished["message"] == "Another start has just ended: nothing was called"
-    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
-    await scene.start(0, "--again", "AAPL/news_card", **CLOUD | {"CLOUD_RUN_EXECUTION": "nightly-3"})
-    assert scene.cards()["AAPL/news_card"] == 3, "one that begins later is another wish"
-
-
 @pytest.mark.parametrize("is_killed", [False, True])
 async def test_who_wants_again_what_another_start_is_just_making_pays_nothing(scene: Scene, is_killed: bool) -> None:
     """It comes to the lease when that is gone, or stale: what was wanted is recorded by then."""
@@ -403,18 +361,6 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     assert ("1 of 5 cards is missing" in outcome.finished["message"]) is known
     await scene.start(0)
     assert scene.cards()["AAPL/news_card"] == 2
-
-
-@pytest.mark.parametrize(
-    ("option", "what"),
-    [("--without", '"BRK.A" is no target of the config'), ("--again", 'the config does not ask for "BRK.A"')],
-)
-async def test_a_retry_is_refused_for_a_name_as_its_first_try_was(scene: Scene, option: str, what: str) -> None:
-    """It makes, and pays for, what was to be left out otherwise."""
-    for env in (CLOUD, RETRY):
-        (fault,) = (await scene.start(2, option, "BRK.A", **env)).events("config.faulty")
-        assert fault["message"] == f"{option}: {what}; similar names: BRK.B"
-    assert scene.requests == []
 
 
 async def test_a_retry_is_refused_for_a_name_that_has_left_the_config_since_its_first_try(scene: Scene) -> None:
@@ -547,17 +493,6 @@ async def test_an_object_of_somebody_else_has_only_to_be_removed(scene: Scene) -
     assert fault["message"] == f"RUNS_URI: {DAY}/attempts/000001 (1).json is not as the job wrote it; remove it"
     scene.world.runs.objects.pop(f"{DAY}/attempts/000001 (1).json")
     await scene.start(0)
-
-
-async def test_a_lease_is_released_though_a_signal_came_while_it_was_created(scene: Scene) -> None:
-    scene.world.storage_seconds = 2.0
-    job = await scene.begin()
-    await trio.sleep(2.5)  # it has read the config, and asks for the lease
-    assert LEASE not in scene.names()
-    job.send_signal(SIGTERM)
-    await scene.end(job, 143)
-    await trio.sleep(2)  # whatever was sent has its effect
-    assert LEASE not in scene.names()
 
 
 # --- clocks and languages ---

@@ -55,18 +55,6 @@ async def test_a_press_on_saturday_finishes_friday(scene: Scene, schedule: dict[
     assert {name[:10] for name in scene.names("/attempts/")} == {FRIDAY}
 
 
-@pytest.mark.parametrize(("schedule", "day"), [(EVENING, TUESDAY), (MORNING, WEDNESDAY)])
-async def test_a_card_that_is_made_again_in_the_morning_is_that_of_the_latest_night(
-    scene: Scene, schedule: dict[str, str], day: str
-) -> None:
-    await scene.until(*((TUESDAY, "22:30:00") if day == TUESDAY else (WEDNESDAY, "06:30:00")))
-    await scene.start(0, **schedule)
-    await scene.until(WEDNESDAY, "09:00:00")
-    await scene.start(0, "--again", "AAPL/news_card", **schedule)
-    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
-    assert dict(scene.requests[-1].query)["date_str"] == day
-
-
 async def test_cloud_runs_retry_after_midnight_goes_on_with_its_night_and_leaves_no_mark(scene: Scene) -> None:
     await scene.until(TUESDAY, "23:59:50")
     job = await scene.begin(**CLOUD)
@@ -88,16 +76,6 @@ async def test_cloud_runs_retry_after_midnight_goes_on_with_its_night_and_leaves
 # --- around a tick ---
 
 
-@pytest.mark.parametrize(("clock", "day"), [("22:19:59", TUESDAY), ("22:20:00", WEDNESDAY), ("22:29:30", WEDNESDAY)])
-async def test_a_press_before_a_tick_and_a_clock_that_is_behind(scene: Scene, clock: str, day: str) -> None:
-    await scene.start(0)
-    await scene.until(WEDNESDAY, clock)
-    assert (await scene.start(0)).finished["day"] == day
-    await scene.until(WEDNESDAY, "22:30:00")
-    assert (await scene.start(0)).finished["day"] == WEDNESDAY
-    assert made(scene) == {TUESDAY: 4, WEDNESDAY: 4}
-
-
 async def test_the_retry_of_a_try_that_ended_just_before_a_tick_is_for_the_next_night(scene: Scene) -> None:
     await scene.until(WEDNESDAY, "22:19:58")
     job = await scene.begin(**CLOUD)
@@ -109,17 +87,6 @@ async def test_the_retry_of_a_try_that_ended_just_before_a_tick_is_for_the_next_
     count = scene.cards().total()
     await scene.start(0, **OTHER)
     assert scene.cards().total() == count, "the tick finds its night done"
-
-
-async def test_what_its_first_try_asked_for_is_not_asked_of_the_next_night(scene: Scene) -> None:
-    await scene.start(0)
-    await scene.until(WEDNESDAY, "22:19:58")
-    job = await scene.begin("--again", "AAPL/news_card", **CLOUD)
-    await scene.cards_in_flight(6)
-    await scene.killed(job)
-    await scene.until(WEDNESDAY, "22:20:10")
-    await scene.start(75, "--again", "AAPL/news_card", **RETRY)
-    assert made(scene).keys() == {TUESDAY}
 
 
 async def test_a_start_that_waits_past_the_next_tick_is_for_the_night_it_was_started_for(scene: Scene) -> None:
@@ -162,7 +129,7 @@ def told(scene: Scene) -> list[list[str]]:
 async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_night_begins(
     scene: Scene, only: str
 ) -> None:
-    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": only, **EVENING}
+    env = {**scene.world.chat.env(), "NOTIFY_ONLY": only, **EVENING}
     await scene.until(FRIDAY, "22:30:00")
     await scene.start(0, **env)
     await scene.start(0, **env)  # the tick, delivered twice
@@ -179,7 +146,7 @@ async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_ni
 
 
 async def test_of_many_nights_the_failures_are_told_and_the_first_success_after_one(scene: Scene) -> None:
-    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": "failures"}
+    env = {**scene.world.chat.env(), "NOTIFY_ONLY": "failures"}
     await scene.start(0, **env)
     scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
     for day in (WEDNESDAY, THURSDAY):
@@ -201,28 +168,6 @@ async def test_of_many_nights_the_failures_are_told_and_the_first_success_after_
     await scene.world.configure("card_types.json", CONFIG["card_types.json"])
     await scene.start(0, **env)
     assert [lines[0][0] + lines[0][-2:] for lines in told(scene)] == ["✗25", "✗26", "✓27", "✓28", "✗30", "✓30"]
-
-
-async def test_a_night_whose_schedule_was_moved_in_the_console_alone_is_told(scene: Scene) -> None:
-    """The job knows of 06:30 and is started at 05:00: for the night before, which is done."""
-    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": "failures", **MORNING}
-    await scene.until(WEDNESDAY, "06:30:00")
-    await scene.start(0, **env)
-    before = len(told(scene))
-    await scene.until(THURSDAY, "05:00:00")
-    await scene.start(0, **env)
-    assert told(scene)[before][3] == f"Next night: Thu {THURSDAY[5:]} 06:30"
-
-
-async def test_a_retry_that_succeeds_is_news_though_its_first_try_left_no_record(scene: Scene) -> None:
-    await scene.start(0)
-    await scene.until(WEDNESDAY, "22:30:00")
-    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": "failures", "TASK_MAX_RETRIES": "1"}
-    scene.fails("create", "attempts/")
-    await scene.start(75, **env, **CLOUD)
-    scene.works()
-    await scene.start(0, **env, **RETRY)
-    assert [lines[0][0] for lines in told(scene)] == ["✗", "✓"]
 
 
 # --- a day by its date ---
@@ -298,14 +243,6 @@ async def test_nothing_is_made_again_of_a_day_for_which_nothing_was_made(scene: 
     assert len(scene.requests) == count
     await scene.start(0, "--again", "AAPL/news_card", f"--date={TUESDAY}", **MORNING)
     assert {name[:10] for name in scene.names("/attempts/")} == {TUESDAY}
-
-
-async def test_a_refused_start_is_a_record_of_its_day(scene: Scene) -> None:
-    await scene.world.configure("card_types.json", b"[")
-    await scene.start(2)
-    await scene.world.configure("card_types.json", CONFIG["card_types.json"])
-    await scene.until(NEXT_DAY, "22:30:00")
-    assert (await scene.start(0, "--date", DAY)).finished["day"] == DAY
 
 
 @pytest.mark.parametrize("variable", ["RUN_TIME_ZONE", "RUN_SCHEDULE"])

@@ -1,12 +1,10 @@
 """A start of the real process makes every call of its plan once, and shows what only a process shows."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest.mock import AsyncMock, Mock
 
@@ -18,7 +16,6 @@ from job import orchestrator
 from job.config.environment import Options, read_settings
 from job.day.attempt import Outcome
 from job.day.result import ShutdownReason
-from job.engines.answers import CONNECT_SECONDS
 from job.execution.shutdown import LIMITS
 from job.orchestrator import _Run
 from job.records.lease import LEASE
@@ -29,7 +26,7 @@ from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.records import DAY, NOW, RecordedAttempt, prepared, record_of, start_at
-from tests.support.runs import QUICK, SMALL, asked_cards, ended
+from tests.support.runs import QUICK, SMALL, asked_cards
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -75,37 +72,6 @@ async def test_after_a_bug_nobody_waits_for_storage(
         await _Run(Options(settings, (), NOW, time.monotonic()), Mock(drain=AsyncMock())).run()
     assert trio.current_time() - began == LIMITS[ShutdownReason.BUG].record
     assert LEASE not in memory.objects
-
-
-@contextmanager
-def silent_port(*, is_full: bool) -> Iterator[str]:
-    """A port that never sends a byte. It accepts connections, or no attempt to connect ends as its queue is full."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0 if is_full else 100)
-        host, port = listener.getsockname()
-        for _ in range(3 if is_full else 0):
-            client = stack.enter_context(socket.socket())
-            client.setblocking(False)
-            client.connect_ex((host, port))
-        yield f"{host}:{port}"
-
-
-@pytest.mark.slow
-async def test_an_engines_failure_ends_the_process_at_once(small: World) -> None:
-    """Also while connections to the others are being opened, which no real answer ends."""
-    small.news.script.append(Fault(when.always, do.status(403, {"detail": "no"}, after=0.4)))
-    with silent_port(is_full=True) as hole, silent_port(is_full=False) as silent:
-        job = await small.start_job(
-            env={"TRADING_ENGINE_URL": f"http://{hole}", "FINANCIAL_ENGINE_URL": f"https://{silent}"}
-        )
-        outcome = await ended(small, job, 1)
-    answers = [request.answered for request in small.news.requests if request.answered is not None]
-    assert job.started + outcome.seconds - min(answers) < CONNECT_SECONDS / 2
-    assert outcome.stderr == ""
-    assert outcome.finished["message"] == "The news engine failed: no card was made"
-    assert small.qa.requests == []
 
 
 @pytest.mark.slow

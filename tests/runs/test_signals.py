@@ -77,22 +77,10 @@ async def test_a_signal_that_comes_after_the_last_request_changes_nothing(scene:
     await scene.end(job, 0)
 
 
-async def test_a_token_that_does_not_come_does_not_hold_up_the_end(scene: Scene) -> None:
-    scene.world.qa.script.append(Fault(when.first(2), do.status(401)))
-    scene.world.token_seconds = 100.0
-    job = await scene.begin()
-    await scene.cards_in_flight(2)
-    await trio.sleep(1)
-    sent = time.monotonic()
-    job.send_signal(SIGTERM)
-    await scene.end(job, 143)
-    assert time.monotonic() - sent < 2.0
-
-
 async def test_signals_after_the_last_line_change_nothing(scene: Scene) -> None:
     """It follows the closed record and the lease that was released."""
     scene.world.chat.service.script.append(Fault(when.always, do.hang()))
-    job = await scene.begin(**scene.world.chat.env("feishu"))
+    job = await scene.begin(**scene.world.chat.env())
     await job.seen("run.finished")
     assert (len(scene.names("/ends/")), LEASE in scene.names()) == (1, False)
     job.send_signal(SIGTERM)
@@ -123,15 +111,15 @@ async def test_a_second_signal_ends_the_process_at_once(cards: World) -> None:
 @pytest.mark.slow
 async def test_a_signal_while_the_config_is_read_ends_the_process(cards: World) -> None:
     """A service that never answers plays the storage."""
-    cards.oauth.script.append(Fault(when.always, do.hang()))
-    env = {"CONFIG_URI": "gs://bucket/config", "STORAGE_EMULATOR_HOST": cards.oauth.url}
+    cards.metadata.script.append(Fault(when.always, do.hang()))
+    env = {"CONFIG_URI": "gs://bucket/config", "STORAGE_EMULATOR_HOST": cards.metadata.url}
     job = await cards.start_job("run", env=env)
-    await cards.oauth.until(bool)
+    await cards.metadata.until(bool)
     job.send_signal(SIGTERM)
     outcome = await ended(cards, job, 143)
     assert outcome.finished["message"] == "Interrupted by SIGTERM: nothing was called"
     assert outcome.stderr == ""
-    assert {request.service for request in cards.seen} == {"oauth"}
+    assert {request.service for request in cards.seen} == {"metadata"}
 
 
 @pytest.mark.alone
@@ -142,7 +130,7 @@ async def test_whatever_hangs_sigterm_ends_the_process_before_cloud_run_does(nur
     async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:
         world.qa.script.append(Fault(when.always, do.hang()))
         world.chat.service.script.append(Fault(when.always, do.hang()))
-        job = await world.start_job(env=world.chat.env("feishu"), reading=trio.Event())
+        job = await world.start_job(env=world.chat.env(), reading=trio.Event())
         await world.qa.until(lambda seen: len(seen) == 16)
         assert world.storage is not None
         world.storage.script.append(Fault(when.always, do.hang()))

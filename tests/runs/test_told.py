@@ -36,7 +36,7 @@ async def test_variables_that_are_read_no_more_stop_no_night_and_are_in_no_messa
     """A project that was deployed earlier may still have them. The log alone says that they change nothing."""
     gone = {f"{name}_ENGINE_ATTEMPTS": "99" for name in ("FINANCIAL", "NEWS", "TRADING")}
     scene.world.news.script.append(Fault(when.nth(1), do.status(503)))
-    outcome = await scene.start(0, **scene.world.chat.env("feishu"), NEWS_ENGINE_PATIENCE="0", **gone)
+    outcome = await scene.start(0, **scene.world.chat.env(), NEWS_ENGINE_PATIENCE="0", **gone)
     notices = [line["message"] for line in outcome.events("config.noticed")]
     assert notices[:3] == [f"{name}: is not a variable of the job, which ignores it" for name in gone]
     assert told(scene)[0].startswith("✓ ")
@@ -49,7 +49,7 @@ async def test_variables_that_are_read_no_more_stop_no_night_and_are_in_no_messa
 
 async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cancelled(scene: Scene) -> None:
     """Two cards were at work, and a third had been answered with 504; the other two had not been asked for."""
-    env = {**scene.world.chat.env("feishu"), "CLOUD_RUN_JOB": "cards"}
+    env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards"}
     scene.world.qa.script += [Fault(when.nth(1), do.status(504)), Fault(when.always, do.hang())]
     job = await scene.begin(**env)
     await trio.sleep(60)
@@ -67,7 +67,7 @@ async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cance
 
 async def test_what_failed_and_the_command_say_the_same_of_what_may_have_been_charged(scene: Scene) -> None:
     """Of a night and its retry: 500, and an answer that says failed."""
-    env = {**scene.world.chat.env("feishu"), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
+    env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
     scene.world.qa.script += [
         Fault(when.both(when.ticker("AAPL"), when.attempt(2)), do.status(503)),  # which costs nothing
         Fault(when.ticker("AAPL"), do.status(500)),
@@ -98,7 +98,7 @@ AGAIN = "Cloud Run starts it again by itself"
 async def test_nobody_is_told_to_wait_for_a_retry_if_all_that_is_left_was_refused(
     scene: Scene, engine: str, status: int
 ) -> None:
-    env = {**scene.world.chat.env("feishu"), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
+    env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
     scene.world.engines[engine].script.append(Fault(when.ticker("AAPL"), do.status(status)))
     for one_try in (CLOUD, RETRY):
         await scene.start(3 if engine == "qa" else 1, **env, **one_try)
@@ -109,7 +109,7 @@ async def test_nobody_is_told_to_wait_for_a_retry_if_all_that_is_left_was_refuse
 
 
 async def test_a_retry_that_makes_a_card_is_waited_for_though_others_were_refused(scene: Scene) -> None:
-    env = {**scene.world.chat.env("feishu"), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
+    env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
     scene.world.qa.script += [
         Fault(when.ticker("AAPL"), do.status(422)),
         Fault(when.ticker("美联储"), do.status(500)),
@@ -130,7 +130,7 @@ async def test_while_the_token_server_does_not_answer_nothing_has_to_be_done_sai
 
     with pytest.MonkeyPatch.context() as patch:  # undone before the scene's own is
         patch.setattr(IdTokens, "get", silent)
-        await scene.start(1, **scene.world.chat.env("feishu"), CLOUD_RUN_JOB="cards")
+        await scene.start(1, **scene.world.chat.env(), CLOUD_RUN_JOB="cards")
     failed = [line for line in told(scene) if line.startswith("✗ ")][1:]
     engines = "Financial engine, Trading engine, News engine"
     nothing = "Nothing has to be done unless it lasts."
@@ -143,13 +143,13 @@ async def test_while_the_token_server_does_not_answer_nothing_has_to_be_done_sai
 )
 async def test_only_the_objects_are_named_that_can_hold_the_fault(scene: Scene, target: str, objects: str) -> None:
     scene.world.news.script.append(Fault(when.ticker(target, str(TOPIC["topic_key"])), do.status(422)))
-    await scene.start(1, **scene.world.chat.env("feishu"))
+    await scene.start(1, **scene.world.chat.env())
     assert f"Correct the target in {objects}." in told(scene)[2]
     assert f"Correct the target in {objects}." in shown(scene)
 
 
 async def test_of_cards_that_are_refused_a_model_that_has_changed_is_corrected_first(scene: Scene) -> None:
-    env = scene.world.chat.env("feishu")
+    env = scene.world.chat.env()
     first = "The model in llm_config.json has changed: correct it first"
     await scene.start(0, **env)
     scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
@@ -171,7 +171,7 @@ async def test_a_message_says_where_the_last_answer_is_and_the_page_that_has_it_
         await visit.exchange.send(Reply(500, b"Internal Server Error", "text/plain; charset=utf-8"))
 
     scene.world.trading.script.append(Fault(when.ticker("AAPL"), bare))
-    await scene.start(1, **scene.world.chat.env("feishu"))
+    await scene.start(1, **scene.world.chat.env())
     assert "The engine could not do this ticker: its last answer is on the day's page. If" in told(scene)[2]
     assert "day's page" not in shown(scene)
     assert (

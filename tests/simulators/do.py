@@ -5,8 +5,6 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import trio
-
 from tests.simulators.service import Do, Visit
 from tests.simulators.wire import Reply
 
@@ -113,27 +111,11 @@ def failing(*tickers: str) -> Do:
     )
 
 
-def skipped() -> Do:
-    """News has nothing to do today, which is no failure."""
-    return body({"status": "skipped", "message": "No articles found for the day"})
-
-
 def slow(seconds: float) -> Do:
     """Answers well, but this much later than usual."""
 
     async def act(visit: Visit) -> None:
         await visit.exchange.wait(seconds)
-        await visit.exchange.send(await visit.work())
-
-    return act
-
-
-def held(event: trio.Event) -> Do:
-    """Answers well once the test sets the event."""
-
-    async def act(visit: Visit) -> None:
-        while not event.is_set():
-            await visit.exchange.wait(0.01)
         await visit.exchange.send(await visit.work())
 
     return act

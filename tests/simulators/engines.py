@@ -1,7 +1,6 @@
 """The four engines as services: tokens checked in front, latency, then what the contract says."""
 
 import random
-import ssl
 
 from tests.simulators.contract import CONTRACTS
 from tests.simulators.seen import Seen
@@ -32,8 +31,8 @@ def varied(median: float, sigma: float = 0.5, per_ticker: float = 0.0, seed: int
     return latency
 
 
-def engine(name: str, mint: Mint, seen: list[Seen], tls: ssl.SSLContext | None = None) -> Service:
+def engine(name: str, mint: Mint, seen: list[Seen]) -> Service:
     """One of the four, not started yet: checks tokens strictly, and answers forbidden requests like the real one."""
-    service = Service(name, CONTRACTS[name], tls=tls, seen=seen)
+    service = Service(name, CONTRACTS[name], seen=seen)
     service.guard = mint.guard(lambda: service.url)
     return service

@@ -1,7 +1,6 @@
 """The whole world of a run: every service up, the config written, the job's environment made."""
 
 import json
-import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,21 +9,17 @@ from pathlib import Path
 from typing import TypeVar
 
 import trio
-import trustme
 
 from tests.simulators.chat import Chat
 from tests.simulators.contract import CONTRACTS, violation
 from tests.simulators.engines import engine
 from tests.simulators.job import ROOT, Job, Outcome, start_job
-from tests.simulators.listener import Listener
 from tests.simulators.metadata import TokenSource
-from tests.simulators.oauth import Accounts
 from tests.simulators.seen import Seen
 from tests.simulators.service import Latency, Service
 from tests.simulators.storage import Emulator, open_emulator
 from tests.simulators.storage_front import StorageFront
 from tests.simulators.tokens import Mint
-from tests.simulators.tunnel import Tunnel
 from tests.simulators.wire import Reply
 from tests.support.environment import bare
 
@@ -43,13 +38,8 @@ class World:
     engines: dict[str, Service]
     elsewhere: Service
     """A server that nobody has any business with: a token that gets here has leaked."""
-    oauth: Service
-    """The token endpoint of key files, and the services behind Google's own names."""
-    accounts: Accounts
     chat: Chat
     """Where messages about runs go, if a test says so."""
-    proxy: Listener
-    """Where Google's own names are reached: see `tunnel`."""
     storage: Service | None
     """Stands before the emulator; None where config and records are directories."""
     emulator: Emulator | None
@@ -62,7 +52,7 @@ class World:
 
     @property
     def services(self) -> list[Service]:
-        known = [self.metadata, self.oauth, self.elsewhere, self.chat.service, *self.engines.values()]
+        known = [self.metadata, self.elsewhere, self.chat.service, *self.engines.values()]
         return [*known, self.storage] if self.storage else known
 
     @property
@@ -110,20 +100,6 @@ class World:
         else:
             (self.directory / "config" / name).write_bytes(data)
 
-    def user_file(self) -> dict[str, str]:
-        """The variable for a person's own credentials, which get no ID token unless an account is impersonated."""
-        self.accounts.write_user_file(self.directory / "user.json")
-        return {"GOOGLE_APPLICATION_CREDENTIALS": str(self.directory / "user.json")}
-
-    def impersonating(self, account: str) -> dict[str, str]:
-        """The variables for impersonating this account, which is allowed from now on: Google is reached by `proxy`."""
-        self.accounts.impersonable.add(account)
-        return {
-            "IMPERSONATE_SERVICE_ACCOUNT": account,
-            "HTTPS_PROXY": f"http://127.0.0.1:{self.proxy.port}",
-            "REQUESTS_CA_BUNDLE": str(self.directory / "ca.pem"),
-        }
-
     def environment(self, **changes: str | None) -> dict[str, str]:
         """Every variable of a job process; nothing of the developer's shell but PATH. `None` takes one out."""
         host = self.metadata.url.removeprefix("http://")
@@ -136,7 +112,6 @@ class World:
             "RUNS_URI": self.runs_uri,
             **{f"{name.upper()}_ENGINE_URL": service.url for name, service in self.engines.items()},
             **{f"{name.upper()}_ENGINE_PATIENCE": self.patience for name in self.engines},
-            "SSL_CERT_FILE": str(self.directory / "ca.pem") if self.qa.tls else None,
             "STORAGE_EMULATOR_HOST": self.storage.url if self.storage else None,
             "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true" if self.storage else None,
             **changes,
@@ -187,54 +162,41 @@ async def open_world(
     config: Mapping[str, object],
     *,
     latency: Latency | None = None,
-    tls: bool = False,
     emulator: Path | None = None,
 ) -> AsyncIterator[World]:
     """Brings everything up; at the end nothing of it is left: no task, no socket, no process, no file.
 
-    The nursery is the caller's, so that what fails inside the `async with` is not wrapped in a group. With `tls` the
-    engines speak https. With `emulator`, the binary of `storage.emulator_binary`, config and records are in buckets.
+    The nursery is the caller's, so that what fails inside the `async with` is not wrapped in a group. With
+    `emulator`, the binary of `storage.emulator_binary`, config and records are in buckets.
     """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-world-")))
         storage = await stack.enter_async_context(open_emulator(emulator)) if emulator else None
-        world = make_world(World, nursery, directory, storage, tls=tls)
+        world = make_world(World, nursery, directory, storage)
         stack.push_async_callback(close_world, world)
         await _prepare(world)
         for name, content in config.items():
             await world.configure(name, content)
         for service in world.engines.values():
             service.latency = latency or service.latency
-        await world.proxy.start(nursery)
         for service in world.services:
             await service.start(nursery)
         yield world
 
 
-def make_world(kind: type[W], nursery: trio.Nursery, directory: Path, emulator: Emulator | None, *, tls: bool) -> W:
+def make_world(kind: type[W], nursery: trio.Nursery, directory: Path, emulator: Emulator | None) -> W:
     """A world of this kind, in which no service listens yet."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(directory / "ca.pem")
-    context = None
-    if tls:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     seen: list[Seen] = []
     mint = Mint()
     tokens = TokenSource(mint)
-    accounts = Accounts(tokens)
-    oauth = Service("oauth", accounts.reply, seen=seen)
     return kind(
         directory=directory,
         seen=seen,
         tokens=tokens,
         metadata=Service("metadata", tokens.reply, seen=seen),
-        engines={name: engine(name, mint, seen, context) for name in CONTRACTS},
+        engines={name: engine(name, mint, seen) for name in CONTRACTS},
         elsewhere=Service("elsewhere", lambda _seen: Reply(200, b'{"status": "success"}'), seen=seen),
-        oauth=oauth,
-        accounts=accounts,
         chat=Chat(seen),
-        proxy=Listener(Tunnel(oauth, authority).serve),
         storage=Service("storage", StorageFront(emulator.client).reply, seen=seen) if emulator else None,
         emulator=emulator,
         nursery=nursery,
@@ -254,6 +216,5 @@ async def close_world(world: World) -> None:
     with trio.CancelScope(shield=True):
         for job in world.jobs:
             await job.kill()
-        await world.proxy.stop()
         for service in world.services:
             await service.stop()

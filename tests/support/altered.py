@@ -4,12 +4,6 @@ from pathlib import Path
 
 from tests.simulators.job import ROOT
 
-# An operation on a bucket is given up after a second.
-SHORT_PATIENCE = """
-from job.storage import gcs
-gcs._ONCE["timeout"], gcs._RETRY = 1.0, gcs._RETRY.with_timeout(1.0)
-"""
-
 # The card phase raises what nobody expects.
 BUG = """
 from job.execution.phases import Phases

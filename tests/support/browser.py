@@ -32,19 +32,6 @@ _FLAGS = [
     "--remote-debugging-pipe",
     "about:blank",
 ]
-_COUNT = """async shot => {
-  const image = new Image();
-  image.src = "data:image/png;base64," + shot;
-  await image.decode();
-  const canvas = new OffscreenCanvas(image.width, image.height).getContext("2d");
-  canvas.drawImage(image, 0, 0);
-  const { data } = canvas.getImageData(0, 0, image.width, image.height), counts = {};
-  for (let at = 0; at < data.length; at += 4) {
-    const colour = `rgb(${data[at]}, ${data[at + 1]}, ${data[at + 2]})`;
-    counts[colour] = (counts[colour] || 0) + 1;
-  }
-  return counts;
-}"""
 _VIOLATIONS = """axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.map(one =>
   `${one.id}: ${one.nodes.slice(0, 3).map(node => `${node.target} ${node.failureSummary}`).join("; ")}`))"""
 _HIGH = 100
@@ -118,14 +105,6 @@ class Browser:
     def screenshot(self, file: Path) -> None:
         """What the window shows, as PNG."""
         file.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"]))
-
-    def colours(self, selector: str) -> dict[str, int]:
-        """Of a part of the page: how many pixels have which colour, as `rgb(1, 2, 3)`."""
-        box = self.value(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
-        clip = {name: box[name] for name in ("x", "y", "width", "height")} | {"scale": 1}
-        shot = self.ask("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)["data"]
-        colours: dict[str, int] = self.value(f"({_COUNT})('{shot}')")
-        return colours
 
     def shut_out(self) -> list[str]:
         """What axe finds that shuts people out, low contrast too: the rule and elements. Opens whatever is folded."""

@@ -237,7 +237,7 @@ async def open_virtual_world(
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="virtual-world-"))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        world = make_world(VirtualWorld, nursery, Path(directory), None, tls=False)
+        world = make_world(VirtualWorld, nursery, Path(directory), None)
         stack.push_async_callback(close_world, world)
         for number, service in enumerate(world.services):
             service._listener.port = 20_000 + number

@@ -23,9 +23,9 @@ Env = Mapping[str, str | None]
 Play = Callable[["World", Env], Awaitable["Outcome"]]
 Arrange = Callable[["World"], Env | None]
 Check = Callable[["World", "Outcome"], None]
-Place = Literal["anywhere", "process", "tls", "bucket"]
-"""What a case needs: nothing, so that it is in virtual time; sockets and processes; engines that speak https; the
-storage emulator. The latter three are played by a real process."""
+Place = Literal["anywhere", "process", "bucket"]
+"""What a case needs: nothing, so that it is in virtual time; sockets and processes; the storage emulator. The latter
+two are played by a real process."""
 
 
 async def one_run(world: World, env: Env) -> Outcome:
@@ -58,8 +58,6 @@ class Case:
     check: Check = no_check
     env: Env = field(default_factory=dict)
     tickers: Sequence[str] = tuple(TICKERS)
-    left_out: Sequence[str] = ()
-    """Those of them whose data a person does without."""
     place: Place = "anywhere"
     record: bool = True
     """Whether the day's record ends as the last line says."""
@@ -72,13 +70,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """A fault: its texts in the table, and the cases that prove them."""
+    """A fault: its texts in the table, and cases that prove them."""
 
     key: str
     fault: str
     sees: str
     remedy: str
-    cases: tuple[Case, ...]
+    cases: tuple[Case, ...] = ()
+    """None if another test of whole days plays it."""
 
 
 def strike(engine: str, condition: When, act: Do) -> Arrange:

@@ -1,56 +1,31 @@
 """What can be wrong with storage: where the config is read, where days are recorded."""
 
-from functools import partial
-
 import trio
 
 from tests.runs.fault_table.row import (
-    CARDS,
-    TICKERS,
     Arrange,
     Case,
     Env,
     Play,
     Row,
     bad_config,
-    data_failed,
     nothing,
     storage_failed,
     strike,
     succeeded,
 )
-from tests.simulators import broken, do, when
+from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import Outcome
-from tests.simulators.seen import Seen
-from tests.simulators.service import Fault
 from tests.simulators.when import When
 from tests.simulators.world import World
-from tests.support.altered import SHORT_PATIENCE, altered
 from tests.support.world import VirtualWorld
-
-ONE_CARD_EACH = dict.fromkeys(TICKERS, CARDS[:1])
-
-
-def config(seen: Seen) -> bool:
-    """A request for the config."""
-    return "simulated-config" in seen.path
 
 
 def writes_of(part: bytes) -> When:
     """The writes of objects with this in their names: an upload names its object in its body."""
     is_write = when.method("POST", "PUT", "DELETE")
     return lambda seen: is_write(seen) and (part in seen.body or part.decode() in seen.path)
-
-
-def _impatient(world: World) -> Env:
-    """Requests to storage are given up after a second."""
-    return altered(world.directory, SHORT_PATIENCE)
-
-
-def _content(seen: Seen) -> bool:
-    """The requests for what the object holds; those for its metadata come before."""
-    return "/download/" in seen.path and seen.path.endswith("card_targets.json")
 
 
 def _refusing(*parts: str, verbs: tuple[str, ...] = ("read", "create", "replace", "delete", "names")) -> Arrange:
@@ -73,15 +48,6 @@ async def _faulty(world: World, env: Env) -> Outcome:
     return await world.run_job(env=env)
 
 
-async def _saved(world: World, env: Env) -> Outcome:
-    """One card for each ticker is asked for; the object that says so is being saved when it is read."""
-    assert world.storage
-    save = partial(world.configure, "card_targets.json", ONE_CARD_EACH)
-    await save()
-    world.storage.script.append(Fault(_content, do.in_turn(do.meanwhile(save), do.nothing())))
-    return await world.run_job(env=env)
-
-
 async def _down_and_retried(world: World, env: Env) -> Outcome:
     """Storage is down when the config is read, and is back when Cloud Run starts the task again."""
     assert isinstance(world, VirtualWorld)
@@ -92,24 +58,6 @@ async def _down_and_retried(world: World, env: Env) -> Outcome:
     assert first.finished["message"] == "Storage failed: nothing was called"
     world.stores[world.config_uri].refuse = lambda _verb, _name: False
     return await world.run_job(env={**env, "CLOUD_RUN_TASK_ATTEMPT": "1"})
-
-
-def _second(change: str, **variables: str) -> Play:
-    """A first start leaves a card; then the objects whose names have this part are removed, and it is started again."""
-
-    async def play(world: World, env: Env) -> Outcome:
-        assert isinstance(world, VirtualWorld)
-        world.qa.script.append(Fault(when.nth(1), do.status(422)))
-        assert (await world.run_job(env=env)).exit_code == 3
-        for name in [name for name in world.runs.objects if change and change in name]:
-            del world.runs.objects[name]
-        asked = len(world.seen)
-        world.stores["/other"] = world.stores[world.config_uri]
-        outcome = await world.run_job(env={**env, **variables})
-        assert len(world.seen) == asked
-        return outcome
-
-    return play
 
 
 def _outage(seconds: float, latency: float) -> Play:
@@ -127,30 +75,6 @@ def _outage(seconds: float, latency: float) -> Play:
         return await job.outcome()
 
     return play
-
-
-async def _failure_in_an_outage(world: World, env: Env) -> Outcome:
-    """An engine fails while storage is down: the record is tried for as long as the lease is trusted, and no longer."""
-    assert isinstance(world, VirtualWorld)
-    world.news.script.append(Fault(when.nth(5), do.status(422, after=0.5)))
-    job = await world.start_job(env=env)
-    await world.news.until(lambda seen: len(seen) >= 5)
-    world.runs.refuse = lambda _verb, _name: True
-    outcome = await job.outcome()
-    assert outcome.seconds < 60
-    return outcome
-
-
-async def _outage_of_a_bucket(world: World, env: Env) -> Outcome:
-    """Storage is unavailable from the first card on, for longer than Google's library tries, and comes back."""
-    assert world.storage
-    world.qa.latency = steady(0.8)
-    job = await world.start_job(env=env)
-    await world.qa.until(bool)
-    await world.storage.stop()
-    await job.seen("storage.failed")
-    await world.storage.start(world.nursery)
-    return await job.outcome()
 
 
 def _unrecorded(_: World, outcome: Outcome) -> None:
@@ -176,7 +100,6 @@ ROWS = (
             bad_config("an object", nothing, 'ticker_list.json: [1] (\\"a/b\\")', play=_faulty),
             bad_config("a variable", _changed(CARD_URL="http://h/{{ticker}}.png"), "CARD_URL: is not an https URL"),
             bad_config("no certificates", _changed(SSL_CERT_FILE="/no"), 'no\\" cannot be read (No such'),
-            bad_config("403", strike("storage", config, do.status(403)), "access is denied", place="bucket"),
         ),
     ),
     Row(
@@ -184,7 +107,6 @@ ROWS = (
         "somebody saves a config object while the job reads it",
         "Nothing: the job reads it again. If that happens each time, an error names the object.",
         "Nothing. After an error, start again when nobody is saving.",
-        (succeeded("once", play=_saved, cards=(len(TICKERS), 0, 0), place="bucket"),),
     ),
     Row(
         "record",
@@ -193,7 +115,11 @@ ROWS = (
         "Correct `RUNS_URI`, or grant the job access to it.",
         (
             bad_config(
-                "a file", _changed(RUNS_URI="{directory}/ca.pem"), "is not a directory", place="process", record=False
+                "a file",
+                _changed(RUNS_URI="{directory}/config/ticker_list.json"),
+                "is not a directory",
+                place="process",
+                record=False,
             ),
             storage_failed(
                 "403", strike("storage", writes_of(b"_lease.json"), do.status(403)), "access is denied", place="bucket"
@@ -206,39 +132,19 @@ ROWS = (
         "An error names it. Nothing is called.",
         "Restore it. Or move the day's folder away: all its cards are then made, and paid for, again. Each config "
         "needs its own `RUNS_URI`.",
-        (
-            bad_config("results", nothing, "; restore it, or move the folder", play=_second("/results/"), record=False),
-            bad_config(
-                "another config",
-                nothing,
-                "the day began with the config of",
-                play=_second("", CONFIG_URI="/other"),
-                record=False,
-            ),
-        ),
     ),
     Row(
         "storage at the start",
         "storage is down, or refuses the job, when a start begins",
         "Requests are repeated for 20 s, then the start ends. Nothing is called or recorded.",
         "Start again once storage works, or once the named right is back.",
-        (
-            succeeded("down, and a retry", play=_down_and_retried),
-            storage_failed("no lease", _refusing("_lease.json"), "_lease.json: "),
-        ),
+        (succeeded("down, and a retry", play=_down_and_retried),),
     ),
     Row(
         "storage hiccups",
         "storage is slow, or fails now and then",
         "Nothing: the request is repeated.",
         "If it lasts, look for a proxy in between.",
-        (
-            succeeded(
-                "results lost",
-                strike("storage", writes_of(b"results/"), do.in_turn(broken.reset_after_work(), do.nothing())),
-                place="bucket",
-            ),
-        ),
     ),
     Row(
         "past nights",
@@ -265,7 +171,6 @@ ROWS = (
             succeeded("down and back", play=_outage(10, 3.0), check=_recovered),
             succeeded("down for longer than the lease waits", play=_outage(25, 3.0), check=_recovered),
             succeeded("down to the end", play=_outage(600, 0.1), check=_unrecorded, record=False),
-            data_failed("down at an engine's failure", nothing, "HTTP 422", play=_failure_in_an_outage, record=False),
             Case(
                 "beyond the lease",
                 "storage_failed",
@@ -274,7 +179,6 @@ ROWS = (
                 record=False,
                 says="could not write _lease.json: ",
             ),
-            succeeded("a bucket", _impatient, play=_outage_of_a_bucket, check=_recovered, place="bucket"),
         ),
     ),
 )

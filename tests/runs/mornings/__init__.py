@@ -60,7 +60,7 @@ class Night:
     @property
     def variables(self) -> dict[str, str | None]:
         """Of every start."""
-        chat = self.scene.world.chat.env("feishu")
+        chat = self.scene.world.chat.env()
         return {
             **PROJECT,
             **ZONE,
