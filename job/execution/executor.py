@@ -115,10 +115,10 @@ class Executor:
             return
         if failure.targets:
             self._finish_done_targets(pending, failure)
-        seconds_out = self._breaker.seconds_out(latest.ended)
-        due = self._policy.next_try(pending.retry, failure, latest, seconds_out, self._context.shutdown.deadline)
-        # Others may be at work when it has no room for this one.
-        if self._breaker.is_patience_over(latest.started) and not (failure.is_rejection and self._queue.in_flight > 1):
+        seconds_out, deadline = self._breaker.seconds_out(latest.ended), self._context.shutdown.deadline
+        others = self._queue.in_flight - 1
+        due = self._policy.next_try(pending.retry, failure, latest, seconds_out, deadline, others=others)
+        if self._breaker.is_patience_over(latest.started) and not (failure.is_rejection and others):
             due = None
         pending.last_failure = failure
         size = len(pending.call.targets)

@@ -92,13 +92,17 @@ class RetryPolicy:
         return min(self.over(call, seconds_out), deadline - self.settings.timeout)
 
     def next_try(
-        self, call: RetryState, failure: Failure, latest: Try, seconds_out: float, deadline: float
+        self, call: RetryState, failure: Failure, latest: Try, seconds_out: float, deadline: float, *, others: int
     ) -> float | None:
         """When a call may be tried again whose latest try has failed, by trio's clock; `None` if it failed for good.
 
-        The engine has been out for `seconds_out`, and the run ends at `deadline`.
+        The engine has been out for `seconds_out`, and the run ends at `deadline`. A 429 while `others` are in flight
+        costs no patience: the engine is at work on these.
         """
         now, kind = latest.ended, self.kind_of(failure, latest)
+        if failure.is_rejection and others:
+            call.is_last = False  # its last try is still to come, after a wait like any other
+            return now + self._backoff(call, failure)
         call.fail(kind, now, seconds_out)
         if failure.is_unauthorized and not call.token_renewed:
             call.token_renewed = True
