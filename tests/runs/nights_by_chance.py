@@ -15,6 +15,7 @@ from itertools import accumulate, pairwise, product
 from typing import Any, NamedTuple
 
 import trio
+from trio._core import _run
 from trio.abc import Instrument
 from trio.testing import MockClock
 
@@ -123,9 +124,9 @@ class Play(Instrument):
         self.lost: dict[Item, str] = {}  # good cards that are not made, and why that is no excuse
         self.excused: dict[Item, str] = {}
         self._ticks, self._scope = 0, trio.CancelScope()
-        self._chance = {engine: random.Random(f"{engine} {night.seed}") for engine in (*AT_A_TIME, "qa")}
         self._first: dict[str, float] = {}
         self._is_well = night.left is not None
+        _run._r.seed(night.seed)  # or trio runs its tasks in another order each time
         trio.run(self._play, clock=MockClock(autojump_threshold=0))
         self.broken = [] if self.outcome else ["loops busily, or sleeps for ever"]
         if self.outcome:
@@ -146,7 +147,6 @@ class Play(Instrument):
         trio.lowlevel.add_instrument(self)
         async with trio.open_nursery() as nursery:
             async with open_virtual_world(nursery, config) as world:
-                random.seed(night.seed)
                 for engine, service in world.engines.items():
                     service.latency = varied(night.seconds, night.spread, seed=night.seed)
                     service.script = [Fault(lambda _: True, partial(self._serve, engine))]
@@ -179,7 +179,7 @@ class Play(Instrument):
         mode = next((bad[item] for item in one.items if item in bad), "429" if is_full else "done")
         outages = [] if self._is_well else self.night.outages.get(engine, [])
         coming = [outage for outage in outages if at < outage.end and (outage.cuts or at >= outage.begin)]
-        outage = next((outage for outage in coming if self._chance[engine].random() < outage.share), None)
+        outage = next((outage for outage in coming if random.random() < outage.share), None)
         self.tries.append(one)
         if sum(other.items == one.items and other.arrived > now - 1 for other in self.tries) > 9:
             self._scope.cancel()
@@ -267,9 +267,9 @@ class Play(Instrument):
         self._breaks(word not in must or code != codes.get(word, 3), f"ending: {code} {word}, not {must}")
 
     def _failing(self, tries: Iterable[Try]) -> list[Try]:
-        """What failed since one of these was done, as it ended."""
+        """What failed since the last one that was done had begun, as it ended."""
         some = sorted(tries, key=lambda one: one.ended)
-        done = max((one.ended for one in some if one.result == "done"), default=-math.inf)
+        done = max((one.arrived for one in some if one.result == "done"), default=-math.inf)
         return [one for one in some if one.ended >= done and one.result not in {"done", "422"}]
 
     def _why(self, card: Item, word: str) -> tuple[str, bool]:
