@@ -2,13 +2,24 @@
 
 import pytest
 
-from tests.runs.nights_by_chance import KINDS, draw, play, story
+from tests.runs.nights_by_chance import KINDS, Night, Play
+
+
+def assert_promise(kind: str, seed: int, size: int, scale: float = 1.0) -> None:
+    play = Play(Night(kind, seed, size, scale))
+    assert not play.lost
+    assert not play.broken
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nights_by_chance_lose_no_good_card(kind: str) -> None:
-    for seed in range(3):
-        night = draw(kind, seed, scale=0.4)
-        found, player = play(night)
-        assert not found.lost, story(night, player, found)
-        assert not found.broken, story(night, player, found)
+def test_a_night_by_chance_loses_no_good_card(kind: str) -> None:
+    assert_promise(kind, 0, 4, 0.4)
+    assert_promise(kind, 1, 16, 0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_nights_by_chance_lose_a_good_card(kind: str) -> None:
+    for seed in range(30):
+        assert_promise(kind, seed, (4, 16, 64)[seed % 3])
