@@ -67,7 +67,7 @@ class FailureGroup:
 
 
 def charged(tries: int) -> Message:
-    return plural("1 try so far may have been charged", "{count} tries so far may each have been charged", count=tries)
+    return plural("1 try may have been charged", "{count} tries may have been charged", count=tries)
 
 
 def names_of(items: Iterable[Item]) -> list[str]:

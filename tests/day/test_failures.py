@@ -57,8 +57,8 @@ def test_cards_are_named_as_shortly_as_can_be() -> None:
 def test_calls_with_one_remedy_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:
     groups = failure_groups(ledger_of("qa", None, DENIED, AWAY, TIMEOUT, TIMEOUT, CUT_OFF))
     assert [(str(group.heading), group.names) for group in groups] == [
-        ("QA engine: 2 cards failed; 2 tries so far may each have been charged", ["T01/b", "T02/a"]),
-        ("QA engine: 1 card failed; 1 try so far may have been charged", ["T00/b"]),
+        ("QA engine: 2 cards failed; 2 tries may have been charged", ["T01/b", "T02/a"]),
+        ("QA engine: 1 card failed; 1 try may have been charged", ["T00/b"]),
         ("QA engine: 1 card failed", ["T01/a"]),
     ]
     assert len({group.remedy for group in groups}) == 3
@@ -71,7 +71,7 @@ def test_the_tries_that_may_have_been_charged_are_those_of_all_attempts_at_a_mis
         ledger.add(result_of(card, AWAY if charged is None else TIMEOUT, ended=12.0 + attempt, **about))
     ledger.add(result_of([*TWENTY.calls("qa")][1]))
     (group,) = failure_groups(ledger)
-    assert str(group.heading) == "QA engine: 1 card failed; 16 tries so far may each have been charged"
+    assert str(group.heading) == "QA engine: 1 card failed; 16 tries may have been charged"
     assert ledger.charged_tries == {card.items[0]: 16}
     ledger.add(result_of(card, ended=20.0))
     assert not ledger.charged_tries, "it is made"

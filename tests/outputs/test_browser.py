@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from job.day.advice import command_of
 from job.day.attempt import Outcome
 from job.outputs.pages import Links, render_day, render_nights
 from job.records.nights import Night, Nights
@@ -95,8 +96,8 @@ def test_commands_and_facts_break_between_words_alone(
 
 def test_one_touch_selects_a_whole_command(browser: Browser, pages: dict[str, Path]) -> None:
     browser.open(pages["data"], *PHONE)
-    browser.click("section:nth-of-type(2) code")
-    command = SCENES["data failed"]().steps[-1].command
+    browser.click("section code")
+    command = command_of(SCENES["data failed"]().steps, "later")
     assert command is not None
     assert browser.value("getSelection().toString()") == command.text
     assert "--without" in command.text

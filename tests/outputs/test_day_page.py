@@ -88,7 +88,7 @@ def test_of_one_remedy_three_last_answers_are_shown_and_ten_names() -> None:
 
     said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(fate).view()).text
     assert (
-        "QA engine: 30 cards failed; 30 tries so far may each have been charged "
+        "QA engine: 30 cards failed; 30 tries may have been charged "
         "/a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
         "Last answer: no 0 Last answer: no 1 Last answer: no 2 Complete:"
     ) in said
@@ -263,7 +263,7 @@ def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: dat
     data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
     text = Parsed(data, at).text
     assert ("Cloud Run starts it again by itself. Wait for its next message." in text) is not is_over
-    terms = "(5 cards; 5 tries so far may each have been charged; until 11-25 01:50)"
+    terms = "(5 cards; 5 tries may have been charged; until 11-25 01:50)"
     assert (
         f"Only if no message comes, start it again. This makes only what is missing {terms}:" in text
     ) is not is_over

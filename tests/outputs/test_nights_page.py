@@ -26,7 +26,7 @@ from tests.support.parsed import Parsed
 
 NIGHTS = some_nights()
 COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
-CHARGED = "5 tries so far may each have been charged"
+CHARGED = "5 tries may have been charged"
 UNTIL = f"(5 cards; {CHARGED}; until 11-29 01:50)"
 MAINTAINER = "(by today's config; may want --yes; for a maintainer)"
 PLACE = "cards · our-project"

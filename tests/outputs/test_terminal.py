@@ -232,10 +232,10 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     assert shown[0].startswith(f"{DAY}: started 02:0")
     assert shown[1].split() == ["Engine", "done", "failed", "not", "finished"]
     assert shown[5].split() == ["qa", "48", "10", "0"]
-    terms = "10 cards; 10 tries so far may each have been charged; until 11-25 01:50"
+    terms = "10 cards; 10 tries may have been charged; until 11-25 01:50"
     assert shown[6:] == [
         "Complete: 11 of 13 targets",
-        "✗ QA engine: 10 cards failed; 10 tries so far may each have been charged: NVDA (5), TSLA (5)",
+        "✗ QA engine: 10 cards failed; 10 tries may have been charged: NVDA (5), TSLA (5)",
         "  Last answer: failed: the model refused",
         f"trace id: {TRACE}",
         f"Once the cause is put right, this makes only what is missing ({terms}):",

@@ -57,7 +57,7 @@ async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cance
     await scene.end(job, 143)
     message = told(scene)
     assert message[1] == "Interrupted by SIGTERM: no card was made."
-    said = "This makes only what is missing (5 cards; 3 tries so far may each have been charged; until 11-25 22:20):"
+    said = "This makes only what is missing (5 cards; 3 tries may have been charged; until 11-25 22:20):"
     assert said in message
     report = scene.stored(f"{DAY}/report.json")
     assert (report["perhaps_charged"], report["charged_tries"]) == (3, 3)
@@ -78,7 +78,7 @@ async def test_what_failed_and_the_command_say_the_same_of_what_may_have_been_ch
     message = told(scene)
     tries = scene.cards()
     broken, failed = tries["AAPL/news_card"] + tries["AAPL/price_card"] - 2, tries["美联储/news_card"]
-    charged = "{} tries so far may each have been charged"
+    charged = "{} tries may have been charged"
     assert message[2].startswith(f"✗ QA engine: 2 cards failed; {charged.format(broken)}: AAPL (2). ")
     assert message[3].startswith(f"✗ QA engine: 1 card failed; {charged.format(failed)}: 美联储/news_card. ")
     for text in ("\n".join(message), shown(scene, "index.html"), shown(scene, f"{DAY}/report.html")):
