@@ -17,8 +17,8 @@ ROWS: tuple[Row, ...] = tuple(row for rows in GROUPS.values() for row in rows)
 HEAD = """\
 # Every fault
 
-**Put right what the row names, then start the job again:** it makes only what is missing. The tests cause each fault,
-and [write this page](../tests/README.md#add-a-fault). See also the [exit codes](reference.md#exit-codes).
+**Put right what the row names, then start the job again:** it makes only what is missing. Tests
+[write this page](../tests/README.md#add-a-fault). See also the [exit codes](reference.md#exit-codes).
 
 ## Outages
 
@@ -29,9 +29,9 @@ are repeated [by these rules](engines/README.md#what-is-repeated).
 After 5 s, log and terminal say which engine is out, and why. The job cannot know whether that engine will come back:
 **if you see that it will not, cancel the execution**, put the cause right, and start again.
 
-A night that is ✓ notes an outage of a minute or more, and repeated calls that made it late. If an outage is longer than
-the patience, the engine is down: the start ends, within twice the patience and three timeouts. If it is QA, cards that
-are made stay, and the others are not requested.
+Message and page of a ✓ night note an outage of a minute or more, and repeated calls that made it late. If an outage is
+longer than the patience, the engine is down: the start ends, within twice the patience and three timeouts. If it is QA,
+cards that are made stay, and the others are not requested.
 """
 
 
