@@ -192,7 +192,9 @@ class Remedy(Enum):
     NO_TOKEN = template(
         "Could not get a token. Check the job's service account; on a laptop, IMPERSONATE_SERVICE_ACCOUNT."
     )
-    NO_TOKEN_SERVER = template("The token server did not answer. Nothing has to be done unless it lasts.")
+    NO_TOKEN_SERVER = template(
+        "Google's token server did not answer. Nothing has to be corrected; if it lasts, look at Google's status page."
+    )
     UNREADABLE = template("This is not an answer of the engine. If every call fails like this, check {variable}_URL.")
     UNREADABLE_CARD = template(
         "This is not an answer of the engine. If every call fails like this, check {variable}_URL. Do not start again "

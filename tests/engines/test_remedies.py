@@ -44,7 +44,7 @@ def test_what_to_do_about_a_status(engine: EngineName, status: int, remedy: str)
         ("trading", Cause.TIMEOUT, 2, "raise TRADING_ENGINE_TIMEOUT, or lower TRADING_ENGINE_BATCH_SIZE."),
         ("news", Cause.TOO_LARGE, 1, "What answers there is not the engine. Check NEWS_ENGINE_URL."),
         ("qa", Cause.IDENTITY, 1, "Could not get a token."),
-        ("news", Cause.TOKEN_SERVER, 1, "Nothing has to be done unless it lasts."),
+        ("news", Cause.TOKEN_SERVER, 1, "Nothing has to be corrected; if it lasts"),
         ("news", Cause.UNREADABLE, 1, f"{NOT_AN_ANSWER} If every call fails like this, check NEWS_ENGINE_URL."),
         ("qa", Cause.UNREADABLE, 1, "Do not start again until it answers as it should"),
         ("trading", Cause.DENIED, 1, "The engine could not do this ticker"),

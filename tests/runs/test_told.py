@@ -133,9 +133,9 @@ async def test_while_the_token_server_does_not_answer_nothing_has_to_be_done_sai
         await scene.start(1, **scene.world.chat.env(), CLOUD_RUN_JOB="cards")
     failed = [line for line in told(scene) if line.startswith("✗ ")][1:]
     engines = "Financial engine, Trading engine, News engine"
-    nothing = "Nothing has to be done unless it lasts."
-    assert failed == [f"✗ {engines}: every call failed. The token server did not answer. {nothing}"]
-    assert shown(scene).count("The token server did not answer.") == 1
+    nothing = "Nothing has to be corrected; if it lasts, look at Google's status page."
+    assert failed == [f"✗ {engines}: every call failed. Google's token server did not answer. {nothing}"]
+    assert shown(scene).count("Google's token server did not answer.") == 1
 
 
 @pytest.mark.parametrize(
