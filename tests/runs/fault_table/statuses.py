@@ -62,7 +62,8 @@ ROWS = (
     Row(
         "429",
         "429: no instance is free. 409: an earlier try is still at work",
-        "After a 429, fewer calls are in flight; if none of them is done, the engine is out. After a 409, the call is repeated.",
+        "After a 429, fewer calls are in flight; if none of them is done, the engine is out. After a 409, the call is "
+        "repeated.",
         "Raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`.",
         (_once(429), _once(409)),
     ),
