@@ -36,8 +36,6 @@ class CircuitBreaker:
         self._outages = outages
         self.is_open = False
         """Whether it is open or half-open."""
-        self.closed_at = -inf
-        """When it closed last."""
         self.over = inf
         """When the engine's patience is over; infinity while it is closed."""
         self._worked_at = -inf
@@ -100,7 +98,6 @@ class CircuitBreaker:
             if seconds >= min(LONG_SECONDS, self._policy.settings.patience / 10):
                 self._seconds_out += seconds
             self._outages.end(self.failing_since, latest.started)
-            self.closed_at = latest.ended
         self.is_open = self._has_failed_last = False
         self.failed.clear()
         self._in_a_row = 0

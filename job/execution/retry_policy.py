@@ -10,6 +10,8 @@ from job.engines.failures import Failure, FailureKind
 
 INITIAL_SECONDS = 0.5
 MAX_SECONDS = 30.0
+SHORT_SECONDS = 5.0
+"""A wait that is longer may be cut to so much by the end of the patience."""
 COUNTED_SECONDS = 10.0
 """A call whose try may have cost money waits so long at least; four times as long each time."""
 BRIEF_SECONDS = 60.0
@@ -100,8 +102,9 @@ class RetryPolicy:
         costs no patience: the engine is at work on these.
         """
         now, kind = latest.ended, self.kind_of(failure, latest)
+        if call.is_last and kind is not FailureKind.COUNTED:  # its last try is still to come, and has patience anew
+            call.is_last, call.first = False, inf
         if failure.is_rejection and others:
-            call.is_last = False  # its last try is still to come, after a wait like any other
             return now + self._backoff(call, failure)
         call.fail(kind, now, seconds_out)
         if failure.is_unauthorized and not call.token_renewed:
@@ -110,6 +113,7 @@ class RetryPolicy:
         if kind is FailureKind.FINAL:
             return None
         due = now + self._backoff(call, failure)
+        soonest = min(due, now + max(SHORT_SECONDS, failure.retry_after or 0.0))
         # After a 409, an earlier try is at work, for up to the timeout.
         over = self.over(call, seconds_out, self.settings.timeout if failure.status == 409 else 0.0)
         is_counted, attempts = kind is FailureKind.COUNTED, self.settings.attempts
@@ -117,7 +121,7 @@ class RetryPolicy:
         if latest.started >= over or (is_counted and call.counted >= attempts):
             return None
         if not is_counted:
-            return max(now, min(due, over))
+            return max(soonest, min(due, over))
         due = max(due, now + COUNTED_SECONDS * 4.0 ** (call.counted - 1))
         call.is_last = call.counted == attempts - 1 or due > over
         if call.is_last:

@@ -42,8 +42,10 @@ class PendingCall:
     """As in `CallResult`, and `waits` too."""
     waits: int = 0
     latest: Try | None = None
-    due: float = -inf
-    """When it may be tried again, by trio's clock."""
+    due: float = inf
+    """When it may be tried again, by trio's clock; infinity if it has not been tried."""
+    out: float = 0.0
+    """For how long the engine had been out when the call was put back, as `CircuitBreaker.seconds_out` says."""
     rejected: str | None = None
     """The token that the engine refused."""
     last_failure: Failure | None = None
@@ -210,7 +212,7 @@ class WorkQueue:
 
     def put(self, call: PendingCall, due: float) -> None:
         """Puts a call back whose try has failed: it is due at this time."""
-        call.due = due
+        call.due, call.out = due, self._breaker.seconds_out(trio.current_time())
         if call.retry.is_last:
             self._last.append(call)
         else:
@@ -306,8 +308,9 @@ class WorkQueue:
         return None if self._begun else self._next_at_random()
 
     def _take_its_turn(self, call: PendingCall, now: float) -> PendingCall:
-        """Does not count for how long a retry has waited for its turn; an outage does not count anyway."""
-        call.retry.extend(now - max(call.due, self._breaker.closed_at))
+        """Does not count for how long a retry has waited for its turn, besides outages, which do not count anyway."""
+        stood_still = max(0.0, self._breaker.seconds_out(now) - call.out)
+        call.retry.extend(max(0.0, now - call.due - stood_still))
         return call
 
     def _next_after_patience(self) -> PendingCall | None:

@@ -83,6 +83,35 @@ async def test_an_engine_with_one_instance_gets_its_batches_however_long_each_ta
     assert len(made.world.asked) <= 12 + 3 * at_a_time + 5
 
 
+@pytest.mark.parametrize(("instances", "seconds"), [(1, 8.0), (2, 50.0)])
+async def test_an_engine_with_few_instances_loses_no_call_to_an_outage_that_hangs(
+    instances: int, seconds: float, autojump_clock: MockClock
+) -> None:
+    """What timed out waits behind the others for longer than the patience, and meets 429s then."""
+    inside = 0
+
+    async def answer(asked: Asked) -> Response:
+        nonlocal inside
+        if asked.engine != "news":
+            return well(asked)
+        if 5.0 <= trio.current_time() < 455.0:
+            await trio.sleep_forever()
+        if inside >= instances:
+            await trio.sleep(0.05)
+            return reply({}, 429)
+        inside += 1
+        try:
+            await trio.sleep(seconds)
+        finally:
+            inside -= 1
+        return well(asked)
+
+    made = stage([target(f"T{number}", (), ("news",)) for number in range(40)], answer, {"news": {"concurrency": 8}})
+    await made.play()
+    assert made.counts("news").done == 40
+    assert len(made.world.asked) <= 200
+
+
 FULL, BUSY = Failure(Cause.STATUS, message("HTTP 429"), 429), Failure(Cause.STATUS, message("HTTP 503"), 503)
 
 

@@ -36,6 +36,8 @@ def failing(is_bad: IsBad, how: How, *outages: tuple[How, float, float]) -> Stri
     """Cards that always fail, and outages of QA."""
 
     def strike(asked: Asked, now: float) -> How:
+        if how == 422 and asked.engine == "qa" and is_bad(*card_of(asked)):
+            return how
         for outage, begin, end in outages:
             if asked.engine == "qa" and begin <= now < end:
                 return outage
@@ -237,6 +239,23 @@ def test_a_429_while_a_call_hangs_holds_up_the_others_for_a_minute_at_most() -> 
     played = Played(tickers(2, "a"), strike, 2)
     assert len(played.done) == 2
     assert min(one.ended for one in played.made.world.finished) <= 100
+
+
+@pytest.mark.parametrize("how", [503, 403, 429])
+def test_a_last_try_that_cost_nothing_is_not_used_up(how: How) -> None:
+    """All cards have one try left, and it meets another outage."""
+    strike = failing(lambda *_: False, None, (500, 0.0, 20.0), (how, 600.0, 640.0))
+    played = Played(tickers(4), strike, 16, attempts=2)
+    assert (played.made.cards.done, played.ending.outcome) == (20, "succeeded")
+
+
+def test_refusals_in_an_outage_do_not_end_it() -> None:
+    """The calls after each would be paid for in vain."""
+    is_refused = of_type("b")
+    played = Played(tickers(60, "ab"), failing(is_refused, 422, (500, 20.0, 520.0)), 16)
+    assert not played.lost(is_refused)
+    paid = [asked for asked in played.made.world.of("qa") if card_of(asked)[1] == "a" and 20 <= asked.time < 520]
+    assert len(paid) <= 45
 
 
 # --- how it ends ---
