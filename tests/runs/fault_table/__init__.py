@@ -17,14 +17,15 @@ ROWS: tuple[Row, ...] = tuple(row for rows in GROUPS.values() for row in rows)
 HEAD = """\
 # Every fault
 
-**Put right what the row names, then start the job again:** it makes only what is missing. Tests
-[write this page](../tests/README.md#add-a-fault). See also the [exit codes](reference.md#exit-codes).
+**Put right what the row names, then start the job again:** it makes what is missing. Tests
+[write this page](../tests/README.md#add-a-fault).
 
 ## Outages
 
 **An outage that is shorter than an engine's patience costs time, and nothing else.** The patience is 10 minutes
-(`…_ENGINE_PATIENCE`). There is one exception: a data engine fails if it says for a minute that its work failed. Calls
-are repeated [by these rules](engines/README.md#what-is-repeated).
+(`…_ENGINE_PATIENCE`). Two have
+only a minute: a data engine that says that its work failed, and a token server that gives no token. Calls are repeated
+[by these rules](engines/README.md#what-is-repeated).
 
 After 5 s, log and terminal say which engine is out, and why. The job cannot know whether that engine will come back:
 **if you see that it will not, cancel the execution**, put the cause right, and start again.
