@@ -91,8 +91,8 @@ class Failure:
 
     @property
     def shows_that_it_works(self) -> bool:
-        """Whether the engine works, as it refused the call, did a part of it, or is at work on an earlier try (409)."""
-        return self.is_refusal or self.status == 409 or bool(self.targets)
+        """Whether the engine works, as it did a part of the call, or is at work on an earlier try (409)."""
+        return self.status == 409 or bool(self.targets)
 
     @property
     def is_rejection(self) -> bool:

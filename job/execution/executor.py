@@ -167,7 +167,7 @@ class Executor:
     def _adapt(self, pending: PendingCall, latest: Try, failure: Failure | None) -> None:
         """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
         limiter, in_flight = self._queue.limiter, self._queue.in_flight
-        if failure is None or (failure.shows_that_it_works and not failure.is_refusal):
+        if failure is None or failure.shows_that_it_works:
             limiter.update(failure, in_flight, len(self._breaker.failed))
             if self._breaker.succeed(latest):
                 limiter.recover()

@@ -124,7 +124,8 @@ class WorkQueue:
     """The calls of one engine: fresh ones, and those that were put back, whole or in parts, after a failed try.
 
     - While the circuit breaker is closed: retries that are due, then fresh calls in their order, then retries of calls
-      that timed out. Of a card type that fails the next one is drawn at random, and at most four are tried.
+      that timed out. Of a card type that fails the next one is drawn at random; once four have failed, others begin
+      only if nothing else is in flight.
     - While it is open: a type drawn at random, and of that one that has not begun, since neighbours and types may be at
       fault. If none is left, a retry, but no last one.
     - Once the engine's patience is over: all that has failed, half as many at a time as may be in flight.
