@@ -94,7 +94,8 @@ ROWS = (
     Row(
         "config",
         "the config or a variable has a fault, or the config cannot be read",
-        "Each fault is an error with its place and its remedy. Nothing is called.",
+        "Each fault is an error with its place and its remedy. Faults between config objects come once each is sound "
+        "by itself. Nothing is called.",
         "Do what the error says.",
         (
             bad_config("an object", nothing, 'ticker_list.json: [1] (\\"a/b\\")', play=_faulty),
