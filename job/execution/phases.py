@@ -89,9 +89,16 @@ class Phases:
         if not self.ledger.counts("qa").planned:
             return
         calls = Calls(self.ledger.plan, "qa", self.ledger.items["qa"].is_missing)
-        executor = Executor(self.engines["qa"], self.context, calls, lambda *_: None)
+        is_refused = False
+
+        def on_finished(result: CallResult, _: Failure | None) -> None:
+            nonlocal is_refused
+            is_refused |= result.is_refusal
+
+        executor = Executor(self.engines["qa"], self.context, calls, on_finished)
         await executor.run()
-        items = self.ledger.items["qa"]
-        # If only types are left of which the day has no card, while others are made, these may be at fault.
-        if executor.is_down and (not items.counts.done or items.is_a_type_cut_short()):
+        # A refusal shows that the engine is there.
+        tried_all = not self.ledger.counts("qa").not_attempted
+        all_failed = tried_all and not self.ledger.counts("qa").done and not is_refused
+        if executor.is_down or all_failed:
             self.context.shutdown.request(ShutdownReason.QA_DOWN)
