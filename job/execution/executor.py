@@ -67,13 +67,11 @@ class Executor:
         """The token that the engine refused last, if no call was done since."""
         self._workers = trio.CancelScope()
 
-    @property
-    def is_down(self) -> bool:
-        """Whether calls were not tried since the engine is down."""
-        return self._queue.is_down
+    async def run(self) -> bool:
+        """Returns when every call has finished, when the engine is down, when the run shuts down, or after `stop`.
 
-    async def run(self) -> None:
-        """Returns when every call has finished, when the engine is down, when the run shuts down, or after `stop`."""
+        The value is whether calls were not tried since the engine is down.
+        """
         self._progress.began, self._progress.limit = trio.current_time(), self._queue.limiter.limit
         is_over = False
         try:
@@ -91,6 +89,7 @@ class Executor:
                     self._fail(pending, pending.last_failure, trio.current_time())
                 else:
                     self._interrupted(pending)
+        return self._queue.is_down
 
     def stop(self) -> None:
         """Cuts off the calls in flight, and starts no other."""
@@ -131,7 +130,7 @@ class Executor:
             self._queue.succeed(len(pending.call.targets))
             self._finish_done_targets(pending, failure)
         pending.last_failure = failure
-        others, deadline = self._queue.in_flight - 1, self._context.shutdown.deadline
+        others, deadline = self._progress.in_flight - 1, self._context.shutdown.deadline
         due = self._policy.next_try(pending.retry, failure, latest, self._breaker.worked_at, deadline, others=others)
         is_halved = len(pending.call.targets) > 1 and self._is_halved(failure, latest, due)
         if due is None and not is_halved:
@@ -158,7 +157,7 @@ class Executor:
 
     def _adapt(self, call: Call, latest: Try, failure: Failure | None, *, is_first: bool) -> None:
         """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
-        limiter, breaker, in_flight = self._queue.limiter, self._breaker, self._queue.in_flight
+        limiter, breaker, in_flight = self._queue.limiter, self._breaker, self._progress.in_flight
         is_done, since = failure is None or bool(failure.targets), breaker.failing_since
         limiter.update(None if is_done else failure, in_flight, breaker.failed)
         if is_done:
@@ -169,11 +168,12 @@ class Executor:
                 self._outages.end(since, latest.started)
         else:
             breaker.fail(failure, latest, is_first=is_first, others=in_flight - 1, limit=limiter.limit)
-            if breaker.state(latest.ended) is not State.CLOSED and failure.handling.kind is not FailureKind.FINAL:
-                # If no other call has failed, it is named.
-                reason = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
-                self._outages.go_on(breaker.failing_since, latest.ended, reason)
-        self._outages.hear(latest, is_done=is_done)
+        is_out = breaker.state(latest.ended) is not State.CLOSED
+        self._outages.hear(latest, is_done=is_done, is_out=is_out)
+        if is_out and failure is not None and failure.handling.kind is not FailureKind.FINAL:
+            # If no other call has failed, it is named.
+            reason = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
+            self._outages.go_on(breaker.failing_since, latest.ended, reason)
         self._progress.limit = limiter.limit
 
     async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
@@ -208,17 +208,14 @@ class Executor:
 
     def _headers(self, pending: PendingCall, token: str) -> dict[str, str]:
         rerun = self._context.rerun_of(pending.call)
-        headers = {
+        return {
             "Authorization": f"Bearer {token}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "Idempotency-Key": self._context.run.idempotency_key(*pending.call.fingerprint, rerun=rerun),
             "traceparent": pending.traceparent,
             "User-Agent": USER_AGENT,
-        }
-        if pending.call.body is not None:
-            headers["Content-Type"] = "application/json"
-        return headers
+        } | ({} if pending.call.body is None else {"Content-Type": "application/json"})
 
     def _finish_done_targets(self, pending: PendingCall, failure: Failure) -> None:
         """Finishes the targets of a batch that were done, so that they are not requested again."""

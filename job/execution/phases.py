@@ -96,9 +96,9 @@ class Phases:
             is_refused |= result.is_refusal
 
         executor = Executor(self.engines["qa"], self.context, calls, on_finished)
-        await executor.run()
+        is_down = await executor.run()
         # A refusal shows that the engine is there.
         tried_all = not self.ledger.counts("qa").not_attempted
         all_failed = tried_all and not self.ledger.counts("qa").done and not is_refused
-        if executor.is_down or all_failed:
+        if is_down or all_failed:
             self.context.shutdown.request(ShutdownReason.QA_DOWN)

@@ -80,28 +80,27 @@ class Outages:
         self._settings = settings
         self._progress = progress
         self._emit = emit
-        self._is_told = False
+        self._since = inf
+        """Since when it is out, if people were told of it; infinity if not."""
         self._told_at = -inf
         """When people were last told that it fails."""
         self._heard = 0.0
         """When it answered last, or began to work on something while nothing else was in flight."""
         self._longest = 0.0
         """How long a call took at most that is done; 0 if none is."""
-        self._hangs_since = inf
-        """Since when nothing was answered, if people were told of it."""
 
     def begin(self, latest: Try) -> None:
         """A try begins."""
         if self._progress.in_flight == 1:
             self._heard = latest.started
 
-    def hear(self, latest: Try, *, is_done: bool) -> None:
+    def hear(self, latest: Try, *, is_done: bool, is_out: bool) -> None:
         """A try has ended."""
         self._heard = latest.ended
         if is_done:
             self._longest = max(self._longest, latest.ended - latest.started)
-            if self._hangs_since < inf:
-                self.end(self._hangs_since, latest.ended)
+        if is_done and not is_out and self._since < inf:  # it hung
+            self.end(self._since, latest.ended)
 
     async def watch(self) -> None:
         """Tells people of a hang: nothing was answered for twice as long as any call took, and a minute at least."""
@@ -110,24 +109,22 @@ class Outages:
             now = trio.current_time()
             silent, usual = now - self._heard, self._longest or self._settings.timeout / 4
             if self._progress.in_flight and silent >= max(HANG_SECONDS, 2 * usual):
-                self._hangs_since = min(self._hangs_since, self._heard)
                 self.go_on(self._heard, now, message("no answer for {time}", time=duration(silent)))
 
     def go_on(self, since: float, now: float, reason: Message) -> None:
         """The engine has been out since then, and another try has failed for this reason."""
-        if not self._is_told and now >= max(since + TELL_SECONDS, self._told_at + TELL_AGAIN_SECONDS):
-            self._is_told, self._told_at = True, now
+        if self._since == inf and now >= max(since + TELL_SECONDS, self._told_at + TELL_AGAIN_SECONDS):
+            self._since, self._told_at = since, now
             self._emit(EngineFailing(self._settings.name, reason, self._settings.patience))
 
     def end(self, since: float, until: float) -> None:
-        """The engine works again: a call is done that began then."""
-        seconds = until - min(since, self._hangs_since)
-        self._hangs_since = inf
+        """The engine works again, which was out since then: a call is done that began at `until`."""
+        seconds, is_told = until - min(since, self._since), self._since < inf
+        self._since = inf
         if seconds >= TELL_SECONDS:
             self._progress.outages += 1
             self._progress.seconds_out += seconds
-        if self._is_told:
-            self._is_told = False
+        if is_told:
             self._emit(EngineRecovered(self._settings.name, seconds))
 
 

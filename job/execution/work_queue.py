@@ -57,25 +57,6 @@ class PendingCall:
             kept = self.failed_tries[1 - FAILED_TRIES_KEPT :]
             self.failed_tries = (*kept, (self.latest, failure.reason))
 
-    def split(self, size: int, traceparent: Callable[[], str]) -> "list[PendingCall]":
-        """Batches of at most so many of its targets, each with patience as much as is left of its own."""
-        targets = self.call.targets
-        if len(targets) <= size:
-            return [self]
-        batch = BATCHES[self.call.engine]
-        parts = [
-            replace(
-                self,
-                call=batch(targets[start : start + size]),
-                retry=replace(self.retry),
-                traceparent=traceparent(),
-            )
-            for start in range(0, len(targets), size)
-        ]
-        for part in parts[1:]:
-            part.retries = part.waits = 0
-        return parts
-
 
 class WorkQueue:
     """The calls of one engine, in two phases: first each is tried once, in random order; then what has failed is
@@ -130,10 +111,6 @@ class WorkQueue:
         self._sleeper: trio.CancelScope | None = None
         """Of the one parked worker that looks again after a time."""
 
-    @property
-    def in_flight(self) -> int:
-        return self._progress.in_flight
-
     async def get(self) -> PendingCall | None:
         """Returns the next call, once it may begin; `None` once the queue has ended. Call `task_done` for each.
 
@@ -150,7 +127,7 @@ class WorkQueue:
                 self._progress.last_tries = len(self._last)
                 self._parked.unpark()
                 return call
-            if self._is_closed or not (self.in_flight or self._has_untried or self._waiting or self._last):
+            if self._is_closed or not (self._progress.in_flight or self._has_untried or self._waiting or self._last):
                 self._is_closed = True
                 self._parked.unpark_all()
                 return None
@@ -171,8 +148,7 @@ class WorkQueue:
     def put_halves(self, call: PendingCall) -> None:
         """Puts a batch back that has failed, in two parts."""
         self._has_halved = True
-        size = (len(call.call.targets) + 1) // 2
-        self._parts += reversed(call.split(size, self._traceparent))
+        self._parts.append(self._first_part(call, (len(call.call.targets) + 1) // 2))
 
     def succeed(self, targets: int) -> None:
         """A call for so many targets was done. Once a batch was halved, none is larger than the largest one done."""
@@ -191,11 +167,11 @@ class WorkQueue:
     def _next(self, now: float) -> tuple[PendingCall | None, float]:
         """The next call, if one may begin now; or `None`, and when to look again."""
         state, moment = self._breaker.state(now), self.rate.not_before
-        if state is State.LATE and self._has_untried and not self._breaker.failures_to_go:
+        if state is State.LATE and self._has_untried and self._breaker.failures_to_go <= 0:
             self.is_down = self._is_closed = True
         if self._is_closed or now < moment:
             return None, moment
-        if self.in_flight >= self._places(state):
+        if self._progress.in_flight >= self._places(state):
             return None, inf
         last_try = self._last_try()
         match state:
@@ -237,10 +213,27 @@ class WorkQueue:
         left = self._untried
         number = min(int(self._policy.random() * len(left)), len(left) - 1)
         left[number], left[-1] = left[-1], left[number]
-        whole = PendingCall(self._calls[left.pop()], self._traceparent())
-        call, *others = whole.split(self._batch_size, self._traceparent)
-        self._parts += reversed(others)
-        return call
+        return self._first_part(PendingCall(self._calls[left.pop()], self._traceparent()), self._batch_size)
+
+    def _first_part(self, whole: PendingCall, size: int) -> PendingCall:
+        """The first so many targets of a batch. The other parts come next; each has as much patience as the whole."""
+        targets = whole.call.targets
+        if len(targets) <= size:
+            return whole
+        batch = BATCHES[whole.call.engine]
+        parts = [
+            replace(
+                whole,
+                call=batch(targets[start : start + size]),
+                retry=replace(whole.retry),
+                traceparent=self._traceparent(),
+                retries=0 if start else whole.retries,
+                waits=0 if start else whole.waits,
+            )
+            for start in range(0, len(targets), size)
+        ]
+        self._parts += reversed(parts[1:])
+        return parts[0]
 
     async def _park(self, moment: float) -> None:
         """Waits until another worker calls, or until a time, if no other worker waits for an earlier one."""
