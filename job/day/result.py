@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import to_json
 
 from job.engines.calls import ENGINES, EngineName, Item, label_of
-from job.engines.failures import Cause, Remedy, loses_work, refuses, remedy_of
+from job.engines.failures import Cause, FailureKind, Remedy, handling_of, remedy_of
 from job.errors import JobError
 from job.text.messages import Message, listed, plural
 
@@ -178,11 +178,12 @@ class CallResult:
         """How many of its tries may have cost money, for all that is recorded."""
         if self.charged_tries is not None:
             return self.charged_tries
-        return self.tries if ENGINES[self.engine].is_costly and loses_work(self.cause, self.status) else 0
+        may_have_cost = handling_of(self.cause, self.status).kind is FailureKind.COUNTED
+        return self.tries if ENGINES[self.engine].is_costly and may_have_cost else 0
 
     @property
     def is_refusal(self) -> bool:
-        return refuses(self.cause, self.status)
+        return handling_of(self.cause, self.status).kind is FailureKind.FINAL
 
     @property
     def seconds(self) -> float:
