@@ -68,7 +68,8 @@ async def test_if_one_target_alone_has_failed_the_first_command_goes_on_without_
     terms = "22 cards; for a maintainer; until 11-25 22:20"
     assert told[at - 1] == f"If nothing else is wrong, this makes the cards without TSLA ({terms}):"
     assert told[at + 2] == EXECUTE
-    first, plain = commands(text_of(night))
+    first, plain, *later = commands(text_of(night))
+    assert all(f"--date={TUESDAY}" in given for given in later), "those behind the folds"
     await night.start(0, *first)
     assert message_of(night)[1] == "22 cards are made; left out: TSLA."
     script.clear()
