@@ -223,8 +223,8 @@ class EngineCalls:
     done_seconds: "array[float]" = field(default_factory=lambda: array("f"))
     retries: int = 0
     waits: int = 0
-    done_in: set[int] = field(default_factory=set)
-    """The numbers of the attempts in which calls were done."""
+    charged: int = 0
+    """How many tries may have cost money, those that did the work included."""
     kept: list[CallResult] = field(default_factory=list)
     """The first calls, and of the others the first that are done with an error besides."""
 
@@ -246,6 +246,7 @@ class EngineCalls:
         self.ended.append(call.ended)
         self.retries += call.retries
         self.waits += call.waits
+        self.charged += call.perhaps_charged_tries + call.done
         if call.failed_tries and call.retries:  # those before are in the other half of the batch
             failed_tries = call.failed_tries[-call.retries :]
             self.retried_from.append(failed_tries[0].started)
@@ -255,7 +256,6 @@ class EngineCalls:
                 self.failed_ended.append(ended)
         if call.done:
             self.done_seconds.append(call.seconds)
-            self.done_in.add(call.attempt)
         if len(self.kept) < CALLS_KEPT + (CALLS_KEPT if call.warning else 0):
             self.kept.append(call)
 
@@ -414,10 +414,13 @@ class Ledger:
 
     @property
     def failures(self) -> list[CallResult]:
-        """The failed calls that are kept, the latest of each item, with those targets that nothing has done since."""
+        """The failed calls that are kept, the latest of each item, with those targets that nothing has done since.
+
+        One that was cut off at its first try is listed only if no other of the item has failed.
+        """
         latest = {
             item: call
-            for call in sorted(self.failed, key=_rank)
+            for call in sorted(self.failed, key=lambda call: (call.has_failed, *_rank(call)))
             for item in call.items
             if self.items[call.engine].has_failed(item) and call.again >= self._number(call, item.target)
         }

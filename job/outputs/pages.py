@@ -24,7 +24,7 @@ from job.config.plan import Target
 from job.day.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, nothing_since, quoted
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
 from job.day.ending import notices_of
-from job.day.failing import names_of, not_reached
+from job.day.failing import names_of
 from job.day.ledger import EngineItems, Ledger
 from job.day.report import Report, marks_of
 from job.day.result import FAILED, CallResult, Counts, ItemState
@@ -112,14 +112,16 @@ class Headline:
     @property
     def shown(self) -> list[tuple[Step, float | None, float | None]]:
         """The steps, each with the moments from which and until which it is shown; first the one that always holds."""
-        order = {"wait": 0, "later": 1}
-        steps = sorted(self.steps, key=lambda step: order.get(step.kind, 2))
-        ends = {step.kind: step.command.until.timestamp() for step in steps if step.command and step.command.until}
-        expires = ends.get("start", ends.get("left_out"))
-        moments = {"wait": (None, self.over), "later": (expires, None), "then": (self.over, expires)}
-        if "then" in ends:
-            moments["start"] = (None, self.over)
-        return [(step, *moments.get(step.kind, (None, ends.get(step.kind)))) for step in steps]
+        shown = list[tuple[Step, float | None, float | None]]()
+        for step in self.steps:
+            if step.kind in {"wait", "at_work"}:
+                shown.append((step, None, self.over))
+                continue
+            expires = step.command.until.timestamp() if step.command and step.command.until else None
+            shown.append((step, self.over, expires))
+            if step.after is not None:
+                shown.append((step.after, expires, None))
+        return shown
 
 
 def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: str | None = None) -> Headline:
@@ -128,15 +130,15 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
     is_told = any(step.kind == "wait" for step in steps)
     return Headline(
         severity=night.severity,
-        sentence=night.outcome.about.label if report is None else report.sentence,
+        sentence=night.outcome.label if report is None else report.sentence,
         day=night.day,
         job=job_of(start),
         link=link,
         when=None if report is None else report.when,
         took=None if report is None else _took(report),
         detail=night.problem,
-        steps=[step for step in steps if step.kind not in {"plan", "variables"}],
-        over=report.retry_over if report is not None and is_told else None,
+        steps=[step for step in steps if step.kind != "plan"],
+        over=datetime.fromisoformat(report.retry_by).timestamp() if report and report.retry_by and is_told else None,
         executions=None if report is None or not is_told else executions_link(report),
     )
 
@@ -496,7 +498,6 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
         notices=notices_of(ledger.plan),
         groups=groups,
         steps={step.kind: step for step in view.steps},
-        not_reached=not_reached(ledger, report.outcome),
         board=board(report, ledger),
         table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
         calls=calls_of(ledger),
@@ -548,7 +549,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     if report is None or commands is None:
         steps = () if start is None or commands is None else go_on(start, latest.outcome, commands)
         return headline_of(latest, steps, known)
-    steps = advice(report, Ledger.empty(report.day), commands, report.retry_comes(now))
+    steps = advice(report, Ledger.empty(report.day), commands)
     link = links.to_day(latest.day) if report.ended else None
     headline = headline_of(latest, steps, known, link)
     cause, failed = cause_of(report) if link else (None, "")

@@ -4,7 +4,7 @@ import json
 import re
 import string
 import unicodedata
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 
 EXCERPT_LIMIT = 200
 
@@ -17,6 +17,9 @@ _TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*|ya29\.[\w.-]+")
 _RUN = re.compile(r"[A-Za-z0-9+/_=%-]{32,}+")
 _RANDOM = re.compile(r"[A-Za-z0-9]{16,}+")
 _TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+"""What a terminal takes for a command: a colour, a title."""
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)")
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -26,7 +29,7 @@ def excerpt(data: bytes, token: str = "") -> str:
     `token` is one that the author of the text has seen. Other text that looks like a secret is masked too; digests,
     trace ids and paths are not.
     """
-    text = data[: EXCERPT_LIMIT * 50].decode("utf-8", "replace")
+    text = _ANSI.sub("", data[: EXCERPT_LIMIT * 50].decode("utf-8", "replace"))
     if text.lstrip().startswith("<"):
         text = _TAG.sub(" ", text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
@@ -88,6 +91,18 @@ def clock(moment: datetime, day: str | None = None) -> str:
     """The time of day with its time zone, as an offset from UTC; with the date, unless that is `day`."""
     pattern = "%H:%M" if f"{moment:%Y-%m-%d}" == day else "%Y-%m-%d %H:%M"
     return f"{moment:{pattern}} {zone_of(moment)}"
+
+
+def in_zone(text: str, zone: tzinfo, day: str) -> str:
+    """A text from outside with each ISO 8601 instant in it as people of this time zone read it, on this day."""
+
+    def shown(match: re.Match[str]) -> str:
+        try:
+            return clock(datetime.fromisoformat(match[0]).astimezone(zone), day)
+        except (ValueError, OverflowError):
+            return match[0]
+
+    return _INSTANT.sub(shown, text)
 
 
 def zone_of(moment: datetime) -> str:

@@ -17,7 +17,7 @@ from job.cli.main import make_parser
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, read_settings
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.advice import page_address
-from job.day.attempt import ABOUT, ExitCode
+from job.day.attempt import ExitCode, Outcome
 from job.day.report import END_LIMIT, MissingGroup, Report
 from job.day.result import Counts, ShutdownReason
 from job.day.view import COLUMNS
@@ -235,10 +235,10 @@ def test_exit_codes_and_outcomes_are_those_of_the_job() -> None:
     rows = table("\n## Exit codes\n")
     assert {int(code) for codes, _, _ in rows for code in codes.split(",")} == set(ExitCode)
     named = {word: int(codes.split(",")[0]) for codes, words, _ in rows for word in coded(words)}
-    ends = {outcome: about.exit or named[outcome] for outcome, about in ABOUT.items() if outcome in named}
+    ends = {outcome: outcome.exit or named[outcome] for outcome in Outcome if outcome in named}
     assert named == ends
     states = coded(JOB.partition("In lists, a day")[2].partition(".")[0])
-    assert named.keys() | states == set(ABOUT)
+    assert named.keys() | states == set(Outcome)
 
 
 def test_the_report_has_the_fields_that_the_reference_names() -> None:

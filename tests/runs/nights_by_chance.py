@@ -261,6 +261,8 @@ class Play(Instrument):
             must = {"cards_missing"}
         elif all(one.outage and one.outage.share == 1.0 for one in failing):
             must = {"qa_engine_down"}
+        if must == {"cards_missing"} and not cards["done"] and all(one.result != "422" for one in self.qa):
+            must = {"qa_engine_down"}
         if self.ended >= self.deadline - 1:
             must |= {"deadline"}
         codes = {"succeeded": 0, "data_engine_failed": 1, "deadline": 4}
