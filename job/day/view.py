@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from enum import IntEnum
-from functools import partial
 from io import BytesIO, TextIOWrapper
 from urllib.parse import quote
 
@@ -27,7 +26,7 @@ from job.day.failing import FailureGroup, failure_groups
 from job.day.ledger import ItemStatus, Ledger
 from job.day.report import COMPARED_BYTES, FAULTS_LISTED, Report
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
-from job.text.shown import in_zone, zone_of
+from job.text.shown import zone_of
 
 CARDS_LIMIT = 100_000
 """A day with more cards records no table."""
@@ -138,21 +137,7 @@ class View:
 
     @property
     def groups(self) -> list[FailureGroup]:
-        groups = failure_groups(self.ledger, self.before, is_deployed=self.report.job is not None)
-        return [replace(group, answers=[*map(self.quoted, group.answers)]) for group in groups]
-
-    def quoted(self, answer: Message) -> Message:
-        """An answer as its readers get it: with the times in it in their time zone."""
-        shown = partial(in_zone, zone=self.report.days.zone, day=self.report.day)
-        values = {
-            name: shown(value)
-            if isinstance(value, str)
-            else self.quoted(value)
-            if isinstance(value, Message)
-            else value
-            for name, value in answer.values.items()
-        }
-        return replace(answer, values=values)
+        return failure_groups(self.ledger, self.before, is_deployed=self.report.job is not None)
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""
@@ -211,7 +196,7 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     if groups:
         yield Line(colon(message("trace id"), report.trace_id), Rank.ASIDE)
     elif report.detail is not None and report.outcome is Outcome.STORAGE_FAILED:
-        yield _answer_line(view.quoted(report.detail))
+        yield _answer_line(report.detail)
     yield from (Line(note, Rank.EXTRA) for note in report.notes)
     if (cost := cost_line(ledger)) is not None:
         yield Line(cost, Rank.EXTRA)

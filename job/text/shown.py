@@ -19,7 +19,7 @@ _RANDOM = re.compile(r"[A-Za-z0-9]{16,}+")
 _TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 """What a terminal takes for a command: a colour, a title."""
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)")
+_INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)(?![\d:])", re.ASCII)
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -93,14 +93,14 @@ def clock(moment: datetime, day: str | None = None) -> str:
     return f"{moment:{pattern}} {zone_of(moment)}"
 
 
-def in_zone(text: str, zone: tzinfo, day: str) -> str:
-    """A text from outside with each ISO 8601 instant in it as people of this time zone read it, on this day."""
+def in_zone(text: str, zone: tzinfo) -> str:
+    """The text with each ISO 8601 instant written as by `clock`, in the zone; an impossible one stays."""
 
-    def shown(match: re.Match[str]) -> str:
+    def shown(found: re.Match[str]) -> str:
         try:
-            return clock(datetime.fromisoformat(match[0]).astimezone(zone), day)
+            return clock(datetime.fromisoformat(found[0]).astimezone(zone))
         except (ValueError, OverflowError):
-            return match[0]
+            return found[0]
 
     return _INSTANT.sub(shown, text)
 

@@ -16,9 +16,9 @@ from job.config.faults import Fault
 from job.day.advice import Command, Commands, Step
 from job.day.ending import bad_config
 from job.day.view import Line, Rank, View
+from job.engines.failures import Cause, Failure
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
-from job.engines.failures import Cause, Failure
 from job.text.messages import Message, colon, listed, message
 from job.text.shown import excerpt
 from tests.support.days import DAY, NULL, SCENES, Day, failing
@@ -105,7 +105,7 @@ def test_the_job_is_that_of_the_start() -> None:
 
 
 def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:
-    shown = texts(late_lines(settings(), DAY, NOW, None, (), is_known=False))
+    shown = texts(late_lines(settings(), DAY, NOW, None, (), None))
     assert shown[1:] == ["The record cannot be read, so it is not known how the day stands."]
 
 

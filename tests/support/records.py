@@ -151,7 +151,7 @@ class RecordedAttempt:
 
     def report(self) -> Report:
         """The report with which it ended."""
-        outcome = Outcome(self.outcome or "killed")
+        (outcome,) = (one for one in Outcome if one == (self.outcome or "killed"))
         ending = Ending(outcome=outcome, exit_code=CODES.get(outcome), sentence=message("How it ended"))
         before = NightBefore.of([self.before], None, self.day, self.plan) if self.before else None
         made = report_of(self.start, self.ledger(), ending, seconds=self.seconds, before=before)
