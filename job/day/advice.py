@@ -250,7 +250,7 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
     if report.without:
         text = message("Once they can be made, this makes what was left out{terms}:")
         yield _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
-    cards = [card for card in ledger.items["qa"].with_error() if card.target not in report.without]
+    cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
     names = [f"{card.target}/{card.card_type}" for card in cards]
     if len(cards) > NAMED:
         types = {card.card_type: None for card in cards}

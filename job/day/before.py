@@ -1,6 +1,7 @@
 """The night before: what was made then, and what has changed since, as far as the job itself knows it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from job.config.environment import ENGINE_VARIABLES
 from job.config.objects import alike
 from job.config.plan import Plan, Target
 from job.config.values import spelling
-from job.day.attempt import Attempt, Outcome, Start
+from job.day.attempt import Attempt, Outcome, RecordError, Start
 from job.day.failing import failure_groups, names_of
 from job.day.ledger import Ledger
 from job.engines.calls import ALL_ENGINES, ENGINES, Item
@@ -42,10 +43,12 @@ class NightBefore:
         if report is None:
             return None
         missing = {item: group for group in report.missing for item in group.items}
-        if attempt is None or attempt.day != report.day:
-            return cls(report, missing, None, is_other=False)
-        then = plan_before(plan, attempt)
-        return cls(report, missing, plan if then is None else then, is_other=then is not None)
+        then, is_other = None, False
+        if attempt is not None and attempt.day == report.day:
+            is_other = attempt.plan != replace(plan, date=attempt.day).digest()
+            with suppress(RecordError):  # this day can be shown without
+                then = attempt.plan_again() if is_other else plan
+        return cls(report, missing, then, is_other=is_other)
 
     @property
     def day(self) -> str:
@@ -58,14 +61,18 @@ class NightBefore:
 
     def made(self, items: Iterable[Item]) -> bool | None:
         """Whether all of these were made then; false if none of them was asked for, `None` if neither is known."""
-        found = list(items)
-        if self.plan is None or not found:
+        if self.plan is None:
             return None
-        new = len(lacked(self.plan, found))
-        if new:
-            return False if new == len(found) else None
-        is_known = not self.report.missing_not_listed and self.missing.keys().isdisjoint(found)
+        found = list(items)
+        planned = sum(map(self._planned, found))
+        if planned < len(found):
+            return None if planned else False
+        is_known = found and not self.report.missing_not_listed and self.missing.keys().isdisjoint(found)
         return True if is_known else None
+
+    def _planned(self, item: Item) -> bool:
+        target = None if self.plan is None else self.plan.by_id.get(item.target)
+        return target is not None and (item.card_type in target.card_types or item.engine in target.engines)
 
 
 def night_before(nights: "Sequence[Report]", day: str) -> "Report | None":
@@ -73,13 +80,6 @@ def night_before(nights: "Sequence[Report]", day: str) -> "Report | None":
     return max(
         (night for night in nights if night.day < day and night.had_plan), key=lambda night: night.day, default=None
     )
-
-
-def plan_before(plan: Plan, before: Attempt | None) -> Plan | None:
-    """The plan of an earlier attempt; `None` if that was the same, or without one."""
-    if before is None or before.plan == replace(plan, date=before.day).digest():
-        return None
-    return before.plan_again()
 
 
 def comparison_lines(report: "Report", ledger: Ledger, before: NightBefore) -> Iterator[Message]:

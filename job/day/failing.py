@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.result import CUT_OFF, CallResult
 from job.engines.answers import ACCOUNT, answer_of
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
+from job.engines.calls import DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause
 from job.engines.remedies import remedy_of
 from job.text.messages import Message, joined, message, plural, semicolon
@@ -90,10 +90,9 @@ def failure_groups(
 ) -> list[FailureGroup]:
     """The failed calls that failed alike, the largest group first; also those that were cut off after a failed try."""
     groups: dict[tuple[EngineName | None, str | None, int | None], list[CallResult]] = {}
-    order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
     failures = [call for call in ledger.failures if call.has_failed]
     down = _down(ledger, failures)
-    for call in sorted(failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
+    for call in failures:
         cause = _cause_of(call)
         key = (None, cause, None) if cause in _OF_JOB else (call.engine, cause, call.status)
         groups.setdefault(key, []).append(call)
@@ -128,8 +127,8 @@ def _cause_of(call: CallResult) -> str | None:
 
 def _down(ledger: Ledger, failures: Iterable[CallResult]) -> set[EngineName]:
     """The engines that did no call. A single one that failed proves nothing of the engine."""
-    failed = Counter(call.engine for call in failures)
-    return {engine for engine, count in failed.items() if count > 1 and not ledger.calls[engine].done_seconds}
+    several = (engine for engine, count in Counter(call.engine for call in failures).items() if count > 1)
+    return {engine for engine in several if not any(call.done for call in ledger.calls[engine])}
 
 
 def _then(engine: EngineName, count: int, before: "NightBefore | None", *, made: bool | None) -> Message | None:
@@ -168,7 +167,7 @@ def targets_at_fault(ledger: Ledger, before: "NightBefore | None") -> tuple[str,
         return ()
     names = {target for call in failures for target in call.targets}
     for engine in DATA_ENGINES:
-        for status in ledger.items[engine].missing():
+        for status in ledger.missing(engine):
             if status.state != "left_out" and status.item.target not in names:
                 made = None if before is None else before.made([status.item])
                 if made is None:
@@ -176,11 +175,10 @@ def targets_at_fault(ledger: Ledger, before: "NightBefore | None") -> tuple[str,
                 if not made:
                     names.add(status.item.target)
     targets = [target for target in ledger.plan.targets if target.id in names]
-    cards = ledger.items["qa"]
-    missing = {target.id: len(target.card_types) - cards.done_of(target.id) for target in targets}
+    missing = {target.id: sum(not card.is_done for card in ledger.of("qa", target.id)) for target in targets}
     if len(targets) > AT_FAULT_LIMIT or any(target.card_types and not missing[target.id] for target in targets):
         return ()
-    if 2 * sum(len(target.card_types) for target in targets) > cards.counts.planned:
+    if 2 * sum(len(target.card_types) for target in targets) > ledger.counts("qa").planned:
         return ()
     return tuple(missing) if ledger.counts("qa").missing > sum(missing.values()) else ()
 

@@ -28,8 +28,6 @@ from job.day.report import COMPARED_BYTES, FAULTS_LISTED, Report
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import zone_of
 
-CARDS_LIMIT = 100_000
-"""A day with more cards records no table."""
 COLUMNS = (
     template("target"),
     template("kind"),
@@ -68,10 +66,9 @@ def card_table(report: Report, ledger: Ledger, translator: Translator = ENGLISH)
 
 def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
     zone = report.offset
-    items = ledger.items["qa"]
     for target in ledger.plan.targets:
         name = _cell(target.id)
-        for card in items.of(target.id):
+        for card in ledger.of("qa", target.id):
             state = "made" if card.is_done else card.state
             tries, when = str(card.tries), _when(card.ended, zone)
             url = picture_url(report, target, card) or ""
@@ -94,7 +91,8 @@ def complete_line(ledger: Ledger) -> Message | None:
     targets = [target for target in ledger.plan.targets if target.card_types]
     if not targets:
         return None
-    complete = sum(ledger.items["qa"].done_of(target.id) == len(target.card_types) for target in targets)
+    incomplete = {card.item.target for card in ledger.missing("qa")}
+    complete = sum(target.id not in incomplete for target in targets)
     return plural(
         "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
     )
@@ -218,7 +216,8 @@ def _answer_line(answer: Message) -> Line:
 
 def cost_line(ledger: Ledger) -> Message | None:
     """How many tries of the day may have been charged, if these are more than those that made a card."""
-    charged, made = ledger.calls["qa"].charged, len(ledger.calls["qa"].done_seconds)
+    made = sum(call.done for call in ledger.calls["qa"])
+    charged = made + sum(call.perhaps_charged_tries for call in ledger.calls["qa"])
     if charged <= made:
         return None
     return plural(

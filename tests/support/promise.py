@@ -138,10 +138,13 @@ def planned_cards(attempt: Attempt) -> set[Item]:
     config = {name: json.loads(text) for name, text in attempt.objects.items()}
     listed = {ticker: {"id": ticker} for ticker in config["ticker_list.json"]}
     targets = listed | {target["id"]: target for target in config.get("card_targets.json", [])}
+    types = [one for one in config["card_types.json"] if isinstance(one, str) or one.get("enabled", True)]
+    enabled = [one if isinstance(one, str) else one["name"] for one in types]
     return {
         ("qa", target["id"], card, target.get("date", attempt.day))
         for target in targets.values()
-        for card in target.get("card_types", config["card_types.json"])
+        for card in target.get("card_types", enabled)
+        if card in enabled
     }
 
 
