@@ -17,7 +17,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from job.config.days import Days
 from job.config.environment import Options, PlanSettings
-from job.config.faults import FaultKind
+from job.config.faults import ConfigError, FaultKind
+from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import PlannedConfig
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
@@ -308,8 +309,12 @@ class Attempt(Start, PlanSettings):
     """The executions whose first try has asked for something again."""
 
     def plan_again(self) -> Plan:
-        contents = {name: text.encode() for name, text in self.objects.items()}
-        plan, _ = make_plan(contents, self.day, PlanSettings.model_validate(dict(self)))
+        """The plan of its objects. Raises `RecordError` if one of them is not sound."""
+        try:
+            config = parse_config({name: text.encode() for name, text in self.objects.items()})
+        except ConfigError as error:  # it was sound when it was recorded
+            raise altered(attempt_name(self.day, self.number)) from error
+        plan, _ = make_plan(config, self.day, PlanSettings.model_validate(dict(self)))
         return plan.without(self.without)
 
 

@@ -8,6 +8,7 @@ order mark, without which Excel shows Chinese wrongly.
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from enum import IntEnum
@@ -21,7 +22,7 @@ from job.config.objects import LlmConfig, alike
 from job.config.plan import Plan, Target
 from job.config.values import CARD_URL_PLACES, spelling
 from job.day.advice import Commands, Step, advice, page_address
-from job.day.attempt import PAGE, Attempt, Mark, Outcome, Severity
+from job.day.attempt import PAGE, Attempt, Mark, Outcome, RecordError, Severity
 from job.day.ending import notices_of, unrecorded_note
 from job.day.failing import FailureGroup, failure_groups, names_of, not_reached
 from job.day.ledger import ItemStatus, Ledger
@@ -108,10 +109,11 @@ def night_before(nights: Sequence[Report], day: str) -> Report | None:
 
 
 def plan_before(plan: Plan, before: Attempt | None) -> Plan | None:
-    """The plan of an earlier attempt; `None` if that was the same, or without one."""
-    if before is None or before.plan == replace(plan, date=before.day).digest():
-        return None
-    return before.plan_again()
+    """The plan of an earlier attempt; `None` if that was the same, or if none can be made again."""
+    if before is not None and before.plan != replace(plan, date=before.day).digest():
+        with suppress(RecordError):  # this day can be shown without
+            return before.plan_again()
+    return None
 
 
 def comparison_lines(report: Report, ledger: Ledger, earlier: Report, planned: Plan | None) -> Iterator[Message]:

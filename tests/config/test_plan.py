@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.config.environment import PlanSettings
-from job.config.objects import CARD_TYPE_NAME, LlmConfig
+from job.config.objects import CARD_TYPE_NAME, LlmConfig, parse_config
 from job.config.plan import Plan, Target, make_plan
 from job.config.values import ID_LIMIT
 from job.engines.calls import Call, EngineName, Item, Kind, card, news
@@ -168,9 +168,8 @@ def test_no_config_makes_a_request_whose_url_a_server_refuses_for_its_length() -
         "card_targets": [{"id": wide, "topic_key": "x", "date": "2026-11-25", "extra_params": {"x": "y" * 4094}}],
         "llm_config": {"default": {"backend": "x" * 1024, "model_name": "x" * 1024}},
     }
-    plan, faults = make_plan(
-        {f"{name}.json": json.dumps(one).encode() for name, one in objects.items()}, DAY, PlanSettings(batch_sizes={})
-    )
+    config = parse_config({f"{name}.json": json.dumps(one).encode() for name, one in objects.items()})
+    plan, faults = make_plan(config, DAY, PlanSettings(batch_sizes={}))
     assert faults == []
     assert 7000 < max(len(call.path) for call in plan.calls("qa")) <= 8192
 

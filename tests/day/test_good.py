@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.day.advice import Commands, command_of
 from job.day.ending import ending_of, notes_of
@@ -87,7 +88,7 @@ def test_cards_and_data_that_are_made_again_together_are_not_mentioned() -> None
 
 def plan_with(objects: Mapping[str, str]) -> Plan:
     contents = {name: text.encode() for name, text in (config(types=["a", "b"]) | dict(objects)).items()}
-    plan, faults = make_plan(contents, "2026-11-24", SETTINGS)
+    plan, faults = make_plan(parse_config(contents), "2026-11-24", SETTINGS)
     assert not faults
     return plan
 
