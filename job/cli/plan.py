@@ -12,13 +12,13 @@ from job.config.days import Days
 from job.config.environment import Options, Settings
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.objects import OBJECTS, parse_config
-from job.config.plan import Calls, Plan, make_plan
+from job.config.plan import Plan, make_plan
 from job.config.read import read_objects, unreadable
 from job.day.attempt import ExitCode, RecordError
 from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger
 from job.day.view import differences
-from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName, counted
+from job.engines.calls import ENGINES, METHOD, EngineName, counted
 from job.outputs.stdout import say, say_error, write_line
 from job.records.nights import read_nights
 from job.records.record import Listing, Record
@@ -136,9 +136,7 @@ def _summary_lines(plan: Plan) -> Iterator[Message]:
 
 def _calls(ledger: Ledger, engine: EngineName) -> int:
     """How many calls of an engine are left to be made."""
-    if engine in BATCHES:
-        return len(Calls(ledger.plan, engine, ledger.items[engine].is_missing))
-    return ledger.counts(engine).missing
+    return len(ledger.plan.work(engine, ledger.is_done))
 
 
 def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:

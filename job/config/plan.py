@@ -6,12 +6,11 @@ plan a person names: to make it again, or to leave it out.
 
 import hashlib
 import json
-from array import array
-from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from itertools import accumulate, chain, compress, islice, repeat
+from functools import cached_property
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -265,9 +264,9 @@ def _parameter(value: object) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
-    """The work of a run. `Call` objects are created lazily, since 100,000 of them could exhaust the memory."""
+    """The work of a run."""
 
     targets: tuple[Target, ...]
     models: LlmConfig
@@ -287,9 +286,13 @@ class Plan:
     def without(self, names: Collection[str]) -> "Plan":
         return replace(self, left_out=frozenset(names))
 
+    @cached_property
+    def by_id(self) -> Mapping[str, Target]:
+        return {target.id: target for target in self.targets}
+
     def count(self, engine: EngineName) -> int:
         """How many items are planned for an engine: cards for qa, targets for the others."""
-        return sum(len(card_types) for _, card_types in self.items_by_target(engine))
+        return sum(len(target.card_types) if engine == "qa" else engine in target.engines for target in self.targets)
 
     @property
     def size(self) -> Message:
@@ -299,21 +302,38 @@ class Plan:
     def engines(self) -> tuple[EngineName, ...]:
         return tuple(engine for engine in ALL_ENGINES if self.count(engine))
 
-    def items_by_target(self, engine: EngineName) -> Iterator[tuple[str, tuple[str | None, ...]]]:
-        """What is planned for an engine, in order: each target with its card types, or with `None` for data engines."""
-        for target in self.targets:
-            if engine == "qa":
-                yield target.id, target.card_types
-            elif engine in target.engines:
-                yield target.id, (None,)
+    def items_of(self, engine: EngineName, target: Target) -> list[Item]:
+        """What is planned for an engine of a target: its cards for qa, or its data, if the engine prepares that."""
+        if engine == "qa":
+            return [Item(engine, target.id, card_type) for card_type in target.card_types]
+        return [Item(engine, target.id, None)] if engine in target.engines else []
 
     def items(self, engine: EngineName) -> Iterator[Item]:
-        for target, card_types in self.items_by_target(engine):
-            yield from (Item(engine, target, card_type) for card_type in card_types)
+        return (item for target in self.targets for item in self.items_of(engine, target))
 
-    def calls(self, engine: EngineName, is_missing: Iterable[int] | None = None) -> Iterator[Call]:
-        calls = Calls(self, engine, is_missing)
-        return (calls[place] for place, _ in calls.places())
+    def work(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> list[list[Item]]:
+        """The items of each call that is left to be made, in order: those that are neither done nor left out.
+
+        Batches are formed before any item is removed, so that every attempt at a day has the same batches.
+        """
+        items, size = list(self.items(engine)), self.settings.batch_sizes.get(engine, 1)
+        batches = (items[start : start + size] for start in range(0, len(items), size))
+        left = ([item for item in some if item.target not in self.left_out and not is_done(item)] for some in batches)
+        return [some for some in left if some]
+
+    def call(self, items: Sequence[Item]) -> Call:
+        """The call for some work: for several items only if the engine takes batches."""
+        engine, name, card_type = items[0]
+        if engine in BATCHES:
+            return BATCHES[engine]([item.target for item in items])
+        target = self.by_id[name]
+        date = target.date or self.date
+        if card_type is None:
+            return news(target.id, target.kind, target.key, date)
+        return card(target.id, card_type, date, self.parameters(target, card_type).items())
+
+    def calls(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> Iterator[Call]:
+        return map(self.call, self.work(engine, is_done))
 
     def digest(self) -> str:
         """A digest that is equal for plans which want the same cards for the same day."""
@@ -327,15 +347,9 @@ class Plan:
         """What decides how the cards of all targets are made."""
         return [self.models.model_dump(), *filter(None, [self.settings.what_is_made()])]
 
-    def date_of(self, engine: EngineName, target: Target) -> str:
-        """The date for which an engine is asked about a target; empty for an engine that takes no date."""
-        return "" if engine in BATCHES else target.date or self.date
-
-    def news_call(self, target: Target) -> Call:
-        return news(target.id, target.kind, target.key, target.date or self.date)
-
-    def card_call(self, target: Target, card_type: str) -> Call:
-        return card(target.id, card_type, target.date or self.date, self.parameters(target, card_type).items())
+    def date_of(self, item: Item) -> str:
+        """The date for which an engine is asked about an item; empty for an engine that takes no date."""
+        return "" if item.engine in BATCHES else self.by_id[item.target].date or self.date
 
     def parameters(self, target: Target, card_type: str) -> dict[str, str]:
         """The parameters of a card: the target's own override the model's. A model is not used with another backend."""
@@ -349,54 +363,6 @@ class Plan:
         data = {f"run_{switch}_engine": engine in target.engines for engine, switch in _SWITCH.items()}
         own = {"date": target.date, "topic_key": target.key}
         return self.settings.what_is_made() | self.parameters(target, card_type) | data | own
-
-
-class Calls:
-    """The calls of one engine, in order, for all items that are neither done nor left out.
-
-    A `Call` is made when it is asked for: those of a million cards would exhaust the memory. `is_missing` says it of
-    each item of the plan, by 1 or 0; without it, all are missing.
-
-    Batches are formed before any item is removed, so that every attempt at a day has the same batches.
-    """
-
-    def __init__(self, plan: Plan, engine: EngineName, is_missing: Iterable[int] | None = None) -> None:
-        self._plan, self._is_card = plan, engine == "qa"
-        self._targets = [target for target in plan.targets if self._is_card or engine in target.engines]
-        sizes = [len(target.card_types) if self._is_card else 1 for target in self._targets]
-        self._starts = array("I", accumulate(sizes, initial=0))
-        """For each target, the number of its first item."""
-        missing = bytearray(repeat(1, self._starts[-1]) if is_missing is None else is_missing)
-        for target, start, size in zip(self._targets, self._starts, sizes, strict=False) if plan.left_out else ():
-            if target.id in plan.left_out:
-                missing[start : start + size] = bytes(size)
-        self._missing = missing
-        self._batches: list[Call] | None = None
-        if engine in BATCHES:
-            step = plan.settings.batch_sizes[engine]
-            slices = (slice(start, start + step) for start in range(0, len(missing), step))
-            left = ([target.id for target in compress(self._targets[part], missing[part])] for part in slices)
-            self._batches = [BATCHES[engine](names) for names in left if names]
-
-    def __len__(self) -> int:
-        return self._missing.count(1) if self._batches is None else len(self._batches)
-
-    def __getitem__(self, place: int) -> Call:
-        """The call at one of `places`."""
-        if self._batches is not None:
-            return self._batches[place]
-        number = bisect_right(self._starts, place) - 1
-        target = self._targets[number]
-        if self._is_card:
-            return self._plan.card_call(target, target.card_types[place - self._starts[number]])
-        return self._plan.news_call(target)
-
-    def places(self) -> Iterator[tuple[int, str | None]]:
-        """The place of each call, in order, and its card type; `None` for those of a data engine."""
-        if self._batches is not None:
-            return zip(range(len(self._batches)), repeat(None), strict=False)
-        types = chain.from_iterable(target.card_types if self._is_card else (None,) for target in self._targets)
-        return compress(enumerate(types), self._missing)
 
 
 _values = attrgetter(*(field.name for field in fields(Target)))

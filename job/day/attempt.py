@@ -244,20 +244,28 @@ class Start(BaseModel):
         days = known_days or settings.days()
         day, _ = options.day(days)
         stamp = options.now.astimezone(days.zone).isoformat(timespec="seconds")
-        found = {
-            "day": day,
-            "began": stamp,
-            "started": stamp,
-            "zone": days.zone.key,
-            "schedule": days.schedule,
-            "knows_days": known_days is not None,
-            "trace_id": new_trace_id(),
-            "arguments": options.arguments,
-            "config_uri": absolute(settings.config_uri) if settings.config_uri else "",
-            "version": VERSION,
-            "commit": COMMIT,
-        }
-        return cls.model_validate({**dict(settings), **found})  # fields of the same name are those of the settings
+        return cls(
+            day=day,
+            began=stamp,
+            started=stamp,
+            zone=days.zone.key,
+            schedule=days.schedule,
+            knows_days=known_days is not None,
+            trace_id=new_trace_id(),
+            execution=settings.execution,
+            task_attempt=settings.task_attempt,
+            max_retries=settings.max_retries,
+            deadline=settings.deadline,
+            arguments=options.arguments,
+            job=settings.job,
+            region=settings.region,
+            project=settings.project,
+            start_with=settings.start_with,
+            config_uri=absolute(settings.config_uri) if settings.config_uri else "",
+            card_url=settings.card_url,
+            version=VERSION,
+            commit=COMMIT,
+        )
 
     def with_config(self, config: PlannedConfig) -> Self:
         generations = {name: stored.generation for name, stored in sorted(config.objects.items())}

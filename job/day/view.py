@@ -31,8 +31,6 @@ from job.engines.calls import Item
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import excerpt, quoted, zone_of
 
-CARDS_LIMIT = 100_000
-"""A day with more cards records no table."""
 COLUMNS = (
     template("target"),
     template("kind"),
@@ -71,10 +69,9 @@ def card_table(report: Report, ledger: Ledger, translator: Translator = ENGLISH)
 
 def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
     zone = report.offset
-    items = ledger.items["qa"]
     for target in ledger.plan.targets:
         name = _cell(target.id)
-        for card in items.of(target.id):
+        for card in ledger.of("qa", target.id):
             state = "made" if card.is_done else card.state
             tries, when = str(card.tries), _when(card.ended, zone)
             url = picture_url(report, target, card) or ""
@@ -97,7 +94,8 @@ def complete_line(ledger: Ledger) -> Message | None:
     targets = [target for target in ledger.plan.targets if target.card_types]
     if not targets:
         return None
-    complete = sum(ledger.items["qa"].done_of(target.id) == len(target.card_types) for target in targets)
+    incomplete = {card.item.target for card in ledger.missing("qa")}
+    complete = sum(target.id not in incomplete for target in targets)
     return plural(
         "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
     )

@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial, reduce
+from itertools import chain
 from typing import NamedTuple
 
 import trio
@@ -264,7 +265,7 @@ def decide(
             raise BusyError(None, message(text, day=start.day))
         if listing_before is not None and record.listing != listing_before:
             raise BusyError(None, HAS_ENDED)
-        if not any(calls.done_seconds for calls in ledger.calls.values()):
+        if not any(call.done for call in chain.from_iterable(ledger.calls.values())):
             what = message("nothing was made yet for {day}", day=start.day)
             remedy = message("start it without this option, or add the --date that you mean")
             raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
@@ -297,7 +298,7 @@ def _planned(latest: Attempt, ledger: Ledger) -> Plan:
     plan = latest.plan_again()
 
     def is_tried(name: str) -> bool:
-        statuses = (status for engine in ALL_ENGINES for status in ledger.items[engine].of(name))
+        statuses = (status for engine in ALL_ENGINES for status in ledger.of(engine, name))
         return any(status.state not in {"not_attempted", "left_out"} for status in statuses)
 
     targets = (target for target in plan.targets if target.id not in plan.left_out or is_tried(target.id))
@@ -309,20 +310,20 @@ def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedC
 
     Its commands are for the shell of this start, which has RUNS_URI.
     """
-    now, cards = datetime.fromisoformat(start.started), ledger.items["qa"]
+    now = datetime.fromisoformat(start.started)
     is_earlier = start.names_day and start.day < start.days.current(now)
     is_same = latest.plan == config.plan.digest() and not latest.without
     if not is_earlier or "--yes" in start.arguments or is_same:
         return None
     then = _planned(latest, ledger)
-    wanted = [card.item for card in cards.missing() if card.state != "left_out"]
+    wanted = [card.item for card in ledger.missing("qa") if card.state != "left_out"]
     lacking = lacked(then, wanted)
     new = dict.fromkeys(item.target for item in lacking)
     if not new:
         return None
     options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
     run = partial(Commands.of(start, None, start.days, now).run, start.day, *options, names_day=True)
-    again = sum(map(cards.is_done, config.again or ()))
+    again = sum(item.engine == "qa" and ledger.is_done(item) for item in config.again or ())
     remedy = plural(
         "to use the config as it is now, this makes 1 card: {command}",
         "to use the config as it is now, this makes {count} cards: {command}",

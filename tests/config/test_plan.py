@@ -63,7 +63,7 @@ def test_the_entrys_date_overrides_the_days() -> None:
     for engine in plan.engines():
         dates = {call.targets: call.date for call in plan.calls(engine)}
         expected = {DAY, "2026-01-02"} if engine in {"news", "qa"} else {""}
-        assert {plan.date_of(engine, one) for one in plan.targets} == set(dates.values()) == expected
+        assert {plan.date_of(item) for item in plan.items(engine)} == set(dates.values()) == expected
 
 
 def test_a_plan_with_another_date_model_or_target_is_another_plan() -> None:
@@ -187,8 +187,7 @@ def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
     }
 
     def left(engine: EngineName) -> list[tuple[str, ...]]:
-        is_missing = [item not in done for item in plan.items(engine)]
-        return [call.targets for call in plan.calls(engine, is_missing)]
+        return [call.targets for call in plan.calls(engine, done.__contains__)]
 
     assert [call.targets for call in plan.calls("trading")] == [("A", "B"), ("C", "D"), ("E",)]
     assert left("trading") == [("B",)]

@@ -178,7 +178,7 @@ def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
     ledger = Ledger(plan, latest.again if latest else ())
     for attempt in attempts:
         for result in attempt.results():
-            (ledger.add if attempt.plan.digest() == plan.digest() else ledger.absorb)(result)
+            ledger.add(result, is_of_plan=attempt.plan.digest() == plan.digest())
     ended = {attempt.number: attempt.report() for attempt in attempts if attempt.outcome is not None}
     return Record(Listing.from_names(DAY, names), None if latest is None else latest.stored, ended, ledger)
 
