@@ -20,7 +20,7 @@ from job.day.ledger import Ledger
 from job.day.report import SOON, Report
 from job.engines.calls import counted
 from job.storage.uri import absolute, address_of
-from job.text.messages import NAMED, Message, Value, dated_time, listed, message, plural, semicolon, template
+from job.text.messages import NAMED, Message, Value, listed, message, plural, semicolon, template
 from job.text.shown import clock
 
 
@@ -230,7 +230,7 @@ def _steps_without(report: Report, ledger: Ledger, commands: Commands, *, names_
         text = template("If nothing else is wrong, this makes the cards without {names}{terms}:")
         options = option("without", [*report.without, *report.at_fault])
         run = partial(commands.run, report.day, *options, names_day=names_day)
-        cards = (card for card in ledger.items["qa"].missing() if card.item.target not in report.at_fault)
+        cards = (card for card in ledger.missing("qa") if card.item.target not in report.at_fault)
         count = sum(card.state != "left_out" for card in cards)
         yield from _now_and_later("without", text, run, count, names=listed(report.at_fault))
 
@@ -240,7 +240,7 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
     if report.without:
         text = template("When you want what was left out, this makes it{terms}:")
         yield from _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
-    cards = [card for card in ledger.items["qa"].with_error() if card.target not in report.without]
+    cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
     names = [f"{card.target}/{card.card_type}" for card in cards]
     if len(cards) > NAMED:
         types = {card.card_type: None for card in cards}
@@ -282,13 +282,8 @@ def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
     return (Step("start", message("This makes all that the config asks for{terms}:", terms=command.terms), command),)
 
 
-def nothing_since(tick: datetime) -> Message:
-    """That the night of this tick, and any later one, has left nothing."""
-    return message("No record since {time}", time=dated_time(tick))
-
-
 def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:
-    """What to do about that, whenever it is read; nothing if no `start` is known."""
+    """What to do if the night of this tick has left nothing, whenever it is read; nothing if no `start` is known."""
     if start is None:
         return ()
     command = Commands.of(start, runs_uri, days, tick).run(None)

@@ -25,8 +25,10 @@ from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
+from tests.support.altered import BUG, altered
+from tests.support.places import latest_end, objects
 from tests.support.records import DAY, NOW, RecordedAttempt, prepared, record_of, start_at
-from tests.support.runs import QUICK, SMALL, asked_cards
+from tests.support.runs import QUICK, SMALL, asked_cards, run
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -72,6 +74,23 @@ async def test_after_a_bug_nobody_waits_for_storage(
         await _Run(Options(settings, (), NOW, time.monotonic()), Mock(drain=AsyncMock())).run()
     assert trio.current_time() - began == LIMITS[ShutdownReason.BUG].record
     assert LEASE not in memory.objects
+
+
+@pytest.mark.slow
+async def test_a_bug_is_on_standard_error_and_the_record_is_closed(small: World) -> None:
+    outcome = await run(small, 70, **altered(small.directory, BUG))
+    assert outcome.stderr.count("ZeroDivisionError: unforeseen") == 1
+    finished, recorded = outcome.finished, await objects(small)
+    assert (finished["outcome"], finished["cards"]["not_attempted"]) == ("unforeseen", 2)
+    assert latest_end(recorded, finished["day"])["outcome"] == "unforeseen"
+    assert LEASE not in recorded
+
+
+@pytest.mark.slow
+async def test_nothing_is_called_if_the_record_cannot_be_a_directory(small: World) -> None:
+    outcome = await run(small, 2, RUNS_URI=f"{small.directory}/config/ticker_list.json")
+    assert "is not a directory" in outcome.stdout
+    assert small.seen == []
 
 
 @pytest.mark.slow

@@ -1,0 +1,299 @@
+"""Every fault that job/faults.md names: a start meets it, and ends as the page says."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.simulators import broken, do, when
+from tests.simulators.engines import steady
+from tests.simulators.job import ROOT, Job
+from tests.simulators.service import Do, Fault
+from tests.simulators.when import When
+from tests.support.runs import asked_cards
+from tests.support.scene import Scene, open_scene
+
+PAGE = (ROOT / "job" / "faults.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| (?!what happens|---)(.+?) \| (.+?) \| .+ \|$", PAGE, re.MULTILINE))
+"""What happens, and what one sees."""
+TICKERS = tuple(f"T{number}" for number in range(8))
+CARDS = ["news_card", "price_card", "risk_card"]
+PLANNED = len(TICKERS) * len(CARDS)
+"""Cards; the financial and the trading engine get 4 batches of two, the news engine 8 calls."""
+MANY = tuple(f"T{number}" for number in range(50))
+"""Tickers of which the cards cannot all begin before an engine is down."""
+ENV = {
+    **{f"{name}_ENGINE_TIMEOUT": "1.5" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")},
+    **{f"{name}_ENGINE_BATCH_SIZE": "2" for name in ("FINANCIAL", "TRADING")},
+    "QA_ENGINE_CONCURRENCY": "16",
+}
+CODES = {
+    "succeeded": 0,
+    "data_engine_failed": 1,
+    "bad_config": 2,
+    "cards_missing": 3,
+    "qa_engine_down": 3,
+    "deadline": 4,
+    "storage_failed": 75,
+}
+Play = Callable[[Scene], Awaitable[Job]]
+"""Lets a start meet a fault."""
+
+
+async def begin(scene: Scene, *arguments: str, **env: str) -> Job:
+    return await scene.begin(*arguments, **{**ENV, **env})
+
+
+def answers(name: str, condition: When, act: Do) -> Play:
+    """This service answers such requests so."""
+
+    async def play(scene: Scene) -> Job:
+        (service,) = (one for one in scene.world.services if one.name == name)
+        service.script.append(Fault(condition, act))
+        return await begin(scene)
+
+    return play
+
+
+def variables(**env: str) -> Play:
+    return lambda scene: begin(scene, **env)
+
+
+def no_storage(verb: str, part: str = "") -> Play:
+    """Requests with this verb, for names with this part, fail."""
+
+    async def play(scene: Scene) -> Job:
+        scene.fails(verb, part)
+        return await begin(scene)
+
+    return play
+
+
+def outage_of_storage(seconds: float, latency: float) -> Play:
+    """From the first card on; each card takes so long."""
+
+    async def play(scene: Scene) -> Job:
+        scene.world.qa.latency = steady(latency)
+        job = await begin(scene, QA_ENGINE_TIMEOUT="20", QA_ENGINE_CONCURRENCY="4")
+        await scene.world.qa.until(bool)
+        scene.fails()
+        with trio.move_on_after(seconds):
+            await job.outcome()
+        scene.works()
+        return job
+
+    return play
+
+
+def storage_comes_back(seconds: float) -> Play:
+    """It is said once that storage failed, and once that it works again: not by the lease and by the journal."""
+
+    async def play(scene: Scene) -> Job:
+        job = await outage_of_storage(seconds, 3.0)(scene)
+        said = [line["event"] for line in (await job.outcome()).lines]
+        assert [event for event in said if event.startswith("storage.")] == ["storage.failed", "storage.recovered"]
+        return job
+
+    return play
+
+
+async def no_storage_to_the_end(scene: Scene) -> Job:
+    job = await outage_of_storage(600, 0.1)(scene)
+    finished = (await job.outcome()).finished
+    assert (finished["severity"], finished["unrecorded"] > 0) == ("WARNING", True)
+    assert any(note.startswith("Do not start it again: all work is done") for note in finished["notes"])
+    return job
+
+
+def deadline(engine: str, latency: float) -> Play:
+    async def play(scene: Scene) -> Job:
+        scene.world.engines[engine].latency = steady(latency)
+        return await begin(scene, **{f"{engine.upper()}_ENGINE_TIMEOUT": "60", "RUN_DEADLINE_SECONDS": "3"})
+
+    return play
+
+
+def chat(sent: int, **env: str) -> Play:
+    """So many messages are sent; the last line says if none is."""
+
+    async def play(scene: Scene) -> Job:
+        job = await begin(scene, **scene.world.chat.env(**env))
+        outcome = await job.outcome()
+        assert len(scene.world.chat.texts) == sent
+        assert (outcome.lines[-1]["event"] == "notification.failed") is (sent == 0)
+        return job
+
+    return play
+
+
+async def redirected(scene: Scene) -> Job:
+    return await answers("news", when.nth(1), do.redirect(scene.world.elsewhere.url))(scene)
+
+
+async def chat_that_hangs(scene: Scene) -> Job:
+    scene.world.chat.service.script.append(Fault(when.always, do.hang()))
+    scene.world.qa.script.append(Fault(when.card("risk_card"), do.status(422)))
+    return await chat(0)(scene)
+
+
+async def says_failed(scene: Scene) -> Job:
+    """A card may cost tokens each time."""
+    job = await answers("qa", when.ticker("T3"), do.body({"status": "failed", "error": "no credit"}))(scene)
+    await job.outcome()
+    assert {count for (ticker, _), count in asked_cards(scene.world).items() if ticker == "T3"} == {3}
+    return job
+
+
+async def faulty_object(scene: Scene) -> Job:
+    await scene.world.configure("ticker_list.json", ["A", "a/b"])
+    return await begin(scene)
+
+
+async def storage_is_back(scene: Scene) -> Job:
+    """When Cloud Run starts the task again."""
+    config = scene.world.stores[scene.world.config_uri]
+    config.refuse = lambda _verb, _name: True
+    first = await scene.start(75, CLOUD_RUN_EXECUTION="night-1")
+    assert first.finished["message"] == "Storage failed: nothing was called"
+    config.refuse = lambda _verb, _name: False
+    return await begin(scene, CLOUD_RUN_EXECUTION="night-1", CLOUD_RUN_TASK_ATTEMPT="1")
+
+
+async def again_unknown(scene: Scene) -> Job:
+    """The entry of the attempt is written, and its answer is lost: a plain start makes what is asked for, once."""
+    await scene.start(0, **ENV)
+    scene.world.runs.lose = lambda _verb, name: "/attempts/" in name
+    unknown = await scene.start(75, "--again", "T1/news_card", **ENV)
+    scene.world.runs.lose = lambda _verb, _name: False
+    assert (unknown.finished["outcome"], "start_command" in unknown.finished) == ("storage_failed", False)
+    assert scene.cards().total() == PLANNED
+    job = await begin(scene)
+    assert (await job.outcome()).finished["notes"] == ["Made again: T1/news_card"]
+    assert scene.cards().total() == PLANNED + 1
+    return job
+
+
+# --- the faults ---
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to meet a fault, and how the start ends then."""
+
+    row: str
+    """How its row on the page begins."""
+    play: Play
+    outcome: str = "succeeded"
+    says: str = ""
+    """Is among what the job prints."""
+    failed: int | None = None
+    """Cards, where chance has no say."""
+    tickers: tuple[str, ...] = TICKERS
+    is_recorded: bool = True
+    """Whether the day's record ends as the last line says."""
+
+
+ALWAYS, FIRST, T3 = when.always, when.nth(1), when.ticker("T3")
+RESET, LATE, OUT = "the connection is reset", "an engine does not answer", "storage fails during a run"
+CONFIG, PAST, HOOK = "the config or a variable", "past nights", "`NOTIFY_URL` or `NOTIFY_ONLY`"
+NOBODY = "http://127.0.0.1:1"
+DEADLINE = "`RUN_DEADLINE_SECONDS` have passed"
+CASES = [
+    Case("400 or 422", answers("trading", when.nth(4), do.status(422)), "data_engine_failed", "HTTP 422", 0),
+    Case("400 or 422", answers("qa", ALWAYS, do.status(422)), "cards_missing", "HTTP 422", PLANNED),
+    Case("401", answers("qa", FIRST, do.status(401))),
+    Case("401", answers("qa", ALWAYS, do.status(401)), "qa_engine_down", "HTTP 401", tickers=MANY),
+    Case("403", answers("qa", FIRST, do.status(403))),
+    Case("404", answers("qa", FIRST, do.status(404)), "cards_missing", "HTTP 404", 1),
+    Case("404", redirected, "data_engine_failed", "HTTP 302", 0),
+    Case("429", answers("qa", FIRST, do.status(429))),
+    Case("429", answers("qa", FIRST, do.status(409))),
+    Case("500", answers("qa", FIRST, do.status(500))),
+    Case("503", answers("news", ALWAYS, do.status(503)), "data_engine_failed", "HTTP 503", 0),
+    Case("503", answers("financial", FIRST, do.late_status(504))),
+    Case(RESET, answers("trading", FIRST, broken.reset_after_work())),
+    Case(RESET, answers("qa", ALWAYS, broken.truncated()), "qa_engine_down", "the connection ended", tickers=MANY),
+    Case("an answer of 200 that reports", says_failed, "cards_missing", "no credit", 3),
+    Case(LATE, answers("news", T3, do.hang()), "data_engine_failed", "no answer within 1.5 s", 0),
+    Case(LATE, answers("qa", T3, broken.trickle(0.4)), "cards_missing", "no answer within 1.5 s", 3),
+    Case(LATE, answers("qa", T3, broken.endless_body()), "cards_missing", "larger than 1 MiB", 3),
+    Case("the host", variables(TRADING_ENGINE_URL=NOBODY), "data_engine_failed", "connection refused", 0),
+    Case(CONFIG, faulty_object, "bad_config", 'ticker_list.json: [1] (\\"a/b\\")'),
+    Case(CONFIG, variables(CARD_URL="http://h/{ticker}.png"), "bad_config", "CARD_URL: is not an https URL"),
+    Case(CONFIG, variables(SSL_CERT_FILE="/no"), "bad_config", 'no\\" cannot be read (No such'),
+    Case("storage is down, or refuses", storage_is_back),
+    Case(PAST, no_storage("folders"), says="past nights cannot be read"),
+    Case(PAST, no_storage("create", ".html"), says="could not write index.html"),
+    Case(OUT, storage_comes_back(10)),
+    Case(OUT, storage_comes_back(25)),  # the lease waits for less
+    Case(OUT, no_storage_to_the_end, is_recorded=False),
+    Case(OUT, outage_of_storage(600, 15.0), "storage_failed", "could not write _lease.json", is_recorded=False),
+    Case("storage fails, or a signal comes, before", again_unknown),
+    Case(DEADLINE, deadline("financial", 20.0), "deadline", failed=0),
+    Case(DEADLINE, deadline("qa", 50.0), "deadline", failed=16),
+    Case("the chat does not accept", chat_that_hangs, "cards_missing", "no answer within", 8),
+    Case(HOOK, chat(0, NOTIFY_URL="http://open.feishu.cn/secret-of-the-bot"), says="is not an https"),
+    Case(HOOK, chat(1, NOTIFY_ONLY="errors"), says="NOTIFY_ONLY: is not one of 'all', 'failures'"),
+]
+ELSEWHERE = {
+    "the token server": "runs/test_told.py",
+    "QA fails for every card of one type": "execution/test_whose_fault.py",
+    "an answer of 200 that says `success`": "runs/test_mornings.py",
+    "the news engine finds nothing": "runs/nights_by_chance.py",
+    "one ticker makes": "runs/test_advised.py",
+    "somebody saves a config object": "storage/test_gcs.py",
+    "`RUNS_URI` names": "runs/test_bucket.py",
+    "an object of the day's record": "records/test_shape.py",
+    "storage is slow": "storage/test_outages.py",
+    "the command names": "runs/test_night.py",
+    "SIGTERM": "runs/test_signals.py",
+    "a second Ctrl-C": "runs/test_signals.py",
+    "SIGKILL": "runs/test_processes.py",
+    "another start is at work": "runs/test_day.py",
+    "somebody asks for `--again`": "runs/test_day.py",
+    "the process was paused": "runs/test_day.py",
+    "nobody reads": "runs/test_signals.py",
+    "the job has a bug": "runs/test_runs.py",
+}
+"""How the other rows begin, and the tests that play them."""
+
+
+def test_each_row_of_the_page_is_played() -> None:
+    begins = {*ELSEWHERE, *(case.row for case in CASES)}
+    assert [sum(row.startswith(begin) for begin in begins) for row in ROWS] == [1] * len(begins)
+    assert all((ROOT / "tests" / place).exists() for place in ELSEWHERE.values())
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.row}: {case.outcome}") for case in CASES])
+async def test_a_fault_ends_as_the_page_says(nursery: trio.Nursery, autojump_clock: MockClock, case: Case) -> None:
+    config = {"ticker_list.json": case.tickers, "card_types.json": CARDS}
+    async with open_scene(nursery, config) as scene:
+        with trio.fail_after(2 * 600 + 3 * 1.5):
+            outcome = await scene.end(await case.play(scene), CODES[case.outcome])
+        finished = outcome.finished
+        assert finished["outcome"] == case.outcome
+        assert case.says in outcome.stdout, outcome.stdout
+        cards = finished["cards"]
+        if case.outcome == "qa_engine_down":
+            assert (cards["done"], cards["failed"] > 0, cards["not_attempted"] > 0) == (0, True, True)
+        elif case.failed is not None:
+            left = 0 if case.outcome == "cards_missing" else PLANNED - case.failed
+            assert (cards["planned"], cards["failed"], cards["not_attempted"]) == (PLANNED, case.failed, left)
+        if case.is_recorded:
+            report, (end, *_) = scene.stored(f"{finished['day']}/report.json"), reversed(scene.names("/ends/"))
+            for field in ("outcome", "exit_code", "engines"):
+                assert scene.stored(end)[field] == report[field] == finished[field]
+            assert report["sentence"] == finished["message"]
+            assert not scene.names("_lease.json"), "it was not released"
+        assert_the_calls_are_as_seen(scene, case)
+
+
+def assert_the_calls_are_as_seen(scene: Scene, case: Case) -> None:
+    (sees,) = (sees.lower() for row, sees in ROWS.items() if row.startswith(case.row))
+    asked = [(one.service, ticker, one.card) for one in scene.requests for ticker in one.tickers]
+    assert not (case.outcome != "succeeded" and "nothing is called" in sees and asked)
+    assert not ("the call is not repeated" in sees and len(asked) > len({*asked}))
+    assert not ("the call is repeated" in sees and len(asked) == len({*asked}))
