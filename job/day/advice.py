@@ -158,9 +158,9 @@ def executions_link(start: Start) -> str | None:
     return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
 
 
-StepKind = Literal["wait", "at_work", "start", "look", "plan", "without", "left_out", "again"]
+StepKind = Literal["wait", "at_work", "start", "look", "without", "left_out", "again"]
 """What a step is: wait for the message of Cloud Run's own retry, before which no command is told; nothing, as a start
-is at work; start the job again; look at the day first; look for faults of the config; go on without some targets; make
+is at work; start the job again; look at the day first; go on without some targets; make
 what was left out; make doubtful cards again."""
 
 
@@ -225,9 +225,6 @@ def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step
     yield _start_step(report, report.outcome, commands, unrecorded)
     if report.at_fault:
         yield _step_without(report, commands)
-    if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
-        look = message("In a checkout, this checks the config objects for faults, and calls no engine:")
-        yield Step("plan", look, commands.read("plan", report.config_uri))
 
 
 def _step_without(report: Report, commands: Commands) -> Step:

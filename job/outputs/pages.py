@@ -27,7 +27,7 @@ from job.day.failing import names_of
 from job.day.ledger import Ledger
 from job.day.report import Report, marks_of
 from job.day.result import FAILED, CallResult, Counts, ItemState
-from job.day.view import View, card_table, complete_line, picture_url
+from job.day.view import View, card_table, complete_line, cost_line, picture_url
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName
 from job.records.nights import Night, Nights, PastNights, done_at
 from job.records.record import Document
@@ -112,10 +112,9 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
     """The headline of a day. `start` is one of its job, if any is known."""
     report = night.report
     waits = any(step.kind == "wait" for step in steps)
-    shown = [step for step in steps if step.kind != "plan"]
-    later = [step for step in shown if waits and step.kind not in {"wait", "look"}]
-    later += [step.after for step in shown if step.after is not None]
-    expires = next((step.command.until for step in shown if step.command and step.command.until), None)
+    later = [step for step in steps if waits and step.kind not in {"wait", "look"}]
+    later += [step.after for step in steps if step.after is not None]
+    expires = next((step.command.until for step in steps if step.command and step.command.until), None)
     heading = None
     if waits:
         heading = message("If no message comes")
@@ -130,7 +129,7 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         when=None if report is None else report.when,
         took=None if report is None else _took(report),
         detail=night.problem,
-        steps=[step for step in shown if step not in later],
+        steps=[step for step in steps if step not in later],
         later=later,
         later_heading=heading,
         executions=executions_link(report) if report is not None and waits and later else None,
@@ -263,7 +262,7 @@ def cause_of(report: Report) -> tuple[Message | None, Value]:
         down.add("qa")
     items = chain(*(group.items for group in failed))
     named = names_of(item for item in items if item.engine not in down or item.target in report.at_fault)
-    return message("What failed, and what to do"), listed(named, FAILURES_NAMED)
+    return message("What is wrong, and what to do"), listed(named, FAILURES_NAMED)
 
 
 def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:
@@ -448,7 +447,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
         errors=ledger.errors,
         notices=notices_of(ledger.plan),
         groups=groups,
-        steps={step.kind: step for step in view.steps},
+        cost=cost_line(ledger),
         board=board(report, ledger),
         table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
         calls=calls_of(ledger),

@@ -20,7 +20,6 @@ from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.days import RESET, SCENES, Day, failing
 from tests.support.fakes import target
-from tests.support.records import FAULT as IN_OBJECT
 from tests.support.records import RecordedAttempt, report_at, start_at
 from tests.support.shell import arguments_in
 
@@ -104,7 +103,7 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
         assert [step.kind for step in steps].count("look") == looks
         assert [step.kind for step in steps].count("at_work") == (scene == "at work")
         for step in steps:
-            if step.command is not None and step.kind not in {"plan", "look"}:
+            if step.command is not None and step.kind != "look":
                 options = parser.parse_args(arguments_in(step.command.text))
                 assert options.command == "run"
                 # Nobody else may know the schedule of a first start on a laptop.
@@ -146,13 +145,6 @@ def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
     """A plain start could fail for it, before what is missing is requested."""
     one = report(NO_STORAGE, number=1).model_copy(update={"without": ("MSFT", "-X")})
     assert shown(one)[0][2] == f"{EXECUTE} --args=run,--without=MSFT,--without=-X"
-
-
-def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it() -> None:
-    *steps, look = shown(report(bad_config(1, of_command=False), number=0, faults=[IN_OBJECT]))
-    start = ("start", NOTHING_CALLED.format(UNTIL), EXECUTE)
-    assert steps == [start, ("later", NOTHING_CALLED.format(MAINTAINER), DATED)]
-    assert (look[0], look[2]) == ("plan", "python -m job plan gs://cards/config")
 
 
 @pytest.mark.parametrize(

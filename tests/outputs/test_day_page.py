@@ -100,10 +100,6 @@ def test_faults_of_the_config_each_say_what_to_do_and_nothing_is_said_of_calls_a
     assert shown.text.count(
         'card_targets.json: [3] ("APPL") is not a ticker of ticker_list.json What to do: correct it, or add it to'
     ) == 2  # fmt: skip
-    assert (
-        "In a checkout, this checks the config objects for faults, and calls no engine: python -m job plan gs://"
-        in shown.text
-    )
     assert parts(shown) == ["This day"]
     many = view.report.model_copy(update={"faults": view.report.faults[:1] * FAULTS_LISTED, "faults_not_listed": 1234})
     assert "and 1,234 more" in page(replace(view, report=many)).text

@@ -50,9 +50,9 @@ def texts(found: Iterable[Line]) -> list[str]:
     return [text for line in found for text in (f"{line.mark} {line.text}".lstrip(), line.command) if text is not None]
 
 
-def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_shows_them() -> None:
+def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_for_a_checkout() -> None:
     view = Day(targets=()).view(bad_config(7, of_command=False), faults=[FAULT] * 7)
-    look = Step("plan", message("Look."), Command("python -m job plan x", wants_checkout=True))
+    look = Step("look", message("Look."), Command("python -m job report", wants_checkout=True))
     assert lines(replace(view, steps=(START._replace(later=Command("another")), look)))[1:-1] == [
         "The configuration has 7 faults: nothing was called.",
         *["✗ ticker_list.json: is not JSON; correct it"] * 5,

@@ -28,7 +28,7 @@ UNTIL = "(5 cards by the night's config; until 11-29 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
 PLACE = "cards · our-project"
 PUT_RIGHT = f"Once that is over or put right, this makes what is missing {UNTIL}: {COMMAND}"
-CAUSE = "What failed, and what to do → NVDA (5)"
+CAUSE = "What is wrong, and what to do → NVDA (5)"
 UNDONE = "Not done: Fri 11-27 (Unreadable), Thu 11-26 (Killed), Wed 11-25 (Config faulty)"
 LATER = PUT_RIGHT.replace(UNTIL, "(by today's config; for a maintainer)")
 AFTER = f"After 11-29 01:50 {LATER} --args=run,--date=2026-11-28"
@@ -158,8 +158,8 @@ def test_without_a_schedule_nothing_is_due() -> None:
 @pytest.mark.parametrize(
     ("scene", "cause"),
     [
-        ("cards missing", "What failed, and what to do → NVDA (5), TSLA/news_card"),
-        ("QA down", "What failed, and what to do →"),
+        ("cards missing", "What is wrong, and what to do → NVDA (5), TSLA/news_card"),
+        ("QA down", "What is wrong, and what to do →"),
         ("bad config", "What is wrong, and what to do → card_targets.json: [3]"),
         ("all made", None),
     ],
@@ -176,7 +176,7 @@ def test_the_headline_links_to_what_failed_and_names_the_first(scene: str, cause
 
 def test_of_an_engine_that_is_down_no_name_is_at_fault_though_it_has_made_some_cards() -> None:
     report = SCENES["cards missing"]().report.model_copy(update={"outcome": Outcome.QA_ENGINE_DOWN})
-    assert cause_of(report) == (message("What failed, and what to do"), "")
+    assert cause_of(report) == (message("What is wrong, and what to do"), "")
 
 
 def test_a_laptop_is_told_where_the_record_is() -> None:
