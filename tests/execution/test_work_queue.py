@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import inf
 
 import pytest
 import trio
@@ -264,6 +265,14 @@ async def test_a_last_try_begins_when_it_is_due_whatever_the_breaker_says() -> N
     work.succeed()
     assert await work.take(1) == ["last"]
     assert trio.current_time() == began + 1000.0, "a call that is done moves the end of the patience"
+
+
+async def test_a_429_costs_no_patience_while_others_are_in_flight() -> None:
+    work, retry = Work(), RetryState()
+    for others, first in ((1, inf), (0, 700.0)):
+        latest = Try(699.0, sent=True, ended=700.0)
+        due = work.policy.next_try(retry, FULL, latest, -inf, inf, others=others)
+        assert (due, retry.first) == (700.0, first)
 
 
 @pytest.mark.parametrize(("limit", "most"), [(1, 3), (4, 12), (16, 16), (64, 16)])
