@@ -108,17 +108,18 @@ async def test_an_outage_of_eight_seconds_fails_no_operation(bucket: Bucket, clo
     await do_all(store, name.replace(" ", "-"), clock, begin)
 
 
-@pytest.mark.parametrize(("verb", "words"), [("create", "503 POST "), ("read", "503 GET ")])
+@pytest.mark.parametrize("verb", ["create", "read"])
 async def test_a_longer_outage_fails_an_operation_after_twenty_seconds_and_says_after_how_many(
-    bucket: Bucket, clock: Clock, verb: str, words: str
+    bucket: Bucket, clock: Clock, verb: str
 ) -> None:
     store, front = bucket
     front.script.append(Fault(when.always, do.status(503)))
     with pytest.raises(UnreachableError) as error:
         await clock.run(lambda: store.read("a") if verb == "read" else store.create("a", b""))
     assert gcs.PATIENCE_SECONDS - 2.0 <= clock.now <= gcs.PATIENCE_SECONDS
-    assert str(error.value).startswith(f"gs://simulated-runs/runs/a: ServiceUnavailable: {words}")
-    assert str(error.value).endswith(f" (tried for {duration(clock.now)})")
+    said = "503 Error: 503 simulated front end"
+    tried = duration(clock.now)
+    assert str(error.value) == f"gs://simulated-runs/runs/a: ServiceUnavailable: {said} (tried for {tried})"
 
 
 @pytest.mark.parametrize(
