@@ -1,5 +1,6 @@
 """GCS store: a bucket as an object store. The only module that uses google-cloud-storage."""
 
+import json
 import os
 import re
 import threading
@@ -299,9 +300,10 @@ def _named(error: BaseException) -> str:
 
 def _said(error: GoogleAPICallError) -> str:
     """What Google says about it: the account, the right or the policy; not the request, with which the text begins."""
-    text = _REQUEST.sub("", str(error.message))
-    with suppress(ValueError, TypeError, LookupError, AttributeError):
-        text = error.response.json()["error"]["message"]
+    text = error.response.text if isinstance(error.response, requests.Response) else ""
+    with suppress(ValueError, TypeError, LookupError):
+        text = json.loads(text)["error"]["message"]
+    text = text or _REQUEST.sub("", str(error.message))
     return excerpt(str(text).encode(errors="replace")).rstrip(". ")
 
 

@@ -162,3 +162,8 @@ async def test_a_bucket_says_what_is_wrong_with_it(nursery: trio.Nursery, monkey
         with pytest.raises(StorageError, match="access is denied") as refused:
             await in_thread(lambda: store.read("a"))
         assert str(refused.value) == f"gs://simulated-runs/runs/a: access is denied ({said.rstrip('.')})"
+        kept = "Object 'simulated-runs/runs/a' is subject to bucket's retention policy until 2026-11-25T14:32:00Z"
+        front.script[:] = [Fault(when.always, do.status(403, {"error": {"code": 403, "message": kept}}))]
+        with pytest.raises(StorageError) as refused:
+            await in_thread(lambda: store.create("a", b""))
+        assert str(refused.value) == f"gs://simulated-runs/runs/a: access is denied ({kept})", "not the request"
