@@ -339,3 +339,14 @@ async def test_calls_begin_evenly_spread_and_a_part_of_a_batch_takes_a_place_of_
     began = trio.current_time()
     assert await work.take(2) == ["A", "B"]
     assert trio.current_time() - began == pytest.approx(2.0, abs=0.2)
+
+
+async def test_of_many_failed_tries_the_first_and_the_latest_are_listed_and_take_little_memory() -> None:
+    pending = PendingCall(call("A"), "")
+    for number in range(7):
+        reason = message("busy") if number == 2 else message("HTTP {status}", status=503)
+        failure = Failure(Cause.STATUS, reason, 503)
+        pending.join(Try(float(number)), failure)
+        pending.keep(failure)
+    assert [one.started for one in pending.failed_tries] == [0.0, 4.0, 5.0, 6.0]
+    assert all(one.reason is reason for one in pending.failed_tries)
