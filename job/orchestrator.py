@@ -282,7 +282,8 @@ class _Run:
         """Closes the record, whether or not both phases have succeeded. `run` goes on with the end of the start."""
         with self.shutdown.stage("nights"):
             await self._past.wait_until_read(session.lease.store, self._start.day)
-        view = self._view(ending)
+        with trio.CancelScope(shield=True):  # in a thread, since a million cards take 2 s, and the lease is renewed
+            view = await trio.to_thread.run_sync(self._view, ending)
         made = documents(view, self._past, self._options.settings)
         report = view.report.model_copy(update={"not_written": self._past.not_made})
         report = await session.close(report, made, self.shutdown)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import trio
+
 from job.config.environment import ENGINE_VARIABLES, SPARE_FILES, Options, Settings, open_file_limit
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.config.objects import OBJECTS, SIZE_LIMIT, parse_config
@@ -45,7 +47,9 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
             raise UnreadConfigError(error.text) from error
         raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
     contents = {name: stored.data for name, stored in objects.items()}
-    plan, between = make_plan(parse_config(contents, faults), day, settings.plan)
+    # In a thread, since the event loop may have a lease to renew: 100,000 cards take 0.1 s.
+    config = await trio.to_thread.run_sync(parse_config, contents, faults)
+    plan, between = await trio.to_thread.run_sync(make_plan, config, day, settings.plan)
     all_faults = [*faults, *between]
     faulty = {fault.variable for fault in faults}
     urls = [ENGINE_VARIABLES[engine]["url"] for engine in plan.engines() if settings.engines[engine].url is None]

@@ -116,14 +116,16 @@ class Ledger:
             _cover(self.repeated[call.engine], call.failed_tries[0].started, call.started)
             call = replace(call, failed_tries=())
         self.calls[call.engine].append(call)
-        items = [item for item in call.items if call.again >= self._number(item, call.date)]
+        items = call.items
+        if self._reruns:
+            items = [item for item in items if call.again >= self._number(item, call.date)]
         if not is_of_plan:
             items = [item for item in items if self._fits(call, item)]
         if len(items) < len(call.targets):
             call = replace(call, targets=tuple(item.target for item in items))
         for item in items:
             before = self.items[item.engine][item]
-            is_ignored = self._is_left_out(item) and not call.done
+            is_ignored = not call.done and self._is_left_out(item)
             if not is_ignored and (before is None or _rank(call) > _rank(before)):
                 self._set(item, call)
         if items and not call.done:
@@ -139,7 +141,7 @@ class Ledger:
         return item.target in self.plan.left_out
 
     def _number(self, item: Item, date: str) -> int:
-        return self._reruns.get((item, date), 0) if self._reruns else 0
+        return self._reruns.get((item, date), 0)
 
     def _fits(self, call: CallResult, item: Item) -> bool:
         """Whether the result is of an item of this plan: news count only if their request is the same, cards if their

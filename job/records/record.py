@@ -350,7 +350,7 @@ class Record:
                     raise missing(results_name(day, number, listed))
         if plan is None:
             plan = Plan.empty(day) if latest is None else latest.plan_again()
-        ledger = Ledger(plan, latest.again if latest else ())
+        ledger = await trio.to_thread.run_sync(Ledger, plan, latest.again if latest else ())
         await read_journal(store, day, listing.results, ledger)
         return cls(listing, latest, reports, ledger)
 
