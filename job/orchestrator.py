@@ -128,18 +128,21 @@ class _Run:
     async def _begin(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | View:
         """Opens the day for an attempt; or returns how the start has ended if it makes none."""
         ending: Ending | None = None
+        faults: Sequence[Fault] = ()
         try:
             with self.shutdown.stage("before_cards"):
                 self._opened = await self._open(stack, helpers)
         except ConfigError as error:
-            self._reporter.on_faults(error.faults)
-            return await self._refuse(error.faults)
+            faults = error.faults
         except UnreadConfigError as error:
             ending = Ending.worded(Outcome.STORAGE_FAILED, None, detail=colon("CONFIG_URI", error.reason))
         except BusyError as error:
             ending = Ending.worded(Outcome.BUSY, None, error.why, detail=error.holder)
         except StorageError as error:
             ending = Ending.worded(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.text))
+        if faults:  # not above, where the error holds the record, which is read again
+            self._reporter.on_faults(faults)
+            return await self._refuse(faults)
         if self._opened is None:
             reason, deadline = self.shutdown.reason, self._start.deadline
             not_renewed, waited_for = self.shutdown.not_renewed, self._waited_for
