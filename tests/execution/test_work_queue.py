@@ -268,6 +268,7 @@ async def test_a_last_try_begins_when_it_is_due_whatever_the_breaker_says() -> N
 
 
 async def test_a_429_costs_no_patience_while_others_are_in_flight() -> None:
+    await trio.lowlevel.checkpoint()
     work, retry = Work(), RetryState()
     for others, first in ((1, inf), (0, 700.0)):
         latest = Try(699.0, sent=True, ended=700.0)
@@ -342,6 +343,7 @@ async def test_calls_begin_evenly_spread_and_a_part_of_a_batch_takes_a_place_of_
 
 
 async def test_of_many_failed_tries_the_first_and_the_latest_are_listed_and_take_little_memory() -> None:
+    await trio.lowlevel.checkpoint()
     pending = PendingCall(call("A"), "")
     for number in range(7):
         reason = message("busy") if number == 2 else message("HTTP {status}", status=503)
