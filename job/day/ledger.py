@@ -69,7 +69,7 @@ class Rerun(NamedTuple):
 
 
 class Ledger:
-    """The results of all attempts at a day. They may be added in any order, and more than once.
+    """The results of all attempts at a day. They may be added in any order.
 
     An item that is done stays done. One that is left out is either done or left out, whatever became of it before.
     """
