@@ -1,5 +1,6 @@
 """Orchestrator: one whole start. Config, lease, data phase, barrier, card phase, record, message."""
 
+import gc
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
@@ -182,7 +183,9 @@ class _Run:
                 config = await read_config(options, day)
             helpers.start_soon(self._past.read_beside, store, day, name="past nights")
             start = resolved.start.with_config(config)
-            return await open_session(lease, start, config, alarm, resolved.listing)
+            opened = await open_session(lease, start, config, alarm, resolved.listing)
+        gc.freeze()  # looking for cycles among a million objects of plan and record takes 0.7 s, and stops all threads
+        return opened
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
         progress = Progress.of(session.record.ledger, trio.current_time() - self._seconds)

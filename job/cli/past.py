@@ -129,7 +129,7 @@ def _write_missing(view: View, to: Translator) -> None:
     cards = view.ledger.counts("qa")
     if cards.done == cards.planned:
         say_error(to.text(message("all cards are made")))
-    missing = view.ledger.items["qa"].missing()
+    missing = view.ledger.missing("qa")
     while lines := [
         f"{printable(card.item.target)}\t{printable(card.item.card_type)}" for card in islice(missing, LINES_AT_ONCE)
     ]:

@@ -1,4 +1,4 @@
-"""Command `plan`: what a run would call now, or every fault of its configuration."""
+"""Command `plan`: what a run would call now, or the faults of its configuration."""
 
 import argparse
 import json
@@ -11,14 +11,14 @@ import trio
 from job.config.days import Days
 from job.config.environment import Options, Settings
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.objects import OBJECTS
-from job.config.plan import Calls, Plan, make_plan
+from job.config.objects import OBJECTS, parse_config
+from job.config.plan import Plan, make_plan
 from job.config.read import read_objects, unreadable
-from job.day.attempt import Attempt, ExitCode, RecordError
+from job.day.attempt import ExitCode, RecordError
 from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger
 from job.day.view import differences
-from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName, counted
+from job.engines.calls import ENGINES, METHOD, EngineName, counted
 from job.outputs.stdout import say, say_error, write_line
 from job.records.nights import read_nights
 from job.records.record import Listing, Record
@@ -33,14 +33,14 @@ READ_SECONDS = 10.0
 @dataclass(frozen=True, slots=True)
 class _Past:
     days: Days
-    latest: Attempt | None = None
-    """The latest attempt at this day, or else at the latest one before that has any."""
+    latest: Plan | None = None
+    """That of the latest attempt at this day, or else at the latest one before that has any."""
     problem: Message | None = None
     ledger: Ledger | None = None
 
 
 def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
-    """Prints what a run would call. All faults are told, also of a JSON object that the job never reads."""
+    """Prints what a run would call, or the faults; a JSON object that the job never reads is one."""
     settings, faults, now = options.settings, list(options.faults), options.now
     place, to = given.place, translator(settings.language)
     _say_notices(settings.notices, to)
@@ -59,8 +59,9 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
             raise ConfigError([*faults, fault]) from error
         say_error(to.text(fault.sentence))
         return ExitCode.TEMPFAIL
-    plan, config_faults = make_plan(objects, settings.days().current(now), settings.plan)
-    if all_faults := [*faults, *config_faults, *unknown]:
+    faults += unknown
+    plan, between = make_plan(parse_config(objects, faults), settings.days().current(now), settings.plan)
+    if all_faults := [*faults, *between]:
         raise ConfigError(all_faults)
     past = _Past(settings.days(), problem=message("RUNS_URI is not set: it is not known which of these calls are done"))
     if settings.runs_uri is not None:
@@ -93,7 +94,8 @@ async def _read_past(settings: Settings, plan: Plan, day: str | None, now: datet
             days = [night.day for night in nights.nights if night.report is None or night.report.had_plan]
             latest = next((recorded for recorded in days if recorded <= day), None)
             attempt = None if latest is None else await (await Listing.of(store, latest)).attempt(store)
-            return _Past(known_days, attempt, ledger=record.ledger)
+            planned = None if attempt is None else attempt.plan_again()
+            return _Past(known_days, planned, ledger=record.ledger)
         except (StorageError, RecordError) as error:
             problem = error.what
     return _Past(known_days, problem=message("past nights cannot be read: {error}", error=problem))
@@ -134,9 +136,7 @@ def _summary_lines(plan: Plan) -> Iterator[Message]:
 
 def _calls(ledger: Ledger, engine: EngineName) -> int:
     """How many calls of an engine are left to be made."""
-    if engine in BATCHES:
-        return len(Calls(ledger.plan, engine, ledger.items[engine].is_missing))
-    return ledger.counts(engine).missing
+    return len(ledger.plan.work(engine, ledger.is_done))
 
 
 def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:
@@ -150,5 +150,5 @@ def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:
             text = template("A start would now make {left} of these {count} calls; the others are done and recorded")
             yield message(text, left=left, count=count)
     if past.latest is not None:
-        same = message("The same cards as on {day}", day=past.latest.day)
-        yield from list(differences(past.latest.plan_again(), plan)) or [same]
+        same = message("The same cards as on {day}", day=past.latest.date)
+        yield from list(differences(past.latest, plan)) or [same]

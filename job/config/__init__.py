@@ -1,1 +1,1 @@
-"""Configuration: takes variables, options and config objects; returns checked values and the plan, or all faults."""
+"""Configuration: takes variables, options and config objects; returns checked values and the plan, or their faults."""

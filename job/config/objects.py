@@ -7,7 +7,7 @@ and what to do about a common mistake. Faults and notices are grouped by cause a
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import islice
 from typing import Annotated, Any, Generic, TypeVar
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import jiter
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from job.config.faults import WRONG_TYPE, Fault, FaultKind, problems
+from job.config.faults import WRONG_TYPE, ConfigError, Fault, FaultKind, problems
 from job.config.values import Choice, Date, Id, NotName, Parameters, Text, Ticker, spelling
 from job.engines.calls import DATA_ENGINES, DataEngineName, Kind
 from job.text.messages import Message, Value, colon, listed, message, template
@@ -108,6 +108,9 @@ class Findings:
     def __init__(self) -> None:
         self._faults = _ByCause[tuple[Message, Message]]()
         self._notices = _ByCause[Message]()
+
+    def is_sound(self, document: str) -> bool:
+        return not self._faults.count[document]
 
     def is_full(self, document: str) -> bool:
         """Whether so many faults of an object were found that the rest of it need not be checked."""
@@ -310,6 +313,9 @@ CARD_TARGETS = "card_targets.json"
 ENGINE_CONTROL = "engine_control.json"
 LLM_CONFIG = "llm_config.json"
 
+EQUITIES_DEFAULT = "equities_default"
+"""The id of the entry that has the defaults of all tickers."""
+
 OBJECTS = (TICKER_LIST, CARD_TYPE_LIST, CARD_TARGETS, ENGINE_CONTROL, LLM_CONFIG)
 
 _NEEDED = {
@@ -326,37 +332,26 @@ ENTRIES_LIMIT = 100_000
 VALUES_LIMIT = 20_000
 """Values in what is validated at once. Pydantic makes all its errors, of 1.8 KB each, before anybody can count them."""
 
-_ABSENT = object()
-
-
-@dataclass(frozen=True, slots=True)
-class UnreadableEntry:
-    """An entry of the full form that has a fault of its own."""
-
-    id: str | None
-    """The target that the entry is for; `None` if its id cannot be read either, so that it may be any target."""
-
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Every config object, validated on its own. `plan.resolve` checks whether they fit together."""
+    """The config objects, each sound by itself. `plan.resolve` checks whether they fit together."""
 
-    tickers: tuple[str, ...] | None
-    """`None` if the object is not usable; other objects are not checked against it then."""
-    card_types: Mapping[str, CardTypeEntry] | None
-    """Every known card type in the order of the object; `None` as above."""
-    targets: Mapping[str, list[str] | None] | Sequence[TargetEntry | UnreadableEntry] | None
-    """The simple form, with `None` for a ticker whose entry has a fault; the full form; or no usable object."""
+    tickers: tuple[str, ...]
+    card_types: Mapping[str, CardTypeEntry]
+    """In the order of the object."""
+    targets: Mapping[str | int, TargetEntry]
+    """Each target once, by its place in the object: a ticker in the simple form, an index in the full one."""
     switches: EngineControl
     models: LlmConfig
+    notices: tuple[Message, ...] = ()
 
 
-def parse_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list[Message]]:
-    """The config of the objects that exist, its faults and notices. With faults, it serves to find further ones."""
+def parse_config(objects: Mapping[str, bytes], known: Sequence[Fault] = ()) -> Config:
+    """The config of the objects that exist. Raises `ConfigError` if one is not sound: with the `known` faults too."""
     if sum(map(len, objects.values())) > TOTAL_LIMIT:
         what = message("are larger than {count} MiB together", count=TOTAL_LIMIT >> 20)
-        fault = Fault(listed(list(objects)), what, WRONG_OBJECT, FaultKind.OBJECT)
-        return Config(None, None, None, EngineControl(), LlmConfig()), [fault], []
+        raise ConfigError([*known, Fault(listed(list(objects)), what, WRONG_OBJECT, FaultKind.OBJECT)])
     reader = _Reader(objects)
     config = Config(
         tickers=reader.tickers(),
@@ -365,95 +360,112 @@ def parse_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], lis
         switches=reader.read(ENGINE_CONTROL, EngineControl),
         models=reader.read(LLM_CONFIG, LlmConfig),
     )
-    return config, reader.findings.faults(), reader.findings.notices()
+    if faults := reader.findings.faults():
+        raise ConfigError([*known, *faults])
+    return replace(config, notices=tuple(reader.findings.notices()))
 
 
 class _Reader:
+    """Reads each object as far as it is sound: what it returns is used only if there is no fault."""
+
     def __init__(self, objects: Mapping[str, bytes]) -> None:
         self.findings = Findings()
         self._objects = objects
 
-    def tickers(self) -> tuple[str, ...] | None:
-        entries = self._entries(Place(TICKER_LIST), self._value(TICKER_LIST), TICKER.validate_python)
-        if entries == []:
-            self.findings.fault(Place(TICKER_LIST), message("is empty"), _NEEDED[TICKER_LIST])
-        tickers = None if entries is None else _whole(entries)
-        return None if tickers is None else tuple(self.findings.unique(tickers, Place(TICKER_LIST)))
+    def tickers(self) -> tuple[str, ...]:
+        tickers = self._entries(TICKER_LIST, self._value(TICKER_LIST), TICKER.validate_python)
+        return tuple(self.findings.unique(list(tickers.values()), Place(TICKER_LIST)))
 
-    def card_types(self) -> dict[str, CardTypeEntry] | None:
-        value, place = self._value(CARD_TYPE_LIST), Place(CARD_TYPE_LIST)
-        entries: list[CardTypeEntry | None] | None
+    def card_types(self) -> dict[str, CardTypeEntry]:
+        value = self._value(CARD_TYPE_LIST)
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            entries = self._entries(place, value, CARD_TYPE.validate_python)
+            entries = self._entries(CARD_TYPE_LIST, value, CARD_TYPE.validate_python)
         else:
-            names = self._entries(place, value, CARD_TYPE_NAME.validate_python)
-            entries = None if names is None else [None if name is None else CardTypeEntry(name=name) for name in names]
-        if entries is None:
-            return None
+            names = self._entries(CARD_TYPE_LIST, value, CARD_TYPE_NAME.validate_python)
+            entries = {index: CardTypeEntry(name=name) for index, name in names.items()}
         card_types: dict[str, CardTypeEntry] = {}
-        for index, entry in enumerate(entries):
-            if entry is not None and card_types.setdefault(entry.name, entry).enabled != entry.enabled:
+        for index, entry in entries.items():
+            if card_types.setdefault(entry.name, entry).enabled != entry.enabled:
                 where = Place(CARD_TYPE_LIST, [index], entry.name)
                 self.findings.fault(where, message("is both switched on and off"), message("keep one of the two"))
-        sound = _whole(entries)
-        if sound is None:
-            return None  # a card type that seems unknown or switched off may be one that could not be read
-        if not sound:
-            self.findings.fault(place, message("is empty"), _NEEDED[CARD_TYPE_LIST])
-        elif not any(entry.enabled for entry in sound):
+        place = Place(CARD_TYPE_LIST)
+        if self.findings.is_sound(CARD_TYPE_LIST) and not any(entry.enabled for entry in entries.values()):
             self.findings.fault(place, message("has every card type switched off"), message("enable one"))
-        self.findings.unique([entry.name for entry in sound], place)
+        self.findings.unique([entry.name for entry in entries.values()], place)
         return card_types
 
-    def targets(self) -> Mapping[str, list[str] | None] | Sequence[TargetEntry | UnreadableEntry] | None:
-        value, place = self._value(CARD_TARGETS), Place(CARD_TARGETS)
-        if isinstance(value, list | dict) and not value:
+    def targets(self) -> Mapping[str | int, TargetEntry]:
+        value = self._value(CARD_TARGETS)
+        if value is not None and not value:
             remedy = message(
                 "write targets there, or remove the object: every ticker then gets every enabled card type"
             )
-            self.findings.fault(place, message("is empty"), remedy)
-        if isinstance(value, list):
-            entries = self._entries(place, value, TargetEntry.model_validate)
-            return [entry or _unreadable(item) for entry, item in zip(entries or (), value, strict=True)]
-        if isinstance(value, dict):
-            validate = SIMPLE_TARGETS.validate_python
-            alone = {key: self._checked(place, {key: names}, validate) for key, names in value.items()}
-            return {key: None if target is None else target[key] for key, target in alone.items()}
-        return None
+            self.findings.fault(Place(CARD_TARGETS), message("is empty"), remedy)
+        return self._simple(value) if isinstance(value, dict) else self._full(value)
+
+    def _simple(self, value: Mapping[str, object]) -> dict[str | int, TargetEntry]:
+        targets: dict[str | int, TargetEntry] = {}
+        for ticker, names in value.items():
+            alone = self._checked(Place(CARD_TARGETS), {ticker: names}, SIMPLE_TARGETS.validate_python) or {}
+            if alone == {ticker: []}:
+                remedy = message("name card types, or remove the ticker: it then gets every enabled one")
+                self.findings.fault(Place(CARD_TARGETS, [ticker]), message("is empty"), remedy)
+            for name, card_types in alone.items():
+                targets[name] = TargetEntry(id=name, target_type="equity", card_types=card_types)
+        return targets
+
+    def _full(self, value: list[Any] | None) -> dict[str | int, TargetEntry]:
+        entries = self._entries(CARD_TARGETS, value, TargetEntry.model_validate)
+        first: dict[str, int] = {}
+        for index, entry in entries.items():
+            earlier = first.setdefault(entry.id, index)
+            if earlier == index:
+                continue
+            place = Place(CARD_TARGETS, [index], entry.id)
+            if entries[earlier] == entry:
+                self.findings.notice(place, template("{where}: is listed twice; it counts once"))
+            else:
+                what = message("is also listed as [{index}], with other content", index=str(earlier))
+                self.findings.fault(place, what, message("keep one of the two"))
+        if EQUITIES_DEFAULT in first:
+            index = first[EQUITIES_DEFAULT]
+            for key in ("date", "topic_key", "extra_params"):
+                if getattr(entries[index], key) is not None:
+                    what = message("cannot be set for {default}", default=EQUITIES_DEFAULT)
+                    self.findings.fault(Place(CARD_TARGETS, [index, key]), what, message("remove it"))
+        return {index: entries[index] for index in first.values()}
 
     def read(self, name: str, model: type[M]) -> M:
         """The validated value of an object; the default if it does not exist or has a fault."""
         value = self._value(name)
-        checked = None if value is _ABSENT else self._checked(Place(name), value, model.model_validate)
+        checked = None if value is None else self._checked(Place(name), value, model.model_validate)
         return checked or model()
 
-    def _value(self, name: str) -> object:
-        """The array or object in a config object; `_ABSENT` if it does not exist or cannot be read."""
+    def _value(self, name: str) -> list[Any] | dict[str, Any] | None:
+        """The array or object in a config object; `None` if it does not exist or cannot be read."""
         if name in self._objects:
             try:
                 value = parse_object(self._objects[name])
             except UnreadableError as error:
                 self.findings.fault(Place(name), error.what, error.remedy)
-                return _ABSENT
+                return None
             if len(value) <= ENTRIES_LIMIT:
                 return value
             what = message("has more than {count} values", count=ENTRIES_LIMIT)
             self.findings.fault(Place(name), what, WRONG_OBJECT)
         elif name in _NEEDED:
             self.findings.fault(Place(name), message("does not exist"), _NEEDED[name])
-        return _ABSENT
+        return None
 
-    def _entries(self, place: Place, value: object, validate: Validate[T]) -> list[T | None] | None:
-        """The entries of an array, with `None` for each that has a fault: one by one, for the memory's sake."""
-        if value is _ABSENT:
-            return None
-        if not isinstance(value, list):
-            self.findings.fault(place, WRONG_TYPE, message("write an array"))
-            return None
-        return [
-            self._checked(Place(place.document, [index], _id_of(item)), item, validate)
-            for index, item in enumerate(value)
-        ]
+    def _entries(self, name: str, value: list[Any] | dict[str, Any] | None, validate: Validate[T]) -> dict[int, T]:
+        """The sound entries of an array by their index. They are validated one by one, for the memory's sake."""
+        if isinstance(value, dict):
+            self.findings.fault(Place(name), WRONG_TYPE, message("write an array"))
+        elif value == [] and name in _NEEDED:
+            self.findings.fault(Place(name), message("is empty"), _NEEDED[name])
+        items = value if isinstance(value, list) else ()
+        found = ((at, self._checked(Place(name, [at], _id_of(item)), item, validate)) for at, item in enumerate(items))
+        return {at: entry for at, entry in found if entry is not None}
 
     def _checked(self, place: Place, value: object, validate: Validate[T]) -> T | None:
         parts = value if isinstance(value, dict) and not place.path else {"": value}
@@ -477,18 +489,5 @@ def _count(value: object) -> int:
     return len(inner) + sum(map(_count, inner))
 
 
-def _whole(entries: Sequence[T | None]) -> list[T] | None:
-    """The entries, or `None` if one of them could not be read."""
-    sound = [entry for entry in entries if entry is not None]
-    return sound if len(sound) == len(entries) else None
-
-
 def _id_of(item: object) -> object:
     return item.get("id", item.get("name")) if isinstance(item, dict) else None
-
-
-def _unreadable(item: object) -> UnreadableEntry:
-    try:
-        return UnreadableEntry(CARD_TYPE_NAME.validate_python(_id_of(item)))
-    except ValidationError:
-        return UnreadableEntry(None)

@@ -6,12 +6,11 @@ plan a person names: to make it again, or to leave it out.
 
 import hashlib
 import json
-from array import array
-from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from itertools import accumulate, chain, compress, islice, repeat
+from functools import cached_property
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -20,6 +19,7 @@ from job.config.faults import Fault, FaultKind
 from job.config.objects import (
     CARD_TARGETS,
     CARD_TYPE_LIST,
+    EQUITIES_DEFAULT,
     LLM_CONFIG,
     TICKER_LIST,
     TWIN,
@@ -30,9 +30,7 @@ from job.config.objects import (
     Place,
     RunEngines,
     TargetEntry,
-    UnreadableEntry,
     alike,
-    parse_config,
 )
 from job.config.values import spelling
 from job.engines.calls import (
@@ -50,8 +48,6 @@ from job.engines.calls import (
 )
 from job.text.messages import Message, joined, listed, message, plural, template
 from job.text.shown import quoted
-
-EQUITIES_DEFAULT = "equities_default"
 
 CARDS_LIMIT = 1_000_000
 """Cards of one day: as many as one process is measured with."""
@@ -74,93 +70,64 @@ class Target:
 
 
 def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Message]]:
-    """All targets that are sure, tickers first; the faults between the objects; and the notices."""
+    """All targets, tickers first; the faults between the objects; and the notices. With faults, some targets lack."""
     resolver = _Resolver(config)
-    given = config.targets or {}
-    targets = resolver.simple(given) if isinstance(given, Mapping) else resolver.full(given)
-    resolver.check_as_a_whole(targets)
+    targets = resolver.targets()
     return tuple(targets), resolver.findings.faults(), resolver.findings.notices()
 
 
 class _Resolver:
     def __init__(self, config: Config) -> None:
         self.findings = Findings()
-        self.tickers = config.tickers or ()
-        self.known_tickers = None if config.tickers is None else frozenset(config.tickers)
-        self.spellings = {spelling(ticker): ticker for ticker in self.tickers}
-        given = config.targets or {}
-        entries = list(given.values()) if isinstance(given, Mapping) else given
-        unread = any(entry is None or isinstance(entry, UnreadableEntry) for entry in entries)
-        self.whole = config.tickers is not None and not unread
-        """Whether the tickers and all entries could be read; if not, checks that need all targets are skipped."""
-        self.card_types = config.card_types
-        self.enabled = tuple(name for name, entry in (config.card_types or {}).items() if entry.enabled)
+        self.config = config
+        self.tickers = frozenset(config.tickers)
+        self.spellings = {spelling(ticker): ticker for ticker in config.tickers}
+        self.enabled = tuple(name for name, entry in config.card_types.items() if entry.enabled)
         self.switched_on = frozenset(self.enabled)
-        self.models = config.models
-        self.off = config.switches.off
         self.compared = 0
-        for index, ticker in enumerate(self.tickers):
-            if ticker in (self.card_types or ()):
+
+    def targets(self) -> list[Target]:
+        for index, ticker in enumerate(self.config.tickers):
+            if ticker in self.config.card_types:
                 what = message("is a card type of {list}", list=CARD_TYPE_LIST)
                 self.findings.fault(Place(TICKER_LIST, [index], ticker), what, WRONG_OBJECT)
+        if self.findings.faults():  # one object is perhaps the other: nothing fits to it then
+            return []
+        targets = self._resolved()
+        if not self.findings.faults():  # else other cards are meant
+            self._check_cards(targets)
+        return targets
 
-    def simple(self, given: Mapping[str, list[str] | None]) -> list[Target]:
-        """Targets of the simple form: a named ticker gets exactly its card types, all others get every enabled one."""
-        sound = {ticker: names for ticker, names in given.items() if names is not None}
-        for ticker in sound:
-            if self.known_tickers is not None and ticker not in self.known_tickers:
-                text = template("correct it, add it to {list}, or use the full form for targets beside the tickers")
-                twin = self.spellings.get(spelling(ticker))
-                place = Place(CARD_TARGETS, [ticker], shown=twin and f"≈ {quoted(twin)}")
-                what = message("is not a ticker of {list}", list=TICKER_LIST)
-                self.findings.fault(place, what, message(text, list=TICKER_LIST))
-        engines = self._engines("equity", None, None)
-        chosen: dict[str, list[str]] = {}
-        for ticker, names in sound.items():
-            if not names:
-                remedy = message("name card types, or remove the ticker: it then gets every enabled one")
-                self.findings.fault(Place(CARD_TARGETS, [ticker]), message("is empty"), remedy)
-            chosen[ticker] = self._chosen(names, Place(CARD_TARGETS, [ticker]))
-        return [
-            Target(ticker, "equity", ticker, None, engines, tuple(chosen.get(ticker, self.enabled)))
-            for ticker in self.tickers
-        ]
-
-    def full(self, entries: Sequence[TargetEntry | UnreadableEntry]) -> list[Target]:
-        """Targets of the full form: an entry overrides the ticker of the same id; other entries follow the tickers."""
+    def _resolved(self) -> list[Target]:
+        """An entry overrides the ticker of the same id; other entries follow the tickers."""
+        entries = dict(self.config.targets)
         default_types: Sequence[str] = self.enabled
         default_switches = None
-        first = self._firsts(entries)
-        if EQUITIES_DEFAULT in first:
-            index, entry = first.pop(EQUITIES_DEFAULT)
-            self._check_default(index, entry)
-            default_switches = entry.run_engines
-            if entry.card_types:
-                at = Place(CARD_TARGETS, [index, "card_types"], entry.id)
-                default_types = tuple(self._chosen(entry.card_types, at))  # one for all tickers
-        unread = {entry.id for entry in entries if isinstance(entry, UnreadableEntry)}
-        unsure = not unread.isdisjoint({None, EQUITIES_DEFAULT})
-        targets = {
-            ticker: Target(
-                ticker, "equity", ticker, None, self._engines("equity", None, default_switches), tuple(default_types)
-            )
-            for ticker in self.tickers
-            if not unsure and ticker not in unread
-        }
+        for step, entry in self.config.targets.items():
+            if entry.id == EQUITIES_DEFAULT and isinstance(step, int):  # in the simple form, it is a ticker
+                del entries[step]
+                default_switches = entry.run_engines
+                if entry.card_types:
+                    default_types = self._chosen(step, entry.id, entry.card_types)
+        engines, types = self._engines("equity", None, default_switches), tuple(default_types)  # one for all tickers
+        targets = {ticker: Target(ticker, "equity", ticker, None, engines, types) for ticker in self.config.tickers}
         keys: dict[str, str] = {}
-        for index, entry in first.values():
-            listed = entry.id in (self.known_tickers or ())
+        for step, entry in entries.items():
+            listed = entry.id in self.tickers
             twin = self.spellings.setdefault(spelling(entry.id), entry.id)
-            if not listed and twin != entry.id:
-                self.findings.notice(Place(CARD_TARGETS, [index], shown=alike(entry.id, twin)), TWIN)
-            kind = self._kind(index, entry, listed=listed)
-            key = self._topic_key(index, entry, keys) if kind == "topic" else entry.id
+            if isinstance(step, str) and not listed:
+                text = template("correct it, add it to {list}, or use the full form for targets beside the tickers")
+                place = Place(CARD_TARGETS, [step], shown=None if twin == entry.id else f"≈ {quoted(twin)}")
+                what = message("is not a ticker of {list}", list=TICKER_LIST)
+                self.findings.fault(place, what, message(text, list=TICKER_LIST))
+            elif not listed and twin != entry.id:
+                self.findings.notice(Place(CARD_TARGETS, [step], shown=alike(entry.id, twin)), TWIN)
+            kind = self._kind(step, entry, listed=listed)
+            key = self._topic_key(step, entry, keys) if kind == "topic" else entry.id
             inherits = listed and kind == "equity"
             card_types = default_types if inherits else self.enabled
             if entry.card_types:
-                card_types = self._chosen(entry.card_types, Place(CARD_TARGETS, [index, "card_types"], entry.id))
-            if inherits and unsure:
-                continue  # its engines and cards are not known
+                card_types = self._chosen(step, entry.id, entry.card_types)
             targets[entry.id] = Target(
                 id=entry.id,
                 kind=kind,
@@ -174,59 +141,36 @@ class _Resolver:
             )
         return list(targets.values())
 
-    def check_as_a_whole(self, targets: Sequence[Target]) -> None:
+    def _check_cards(self, targets: Sequence[Target]) -> None:
         count = sum(len(target.card_types) for target in targets)
         if count > CARDS_LIMIT:
             what = message(
                 "makes {count} cards with these targets, and {most} is the most", count=count, most=CARDS_LIMIT
             )
             self.findings.fault(Place(CARD_TYPE_LIST), what, message("name fewer"))
-        is_sound = self.whole and not self.findings.faults()
-        if is_sound and targets and self.enabled and not any(target.card_types for target in targets):
+        if not count:
             remedy = message("enable a card type that it names")
             self.findings.fault(Place(CARD_TARGETS), message("leaves no card to make"), remedy)
-        asked = {name for target in targets for name in target.card_types} if is_sound else set()
-        for name in self.enabled if is_sound and targets else ():
+        asked = {name for target in targets for name in target.card_types}
+        for name in self.enabled:
             if name not in asked:
                 text = template("{where}: no target asks for this card type")
                 self.findings.notice(Place(CARD_TYPE_LIST, [name]), text)
-        for task in self.models.tasks:
-            if self.card_types is not None and task not in self.card_types:
+        for task in self.config.models.tasks:
+            if task not in self.config.card_types:
                 text = template("{where}: is not a card type of {list}; the job does not use it")
                 self.findings.notice(Place(LLM_CONFIG, ["tasks", task]), text, list=CARD_TYPE_LIST)
 
-    def _firsts(self, entries: Sequence[TargetEntry | UnreadableEntry]) -> dict[str, tuple[int, TargetEntry]]:
-        """For each id, the index and the value of its first readable entry."""
-        first: dict[str, tuple[int, TargetEntry]] = {}
-        for index, entry in enumerate(entries):
-            if isinstance(entry, UnreadableEntry):
-                continue
-            earlier = first.setdefault(entry.id, (index, entry))
-            if earlier[0] == index:
-                continue
-            place = Place(CARD_TARGETS, [index], entry.id)
-            if earlier[1] == entry:
-                self.findings.notice(place, template("{where}: is listed twice; it counts once"))
-            else:
-                what = message("is also listed as [{index}], with other content", index=str(earlier[0]))
-                self.findings.fault(place, what, message("keep one of the two"))
-        return first
-
-    def _check_default(self, index: int, entry: TargetEntry) -> None:
-        for key in ("date", "topic_key", "extra_params"):
-            if getattr(entry, key) is not None:
-                place = Place(CARD_TARGETS, [index, key])
-                what = message("cannot be set for {default}", default=EQUITIES_DEFAULT)
-                self.findings.fault(place, what, message("remove it"))
-
-    def _chosen(self, names: Sequence[str], place: Place) -> list[str]:
-        if self.card_types is None or self.findings.is_full(place.document):
+    def _chosen(self, step: str | int, of: str, names: Sequence[str]) -> list[str]:
+        """Those of the card types of an entry that are switched on."""
+        place = Place(CARD_TARGETS, [step]) if isinstance(step, str) else Place(CARD_TARGETS, [step, "card_types"], of)
+        if self.findings.is_full(place.document):
             return []
         for index, name in enumerate(names):
             if name in self.switched_on:
                 continue
             at = Place(place.document, [*place.path, index], place.id)
-            if name in self.card_types:
+            if name in self.config.card_types:
                 text = template("{where}: {name} is switched off in {list}; no card of it is made")
                 self.findings.notice(at, text, name=name, list=CARD_TYPE_LIST)
             else:
@@ -234,21 +178,20 @@ class _Resolver:
                 self.findings.fault(at, what, message("correct it or add it there"))
         return [name for name in self.findings.unique(names, place) if name in self.switched_on]
 
-    def _kind(self, index: int, entry: TargetEntry, *, listed: bool) -> Kind:
+    def _kind(self, step: str | int, entry: TargetEntry, *, listed: bool) -> Kind:
         if entry.target_type:
             return entry.target_type
         if entry.category is None:
             # Without target_type and category, an entry that overrides a ticker is an equity, any other is a topic.
             if listed:
                 return "equity"
-            if self.known_tickers is not None:  # else it may be a ticker
-                text = template(
-                    "{where}: is not a ticker of {list} and has no target_type: it becomes a topic; if it is mistyped"
-                    "{near} or replaced, correct it here, else give it a target_type"
-                )
-                self.findings.notice(
-                    Place(CARD_TARGETS, [index], entry.id), text, list=TICKER_LIST, near=self._near(entry.id)
-                )
+            text = template(
+                "{where}: is not a ticker of {list} and has no target_type: it becomes a topic; if it is a ticker, add "
+                "it to {list}; if it is mistyped{near} or replaced, correct it here; else give it a target_type"
+            )
+            self.findings.notice(
+                Place(CARD_TARGETS, [step], entry.id), text, list=TICKER_LIST, near=self._near(entry.id)
+            )
             return "topic"
         category = entry.category.strip().casefold()
         if category in _PERSONS:
@@ -260,20 +203,18 @@ class _Resolver:
                 "{where}: makes the entry a topic, though its id is a ticker of {list}; if you mean the ticker, add "
                 "target_type equity"
             )
-            self.findings.notice(Place(CARD_TARGETS, [index, "category"], entry.id), text, list=TICKER_LIST)
+            self.findings.notice(Place(CARD_TARGETS, [step, "category"], entry.id), text, list=TICKER_LIST)
         return "topic"
 
     def _near(self, name: str) -> str:
-        """The ticker most like a name, as a question; empty if none is, and for all but the first names."""
+        """The ticker that a name was probably meant as, as a question; empty for all but the first names."""
         self.compared += 1
-        near = _most_like(name, self.tickers, 1) if self.compared <= SUGGESTED else []
+        near = _most_like(name, self.config.tickers, 1, _MISTYPED) if self.compared <= SUGGESTED else []
         return "".join(f" ({ticker}?)" for ticker in near)
 
-    def _topic_key(self, index: int, entry: TargetEntry, keys: dict[str, str]) -> str:
+    def _topic_key(self, step: str | int, entry: TargetEntry, keys: dict[str, str]) -> str:
         key = entry.topic_key or topic_key(entry.id)
-        if self.known_tickers is None and entry.target_type is None and entry.category is None:
-            return key  # it may be a ticker
-        place = Place(CARD_TARGETS, [index], entry.id)
+        place = Place(CARD_TARGETS, [step], entry.id)
         if not key:
             self.findings.fault(place, message("its topic key would be empty"), message("give it a topic_key"))
         elif keys.setdefault(key, entry.id) != entry.id:
@@ -285,7 +226,7 @@ class _Resolver:
         """The target's own switches override inherited ones, and these override engine_control.json."""
         run: dict[DataEngineName, bool] = {}
         for engine in DATA_ENGINES:
-            run[engine] = engine not in self.off and is_usual(engine, kind)
+            run[engine] = engine not in self.config.switches.off and is_usual(engine, kind)
             for switches in (default, given):
                 said = None if switches is None else getattr(switches, _SWITCH[engine])
                 run[engine] = run[engine] if said is None else said
@@ -323,9 +264,9 @@ def _parameter(value: object) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
-    """The work of a run. `Call` objects are created lazily, since 100,000 of them could exhaust the memory."""
+    """The work of a run."""
 
     targets: tuple[Target, ...]
     models: LlmConfig
@@ -345,9 +286,13 @@ class Plan:
     def without(self, names: Collection[str]) -> "Plan":
         return replace(self, left_out=frozenset(names))
 
+    @cached_property
+    def by_id(self) -> Mapping[str, Target]:
+        return {target.id: target for target in self.targets}
+
     def count(self, engine: EngineName) -> int:
         """How many items are planned for an engine: cards for qa, targets for the others."""
-        return sum(len(card_types) for _, card_types in self.items_by_target(engine))
+        return sum(len(target.card_types) if engine == "qa" else engine in target.engines for target in self.targets)
 
     @property
     def size(self) -> Message:
@@ -357,21 +302,38 @@ class Plan:
     def engines(self) -> tuple[EngineName, ...]:
         return tuple(engine for engine in ALL_ENGINES if self.count(engine))
 
-    def items_by_target(self, engine: EngineName) -> Iterator[tuple[str, tuple[str | None, ...]]]:
-        """What is planned for an engine, in order: each target with its card types, or with `None` for data engines."""
-        for target in self.targets:
-            if engine == "qa":
-                yield target.id, target.card_types
-            elif engine in target.engines:
-                yield target.id, (None,)
+    def items_of(self, engine: EngineName, target: Target) -> list[Item]:
+        """What is planned for an engine of a target: its cards for qa, or its data, if the engine prepares that."""
+        if engine == "qa":
+            return [Item(engine, target.id, card_type) for card_type in target.card_types]
+        return [Item(engine, target.id, None)] if engine in target.engines else []
 
     def items(self, engine: EngineName) -> Iterator[Item]:
-        for target, card_types in self.items_by_target(engine):
-            yield from (Item(engine, target, card_type) for card_type in card_types)
+        return (item for target in self.targets for item in self.items_of(engine, target))
 
-    def calls(self, engine: EngineName, is_missing: Iterable[int] | None = None) -> Iterator[Call]:
-        calls = Calls(self, engine, is_missing)
-        return (calls[place] for place, _ in calls.places())
+    def work(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> list[list[Item]]:
+        """The items of each call that is left to be made, in order: those that are neither done nor left out.
+
+        Batches are formed before any item is removed, so that every attempt at a day has the same batches.
+        """
+        items, size = list(self.items(engine)), self.settings.batch_sizes.get(engine, 1)
+        batches = (items[start : start + size] for start in range(0, len(items), size))
+        left = ([item for item in some if item.target not in self.left_out and not is_done(item)] for some in batches)
+        return [some for some in left if some]
+
+    def call(self, items: Sequence[Item]) -> Call:
+        """The call for some work: for several items only if the engine takes batches."""
+        engine, name, card_type = items[0]
+        if engine in BATCHES:
+            return BATCHES[engine]([item.target for item in items])
+        target = self.by_id[name]
+        date = target.date or self.date
+        if card_type is None:
+            return news(target.id, target.kind, target.key, date)
+        return card(target.id, card_type, date, self.parameters(target, card_type).items())
+
+    def calls(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> Iterator[Call]:
+        return map(self.call, self.work(engine, is_done))
 
     def digest(self) -> str:
         """A digest that is equal for plans which want the same cards for the same day."""
@@ -385,15 +347,9 @@ class Plan:
         """What decides how the cards of all targets are made."""
         return [self.models.model_dump(), *filter(None, [self.settings.what_is_made()])]
 
-    def date_of(self, engine: EngineName, target: Target) -> str:
-        """The date for which an engine is asked about a target; empty for an engine that takes no date."""
-        return "" if engine in BATCHES else target.date or self.date
-
-    def news_call(self, target: Target) -> Call:
-        return news(target.id, target.kind, target.key, target.date or self.date)
-
-    def card_call(self, target: Target, card_type: str) -> Call:
-        return card(target.id, card_type, target.date or self.date, self.parameters(target, card_type).items())
+    def date_of(self, item: Item) -> str:
+        """The date for which an engine is asked about an item; empty for an engine that takes no date."""
+        return "" if item.engine in BATCHES else self.by_id[item.target].date or self.date
 
     def parameters(self, target: Target, card_type: str) -> dict[str, str]:
         """The parameters of a card: the target's own override the model's. A model is not used with another backend."""
@@ -409,64 +365,15 @@ class Plan:
         return self.settings.what_is_made() | self.parameters(target, card_type) | data | own
 
 
-class Calls:
-    """The calls of one engine, in order, for all items that are neither done nor left out.
-
-    A `Call` is made when it is asked for: those of a million cards would exhaust the memory. `is_missing` says it of
-    each item of the plan, by 1 or 0; without it, all are missing.
-
-    Batches are formed before any item is removed, so that every attempt at a day has the same batches.
-    """
-
-    def __init__(self, plan: Plan, engine: EngineName, is_missing: Iterable[int] | None = None) -> None:
-        self._plan, self._is_card = plan, engine == "qa"
-        self._targets = [target for target in plan.targets if self._is_card or engine in target.engines]
-        sizes = [len(target.card_types) if self._is_card else 1 for target in self._targets]
-        self._starts = array("I", accumulate(sizes, initial=0))
-        """For each target, the number of its first item."""
-        missing = bytearray(repeat(1, self._starts[-1]) if is_missing is None else is_missing)
-        for target, start, size in zip(self._targets, self._starts, sizes, strict=False) if plan.left_out else ():
-            if target.id in plan.left_out:
-                missing[start : start + size] = bytes(size)
-        self._missing = missing
-        self._batches: list[Call] | None = None
-        if engine in BATCHES:
-            step = plan.settings.batch_sizes[engine]
-            slices = (slice(start, start + step) for start in range(0, len(missing), step))
-            left = ([target.id for target in compress(self._targets[part], missing[part])] for part in slices)
-            self._batches = [BATCHES[engine](names) for names in left if names]
-
-    def __len__(self) -> int:
-        return self._missing.count(1) if self._batches is None else len(self._batches)
-
-    def __getitem__(self, place: int) -> Call:
-        """The call at one of `places`."""
-        if self._batches is not None:
-            return self._batches[place]
-        number = bisect_right(self._starts, place) - 1
-        target = self._targets[number]
-        if self._is_card:
-            return self._plan.card_call(target, target.card_types[place - self._starts[number]])
-        return self._plan.news_call(target)
-
-    def places(self) -> Iterator[tuple[int, str | None]]:
-        """The place of each call, in order, and its card type; `None` for those of a data engine."""
-        if self._batches is not None:
-            return zip(range(len(self._batches)), repeat(None), strict=False)
-        types = chain.from_iterable(target.card_types if self._is_card else (None,) for target in self._targets)
-        return compress(enumerate(types), self._missing)
-
-
 _values = attrgetter(*(field.name for field in fields(Target)))
 
 
-def make_plan(objects: Mapping[str, bytes], day: str, settings: PlanSettings) -> tuple[Plan, list[Fault]]:
-    """The plan of the objects that exist, and their faults. If there are any, the plan must not run."""
-    config, config_faults, config_notices = parse_config(objects)
-    targets, target_faults, target_notices = resolve(config)
-    notices = (*config_notices, *target_notices)
-    plan = Plan(targets, config.models, day, settings, notices=notices, switched_off=config.switches.off)
-    return plan, [*config_faults, *target_faults]
+def make_plan(config: Config, day: str, settings: PlanSettings) -> tuple[Plan, list[Fault]]:
+    """The plan of a config, and the faults between its objects. If there are any, the plan must not run."""
+    targets, faults, notices = resolve(config)
+    all_notices = (*config.notices, *notices)
+    plan = Plan(targets, config.models, day, settings, notices=all_notices, switched_off=config.switches.off)
+    return plan, faults
 
 
 ALL = "all"
@@ -477,6 +384,8 @@ RERUNS_LIMIT = 100_000
 _TOO_MANY = message("asks for more than {count}, the most that a day can make again", count=RERUNS_LIMIT)
 TOO_MANY_RERUNS = Fault(AGAIN, _TOO_MANY, message("name fewer"), FaultKind.COMMAND)
 NEAREST = 3
+_MISTYPED = 0.65
+"""How alike two ids are of which one may be the other mistyped: of four letters, three are the same in this order."""
 COMPARED = 2000
 """Maximum number of names that a wrong one is compared with: each takes 10 to 40 µs."""
 SUGGESTED = 5
@@ -588,6 +497,6 @@ def _nearest(wanted: str, choices: Iterable[str], shown: str = "{}") -> Message:
     return message("similar names: {names}", names=text) if near else message("there are: {names}", names=text)
 
 
-def _most_like(wanted: str, names: Sequence[str], count: int) -> list[str]:
+def _most_like(wanted: str, names: Sequence[str], count: int, alike: float = 0.5) -> list[str]:
     spelled = {name.casefold(): name for name in names[:COMPARED]}
-    return [spelled[folded] for folded in get_close_matches(wanted.casefold(), spelled, count, 0.5)]
+    return [spelled[folded] for folded in get_close_matches(wanted.casefold(), spelled, count, alike)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from job.config.environment import ENGINE_VARIABLES, SPARE_FILES, Options, Settings, open_file_limit
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
-from job.config.objects import OBJECTS, SIZE_LIMIT
+from job.config.objects import OBJECTS, SIZE_LIMIT, parse_config
 from job.config.plan import Plan, contradiction, left_out_faults, make_plan, select
 from job.config.values import ENGINE_URL_REMEDY
 from job.engines.calls import DATA_ENGINES, EngineName, Item
@@ -45,14 +45,15 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
             raise UnreadConfigError(error.text) from error
         raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
     contents = {name: stored.data for name, stored in objects.items()}
-    plan, config_faults = make_plan(contents, day, settings.plan)
-    all_faults = [*faults, *config_faults]
-    faulty = {fault.variable for fault in all_faults}
+    plan, between = make_plan(parse_config(contents, faults), day, settings.plan)
+    all_faults = [*faults, *between]
+    faulty = {fault.variable for fault in faults}
     urls = [ENGINE_VARIABLES[engine]["url"] for engine in plan.engines() if settings.engines[engine].url is None]
     all_faults += [not_set(variable, ENGINE_URL_REMEDY) for variable in urls if variable not in faulty]
-    all_faults += too_few_files(plan, settings, open_file_limit())
+    if not (faults or between):  # else it is not known how many calls there are
+        all_faults += too_few_files(plan, settings, open_file_limit())
     again: Sequence[Item] = ()
-    if not config_faults:  # else it is not known which names there are
+    if not between:  # else it is not known which names there are
         all_faults += left_out_faults(plan, options.without)
         plan = plan.without(options.without)
         both = [name for name in options.again if name.partition("/")[0] in options.without]

@@ -230,7 +230,7 @@ def _steps_without(report: Report, ledger: Ledger, commands: Commands, *, names_
         text = template("If nothing else is wrong, this makes the cards without {names}{terms}:")
         options = option("without", [*report.without, *report.at_fault])
         run = partial(commands.run, report.day, *options, names_day=names_day)
-        cards = (card for card in ledger.items["qa"].missing() if card.item.target not in report.at_fault)
+        cards = (card for card in ledger.missing("qa") if card.item.target not in report.at_fault)
         count = sum(card.state != "left_out" for card in cards)
         yield from _now_and_later("without", text, run, count, names=listed(report.at_fault))
 
@@ -240,7 +240,7 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
     if report.without:
         text = template("When you want what was left out, this makes it{terms}:")
         yield from _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
-    cards = [card for card in ledger.items["qa"].with_error() if card.target not in report.without]
+    cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
     names = [f"{card.target}/{card.card_type}" for card in cards]
     if len(cards) > NAMED:
         types = {card.card_type: None for card in cards}

@@ -17,7 +17,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from job.config.days import Days
 from job.config.environment import Options, PlanSettings
-from job.config.faults import FaultKind
+from job.config.faults import ConfigError, FaultKind
+from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import PlannedConfig
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
@@ -243,20 +244,28 @@ class Start(BaseModel):
         days = known_days or settings.days()
         day, _ = options.day(days)
         stamp = options.now.astimezone(days.zone).isoformat(timespec="seconds")
-        found = {
-            "day": day,
-            "began": stamp,
-            "started": stamp,
-            "zone": days.zone.key,
-            "schedule": days.schedule,
-            "knows_days": known_days is not None,
-            "trace_id": new_trace_id(),
-            "arguments": options.arguments,
-            "config_uri": absolute(settings.config_uri) if settings.config_uri else "",
-            "version": VERSION,
-            "commit": COMMIT,
-        }
-        return cls.model_validate({**dict(settings), **found})  # fields of the same name are those of the settings
+        return cls(
+            day=day,
+            began=stamp,
+            started=stamp,
+            zone=days.zone.key,
+            schedule=days.schedule,
+            knows_days=known_days is not None,
+            trace_id=new_trace_id(),
+            execution=settings.execution,
+            task_attempt=settings.task_attempt,
+            max_retries=settings.max_retries,
+            deadline=settings.deadline,
+            arguments=options.arguments,
+            job=settings.job,
+            region=settings.region,
+            project=settings.project,
+            start_with=settings.start_with,
+            config_uri=absolute(settings.config_uri) if settings.config_uri else "",
+            card_url=settings.card_url,
+            version=VERSION,
+            commit=COMMIT,
+        )
 
     def with_config(self, config: PlannedConfig) -> Self:
         generations = {name: stored.generation for name, stored in sorted(config.objects.items())}
@@ -300,8 +309,12 @@ class Attempt(Start, PlanSettings):
     """The executions whose first try has asked for something again."""
 
     def plan_again(self) -> Plan:
-        contents = {name: text.encode() for name, text in self.objects.items()}
-        plan, _ = make_plan(contents, self.day, PlanSettings.model_validate(dict(self)))
+        """The plan of its objects. Raises `RecordError` if one of them is not sound."""
+        try:
+            config = parse_config({name: text.encode() for name, text in self.objects.items()})
+        except ConfigError as error:  # it was sound when it was recorded
+            raise altered(attempt_name(self.day, self.number)) from error
+        plan, _ = make_plan(config, self.day, PlanSettings.model_validate(dict(self)))
         return plan.without(self.without)
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
-from itertools import islice
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,9 +14,9 @@ from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, is_usual
 from job.day.attempt import Attempt, ExitCode, Outcome, Start
 from job.day.failing import names_of, shortest_names, whole_types
-from job.day.ledger import FAILURES_KEPT, Ledger
+from job.day.ledger import Ledger
 from job.day.result import EngineFailedError, ShutdownReason
-from job.engines.calls import DATA_ENGINES, ENGINES, EngineName, Item, counted
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item, counted
 from job.text.messages import Message, both, colon, dated_time, duration, listed, message, plural, semicolon, template
 from job.text.shown import clock
 
@@ -127,12 +126,12 @@ def _passed(deadline: float, ledger: Ledger | None, waited_for: Message | None) 
         message(
             "{engine}: {done} of {planned} ready, without {names}",
             engine=ENGINES[engine].label,
-            done=items.counts.done,
-            planned=items.counts.planned,
-            names=listed(names_of(one.item for one in items.missing()), LEFT_OUT_NAMED),
+            done=ledger.counts(engine).done,
+            planned=ledger.counts(engine).planned,
+            names=listed(names_of(one.item for one in ledger.missing(engine)), LEFT_OUT_NAMED),
         )
-        for engine, items in (ledger.items.items() if ledger is not None else ())
-        if engine != "qa" and items.counts.missing
+        for engine in DATA_ENGINES
+        if ledger is not None and ledger.counts(engine).missing
     ]
     left = message(" ({terms})", terms=reduce(semicolon, slow)) if slow else ""
     return Message("{passed}{left}", {"passed": passed, "left": left})
@@ -198,7 +197,7 @@ def _missing_line(ledger: Ledger) -> Message:
 
 
 def _missing(ledger: Ledger) -> Iterator[Item]:
-    return (card.item for card in ledger.items["qa"].missing() if card.state != "left_out")
+    return (card.item for card in ledger.missing("qa") if card.state != "left_out")
 
 
 def _with_left_out(ledger: Ledger, cards: Message) -> Message:
@@ -222,7 +221,7 @@ def _all_there(ledger: Ledger) -> Message:
     else:
         line = plural("The card is made", "All {count} cards are made", count=cards.done)
         line = _with_left_out(ledger, line if cards.planned else message("All data is ready"))
-    if any(items.counts.with_error for items in ledger.items.values()):
+    if any(ledger.counts(engine).with_error for engine in ALL_ENGINES):
         return message("{sentence}, but an engine reported errors", sentence=line)
     return line
 
@@ -244,13 +243,13 @@ def plan_notes(plan: Plan) -> Iterator[Message]:
 
 
 def notes_of(ledger: Ledger) -> Iterator[Message]:
-    for engine, items in ledger.items.items():
-        if count := items.counts.with_error:
+    for engine in ALL_ENGINES:
+        if count := ledger.counts(engine).with_error:
             yield message(
                 "The {engine} engine reported success for {items}, but also an error. Look at {names}",
                 items=counted(engine, count),
                 engine=ENGINES[engine].label,
-                names=listed(names_of(islice(items.with_error(), FAILURES_KEPT))),
+                names=listed(names_of(ledger.with_error(engine))),
             )
     yield from plan_notes(ledger.plan)
     if made := ledger.made_again:
@@ -264,13 +263,14 @@ def notes_of(ledger: Ledger) -> Iterator[Message]:
             count=len(outdated),
             names=listed(shortest_names(ledger, outdated)),
         )
-    if last := Counter(engine for _, engine in ledger.older_cards()):
+    older = dict(ledger.older_cards())
+    if last := Counter(older.values()):
         yield plural(
             "1 card was made before the {engines} data of its target: {names}",
             "{count} cards were made before the {engines} data of their targets: {names}",
             count=last.total(),
             engines=_named([engine for engine in DATA_ENGINES if engine in last]),
-            names=listed(names_of(card[0] for card in islice(ledger.older_cards(), FAILURES_KEPT))),
+            names=listed(names_of(older)),
         )
 
 
@@ -376,7 +376,7 @@ def late_notes(
     """
     notes, first = {}, since.timestamp()
     for engine, (retries, seconds_out) in engines.items():
-        seconds = ledger.calls[engine].retried_seconds(first)
+        seconds = ledger.repeated_seconds(engine, first)
         if seconds >= max(seconds_out + NOTED_SECONDS, LATE_SHARE * (ledger.last - first)):
             notes[engine] = plural(
                 "The {engine} engine's calls were repeated once, over {time}",
@@ -397,7 +397,7 @@ def deadline_notes(ledger: Ledger) -> Iterator[Message]:
 def broken_off_notes(start: Start, attempts: Iterable[int], ledger: Ledger) -> Iterator[Message]:
     """When earlier attempts at its day broke off, of which none has an end."""
     for number in sorted(attempts):
-        if (last := ledger.last_of.get(number)) is not None:
+        if last := ledger.last_of(number):
             time = clock(datetime.fromtimestamp(last, start.offset), start.day)
             yield message("Attempt {number} broke off at {time}", number=number, time=time)
 

@@ -10,7 +10,7 @@ from job.config.plan import llm_parameters
 from job.day.attempt import Outcome
 from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.result import CUT_OFF, CallResult
-from job.engines.calls import ALL_ENGINES, ENGINES, EngineName, Item
+from job.engines.calls import ENGINES, EngineName, Item
 from job.engines.failures import Cause, Remedy
 from job.text.messages import Message, joined, listed, message, plural, semicolon
 
@@ -109,13 +109,13 @@ def failure_groups(ledger: Ledger, models_before: LlmConfig | None = None) -> li
     for call in ledger.failed:
         for item in call.items if call.status == 404 else ():
             not_found.setdefault(item, set()).add(call.attempt)
-    order = {target.id: at for at, target in enumerate(ledger.plan.targets)}
     failures, charged_tries = ledger.failures, ledger.charged_tries
     has_done = _has_done(ledger, failures)
-    for call in sorted(failures, key=lambda call: (ALL_ENGINES.index(call.engine), order[call.targets[0]])):
+    done_in = {engine: {call.attempt for call in calls if call.done} for engine, calls in ledger.calls.items()}
+    for call in failures:
         if call.state != CUT_OFF:
             is_there, attempts = has_done[call.engine], not_found.get(call.items[0], set())
-            if is_there and call.status == 404 and attempts.isdisjoint(ledger.calls[call.engine].done_in):
+            if is_there and call.status == 404 and attempts.isdisjoint(done_in[call.engine]):
                 is_there = None  # what was done in another attempt does not prove that the address is still right
             remedy = call.remedy(has_done=is_there)
             groups.setdefault((None if remedy.is_of_job else call.engine, remedy), []).append(call)
@@ -151,7 +151,7 @@ def _has_done(ledger: Ledger, failures: Iterable[CallResult]) -> Mapping[EngineN
     """
     failed = Counter(call.engine for call in failures if call.state != CUT_OFF or call.interrupted_after is not None)
     return {
-        engine: True if calls.done_seconds else None if failed[engine] == 1 else False
+        engine: True if any(call.done for call in calls) else None if failed[engine] == 1 else False
         for engine, calls in ledger.calls.items()
     }
 
@@ -159,7 +159,7 @@ def _has_done(ledger: Ledger, failures: Iterable[CallResult]) -> Mapping[EngineN
 def not_reached(ledger: Ledger, outcome: Outcome | None) -> Message | None:
     """What was not made because of the failures of others; where only cards are missing, their types."""
     if outcome is Outcome.CARDS_MISSING:
-        left = Counter(card.item.card_type for card in ledger.items["qa"].missing() if card.state == "not_attempted")
+        left = Counter(card.item.card_type for card in ledger.missing("qa") if card.state == "not_attempted")
         names = listed([f"/{card_type} ({count:,})" for card_type, count in left.items()])
         return message("Not requested because other cards of their type failed: {names}", names=names) if left else None
     counts = {engine: total.not_reached for engine, total in ledger.totals().items()}
@@ -197,11 +197,10 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
         return ()
     names = {target for call in failed for target in call.targets}
     targets = [target for target in ledger.plan.targets if target.id in names]
-    cards = ledger.items["qa"]
-    missing = {target.id: len(target.card_types) - cards.done_of(target.id) for target in targets}
+    missing = {target.id: sum(not card.is_done for card in ledger.of("qa", target.id)) for target in targets}
     if len(targets) > AT_FAULT_LIMIT or any(target.card_types and not missing[target.id] for target in targets):
         return ()
-    if 2 * sum(len(target.card_types) for target in targets) > cards.counts.planned:
+    if 2 * sum(len(target.card_types) for target in targets) > ledger.counts("qa").planned:
         return ()
     return tuple(missing) if ledger.counts("qa").missing > sum(missing.values()) else ()
 

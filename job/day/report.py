@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
@@ -15,7 +15,7 @@ from job.config.values import Date
 from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
 from job.day.ending import Ending, past_day_notice
 from job.day.failing import is_refused, targets_at_fault
-from job.day.ledger import ItemStatus, Ledger, busy_stretches
+from job.day.ledger import ItemStatus, Ledger, joined_seconds
 from job.day.result import Count, Counts, EngineState, MissingState, Seconds
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, EngineName, Item
 from job.text.messages import Message, Value, message, said
@@ -77,8 +77,6 @@ class Report(Ending, Start):
     faults: tuple[Fault, ...] = ()
     """Why nothing was called, if the configuration could not be used."""
     faults_not_listed: Count = 0
-    set_aside: tuple[dict[str, Any], ...] = ()
-    """Empty. Older versions listed card types here."""
     journal: dict[int, Count] = Field(default_factory=dict)
     """How many objects of results there are of each attempt, by its number."""
     not_written: tuple[str, ...] = ()
@@ -156,18 +154,19 @@ class Report(Ending, Start):
             if isinstance(value, Message):
                 return str(value)
             if isinstance(value, BaseModel):
-                return {
-                    name: plain(getattr(value, name))
-                    for name, field in type(value).model_fields.items()
-                    if not field.exclude
-                }
+                return members(value)
             if isinstance(value, Counts | Fault):
                 return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
             if isinstance(value, dict):
                 return {name: plain(member) for name, member in value.items()}
             return [plain(element) for element in value] if isinstance(value, tuple) else value
 
-        return json.dumps(plain(self), ensure_ascii=False, indent=1).encode()
+        def members(model: BaseModel) -> dict[str, object]:
+            names = (name for name, field in type(model).model_fields.items() if not field.exclude)
+            return {name: plain(getattr(model, name)) for name in names}
+
+        # Card types were listed there by 0.2.0.
+        return json.dumps({**members(self), "set_aside": []}, ensure_ascii=False, indent=1).encode()
 
 
 def report_of(
@@ -224,8 +223,8 @@ def _limited(fault: Fault) -> Fault:
 def _of_past_day(start: Start, ledger: Ledger) -> Iterator[Message]:
     """What is not as on that day, if the attempt has had data prepared of a past one."""
     began = datetime.fromisoformat(start.started)
-    calls = chain(ledger.calls["financial"].started, ledger.calls["trading"].started)
-    if start.days.is_past(start.day, began) and any(moment >= began.timestamp() for moment in calls):
+    calls = chain(ledger.calls["financial"], ledger.calls["trading"])
+    if start.days.is_past(start.day, began) and any(call.started >= began.timestamp() for call in calls):
         yield past_day_notice(start.day)
 
 
@@ -282,17 +281,16 @@ def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) 
         MissingGroup.model_validate({**dict(zip(names, key, strict=True)), "targets": tuple(targets)})
         for key, targets in groups.items()
     )
-    return tuple(made), sum(engine.planned - engine.done for engine in ledger.totals().values()) - listed
+    return tuple(made), sum(1 for _ in _missing(ledger)) - listed
 
 
 def _missing(ledger: Ledger) -> Iterator[ItemStatus]:
-    return (status for engine in ledger.plan.engines() for status in ledger.items[engine].missing())
+    return (status for engine in ledger.plan.engines() for status in ledger.missing(engine))
 
 
 def _phases(ledger: Ledger) -> dict[Phase, float]:
     phases = {}
     for phase, engines in PHASES.items():
-        spans = chain.from_iterable(ledger.calls[engine].spans() for engine in engines)
-        if seconds := sum(ended - began for began, ended in busy_stretches(spans)):
+        if seconds := joined_seconds(ledger.busy[engine] for engine in engines):
             phases[phase] = round(seconds, 3)
     return phases

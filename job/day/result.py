@@ -149,6 +149,8 @@ class CallResult:
     date: str = ""
     again: Count = 0
     """As in `Ledger.rerun_of`."""
+    is_outdated: bool = False
+    """Whether it made a card with another model or other parameters than its ledger's plan has; not stored."""
 
     def line(self) -> bytes:
         """The line of the journal, without the line feed. It leaves out what has its default."""
@@ -202,7 +204,8 @@ class CallResult:
         return remedy_of(self.engine, cause, self.status, batch=len(self.targets), has_done=has_done)
 
 
-_STORED = {field.name: field.default for field in fields(CallResult) if field.name not in {"limit", "attempt"}}
+_NOT_STORED = {"limit", "attempt", "is_outdated"}
+_STORED = {field.name: field.default for field in fields(CallResult) if field.name not in _NOT_STORED}
 """The fields that a line has, with their defaults."""
 _RESULT = TypeAdapter(CallResult)
 

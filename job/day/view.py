@@ -8,6 +8,7 @@ order mark, without which Excel shows Chinese wrongly.
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from enum import IntEnum
@@ -21,7 +22,7 @@ from job.config.objects import LlmConfig, alike
 from job.config.plan import Plan, Target
 from job.config.values import CARD_URL_PLACES, spelling
 from job.day.advice import Commands, Step, advice, page_address
-from job.day.attempt import PAGE, Attempt, Mark, Outcome, Severity
+from job.day.attempt import PAGE, Attempt, Mark, Outcome, RecordError, Severity
 from job.day.ending import notices_of, unrecorded_note
 from job.day.failing import FailureGroup, failure_groups, names_of, not_reached
 from job.day.ledger import ItemStatus, Ledger
@@ -30,8 +31,6 @@ from job.engines.calls import Item
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import excerpt, quoted, zone_of
 
-CARDS_LIMIT = 100_000
-"""A day with more cards records no table."""
 COLUMNS = (
     template("target"),
     template("kind"),
@@ -70,10 +69,9 @@ def card_table(report: Report, ledger: Ledger, translator: Translator = ENGLISH)
 
 def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
     zone = report.offset
-    items = ledger.items["qa"]
     for target in ledger.plan.targets:
         name = _cell(target.id)
-        for card in items.of(target.id):
+        for card in ledger.of("qa", target.id):
             state = "made" if card.is_done else card.state
             tries, when = str(card.tries), _when(card.ended, zone)
             url = picture_url(report, target, card) or ""
@@ -96,7 +94,8 @@ def complete_line(ledger: Ledger) -> Message | None:
     targets = [target for target in ledger.plan.targets if target.card_types]
     if not targets:
         return None
-    complete = sum(ledger.items["qa"].done_of(target.id) == len(target.card_types) for target in targets)
+    incomplete = {card.item.target for card in ledger.missing("qa")}
+    complete = sum(target.id not in incomplete for target in targets)
     return plural(
         "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
     )
@@ -110,10 +109,11 @@ def night_before(nights: Sequence[Report], day: str) -> Report | None:
 
 
 def plan_before(plan: Plan, before: Attempt | None) -> Plan | None:
-    """The plan of an earlier attempt; `None` if that was the same, or without one."""
-    if before is None or before.plan == replace(plan, date=before.day).digest():
-        return None
-    return before.plan_again()
+    """The plan of an earlier attempt; `None` if that was the same, or if none can be made again."""
+    if before is not None and before.plan != replace(plan, date=before.day).digest():
+        with suppress(RecordError):  # this day can be shown without
+            return before.plan_again()
+    return None
 
 
 def comparison_lines(report: Report, ledger: Ledger, earlier: Report, planned: Plan | None) -> Iterator[Message]:

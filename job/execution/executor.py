@@ -1,16 +1,15 @@
 """Executor: makes every call of one engine, with the same code for all four."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import trio
 
 from job.config.environment import EngineSettings
-from job.config.plan import Calls
 from job.day.result import CallResult, FailedTry
 from job.engines.answers import Connection, TokenError, TransportError, judge
-from job.engines.calls import BATCHES, METHOD, Call, EngineName
+from job.engines.calls import BATCHES, METHOD, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, FailureKind
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT, RunIdentity
@@ -36,6 +35,8 @@ class RunContext:
     connect: Callable[[EngineName], Connection]
     shutdown: Shutdown
     emit: EventHandler
+    call_of: Callable[[Sequence[Item]], Call]
+    """As `Plan.call`."""
     epoch: float = 0.0
     """The time since 1970 at which trio's clock showed zero. One for a run: a clock change must not reorder results."""
     progress: Mapping[EngineName, EngineProgress] = field(default_factory=dict)
@@ -50,7 +51,10 @@ class Executor:
     `on_finished` gets every call that is done or has failed for good. It may call `stop`.
     """
 
-    def __init__(self, settings: EngineSettings, context: RunContext, calls: Calls, on_finished: Finished) -> None:
+    def __init__(
+        self, settings: EngineSettings, context: RunContext, work: Sequence[Sequence[Item]], on_finished: Finished
+    ) -> None:
+        """`work` has the items of each call."""
         self._settings = settings
         self._context = context
         self._on_finished = on_finished
@@ -59,7 +63,9 @@ class Executor:
         self._progress = context.progress.get(settings.name) or EngineProgress()
         self._policy = RetryPolicy(settings, context.jitter)
         self._breaker = CircuitBreaker(self._policy, Outages(settings, self._progress, context.emit))
-        self._queue = WorkQueue(calls, context.run.traceparent, self._policy, self._breaker, context.shutdown)
+        self._queue = WorkQueue(
+            work, context.call_of, context.run.traceparent, self._policy, self._breaker, context.shutdown
+        )
         self._is_size_right = False
         """Whether a single ticker has failed in this outage, or a batch at once, so that its size is not the cause."""
         self._workers = trio.CancelScope()

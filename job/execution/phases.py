@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import trio
 
 from job.config.environment import EngineSettings, Settings
-from job.config.plan import Calls
 from job.day.ledger import Ledger
 from job.day.result import CallResult, EngineFailedError, ShutdownReason
 from job.engines.calls import ENGINES, EngineName
@@ -51,6 +50,7 @@ class Phases:
             ),
             shutdown=shutdown,
             emit=emit,
+            call_of=progress.ledger.plan.call,
             epoch=time.time() - trio.current_time(),
             progress=progress.engines,
             rerun_of=progress.ledger.rerun_of,
@@ -73,8 +73,8 @@ class Phases:
                 failed.append(EngineFailedError(result))
                 executor.stop()
 
-        calls = Calls(self.ledger.plan, engine, self.ledger.items[engine].is_missing)
-        executor = Executor(self.engines[engine], self.context, calls, on_finished)
+        work = self.ledger.plan.work(engine, self.ledger.is_done)
+        executor = Executor(self.engines[engine], self.context, work, on_finished)
         await executor.run()
         if failed:
             raise failed[0]
@@ -88,10 +88,11 @@ class Phases:
             raise AssertionError("the barrier is closed")
         if not self.ledger.counts("qa").planned:
             return
-        calls = Calls(self.ledger.plan, "qa", self.ledger.items["qa"].is_missing)
-        executor = Executor(self.engines["qa"], self.context, calls, lambda *_: None)
+        work = self.ledger.plan.work("qa", self.ledger.is_done)
+        executor = Executor(self.engines["qa"], self.context, work, lambda *_: None)
         await executor.run()
-        items = self.ledger.items["qa"]
         # If only types are left of which the day has no card, while others are made, these may be at fault.
-        if executor.is_down and (not items.counts.done or items.is_a_type_cut_short()):
+        left = {card.item.card_type for card in self.ledger.missing("qa") if card.state == "not_attempted"}
+        made = (item.card_type for item in self.ledger.items["qa"] if self.ledger.is_done(item))
+        if executor.is_down and (not self.ledger.counts("qa").done or any(card_type in left for card_type in made)):
             self.context.shutdown.request(ShutdownReason.QA_DOWN)

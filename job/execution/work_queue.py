@@ -10,8 +10,7 @@ from math import inf
 
 import trio
 
-from job.config.plan import Calls
-from job.engines.calls import BATCHES, Call
+from job.engines.calls import BATCHES, Call, Item
 from job.engines.failures import Cause, Failure, FailureKind
 from job.execution.circuit_breaker import LONG_SECONDS, CircuitBreaker
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
@@ -135,13 +134,14 @@ class WorkQueue:
 
     def __init__(
         self,
-        calls: Calls,
+        work: Sequence[Sequence[Item]],
+        call_of: Callable[[Sequence[Item]], Call],
         traceparent: Callable[[], str],
         policy: RetryPolicy,
         breaker: CircuitBreaker,
         shutdown: Shutdown,
     ) -> None:
-        """`traceparent` gives each call one of its own."""
+        """`work` has the items of each call, and `call_of` makes it. `traceparent` gives each call one of its own."""
         self._settings = settings = policy.settings
         self.batch_size = settings.batch_size
         """A larger batch is split before it begins."""
@@ -149,7 +149,8 @@ class WorkQueue:
         self.rate = RateLimiter(settings.per_minute)
         self.is_down = False
         """Whether calls were given up since the engine is down, and not just their card types."""
-        self._calls = calls
+        self._work = work
+        self._call_of = call_of
         self._traceparent = traceparent
         self._policy = policy
         self._breaker = breaker
@@ -181,10 +182,10 @@ class WorkQueue:
 
     async def fill(self) -> None:
         """Counts the calls, before the first `get`."""
-        for counted, (place, card_type) in enumerate(self._calls.places()):
-            if counted % FILLED_AT_ONCE == 0:
+        for place, items in enumerate(self._work):
+            if place % FILLED_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-            self._types[card_type].fresh.append(place)
+            self._types[items[0].card_type].fresh.append(place)
 
     async def get(self) -> PendingCall | None:
         """Returns the next call, once it may begin; `None` once the queue has ended. Call `task_done` for each.
@@ -348,7 +349,7 @@ class WorkQueue:
 
     def _begin(self, card_type: CardType, number: int) -> PendingCall:
         place = card_type.take(number)
-        return PendingCall(self._calls[place], self._traceparent(), RetryState(number=place))
+        return PendingCall(self._call_of(self._work[place]), self._traceparent(), RetryState(number=place))
 
     def _when_to_look(self, now: float) -> float:
         """When to look again if no call may begin that is there."""

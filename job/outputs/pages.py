@@ -25,10 +25,10 @@ from job.day.advice import CONSOLE, Commands, Step, advice, executions_link, go_
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
 from job.day.ending import notices_of
 from job.day.failing import names_of, not_reached
-from job.day.ledger import EngineItems, Ledger
+from job.day.ledger import Ledger
 from job.day.report import Report, marks_of
 from job.day.result import FAILED, CallResult, Counts, ItemState
-from job.day.view import CARDS_LIMIT, View, card_table, complete_line, picture_url
+from job.day.view import View, card_table, complete_line, picture_url
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName
 from job.records.nights import Night, Nights, PastNights, done_at
 from job.records.record import Document
@@ -174,17 +174,15 @@ def what(calls: Sequence[CallResult]) -> Value:
 
 
 def calls_of(ledger: Ledger) -> Sequence[SameCalls]:
-    """Every call of a day that is kept, those that are not done or warn of something first."""
-    by_id = {id(call): call for call in ledger.failed}
-    by_id |= {id(call): call for calls in ledger.calls.values() for call in calls.kept}
-    odd = [call for call in by_id.values() if call.warning or not call.done]
+    """Every call of a day, those that are not done or warn of something first."""
+    odd = [call for calls in ledger.calls.values() for call in calls if call.warning or not call.done]
     groups: dict[tuple[EngineName, Message], list[CallResult]] = {}
     for call in sorted(odd, key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)):
         groups.setdefault((call.engine, call.warning or call.reason or Message("")), []).append(call)
     rows = [SameCalls(*key, len(some), [call.seconds for call in some], some) for key, some in groups.items()]
     for engine, calls in ledger.calls.items():
-        if (count := len(calls.done_seconds) - sum(call.done and call.engine == engine for call in odd)) > 0:
-            rows.append(SameCalls(engine, message("done"), count, calls.done_seconds))
+        if seconds := [call.seconds for call in calls if call.done and not call.warning]:
+            rows.append(SameCalls(engine, message("done"), len(seconds), seconds))
     return rows[:CALLS_SHOWN]
 
 
@@ -387,36 +385,36 @@ class Board:
 
 def board(report: Report, ledger: Ledger) -> Board | None:
     """The board of a day; `None` if no card was reached."""
-    items, headline = ledger.items["qa"], complete_line(ledger)
-    if headline is None or items.counts.done + items.counts.failed == 0:
+    counts, headline = ledger.counts("qa"), complete_line(ledger)
+    if headline is None or counts.done + counts.failed == 0:
         return None
     targets = [target for target in ledger.plan.targets if target.card_types]
-    ordered = sorted(targets, key=lambda target: _rank(items, target))
+    ordered = sorted(targets, key=lambda target: _rank(ledger, target))
     types = list(dict.fromkeys(name for target in targets for name in target.card_types))
     if len(types) > COLUMNS:
-        missing = Counter(card.item.card_type for card in items.missing())
+        missing = Counter(card.item.card_type for card in ledger.missing("qa"))
         kept = set(sorted(types, key=lambda name: -missing[name])[:COLUMNS])
         types = [name for name in types if name in kept]
-    rows = [(target.id, _cells(report, items, target, types)) for target in ordered[:ROWS]]
+    rows = [(target.id, _cells(report, ledger, target, types)) for target in ordered[:ROWS]]
     return Board(
         headline=headline,
         card_types=types,
         rows=rows,
         marks={cell.mark for _, cells in rows for cell in cells},
-        is_open=(not items.is_complete or items.counts.with_error > 0) and len(targets) <= OPEN_ROWS,
+        is_open=(counts.missing > 0 or counts.with_error > 0) and len(targets) <= OPEN_ROWS,
         more_targets=max(0, len(targets) - ROWS),
         more_card_types=len({name for target in targets for name in target.card_types}) - len(types),
     )
 
 
-def _rank(items: EngineItems, target: Target) -> int:
+def _rank(ledger: Ledger, target: Target) -> int:
     """Targets of which a card failed come first, then those that lack one, or have one with an error."""
-    states = {card.state for card in items.of(target.id)}
+    states = {card.state for card in ledger.of("qa", target.id)}
     return 0 if "failed" in states else 1 if states != {"done"} else 2
 
 
-def _cells(report: Report, items: EngineItems, target: Target, types: Sequence[str]) -> Sequence[Cell]:
-    cards = {card.item.card_type: card for card in items.of(target.id)}
+def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str]) -> Sequence[Cell]:
+    cards = {card.item.card_type: card for card in ledger.of("qa", target.id)}
     return [
         Cell(*CARD_MARKS[card.state], picture_url(report, target, card))
         if (card := cards.get(name))
@@ -560,7 +558,7 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
     """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
     report, links, day = view.report, Links(settings.runs_uri or ""), view.report.day
     now, to = datetime.now(UTC), translator(settings.language)
-    has_table = 0 < report.cards.planned <= CARDS_LIMIT
+    has_table = report.cards.planned > 0
 
     def page_of_nights() -> bytes | None:
         nights = (past.nights or Nights()).with_report(report)

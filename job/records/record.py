@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import takewhile
 
 import trio
 from pydantic_core import to_json
@@ -56,8 +55,6 @@ WRITE_SECONDS = 1.0
 WRITE_RESULTS = 100
 """A write starts when this many results wait. At fewer than 40 calls per second, fewer arrive during one write."""
 WRITE_RETRY_SECONDS = 1.0
-READ_AHEAD = 4 * THREADS
-"""How many objects of results are in memory at most, while the first of them takes long to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,46 +144,33 @@ class Journal:
 
 
 async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], ledger: Ledger) -> None:
-    """Adds all results of a day to its ledger, piece by piece. Raises `RecordError` and `StorageError`."""
+    """Adds all results of a day to its ledger, in any order. Raises `RecordError` and `StorageError`."""
     plan = ledger.plan.digest()
     names = [results_name(day, number, place) for number in sorted(counts) for place in range(counts[number])]
-    room, turn = trio.Semaphore(READ_AHEAD), trio.Lock()
-    objects: dict[str, bytes] = {}
-    added = 0
+    one_at_a_time = trio.CapacityLimiter(1)
 
     async def read(name: str) -> None:
-        nonlocal added
-        await room.acquire()
         data = await in_thread(partial(store.content, name))
         if data is None:
             raise missing(name)
-        objects[name] = data
-        async with turn:  # who waits for it reads nothing: memory has an object for each thread, no more
-            ready = [*takewhile(objects.__contains__, names[added : added + READ_AHEAD])]
-            if ready:
-                piece = {name: objects.pop(name) for name in ready}
-                # Off the event loop, which renews the lease: results of another plan take long.
-                await trio.to_thread.run_sync(_add, piece, plan, ledger)
-            added += len(ready)
-            for _ in ready:
-                room.release()
+        # In a thread, since the event loop renews the lease.
+        await trio.to_thread.run_sync(_add, name, data, plan, ledger, limiter=one_at_a_time)
 
     await each_of(names, read, THREADS)
 
 
-def _add(objects: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
-    for name, data in objects.items():
-        head, _, body = data.partition(b"\n")
-        lines = body[:-1].split(b"\n")
-        add = ledger.add if _plan_of(name, head, len(lines)) == plan else ledger.absorb
-        number = _number(name, name.partition("/")[2], RESULTS)
-        try:
-            for line in lines:
-                add(CallResult.parse(line, number))
-        except ValueError as error:
-            raise altered(name) from error
-        except LookupError as error:
-            raise RecordError(message("{object} has a result that its attempt did not plan", object=name)) from error
+def _add(name: str, data: bytes, plan: str, ledger: Ledger) -> None:
+    head, _, body = data.partition(b"\n")
+    lines = body[:-1].split(b"\n")
+    is_of_plan = _plan_of(name, head, len(lines)) == plan
+    number = _number(name, name.partition("/")[2], RESULTS)
+    try:
+        for line in lines:
+            ledger.add(CallResult.parse(line, number), is_of_plan=is_of_plan)
+    except ValueError as error:
+        raise altered(name) from error
+    except LookupError as error:
+        raise RecordError(message("{object} has a result that its attempt did not plan", object=name)) from error
 
 
 def _plan_of(name: str, head: bytes, lines: int) -> object:
@@ -355,7 +339,7 @@ class Record:
                     raise missing(results_name(day, number, listed))
         if plan is None:
             plan = Plan.empty(day) if latest is None else latest.plan_again()
-        ledger = Ledger(plan, latest.again if latest else ())
+        ledger = await trio.to_thread.run_sync(Ledger, plan, latest.again if latest else ())
         await read_journal(store, day, listing.results, ledger)
         return cls(listing, latest, reports, ledger)
 
@@ -386,7 +370,9 @@ async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None
         is_again = before in record.listing.attempts and before not in record.listing.ends
         ending = unended(record.latest, ledger, state_of(day, await peek(store)), is_again=is_again)
         return report_of(record.latest, ledger, ending), record
-    if ledger.totals() != ended.engines:  # an attempt that was paused has added results since
+    calls = {engine: len(ledger.calls[engine]) for engine in ended.engines}
+    if calls != {engine: counts.calls for engine, counts in ended.engines.items()}:
+        # An attempt that was paused has added results since.
         ending = Ending.worded(Outcome.SUCCEEDED, ledger)
         if not ledger.is_complete:
             ending = Ending.worded(ended.outcome, ledger, exit_code=ended.exit_code)

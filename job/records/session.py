@@ -5,12 +5,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial, reduce
+from itertools import chain
 from typing import NamedTuple
 
 import trio
 
 from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
+from job.config.objects import CARD_TYPE_LIST
 from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS, Plan
 from job.config.read import PlannedConfig, unreadable
 from job.day.advice import Commands, option
@@ -263,7 +265,7 @@ def decide(
             raise BusyError(None, message(text, day=start.day))
         if listing_before is not None and record.listing != listing_before:
             raise BusyError(None, HAS_ENDED)
-        if not any(calls.done_seconds for calls in ledger.calls.values()):
+        if not any(call.done for call in chain.from_iterable(ledger.calls.values())):
             what = message("nothing was made yet for {day}", day=start.day)
             remedy = message("start it without this option, or add the --date that you mean")
             raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
@@ -296,7 +298,7 @@ def _planned(latest: Attempt, ledger: Ledger) -> Plan:
     plan = latest.plan_again()
 
     def is_tried(name: str) -> bool:
-        statuses = (status for engine in ALL_ENGINES for status in ledger.items[engine].of(name))
+        statuses = (status for engine in ALL_ENGINES for status in ledger.of(engine, name))
         return any(status.state not in {"not_attempted", "left_out"} for status in statuses)
 
     targets = (target for target in plan.targets if target.id not in plan.left_out or is_tried(target.id))
@@ -308,19 +310,20 @@ def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedC
 
     Its commands are for the shell of this start, which has RUNS_URI.
     """
-    now, cards = datetime.fromisoformat(start.started), ledger.items["qa"]
+    now = datetime.fromisoformat(start.started)
     is_earlier = start.names_day and start.day < start.days.current(now)
     is_same = latest.plan == config.plan.digest() and not latest.without
     if not is_earlier or "--yes" in start.arguments or is_same:
         return None
     then = _planned(latest, ledger)
-    wanted = [card.item for card in cards.missing() if card.state != "left_out"]
-    new = dict.fromkeys(item.target for item in lacked(then, wanted))
+    wanted = [card.item for card in ledger.missing("qa") if card.state != "left_out"]
+    lacking = lacked(then, wanted)
+    new = dict.fromkeys(item.target for item in lacking)
     if not new:
         return None
     options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
     run = partial(Commands.of(start, None, start.days, now).run, start.day, *options, names_day=True)
-    again = sum(map(cards.is_done, config.again or ()))
+    again = sum(item.engine == "qa" and ledger.is_done(item) for item in config.again or ())
     remedy = plural(
         "to use the config as it is now, this makes 1 card: {command}",
         "to use the config as it is now, this makes {count} cards: {command}",
@@ -336,6 +339,10 @@ def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedC
             command=run(*option("without", new)).text,
         )
         remedy = semicolon(others, remedy)
+    then_types = {name for target in then.targets for name in target.card_types}
+    if again + len(wanted) > len(lacking) and then_types.isdisjoint(item.card_type for item in lacking):
+        text = template('to make none of a new card type, set its "enabled": false in {list} for the while')
+        remedy = semicolon(message(text, list=CARD_TYPE_LIST), remedy)
     changes = reduce(semicolon, differences(then, config.plan))
     text = template("the config has changed since {day}: {changes}")
     return Fault(DATE, message(text, day=start.day, changes=changes), remedy, FaultKind.COMMAND)

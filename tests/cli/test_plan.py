@@ -1,4 +1,4 @@
-"""`plan` prints every fault of the config, or what a run would call; it sends no request itself."""
+"""`plan` prints the faults of the config, or what a run would call; it sends no request itself."""
 
 import json
 from collections import Counter
@@ -131,7 +131,7 @@ def test_without_a_place_it_reads_config_uri_and_needs_nothing_else(command: Com
     assert err == ['ticker_list.json: [1] ("AAPL"): is listed twice; it counts once'], "a notice stops no plan"
 
 
-# --- every fault ---
+# --- faults ---
 
 
 def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(command: Command, place: Path) -> None:

@@ -82,10 +82,9 @@ SCRIPT = """
 import re
 import time
 from pathlib import Path
-from job.config.objects import OBJECTS
-from job.engines.calls import EngineName
-from job.config.environment import PlanSettings
-from job.config.plan import make_plan
+from job.config.faults import ConfigError
+from job.config.objects import OBJECTS, parse_config
+from job.config.plan import resolve
 
 def array(item, count):
     return b"[" + (item + b",") * (count - 1) + item + b"]"
@@ -102,9 +101,15 @@ def deep(levels):
 keys = (b'"k%d":{}' % number for number in range(90_000))
 good = {"ticker_list.json": b'["A"]', "card_types.json": b'["c"]'}
 objects = good | CONFIG
-plan, faults = make_plan(objects, None, PlanSettings(batch_sizes={}))
+notices = []
+try:
+    config = parse_config(objects)
+    _, faults, notices = resolve(config)
+    notices = [*config.notices, *notices]
+except ConfigError as error:
+    faults = error.faults
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
-print(peak, sum(len(str(line)) + 1 for line in (*faults, *plan.notices)), time.process_time())
+print(peak, sum(len(str(line)) + 1 for line in (*faults, *notices)), time.process_time())
 """
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.config.environment import PlanSettings
-from job.config.objects import CARD_TYPE_NAME, LlmConfig
+from job.config.objects import CARD_TYPE_NAME, LlmConfig, parse_config
 from job.config.plan import Plan, Target, make_plan
 from job.config.values import ID_LIMIT
 from job.engines.calls import Call, EngineName, Item, Kind, card, news
@@ -63,7 +63,7 @@ def test_the_entrys_date_overrides_the_days() -> None:
     for engine in plan.engines():
         dates = {call.targets: call.date for call in plan.calls(engine)}
         expected = {DAY, "2026-01-02"} if engine in {"news", "qa"} else {""}
-        assert {plan.date_of(engine, one) for one in plan.targets} == set(dates.values()) == expected
+        assert {plan.date_of(item) for item in plan.items(engine)} == set(dates.values()) == expected
 
 
 def test_a_plan_with_another_date_model_or_target_is_another_plan() -> None:
@@ -168,9 +168,8 @@ def test_no_config_makes_a_request_whose_url_a_server_refuses_for_its_length() -
         "card_targets": [{"id": wide, "topic_key": "x", "date": "2026-11-25", "extra_params": {"x": "y" * 4094}}],
         "llm_config": {"default": {"backend": "x" * 1024, "model_name": "x" * 1024}},
     }
-    plan, faults = make_plan(
-        {f"{name}.json": json.dumps(one).encode() for name, one in objects.items()}, DAY, PlanSettings(batch_sizes={})
-    )
+    config = parse_config({f"{name}.json": json.dumps(one).encode() for name, one in objects.items()})
+    plan, faults = make_plan(config, DAY, PlanSettings(batch_sizes={}))
     assert faults == []
     assert 7000 < max(len(call.path) for call in plan.calls("qa")) <= 8192
 
@@ -188,8 +187,7 @@ def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
     }
 
     def left(engine: EngineName) -> list[tuple[str, ...]]:
-        is_missing = [item not in done for item in plan.items(engine)]
-        return [call.targets for call in plan.calls(engine, is_missing)]
+        return [call.targets for call in plan.calls(engine, done.__contains__)]
 
     assert [call.targets for call in plan.calls("trading")] == [("A", "B"), ("C", "D"), ("E",)]
     assert left("trading") == [("B",)]

@@ -4,14 +4,20 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from job.config import read as module
 from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
+from job.config.objects import OBJECTS
 from job.config.read import UnreadConfigError, read_config, too_few_files
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
@@ -72,25 +78,131 @@ def test_of_a_limit_that_is_too_low_for_a_variable_it_is_said_what_it_allows() -
     )
 
 
-@pytest.mark.parametrize(
-    ("targets", "missing"),
-    [
-        ([{"id": "AAPL", "run_engines": {"financials": False}, "dat": 1}], True),  # there is MSFT as well
-        ([{"id": "X", "dat": 1}], True),
-        ([{"id": "equities_default", "run_engines": {"financials": False}, "dat": 1}, {"id": "AAPL"}], False),
-        ([{"run_engines": {"financials": False}}], False),
-        ([7, {"id": "X", "target_type": "equity"}], True),
-    ],
-)
-async def test_no_url_is_required_for_an_engine_that_an_unreadable_entry_may_have_switched_off(
-    place: Path, targets: object, missing: bool, monkeypatch: pytest.MonkeyPatch
+# --- no fault causes another one ---
+
+TYPES = ["news_card", "old_card", "price_card", "spare_card"]
+TARGETS = [
+    {"id": "equities_default", "card_types": ["news_card"], "run_engines": {"trading": False}},
+    {"id": "AAPL", "run_engines": {"financials": False}},
+    {"id": "Rate 1", "target_type": "topic"},
+    {"id": "Elon_Musk", "target_type": "person", "card_types": ["old_card", "price_card"]},
+]
+SIMPLE = {"AAPL": ["news_card"], "MSFT": ["old_card", "price_card"], "TSLA": ["news_card"]}
+CHANGES: dict[str, dict[str, list[tuple[Any, ...]]]] = {
+    "both": {
+        "variables": [("NEWS_ENGINE_URL", "news"), ("QA_ENGINE_CONCURRENCY", "many"), ("RUN_TIME_ZONE", "Mars")],
+        "objects": [
+            ("ticker_list.json", None),
+            ("ticker_list.json", b"?"),
+            ("ticker_list.json", 0, " AAPL"),
+            ("ticker_list.json", 1, 7),
+            ("card_types.json", []),
+            ("card_types.json", [{"name": name, "enabled": False} for name in TYPES]),
+            ("card_types.json", 0, "enabled", "yes"),
+            ("card_types.json", 3, "on", 1),
+            ("card_types.json", 4, {"name": "old_card"}),
+            ("card_targets.json", b"?"),
+            ("card_targets.json", {}),
+            ("engine_control.json", "run_new_engine", True),
+            ("llm_config.json", "default", 1),
+        ],
+        "mistaken": [("ticker_list.json", 3, "news_card")],
+        "between": [
+            ("card_types.json", 2, "name", "prize_card"),
+            ("QA_ENGINE_URL", ""),
+            ("FINANCIAL_ENGINE_URL", ""),
+        ],
+    },
+    "full": {
+        "objects": [
+            ("card_targets.json", 0, "card_types", "news_card"),
+            ("card_targets.json", 0, "date", "2026-01-01"),
+            ("card_targets.json", 1, "run_engines", "news", "no"),
+            ("card_targets.json", 2, "topic_key", "a/b"),
+            ("card_targets.json", 2, "dat", 1),
+            ("card_targets.json", 4, {"id": "Elon_Musk", "run_engines": {"trading": True}}),
+        ],
+        "between": [
+            ("card_targets.json", 0, "card_types", 0, "new_card"),
+            ("card_targets.json", 3, "card_types", 2, "priced_card"),
+            ("card_targets.json", 4, {"id": "rate_1", "category": "macro"}),
+            ("card_targets.json", 4, {"id": "美联储", "category": "macro"}),
+        ],
+    },
+    "simple": {
+        "objects": [("card_targets.json", "AAPL", []), ("card_targets.json", "MSFT", "price_card")],
+        "between": [
+            ("ticker_list.json", 2, "GC=F"),
+            ("card_targets.json", "AAPL", 0, "new_card"),
+            ("card_targets.json", "BABA", ["news_card"]),
+        ],
+    },
+}
+"""In each form, the changes that make one fault; their kinds in the order in which they are told."""
+
+
+def change(inside: Any, step: Any, *rest: Any) -> None:
+    """Writes the last of these where the others lead, if another change has left the way there."""
+    if not isinstance(inside, list if isinstance(step, int) else dict):
+        return
+    if len(rest) > 1:
+        with suppress(LookupError):
+            change(inside[step], *rest)
+    elif isinstance(inside, dict):
+        inside[step] = rest[0]
+    elif step <= len(inside):
+        inside[step : step + 1] = rest
+
+
+def told(place: Path, form: str, *changes: tuple[object, ...]) -> set[tuple[str, str]]:
+    """The faults of a sound config with these changes: each object with each place in it, or variable; and what."""
+    written: dict[str, Any] = {
+        "ticker_list.json": ["AAPL", "MSFT", "TSLA"],
+        "card_types.json": [{"name": name, "enabled": name != "old_card"} for name in TYPES],
+        "card_targets.json": TARGETS if form == "full" else SIMPLE,
+        "engine_control.json": {},
+        "llm_config.json": {},
+        **URLS,
+        "CONFIG_URI": str(place),
+    }
+    written, changes = deepcopy((written, changes))
+    for one in changes:
+        change(written, *one)
+    for name in OBJECTS:
+        (place / name).unlink(missing_ok=True)
+        if (value := written.pop(name)) is not None:
+            (place / name).write_bytes(value if isinstance(value, bytes) else json.dumps(value).encode())
+    variables, faults = read_settings(written)
+    try:
+        trio.run(read_config, Options(variables, faults, NOW, time.monotonic()), DAY)
+    except ConfigError as error:
+        found = set[tuple[str, str]]()
+        for fault in error.faults:
+            name, _, places = str(fault.where).partition(": ")
+            found |= {(f"{name}: {one}", f"{fault.what}; {fault.remedy}") for one in places.split(", ")}
+        return found
+    return set()
+
+
+@pytest.mark.parametrize("form", ["full", "simple"])
+@settings(max_examples=40)
+@given(data=st.data())
+def test_two_faults_tell_nothing_that_neither_tells_alone(
+    tmp_path_factory: pytest.TempPathFactory, form: str, data: st.DataObject
 ) -> None:
-    monkeypatch.delitem(URLS, "FINANCIAL_ENGINE_URL")
-    (place / "card_targets.json").write_text(json.dumps(targets))
-    with pytest.raises(ConfigError) as error:
-        await read_config(request(str(place)), DAY)
-    expected = ["card_targets.json"] + ["FINANCIAL_ENGINE_URL"] * missing
-    assert [str(fault).partition(":")[0] for fault in error.value.faults] == expected
+    kinds = [(kind, one) for each in ("both", form) for kind, all_ in CHANGES[each].items() for one in all_]
+    pair = data.draw(st.lists(st.sampled_from(kinds), min_size=2, max_size=2, unique_by=str))
+    place = tmp_path_factory.mktemp("config")
+    alone = [told(place, form, one) for _, one in pair]
+    assert all(len({what for _, what in faults}) == 1 for faults in alone), "one fault is told as one"
+    both = told(place, form, *(one for _, one in pair))
+    assert both
+    assert both <= alone[0] | alone[1]
+    first = min((kind for kind, _ in pair if kind != "variables"), key=list(CHANGES["both"]).index, default=None)
+    is_apart = pair[0][1][:2] != pair[1][1][:2] and all(len(one) > 2 or one[0] in URLS for _, one in pair)
+    if is_apart:  # else one may undo the other
+        expected = [faults for (kind, _), faults in zip(pair, alone, strict=True) if kind in {"variables", first}]
+        assert both == set().union(*expected), "none hides another one of its kind"
 
 
 UNKNOWN = '--again: the config does not ask for "NVDA"'

@@ -14,11 +14,11 @@ TYPES = ["news_card", "earnings_card", "old_card"]
 
 def resolved(**objects: Any) -> tuple[dict[str, Target], list[str]]:
     given = {"ticker_list": ["AAPL", "MSFT"], "card_types": TYPES} | objects
-    config, faults, notices = parse_config({f"{name}.json": json.dumps(v).encode() for name, v in given.items()})
-    targets, more_faults, more_notices = resolve(config)
-    assert [*faults, *more_faults] == []
+    config = parse_config({f"{name}.json": json.dumps(v).encode() for name, v in given.items()})
+    targets, faults, notices = resolve(config)
+    assert faults == []
     assert len({target.id for target in targets}) == len(targets)
-    return {target.id: target for target in targets}, [str(notice) for notice in (*notices, *more_notices)]
+    return {target.id: target for target in targets}, [str(notice) for notice in (*config.notices, *notices)]
 
 
 def entry(**given_entry: Any) -> Target:
@@ -105,11 +105,12 @@ def test_a_card_type_that_no_target_asks_for_is_noticed() -> None:
 def test_an_entry_that_becomes_a_topic_by_default_is_a_notice() -> None:
     """It may be a ticker that was removed from the list."""
     others = [{"id": "AAPL"}, {"id": "Macro", "category": "macro"}]
-    targets, notices = resolved(card_targets=[{"id": "APPL"}, {"id": "GC=F"}, *others])
+    targets, notices = resolved(ticker_list=["AAPL", "TSLA"], card_targets=[{"id": "APPL"}, {"id": "META"}, *others])
     assert notices == [
         f"card_targets.json: {entry}: is not a ticker of ticker_list.json and has no target_type: it becomes a topic; "
-        f"if it is mistyped{near} or replaced, correct it here, else give it a target_type"
-        for entry, near in (('[0] ("APPL")', " (AAPL?)"), ('[1] ("GC=F")', ""))
+        f"if it is a ticker, add it to ticker_list.json; if it is mistyped{near} or replaced, correct it here; "
+        "else give it a target_type"
+        for entry, near in (('[0] ("APPL")', " (AAPL?)"), ('[1] ("META")', ""))
     ]
     assert [target.kind for target in targets.values()] == ["equity", "equity", "topic", "topic", "topic"]
 
@@ -119,8 +120,8 @@ def test_a_ticker_that_is_a_card_type_is_a_fault(enabled: bool) -> None:
     """That file was probably uploaded as the other; or the day would have few cards, and end well."""
     types = [{"name": "news_card", "enabled": enabled}, {"name": "price_card"}]
     objects = {"ticker_list": ["news_card", "AAPL", "price_card"], "card_types": types}
-    config, faults, _ = parse_config({f"{name}.json": json.dumps(value).encode() for name, value in objects.items()})
+    config = parse_config({f"{name}.json": json.dumps(value).encode() for name, value in objects.items()})
     places = '[0] ("news_card"), [2] ("price_card")'
-    assert [str(one) for one in (*faults, *resolve(config)[1])] == [
+    assert [str(one) for one in resolve(config)[1]] == [
         f"ticker_list.json: {places}: is a card type of card_types.json; check that this is the right object"
     ]

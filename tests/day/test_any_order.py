@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from job.config.objects import LlmConfig
 from job.day.ledger import Ledger, Rerun
 from job.day.result import CallResult, Counts
-from job.engines.calls import ALL_ENGINES, Call, EngineName, Item
-from job.engines.failures import CUT_OFF, Cause, Failure
+from job.engines.calls import ALL_ENGINES, Call, EngineName
+from job.engines.failures import CUT_OFF, Cause
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of, tried
@@ -64,9 +64,9 @@ def results(draw: st.DrawFn, calls: Sequence[Call] = CALLS) -> CallResult:
 def state(ledger: Ledger) -> dict[str, object]:
     """All that must not depend on the order of results."""
     return {
-        "items": {engine: [items.of(one.id) for one in PLAN.targets] for engine, items in ledger.items.items()},
-        "with error": {engine: list(items.with_error()) for engine, items in ledger.items.items()},
-        "missing": {engine: list(items.missing()) for engine, items in ledger.items.items()},
+        "items": {engine: list(map(ledger.status, items)) for engine, items in ledger.items.items()},
+        "with error": {engine: list(ledger.with_error(engine)) for engine in ALL_ENGINES},
+        "missing": {engine: list(ledger.missing(engine)) for engine in ALL_ENGINES},
         "totals": ledger.totals(),
         "failures": sorted(result.line() for result in ledger.failures),
         "again": [(call.label, ledger.rerun_of(call)) for call in CALLS],
@@ -90,7 +90,7 @@ def test_results_of_this_plan_and_of_another_may_come_in_any_order(
     for _ in range(2):
         ledger = Ledger(PLAN, AGAIN)
         for is_own, result in steps:
-            (ledger.add if is_own else ledger.absorb)(result)
+            ledger.add(replace(result), is_of_plan=is_own)
         found.append(state(ledger))
         chance.shuffle(steps)
     assert found[0] == found[1]
@@ -122,21 +122,19 @@ def expected(engine: EngineName, seen: Sequence[CallResult]) -> Counts:
     counts = Counts(len(planned))
     for item in planned:
         mine = [result for result in seen if result.engine == engine and item in result.items]
-        if done := [(result.ended, result.warning is not None) for result in mine if result.done]:
+        if done := [result for result in mine if result.done]:
             counts.done += 1
-            counts.with_error += max(done)[1]
+            counts.with_error += latest(done).warning is not None
         elif mine:
             counts.failed += 1
-            counts.cut_off += counting(item, mine).cause == Cause.INTERRUPTED
+            counts.cut_off += latest(mine).cause == Cause.INTERRUPTED
         else:
             counts.not_attempted += 1
     return counts
 
 
-def counting(item: Item, failed: Sequence[CallResult]) -> CallResult:
-    """The failure of an item that counts: the latest; of several, that with the cause that `Cause` lists last."""
-    causes = ["unknown", *Cause]
-    return max((one for one in failed if item in one.items), key=lambda one: (one.ended, causes.index(one.cause or "")))
+def latest(results: Sequence[CallResult]) -> CallResult:
+    return max(results, key=lambda one: (one.ended, one.traceparent))
 
 
 @settings(max_examples=50)
@@ -149,7 +147,7 @@ def test_what_was_planned_is_done_failed_or_not_attempted_at_any_time(steps: lis
             counts, totals = ledger.counts(engine), ledger.totals()[engine]
             assert counts == expected(engine, steps[: at + 1])
             assert totals.calls == sum(result.engine == engine for result in steps[: at + 1])
-            states = [item.state for item in ledger.items[engine].missing()]
+            states = [item.state for item in ledger.missing(engine)]
             assert states.count("not_attempted") == counts.not_attempted
             assert states.count("cut_off") == counts.cut_off
             assert totals.done + totals.failed + totals.not_attempted == totals.planned
@@ -162,14 +160,6 @@ def test_a_day_of_which_only_cards_are_left_that_were_cut_off_is_not_complete() 
         for call in PLAN.calls(engine):
             ledger.add(result_of(call, CUT_OFF if engine == "qa" else None))
     assert (ledger.is_ready, ledger.is_complete) == (True, False)
-
-
-def test_of_many_failures_the_first_are_kept_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.day.ledger.FAILURES_KEPT", 2)
-    ledger = Ledger(PLAN)
-    for call in PLAN.calls("qa"):
-        ledger.add(result_of(call, Failure(Cause.STATUS, message("no"), 503)))
-    assert (len(ledger.failed), ledger.counts("qa").failed) == (2, 3)
 
 
 def test_a_result_that_the_plan_lacks_is_refused() -> None:

@@ -17,7 +17,7 @@ from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import DAY, RESET, Day, Fate, failing, well
 from tests.support.fakes import Styled, plan_of, target
-from tests.support.records import RecordedAttempt, report_at, start_at
+from tests.support.records import RecordedAttempt, config, report_at, start_at
 
 NO = Failure(Cause.DENIED, message("no"), 200)
 
@@ -90,8 +90,8 @@ def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
 
 def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
     now, before = RecordedAttempt(), RecordedAttempt("2026-11-23")
-    emptied = before.stored.model_copy(update={"objects": {}})
-    assert plan_before(now.ledger().plan, emptied) is None
+    other = before.stored.model_copy(update={"objects": config(["NVDA"])})
+    assert plan_before(now.ledger().plan, other) is None
 
 
 def test_a_variable_that_decides_what_is_made_is_compared() -> None:

@@ -221,7 +221,7 @@ def test_only_what_was_done_in_the_same_attempt_proves_that_the_address_of_what_
     """A service may have been removed since an earlier one."""
     ledger, news = Ledger(TWENTY), list(TWENTY.calls("news"))
     for at, (number, failure, attempt) in enumerate(calls):
-        if failure and ledger.items["news"].of(news[number].targets[0])[0].is_done:
+        if failure and ledger.is_done(news[number].items[0]):
             ledger.rerun([Item("news", news[number].targets[0], None)], attempt)
         again = ledger.rerun_of(news[number])
         ledger.add(result_of(news[number], failure, ended=12.0 + at, attempt=attempt, again=again))

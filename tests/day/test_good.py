@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.day.advice import Commands, command_of
 from job.day.ending import ending_of, notes_of
@@ -74,7 +75,7 @@ def test_cards_and_data_that_are_made_again_together_are_not_mentioned() -> None
     ledger = made()
     for engine in ("news", "qa"):
         ledger.rerun([item for item in PLAN.items(engine) if item.target == "AAPL"], 2)
-    news, *cards = (call for engine in ("news", "qa") for call in PLAN.calls(engine, ledger.items[engine].is_missing))
+    news, *cards = (call for engine in ("news", "qa") for call in PLAN.calls(engine, ledger.is_done))
     ledger.add(result_of(news, ended=30.0, again=2))
     assert notes(ledger) == ["To be made again, and missing until then: AAPL (2)"]
     for call in cards:
@@ -87,7 +88,7 @@ def test_cards_and_data_that_are_made_again_together_are_not_mentioned() -> None
 
 def plan_with(objects: Mapping[str, str]) -> Plan:
     contents = {name: text.encode() for name, text in (config(types=["a", "b"]) | dict(objects)).items()}
-    plan, faults = make_plan(contents, "2026-11-24", SETTINGS)
+    plan, faults = make_plan(parse_config(contents), "2026-11-24", SETTINGS)
     assert not faults
     return plan
 
@@ -160,7 +161,7 @@ def test_what_is_left_out_is_in_no_command_but_as_left_out() -> None:
 
 def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
     ledger = with_errors("AAPL/a")
-    ledger.items["qa"].reopen(next(PLAN.items("qa"))._replace(target="MSFT"))
+    ledger.rerun([next(PLAN.items("qa"))._replace(target="MSFT")], 2)
     assert advised(ledger) is None
 
 

@@ -1,10 +1,9 @@
-"""The numbers of an engine: of calls that are done alone, and each attempt once; an item takes few bytes."""
+"""The numbers of an engine: of calls that are done alone, and each try once."""
 
-import tracemalloc
+from itertools import permutations
 
-from job.day.ledger import CALLS_KEPT, EngineItems, Ledger
-from job.day.result import Counts
-from job.engines.calls import Item
+from job.day.ledger import Ledger
+from job.day.result import CallResult, Counts
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
@@ -23,60 +22,53 @@ def test_the_median_is_of_the_calls_that_are_done() -> None:
     assert ledger.totals()["qa"] == Counts(planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5)
 
 
-def test_a_failed_attempt_at_a_batch_counts_once_though_all_its_parts_list_it() -> None:
-    ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
+def test_calls_and_their_failed_tries_were_in_flight_and_between_them_they_were_repeated() -> None:
+    """A failed try of a batch counts once, though all its parts list it. Stretches that touch are one."""
+    results, batch = list[CallResult](), next(PLAN.calls("financial"))
     shared, own = tried((2.0, 9.0, "too large")), tried((9.2, 9.8, "HTTP 503"))
-    ledger.add(result_of(batch, targets=("A",), failed_tries=shared, retries=1))
-    ledger.add(result_of(batch, targets=("B",), failed_tries=(*shared, *own), retries=1))
-    ledger.add(result_of(batch, targets=("C",), failed_tries=shared, retries=0))
-    assert sorted(ledger.calls["financial"].spans()) == [(2.0, 9.0), (9.2, 9.8), *[(10.0, 12.0)] * 3]
+    results.append(result_of(batch, targets=("A",), failed_tries=shared, retries=1))
+    results.append(result_of(batch, targets=("B",), failed_tries=(*shared, *own), retries=1))
+    results.append(result_of(batch, targets=("C",), failed_tries=shared, retries=0))
+    results.append(result_of(batch, targets=("C",), started=12.0, ended=13.0))
+    results.append(result_of(batch, targets=("C",), started=11.0, ended=11.5))
+    for some in permutations(results):
+        ledger = Ledger(PLAN)
+        for result in some:
+            ledger.add(result)
+        assert ledger.busy["financial"] == [(2.0, 9.0), (9.2, 9.8), (10.0, 13.0)]
+        assert ledger.repeated["financial"] == [(2.0, 10.0)]
+        assert [ledger.repeated_seconds("financial", since) for since in (9.9, 10.0)] == [8.0, 0.0]
 
 
 def test_a_warning_counts_for_the_targets_that_it_is_about() -> None:
     """If none is named, for all of the call."""
     ledger, batch = Ledger(PLAN), next(PLAN.calls("trading"))
     ledger.add(result_of(batch, warning=message("odd"), with_error=batch.targets[:1]))
-    assert [item.target for item in ledger.items["trading"].with_error()] == [batch.targets[0]]
+    assert [item.target for item in ledger.with_error("trading")] == [batch.targets[0]]
     ledger.add(result_of(batch, ended=13.0, warning=message("odd")))
-    assert [item.target for item in ledger.items["trading"].with_error()] == [*batch.targets]
+    assert [item.target for item in ledger.with_error("trading")] == [*batch.targets]
 
 
-def test_the_first_errors_besides_a_success_are_kept_of_however_many_calls_as_long_as_they_count() -> None:
+def test_the_first_errors_besides_a_success_are_told_as_long_as_they_count() -> None:
     ledger, (first, second, third) = Ledger(PLAN), list(PLAN.calls("qa"))
-    for number in range(CALLS_KEPT + 1):
-        ledger.add(result_of(first, traceparent=str(number)))
-    assert [one.traceparent for one in ledger.calls["qa"].kept] == [str(number) for number in range(CALLS_KEPT)]
+    ledger.add(result_of(first))
     assert ledger.errors == []
-    ledger.add(result_of(second, warning=message("odd")))
     ledger.add(result_of(third, warning=message("also")))
+    ledger.add(result_of(second, warning=message("odd")))
     ledger.add(result_of(next(PLAN.calls("news")), warning=message("late")))
     assert list(map(str, ledger.errors)) == ["news A: late", "qa B a: odd", "qa C a: also"]
     ledger.add(result_of(first, ended=12.5, warning=message("also")))
-    ledger.add(result_of(first, ended=12.6, warning=message("too many")))
-    assert list(map(str, ledger.errors)) == ["news A: late", "qa B a: odd", "qa C a: also"], "each once, up to three"
+    assert list(map(str, ledger.errors)) == ["news A: late", "qa A a: also", "qa B a: odd"], "each once"
+    ledger.add(result_of(third, ended=12.6, warning=message("a fourth")))
+    assert list(map(str, ledger.errors)) == ["news A: late", "qa A a: also", "qa B a: odd"], "up to three"
     ledger.add(result_of(first, ended=12.7))
     ledger.add(result_of(second, ended=13.0))
-    assert list(map(str, ledger.errors)) == ["news A: late", "qa C a: also"]
-    for _ in range(2 * CALLS_KEPT):
-        ledger.add(result_of(third, warning=message("also")))
-    assert len(ledger.calls["qa"].kept) == 2 * CALLS_KEPT
+    assert list(map(str, ledger.errors)) == ["news A: late", "qa C a: a fourth"]
 
 
-def test_of_more_tries_than_an_item_can_hold_it_has_the_most_that_it_can() -> None:
-    found = EngineItems(PLAN, "qa")
-    found.mark(Item("qa", "A", "a"), cause=None, ended=1.0, tries=70_000)
-    assert found.of("A")[0].tries == 65_535
-
-
-def test_a_million_items_take_little_memory() -> None:
-    plan = plan_of([target(f"T{n}", [f"c{m}" for m in range(1000)]) for n in range(1000)])
-    tracemalloc.start()
-    try:
-        found = EngineItems(plan, "qa")
-        found.mark(Item("qa", "T0", "c0"), cause=None, ended=1.0)
-        size, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert found.counts.planned == 1_000_000
-    assert size < 11.2e6
-    assert peak < 12.1e6
+def test_the_failed_tries_of_a_result_are_not_kept_in_memory_and_are_counted() -> None:
+    ledger, call = Ledger(PLAN), next(PLAN.calls("qa"))
+    result = result_of(call, NO, tries=3, retries=2, failed_tries=tried((1.0, 2.0, "no"), (3.0, 4.0, "no")))
+    ledger.add(result)
+    assert [(one.failed_tries, one.tries) for one in (*ledger.calls["qa"], *ledger.failures)] == [((), 3)] * 2
+    assert len(result.failed_tries) == 2, "the journal writes them"

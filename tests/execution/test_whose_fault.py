@@ -17,6 +17,7 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import EngineName
 from tests.execution.test_outages import FOR_GOOD, How, Strike, striking
 from tests.support.fakes import Asked, stage, target
+from tests.support.results import result_of
 
 SECONDS: Mapping[EngineName, float] = {"financial": 0.1, "trading": 0.1, "news": 8.0, "qa": 20.0}
 TYPES = "abcde"
@@ -66,7 +67,7 @@ class Played:
         }
         self.made = stage(targets, striking(strike, SECONDS), changes, random.Random(1).random)
         for card in islice(self.made.ledger.plan.items("qa"), left, None) if left else ():
-            self.made.ledger.items["qa"].mark(card, cause=None, ended=1.0)
+            self.made.ledger.add(result_of(self.made.ledger.plan.call([card]), ended=1.0))
         self.error: EngineFailedError | None = None
         trio.run(self._play, deadline, left is not None, clock=MockClock(autojump_threshold=0))
 

@@ -1,12 +1,10 @@
 """Each call is given out once, in its turn, until nothing is left; the circuit breaker and both limits say when."""
 
-from collections.abc import Iterable, Iterator
 from itertools import count, pairwise
 
 import pytest
 import trio
 
-from job.config.plan import Calls
 from job.engines.calls import Call, EngineName, card, news, trading
 from job.engines.failures import Cause, Failure, FailureKind
 from job.execution.circuit_breaker import CircuitBreaker
@@ -32,14 +30,6 @@ def name_of(pending: PendingCall) -> str:
     return ":".join([*pending.call.targets, *filter(None, [pending.call.card_type])])
 
 
-class Fresh(list[Call], Calls):
-    def __init__(self, calls: Iterable[Call]) -> None:
-        list.__init__(self, calls)
-
-    def places(self) -> Iterator[tuple[int, str | None]]:
-        return enumerate(one.card_type for one in self)
-
-
 class Work:
     """A queue of fresh calls with these names, and what it looks at. Of what is drawn at random, it is the first."""
 
@@ -48,7 +38,10 @@ class Work:
         self.policy = RetryPolicy(settings, lambda: self.random)
         self.breaker = CircuitBreaker(self.policy, Outages(settings, EngineProgress(), lambda _: None))
         self.shutdown = Shutdown()
-        self.queue = WorkQueue(Fresh(map(call, fresh)), lambda: "", self.policy, self.breaker, self.shutdown)
+        calls = {tuple(one.items): one for one in map(call, fresh)}
+        self.queue = WorkQueue(
+            [*calls], lambda items: calls[tuple(items)], lambda: "", self.policy, self.breaker, self.shutdown
+        )
         self.given: list[tuple[str, float]] = []
         self.random = 0.0
         self._numbers = count(1000)

@@ -60,13 +60,10 @@ class Numbers(Ledger):
     def __init__(self) -> None:
         super().__init__(EMPTY)
         self.found: list[int] = []
-        self.absorbed: list[int] = []
+        self.of_other_plans: list[int] = []
 
-    def add(self, result: CallResult) -> None:
-        self.found.append(int(result.targets[0]))
-
-    def absorb(self, result: CallResult) -> None:
-        self.absorbed.append(int(result.targets[0]))
+    def add(self, result: CallResult, *, is_of_plan: bool = True) -> None:
+        (self.found if is_of_plan else self.of_other_plans).append(int(result.targets[0]))
 
 
 async def read(store: Memory, counts: dict[int, int] | None = None) -> Numbers:
@@ -102,13 +99,13 @@ async def test_a_kill_loses_at_most_three_seconds_and_200_results_at_a_request_e
     assert memory.count("create") == len(memory.asked) <= took / WRITE_SECONDS + len(notes.times) / WRITE_RESULTS + 1
 
 
-async def test_everything_is_read_back_in_its_order(memory: Memory) -> None:
+async def test_everything_is_read_back(memory: Memory) -> None:
     notes = Notes(memory)
     for count in (1, 250, 3):
         notes.note(count)
         await notes.journal.flush()
     memory.seconds, began = 1.0, trio.current_time()
-    assert (await read(memory)).found == list(range(254))
+    assert sorted((await read(memory)).found) == list(range(254))
     assert (trio.current_time() - began, memory.count("read")) == (1.0, 3), "a request for each, all at a time"
     assert list(memory.objects) == [results_name(DAY, 1, place) for place in range(3)]
     assert (notes.journal.objects, notes.journal.unwritten) == (3, 0)
@@ -116,7 +113,7 @@ async def test_everything_is_read_back_in_its_order(memory: Memory) -> None:
     assert notes.journal.unwritten == 1
 
 
-async def test_of_each_attempt_as_many_objects_are_read_as_there_are_and_those_of_another_plan_are_absorbed(
+async def test_of_each_attempt_as_many_objects_are_read_as_there_are_and_those_of_another_plan_are_known(
     memory: Memory,
 ) -> None:
     for number, plan in ((2, EMPTY.digest()), (1, "another")):
@@ -125,7 +122,7 @@ async def test_of_each_attempt_as_many_objects_are_read_as_there_are_and_those_o
             notes.note(2)
             await notes.journal.flush()
     numbers = await read(memory, {2: 2, 1: 1})
-    assert (numbers.found, numbers.absorbed) == ([0, 1, 2, 3], [0, 1])
+    assert (sorted(numbers.found), sorted(numbers.of_other_plans)) == ([0, 1, 2, 3], [0, 1])
     assert sorted(name for verb, name in memory.asked if verb == "read") == [
         results_name(DAY, 1, 0), results_name(DAY, 2, 0), results_name(DAY, 2, 1),
     ]  # fmt: skip
@@ -159,7 +156,7 @@ async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memo
         nursery.start_soon(notes.note_evenly, 5, 7)
         await notes.journal.flush()
     await notes.journal.flush()
-    assert (await read(memory)).found == list(range(40))
+    assert sorted((await read(memory)).found) == list(range(40))
     assert [trouble is None for trouble in notes.troubles][:2] == [False, True]
 
 
@@ -171,7 +168,7 @@ async def test_results_that_cannot_be_written_are_kept_and_written_later(memory:
         await notes.note_evenly(60, 30)
         await notes.journal.flush()
         nursery.cancel_scope.cancel()
-    assert (await read(memory)).found == list(range(1800))
+    assert sorted((await read(memory)).found) == list(range(1800))
     wrong = [trouble for trouble in notes.troubles if trouble]
     assert len(wrong) == pytest.approx(30, abs=2), "it is tried again once a second"
     name = results_name(DAY, 1, 9)
@@ -235,12 +232,10 @@ async def test_a_long_record_is_never_in_memory_as_a_whole(memory: Memory) -> No
     memory.asked.clear()
 
     class Counting(Numbers):
-        def add(self, call: CallResult) -> None:
+        def add(self, result: CallResult, *, is_of_plan: bool = True) -> None:
             held.append(len(memory.asked) - len(self.found))
-            super().add(call)
+            super().add(result, is_of_plan=is_of_plan)
 
-    memory.seconds, began = 0.02, trio.current_time()
     await read_journal(memory, DAY, {1: count}, Counting())
     assert len(held) == count
-    assert max(held) <= 2 * THREADS
-    assert trio.current_time() - began <= 1.1 * 0.02 * count / THREADS, "as many requests at once as there are threads"
+    assert max(held) <= THREADS

@@ -18,7 +18,7 @@ from job.cli.main import main
 from job.day.attempt import CARDS, FORMAT, REPORT, Attempt
 from job.day.ledger import Ledger
 from job.day.report import Report
-from job.day.result import CallResult
+from job.day.result import _NOT_STORED, CallResult
 from job.day.view import COLUMNS
 from job.engines.calls import ALL_ENGINES
 from job.engines.failures import Cause, Failure
@@ -111,7 +111,7 @@ def whole_result() -> CallResult:
 def of_results() -> set[str]:
     """A line is made by hand, so its names are those of one, and only the types are pydantic's."""
     result = whole_result()
-    assert all(getattr(result, one.name) for one in fields(result) if one.name not in {"done", "limit", "attempt"})
+    assert all(getattr(result, one.name) for one in fields(result) if one.name not in {"done", *_NOT_STORED})
     names = json.loads(result.line()).keys()
     schema = TypeAdapter(CallResult).json_schema()
     assert names <= schema["properties"].keys(), "it is read as it was written"

@@ -389,7 +389,7 @@ async def test_a_ticker_that_was_taken_for_a_topic_is_made_again_as_a_ticker(sce
     """The config was read between the writing of `card_targets.json` and that of `ticker_list.json`."""
     await scene.world.configure("card_targets.json", [{"id": "TSLA", "card_types": ["news_card"]}])
     (notice,) = (await scene.start(0)).events("config.noticed")
-    assert "it becomes a topic; if it is mistyped or replaced, correct it here" in notice["message"]
+    assert "it becomes a topic; if it is a ticker, add it to ticker_list.json; if it is mis" in notice["message"]
     await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
     count = len(scene.requests)
     await scene.start(0, "--again", "TSLA")

@@ -294,6 +294,7 @@ def stage(
         connect=world.connect,
         shutdown=shutdown,
         emit=on_event,
+        call_of=plan.call,
         progress=live.engines,
         rerun_of=live.ledger.rerun_of,
         jitter=jitter,

@@ -9,6 +9,7 @@ from typing import Any
 
 from job.config.environment import PlanSettings
 from job.config.faults import Fault, FaultKind
+from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import PlannedConfig
 from job.day.attempt import Attempt, ExitCode, Outcome, Start, attempt_name, end_name, results_name
@@ -47,7 +48,7 @@ def config(tickers: Sequence[str] = ("AAPL", "MSFT"), types: Sequence[str] = ("n
 
 def plan_from(objects: Mapping[str, str], day: str = DAY) -> Plan:
     """The plan of config objects."""
-    plan, faults = make_plan({name: text.encode() for name, text in objects.items()}, day, SETTINGS)
+    plan, faults = make_plan(parse_config({name: text.encode() for name, text in objects.items()}), day, SETTINGS)
     assert not faults
     return plan
 
@@ -177,7 +178,7 @@ def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
     ledger = Ledger(plan, latest.again if latest else ())
     for attempt in attempts:
         for result in attempt.results():
-            (ledger.add if attempt.plan.digest() == plan.digest() else ledger.absorb)(result)
+            ledger.add(result, is_of_plan=attempt.plan.digest() == plan.digest())
     ended = {attempt.number: attempt.report() for attempt in attempts if attempt.outcome is not None}
     return Record(Listing.from_names(DAY, names), None if latest is None else latest.stored, ended, ledger)
 

@@ -9,6 +9,7 @@ from gettext import NullTranslations
 import pytest
 
 from job.config.environment import read_settings
+from job.config.faults import ConfigError
 from job.config.objects import parse_config
 from job.day.advice import Commands, advice, first_steps
 from job.day.failing import failure_groups
@@ -134,7 +135,9 @@ async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[
     live = Progress.of(view.ledger)
     terminal = Reporter(Terminal(WIDE))
     objects = {"ticker_list.json": b"[1]", "card_types.json": b'["news_card", 1]', "card_targets.json": b"["}
-    terminal.on_faults([*FAULTS, *parse_config(objects)[1]])
+    with pytest.raises(ConfigError) as error:
+        parse_config(objects)
+    terminal.on_faults([*FAULTS, *error.value.faults])
     terminal.on_day(view.report)
     terminal.on_start(live)
     terminal.on_barrier(live)
