@@ -6,19 +6,18 @@ check "somebody_is_told" {
 }
 
 locals {
-  # As the job's own messages have it. Nobody knows yet when the mail is read.
-  start = "gcloud run jobs execute ${var.name} ${local.where}"
-  go_on = "Once that is put right, and until ten minutes before the next night, this makes what is missing (no card is requested again once its result is recorded): `${local.start}`"
+  # What is so whenever the mail is read: nobody knows by then whether a command still helps.
+  recorded = "[The page of the nights](https://storage.cloud.google.com/${google_storage_bucket.runs.name}/runs/index.html) says how the latest night stands and what to do, as far as it is recorded. A start that was killed or never began leaves no message in the chat: its execution's page says why (memory, image, secret, right)."
 
   # Both show as a failed execution of one of the two jobs.
   execution_alerts = {
     run = {
       title = "${var.name}: the run failed"
-      help  = "The last line of the execution's log says what is missing. No log? It never began, and the execution's page says why (image, secret, right). ${local.go_on}"
+      help  = local.recorded
     }
     verify = {
       title = "${var.name}: no success by the hour" # without the hour: to change it stays a change of the schedule alone
-      help  = "When ${var.name}-verify looked, the latest night was not all done. It may be by now, or be at work: look first at the chat or [the page of the nights](https://storage.cloud.google.com/${google_storage_bucket.runs.name}/runs/index.html). The last line of the log of ${var.name}'s last execution says what is missing. ${local.go_on}"
+      help  = "When ${var.name}-verify looked, the latest night was not all done. It may be by now, or be at work. ${local.recorded} If no execution began, the schedule may be paused."
     }
   }
   log_alerts = merge(
@@ -27,7 +26,7 @@ locals {
       scheduler = {
         title    = "${var.name}: the scheduler could not start it"
         severity = "ERROR"
-        help     = "The schedule fired, and an attempt to start the job failed. There are up to four: if no execution has begun since, this starts it: `${local.start}`"
+        help     = "The schedule fired, and an attempt to start the job failed. There are up to four, so an execution may have begun since."
         filter = join(" AND ", [
           "resource.type = \"cloud_scheduler_job\"",
           "resource.labels.job_id = (\"${var.name}\" OR \"${var.name}-verify\")",
@@ -39,7 +38,7 @@ locals {
       notification = {
         title    = "${var.name}: the message about a run was not sent" # which does not fail the run
         severity = "WARNING"
-        help     = "The line `notification.failed` in the execution's log says why. To send a test message, a maintainer runs `${local.start} --args=notify`."
+        help     = "The line `notification.failed` in the execution's log says why. The run itself is not affected."
         filter = join(" AND ", [
           "resource.type = \"cloud_run_job\"",
           "resource.labels.job_name = (\"${var.name}\" OR \"${var.name}-verify\")",

@@ -20,7 +20,7 @@ output "deploy_commands" {
 
 output "execute_command" {
   description = "Starts the job now and waits for its end"
-  value       = "${local.start} --wait"
+  value       = "gcloud run jobs execute ${var.name} ${local.where} --wait"
 }
 
 output "image" {

@@ -13,7 +13,7 @@ import trio
 
 from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
-from job.day.advice import Commands, Step, first_steps, late_steps, nothing_since
+from job.day.advice import Commands, Step, first_steps, late_steps
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, SIGNS, ExitCode, RecordError
 from job.day.view import View, step_lines
 from job.outputs.log import as_json, not_told, verdict
@@ -35,13 +35,14 @@ LINES_AT_ONCE = 1000
 
 def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:
     """Prints the latest days, a line each; opens them as a page if that is requested."""
-    settings, now, to = options.settings, options.now, translator(options.settings.language)
+    settings, now = options.settings, options.now
     store, links = _records(options, "REPORT_LANGUAGE")
     nights = trio.run(with_killed, store, trio.run(read_nights, store))
+    to = translator(settings.language, nights.days(settings).zone)
     write_line(nights_table(nights, to).encode())
     _say_late(settings, nights, now, to)
     if given.open:
-        page = render_nights(nights, links, nights.days(settings), settings.deadline, now, to)
+        page = render_nights(nights, links, nights.days(settings), now, to)
         if not _open(NIGHTS_PAGE, page, to):
             return ExitCode.USAGE
     problems = [night.problem for night in nights.nights if night.problem is not None]
@@ -52,9 +53,10 @@ def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:
 
 def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
     """Prints a recorded day, by default the latest; opens its page if that is requested."""
-    settings, to = options.settings, translator(options.settings.language)
+    settings = options.settings
     store, links = _records(options, "REPORT_LANGUAGE")
     nights = trio.run(read_nights, store)
+    to = translator(settings.language, nights.days(settings).zone)
     view, record = trio.run(_view, store, settings, nights, given.day, options.now)
     if view is None or record is None:
         raise RecordError(NO_NIGHT if given.day is None else message("No start of {day} is recorded", day=given.day))
@@ -77,7 +79,7 @@ def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator,
     tick = nights.next_tick(days)
     if tick is None or now.timestamp() < tick.timestamp() or day not in {None, nights.nights[0].day}:
         return
-    say(f"{SIGNS['warn']} {to.text(nothing_since(tick))}")
+    say(f"{SIGNS['warn']} {to.text(nights.nothing_since(tick))}")
     _say_steps(late_steps(nights.latest_start, settings.runs_uri, days, tick), to)
 
 
@@ -157,12 +159,18 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
     is_done = view is not None and view.report.had_plan and view.ledger.is_complete
-    answer = problem or message("No start of {day} is recorded", day=day)
+    answer = message("No start of {day} is recorded", day=day)
+    nothing = message("{sentence}.", sentence=answer)
+    tick = days.tick_of(day) if days.schedule and day == days.current(now, NOT_EARLY) else None
+    if tick is not None:
+        answer = nothing = nights.nothing_since(tick)
     if view is not None:
         text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
         answer = message(text, day=day, sentence=view.report.sentence)
+    elif problem is not None:
+        answer = problem
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
-    to = translator(settings.language)
+    to = translator(settings.language, days.zone)
     if settings.log_format == "text":
         say(to.text(answer))
         _say_steps(() if is_done else steps, to)
@@ -170,7 +178,7 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
         write_line(as_json(verdict(answer, done=is_done)))
     if is_done:
         return ExitCode.DONE
-    lines = late_lines(settings, day, now.astimezone(days.zone), view, steps, is_known=problem is None)
+    lines = late_lines(settings, day, now.astimezone(days.zone), view, steps, None if problem else nothing)
     notifier = Notifier(settings)
     sent = trio.run(notifier.send_lines, lines, lambda: {"event": "run.verified", "done": False}, SEND_SECONDS)
     if sent is not None and settings.log_format == "text":

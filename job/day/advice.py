@@ -20,7 +20,7 @@ from job.day.ledger import Ledger
 from job.day.report import SOON, Report
 from job.engines.calls import counted
 from job.storage.uri import absolute, address_of
-from job.text.messages import NAMED, Message, Value, dated_time, listed, message, plural, semicolon, template
+from job.text.messages import NAMED, Message, Value, listed, message, plural, semicolon, template
 from job.text.shown import clock
 
 
@@ -282,13 +282,8 @@ def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
     return (Step("start", message("This makes all that the config asks for{terms}:", terms=command.terms), command),)
 
 
-def nothing_since(tick: datetime) -> Message:
-    """That the night of this tick, and any later one, has left nothing."""
-    return message("No record since {time}", time=dated_time(tick))
-
-
 def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:
-    """What to do about that, whenever it is read; nothing if no `start` is known."""
+    """What to do if the night of this tick has left nothing, whenever it is read; nothing if no `start` is known."""
     if start is None:
         return ()
     command = Commands.of(start, runs_uri, days, tick).run(None)

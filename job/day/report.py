@@ -135,17 +135,11 @@ class Report(Ending, Start):
             return message("Done at {time}", time=time)
         return message("Made at {time}, before the night's time {tick}", time=time, tick=f"{tick:%H:%M}")
 
-    @property
-    def retry_over(self) -> float | None:
-        """When Cloud Run would have started the task again, in seconds since 1970; `None` if it has not ended."""
-        return None if self.ended is None else (datetime.fromisoformat(self.ended) + SOON).timestamp()
-
     def retry_comes(self, now: datetime) -> bool:
         """Whether Cloud Run starts the task again by itself, for all that is known; not once it would have."""
-        over = self.retry_over
-        if self.max_retries is None or self.execution is None or over is None:
+        if self.max_retries is None or self.execution is None or self.ended is None:
             return False
-        return now.timestamp() < over and self.task_attempt < self.max_retries
+        return now < datetime.fromisoformat(self.ended) + SOON and self.task_attempt < self.max_retries
 
     def as_text(self) -> bytes:
         """The bytes of `report.json`, for other programs: each message is its English text."""

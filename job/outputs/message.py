@@ -61,20 +61,22 @@ def run_fields(view: View) -> Mapping[str, object]:
 
 
 def late_lines(
-    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], *, is_known: bool
+    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], nothing: Message | None
 ) -> Iterator[Line]:
-    """That a day is not done by `now`. Without a `view`, `steps` begin the day; `is_known` is whether it was read."""
+    """That a day is not done by `now`. Without a `view`, `steps` begin the day, of which `nothing` is recorded.
+
+    `nothing` says so as a sentence; it is `None` if the record could not be read.
+    """
     title = _title(settings, view.report if view else None, day)
     late = message("not done by {time}", time=clock(now, day))
     is_at_work = view is not None and view.report.outcome is Outcome.AT_WORK
     yield Line(colon(title, late), Rank.KEPT, mark="!" if is_at_work else "✗")
     if view is not None:
         yield from _body(view)
-    elif not is_known:
+    elif nothing is None:
         yield Line(message("The record cannot be read, so it is not known how the day stands."), Rank.KEPT)
     else:
-        none = message("No start of {day} is recorded", day=day)
-        yield Line(message("{sentence}.", sentence=none), Rank.KEPT)
+        yield Line(nothing, Rank.KEPT)
         yield from (line for line in step_lines(steps) if line.rank is not Rank.ASIDE)
 
 
@@ -154,7 +156,7 @@ class Notifier:
         """`None` if NOTIFY_URL is not set or faulty."""
         self._settings = settings
         self._fault = settings.notify_fault
-        self._translator = translator(settings.language)
+        self._translator = translator(settings.language, settings.time_zone)
 
     async def send(self, view: View, shutdown: Shutdown) -> Message | None:
         """Sends the message about a start, if it is news. Returns why it was not sent, or `None`."""

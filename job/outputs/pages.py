@@ -1,27 +1,26 @@
 """Pages: that of a day, with its board of targets and card types, and that of the nights; and the documents that a
 start writes beside its record.
 
-A page is one HTML file that loads nothing from the network; its script only shows and hides. Python computes all
-words and numbers, the templates draw them. This is the only module that uses Jinja2.
+A page is one HTML file without a script, which loads nothing from the network. It says until when each of its commands
+holds, as nobody knows when it is read. Python computes all words and numbers, the templates draw them. This is the only
+module that uses Jinja2.
 """
 
 import statistics
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
-from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from posixpath import relpath
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
-from job.day.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, nothing_since, quoted
+from job.day.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, quoted
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
 from job.day.ending import notices_of
 from job.day.failing import names_of, not_reached
@@ -47,7 +46,7 @@ from job.text.messages import (
     template,
     translator,
 )
-from job.text.shown import printable, shortened, zone_of
+from job.text.shown import clock, printable, shortened
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -81,8 +80,7 @@ class Links:
 class Headline:
     """What both pages say of a day first; or a warning, which is of no day."""
 
-    severity: Severity | Literal["calm"]
-    """Calm before it is known how a night ends."""
+    severity: Severity
     sentence: Message
     day: str | None
     job: Sequence[str] = ()
@@ -99,33 +97,29 @@ class Headline:
     detail: Message | None = None
     """The answer or the error behind it, if nothing else says it."""
     steps: Sequence[Step] = ()
+    later: Sequence[Step] = ()
+    """The steps after these, behind a fold."""
+    later_heading: Message | None = None
+    """When these hold."""
     corrects_first: bool = False
     """Whether the steps are below what has to be corrected before them."""
-    over: float | None = None
-    """When Cloud Run would have started the task again, in seconds since 1970, if the steps depend on that."""
     next_night: Message | None = None
-    bookmark: str | None = None
-    """The link to the page as it is now, if this one may be old."""
     executions: str | None = None
-    """The link to all executions of the job then, or once its retry may be at work."""
-
-    @property
-    def shown(self) -> list[tuple[Step, float | None, float | None]]:
-        """The steps, each with the moments from which and until which it is shown; first the one that always holds."""
-        order = {"wait": 0, "later": 1}
-        steps = sorted(self.steps, key=lambda step: order.get(step.kind, 2))
-        ends = {step.kind: step.command.until.timestamp() for step in steps if step.command and step.command.until}
-        expires = ends.get("start", ends.get("left_out"))
-        moments = {"wait": (None, self.over), "later": (expires, None), "then": (self.over, expires)}
-        if "then" in ends:
-            moments["start"] = (None, self.over)
-        return [(step, *moments.get(step.kind, (None, ends.get(step.kind)))) for step in steps]
+    """The link to all executions of the job, if there may be one that has left nothing."""
 
 
 def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: str | None = None) -> Headline:
     """The headline of a day. `start` is one of its job, if any is known."""
     report = night.report
-    is_told = any(step.kind == "wait" for step in steps)
+    waits = any(step.kind == "wait" for step in steps)
+    shown = [step for step in steps if step.kind not in {"plan", "variables"}]
+    later = [step for step in shown if step.kind == "later" or (waits and step.kind not in {"wait", "look"})]
+    expires = next((step.command.until for step in shown if step.command and step.command.until), None)
+    heading = None
+    if waits:
+        heading = message("If no message comes")
+    elif expires is not None:
+        heading = message("After {time}", time=f"{expires:%m-%d %H:%M}")
     return Headline(
         severity=night.severity,
         sentence=night.outcome.about.label if report is None else report.sentence,
@@ -135,9 +129,10 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         when=None if report is None else report.when,
         took=None if report is None else _took(report),
         detail=night.problem,
-        steps=[step for step in steps if step.kind not in {"plan", "variables"}],
-        over=report.retry_over if report is not None and is_told else None,
-        executions=None if report is None or not is_told else executions_link(report),
+        steps=[step for step in shown if step not in later],
+        later=later,
+        later_heading=heading,
+        executions=executions_link(report) if report is not None and waits and later else None,
     )
 
 
@@ -228,8 +223,6 @@ LEAST = 4.0
 LEAST_BARS = 7
 """A chart has room for at least so many nights."""
 FAILURES_NAMED = 3
-DUE_SECONDS = 3600.0
-"""How long a night may take without a deadline before the page warns that it has left nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,44 +263,6 @@ def cause_of(report: Report) -> tuple[Message | None, Value]:
     items = chain(*(group.items for group in failed))
     named = names_of(item for item in items if item.engine not in down or item.target in report.at_fault)
     return message("What failed, and what to do"), listed(named, FAILURES_NAMED)
-
-
-@dataclass(frozen=True, slots=True)
-class NextNight:
-    """The night after the latest one: what the page shows if that has left nothing. Moments are seconds since 1970."""
-
-    tick: int
-    due: int
-    passed: Message
-    """What is true from its tick on, for where no script can tell whether that has come."""
-    soon: Headline
-    """What is first from its tick on."""
-    late: Headline
-    """The warning once it is due."""
-
-
-def next_night_of(nights: Nights, links: Links, days: Days, deadline: float | None) -> NextNight | None:
-    """The night after the latest; `None` without a schedule or a night. `deadline` is that of a start, in seconds."""
-    tick, start = nights.next_tick(days), nights.job_start
-    if tick is None:
-        return None
-    passed = template("If it is later than {time} {zone}, nothing is recorded of that night.")
-    soon = Headline(
-        "calm",
-        message("No record yet for {time}", time=dated_time(tick)),
-        day=None,
-        job=job_of(start),
-        bookmark=links.to(NIGHTS_PAGE),
-        executions=None if start is None else executions_link(start),
-    )
-    steps = late_steps(start, links.runs_uri, days, tick)
-    return NextNight(
-        tick=int(tick.timestamp()),
-        due=int(tick.timestamp() + (deadline or DUE_SECONDS)),
-        passed=message(passed, time=dated_time(tick), zone=zone_of(tick)),
-        soon=soon,
-        late=replace(soon, severity="warn", sentence=nothing_since(tick), steps=steps),
-    )
 
 
 def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:
@@ -463,7 +418,6 @@ def environment(translator: Translator) -> "Environment":
         "marks": marks_of,
         "names": names,
         "number": "{:,}".format,
-        "csp_hash": lambda script: b64encode(sha256(script.encode()).digest()).decode(),
         "percent": lambda x: f"{x / WIDTH * 100:.2f}%",
         "shortened": beginning,
         "what": what,
@@ -506,25 +460,20 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
     ).encode()
 
 
-def render_nights(
-    nights: Nights, links: Links, days: Days, deadline: float | None, now: datetime, translator: Translator
-) -> bytes:
-    """The page of the nights, as it is right at `now`, and from the tick of the next night on; see `NextNight`."""
-    tick, next_night = nights.next_tick(days), next_night_of(nights, links, days, deadline)
-    fresh = _headline(nights, links, days, now) if nights.nights else None
-    if fresh and tick:
-        fresh = replace(fresh, next_night=message("Next night: {time}", time=dated_time(tick)))
-    headline = fresh
-    if next_night and now.timestamp() >= next_night.tick:
-        headline = next_night.late if now.timestamp() >= next_night.due else next_night.soon
+def render_nights(nights: Nights, links: Links, days: Days, now: datetime, translator: Translator) -> bytes:
+    """The page of the nights, as it is right at `now`."""
+    tick, headline, besides = nights.next_tick(days), None, ""
+    if tick is not None and now.timestamp() >= tick.timestamp():
+        headline = _late(nights, links, days, tick, now)
+    elif nights.nights:
+        headline, besides = _headline(nights, links, days, now), nights.nights[0].day
+    if headline and tick and besides:
+        next_night = template("Next night: {time}. If it is later than that, nothing is recorded of it.")
+        headline = replace(headline, next_night=message(next_night, time=dated_time(tick)))
     page = environment(translator).get_template("nights.html.j2")
     return page.render(
         headline=headline,
-        fresh=fresh,
-        old=_headline(nights, links, days, tick) if tick else None,
-        next_night=next_night,
-        now=now.timestamp(),
-        undone=nights.undone(nights.nights[0].day if nights.nights else ""),
+        undone=nights.undone(besides),
         link_of=links.to_day,
         unrecorded=nights.unrecorded,
         nights=nights.nights[:NIGHTS_SHOWN],
@@ -532,6 +481,24 @@ def render_nights(
         marks={mark for night in nights.nights for _, mark in marks_of(night.report)},
         charts=charts_of(nights.nights),
     ).encode()
+
+
+def _late(nights: Nights, links: Links, days: Days, tick: datetime, now: datetime) -> Headline:
+    """That the night of this tick, which has passed, has left nothing by `now`."""
+    start = nights.job_start
+    return Headline(
+        "warn",
+        nights.nothing_since(tick),
+        day=None,
+        job=job_of(start),
+        when=_as_of(now, days),
+        steps=late_steps(start, links.runs_uri, days, tick),
+        executions=None if start is None else executions_link(start),
+    )
+
+
+def _as_of(now: datetime, days: Days, day: str | None = None) -> Message:
+    return message("As of {time}", time=clock(now.astimezone(days.zone), day))
 
 
 def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headline:
@@ -545,11 +512,12 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     commands = None if known is None else Commands.of(known, links.runs_uri, days, now)
     if report is None or commands is None:
         steps = () if start is None or commands is None else go_on(start, latest.outcome, commands)
-        return headline_of(latest, steps, known)
+        return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
     steps = advice(report, Ledger.empty(report.day), commands, report.retry_comes(now))
-    link = links.to_day(latest.day) if report.ended else None
-    headline = headline_of(latest, steps, known, link)
-    cause, failed = cause_of(report) if link else (None, "")
+    if not report.ended:
+        return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
+    headline = headline_of(latest, steps, known, links.to_day(latest.day))
+    cause, failed = cause_of(report)
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
     return replace(headline, notes=notes, cause=cause, failed=failed)
 
@@ -557,14 +525,14 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:
     """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
     report, links, day = view.report, Links(settings.runs_uri or ""), view.report.day
-    now, to = datetime.now(UTC), translator(settings.language)
+    now, to = datetime.now(UTC), translator(settings.language, report.days.zone)
     has_table = report.cards.planned > 0
 
     def page_of_nights() -> bytes | None:
         nights = (past.nights or Nights()).with_report(report)
         if any(night.outcome is Outcome.AT_WORK for night in nights.nights):
             return None  # the start that is at work writes it
-        return render_nights(nights, links, report.days, settings.deadline, now, to)
+        return render_nights(nights, links, report.days, now, to)
 
     to_write = [
         Document(f"{day}/{REPORT}", report.as_text),

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from functools import cache, reduce
 from gettext import NullTranslations, translation
 from pathlib import Path
 from typing import Literal, Union
+
+from job.text.shown import in_zone
 
 Language = Literal["en", "zh"]
 LANGUAGES: Mapping[Language, str] = {"en": "en", "zh": "zh-CN"}
@@ -47,18 +49,24 @@ class Message:
 class Translator:
     """Translates messages into one language. A message that its catalog lacks stays English."""
 
-    def __init__(self, tag: str, catalog: NullTranslations) -> None:
+    def __init__(self, tag: str, catalog: NullTranslations, zone: tzinfo | None = None) -> None:
         self.tag = tag
         """The tag of the language, for HTML."""
         self._catalog = catalog
+        self._zone = zone
 
     def text(self, value: object) -> str:
-        """A message and the messages in its values, translated; a number, formatted; `str()` of anything else."""
+        """A message and the messages in its values, translated; a number, formatted; `str()` of anything else.
+
+        An instant that a text from outside has is shown in the zone of the readers, if that is known.
+        """
         if isinstance(value, Message):
             return value.filled(self.template(value), self.text)
         if isinstance(value, int):
             return f"{value:,}"
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        if isinstance(value, float):
+            return f"{value:g}"
+        return str(value) if self._zone is None else in_zone(str(value), self._zone)
 
     def template(self, message: Message) -> str:
         if not message.id:  # gettext would return the catalog's header
@@ -70,10 +78,11 @@ class Translator:
 
 
 @cache
-def translator(language: Language) -> Translator:
+def translator(language: Language, zone: tzinfo | None = None) -> Translator:
     tag = LANGUAGES[language]
     is_english = language == "en"
-    return Translator(tag, NullTranslations() if is_english else translation(DOMAIN, CATALOGS, [tag.replace("-", "_")]))
+    catalog = NullTranslations() if is_english else translation(DOMAIN, CATALOGS, [tag.replace("-", "_")])
+    return Translator(tag, catalog, zone)
 
 
 ENGLISH = translator("en")

@@ -4,7 +4,7 @@ import json
 import re
 import string
 import unicodedata
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 
 EXCERPT_LIMIT = 200
 
@@ -17,6 +17,7 @@ _TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*|ya29\.[\w.-]+")
 _RUN = re.compile(r"[A-Za-z0-9+/_=%-]{32,}+")
 _RANDOM = re.compile(r"[A-Za-z0-9]{16,}+")
 _TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)(?![\d:])", re.ASCII)
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -88,6 +89,18 @@ def clock(moment: datetime, day: str | None = None) -> str:
     """The time of day with its time zone, as an offset from UTC; with the date, unless that is `day`."""
     pattern = "%H:%M" if f"{moment:%Y-%m-%d}" == day else "%Y-%m-%d %H:%M"
     return f"{moment:{pattern}} {zone_of(moment)}"
+
+
+def in_zone(text: str, zone: tzinfo) -> str:
+    """The text with each ISO 8601 instant written as by `clock`, in the zone; an impossible one stays."""
+
+    def shown(found: re.Match[str]) -> str:
+        try:
+            return clock(datetime.fromisoformat(found[0]).astimezone(zone))
+        except (ValueError, OverflowError):
+            return found[0]
+
+    return _INSTANT.sub(shown, text)
 
 
 def zone_of(moment: datetime) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -69,7 +69,7 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     commands = [step.command for step in view.steps if step.command]
     assert headline.count("<code>") == len(commands) <= (2 + 2 * bool(view.report.at_fault) + bool(view.report.faults))
     assert all(command.text in shown.text for command in commands)
-    assert {tag for tag, _ in shown.tags} - {"script"} <= KNOWN_TAGS
+    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
 
 
 def test_the_outcomes_are_all_of_them() -> None:
@@ -232,8 +232,7 @@ def hostile_refusal(text: str) -> View:
 @pytest.mark.parametrize("made", [hostile_view, hostile_refusal])
 def test_markup_from_outside_is_shown_as_text(made: Callable[[str], View], hostile: str) -> None:
     shown, plain = page(made(hostile)), page(SCENES["cards missing"]())
-    assert {tag for tag, _ in shown.tags} - {"script"} <= KNOWN_TAGS
-    assert shown.source.count("<script") == ("data-from" in shown.source), "its own"
+    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
     known = {name for _, attributes in plain.tags for name in attributes} | {"open"}
     assert {name for _, attributes in shown.tags for name in attributes} <= known
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", shown.source)
@@ -257,31 +256,25 @@ def retried(max_retries: int) -> View:
     return View.of(report, day.ledger, (), None, commands)
 
 
-@pytest.mark.parametrize(("at", "is_over"), [(ONCE, False), (ONCE + timedelta(minutes=12), True), (None, False)])
-def test_the_page_knows_whether_cloud_run_starts_it_again_and_until_when(at: datetime | None, is_over: bool) -> None:
-    """As the message does; where scripts are blocked, its words are true at any time."""
-    data = render_day(retried(1), LINKS, has_table=True, translator=ENGLISH).decode()
-    text = Parsed(data, at).text
-    assert ("Cloud Run starts it again by itself. Wait for its next message." in text) is not is_over
-    terms = "(5 cards; 5 tries may have been charged; until 11-25 01:50)"
-    assert (
-        f"Only if no message comes, start it again. This makes only what is missing {terms}:" in text
-    ) is not is_over
-    assert (f"Once the cause is put right, this makes only what is missing {terms}:" in text) is is_over
-    assert (
-        "First see whether Cloud Run's retry is at work: All executions of the job Once the cause is put right" in text
-    ) is is_over
+def around(shown: Parsed, heading: str) -> tuple[str, str]:
+    """What stands before the fold of this heading, and what is behind it."""
+    assert f'<details class="next">\n<summary>{heading}</summary>' in shown.source
+    before, folded = shown.source.split(f"<summary>{heading}</summary>")
+    return before.partition("<h1>")[2], folded.partition("</details>")[0]
 
 
-@pytest.mark.parametrize("hours", [1, 30])
-def test_the_page_shows_the_command_that_holds_at_the_hour_at_which_it_is_read(hours: int) -> None:
-    """Where scripts are blocked both, that which always holds first."""
-    view = SCENES["cards missing"]()
-    (plain, dated), data = (
-        [step.command.text for step in view.steps if step.command],
-        render_day(view, LINKS, has_table=True, translator=ENGLISH).decode(),
-    )
-    then = datetime.fromisoformat(view.report.ended or "") + timedelta(hours=hours)
-    shown = re.findall("gcloud[^)]*?(?= Once| What| Still)", Parsed(data, then).text)
-    assert shown == [plain if hours == 1 else dated]
-    assert re.findall("gcloud[^)]*?(?= Once| What| Still)", Parsed(data).text) == [dated, plain]
+def test_a_command_stands_with_its_expiry_and_behind_a_fold_the_one_for_after_that() -> None:
+    view = SCENES["data failed"]()
+    before, behind = around(page(view), "After 11-25 01:50")
+    assert before.count("<code>") == before.count("until 11-25 01:50):") == 2
+    assert behind.count("<code>") == behind.count("--date=") == 2
+    assert "--date=" not in before
+    assert 'class="next"><summary' not in page(SCENES["all made"]()).source
+
+
+def test_while_cloud_run_starts_it_again_every_command_is_behind_the_fold() -> None:
+    before, behind = around(page(retried(1)), "If no message comes")
+    assert "Cloud Run starts it again by itself. Wait for its next message." in before
+    assert "<code>" not in before
+    assert behind.count("<code>") > 1
+    assert "<code>" in around(page(retried(0)), "After 11-25 01:50")[0], "nobody starts that one again"

@@ -88,7 +88,7 @@ def test_the_job_is_that_of_the_start() -> None:
 
 
 def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:
-    shown = texts(late_lines(settings(), DAY, NOW, None, (), is_known=False))
+    shown = texts(late_lines(settings(), DAY, NOW, None, (), None))
     assert shown[1:] == ["The record cannot be read, so it is not known how the day stands."]
 
 

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -42,8 +41,6 @@ _HIGH = 100
 class Browser:
     """One tab. Its console errors and network requests are recorded."""
 
-    now: datetime
-    """What its clock shows, which stands still, in the next page that is opened."""
     _in: int
     _out: int
     complaints: list[str] = field(default_factory=list)
@@ -52,42 +49,17 @@ class Browser:
     _number: int = 0
     _rest: bytes = b""
     _loaded: bool = False
-    _clock: str = ""
-    """The script that sets the clock of the next page."""
 
-    def open(
-        self,
-        page: Path,
-        width: int = 1280,
-        height: int = 1000,
-        *,
-        dark: bool = False,
-        media: str = "",
-        scripts: bool = True,
-    ) -> None:
-        """Loads the file and waits until it is there. Its timers do not run, see `later`."""
+    def open(self, page: Path, width: int = 1280, height: int = 1000, *, dark: bool = False, media: str = "") -> None:
+        """Loads the file and waits until it is there."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
-        self.ask("Emulation.setScriptExecutionDisabled", value=not scripts)
-        if self._clock:
-            self.ask("Page.removeScriptToEvaluateOnNewDocument", identifier=self._clock)
-        source = f"{self._time()}; window.setInterval = (act, every) => window.timer = [act, every]"
-        self._clock = self.ask("Page.addScriptToEvaluateOnNewDocument", source=source)["identifier"]
         self._loaded = False
         self.ask("Page.navigate", url=page.absolute().as_uri())
         while not self._loaded:
             self._heard(self._read())
-        self.ask("Emulation.setScriptExecutionDisabled", value=False)  # a test's own
-
-    def later(self, now: datetime, event: str) -> None:
-        """The tab was open until `now`; then this JavaScript happens."""
-        self.now = now
-        self.value(f"{self._time()}; {event}; null")
-
-    def _time(self) -> str:
-        return f"Date.now = () => {self.now.timestamp() * 1000}"
 
     def value(self, expression: str) -> Any:
         """What this JavaScript gives, or what it promises."""
@@ -170,8 +142,8 @@ def _axe() -> str:
 
 
 @contextmanager
-def open_browser(now: datetime) -> Iterator[Browser]:
-    """An empty browser at this time, closed at the end."""
+def open_browser() -> Iterator[Browser]:
+    """An empty browser, closed at the end."""
     assert CHROMIUM is not None
     theirs_in, ours_in = os.pipe()
     ours_out, theirs_out = os.pipe()
@@ -182,7 +154,7 @@ def open_browser(now: datetime) -> Iterator[Browser]:
         with subprocess.Popen(command, pass_fds=high, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             for number in (theirs_in, theirs_out, *high):
                 os.close(number)
-            browser = Browser(now, ours_in, ours_out)
+            browser = Browser(ours_in, ours_out)
             target = browser.ask("Target.createTarget", url="about:blank")["targetId"]
             browser._session = browser.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             for domain in ("Page", "Runtime", "Log", "Network"):

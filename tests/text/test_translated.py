@@ -94,7 +94,7 @@ SETTINGS, FAULTS = read_settings({"RUN_TIME_ZONE": "x", "QA_ENGINE_URL": "http:/
 def written(page: bytes) -> str:
     """All text of a page: its content and its attributes."""
     parsed = Parsed(page.decode())
-    names = {"title", "data-title", "aria-label", "data-is"}
+    names = {"title", "aria-label", "data-is"}
     said = [value for _, found in parsed.tags for name, value in found.items() if name in names and value]
     return "\n".join(["".join(parsed.texts), *(one for one in said if not re.fullmatch(r"00-\w+-\w+-01", one))])
 
@@ -115,7 +115,7 @@ def test_every_output_of_a_day_has_only_translated_sentences(view: View) -> None
         assert narrow(as_text(replace(shown, page="/runs/x/report.html", unrecorded=2), WIDE)) == []
         for line in (
             *run_lines(shown, SETTINGS),
-            *late_lines(SETTINGS, view.report.day, NOW, shown, (), is_known=True),
+            *late_lines(SETTINGS, view.report.day, NOW, shown, (), None),
         ):
             assert narrow(cut([line], FEISHU, WIDE)) == []
 
@@ -155,13 +155,15 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
     nights = some_nights()
     links, days = Links("gs://cards/runs"), Day().start_of().days
     for now in (NOW, NOW + timedelta(days=7)):  # the night after the latest is still to come, or has left nothing
-        assert narrow(written(render_nights(nights, links, days, None, now, WIDE))) == []
+        assert narrow(written(render_nights(nights, links, days, now, WIDE))) == []
     assert narrow(nights_table(nights, WIDE)) == []
     assert narrow(nights_table(Nights(), WIDE)) == []
 
 
 def test_messages_about_no_day_are_translated() -> None:
     steps = first_steps(Day().day, Commands(Day().start_of().days, NOW))
-    lines = [*trial_lines(SETTINGS), *late_lines(SETTINGS, Day().day, NOW, None, steps, is_known=True)]
-    for line in (*lines, *late_lines(SETTINGS, Day().day, NOW, None, (), is_known=False)):
+    lines = [*trial_lines(SETTINGS)]
+    for nothing in (some_nights().nothing_since(NOW), some_nights().nothing_since(NOW - timedelta(days=7)), None):
+        lines += late_lines(SETTINGS, Day().day, NOW, None, steps, nothing)
+    for line in lines:
         assert narrow(cut([line], FEISHU, WIDE)) == []

@@ -52,12 +52,12 @@ def main() -> int:
     view = days[-1].view(None, *nights.reports)
     nights = nights.with_report(view.report)
     now = datetime.fromisoformat("2026-11-30T09:00:00+08:00")
-    with open_browser(now) as browser, tempfile.TemporaryDirectory() as place:
+    with open_browser() as browser, tempfile.TemporaryDirectory() as place:
         for language in LANGUAGES:
             to = translator(language)
             shown = {
                 "day": render_day(view, links, has_table=True, translator=to),
-                "nights": render_nights(nights, links, view.report.days, None, now, to),
+                "nights": render_nights(nights, links, view.report.days, now, to),
             }
             for page, end in PAGES.items():
                 file = Path(place) / f"{page}.html"

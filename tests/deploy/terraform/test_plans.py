@@ -1,20 +1,15 @@
 """A plan grants exactly what a table lists, and sets the job's environment to the job's own settings."""
 
 import re
-from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from job.config.days import EARLY, Days
 from job.config.environment import VARIABLES, read_settings
-from job.day.advice import Commands
 from job.day.attempt import NIGHTS_PAGE
 from job.engines.calls import ALL_ENGINES
 from job.storage.uri import address_of
 from tests.deploy.terraform.sample import EVERYTHING, MAINTAINER, OPERATOR, VIEWER, environment, resources, secrets
-from tests.support.records import NOW
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
 
@@ -138,17 +133,20 @@ def test_the_job_accepts_the_planned_environment(everything: dict[str, Any]) -> 
         assert [fault.where for fault in faults] == [highest], "a plan refuses more than the job does"
 
 
-def test_alerts_give_the_jobs_own_command(everything: dict[str, Any]) -> None:
-    days, place = Days(ZoneInfo("UTC")), {"region": "asia-east1", "project": "my-project"}
-    command = Commands(days, NOW, "batch-orchestrator", **place).run(None).text
+def test_a_mail_says_where_to_look_and_has_no_command(everything: dict[str, Any]) -> None:
     alerts = resources(everything, "google_monitoring_alert_policy").values()
     assert len(alerts) == 4
     texts = [alert["documentation"][0]["content"] for alert in alerts]
-    assert all(f"`{command}" in text for text in texts)
-    assert timedelta(minutes=10) == EARLY
-    assert sum("until ten minutes before the next night" in text for text in texts) == 2
     page = address_of("gs://my-project-batch-orchestrator-runs/runs", NIGHTS_PAGE)
-    assert sum(f"look first at the chat or [the page of the nights]({page})" in text for text in texts) == 1
+    of_starts = [text for text in texts if f"[The page of the nights]({page}) says" in text]
+    assert len(of_starts) == 2
+    for text in of_starts:
+        assert "as far as it is recorded" in text
+        assert "A start that was killed or never began leaves no message in the chat" in text
+    for text in texts:
+        assert "[Executions and logs](https://console.cloud.google.com/" in text
+        assert "gcloud" not in text
+        assert "last line" not in text
 
 
 # --- what waits for what ---

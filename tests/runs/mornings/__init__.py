@@ -9,7 +9,7 @@ import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import trio
@@ -20,13 +20,13 @@ from job.day.advice import Commands, first_steps
 from job.day.attempt import NIGHTS_PAGE
 from job.outputs.channels import FEISHU
 from job.outputs.message import cut, late_lines
+from job.records.nights import Nights
 from job.text.messages import translator
 from tests.simulators import do, when
 from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
 from tests.support.scene import Scene, open_scene
-from tests.support.world import START
 
 TEXTS = Path(__file__).parent
 TICKERS = ["AAPL", "MSFT", "NVDA", "TSLA", "0700.HK", "600519.SS"]
@@ -148,7 +148,8 @@ async def _late(night: Night) -> None:
     settings, _ = read_settings({**variables, "JOB_TO_START": "cards"})
     days, now = settings.days(), datetime.fromisoformat("2026-11-26T06:00:00Z")
     steps = first_steps(night.day, Commands(days, now, settings.job_to_start, settings.region, settings.project))
-    lines = late_lines(settings, night.day, now, None, steps, is_known=True)
+    nothing = Nights().nothing_since(days.after("2026-11-24"))
+    lines = late_lines(settings, night.day, now, None, steps, nothing)
     night.scene.world.chat.texts.append(cut([*lines], FEISHU, translator(settings.language)))
 
 
@@ -176,14 +177,12 @@ async def play(name: str, language: str, nursery: trio.Nursery) -> AsyncIterator
 
 
 def text_of(night: Night) -> str:
-    """All that a person reads at eight the next morning, or once a later start has ended.
+    """All that a person reads the next morning, or once a later start has ended.
 
     These are the latest message, the page of the nights, and that of the latest day.
     """
     world = night.scene.world
-    now = START + timedelta(seconds=trio.current_time())
-    morning = max(now, datetime.fromisoformat(f"{night.day}T08:00:00Z") + timedelta(days=1))
-    pages = {name: _shown(data, morning) for name, data in world.recorded().items() if name.endswith(".html")}
+    pages = {name: _shown(data) for name, data in world.recorded().items() if name.endswith(".html")}
     days = sorted(name for name in pages if name != NIGHTS_PAGE)
     parts = {
         "message": world.chat.texts[-1] if world.chat.texts else "none",
@@ -197,9 +196,9 @@ def text_of(night: Night) -> str:
     return re.sub(r"\b[0-9a-f]{16}\b", "SPAN", re.sub(r"\b[0-9a-f]{32}\b", "TRACE", text))
 
 
-def _shown(page: bytes, morning: datetime) -> str:
-    """What a page says on a morning, without the list of all calls."""
-    shown = "\n".join(Parsed(page.decode(), morning).lines)
+def _shown(page: bytes) -> str:
+    """What a page says, without the list of all calls."""
+    shown = "\n".join(Parsed(page.decode()).lines)
     return re.split(r"\n(?:Every call|全部请求)\n", shown)[0]
 
 
