@@ -15,11 +15,11 @@ from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.read import UnreadConfigError, read_config
 from job.day.advice import Commands, last_words
 from job.day.attempt import ExitCode, Outcome, Start
+from job.day.before import NightBefore
 from job.day.ending import (
     Ending,
     bad_config,
     broken_off_notes,
-    deadline_notes,
     ending_of,
     late_notes,
     nothing_left,
@@ -216,8 +216,6 @@ class _Run:
         notes = [*late.values(), *outage_notes(outages)]
         listing = session.record.listing
         notes += broken_off_notes(start, listing.attempts - listing.ends, session.record.ledger)
-        if ending.outcome is Outcome.DEADLINE:
-            notes += deadline_notes(session.record.ledger)
         return ending.model_copy(update={"notes": (*ending.notes, *notes)})
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
@@ -247,10 +245,10 @@ class _Run:
 
     def _view(self, ending: Ending, faults: Sequence[Fault] = (), ledger: Ledger | None = None) -> View:
         past, day, ledger = self._past, self._start.day, ledger or self._ledger
-        before = past.night_before(day)
+        before = NightBefore.of(past.before(day), past.attempt, day, ledger.plan)
         report = report_of(self._start, ledger, ending, seconds=self._seconds, faults=faults, before=before)
         undone = None if past.nights is None else past.nights.undone_line(day)
-        return View.of(report, ledger, past.before(day), past.attempt, self._commands, undone)
+        return View.of(report, ledger, before, self._commands, undone)
 
     @property
     def _start(self) -> Start:
@@ -290,7 +288,9 @@ class _Run:
         report = await session.close(report, made, self.shutdown)
         severity_before = session.record.severity or self._past.severity_before(report.day)
         view = replace(view, report=report, severity_before=severity_before).with_page(self._options.settings.runs_uri)
-        return view if session.is_ended else view.unended(session.journal.unwritten)
+        if session.is_ended:
+            return view
+        return view.unended(session.journal.unwritten, session.journal.unwritten_cards, self._commands)
 
 
 async def run(options: Options, reporter: Reporter) -> ExitCode:

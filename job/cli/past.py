@@ -15,6 +15,7 @@ from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
 from job.day.advice import Commands, Step, first_steps, late_steps
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, SIGNS, ExitCode, RecordError
+from job.day.before import NightBefore
 from job.day.view import View, step_lines
 from job.outputs.log import as_json, not_told, verdict
 from job.outputs.message import SEND_SECONDS, Notifier, late_lines
@@ -104,8 +105,8 @@ async def _view(
     with suppress(RecordError, StorageError):  # this day can be shown without
         before = await attempt_before(store, nights, report.day)
     commands = Commands.of(report, runs_uri, nights.days(settings), now)
-    undone = nights.undone_line(report.day)
-    view = View.of(report, record.ledger, nights.reports, before, commands, undone)
+    night = NightBefore.of(nights.reports, before, report.day, record.ledger.plan)
+    view = View.of(report, record.ledger, night, commands, nights.undone_line(report.day))
     return (view.with_page(runs_uri) if PAGE in record.listing.documents else view), record
 
 

@@ -15,9 +15,9 @@ from job.config.objects import OBJECTS, parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import read_objects, unreadable
 from job.day.attempt import ExitCode, RecordError
+from job.day.before import differences
 from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger
-from job.day.view import differences
 from job.engines.calls import ENGINES, METHOD, EngineName, counted
 from job.outputs.stdout import say, say_error, write_line
 from job.records.nights import read_nights

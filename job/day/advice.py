@@ -15,12 +15,20 @@ from job.config.days import Days
 from job.config.faults import FaultKind
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.attempt import NIGHTS_PAGE, PAGE, Outcome, Start
-from job.day.failing import charged, failure_groups
 from job.day.ledger import Ledger
-from job.day.report import SOON, Report
+from job.day.report import Report
 from job.engines.calls import counted
 from job.storage.uri import absolute, address_of
-from job.text.messages import NAMED, Message, Value, listed, message, plural, semicolon, template
+from job.text.messages import (
+    NAMED,
+    Message,
+    duration,
+    listed,
+    message,
+    plural,
+    semicolon,
+    template,
+)
 from job.text.shown import clock
 
 
@@ -82,8 +90,6 @@ class Commands:
         arguments = ["run", *([f"--date={day}"] if names_day else []), *options, *confirmed]
         until = None if names_day or day is None else self.days.until(day)
         does = (message("by today's config"),) if names_day else ()
-        if names_day and "--yes" not in arguments:  # not before the next night, but nobody knows when it is read
-            does = (*does, message("may want --yes"))
         if job is None:
             command = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.config_uri)
             return replace(command, until=until, does=does)
@@ -152,46 +158,62 @@ def executions_link(start: Start) -> str | None:
     return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
 
 
-StepKind = Literal["wait", "start", "then", "later", "look", "plan", "without", "left_out", "again", "variables"]
-"""What a step is: wait for a start, such as that by which Cloud Run starts the job again; start the job again, now,
-once Cloud Run would have, and later; look at the day first; look for faults of the config; go on without some targets;
-make what was left out; make doubtful cards again; know who sets variables."""
+StepKind = Literal["wait", "at_work", "start", "look", "plan", "without", "left_out", "again"]
+"""What a step is: wait for the message of Cloud Run's own retry, before which no command is told; nothing, as a start
+is at work; start the job again; look at the day first; look for faults of the config; go on without some targets; make
+what was left out; make doubtful cards again."""
 
 
 class Step(NamedTuple):
     kind: StepKind
     sentence: Message
+    """What it is, and of a command what it does, costs, and until when it holds."""
     command: Command | None = None
+    later: Command | None = None
+    """The command for when `command` has expired."""
+
+    @property
+    def after(self) -> "Step | None":
+        """The same step once its command has expired; `None` if it does not."""
+        if self.later is None:
+            return None
+        sentence = replace(self.sentence, values={**self.sentence.values, "terms": self.later.terms})
+        return Step(self.kind, sentence, self.later)
 
 
-_STARTED_AGAIN = message("Cloud Run starts it again by itself. Wait for its next message.")
-_UNLESS_CANCELLED = message(
-    "Unless somebody cancelled it, Cloud Run starts it again by itself. Wait for its next message."
-)
+def advice(report: Report, ledger: Ledger, commands: Commands, unrecorded: int = 0) -> tuple[Step, ...]:
+    """What to do next, in this order. `commands` know when it is read.
 
-
-def advice(report: Report, ledger: Ledger, commands: Commands, retry: bool = False) -> tuple[Step, ...]:
-    """What to do next, in this order. `commands` know when it is read; `retry` is as in `Report.retry_comes`."""
-    steps, sentence = list[Step](), report.outcome.about.next
-    of_fault = any(fault.kind is FaultKind.VARIABLE for fault in report.faults)
-    if report.job and (of_fault or any("{variable}" in group.what_to_do.id for group in failure_groups(ledger))):
-        steps.append(Step("variables", message("Variables are set in terraform.tfvars, which an owner applies.")))
+    So many cards that are made are `unrecorded`: a start makes them again.
+    """
+    if report.is_of_command or report.outcome is Outcome.UNREADABLE:
+        return ()
     if report.outcome is Outcome.AT_WORK:
-        steps.extend(_waiting_steps(report))
-    elif report.outcome is Outcome.SUCCEEDED:
-        steps.extend(_steps_of_success(report, ledger, commands))
-    elif sentence is not None:
-        steps.extend(_steps(report, ledger, sentence, commands, retry))
+        return tuple(_waiting_steps(report))
+    if report.outcome is Outcome.SUCCEEDED:
+        return tuple(_steps_of_success(report, ledger, commands))
+    steps = [*_retry_step(report, commands.now)]
     if any(fault.kind is FaultKind.IMAGE for fault in report.faults):  # this image would be refused again
-        return tuple(step for step in steps if step.kind == "wait")
-    return () if report.is_of_command else tuple(steps)
+        return tuple(steps)
+    return (*steps, *_steps(report, commands, unrecorded))
 
 
 def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
     return next((step.command for step in steps if step.kind == kind), None)
 
 
-def _steps(report: Report, ledger: Ledger, sentence: str, commands: Commands, retry: bool) -> Iterator[Step]:
+def _retry_step(report: Report, now: datetime) -> Iterator[Step]:
+    if report.retry_by is None or not report.awaits_retry(now):
+        return
+    text = template("Cloud Run starts it again. Wait for the next message, by about {time}.")
+    if report.outcome is Outcome.INTERRUPTED:
+        text = template(
+            "If nobody cancelled it, Cloud Run starts it again. Wait for the next message, by about {time}."
+        )
+    yield Step("wait", message(text, time=clock(datetime.fromisoformat(report.retry_by), report.day)))
+
+
+def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step]:
     if _may_have_asked(report):
         look = message("It is not known whether your request was recorded. First look at how the day stands:")
         if report.outcome is Outcome.BUSY and not report.task_attempt:
@@ -200,46 +222,34 @@ def _steps(report: Report, ledger: Ledger, sentence: str, commands: Commands, re
             look = message("Once no other start is at work, first look at how the day stands:")
         yield Step("look", look, commands.look(report.known_day))
         return
-    if report.refused:
-        sentence = template(
-            "The engine refuses these calls until you correct them. Then this makes only what is missing{terms}:"
-        )
-    retry = retry and report.outcome is not Outcome.BAD_CONFIG and not report.refused  # that one fails too
-    # If the day ends soon, the retry would be for the next one, unless the day is named.
-    ends_soon = not report.names_day and commands.days.current(commands.now + SOON) != report.day
-    names_day = retry and ends_soon
-    now, *later = _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
-    others = _steps_without(report, ledger, commands, names_day=names_day)
-    if retry and not names_day and now.command:
-        yield Step("wait", _UNLESS_CANCELLED if report.outcome is Outcome.INTERRUPTED else _STARTED_AGAIN)
-        if report.outcome is Outcome.INTERRUPTED and 0 < len(ledger.to_make_again) == report.cards.missing:
-            return  # whoever cancelled it may not want these any more, which are paid for again
-        yield from others  # which are not left below
-        yield now._replace(kind="then")
-        text = template("Only if no message comes, start it again. This makes only what is missing{terms}:")
-        now = now._replace(sentence=message(text, terms=now.command.terms))
-    yield from (*others, now, *later)
+    yield _start_step(report, report.outcome, commands, unrecorded)
+    if report.at_fault:
+        yield _step_without(report, commands)
     if report.outcome is Outcome.BAD_CONFIG and any(fault.kind is FaultKind.OBJECT for fault in report.faults):
         look = message("In a checkout, this checks the config objects for faults, and calls no engine:")
         yield Step("plan", look, commands.read("plan", report.config_uri))
 
 
-def _steps_without(report: Report, ledger: Ledger, commands: Commands, *, names_day: bool) -> Iterator[Step]:
+def _step_without(report: Report, commands: Commands) -> Step:
     """How to go on without the targets at fault: a plain start would fail for them before it makes any card."""
-    if report.at_fault:
-        text = template("If nothing else is wrong, this makes the cards without {names}{terms}:")
-        options = option("without", [*report.without, *report.at_fault])
-        run = partial(commands.run, report.day, *options, names_day=names_day)
-        cards = (card for card in ledger.missing("qa") if card.item.target not in report.at_fault)
-        count = sum(card.state != "left_out" for card in cards)
-        yield from _now_and_later("without", text, run, count, names=listed(report.at_fault))
+    names = {*report.at_fault}
+    missing = (group for group in report.missing if group.engine == "qa" and group.state != "left_out")
+    count = report.cards.missing - sum(target in names for group in missing for target in group.targets)
+    run = partial(commands.run, report.day, *option("without", [*report.without, *report.at_fault]))
+    text = plural(
+        "Without {names}, this makes 1 card now{terms}:",
+        "Without {names}, this makes {count} cards now{terms}:",
+        count=count,
+        names=listed(report.at_fault),
+    )
+    return _now_and_later("without", text, run)
 
 
 def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
     """How to make what was left out, and again the cards that have an error besides: many, only if of whole types."""
     if report.without:
-        text = template("When you want what was left out, this makes it{terms}:")
-        yield from _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
+        text = message("Once they can be made, this makes what was left out{terms}:")
+        yield _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
     cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
     names = [f"{card.target}/{card.card_type}" for card in cards]
     if len(cards) > NAMED:
@@ -251,8 +261,10 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
         options = [*option("again", names), *option("without", report.without)]
         command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
         again = plural(
-            "This makes 1 card again, which is paid for again{terms}:",
-            "This makes {count} cards again, which are paid for again{terms}:",
+            "Once what the error names is put right, this makes 1 card again{terms}. It cannot be taken back: the card "
+            "counts as missing until it is made, and at least 1 try is charged:",
+            "Once what the error names is put right, this makes {count} cards again{terms}. It cannot be taken back: "
+            "they count as missing until they are made, and at least {count} tries are charged:",
             count=len(cards),
             terms=command.terms,
         )
@@ -262,7 +274,7 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
 def _waiting_steps(start: Start) -> Iterator[Step]:
     if start.deadline is not None:
         ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline)
-        yield Step("wait", message("Nothing has to be done: it ends by {time}.", time=clock(ends, start.day)))
+        yield Step("at_work", message("Nothing has to be done: it ends by {time}.", time=clock(ends, start.day)))
     if (link := executions_link(start)) is not None:
         yield Step("look", message("All executions of the job"), Command(link))
 
@@ -292,13 +304,10 @@ def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: date
 
 def go_on(start: Start, outcome: Outcome, commands: Commands) -> tuple[Step, ...]:
     """How to go on with an attempt that has no report."""
-    sentence = outcome.about.next
-    return () if sentence is None else tuple(_start_steps(start, outcome, sentence, commands))
+    return (_start_step(start, outcome, commands),) if outcome is Outcome.KILLED else ()
 
 
-def _start_steps(
-    start: Start, outcome: Outcome, sentence: str, commands: Commands, *, names_day: bool = False
-) -> Iterator[Step]:
+def _start_step(start: Start, outcome: Outcome, commands: Commands, unrecorded: int = 0) -> Step:
     # Until an attempt is recorded, nobody else knows what it was asked for.
     options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
     if start.number:  # without what was left out, or it could keep back what is missing
@@ -306,35 +315,64 @@ def _start_steps(
     # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
     was_current = start.knows_days and start.days.current(datetime.fromisoformat(start.started)) == start.day
     is_new = was_current and not start.number and outcome is not Outcome.BAD_CONFIG
-    names_day = names_day or not start.knows_days  # whether it is current is not known either
+    names_day = not start.knows_days  # whether it is current is not known either
     run = partial(commands.run, start.known_day, *options, names_day=names_day, is_new=is_new)
-    does, cards = list[Message](), 0
-    if outcome is not Outcome.BAD_CONFIG and isinstance(start, Report):
-        cards = start.cards.missing
-        if tries := start.charged_tries or start.perhaps_charged:  # an older report counts only the cards
-            does.append(charged(tries))
-    yield from _now_and_later("start", sentence, run, cards, does)
+    report = start if isinstance(start, Report) else None
+    missing = report.cards.missing + unrecorded if report and outcome is not Outcome.BAD_CONFIG else 0
+    return _now_and_later("start", _what_it_makes(outcome, report), run, missing)
 
 
-def _now_and_later(
-    kind: StepKind,
-    sentence: str,
-    run: Callable[..., Command],
-    cards: int,
-    does: Sequence[Message] = (),
-    **values: Value,
-) -> Iterator[Step]:
-    """The command for now, which makes so many cards; and if it expires the one that does not."""
-    made_cards = [counted("qa", cards)] if cards else []
-    for one, made in ((kind, run()), ("later", run(names_day=True))):
-        command = replace(made, does=(*(made.does or made_cards), *does))  # by another config it may be other cards
-        yield Step(one, message(sentence, **values, terms=command.terms), command)
-        if command.until is None:
-            return
+def _what_it_makes(outcome: Outcome, report: Report | None) -> Message:
+    """What a start makes, and what it costs as long as what has failed is not over."""
+    if report is None or outcome.severity != "bad":  # nothing has to be put right
+        return message("This makes what is missing{terms}:")
+    if outcome in {Outcome.STORAGE_FAILED, Outcome.BAD_CONFIG}:
+        return message(
+            "Once that is over or put right, this makes what is missing{terms}. Before, it fails again, and nothing is "
+            "called:"
+        )
+    if report.charged_again is None:
+        return message("Once that is over or put right, this makes what is missing{terms}:")
+    time = duration(60 * max(1, round((report.seconds or 0.0) * report.starts / 60)))
+    if not report.charged_again:
+        text = template(
+            "Once that is over or put right, this makes what is missing{terms}. Before, it fails again in some {time}, "
+            "and nothing is charged:"
+        )
+        return message(text, time=time)
+    return plural(
+        "Once that is over or put right, this makes what is missing{terms}. Before, it fails again: up to 1 try is "
+        "charged for nothing, in some {time}:",
+        "Once that is over or put right, this makes what is missing{terms}. Before, it fails again: up to {count} "
+        "tries are charged for nothing{starts}, in some {time}:",
+        count=report.charged_again,
+        starts=_starts(report.starts),
+        time=time,
+    )
+
+
+def _starts(starts: int) -> Message:
+    if starts < 2:
+        return Message("")
+    return (
+        message(" (Cloud Run starts it twice)")
+        if starts == 2
+        else message(" (Cloud Run starts it {count} times)", count=starts)
+    )
+
+
+def _now_and_later(kind: StepKind, sentence: Message, run: Callable[..., Command], cards: int = 0) -> Step:
+    """The step with the command for now, which makes so many cards, and the one for when that has expired."""
+    command = run()
+    if cards and not command.does:  # by another config it may be other cards
+        made = message("{cards} by the night's config", cards=counted("qa", cards))
+        command = replace(command, does=(made,))
+    told = replace(sentence, values={**sentence.values, "terms": command.terms})
+    return Step(kind, told, command, None if command.until is None else run(names_day=True))
 
 
 def last_words(start: Start, commands: Commands) -> Message:
     """What to do about a recorded start that is about to be ended at once."""
     command = commands.run(start.day, *option("without", start.without))
-    text = template("Ended at once. What is recorded is kept; this makes only what is missing{terms}: {command}")
+    text = template("Ended at once. What is recorded is kept; this makes what is missing{terms}: {command}")
     return message(text, terms=command.terms, command=command.text)

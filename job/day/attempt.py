@@ -1,13 +1,12 @@
 """Attempt: how a start began, as the record and its report have it; and how one can end.
 
-`ABOUT` has what is fixed for each way to end: words, exit code, gravity. The format of the record of a day is its
+`Outcome` has what is fixed for each way to end: words, exit code, gravity. The format of the record of a day is its
 version, the names of its objects, and the types of its values. A day is a folder below RUNS_URI that is named by its
 date. `D` stands for it here.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, Self, TypeVar
@@ -24,10 +23,12 @@ from job.config.read import PlannedConfig
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
 from job.day.ledger import Rerun
 from job.day.result import Count, Seconds
+from job.engines.calls import EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
 from job.errors import JobError
 from job.storage.uri import absolute
 from job.text.messages import Message, message, template
+from job.text.shown import without_credentials
 
 Severity = Literal["good", "warn", "bad"]
 Mark = Literal["✓", "✗", "!", " ", ""]
@@ -57,57 +58,35 @@ class ExitCode(IntEnum):
 class Outcome(StrEnum):
     """How an attempt ended, or in which state it is. The value is the word in records, logs and messages."""
 
-    SUCCEEDED = "succeeded"
-    CARDS_MISSING = "cards_missing"
-    DATA_ENGINE_FAILED = "data_engine_failed"
-    QA_ENGINE_DOWN = "qa_engine_down"
-    DEADLINE = "deadline"
-    INTERRUPTED = "interrupted"
-    BUSY = "busy"
-    """Another start is at work, and this one does not wait for it; or another one has taken over."""
-    STORAGE_FAILED = "storage_failed"
-    BAD_CONFIG = "bad_config"
-    UNFORESEEN = "unforeseen"
-    AT_WORK = "at work"
-    """A state: the latest attempt has not ended, and according to the lease it is at work. Else it was killed."""
-    KILLED = "killed"
-    UNREADABLE = "unreadable"
-    """A state: the record cannot be used."""
-
-    @property
-    def about(self) -> "About":
-        return ABOUT[self]
-
-
-@dataclass(frozen=True, slots=True)
-class About:
     label: Message
     """For tables of nights, and the beginning of the sentence about it, if nothing more is known."""
     exit: ExitCode | None
     """`None` if it depends on the signal, and for a state."""
     severity: Severity
-    next: str | None = None
-    """The template of the sentence before the command that starts the job again; `None` if nothing is to be done."""
 
+    def __new__(cls, word: str, label: Message, code: ExitCode | None, severity: Severity) -> Self:
+        outcome = str.__new__(cls, word)
+        outcome._value_ = word
+        outcome.label, outcome.exit, outcome.severity = label, code, severity
+        return outcome
 
-_PUT_RIGHT = template("Once the cause is put right, this makes only what is missing{terms}:")
-_GO_ON = template("This makes only what is missing{terms}:")
-
-ABOUT: Mapping[Outcome, About] = {
-    Outcome.SUCCEEDED: About(message("Succeeded"), ExitCode.DONE, "good"),
-    Outcome.CARDS_MISSING: About(message("Not all made"), ExitCode.CARDS_MISSING, "bad", next=_PUT_RIGHT),
-    Outcome.DATA_ENGINE_FAILED: About(message("Data engine failed"), ExitCode.FAILED, "bad", next=_PUT_RIGHT),
-    Outcome.QA_ENGINE_DOWN: About(message("The QA engine is down"), ExitCode.CARDS_MISSING, "bad", next=_PUT_RIGHT),
-    Outcome.DEADLINE: About(message("Deadline passed"), ExitCode.DEADLINE, "warn", next=_GO_ON),
-    Outcome.INTERRUPTED: About(message("Interrupted"), None, "warn", next=_GO_ON),
-    Outcome.BUSY: About(message("Another start may have taken over"), ExitCode.TEMPFAIL, "warn", next=_GO_ON),
-    Outcome.STORAGE_FAILED: About(message("Storage failed"), ExitCode.TEMPFAIL, "bad", next=_PUT_RIGHT),
-    Outcome.BAD_CONFIG: About(message("Config faulty"), ExitCode.USAGE, "bad", next=_PUT_RIGHT),
-    Outcome.UNFORESEEN: About(message("The job has a bug"), ExitCode.UNFORESEEN, "bad", next=_PUT_RIGHT),
-    Outcome.AT_WORK: About(message("At work"), None, "warn"),
-    Outcome.KILLED: About(message("Killed"), None, "warn", next=_GO_ON),
-    Outcome.UNREADABLE: About(message("Unreadable"), None, "bad"),
-}
+    SUCCEEDED = "succeeded", message("Succeeded"), ExitCode.DONE, "good"
+    CARDS_MISSING = "cards_missing", message("Not all made"), ExitCode.CARDS_MISSING, "bad"
+    DATA_ENGINE_FAILED = "data_engine_failed", message("Data engine failed"), ExitCode.FAILED, "bad"
+    QA_ENGINE_DOWN = "qa_engine_down", message("The QA engine is down"), ExitCode.CARDS_MISSING, "bad"
+    """Cards were not tried since the engine is down; or all were, none was made, and none of them was refused."""
+    DEADLINE = "deadline", message("Deadline passed"), ExitCode.DEADLINE, "warn"
+    INTERRUPTED = "interrupted", message("Interrupted"), None, "warn"
+    BUSY = "busy", message("Another start may have taken over"), ExitCode.TEMPFAIL, "warn"
+    """Another start is at work, and this one does not wait for it; or another one has taken over."""
+    STORAGE_FAILED = "storage_failed", message("Storage failed"), ExitCode.TEMPFAIL, "bad"
+    BAD_CONFIG = "bad_config", message("Config faulty"), ExitCode.USAGE, "bad"
+    UNFORESEEN = "unforeseen", message("The job has a bug"), ExitCode.UNFORESEEN, "bad"
+    AT_WORK = "at work", message("At work"), None, "warn"
+    """A state: the latest attempt has not ended, and according to the lease it is at work. Else it was killed."""
+    KILLED = "killed", message("Killed"), None, "warn"
+    UNREADABLE = "unreadable", message("Unreadable"), None, "bad"
+    """A state: the record cannot be used."""
 
 
 FORMAT = 1
@@ -230,6 +209,11 @@ class Start(BaseModel):
     start_with: str | None = None
     """START_WITH: the beginning of the command that starts the job, if it is not the job's own."""
     config_uri: Printable
+    engine_urls: dict[EngineName, str] = Field(default_factory=dict)
+    """Where the engines are that are set; empty if it is not known. So is `engine_audiences`."""
+    engine_audiences: dict[EngineName, str] = Field(default_factory=dict)
+    qa_attempts: Count | None = None
+    """How many tries of a card may be charged in a start; `None` if it is not known."""
     generations: dict[str, str] = Field(default_factory=dict)
     without: tuple[str, ...] = ()
     """The targets that a person has left out of this attempt; in a report those of which something is not there."""
@@ -262,6 +246,11 @@ class Start(BaseModel):
             project=settings.project,
             start_with=settings.start_with,
             config_uri=absolute(settings.config_uri) if settings.config_uri else "",
+            engine_urls={name: one.url for name, one in settings.engines.items() if one.url},
+            engine_audiences={
+                name: without_credentials(one.audience) for name, one in settings.engines.items() if one.audience
+            },
+            qa_attempts=settings.engines["qa"].attempts,
             card_url=settings.card_url,
             version=VERSION,
             commit=COMMIT,

@@ -55,15 +55,16 @@ class Ending(BaseModel):
         detail: Message | None = None,
     ) -> "Ending":
         """An ending in a sentence. `ledger` is `None` if nothing was called; `why` replaces its usual clause."""
-        code = outcome.about.exit if exit_code is None else exit_code
+        code = outcome.exit if exit_code is None else exit_code
         if outcome is Outcome.INTERRUPTED and code is not None:
             why = message("Interrupted by {signal}", signal=code.name)
         if ledger is None:
-            sentence = colon(why or outcome.about.label, message("nothing was called"))
+            sentence = colon(why or outcome.label, message("nothing was called"))
         elif outcome is Outcome.SUCCEEDED:
             sentence = _all_there(ledger)
         elif outcome is Outcome.CARDS_MISSING:
-            sentence = _missing_line(ledger)
+            none = not ledger.counts("qa").done
+            sentence = _with_left_out(ledger, message("No card was made")) if none else _missing_line(ledger)
         else:
             sentence = colon(why or _why(outcome, ledger), cards_line(ledger))
         notes = () if ledger is None else tuple(notes_of(ledger))
@@ -88,7 +89,7 @@ def ending_of(
     if ledger is not None and ledger.is_complete:
         return Ending.worded(Outcome.SUCCEEDED, ledger)
     if ledger is not None and reason is None:
-        return Ending.worded(Outcome.CARDS_MISSING, ledger)
+        return Ending.worded(Outcome.QA_ENGINE_DOWN if _made_none(ledger) else Outcome.CARDS_MISSING, ledger)
     if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
         return Ending.worded(Outcome.STORAGE_FAILED, ledger, detail=not_renewed)
     reason = reason or ShutdownReason.SIGTERM
@@ -96,6 +97,13 @@ def ending_of(
     code = ExitCode[reason.name] if outcome is Outcome.INTERRUPTED else None
     why = None if deadline is None or outcome is not Outcome.DEADLINE else _passed(deadline, ledger, waited_for)
     return Ending.worded(outcome, ledger, why, exit_code=code)
+
+
+def _made_none(ledger: Ledger) -> bool:
+    """Whether every card was tried and none was made, though the QA engine refused none of them."""
+    cards = ledger.counts("qa")
+    has_refused = any(call.engine == "qa" and call.is_refusal for call in ledger.failures)
+    return not cards.done and cards.failed - cards.cut_off == cards.missing > 0 and not has_refused
 
 
 def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = False) -> Ending:
@@ -149,7 +157,7 @@ def _why(outcome: Outcome, ledger: Ledger) -> Message:
     statuses = {call.status for call in ledger.failures if call.engine == "qa"}
     if outcome is Outcome.QA_ENGINE_DOWN and statuses <= {401, 403}:
         return message("The QA engine refuses the job's calls")
-    return outcome.about.label
+    return outcome.label
 
 
 def _named(engines: Sequence[EngineName]) -> Message:
@@ -330,24 +338,28 @@ def notices_of(plan: Plan) -> list[Message]:
     return notices
 
 
-def unrecorded_note(results: int, *, is_done: bool) -> Message:
-    """What the record lacks if it could not be written to the end, and what to do about that."""
+def unrecorded_note(results: int, cards: int, *, is_done: bool) -> Message:
+    """What the record lacks if it could not be written to the end: `results`, of which some are made `cards`."""
     if not results:
         return message("All results are recorded, only the end is not. The next start records it.")
     if is_done:
         return plural(
-            "Do not start it again: all work is done, but storage failed. The record lacks 1 result, which a start "
-            "would request again. If verify and its alert say that this day is not done, ignore that.",
-            "Do not start it again: all work is done, but storage failed. The record lacks {count} results, which a "
-            "start would request again. If verify and its alert say that this day is not done, ignore that.",
+            "Do not start it again: all work is done, but 1 result is not recorded, and a start would request it "
+            "again. If verify and its alert say that this day is not done, ignore that.",
+            "Do not start it again: all work is done, but {count} results are not recorded, and a start would request "
+            "them again. If verify and its alert say that this day is not done, ignore that.",
+            count=results,
+        )
+    if not cards:
+        return plural(
+            "1 result is not recorded: the next start requests it again.",
+            "{count} results are not recorded: the next start requests them again.",
             count=results,
         )
     return plural(
-        "The record lacks 1 result. The next start requests it again with the same Idempotency-Key, so that an engine "
-        "that honours keys is not paid twice.",
-        "The record lacks {count} results. The next start requests them again with the same Idempotency-Keys, so that "
-        "an engine that honours keys is not paid twice.",
-        count=results,
+        "1 card was made, but not recorded: the next start makes it again, and it may be charged twice.",
+        "{count} cards were made, but not recorded: the next start makes them again, and they may be charged twice.",
+        count=cards,
     )
 
 
@@ -386,12 +398,6 @@ def late_notes(
                 time=duration(seconds),
             )
     return notes
-
-
-def deadline_notes(ledger: Ledger) -> Iterator[Message]:
-    """Which engines failed when the deadline passed."""
-    if failing := dict.fromkeys(call.engine for call in ledger.failures if call.interrupted_after is not None):
-        yield message("Engines that were failing when the deadline passed: {engines}", engines=_named([*failing]))
 
 
 def broken_off_notes(start: Start, attempts: Iterable[int], ledger: Ledger) -> Iterator[Message]:

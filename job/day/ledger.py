@@ -333,9 +333,12 @@ class Ledger:
                     yield item, max(ends, key=ends.__getitem__)
 
 
-def _rank(call: CallResult) -> tuple[bool, float, str]:
-    """Of two results of an item, the one with the higher rank counts, whichever was added first."""
-    return call.done, call.ended, call.traceparent
+def _rank(call: CallResult) -> tuple[bool, bool, float, str]:
+    """Of two results of an item, the one with the higher rank counts, whichever was added first.
+
+    One that was cut off at its first try proves nothing, and does not hide why the item failed before.
+    """
+    return call.done, call.has_failed, call.ended, call.traceparent
 
 
 def _cover(stretches: Stretches, began: float, ended: float) -> None:

@@ -13,12 +13,13 @@ from pydantic_core import to_json
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
 from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
+from job.day.before import NightBefore
 from job.day.ending import Ending, past_day_notice
-from job.day.failing import is_refused, targets_at_fault
-from job.day.ledger import ItemStatus, Ledger, joined_seconds
+from job.day.failing import failure_groups, is_refused, targets_at_fault
+from job.day.ledger import ANSWERS_SHOWN, ItemStatus, Ledger, joined_seconds
 from job.day.result import Count, Counts, EngineState, MissingState, Seconds
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, EngineName, Item
-from job.text.messages import Message, Value, message, said
+from job.text.messages import Message, Value, colon, message, said
 from job.text.shown import clock, shortened
 
 SOON = timedelta(minutes=10)
@@ -94,6 +95,12 @@ class Report(Ending, Start):
     """Whether an engine has refused what is left, as it is: then a start fails again until that is corrected."""
     at_fault: tuple[str, ...] = ()
     """The targets whose data failed, if nothing else did: without them the day could go on."""
+    answers: tuple[Message, ...] = ()
+    """The last answer to what failed, of each engine and kind of failure, the most frequent first."""
+    charged_again: Count | None = None
+    """Up to how many tries another execution is charged for as long as what failed fails; `None` if it is not known."""
+    retry_by: Stamp | None = None
+    """By when, about, Cloud Run's own retry of this start has ended too; `None` if none is known to come."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
     """The seconds in which calls of the phase were in flight; without phases that had no call."""
     missing: tuple[MissingGroup, ...] = ()
@@ -107,7 +114,7 @@ class Report(Ending, Start):
     @property
     def severity(self) -> Severity:
         """How grave it is: a success is good only if no engine reported an error besides."""
-        severity = self.outcome.about.severity
+        severity = self.outcome.severity
         return "warn" if severity == "good" and any(counts.with_error for counts in self.engines.values()) else severity
 
     @property
@@ -135,11 +142,14 @@ class Report(Ending, Start):
             return message("Done at {time}", time=time)
         return message("Made at {time}, before the night's time {tick}", time=time, tick=f"{tick:%H:%M}")
 
-    def retry_comes(self, now: datetime) -> bool:
-        """Whether Cloud Run starts the task again by itself, for all that is known; not once it would have."""
-        if self.max_retries is None or self.execution is None or self.ended is None:
-            return False
-        return now < datetime.fromisoformat(self.ended) + SOON and self.task_attempt < self.max_retries
+    @property
+    def starts(self) -> int:
+        """How often Cloud Run starts an execution of its job, if that fails."""
+        return 1 + (self.max_retries or 0) if self.execution else 1
+
+    def awaits_retry(self, now: datetime) -> bool:
+        """Whether Cloud Run's own retry is still to end, for all that is known."""
+        return self.retry_by is not None and now < datetime.fromisoformat(self.retry_by)
 
     def as_text(self) -> bytes:
         """The bytes of `report.json`, for other programs: each message is its English text."""
@@ -170,18 +180,17 @@ def report_of(
     *,
     seconds: float | None = None,
     faults: Sequence[Fault] = (),
-    before: Report | None = None,
+    before: NightBefore | None = None,
 ) -> Report:
     """The report of an attempt that has ended after `seconds`, or that is in a state.
 
-    An attempt without a plan has the ledger of an empty plan. `before` is the report of the night before, which knows
-    since when an item has been missing.
+    An attempt without a plan has the ledger of an empty plan.
     """
     totals, made_again, charged_tries = ledger.totals(), ledger.made_again, ledger.charged_tries
-    ended = None
+    ended = retry_by = None
     if seconds is not None:
         moment = datetime.fromisoformat(start.started) + timedelta(seconds=seconds)
-        ended = moment.isoformat(timespec="seconds")
+        ended, retry_by = moment.isoformat(timespec="seconds"), _retry_by(start, ending, moment, seconds, before)
     report = Report(
         **{**dict(start), "without": ledger.left_out},
         **{**dict(ending), "notes": (*_of_past_day(start, ledger), *ending.notes)},
@@ -195,12 +204,40 @@ def report_of(
         perhaps_charged=len(charged_tries),
         charged_tries=charged_tries.total(),
         refused=is_refused(ledger),
-        at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
+        at_fault=targets_at_fault(ledger, before) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
+        answers=tuple(
+            colon(group.engines[0], answer) for group in failure_groups(ledger) for answer in group.answers[:1]
+        )[:ANSWERS_SHOWN],
+        retry_by=retry_by,
         phases=_phases(ledger),
     )
     left = END_LIMIT - len(report.to_json()) - _CLOSING_BYTES - COMPARED_BYTES - _ATTEMPT_BYTES * start.number
     groups, not_listed = _missing_groups(start.day, ledger, before, left)
-    return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
+    price = _charged_again(report, len(charged_tries))
+    return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed, "charged_again": price})
+
+
+def _retry_by(start: Start, ending: Ending, ended: datetime, seconds: float, before: NightBefore | None) -> str | None:
+    """As in `Report`: it is not started later than `SOON`, and takes as long as this start or the night before did."""
+    has_retry = start.max_retries is not None and start.execution and start.task_attempt < start.max_retries
+    is_for_day = start.names_day or start.days.current(ended + SOON) == start.day
+    if ending.exit_code in {ExitCode.DONE, None} or not has_retry or not is_for_day:
+        return None
+    longest = max(seconds, sum(before.report.phases.values()) if before is not None else 0.0)
+    if start.deadline is not None:
+        longest = min(longest, max(start.deadline, seconds))
+    return (ended + SOON + timedelta(seconds=longest)).isoformat(timespec="seconds")
+
+
+def _charged_again(report: Report, charged: int) -> int | None:
+    """As in `Report`. Each card that was `charged` may be again, and those that were not tried then."""
+    if report.outcome not in {Outcome.CARDS_MISSING, Outcome.QA_ENGINE_DOWN}:
+        return 0 if report.outcome is Outcome.DATA_ENGINE_FAILED else None
+    if report.qa_attempts is None:
+        return None
+    cards = report.cards
+    tried = charged + cards.missing - (cards.failed - cards.cut_off) if charged else 0
+    return min(tried, cards.missing) * report.qa_attempts * report.starts
 
 
 def _limited(fault: Fault) -> Fault:
@@ -251,13 +288,11 @@ def marks_of(report: Report | None) -> list[tuple[Severity | Literal["soft"], st
     return [MARKS[engines.get(engine, Counts()).state] for engine in ALL_ENGINES]
 
 
-def missing_by_item(report: Report) -> Mapping[Item, MissingGroup]:
-    return {item: group for group in report.missing for item in group.items}
-
-
-def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) -> tuple[tuple[MissingGroup, ...], int]:
+def _missing_groups(
+    day: str, ledger: Ledger, before: NightBefore | None, left: int
+) -> tuple[tuple[MissingGroup, ...], int]:
     """The missing items in groups, as many as fit into `left` bytes, and the number of further ones."""
-    then = missing_by_item(before) if before is not None else {}
+    then: Mapping[Item, MissingGroup] = before.missing if before is not None else {}
     groups: dict[tuple[object, ...], list[str]] = {}
     listed = 0
     failed = (status for status in _missing(ledger) if status.state == "failed")

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import to_json
 
 from job.engines.calls import ENGINES, EngineName, Item, label_of
-from job.engines.failures import Cause, FailureKind, Remedy, handling_of, remedy_of
+from job.engines.failures import Cause, FailureKind, handling_of
 from job.errors import JobError
 from job.text.messages import Message, listed, plural
 
@@ -174,6 +174,11 @@ class CallResult:
         return CUT_OFF if self.cause == Cause.INTERRUPTED else FAILED
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a try of it failed: one that was cut off at its first try proves nothing."""
+        return not self.done and (self.state != CUT_OFF or self.interrupted_after is not None)
+
+    @property
     def perhaps_charged_tries(self) -> int:
         """How many of its tries may have cost money, for all that is recorded."""
         if self.charged_tries is not None:
@@ -196,13 +201,6 @@ class CallResult:
     @property
     def label(self) -> Message:
         return label_of(self.engine, self.targets, self.card_type)
-
-    def remedy(self, *, has_done: bool | None) -> Remedy:
-        """What to correct, if it failed; of a call that was cut off, what its failed try before asks for."""
-        cause = self.cause
-        if self.state == CUT_OFF and self.interrupted_after is not None and self.status != 429:
-            cause = self.interrupted_after
-        return remedy_of(self.engine, cause, self.status, batch=len(self.targets), has_done=has_done)
 
 
 _NOT_STORED = {"limit", "attempt", "is_outdated"}

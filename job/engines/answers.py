@@ -5,8 +5,10 @@ Also the interface of the connection that a call needs, and the errors of connec
 
 import json
 import re
+from base64 import urlsafe_b64decode
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from http.client import responses
@@ -14,7 +16,7 @@ from typing import Protocol
 
 from jiter import from_json
 
-from job.engines.calls import Call, EngineName
+from job.engines.calls import BATCHES, Call, EngineName
 from job.engines.failures import Cause, Failure
 from job.errors import JobError
 from job.text.messages import NAMED, Message, colon, message, said, semicolon, template
@@ -22,6 +24,10 @@ from job.text.shown import excerpt
 
 ANSWER_LIMIT = 2**20
 """Maximum bytes of one answer. The largest real one, of a batch, has about 100 KiB; parsing this many takes 0.1 s."""
+PARSED_LIMIT = 2**16
+"""Maximum bytes of an error that is parsed: of a larger one, the beginning is quoted."""
+ACCOUNT = "account"
+"""The value in the reason of a 403 that names the account whose token was sent."""
 CONNECT_SECONDS = 10.0
 """Time limit for a TCP connection, and for a TLS handshake."""
 
@@ -123,14 +129,45 @@ _TWICE = re.compile(r'Detected duplicate key (".*") at line \d+ column \d+', re.
 
 
 def _status_reason(response: Response, token: str) -> Message:
+    status = f"HTTP {response.status}"
     if 300 <= response.status <= 399:
         return message("HTTP {status}: a redirect, which is not followed", status=str(response.status))
-    shown = excerpt(response.body, token)
+    shown = _own_words(response.body, token)
     if not shown:
-        return said(f"HTTP {response.status}")
+        return said(status)
     if shown == responses.get(response.status):
         return message("HTTP {status}, without a reason", status=str(response.status))
-    return colon(f"HTTP {response.status}", shown)
+    reason = colon(status, shown)
+    account = _account_in(token) if response.status == 403 else None
+    # It is not said again, but kept for whoever gives it the right.
+    return replace(reason, values={**reason.values, ACCOUNT: account}) if account else reason
+
+
+def _own_words(body: bytes, token: str) -> str:
+    """What the engine says in the body of an error: its own words if that is JSON, else its beginning."""
+    with suppress(ValueError):
+        if len(body) <= PARSED_LIMIT and (words := _words(parse_answer(body, token))):
+            return _said(words, token)
+    return excerpt(body, token)
+
+
+def _words(value: object, depth: int = 0) -> str | None:
+    """The words of an error: a text, or the first of them in what frameworks make of it."""
+    if isinstance(value, str):
+        return value.strip() or None
+    parts = value[:1] if isinstance(value, list) else []
+    if isinstance(value, dict):
+        parts = [value.get(key) for key in ("detail", "error", "message", "msg")]
+    return next((words for part in parts if depth < 3 and (words := _words(part, depth + 1))), None)
+
+
+def _account_in(token: str) -> str | None:
+    """The e-mail address of the account for which an ID token was made, if the token says it."""
+    with suppress(ValueError, LookupError, AttributeError):
+        claims = token.rpartition(" ")[2].split(".")[1]
+        email = json.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["email"]
+        return excerpt(email.encode()) or None
+    return None
 
 
 def _financial(_: Call, answer: object, token: str) -> Verdict:
@@ -221,14 +258,9 @@ def _reason(result: object, token: str) -> Message:
     """The engine's own error message if the answer has one, else the answer itself."""
     if result is None:
         return message("the engine answered null")
-    if isinstance(result, dict):
-        status = result.get("status")
-        for key in ("error", "message", "detail"):
-            if isinstance(result.get(key), str) and result[key].strip():
-                text = _said(result[key], token)
-                if status is None:
-                    return said(text)
-                return colon(_said(status, token), text)
+    if isinstance(result, dict) and (words := _words(result)):
+        text = _said(words, token)
+        return said(text) if result.get("status") is None else colon(_said(result["status"], token), text)
     return message("the engine answered {answer}", answer=_shown(result, token))
 
 
@@ -238,3 +270,16 @@ def _said(value: object, token: str) -> str:
 
 def _shown(value: object, token: str) -> str:
     return excerpt(json.dumps(value, ensure_ascii=False).encode(errors="replace"), token)
+
+
+def answer_of(reason: Message, engine: EngineName) -> Message:
+    """The answer in the reason of a failure: without what the job adds, and of several tickers that of the first."""
+    inner = reason.values.get(_AROUND.get(reason.id, ""))
+    if engine in BATCHES and reason.id == _SEVERAL:
+        inner = reason.values["first"]
+    return answer_of(inner, engine) if isinstance(inner, Message) else reason
+
+
+_AROUND = {"{error} (tried for {time})": "error", "cut off; the try before it failed: {reason}": "reason"}
+"""What the job writes around an answer, with the value that has it."""
+_SEVERAL = semicolon("", "").id

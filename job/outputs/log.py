@@ -185,6 +185,8 @@ def _end(view: View) -> LogLine:
     fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
     if report.detail is not None:
         fields["detail"] = shortened(str(report.detail), TEXT_LIMIT)
+    if report.answers:
+        fields["answers"] = [shortened(str(answer), TEXT_LIMIT) for answer in report.answers]
     if report.notes:
         fields["notes"] = [shortened(str(note), TEXT_LIMIT) for note in report.notes]
     if view.unrecorded is not None:

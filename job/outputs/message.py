@@ -1,12 +1,12 @@
 """Message about a run, and how it is sent to an incoming webhook, within some seconds.
 
-It stands by itself, since its readers may not reach Google. It quotes no engine's answer.
+It stands by itself, since its readers may not reach Google.
 """
 
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 
@@ -30,6 +30,8 @@ NAME = "batch-orchestrator"
 FAULTS_LISTED = 5
 FAULT_LIMIT = 302
 """Maximum number of characters of a line about the config."""
+ANSWER_LIMIT = 80
+"""Maximum number of characters of a line that quotes an answer, in a message that is too long."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 
@@ -43,12 +45,7 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
 
 def _body(view: View) -> Iterator[Line]:
     yield Line(message("{sentence}.", sentence=view.report.sentence), Rank.KEPT)
-    for line in day_lines(view, FAULTS_LISTED):
-        if line.what_to_do is not None:
-            failed = message("{failed}. {remedy}", failed=line.text, remedy=line.what_to_do)
-            yield replace(line, text=failed, what_to_do=None)
-        elif line.rank is not Rank.ASIDE:
-            yield line
+    yield from (line for line in day_lines(view, FAULTS_LISTED) if line.rank is not Rank.ASIDE)
 
 
 def run_fields(view: View) -> Mapping[str, object]:
@@ -91,9 +88,13 @@ def trial_fields() -> Mapping[str, object]:
 
 
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
-    """The lines as a text within the channel's limit: whole lines are left out, by rank, and one counts them."""
+    """The lines as a text within the channel's limit: answers are cut, then lines left out, and one counts these."""
     shown = [_shown(line, channel, translator) for line in lines]
     sizes = [len(as_json(text)) for text in shown]  # its two quotes are as long as a line feed
+    if sum(sizes) - 2 > channel.limit:
+        for at in (at for at, line in enumerate(lines) if line.is_answer):
+            shown[at] = shortened(shown[at], ANSWER_LIMIT)
+            sizes[at] = len(as_json(shown[at]))
     order = sorted(
         (at for at, line in enumerate(lines) if line.rank is not Rank.KEPT),
         key=lambda at: (lines[at].rank, -sizes[at] if lines[at].rank else 0, -at),

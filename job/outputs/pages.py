@@ -23,7 +23,7 @@ from job.config.plan import Target
 from job.day.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, quoted
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
 from job.day.ending import notices_of
-from job.day.failing import names_of, not_reached
+from job.day.failing import names_of
 from job.day.ledger import Ledger
 from job.day.report import Report, marks_of
 from job.day.result import FAILED, CallResult, Counts, ItemState
@@ -112,8 +112,9 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
     """The headline of a day. `start` is one of its job, if any is known."""
     report = night.report
     waits = any(step.kind == "wait" for step in steps)
-    shown = [step for step in steps if step.kind not in {"plan", "variables"}]
-    later = [step for step in shown if step.kind == "later" or (waits and step.kind not in {"wait", "look"})]
+    shown = [step for step in steps if step.kind != "plan"]
+    later = [step for step in shown if waits and step.kind not in {"wait", "look"}]
+    later += [step.after for step in shown if step.after is not None]
     expires = next((step.command.until for step in shown if step.command and step.command.until), None)
     heading = None
     if waits:
@@ -122,7 +123,7 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         heading = message("After {time}", time=f"{expires:%m-%d %H:%M}")
     return Headline(
         severity=night.severity,
-        sentence=night.outcome.about.label if report is None else report.sentence,
+        sentence=night.outcome.label if report is None else report.sentence,
         day=night.day,
         job=job_of(start),
         link=link,
@@ -448,7 +449,6 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
         notices=notices_of(ledger.plan),
         groups=groups,
         steps={step.kind: step for step in view.steps},
-        not_reached=not_reached(ledger, report.outcome),
         board=board(report, ledger),
         table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
         calls=calls_of(ledger),
@@ -513,7 +513,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     if report is None or commands is None:
         steps = () if start is None or commands is None else go_on(start, latest.outcome, commands)
         return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
-    steps = advice(report, Ledger.empty(report.day), commands, report.retry_comes(now))
+    steps = advice(report, Ledger.empty(report.day), commands)
     if not report.ended:
         return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
     headline = headline_of(latest, steps, known, links.to_day(latest.day))

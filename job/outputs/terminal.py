@@ -24,7 +24,7 @@ from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
 from job.outputs.stdout import OutputQueue, queued_text
 from job.records.nights import NO_NIGHT, Nights, done_at
-from job.text.messages import ENGLISH, Message, Translator, colon, message, plural
+from job.text.messages import ENGLISH, Message, Translator, message, plural
 from job.text.shown import clock, printable, shortened
 
 _COLOURS = {"✓": "green", "✗": "red", "!": "yellow", "–": "yellow"}
@@ -163,10 +163,8 @@ def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
     if any(engine.calls for engine in report.engines.values()):
         print_table(screen, report.engines)
     for line in lines:
-        is_long = line.rank is Rank.ASIDE  # it may be an answer
+        is_long = line.is_answer or line.rank is Rank.ASIDE
         screen.print_line(shortened(text(line.text), SHOWN_LIMIT) if is_long else line.text, line.mark)
-        if line.beside_answers is not None:
-            screen.print_line(colon(message("What to do"), line.beside_answers), " ")
         if line.command is not None:
             screen.print_line(f"  {line.command}")
     if not is_at_work:

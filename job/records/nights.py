@@ -25,8 +25,8 @@ from job.day.attempt import (
     end_name,
     missing,
 )
+from job.day.before import night_before
 from job.day.report import END_LIMIT, Report, read_report
-from job.day.view import night_before
 from job.errors import JobError
 from job.records.lease import Holder, peek
 from job.records.record import Listing, read_day, state_of
@@ -62,7 +62,7 @@ class Night:
 
     @property
     def severity(self) -> Severity:
-        return self.outcome.about.severity if self.report is None else self.report.severity
+        return self.outcome.severity if self.report is None else self.report.severity
 
     @property
     def start(self) -> Start | None:
@@ -73,7 +73,7 @@ def done_at(night: Night) -> Message:
     """When everything of a day was done, and without which targets; else how it ended, in a word."""
     moment = night.report.done_at if night.report is not None else None
     if night.report is None or moment is None:
-        return night.outcome.about.label
+        return night.outcome.label
     pattern = "%H:%M" if moment.date().isoformat() == night.day else "%m-%d %H:%M"
     time = f"{moment:{pattern}}"
     if night.report.without:
@@ -138,7 +138,7 @@ class Nights:
         undone = []
         for night in self.nights[:NIGHTS_LOOKED_AT]:
             cards = night.report.cards.missing if night.report else 0
-            missing = plural("1 card", "{count} cards", count=cards) if cards else night.outcome.about.label
+            missing = plural("1 card", "{count} cards", count=cards) if cards else night.outcome.label
             if night.day != besides and night.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}:
                 undone.append((night, missing))
         return undone
@@ -264,10 +264,6 @@ class PastNights:
 
     def before(self, day: str) -> list[Report]:
         return [report for report in (self.nights or Nights()).reports if report.day < day]
-
-    def night_before(self, day: str) -> Report | None:
-        """The report of the latest night before that had a plan, as far as they are known."""
-        return night_before(self.before(day), day)
 
     def severity_before(self, day: str) -> Severity | None:
         """How severe the end of the night before was, `good` without one; `None` if that is not known."""

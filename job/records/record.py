@@ -64,6 +64,8 @@ class _Chunk:
     name: str
     data: bytes
     count: int
+    cards: int
+    """How many of its results are cards that were made."""
 
 
 class Journal:
@@ -77,6 +79,7 @@ class Journal:
         self._day, self._number, self._plan = day, number, plan
         self._on_outage = on_outage
         self._pending: list[bytes] = []
+        self._pending_cards = 0
         self._chunk: _Chunk | None = None
         self.objects = 0
         """How many objects were begun; once everything is flushed, all of them are written."""
@@ -92,8 +95,14 @@ class Journal:
         """How many results are not known to be written."""
         return self._appended - self._written
 
+    @property
+    def unwritten_cards(self) -> int:
+        """How many of these are cards that were made."""
+        return self._pending_cards + (self._chunk.cards if self._chunk else 0)
+
     def append(self, result: CallResult) -> None:
         """Adds a result. It is written within seconds."""
+        self._pending_cards += result.done and result.card_type is not None
         self._pending.append(result.line())
         self._appended += 1
         if len(self._pending) >= WRITE_RESULTS:
@@ -140,7 +149,8 @@ class Journal:
         name = results_name(self._day, self._number, self.objects)
         header = {"format": FORMAT, "name": name, "plan": self._plan, "lines": len(lines)}
         self.objects += 1
-        return _Chunk(name, b"\n".join([to_json(header), *lines, b""]), len(lines))
+        cards, self._pending_cards = self._pending_cards, 0
+        return _Chunk(name, b"\n".join([to_json(header), *lines, b""]), len(lines), cards)
 
 
 async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], ledger: Ledger) -> None:
@@ -352,9 +362,9 @@ class Record:
     def severity(self) -> Severity | None:
         """How severe the state of the day was when it was read; `None` if nothing was recorded of it."""
         if len(self.reports) < len(self.listing.attempts):
-            return Outcome.KILLED.about.severity
+            return Outcome.KILLED.severity
         if self.listing.is_refused:
-            return Outcome.BAD_CONFIG.about.severity
+            return Outcome.BAD_CONFIG.severity
         return None if self.ended is None else self.ended.severity
 
 

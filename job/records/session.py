@@ -17,10 +17,10 @@ from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS, Plan
 from job.config.read import PlannedConfig, unreadable
 from job.day.advice import Commands, option
 from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, end_name
+from job.day.before import differences, lacked
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import CallResult
-from job.day.view import differences, lacked
 from job.engines.calls import ALL_ENGINES
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
@@ -223,14 +223,14 @@ async def open_session(
     if attempt is None:
         return Opened(start, record, None)
     if not lease.is_held():
-        raise BusyError(message("this one was paused for longer than its lease lasts"), Outcome.BUSY.about.label)
+        raise BusyError(message("this one was paused for longer than its lease lasts"), Outcome.BUSY.label)
     try:
         await in_thread_to_its_end(
             partial(lease.store.create, attempt_name(attempt.day, attempt.number), attempt.to_json())
         )
     except ConflictError:
         said = message("another process has recorded attempt {number} of {day}", number=attempt.number, day=attempt.day)
-        raise BusyError(said, Outcome.BUSY.about.label) from None
+        raise BusyError(said, Outcome.BUSY.label) from None
     journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, partial(alarm, "results"))
     return Opened(attempt, record, Session(lease, attempt, journal, alarm, record))
 

@@ -17,6 +17,8 @@ _TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*|ya29\.[\w.-]+")
 _RUN = re.compile(r"[A-Za-z0-9+/_=%-]{32,}+")
 _RANDOM = re.compile(r"[A-Za-z0-9]{16,}+")
 _TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+"""What a terminal takes for a command: a colour, a title."""
 _INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)(?![\d:])", re.ASCII)
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -27,7 +29,7 @@ def excerpt(data: bytes, token: str = "") -> str:
     `token` is one that the author of the text has seen. Other text that looks like a secret is masked too; digests,
     trace ids and paths are not.
     """
-    text = data[: EXCERPT_LIMIT * 50].decode("utf-8", "replace")
+    text = _ANSI.sub("", data[: EXCERPT_LIMIT * 50].decode("utf-8", "replace"))
     if text.lstrip().startswith("<"):
         text = _TAG.sub(" ", text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -1,4 +1,4 @@
-"""What a person does next: one command after any failure, right where and when it is read."""
+"""What a person does next: one command after any failure, with its price, right where and when it is read."""
 
 from datetime import datetime, timedelta
 from itertools import product
@@ -8,24 +8,25 @@ import pytest
 
 from job.cli.main import make_parser
 from job.config.environment import Options, read_settings
-from job.config.faults import Fault, FaultKind
+from job.config.faults import Fault
 from job.day.advice import Commands, Step, advice, command_of, last_words
 from job.day.attempt import Outcome, Start
+from job.day.before import NightBefore
 from job.day.ending import Ending, bad_config, ending_of
 from job.day.ledger import Ledger
-from job.day.report import Report
+from job.day.report import Report, report_of
 from job.day.result import Counts, ShutdownReason
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
-from tests.support.days import SCENES, Day, failing
+from tests.support.days import RESET, SCENES, Day, failing
+from tests.support.fakes import target
 from tests.support.records import FAULT as IN_OBJECT
-from tests.support.records import report_at, start_at
+from tests.support.records import RecordedAttempt, report_at, start_at
 from tests.support.shell import arguments_in
 
 DAYS = start_at().days
 """Each begins at two."""
 TODAY = datetime.fromisoformat("2026-11-25T01:30:00+08:00")
-SOON = datetime.fromisoformat("2026-11-25T01:40:00+08:00")
 LATER = datetime.fromisoformat("2026-11-25T01:50:00+08:00")
 Where = dict[str, str]
 CLOUD: Where = {"job": "cards", "region": "asia-east1", "project": "p", "runs_uri": "gs://cards/runs"}
@@ -35,15 +36,19 @@ PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
 UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
-MAINTAINER = "(by today's config; may want --yes; for a maintainer)"
-PUT_RIGHT = f"Once the cause is put right, this makes only what is missing {UNTIL}:"
-GO_ON = f"This makes only what is missing {UNTIL}:"
+MAINTAINER = "(by today's config; for a maintainer)"
+OVER = "Once that is over or put right, this makes what is missing {}"
+MAKES = "This makes what is missing {}:"
+NOTHING_CALLED = f"{OVER}. Before, it fails again, and nothing is called:"
 NO_STORAGE = Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
+DENIED = Failure(Cause.DENIED, message("no"), 200)
+AWAY = Failure(Cause.STATUS, message("HTTP 503"), 503)
+BROKEN = Failure(Cause.STATUS, message("HTTP 500"), 500)
 
 
 def half_made() -> Ledger:
-    return Day().play(failing(Failure(Cause.DENIED, message("no"), 200), "qa", "NVDA")).ledger
+    return Day().play(failing(DENIED, "qa", "NVDA")).ledger
 
 
 def report(ending: Ending, **about: Any) -> Report:
@@ -52,26 +57,29 @@ def report(ending: Ending, **about: Any) -> Report:
     return report_at(ending, start=start_at(**about), faults=faults)
 
 
-def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: bool = False) -> tuple[Step, ...]:
-    return advice(one, Ledger.empty(one.day), Commands(DAYS, now, **place), retry)
+def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> tuple[Step, ...]:
+    return advice(one, Ledger.empty(one.day), Commands(DAYS, now, **place))
 
 
-def shown(
-    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: bool = False
-) -> list[tuple[str, str, str | None]]:
-    steps = steps_of(one, place, now, retry)
-    return [(step.kind, str(step.sentence), step.command.text if step.command else None) for step in steps]
+def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tuple[str, str, str | None]]:
+    """Each step, and as `later` what it is once its command has expired."""
+    found = list[tuple[str, str, str | None]]()
+    for step in steps_of(one, place, now):
+        for kind, one_step in ((step.kind, step), ("later", step.after)):
+            if one_step is not None:
+                found.append((kind, str(one_step.sentence), one_step.command.text if one_step.command else None))
+    return found
 
 
 ENDINGS: dict[str, tuple[Ending, str | None]] = {
-    "cards missing": (ending_of(half_made(), None), PUT_RIGHT),
-    "QA engine down": (ending_of(half_made(), ShutdownReason.QA_DOWN), PUT_RIGHT),
-    "deadline": (ending_of(half_made(), ShutdownReason.DEADLINE), GO_ON),
-    "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), GO_ON),
-    "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), GO_ON),
-    "no storage": (NO_STORAGE, PUT_RIGHT),
-    "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), PUT_RIGHT),
-    "killed": (Ending.worded(Outcome.KILLED, half_made()), GO_ON),
+    "cards missing": (ending_of(half_made(), None), f"{OVER}:"),
+    "QA engine down": (ending_of(half_made(), ShutdownReason.QA_DOWN), f"{OVER}:"),
+    "deadline": (ending_of(half_made(), ShutdownReason.DEADLINE), MAKES),
+    "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), MAKES),
+    "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), MAKES),
+    "no storage": (NO_STORAGE, NOTHING_CALLED),
+    "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), f"{OVER}:"),
+    "killed": (Ending.worded(Outcome.KILLED, half_made()), MAKES),
     "at work": (Ending.worded(Outcome.AT_WORK, half_made()), None),
     "done": (ending_of(Day().play().ledger, None), None),
 }
@@ -79,31 +87,31 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
 
 @pytest.mark.parametrize("how", ENDINGS)
 def test_the_one_command_of_an_ending(how: str) -> None:
+    """With a condition only if something has to be over; without a price if it is not known."""
     ending, sentence = ENDINGS[how]
-    later = sentence and sentence.replace(UNTIL, MAINTAINER)
-    steps = [("start", sentence, EXECUTE), ("later", later, DATED)]
-    assert shown(report(ending)) == ([] if sentence is None else steps)
+    steps = [] if sentence is None else [("start", sentence.format(UNTIL), EXECUTE)]
+    later = [] if sentence is None else [("later", sentence.format(MAINTAINER), DATED)]
+    assert shown(report(ending)) == steps + later
 
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: str) -> None:
     one, parser = SCENES[scene]().report, make_parser()
     needs, looks = one.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}, scene in {"busy", "at work"}
-    for place, retry, (now, date) in product(PLACES, (True, False), ((TODAY, None), (LATER, "2026-11-24"))):
-        steps = steps_of(one, place, now, retry)
+    for place, (now, date) in product(PLACES, ((TODAY, None), (LATER, "2026-11-24"))):
+        steps = steps_of(one, place, now)
         assert [step.kind for step in steps].count("start") == (needs and not looks)
         assert [step.kind for step in steps].count("look") == looks
-        is_told = retry and now == TODAY and one.outcome != Outcome.BAD_CONFIG
-        is_told = (needs and not looks and is_told) or scene == "at work"
-        assert [step.kind for step in steps].count("wait") == is_told
+        assert [step.kind for step in steps].count("at_work") == (scene == "at work")
         for step in steps:
             if step.command is not None and step.kind not in {"plan", "look"}:
                 options = parser.parse_args(arguments_in(step.command.text))
                 assert options.command == "run"
                 # Nobody else may know the schedule of a first start on a laptop.
-                is_named = step.kind == "later" or (scene == "storage failed" and place != CLOUD)
+                is_named = scene == "storage failed" and place != CLOUD
                 assert options.date == ("2026-11-24" if is_named else date)
                 assert step.command.until == (None if options.date else LATER)
+                assert (step.later is None) is (step.command.until is None)
 
 
 @pytest.mark.parametrize(
@@ -142,31 +150,9 @@ def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
 
 def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it() -> None:
     *steps, look = shown(report(bad_config(1, of_command=False), number=0, faults=[IN_OBJECT]))
-    assert steps == [("start", PUT_RIGHT, EXECUTE), ("later", PUT_RIGHT.replace(UNTIL, MAINTAINER), DATED)]
+    start = ("start", NOTHING_CALLED.format(UNTIL), EXECUTE)
+    assert steps == [start, ("later", NOTHING_CALLED.format(MAINTAINER), DATED)]
     assert (look[0], look[2]) == ("plan", "python -m job plan gs://cards/config")
-
-
-VARIABLES = ("variables", "Variables are set in terraform.tfvars, which an owner applies.", None)
-
-
-@pytest.mark.parametrize(
-    ("kind", "is_told"), [(FaultKind.VARIABLE, True), (FaultKind.STORAGE, False), (FaultKind.OBJECT, False)]
-)
-def test_on_cloud_run_a_fault_of_a_variable_is_an_owners(kind: FaultKind, is_told: bool) -> None:
-    fault = Fault("RUNS_URI", message("is odd"), message("correct it"), kind)
-    for job, told in (("cards", is_told), (None, False)):
-        steps = shown(report(bad_config(2, of_command=False), number=0, faults=[fault, fault], job=job))
-        assert [step for step in steps if step[0] == "variables"] == [VARIABLES] * told
-        assert (steps[0] == VARIABLES) is told
-        assert ("plan" in [step[0] for step in steps]) is (kind is FaultKind.OBJECT)
-
-
-@pytest.mark.parametrize(("status", "is_told"), [(404, True), (429, True), (403, False), (503, False)])
-def test_on_cloud_run_a_remedy_that_names_a_variable_is_an_owners(status: int, is_told: bool) -> None:
-    failed = Failure(Cause.STATUS, message("no"), status)
-    for job, told in (("cards", is_told), (None, False)):
-        steps = Day(start={"job": job}).play(failing(failed, "news")).play(failing(failed, "qa")).view().steps
-        assert [step.kind for step in steps].count("variables") == told
 
 
 @pytest.mark.parametrize(
@@ -177,18 +163,17 @@ def test_on_cloud_run_a_remedy_that_names_a_variable_is_an_owners(status: int, i
 def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
     arguments: tuple[str, ...], command: str
 ) -> None:
-    terms = f" {MAINTAINER}:" if "--date" in command else ":"
+    terms = MAINTAINER if "--date" in command else ""
     one = report(NO_STORAGE, number=0, arguments=arguments, knows_days=False)
-    assert shown(one) == [("start", PUT_RIGHT.removesuffix(f" {UNTIL}:") + terms, command)]
+    assert shown(one) == [("start", NOTHING_CALLED.format(terms).replace(" . Before", ". Before"), command)]
 
 
 LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
 UNKNOWN = "It is not known whether your request was recorded. First look at how the day stands:"
 
 
-@pytest.mark.parametrize("retry", [True, False])
 @pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
-def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: bool) -> None:
+def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
     ending = (
         Ending.worded(Outcome.BUSY, None, detail=message("the start for 2026-11-24"))
@@ -198,9 +183,9 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, 
     not_asked = "Your request was not recorded. Look at how the day stands, then ask again:"
     sentence = not_asked if how == "busy" else UNKNOWN
     one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
-    assert shown(one, LAPTOP, retry=retry) == [("look", sentence, LOOK)]
+    assert shown(one, LAPTOP) == [("look", sentence, LOOK)]
     page = "https://storage.cloud.google.com/cards/runs/2026-11-24/report.html"
-    assert shown(one, CLOUD, retry=retry) == [("look", sentence, page)]
+    assert shown(one, CLOUD) == [("look", sentence, page)]
     assert "look" not in [kind for kind, _, _ in shown(one.model_copy(update={"number": 2}))]
 
 
@@ -212,8 +197,7 @@ def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> No
 
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = report(bad_config(1, of_command=False), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
-    corrected = PUT_RIGHT.replace(UNTIL, BOTH)
-    assert shown(one)[0] == ("start", corrected, f"{EXECUTE} --args=run,--again=NVDA")
+    assert shown(one)[0] == ("start", NOTHING_CALLED.format(BOTH), f"{EXECUTE} --args=run,--again=NVDA")
     assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
 
 
@@ -221,16 +205,14 @@ def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected
 
 
 def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them() -> None:
-    view = (
-        Day(start={"without": ("TSLA",)})
-        .play(failing(Failure(Cause.DENIED, message("no"), 200), "news", "AAPL"))
-        .view()
-    )
-    steps = advice(view.report, view.ledger, Commands(DAYS, TODAY, **CLOUD))
-    first, later, *_ = [(kind, str(text), command and command.text) for kind, text, command in steps]
-    sentence, both = "If nothing else is wrong, this makes the cards without AAPL {}:", "--without=TSLA,--without=AAPL"
-    assert view.report.at_fault == ("AAPL",)
-    assert first == ("without", sentence.format("(48 cards; " + BOTH[1:]), f"{EXECUTE} --args=run,{both}")
+    start = {"without": ("TSLA",)}
+    day = Day(start=start).play(failing(DENIED, "news", "AAPL"))
+    one = report_of(day.start_of(), day.ledger, ending_of(day.ledger, None, day.errors[0]), seconds=60)
+    assert one.at_fault == ("AAPL",)
+    sentence, both = "Without AAPL, this makes 48 cards now {}:", "--without=TSLA,--without=AAPL"
+    start_first, plain_later, first, later = shown(one)
+    assert (start_first[0], plain_later[0]) == ("start", "later")
+    assert first == ("without", sentence.format(BOTH), f"{EXECUTE} --args=run,{both}")
     assert later == ("later", sentence.format(MAINTAINER), f"{DATED},{both}"), "as also a plain start still fails"
 
 
@@ -244,45 +226,102 @@ def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
     assert (options.date, options.without) == ("2026-11-24", [name, "MSFT"])
 
 
-def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out() -> None:
+def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_can_be_made() -> None:
     done = report(ENDINGS["done"][0]).model_copy(update={"without": ("MSFT", "TSLA")})
-    again = "When you want what was left out, this makes it {}:"
+    again = "Once they can be made, this makes what was left out {}:"
     later = ("later", again.format(MAINTAINER), DATED)
     assert shown(done) == [("left_out", again.format(UNTIL), EXECUTE), later]
     assert shown(done, now=LATER) == [("left_out", again.format(MAINTAINER), DATED)]
     counted = done.model_copy(update={"engines": {"qa": Counts(planned=7, not_attempted=2, left_out=2, done=5)}})
-    assert shown(counted)[0] == ("left_out", again.format("(2 cards; until 11-25 01:50)"), EXECUTE)
+    terms = "(2 cards by the night's config; until 11-25 01:50)"
+    assert shown(counted)[0] == ("left_out", again.format(terms), EXECUTE)
+
+
+# --- what a start costs before that is over ---
+
+TRIES = "it fails again: up to {} tries are charged for nothing{}, in some {}:"
+FREE = "it fails again in some {}, and nothing is charged:"
+
+
+def price(day: Day, until: ShutdownReason | None = None, seconds: float = 600) -> str:
+    ending = ending_of(day.ledger, until, next(iter(day.errors), None))
+    return str(steps_of(report_of(day.start_of(), day.ledger, ending, seconds=seconds))[0].sentence)
 
 
 @pytest.mark.parametrize(
-    ("failure", "cards"),
+    ("failure", "retries", "said"),
     [
-        (Failure(Cause.STATUS, message("HTTP 503"), 503), "5 cards"),
-        (Failure(Cause.DENIED, message("no"), 200), "5 cards; 5 tries may have been charged"),
-        (Failure(Cause.STATUS, message("HTTP 500"), 500), "5 cards; 5 tries may have been charged"),
+        (BROKEN, 1, TRIES.format(30, " (Cloud Run starts it twice)", "20 min")),
+        (DENIED, 0, TRIES.format(15, "", "10 min")),
+        (RESET, 2, TRIES.format(45, " (Cloud Run starts it 3 times)", "30 min")),
+        (AWAY, 1, FREE.format("20 min")),
+        (Failure(Cause.STATUS, message("HTTP 422"), 422), 1, FREE.format("20 min")),
+        (Failure(Cause.STATUS, message("HTTP 429"), 429), 1, FREE.format("20 min")),
     ],
 )
-def test_a_command_says_how_many_cards_it_makes_and_how_many_tries_may_be_charged(failure: Failure, cards: str) -> None:
-    one = Day().play(failing(failure, "qa", "NVDA")).view().report
-    assert shown(one.model_copy(update={"charged_tries": 0})) == shown(one), "an older report has only the cards"
-    start, later = shown(one)
-    assert start[1] == f"Once the cause is put right, this makes only what is missing ({cards}; until 11-25 01:50):"
-    charged = cards.partition("; ")[2]
-    dated = "; ".join(filter(None, ("by today's config", "may want --yes", charged, "for a maintainer")))
-    assert later[1] == f"Once the cause is put right, this makes only what is missing ({dated}):"
+def test_what_a_start_costs_while_cards_still_fail_is_by_their_last_answers(
+    failure: Failure, retries: int, said: str
+) -> None:
+    """5 cards, each `attempts` times in each start of an execution."""
+    day = Day(start={"qa_attempts": 3, "max_retries": retries}).play(failing(failure, "qa", "NVDA"))
+    terms = "(5 cards by the night's config; until 11-25 01:50)"
+    assert price(day) == f"{OVER.format(terms)}. Before, {said}"
+
+
+def test_of_cards_of_which_only_some_were_charged_only_these_are_and_those_that_were_not_tried() -> None:
+    fates = {"NVDA": BROKEN, "TSLA": AWAY}
+    some = Day(start={"qa_attempts": 3, "max_retries": 0})
+    some.play(lambda engine, name, _: fates.get(name) if engine == "qa" else None)
+    assert TRIES.format(15, "", "10 min") in price(some)
+    down = Day(start={"qa_attempts": 3, "max_retries": 0}, targets=[target(f"T{n:02}", ["a"]) for n in range(40)])
+    down.play(failing(BROKEN, "qa"), until=400)
+    assert down.ledger.counts("qa").not_attempted > 0
+    assert TRIES.format(120, "", "10 min") in price(down, ShutdownReason.QA_DOWN)
+
+
+def test_while_data_fails_nothing_is_charged_whatever_cards_were_before() -> None:
+    day = Day(start={"qa_attempts": 3, "max_retries": 1}).play(failing(DENIED, "news", "AAPL"))
+    assert price(day, seconds=20).endswith(FREE.format("1 min"))
+
+
+def test_of_a_start_of_an_image_that_did_not_record_it_no_price_is_told() -> None:
+    assert price(Day().play(failing(BROKEN, "qa", "NVDA"))).endswith(
+        "(5 cards by the night's config; until 11-25 01:50):"
+    )
 
 
 # --- whether Cloud Run starts it again ---
 
 
-@pytest.mark.parametrize(("how", "unless"), [("deadline", ""), ("interrupted", "Unless somebody cancelled it, ")])
-def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str, unless: str) -> None:
-    wait = f"{unless}Cloud Run starts it again by itself. Wait for its next message."
-    start = f"Only if no message comes, start it again. This makes only what is missing {UNTIL}:"
-    one = report(ENDINGS[how][0])
-    assert [sentence for kind, sentence, _ in shown(one, retry=True) if kind != "then"][:2] == [wait, start]
-    refused = report(bad_config(1, of_command=False))
-    assert shown(refused, retry=True) == shown(refused)
+@pytest.mark.parametrize(("how", "unless"), [("cards missing", ""), ("interrupted", "If nobody cancelled it, ")])
+def test_a_retry_that_comes_by_itself_is_waited_for_whatever_the_failure(how: str, unless: str) -> None:
+    wait = f"{unless}Cloud Run starts it again. Wait for the next message, by about 03:00 UTC+08:00."
+    one = report(ENDINGS[how][0], execution="cards-1", max_retries=1)
+    assert one.retry_by == "2026-11-24T03:00:03+08:00", "it took 25 minutes, and a retry comes within ten"
+    assert shown(one, now=TODAY - timedelta(days=1))[0] == ("wait", wait, None)
+    assert [kind for kind, _, _ in shown(one)] == ["start", "later"], "it is over"
+    assert (
+        shown(report(bad_config(1, of_command=False), execution="cards-1", max_retries=1), now=LATER - timedelta(1))[0][
+            0
+        ]
+        == "wait"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "before", "deadline", "minutes"),
+    [(60, 0, None, 11), (60, 1500, None, 35), (1800, 1500, None, 40), (60, 7200, 3600, 70), (3600, 0, 3600, 70)],
+)
+def test_a_retry_takes_as_long_as_this_start_or_the_night_before(
+    seconds: float, before: float, deadline: float | None, minutes: int
+) -> None:
+    start = start_at(execution="cards-1", max_retries=1, deadline=deadline)
+    earlier = RecordedAttempt("2026-11-23").report().model_copy(update={"phases": {"cards": before}})
+    ledger = half_made()
+    night = NightBefore.of([earlier], None, start.day, ledger.plan)
+    one = report_of(start, ledger, ending_of(ledger, None), seconds=seconds, before=night)
+    ended = datetime.fromisoformat(one.ended or "")
+    assert datetime.fromisoformat(one.retry_by or "") - ended == timedelta(minutes=minutes)
 
 
 @pytest.mark.parametrize(
@@ -296,27 +335,28 @@ def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str
         ({"CLOUD_RUN_EXECUTION": ""}, False),
     ],
 )
-def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: bool | None) -> None:
-    """The record has it, so that it is known until a retry would have come; and not later."""
+def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: bool) -> None:
+    """The record has it, so that it is known until a retry would have ended; and not later."""
     cloud = {"CLOUD_RUN_EXECUTION": "cards-x7k2p", "TASK_MAX_RETRIES": "2"}
     settings, faults = read_settings(cloud | variables)
     began = datetime.fromisoformat("2026-11-24T02:00:03+08:00")
     one = report_at(ENDINGS["deadline"][0], start=Start.of(Options(settings, faults, began, 0.0), DAYS))
-    over = began + timedelta(minutes=35)  # it took 25
-    assert one.retry_comes(over - timedelta(seconds=1)) is expected
-    assert not one.retry_comes(over)
+    over = began + timedelta(minutes=60)
+    assert one.awaits_retry(over - timedelta(seconds=1)) is expected
+    assert not one.awaits_retry(over)
+    done = report_at(ENDINGS["done"][0], start=Start.of(Options(settings, faults, began, 0.0), DAYS))
+    assert done.retry_by is None
 
 
 @pytest.mark.parametrize(("arguments", "is_fixed"), [(("run",), False), (("run", "--date=2026-11-24"), True)])
-def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[str, ...], is_fixed: bool) -> None:
-    """In the ten minutes before a day ends the command names its day, and nobody is told to wait."""
-    one = report(ENDINGS["deadline"][0], arguments=arguments)
-    kinds = [kind for kind, _, _ in shown(one, now=SOON, retry=True)]
-    assert kinds == (["wait", "then", "start", "later"] if is_fixed else ["start"])
-    if not is_fixed:
-        assert shown(one, now=SOON, retry=True) == [("start", f"This makes only what is missing {MAINTAINER}:", DATED)]
-    just_before = SOON - timedelta(seconds=1)
-    assert [kind for kind, _, _ in shown(one, now=just_before, retry=True)] == ["wait", "then", "start", "later"]
+@pytest.mark.parametrize(("started", "is_soon"), [("01:14:59", False), ("01:15:00", True)])
+def test_no_retry_is_promised_that_would_be_for_the_next_day(
+    arguments: tuple[str, ...], is_fixed: bool, started: str, is_soon: bool
+) -> None:
+    """It took 25 minutes, and the day ends at 01:50."""
+    about = {"started": f"2026-11-25T{started}+08:00", "execution": "cards-1", "max_retries": 1}
+    one = report(ENDINGS["deadline"][0], arguments=arguments, **about)
+    assert (one.retry_by is None) is (is_soon and not is_fixed)
 
 
 @pytest.mark.parametrize(
@@ -324,5 +364,5 @@ def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[st
     [(TODAY, BOTH, f"{EXECUTE} --args=run,--without=A"), (LATER, MAINTAINER, f"{DATED},--without=A")],
 )
 def test_the_last_words_after_a_second_signal(now: datetime, terms: str, command: str) -> None:
-    said = f"Ended at once. What is recorded is kept; this makes only what is missing {terms}: {command}"
+    said = f"Ended at once. What is recorded is kept; this makes what is missing {terms}: {command}"
     assert str(last_words(start_at(without=("A",)), Commands(DAYS, now, **CLOUD))) == said

@@ -32,7 +32,7 @@ def test_a_start_has_what_its_commands_and_links_need() -> None:
     known = {"number": 0, "began": moment, "started": moment, "trace_id": start.trace_id, "version": VERSION}
     place = {"execution": "cards-x", "task_attempt": 1, "job": "cards", "region": "asia-east1", "project": "p"}
     told = {"arguments": ("run", "--again=A"), "schedule": "30 22 * * 1-5", "card_url": CLOUD["CARD_URL"]}
-    assert start == start_at("2026-11-23", **known, **place, **told, commit=COMMIT)
+    assert start == start_at("2026-11-23", **known, **place, **told, commit=COMMIT, qa_attempts=3)
     assert str(start.offset) == "UTC+08:00"
 
 
@@ -43,6 +43,18 @@ def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     start = Start.of(Options(settings, [], NOW, 0.0), settings.days())
     assert "s3cret" not in start.model_dump_json()
     assert start.config_uri == str(tmp_path / "config"), "the same place from any directory"
+
+
+def test_where_the_engines_are_is_in_it_without_anything_secret() -> None:
+    secret = {
+        "QA_ENGINE_URL": "https://qa.example/v1",
+        "QA_ENGINE_AUDIENCE": "https://u:s3cret@x/?k=s3cret https://qa.example/v1",
+    }
+    settings, faults = read_settings({**CLOUD, **secret, "NEWS_ENGINE_URL": "https://news.example"})
+    assert not faults
+    start = Start.of(Options(settings, [], NOW, 0.0), settings.days())
+    assert start.engine_urls == {"news": "https://news.example", "qa": "https://qa.example/v1"}
+    assert start.engine_audiences == {"news": "https://news.example", "qa": "…@x/?…"}
 
 
 def read(data: bytes) -> Attempt:

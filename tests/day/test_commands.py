@@ -27,15 +27,15 @@ def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need
     during, after = commands(DURING, job="cards").run(DAY), commands(AFTER, job="cards").run(DAY)
     assert during == Command("gcloud run jobs execute cards", AFTER)
     dated = f"gcloud run jobs execute cards --args=run,--date={DAY}"
-    assert after == Command(dated, is_maintainers=True, does=(message("by today's config"), message("may want --yes")))
+    assert after == Command(dated, is_maintainers=True, does=(message("by today's config"),))
     assert commands(DURING, job="cards").run(DAY, names_day=True) == after
     assert commands(DURING, job="cards").run(None) == Command("gcloud run jobs execute cards")
     assert [str(one.terms) for one in (during, after, commands(DURING, job="cards").run(DAY, "--without=A"))] == [
         " (until 11-25 22:20)",
-        " (by today's config; may want --yes; for a maintainer)",
+        " (by today's config; for a maintainer)",
         " (for a maintainer; until 11-25 22:20)",
     ]
-    anybodys = " (by today's config; may want --yes)"
+    anybodys = " (by today's config)"
     assert str(commands(AFTER).run(DAY).terms) == anybodys, "whoever has the record may give it"
     assert str(commands(AFTER).run(DAY, "--yes").terms) == " (by today's config)"
     assert str(commands(AFTER).run(None).terms) == ""

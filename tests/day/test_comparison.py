@@ -7,11 +7,12 @@ from datetime import datetime
 import pytest
 
 from job.day.advice import Commands
+from job.day.before import NightBefore, comparison_lines, differences, night_before
 from job.day.ending import bad_config, ending_of
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import ShutdownReason
-from job.day.view import View, comparison_lines, differences, night_before, plan_before
+from job.day.view import View
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.chinese import in_chinese
@@ -69,8 +70,8 @@ THREE = [STILL.format(3, "A/a"), STILL.format(2, "B/b")]
 )
 def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], expected: list[str]) -> None:
     (*before, last), ledger = played(fates)
-    earlier = night_before(before, last.day)
-    found = list(comparison_lines(last, ledger, earlier, None)) if earlier else []
+    night = NightBefore.of(before, None, last.day, ledger.plan)
+    found = list(comparison_lines(last, ledger, night)) if night else []
     assert all(map(in_chinese, found))
     assert list(map(str, found)) == expected
 
@@ -91,7 +92,9 @@ def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
 def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
     now, before = RecordedAttempt(), RecordedAttempt("2026-11-23")
     other = before.stored.model_copy(update={"objects": config(["NVDA"])})
-    assert plan_before(now.ledger().plan, other) is None
+    night = NightBefore.of([before.report()], other, DAY, now.plan)
+    assert night is not None
+    assert (night.plan, night.is_other) == (now.plan, False)
 
 
 def test_a_variable_that_decides_what_is_made_is_compared() -> None:
@@ -106,7 +109,8 @@ def test_a_start_without_a_plan_is_compared_with_none() -> None:
     before = RecordedAttempt("2026-11-23")
     refused = report_at(bad_config(1, of_command=False), start=start_at(number=0))
     commands = Commands(refused.days, datetime.fromisoformat(refused.started))
-    assert View.of(refused, Ledger.empty(DAY), [before.report()], before.stored, commands).report.notes == ()
+    night = NightBefore.of([before.report()], before.stored, DAY, before.plan)
+    assert View.of(refused, Ledger.empty(DAY), night, commands).report.notes == ()
 
 
 def test_the_night_before_is_the_latest_one_with_a_plan_in_whatever_order_they_come() -> None:

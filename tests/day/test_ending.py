@@ -3,16 +3,14 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from job.day.attempt import ABOUT, ExitCode, Outcome
+from job.day.attempt import ExitCode, Outcome
 from job.day.ending import (
     Ending,
     bad_config,
-    deadline_notes,
     ending_of,
     late_notes,
     nothing_left,
@@ -26,7 +24,7 @@ from job.day.ledger import Ledger
 from job.day.report import report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
-from job.engines.failures import CUT_OFF, Cause, Failure
+from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from job.text.shown import clock
 from tests.support.chinese import in_chinese
@@ -85,6 +83,8 @@ NO_DATA, NO_NEWS = (f"{engine}: 0 of 1 ready, without A" for engine in ("financi
         (ledger_of(1, 1), None, ("succeeded", 0, "The card is made")),
         (ledger_of(0, 0), None, ("succeeded", 0, "All data is ready")),
         (ledger_of(1, 2), None, ("cards_missing", 3, OF_TWO)),
+        (ledger_of(0, 2), None, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
+        (refusing(500, 422), None, ("cards_missing", 3, "No card was made")),
         (ledger_of(1, 2), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {OF_TWO}")),
         (refusing(503, 403), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
         (refusing(401, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
@@ -213,21 +213,24 @@ def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None,
     assert shown(ending) == expected
 
 
-HONOURED = "so that an engine that honours keys is not paid twice."
-
-
 @pytest.mark.parametrize(
-    ("results", "lacks"),
+    ("results", "cards", "lacks"),
     [
-        (1, "1 result. The next start requests it again with the same Idempotency-Key"),
-        (1200, "1,200 results. The next start requests them again with the same Idempotency-Keys"),
+        (1, 1, "1 card was made, but not recorded: the next start makes it again, and it may be charged twice."),
+        (
+            26,
+            12,
+            "12 cards were made, but not recorded: the next start makes them again, and they may be charged twice.",
+        ),
+        (1, 0, "1 result is not recorded: the next start requests it again."),
+        (1200, 0, "1,200 results are not recorded: the next start requests them again."),
     ],
 )
-def test_what_the_record_lacks(results: int, lacks: str) -> None:
+def test_what_the_record_lacks(results: int, cards: int, lacks: str) -> None:
     nothing = "All results are recorded, only the end is not. The next start records it."
-    assert {str(unrecorded_note(0, is_done=is_done)) for is_done in (True, False)} == {nothing}
-    assert str(unrecorded_note(results, is_done=False)) == f"The record lacks {lacks}, {HONOURED}"
-    done = str(unrecorded_note(results, is_done=True))
+    assert {str(unrecorded_note(0, 0, is_done=is_done)) for is_done in (True, False)} == {nothing}
+    assert str(unrecorded_note(results, cards, is_done=False)) == lacks
+    done = str(unrecorded_note(results, cards, is_done=True))
     assert done.startswith("Do not start it again: all work is done")
     assert done.endswith("again. If verify and its alert say that this day is not done, ignore that.")
 
@@ -248,18 +251,17 @@ def test_a_start_that_waited_within_its_day_or_named_it_has_no_notice(arguments:
 # --- what holds for all ---
 
 
-def test_every_outcome_has_its_table_row_and_only_a_success_ends_with_0() -> None:
-    assert set(ABOUT) == set(Outcome)
-    assert [one for one in Outcome if one.about.exit == ExitCode.DONE] == [Outcome.SUCCEEDED]
-    assert [one for one in Outcome if one.about.severity == "good"] == [Outcome.SUCCEEDED]
+def test_only_a_success_ends_with_0() -> None:
+    assert [one for one in Outcome if one.exit == ExitCode.DONE] == [Outcome.SUCCEEDED]
+    assert [one for one in Outcome if one.severity == "good"] == [Outcome.SUCCEEDED]
 
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_that_of_its_outcome(scene: str) -> None:
     report = SCENES[scene]().report
     assert not re.search(r"HTTP|refused|reset|null|since \d+ tries", str(report.sentence))
-    about = report.outcome.about
-    assert about.exit is None or report.exit_code == about.exit
+    outcome = report.outcome
+    assert outcome.exit is None or report.exit_code == outcome.exit
     lacks = any(engine.missing for engine in report.engines.values())
     assert (report.exit_code == 0) is (report.outcome is Outcome.SUCCEEDED)
     assert report.exit_code != 0 or not lacks
@@ -279,16 +281,6 @@ def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known(is_again: bo
     later = start_at(started="1970-01-01T00:00:00+00:00", day="1970-01-01")
     at = datetime.fromtimestamp(ledger.last, UTC)
     assert f"breaks off at {clock(at, later.day)}: " in str(unended(later, ledger, Outcome.KILLED).sentence)
-
-
-def test_an_engine_that_was_failing_when_the_deadline_passed_is_named() -> None:
-    ledger = data_of("news")
-    for call in ledger.plan.calls("trading"):
-        ledger.add(result_of(call, replace(CUT_OFF, after=Cause.STATUS)))
-    for call in ledger.plan.calls("financial"):
-        ledger.add(result_of(call, CUT_OFF))
-    assert [*map(str, deadline_notes(ledger))] == ["Engines that were failing when the deadline passed: trading"]
-    assert [*deadline_notes(ledger_of(1, 2))] == []
 
 
 def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> None:

@@ -1,19 +1,22 @@
-"""Failures with one remedy are one group; an engine that is wholly down is one line, and no target is blamed."""
+"""What failed alike is one group; an engine that is wholly down is one line, and no target is blamed."""
 
 from dataclasses import replace
 from itertools import islice
 
 import pytest
 
-from job.day.attempt import Outcome
-from job.day.failing import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, shortest_names, targets_at_fault
+from job.config.plan import Plan
+from job.day.before import NightBefore
+from job.day.failing import AT_FAULT_LIMIT, failure_groups, names_of, shortest_names, targets_at_fault
 from job.day.ledger import Ledger
 from job.day.result import CallResult
+from job.day.view import cost_line
+from job.engines.answers import answer_of
 from job.engines.calls import EngineName, Item
-from job.engines.failures import CUT_OFF, Cause, Failure, Remedy
-from job.text.messages import message
+from job.engines.failures import CUT_OFF, Cause, Failure
+from job.text.messages import Message, colon, message, semicolon
 from tests.support.chinese import in_chinese
-from tests.support.days import Day
+from tests.support.days import Day, failing
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of
 
@@ -54,14 +57,14 @@ def test_cards_are_named_as_shortly_as_can_be() -> None:
     assert shortest_names(Ledger(plan), cards[:2]) == ["A (2)"]
 
 
-def test_calls_with_one_remedy_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:
-    groups = failure_groups(ledger_of("qa", None, DENIED, AWAY, TIMEOUT, TIMEOUT, CUT_OFF))
+def test_calls_that_failed_alike_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:
+    after = replace(CUT_OFF, status=503, after=Cause.STATUS)
+    groups = failure_groups(ledger_of("qa", None, DENIED, AWAY, TIMEOUT, TIMEOUT, TIMEOUT, CUT_OFF, after))
     assert [(str(group.heading), group.names) for group in groups] == [
-        ("QA engine: 2 cards failed; 2 tries may have been charged", ["T01/b", "T02/a"]),
-        ("QA engine: 1 card failed; 1 try may have been charged", ["T00/b"]),
-        ("QA engine: 1 card failed", ["T01/a"]),
-    ]
-    assert len({group.remedy for group in groups}) == 3
+        ("QA engine: 3 cards failed", ["T01/b", "T02 (2)"]),
+        ("QA engine: 2 cards failed", ["T01/a", "T03/b"]),
+        ("QA engine: 1 card failed", ["T00/b"]),
+    ], "also what was cut off after a try that failed"
 
 
 def test_the_tries_that_may_have_been_charged_are_those_of_all_attempts_at_a_missing_card() -> None:
@@ -70,11 +73,10 @@ def test_the_tries_that_may_have_been_charged_are_those_of_all_attempts_at_a_mis
         about = {"tries": 20, "charged_tries": charged, "attempt": attempt}
         ledger.add(result_of(card, AWAY if charged is None else TIMEOUT, ended=12.0 + attempt, **about))
     ledger.add(result_of([*TWENTY.calls("qa")][1]))
-    (group,) = failure_groups(ledger)
-    assert str(group.heading) == "QA engine: 1 card failed; 16 tries may have been charged"
     assert ledger.charged_tries == {card.items[0]: 16}
     ledger.add(result_of(card, ended=20.0))
     assert not ledger.charged_tries, "it is made"
+    assert str(cost_line(ledger)) == "18 tries may have been charged; 2 made a card."
     ledger.rerun(card.items, 5)
     ledger.add(result_of(card, REFUSED, ended=30.0, again=5))
     assert not ledger.charged_tries, "the picture that is wanted now was never charged"
@@ -101,23 +103,13 @@ def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
     assert list(map(str, group.answers)) == ["b", "a", "c"]
 
 
-@pytest.mark.parametrize(("engine", "known"), [("qa", "this card"), ("news", "this target")])
-def test_what_an_engine_does_not_know_is_to_be_corrected_and_its_address_only_if_it_knows_nothing(
-    engine: EngineName, known: str
-) -> None:
-    (group,) = failure_groups(ledger_of(engine, NOT_FOUND, None))
-    assert str(group.what_to_do).startswith(f"The engine does not know {known}. Correct it")
-    (group,) = failure_groups(ledger_of(engine, NOT_FOUND, NOT_FOUND))
-    assert str(group.what_to_do).startswith("There is nothing at that address.")
-
-
 @pytest.mark.parametrize(
     ("failures", "heading", "names"),
     [
-        ([NOT_FOUND, CUT_OFF], "the only call that was answered failed", ["T00"]),
+        ([NOT_FOUND, CUT_OFF], "1 target failed", ["T00"]),
         ([AWAY, CUT_OFF, CUT_OFF], "1 target failed", ["T00"]),
         ([TIMEOUT, CUT_OFF], "1 target failed", ["T00"]),
-        ([AWAY, replace(CUT_OFF, after=Cause.STATUS)], "every call failed", []),
+        ([AWAY, replace(CUT_OFF, status=503, after=Cause.STATUS)], "every call failed", []),
         ([TIMEOUT, TIMEOUT], "every call failed", []),
         ([AWAY, None], "1 target failed", ["T00"]),
         ([REFUSED, REFUSED], "2 targets failed", ["T00", "T01"]),
@@ -131,21 +123,69 @@ def test_calls_that_were_cut_off_prove_nothing_of_the_engine(
     assert (str(group.heading), group.names) == (f"News engine: {heading}", names)
 
 
-def test_what_is_not_there_for_the_only_call_may_be_its_target_or_the_address() -> None:
-    (group,) = failure_groups(ledger_of("financial", NOT_FOUND, CUT_OFF))
-    assert "Correct the target in ticker_list.json" in str(group.what_to_do)
-    assert "check FINANCIAL_ENGINE_URL" in str(group.what_to_do)
+TRIED = message("{error} (tried for {time})", error=message("failed: no price"), time="10 min")
+ALONE = message("cut off; the try before it failed: {reason}", reason=message("HTTP 503"))
+BY_TICKER = semicolon(colon("T00", message("failed: a")), colon("T01", message("failed: b")))
 
 
-def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> None:
-    ledger = ledger_of("news", REFUSED, CUT_OFF)
-    rest = not_reached(ledger, Outcome.DATA_ENGINE_FAILED)
-    assert str(rest) == "Not finished, but nothing has to be put right: financial 20, trading 20, news 19, cards 40"
-    assert in_chinese(rest) == "未完成（无需处理）：财务 20、交易 20、新闻 19、图卡 40"
-    assert not_reached(Day().play().ledger, Outcome.SUCCEEDED) is None
-    said = "Not requested because other cards of their type failed: /a (20), /b (20)"
-    assert str(not_reached(ledger, Outcome.CARDS_MISSING)) == said
-    assert [group.names for group in failure_groups(ledger)] == [["T00"]]
+@pytest.mark.parametrize(
+    ("engine", "reason", "answer"),
+    [
+        ("trading", TRIED, "failed: no price"),
+        ("news", ALONE, "HTTP 503"),
+        ("trading", message("{error} (tried for {time})", error=BY_TICKER, time="10 min"), "T00: failed: a"),
+        ("news", semicolon("HTTP 500: a", "b"), "HTTP 500: a; b"),
+        ("qa", colon("HTTP 500", "a (tried for 10 min)"), "HTTP 500: a (tried for 10 min)"),
+    ],
+)
+def test_an_answer_has_the_engines_own_words_alone_and_of_several_tickers_those_about_the_first(
+    engine: EngineName, reason: Message, answer: str
+) -> None:
+    assert str(answer_of(reason, engine)) == answer
+
+
+def before(*missing: Item, plan: Plan = TWENTY) -> NightBefore:
+    """The night before, on which this was missing."""
+    night = NightBefore.of([Day("2026-11-23").play().view().report], None, "2026-11-24", plan)
+    assert night is not None
+    group = next(iter(Day().play(failing(DENIED, "news", "AAPL")).view().report.missing))
+    return replace(night, plan=plan, missing=dict.fromkeys(missing, group))
+
+
+LESS = plan_of([target("T00", ["a", "b"])])
+
+
+@pytest.mark.parametrize(
+    ("engine", "failures", "then", "said"),
+    [
+        ("qa", [REFUSED, None], before(), "1 card failed; it was made on 11-23"),
+        ("qa", [REFUSED, REFUSED], before(), "2 cards failed; both were made on 11-23"),
+        ("qa", [REFUSED] * 3, before(), "3 cards failed; all were made on 11-23"),
+        ("news", [None, DENIED], before(), "1 target failed; it worked on 11-23"),
+        ("news", [None, *[DENIED] * 3], before(), "3 targets failed; all worked on 11-23"),
+        ("news", [None, *[DENIED] * 2], before(plan=LESS), "2 targets failed; both are new since 11-23"),
+        ("news", [DENIED, DENIED, None], before(plan=LESS), "2 targets failed"),
+        ("qa", [REFUSED, REFUSED], before(Item("qa", "T00", "b")), "2 cards failed"),
+        ("qa", [REFUSED], None, "1 card failed"),
+        ("news", [AWAY, AWAY], before(), "every call failed; both worked on 11-23"),
+    ],
+)
+def test_what_is_said_of_the_night_before_is_so_of_all_that_failed(
+    engine: EngineName, failures: list[Failure | None], then: NightBefore | None, said: str
+) -> None:
+    (group,) = failure_groups(ledger_of(engine, *failures), then)
+    assert str(group.heading).partition(": ")[2] == said
+    assert in_chinese(group.heading)
+
+
+def test_of_a_night_before_whose_list_is_not_whole_nothing_is_known() -> None:
+    then = before()
+    cut = replace(then, report=then.report.model_copy(update={"missing_not_listed": 1}))
+    (group,) = failure_groups(ledger_of("qa", REFUSED), cut)
+    assert group.then is None
+
+
+DENIED_BEFORE = replace(CUT_OFF, status=200, after=Cause.DENIED)
 
 
 @pytest.mark.parametrize(
@@ -154,10 +194,10 @@ def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> Non
         pytest.param([REFUSED, REFUSED], ("T00", "T01"), id="refused"),
         pytest.param([REFUSED, CUT_OFF], ("T00",), id="and one cut off"),
         pytest.param([DENIED, BROKEN, None], ("T00", "T01"), id="denied, while another was done"),
+        pytest.param([DENIED, DENIED_BEFORE, None], ("T00", "T01"), id="denied, and cut off after a try that was"),
         pytest.param([NOT_FOUND, None], ("T00",), id="not known, while another was"),
         pytest.param([NOT_FOUND, CUT_OFF], ("T00",), id="not known, and nothing else was answered"),
         pytest.param([TIMEOUT, None], ("T00",), id="too slow, while another was done"),
-        pytest.param([TIMEOUT], (), id="it may be down, as nothing was answered"),
         pytest.param([TIMEOUT, replace(CUT_OFF, after=Cause.TIMEOUT), None], (), id="another was too slow as well"),
         pytest.param([NOT_FOUND] * 2, (), id="it may be another service"),
         pytest.param([DENIED] * 2, (), id="it may deny everything"),
@@ -170,21 +210,33 @@ def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> Non
 def test_a_target_is_at_fault_only_if_the_engine_answered_and_failed_for_it_alone(
     failures: list[Failure | None], names: tuple[str, ...]
 ) -> None:
-    assert targets_at_fault(ledger_of("news", *failures)) == names
+    assert targets_at_fault(ledger_of("news", *failures), before()) == names
+
+
+def test_all_who_stay_were_answered_or_made_on_the_night_before_and_who_is_new_and_not_asked_is_left_out_too() -> None:
+    ledger = ledger_of("news", REFUSED, None, None)
+    for engine in ("financial", "trading"):
+        for call in TWENTY.calls(engine):
+            ledger.add(result_of(call))
+    assert targets_at_fault(ledger, None) == (), "17 were not asked, and it is not known whether they ever worked"
+    new = plan_of([target(f"T{number:02}", ["a", "b"]) for number in range(18)])
+    assert targets_at_fault(ledger, before(plan=new)) == ("T00", "T18", "T19")
+    assert targets_at_fault(ledger, before(Item("news", "T07", None))) == (), "T07 failed then, and was not asked now"
+    assert targets_at_fault(ledger, before(Item("news", "T01", None))) == ("T00",), "T01 is done now"
 
 
 def test_nobody_is_left_out_whose_cards_are_there_nor_if_no_other_card_is_missing() -> None:
     ledger = ledger_of("news", REFUSED, None, None)
     own = [call for call in ledger.plan.calls("qa") if call.targets == ("T00",)]
-    assert targets_at_fault(ledger) == ("T00",)
+    assert targets_at_fault(ledger, before()) == ("T00",)
     for call in ledger.plan.calls("qa"):
         if call not in own:
             ledger.add(result_of(call))
-    assert targets_at_fault(ledger) == (), "all other cards are made"
+    assert targets_at_fault(ledger, before()) == (), "all other cards are made"
     ledger = ledger_of("news", REFUSED, None, None)
     for call in own:
         ledger.add(result_of(call))
-    assert targets_at_fault(ledger) == (), "its own card is made"
+    assert targets_at_fault(ledger, before()) == (), "its own card is made"
 
 
 def test_many_targets_are_not_at_fault() -> None:
@@ -193,7 +245,7 @@ def test_many_targets_are_not_at_fault() -> None:
         ledger = Ledger(plan)
         for call in islice(plan.calls("news"), count):
             ledger.add(result_of(call, REFUSED))
-        assert len(targets_at_fault(ledger)) == (count if count == AT_FAULT_LIMIT else 0)
+        assert len(targets_at_fault(ledger, before(plan=plan))) == (count if count == AT_FAULT_LIMIT else 0)
 
 
 @pytest.mark.parametrize(("others", "is_offered"), [(3, True), (2, False)])
@@ -201,33 +253,7 @@ def test_a_day_does_not_go_on_without_most_of_its_cards(others: int, is_offered:
     plan = plan_of([target("A", ["a", "b", "c"]), *(target(f"T{number}", ["a"]) for number in range(others))])
     ledger = Ledger(plan)
     ledger.add(result_of(next(plan.calls("news")), REFUSED))
-    assert targets_at_fault(ledger) == (("A",) if is_offered else ())
-
-
-@pytest.mark.parametrize(
-    ("calls", "remedy"),
-    [
-        ([(0, None, 1), (0, NOT_FOUND, 2)], Remedy.NOT_THERE),
-        ([(0, None, 1), (1, NOT_FOUND, 1)], Remedy.TARGET_NOT_KNOWN),
-        ([(0, None, 1), (1, NOT_FOUND, 1), (1, NOT_FOUND, 2)], Remedy.TARGET_NOT_KNOWN),
-        ([(0, None, 1), (1, AWAY, 1), (1, NOT_FOUND, 2)], Remedy.NOT_THERE),
-        ([(0, None, 1), (1, AWAY, 1), (1, NOT_FOUND, 2), (2, None, 2)], Remedy.TARGET_NOT_KNOWN),
-    ],
-    ids=["it was there once", "mistyped", "mistyped, in a retry", "never asked before", "others are there"],
-)
-def test_only_what_was_done_in_the_same_attempt_proves_that_the_address_of_what_is_not_found_is_right(
-    calls: list[tuple[int, Failure | None, int]], remedy: Remedy
-) -> None:
-    """A service may have been removed since an earlier one."""
-    ledger, news = Ledger(TWENTY), list(TWENTY.calls("news"))
-    for at, (number, failure, attempt) in enumerate(calls):
-        if failure and ledger.is_done(news[number].items[0]):
-            ledger.rerun([Item("news", news[number].targets[0], None)], attempt)
-        again = ledger.rerun_of(news[number])
-        ledger.add(result_of(news[number], failure, ended=12.0 + at, attempt=attempt, again=again))
-    (group,) = failure_groups(ledger)
-    assert group.remedy is remedy
-    assert str(group.heading) == "News engine: 1 target failed"
+    assert targets_at_fault(ledger, before(plan=plan)) == (("A",) if is_offered else ())
 
 
 @pytest.mark.parametrize("ended", [10.0, 30.0])

@@ -9,6 +9,7 @@ import pytest
 from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.day.advice import Commands, command_of
+from job.day.before import NightBefore
 from job.day.ending import ending_of, notes_of
 from job.day.ledger import Ledger
 from job.day.view import View
@@ -43,9 +44,8 @@ def notes(ledger: Ledger) -> list[str]:
 def advised(ledger: Ledger, *without: str) -> str | None:
     """The sentence and the command with which the cards are made again."""
     start = start_at("2026-11-24", job="cards", schedule="30 22 * * *", without=without)
-    view = View.of(
-        report_at(ending_of(ledger, None), ledger, start), ledger, [], None, Commands.of(start, None, start.days, NOW)
-    )
+    report = report_at(ending_of(ledger, None), ledger, start)
+    view = View.of(report, ledger, None, Commands.of(start, None, start.days, NOW))
     command = command_of(view.steps, "again")
     sentences = [in_chinese(step.sentence) and str(step.sentence) for step in view.steps if step.kind == "again"]
     return f"{sentences[0]} {command.text}" if command else None
@@ -135,7 +135,10 @@ def with_errors(*names: str, plan: Plan = PLAN) -> Ledger:
     return ledger
 
 
-AGAIN = "This makes {} cards again, which are paid for again (by today's config; may want --yes; for a maintainer):"
+AGAIN = (
+    "Once what the error names is put right, this makes {0} cards again (by today's config; for a maintainer). It "
+    "cannot be taken back: they count as missing until they are made, and at least {0} tries are charged:"
+)
 COMMAND = "gcloud run jobs execute cards --args=run,--date=2026-11-24"
 
 
@@ -146,8 +149,7 @@ def test_a_few_cards_are_named_in_the_command() -> None:
 def test_of_many_cards_the_types_are_named_if_each_card_of_them_is_odd_and_they_are_confirmed() -> None:
     plan = plan_of([target(f"T{number:02}", ["a", "b", "c"]) for number in range(12)])
     odd = [f"T{number:02}/{card_type}" for number in range(12) for card_type in "ab"]
-    confirmed = AGAIN.format(24).replace("; may want --yes", "")
-    assert advised(with_errors(*odd, plan=plan)) == f"{confirmed} {COMMAND},--again=/a,--again=/b,--yes"
+    assert advised(with_errors(*odd, plan=plan)) == f"{AGAIN.format(24)} {COMMAND},--again=/a,--again=/b,--yes"
     assert advised(with_errors(*odd[:-1], plan=plan)) is None, "no command makes just these"
 
 
@@ -155,7 +157,8 @@ def test_what_is_left_out_is_in_no_command_but_as_left_out() -> None:
     plan = replace(PLAN, targets=(*PLAN.targets, target("TSLA"))).without(["TSLA"])
     left = with_errors("AAPL/a", plan=plan)
     left.add(result_of(next(call for call in plan.without([]).calls("qa") if call.targets == ("TSLA",)), ended=1.0))
-    one = "This makes 1 card again, which is paid for again (by today's config; may want --yes; for a maintainer):"
+    one = AGAIN.format(1).replace("1 cards again", "1 card again").replace("they count", "the card counts")
+    one = one.replace("until they are made", "until it is made").replace("1 tries are", "1 try is")
     assert advised(left) == f"{one} {COMMAND},--again=AAPL/a,--without=TSLA"
 
 
@@ -170,7 +173,8 @@ def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
 
 def view_of(now: RecordedAttempt, before: RecordedAttempt, **changes: Any) -> View:
     report = now.report().model_copy(update=changes)
-    return View.of(report, now.ledger(), [before.report()], before.stored, Commands(now.start.days, NOW))
+    night = NightBefore.of([before.report()], before.stored, report.day, now.plan)
+    return View.of(report, now.ledger(), night, Commands(now.start.days, NOW))
 
 
 def test_what_is_new_and_gone_is_a_note_which_is_kept_once_it_is_recorded() -> None:

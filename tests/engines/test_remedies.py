@@ -1,56 +1,86 @@
-"""A failed call's remedy says what a person should do, as far as the answer tells."""
+"""A remedy says where a failure is put right, and by whom: only what is known, and never why it failed."""
 
 import pytest
 
 from job.engines.calls import EngineName
-from job.engines.failures import Cause, remedy_of
+from job.engines.failures import Cause
+from job.engines.remedies import remedy_of
 
-LOOK_AT_IT = "Look for crashes and memory limits"
-BOTH = "ticker_list.json or card_targets.json"
-NOT_AN_ANSWER = "This is not an answer of the engine."
+TICKERS, CARDS = "Where: ticker_list.json, card_targets.json.", "Where: card_types.json, card_targets.json."
+PARAMETERS = "Where: card_targets.json, llm_config.json."
+OWNER = "Who: the {} engine's owner."
 
 
-@pytest.mark.parametrize(
-    ("engine", "status", "remedy"),
-    [
-        ("financial", 302, "What answers there is not the engine. Check FINANCIAL_ENGINE_URL."),
-        ("news", 400, "Correct the target in ticker_list.json or card_targets.json."),
-        ("qa", 422, f"Correct the target or its parameters in {BOTH}, or the model in llm_config.json."),
-        ("qa", 401, "Set QA_ENGINE_AUDIENCE to the service's run.app URL."),
-        ("trading", 403, "Grant roles/run.invoker on the service to the job's service account."),
-        ("qa", 405, "What answers there is not the engine. Check QA_ENGINE_URL."),
-        ("trading", 413, "Lower TRADING_ENGINE_BATCH_SIZE."),
-        ("news", 418, "The engine reports that it failed"),
-        ("qa", 429, "The engine had no free instance."),
-        ("news", 500, "The engine failed (HTTP 500)."),
-        ("trading", 500, "The engine could not do this ticker"),
-        ("financial", 502, "The engine could not do this ticker"),
-        ("qa", 502, LOOK_AT_IT),
-        ("trading", 503, LOOK_AT_IT),
-        ("news", 504, "The engine took longer than its own request timeout."),
-    ],
-)
-def test_what_to_do_about_a_status(engine: EngineName, status: int, remedy: str) -> None:
-    assert remedy in str(remedy_of(engine, Cause.STATUS, status, batch=1, has_done=True).of(engine, BOTH))
+def url(engine: str) -> str:
+    return f"Where: {engine.upper()}_ENGINE_URL (Terraform: engines.{engine}.url). Who: an owner of the project."
 
 
 @pytest.mark.parametrize(
-    ("engine", "cause", "batch", "remedy"),
+    ("engine", "answer", "made_before", "remedy"),
     [
-        ("qa", Cause.TRANSPORT, 1, "Check that the service is up and that QA_ENGINE_URL is right."),
-        ("news", Cause.HOST_UNKNOWN, 1, "No host has that name. Check NEWS_ENGINE_URL"),
-        ("qa", Cause.PROCESS_LIMIT, 1, "Raise its limit of open files (ulimit -n), or lower QA_ENGINE_CONCURRENCY."),
-        ("news", Cause.TIMEOUT, 1, "or raise NEWS_ENGINE_TIMEOUT."),
-        ("trading", Cause.TIMEOUT, 2, "raise TRADING_ENGINE_TIMEOUT, or lower TRADING_ENGINE_BATCH_SIZE."),
-        ("news", Cause.TOO_LARGE, 1, "What answers there is not the engine. Check NEWS_ENGINE_URL."),
-        ("qa", Cause.IDENTITY, 1, "Could not get a token."),
-        ("news", Cause.TOKEN_SERVER, 1, "Nothing has to be corrected; if it lasts"),
-        ("news", Cause.UNREADABLE, 1, f"{NOT_AN_ANSWER} If every call fails like this, check NEWS_ENGINE_URL."),
-        ("qa", Cause.UNREADABLE, 1, "Do not start again until it answers as it should"),
-        ("trading", Cause.DENIED, 1, "The engine could not do this ticker"),
-        ("qa", Cause.DENIED, 1, "The engine reports that it failed"),
-        ("qa", Cause.INTERRUPTED, 1, "nothing has to be put right"),
+        ("news", 400, True, TICKERS),
+        ("qa", 422, True, PARAMETERS),
+        ("qa", 422, None, PARAMETERS),
+        ("qa", 422, False, CARDS),
+        ("qa", 404, True, OWNER.format("QA")),
+        ("qa", 404, False, CARDS),
+        ("news", 404, False, TICKERS),
+        ("news", 404, None, url("news")),
+        ("financial", 302, None, url("financial")),
+        ("qa", 405, None, url("qa")),
+        ("news", 413, None, None),
+        ("news", 418, None, None),
+        ("qa", 429, True, None),
+        ("qa", 500, True, OWNER.format("QA")),
+        ("qa", 500, None, OWNER.format("QA")),
+        ("trading", 500, False, f"{TICKERS} {OWNER.format('trading')}"),
+        ("trading", 503, False, OWNER.format("trading")),
+        ("trading", Cause.DENIED, True, TICKERS),
+        ("news", Cause.DENIED, True, None),
+        ("news", Cause.DENIED, False, TICKERS),
+        ("qa", Cause.DENIED, None, None),
+        ("news", Cause.TIMEOUT, True, OWNER.format("news")),
+        ("news", Cause.TIMEOUT, False, TICKERS),
+        ("news", Cause.TIMEOUT, None, None),
+        ("qa", Cause.TRANSPORT, True, OWNER.format("QA")),
+        ("qa", Cause.TRANSPORT, None, url("qa")),
+        ("qa", Cause.UNREADABLE, True, OWNER.format("QA")),
+        ("qa", Cause.UNREADABLE, None, url("qa")),
+        ("news", Cause.HOST_UNKNOWN, True, url("news")),
+        ("news", Cause.TOO_LARGE, None, url("news")),
+        ("news", Cause.IDENTITY, None, None),
+        ("news", Cause.TOKEN_SERVER, None, None),
     ],
 )
-def test_what_to_do_without_a_usable_answer(engine: EngineName, cause: Cause, batch: int, remedy: str) -> None:
-    assert remedy in str(remedy_of(engine, cause, 200, batch=batch, has_done=True).of(engine, BOTH))
+def test_where_and_who(engine: EngineName, answer: int | Cause, made_before: bool | None, remedy: str | None) -> None:
+    cause, status = (answer, None) if isinstance(answer, Cause) else (Cause.STATUS, answer)
+    found = remedy_of(engine, cause, status, made_before=made_before, is_deployed=True)
+    assert (None if found is None else str(found)) == remedy
+
+
+def test_the_account_that_lacks_a_right_is_named_with_the_right() -> None:
+    who = "Who: an owner of the project gives roles/run.invoker to job@p.iam.gserviceaccount.com."
+    account = "job@p.iam.gserviceaccount.com"
+    assert str(remedy_of("qa", Cause.STATUS, 403, made_before=True, account=account)) == who
+    assert remedy_of("qa", Cause.STATUS, 403, made_before=True) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "name", "setting"), [(401, "AUDIENCE", "audience"), (413, "BATCH_SIZE", "batch_size")]
+)
+def test_a_variable_is_named_with_its_setting_in_terraform_only_where_that_sets_it(
+    answer: int, name: str, setting: str
+) -> None:
+    form = ', as "AUDIENCE URL"' if answer == 401 else ""
+    here, there = (
+        str(remedy_of("trading", Cause.STATUS, answer, made_before=None, is_deployed=is_deployed))
+        for is_deployed in (False, True)
+    )
+    assert here == f"Where: TRADING_ENGINE_{name}{form}."
+    assert there == (
+        f"Where: TRADING_ENGINE_{name} (Terraform: engines.trading.{setting}){form}. Who: an owner of the project."
+    )
+
+
+def test_the_process_s_own_limit_is_put_right_by_fewer_calls() -> None:
+    assert str(remedy_of("qa", Cause.PROCESS_LIMIT, None, made_before=None)) == "Where: QA_ENGINE_CONCURRENCY."

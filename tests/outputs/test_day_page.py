@@ -66,7 +66,7 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     if view.report.faults:  # what to correct comes before the command
         assert "<code>" not in headline
         headline = below.partition('class="remedy"')[2]
-    commands = [step.command for step in view.steps if step.command]
+    commands = [command for step in view.steps for command in (step.command, step.later) if command]
     assert headline.count("<code>") == len(commands) <= (2 + 2 * bool(view.report.at_fault) + bool(view.report.faults))
     assert all(command.text in shown.text for command in commands)
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
@@ -82,13 +82,13 @@ def test_a_laptop_has_no_name_of_a_job() -> None:
     assert f"Tue {DAY} · Done at" in shown.text
 
 
-def test_of_one_remedy_three_last_answers_are_shown_and_ten_names() -> None:
+def test_of_what_failed_alike_three_last_answers_are_shown_and_ten_names() -> None:
     def fate(_engine: str, name: str, card_type: str | None) -> Failure | None:
         return Failure(Cause.DENIED, message(f"no {int(name[1:]) % 5}"), 200) if card_type == "a" else None
 
     said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(fate).view()).text
     assert (
-        "QA engine: 30 cards failed; 30 tries may have been charged "
+        "QA engine: 30 cards failed "
         "/a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
         "Last answer: no 0 Last answer: no 1 Last answer: no 2 Complete:"
     ) in said
@@ -252,8 +252,7 @@ def retried(max_retries: int) -> View:
     """A day that ended at 02:05 on Cloud Run, as its page was written then."""
     day = Day(start={"execution": "cards-1", "max_retries": max_retries}).play(failing(REFUSED, "qa", "NVDA"))
     report = day.view().report
-    commands = Commands.of(report, None, report.days, ONCE)
-    return View.of(report, day.ledger, (), None, commands)
+    return View.of(report, day.ledger, None, Commands.of(report, None, report.days, ONCE))
 
 
 def around(shown: Parsed, heading: str) -> tuple[str, str]:
@@ -266,7 +265,7 @@ def around(shown: Parsed, heading: str) -> tuple[str, str]:
 def test_a_command_stands_with_its_expiry_and_behind_a_fold_the_one_for_after_that() -> None:
     view = SCENES["data failed"]()
     before, behind = around(page(view), "After 11-25 01:50")
-    assert before.count("<code>") == before.count("until 11-25 01:50):") == 2
+    assert before.count("<code>") == before.count("until 11-25 01:50)") == 2
     assert behind.count("<code>") == behind.count("--date=") == 2
     assert "--date=" not in before
     assert 'class="next"><summary' not in page(SCENES["all made"]()).source
@@ -274,7 +273,7 @@ def test_a_command_stands_with_its_expiry_and_behind_a_fold_the_one_for_after_th
 
 def test_while_cloud_run_starts_it_again_every_command_is_behind_the_fold() -> None:
     before, behind = around(page(retried(1)), "If no message comes")
-    assert "Cloud Run starts it again by itself. Wait for its next message." in before
+    assert "Cloud Run starts it again. Wait for the next message, by about 02:21 UTC+08:00." in before
     assert "<code>" not in before
     assert behind.count("<code>") > 1
     assert "<code>" in around(page(retried(0)), "After 11-25 01:50")[0], "nobody starts that one again"

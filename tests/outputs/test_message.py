@@ -16,9 +16,11 @@ from job.config.faults import Fault
 from job.day.advice import Command, Commands, Step
 from job.day.ending import bad_config
 from job.day.view import Line, Rank, View
+from job.engines.failures import Cause, Failure
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
-from job.text.messages import Message, listed, message
+from job.text.messages import Message, colon, listed, message
+from job.text.shown import excerpt
 from tests.support.days import DAY, NULL, SCENES, Day, failing
 from tests.support.fakes import target
 from tests.support.records import FAULT
@@ -51,8 +53,7 @@ def texts(found: Iterable[Line]) -> list[str]:
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_shows_them() -> None:
     view = Day(targets=()).view(bad_config(7, of_command=False), faults=[FAULT] * 7)
     look = Step("plan", message("Look."), Command("python -m job plan x", wants_checkout=True))
-    later = Step("later", message("Afterwards:"), Command("another"))
-    assert lines(replace(view, steps=(START, later, look)))[1:-1] == [
+    assert lines(replace(view, steps=(START._replace(later=Command("another")), look)))[1:-1] == [
         "The configuration has 7 faults: nothing was called.",
         *["✗ ticker_list.json: is not JSON; correct it"] * 5,
         "and 2 more",
@@ -62,7 +63,7 @@ def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: str) -> None:
+def test_a_message_says_how_each_kind_of_day_stands(scene: str) -> None:
     view = SCENES[scene]()
     shown = lines(view)
     text = "\n".join(shown)
@@ -72,9 +73,25 @@ def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: 
     assert all(str(note) in shown for note in view.report.notes)
     assert all(step.command.text in shown for step in view.steps if step.command and step.kind in {"start", "without"})
     assert "python -m job" not in text
+    for group in view.groups:
+        assert f"Last answer: {group.answers[0]}" in shown
     for answer in ("the model refused", "connection reset", "the engine answered null", "HTTP 503"):
-        assert answer not in text + str(run_fields(view))
+        assert answer not in str(run_fields(view))
     assert ("Done at " in text) is is_done
+
+
+def test_before_cloud_run_starts_it_again_a_message_has_no_command_but_the_fields_have() -> None:
+    """A program may wait by itself; a person would paste what runs already."""
+    day = Day(start={"max_retries": 1, "qa_attempts": 3}).play(failing(NULL, "qa", "NVDA"))
+    view = day.view()
+    assert lines(view)[2:-1] == [
+        "✗ QA engine: 5 cards failed: NVDA (5).",
+        "Last answer: the engine answered null",
+        "58 tries may have been charged; 53 made a card.",
+        "Cloud Run starts it again. Wait for the next message, by about 02:21 UTC+08:00.",
+    ]
+    fields: Any = run_fields(view)
+    assert fields["start_command"].startswith("gcloud run jobs execute cards ")
 
 
 def test_the_job_is_that_of_the_start() -> None:
@@ -171,6 +188,20 @@ def test_the_longest_text_of_a_run_fits_every_channel(channel: Channel, without:
     named = f" (left out: {', '.join(LONG[:3])} and {without - 3} more)" if without else ""
     assert text.splitlines()[:2] == [f"✗ {'j' * 63}, {DAY}", f"The trading engine failed: no card was made{named}."]
     assert ("gcloud run jobs execute " in text) is (without == 0 or (channel is not WECOM and without == 20))
+
+
+LONGEST = "字" * 300
+
+
+def test_where_little_is_taken_the_answer_is_cut_and_the_command_stays() -> None:
+    failure = Failure(Cause.STATUS, colon("HTTP 500", excerpt(LONGEST.encode())), 500)
+    day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
+    view = replace(day.view(), page="https://storage.cloud.google.com/cards/2026-11-24/report.html")
+    whole, some = (cut([*run_lines(view, settings())], replace(FEISHU, limit=limit)) for limit in (10_000, 1_000))
+    assert len(as_json(some)) - 2 <= 1_000
+    assert f"Last answer: HTTP 500: {'字' * 199}…" in whole
+    assert "Last answer: HTTP 500: 字字字" in some
+    assert whole.replace("字", "") == some.replace("字", "")
 
 
 def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:

@@ -24,16 +24,15 @@ from tests.support.parsed import Parsed
 
 NIGHTS = some_nights()
 COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
-CHARGED = "5 tries may have been charged"
-UNTIL = f"(5 cards; {CHARGED}; until 11-29 01:50)"
-MAINTAINER = "(by today's config; may want --yes; for a maintainer)"
+UNTIL = "(5 cards by the night's config; until 11-29 01:50)"
+MAINTAINER = "(by today's config; for a maintainer)"
 PLACE = "cards · our-project"
-PUT_RIGHT = f"Once the cause is put right, this makes only what is missing {UNTIL}: {COMMAND}"
+PUT_RIGHT = f"Once that is over or put right, this makes what is missing {UNTIL}: {COMMAND}"
 CAUSE = "What failed, and what to do → NVDA (5)"
 UNDONE = "Not done: Fri 11-27 (Unreadable), Thu 11-26 (Killed), Wed 11-25 (Config faulty)"
-LATER = PUT_RIGHT.replace(UNTIL, f"(by today's config; may want --yes; {CHARGED}; for a maintainer)")
+LATER = PUT_RIGHT.replace(UNTIL, "(by today's config; for a maintainer)")
 AFTER = f"After 11-29 01:50 {LATER} --args=run,--date=2026-11-28"
-GO_ON = f"This makes only what is missing {MAINTAINER}: {COMMAND} --args=run,--date=2026-11-26,--without=NVDA"
+GO_ON = f"This makes what is missing {MAINTAINER}: {COMMAND} --args=run,--date=2026-11-26,--without=NVDA"
 NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
 DAYS = Day().start_of().days
 

@@ -33,7 +33,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         (["MSFT"], ("data_engine_failed", 1), "data_engine_failed", 1, "Data engine failed: 1 of 3 cards is missing"),
         ([], ("interrupted", 143), "succeeded", 0, "All 3 cards are made"),
     ):
-        end = failed.report().model_copy(update={"outcome": Outcome(ended[0]), "exit_code": ExitCode(ended[1])})
+        end = failed.report().model_copy(update={"outcome": Outcome[ended[0].upper()], "exit_code": ExitCode(ended[1])})
         memory.objects.clear()
         put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
         put(memory, {f"{DAY}/ends/000002.json": end.to_json()})

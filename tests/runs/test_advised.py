@@ -51,30 +51,63 @@ def for_a_while(seconds: float, affected: when.When = when.always) -> when.When:
     return lambda seen: trio.current_time() < begin + seconds and affected(seen)
 
 
-# --- the command that helps comes first ---
+# --- the command that goes on without what is at fault ---
 
 
 @pytest.mark.parametrize(
     ("engine", "what"), [("trading", do.status(500)), ("news", do.hang()), ("trading", do.failing("TSLA"))]
 )
-async def test_if_one_target_alone_has_failed_the_first_command_goes_on_without_it(
+async def test_if_one_target_alone_has_failed_the_second_command_goes_on_without_it(
     night: Night, engine: str, what: Do
 ) -> None:
+    """All that stays was made on the night before."""
+    await night.start(0)
+    await night.begins(WEDNESDAY)
     script = night.scene.world.engines[engine].script
     script.append(Fault(when.ticker("TSLA"), what))
     await night.tries(1, NEWS_ENGINE_CONCURRENCY="4")
     told = message_of(night)
     at = told.index(f"{EXECUTE} --args=run,--without=TSLA")
-    terms = "22 cards; for a maintainer; until 11-25 22:20"
-    assert told[at - 1] == f"If nothing else is wrong, this makes the cards without TSLA ({terms}):"
-    assert told[at + 2] == EXECUTE
-    first, plain, *later = commands(text_of(night))
-    assert all(f"--date={TUESDAY}" in given for given in later), "those behind the folds"
+    terms = "for a maintainer; until 11-26 22:20"
+    assert told[at - 1] == f"Without TSLA, this makes 22 cards now ({terms}):"
+    assert told[at - 2] == EXECUTE
+    plain, first = [*commands("\n".join(told))]
     await night.start(0, *first)
     assert message_of(night)[1] == "22 cards are made; left out: TSLA."
+    left_out = "Once they can be made, this makes what was left out (4 cards by the night's config; until 11-26 22:20):"
+    assert message_of(night)[-4:-2] == [left_out, EXECUTE]
     script.clear()
     await night.start(0, *plain)
     assert message_of(night)[1] == "All 26 cards are made."
+
+
+async def test_what_had_failed_too_when_another_ended_the_night_is_named_and_left_out_with_it(night: Night) -> None:
+    """MSFT fails for good at once, while TSLA has failed and waits; and 600519.SS is new, and was not asked for."""
+    world = night.scene.world
+    await world.configure("ticker_list.json", TICKERS[:-1])
+    await night.start(0)
+    await night.begins(WEDNESDAY)
+    await world.configure("ticker_list.json", TICKERS)
+    begin = trio.current_time()
+    world.news.script += [
+        Fault(when.ticker("TSLA"), do.body({"status": "failed", "error": "delisted"})),
+        Fault(lambda seen: "MSFT" in seen.tickers and trio.current_time() > begin + 20, do.status(422)),
+        Fault(when.ticker("MSFT"), do.status(503)),
+        Fault(when.ticker("600519.SS"), do.hang()),
+    ]
+    await night.tries(1, NEWS_ENGINE_CONCURRENCY="8")
+    told = message_of(night)
+    assert told[2:6] == [
+        "✗ News engine: 1 target failed; it worked on 11-24: MSFT.",
+        told[3],
+        "Where: ticker_list.json, card_targets.json.",
+        "✗ News engine: 1 target failed; it worked on 11-24: TSLA.",
+    ]
+    assert "Last answer: failed: delisted" in told
+    assert "Without MSFT, TSLA, 600519.SS, this makes 14 cards now (for a maintainer; until 11-26 22:20):" in told
+    _, without = [*commands("\n".join(told))]
+    await night.start(0, *without)
+    assert message_of(night)[1] == "14 cards are made; left out: MSFT, TSLA, 600519.SS."
 
 
 # --- a day that is over ---
@@ -144,8 +177,6 @@ async def test_of_a_new_type_that_is_missing_it_is_said_that_all_others_are_ther
     night.scene.world.qa.script.append(Fault(when.card("esg_card"), do.status(422)))
     await night.tries(3)
     assert message_of(night)[1] == "6 of 32 cards are missing: all of type esg_card; the other 26 are made."
-    day = text_of(night).rpartition("=== page of the day ===")[2].splitlines()
-    assert [line.startswith("What to do") for line in day].index(True) < day.index(EXECUTE), "it is refused again"
 
 
 async def test_a_page_says_as_of_when_it_is_and_a_report_first_what_is_at_work(night: Night) -> None:

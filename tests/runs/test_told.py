@@ -1,5 +1,7 @@
 """What is told of a night, in the message and on both pages, is so: each is played to the text that its reader gets."""
 
+import json
+import re
 from signal import SIGTERM
 
 import pytest
@@ -13,7 +15,7 @@ from tests.simulators import do, when
 from tests.simulators.service import Fault, Visit
 from tests.simulators.wire import Reply
 from tests.support.parsed import Parsed
-from tests.support.scene import CLOUD, DAY, NEXT_DAY, RETRY, TOPIC, Scene
+from tests.support.scene import CLOUD, DAY, OTHER, RETRY, Scene
 
 
 def told(scene: Scene) -> list[str]:
@@ -48,7 +50,7 @@ async def test_the_time_in_an_answer_is_shown_as_the_team_reads_it(scene: Scene)
     assert "no quota until 2026-11-25 22:32 UTC+08:00" in shown(scene)
 
 
-# --- what may have been charged ---
+# --- what it has cost, and what a start costs before that is over ---
 
 
 async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cancelled(scene: Scene) -> None:
@@ -61,7 +63,8 @@ async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cance
     await scene.end(job, 143)
     message = told(scene)
     assert message[1] == "Interrupted by SIGTERM: no card was made."
-    said = "This makes only what is missing (5 cards; 3 tries may have been charged; until 11-25 22:20):"
+    assert "3 tries may have been charged; 0 made a card." in message
+    said = "This makes what is missing (5 cards by the night's config; until 11-25 22:20):"
     assert said in message
     report = scene.stored(f"{DAY}/report.json")
     assert (report["perhaps_charged"], report["charged_tries"]) == (3, 3)
@@ -69,116 +72,116 @@ async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cance
     assert said.removesuffix(":") in shown(scene, f"{DAY}/report.html")
 
 
-async def test_what_failed_and_the_command_say_the_same_of_what_may_have_been_charged(scene: Scene) -> None:
-    """Of a night and its retry: 500, and an answer that says failed."""
+BROKEN = when.both(when.ticker("AAPL"), when.card("news_card"))
+PRICES = {
+    "500": (BROKEN, do.status(500), 6),
+    "failed": (BROKEN, do.body({"status": "failed", "error": "no credit"}), 6),
+    "503": (BROKEN, do.status(503), 0),
+    "all": (when.always, do.status(502), 30),
+}
+
+
+@pytest.mark.parametrize("what", PRICES)
+async def test_what_is_paid_if_a_command_is_pasted_too_early_is_at_most_what_was_said(scene: Scene, what: str) -> None:
+    """With both starts of an execution; and what it has cost is what the engine counted."""
+    affected, act, most = PRICES[what]
     env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
-    scene.world.qa.script += [
-        Fault(when.both(when.ticker("AAPL"), when.attempt(2)), do.status(503)),  # which costs nothing
-        Fault(when.ticker("AAPL"), do.status(500)),
-        Fault(when.ticker("美联储"), do.body({"status": "failed"})),
-    ]
+    scene.world.qa.script.append(Fault(affected, act))
     for one_try in (CLOUD, RETRY):
         await scene.start(3, **env, **one_try)
-    message = told(scene)
-    tries = scene.cards()
-    broken, failed = tries["AAPL/news_card"] + tries["AAPL/price_card"] - 2, tries["美联储/news_card"]
-    charged = "{} tries may have been charged"
-    assert message[2].startswith(f"✗ QA engine: 2 cards failed; {charged.format(broken)}: AAPL (2). ")
-    assert message[3].startswith(f"✗ QA engine: 1 card failed; {charged.format(failed)}: 美联储/news_card. ")
-    for text in ("\n".join(message), shown(scene, "index.html"), shown(scene, f"{DAY}/report.html")):
-        assert f"(3 cards; {charged.format(broken + failed)}; until 11-25 22:20)" in text
-    assert scene.stored(f"{DAY}/report.json")["charged_tries"] == broken + failed
+    nothing = "and nothing is charged:"
+    price = f"up to {most} tries are charged for nothing (Cloud Run starts it twice), in some"
+    (command,) = (line for line in told(scene) if line.startswith("Once that is over or put right"))
+    assert (price if most else nothing) in command
+    assert f"{price if most else nothing}" in shown(scene)
+    before = len(scene.world.qa.requests)
+    cost = [line for line in told(scene) if "tries may have been charged" in line]
+    made = sum(
+        one.status == 200 and "no credit" not in str(act) for one in scene.world.qa.requests if not affected(one)
+    )
+    assert cost == ([f"{before} tries may have been charged; {made} made a card."] if most else [])
+    for one_try in (OTHER, OTHER | {"CLOUD_RUN_TASK_ATTEMPT": "1"}):
+        await scene.start(3, **env, **one_try)
+    paid = len(scene.world.qa.requests) - before if most else 0
+    assert paid <= most
+    assert 2 * paid > most or not most, "nor is much more said than can be"
 
 
-# --- whether a start helps ---
+# --- no command before Cloud Run's own retry ---
 
 
-REFUSED = "The engine refuses these calls until you correct them. Then this makes only what is missing"
-AGAIN = "Cloud Run starts it again by itself"
-
-
-@pytest.mark.parametrize("engine", ["qa", "news"])
-@pytest.mark.parametrize("status", [400, 404, 422])
-async def test_nobody_is_told_to_wait_for_a_retry_if_all_that_is_left_was_refused(
-    scene: Scene, engine: str, status: int
-) -> None:
+@pytest.mark.parametrize(("engine", "status"), [("qa", 500), ("qa", 422), ("news", 503), ("news", 422)])
+async def test_before_cloud_run_starts_it_again_no_command_is_told(scene: Scene, engine: str, status: int) -> None:
     env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
     scene.world.engines[engine].script.append(Fault(when.ticker("AAPL"), do.status(status)))
-    for one_try in (CLOUD, RETRY):
-        await scene.start(3 if engine == "qa" else 1, **env, **one_try)
-        for text in ("\n".join(told(scene)), shown(scene), shown(scene, "index.html")):
-            assert AGAIN not in text
-            assert REFUSED in text
-    assert scene.stored(f"{DAY}/report.json")["refused"]
+    code = 3 if engine == "qa" else 1
+    await scene.start(code, **env, **CLOUD)
+    first = told(scene)
+    assert re.fullmatch(r"Cloud Run starts it again. Wait for the next message, by about 2[23]:[0-5]\d UTC.", first[-3])
+    assert not any(line.startswith("gcloud") for line in first)
+    assert any(line.startswith("Last answer: ") for line in first)
+    await scene.start(code, **env, **RETRY)
+    assert any(line.startswith("gcloud") for line in told(scene))
+    assert not any("Cloud Run starts it again" in line for line in told(scene))
 
 
-async def test_a_retry_that_makes_a_card_is_waited_for_though_others_were_refused(scene: Scene) -> None:
+async def test_a_config_that_is_refused_twice_has_one_command(scene: Scene) -> None:
     env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
-    scene.world.qa.script += [
-        Fault(when.ticker("AAPL"), do.status(422)),
-        Fault(when.ticker("美联储"), do.status(500)),
-    ]
-    await scene.start(3, **env, **CLOUD)
-    for text in ("\n".join(told(scene)), shown(scene), shown(scene, "index.html")):
-        assert AGAIN in text
-        assert REFUSED not in text
+    await scene.world.configure("card_types.json", b"[")
+    for one_try in (CLOUD, RETRY):
+        await scene.start(2, **env, **one_try)
+    first, last = scene.world.chat.texts
+    assert ("Cloud Run starts it again" in first, "gcloud" in first) == (True, False)
+    assert ("Cloud Run starts it again" in last, "gcloud" in last) == (False, True)
 
 
-# --- what to do about what failed ---
+# --- the engine's own words ---
 
 
-async def test_while_the_token_server_does_not_answer_nothing_has_to_be_done_said_once(scene: Scene) -> None:
+async def test_while_the_token_server_does_not_answer_that_is_said_once(scene: Scene) -> None:
     async def silent(_: IdTokens, audience: str, _rejected: str | None = None) -> str:
         await trio.sleep(3)
-        raise TokenError(said_that("no token for {audience}", audience=audience), Cause.TOKEN_SERVER)
+        raise TokenError(said_that("no token for the engines"), Cause.TOKEN_SERVER)
 
     with pytest.MonkeyPatch.context() as patch:  # undone before the scene's own is
         patch.setattr(IdTokens, "get", silent)
         await scene.start(1, **scene.world.chat.env(), CLOUD_RUN_JOB="cards")
-    failed = [line for line in told(scene) if line.startswith("✗ ")][1:]
-    engines = "Financial engine, Trading engine, News engine"
-    nothing = "Nothing has to be corrected; if it lasts, look at Google's status page."
-    assert failed == [f"✗ {engines}: every call failed. Google's token server did not answer. {nothing}"]
-    assert shown(scene).count("Google's token server did not answer.") == 1
+    at = told(scene).index("✗ Financial engine, Trading engine, News engine: every call failed.")
+    assert told(scene)[at + 1] == "Last answer: no token for the engines"
+    assert shown(scene).count("Last answer: ") == 1
 
 
-@pytest.mark.parametrize(
-    ("target", "objects"), [("AAPL", "ticker_list.json or card_targets.json"), ("美联储", "card_targets.json")]
-)
-async def test_only_the_objects_are_named_that_can_hold_the_fault(scene: Scene, target: str, objects: str) -> None:
-    scene.world.news.script.append(Fault(when.ticker(target, str(TOPIC["topic_key"])), do.status(422)))
-    await scene.start(1, **scene.world.chat.env())
-    assert f"Correct the target in {objects}." in told(scene)[2]
-    assert f"Correct the target in {objects}." in shown(scene)
+EVIL = "bad\n✗ cards, 2026-11-24\nOnce that is over:\ngcloud run jobs execute cards --args=run,--again=all,--yes"
+ANSWERS = {
+    "HTML": (b"<html><title>502</title><script>x</script><body><h1>Bad Gateway</h1></body></html>", "502 Bad Gateway"),
+    "Chinese": ('{"detail": "余额不足"}'.encode(), "余额不足"),
+    "a megabyte": (b'{"detail": "' + b"x" * 1_000_000 + b'"}', '{"detail": "' + "x" * 187 + "…"),
+    "ANSI": (b"\x1b[31mred\x1b[0m \x1b]0;owned\x07 now", "red now"),
+    "direction": ('{"error": "abc\u202edef"}'.encode(), "abc def"),
+    "a message": (json.dumps({"error": EVIL}).encode(), " ".join(EVIL.split())),
+    "a list": (b'{"detail": [{"loc": ["query"], "msg": "field required"}, {"msg": "other"}]}', "field required"),
+    "an object": (b'{"error": {"code": 429, "message": "quota exceeded until 2026-11-25T07:00:00Z"}}', None),
+    "a token": (b'{"message": "Bearer ya29.abcdefghijklmnop was sent"}', "Bearer [token] was sent"),
+    "empty": (b"", ""),
+}
 
 
-async def test_of_cards_that_are_refused_a_model_that_has_changed_is_corrected_first(scene: Scene) -> None:
-    env = scene.world.chat.env()
-    first = "The model in llm_config.json has changed: correct it first"
-    await scene.start(0, **env)
-    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    for day in (NEXT_DAY, "2026-11-26"):
-        await scene.until(day, "22:30:00")
-        await scene.world.configure("llm_config.json", {"default": {"backend": "local", "model_name": "gtp-5"}})
-        await scene.world.configure("ticker_list.json", ["AAPL", "BRK.B", day[-1] + ".HK"])
-        await scene.start(3, **env)
-        is_new = day == NEXT_DAY
-        assert (first in told(scene)[2]) is is_new
-        assert (first in shown(scene, f"{day}/report.html")) is is_new
-        assert ("or the model in llm_config.json." in told(scene)[2]) is not is_new
+@pytest.mark.parametrize("what", ANSWERS)
+async def test_whatever_an_engine_answers_is_quoted_in_one_line_and_hides_no_command(scene: Scene, what: str) -> None:
+    body, words = ANSWERS[what]
 
+    async def answer(visit: Visit) -> None:
+        await visit.exchange.send(Reply(500, body, "text/plain; charset=utf-8"))
 
-async def test_a_message_says_where_the_last_answer_is_and_the_page_that_has_it_does_not(scene: Scene) -> None:
-    """Nor does it promise a reason that the engine did not give."""
-
-    async def bare(visit: Visit) -> None:
-        await visit.exchange.send(Reply(500, b"Internal Server Error", "text/plain; charset=utf-8"))
-
-    scene.world.trading.script.append(Fault(when.ticker("AAPL"), bare))
-    await scene.start(1, **scene.world.chat.env())
-    assert "The engine could not do this ticker: its last answer is on the day's page. If" in told(scene)[2]
-    assert "day's page" not in shown(scene)
-    assert (
-        "HTTP 500, without a reason (tried for 10 min)\nWhat to do: The engine could not do this ticker. If"
-        in shown(scene)
-    )
+    scene.world.qa.script.append(Fault(when.card("news_card"), answer))
+    env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "RUN_TIME_ZONE": "Asia/Shanghai"}
+    await scene.start(3, **env)
+    told_words = "quota exceeded until 2026-11-25 15:00 UTC+08:00" if words is None else words
+    (line,) = (line for line in told(scene) if line.startswith("Last answer: "))
+    expected = f"Last answer: HTTP 500{': ' if told_words else ''}{told_words}"
+    assert line == expected.replace("<", "＜").replace(">", "＞")
+    assert told(scene)[-3] == "gcloud run jobs execute cards", "one command, after its sentence"
+    finished = scene.stored(f"{DAY}/report.json")
+    (kept,) = finished["answers"]
+    assert kept.startswith("qa: HTTP 500")
+    assert len(kept) <= len("qa: HTTP 500: ") + 200

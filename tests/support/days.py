@@ -13,11 +13,12 @@ from job.config.objects import LlmConfig
 from job.config.plan import Plan, Target
 from job.day.advice import Commands
 from job.day.attempt import Outcome, Start
+from job.day.before import NightBefore
 from job.day.ending import Ending, bad_config, ending_of, unended
 from job.day.ledger import Ledger
 from job.day.report import PHASES, Report, report_of
 from job.day.result import EngineFailedError, ShutdownReason
-from job.day.view import View, night_before
+from job.day.view import View
 from job.engines.calls import DATA_ENGINES, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.records.nights import Night, Nights
@@ -126,15 +127,16 @@ class Day:
         return ended
 
     def view(self, ending: Ending | None = None, *nights: Report, faults: Sequence[Fault] = ()) -> View:
-        """How the day stands after the attempts that were played. `nights` are those before."""
+        """How the day stands after the attempts that were played. `nights` are those before, and had the same plan."""
         begun = self.start_of()
         if ending is None:
             ending = ending_of(self.ledger, None, next(iter(self.errors), None))
         seconds = None if ending.exit_code is None else self.at if self.number < 2 else LAST
-        before = night_before(nights, self.day)
+        before = NightBefore.of(nights, None, self.day, self.plan)
+        before = before and replace(before, plan=self.plan)
         report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=before)
         now = self._began + timedelta(seconds=self.at)
-        return View.of(report, self.ledger, nights, None, Commands.of(begun, None, begun.days, now))
+        return View.of(report, self.ledger, before, Commands.of(begun, None, begun.days, now))
 
     def start_of(self) -> Start:
         """How its latest attempt began."""
@@ -163,6 +165,11 @@ def _cards_missing() -> View:
     before = Day("2026-11-23").play(failing(REFUSED, "qa", "TSLA")).view().report
     lost = {("TSLA", "news_card"), *(("NVDA", card) for card in TYPES)}
     return Day().play(lambda _, name, card: REFUSED if (name, card) in lost else None).view(None, before)
+
+
+def _data_failed() -> View:
+    before = Day("2026-11-23").play().view().report
+    return Day().play(failing(NULL, "news", "AAPL"), until=50).view(None, before)
 
 
 def _qa_down() -> View:
@@ -214,7 +221,7 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "made in a second attempt": _second_attempt,
     "made with errors": lambda: Day(with_error=["NVDA", "美联储"]).play().view(),
     "cards missing": _cards_missing,
-    "data failed": lambda: Day().play(failing(NULL, "news", "AAPL"), until=50).view(),
+    "data failed": _data_failed,
     "QA down": _qa_down,
     "bad config": _bad_config,
     "made again": _again,

@@ -144,6 +144,7 @@ def planned_cards(attempt: Attempt) -> set[Item]:
         ("qa", target["id"], card, target.get("date", attempt.day))
         for target in targets.values()
         for card in target.get("card_types", enabled)
+        if card in enabled
     }
 
 

@@ -13,6 +13,7 @@ from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import PlannedConfig
 from job.day.attempt import Attempt, ExitCode, Outcome, Start, attempt_name, end_name, results_name
+from job.day.before import NightBefore
 from job.day.ending import Ending
 from job.day.ledger import Ledger, Rerun
 from job.day.report import Report, report_of
@@ -151,9 +152,10 @@ class RecordedAttempt:
 
     def report(self) -> Report:
         """The report with which it ended."""
-        outcome = Outcome(self.outcome or "killed")
+        (outcome,) = (one for one in Outcome if one == (self.outcome or "killed"))
         ending = Ending(outcome=outcome, exit_code=CODES.get(outcome), sentence=message("How it ended"))
-        made = report_of(self.start, self.ledger(), ending, seconds=self.seconds, before=self.before)
+        before = NightBefore.of([self.before], None, self.day, self.plan) if self.before else None
+        made = report_of(self.start, self.ledger(), ending, seconds=self.seconds, before=before)
         return made.model_copy(update={"journal": {self.number: 1}})
 
     def record(self) -> dict[str, bytes]:

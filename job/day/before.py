@@ -1,0 +1,196 @@
+"""The night before: what was made then, and what has changed since, as far as the job itself knows it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from job.config.environment import ENGINE_VARIABLES
+from job.config.objects import alike
+from job.config.plan import Plan, Target
+from job.config.values import spelling
+from job.day.attempt import Attempt, Outcome, RecordError, Start
+from job.day.failing import failure_groups, names_of
+from job.day.ledger import Ledger
+from job.engines.calls import ALL_ENGINES, ENGINES, Item
+from job.text.messages import Message, duration, listed, message, plural, template
+from job.text.shown import excerpt, quoted
+
+if TYPE_CHECKING:
+    from job.day.report import MissingGroup, Report
+
+SLOWER = 3
+"""A call that takes so many times as long as on the night before is told, if that is more than `SLOWER_SECONDS`."""
+SLOWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class NightBefore:
+    """The latest night before a day that had a plan, as far as it is known."""
+
+    report: "Report"
+    missing: "Mapping[Item, MissingGroup]"
+    plan: Plan | None
+    """`None` if that is not known."""
+    is_other: bool
+    """Whether it is not the plan of this day."""
+
+    @classmethod
+    def of(cls, nights: "Sequence[Report]", attempt: Attempt | None, day: str, plan: Plan) -> "NightBefore | None":
+        """That of these `nights`, in any order. `attempt` is the latest one at it, `plan` that of this day."""
+        report = night_before(nights, day)
+        if report is None:
+            return None
+        missing = {item: group for group in report.missing for item in group.items}
+        then, is_other = None, False
+        if attempt is not None and attempt.day == report.day:
+            is_other = attempt.plan != replace(plan, date=attempt.day).digest()
+            with suppress(RecordError):  # this day can be shown without
+                then = attempt.plan_again() if is_other else plan
+        return cls(report, missing, then, is_other=is_other)
+
+    @property
+    def day(self) -> str:
+        return self.report.day
+
+    @property
+    def short_day(self) -> str:
+        """As a reader of that day's messages knows it: `11-30`."""
+        return self.report.day[5:]
+
+    def made(self, items: Iterable[Item]) -> bool | None:
+        """Whether all of these were made then; false if none of them was asked for, `None` if neither is known."""
+        if self.plan is None:
+            return None
+        found = list(items)
+        planned = sum(map(self._planned, found))
+        if planned < len(found):
+            return None if planned else False
+        is_known = found and not self.report.missing_not_listed and self.missing.keys().isdisjoint(found)
+        return True if is_known else None
+
+    def _planned(self, item: Item) -> bool:
+        target = None if self.plan is None else self.plan.by_id.get(item.target)
+        return target is not None and (item.card_type in target.card_types or item.engine in target.engines)
+
+
+def night_before(nights: "Sequence[Report]", day: str) -> "Report | None":
+    """The latest night before `day` that had a plan; `nights` are in any order."""
+    return max(
+        (night for night in nights if night.day < day and night.had_plan), key=lambda night: night.day, default=None
+    )
+
+
+def comparison_lines(report: "Report", ledger: Ledger, before: NightBefore) -> Iterator[Message]:
+    """The comparison of a day with the night before."""
+    yield from moved(before.report, report, before.short_day)
+    yield from slower(before.report, report, before.short_day)
+    if before.plan is not None and before.is_other:
+        yield from differences(before.plan, ledger.plan)  # of a million cards, that takes seconds
+    # What failed only because its whole engine did, the headline says.
+    down = {engine for group in failure_groups(ledger) if group.is_down for engine in group.engines}
+    if report.outcome is Outcome.QA_ENGINE_DOWN:
+        down.add("qa")
+    still: dict[int, list[Item]] = {}
+    for item in chain(*(group.items for group in report.missing if group.state == "failed")):
+        if (then := before.missing.get(item)) is not None and item.engine not in down:
+            still.setdefault(then.nights + 1, []).append(item)
+    for count, items in sorted(still.items(), reverse=True):
+        yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
+
+
+def slower(then: "Report", now: "Report", day: str) -> Iterator[Message]:
+    """Which engines took several times as long for a call as on that day."""
+    for engine in ALL_ENGINES:
+        took, before = (
+            report.engines[engine].p50_seconds if engine in report.engines else None for report in (now, then)
+        )
+        if took and before and took >= max(SLOWER * before, before + SLOWER_SECONDS):
+            yield message(
+                "The {engine} engine took {time} for a call, on {day} {before} (each the median)",
+                engine=ENGINES[engine].label,
+                time=duration(took),
+                day=day,
+                before=duration(before),
+            )
+
+
+def moved(then: Start, now: Start, day: str) -> Iterator[Message]:
+    """Which engines have another URL or audience than on that day, if both are known."""
+    for engine in ALL_ENGINES:
+        for field_name, was, is_now in (
+            ("url", then.engine_urls, now.engine_urls),
+            ("audience", then.engine_audiences, now.engine_audiences),
+        ):
+            old, new = was.get(engine), is_now.get(engine)
+            if old is not None and new is not None and old != new:
+                variable = ENGINE_VARIABLES[engine][field_name]
+                text = template("{variable} changed since {day}: {before} → {after}")
+                yield message(text, variable=variable, day=day, before=old, after=new)
+
+
+def differences(then: Plan, now: Plan) -> Iterator[Message]:
+    if new := lacked(then, (item for item in now.items("qa") if item.target not in now.left_out)):
+        yield plural(
+            "New since {day}, 1 card: {names}",
+            "New since {day}, {count} cards: {names}",
+            count=len(new),
+            day=then.date,
+            names=listed(names_of(new)),
+        )
+    if gone := lacked(now, then.items("qa")):
+        yield plural(
+            "No longer asked for since {day}, 1 card: {names}",
+            "No longer asked for since {day}, {count} cards: {names}",
+            count=len(gone),
+            day=then.date,
+            names=listed(names_of(gone)),
+        )
+    old, ids = {target.id: target for target in then.targets}, {target.id for target in now.targets}
+    lost = {spelling(name): name for name in old if name not in ids}
+    if twins := sorted(alike(name, lost[key]) for name in ids - old.keys() if (key := spelling(name)) in lost):
+        yield message(
+            "Spelled like a removed name: {names}; correct it if the same is meant",
+            names=listed(twins),
+        )
+    kept = [(old[target.id], target) for target in now.targets if target.id in old]
+    yield from _made_otherwise(then, now, kept)
+
+
+def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]) -> Iterator[Message]:
+    """What the same cards are made with otherwise; `kept` has each of their targets as it was and as it is."""
+    all_changes: dict[str, dict[tuple[object, object], list[Item]]] = {}
+    is_common = then.common() == now.common()
+    for before, target in kept:
+        if is_common and before == target:
+            continue
+        for card_type in (card_type for card_type in target.card_types if card_type in before.card_types):
+            was, is_now = then.made_with(before, card_type), now.made_with(target, card_type)
+            if before.kind != target.kind:  # all else follows from that
+                was, is_now = {"target_type": before.kind}, {"target_type": target.kind}
+            for name in was | is_now:
+                if was.get(name) != is_now.get(name):
+                    changes = all_changes.setdefault(name, {})
+                    changes.setdefault((was.get(name), is_now.get(name)), []).append(Item("qa", target.id, card_type))
+    for name, changes in all_changes.items():
+        items = [item for some in changes.values() for item in some]
+        yield plural(
+            "{name} has changed since {day} ({changes}) for 1 card: {names}",
+            "{name} has changed since {day} ({changes}) for {count} cards: {names}",
+            count=len(items),
+            day=then.date,
+            name=name,
+            changes=listed([" → ".join(excerpt(quoted(value, 40).encode()) for value in pair) for pair in changes]),
+            names=listed(names_of(items)),
+        )
+
+
+def lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
+    """Those of the items that a plan does not have; data that it has no target for."""
+    types = {target.id: target.card_types for target in plan.targets}
+    return [
+        item
+        for item in items
+        if item.target not in types or (item.card_type is not None and item.card_type not in types[item.target])
+    ]
