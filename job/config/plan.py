@@ -70,7 +70,7 @@ class Target:
 
 
 def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Message]]:
-    """All targets, tickers first; the faults between the objects; and the notices. With faults, some targets lack."""
+    """All targets, tickers first; the faults between the objects, which may leave some out; and the notices."""
     resolver = _Resolver(config)
     targets = resolver.targets()
     return tuple(targets), resolver.findings.faults(), resolver.findings.notices()
