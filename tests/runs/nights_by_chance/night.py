@@ -190,6 +190,7 @@ def _tickers(night: Night, r: random.Random) -> None:
 
 def _batches(night: Night, r: random.Random) -> None:
     """Batches that are too large: by one halving and by three."""
+    night.targets, night.types = [f"T{number:02}" for number in range(r.choice([16, 30, 50]))], ["c0"]
     for engine in r.choice([["financial"], ["trading"], ["financial", "trading"]]):
         size = r.choice([8, 16])
         night.variables[f"{engine.upper()}_ENGINE_BATCH_SIZE"] = f"{size}"

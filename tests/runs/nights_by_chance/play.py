@@ -22,8 +22,8 @@ from tests.support.world import VirtualWorld, open_virtual_world
 STATUSES = ["401", "403", "409", "422", "429", "500", "502", "503", "504"]
 ANSWERS: dict[str, Do] = {code: do.status(int(code)) for code in STATUSES}
 ANSWERS |= {"done": do.nothing(), "failed": do.body({"status": "failed"}), "lost": broken.reset(), "hang": do.hang()}
-ENDLESS = 200_000.0
-"""Seconds that no night takes."""
+ENDLESS_SECONDS, ENDLESS_TRIES = 100_000.0, 500
+"""No night takes so long, and no item so many tries."""
 
 
 @dataclass(eq=False)
@@ -80,7 +80,7 @@ class Play(Instrument):
                 for engine, service in world.engines.items():
                     service.latency = varied(night.seconds, night.spread, seed=night.seed)
                     service.script = [Fault(lambda _: True, partial(self._serve, engine))]
-                self._scope.deadline = ENDLESS
+                self._scope.deadline = ENDLESS_SECONDS
                 with self._scope:
                     for start in night.starts:
                         await self._start(world, start)
@@ -119,6 +119,8 @@ class Play(Instrument):
         latest = takewhile(lambda other: other.arrived > now - 1, reversed(self.tries))
         if sum(other.items == one.items for other in latest) > 9:
             self._give_up(f"asks for {one.items} ten times within a second")
+        if visit.seen.attempt > ENDLESS_TRIES:
+            self._give_up(f"asks for {one.items} for ever")
         outage = self._coming(one, visit.seen.attempt)
         try:
             with trio.move_on_at(self.zero[engine] + outage.begin if outage else math.inf) as strike:
