@@ -101,6 +101,8 @@ class FailedTry(NamedTuple):
     reason: Message
 
 
+_CHARGED = {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE}
+"""Of a record that does not say which tries may have cost money: that these causes may have, as it was counted then."""
 _IN_LINES = {"tries": "attempts", "failed_tries": "failed_attempts"}
 """What lines call these fields."""
 
@@ -183,8 +185,7 @@ class CallResult:
         """How many of its tries may have cost money, for all that is recorded."""
         if self.charged_tries is not None:
             return self.charged_tries
-        may_have_cost = handling_of(self.cause, self.status).kind is FailureKind.COUNTED
-        return self.tries if ENGINES[self.engine].is_costly and may_have_cost else 0
+        return self.tries if ENGINES[self.engine].is_costly and (self.cause in _CHARGED or self.status == 504) else 0
 
     @property
     def is_refusal(self) -> bool:
