@@ -122,7 +122,6 @@ class WorkQueue:
             if call is not None:
                 self.rate.begin(now)
                 self._progress.in_flight += 1
-                self._progress.last_tries = len(self._last)
                 self._parked.unpark()
                 return call
             if self._is_closed or not (self._progress.in_flight or self._has_untried or self._waiting or self._last):
@@ -141,6 +140,7 @@ class WorkQueue:
             heappush(self._waiting, (due, next(self._numbers), call))
             return due
         heappush(self._last, (call.retry.first, next(self._numbers), call))
+        self._progress.last_tries = len(self._last)
         return self._policy.last_try(call.retry, self._breaker.worked_at, self._shutdown.deadline)
 
     def put_halves(self, call: PendingCall) -> None:
@@ -174,7 +174,7 @@ class WorkQueue:
         last_try = self._last_try()
         match state:
             case State.PROBING if last_try <= now:
-                return heappop(self._last)[2], now
+                return self._take_last(), now
             case State.PROBING if now < self._breaker.not_before():
                 return None, min(self._breaker.not_before(), self._breaker.over, last_try)
         if self._has_untried:
@@ -185,7 +185,7 @@ class WorkQueue:
         if self._waiting and self._waiting[0][0] <= now:
             return heappop(self._waiting)[2], now
         if last_try <= now:
-            return heappop(self._last)[2], now
+            return self._take_last(), now
         due = self._waiting[0][0] if self._waiting else inf
         return None, min(due, last_try, self._breaker.over if state is State.PROBING else inf)
 
@@ -204,6 +204,11 @@ class WorkQueue:
         if not self._last:
             return inf
         return self._policy.last_try(self._last[0][2].retry, self._breaker.worked_at, self._shutdown.deadline)
+
+    def _take_last(self) -> PendingCall:
+        _, _, call = heappop(self._last)
+        self._progress.last_tries = len(self._last)
+        return call
 
     def _take_untried(self) -> PendingCall:
         if self._parts:

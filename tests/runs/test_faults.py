@@ -240,7 +240,7 @@ CASES = [
 ]
 ELSEWHERE = {
     "the token server": "runs/test_told.py",
-    "QA fails for every card of one type": "execution/test_whose_fault.py",
+    "QA fails for every card of one type": "execution/test_two_phases.py",
     "an answer of 200 that says `success`": "runs/test_mornings.py",
     "the news engine finds nothing": "runs/nights_by_chance/night.py",
     "one ticker makes": "runs/test_advised.py",
