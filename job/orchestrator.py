@@ -23,7 +23,7 @@ from job.day.ending import (
     ending_of,
     late_notes,
     nothing_left,
-    opening_notices,
+    opening_notice,
     outage_notes,
     plan_notes,
     waiting_notices,
@@ -139,7 +139,7 @@ class _Run:
         except BusyError as error:
             ending = Ending.worded(Outcome.BUSY, None, error.why, detail=error.holder)
         except StorageError as error:
-            ending = Ending.worded(Outcome.STORAGE_FAILED, None, error.refusal, detail=colon("RUNS_URI", error.text))
+            ending = Ending.worded(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.text))
         if self._opened is None:
             reason, deadline = self.shutdown.reason, self._start.deadline
             not_renewed, waited_for = self.shutdown.not_renewed, self._waited_for
@@ -156,7 +156,7 @@ class _Run:
             undone = (self._past.nights or Nights()).undone_line(start.day)
             return replace(view, undone=undone).with_page(self._options.settings.runs_uri)
         if record.latest is not None:
-            self._notice(opening_notices(start, record.ledger, record.latest))
+            self._notice([opening_notice(start, record.ledger)])
         helpers.start_soon(session.journal.run, name="journal")
         return session
 

@@ -291,7 +291,7 @@ def _may_have_asked(report: Report) -> bool:
 
 def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
     command = commands.run(day, is_new=True)
-    return (Step("start", message("This makes all that the config asks for{terms}:", terms=command.terms), command),)
+    return (Step("start", message("This makes what is missing{terms}:", terms=command.terms), command),)
 
 
 def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:
@@ -299,7 +299,7 @@ def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: date
     if start is None:
         return ()
     command = Commands.of(start, runs_uri, days, tick).run(None)
-    return (Step("start", message("This makes what is missing of the latest night:"), command),)
+    return (Step("start", message("This makes what is missing{terms}:", terms=""), command),)
 
 
 def go_on(start: Start, outcome: Outcome, commands: Commands) -> tuple[Step, ...]:
@@ -346,18 +346,8 @@ def _what_it_makes(outcome: Outcome, report: Report | None) -> Message:
         "Once that is over or put right, this makes what is missing{terms}. Before, it fails again: up to {count} "
         "tries are charged for nothing{starts}, in some {time}:",
         count=report.charged_again,
-        starts=_starts(report.starts),
+        starts=message(" (Cloud Run starts it {count} times)", count=report.starts) if report.starts > 1 else "",
         time=time,
-    )
-
-
-def _starts(starts: int) -> Message:
-    if starts < 2:
-        return Message("")
-    return (
-        message(" (Cloud Run starts it twice)")
-        if starts == 2
-        else message(" (Cloud Run starts it {count} times)", count=starts)
     )
 
 

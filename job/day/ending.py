@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, is_usual
-from job.day.attempt import Attempt, ExitCode, Outcome, Start
-from job.day.failing import names_of, shortest_names, whole_types
+from job.day.attempt import ExitCode, Outcome, Start
+from job.day.failing import names_of
 from job.day.ledger import Ledger
 from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item, counted
@@ -110,10 +110,7 @@ def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = 
     """How an attempt without an end stands. `is_again` is whether the attempt before has no end either."""
     began = datetime.fromisoformat(start.started)
     if outcome is Outcome.AT_WORK:
-        time, missing = clock(began, start.day), shortest_names(ledger, [*_missing(ledger)])
-        at_work = message("At work since {time}", time=time)
-        if missing and ledger.counts("qa").done:
-            at_work = message("At work since {time} on {names}", time=time, names=listed(missing, LEFT_OUT_NAMED))
+        at_work = message("At work since {time}", time=clock(began, start.day))
         sentence = colon(at_work, _so_far_line(ledger))
         return Ending(outcome=outcome, exit_code=None, sentence=sentence, notes=tuple(notes_of(ledger)))
     last = max(began, datetime.fromtimestamp(ledger.last, began.tzinfo))
@@ -192,15 +189,6 @@ def _missing_line(ledger: Ledger) -> Message:
         count=cards.missing,
         planned=cards.planned,
     )
-    types = whole_types(ledger, _missing(ledger)) if cards.done else []
-    if types and all(card.card_type in types for card in _missing(ledger)):
-        line = plural(
-            "{cards}: all of type {types}; the other one is made",
-            "{cards}: all of type {types}; the other {count} are made",
-            count=cards.done,
-            cards=line,
-            types=listed(types, LEFT_OUT_NAMED),
-        )
     return _with_left_out(ledger, line)
 
 
@@ -269,7 +257,7 @@ def notes_of(ledger: Ledger) -> Iterator[Message]:
             "1 card was made with another model or other parameters than the last attempt wants: {names}",
             "{count} cards were made with another model or other parameters than the last attempt wants: {names}",
             count=len(outdated),
-            names=listed(shortest_names(ledger, outdated)),
+            names=listed(names_of(outdated)),
         )
     older = dict(ledger.older_cards())
     if last := Counter(older.values()):
@@ -322,12 +310,9 @@ def waiting_notices(start: Start, now: datetime) -> Iterator[Message]:
         yield message(text, day=start.day, current=current)
 
 
-def opening_notices(start: Start, ledger: Ledger, latest: Attempt) -> Iterator[Message]:
-    """What a person should know of an attempt that begins after the `latest` one."""
-    yield message("Going on with {day}, so far: {cards}", day=start.day, cards=cards_line(ledger))
-    if (planned := ledger.counts("qa").planned) != latest.cards:
-        text = template("Cards that the config asks for: {planned}; at the last attempt: {before}")
-        yield message(text, planned=planned, before=latest.cards)
+def opening_notice(start: Start, ledger: Ledger) -> Message:
+    """What a person should know of an attempt that begins after another one."""
+    return message("Going on with {day}, so far: {cards}", day=start.day, cards=cards_line(ledger))
 
 
 def notices_of(plan: Plan) -> list[Message]:
@@ -338,29 +323,23 @@ def notices_of(plan: Plan) -> list[Message]:
     return notices
 
 
-def unrecorded_note(results: int, cards: int, *, is_done: bool) -> Message:
+def unrecorded_notes(results: int, cards: int, *, is_done: bool) -> Iterator[Message]:
     """What the record lacks if it could not be written to the end: `results`, of which some are made `cards`."""
-    if not results:
-        return message("All results are recorded, only the end is not. The next start records it.")
-    if is_done:
-        return plural(
+    if results and is_done:
+        yield plural(
             "Do not start it again: all work is done, but 1 result is not recorded, and a start would request it "
             "again. If verify and its alert say that this day is not done, ignore that.",
             "Do not start it again: all work is done, but {count} results are not recorded, and a start would request "
             "them again. If verify and its alert say that this day is not done, ignore that.",
             count=results,
         )
-    if not cards:
-        return plural(
-            "1 result is not recorded: the next start requests it again.",
-            "{count} results are not recorded: the next start requests them again.",
-            count=results,
+    elif cards:
+        yield plural(
+            "1 card was made, but not recorded: the next start makes it again, and it may be charged twice.",
+            "{count} cards were made, but not recorded: the next start makes them again, and they may be charged "
+            "twice.",
+            count=cards,
         )
-    return plural(
-        "1 card was made, but not recorded: the next start makes it again, and it may be charged twice.",
-        "{count} cards were made, but not recorded: the next start makes them again, and they may be charged twice.",
-        count=cards,
-    )
 
 
 def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> Iterator[Message]:

@@ -72,19 +72,6 @@ def names_of(items: Iterable[Item]) -> list[str]:
     ]
 
 
-def shortest_names(ledger: Ledger, cards: Sequence[Item]) -> list[str]:
-    """Cards for people, as `names_of`; all cards of a type by that alone: `/news_card`."""
-    types = whole_types(ledger, cards)
-    return [*(f"/{name}" for name in types), *names_of(card for card in cards if card.card_type not in types)]
-
-
-def whole_types(ledger: Ledger, cards: Iterable[Item]) -> list[str]:
-    """The card types of which these are all cards, and several."""
-    whole = Counter(item.card_type for item in ledger.plan.items("qa"))
-    found = Counter(card.card_type for card in cards)
-    return [name for name, count in found.items() if name is not None and count == whole[name] > 1]
-
-
 def failure_groups(
     ledger: Ledger, before: "NightBefore | None" = None, *, is_deployed: bool = False
 ) -> list[FailureGroup]:

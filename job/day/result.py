@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from job.engines.calls import ENGINES, EngineName, Item, label_of
 from job.engines.failures import Cause, FailureKind, handling_of
 from job.errors import JobError
-from job.text.messages import Message, listed, plural
+from job.text.messages import Message, colon
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 SECONDS_LIMIT = 1e9
@@ -225,13 +225,6 @@ class EngineFailedError(JobError):
     """A data engine has failed: one of its calls failed for good. Has the result of that call, and the reason."""
 
     def __init__(self, result: CallResult) -> None:
-        self.reason = plural(
-            "the {engine} engine failed for {targets} after 1 try: {reason}",
-            "the {engine} engine failed for {targets} after {count} tries: {reason}",
-            count=result.tries,
-            engine=ENGINES[result.engine].label,
-            targets=listed(result.targets),
-            reason=result.reason or "",
-        )
+        self.reason = colon(result.label, result.reason or "")
         super().__init__(str(self.reason))
         self.result = result

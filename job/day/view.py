@@ -21,7 +21,7 @@ from job.config.values import CARD_URL_PLACES
 from job.day.advice import Commands, Step, advice, page_address
 from job.day.attempt import PAGE, Mark, Outcome, Severity
 from job.day.before import NightBefore, comparison_lines
-from job.day.ending import notices_of, unrecorded_note
+from job.day.ending import notices_of, unrecorded_notes
 from job.day.failing import FailureGroup, failure_groups
 from job.day.ledger import ItemStatus, Ledger
 from job.day.report import COMPARED_BYTES, FAULTS_LISTED, Report
@@ -139,8 +139,8 @@ class View:
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""
-        note = unrecorded_note(unrecorded, cards, is_done=self.ledger.is_complete)
-        report = self.report.model_copy(update={"notes": (*self.report.notes, note)})
+        notes = (*self.report.notes, *unrecorded_notes(unrecorded, cards, is_done=self.ledger.is_complete))
+        report = self.report.model_copy(update={"notes": notes})
         steps = advice(report, self.ledger, commands, cards)
         return replace(self, report=report, steps=steps, unrecorded=unrecorded)
 

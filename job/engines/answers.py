@@ -133,10 +133,8 @@ def _status_reason(response: Response, token: str) -> Message:
     if 300 <= response.status <= 399:
         return message("HTTP {status}: a redirect, which is not followed", status=str(response.status))
     shown = _own_words(response.body, token)
-    if not shown:
+    if not shown or shown == responses.get(response.status):
         return said(status)
-    if shown == responses.get(response.status):
-        return message("HTTP {status}, without a reason", status=str(response.status))
     reason = colon(status, shown)
     account = _account_in(token) if response.status == 403 else None
     # It is not said again, but kept for whoever gives it the right.

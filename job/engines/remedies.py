@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from job.engines.calls import BATCHES, ENGINES, EngineName
 from job.engines.failures import Cause
-from job.text.messages import Message, Value, message
+from job.text.messages import Message, message
 
 _VARIABLES: Mapping[str | int | None, str] = {
     401: "audience",
@@ -57,7 +57,7 @@ def remedy_of(
     return parts[0] if parts else None
 
 
-def _objects(engine: EngineName, answer: str | int | None, made_before: bool | None) -> Value:
+def _objects(engine: EngineName, answer: str | int | None, made_before: bool | None) -> str:
     """The config objects that name what failed, or have its parameters; empty if they may not be at fault."""
     if answer in {400, 422} and engine == "qa" and made_before is not False:
         return "card_targets.json, llm_config.json"
@@ -74,8 +74,8 @@ def _setting(engine: EngineName, answer: str | int | None, made_before: bool | N
     return setting if setting != "batch_size" or engine in BATCHES else None
 
 
-def _variable(engine: EngineName, setting: str, *, is_deployed: bool) -> Value:
-    name: Value = f"{engine}_ENGINE_{setting}".upper()
+def _variable(engine: EngineName, setting: str, *, is_deployed: bool) -> str:
+    name = f"{engine}_ENGINE_{setting}".upper()
     if is_deployed:
-        name = message("{variable} (Terraform: {setting})", variable=name, setting=f"engines.{engine}.{setting}")
-    return message('{variable}, as "AUDIENCE URL"', variable=name) if setting == "audience" else name
+        name += f" (Terraform: engines.{engine}.{setting})"
+    return f'{name}: "AUDIENCE URL"' if setting == "audience" else name

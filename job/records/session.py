@@ -143,11 +143,11 @@ class Session:
                 self.journal.stop()
             with shutdown.stage("record"):
                 await self.journal.flush()
-                await self._write_documents(left, missing)
+                await self._write_documents(left, missing, shutdown)
                 await self._write_end(closed())
                 is_over = True
             is_over = is_over or shutdown.reason is reason  # the stage ends early if a reason comes
-        why = message("storage did not answer in time") if self.lease.is_held() else message("the lease is lost")
+        why = message("storage did not answer in time") if self.lease.is_held() else _lost(shutdown)
         self._give_up(left, missing, why)
         if not self.is_ended:
             text = template("storage: the record is not complete: {count} results and the end are not written")
@@ -155,7 +155,7 @@ class Session:
         await self._release(shutdown)
         return closed()
 
-    async def _write_documents(self, left: list[Document], missing: list[str]) -> None:
+    async def _write_documents(self, left: list[Document], missing: list[str], shutdown: Shutdown) -> None:
         """Writes the documents that are left, and takes each from the list. `missing` gets what cannot be written."""
         while left and self.lease.is_held():
             try:
@@ -163,7 +163,7 @@ class Session:
             except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
                 self._give_up(left[:1], missing, error.reason if isinstance(error, StorageError) else str(error))
             left.pop(0)
-        self._give_up(left, missing, message("the lease is lost"))
+        self._give_up(left, missing, _lost(shutdown))
         left.clear()
 
     def _give_up(self, documents: Sequence[Document], missing: list[str], error: Value) -> None:
@@ -195,6 +195,13 @@ class Session:
             text = template("storage: the lease is not released; other starts have to wait for a minute")
             self.alarm.notify(message(text), True)
         self.lease.is_closed = True  # there is no time for another try
+
+
+def _lost(shutdown: Shutdown) -> Message:
+    """Why the lease is not held any more: another start has taken it over, or storage did not let it be renewed."""
+    if shutdown.not_renewed is None:
+        return message("the lease is lost")
+    return message("the lease could not be renewed")
 
 
 class Opened(NamedTuple):

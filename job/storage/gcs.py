@@ -10,7 +10,14 @@ from functools import partial
 from typing import TypeVar
 
 import requests
-from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, PreconditionFailed, RetryError
+from google.api_core.exceptions import (
+    Forbidden,
+    GoogleAPICallError,
+    GoogleAPIError,
+    NotFound,
+    PreconditionFailed,
+    RetryError,
+)
 from google.api_core.page_iterator import Page
 from google.auth import default
 from google.auth.credentials import AnonymousCredentials, Credentials
@@ -32,7 +39,7 @@ from job.storage.store import (
     UnusableError,
     changed,
 )
-from job.text.messages import Message, Value, duration, message, template
+from job.text.messages import Value, duration, message
 from job.text.shown import excerpt
 
 # Otherwise the library would request the bucket's metadata for its traces, with a permission that the job lacks.
@@ -48,13 +55,6 @@ LOG_IN = message("on a laptop, run: gcloud auth application-default login")
 
 _FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSError)
 """What the library raises if a request fails. For unexpected answers it raises AttributeError, KeyError and others."""
-
-
-def refusal_of(error: BaseException, bucket: str) -> Message | None:
-    """The `refusal` of a `StorageError`: Cloud Storage names the missing right."""
-    right = re.search(r"\bstorage\.[a-z]+\.[A-Za-z]+", str(error)) if isinstance(error, Forbidden) else None
-    text = template("Storage refuses the job {right} on {bucket}, which an owner has to give back")
-    return message(text, right=right[0], bucket=bucket) if right else None
 
 
 def _is_odd(error: Exception) -> bool:
@@ -238,8 +238,7 @@ class GcsStore:
                 case _ChangedError():
                     raise ConflictError(changed(self._uri(name)), SAVED_FIRST) from raised
                 case Forbidden():
-                    said = excerpt(str(error.message).encode(errors="replace"))
-                    reason = message("access is denied ({error})", error=said)
+                    reason = message("access is denied ({error})", error=_said(error))
                 case _OddAnswerError(__cause__=DataCorruption()):
                     reason = message("the download is damaged: its checksum does not match")
                 case _OddAnswerError():
@@ -250,9 +249,7 @@ class GcsStore:
                 tried = duration(time.monotonic() - began)
                 reason = message("{error} (tried for {time})", error=reason, time=tried)
             kind = UnreachableError if _is_passing(raised) else StorageError
-            failed = kind(reason, about=self._uri(name))
-            failed.refusal = refusal_of(error, f"gs://{self._name}")
-            raise failed from raised
+            raise kind(reason, about=self._uri(name)) from raised
         return done
 
 
@@ -296,4 +293,16 @@ def _is_passing(error: Exception) -> bool:
 
 
 def _named(error: BaseException) -> str:
-    return excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")).rstrip(". ")  # a remedy may follow
+    said = _said(error) if isinstance(error, GoogleAPICallError) else str(error)
+    return excerpt(f"{type(error).__name__}: {said}".encode(errors="replace")).rstrip(". ")  # a remedy may follow
+
+
+def _said(error: GoogleAPICallError) -> str:
+    """What Google says about it: the account, the right or the policy; not the request, with which the text begins."""
+    text = _REQUEST.sub("", str(error.message))
+    with suppress(ValueError, TypeError, LookupError, AttributeError):
+        text = error.response.json()["error"]["message"]
+    return excerpt(str(text).encode(errors="replace")).rstrip(". ")
+
+
+_REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")

@@ -37,9 +37,6 @@ class StoredObject:
 class StorageError(JobError):
     """A store could not do what was requested. The same request may succeed later."""
 
-    refusal: Message | None = None
-    """Which right the job lacks, as the beginning of a sentence, if the store refused the request and said so."""
-
     def __init__(self, reason: Value, remedy: Message | None = None, about: str | None = None) -> None:
         """`about` is the object or the place, unless the reason names it; `remedy` is what its owner has to do."""
         self.what = said(reason) if about is None else colon(about, reason)

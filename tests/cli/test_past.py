@@ -162,7 +162,7 @@ def test_a_night_that_has_begun_and_left_nothing_is_told_last(
     write(runs, RecordedAttempt("2026-11-23").record(), RecordedAttempt().record())
     told = [
         "! No start is recorded since Wed 11-25 02:00. Is the schedule paused?",
-        "This makes what is missing of the latest night:",
+        "This makes what is missing:",
         f"  RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run",
     ]
     for arguments in (["nights"], ["report", DAY]):
@@ -284,7 +284,7 @@ def test_a_verify_job_advises_to_start_the_job_itself(runs: Path, command: Comma
     command("verify", JOB_TO_START="cards")
     assert told[0].startswith("✗ cards, 2026-11-24: not done by 2026-11-25 06:00 UTC+08:00")
     assert told[-2:] == [
-        "This makes all that the config asks for (until 11-25 22:20):",
+        "This makes what is missing (until 11-25 22:20):",
         "gcloud run jobs execute cards",
     ]
 
@@ -328,7 +328,7 @@ def test_of_a_night_at_work_verify_says_so_and_when_it_ends(
     write(runs, RecordedAttempt(outcome=None, failed=["MSFT"], about=about).record(), {"_lease.json": lease_of(DAY)})
     code, out, _ = command("verify", f"--date={DAY}")
     executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=p"
-    sentence = f"{AT_WORK} on MSFT/news_card: 1 of 2 cards is made so far"
+    sentence = f"{AT_WORK}: 1 of 2 cards is made so far"
     steps = ["Nothing has to be done: it ends by 04:59 UTC+08:00.", "All executions of the job"]
     assert code == ExitCode.FAILED
     assert out == [f"{DAY} is not done: {sentence}", *steps, f"  {executions}"]

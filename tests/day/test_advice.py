@@ -251,7 +251,7 @@ def price(day: Day, until: ShutdownReason | None = None, seconds: float = 600) -
 @pytest.mark.parametrize(
     ("failure", "retries", "said"),
     [
-        (BROKEN, 1, TRIES.format(30, " (Cloud Run starts it twice)", "20 min")),
+        (BROKEN, 1, TRIES.format(30, " (Cloud Run starts it 2 times)", "20 min")),
         (DENIED, 0, TRIES.format(15, "", "10 min")),
         (RESET, 2, TRIES.format(45, " (Cloud Run starts it 3 times)", "30 min")),
         (AWAY, 1, FREE.format("20 min")),

@@ -7,7 +7,7 @@ import pytest
 
 from job.config.plan import Plan
 from job.day.before import NightBefore
-from job.day.failing import AT_FAULT_LIMIT, failure_groups, names_of, shortest_names, targets_at_fault
+from job.day.failing import AT_FAULT_LIMIT, failure_groups, names_of, targets_at_fault
 from job.day.ledger import Ledger
 from job.day.result import CallResult
 from job.day.view import cost_line
@@ -48,13 +48,6 @@ def ledger_of(engine: EngineName, *failures: Failure | None) -> Ledger:
 )
 def test_names_for_people(items: list[tuple[str, str | None]], names: list[str]) -> None:
     assert names_of(Item("qa", *item) for item in items) == names
-
-
-def test_cards_are_named_as_shortly_as_can_be() -> None:
-    plan = plan_of([target(name, ["a", "b"]) for name in ("A", "B")])
-    cards = list(plan.items("qa"))
-    assert shortest_names(Ledger(plan), [*cards[::2], cards[1]]) == ["/a", "A/b"]
-    assert shortest_names(Ledger(plan), cards[:2]) == ["A (2)"]
 
 
 def test_calls_that_failed_alike_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:

@@ -71,7 +71,7 @@ def test_the_account_that_lacks_a_right_is_named_with_the_right() -> None:
 def test_a_variable_is_named_with_its_setting_in_terraform_only_where_that_sets_it(
     answer: int, name: str, setting: str
 ) -> None:
-    form = ', as "AUDIENCE URL"' if answer == 401 else ""
+    form = ': "AUDIENCE URL"' if answer == 401 else ""
     here, there = (
         str(remedy_of("trading", Cause.STATUS, answer, made_before=None, is_deployed=is_deployed))
         for is_deployed in (False, True)

@@ -124,9 +124,7 @@ async def test_a_data_engines_failure_cuts_off_all_others_at_once(waiting_for: s
     assert trio.current_time() == 7
     result = error.value.result
     assert result.engine == failing
-    assert str(error.value) == (
-        f"the {failing} engine failed for {', '.join(result.targets)} after 1 try: HTTP 400: no"
-    )
+    assert str(error.value) == (f"{failing} {', '.join(result.targets)}: HTTP 400: no")
     assert made.world.of("qa") == []
     assert made.cards.not_attempted == made.cards.planned == 20
     causes = {event.cause for event in made.world.finished if not event.done}

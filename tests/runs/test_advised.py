@@ -172,11 +172,18 @@ async def test_what_a_night_had_tried_before_it_was_left_out_is_made_by_its_date
 # --- how the day stands ---
 
 
-async def test_of_a_new_type_that_is_missing_it_is_said_that_all_others_are_there(night: Night) -> None:
+async def test_of_a_new_type_that_is_missing_it_is_said_that_it_is_new(night: Night) -> None:
+    await night.start(0)
+    await night.begins(WEDNESDAY)
     await night.scene.world.configure("card_types.json", [*CARDS, "esg_card"])
     night.scene.world.qa.script.append(Fault(when.card("esg_card"), do.status(422)))
     await night.tries(3)
-    assert message_of(night)[1] == "6 of 32 cards are missing: all of type esg_card; the other 26 are made."
+    assert message_of(night)[1:5] == [
+        "6 of 32 cards are missing.",
+        "✗ QA engine: 6 cards failed; all are new since 11-24: /esg_card: AAPL, MSFT, NVDA, TSLA, 0700.HK, 600519.SS.",
+        message_of(night)[3],
+        "Where: card_types.json, card_targets.json.",
+    ]
 
 
 async def test_a_page_says_as_of_when_it_is_and_a_report_first_what_is_at_work(night: Night) -> None:
@@ -191,7 +198,7 @@ async def test_a_page_says_as_of_when_it_is_and_a_report_first_what_is_at_work(n
     await qa.until(lambda seen: len(seen) > count)
     head, first, *_ = await report_of(night)
     assert head == f"{TUESDAY}, started 22:30 UTC"
-    assert first == "At work since 22:50 UTC on /news_card: NVDA, TSLA: 24 of 26 cards are made so far"
+    assert first == "At work since 22:50 UTC: 24 of 26 cards are made so far"
     assert text_of(night).count("As of 22:30 UTC") == 3
     await night.scene.end(job, 0)
     assert (await report_of(night))[0].startswith(f"{TUESDAY}: started 22:30 UTC, ended 22:5")

@@ -192,8 +192,6 @@ async def test_a_ticker_is_corrected_and_card_types_are_added_at_noon(scene: Sce
     outcome = await scene.start(0)
     assert outcome.finished["cards"]["planned"] == 7
     assert scene.cards() == Counter([one.replace(".", "-") for one in ALL] + ["AAPL/risk_card", "BRK-B/risk_card"])
-    said = [one["message"] for one in outcome.events("config.noticed")]
-    assert "Cards that the config asks for: 7; at the last attempt: 5" in said
 
 
 async def test_a_date_of_a_topic_that_is_changed_there_and_back_pays_once_for_each_and_another_key_for_none(

@@ -90,7 +90,7 @@ async def test_what_is_paid_if_a_command_is_pasted_too_early_is_at_most_what_was
     for one_try in (CLOUD, RETRY):
         await scene.start(3, **env, **one_try)
     nothing = "and nothing is charged:"
-    price = f"up to {most} tries are charged for nothing (Cloud Run starts it twice), in some"
+    price = f"up to {most} tries are charged for nothing (Cloud Run starts it 2 times), in some"
     (command,) = (line for line in told(scene) if line.startswith("Once that is over or put right"))
     assert (price if most else nothing) in command
     assert f"{price if most else nothing}" in shown(scene)
