@@ -10,6 +10,7 @@ locals {
       RUN_DEADLINE_SECONDS = tostring(var.job.task_timeout_seconds - 60) # the rest is for closing the record
       RUN_SCHEDULE         = var.schedule.cron
       RUN_TIME_ZONE        = var.schedule.time_zone
+      TASK_MEMORY_MIB      = tostring(var.job.memory_mib)
       RUNS_URI             = "gs://${google_storage_bucket.runs.name}/runs"
 
       # Otherwise the storage library would read the bucket's own metadata, for which the job has no permission.

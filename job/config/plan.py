@@ -70,7 +70,7 @@ class Target:
 
 
 def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Message]]:
-    """All targets, tickers first; the faults between the objects; and the notices. With faults, some targets lack."""
+    """All targets, tickers first; the faults between the objects, which may leave some out; and the notices."""
     resolver = _Resolver(config)
     targets = resolver.targets()
     return tuple(targets), resolver.findings.faults(), resolver.findings.notices()
@@ -308,15 +308,22 @@ class Plan:
             return [Item(engine, target.id, card_type) for card_type in target.card_types]
         return [Item(engine, target.id, None)] if engine in target.engines else []
 
-    def items(self, engine: EngineName) -> Iterator[Item]:
-        return (item for target in self.targets for item in self.items_of(engine, target))
+    def items(self, engine: EngineName) -> Sequence[Item]:
+        return self._items[engine]
+
+    @cached_property
+    def _items(self) -> Mapping[EngineName, Sequence[Item]]:
+        return {
+            engine: [item for target in self.targets for item in self.items_of(engine, target)]
+            for engine in ALL_ENGINES
+        }
 
     def work(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> list[list[Item]]:
         """The items of each call that is left to be made, in order: those that are neither done nor left out.
 
         Batches are formed before any item is removed, so that every attempt at a day has the same batches.
         """
-        items, size = list(self.items(engine)), self.settings.batch_sizes.get(engine, 1)
+        items, size = self.items(engine), self.settings.batch_sizes.get(engine, 1)
         batches = (items[start : start + size] for start in range(0, len(items), size))
         left = ([item for item in some if item.target not in self.left_out and not is_done(item)] for some in batches)
         return [some for some in left if some]

@@ -1,7 +1,7 @@
 """Reads the config objects and makes the plan, before any engine is called."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from job.config.environment import ENGINE_VARIABLES, SPARE_FILES, Options, Settings, open_file_limit
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
@@ -12,7 +12,7 @@ from job.engines.calls import DATA_ENGINES, EngineName, Item
 from job.errors import JobError
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
-from job.text.messages import Value, message
+from job.text.messages import Message, Value, message, template
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
     all_faults += [not_set(variable, ENGINE_URL_REMEDY) for variable in urls if variable not in faulty]
     if not (faults or between):  # else it is not known how many calls there are
         all_faults += too_few_files(plan, settings, open_file_limit())
+    plan = replace(plan, notices=(*plan.notices, *memory_notices(plan, settings)))
     again: Sequence[Item] = ()
     if not between:  # else it is not known which names there are
         all_faults += left_out_faults(plan, options.without)
@@ -76,6 +77,22 @@ def unreadable(where: str, error: StorageError) -> Fault:
     if isinstance(error, UnreachableError):
         remedy = message("try again later")
     return Fault(where, error.what, error.remedy or remedy, FaultKind.STORAGE)
+
+
+MEMORY_MIB, CARD_KIB = 64, 2
+"""What a start takes, and each card besides: half of that if it is made."""
+
+
+def memory_notices(plan: Plan, settings: Settings) -> list[Message]:
+    """A notice if the cards of a plan may take more memory than the job has; none if that is not known."""
+    cards = plan.count("qa")
+    wanted = MEMORY_MIB + cards * CARD_KIB // 1024
+    if settings.memory_mib is None or wanted <= settings.memory_mib:
+        return []
+    text = template(
+        "{count} cards may take {wanted} MiB of memory, and the job has {memory}: an owner raises {variable}"
+    )
+    return [message(text, count=cards, wanted=wanted, memory=settings.memory_mib, variable="job.memory_mib")]
 
 
 def too_few_files(plan: Plan, settings: Settings, limit: float) -> list[Fault]:

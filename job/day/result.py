@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import to_json
 
 from job.engines.calls import ENGINES, EngineName, Item, label_of
-from job.engines.failures import Cause, loses_work, refuses
+from job.engines.failures import Cause, FailureKind, handling_of
 from job.errors import JobError
 from job.text.messages import Message, colon
 
@@ -101,6 +101,8 @@ class FailedTry(NamedTuple):
     reason: Message
 
 
+_CHARGED = {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE}
+"""Of a record that does not say which tries may have cost money: that these causes may have, as it was counted then."""
 _IN_LINES = {"tries": "attempts", "failed_tries": "failed_attempts"}
 """What lines call these fields."""
 
@@ -183,11 +185,11 @@ class CallResult:
         """How many of its tries may have cost money, for all that is recorded."""
         if self.charged_tries is not None:
             return self.charged_tries
-        return self.tries if ENGINES[self.engine].is_costly and loses_work(self.cause, self.status) else 0
+        return self.tries if ENGINES[self.engine].is_costly and (self.cause in _CHARGED or self.status == 504) else 0
 
     @property
     def is_refusal(self) -> bool:
-        return refuses(self.cause, self.status)
+        return handling_of(self.cause, self.status).kind is FailureKind.FINAL
 
     @property
     def seconds(self) -> float:

@@ -51,14 +51,11 @@ class TransportError(JobError):
 
 
 class TokenError(JobError):
-    """There is no token for an audience. Has the cause, and the reason, without a token.
+    """There is no token for an audience. Has the cause, and the reason, without a token."""
 
-    `is_answer` is whether the token server answered, and its answer is no token.
-    """
-
-    def __init__(self, reason: Message, cause: Cause = Cause.IDENTITY, *, is_answer: bool = False) -> None:
+    def __init__(self, reason: Message, cause: Cause = Cause.IDENTITY) -> None:
         super().__init__(str(reason))
-        self.reason, self.cause, self.is_answer = reason, cause, is_answer
+        self.reason, self.cause = reason, cause
 
 
 class Connection(Protocol):

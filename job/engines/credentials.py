@@ -76,7 +76,7 @@ def is_no_answer(error: BaseException | None) -> bool:
 
 
 def _not_a_token() -> TokenError:
-    return TokenError(message("the token server's answer is not a token"), is_answer=True)
+    return TokenError(message("the token server's answer is not a token"))
 
 
 _UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError)

@@ -1,7 +1,9 @@
 """Failures: what can go wrong with a call, and how it affects retries and limits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import NamedTuple
 
 from job.engines.calls import ENGINES, EngineName
 from job.text.messages import Message, message
@@ -36,15 +38,52 @@ class FailureKind(Enum):
     FINAL = "final"
     """The engine refuses the call as it is: it is not repeated."""
     COUNTED = "counted"
-    """A costly engine may have done the work, and been paid: it is repeated up to `attempts` times."""
-    BRIEF = "brief"
-    """A data engine says that its work failed, or a token server gives no token: it is repeated for a minute."""
+    """The engine may have done the work, and been paid: a call of a costly engine has `attempts` such tries."""
     FREE = "free"
-    """Nothing was done: it is repeated until the engine's patience is over."""
+    """Nothing was done: the call is repeated until its patience is over."""
 
 
-_NO_ANSWER = {Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.TIMEOUT}
-_LOSES_WORK = {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE}
+class Handling(NamedTuple):
+    """What follows a failure."""
+
+    kind: FailureKind
+    halves: bool = False
+    """Whether a batch is tried again in halves: it may be too large, or one of its tickers may break the engine."""
+    lowers_limit: bool = False
+    """Whether the engine, or this process, cannot handle the present number of calls."""
+
+
+_FREE, _COUNTED = Handling(FailureKind.FREE), Handling(FailureKind.COUNTED)
+_BY_STATUS: Mapping[int, Handling] = {
+    401: _FREE,
+    403: _FREE,
+    409: _FREE,
+    429: _FREE,
+    500: Handling(FailureKind.COUNTED, halves=True),
+    502: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
+    503: Handling(FailureKind.FREE, lowers_limit=True),
+    504: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
+}
+"""By the status of an answer that is no success. Any other 5xx may have cost money; all others are refusals."""
+_BY_CAUSE: Mapping[str | None, Handling] = {
+    Cause.TRANSPORT: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
+    Cause.TIMEOUT: Handling(FailureKind.COUNTED, halves=True),
+    Cause.TOO_LARGE: Handling(FailureKind.COUNTED, halves=True),
+    Cause.UNREADABLE: _COUNTED,
+    Cause.DENIED: _COUNTED,
+    Cause.INTERRUPTED: _COUNTED,
+    Cause.HOST_UNKNOWN: Handling(FailureKind.FREE, lowers_limit=True),
+    Cause.PROCESS_LIMIT: Handling(FailureKind.FREE, lowers_limit=True),
+    Cause.IDENTITY: _FREE,
+    Cause.TOKEN_SERVER: _FREE,
+}
+
+
+def handling_of(cause: str | None, status: int | None) -> Handling:
+    """What follows a failure, also of a record. What was not sent has cost nothing, whatever this says."""
+    if cause != Cause.STATUS:
+        return _BY_CAUSE.get(cause, _FREE)
+    return _BY_STATUS.get(status or 0, _COUNTED if (status or 0) >= 500 else Handling(FailureKind.FINAL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,37 +98,20 @@ class Failure:
     """The targets of a batch that failed while others succeeded; empty if all failed."""
     after: Cause | None = None
     """For an interruption: why the try before it failed, if there was one; `status` is then of that one."""
-    is_no_token: bool = False
-    """Whether the token server answered, and its answer is no token."""
+
+    @property
+    def handling(self) -> Handling:
+        return handling_of(self.cause, self.status)
 
     def kind(self, engine: EngineName, *, sent: bool) -> FailureKind:
         """What follows; `sent` is whether the request may have been sent."""
-        if self.is_refusal:
-            return FailureKind.FINAL
-        if ENGINES[engine].is_costly and sent and self.may_have_cost:
-            return FailureKind.COUNTED
-        return FailureKind.BRIEF if self.cause is Cause.DENIED or self.is_no_token else FailureKind.FREE
+        kind = self.handling.kind
+        has_cost = ENGINES[engine].is_costly and sent
+        return FailureKind.FREE if kind is FailureKind.COUNTED and not has_cost else kind
 
     @property
     def is_interruption(self) -> bool:
         return self.cause is Cause.INTERRUPTED
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether the engine refuses the call as it is: no other try may succeed."""
-        return refuses(self.cause, self.status)
-
-    @property
-    def may_have_cost(self) -> bool:
-        """Whether the work may be done, and paid for, although no usable answer came, if the request was sent."""
-        if self.cause is Cause.STATUS:
-            return (self.status or 0) >= 500 and self.status != 503
-        return self.cause in {*_LOSES_WORK, Cause.DENIED, Cause.INTERRUPTED}
-
-    @property
-    def shows_that_it_works(self) -> bool:
-        """Whether the engine works, as it did a part of the call, or is at work on an earlier try (409)."""
-        return self.status == 409 or bool(self.targets)
 
     @property
     def is_rejection(self) -> bool:
@@ -100,35 +122,6 @@ class Failure:
     def has_no_room(self) -> bool:
         """Whether the engine had no room for the request: none of its instances was free, or it was overloaded."""
         return self.status in {429, 503}
-
-    @property
-    def is_unauthorized(self) -> bool:
-        return self.status == 401
-
-    @property
-    def breaks_batches(self) -> bool:
-        """Whether to retry a batch in halves: it may be too large, or one of its tickers may break the engine."""
-        if self.cause is Cause.STATUS:
-            return self.status in {500, 502, 503, 504}
-        return self.cause in {*_NO_ANSWER, Cause.TOO_LARGE}
-
-    @property
-    def is_overload(self) -> bool:
-        """Whether the engine, or this process, cannot handle the present number of calls."""
-        if self.cause is Cause.STATUS:
-            return self.status in {502, 503, 504}
-        return self.cause in {*_NO_ANSWER, Cause.PROCESS_LIMIT}
-
-
-def refuses(cause: str | None, status: int | None) -> bool:
-    """As in `Failure.is_refusal`."""
-    is_passing = status in {401, 403, 409, 429} or (status or 0) >= 500
-    return cause == Cause.STATUS and not is_passing
-
-
-def loses_work(cause: str | None, status: int | None) -> bool:
-    """Whether the tries of a failed card may have cost money, if its record does not say how many may have."""
-    return cause in _LOSES_WORK or status == 504
 
 
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))

@@ -70,7 +70,7 @@ class _Source:
         if renewal.token is None:
             error = renewal.error
             reason = message("no token for {audience}: {error}", audience=self._audience, error=error.reason)
-            raise TokenError(reason, error.cause, is_answer=error.is_answer)
+            raise TokenError(reason, error.cause)
         return renewal.token
 
     async def _renew(self, renewal: "_Renewal") -> None:

@@ -13,12 +13,12 @@ from job.engines.calls import BATCHES, METHOD, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, FailureKind
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT, RunIdentity
-from job.execution.circuit_breaker import CircuitBreaker
+from job.execution.circuit_breaker import CircuitBreaker, State
 from job.execution.progress import CallRetried, EngineProgress, EventHandler, Outages
-from job.execution.retry_policy import RetryPolicy, Try
+from job.execution.retry_policy import RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import PendingCall, WorkQueue
-from job.text.messages import duration, message
+from job.text.messages import colon, duration, message
 
 QUICK_SECONDS = 5.0
 """No work of a batch has failed that fails earlier."""
@@ -62,36 +62,39 @@ class Executor:
         # An engine that the plan does not use has none.
         self._progress = context.progress.get(settings.name) or EngineProgress()
         self._policy = RetryPolicy(settings, context.jitter)
-        self._breaker = CircuitBreaker(self._policy, Outages(settings, self._progress, context.emit))
-        self._queue = WorkQueue(
-            work, context.call_of, context.run.traceparent, self._policy, self._breaker, context.shutdown
-        )
-        self._is_size_right = False
-        """Whether a single ticker has failed in this outage, or a batch at once, so that its size is not the cause."""
+        self._outages = Outages(settings, self._progress, context.emit)
+        self._breaker = CircuitBreaker(self._policy)
+        self._queue = WorkQueue(work, self._begin, self._policy, self._breaker, self._progress, context.shutdown)
+        self._refused: str | None = None
+        """The token that the engine refused last, if no call was done since."""
         self._workers = trio.CancelScope()
 
-    @property
-    def is_down(self) -> bool:
-        """Whether calls were not made since the engine is down, and not just the cards of some types."""
-        return self._queue.is_down
+    async def run(self) -> bool:
+        """Returns when every call has finished, when the engine is down, when the run shuts down, or after `stop`.
 
-    async def run(self) -> None:
-        """Returns when every call has finished, when the engine is down, when the run shuts down, or after `stop`."""
-        self._progress.began = trio.current_time()
-        await self._queue.fill()
+        The value is whether calls were not tried since the engine is down.
+        """
+        self._progress.began, self._progress.limit = trio.current_time(), self._queue.limiter.limit
         is_over = False
         try:
             with self._workers:
-                async with trio.open_nursery() as workers:
-                    for number in range(self._settings.concurrency):
-                        workers.start_soon(self._work, name=f"{self._settings.url} worker {number}")
+                async with trio.open_nursery() as helpers:
+                    helpers.start_soon(self._outages.watch)
+                    async with trio.open_nursery() as workers:
+                        for number in range(self._settings.concurrency):
+                            workers.start_soon(self._work, name=f"{self._settings.url} worker {number}")
+                    helpers.cancel_scope.cancel()
                 is_over = self._context.shutdown.reason is None
         finally:
             for pending in self._queue.left():
                 if is_over and pending.last_failure is not None:
-                    self._finish(pending, pending.last_failure)
+                    self._fail(pending, pending.last_failure, trio.current_time())
                 else:
                     self._interrupted(pending)
+        return self._queue.is_down
+
+    def _begin(self, items: Sequence[Item]) -> PendingCall:
+        return PendingCall(self._context.call_of(items), self._context.run.traceparent())
 
     def stop(self) -> None:
         """Cuts off the calls in flight, and starts no other."""
@@ -104,58 +107,17 @@ class Executor:
                 try:
                     await self._run_call(pending, connection)
                 finally:
-                    self._queue.task_done(pending)
+                    self._queue.task_done()
         except ShutdownError:
             pass
         finally:
             await connection.aclose()
 
     async def _run_call(self, pending: PendingCall, connection: Connection) -> None:
-        """Makes one try. Finishes the call, or puts it or its parts back into the queue."""
-        latest = Try(trio.current_time())
+        """Makes one try. Finishes the call, or puts it or its halves back into the queue."""
+        latest, is_first = Try(trio.current_time()), pending.retry.failures == 0
         self._breaker.begin(latest)
-        failure = await self._try(pending, latest, connection)
-        if failure is None:
-            self._queue.finish(pending, is_done=True)
-            self._finish(pending, None)
-            return
-        if failure.targets:
-            self._finish_done_targets(pending, failure)
-        seconds_out, deadline = self._breaker.seconds_out(latest.ended), self._context.shutdown.deadline
-        others = self._queue.in_flight - 1
-        due = self._policy.next_try(pending.retry, failure, latest, seconds_out, deadline, others=others)
-        if self._breaker.is_patience_over(latest.started) and not (failure.is_rejection and others):
-            due = None
-        pending.last_failure = failure
-        size = len(pending.call.targets)
-        is_quick = latest.ended < latest.started + QUICK_SECONDS and failure.cause is not Cause.TOO_LARGE
-        self._is_size_right |= size == 1 or is_quick
-        if size > 1 and failure.breaks_batches:  # only a single ticker fails for good
-            # In an outage it is tried whole if it failed at once: else all would be single tickers at its end.
-            is_kept = is_quick and self._breaker.is_open
-            size = 1 if due is None else size if is_kept else (size + 1) // 2
-            due = latest.ended if due is None else due
-            self._queue.batch_size = min(self._queue.batch_size, size)
-        if due is None:
-            self._queue.finish(pending, is_done=False)
-            is_refusal = self._policy.kind_of(failure, latest) is FailureKind.FINAL
-            if pending.call.card_type is None and not is_refusal:
-                seconds = latest.ended - min(pending.retry.first, self._breaker.failing_since)
-                reason = message("{error} (tried for {time})", error=failure.reason, time=duration(seconds))
-                failure = replace(failure, reason=reason)
-            self._finish(pending, failure)
-            return
-        pending.keep(failure)
-        self._progress.counts.retries += 1
-        wait, limit = due - latest.ended, self._queue.limiter.limit
-        self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
-        for part in pending.split(size, self._context.run.traceparent):
-            self._queue.put(part, due)
-
-    async def _try(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
-        """Makes the latest try. Returns why it failed, `None` if it did not."""
-        progress = self._progress
-        progress.in_flight, progress.limit = self._queue.in_flight, self._queue.limiter.limit
+        self._outages.begin(latest)
         try:
             failure = await self._answer(pending, latest, connection)
         except BaseException:  # a cancellation while it connects arrives in a group
@@ -163,31 +125,65 @@ class Executor:
                 pending.join(latest, CUT_OFF)
             self._interrupted(pending)
             raise
-        finally:
-            progress.in_flight -= 1
         pending.join(latest, failure)
-        self._adapt(pending, latest, failure)
-        progress.limit = self._queue.limiter.limit
-        return failure
-
-    def _adapt(self, pending: PendingCall, latest: Try, failure: Failure | None) -> None:
-        """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
-        limiter, in_flight = self._queue.limiter, self._queue.in_flight
-        if failure is None or failure.shows_that_it_works:
-            limiter.update(failure, in_flight, len(self._breaker.failed))
-            if self._breaker.succeed(latest):
-                limiter.recover()
-                if self._is_size_right:
-                    self._queue.batch_size = self._settings.batch_size
-                self._is_size_right = False
+        self._adapt(pending.call, latest, failure, is_first=is_first)
+        if failure is None:
+            self._queue.succeed(len(pending.call.targets))
+            self._finish(pending, None)
             return
-        others, limit = in_flight - 1, limiter.limit
-        counts = self._breaker.fail(failure, latest, pending.call, pending.retry, others=others, limit=limit)
-        limiter.update(failure, in_flight, len(self._breaker.failed), counts=counts)
+        if failure.targets:
+            self._queue.succeed(len(pending.call.targets))
+            self._finish_done_targets(pending, failure)
+        pending.last_failure = failure
+        others, deadline = self._progress.in_flight - 1, self._context.shutdown.deadline
+        due = self._policy.next_try(pending.retry, failure, latest, self._breaker.worked_at, deadline, others=others)
+        is_halved = len(pending.call.targets) > 1 and self._is_halved(failure, latest, due)
+        if due is None and not is_halved:
+            self._fail(pending, failure, latest.ended)
+            return
+        pending.keep(failure)
+        self._progress.counts.retries += 1
+        if due is None or is_halved:
+            if due is not None:  # else the halves have no more patience than the batch
+                pending.retry = RetryState()
+            self._queue.put_halves(pending)
+            wait = 0.0
+        else:
+            wait = max(0.0, self._queue.put(pending, due) - latest.ended)
+        self._context.emit(CallRetried(pending.call, failure.reason, wait, self._progress.limit, pending.traceparent))
+
+    def _is_halved(self, failure: Failure, latest: Try, due: float | None) -> bool:
+        """Whether a batch that has failed is tried again in halves: only a single ticker fails for good."""
+        if due is None:
+            return failure.handling.kind is not FailureKind.FINAL
+        # In an outage it is tried whole if it failed at once: else all would be single tickers at its end.
+        is_quick = latest.ended < latest.started + QUICK_SECONDS and failure.cause is not Cause.TOO_LARGE
+        return failure.handling.halves and not (is_quick and self._breaker.state(latest.started) is State.PROBING)
+
+    def _adapt(self, call: Call, latest: Try, failure: Failure | None, *, is_first: bool) -> None:
+        """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
+        limiter, breaker, in_flight = self._queue.limiter, self._breaker, self._progress.in_flight
+        is_done, since = failure is None or bool(failure.targets), breaker.failing_since
+        limiter.update(None if is_done else failure, in_flight, breaker.failed)
+        if is_done:
+            self._refused = None
+        if failure is None or is_done or failure.status == 409:  # the engine is at work on an earlier try
+            if breaker.succeed(latest, is_done=is_done):
+                limiter.recover()
+                self._outages.end(since, latest.started)
+        else:
+            breaker.fail(failure, latest, is_first=is_first, others=in_flight - 1, limit=limiter.limit)
+        is_out = breaker.state(latest.ended) is not State.CLOSED
+        self._outages.hear(latest, is_done=is_done, is_out=is_out)
+        if is_out and failure is not None and failure.handling.kind is not FailureKind.FINAL:
+            # If no other call has failed, it is named.
+            reason = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
+            self._outages.go_on(breaker.failing_since, latest.ended, reason)
+        self._progress.limit = limiter.limit
 
     async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
         """Sends the request and judges the answer: `None` if all work is done."""
-        call, context, timeout = pending.call, self._context, self._settings.timeout
+        call, context, timeout, refused = pending.call, self._context, self._settings.timeout, self._refused
 
         def on_sending() -> None:
             context.shutdown.raise_if_requested()  # connecting may have taken long
@@ -196,41 +192,35 @@ class Executor:
 
         with trio.move_on_after(timeout):
             try:
-                token = context.tokens.cached(self._audience, pending.rejected)
+                token = context.tokens.cached(self._audience, refused)
                 if token is None:
                     with context.shutdown.interruptible():  # the request is not in flight until it is sent
-                        token = await context.tokens.get(self._audience, pending.rejected)
+                        token = await context.tokens.get(self._audience, refused)
                 if pending.last_failure is not None:  # the engine may have spoiled the connection for what follows
                     await connection.aclose()
                 response = await connection.request(
                     METHOD, call.path, self._headers(pending, token), call.body, on_sending
                 )
-            except TokenError as error:
-                return Failure(error.cause, error.reason, is_no_token=error.is_answer)
-            except TransportError as error:
+            except (TokenError, TransportError) as error:
                 return Failure(error.cause, error.reason)
             latest.status = response.status
-            seen = token if pending.rejected is None else f"{token} {pending.rejected}"
+            verdict = judge(call, response, token if refused is None else f"{token} {refused}")
             if response.status == 401:
-                pending.rejected = token
-            verdict = judge(call, response, seen)
+                self._refused = token
             latest.verdict = verdict
             return verdict.failure
         return Failure(Cause.TIMEOUT, message("no answer within {seconds} s", seconds=timeout))
 
     def _headers(self, pending: PendingCall, token: str) -> dict[str, str]:
         rerun = self._context.rerun_of(pending.call)
-        headers = {
+        return {
             "Authorization": f"Bearer {token}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "Idempotency-Key": self._context.run.idempotency_key(*pending.call.fingerprint, rerun=rerun),
             "traceparent": pending.traceparent,
             "User-Agent": USER_AGENT,
-        }
-        if pending.call.body is not None:
-            headers["Content-Type"] = "application/json"
-        return headers
+        } | ({} if pending.call.body is None else {"Content-Type": "application/json"})
 
     def _finish_done_targets(self, pending: PendingCall, failure: Failure) -> None:
         """Finishes the targets of a batch that were done, so that they are not requested again."""
@@ -240,6 +230,14 @@ class Executor:
         self._finish(pending, None)
         pending.call = batch(failure.targets)
         pending.retries = pending.waits = 0
+
+    def _fail(self, pending: PendingCall, failure: Failure, now: float) -> None:
+        """Finishes a call that has failed for good. Of a data engine it is told for how long it was tried."""
+        if pending.call.card_type is None and failure.handling.kind is not FailureKind.FINAL:
+            seconds = now - min(pending.retry.first, self._breaker.failing_since)
+            reason = message("{error} (tried for {time})", error=failure.reason, time=duration(seconds))
+            failure = replace(failure, reason=reason)
+        self._finish(pending, failure)
 
     def _interrupted(self, pending: PendingCall) -> None:
         """Finishes a call that was interrupted. A call without any try gets no result: it is not attempted."""
@@ -279,7 +277,7 @@ class Executor:
                 for failed_try, reason in pending.failed_tries
             ),
             traceparent=pending.traceparent,
-            limit=self._queue.limiter.limit,
+            limit=self._progress.limit,
             interrupted_after=failure.after if failure else None,
             request=call.request,
             date=call.date,

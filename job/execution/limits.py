@@ -9,8 +9,9 @@ class ConcurrencyLimiter:
     """A limit on calls in flight that starts at its maximum and adapts to the engine's answers (AIMD).
 
     - Increase: by one per round trip, while the limit is reached and calls are done.
-    - Decrease: for each overload (502, 503, 504, timeout, no connection) that counts against the engine, by the share
-      of the limit that counts so far: a few among many cost little. If half of all do, that is an outage.
+    - Decrease: for each overload (502, 503, 504, no connection), by the number of overloads since a call was done,
+      divided by the limit: a few among many cost little. If there are more of them than the limit, that is an outage,
+      which is no matter of their number.
     - After a 429 the limit is the number of our calls that the engine still works on, at least one. Halving would be
       worse: rejections come at once and many together, so the free slots would fill and be rejected again.
     - After an outage: half of the maximum at least, whatever had come in it.
@@ -20,21 +21,21 @@ class ConcurrencyLimiter:
         self._maximum = maximum
         self._limit = float(maximum)
         self.limit = maximum
-        self.is_set_by_429 = False
+        self._overloads = 0
+        """How many there were since a call was done."""
 
-    def update(self, failure: Failure | None, in_flight: int, failures: int, *, counts: bool = False) -> None:
-        """Adapts to a try that has just ended, and still is in flight, while so many calls count against the engine.
-
-        `counts` is whether this one does.
-        """
-        self.is_set_by_429 = failure is not None and (failure.is_rejection or self.is_set_by_429)
+    def update(self, failure: Failure | None, in_flight: int, failures: int) -> None:
+        """Adapts to a try that has just ended, and still is in flight. `failures` take a place each."""
         if failure is None:
-            if self._limit < self._maximum and in_flight + failures >= self.limit:  # each failure takes a place
+            self._overloads = 0
+            if self._limit < self._maximum and in_flight + failures >= self.limit:
                 self._set(self._limit + 1 / self._limit)
         elif failure.is_rejection:
             self._set(min(self._limit, in_flight - 1))
-        elif failure.is_overload and counts:
-            self._set(self._limit - failures / self._limit)
+        elif failure.handling.lowers_limit:
+            self._overloads += 1
+            if self._overloads <= self._limit:
+                self._set(self._limit - self._overloads / self._limit)
 
     def recover(self) -> None:
         """Adapts to the end of an outage."""

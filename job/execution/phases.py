@@ -89,10 +89,16 @@ class Phases:
         if not self.ledger.counts("qa").planned:
             return
         work = self.ledger.plan.work("qa", self.ledger.is_done)
-        executor = Executor(self.engines["qa"], self.context, work, lambda *_: None)
-        await executor.run()
-        # If only types are left of which the day has no card, while others are made, these may be at fault.
-        left = {card.item.card_type for card in self.ledger.missing("qa") if card.state == "not_attempted"}
-        made = (item.card_type for item in self.ledger.items["qa"] if self.ledger.is_done(item))
-        if executor.is_down and (not self.ledger.counts("qa").done or any(card_type in left for card_type in made)):
+        is_refused = False
+
+        def on_finished(result: CallResult, _: Failure | None) -> None:
+            nonlocal is_refused
+            is_refused |= result.is_refusal
+
+        executor = Executor(self.engines["qa"], self.context, work, on_finished)
+        is_down = await executor.run()
+        # A refusal shows that the engine is there.
+        tried_all = not self.ledger.counts("qa").not_attempted
+        all_failed = tried_all and not self.ledger.counts("qa").done and not is_refused
+        if is_down or all_failed:
             self.context.shutdown.request(ShutdownReason.QA_DOWN)

@@ -10,9 +10,12 @@ from job.config.environment import EngineSettings
 from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts
 from job.engines.calls import Call, EngineName
-from job.text.messages import Message
+from job.execution.retry_policy import Try
+from job.text.messages import Message, duration, message
 
 REPORT_SECONDS = 60.0
+HANG_SECONDS = 60.0
+"""An engine that answers nothing for so long may hang."""
 TELL_SECONDS = 5.0
 """An outage that is shorter is not worth a word."""
 TELL_AGAIN_SECONDS = 600.0
@@ -61,6 +64,8 @@ class EngineProgress:
     """When its calls began, by trio's clock."""
     in_flight: int = 0
     limit: int = 0
+    last_tries: int = 0
+    """How many calls wait for the end of their patience, with one try left."""
     counts: Counts = field(default_factory=Counts)
     """Of the items that were to be requested when it began."""
     outages: int = 0
@@ -75,24 +80,51 @@ class Outages:
         self._settings = settings
         self._progress = progress
         self._emit = emit
-        self._is_told = False
+        self._since = inf
+        """Since when it is out, if people were told of it; infinity if not."""
         self._told_at = -inf
         """When people were last told that it fails."""
+        self._heard = 0.0
+        """When it answered last, or began to work on something while nothing else was in flight."""
+        self._longest = 0.0
+        """How long a call took at most that is done; 0 if none is."""
+
+    def begin(self, latest: Try) -> None:
+        """A try begins."""
+        if self._progress.in_flight == 1:
+            self._heard = latest.started
+
+    def hear(self, latest: Try, *, is_done: bool, is_out: bool) -> None:
+        """A try has ended."""
+        self._heard = latest.ended
+        if is_done:
+            self._longest = max(self._longest, latest.ended - latest.started)
+        if is_done and not is_out and self._since < inf:  # it hung
+            self.end(self._since, latest.ended)
+
+    async def watch(self) -> None:
+        """Tells people of a hang: nothing was answered for twice as long as any call took, and a minute at least."""
+        while True:
+            await trio.sleep(HANG_SECONDS / 4)
+            now = trio.current_time()
+            silent, usual = now - self._heard, self._longest or self._settings.timeout / 4
+            if self._progress.in_flight and silent >= max(HANG_SECONDS, 2 * usual):
+                self.go_on(self._heard, now, message("no answer for {time}", time=duration(silent)))
 
     def go_on(self, since: float, now: float, reason: Message) -> None:
         """The engine has been out since then, and another try has failed for this reason."""
-        if not self._is_told and now >= max(since + TELL_SECONDS, self._told_at + TELL_AGAIN_SECONDS):
-            self._is_told, self._told_at = True, now
+        if self._since == inf and now >= max(since + TELL_SECONDS, self._told_at + TELL_AGAIN_SECONDS):
+            self._since, self._told_at = since, now
             self._emit(EngineFailing(self._settings.name, reason, self._settings.patience))
 
     def end(self, since: float, until: float) -> None:
-        """The engine works again: a call is done that began then."""
-        seconds = until - since
+        """The engine works again, which was out since then: a call is done that began at `until`."""
+        seconds, is_told = until - min(since, self._since), self._since < inf
+        self._since = inf
         if seconds >= TELL_SECONDS:
             self._progress.outages += 1
             self._progress.seconds_out += seconds
-        if self._is_told:
-            self._is_told = False
+        if is_told:
             self._emit(EngineRecovered(self._settings.name, seconds))
 
 
@@ -114,12 +146,14 @@ class Progress:
     def seconds_left(self, engine: EngineName, now: float) -> float | None:
         """How long the rest of an engine's items takes at its pace so far, by trio's clock.
 
-        `None` if all is done, while nothing was done, or before one round of calls has finished.
+        What waits for its last try does not count: that takes as long as its patience. `None` if nothing else is left,
+        while nothing was done, or before one round of calls has finished.
         """
         progress = self.engines.get(engine)
         if progress is None or progress.began is None:
             return None
-        left, finished = progress.counts.not_attempted, progress.counts.done + progress.counts.failed
+        left = progress.counts.not_attempted - progress.last_tries
+        finished = progress.counts.done + progress.counts.failed
         if not left or not progress.counts.done or finished < progress.in_flight:
             return None
         return left * (now - progress.began) / finished

@@ -1,7 +1,5 @@
 """Work queue: which call of one engine begins next, and when. A call waits nowhere else."""
 
-from array import array
-from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -10,20 +8,17 @@ from math import inf
 
 import trio
 
-from job.engines.calls import BATCHES, Call, Item
-from job.engines.failures import Cause, Failure, FailureKind
-from job.execution.circuit_breaker import LONG_SECONDS, CircuitBreaker
+from job.engines.calls import Call, Item
+from job.engines.failures import Failure, FailureKind
+from job.execution.circuit_breaker import CircuitBreaker, State
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
-from job.execution.retry_policy import RetryPolicy, RetryState, Try
+from job.execution.progress import EngineProgress
+from job.execution.retry_policy import LAST, RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown
 from job.text.messages import Message
 
 FAILED_TRIES_KEPT = 10
 """Maximum number of failed tries that a result lists: a rejected call may have hundreds."""
-HELD_AT = 4
-"""While so many cards of a type have failed, and none of it was made since, no other of it begins."""
-FILLED_AT_ONCE = 50_000
-"""Calls that are counted between two checkpoints."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,12 +36,6 @@ class PendingCall:
     """As in `CallResult`, and `waits` too."""
     waits: int = 0
     latest: Try | None = None
-    due: float = inf
-    """When it may be tried again, by trio's clock; infinity if it has not been tried."""
-    out: float = 0.0
-    """For how long the engine had been out when the call was put back, as `CircuitBreaker.seconds_out` says."""
-    rejected: str | None = None
-    """The token that the engine refused."""
     last_failure: Failure | None = None
     failed_tries: tuple[tuple[Try, Message], ...] = ()
     """The latest tries before the last one, and why each failed."""
@@ -67,67 +56,16 @@ class PendingCall:
             kept = self.failed_tries[1 - FAILED_TRIES_KEPT :]
             self.failed_tries = (*kept, (self.latest, failure.reason))
 
-    def split(self, size: int, traceparent: Callable[[], str]) -> "list[PendingCall]":
-        """Batches of at most so many of its targets."""
-        targets = self.call.targets
-        if len(targets) <= size:
-            return [self]
-        batch = BATCHES[self.call.engine]
-        parts = [
-            replace(
-                self,
-                call=batch(targets[start : start + size]),
-                retry=replace(self.retry),
-                traceparent=traceparent(),
-            )
-            for start in range(0, len(targets), size)
-        ]
-        for part in parts[1:]:
-            part.retries = part.waits = 0
-        return parts
-
-
-@dataclass(slots=True, eq=False)
-class CardType:
-    """The cards of one type, or all calls of a data engine: which have not begun, and which have failed."""
-
-    fresh: "array[int]" = field(default_factory=lambda: array("I"))
-    """The places of its calls in the order of all. Those before `begun` have begun; those drawn at random are gone."""
-    begun: int = 0
-    trying: set[PendingCall] = field(default_factory=set)
-    """The cards that have failed, and are neither made nor failed for good; empty once a card of the type is made."""
-    failed: int = 0
-    """How many cards have failed for good after several tries, since one was made."""
-    failing_since: float = inf
-    """When the first of all these failed."""
-
-    @property
-    def left(self) -> int:
-        """How many have not begun."""
-        return len(self.fresh) - self.begun
-
-    @property
-    def is_held(self) -> bool:
-        """Whether no other begins, as long as other calls are in flight."""
-        return len(self.trying) + self.failed >= HELD_AT
-
-    def take(self, number: int) -> int:
-        """Takes one that has not begun, by its number among these; returns its place."""
-        if number:
-            return self.fresh.pop(self.begun + number)
-        self.begun += 1
-        return self.fresh[self.begun - 1]
-
 
 class WorkQueue:
-    """The calls of one engine: fresh ones, and those that were put back, whole or in parts, after a failed try.
+    """The calls of one engine, in two phases: first each is tried once, in random order; then what has failed is
+    tried again, each call when it is due.
 
-    - While the circuit breaker is closed: retries that are due, then fresh calls in their order, then retries of calls
-      that timed out. Of a card type that fails the next one is drawn at random; once four have failed, others begin
-      only if nothing else is in flight.
-    - While it is open: a type drawn at random, and of that one that has not begun, since neighbours and types may be at
-      fault. If none is left, a retry, but no last one.
-    - Once the engine's patience is over: all that has failed, half as many at a time as may be in flight.
+    - The parts of a batch are calls that were not tried. They come next, one half to its end before the other.
+    - While the circuit breaker is probing, a call that was not tried begins after each pause; if none is left, a retry.
+      A last try begins when it is due, whatever the breaker says.
+    - Once it is late, as many begin that were not tried as it takes to decide that the engine is down. If none is left,
+      retries begin when they are due.
 
     It ends when no call is left and none is in flight, or when the engine is down.
     """
@@ -135,57 +73,41 @@ class WorkQueue:
     def __init__(
         self,
         work: Sequence[Sequence[Item]],
-        call_of: Callable[[Sequence[Item]], Call],
-        traceparent: Callable[[], str],
+        begin: Callable[[Sequence[Item]], PendingCall],
         policy: RetryPolicy,
         breaker: CircuitBreaker,
+        progress: EngineProgress,
         shutdown: Shutdown,
     ) -> None:
-        """`work` has the items of each call, and `call_of` makes it. `traceparent` gives each call one of its own."""
-        self._settings = settings = policy.settings
-        self.batch_size = settings.batch_size
-        """A larger batch is split before it begins."""
+        """`work` has the items of each call, and `begin` makes it."""
+        settings = policy.settings
         self.limiter = ConcurrencyLimiter(settings.concurrency)
         self.rate = RateLimiter(settings.per_minute)
         self.is_down = False
-        """Whether calls were given up since the engine is down, and not just their card types."""
-        self._work = work
-        self._call_of = call_of
-        self._traceparent = traceparent
+        """Whether calls were not tried since the engine is down."""
+        self._begin = begin
         self._policy = policy
         self._breaker = breaker
+        self._progress = progress
         self._shutdown = shutdown
-        self._types: defaultdict[str | None, CardType] = defaultdict(CardType)
-        self._ready: deque[PendingCall] = deque()
-        """Retries that are due, and parts of batches."""
-        self._timed_out: deque[PendingCall] = deque()
-        """Those of them that had no answer in time: they would hold their places for long again."""
+        self._batch_size = settings.batch_size
+        """A larger batch is split before it begins."""
+        self._largest_done = 0
+        """The largest number of targets of a call that is done."""
+        self._untried = list(work)
+        self._parts: list[PendingCall] = []
+        """Parts of batches that were not tried; the next one is the last."""
         self._waiting: list[tuple[float, int, PendingCall]] = []
-        """A heap of the other retries, by the times at which they are due."""
-        self._last: deque[PendingCall] = deque()
-        """Those that have one try left, which waits for the ends of their patience: these move with each outage."""
+        """A heap of the retries, by the times at which they are due."""
+        self._last: list[tuple[float, int, PendingCall]] = []
+        """A heap of those that have one try left, by when they failed first: the ends of their patience move."""
         self._numbers = count()
         self._is_closed = False
+        self._has_halved = False
+        self._has_retried = False
         self._parked = trio.lowlevel.ParkingLot()
         self._sleeper: trio.CancelScope | None = None
         """Of the one parked worker that looks again after a time."""
-        self._latest = -inf
-        """When a call began last."""
-        self._longest = 0.0
-        """How long a call took at most that is done."""
-        self._begun: dict[PendingCall, float] = {}
-        """When each call in flight began, the oldest first."""
-
-    @property
-    def in_flight(self) -> int:
-        return len(self._begun)
-
-    async def fill(self) -> None:
-        """Counts the calls, before the first `get`."""
-        for place, items in enumerate(self._work):
-            if place % FILLED_AT_ONCE == 0:
-                await trio.lowlevel.checkpoint()
-            self._types[items[0].card_type].fresh.append(place)
 
     async def get(self) -> PendingCall | None:
         """Returns the next call, once it may begin; `None` once the queue has ended. Call `task_done` for each.
@@ -199,168 +121,116 @@ class WorkQueue:
             call, moment = self._next(now)
             if call is not None:
                 self.rate.begin(now)
-                self._begun[call] = self._latest = now
+                self._progress.in_flight += 1
                 self._parked.unpark()
                 return call
-            if self._is_closed or self._is_empty:
+            if self._is_closed or not (self._progress.in_flight or self._has_untried or self._waiting or self._last):
                 self._is_closed = True
                 self._parked.unpark_all()
                 return None
             await self._park(moment)
 
-    def task_done(self, call: PendingCall) -> None:
+    def task_done(self) -> None:
         """Ends the try of a call that was returned. Whoever calls this calls `get` next."""
-        del self._begun[call]
+        self._progress.in_flight -= 1
 
-    def put(self, call: PendingCall, due: float) -> None:
-        """Puts a call back whose try has failed: it is due at this time."""
-        call.due, call.out = due, self._breaker.seconds_out(trio.current_time())
-        if call.retry.is_last:
-            self._last.append(call)
-        else:
+    def put(self, call: PendingCall, due: float) -> float:
+        """Puts a call back whose try has failed. Returns when it is due: `LAST` is the end of its patience."""
+        if due < LAST:
             heappush(self._waiting, (due, next(self._numbers), call))
-        if call.call.card_type is not None:
-            card_type = self._types[call.call.card_type]
-            card_type.trying.add(call)
-            card_type.failing_since = min(card_type.failing_since, trio.current_time())
+            return due
+        heappush(self._last, (call.retry.first, next(self._numbers), call))
+        self._progress.last_tries = len(self._last)
+        return self._policy.last_try(call.retry, self._breaker.worked_at, self._shutdown.deadline)
 
-    def finish(self, call: PendingCall, *, is_done: bool) -> None:
-        """A call is done, or has failed for good."""
-        card_type = self._types[call.call.card_type]
-        if is_done:
-            if call.latest is not None:
-                self._longest = max(self._longest, call.latest.ended - call.latest.started)
-            card_type.trying.clear()
-            card_type.failed, card_type.failing_since = 0, inf
-        elif call in card_type.trying:
-            card_type.trying.remove(call)
-            card_type.failed += 1
+    def put_halves(self, call: PendingCall) -> None:
+        """Puts a batch back that has failed, in two parts."""
+        self._has_halved = True
+        self._parts.append(self._first_part(call, (len(call.call.targets) + 1) // 2))
+
+    def succeed(self, targets: int) -> None:
+        """A call for so many targets was done. Once a batch was halved, none is larger than the largest one done."""
+        self._largest_done = max(self._largest_done, targets)
+        if self._has_halved:
+            self._batch_size = self._largest_done
 
     def left(self) -> Sequence[PendingCall]:
         """The calls that were put back, and are not done yet."""
-        return [*self._ready, *self._timed_out, *self._last, *(call for _, _, call in self._waiting)]
+        return [*self._parts, *(call for _, _, call in (*self._waiting, *self._last))]
+
+    @property
+    def _has_untried(self) -> bool:
+        return bool(self._parts or self._untried)
 
     def _next(self, now: float) -> tuple[PendingCall | None, float]:
         """The next call, if one may begin now; or `None`, and when to look again."""
-        moment = self._may_begin(now)
-        if self._is_closed or moment > now:
+        state, moment = self._breaker.state(now), self.rate.not_before
+        if state is State.LATE and self._has_untried and self._breaker.failures_to_go <= 0:
+            self.is_down = self._is_closed = True
+        if self._is_closed or now < moment:
             return None, moment
-        self._move_due(now)
-        if not self._breaker.is_open:
-            call = self._next_while_closed(now)
-        elif self._breaker.is_patience_over(now):
-            call = self._next_after_patience()
-        else:
-            call = self._next_at_random() or self._next_retry()
-        if call is None:
-            return None, self._when_to_look(now)
-        if len(call.call.targets) > 1:
-            size = 1 if self._breaker.is_patience_over(now) else self.batch_size
-            call, *others = call.split(size, self._traceparent)
-            self._ready.extendleft(reversed(others))
-        return call, now
+        if self._progress.in_flight >= self._places(state):
+            return None, inf
+        last_try = self._last_try()
+        match state:
+            case State.PROBING if last_try <= now:
+                return self._take_last(), now
+            case State.PROBING if now < self._breaker.not_before():
+                return None, min(self._breaker.not_before(), self._breaker.over, last_try)
+        if self._has_untried:
+            return self._take_untried(), now
+        if not self._has_retried:
+            self._has_retried = True
+            self.limiter.recover()
+        if self._waiting and self._waiting[0][0] <= now:
+            return heappop(self._waiting)[2], now
+        if last_try <= now:
+            return self._take_last(), now
+        due = self._waiting[0][0] if self._waiting else inf
+        return None, min(due, last_try, self._breaker.over if state is State.PROBING else inf)
 
-    def _may_begin(self, now: float) -> float:
-        """When a call may begin, whichever it is."""
-        if self._breaker.is_patience_over(now):
-            places, counts_from = max(1, self._settings.concurrency // 2), self._breaker.over
-        elif self._breaker.is_open:
-            return max(self._breaker.not_before(now), self.rate.not_before)
-        else:
-            places, counts_from = max(1, self.limiter.limit - len(self._breaker.failed)), -inf
-        begun = [started for started in self._begun.values() if started >= counts_from]
-        if len(begun) < places:
-            return self.rate.not_before
-        # A call that has been at work for long takes no place, since it may hang. If a 429 has set the limit to it,
-        # another one begins each minute.
-        is_long = begun[len(begun) - places] + max(LONG_SECONDS, 2 * self._longest)
-        gap = LONG_SECONDS if self.limiter.is_set_by_429 else 0.0
-        return max(is_long, self._latest + gap, self.rate.not_before)
+    def _places(self, state: State) -> int:
+        """How many calls may be in flight."""
+        limit = self.limiter.limit
+        match state:
+            case State.CLOSED:
+                return max(1, limit - self._breaker.failed)
+            case State.LATE if self._has_untried:
+                return min(limit, self._breaker.failures_to_go)
+        return limit
 
-    def _move_due(self, now: float) -> None:
-        """Moves the retries that are due to where they are taken from."""
-        due = []
-        while self._waiting and self._waiting[0][0] <= now:
-            due.append(heappop(self._waiting)[2])
-        while self._last and self._last_try(now) <= now:
-            due.append(self._last.popleft())
-        for call in due:
-            has_timed_out = call.last_failure is not None and call.last_failure.cause is Cause.TIMEOUT
-            (self._timed_out if has_timed_out else self._ready).append(call)
+    def _last_try(self) -> float:
+        """When the next last try may begin."""
+        if not self._last:
+            return inf
+        return self._policy.last_try(self._last[0][2].retry, self._breaker.worked_at, self._shutdown.deadline)
 
-    def _last_try(self, now: float) -> float:
-        """When the next last try may begin: not while the engine is out, unless its patience or the run's ends."""
-        if not self._last or self._breaker.is_patience_over(now):
-            return now if self._last else inf
-        call, deadline = self._last[0], self._shutdown.deadline
-        latest = deadline - self._settings.timeout
-        if self._breaker.is_open:
-            return max(call.due, latest)
-        return max(call.due, self._policy.last_try(call.retry, self._breaker.seconds_out(now), deadline))
-
-    def _next_while_closed(self, now: float) -> PendingCall | None:
-        if self._ready:
-            return self._take_its_turn(self._ready.popleft(), now)
-        types = [card_type for card_type in self._types.values() if card_type.left and not card_type.is_held]
-        if types:
-            card_type = min(types, key=lambda one: one.fresh[one.begun])
-            return self._begin(card_type, self._draw(card_type.left) if card_type.trying else 0)
-        if self._timed_out:
-            return self._take_its_turn(self._timed_out.popleft(), now)
-        return None if self._begun else self._next_at_random()
-
-    def _take_its_turn(self, call: PendingCall, now: float) -> PendingCall:
-        """Does not count for how long a retry has waited for its turn, besides outages, which do not count anyway."""
-        stood_still = max(0.0, self._breaker.seconds_out(now) - call.out)
-        call.retry.extend(max(0.0, now - call.due - stood_still))
+    def _take_last(self) -> PendingCall:
+        _, _, call = heappop(self._last)
+        self._progress.last_tries = len(self._last)
         return call
 
-    def _next_after_patience(self) -> PendingCall | None:
-        """A last try. If there is none any more, and none was done, the engine is down."""
-        call = self._next_retry()
-        if call is not None or self._waiting:
-            return call
-        to_go = self._breaker.failures_to_go
-        if len(self._begun) < to_go:
-            return self._next_at_random()
-        if self._begun or to_go:
-            return None
-        # A card type that failed before the engine did has been given up.
-        left = (card_type for card_type in self._types.values() if card_type.left)
-        self.is_down = any(card_type.failing_since >= self._breaker.failing_since for card_type in left)
-        self._is_closed = True
-        return None
+    def _take_untried(self) -> PendingCall:
+        if self._parts:
+            return self._parts.pop()
+        left = self._untried
+        number = min(int(self._policy.random() * len(left)), len(left) - 1)
+        left[number], left[-1] = left[-1], left[number]
+        return self._first_part(self._begin(left.pop()), self._batch_size)
 
-    def _next_retry(self) -> PendingCall | None:
-        retries = self._ready or self._timed_out
-        return retries.popleft() if retries else None
-
-    def _next_at_random(self) -> PendingCall | None:
-        """A call that has not begun, of any type, held or not. Of a bad type more are left than of the others."""
-        types = [card_type for card_type in self._types.values() if card_type.left]
-        if not types:
-            return None
-        card_type = types[self._draw(len(types))]
-        return self._begin(card_type, self._draw(card_type.left))
-
-    def _draw(self, number: int) -> int:
-        """A number below this one, at random."""
-        return min(int(self._policy.random() * number), number - 1)
-
-    def _begin(self, card_type: CardType, number: int) -> PendingCall:
-        place = card_type.take(number)
-        return PendingCall(self._call_of(self._work[place]), self._traceparent(), RetryState(number=place))
-
-    def _when_to_look(self, now: float) -> float:
-        """When to look again if no call may begin that is there."""
-        waiting = self._waiting[0][0] if self._waiting else inf
-        over = self._breaker.over if now < self._breaker.over else inf
-        return min(waiting, over, self._last_try(now))
-
-    @property
-    def _is_empty(self) -> bool:
-        is_put_back = self._ready or self._timed_out or self._waiting or self._last
-        return not (is_put_back or self._begun or any(card_type.left for card_type in self._types.values()))
+    def _first_part(self, whole: PendingCall, size: int) -> PendingCall:
+        """The first so many targets of a batch. The other parts come next; each has as much patience as the whole."""
+        items = whole.call.items
+        if len(items) <= size:
+            return whole
+        parts = [self._begin(items[start : start + size]) for start in range(0, len(items), size)]
+        first, *others = [
+            replace(whole, call=part.call, traceparent=part.traceparent, retry=replace(whole.retry)) for part in parts
+        ]
+        for part in others:
+            part.retries = part.waits = 0
+        self._parts += reversed(others)
+        return first
 
     async def _park(self, moment: float) -> None:
         """Waits until another worker calls, or until a time, if no other worker waits for an earlier one."""

@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +19,7 @@ from job.config import read as module
 from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.objects import OBJECTS
-from job.config.read import UnreadConfigError, read_config, too_few_files
+from job.config.read import UnreadConfigError, memory_notices, read_config, too_few_files
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
 from tests.simulators.job import ROOT
@@ -76,6 +77,21 @@ def test_of_a_limit_that_is_too_low_for_a_variable_it_is_said_what_it_allows() -
         "QA_ENGINE_CONCURRENCY: needs 1,064 open files, and this process may have 1,063; "
         "raise the hard limit (ulimit -Hn), or lower this to 999 in all"
     )
+
+
+@pytest.mark.parametrize(("memory", "most"), [("512", 229_887), ("1024", 492_031)])
+def test_more_cards_than_the_job_has_memory_for_get_a_notice(memory: str, most: int) -> None:
+    """A day of 200,000 cards fits into the default."""
+    fits = plan_of([target("T", [str(number) for number in range(most)])])
+    exceeds = replace(fits, targets=(*fits.targets, target("X")))
+    settings, _ = read_settings({"CONFIG_URI": "config", "TASK_MEMORY_MIB": memory})
+    assert memory_notices(fits, settings) == []
+    (notice,) = memory_notices(exceeds, settings)
+    wanted, has = f"{int(memory) + 1:,}", f"{int(memory):,}"
+    what = f"{most + 1:,} cards may take {wanted} MiB of memory, and the job has {has}"
+    assert str(notice) == f"{what}: an owner raises job.memory_mib"
+    settings, _ = read_settings({"CONFIG_URI": "config"})
+    assert memory_notices(exceeds, settings) == [], "on a laptop"
 
 
 # --- no fault causes another one ---
@@ -199,7 +215,7 @@ def test_two_faults_tell_nothing_that_neither_tells_alone(
     assert both
     assert both <= alone[0] | alone[1]
     first = min((kind for kind, _ in pair if kind != "variables"), key=list(CHANGES["both"]).index, default=None)
-    is_apart = pair[0][1][:2] != pair[1][1][:2] and all(len(one) > 2 or one[0] in URLS for _, one in pair)
+    is_apart = pair[0][1][:2] != pair[1][1][:2] and all(len(one) > 2 or one[0] not in OBJECTS for _, one in pair)
     if is_apart:  # else one may undo the other
         expected = [faults for (kind, _), faults in zip(pair, alone, strict=True) if kind in {"variables", first}]
         assert both == set().union(*expected), "none hides another one of its kind"

@@ -105,8 +105,11 @@ def test_a_card_type_that_no_target_asks_for_is_noticed() -> None:
 def test_an_entry_that_becomes_a_topic_by_default_is_a_notice() -> None:
     """It may be a ticker that was removed from the list."""
     others = [{"id": "AAPL"}, {"id": "Macro", "category": "macro"}]
-    targets, notices = resolved(ticker_list=["AAPL", "TSLA"], card_targets=[{"id": "APPL"}, {"id": "META"}, *others])
-    assert notices == [
+    targets, notices = resolved(
+        ticker_list=["AAPL", "TSLA"], card_targets=[{"id": "APPL"}, {"id": "META"}, {"id": "META"}, *others]
+    )
+    assert notices[0] == 'card_targets.json: [2] ("META"): is listed twice; it counts once'
+    assert notices[1:] == [
         f"card_targets.json: {entry}: is not a ticker of ticker_list.json and has no target_type: it becomes a topic; "
         f"if it is a ticker, add it to ticker_list.json; if it is mistyped{near} or replaced, correct it here; "
         "else give it a target_type"

@@ -164,7 +164,7 @@ def test_what_is_left_out_is_in_no_command_but_as_left_out() -> None:
 
 def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
     ledger = with_errors("AAPL/a")
-    ledger.rerun([next(PLAN.items("qa"))._replace(target="MSFT")], 2)
+    ledger.rerun([PLAN.items("qa")[0]._replace(target="MSFT")], 2)
     assert advised(ledger) is None
 
 

@@ -22,7 +22,8 @@ from job.day.report import END_LIMIT, MissingGroup, Report
 from job.day.result import Counts, ShutdownReason
 from job.day.view import COLUMNS
 from job.engines.answers import ANSWER_LIMIT
-from job.engines.failures import Cause, Failure
+from job.engines.failures import Cause, FailureKind, Handling, handling_of
+from job.execution.circuit_breaker import LATE_TRIES
 from job.execution.executor import QUICK_SECONDS
 from job.execution.progress import TELL_SECONDS
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
@@ -33,7 +34,7 @@ from job.outputs.message import SEND_SECONDS, cut, run_lines
 from job.records.lease import LASTS_SECONDS, RENEW_SECONDS
 from job.records.nights import NIGHTS_READ
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS
-from job.text.messages import Language, message, translator
+from job.text.messages import Language, translator
 from tests.simulators.job import ROOT
 from tests.support.days import REFUSED, Day, failing
 from tests.support.fakes import target
@@ -259,16 +260,23 @@ def test_the_columns_of_the_table_of_cards_are_in_the_reference() -> None:
     assert coded(meaning) == [heading.split()[0] for heading in COLUMNS]
 
 
-def test_the_statuses_that_are_repeated_are_those_of_the_engines_page() -> None:
-    failures = [Failure(Cause.STATUS, message(""), status) for status in range(300, 600)]
-    repeated = {one.status for one in failures if not one.is_refusal and one.status < 500}  # type: ignore[operator]
-    halved = {one.status for one in failures if one.breaks_batches}
-    fewer = {one.status for one in failures if one.is_overload or one.is_rejection}
-    page = PAGES["job/engines/README.md"].partition("\n## What is repeated")[2]
-    found = [{int(status) for status in re.findall(r"\b[345]\d\d\b", part)} for part in page.split("\n\n")]
-    assert repeated <= found[2], "after these, and any 5xx, a call is repeated"
-    assert halved in found, "after these a batch is halved"
-    assert fewer in found, "after these fewer calls are in flight"
+def test_what_follows_a_failure_is_the_table_of_the_engines_page() -> None:
+    words = {
+        "it may have been charged": FailureKind.COUNTED,
+        "it cost nothing": FailureKind.FREE,
+        "a refusal: the call has failed. No redirect is followed": FailureKind.FINAL,
+    }
+    shown: dict[str, Handling] = {}
+    for what, follows, halved, overload in table("\n## What is repeated\n"):
+        handling = Handling(words[follows], halved == "yes", overload == "yes")
+        names, _, _ = what.partition(":")
+        for name in re.findall(r"[345]xx|[345]\d\d|`\w+`", names.partition(" but ")[0]):
+            assert shown.setdefault(name.strip("`"), handling) is handling, "each once"
+    causes = {*Cause} - {Cause.STATUS}
+    for cause in causes:
+        assert handling_of(cause, None) == shown[cause], cause
+    for status in range(300, 600):
+        assert handling_of(Cause.STATUS, status) == shown.get(f"{status}", shown[f"{status // 100}xx"]), status
 
 
 def test_every_event_of_the_log_is_there() -> None:
@@ -283,11 +291,12 @@ def test_numbers_are_those_of_the_job() -> None:
     assert LIMITS[ShutdownReason.SIGINT].cards == 0
     for words in (
         f"one of more than {ANSWER_LIMIT >> 20} MiB",
-        f"each pause of {INITIAL_SECONDS:g} to {MAX_SECONDS:g} s",
+        f"each pause of {INITIAL_SECONDS:g} to {MAX_SECONDS:g} s ({COUNTED_SECONDS:g} s at least",
         f"After {TELL_SECONDS:g} s, log and terminal say",
         f"a WARNING after {TELL_SECONDS:g} s of an outage",
         f"The second follows after {COUNTED_SECONDS:g} s",
-        f"repeated whole if it failed within {QUICK_SECONDS:g} s",
+        f"A batch stays whole if it failed within {QUICK_SECONDS:g} s",
+        f"{LATE_TRIES} more fail that were not tried",
         f"above {UNCONFIRMED_LIMIT} cards it wants",
         f"every {WRITE_SECONDS:g} s or {WRITE_RESULTS} results",
         f"nobody has renewed the lease for {LASTS_SECONDS:g} s",

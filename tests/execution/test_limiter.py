@@ -58,60 +58,6 @@ async def test_the_limit_follows_a_growing_engine(autojump_clock: MockClock) -> 
     assert trio.current_time() <= 1.15 * ideal(600)
 
 
-@pytest.mark.parametrize("at_a_time", [4, 16])
-async def test_an_engine_with_one_instance_gets_its_batches_however_long_each_takes(
-    at_a_time: int, autojump_clock: MockClock
-) -> None:
-    """Those that were rejected wait for their turn for longer than the patience, and it costs them nothing."""
-    inside = 0
-
-    async def answer(asked: Asked) -> Response:
-        nonlocal inside
-        if asked.engine == "trading" and inside:
-            await trio.sleep(0.05)
-            return reply({}, 429)
-        inside += 1
-        await trio.sleep(200.0)
-        inside -= 1
-        return well(asked)
-
-    names = [target(f"T{number}", (), ("trading",)) for number in range(60)]
-    made = stage(names, answer, {"trading": {"concurrency": at_a_time, "batch_size": 5, "timeout": 900.0}})
-    await made.play()
-    assert made.counts("trading").done == 60
-    assert trio.current_time() <= 12 * 200 * 1.1
-    assert len(made.world.asked) <= 12 + 3 * at_a_time + 5
-
-
-@pytest.mark.parametrize(("instances", "seconds"), [(1, 8.0), (2, 50.0)])
-async def test_an_engine_with_few_instances_loses_no_call_to_an_outage_that_hangs(
-    instances: int, seconds: float, autojump_clock: MockClock
-) -> None:
-    """What timed out waits behind the others for longer than the patience, and meets 429s then."""
-    inside = 0
-
-    async def answer(asked: Asked) -> Response:
-        nonlocal inside
-        if asked.engine != "news":
-            return well(asked)
-        if 5.0 <= trio.current_time() < 455.0:
-            await trio.sleep_forever()
-        if inside >= instances:
-            await trio.sleep(0.05)
-            return reply({}, 429)
-        inside += 1
-        try:
-            await trio.sleep(seconds)
-        finally:
-            inside -= 1
-        return well(asked)
-
-    made = stage([target(f"T{number}", (), ("news",)) for number in range(40)], answer, {"news": {"concurrency": 8}})
-    await made.play()
-    assert made.counts("news").done == 40
-    assert len(made.world.asked) <= 200
-
-
 FULL, BUSY = Failure(Cause.STATUS, message("HTTP 429"), 429), Failure(Cause.STATUS, message("HTTP 503"), 503)
 
 
@@ -125,10 +71,10 @@ class Calls:
     def begin(self, count: int) -> None:
         self.in_flight += count
 
-    def end(self, failure: Failure | None, count: int = 1, *, counts: bool = True) -> None:
+    def end(self, failure: Failure | None, count: int = 1) -> None:
         for _ in range(count):
             self.failures = self.failures + 1 if failure else self.failures
-            self.limiter.update(failure, self.in_flight, self.failures, counts=counts)
+            self.limiter.update(failure, self.in_flight, self.failures)
             self.failures = self.failures if failure else 0
             self.in_flight -= 1
 
@@ -141,7 +87,11 @@ def test_a_429_lowers_the_limit_to_the_calls_in_flight() -> None:
         assert calls.limiter.limit == calls.in_flight == left
 
 
-OVERLOAD = [BUSY, *(Failure(cause, message("")) for cause in (Cause.TIMEOUT, Cause.TRANSPORT, Cause.HOST_UNKNOWN))]
+OVERLOAD = [
+    BUSY,
+    *(Failure(Cause.STATUS, message(""), status) for status in (502, 504)),
+    *(Failure(cause, message("")) for cause in (Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.PROCESS_LIMIT)),
+]
 
 
 @pytest.mark.parametrize("failure", OVERLOAD)
@@ -156,11 +106,30 @@ def test_overloads_in_a_row_lower_the_limit_and_a_few_among_many_cost_little(fai
         calls.end(failure)
         calls.end(None, 15)
     assert calls.limiter.limit == 16
+
+
+def test_more_overloads_than_the_limit_are_an_outage_which_is_no_matter_of_their_number() -> None:
+    calls = Calls()
+    calls.begin(1_000)
+    calls.end(BUSY, 16)
+    low = calls.limiter.limit
+    assert 1 < low < 16
+    calls.end(BUSY, 900)
+    assert calls.limiter.limit == low
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure(Cause.STATUS, message(""), 500),
+        *(Failure(cause, message("")) for cause in (Cause.TIMEOUT, Cause.DENIED)),
+    ],
+)
+def test_what_says_nothing_of_the_capacity_leaves_the_limit(failure: Failure) -> None:
+    calls = Calls()
     calls.begin(16)
-    calls.end(failure, 16, counts=False)
-    assert calls.limiter.limit == 16, "it says more of the call"
-    calls.end(Failure(Cause.STATUS, message(""), 500), 16)
-    assert calls.limiter.limit == 16, "it says nothing of the capacity"
+    calls.end(failure, 16)
+    assert calls.limiter.limit == 16
 
 
 def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum_while_it_is_reached() -> None:

@@ -43,11 +43,16 @@ def batches(script: Script, **settings: object) -> Stage:
     return stage(targets, script, {"trading": {"batch_size": 8, "concurrency": 2, "timeout": 1000.0} | settings})
 
 
-async def test_a_wait_that_both_halves_share_is_counted_once() -> None:
-    made = batches(breaking("503", lambda asked: len(asked.tickers) == 8 and "T0" in asked.tickers))
-    await made.play()
+async def test_only_a_single_ticker_fails_for_good_and_the_retries_that_its_batches_share_are_counted_once() -> None:
+    """503 leaves a batch whole until its patience is over; its halves have none left."""
+    made = batches(breaking("503", lambda asked: "T0" in asked.tickers))
+    with pytest.raises(EngineFailedError) as error:
+        await made.play()
+    assert error.value.result.targets == ("T0",)
+    failed = [len(asked.tickers) for asked in made.world.of("trading") if "T0" in asked.tickers]
+    assert failed == [8] * (len(failed) - 3) + [4, 2, 1]
     totals = made.ledger.totals()["trading"]
-    assert (totals.waits, totals.retries) == (1, 1)
+    assert totals.retries == totals.waits == len(failed) - 1
 
 
 @pytest.mark.parametrize("how", ["500", "timeout", "too large"])
@@ -62,14 +67,17 @@ async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done
     asked = Counter(asked.tickers for asked in made.world.of("trading") if "T5" in asked.tickers)
     assert [len(tickers) for tickers in asked] == [8, 4, 2, 1]
     assert list(asked.values())[:3] == [1, 1, 1]
+    alone = [one.time for one in made.world.of("trading") if one.tickers == ("T5",)]
+    assert alone[-1] - alone[0] >= 550, "the halves have patience of their own"
     assert made.world.of("qa") == []
 
 
 async def test_after_an_outage_later_batches_are_whole_again() -> None:
-    """Those that hung in it were halved."""
+    """Those that hung in it were halved, after a whole one was done."""
 
     async def script(asked: Asked) -> Response:
-        await trio.sleep(1000.0 if asked.engine == "trading" and trio.current_time() < 200 else 1.0)
+        hangs = asked.engine == "trading" and 1 <= trio.current_time() < 200
+        await trio.sleep(1000.0 if hangs else 1.0)
         return well(asked)
 
     many = [target(f"T{number}", engines=("trading",)) for number in range(80)]
@@ -77,36 +85,38 @@ async def test_after_an_outage_later_batches_are_whole_again() -> None:
     await made.play()
     sizes = [len(asked.tickers) for asked in made.world.of("trading")]
     assert {1, 2} < {*sizes[:10]}
-    assert sizes.count(4) > 10
+    assert sizes.count(4) > 16
     assert made.counts("trading").done == 80
 
 
-async def test_a_batch_size_that_is_too_large_is_halved_for_the_rest_of_the_run() -> None:
-    """Two batches of eight are in flight when the first one fails; no later batch is that large."""
-    many = [target(f"T{number}", engines=("trading",)) for number in range(80)]
-    settings = {"batch_size": 8, "concurrency": 2, "timeout": 1000.0}
-    made = stage(many, breaking("500", lambda asked: len(asked.tickers) > 3), {"trading": settings})
-    await made.play()
-    assert made.counts("trading").done == 80
-    assert made.cards.done == 80
-    sizes = Counter(len(asked.tickers) for asked in made.world.of("trading"))
-    assert sizes[8] == 2
-    assert sizes[4] <= 4
-    done = [asked.tickers for asked in made.world.of("trading") if len(asked.tickers) <= 3]
-    assert Counter(ticker for tickers in done for ticker in tickers) == {f"T{number}": 1 for number in range(80)}
-
-
-async def test_a_batch_whose_answer_is_too_large_is_halved_at_once() -> None:
+@pytest.mark.parametrize("at_a_time", [1, 4, 16])
+async def test_a_batch_that_fails_at_once_in_an_outage_stays_whole(at_a_time: int) -> None:
     async def script(asked: Asked) -> Response:
-        await trio.lowlevel.checkpoint()
-        if asked.engine == "trading" and len(asked.tickers) > 2:
-            raise TransportError(message("too large"), Cause.TOO_LARGE)
-        return well(asked)
+        await trio.sleep(0.1 if 100 <= trio.current_time() < 400 else 30.0)
+        return reply({}, 500) if 100 <= trio.current_time() < 400 else well(asked)
 
-    made = batches(script)
+    many = [target(f"T{number}", (), ("trading",)) for number in range(400)]
+    made = stage(many, script, {"trading": {"batch_size": 5, "concurrency": at_a_time, "timeout": 900.0}})
     await made.play()
-    assert made.counts("trading").done == len(NAMES)
-    assert trio.current_time() < 60
+    sizes = Counter(len(asked.tickers) for asked in made.world.of("trading"))
+    assert made.counts("trading").done == 400
+    assert sizes[5] >= 80 - at_a_time
+    assert sum(sizes.values()) <= 80 + 3 * at_a_time + 20
+
+
+@pytest.mark.parametrize("how", ["500", "504", "timeout", "too large"])
+@pytest.mark.parametrize(("most", "at_a_time"), [(4, 1), (4, 16), (1, 4), (1, 16)])
+async def test_batches_that_are_too_large_by_one_halving_or_three_are_all_done(
+    how: str, most: int, at_a_time: int
+) -> None:
+    many = [target(f"T{number}", (), ("trading",)) for number in range(150)]
+    settings = {"batch_size": 8, "concurrency": at_a_time, "timeout": 300.0}
+    made = stage(many, breaking(how, lambda asked: len(asked.tickers) > most), {"trading": settings})
+    await made.play()
+    assert made.counts("trading").done == 150
+    sizes = Counter(len(asked.tickers) for asked in made.world.of("trading"))
+    assert sizes[8] <= at_a_time + 1, "no later batch is as large, once a half was done"
+    assert all(count <= 8 / size * (at_a_time + 1) for size, count in sizes.items() if size > most)
 
 
 @pytest.mark.parametrize("how", ["400", "429"])

@@ -1,54 +1,58 @@
-"""Each call is given out once, in its turn, until nothing is left; the circuit breaker and both limits say when."""
+"""Which call begins next, and when: what was not tried, then what is due; circuit breaker and limits say when."""
 
-from itertools import count, pairwise
+from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 import trio
 
-from job.engines.calls import Call, EngineName, card, news, trading
-from job.engines.failures import Cause, Failure, FailureKind
-from job.execution.circuit_breaker import CircuitBreaker
-from job.execution.progress import EngineProgress, Outages
-from job.execution.retry_policy import RetryPolicy, RetryState, Try
+from job.engines.calls import BATCHES, Call, EngineName, Item, news, trading
+from job.engines.failures import Cause, Failure
+from job.execution.circuit_breaker import CircuitBreaker, State
+from job.execution.progress import EngineProgress
+from job.execution.retry_policy import LAST, RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown
-from job.execution.work_queue import HELD_AT, PendingCall, WorkQueue
+from job.execution.work_queue import PendingCall, WorkQueue
 from job.text.messages import message
 from tests.support.fakes import engine_settings
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
-DOWN, BROKEN, FULL = (Failure(Cause.STATUS, message(f"HTTP {status}"), status) for status in (503, 500, 429))
-SLOW = Failure(Cause.TIMEOUT, message(""))
+DOWN, BROKEN, FULL, BUSY, REFUSED = (
+    Failure(Cause.STATUS, message(f"HTTP {status}"), status) for status in (503, 500, 429, 409, 422)
+)
 
 
 def call(name: str) -> Call:
-    """A call for a target of this name; for `a:x`, for the card x."""
-    target, _, card_type = name.partition(":")
-    return card(target, card_type, "2026-01-05", []) if card_type else news(name, "equity", name, "2026-01-05")
+    return news(name, "equity", name, "2026-01-05")
+
+
+def begun(items: Sequence[Item]) -> PendingCall:
+    names = [item.target for item in items]
+    engine = items[0].engine
+    return PendingCall(BATCHES[engine](names) if engine in BATCHES else call(names[0]), "")
 
 
 def name_of(pending: PendingCall) -> str:
-    return ":".join([*pending.call.targets, *filter(None, [pending.call.card_type])])
+    return "+".join(pending.call.targets)
 
 
 class Work:
-    """A queue of fresh calls with these names, and what it looks at. Of what is drawn at random, it is the first."""
+    """A queue of calls with these names, and what it looks at. Of what is drawn at random, it is the first."""
 
     def __init__(self, *fresh: str, limit: int = 4, per_minute: int | None = None, engine: EngineName = "news") -> None:
         settings = engine_settings(engine, concurrency=limit, per_minute=per_minute)
         self.policy = RetryPolicy(settings, lambda: self.random)
-        self.breaker = CircuitBreaker(self.policy, Outages(settings, EngineProgress(), lambda _: None))
+        self.breaker = CircuitBreaker(self.policy)
         self.shutdown = Shutdown()
-        calls = {tuple(one.items): one for one in map(call, fresh)}
-        self.queue = WorkQueue(
-            [*calls], lambda items: calls[tuple(items)], lambda: "", self.policy, self.breaker, self.shutdown
-        )
+        self.progress = EngineProgress()
+        work = [call(name).items for name in fresh]
+        self.queue = WorkQueue(work, begun, self.policy, self.breaker, self.progress, self.shutdown)
         self.given: list[tuple[str, float]] = []
         self.random = 0.0
-        self._numbers = count(1000)
 
-    def put(self, name: str, due: float, failure: Failure = DOWN) -> PendingCall:
-        """Puts a call back that has failed."""
-        pending = PendingCall(call(name), "", RetryState(next(self._numbers)), retries=1, last_failure=failure)
+    def put(self, name: str, due: float, failed: float = 0.0) -> PendingCall:
+        """Puts a call back that has failed at a time."""
+        pending = PendingCall(call(name), "", RetryState(first=failed, latest=failed), retries=1, last_failure=DOWN)
         self.queue.put(pending, due)
         return pending
 
@@ -57,27 +61,31 @@ class Work:
         self.breaker.begin(latest)
         return latest
 
-    def fail(self, latest: Try, others: int = 1, failure: Failure = DOWN, retry: RetryState | None = None) -> bool:
-        """A try fails, of another call than before unless it is a `retry`. Returns whether it counts."""
+    def fail(
+        self, failure: Failure = DOWN, latest: Try | None = None, *, others: int = 1, is_first: bool = True
+    ) -> None:
+        """A try fails, which begins now unless it is given."""
+        latest = latest or self.begin()
         latest.ended = trio.current_time()
-        retry = retry or RetryState(next(self._numbers))
-        limit = self.queue.limiter.limit
-        counts = self.breaker.fail(failure, latest, call("x"), retry, others=others, limit=limit)
-        retry.fail(FailureKind.FREE, latest.ended, self.breaker.seconds_out(latest.ended))
-        return counts
+        self.breaker.fail(failure, latest, is_first=is_first, others=others, limit=self.queue.limiter.limit)
 
-    def succeed(self, latest: Try) -> bool:
+    def succeed(self, latest: Try | None = None, *, is_done: bool = True) -> bool:
+        latest = latest or self.begin()
         latest.ended = trio.current_time()
-        return self.breaker.succeed(latest)
+        return self.breaker.succeed(latest, is_done=is_done)
 
-    async def take(self, count: int) -> list[str]:
+    @property
+    def state(self) -> State:
+        return self.breaker.state(trio.current_time())
+
+    async def take(self, count: int, *, ends: bool = True) -> list[str]:
         """The names of the next ones, each of which ends at once."""
         names = []
         for _ in range(count):
             pending = await self.queue.get()
             names.append(name_of(pending) if pending is not None else "-")
-            if pending is not None:
-                self.queue.task_done(pending)
+            if pending is not None and ends:
+                self.queue.task_done()
         return names
 
     async def play(self, workers: int, seconds: float) -> None:
@@ -87,103 +95,91 @@ class Work:
             while (pending := await self.queue.get()) is not None:
                 self.given.append((name_of(pending), trio.current_time()))
                 await trio.sleep(seconds)
-                self.queue.task_done(pending)
+                self.queue.task_done()
 
         async with trio.open_nursery() as nursery:
             for _ in range(workers):
                 nursery.start_soon(work)
 
 
-async def filled(*fresh: str, limit: int = 4, per_minute: int | None = None, engine: EngineName = "news") -> Work:
-    work = Work(*fresh, limit=limit, per_minute=per_minute, engine=engine)
-    await work.queue.fill()
-    return work
+async def is_late(work: Work) -> None:
+    """The engine is out, and its patience is over."""
+    work.fail()
+    work.fail()
+    await trio.sleep(601.0)
+    assert work.state is State.LATE
 
 
-async def test_retries_that_are_due_are_first_those_that_timed_out_last_and_an_open_breaker_prefers_fresh_calls() -> (
-    None
-):
-    work = await filled(*"vwxyz")
-    work.put("third", 0.0, SLOW)
-    work.put("second", 2.0)
-    work.put("first", 1.0)
+async def test_what_was_not_tried_is_drawn_at_random_and_no_retry_comes_before_it() -> None:
+    work = Work(*"vwxyz")
+    for name, due in (("second", 1.5), ("first", 1.0), ("third", 50.0)):
+        work.put(name, due)
+    work.put("last", LAST, failed=-1000.0)
     await trio.sleep(2.0)
-    assert await work.take(3) == ["first", "second", "v"]
-    work.fail(work.begin(), others=0)
-    work.random = 0.9
-    assert await work.take(1) == ["z"], "at random"
-    work.put("fourth", 2.0)
-    assert await work.take(3) == ["y", "x", "w"]
-    assert sorted(await work.take(2)) == ["fourth", "third"]
+    assert await work.take(2) == ["v", "z"], "the last one takes the place of the one that was drawn"
+    work.random = 0.999
+    assert await work.take(5) == ["x", "w", "y", "first", "second"]
+    assert await work.take(3) == ["last", "third", "-"]
+    assert trio.current_time() == 50.0
 
 
-async def test_a_call_that_timed_out_waits_for_all_fresh_ones_without_losing_time() -> None:
-    work = await filled("a", "b")
-    slow = work.put("slow", 1.0, SLOW)
-    slow.retry.fail(FailureKind.FREE, 0.0, 0.0)
-    await trio.sleep(500.0)
-    assert await work.take(4) == ["a", "b", "slow", "-"]
-    assert slow.retry.first == 499.0
+async def test_the_parts_of_a_batch_come_next_one_half_to_its_end_before_the_other() -> None:
+    work = Work("x", engine="trading")
+    work.queue._batch_size = 8
+    work.queue.put_halves(PendingCall(trading("ABCDEFGH"), ""))
+    first = await work.queue.get()
+    assert first is not None
+    assert name_of(first) == "A+B+C+D"
+    work.queue.task_done()
+    work.queue.put_halves(first)
+    assert await work.take(4) == ["A+B", "C+D", "E+F+G+H", "x"]
 
 
-async def test_each_failure_takes_a_place_and_half_of_all_open_it_until_a_call_works_that_began_later() -> None:
-    work = await filled(*"abcdefghijkl", limit=4)
-    old = work.begin()
+async def test_each_failure_takes_a_place_until_a_call_is_done_and_half_of_all_open_it() -> None:
+    work = Work(*"abcdefgh", limit=4)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(work.play, 8, 10.0)
         await trio.sleep(5)
-        assert work.fail(work.begin())
+        work.fail()
         await trio.sleep(6)
         assert len(work.given) == 4 + 3
-        assert not work.breaker.is_open
-        assert work.fail(work.begin())
-        assert work.breaker.is_open
-        assert not work.succeed(old), "it began before the first failure"
-        assert work.succeed(work.begin())
-        assert not work.breaker.is_open
+        states = [work.state]
+        work.fail()
+        states.append(work.state)
+        assert work.succeed()
+        assert [*states, work.state] == [State.CLOSED, State.PROBING, State.CLOSED]
 
 
-async def test_a_call_fails_for_a_reason_of_its_own_once_another_was_done_since_it_failed_last() -> None:
-    work, call = Work(limit=4), RetryState(1)
-    await trio.lowlevel.checkpoint()
-    assert [work.fail(work.begin(), retry=call) for _ in range(5)] == [True] * 5
-    assert len(work.breaker.failed) == 1, "it is the same call"
-    work.succeed(work.begin())
-    await trio.sleep(1.0)
-    assert not work.fail(work.begin(), others=0, retry=call)
-    assert work.fail(work.begin(), retry=call), "nothing was done since"
-
-
-async def test_the_parts_of_a_batch_count_as_one_call_and_have_patience_of_their_own() -> None:
-    work = Work(engine="trading", limit=8)
-    batch = PendingCall(trading(["A", "B", "C", "D"]), "", RetryState(7))
-    for part in batch.split(1, lambda: ""):
-        assert work.fail(work.begin(), retry=part.retry)
-        await trio.sleep(1.0)
-        assert part.retry.first == trio.current_time() - 1.0
-    assert len(work.breaker.failed) == 1
-
-
-async def test_a_429_says_nothing_while_others_are_in_flight() -> None:
+async def test_retries_open_nothing_and_neither_do_refusals_nor_a_429_while_others_are_in_flight() -> None:
     work = Work(limit=2)
     await trio.lowlevel.checkpoint()
-    assert not any(work.fail(work.begin(), others=1, failure=FULL) for _ in range(9))
-    assert not work.breaker.is_open
-    assert work.fail(work.begin(), others=0, failure=FULL)
-    assert work.breaker.is_open
+    for _ in range(20):
+        work.fail(is_first=False, others=0)
+        work.fail(REFUSED)
+        work.fail(FULL, others=1)
+    assert (work.state, work.breaker.failed) == (State.CLOSED, 0)
+    work.fail(FULL, others=0)
+    assert work.state is State.PROBING
 
 
-async def test_a_refusal_neither_counts_nor_closes_and_the_next_probe_begins_at_once() -> None:
-    work = await filled(*"abc", limit=2)
-    refused = Failure(Cause.STATUS, message(""), 422)
-    assert not work.fail(work.begin(), others=0, failure=refused)
-    assert not work.breaker.is_open
-    work.fail(work.begin(), others=0)
-    await work.take(1)
-    at = trio.current_time()
-    work.fail(work.begin(), others=0, failure=refused)
-    await work.take(1)
-    assert (work.breaker.is_open, trio.current_time()) == (True, at)
+async def test_a_call_that_is_done_closes_it_if_it_began_after_the_first_failure() -> None:
+    work, old = Work(limit=2), Try(-1.0)
+    await trio.sleep(1.0)
+    work.fail()
+    await trio.sleep(1.0)
+    assert not work.succeed(old)
+    assert work.breaker.over == 602.0, "yet it is patient from then on"
+    assert work.succeed()
+    assert not work.succeed(), "it is closed"
+
+
+async def test_a_409_closes_it_and_is_no_call_done() -> None:
+    work = Work(limit=2)
+    await trio.lowlevel.checkpoint()
+    work.fail()
+    assert work.succeed(is_done=False)
+    assert work.state is State.CLOSED
+    assert work.breaker.worked_at < 0
 
 
 @pytest.mark.parametrize(
@@ -194,122 +190,143 @@ async def test_a_refusal_neither_counts_nor_closes_and_the_next_probe_begins_at_
         ("qa", BROKEN, [10.0, 20.0, 30.0, 30.0]),
     ],
 )
-async def test_an_engine_that_is_out_is_tried_after_its_pause(
+async def test_an_engine_that_is_out_is_tried_one_call_at_a_time_after_pauses(
     engine: EngineName, failure: Failure, pauses: list[float]
 ) -> None:
-    work = await filled(*map(str, range(16)), limit=2, engine=engine)
+    work = Work(*map(str, range(30)), limit=2, engine=engine)
     for _ in range(2):
-        work.fail(work.begin(), others=0, failure=failure)
+        work.fail(failure, others=0)
         begun = [trio.current_time()]
         for _ in pauses:
             await work.take(1)
             begun.append(trio.current_time())
-            work.fail(work.begin(), others=0, failure=failure)
+            work.fail(failure, others=0)
         assert [later - earlier for earlier, later in pairwise(begun)] == pauses
-        assert work.succeed(work.begin()), "the next outage begins like the first"
+        assert work.succeed(), "the next outage begins like the first"
 
 
-async def test_while_a_probe_hangs_another_begins_each_minute_however_low_the_limit_has_become() -> None:
-    work, begun = await filled(*map(str, range(40)), limit=1), list[Try]()
-    work.fail(work.begin(), others=0)
-
-    async def hang() -> None:
-        await work.queue.get()
-        begun.append(work.begin())
-        await trio.sleep_forever()
-
-    with trio.move_on_after(590.0):
-        async with trio.open_nursery() as nursery:
-            for _ in range(40):
-                nursery.start_soon(hang)
-    assert [probe.started for probe in begun] == [0.5 + 60.0 * minute for minute in range(10)]
+async def test_a_probe_that_gets_a_429_while_others_are_in_flight_pauses_and_one_that_is_refused_does_not() -> None:
+    work = Work(*"abcd", limit=2)
+    work.fail()
+    await work.take(1)
+    work.fail(FULL, others=1)
+    assert work.breaker.failed == 1
+    began = trio.current_time()
+    await work.take(1)
+    assert trio.current_time() == began + 1.0
+    work.fail(REFUSED)
+    await work.take(1)
+    assert (work.state, trio.current_time()) == (State.PROBING, began + 1.0)
 
 
-async def test_the_patience_of_a_call_stands_still_in_an_outage_that_is_not_short() -> None:
-    work, call = Work(limit=1), RetryState(1)
-    call.fail(FailureKind.FREE, 0.0, 0.0)
-
-    def over() -> float:
-        return work.policy.over(call, work.breaker.seconds_out(trio.current_time()))
-
-    for seconds, before, after in ((59.0, 659.0, 600.0), (300.0, 900.0, 900.0), (60.0, 960.0, 960.0)):
-        work.fail(work.begin(), others=0)
-        await trio.sleep(seconds)
-        probe = work.begin()
-        assert over() == before
-        await trio.sleep(20.0)
-        assert work.succeed(probe)
-        assert over() == after, "until the call began that was done"
-        await trio.sleep(1.0)
+async def test_while_a_probe_is_in_flight_no_other_begins_until_the_patience_is_over() -> None:
+    work = Work(*"abcdef", limit=4)
+    work.fail()
+    work.fail()
+    await work.take(1, ends=False)
+    work.begin()
+    await work.take(1, ends=False)
+    assert trio.current_time() == 600.0
 
 
-async def test_a_last_try_waits_for_the_end_of_the_patience_which_an_outage_has_moved() -> None:
-    work = await filled(engine="qa")
-    last = PendingCall(call("T:a"), "", RetryState(1, is_last=True), last_failure=BROKEN)
-    last.retry.fail(FailureKind.COUNTED, 0.0, 0.0)
-    await trio.sleep(100.0)
-    work.queue.put(last, 600.0)
-    work.fail(work.begin(), others=0)
-    await trio.sleep(400.0)
-    assert work.succeed(work.begin())
-    assert await work.take(1) == ["T:a"]
+async def test_if_everything_was_tried_the_probe_is_a_retry_but_no_last_try() -> None:
+    work = Work(limit=1)
+    work.put("last", LAST, failed=100.0)
+    work.put("retry", 0.0)
+    work.put("not due", 1000.0)
+    work.fail()
+    assert await work.take(1) == ["retry"]
+    assert trio.current_time() == 0.5
+    work.fail(is_first=False)
+    assert await work.take(2) == ["last", "not due"]
     assert trio.current_time() == 1000.0
 
 
-async def test_no_other_card_of_a_type_begins_while_four_failed_and_none_was_made_unless_nothing_else_is_left() -> None:
-    work = await filled(*[f"{number}:{card_type}" for number in range(6) for card_type in "ab"], engine="qa")
-    failed = [work.put(f"bad{number}:a", 1000.0) for number in range(HELD_AT)]
-    assert await work.take(2) == ["0:b", "1:b"]
-    work.queue.finish(failed[0], is_done=False)
-    assert await work.take(1) == ["2:b"], "one that has failed for good holds the others too"
-    work.queue.finish(failed[1], is_done=True)
-    assert await work.take(2) == ["0:a", "1:a"]
-    work.put("worse:a", 1000.0)
-    work.random = 0.99
-    assert await work.take(1) == ["5:a"], "of a type that fails, at random"
-    for number in range(HELD_AT):
-        work.put(f"worse{number}:a", 1000.0)
-    work.random = 0.0
-    assert await work.take(4) == ["3:b", "4:b", "5:b", "2:a"]
+async def test_a_last_try_begins_when_it_is_due_whatever_the_breaker_says() -> None:
+    work = Work("x", limit=2)
+    work.put("last", LAST, failed=-590.0)
+    await trio.sleep(5.0)
+    work.fail()
+    await work.take(1, ends=False)  # the probe, which hangs
+    work.begin()
+    assert await work.take(1) == ["last"]
+    assert trio.current_time() == 10.0
+    work = Work("x", limit=2)
+    work.put("last", LAST, failed=trio.current_time())
+    work.shutdown.deadline = trio.current_time() + 400.0
+    began = trio.current_time()
+    assert await work.take(2) == ["x", "last"]
+    assert trio.current_time() == began + 100.0, "in time for the deadline"
+    work = Work(engine="qa")
+    began = trio.current_time()
+    work.put("last", LAST, failed=began)
+    await trio.sleep(400.0)
+    work.succeed()
+    assert await work.take(1) == ["last"]
+    assert trio.current_time() == began + 1000.0, "a call that is done moves the end of the patience"
 
 
-@pytest.mark.parametrize("is_made", [False, True])
-async def test_the_engine_is_not_down_if_what_is_left_failed_before_it_and_none_of_it_was_made_since(
-    is_made: bool,
-) -> None:
-    work = await filled("0:a", engine="qa", limit=1)
-    first = work.put("1:a", 0.0)
-    if is_made:
-        work.queue.finish(first, is_done=True)
+@pytest.mark.parametrize(("limit", "most"), [(1, 3), (4, 12), (16, 16), (64, 16)])
+async def test_once_the_patience_is_over_a_few_calls_decide_and_no_more_begin(limit: int, most: int) -> None:
+    work = Work(*map(str, range(100)), limit=limit)
+    for _ in range((limit + 1) // 2):
+        work.fail()
+    await trio.sleep(600.0)
+    with trio.move_on_after(50.0):
+        await work.take(100, ends=False)
+    assert work.progress.in_flight == min(limit, most)
+    began = [work.begin() for _ in range(most)]
     await trio.sleep(1.0)
-    work.fail(work.begin(), others=0)
-    await trio.sleep(1.0)
-    work.put("2:a", 0.0)
-    await trio.sleep(700.0)
-    work.fail(work.begin(), others=0)
-    assert await work.take(3) == ["1:a", "2:a", "-"]
-    assert work.queue.is_down is is_made
+    for latest in began:
+        assert not work.queue.is_down
+        work.fail(FULL, latest, others=1)
+        work.progress.in_flight = 1
+    assert await work.take(1) == ["-"]
+    assert work.queue.is_down
 
 
-async def test_a_call_that_hangs_takes_no_place_after_a_minute() -> None:
-    """A 429 that came meanwhile has lowered the limit to it."""
-    work = await filled(*"abc", limit=4)
-    hung = await work.queue.get()
-    assert hung is not None
-    work.queue.limiter.update(FULL, 2, 0)
-    assert work.queue.limiter.limit == 1
-    for seconds, name in ((60.0, "b"), (120.0, "c")):
-        assert await work.take(1) == [name]
-        assert trio.current_time() == pytest.approx(seconds)
+async def test_late_tries_that_began_before_or_failed_again_or_were_refused_decide_nothing() -> None:
+    work, early = Work(*map(str, range(30)), limit=2), Try(-1.0)
+    await is_late(work)
+    before = work.breaker.failures_to_go
+    work.fail(latest=early)
+    work.fail(is_first=False)
+    work.fail(REFUSED)
+    assert work.breaker.failures_to_go == before == 6
+    work.fail()
+    work.succeed(early)
+    assert (work.breaker.failures_to_go, work.state) == (6, State.PROBING), "any call that is done counts"
 
 
-async def test_calls_begin_evenly_spread_and_a_batch_that_is_split_takes_no_place_of_its_own() -> None:
-    work = await filled(*"abcdef", per_minute=30)
+async def test_if_everything_was_tried_the_breaker_has_no_say_once_it_is_late() -> None:
+    work = Work(limit=2)
+    for number in range(40):
+        work.put(str(number), 0.0)
+    await is_late(work)
+    for _ in range(30):
+        await work.take(1)
+        work.fail(is_first=True)
+    assert trio.current_time() == 601.0
+    assert await work.take(11) == [*map(str, range(30, 40)), "-"]
+    assert not work.queue.is_down
+
+
+async def test_the_limit_recovers_once_as_the_second_phase_begins() -> None:
+    work = Work("a", limit=16)
+    work.queue.limiter.update(FULL, 3, 0)
+    work.put("b", 0.0)
+    await work.take(1)
+    assert work.queue.limiter.limit == 2
+    await work.take(1)
+    assert work.queue.limiter.limit == 8
+
+
+async def test_calls_begin_evenly_spread_and_a_part_of_a_batch_takes_a_place_of_its_own() -> None:
+    work = Work(*"abcdef", per_minute=30)
     await work.play(4, seconds=0.0)
     assert [later - earlier for (_, earlier), (_, later) in pairwise(work.given)] == pytest.approx([2.0] * 5, abs=0.11)
-    work = await filled(per_minute=30, engine="trading")
-    work.queue.batch_size = 1
-    work.queue.put(PendingCall(trading(["A", "B", "C"]), ""), 0.0)
+    work = Work(per_minute=30, engine="trading")
+    work.queue.put_halves(PendingCall(trading("AB"), ""))
     began = trio.current_time()
-    assert await work.take(3) == ["A", "B", "C"]
-    assert trio.current_time() - began == pytest.approx(4.0, abs=0.2)
+    assert await work.take(2) == ["A", "B"]
+    assert trio.current_time() - began == pytest.approx(2.0, abs=0.2)

@@ -240,9 +240,9 @@ CASES = [
 ]
 ELSEWHERE = {
     "the token server": "runs/test_told.py",
-    "QA fails for every card of one type": "execution/test_whose_fault.py",
+    "QA fails for every card of one type": "execution/test_two_phases.py",
     "an answer of 200 that says `success`": "runs/test_mornings.py",
-    "the news engine finds nothing": "runs/nights_by_chance.py",
+    "the news engine finds nothing": "runs/nights_by_chance/night.py",
     "one ticker makes": "runs/test_advised.py",
     "somebody saves a config object": "storage/test_gcs.py",
     "`RUNS_URI` names": "runs/test_bucket.py",
@@ -296,4 +296,5 @@ def assert_the_calls_are_as_seen(scene: Scene, case: Case) -> None:
     asked = [(one.service, ticker, one.card) for one in scene.requests for ticker in one.tickers]
     assert not (case.outcome != "succeeded" and "nothing is called" in sees and asked)
     assert not ("the call is not repeated" in sees and len(asked) > len({*asked}))
-    assert not ("the call is repeated" in sees and len(asked) == len({*asked}))
+    is_tried_again = case.outcome != "qa_engine_down"  # only once all others were tried
+    assert not (is_tried_again and "the call is repeated" in sees and len(asked) == len({*asked}))

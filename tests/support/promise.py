@@ -137,9 +137,9 @@ def planned_cards(attempt: Attempt) -> set[Item]:
     """The cards of an attempt, from its config itself: none of the job's planning is used."""
     config = {name: json.loads(text) for name, text in attempt.objects.items()}
     listed = {ticker: {"id": ticker} for ticker in config["ticker_list.json"]}
+    types = [{"name": one} if isinstance(one, str) else one for one in config["card_types.json"]]
+    enabled = [one["name"] for one in types if one.get("enabled", True)]
     targets = listed | {target["id"]: target for target in config.get("card_targets.json", [])}
-    types = [one for one in config["card_types.json"] if isinstance(one, str) or one.get("enabled", True)]
-    enabled = [one if isinstance(one, str) else one["name"] for one in types]
     return {
         ("qa", target["id"], card, target.get("date", attempt.day))
         for target in targets.values()

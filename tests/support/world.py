@@ -33,6 +33,8 @@ from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
 
 from job.cli.main import make_parser, options_of
 from job.config.environment import read_settings
+from job.engines.answers import TokenError
+from job.engines.failures import Cause
 from job.engines.id_tokens import IdTokens
 from job.execution import phases
 from job.orchestrator import run
@@ -185,6 +187,8 @@ class VirtualWorld(World):
     """How long a request to storage takes. Its effect comes in the middle."""
     token_seconds: float = 0.0
     """How long a fresh token takes, in place of one that an engine refused."""
+    token_server: Callable[[], str] = lambda: "well"
+    """Asked for such a token it may be `out`, or hand out the one that it has `cached`."""
     import_seconds: float = 0.0
     """How long ago a process was started when its run begins."""
 
@@ -250,6 +254,7 @@ async def open_virtual_world(
         _replace_threads(patch, world)
         _replace_storage(patch, world)
         _replace_network(patch, world)
+        _replace_tokens(patch, world)
         for name, content in config.items():
             await world.configure(name, content)
         yield world
@@ -411,7 +416,7 @@ class _VirtualStream(httpcore.AsyncNetworkStream):
 
 
 def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
-    """Connections lead to the world's services. Tokens come from its mint, without google-auth and its server."""
+    """Connections lead to the world's services."""
     ports = {service._listener.port: service for service in world.services}
 
     async def connect_tcp(
@@ -434,18 +439,27 @@ def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         Context().run(world.nursery.start_soon, serve)  # its context is not that of the process, which is the client's
         return connection
 
+    for module in (phases, message):  # it takes 30 ms to load the authorities of certifi
+        patch.setattr(module, "tls_context", lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    patch.setattr(httpcore.TrioBackend, "connect_tcp", connect_tcp)
+
+
+def _replace_tokens(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
+    """Tokens come from the world's mint, without google-auth and its server."""
+
     def cached(_: IdTokens, _audience: str, _rejected: str | None = None) -> None:
         return None
 
     async def get(_: IdTokens, audience: str, rejected: str | None = None) -> str:
         _reach_outside()
-        await trio.sleep(0.0 if rejected is None else world.token_seconds)
-        if rejected is not None:
-            world.tokens.forget()
+        await trio.lowlevel.checkpoint()
+        if world.tokens.identity(audience) == rejected:
+            await trio.sleep(world.token_seconds)
+            if world.token_server() == "out":
+                raise TokenError(Message("no answer"), Cause.TOKEN_SERVER)
+            if world.token_server() == "well" and world.tokens.identity(audience) == rejected:
+                world.tokens.forget()
         return world.tokens.identity(audience)
 
-    for module in (phases, message):  # it takes 30 ms to load the authorities of certifi
-        patch.setattr(module, "tls_context", lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    patch.setattr(httpcore.TrioBackend, "connect_tcp", connect_tcp)
     patch.setattr(IdTokens, "cached", cached)
     patch.setattr(IdTokens, "get", get)

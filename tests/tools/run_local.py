@@ -104,8 +104,8 @@ TROUBLES: Mapping[str, Trouble] = {
         lambda world: world.qa.script.append(Fault(when.always, broken.reset())),
         3,
         Said(
-            "the data is there, and the job stopped requesting cards from an engine that is down",
-            "数据已就绪；QA 引擎不可用，不再请求图卡",
+            "the data is there, and no card was made, since the engine is down",
+            "数据已就绪；QA 引擎不可用，没有生成图卡",
         ),
     ),
     "cards": Trouble(

@@ -38,6 +38,8 @@ class Account:
     """Of clients that asked for a card."""
     in_flight: int = 0
     peak_in_flight: int = 0
+    cpu: float = 0.0
+    """Seconds, user and system, for all of it."""
 
 
 ACCOUNT = Account()
@@ -105,7 +107,9 @@ async def _serve() -> None:
     print(ports[0], ports[-1], flush=True)
     ended = asyncio.Event()
     loop.add_reader(sys.stdin, ended.set)
+    began = time.process_time()
     await ended.wait()
+    ACCOUNT.cpu = time.process_time() - began
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One measurement: a client as a process of its own, against a fresh engine, counted by the engine and the kernel."""
+"""One measurement: the job as a process of its own, against a fresh engine, counted by the engine and the kernel."""
 
 import json
 import os
@@ -17,12 +17,11 @@ from tests.support.altered import ACCOUNT, altered
 from tests.support.environment import bare
 
 ROOT = Path(__file__).resolve().parents[3]
-CLIENTS = {"job": ("job", "run"), "script": ("tests.tools.bench.script",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a client is to do: one call a card, and no data engine, whose calls cost the same."""
+    """What the job is to do: one call a card, and no data engine, whose calls cost the same."""
 
     tickers: int
     card_types: int
@@ -51,34 +50,36 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one run of a client took."""
+    """What one run of the job took."""
 
     cpu: float
     """Seconds, user and system, of the whole process."""
+    engine_cpu: float
+    """The same of the engine, without its start."""
     peak: int
     """Bytes of the process's resident memory at their peak."""
     connections: int
 
 
-def measure(client: str, load: Load) -> Measured:
-    """Runs the client once; fails if it does not succeed with each call at its first attempt, within its bound."""
+def measure(load: Load) -> Measured:
+    """Runs the job once; fails if it does not succeed with each call at its first attempt, within its bound."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         load.configure(directory)
         output = directory / "output"
         with engine_of(load, directory) as (engine, environment):
-            ended = run_process(CLIENTS[client], environment, output)
+            ended = run_process(("job", "run"), environment, output)
             account = json.loads(engine.communicate()[0])
         printed = output.read_text(errors="replace")
     assert (ended.code, account["calls"]) == (0, load.calls), printed[-2000:]
     assert account["peak_in_flight"] <= load.in_flight
-    assert client != "job" or json.loads(printed.splitlines()[-1])["engines"]["qa"]["retries"] == 0
-    return Measured(ended.cpu, ended.peak, account["connections"])
+    assert json.loads(printed.splitlines()[-1])["engines"]["qa"]["retries"] == 0
+    return Measured(ended.cpu, account["cpu"], ended.peak, account["connections"])
 
 
 @contextmanager
 def engine_of(load: Load, directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """A fresh engine, and the environment of a client that calls it: nothing of the developer's shell but PATH."""
+    """A fresh engine, and the environment of a job that calls it: nothing of the developer's shell but PATH."""
     command = [sys.executable, "-m", "tests.tools.bench.engine", str(load.latency)]
     authority, certificate = trustme.CA(), directory / "engine.pem"
     authority.cert_pem.write_to_path(directory / "ca.pem")

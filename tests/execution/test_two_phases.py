@@ -1,0 +1,277 @@
+"""Each call is tried once, then what has failed: what fails for its own reason costs nobody else a card.
+
+The rows are pairs of what is bad, how it fails, and how many calls may be in flight.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.config.plan import Target
+from job.engines.answers import TokenError
+from job.text.messages import message
+from tests.support.fakes import Asked, stage
+from tests.support.nights import (
+    FOR_GOOD,
+    SECONDS,
+    How,
+    IsBad,
+    Strike,
+    any_of,
+    bad,
+    card_of,
+    cards,
+    night,
+    number,
+    of_type,
+    out,
+    scattered,
+    striking,
+)
+
+COSTLY = {500, "denied", "lost", "html", "hang"}
+TOPICS = [*cards(45, "x"), *cards(30, begin=45)]
+FIVE_AND_A_TYPE: IsBad = lambda name, card_type: number(name) < 5 or card_type == "c"  # noqa: E731
+FIRST: IsBad = lambda name, _: number(name) < 20  # noqa: E731
+FIRST_SIX: IsBad = lambda name, _: number(name) < 6  # noqa: E731
+LAST: IsBad = lambda name, _: number(name) >= 20  # noqa: E731
+
+ROWS: dict[str, tuple[Sequence[Target], IsBad, Sequence[tuple[How, int]]]] = {
+    "45 topics, with the only type that is bad": (TOPICS, of_type("x"), [(500, 1), ("denied", 16)]),
+    "the first type": (cards(12), of_type("a"), [(500, 1), (503, 64), ("hang", 4), (422, 4), (403, 16)]),
+    "the last type": (cards(12), of_type("e"), [("denied", 1), (401, 64), (429, 16), ("hang", 64), (409, 16)]),
+    "five tickers and a type": (cards(40), FIVE_AND_A_TYPE, [(500, 1), ("denied", 64), ("hang", 16)]),
+    "the first 20 tickers": (cards(40), FIRST, [(500, 64), ("lost", 4)]),
+    "the last 20 tickers": (cards(40), LAST, [(500, 4), ("hang", 64), ("lost", 16)]),
+    "10 % of the cards": (cards(24), scattered(0.1), [(503, 4), (500, 16), (409, 4), (403, 64), (429, 1)]),
+    "60 % of the cards": (cards(60), scattered(0.6), [(500, 4), ("lost", 64)]),
+    "80 % of the cards": (cards(60), scattered(0.8), [(500, 16), (422, 4), ("denied", 64)]),
+    "80 % of a few": (cards(6), scattered(0.8), [(503, 16), (401, 4)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "how", "at_a_time"), [(what, how, size) for what, (_, _, pairs) in ROWS.items() for how, size in pairs]
+)
+def test_what_fails_for_its_own_reason_costs_nobody_else_a_card(what: str, how: How, at_a_time: int) -> None:
+    targets, is_bad, _ = ROWS[what]
+    played = night(bad(is_bad, how), targets=targets, concurrency=at_a_time)
+    assert not played.lost(is_bad)
+    assert (played.outcome, played.exit) == ("cards_missing", 3)
+    tries = played.tries
+    assert max(count for card, count in tries.items() if not is_bad(*card)) == 1
+    if how in COSTLY:
+        assert {count for card, count in tries.items() if is_bad(*card)} == {3}
+
+
+PAIRS: dict[str, tuple[Sequence[Target], IsBad, How, Strike, int]] = {
+    "a bad type, and a second of 503 as the cards begin": (cards(48), of_type("a"), 500, out(503, 0, 1, "qa"), 16),
+    "a bad type, and 503 at the first of one at a time": (cards(8), of_type("a"), 503, out(503, 0, 400, "qa"), 1),
+    "half of the tickers, and an outage amid": (cards(40), FIRST, 500, out("denied", 60, 500, "qa"), 16),
+    "a bad type, and an outage in part": (cards(60), of_type("b"), 500, out(503, 60, 500, "qa", share=0.5), 16),
+    "10 % of the cards, and two outages": (
+        cards(60), scattered(0.1), 500, any_of(out(500, 60, 400, "qa"), out("lost", 460, 900, "qa")), 16,
+    ),
+    "a type that hangs, and an outage as the first phase ends": (
+        cards(30), of_type("c"), "hang", out(503, 220, 400, "qa"), 16,
+    ),
+    "60 % of the cards, and an outage among the retries": (
+        cards(40), scattered(0.6), 500, out(503, 300, 800, "qa"), 16,
+    ),
+    "refusals among the probes": (cards(60, "ab"), of_type("b"), 422, out(500, 20, 520, "qa"), 16),
+    "a bad type, and no right for a while": (cards(12), of_type("a"), 409, out(403, 30, 430, "qa"), 64),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_neither_does_it_beside_an_outage(name: str) -> None:
+    targets, is_bad, how, outage, at_a_time = PAIRS[name]
+    # What is refused is refused in the outage too.
+    strikes = (bad(is_bad, how), outage) if how == 422 else (outage, bad(is_bad, how))
+    played = night(any_of(*strikes), targets=targets, concurrency=at_a_time)
+    assert not played.lost(is_bad)
+    assert (played.outcome, played.exit) == ("cards_missing", 3)
+    if how == 422:
+        paid = [asked for asked in played.made.world.of("qa") if card_of(asked)[1] == "a" and 20 <= asked.time < 520]
+        assert len(paid) <= 16 + 33, "a refusal does not end an outage"
+
+
+def test_few_cards_of_which_one_is_bad_survive_an_outage() -> None:
+    for seed in range(30):
+        chance = random.Random(seed)
+        count, seconds, at_a_time = chance.randint(2, 6), chance.uniform(90, 560), chance.choice((1, 4, 16, 64))
+        name, begin = f"T{chance.randrange(count)}", chance.uniform(0, 30)
+        how: How = chance.choice((500, "denied", "lost", 503))
+        is_bad: IsBad = lambda ticker, _, name=name: ticker == name  # type: ignore[misc]  # noqa: E731
+        strike = any_of(out(how, begin, begin + seconds, "qa"), bad(is_bad, 500))
+        assert not night(strike, targets=cards(count, "a"), concurrency=at_a_time, seed=seed).lost(is_bad), seed
+
+
+@pytest.mark.parametrize("at_a_time", [4, 16])
+def test_a_second_start_in_which_mostly_bad_cards_are_left(at_a_time: int) -> None:
+    played = night(bad(FIRST, 500), targets=cards(400), left=130, concurrency=at_a_time)
+    assert not played.lost(FIRST)
+    assert played.made.cards.failed == 100
+    assert played.wasted() == 3 * 100
+    assert played.outcome == "cards_missing"
+
+
+def test_six_calls_a_minute_cost_no_card() -> None:
+    played = night(bad(of_type("a"), 500), targets=cards(12), per_minute=6, concurrency=4)
+    assert not played.lost(of_type("a"))
+    begun = [asked.time for asked in played.made.world.of("qa")]
+    assert all(begun[n + 6] - begun[n] >= 60 for n in range(len(begun) - 6))
+
+
+@pytest.mark.parametrize("how", [500, 503, "denied"])
+def test_a_deadline_close_by_costs_no_card_that_could_be_made(how: How) -> None:
+    strike = out(how, 20.0, 60.0, "qa")
+    played = night(strike, targets=cards(20, "b"), deadline=420.0, concurrency=4)
+    assert played.outcome == "succeeded"
+    alone = night(out(500, 0.0, FOR_GOOD, "qa"), targets=cards(1, "b"), deadline=420.0)
+    assert [round(asked.time) for asked in alone.made.world.asked] == [0, 10, 120], "the last in time for the deadline"
+
+
+def test_an_engine_with_room_for_fewer_calls_than_its_concurrency_makes_every_card() -> None:
+    """With 502 for each call beyond twelve, and all that are there break then."""
+
+    def crowded(answers: How, room: int) -> Callable[[Asked, float], How]:
+        begun = list[float]()
+
+        def strike(_: Asked, now: float) -> How:
+            begun[:] = [one for one in begun if now < one + SECONDS["qa"]]
+            if len(begun) >= room:
+                return answers
+            begun.append(now)
+            return None
+
+        return strike
+
+    for answers, room, at_a_time in (
+        (429, 2, 16),
+        (429, 3, 8),
+        (503, 12, 16),
+        (502, 12, 16),
+        (429, 1, 4),
+        (503, 40, 64),
+    ):
+        # What hangs meets 429s later, for longer than the patience.
+        strike = any_of(out("hang", 5, 455, "qa"), crowded(answers, room)) if room == 3 else crowded(answers, room)
+        played = night(strike, targets=cards(30), concurrency=at_a_time)
+        assert played.outcome == "succeeded", (answers, room)
+        assert played.wasted() <= (310 if answers == 429 else 4 * at_a_time), (answers, room)
+
+
+# --- tokens, 409 and 429 ---
+
+
+def test_a_token_that_the_engine_stops_accepting_costs_each_call_in_flight_one_request() -> None:
+    for at_a_time in (1, 4, 16, 64):
+        given = ["old"]
+
+        async def renewed(_audience: str, rejected: str | None, given: list[str] = given) -> str:
+            await trio.lowlevel.checkpoint()
+            if rejected == given[-1]:
+                given.append("new")
+            return given[-1]
+
+        def strike(asked: Asked, now: float) -> How:
+            return 401 if now >= 40 and asked.headers["Authorization"] == "Bearer old" else None
+
+        played = night(strike, targets=cards(30), token=renewed, concurrency=at_a_time)
+        assert played.outcome == "succeeded"
+        assert played.wasted() <= at_a_time
+        assert played.told == []
+
+
+def test_one_card_that_always_gets_401_beside_a_token_server_that_returns_its_cached_token() -> None:
+    """The server renews none from 100 s to 500 s."""
+    is_bad: IsBad = lambda name, card_type: (name, card_type) == ("T0", "a")  # noqa: E731
+
+    async def token(_audience: str, rejected: str | None) -> str:
+        await trio.lowlevel.checkpoint()
+        if rejected and 100 <= trio.current_time() < 500:
+            raise TokenError(message("no token"))
+        return "cached"
+
+    for at_a_time in (1, 4, 16, 64):
+        played = night(bad(is_bad, 401), targets=cards(40), token=token, concurrency=at_a_time)
+        assert not played.lost(is_bad), at_a_time
+        assert played.outcome == "cards_missing"
+        renewals = [one for one in played.made.world.tokens_given if one[1] is not None]
+        assert len(renewals) <= 100, "the refused token is forgotten once a call is done"
+
+
+@pytest.mark.parametrize(("count", "at_a_time"), [(40, 1), (40, 4), (40, 16), (200, 16), (40, 64)])
+def test_429_for_good_costs_no_sweep_through_all_cards(count: int, at_a_time: int) -> None:
+    played = night(out(429, 60.0, FOR_GOOD, "qa"), targets=cards(count), concurrency=at_a_time)
+    assert played.outcome == "qa_engine_down" or (at_a_time == 64 and count == 40)
+    assert played.wasted() <= 2 * at_a_time + 100
+    assert played.seconds <= 800
+
+
+def test_a_429_while_a_call_hangs_costs_no_patience() -> None:
+    def strike(asked: Asked, now: float) -> How:
+        return "hang" if asked.tickers[0] == "T0" and now < 1 else 429 if 1 <= now < 250 or now < 1 else None
+
+    for at_a_time in (2, 4, 16):
+        played = night(strike, targets=cards(4, "a"), concurrency=at_a_time, patience=100.0)
+        assert played.outcome == "succeeded", at_a_time
+
+
+@pytest.mark.parametrize("how", [503, 403, 429])
+def test_a_last_try_that_cost_nothing_is_not_used_up(how: How) -> None:
+    """All cards have one try left, and it meets another outage."""
+    strike = any_of(out(500, 0.0, 20.0, "qa"), out(how, 600.0, 640.0, "qa"))
+    played = night(strike, targets=cards(4), attempts=2)
+    assert (played.made.cards.done, played.outcome) == (20, "succeeded")
+
+
+def test_what_waits_for_its_last_try_is_not_counted_in_the_time_that_is_left() -> None:
+    seen = list[tuple[float | None, int]]()
+    made = stage(cards(12, "a"), striking(bad(FIRST_SIX, 500)), {"qa": {"concurrency": 2, "attempts": 2}})
+
+    async def look() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(made.play)
+            await trio.sleep(100.0)
+            seen.append((made.live.seconds_left("qa", 100.0), made.live.engines["qa"].last_tries))
+            await trio.sleep(300.0)
+            seen.append((made.live.seconds_left("qa", 400.0), made.live.engines["qa"].last_tries))
+
+    trio.run(look, clock=MockClock(autojump_threshold=0))
+    (amid, waiting), at_the_end = seen
+    assert amid is not None
+    assert waiting > 0
+    assert at_the_end == (None, 6)
+
+
+# --- how it ends ---
+
+
+@pytest.mark.parametrize(
+    ("strike", "targets", "left", "outcome"),
+    [
+        (bad(of_type("a"), 500), cards(60), None, "cards_missing"),
+        (any_of(bad(of_type("a"), 500), out(500, 200.0, FOR_GOOD, "qa")), cards(60), None, "qa_engine_down"),
+        (bad(of_type("a"), 500), cards(20, "a"), None, "qa_engine_down"),
+        (any_of(bad(FIRST, 422), out(500, 0, FOR_GOOD, "qa")), cards(21, "a"), None, "cards_missing"),
+        (bad(of_type("a"), 500), [*cards(20, "a"), *cards(1, "b", 20)], 20, "cards_missing"),
+        (out(500, 0, FOR_GOOD, "qa"), cards(3, "ab"), None, "qa_engine_down"),
+        (out(500, 0, FOR_GOOD, "qa"), cards(40), None, "qa_engine_down"),
+        (bad(of_type("a"), 500), cards(3, "ab"), None, "cards_missing"),
+    ],
+    ids=[
+        "a type", "a type, and then the engine", "all of them", "all, and some are refused",
+        "all of this start, others are made", "few cards, all tried", "cards not tried", "few of one type",
+    ],
+)  # fmt: skip
+def test_qa_is_down_if_cards_were_not_tried_or_the_day_has_none_and_none_was_refused(
+    strike: Strike, targets: Sequence[Target], left: int | None, outcome: str
+) -> None:
+    played = night(strike, targets=targets, left=left)
+    assert (played.outcome, played.exit) == (outcome, 3)
+    assert not played.made.cards.not_attempted or outcome == "qa_engine_down"

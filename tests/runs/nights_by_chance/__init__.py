@@ -1,0 +1,5 @@
+"""Nights by chance: whole starts in virtual time among engines that fail as drawn, and what may be lost in them.
+
+`python -m tests.runs.nights_by_chance` plays some. All of it knows of the job only its commands, its variables, its
+last line and what the engines saw. `night` is what is drawn, `play` how it is played, `judge` what must hold of it.
+"""

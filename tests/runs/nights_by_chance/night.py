@@ -1,0 +1,272 @@
+"""What is drawn of a night: its cards, what goes wrong at the engines, and its starts. A seed draws the same again."""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import NamedTuple
+
+Item = tuple[str, str | None]
+"""A target, and its card type if it is a card."""
+
+PATIENCE, ATTEMPTS = 600.0, 3
+TIMEOUT = {"financial": 900.0, "trading": 900.0, "news": 300.0, "qa": 300.0}
+CONCURRENCY = {"financial": 4, "trading": 4, "news": 8}
+"""Of the data engines; that of QA is drawn."""
+FREE = ["401", "403", "409", "422", "429", "503"]
+"""What costs nothing. Any other try at a card may have been paid for."""
+REFUSAL = "422"
+ENGINE_FAILS = ["500", "502", "503", "lost", "hang", "401", "403", "409", "429", "failed"]
+"""What an engine may answer for a while, or to an item for good: statuses, a lost connection, no answer, a 2xx."""
+BREAKS_BATCHES = ["500", "504", "lost", "hang"]
+
+
+class Outage(NamedTuple):
+    """In seconds since the engine's first request in a start that is not quiet."""
+
+    begin: float
+    end: float
+    mode: str
+    share: float = 1.0
+    """Of the requests that it strikes."""
+    cuts: bool = False
+    """Whether it strikes what is in flight as it begins."""
+
+
+@dataclass
+class Start:
+    """One start of the job. It begins when the one before has ended."""
+
+    arguments: list[str] = field(default_factory=list)
+    killed_after: float = math.inf
+    left: list[Item] = field(default_factory=list)
+    """The cards that are left: QA refuses them, and nothing else goes wrong. Nothing does in a start that is quiet."""
+    is_quiet: bool = False
+
+
+@dataclass
+class Night:
+    """All that is drawn. By default nothing goes wrong."""
+
+    kind: str
+    seed: int
+    size: int
+    """How many cards may be in flight."""
+    targets: list[str] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    seconds: float = 10.0
+    spread: float = 0.0
+    """Of the time that a call takes: the sigma of its logarithm."""
+    fails_after: float = 0.0
+    """How long it takes an engine to fail."""
+    starts: list[Start] = field(default_factory=lambda: [Start()])
+    """Only the last one is judged by what it has lost."""
+    again: list[Item] = field(default_factory=list)
+    without: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    bad: dict[str, dict[Item, str]] = field(default_factory=dict)
+    """By engine: what always fails, and how."""
+    outages: dict[str, list[Outage]] = field(default_factory=dict)
+    """By engine; those of the token server run by the clock of QA. There, `cached` means: it has no other token."""
+    chance: float = 0.0
+    """The share of all tries at cards that get a 500, besides."""
+    room: float = math.inf
+    """How many calls QA works on. All others get a 429."""
+    batch_room: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """By engine: how many tickers it can do at once, and what it answers to more."""
+    token_ends: float = math.inf
+    """When QA stops accepting the tokens that it has seen, by its clock."""
+
+    @property
+    def cards(self) -> list[Item]:
+        return [*product(self.targets, self.types)]
+
+    @property
+    def per_minute(self) -> int | None:
+        return int(self.variables["QA_ENGINE_PER_MINUTE"]) if "QA_ENGINE_PER_MINUTE" in self.variables else None
+
+    @property
+    def deadline(self) -> float:
+        return float(self.variables.get("RUN_DEADLINE_SECONDS", math.inf))
+
+
+def draw(kind: str, seed: int, size: int, scale: float = 1.0) -> Night:
+    """Draws a night. `scale` is that of its number of cards."""
+    r = random.Random(f"{kind} {size} {seed}")
+    night = Night(kind, seed, size)
+    night.types = [f"c{number}" for number in range(r.choice([1, 2, 3, 5]))]
+    cards = scale * r.choice([16, 30, 60]) + (2 * size if size > 4 else 0)
+    night.targets = [f"T{number:03}" for number in range(max(2, round(cards / len(night.types))))]
+    night.seconds, night.spread, night.fails_after = r.choice([2, 10, 30]), r.choice([0, 0.5]), r.choice([0, 0, 5])
+    night.variables["QA_ENGINE_CONCURRENCY"] = f"{size}"
+    KINDS[kind](night, r)
+    return night
+
+
+# --- what goes wrong ---
+
+
+def _is_sometimes(r: random.Random) -> bool:
+    return r.random() < 0.3
+
+
+def _short_outages(r: random.Random) -> Iterator[Outage]:
+    """Up to three, each shorter than the patience."""
+    begin = r.choice([0.0, r.uniform(0, 60), r.uniform(0, 400)])
+    for _ in range(r.choice([1, 1, 2, 3])):
+        end = begin + r.choice([1.0, 20.0, 90.0, 300.0, 540.0]) * r.uniform(0.9, 1.0)
+        yield Outage(begin, end, r.choice(ENGINE_FAILS), r.choice([1.0, 1.0, 1.0, 0.7, 0.3]), _is_sometimes(r))
+        begin = end + r.choice([r.uniform(5, 60), r.uniform(60, 300), r.uniform(300, 1500)])
+
+
+def _long_outage(r: random.Random) -> Outage:
+    begin = r.choice([0.0, r.uniform(0, 60), r.uniform(0, 400)])
+    length = r.choice([math.inf, r.uniform(700, 1800)])
+    return Outage(begin, begin + length, r.choice(ENGINE_FAILS), r.choice([1.0, 1.0, 0.7, 0.3]), _is_sometimes(r))
+
+
+def _bad_cards(night: Night, r: random.Random, *, is_in_row: bool) -> dict[Item, str]:
+    """Targets, types or cards, 10 to 80 % of them: the first, middle or last ones, or scattered.
+
+    Of what hangs it is 40 % at most: of 80 %, eight in a row hang in every sixth night, and then QA counts as down.
+    """
+    bad: dict[Item, str] = {}
+    for part in r.choice([[slice(1)], [slice(1, 2)], [slice(2)], [slice(1), slice(1, 2)]]):
+        modes = r.choice([[r.choice(ENGINE_FAILS)], [*ENGINE_FAILS, REFUSAL]])
+        share = r.choice([0.1, 0.2, 0.4] if modes == ["hang"] else [0.1, 0.2, 0.4, 0.6, 0.8])
+        units = [*dict.fromkeys(card[part] for card in night.cards)]
+        count = min(len(units) - 1, max(1, round(share * len(units))))
+        first = r.choice([0, 0, (len(units) - count) // 2, len(units) - count])
+        some = units[first : first + count] if is_in_row else r.sample(units, count)
+        mode = {unit: r.choice(modes) for unit in some}
+        bad |= {card: mode[card[part]] for card in night.cards if card[part] in mode}
+    return bad
+
+
+# --- the kinds of nights: each changes one in which nothing goes wrong ---
+
+
+def _outages(night: Night, r: random.Random) -> None:
+    night.outages["qa"] = [*_short_outages(r)]
+    if _is_sometimes(r):
+        night.bad["qa"] = _bad_cards(night, r, is_in_row=False)
+
+
+def _front(night: Night, r: random.Random, *, is_in_row: bool = True) -> None:
+    night.bad["qa"] = _bad_cards(night, r, is_in_row=is_in_row)
+    if _is_sometimes(r):
+        night.outages["qa"] = [*_short_outages(r)]
+
+
+def _scattered(night: Night, r: random.Random) -> None:
+    _front(night, r, is_in_row=False)
+
+
+def _few(night: Night, r: random.Random) -> None:
+    """A second start, with one to six cards left, of which any number is bad."""
+    left = r.sample(night.cards, r.randint(1, 6))
+    night.starts = [Start(left=left, is_quiet=True), Start()]
+    night.bad["qa"] = {card: r.choice([*ENGINE_FAILS, REFUSAL]) for card in left[: r.randint(0, len(left))]}
+    night.outages["qa"] = [*_short_outages(r)] if r.random() < 0.7 else []
+
+
+def _long(night: Night, r: random.Random) -> None:
+    night.outages["qa"] = [_long_outage(r)]
+    if _is_sometimes(r):
+        night.bad["qa"] = _bad_cards(night, r, is_in_row=False)
+
+
+def _data(night: Night, r: random.Random) -> None:
+    night.outages = {engine: [*_short_outages(r)] for engine in r.sample([*CONCURRENCY], r.choice([1, 1, 2]))}
+
+
+def _tickers(night: Night, r: random.Random) -> None:
+    """A data engine that never does some of its tickers, or a few in a row."""
+    first = r.randrange(len(night.targets))
+    some = r.choice([night.targets[first : first + 3], r.sample(night.targets, min(2, len(night.targets)))])
+    night.bad[r.choice([*CONCURRENCY])] = {(target, None): r.choice(["500", "503", "lost", "hang"]) for target in some}
+
+
+def _batches(night: Night, r: random.Random) -> None:
+    """Batches that are too large: by one halving and by three."""
+    night.targets, night.types = [f"T{number:02}" for number in range(r.choice([16, 30, 50]))], ["c0"]
+    for engine in r.choice([["financial"], ["trading"], ["financial", "trading"]]):
+        size = r.choice([8, 16])
+        night.variables[f"{engine.upper()}_ENGINE_BATCH_SIZE"] = f"{size}"
+        night.batch_room[engine] = (size // r.choice([2, 8]), r.choice(BREAKS_BATCHES))
+        if _is_sometimes(r):
+            night.outages[engine] = [*_short_outages(r)]
+
+
+def _token(night: Night, r: random.Random) -> None:
+    """QA refuses the token from some time on, or cards get 401 for good; and the token server has no other for long."""
+    begin = r.uniform(0, 200)
+    mode, end = r.choice(["cached", "out"]), begin + r.choice([0, 1, 60, 300, 540])
+    night.outages["token server"] = [Outage(begin, end, mode)]
+    night.token_ends = r.choice([math.inf, begin])
+    if night.token_ends == math.inf:
+        night.bad["qa"] = dict.fromkeys(r.sample(night.cards, r.choice([1, 1, 3])), "401")
+        if mode == "cached":
+            night.outages["token server"] = [Outage(0.0, math.inf, mode)]
+
+
+def _limits(night: Night, r: random.Random) -> None:
+    night.variables |= r.choice([{}, *({"QA_ENGINE_PER_MINUTE": number} for number in ["6", "30", "120"])])
+    night.room = r.choice([math.inf, max(2, night.size // 4), max(2, night.size // 2)])
+    _front(night, r, is_in_row=False)
+
+
+def _deadline(night: Night, r: random.Random) -> None:
+    _outages(night, r)
+    night.variables["RUN_DEADLINE_SECONDS"] = r.choice(["100", "400", "700", "1000", "1500"])
+
+
+def _killed(night: Night, r: random.Random) -> None:
+    _outages(night, r)
+    night.starts = [Start(killed_after=r.uniform(30, 900)), Start()]
+
+
+def _named(night: Night, r: random.Random) -> None:
+    """Somebody leaves out a target that no engine can do, or asks for cards again."""
+    _front(night, r, is_in_row=False)
+    if r.random() < 0.5:
+        night.without = r.choice(night.targets)
+        night.bad |= {engine: {(night.without, None): "500"} for engine in CONCURRENCY}
+        night.starts = [Start([f"--without={night.without}"])]
+    else:
+        night.again = r.sample(night.cards, r.randint(1, min(20, len(night.cards))))
+        names = [f"{target}/{card_type}" for target, card_type in night.again]
+        night.starts = [Start(is_quiet=True), Start(["--again", *names])]
+
+
+def _chance(night: Night, r: random.Random) -> None:
+    """200 cards, of whose tries one of a hundred fails, and one outage of five minutes as the first phase ends."""
+    night.targets, night.types = [f"T{number:02}" for number in range(40)], [f"c{number}" for number in range(5)]
+    night.seconds, night.spread, night.chance = 20.0, 0.5, 0.01
+    first_phase = len(night.cards) / night.size * night.seconds * math.exp(night.spread**2 / 2)
+    begin = first_phase * r.uniform(0.8, 1.1)
+    night.outages["qa"] = [Outage(begin, begin + 300.0, r.choice(["500", "502", "lost", "failed", "503", "hang"]))]
+
+
+KINDS: dict[str, Callable[[Night, random.Random], None]] = {
+    "outages": _outages,
+    "front": _front,
+    "scattered": _scattered,
+    "few": _few,
+    "long": _long,
+    "data": _data,
+    "tickers": _tickers,
+    "batches": _batches,
+    "token": _token,
+    "limits": _limits,
+    "deadline": _deadline,
+    "killed": _killed,
+    "named": _named,
+    "chance": _chance,
+}
+
+
+def fate(night: Night, engine: str, items: Sequence[Item], number: int) -> random.Random:
+    """What chance decides of a try, by its number among those at the same items: no other try changes it."""
+    return random.Random(f"{night.kind} {night.size} {night.seed} {engine} {[*items]} {number}")

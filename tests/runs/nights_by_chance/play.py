@@ -1,0 +1,195 @@
+"""How a night is played: whole starts in virtual time, among engines that do what was drawn and note every try."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
+
+import trio
+from hypothesis import given, settings
+from hypothesis.strategies import just
+from trio.abc import Instrument
+from trio.testing import MockClock
+
+from tests.runs.nights_by_chance.night import REFUSAL, Item, Night, Outage, Start, fate
+from tests.simulators import broken, do
+from tests.simulators.engines import varied
+from tests.simulators.job import Outcome
+from tests.simulators.service import Do, Fault, Visit
+from tests.support.world import VirtualWorld, open_virtual_world
+
+STATUSES = ["401", "403", "409", "422", "429", "500", "502", "503", "504"]
+ANSWERS: dict[str, Do] = {code: do.status(int(code)) for code in STATUSES}
+ANSWERS |= {"done": do.nothing(), "failed": do.body({"status": "failed"}), "lost": broken.reset(), "hang": do.hang()}
+ENDLESS_SECONDS, ENDLESS_TRIES = 100_000.0, 500
+"""No night takes so long, and no item so many tries."""
+
+
+@dataclass(eq=False)
+class Try:
+    """A request that arrived at an engine."""
+
+    start: int
+    engine: str
+    items: list[Item]
+    arrived: float
+    ended: float = math.inf
+    result: str = "gone"
+    """A word of `ANSWERS`; `gone`: the job hung up."""
+    outage: Outage | None = None
+    """That struck it."""
+
+
+@dataclass
+class Played:
+    """A start that was played."""
+
+    start: Start
+    number: int
+    began: float
+    ended: float = math.inf
+    outcome: Outcome | None = None
+    """`None` if it was killed, or has no end."""
+
+
+class Play(Instrument):
+    """A night, and what the engines have seen of it."""
+
+    def __init__(self, night: Night) -> None:
+        self.night = night
+        self.tries: list[Try] = []
+        self.starts: list[Played] = []
+        self.stuck = ""
+        """What a start does instead of ending."""
+        self.zero: dict[str, float] = {}
+        """When an engine's first request arrived: the zero of its outages."""
+        self._in_flight: defaultdict[str, set[Try]] = defaultdict(set)
+        self._old_tokens: set[str] = set()
+        self._turns = 0
+        self._scope = trio.CancelScope()
+
+    async def run(self) -> None:
+        """Plays it."""
+        night = self.night
+        config = {"ticker_list.json": night.targets, "card_types.json": night.types}
+        trio.lowlevel.add_instrument(self)
+        async with trio.open_nursery() as nursery:
+            async with open_virtual_world(nursery, config) as world:
+                world.token_server = lambda: self._strikes("token server", "qa") or "well"
+                for engine, service in world.engines.items():
+                    service.latency = varied(night.seconds, night.spread, seed=night.seed)
+                    service.script = [Fault(lambda _: True, partial(self._serve, engine))]
+                self._scope.deadline = ENDLESS_SECONDS
+                with self._scope:
+                    for start in night.starts:
+                        await self._start(world, start)
+            nursery.cancel_scope.cancel()
+        if self._scope.cancelled_caught:
+            self.stuck = self.stuck or "sleeps for ever"
+
+    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+        """Of trio, once for each turn of its loop: a start that turns too often loops busily."""
+        self._turns += 1
+        if self._turns > 20_000 + 100 * len(self.tries) + 5 * trio.current_time():
+            self._give_up("loops busily")
+
+    def _give_up(self, why: str) -> None:
+        self.stuck = why
+        self._scope.cancel()
+
+    async def _start(self, world: VirtualWorld, start: Start) -> None:
+        played = Played(start, len(self.starts), trio.current_time())
+        self.starts.append(played)
+        job = await world.start_job("run", *start.arguments, env=self.night.variables)
+        try:
+            with trio.move_on_after(start.killed_after):
+                played.outcome = await job.outcome()
+        finally:
+            job.process.kill()
+            played.ended = trio.current_time()
+
+    async def _serve(self, engine: str, visit: Visit) -> None:
+        """Answers a request as usual, until an outage strikes it."""
+        now = trio.current_time()
+        one = Try(self.starts[-1].number, engine, [(name, visit.seen.card) for name in visit.seen.tickers], now)
+        usual = self._usual(one, visit)
+        self.tries.append(one)
+        self._in_flight[engine].add(one)
+        latest = takewhile(lambda other: other.arrived > now - 1, reversed(self.tries))
+        if sum(other.items == one.items for other in latest) > 9:
+            self._give_up(f"asks for {one.items} ten times within a second")
+        if visit.seen.attempt > ENDLESS_TRIES:
+            self._give_up(f"asks for {one.items} for ever")
+        outage = self._coming(one, visit.seen.attempt)
+        try:
+            with trio.move_on_at(self.zero[engine] + outage.begin if outage else math.inf) as strike:
+                await self._answer(visit, one, usual)
+            if outage and strike.cancelled_caught:
+                one.outage = outage
+                await self._answer(visit, one, outage.mode)
+        finally:
+            one.ended = trio.current_time()
+            self._in_flight[engine].remove(one)
+
+    def _usual(self, one: Try, visit: Visit) -> str:
+        """What a request gets that no outage strikes."""
+        night, start, token = self.night, self.starts[one.start].start, visit.seen.token or ""
+        if start.is_quiet:
+            return REFUSAL if one.items[0] in start.left else "done"
+        bad = night.bad.get(one.engine, {})
+        room, too_large = night.batch_room.get(one.engine, (math.inf, "done"))
+        if found := [bad[item] for item in one.items if item in bad]:
+            return found[0]
+        if len(one.items) > room:
+            return too_large
+        if one.engine != "qa":
+            return "done"
+        if self._since("qa") < night.token_ends:
+            self._old_tokens.add(token)
+        elif token in self._old_tokens:
+            return "401"
+        if len(self._in_flight["qa"]) >= night.room:
+            return "429"
+        luck = fate(night, "by chance", one.items, visit.seen.attempt)
+        return "500" if luck.random() < night.chance else "done"
+
+    def _coming(self, one: Try, attempt: int) -> Outage | None:
+        """The outage that strikes a request, or will if it takes long enough."""
+        if self.starts[one.start].start.is_quiet:
+            return None
+        at = one.arrived - self.zero.setdefault(one.engine, one.arrived)
+        luck = fate(self.night, one.engine, one.items, attempt)
+        for outage in self.night.outages.get(one.engine, []):
+            if at < outage.end and (at >= outage.begin or outage.cuts) and luck.random() < outage.share:
+                return outage
+        return None
+
+    def _since(self, engine: str) -> float:
+        return trio.current_time() - self.zero.get(engine, trio.current_time())
+
+    def _strikes(self, name: str, clock: str) -> str | None:
+        """How an outage strikes now, by the clock of an engine."""
+        at = self._since(clock)
+        return next((x.mode for x in self.night.outages.get(name, []) if x.begin <= at < x.end), None)
+
+    async def _answer(self, visit: Visit, one: Try, mode: str) -> None:
+        await trio.lowlevel.checkpoint()  # an outage that is at work already strikes here
+        one.result = "hang" if mode == "hang" else "gone"
+        await visit.exchange.wait(0.0 if mode == "done" else self.night.fails_after)
+        await ANSWERS[mode](visit)
+        one.result = mode
+
+
+def play(night: Night) -> Play:
+    """Plays a night. Within a test of Hypothesis, trio takes its tasks in the same order each time."""
+    played = []
+
+    @settings(max_examples=1, database=None, deadline=None)
+    @given(just(night))
+    def run(night: Night) -> None:
+        played.append(Play(night))
+        trio.run(played[-1].run, clock=MockClock(autojump_threshold=0))
+
+    run()
+    return played[-1]
