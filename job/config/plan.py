@@ -300,7 +300,7 @@ class Plan:
         return joined([targets, counted("qa", self.count("qa"))])
 
     def engines(self) -> tuple[EngineName, ...]:
-        return tuple(engine for engine in ALL_ENGINES if self.count(engine))
+        return tuple(engine for engine in ALL_ENGINES if any(self.items_of(engine, target) for target in self.targets))
 
     def items_of(self, engine: EngineName, target: Target) -> list[Item]:
         """What is planned for an engine of a target: its cards for qa, or its data, if the engine prepares that."""

@@ -324,13 +324,16 @@ class Ledger:
 
     def older_cards(self) -> Iterator[tuple[Item, EngineName]]:
         """The cards that were made before all data of their target was done, each with the engine that was last."""
-        for target in self.plan.targets:
-            data = [self.of(engine, target.id)[0] for engine in target.engines]
-            ends = {status.item.engine: status.ended if status.is_done else inf for status in data}
-            for item in self.plan.items_of("qa", target) if ends else ():
-                card = self.items["qa"][item]
-                if card is not None and card.done and card.ended < max(ends.values()):
-                    yield item, max(ends, key=ends.__getitem__)
+        last: dict[str, tuple[float, EngineName]] = {}
+        """When all data of each target was done, infinity if it is not, and by which engine."""
+        for engine in DATA_ENGINES:
+            for item, data in self.items[engine].items():
+                ended = data.ended if data is not None and data.done else inf
+                if item.target not in last or ended > last[item.target][0]:
+                    last[item.target] = ended, engine
+        for item, card in self.items["qa"].items():
+            if card is not None and card.done and item.target in last and card.ended < last[item.target][0]:
+                yield item, last[item.target][1]
 
 
 def _rank(call: CallResult) -> tuple[bool, bool, float, str]:
@@ -342,7 +345,10 @@ def _rank(call: CallResult) -> tuple[bool, bool, float, str]:
 
 
 def _cover(stretches: Stretches, began: float, ended: float) -> None:
-    """Adds a span, and joins the stretches that it touches."""
+    """Adds a span, and joins the stretches that it touches: nearly always, that is the last one."""
+    if stretches and stretches[-1][0] <= began <= stretches[-1][1]:
+        stretches[-1] = stretches[-1][0], max(stretches[-1][1], ended)
+        return
     first = bisect_left(stretches, began, key=lambda stretch: stretch[1])
     beyond = bisect_right(stretches, ended, key=lambda stretch: stretch[0])
     if first < beyond:

@@ -139,7 +139,7 @@ class CallResult:
     with_error: tuple[str, ...] = ()
     """The targets that the warning is about; empty if it is about all of them."""
     failed_tries: Annotated[tuple[FailedTry, ...], Field(validation_alias=_IN_LINES["failed_tries"])] = ()
-    """The latest tries before the last one."""
+    """The first try, and the latest before the last one. Earlier images kept only the latest."""
     traceparent: str
     limit: Count = 0
     """The engine's concurrency limit when the call ended; for the log, not stored."""

@@ -66,14 +66,13 @@ def card_table(report: Report, ledger: Ledger, translator: Translator = ENGLISH)
 
 def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
     zone = report.offset
-    for target in ledger.plan.targets:
-        name = _cell(target.id)
-        for card in ledger.of("qa", target.id):
-            state = "made" if card.is_done else card.state
-            tries, when = str(card.tries), _when(card.ended, zone)
-            url = picture_url(report, target, card) or ""
-            card_type, day = _cell(card.item.card_type or ""), report.day
-            yield name, target.kind, card_type, state, card.cause or "", tries, when, day, url, target.date or day
+    for card in map(ledger.status, ledger.items["qa"]):
+        target, day = ledger.plan.by_id[card.item.target], report.day
+        state = "made" if card.is_done else card.state
+        tries, when = str(card.tries), _when(card.ended, zone)
+        url = picture_url(report, target, card) or ""
+        name, card_type = _cell(target.id), _cell(card.item.card_type or "")
+        yield name, target.kind, card_type, state, card.cause or "", tries, when, day, url, target.date or day
 
 
 def _when(moment: float, zone: tzinfo | None) -> str:

@@ -273,8 +273,8 @@ class Executor:
             warning=verdict.warning if verdict is not None else None,
             with_error=verdict.with_error if verdict is not None else (),
             failed_tries=tuple(
-                FailedTry(self._stamp(failed_try.started), self._stamp(failed_try.ended), reason)
-                for failed_try, reason in pending.failed_tries
+                FailedTry(self._stamp(started), self._stamp(ended), reason)
+                for started, ended, reason in pending.failed_tries
             ),
             traceparent=pending.traceparent,
             limit=self._progress.limit,

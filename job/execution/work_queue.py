@@ -8,6 +8,7 @@ from math import inf
 
 import trio
 
+from job.day.result import FailedTry
 from job.engines.calls import Call, Item
 from job.engines.failures import Failure, FailureKind
 from job.execution.circuit_breaker import CircuitBreaker, State
@@ -15,10 +16,9 @@ from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.execution.progress import EngineProgress
 from job.execution.retry_policy import LAST, RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown
-from job.text.messages import Message
 
-FAILED_TRIES_KEPT = 10
-"""Maximum number of failed tries that a result lists: a rejected call may have hundreds."""
+FAILED_TRIES_KEPT = 4
+"""Maximum number of failed tries that a result lists, the first one and the latest: a call may have hundreds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,8 +37,8 @@ class PendingCall:
     waits: int = 0
     latest: Try | None = None
     last_failure: Failure | None = None
-    failed_tries: tuple[tuple[Try, Message], ...] = ()
-    """The latest tries before the last one, and why each failed."""
+    failed_tries: tuple[FailedTry, ...] = ()
+    """The first try and the latest before the last one, by trio's clock."""
 
     def join(self, latest: Try, failure: Failure | None) -> None:
         """Adds a try that has just ended, and why it failed, if it did."""
@@ -49,12 +49,14 @@ class PendingCall:
             self.charged_tries += 1
 
     def keep(self, failure: Failure) -> None:
-        """Keeps the failed try, which another one follows."""
+        """Keeps the failed try, which another one follows. Equal reasons are one object: each would take 0.4 KiB."""
         self.retries += 1
         self.waits += failure.has_no_room
         if self.latest is not None:
-            kept = self.failed_tries[1 - FAILED_TRIES_KEPT :]
-            self.failed_tries = (*kept, (self.latest, failure.reason))
+            latest = FailedTry(self.latest.started, self.latest.ended, failure.reason)
+            kept = (*self.failed_tries[:1], *self.failed_tries[1:][2 - FAILED_TRIES_KEPT :])
+            same = (one._replace(reason=failure.reason) if one.reason == failure.reason else one for one in kept)
+            self.failed_tries = (*same, latest)
 
 
 class WorkQueue:

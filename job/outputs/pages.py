@@ -326,7 +326,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The targets that have cards, limited to `ROWS` rows and `COLUMNS` columns."""
+    """The targets that have cards, limited to `ROWS` rows and `COLUMNS` columns.
+
+    Those of which a card failed come first, then those that lack one, or have one with an error.
+    """
 
     headline: Message
     card_types: Sequence[str]
@@ -344,7 +347,9 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     if headline is None or counts.done + counts.failed == 0:
         return None
     targets = [target for target in ledger.plan.targets if target.card_types]
-    ordered = sorted(targets, key=lambda target: _rank(ledger, target))
+    odd = {item.target for item in ledger.with_error("qa")} | {card.item.target for card in ledger.missing("qa")}
+    failed = {card.item.target for card in ledger.missing("qa") if card.state == "failed"}
+    ordered = sorted(targets, key=lambda target: (target.id not in failed, target.id not in odd))
     types = list(dict.fromkeys(name for target in targets for name in target.card_types))
     if len(types) > COLUMNS:
         missing = Counter(card.item.card_type for card in ledger.missing("qa"))
@@ -360,12 +365,6 @@ def board(report: Report, ledger: Ledger) -> Board | None:
         more_targets=max(0, len(targets) - ROWS),
         more_card_types=len({name for target in targets for name in target.card_types}) - len(types),
     )
-
-
-def _rank(ledger: Ledger, target: Target) -> int:
-    """Targets of which a card failed come first, then those that lack one, or have one with an error."""
-    states = {card.state for card in ledger.of("qa", target.id)}
-    return 0 if "failed" in states else 1 if states != {"done"} else 2
 
 
 def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str]) -> Sequence[Cell]:

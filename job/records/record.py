@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from threading import Lock
 
 import trio
 from pydantic_core import to_json
@@ -157,16 +158,16 @@ async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], 
     """Adds all results of a day to its ledger, in any order. Raises `RecordError` and `StorageError`."""
     plan = ledger.plan.digest()
     names = [results_name(day, number, place) for number in sorted(counts) for place in range(counts[number])]
-    one_at_a_time = trio.CapacityLimiter(1)
+    turn = Lock()
+    await each_of(names, lambda name: in_thread(partial(_read, store, name, plan, ledger, turn)), THREADS)
 
-    async def read(name: str) -> None:
-        data = await in_thread(partial(store.content, name))
-        if data is None:
-            raise missing(name)
-        # In a thread, since the event loop renews the lease.
-        await trio.to_thread.run_sync(_add, name, data, plan, ledger, limiter=one_at_a_time)
 
-    await each_of(names, read, THREADS)
+def _read(store: ObjectStore, name: str, plan: str, ledger: Ledger, turn: Lock) -> None:
+    data = store.content(name)
+    if data is None:
+        raise missing(name)
+    with turn:  # else the event loop, which renews the lease, would wait for all threads
+        _add(name, data, plan, ledger)
 
 
 def _add(name: str, data: bytes, plan: str, ledger: Ledger) -> None:
@@ -349,7 +350,7 @@ class Record:
                     raise missing(results_name(day, number, listed))
         if plan is None:
             plan = Plan.empty(day) if latest is None else latest.plan_again()
-        ledger = await trio.to_thread.run_sync(Ledger, plan, latest.again if latest else ())
+        ledger = Ledger(plan, latest.again if latest else ())
         await read_journal(store, day, listing.results, ledger)
         return cls(listing, latest, reports, ledger)
 

@@ -135,6 +135,16 @@ async def test_no_wait_is_longer_than_the_patience() -> None:
     assert starts(made) == [0.0, 10.0, 50.0, 210.0, 220.0]
 
 
+@pytest.mark.parametrize("status", [503, 403, 429])
+async def test_a_last_try_that_cost_nothing_is_still_to_come_with_patience_anew_once(status: int) -> None:
+    made = await one_card(reply({}, 500), *[reply({}, status)] * 9, None, attempts=2)
+    assert made.cards.done == 1
+    made = stage([target("A", engines=())], in_turn("qa", reply({}, 500), reply({}, status)), {"qa": {"attempts": 2}})
+    await made.play((5_000.0, ShutdownReason.DEADLINE))
+    assert made.cards.failed == 1
+    assert 1_200 <= starts(made)[-1] <= 1_230
+
+
 async def test_the_last_try_comes_in_time_for_the_deadline() -> None:
     for patience, deadline, last in [(600.0, 500.0, 200.0), (86_400.0, 10_740.0, 10_440.0), (600.0, 300.0, 20.0)]:
         made = stage([target("A", engines=())], in_turn("qa", reply({}, 500)), {"qa": {"patience": patience}})

@@ -106,6 +106,12 @@ def test_overloads_in_a_row_lower_the_limit_and_a_few_among_many_cost_little(fai
         calls.end(failure)
         calls.end(None, 15)
     assert calls.limiter.limit == 16
+    calls = Calls()
+    for _ in range(3):
+        calls.begin(16)
+        calls.end(failure, 5)
+        calls.end(None, 11)
+    assert calls.limiter.limit >= 13, "it is their number since a call was done"
 
 
 def test_more_overloads_than_the_limit_are_an_outage_which_is_no_matter_of_their_number() -> None:

@@ -23,7 +23,6 @@ from tests.support.nights import (
     cards,
     data_of,
     night,
-    number,
     out,
 )
 
@@ -88,26 +87,8 @@ def test_neither_does_one_of_a_data_engine(name: str) -> None:
     count = 120 if "of news" in name else 30
     played = night(DATA[name], targets=[target(f"T{number}", "a") for number in range(count)])
     assert (played.exit, played.outcome) == (0, "succeeded"), played.error
+    assert "409" not in name or not played.told, "the engine is at work"
     assert "409" in name or "of news" in name or max(map(played.wasted, ALL_ENGINES)) <= 3 * (16 + 33)
-
-
-@pytest.mark.parametrize("how", ["html", 503])
-@pytest.mark.parametrize(("count", "at_a_time", "seconds"), [(5, 16, 60), (150, 256, 15), (60, 64, 120), (5, 1, 540)])
-def test_few_cards_survive_an_outage_as_many_do(how: How, count: int, at_a_time: int, seconds: int) -> None:
-    """All of them are in flight when it begins, as in a second start or at the end of a night: fewer than the limit."""
-    played = night(out(how, 0, seconds, "qa"), targets=cards(count // 5), concurrency=at_a_time)
-    assert (played.exit, played.made.cards.done) == (0, count)
-    assert max(played.tries.values()) <= (3 if how == "html" else 12)
-
-
-def test_an_outage_in_which_only_retries_are_left_costs_each_of_them_a_try_at_most() -> None:
-    first_tries = any_of(
-        lambda asked, _: 500 if asked.attempt == 1 and asked.engine == "qa" and number(asked.tickers[0]) < 8 else None,
-        out(500, 60, 400, "qa"),
-    )
-    played = night(first_tries, targets=cards(40, "a"), concurrency=16)
-    assert played.outcome == "succeeded"
-    assert max(played.tries.values()) == 3
 
 
 LONG: dict[str, tuple[EngineName, How, int]] = {
@@ -160,7 +141,7 @@ def test_one_bad_ticker_fails_alone_after_its_patience(how: int, at_a_time: int)
 
 def test_an_outage_is_told_after_five_seconds_and_its_end_with_its_length() -> None:
     for seconds, told in ((4.0, []), (30.0, [EngineFailing, EngineRecovered])):
-        played = night(out(403, 30.0, 30.0 + seconds, "qa"), targets=cards(60))
+        played = night(out(403, 20.0, 20.0 + seconds, "qa"), targets=cards(60))
         assert [type(event) for event in played.told] == told
         if told:
             assert str(played.told[0].reason) == "HTTP 403: x"  # type: ignore[union-attr]
@@ -189,22 +170,6 @@ def test_a_hang_is_told_after_twice_the_longest_call_and_a_minute_or_half_of_the
 
 
 # --- stops, limits and tokens ---
-
-
-def test_a_token_that_takes_long_puts_no_more_requests_into_a_minute() -> None:
-    """The first request leaves when the others that began after it have left."""
-    asked_for = 0
-
-    async def token(_audience: str, _rejected: str | None) -> str:
-        nonlocal asked_for
-        asked_for += 1
-        await trio.sleep(40.0 if asked_for == 1 else 0.0)
-        return "token"
-
-    played = night(lambda *_: None, targets=cards(20, "a"), token=token, per_minute=6)
-    begun = [asked.time for asked in played.made.world.asked]
-    assert played.made.cards.done == 20
-    assert all(later - earlier >= 60 for earlier, later in zip(begun, begun[6:], strict=False))
 
 
 @pytest.mark.parametrize("engine", ["trading", "qa"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import inf
 
 import pytest
 import trio
@@ -266,6 +267,15 @@ async def test_a_last_try_begins_when_it_is_due_whatever_the_breaker_says() -> N
     assert trio.current_time() == began + 1000.0, "a call that is done moves the end of the patience"
 
 
+async def test_a_429_costs_no_patience_while_others_are_in_flight() -> None:
+    await trio.lowlevel.checkpoint()
+    work, retry = Work(), RetryState()
+    for others, first in ((1, inf), (0, 700.0)):
+        latest = Try(699.0, sent=True, ended=700.0)
+        due = work.policy.next_try(retry, FULL, latest, -inf, inf, others=others)
+        assert (due, retry.first) == (700.0, first)
+
+
 @pytest.mark.parametrize(("limit", "most"), [(1, 3), (4, 12), (16, 16), (64, 16)])
 async def test_once_the_patience_is_over_a_few_calls_decide_and_no_more_begin(limit: int, most: int) -> None:
     work = Work(*map(str, range(100)), limit=limit)
@@ -330,3 +340,15 @@ async def test_calls_begin_evenly_spread_and_a_part_of_a_batch_takes_a_place_of_
     began = trio.current_time()
     assert await work.take(2) == ["A", "B"]
     assert trio.current_time() - began == pytest.approx(2.0, abs=0.2)
+
+
+async def test_of_many_failed_tries_the_first_and_the_latest_are_listed_and_take_little_memory() -> None:
+    await trio.lowlevel.checkpoint()
+    pending = PendingCall(call("A"), "")
+    for number in range(7):
+        reason = message("busy") if number == 2 else message("HTTP {status}", status=503)
+        failure = Failure(Cause.STATUS, reason, 503)
+        pending.join(Try(float(number)), failure)
+        pending.keep(failure)
+    assert [one.started for one in pending.failed_tries] == [0.0, 4.0, 5.0, 6.0]
+    assert len({id(one.reason) for one in pending.failed_tries}) == 1

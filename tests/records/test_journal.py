@@ -10,7 +10,7 @@ from job.day.attempt import RecordError, results_name
 from job.day.ledger import Ledger
 from job.day.result import CallResult
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS, Journal, read_journal
-from job.storage.store import THREADS, StoredObject
+from job.storage.store import StoredObject
 from job.text.messages import Message
 from tests.support.records import DAY
 from tests.support.stores import Memory, memory
@@ -222,20 +222,3 @@ async def test_a_result_that_its_plan_lacks_is_refused(memory: Memory) -> None:
     await filled(memory)
     with pytest.raises(RecordError, match=r"^\S+ has a result that its attempt did not plan$"):
         await read_journal(memory, DAY, {1: 3}, Ledger(EMPTY))
-
-
-async def test_a_long_record_is_never_in_memory_as_a_whole(memory: Memory) -> None:
-    notes, count, held = Notes(memory), 16 * THREADS, list[int]()
-    for _ in range(count):
-        notes.note()
-        await notes.journal.flush()
-    memory.asked.clear()
-
-    class Counting(Numbers):
-        def add(self, result: CallResult, *, is_of_plan: bool = True) -> None:
-            held.append(len(memory.asked) - len(self.found))
-            super().add(result, is_of_plan=is_of_plan)
-
-    await read_journal(memory, DAY, {1: count}, Counting())
-    assert len(held) == count
-    assert max(held) <= THREADS

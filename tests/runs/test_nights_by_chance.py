@@ -30,13 +30,13 @@ def test_a_night_by_chance_loses_no_good_card(kind: str) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", SURE)
 def test_no_nights_by_chance_lose_a_good_card(kind: str) -> None:
-    for seed in range(30):
+    for seed in range(6):
         assert_promise(kind, seed, (4, 16, 64)[seed % 3])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_few_nights_lose_a_card_if_tries_fail_by_chance_besides() -> None:
-    found = [verdict("chance", seed, 16) for seed in range(40)]
-    assert sum(bool(one.lost) for one in found) <= 2
+    found = [verdict("chance", seed, 16) for seed in range(10)]
+    assert sum(bool(one.lost) for one in found) <= 1
     assert not any(one.broken for one in found)

@@ -99,6 +99,16 @@ def none_bad(_name: str, _card_type: str) -> bool:
     return False
 
 
+class Steps(trio.abc.Instrument):
+    """Counts what tasks do: a queue that looks again and again does much."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
+        self.count += 1
+
+
 class Night:
     """A night that was played, and how it ended."""
 
@@ -167,7 +177,10 @@ def night(
             error = failed
         return Night(made, error, trio.current_time())
 
-    played = trio.run(play, clock=MockClock(autojump_threshold=0))
+    steps = Steps()
+    played = trio.run(play, clock=MockClock(autojump_threshold=0), instruments=[steps])
+    workers = sum(one.concurrency for one in made.phases.engines.values())
+    assert steps.count <= 8 * len(made.world.asked) + 20 * workers + played.seconds, "it loops"
     assert_no_second_request_in_flight(made)
     for engine in made.live.engines:
         assert made.world.peak.get(engine, 0) <= made.phases.engines[engine].concurrency

@@ -33,7 +33,8 @@ class Facts:
         self.deadline = played.began + self.night.deadline
         self.is_last = played is play.starts[-1]
         done = {one.items[0] for one in play.tries if one.start < played.number and is_done(one, "qa")}
-        kept = done - self.tried.keys() - {*self.night.again}
+        self.kept = kept = done - self.tried.keys() - {*self.night.again}
+        """The cards of the day that are there when it begins."""
         self.wanted = [card for card in self.night.cards if card[0] != self.night.without and card not in kept]
         """The cards that the start has to make. A done one counts, unless its result was lost or is asked for again."""
 
@@ -158,23 +159,23 @@ def it_ends_by_facts(facts: Facts) -> Iterator[str]:
         must = "deadline"
     elif facts.missing_data():
         must = "data_engine_failed"
-    elif wanted <= facts.tried.keys() and (facts.made or is_refused):
+    elif wanted <= facts.tried.keys() and (facts.made or facts.kept or is_refused):
         must = "cards_missing"
-    else:  # cards were not tried since it is down, or all failed and none was refused
+    else:  # cards were not tried since it is down, or all failed, none was refused, and the day has no other
         must = "qa_engine_down"
     word, code = facts.played.outcome.finished["outcome"], facts.played.outcome.exit_code
     if (word, code) != (must, CODES[must]):
         yield f"ends with {code} {word}, not with {must}"
 
 
-def bad_tickers_cost_no_other(facts: Facts) -> Iterator[str]:
-    """A data engine does all its good tickers before it fails for the bad ones."""
+def all_tickers_are_tried(facts: Facts) -> Iterator[str]:
+    """A data engine has tried all its good tickers before it fails for the bad ones."""
     for engine, bad in facts.night.bad.items():
         if engine == "qa" or facts.night.without or facts.night.deadline < math.inf:
             continue
-        done = {item for one in facts.tries if is_done(one, engine) for item in one.items}
-        if missing := {(target, None) for target in facts.night.targets} - bad.keys() - done:
-            yield f"{engine} has not done {missing}, which are good"
+        tried = {item for one in facts.play.tries if one.engine == engine for item in one.items}
+        if missing := {(target, None) for target in facts.night.targets} - bad.keys() - tried:
+            yield f"{engine} has not tried {missing}, which are good"
 
 
 RULES: list[Callable[[Facts], Iterator[str]]] = [
@@ -185,7 +186,7 @@ RULES: list[Callable[[Facts], Iterator[str]]] = [
     it_keeps_the_barrier,
     it_adds_up,
     it_ends_by_facts,
-    bad_tickers_cost_no_other,
+    all_tickers_are_tried,
 ]
 
 
