@@ -21,18 +21,15 @@ from job.day.ending import (
     bad_config,
     broken_off_notes,
     ending_of,
-    late_notes,
     nothing_left,
     opening_notice,
-    outage_notes,
     plan_notes,
-    waiting_notices,
+    repeated_notes,
 )
 from job.day.ledger import Ledger
 from job.day.report import report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View
-from job.engines.calls import EngineName
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
 from job.execution.shutdown import Shutdown, at_deadline, on_signals
@@ -182,7 +179,6 @@ class _Run:
             self._waited_for = None
             helpers.start_soon(lease.renew_forever, self.shutdown, partial(alarm, "lease"), name="lease")
             if lease.has_waited:
-                self._notice(waiting_notices(resolved.start, datetime.now(UTC)))
                 config = await read_config(options, day)
             helpers.start_soon(self._past.read_beside, store, day, name="past nights")
             start = resolved.start.with_config(config)
@@ -211,15 +207,11 @@ class _Run:
         except EngineFailedError as failed:
             error = failed
         ending = ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed, start.deadline)
-        engines, late = progress.engines.items(), dict[EngineName, Message]()
-        if ending.outcome is Outcome.SUCCEEDED:
-            retried = {name: (one.counts.retries, one.seconds_out) for name, one in engines}
-            late.update(late_notes(session.record.ledger, datetime.fromisoformat(start.started), retried))
-        outages = {name: (one.outages, one.seconds_out) for name, one in engines if name not in late}
-        notes = [*late.values(), *outage_notes(outages)]
+        retries = {name: engine.counts.retries for name, engine in progress.engines.items()}
+        repeated = repeated_notes(session.record.ledger, datetime.fromisoformat(start.started), retries)
         listing = session.record.listing
-        notes += broken_off_notes(start, listing.attempts - listing.ends, session.record.ledger)
-        return ending.model_copy(update={"notes": (*ending.notes, *notes)})
+        broken_off = broken_off_notes(start, listing.attempts - listing.ends, session.record.ledger)
+        return ending.model_copy(update={"notes": (*ending.notes, *repeated, *broken_off)})
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if the day has no attempt; else says what is there. Never raises."""

@@ -31,6 +31,9 @@ _STOPS: Mapping[ShutdownReason, Outcome] = {
 """A signal interrupts."""
 
 
+_OF_QA = {Outcome.CARDS_MISSING, Outcome.QA_ENGINE_DOWN}
+
+
 class Ending(BaseModel):
     """How an attempt ended, or in which state it is: what its `Report` says of that."""
 
@@ -64,7 +67,7 @@ class Ending(BaseModel):
             sentence = _all_there(ledger)
         elif outcome is Outcome.CARDS_MISSING:
             none = not ledger.counts("qa").done
-            sentence = _with_left_out(ledger, message("No card was made")) if none else _missing_line(ledger)
+            sentence = colon(_why(outcome, ledger), cards_line(ledger)) if none else _missing_line(ledger)
         else:
             sentence = colon(why or _why(outcome, ledger), cards_line(ledger))
         notes = () if ledger is None else tuple(notes_of(ledger))
@@ -151,8 +154,8 @@ def _why(outcome: Outcome, ledger: Ledger) -> Message:
             "The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=_named(failed)
         )
     # Whether the QA engine answers, and refuses all calls.
-    statuses = {call.status for call in ledger.failures if call.engine == "qa"}
-    if outcome is Outcome.QA_ENGINE_DOWN and statuses <= {401, 403}:
+    cards = [call for call in ledger.failures if call.engine == "qa"]
+    if outcome in _OF_QA and all(call.is_refusal or call.status in {401, 403} for call in cards):
         return message("The QA engine refuses the job's calls")
     return outcome.label
 
@@ -299,15 +302,7 @@ def bad_config(faults: int, *, of_command: bool, of_image: bool = False, ledger:
 
 NOTICES_LISTED = 3
 NOTED_SECONDS = 60.0
-"""An engine that was out, or only failed, for less in all is not noted."""
-
-
-def waiting_notices(start: Start, now: datetime) -> Iterator[Message]:
-    """What has changed while a start waited for another one, until `now`."""
-    current = start.days.current(now)
-    if not start.names_day and current != start.day:
-        text = template("{day} ended while this start waited. It is still for {day}; a new one would be for {current}")
-        yield message(text, day=start.day, current=current)
+"""An engine whose calls were repeated for less is not noted."""
 
 
 def opening_notice(start: Start, ledger: Ledger) -> Message:
@@ -342,41 +337,21 @@ def unrecorded_notes(results: int, cards: int, *, is_done: bool) -> Iterator[Mes
         )
 
 
-def outage_notes(outages: Mapping[EngineName, tuple[int, float]]) -> Iterator[Message]:
-    """Which engines did no call for a while: their outages, and of how many seconds in all."""
-    for engine, (count, seconds) in outages.items():
-        if seconds >= NOTED_SECONDS:
+def repeated_notes(ledger: Ledger, since: datetime, retries: Mapping[EngineName, int]) -> Iterator[Message]:
+    """Why an attempt that began then is late: of each engine of which nothing has failed, for how long calls were
+    repeated, and how often, as in an outage.
+    """
+    failed = {call.engine for call in ledger.failures if call.has_failed}
+    for engine, count in retries.items():
+        seconds = ledger.repeated_seconds(engine, since.timestamp())
+        if engine not in failed and seconds >= NOTED_SECONDS:
             yield plural(
-                "The {engine} engine was out once, for {time}: its calls waited",
-                "The {engine} engine was out {count} times, for {time} in all: its calls waited",
+                "The {engine} engine's calls were repeated once, over {time}",
+                "The {engine} engine's calls were repeated {count} times, over {time}",
                 count=count,
                 engine=ENGINES[engine].label,
                 time=duration(seconds),
             )
-
-
-LATE_SHARE = 0.1
-"""An attempt is late if its calls were tried again for more than this share of its time."""
-
-
-def late_notes(
-    ledger: Ledger, since: datetime, engines: Mapping[EngineName, tuple[int, float]]
-) -> Mapping[EngineName, Message]:
-    """Why an attempt that is done was late, if it was, in place of the note of an outage that explains less: of each
-    engine, how often calls were tried again `since` the attempt began, and for how many seconds it was out.
-    """
-    notes, first = {}, since.timestamp()
-    for engine, (retries, seconds_out) in engines.items():
-        seconds = ledger.repeated_seconds(engine, first)
-        if seconds >= max(seconds_out + NOTED_SECONDS, LATE_SHARE * (ledger.last - first)):
-            notes[engine] = plural(
-                "The {engine} engine's calls were repeated once, over {time}",
-                "The {engine} engine's calls were repeated {count} times, over {time}",
-                count=retries,
-                engine=ENGINES[engine].label,
-                time=duration(seconds),
-            )
-    return notes
 
 
 def broken_off_notes(start: Start, attempts: Iterable[int], ledger: Ledger) -> Iterator[Message]:

@@ -121,17 +121,11 @@ def _down(ledger: Ledger, failures: Iterable[CallResult]) -> set[EngineName]:
 def _then(engine: EngineName, count: int, before: "NightBefore | None", *, made: bool | None) -> Message | None:
     if before is None or made is None:
         return None
-    day = before.short_day
     if not made:
-        both = message("both are new since {day}", day=day)
-        other = plural("it is new since {day}", "all are new since {day}", count, day=day)
-    elif engine == "qa":
-        both = message("both were made on {day}", day=day)
-        other = plural("it was made on {day}", "all were made on {day}", count, day=day)
-    else:
-        both = message("both worked on {day}", day=day)
-        other = plural("it worked on {day}", "all worked on {day}", count, day=day)
-    return both if count == 2 else other
+        return plural("it is new since {day}", "all are new since {day}", count, day=before.short_day)
+    if engine == "qa":
+        return plural("it was made on {day}", "all were made on {day}", count, day=before.short_day)
+    return plural("it worked on {day}", "all worked on {day}", count, day=before.short_day)
 
 
 def is_refused(ledger: Ledger) -> bool:

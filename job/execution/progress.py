@@ -68,13 +68,10 @@ class EngineProgress:
     """How many calls wait for the end of their patience, with one try left."""
     counts: Counts = field(default_factory=Counts)
     """Of the items that were to be requested when it began."""
-    outages: int = 0
-    """How often it was out for some seconds, and for how long in all."""
-    seconds_out: float = 0.0
 
 
 class Outages:
-    """The outages of one engine: counts those that are worth a word, and tells people of them."""
+    """The outages of one engine: tells people of those that are worth a word."""
 
     def __init__(self, settings: EngineSettings, progress: EngineProgress, emit: EventHandler) -> None:
         self._settings = settings
@@ -121,9 +118,6 @@ class Outages:
         """The engine works again, which was out since then: a call is done that began at `until`."""
         seconds, is_told = until - min(since, self._since), self._since < inf
         self._since = inf
-        if seconds >= TELL_SECONDS:
-            self._progress.outages += 1
-            self._progress.seconds_out += seconds
         if is_told:
             self._emit(EngineRecovered(self._settings.name, seconds))
 

@@ -12,13 +12,11 @@ from job.day.ending import (
     Ending,
     bad_config,
     ending_of,
-    late_notes,
     nothing_left,
     opening_notice,
-    outage_notes,
+    repeated_notes,
     unended,
     unrecorded_notes,
-    waiting_notices,
 )
 from job.day.ledger import Ledger
 from job.day.report import report_of
@@ -84,7 +82,8 @@ NO_DATA, NO_NEWS = (f"{engine}: 0 of 1 ready, without A" for engine in ("financi
         (ledger_of(0, 0), None, ("succeeded", 0, "All data is ready")),
         (ledger_of(1, 2), None, ("cards_missing", 3, OF_TWO)),
         (ledger_of(0, 2), None, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
-        (refusing(500, 422), None, ("cards_missing", 3, "No card was made")),
+        (refusing(404, 422), None, ("cards_missing", 3, f"{REFUSES}: {NONE}")),
+        (refusing(500, 422), None, ("cards_missing", 3, f"Not all made: {NONE}")),
         (ledger_of(1, 2), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {OF_TWO}")),
         (refusing(503, 403), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
         (refusing(401, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
@@ -241,12 +240,6 @@ def test_a_later_attempt_says_how_the_day_stands() -> None:
     assert str(opening_notice(start_at(), ledger)) == said
 
 
-@pytest.mark.parametrize(("arguments", "hour"), [(("run",), "01:59"), (("run", f"--date={DAY}"), "02:00")])
-def test_a_start_that_waited_within_its_day_or_named_it_has_no_notice(arguments: tuple[str, ...], hour: str) -> None:
-    start = start_at(arguments=arguments, schedule="10 2 * * *")
-    assert list(waiting_notices(start, datetime.fromisoformat(f"2026-11-25T{hour}:00+08:00"))) == []
-
-
 # --- what holds for all ---
 
 
@@ -289,20 +282,6 @@ def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> 
 
 
 @pytest.mark.parametrize(
-    ("outages", "said"),
-    [
-        ((1, 300.0), "The QA engine was out once, for 5 min: its calls waited"),
-        ((2, 700.0), "The QA engine was out 2 times, for 11 min 40 s in all: its calls waited"),
-        ((1, 59.0), None),
-    ],
-)
-def test_an_outage_that_took_a_minute_is_noted(outages: tuple[int, float], said: str | None) -> None:
-    notes = [*outage_notes({"qa": outages})]
-    assert all(map(in_chinese, notes))
-    assert [*map(str, notes)] == ([] if said is None else [said])
-
-
-@pytest.mark.parametrize(
     ("schedule", "seconds", "said"),
     [
         ("30 22 * * *", 60, "Made at 02:01 UTC+08:00, before the night's time 22:30"),
@@ -319,26 +298,23 @@ def test_what_was_made_before_its_night_says_so(schedule: str | None, seconds: f
 
 
 @pytest.mark.parametrize(
-    ("until", "seconds_out", "ended", "note"),
-    [
-        (160.0, 0.0, 200.0, "The QA engine's calls were repeated 3 times, over 1 min"),
-        (159.0, 0.0, 200.0, None),
-        (410.0, 200.0, 500.0, "The QA engine's calls were repeated 3 times, over 5 min 10 s"),
-        (410.0, 251.0, 500.0, None),
-        (200.0, 0.0, 1_000.0, "The QA engine's calls were repeated 3 times, over 1 min 40 s"),
-        (200.0, 0.0, 1_011.0, None),
-    ],
-    ids=["a minute", "less", "more than an outage", "hardly more", "a tenth of its time", "less of it"],
+    ("until", "note"), [(160.0, "The QA engine's calls were repeated 3 times, over 1 min"), (159.0, None)]
 )
-def test_an_attempt_that_is_late_says_why(until: float, seconds_out: float, ended: float, note: str | None) -> None:
-    """From the first failed try of a call to its last try, in this attempt, as far as no outage says it."""
-    ledger = Ledger(plan_of([target(f"T{number}", engines=()) for number in range(4)]))
-    first, second, third, before = ledger.plan.calls("qa")
+def test_an_attempt_whose_calls_were_repeated_for_a_minute_says_so(until: float, note: str | None) -> None:
+    """From the first failed try of a call to its last try, in this attempt; of an engine that failed, the answer is."""
+    ledger = Ledger(plan_of([target(f"T{number}", engines=()) for number in range(5)]))
+    first, second, third, before, failed = ledger.plan.calls("qa")
     ledger.add(
-        result_of(first, started=until, ended=ended, retries=2, failed_tries=tried((100, 105, ""), (130, 135, "")))
+        result_of(first, started=until, ended=200.0, retries=2, failed_tries=tried((100, 105, ""), (130, 135, "")))
     )
     ledger.add(result_of(second, started=until - 10, ended=until, retries=1, failed_tries=tried((110, 115, ""))))
     ledger.add(result_of(third, started=10.0, ended=20.0))
     ledger.add(result_of(before, started=-1.0, ended=0.0, retries=1, failed_tries=tried((-500, -499, ""))))
-    notes = late_notes(ledger, datetime.fromtimestamp(0, UTC), {"qa": (3, seconds_out), "news": (0, 0.0)})
-    assert [str(one) for one in notes.values()] == ([] if note is None else [note])
+
+    def notes() -> list[str]:
+        since = datetime.fromtimestamp(0, UTC)
+        return [*map(str, repeated_notes(ledger, since, {"qa": 3, "news": 0}))]
+
+    assert notes() == ([] if note is None else [note])
+    ledger.add(result_of(failed, NO))
+    assert notes() == []

@@ -83,7 +83,7 @@ async def test_a_model_that_was_withdrawn_is_named_by_the_answer_and_where_it_is
     night.scene.world.qa.script.append(Fault(when.always, gone))
     await night.tries(3)
     assert told(night) == [
-        "No card was made.",
+        "The QA engine refuses the job's calls: no card was made.",
         (
             "✗ QA engine: 26 cards failed; all were made on 11-24: AAPL (4), MSFT (4), NVDA (4), TSLA (4), "
             "0700.HK (4), 600519.SS (4), 美联储 (2)."
