@@ -4,19 +4,16 @@ import fcntl
 import os
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import Any
 
 import pytest
-import trio
 from hypothesis import HealthCheck, settings
-from trio.abc import Clock
-from trio.testing import MockClock
 
 from tests.support import environment
 from tests.support.needs import NEEDS, required
+from tests.support.virtual_time import in_virtual_time
 
 # The same examples every time, on any machine: a test that fails today and passes tomorrow proves nothing.
 settings.register_profile(
@@ -32,11 +29,6 @@ REQUIRED = required(os.environ.get("REQUIRE", ""))
 DOOR = Path(__file__)
 ROOM = DOOR.with_name("__init__.py")
 """Two files that every pytest of this checkout locks. Nobody writes to them."""
-
-
-def in_virtual_time(main: Callable[[], Awaitable[object]], *, clock: Clock | None, **more: Any) -> object:
-    """Runs a test with its own clock, if it has one."""
-    return trio.run(main, clock=clock or MockClock(autojump_threshold=0), **more)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.conftest import in_virtual_time
 from tests.support.scene import CONFIG, Scene, open_scene
+from tests.support.virtual_time import in_virtual_time
 
 
 @pytest.hookimpl(trylast=True)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import Any
 
@@ -18,7 +19,6 @@ import trio
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from trio.testing import MockClock
 
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
@@ -26,6 +26,7 @@ from tests.simulators.job import Job
 from tests.simulators.seen import Seen
 from tests.simulators.service import Do, Fault
 from tests.support.promise import WRONG, Promise
+from tests.support.virtual_time import in_virtual_time
 from tests.support.world import START, VirtualProcess, VirtualWorld, open_virtual_world
 
 TICKERS = ["AAPL", "MSFT", "GC=F"]
@@ -117,7 +118,7 @@ class Player:
 
     def _run(self, config: dict[str, object]) -> None:
         try:
-            trio.run(self._main, config, clock=MockClock(autojump_threshold=0))
+            in_virtual_time(partial(self._main, config))
         except BaseException as error:  # noqa: ASYNC103, BLE001  the other thread raises it
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]

@@ -1,9 +1,11 @@
 """`python -m tests.runs.mornings` writes the texts of all mornings."""
 
+from functools import partial
+
 import trio
-from trio.testing import MockClock
 
 from tests.runs.mornings import TEXTS_KEPT, file_of, play, text_of
+from tests.support.virtual_time import in_virtual_time
 
 
 async def _write(name: str, language: str) -> None:
@@ -14,4 +16,4 @@ async def _write(name: str, language: str) -> None:
 
 
 for story, spoken in TEXTS_KEPT:
-    trio.run(_write, story, spoken, clock=MockClock(autojump_threshold=0))
+    in_virtual_time(partial(_write, story, spoken))

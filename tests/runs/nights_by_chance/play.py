@@ -10,13 +10,13 @@ import trio
 from hypothesis import given, settings
 from hypothesis.strategies import just
 from trio.abc import Instrument
-from trio.testing import MockClock
 
 from tests.runs.nights_by_chance.night import REFUSAL, Item, Night, Outage, Start, fate
 from tests.simulators import broken, do
 from tests.simulators.engines import varied
 from tests.simulators.job import Outcome
 from tests.simulators.service import Do, Fault, Visit
+from tests.support.virtual_time import in_virtual_time
 from tests.support.world import VirtualWorld, open_virtual_world
 
 STATUSES = ["401", "403", "409", "422", "429", "500", "502", "503", "504"]
@@ -189,7 +189,7 @@ def play(night: Night) -> Play:
     @given(just(night))
     def run(night: Night) -> None:
         played.append(Play(night))
-        trio.run(played[-1].run, clock=MockClock(autojump_threshold=0))
+        in_virtual_time(played[-1].run)
 
     run()
     return played[-1]

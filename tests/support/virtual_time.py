@@ -1,0 +1,27 @@
+"""Whole runs of trio with a clock that jumps."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import trio
+from trio.abc import Clock
+from trio.testing import MockClock
+
+
+def in_virtual_time(main: Callable[[], Awaitable[object]], *, clock: Clock | None = None, **more: Any) -> object:
+    """Runs a test with its own clock, if it has one. A thread that computes takes no time of it.
+
+    A clock that jumps as soon as all tasks wait would jump while they wait for such a thread.
+    """
+    in_thread = trio.to_thread.run_sync
+
+    async def run_sync(function: Callable[..., object], *arguments: object, **options: Any) -> object:
+        if options.get("abandon_on_cancel"):  # it waits for something outside
+            return await in_thread(function, *arguments, **options)
+        await trio.lowlevel.checkpoint()
+        return function(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trio.to_thread, "run_sync", run_sync)
+        return trio.run(main, clock=clock or MockClock(autojump_threshold=0), **more)
