@@ -218,8 +218,6 @@ def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step
         look = message("It is not known whether your request was recorded. First look at how the day stands:")
         if report.outcome is Outcome.BUSY and not report.task_attempt:
             look = message("Your request was not recorded. Look at how the day stands, then ask again:")
-        elif report.outcome is Outcome.BUSY:
-            look = message("Once no other start is at work, first look at how the day stands:")
         yield Step("look", look, commands.look(report.known_day))
         return
     yield _start_step(report, report.outcome, commands, unrecorded)

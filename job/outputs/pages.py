@@ -337,8 +337,8 @@ class Board:
     rows: Sequence[tuple[str, Sequence[Cell]]]
     marks: Collection[str]
     is_open: bool
-    more_targets: int
-    more_card_types: int
+    more: int
+    """Number of cards that have no cell."""
 
 
 def board(report: Report, ledger: Ledger) -> Board | None:
@@ -362,8 +362,7 @@ def board(report: Report, ledger: Ledger) -> Board | None:
         rows=rows,
         marks={cell.mark for _, cells in rows for cell in cells},
         is_open=(counts.missing > 0 or counts.with_error > 0) and len(targets) <= OPEN_ROWS,
-        more_targets=max(0, len(targets) - ROWS),
-        more_card_types=len({name for target in targets for name in target.card_types}) - len(types),
+        more=counts.planned - sum(cell.mark != NOT_PLANNED[1] for _, cells in rows for cell in cells),
     )
 
 
