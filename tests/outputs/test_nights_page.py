@@ -11,9 +11,8 @@ from job.config.environment import read_settings
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, Outcome
 from job.day.ending import Ending
 from job.day.report import MissingGroup, Report
-from job.day.result import Counts
 from job.day.view import View
-from job.outputs.pages import NIGHTS_SHOWN, Links, cause_of, charts_of, documents, render_nights
+from job.outputs.pages import NIGHTS_SHOWN, Links, cause_of, documents, render_nights
 from job.records.nights import Night, Nights, PastNights
 from job.records.record import Document
 from job.text.messages import ENGLISH, Message, Translator, dated, message
@@ -216,26 +215,6 @@ def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> 
     assert '<td class="warn-text">02:05</td>' in shown.source
     assert "! done, with an error" in shown.text
     assert "! done, with an error" not in page().text
-
-
-def test_the_charts_have_a_bar_for_each_night_the_oldest_on_the_left() -> None:
-    cards, data = charts_of(NIGHTS.nights[:8])
-    assert [str(chart.title) for chart in (cards, data)] == ["Cards", "Data phase"]
-    assert str(cards.note) == "58 at most"
-    assert [(round(bar.left), round(bar.good), round(bar.bad)) for bar in cards.bars] == [
-        (0, 0, 100), (125, 100, 0), (250, 100, 0), (375, 100, 0), (875, 91, 9),
-    ]  # fmt: skip
-    assert (cards.dates, cards.extent) == (["11-21", "11-28"], 975)
-    assert [round(bar.left) for bar in data.bars] == [125, 250, 375, 875], "data was missing on 11-21"
-    assert max(bar.good for bar in data.bars) == 100
-    assert str(data.note) == "median 2 min 20 s"
-
-
-def test_a_single_missing_card_of_thousands_is_visible() -> None:
-    totals = Counts(planned=10_000, done=9_999, failed=1)
-    report = SCENES["all made"]().report.model_copy(update={"engines": {"qa": totals}})
-    bar = charts_of([night(report)])[0].bars[0]
-    assert (bar.good, bar.bad) == (96, 4)
 
 
 def test_without_a_night_it_says_so() -> None:
