@@ -1,6 +1,7 @@
 """The four engines as services: tokens checked in front, latency, then what the contract says."""
 
 import random
+import ssl
 
 from tests.simulators.contract import CONTRACTS
 from tests.simulators.seen import Seen
@@ -31,8 +32,8 @@ def varied(median: float, sigma: float = 0.5, per_ticker: float = 0.0, seed: int
     return latency
 
 
-def engine(name: str, mint: Mint, seen: list[Seen]) -> Service:
+def engine(name: str, mint: Mint, seen: list[Seen], tls: ssl.SSLContext | None = None) -> Service:
     """One of the four, not started yet: checks tokens strictly, and answers forbidden requests like the real one."""
-    service = Service(name, CONTRACTS[name], seen=seen)
+    service = Service(name, CONTRACTS[name], seen=seen, tls=tls)
     service.guard = mint.guard(lambda: service.url)
     return service

@@ -1,6 +1,7 @@
 """The whole world of a run: every service up, the config written, the job's environment made."""
 
 import json
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -163,16 +164,18 @@ async def open_world(
     *,
     latency: Latency | None = None,
     emulator: Path | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[World]:
     """Brings everything up; at the end nothing of it is left: no task, no socket, no process, no file.
 
     The nursery is the caller's, so that what fails inside the `async with` is not wrapped in a group. With
-    `emulator`, the binary of `storage.emulator_binary`, config and records are in buckets.
+    `emulator`, the binary of `storage.emulator_binary`, config and records are in buckets. With `tls`, engines speak
+    it.
     """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-world-")))
         storage = await stack.enter_async_context(open_emulator(emulator)) if emulator else None
-        world = make_world(World, nursery, directory, storage)
+        world = make_world(World, nursery, directory, storage, tls)
         stack.push_async_callback(close_world, world)
         await _prepare(world)
         for name, content in config.items():
@@ -184,7 +187,13 @@ async def open_world(
         yield world
 
 
-def make_world(kind: type[W], nursery: trio.Nursery, directory: Path, emulator: Emulator | None) -> W:
+def make_world(
+    kind: type[W],
+    nursery: trio.Nursery,
+    directory: Path,
+    emulator: Emulator | None,
+    tls: ssl.SSLContext | None = None,
+) -> W:
     """A world of this kind, in which no service listens yet."""
     seen: list[Seen] = []
     mint = Mint()
@@ -194,7 +203,7 @@ def make_world(kind: type[W], nursery: trio.Nursery, directory: Path, emulator: 
         seen=seen,
         tokens=tokens,
         metadata=Service("metadata", tokens.reply, seen=seen),
-        engines={name: engine(name, mint, seen) for name in CONTRACTS},
+        engines={name: engine(name, mint, seen, tls) for name in CONTRACTS},
         elsewhere=Service("elsewhere", lambda _seen: Reply(200, b'{"status": "success"}'), seen=seen),
         chat=Chat(seen),
         storage=Service("storage", StorageFront(emulator.client).reply, seen=seen) if emulator else None,

@@ -12,13 +12,13 @@ async def generate(self):
 Phases.generate = generate
 """
 
-# Linux's account of the process, its peak of memory (`VmHWM`) among the rest, is in a file when it has ended.
-# `ru_maxrss` would not do: a process that was just started has that of its parent.
+# Linux's account of the process, its peak of memory (`VmHWM`) among the rest, and its seconds of CPU are in a file when
+# it has ended. `ru_maxrss` would not do: a process that was just started has that of its parent.
 ACCOUNT = """
 import atexit, os
 def account():
     with open("/proc/self/status") as status, open({file!r}, "w") as file:
-        file.write(status.read())
+        file.write(status.read() + f"Cpu: {{sum(os.times()[:2])}}")
 atexit.register(account)
 """
 

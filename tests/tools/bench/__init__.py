@@ -1,1 +1,0 @@
-"""What a call costs: the real job beside the script that it replaces, against one fast engine on loopback."""
