@@ -1,7 +1,6 @@
 """What is told of a night, in the message and on both pages, is so: each is played to the text that its reader gets."""
 
 import json
-import re
 from signal import SIGTERM
 
 import pytest
@@ -43,13 +42,6 @@ async def test_variables_that_are_read_no_more_stop_no_night_and_are_in_no_messa
         assert "_ENGINE_" not in text
 
 
-async def test_the_time_in_an_answer_is_shown_as_the_team_reads_it(scene: Scene) -> None:
-    answer = {"status": "failed", "error": "no quota until 2026-11-25T06:32:10.5-08:00"}
-    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.body(answer)))
-    await scene.start(3, RUN_TIME_ZONE="Asia/Shanghai")
-    assert "no quota until 2026-11-25 22:32 UTC+08:00" in shown(scene)
-
-
 # --- what it has cost, and what a start costs before that is over ---
 
 
@@ -77,6 +69,7 @@ PRICES = {
     "500": (BROKEN, do.status(500), 6),
     "failed": (BROKEN, do.body({"status": "failed", "error": "no credit"}), 6),
     "503": (BROKEN, do.status(503), 0),
+    "hang": (BROKEN, do.hang(), 6),
     "all": (when.always, do.status(502), 30),
 }
 
@@ -105,34 +98,6 @@ async def test_what_is_paid_if_a_command_is_pasted_too_early_is_at_most_what_was
     paid = len(scene.world.qa.requests) - before if most else 0
     assert paid <= most
     assert 2 * paid > most or not most, "nor is much more said than can be"
-
-
-# --- no command before Cloud Run's own retry ---
-
-
-@pytest.mark.parametrize(("engine", "status"), [("qa", 500), ("qa", 422), ("news", 503), ("news", 422)])
-async def test_before_cloud_run_starts_it_again_no_command_is_told(scene: Scene, engine: str, status: int) -> None:
-    env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
-    scene.world.engines[engine].script.append(Fault(when.ticker("AAPL"), do.status(status)))
-    code = 3 if engine == "qa" else 1
-    await scene.start(code, **env, **CLOUD)
-    first = told(scene)
-    assert re.fullmatch(r"Cloud Run starts it again. Wait for the next message, by about 2[23]:[0-5]\d UTC.", first[-3])
-    assert not any(line.startswith("gcloud") for line in first)
-    assert any(line.startswith("Last answer: ") for line in first)
-    await scene.start(code, **env, **RETRY)
-    assert any(line.startswith("gcloud") for line in told(scene))
-    assert not any("Cloud Run starts it again" in line for line in told(scene))
-
-
-async def test_a_config_that_is_refused_twice_has_one_command(scene: Scene) -> None:
-    env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
-    await scene.world.configure("card_types.json", b"[")
-    for one_try in (CLOUD, RETRY):
-        await scene.start(2, **env, **one_try)
-    first, last = scene.world.chat.texts
-    assert ("Cloud Run starts it again" in first, "gcloud" in first) == (True, False)
-    assert ("Cloud Run starts it again" in last, "gcloud" in last) == (False, True)
 
 
 # --- the engine's own words ---
