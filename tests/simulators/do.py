@@ -98,11 +98,6 @@ def meanwhile(action: Callable[[], Awaitable[object]]) -> Do:
     return act
 
 
-def lacking(*tickers: str) -> Do:
-    """Trading's `results` lack these tickers."""
-    return edited(lambda answer: answer | {"results": {k: v for k, v in answer["results"].items() if k not in tickers}})
-
-
 def failing(*tickers: str) -> Do:
     """Trading's `results` say of these tickers that they failed."""
     failed = {"status": "failed", "message": "no price history"}

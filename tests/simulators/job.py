@@ -19,7 +19,7 @@ from typing import Any
 import trio
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The checkout in which `python -m job` is run, unless another is named."""
+"""The checkout in which `python -m job` is run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +141,10 @@ async def start_job(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     *,
-    checkout: Path = ROOT,
     terminal: bool = False,
     reading: trio.Event | None = None,
 ) -> Job:
-    """Starts `python -m job …` of a checkout with this environment and nothing else; it is killed if the nursery is
-    cancelled.
+    """Starts `python -m job …` with this environment and nothing else; it is killed if the nursery is cancelled.
 
     Its output is log lines. With `terminal` it is text, and goes to a pseudo-terminal of 120 columns and 40 rows. With
     `reading`, nobody reads it before that event or its own end, and a pipe is as small as the system makes them.
@@ -161,7 +159,7 @@ async def start_job(
         output, screen = given, trio.lowlevel.FdStream(ours)
         environment |= {"TERM": "xterm-256color"}
     process = await trio.lowlevel.open_process(
-        command, env=environment, cwd=checkout, stdin=given, stdout=output, stderr=output
+        command, env=environment, cwd=ROOT, stdin=given, stdout=output, stderr=output
     )
     if terminal:
         os.close(given)

@@ -1,4 +1,4 @@
-"""Which requests a fault strikes: predicates over `Seen`, to be combined with `both` and `no`."""
+"""Which requests a fault strikes: predicates over `Seen`, to be combined with `both`."""
 
 import random
 from collections.abc import Callable
@@ -51,7 +51,3 @@ def chance(share: float) -> When:
 
 def both(*conditions: When) -> When:
     return lambda seen: all(condition(seen) for condition in conditions)
-
-
-def no(condition: When) -> When:
-    return lambda seen: not condition(seen)

@@ -14,7 +14,7 @@ import trio
 from tests.simulators.chat import Chat
 from tests.simulators.contract import CONTRACTS, violation
 from tests.simulators.engines import engine
-from tests.simulators.job import ROOT, Job, Outcome, start_job
+from tests.simulators.job import Job, Outcome, start_job
 from tests.simulators.metadata import TokenSource
 from tests.simulators.seen import Seen
 from tests.simulators.service import Latency, Service
@@ -46,8 +46,6 @@ class World:
     emulator: Emulator | None
     nursery: trio.Nursery
     jobs: list[Job] = field(default_factory=list)
-    checkout: Path = ROOT
-    """Whose job is started."""
     patience: str | None = "1"
     """Seconds for which a job waits for an engine that fails; `None` for the job's own ten minutes."""
 
@@ -131,9 +129,7 @@ class World:
         `start_job` says what the rest does.
         """
         environment = self.environment(**(env or {}))
-        job = await start_job(
-            self.nursery, arguments or ("run",), environment, checkout=self.checkout, terminal=terminal, reading=reading
-        )
+        job = await start_job(self.nursery, arguments or ("run",), environment, terminal=terminal, reading=reading)
         self.jobs.append(job)
         return job
 

@@ -95,10 +95,6 @@ def scattered(share: float) -> IsBad:
     return lambda name, card_type: random.Random(f"{name}/{card_type}").random() < share
 
 
-def none_bad(_name: str, _card_type: str) -> bool:
-    return False
-
-
 class Steps(trio.abc.Instrument):
     """Counts what tasks do: a queue that looks again and again does much."""
 

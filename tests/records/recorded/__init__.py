@@ -1,19 +1,20 @@
-"""Days that earlier images have recorded, each in the folder of its story, and what was meant to happen.
+"""Days that earlier images have recorded, each in the folder of its story, and what was left to make.
 
-`python -m tests.records.recorded COMMIT` has recorded them: version 0.3.0 the batches, 0.2.0 all others. Nobody edits
-them: a day that the job cannot read any more is one that somebody still has.
+Version 0.3.0 has recorded the batches, 0.2.0 all others. Nobody edits them: a day that the job cannot read any more is
+one that somebody still has.
+
+| story | what happened |
+| --- | --- |
+| `done` | calls of all engines were repeated, a batch was halved, and a success had an error besides |
+| `set-aside` | a card type failed until it was set aside |
+| `killed` | a card had failed; of two to make again, one was recorded when the start was killed |
+| `refused` | the config had a fault |
+| `batches` | the batches were larger than by default |
+| `batches-killed` | one of three batches of the trading engine was recorded when the start was killed |
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-
-import trio
-
-from job.day.attempt import CARDS as TABLE
-from job.day.attempt import NIGHTS_PAGE, PAGE, REPORT
-from tests.simulators import do, when
-from tests.simulators.service import Fault
-from tests.simulators.world import World
 
 HERE = Path(__file__).parent
 DAY = "2026-11-30"
@@ -29,90 +30,8 @@ CONFIG: dict[str, object] = {
 CONFIG_URI = "/cards/config"
 """The config of all recorded days: that of a machine is replaced by it."""
 CARDS = [*(f"{ticker}/{card}" for ticker in TICKERS for card in ("news_card", "price_card")), "美联储/news_card"]
-NOT_KEPT = (PAGE, NIGHTS_PAGE, TABLE, ".lock")
-"""The ends of names that no job reads."""
 SCHEDULE = "0 0 * * *"
 """Of a machine in UTC: the day is today."""
-ENVIRONMENT = {
-    "CLOUD_RUN_JOB": "batch-orchestrator",
-    "CARD_URL": "https://cards.example.com/{date}/{ticker}/{card_type}.png",
-    "GOOGLE_CLOUD_PROJECT": "my-project",
-    "GOOGLE_CLOUD_REGION": "asia-east1",
-    "RUN_SCHEDULE": SCHEDULE,
-    "QA_ENGINE_CONCURRENCY": "2",
-}
-
-BATCHES_OF_10 = {"FINANCIAL_ENGINE_BATCH_SIZE": "10", "TRADING_ENGINE_BATCH_SIZE": "10"}
-
-
-def _environment(world: World) -> dict[str, str]:
-    execution = f"batch-orchestrator-{len(world.jobs)}"
-    return ENVIRONMENT | {"CLOUD_RUN_EXECUTION": execution, "CLOUD_RUN_TASK_ATTEMPT": "0"}
-
-
-async def _start(world: World, code: int, *script: Fault, **env: str) -> None:
-    world.qa.script[:] = script
-    outcome = await world.run_job(env=_environment(world) | env)
-    assert outcome.exit_code == code, outcome.stdout + outcome.stderr
-
-
-async def _done(world: World) -> None:
-    """Calls of all engines are repeated, a batch is halved, and a success has an error besides."""
-    first_of_one = when.both(when.ticker("AAPL"), when.attempt(1))
-    with_error = do.body({"status": "success", "error": "quota exceeded"})
-    world.news.script.append(Fault(first_of_one, do.status(500)))
-    world.financial.script.append(Fault(first_of_one, do.status(500)))
-    world.trading.script.append(Fault(first_of_one, do.lacking("AAPL")))
-    of_another = when.both(when.ticker("0700.HK"), when.card("news_card"))
-    await _start(world, 0, Fault(first_of_one, do.status(503)), Fault(of_another, with_error))
-
-
-async def _set_aside(world: World) -> None:
-    """A card type fails until it is set aside."""
-    await _start(world, 3, Fault(when.card("price_card"), do.status(500)), QA_ENGINE_ATTEMPTS="1")
-
-
-async def _killed(world: World) -> None:
-    """A card has failed. Two others are to be made again: one of them is recorded when the start is killed."""
-    await _start(world, 3, Fault(when.both(when.ticker("T0"), when.card("price_card")), do.status(422)))
-    world.qa.script[:] = [Fault(when.no(when.ticker("AAPL")), do.hang())]
-    job = await world.start_job("run", "--again", "AAPL/news_card", "0700.HK/news_card", env=_environment(world))
-    runs = world.directory / "runs"
-    while not [*runs.rglob("results/000002-*.jsonl")]:  # noqa: ASYNC110  a file
-        await trio.sleep(0.1)
-    await job.kill()
-    next(runs.rglob(REPORT)).unlink()  # of the first start
-
-
-async def _batches(world: World) -> None:
-    """The batches are larger than by default."""
-    await _start(world, 0, **BATCHES_OF_10)
-
-
-async def _batches_killed(world: World) -> None:
-    """One of three batches of the trading engine is recorded when the start is killed."""
-    world.trading.script.append(Fault(when.no(when.ticker("AAPL")), do.hang()))
-    job = await world.start_job("run", env=_environment(world) | BATCHES_OF_10)
-    while not [*(world.directory / "runs").rglob("results/000001-*.jsonl")]:  # noqa: ASYNC110  a file
-        await trio.sleep(0.1)
-    await job.kill()
-
-
-async def _refused(world: World) -> None:
-    """The config has a fault."""
-    await world.configure("card_types.json", ["news_card", 7])
-    await _start(world, 2)
-    next((world.directory / "runs").rglob(REPORT)).unlink()  # which has what the end has
-
-
-STORIES: Mapping[str, Callable[[World], Awaitable[None]]] = {
-    "done": _done,
-    "set-aside": _set_aside,
-    "killed": _killed,
-    "refused": _refused,
-    "batches": _batches,
-    "batches-killed": _batches_killed,
-}
 LEFT: Mapping[str, list[str]] = {
     "done": [],
     "set-aside": [card for card in CARDS if card.endswith("price_card")],
@@ -121,7 +40,7 @@ LEFT: Mapping[str, list[str]] = {
     "batches": [],
     "batches-killed": CARDS,
 }
-"""The cards that are missing then."""
+"""The cards that are missing of each."""
 
 
 def objects_of(story: str) -> dict[str, bytes]:
