@@ -3,9 +3,11 @@
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
+from cronsim import CronSim
 
 from job.config.days import EARLY, Days, is_schedule
 from job.config.values import is_date
@@ -65,26 +67,15 @@ def shown(zone: ZoneInfo, change: datetime, around: timedelta) -> Iterator[tuple
         moment += MINUTE
 
 
-def numbers(field: str, least: int, most: int) -> set[int]:
-    """What a field of a cron expression means."""
-    found: set[int] = set()
-    for part in field.replace("sun", "0").split(","):
-        span, _, step = part.partition("/")
-        low, _, high = (f"{least}-{most}" if span == "*" else span).partition("-")
-        found.update(range(int(low), int(high or low) + 1, int(step or 1)))
-    return found
-
-
 def ticks(schedule: str, times: Sequence[tuple[datetime, datetime, bool]]) -> list[tuple[datetime, str]]:
     """The moment and the date of each tick. Those of `*` are never made up for."""
-    minute, hour, _, _, weekday = schedule.split()
-    minutes, hours, weekdays = numbers(minute, 0, 59), numbers(hour, 0, 23), {n % 7 for n in numbers(weekday, 0, 7)}
-    is_often = minute.startswith("*") or hour.startswith("*")
+    (_, first, _), (_, last, _) = times[0], times[-1]
+    clocks = {*takewhile(lambda clock: clock <= last, CronSim(schedule, first - MINUTE))}
+    is_often = any(field.startswith("*") for field in schedule.split()[:2])
     return [
         (moment, clock.date().isoformat())
         for moment, clock, is_shown in times
-        if clock.minute in minutes and clock.hour in hours and clock.isoweekday() % 7 in weekdays
-        if is_shown or not is_often
+        if clock in clocks and (is_shown or not is_often)
     ]
 
 
