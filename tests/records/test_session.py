@@ -111,6 +111,21 @@ async def test_a_start_whose_machine_slept_longer_than_its_lease_lasts_makes_no_
     assert desk.store.objects == {}
 
 
+async def test_an_attempt_that_another_start_has_made_meanwhile_is_left_to_it(desk: Desk) -> None:
+    """It has taken the lease over while this one was paused."""
+
+    def make(verb: str, name: str) -> bool:
+        if verb == "create" and "/attempts/" in name:
+            put(desk.store, {name: b"another's"})
+        return False
+
+    desk.store.refuse = make
+    with pytest.raises(BusyError):
+        async with desk.open():
+            pass
+    assert [stored.data for stored in desk.store.objects.values()] == [b"another's"]
+
+
 # --- closing ---
 
 

@@ -7,7 +7,7 @@ recorded card again, one key for each request, sums that add up, 0 only if all i
 import json
 import re
 from collections import Counter
-from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
 import pytest
 import trio
@@ -79,7 +79,7 @@ async def test_no_card_is_requested_before_all_data_is_durable(scene: Scene) -> 
     await scene.end(job, 0)
 
 
-# --- killed, paused, at the same time ---
+# --- killed, at the same time ---
 
 
 @pytest.mark.parametrize(("engine", "count"), [("news", 1), ("qa", 1), ("qa", 4)])
@@ -94,37 +94,6 @@ async def test_a_start_after_a_killed_one_goes_on(scene: Scene, engine: str, cou
     said = [note for note in outcome.finished.get("notes", ()) if note.startswith("Attempt 1 broke off at 22:30 UTC")]
     assert bool(said) is bool(scene.names("/results/000001"))
     assert outcome.seconds > 50, "nobody can know at once that the other one is dead"
-
-
-async def test_a_start_that_wakes_beside_another_one_records_what_it_has_and_leaves(scene: Scene) -> None:
-    first = await scene.begin()
-    await scene.cards_in_flight(2)
-    first.send_signal(SIGSTOP)
-    second = await scene.begin()
-    await scene.cards_in_flight(4)
-    first.send_signal(SIGCONT)
-    await scene.end(first, 75)
-    await scene.end(second, 0)
-    assert scene.names("/results/000001") == [f"{DAY}/results/000001-{number:06}.jsonl" for number in range(2)]
-    assert scene.stored(f"{DAY}/report.json")["number"] == 2
-    assert scene.cards().total() == 2 + 5
-
-
-@pytest.mark.parametrize("seconds", [0.5, 1.5])
-async def test_a_start_that_was_paused_before_it_was_recorded_makes_no_attempt(scene: Scene, seconds: float) -> None:
-    """Before it looks at its lease, and after that: then storage refuses the attempt."""
-    scene.world.storage_seconds = 2.0
-    job = await scene.begin()
-    await scene.reached("names", DAY)
-    await trio.sleep(seconds)
-    job.send_signal(SIGSTOP)
-    scene.world.storage_seconds = 0.02
-    await scene.start(0)
-    before, count = scene.world.recorded(), len(scene.requests)
-    job.send_signal(SIGCONT)
-    outcome = await scene.end(job, 75)
-    assert outcome.finished["message"] == "Another start may have taken over: nothing was called"
-    assert (scene.world.recorded(), len(scene.requests)) == (before, count)
 
 
 async def test_a_start_waits_for_no_longer_than_its_deadline(scene: Scene) -> None:
@@ -299,29 +268,6 @@ async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Sce
     assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
 
 
-@pytest.mark.parametrize("is_killed", [False, True])
-async def test_who_wants_again_what_another_start_is_just_making_pays_nothing(scene: Scene, is_killed: bool) -> None:
-    """It comes to the lease when that is gone, or stale: what was wanted is recorded by then."""
-    await scene.start(0)
-    other = await scene.begin("--again", "AAPL/news_card", **OTHER)
-    await scene.cards_in_flight(6)
-    job = await scene.begin("--again", "AAPL/news_card", **CLOUD)
-    await scene.reached("names", DAY)
-    await trio.sleep(0.01)
-    job.send_signal(SIGSTOP)
-    if is_killed:
-        scene.fails("create", "/ends/")
-        await trio.sleep(5)
-        await scene.killed(other)
-        scene.works()
-    else:
-        await scene.end(other, 0)
-    job.send_signal(SIGCONT)
-    outcome = await scene.end(job, 75)
-    assert outcome.finished["message"] == "Another start has just ended: nothing was called"
-    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
-
-
 async def test_who_watches_a_killed_start_stands_back_once_another_one_has_taken_its_place(scene: Scene) -> None:
     """That one makes what the killed one was asked for, and is gone before the second look."""
     await scene.start(0)
@@ -361,18 +307,6 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     assert scene.cards()["AAPL/news_card"] == 2
 
 
-async def test_a_retry_is_refused_for_a_name_that_has_left_the_config_since_its_first_try(scene: Scene) -> None:
-    await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
-    job = await scene.begin("--without", "TSLA", **CLOUD)
-    await scene.cards_in_flight()
-    await scene.killed(job)
-    await scene.world.configure("ticker_list.json", TICKERS)
-    count = len(scene.requests)
-    (fault,) = (await scene.start(2, "--without", "TSLA", **RETRY)).events("config.faulty")
-    assert fault["message"].startswith('--without: "TSLA" is no target of the config')
-    assert len(scene.requests) == count
-
-
 async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> None:
     await scene.start(0)
     await scene.until(NEXT_DAY, "22:30:00")
@@ -381,18 +315,6 @@ async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> 
         assert dict(scene.requests[-1].query)["date_str"] == DAY
         assert outcome.stdout.count(f"{DAY} is over: its cards get the financial and trading data of now") == prepares
     assert scene.cards() == Counter([*ALL, "AAPL/news_card", "BRK.B/news_card", "BRK.B/price_card"])
-
-
-async def test_a_ticker_that_was_taken_for_a_topic_is_made_again_as_a_ticker(scene: Scene) -> None:
-    """The config was read between the writing of `card_targets.json` and that of `ticker_list.json`."""
-    await scene.world.configure("card_targets.json", [{"id": "TSLA", "card_types": ["news_card"]}])
-    (notice,) = (await scene.start(0)).events("config.noticed")
-    assert "it becomes a topic; if it is a ticker, add it to ticker_list.json; if it is mis" in notice["message"]
-    await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
-    count = len(scene.requests)
-    await scene.start(0, "--again", "TSLA")
-    asked = [one.service for one in scene.requests[count:]]
-    assert sorted(asked) == ["financial", "news", "qa", "trading"]
 
 
 # --- refused ---

@@ -254,7 +254,7 @@ ELSEWHERE = {
     "SIGKILL": "runs/test_processes.py",
     "another start is at work": "runs/test_day.py",
     "somebody asks for `--again`": "runs/test_day.py",
-    "the process was paused": "runs/test_day.py",
+    "the process was paused": "records/test_session.py",
     "nobody reads": "runs/test_signals.py",
     "the job has a bug": "runs/test_runs.py",
 }

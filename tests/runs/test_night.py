@@ -11,8 +11,7 @@ from tests.simulators.engines import steady
 from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
 from tests.support import world as virtual
-from tests.support.scene import ALL, CLOUD, CONFIG, DAY, NEXT_DAY, OTHER, RETRY, Scene
-from tests.support.shell import arguments_in
+from tests.support.scene import ALL, CLOUD, CONFIG, DAY, NEXT_DAY, OTHER, Scene
 
 WEDNESDAY, THURSDAY, FRIDAY, SATURDAY, MONDAY = (f"2026-11-{day}" for day in (25, 26, 27, 28, 30))
 TUESDAY, SUNDAY = DAY, "2026-11-29"
@@ -55,38 +54,7 @@ async def test_a_press_on_saturday_finishes_friday(scene: Scene, schedule: dict[
     assert {name[:10] for name in scene.names("/attempts/")} == {FRIDAY}
 
 
-async def test_cloud_runs_retry_after_midnight_goes_on_with_its_night_and_leaves_no_mark(scene: Scene) -> None:
-    await scene.until(TUESDAY, "23:59:50")
-    job = await scene.begin(**CLOUD)
-    await scene.cards_in_flight()
-    await scene.killed(job)
-    await scene.until(WEDNESDAY, "00:03:00")
-    assert (await scene.start(0, **RETRY)).finished["day"] == TUESDAY
-    assert len(scene.keys()) == 5
-    assert {name.split("/")[1] for name in scene.names(TUESDAY)} == {
-        "attempts",
-        "results",
-        "ends",
-        "report.json",
-        "report.html",
-        "cards.csv",
-    }
-
-
 # --- around a tick ---
-
-
-async def test_the_retry_of_a_try_that_ended_just_before_a_tick_is_for_the_next_night(scene: Scene) -> None:
-    await scene.until(WEDNESDAY, "22:19:58")
-    job = await scene.begin(**CLOUD)
-    await scene.cards_in_flight()
-    await scene.killed(job)
-    await scene.until(WEDNESDAY, "22:20:10")
-    assert (await scene.start(0, **RETRY)).finished["day"] == WEDNESDAY
-    await scene.until(WEDNESDAY, "22:30:00")
-    count = scene.cards().total()
-    await scene.start(0, **OTHER)
-    assert scene.cards().total() == count, "the tick finds its night done"
 
 
 async def test_a_start_that_waits_past_the_next_tick_is_for_the_night_it_was_started_for(scene: Scene) -> None:
@@ -195,34 +163,6 @@ async def test_a_day_that_nobody_has_started_wants_a_confirmation(scene: Scene) 
     await scene.until(WEDNESDAY, "22:30:00")
     await scene.start(0, **EVENING)
     assert made(scene) == {WEDNESDAY: 4}
-
-
-@pytest.mark.parametrize("again", [(), ("--again=BRK.B/news_card",)])
-async def test_new_cards_of_an_earlier_night_want_a_confirmation(scene: Scene, again: tuple[str, ...]) -> None:
-    """A ticker was corrected after it had failed. Cloud Run's retry has not confirmed them either."""
-    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    await scene.start(3, **EVENING)
-    scene.world.qa.script.clear()
-    await scene.world.configure("ticker_list.json", ["AMD", "BRK.B"])
-    await scene.until(WEDNESDAY, "22:30:00")
-    await scene.start(0, **EVENING)
-    cloud = {"CLOUD_RUN_JOB": "cards", **EVENING}
-    count, before, cards, command = len(scene.requests), scene.world.recorded(), 2 + len(again), ""
-    without = f"gcloud run jobs execute cards --args=run,--date={TUESDAY},--again=BRK.B/news_card,--without=AMD"
-    others = f"without what is new, this makes 1 card: {without}; " if again else ""
-    for one_try in (CLOUD, RETRY):
-        refused = await scene.start(2, f"--date={TUESDAY}", *again, **one_try, **cloud)
-        what, _, command = fault_of(refused).rpartition(": ")
-        assert what == (
-            f"--date: the config has changed since {TUESDAY}: New since {TUESDAY}, 2 cards: AMD (2); "
-            f"No longer asked for since {TUESDAY}, 2 cards: AAPL (2); {others}"
-            f"to use the config as it is now, this makes {cards} cards"
-        )
-        assert (len(scene.requests), scene.world.recorded()) == (count, before)
-    cards += made(scene)[TUESDAY]
-    await scene.start(0, *arguments_in(command)[1:], **cloud)
-    await scene.start(0, f"--date={TUESDAY}", **EVENING)
-    assert made(scene)[TUESDAY] == cards
 
 
 async def test_nothing_is_made_again_of_a_day_for_which_nothing_was_made(scene: Scene) -> None:
