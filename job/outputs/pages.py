@@ -28,7 +28,7 @@ from job.day.report import Report, marks_of
 from job.day.result import FAILED, CallResult, ItemState
 from job.day.view import View, card_table, complete_line, cost_line, picture_url
 from job.engines.calls import ALL_ENGINES, ENGINES, EngineName
-from job.records.nights import Night, Nights, PastNights, done_at
+from job.records.nights import Night, Nights, PastNights, done_at, nothing_of
 from job.records.record import Document
 from job.storage.uri import address_of
 from job.text.messages import (
@@ -417,7 +417,7 @@ def _late(nights: Nights, links: Links, days: Days, tick: datetime, now: datetim
     start = nights.job_start
     return Headline(
         "warn",
-        nights.nothing_since(tick),
+        nothing_of(tick.date().isoformat()),
         day=None,
         job=job_of(start),
         when=_as_of(now, days),

@@ -69,6 +69,11 @@ class Night:
         return self.report or self.attempt
 
 
+def nothing_of(day: str) -> Message:
+    """That a night which was to begin has left nothing."""
+    return message("No start of {day} is recorded. Is the schedule paused?", day=day)
+
+
 def done_at(night: Night) -> Message:
     """When everything of a day was done, and without which targets; else how it ended, in a word."""
     moment = night.report.done_at if night.report is not None else None
@@ -108,10 +113,6 @@ class Nights:
     def next_tick(self, days: Days) -> datetime | None:
         """When the night after the latest begins; `None` without a schedule or a night."""
         return days.after(self.nights[0].day) if days.schedule and self.nights else None
-
-    def nothing_since(self, tick: datetime) -> Message:
-        """That the night that was to begin at this tick has left nothing."""
-        return message("No start of {day} is recorded. Is the schedule paused?", day=tick.date().isoformat())
 
     def with_report(self, report: Report) -> "Nights":
         others = [night for night in self.nights if night.day != report.day]

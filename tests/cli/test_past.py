@@ -225,7 +225,7 @@ MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_
         ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: {BREAKS_OFF}: all cards are made"),
         ([KILLED], ExitCode.FAILED, f"{DAY} is not done: {BREAKS_OFF}: 1 of 2 cards is missing"),
         ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: 1 of 3 cards is missing"),
-        ([], ExitCode.FAILED, f"No start of {DAY} is recorded"),
+        ([], ExitCode.FAILED, f"No start of {DAY} is recorded. Is the schedule paused?"),
     ],
     ids=["done", "without one", "a card missing", "killed, all there", "killed", "more", "none"],
 )
@@ -254,7 +254,9 @@ def test_the_night_that_is_verified_is_the_latest_that_has_begun(
 def test_nobody_is_told_to_start_a_day_that_is_to_come(runs: Path, command: Command, at: At) -> None:
     at("2026-11-25T06:00")
     evening = {"RUN_SCHEDULE": "30 22 * * 1-5", **SHANGHAI}
-    assert command("verify", "--date=2026-11-26", **evening)[1] == ["No start of 2026-11-26 is recorded"]
+    assert command("verify", "--date=2026-11-26", **evening)[1] == [
+        "No start of 2026-11-26 is recorded. Is the schedule paused?"
+    ]
     write(runs, RecordedAttempt().record())
     *_, start = command("verify", "--date=2026-11-25", **evening)[1]
     assert start.strip() == f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date=2026-11-25 --yes"

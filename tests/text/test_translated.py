@@ -24,7 +24,7 @@ from job.outputs.log import Reporter
 from job.outputs.message import cut, late_lines, run_lines, trial_lines
 from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
-from job.records.nights import Nights
+from job.records.nights import Nights, nothing_of
 from job.text.messages import Translator, message
 from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights
 from tests.support.fakes import plan_of, settings_of, target
@@ -165,7 +165,7 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
 def test_messages_about_no_day_are_translated() -> None:
     steps = first_steps(Day().day, Commands(Day().start_of().days, NOW))
     lines = [*trial_lines(SETTINGS)]
-    for nothing in (some_nights().nothing_since(NOW), some_nights().nothing_since(NOW - timedelta(days=7)), None):
+    for nothing in (nothing_of(Day().day), None):
         lines += late_lines(SETTINGS, Day().day, NOW, None, steps, nothing)
     for line in lines:
         assert narrow(cut([line], FEISHU, WIDE)) == []
