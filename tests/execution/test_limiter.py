@@ -1,62 +1,13 @@
 """An engine gets as many calls at a time as it has capacity for; few are rejected, and no card is lost."""
 
-import heapq
 import random
 from itertools import pairwise
 
 import pytest
-import trio
-from trio.testing import MockClock
 
-from job.engines.answers import Response
 from job.engines.failures import Cause, Failure
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.text.messages import message
-from tests.support.fakes import Asked, reply, stage, target, well
-
-ANSWER = 0.5
-
-
-def ramp(elapsed: float) -> int:
-    """From 2 to 32 in 20 s: an engine that scales out under load."""
-    return min(32, 2 + int(30 * elapsed / 20))
-
-
-def ideal(count: int) -> float:
-    """The time that the calls would take if the limit were always equal to the capacity."""
-    now = 0.0
-    ends: list[float] = []
-    while count:
-        while ends and ends[0] <= now:
-            heapq.heappop(ends)
-        while count and len(ends) < ramp(now):
-            heapq.heappush(ends, now + ANSWER)
-            count -= 1
-        now += 0.01
-    return max(ends)
-
-
-async def test_the_limit_follows_a_growing_engine(autojump_clock: MockClock) -> None:
-    """It rejects at once every call beyond its capacity."""
-    inside = 0
-
-    async def answer(asked: Asked) -> Response:
-        nonlocal inside
-        if inside >= ramp(trio.current_time()):
-            await trio.lowlevel.checkpoint()
-            return reply({}, 429)
-        inside += 1
-        await trio.sleep(ANSWER)
-        inside -= 1
-        return well(asked)
-
-    names = [target(f"T{number}", engines=()) for number in range(600)]
-    made = stage(names, answer, {"qa": {"concurrency": 64, "timeout": 300.0}}, random.Random(0).random)
-    await made.play()
-    assert made.cards.done == 600
-    assert len(made.world.asked) - 600 < 200
-    assert trio.current_time() <= 1.15 * ideal(600)
-
 
 FULL, BUSY = Failure(Cause.STATUS, message("HTTP 429"), 429), Failure(Cause.STATUS, message("HTTP 503"), 503)
 

@@ -268,6 +268,20 @@ async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Sce
     assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
 
 
+async def test_who_wants_again_what_another_start_is_just_making_pays_nothing(scene: Scene) -> None:
+    """It comes to the lease when that is gone: what was wanted is recorded by then."""
+    await scene.start(0)
+    other = await scene.begin("--again", "AAPL/news_card", **OTHER)
+    await scene.cards_in_flight(6)
+    job = await scene.begin("--again", "AAPL/news_card", **CLOUD)
+    await scene.reached("names", DAY, lambda: setattr(scene.world, "storage_seconds", 40.0))
+    scene.world.storage_seconds = 0.02
+    await scene.end(other, 0)
+    outcome = await scene.end(job, 75)
+    assert outcome.finished["message"] == "Another start has just ended: nothing was called"
+    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
+
+
 async def test_who_watches_a_killed_start_stands_back_once_another_one_has_taken_its_place(scene: Scene) -> None:
     """That one makes what the killed one was asked for, and is gone before the second look."""
     await scene.start(0)
