@@ -1,102 +1,19 @@
-"""No card is requested before all data calls have succeeded, and every planned call is accounted for."""
+"""No card is requested before all data calls have succeeded; a data engine that fails ends all at once."""
 
-import contextlib
-import random
 from collections import Counter
-from collections.abc import Mapping
-from itertools import cycle
-from typing import Any
 
 import pytest
 import trio
 
-from job.day.result import EngineFailedError, ShutdownReason
-from job.engines.answers import Response, TransportError
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, DataEngineName, EngineName
+from job.day.result import EngineFailedError
+from job.engines.answers import Response
+from job.engines.calls import DATA_ENGINES, DataEngineName
 from job.engines.failures import Cause
 from job.execution.progress import Progress, report_each_minute
-from job.execution.shutdown import LIMITS
-from job.text.messages import message
-from tests.support.fakes import FOREVER, Asked, Stage, reply, stage, target, well
+from tests.support.fakes import FOREVER, Asked, reply, stage, target, well
 from tests.support.results import result_of
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
-
-SCHEDULES = 24
-"""Of latencies and failures, each from a seed that a failure shows."""
-
-
-def chance(seed: int, share: float, longest: float = 30.0) -> Any:
-    """Engines that take up to `longest` seconds and fail this share of all tries, in every possible way."""
-    jitter = random.Random(seed)
-
-    async def script(asked: Asked) -> Response:
-        await trio.sleep(jitter.random() * longest)
-        if jitter.random() >= share:
-            return well(asked)
-        failure = jitter.choice([500, 502, 503, 504, 429, 401, "reset", "html", "denied", "hang", "part"])
-        if failure == "reset":
-            raise TransportError(message("connection reset"))
-        if failure == "hang":
-            await trio.sleep_forever()
-        if failure == "html":
-            return Response(200, b"<html>")
-        if failure == "part" and asked.engine == "trading":
-            first = asked.tickers[0]
-            return reply({"results": {name: {"status": "success"} for name in asked.tickers if name != first}})
-        if isinstance(failure, int):
-            return reply({"detail": "x"}, failure, retry_after=jitter.choice([None, 3.0]))
-        return reply({"status": "failed", "message": "no"})
-
-    return script
-
-
-def random_stage(seed: int, share: float) -> Stage:
-    jitter = random.Random(~seed)
-    targets = [
-        target(
-            f"T{number}",
-            jitter.sample(["a", "b", "c"], jitter.randint(0 if number else 1, 3)),
-            jitter.sample(DATA_ENGINES, jitter.randint(0 if number else 3, 3)),
-        )
-        for number in range(jitter.randint(1, 12))
-    ]
-    changes: Mapping[EngineName, dict[str, Any]] = {
-        name: {"concurrency": jitter.randint(1, 5), "timeout": 40.0, "attempts": jitter.randint(2, 5)}
-        for name in ALL_ENGINES
-    }
-    changes["financial"]["batch_size"] = changes["trading"]["batch_size"] = jitter.randint(1, 5)
-    return stage(targets, chance(seed, share), changes, random.Random(seed).random)
-
-
-async def ended(made: Stage, *stops: tuple[float, ShutdownReason]) -> float:
-    """When it has ended, maybe since a data engine failed."""
-    with contextlib.suppress(EngineFailedError):
-        await made.play(*stops)
-    return trio.current_time()
-
-
-def test_every_call_is_accounted_for_whenever_the_run_is_stopped() -> None:
-    phases_met = set()
-    reasons = cycle([ShutdownReason.SIGTERM, ShutdownReason.SIGINT, ShutdownReason.QA_DOWN])
-    for seed, reason in zip(range(SCHEDULES), reasons, strict=False):
-        made = random_stage(seed, 0.15)
-        moment = random.Random(f"stop {seed}").random() * 200
-
-        ended_at = trio.run(ended, made, (moment, reason), clock=trio.testing.MockClock(autojump_threshold=0))
-        stopped_at = moment if ended_at >= moment else FOREVER
-        assert ended_at <= stopped_at + min(LIMITS[reason].cards, 40.0) + 1e-6, (
-            f"seed {seed}: {ended_at - stopped_at} s too long"
-        )
-        assert all(asked.time <= stopped_at for asked in made.world.asked), f"seed {seed}: a call after the stop"
-        data_at_stop = [asked for asked in made.world.asked if asked.engine != "qa" and asked.cut_off]
-        assert all((asked.ended or 0) <= stopped_at for asked in data_at_stop if stopped_at < FOREVER)
-        if stopped_at < FOREVER:
-            phases_met.add(bool(made.world.of("qa")))
-        for event in made.world.finished:
-            if event.cause == Cause.INTERRUPTED:
-                assert event.tries, f"seed {seed}: failed without having been asked for"
-    assert phases_met == {True, False}, "the stops do not meet both phases"
 
 
 @pytest.mark.parametrize("waiting_for", ["answer", "token", "backoff"])
