@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import inf
 
 import pytest
 import trio
 
 from job.engines.calls import BATCHES, Call, EngineName, Item, news, trading
 from job.engines.failures import Cause, Failure
-from job.execution.circuit_breaker import CircuitBreaker, State
+from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.progress import EngineProgress
 from job.execution.retry_policy import LAST, RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown
@@ -18,9 +17,7 @@ from job.text.messages import message
 from tests.support.fakes import engine_settings
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
-DOWN, BROKEN, FULL, BUSY, REFUSED = (
-    Failure(Cause.STATUS, message(f"HTTP {status}"), status) for status in (503, 500, 429, 409, 422)
-)
+DOWN, BROKEN, FULL = (Failure(Cause.STATUS, message(f"HTTP {status}"), status) for status in (503, 500, 429))
 
 
 def call(name: str) -> Call:
@@ -44,11 +41,9 @@ class Work:
         settings = engine_settings(engine, concurrency=limit, per_minute=per_minute)
         self.policy = RetryPolicy(settings, lambda: self.random)
         self.breaker = CircuitBreaker(self.policy)
-        self.shutdown = Shutdown()
         self.progress = EngineProgress()
         work = [call(name).items for name in fresh]
-        self.queue = WorkQueue(work, begun, self.policy, self.breaker, self.progress, self.shutdown)
-        self.given: list[tuple[str, float]] = []
+        self.queue = WorkQueue(work, begun, self.policy, self.breaker, self.progress, Shutdown())
         self.random = 0.0
 
     def put(self, name: str, due: float, failed: float = 0.0) -> PendingCall:
@@ -62,22 +57,16 @@ class Work:
         self.breaker.begin(latest)
         return latest
 
-    def fail(
-        self, failure: Failure = DOWN, latest: Try | None = None, *, others: int = 1, is_first: bool = True
-    ) -> None:
-        """A try fails, which begins now unless it is given."""
+    def fail(self, failure: Failure = DOWN, latest: Try | None = None, *, others: int = 1) -> None:
+        """A first try fails, which begins now unless it is given."""
         latest = latest or self.begin()
         latest.ended = trio.current_time()
-        self.breaker.fail(failure, latest, is_first=is_first, others=others, limit=self.queue.limiter.limit)
+        self.breaker.fail(failure, latest, is_first=True, others=others, limit=self.queue.limiter.limit)
 
-    def succeed(self, latest: Try | None = None, *, is_done: bool = True) -> bool:
-        latest = latest or self.begin()
+    def succeed(self) -> bool:
+        latest = self.begin()
         latest.ended = trio.current_time()
-        return self.breaker.succeed(latest, is_done=is_done)
-
-    @property
-    def state(self) -> State:
-        return self.breaker.state(trio.current_time())
+        return self.breaker.succeed(latest, is_done=True)
 
     async def take(self, count: int, *, ends: bool = True) -> list[str]:
         """The names of the next ones, each of which ends at once."""
@@ -88,27 +77,6 @@ class Work:
             if pending is not None and ends:
                 self.queue.task_done()
         return names
-
-    async def play(self, workers: int, seconds: float) -> None:
-        """Workers that take every call, each for so long."""
-
-        async def work() -> None:
-            while (pending := await self.queue.get()) is not None:
-                self.given.append((name_of(pending), trio.current_time()))
-                await trio.sleep(seconds)
-                self.queue.task_done()
-
-        async with trio.open_nursery() as nursery:
-            for _ in range(workers):
-                nursery.start_soon(work)
-
-
-async def is_late(work: Work) -> None:
-    """The engine is out, and its patience is over."""
-    work.fail()
-    work.fail()
-    await trio.sleep(601.0)
-    assert work.state is State.LATE
 
 
 async def test_what_was_not_tried_is_drawn_at_random_and_no_retry_comes_before_it() -> None:
@@ -136,53 +104,6 @@ async def test_the_parts_of_a_batch_come_next_one_half_to_its_end_before_the_oth
     assert await work.take(4) == ["A+B", "C+D", "E+F+G+H", "x"]
 
 
-async def test_each_failure_takes_a_place_until_a_call_is_done_and_half_of_all_open_it() -> None:
-    work = Work(*"abcdefgh", limit=4)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(work.play, 8, 10.0)
-        await trio.sleep(5)
-        work.fail()
-        await trio.sleep(6)
-        assert len(work.given) == 4 + 3
-        states = [work.state]
-        work.fail()
-        states.append(work.state)
-        assert work.succeed()
-        assert [*states, work.state] == [State.CLOSED, State.PROBING, State.CLOSED]
-
-
-async def test_retries_open_nothing_and_neither_do_refusals_nor_a_429_while_others_are_in_flight() -> None:
-    work = Work(limit=2)
-    await trio.lowlevel.checkpoint()
-    for _ in range(20):
-        work.fail(is_first=False, others=0)
-        work.fail(REFUSED)
-        work.fail(FULL, others=1)
-    assert (work.state, work.breaker.failed) == (State.CLOSED, 0)
-    work.fail(FULL, others=0)
-    assert work.state is State.PROBING
-
-
-async def test_a_call_that_is_done_closes_it_if_it_began_after_the_first_failure() -> None:
-    work, old = Work(limit=2), Try(-1.0)
-    await trio.sleep(1.0)
-    work.fail()
-    await trio.sleep(1.0)
-    assert not work.succeed(old)
-    assert work.breaker.over == 602.0, "yet it is patient from then on"
-    assert work.succeed()
-    assert not work.succeed(), "it is closed"
-
-
-async def test_a_409_closes_it_and_is_no_call_done() -> None:
-    work = Work(limit=2)
-    await trio.lowlevel.checkpoint()
-    work.fail()
-    assert work.succeed(is_done=False)
-    assert work.state is State.CLOSED
-    assert work.breaker.worked_at < 0
-
-
 @pytest.mark.parametrize(
     ("engine", "failure", "pauses"),
     [
@@ -206,43 +127,6 @@ async def test_an_engine_that_is_out_is_tried_one_call_at_a_time_after_pauses(
         assert work.succeed(), "the next outage begins like the first"
 
 
-async def test_a_probe_that_gets_a_429_while_others_are_in_flight_pauses_and_one_that_is_refused_does_not() -> None:
-    work = Work(*"abcd", limit=2)
-    work.fail()
-    await work.take(1)
-    work.fail(FULL, others=1)
-    assert work.breaker.failed == 1
-    began = trio.current_time()
-    await work.take(1)
-    assert trio.current_time() == began + 1.0
-    work.fail(REFUSED)
-    await work.take(1)
-    assert (work.state, trio.current_time()) == (State.PROBING, began + 1.0)
-
-
-async def test_while_a_probe_is_in_flight_no_other_begins_until_the_patience_is_over() -> None:
-    work = Work(*"abcdef", limit=4)
-    work.fail()
-    work.fail()
-    await work.take(1, ends=False)
-    work.begin()
-    await work.take(1, ends=False)
-    assert trio.current_time() == 600.0
-
-
-async def test_if_everything_was_tried_the_probe_is_a_retry_but_no_last_try() -> None:
-    work = Work(limit=1)
-    work.put("last", LAST, failed=100.0)
-    work.put("retry", 0.0)
-    work.put("not due", 1000.0)
-    work.fail()
-    assert await work.take(1) == ["retry"]
-    assert trio.current_time() == 0.5
-    work.fail(is_first=False)
-    assert await work.take(2) == ["last", "not due"]
-    assert trio.current_time() == 1000.0
-
-
 async def test_a_last_try_begins_when_it_is_due_whatever_the_breaker_says() -> None:
     work = Work("x", limit=2)
     work.put("last", LAST, failed=-590.0)
@@ -252,12 +136,6 @@ async def test_a_last_try_begins_when_it_is_due_whatever_the_breaker_says() -> N
     work.begin()
     assert await work.take(1) == ["last"]
     assert trio.current_time() == 10.0
-    work = Work("x", limit=2)
-    work.put("last", LAST, failed=trio.current_time())
-    work.shutdown.deadline = trio.current_time() + 400.0
-    began = trio.current_time()
-    assert await work.take(2) == ["x", "last"]
-    assert trio.current_time() == began + 100.0, "in time for the deadline"
     work = Work(engine="qa")
     began = trio.current_time()
     work.put("last", LAST, failed=began)
@@ -265,15 +143,6 @@ async def test_a_last_try_begins_when_it_is_due_whatever_the_breaker_says() -> N
     work.succeed()
     assert await work.take(1) == ["last"]
     assert trio.current_time() == began + 1000.0, "a call that is done moves the end of the patience"
-
-
-async def test_a_429_costs_no_patience_while_others_are_in_flight() -> None:
-    await trio.lowlevel.checkpoint()
-    work, retry = Work(), RetryState()
-    for others, first in ((1, inf), (0, 700.0)):
-        latest = Try(699.0, sent=True, ended=700.0)
-        due = work.policy.next_try(retry, FULL, latest, -inf, inf, others=others)
-        assert (due, retry.first) == (700.0, first)
 
 
 @pytest.mark.parametrize(("limit", "most"), [(1, 3), (4, 12), (16, 16), (64, 16)])
@@ -295,46 +164,12 @@ async def test_once_the_patience_is_over_a_few_calls_decide_and_no_more_begin(li
     assert work.queue.is_down
 
 
-async def test_late_tries_that_began_before_or_failed_again_or_were_refused_decide_nothing() -> None:
-    work, early = Work(*map(str, range(30)), limit=2), Try(-1.0)
-    await is_late(work)
-    before = work.breaker.failures_to_go
-    work.fail(latest=early)
-    work.fail(is_first=False)
-    work.fail(REFUSED)
-    assert work.breaker.failures_to_go == before == 6
-    work.fail()
-    work.succeed(early)
-    assert (work.breaker.failures_to_go, work.state) == (6, State.PROBING), "any call that is done counts"
-
-
-async def test_if_everything_was_tried_the_breaker_has_no_say_once_it_is_late() -> None:
-    work = Work(limit=2)
-    for number in range(40):
-        work.put(str(number), 0.0)
-    await is_late(work)
-    for _ in range(30):
-        await work.take(1)
-        work.fail(is_first=True)
-    assert trio.current_time() == 601.0
-    assert await work.take(11) == [*map(str, range(30, 40)), "-"]
-    assert not work.queue.is_down
-
-
-async def test_the_limit_recovers_once_as_the_second_phase_begins() -> None:
-    work = Work("a", limit=16)
-    work.queue.limiter.update(FULL, 3, 0)
-    work.put("b", 0.0)
-    await work.take(1)
-    assert work.queue.limiter.limit == 2
-    await work.take(1)
-    assert work.queue.limiter.limit == 8
-
-
 async def test_calls_begin_evenly_spread_and_a_part_of_a_batch_takes_a_place_of_its_own() -> None:
-    work = Work(*"abcdef", per_minute=30)
-    await work.play(4, seconds=0.0)
-    assert [later - earlier for (_, earlier), (_, later) in pairwise(work.given)] == pytest.approx([2.0] * 5, abs=0.11)
+    work, begun = Work(*"abcdef", per_minute=30), list[float]()
+    for _ in range(6):
+        await work.take(1)
+        begun.append(trio.current_time())
+    assert [later - earlier for earlier, later in pairwise(begun)] == pytest.approx([2.0] * 5, abs=0.11)
     work = Work(per_minute=30, engine="trading")
     work.queue.put_halves(PendingCall(trading("AB"), ""))
     began = trio.current_time()

@@ -118,12 +118,11 @@ async def test_a_million_recorded_cards_are_gone_on_with_and_reported(nursery: t
         began = time.process_time()
         await _killed_start(world)
         to_write = time.process_time() - began
-        for command in (RUN, ("report", DAY)):
-            one = await took(world, *command)
-            assert one.peak <= 1300 * MIB, command
-            assert one.cpu <= 7 * to_write
+        started, reported = [await took(world, *command) for command in (RUN, ("report", DAY))]
+        assert max(started.peak, reported.peak) <= 1300 * MIB
+        assert max(started.cpu, reported.cpu) <= 7 * to_write
         assert len(world.qa.requests) == LEFT
-    assert "All 1,000,000 cards are made" in one.outcome.stdout
+    assert "All 1,000,000 cards are made" in reported.outcome.stdout
 
 
 async def _killed_start(world: World) -> None:
