@@ -169,6 +169,7 @@ def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_an
     assert matrix(shown)[:3] == ["NVDA !!!!!", "美联储 !····", "AAPL ✓✓✓✓✓"]
     assert "! done, with an error" in shown.text
     assert "! done, with an error" not in page(SCENES["all made"]()).text
+    assert "MSFT ○○○○○" in matrix(page(SCENES["without one"]())), "left out"
 
 
 def test_of_many_different_answers_the_first_are_rows_and_all_calls_are_counted() -> None:

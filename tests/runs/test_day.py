@@ -15,12 +15,12 @@ import trio
 from job.day.result import ShutdownReason
 from job.execution.shutdown import LIMITS
 from job.storage.store import ANSWER_GRACE_SECONDS, StoredObject
-from tests.simulators import broken, do, when
+from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
 from tests.support.promise import WRONG
-from tests.support.scene import ALL, CARDS, CLOUD, DAY, LEASE, NEXT_DAY, OTHER, RETRY, TICKERS, TOPIC, Scene
+from tests.support.scene import ALL, CARDS, CLOUD, DAY, LEASE, OTHER, RETRY, TOPIC, Scene
 
 DATED = "1 card is for another date: 美联储 (2026-11-20)"
 """The note of every day here."""
@@ -188,23 +188,6 @@ async def test_cards_of_another_model_are_noted_and_not_paid_again(scene: Scene)
     assert "4 cards were made with another model" in " ".join(again.finished["notes"])
 
 
-async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
-    scene.world.news.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
-    await scene.start(1)
-    outcome = await scene.start(0, "--without", "BRK.B")
-    assert outcome.finished["message"] == "3 cards are made; left out: BRK.B"
-    assert outcome.finished["without"] == ["BRK.B"]
-    sums = {"planned": 5, "done": 3, "failed": 0, "not_attempted": 2, "left_out": 2}
-    assert outcome.finished["cards"].items() >= sums.items(), "it stays in the totals"
-    table = scene.world.recorded()[f"{DAY}/cards.csv"].decode("utf-8-sig")
-    assert table.count("BRK.B,equity,news_card,left_out,") == 1
-    assert "BRK.B ○ ○" in Parsed(scene.world.recorded()[f"{DAY}/report.html"].decode()).text
-    scene.world.news.script.clear()
-    plain = await scene.start(0)
-    assert "without" not in plain.finished
-    assert scene.cards() == Counter(ALL)
-
-
 # --- made again ---
 
 
@@ -245,16 +228,6 @@ async def test_what_is_not_made_again_yet_keeps_its_number_if_it_is_asked_once_m
     assert (scene.cards()["AAPL/news_card"], len(scene.keys())) == (4, 7)
 
 
-async def test_a_batch_is_made_again_for_all_who_have_asked_for_a_part_of_it(scene: Scene) -> None:
-    await scene.start(0)
-    scene.world.trading.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    await scene.start(1, "--again", "AAPL")
-    scene.world.trading.script.clear()
-    count = len(scene.requests)
-    await scene.start(0, "--again", "BRK.B")
-    assert [one.tickers for one in scene.requests[count:] if one.service == "trading"] == [TICKERS]
-
-
 async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Scene) -> None:
     await scene.start(0)
     first = await scene.begin("--again", "AAPL/news_card", **CLOUD)
@@ -282,22 +255,6 @@ async def test_who_wants_again_what_another_start_is_just_making_pays_nothing(sc
     assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
 
 
-async def test_who_watches_a_killed_start_stands_back_once_another_one_has_taken_its_place(scene: Scene) -> None:
-    """That one makes what the killed one was asked for, and is gone before the second look."""
-    await scene.start(0)
-    killed = await scene.begin("--again", "AAPL/news_card")
-    await scene.cards_in_flight(6)
-    await scene.killed(killed)
-    scene.world.qa.latency = steady(0.1)
-    plain = await scene.begin()
-    await trio.sleep(1)
-    second = await scene.begin("--again", "AAPL/news_card")
-    await scene.end(plain, 0)
-    outcome = await scene.end(second, 75)
-    assert outcome.finished["message"] == "Another start has just ended: nothing was called"
-    assert (scene.cards()["AAPL/news_card"], len(scene.keys())) == (3, 6)
-
-
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
 @pytest.mark.parametrize("seconds", [2.0, 8.0])
 async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
@@ -319,16 +276,6 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     assert ("1 of 5 cards is missing" in outcome.finished["message"]) is known
     await scene.start(0)
     assert scene.cards()["AAPL/news_card"] == 2
-
-
-async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> None:
-    await scene.start(0)
-    await scene.until(NEXT_DAY, "22:30:00")
-    for name, prepares in (("AAPL/news_card", False), ("BRK.B", True)):
-        outcome = await scene.start(0, "--date", DAY, "--again", name)
-        assert dict(scene.requests[-1].query)["date_str"] == DAY
-        assert outcome.stdout.count(f"{DAY} is over: its cards get the financial and trading data of now") == prepares
-    assert scene.cards() == Counter([*ALL, "AAPL/news_card", "BRK.B/news_card", "BRK.B/price_card"])
 
 
 # --- refused ---
@@ -438,28 +385,6 @@ async def test_the_deadline_counts_from_the_start_of_the_process(scene: Scene) -
     began = trio.current_time()
     await scene.start(4, RUN_DEADLINE_SECONDS="30")
     assert 10 <= trio.current_time() - began < 11
-
-
-@pytest.mark.parametrize(("cards", "concurrency"), [(10, 1), (40, 16)])
-async def test_a_byte_too_many_after_each_answer_spoils_no_retry(scene: Scene, cards: int, concurrency: int) -> None:
-    """QA's connections are kept: it is the next answer that is lost, but never that to a retry."""
-    for name in ("ticker_list.json", "card_types.json", "card_targets.json"):
-        del scene.world.stores[scene.world.config_uri].objects[name]
-    await scene.world.configure("ticker_list.json", [f"T{number}" for number in range(cards)])
-    await scene.world.configure("card_types.json", ["a"])
-    scene.world.qa.script.append(Fault(when.always, broken.surplus(b"\n")))
-    await scene.start(0, QA_ENGINE_CONCURRENCY=str(concurrency))
-    assert len(scene.cards()) == cards
-    assert max(scene.cards().values()) <= 2
-
-
-async def test_today_is_one_day_of_the_zone_for_all_engines(scene: Scene) -> None:
-    for zone, day in (("Pacific/Kiritimati", NEXT_DAY), ("Pacific/Pago_Pago", DAY)):
-        scene.world.forget()
-        outcome = await scene.start(0, RUN_TIME_ZONE=zone, RUN_SCHEDULE=None)
-        news = {one.json["date"] for one in scene.world.news.requests if one.tickers[0] in TICKERS}
-        cards = {dict(one.query)["date_str"] for one in scene.world.qa.requests if one.tickers[0] in TICKERS}
-        assert {outcome.finished["day"]} == news == cards == {day}
 
 
 CHINESE = re.compile("图卡|引擎|运行|应答")

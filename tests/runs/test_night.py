@@ -1,17 +1,14 @@
 """Which night a start is for: scenes around the ticks of a schedule. Virtual time begins at one, Tuesday's at 22:30."""
 
 from collections import Counter
-from datetime import timedelta
 
 import pytest
-import trio
 
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
-from tests.support import world as virtual
-from tests.support.scene import ALL, CLOUD, CONFIG, DAY, NEXT_DAY, OTHER, Scene
+from tests.support.scene import CLOUD, CONFIG, DAY, OTHER, Scene
 
 WEDNESDAY, THURSDAY, FRIDAY, SATURDAY, MONDAY = (f"2026-11-{day}" for day in (25, 26, 27, 28, 30))
 TUESDAY, SUNDAY = DAY, "2026-11-29"
@@ -26,19 +23,6 @@ def made(scene: Scene) -> Counter[str]:
 
 
 # --- the rows of the table ---
-
-
-@pytest.mark.parametrize(("schedule", "tick"), [(EVENING, "22:30:00"), (MORNING, "06:30:00")])
-async def test_a_tick_that_is_late_or_delivered_twice_is_one_night(
-    scene: Scene, schedule: dict[str, str], tick: str
-) -> None:
-    await scene.until(FRIDAY, tick)
-    await trio.sleep(20 * 60)
-    first = await scene.begin(**CLOUD, **schedule)
-    second = await scene.begin(**OTHER, **schedule)
-    for job in (first, second):
-        assert (await scene.end(job, 0)).finished["day"] == FRIDAY
-    assert scene.cards() == Counter(ALL)
 
 
 @pytest.mark.parametrize("schedule", [EVENING, MORNING])
@@ -68,19 +52,6 @@ async def test_a_start_that_waits_past_the_next_tick_is_for_the_night_it_was_sta
     ended = [await scene.end(job, 0) for job in (first, second, third)]
     assert [outcome.finished["day"] for outcome in ended] == [TUESDAY, TUESDAY, WEDNESDAY]
     assert made(scene) == {TUESDAY: 4, WEDNESDAY: 4}
-
-
-@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=1)])
-async def test_what_is_recorded_is_not_requested_again_if_the_clock_is_set_back(
-    scene: Scene, back: timedelta, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await scene.start(0)
-    await scene.until(NEXT_DAY, "22:40:00")
-    await scene.start(0)
-    count, true_now = len(scene.requests), virtual._now
-    monkeypatch.setattr(virtual, "_now", lambda zone: true_now(zone) - back)
-    await scene.start(0)
-    assert len(scene.requests) == count
 
 
 # --- who is told ---
@@ -191,17 +162,6 @@ async def test_while_it_is_not_known_which_day_it_is_nothing_is_recorded(scene: 
 
 
 LAPTOP = {"RUN_SCHEDULE": None, "RUN_TIME_ZONE": None}
-
-
-@pytest.mark.parametrize("variables", [{}, MORNING, {"RUN_TIME_ZONE": "Asia/Shanghai"}])
-async def test_on_a_laptop_the_latest_recorded_start_says_which_night_it_is(
-    scene: Scene, variables: dict[str, str]
-) -> None:
-    """As far as its variables are not set there."""
-    await scene.start(0, RUN_SCHEDULE="30 6 * * 1-5", RUN_TIME_ZONE="Asia/Shanghai")  # 06:30 on Wednesday there
-    laptop = await scene.start(0, **LAPTOP | variables)
-    assert laptop.finished["day"] == WEDNESDAY
-    assert laptop.finished["notes"][0].startswith(f"Nothing was left to do: {WEDNESDAY} has been done since 06:30")
 
 
 async def half_a_night(scene: Scene) -> None:
