@@ -12,7 +12,6 @@ import trio
 
 from job.day.attempt import ExitCode
 from job.day.view import Line
-from job.outputs import stdout
 from job.outputs.message import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
@@ -196,17 +195,6 @@ def test_a_day_and_the_nights_are_opened_as_a_page(
     assert err == ["there is no browser here: open it yourself"]
     assert page.read_text().startswith("<!doctype html>")
     assert (runs / link).as_uri() in page.read_text(), "its links lead to the record"
-
-
-def test_a_report_whose_reader_has_left_ends_well(
-    runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(runs, RecordedAttempt().record())
-    reading, writing = os.pipe()
-    os.close(reading)
-    monkeypatch.setattr(stdout, "STDOUT", writing)
-    assert command("report")[0] == ExitCode.DONE
-    os.close(writing)
 
 
 # --- verify ---
