@@ -181,15 +181,16 @@ class Step(NamedTuple):
         return Step(self.kind, sentence, self.later)
 
 
-def advice(report: Report, ledger: Ledger, commands: Commands, unrecorded: int = 0) -> tuple[Step, ...]:
+def advice(report: Report, ledger: Ledger | None, commands: Commands, unrecorded: int = 0) -> tuple[Step, ...]:
     """What to do next, in this order. `commands` know when it is read.
 
-    So many cards that are made are `unrecorded`: a start makes them again.
+    Without a `ledger`, which a list of nights does not read, no card is named. So many cards that are made are
+    `unrecorded`: a start makes them again.
     """
     if report.is_of_command or report.outcome is Outcome.UNREADABLE:
         return ()
     if report.outcome is Outcome.AT_WORK:
-        return tuple(_waiting_steps(report))
+        return tuple(_waiting_steps(report, commands.now))
     if report.outcome is Outcome.SUCCEEDED:
         return tuple(_steps_of_success(report, ledger, commands))
     steps = [*_retry_step(report, commands.now)]
@@ -240,11 +241,13 @@ def _step_without(report: Report, commands: Commands) -> Step:
     return _now_and_later("without", text, run)
 
 
-def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
+def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands) -> Iterator[Step]:
     """How to make what was left out, and again the cards that have an error besides: many, only if of whole types."""
     if report.without:
         text = message("Once they can be made, this makes what was left out{terms}:")
         yield _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
+    if ledger is None:
+        return
     cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
     names = [f"{card.target}/{card.card_type}" for card in cards]
     if len(cards) > NAMED:
@@ -266,9 +269,9 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
         yield Step("again", again, command)
 
 
-def _waiting_steps(start: Start) -> Iterator[Step]:
-    if start.deadline is not None:
-        ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline)
+def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
+    ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline or 0.0)
+    if ends > now:
         yield Step("at_work", message("Nothing has to be done: it ends by {time}.", time=clock(ends, start.day)))
     if (link := executions_link(start)) is not None:
         yield Step("look", message("All executions of the job"), Command(link))
@@ -286,7 +289,7 @@ def _may_have_asked(report: Report) -> bool:
 
 def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
     command = commands.run(day, is_new=True)
-    return (Step("start", message("This makes what is missing{terms}:", terms=command.terms), command),)
+    return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=command.terms), command),)
 
 
 def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:
@@ -294,7 +297,7 @@ def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: date
     if start is None:
         return ()
     command = Commands.of(start, runs_uri, days, tick).run(None)
-    return (Step("start", message("This makes what is missing{terms}:", terms=""), command),)
+    return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=""), command),)
 
 
 def go_on(start: Start, outcome: Outcome, commands: Commands) -> tuple[Step, ...]:
@@ -319,7 +322,7 @@ def _start_step(start: Start, outcome: Outcome, commands: Commands, unrecorded: 
 
 def _what_it_makes(outcome: Outcome, report: Report | None) -> Message:
     """What a start makes, and what it costs as long as what has failed is not over."""
-    if report is None or outcome.severity != "bad":  # nothing has to be put right
+    if report is None or (outcome.severity != "bad" and not report.charged_again):  # nothing has to be put right
         return message("This makes what is missing{terms}:")
     if outcome in {Outcome.STORAGE_FAILED, Outcome.BAD_CONFIG}:
         return message(

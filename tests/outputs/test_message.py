@@ -80,6 +80,11 @@ def test_a_message_says_how_each_kind_of_day_stands(scene: str) -> None:
     assert ("Done at " in text) is is_done
 
 
+def test_an_error_beside_a_success_is_told_in_the_engines_words() -> None:
+    said = "qa NVDA news_card: the answer says success, but has an error: failed: the model refused"
+    assert said in "\n".join(lines(SCENES["made with errors"]()))
+
+
 def test_before_cloud_run_starts_it_again_a_message_has_no_command_but_the_fields_have() -> None:
     """A program may wait by itself; a person would paste what runs already."""
     day = Day(start={"max_retries": 1, "qa_attempts": 3}).play(failing(NULL, "qa", "NVDA"))

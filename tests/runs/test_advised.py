@@ -78,6 +78,7 @@ async def test_what_had_failed_too_when_another_ended_the_night_is_named_and_lef
     ]
     await night.tries(1, NEWS_ENGINE_CONCURRENCY="8")
     told = message_of(night)
+    assert told[1] == "The trading and news engines failed: no card was made."
     assert [line for line in told if line.startswith("✗ ")][1:] == [
         "✗ Trading engine: 1 target failed; it worked on 11-24: TSLA.",
         "✗ News engine: 1 target failed; it worked on 11-24: MSFT.",
@@ -154,7 +155,7 @@ async def test_a_variable_that_somebody_changed_by_day_is_named_with_both_values
     await second.tries(3, QA_ENGINE_AUDIENCE=f"https://cards-x.a.run.app {qa.url}")
     lines = message_of(second)
     variable = "QA_ENGINE_AUDIENCE (Terraform: engines.qa.audience)"
-    assert lines[4] == f'Where: {variable}: "AUDIENCE URL". Who: an owner of the project.'
+    assert lines[4] == f"Where: {variable}. Who: an owner of the project."
     assert lines[5] == f"QA_ENGINE_AUDIENCE changed since 11-24: {qa.url} → https://cards-x.a.run.app"
 
 
@@ -216,3 +217,26 @@ async def test_cards_that_take_much_longer_than_on_the_night_before_are_told(sec
     await second.start(0, QA_ENGINE_CONCURRENCY="16")
     (line,) = (line for line in message_of(second) if "for a call" in line)
     assert line.startswith("The QA engine took 3 min 20 s for a call, on 11-24 ")
+
+
+# --- what is missing ---
+
+
+async def test_after_a_deadline_a_command_has_its_price_if_all_that_is_missing_had_failed(second: Night) -> None:
+    """Two cards hang to the end. On the next night, the deadline comes before all cards were tried."""
+    hangs = Fault(when.both(when.card("news_card"), when.ticker("NVDA", "TSLA")), do.hang())
+    second.scene.world.qa.script.append(hangs)
+    await second.tries(4, RUN_DEADLINE_SECONDS="500", QA_ENGINE_CONCURRENCY="8")
+    command = next(line for line in message_of(second) if "what is missing" in line)
+    assert "up to 12 tries are charged for nothing (Cloud Run starts it 2 times), in some " in command
+    await second.begins("2026-11-26")
+    second.scene.world.qa.latency = steady(8.0)
+    await second.tries(4, RUN_DEADLINE_SECONDS="20", QA_ENGINE_CONCURRENCY="4")
+    command = next(line for line in message_of(second) if "what is missing" in line)
+    assert command.startswith("This makes what is missing (")
+
+
+async def test_a_night_that_never_began_is_told_with_the_next_one(second: Night) -> None:
+    await second.begins("2026-11-26")
+    await second.start(0)
+    assert "No record: Wed 11-25 (was the schedule paused?)" in message_of(second)
