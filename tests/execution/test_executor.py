@@ -13,7 +13,7 @@ from job.engines.calls import EngineName
 from job.engines.failures import Cause
 from job.execution.progress import CallRetried
 from job.text.messages import message
-from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
+from tests.support.fakes import Asked, Script, Stage, at_once, reply, stage, target, well
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
@@ -62,16 +62,6 @@ async def one_ticker(*steps: Step, jitter: float = 1.0, **settings: Any) -> Stag
     return made
 
 
-async def test_the_timeout_applies_to_each_attempt_and_is_retried() -> None:
-    made = await one_ticker(100.0, 100.0, 9.0, timeout=10.0, jitter=0.0)
-    assert starts(made, "news") == [0.0, 10.0, 20.0]
-    assert made.counts("news").done == 1
-    made = await one_ticker(FOREVER, timeout=10.0, patience=15.0)
-    failure = the_end(made)
-    text = "no answer within 10 s (tried for 33.5 s)"
-    assert (failure.cause, str(failure.reason)) == (Cause.TIMEOUT, text)
-
-
 @pytest.mark.parametrize(("asked_for", "waited"), [(0.2, 0.5), (7.0, 7.0), (9999.0, 30.0)])
 async def test_retry_after_is_honoured_up_to_the_cap(asked_for: float, waited: float) -> None:
     assert starts(await one_ticker(reply({}, 503, retry_after=asked_for), None), "news") == [0.0, waited]
@@ -101,16 +91,6 @@ async def test_an_answer_to_the_second_token_does_not_show_the_first() -> None:
     shown = [str(event.reason) for event in made.world.events if isinstance(event, CallRetried | CallResult)]
     assert shown[1] == "HTTP 400: [token] [token]"
     assert "first" not in str(the_end(made).reason)
-
-
-async def test_401_gets_one_fresh_token_and_one_more_try() -> None:
-    made = await one_card(reply({}, 401), patience=1.0)
-    assert made.world.tokens_given[:2] == [("https://qa", None), ("https://qa", "token")]
-    assert [asked.headers["Authorization"] for asked in made.world.asked][:2] == ["Bearer token", "Bearer token token"]
-    assert starts(made) == [0.0, 0.5, 1.5], "the first that begins after the patience is the last"
-    assert made.cards.failed == 1
-    made = await one_card(reply({}, 401), None)
-    assert (made.cards.done, starts(made)) == (1, [0.0, 0.5])
 
 
 MAY_HAVE_COST = [
@@ -143,13 +123,6 @@ async def test_a_last_try_that_cost_nothing_is_still_to_come_with_patience_anew_
     await made.play((5_000.0, ShutdownReason.DEADLINE))
     assert made.cards.failed == 1
     assert 1_200 <= starts(made)[-1] <= 1_230
-
-
-async def test_the_last_try_comes_in_time_for_the_deadline() -> None:
-    for patience, deadline, last in [(600.0, 500.0, 200.0), (86_400.0, 10_740.0, 10_440.0), (600.0, 300.0, 20.0)]:
-        made = stage([target("A", engines=())], in_turn("qa", reply({}, 500)), {"qa": {"patience": patience}})
-        await made.play((deadline, ShutdownReason.DEADLINE))
-        assert (starts(made), made.cards.failed) == ([0.0, 10.0, last], 1)
 
 
 @pytest.mark.parametrize(("longest", "work", "done"), [(900.0, 850.0, 1), (900.0, 950.0, 0), (300.0, 550.0, 1)])

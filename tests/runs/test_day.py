@@ -15,7 +15,7 @@ import trio
 from job.day.result import ShutdownReason
 from job.execution.shutdown import LIMITS
 from job.storage.store import ANSWER_GRACE_SECONDS, StoredObject
-from tests.simulators import do, when
+from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
@@ -385,6 +385,19 @@ async def test_the_deadline_counts_from_the_start_of_the_process(scene: Scene) -
     began = trio.current_time()
     await scene.start(4, RUN_DEADLINE_SECONDS="30")
     assert 10 <= trio.current_time() - began < 11
+
+
+@pytest.mark.parametrize(("cards", "concurrency"), [(10, 1), (40, 16)])
+async def test_a_byte_too_many_after_each_answer_spoils_no_retry(scene: Scene, cards: int, concurrency: int) -> None:
+    """QA's connections are kept: it is the next answer that is lost, but never that to a retry."""
+    for name in ("ticker_list.json", "card_types.json", "card_targets.json"):
+        del scene.world.stores[scene.world.config_uri].objects[name]
+    await scene.world.configure("ticker_list.json", [f"T{number}" for number in range(cards)])
+    await scene.world.configure("card_types.json", ["a"])
+    scene.world.qa.script.append(Fault(when.always, broken.surplus(b"\n")))
+    await scene.start(0, QA_ENGINE_CONCURRENCY=str(concurrency))
+    assert len(scene.cards()) == cards
+    assert max(scene.cards().values()) <= 2
 
 
 CHINESE = re.compile("图卡|引擎|运行|应答")
