@@ -102,7 +102,7 @@ def options_of(
     date = given.date
     if date is not None and not is_date(date):
         what = message("{value} is not valid", value=quoted(date))
-        all_faults.append(Fault(DATE, what, message("write YYYY-MM-DD"), FaultKind.COMMAND))
+        all_faults.append(Fault(DATE, what, message('write "YYYY-MM-DD"'), FaultKind.COMMAND))
         date = None
     # An argument that is no Unicode is no name of the config either, and could not be recorded.
     again, without = (tuple(map(printable, names)) for names in (given.again, given.without))

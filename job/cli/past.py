@@ -22,7 +22,7 @@ from job.outputs.message import SEND_SECONDS, Notifier, late_lines
 from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
-from job.records.nights import NO_NIGHT, Nights, attempt_before, read_nights, with_killed
+from job.records.nights import NO_NIGHT, Nights, attempt_before, nothing_of, read_nights, with_killed
 from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -80,7 +80,7 @@ def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator,
     tick = nights.next_tick(days)
     if tick is None or now.timestamp() < tick.timestamp() or day not in {None, nights.nights[0].day}:
         return
-    say(f"{SIGNS['warn']} {to.text(nights.nothing_since(tick))}")
+    say(f"{SIGNS['warn']} {to.text(nothing_of(tick.date().isoformat()))}")
     _say_steps(late_steps(nights.latest_start, settings.runs_uri, days, tick), to)
 
 
@@ -160,16 +160,10 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
     is_done = view is not None and view.report.had_plan and view.ledger.is_complete
-    answer = message("No start of {day} is recorded", day=day)
-    nothing = message("{sentence}.", sentence=answer)
-    tick = days.tick_of(day) if days.schedule and day == days.current(now, NOT_EARLY) else None
-    if tick is not None:
-        answer = nothing = nights.nothing_since(tick)
+    answer = problem or nothing_of(day)
     if view is not None:
         text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
         answer = message(text, day=day, sentence=view.report.sentence)
-    elif problem is not None:
-        answer = problem
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
     to = translator(settings.language, days.zone)
     if settings.log_format == "text":
@@ -179,7 +173,7 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
         write_line(as_json(verdict(answer, done=is_done)))
     if is_done:
         return ExitCode.DONE
-    lines = late_lines(settings, day, now.astimezone(days.zone), view, steps, None if problem else nothing)
+    lines = late_lines(settings, day, now.astimezone(days.zone), view, steps, None if problem else answer)
     notifier = Notifier(settings)
     sent = trio.run(notifier.send_lines, lines, lambda: {"event": "run.verified", "done": False}, SEND_SECONDS)
     if sent is not None and settings.log_format == "text":

@@ -7,7 +7,7 @@ plan a person names: to make it again, or to leave it out.
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import islice
@@ -376,7 +376,8 @@ class Plan:
         return self.settings.what_is_made() | self.parameters(target, card_type) | data | own
 
 
-_values = attrgetter(*(field.name for field in fields(Target)))
+_values = attrgetter("id", "kind", "key", "date", "engines", "card_types", "parameters")
+"""What of a target the digest of a plan is of. With one more, every day that is recorded would be of another plan."""
 
 
 def make_plan(config: Config, day: str, settings: PlanSettings) -> tuple[Plan, list[Fault]]:

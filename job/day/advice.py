@@ -181,10 +181,11 @@ class Step(NamedTuple):
         return Step(self.kind, sentence, self.later)
 
 
-def advice(report: Report, ledger: Ledger, commands: Commands, unrecorded: int = 0) -> tuple[Step, ...]:
+def advice(report: Report, ledger: Ledger | None, commands: Commands, unrecorded: int = 0) -> tuple[Step, ...]:
     """What to do next, in this order. `commands` know when it is read.
 
-    So many cards that are made are `unrecorded`: a start makes them again.
+    Without a `ledger`, which a list of nights does not read, no card is named. So many cards that are made are
+    `unrecorded`: a start makes them again.
     """
     if report.is_of_command or report.outcome is Outcome.UNREADABLE:
         return ()
@@ -218,8 +219,6 @@ def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step
         look = message("It is not known whether your request was recorded. First look at how the day stands:")
         if report.outcome is Outcome.BUSY and not report.task_attempt:
             look = message("Your request was not recorded. Look at how the day stands, then ask again:")
-        elif report.outcome is Outcome.BUSY:
-            look = message("Once no other start is at work, first look at how the day stands:")
         yield Step("look", look, commands.look(report.known_day))
         return
     yield _start_step(report, report.outcome, commands, unrecorded)
@@ -242,11 +241,13 @@ def _step_without(report: Report, commands: Commands) -> Step:
     return _now_and_later("without", text, run)
 
 
-def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
+def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands) -> Iterator[Step]:
     """How to make what was left out, and again the cards that have an error besides: many, only if of whole types."""
     if report.without:
         text = message("Once they can be made, this makes what was left out{terms}:")
         yield _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
+    if ledger is None:
+        return
     cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
     names = [f"{card.target}/{card.card_type}" for card in cards]
     if len(cards) > NAMED:

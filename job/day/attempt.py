@@ -156,13 +156,11 @@ def check_format(name: str, stored_format: object, version: str = "") -> None:
     """Raises `RecordError` unless `stored_format` is the one that is known here. `version` is what has written it."""
     if stored_format == FORMAT:
         return
-    found, known = str(stored_format), str(FORMAT)
+    text = template("{object} has format {found}; this version of the job knows {known}")
+    what = message(text, object=name, found=str(stored_format), known=str(FORMAT))
     if not version:
-        text = template("{object} has format {found}; this version of the job knows {known}")
-        raise RecordError(message(text, object=name, found=found, known=known))
-    text = template("{object} has format {found}, of version {version}; this version of the job knows {known}")
-    remedy = message("ask an owner to put back the image of version {version}", version=version.partition(" ")[0])
-    what = message(text, object=name, found=found, version=version, known=known)
+        raise RecordError(what)
+    remedy = message("ask an owner to put back the image of version {version}", version=version)
     raise RecordError(what, remedy, FaultKind.IMAGE)
 
 
@@ -317,20 +315,16 @@ def read_start(kind: type[S], name: str, day: str, number: int, data: bytes) -> 
     except ValidationError as error:
         check_format(name, *_format_of(data))  # a newer one may look different altogether
         raise altered(name) from error
-    check_format(name, start.format, _written_by(start.version, start.commit))
+    check_format(name, start.format, start.version)
     if (start.day, start.number) != (day, number):
         raise altered(name)
     return start
 
 
 def _format_of(data: bytes) -> tuple[object, str]:
-    """The format of an object, and what has written it, as far as that is known."""
+    """The format of an object, and the version that has written it, as far as that is known."""
     try:
         content = json.loads(data)
-        return content["format"], _written_by(content.get("version"), content.get("commit"))
+        return content["format"], str(content.get("version", ""))[:50]
     except (ValueError, TypeError, LookupError, RecursionError):
         return FORMAT, ""
-
-
-def _written_by(*version_and_commit: object) -> str:
-    return " ".join(part[:50] for part in version_and_commit if isinstance(part, str))

@@ -137,10 +137,7 @@ class Report(Ending, Start):
         time = clock(datetime.fromisoformat(self.ended or self.started), self.day)
         if not self.done_at or not self.number:  # it was done before
             return message("As of {time}", time=time) if self.ended else message("began at {time}", time=time)
-        tick = self.days.tick_of(self.day) if self.schedule else None
-        if tick is None or self.done_at >= tick:
-            return message("Done at {time}", time=time)
-        return message("Made at {time}, before the night's time {tick}", time=time, tick=f"{tick:%H:%M}")
+        return message("Done at {time}", time=time)
 
     @property
     def starts(self) -> int:

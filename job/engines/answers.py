@@ -254,8 +254,6 @@ def _misshapen(answer: object, token: str, lacking: str) -> Verdict:
 
 def _reason(result: object, token: str) -> Message:
     """The engine's own error message if the answer has one, else the answer itself."""
-    if result is None:
-        return message("the engine answered null")
     if isinstance(result, dict) and (words := _words(result)):
         text = _said(words, token)
         return said(text) if result.get("status") is None else colon(_said(result["status"], token), text)

@@ -6,7 +6,6 @@ holds, as nobody knows when it is read. Python computes all words and numbers, t
 module that uses Jinja2.
 """
 
-import statistics
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,10 +25,10 @@ from job.day.ending import notices_of
 from job.day.failing import names_of
 from job.day.ledger import Ledger
 from job.day.report import Report, marks_of
-from job.day.result import FAILED, CallResult, Counts, ItemState
+from job.day.result import FAILED, CallResult, ItemState
 from job.day.view import View, card_table, complete_line, cost_line, picture_url
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName
-from job.records.nights import Night, Nights, PastNights, done_at
+from job.engines.calls import ALL_ENGINES, ENGINES, EngineName
+from job.records.nights import Night, Nights, PastNights, done_at, nothing_of
 from job.records.record import Document
 from job.storage.uri import address_of
 from job.text.messages import (
@@ -216,36 +215,7 @@ def _logs(report: Report, query: str) -> str | None:
     return f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.project)}"
 
 
-WIDTH, TALL = 1000.0, 100.0
-"""Of a chart, in its own units."""
-LEAST = 4.0
-"""Minimum height of what is missing: a single card of thousands must be visible."""
-LEAST_BARS = 7
-"""A chart has room for at least so many nights."""
 FAILURES_NAMED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A night in a chart: how much of the height is good, and how much of it, above that, is missing."""
-
-    left: float
-    good: float
-    bad: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A bar for each night, the oldest on the left."""
-
-    title: Message
-    note: Message
-    bars: Sequence[Bar]
-    width: float
-    dates: Sequence[str]
-    """Of the oldest night and, if there are several, of the newest."""
-    extent: float
-    """Up to where there are nights; beyond, a week would have more."""
 
 
 def cause_of(report: Report) -> tuple[Message | None, Value]:
@@ -263,41 +233,6 @@ def cause_of(report: Report) -> tuple[Message | None, Value]:
     items = chain(*(group.items for group in failed))
     named = names_of(item for item in items if item.engine not in down or item.target in report.at_fault)
     return message("What is wrong, and what to do"), listed(named, FAILURES_NAMED)
-
-
-def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:
-    """The charts of the nights, which are the newest first. That of the data phase has the nights that completed it."""
-    nights = nights[::-1]
-    reports = [night.report for night in nights if night.report]
-    charts = []
-    if most := max((report.cards.planned for report in reports), default=0):
-        wanted = (report for report in reports if report.cards.planned > report.cards.left_out)
-        heights = {report.day: _heights(report.cards, most) for report in wanted}
-        charts.append(_chart(message("Cards"), message("{count} at most", count=most), nights, heights))
-    if took := {report.day: seconds for report in reports if (seconds := _data_seconds(report)) is not None}:
-        longest = max(took.values())
-        note = message("median {median}", median=duration(statistics.median(took.values())))
-        heights = {day: (seconds / longest * TALL, 0.0) for day, seconds in took.items()}
-        charts.append(_chart(message("Data phase"), note, nights, heights))
-    return charts
-
-
-def _heights(cards: Counts, most: int) -> tuple[float, float]:
-    missing = max(cards.missing / most * TALL, LEAST) if cards.missing else 0.0
-    return (cards.planned - cards.left_out) / most * TALL - missing, missing
-
-
-def _data_seconds(report: Report) -> float | None:
-    """How long the data phase took; `None` if data is missing, or if nothing was called for it."""
-    missing = any(report.engines[engine].missing for engine in DATA_ENGINES if engine in report.engines)
-    return None if missing else report.phases.get("data")
-
-
-def _chart(title: Message, note: Message, nights: Sequence[Night], heights: Mapping[str, tuple[float, float]]) -> Chart:
-    step = WIDTH / max(len(nights), LEAST_BARS)
-    bars = [Bar(at * step, *heights[night.day]) for at, night in enumerate(nights) if night.day in heights]
-    dates = list(dict.fromkeys(night.day[5:] for night in (nights[0], nights[-1])))
-    return Chart(title, note, bars, step * 0.8, dates, step * (len(nights) - 0.2))
 
 
 ROWS = 300
@@ -337,8 +272,8 @@ class Board:
     rows: Sequence[tuple[str, Sequence[Cell]]]
     marks: Collection[str]
     is_open: bool
-    more_targets: int
-    more_card_types: int
+    more: int
+    """Number of cards that have no cell."""
 
 
 def board(report: Report, ledger: Ledger) -> Board | None:
@@ -362,8 +297,7 @@ def board(report: Report, ledger: Ledger) -> Board | None:
         rows=rows,
         marks={cell.mark for _, cells in rows for cell in cells},
         is_open=(counts.missing > 0 or counts.with_error > 0) and len(targets) <= OPEN_ROWS,
-        more_targets=max(0, len(targets) - ROWS),
-        more_card_types=len({name for target in targets for name in target.card_types}) - len(types),
+        more=counts.planned - sum(cell.mark != NOT_PLANNED[1] for _, cells in rows for cell in cells),
     )
 
 
@@ -417,10 +351,8 @@ def environment(translator: Translator) -> "Environment":
         "marks": marks_of,
         "names": names,
         "number": "{:,}".format,
-        "percent": lambda x: f"{x / WIDTH * 100:.2f}%",
         "shortened": beginning,
         "what": what,
-        "xy": lambda value: f"{value:.1f}".removesuffix(".0"),  # a page may have thousands
     }
     made.globals = {
         "_": message,
@@ -477,7 +409,6 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
         marks={mark for night in nights.nights for _, mark in marks_of(night.report)},
-        charts=charts_of(nights.nights),
     ).encode()
 
 
@@ -486,7 +417,7 @@ def _late(nights: Nights, links: Links, days: Days, tick: datetime, now: datetim
     start = nights.job_start
     return Headline(
         "warn",
-        nights.nothing_since(tick),
+        nothing_of(tick.date().isoformat()),
         day=None,
         job=job_of(start),
         when=_as_of(now, days),
@@ -511,7 +442,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     if report is None or commands is None:
         steps = () if start is None or commands is None else go_on(start, latest.outcome, commands)
         return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
-    steps = advice(report, Ledger.empty(report.day), commands)
+    steps = advice(report, None, commands)
     if not report.ended:
         return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
     headline = headline_of(latest, steps, known, links.to_day(latest.day))

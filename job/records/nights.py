@@ -40,7 +40,7 @@ from job.storage.store import (
     in_thread,
     read_many,
 )
-from job.text.messages import Message, dated, dated_time, joined, listed, message, plural, said
+from job.text.messages import Message, dated, joined, listed, message, plural, said
 
 NIGHTS_READ = 60
 """How many of the latest days are read."""
@@ -67,6 +67,11 @@ class Night:
     @property
     def start(self) -> Start | None:
         return self.report or self.attempt
+
+
+def nothing_of(day: str) -> Message:
+    """That a night which was to begin has left nothing."""
+    return message("No start of {day} is recorded. Is the schedule paused?", day=day)
 
 
 def done_at(night: Night) -> Message:
@@ -108,13 +113,6 @@ class Nights:
     def next_tick(self, days: Days) -> datetime | None:
         """When the night after the latest begins; `None` without a schedule or a night."""
         return days.after(self.nights[0].day) if days.schedule and self.nights else None
-
-    def nothing_since(self, tick: datetime) -> Message:
-        """That the night that was to begin at this tick has left nothing."""
-        latest = self.latest_start
-        if latest is not None and datetime.fromisoformat(latest.started) >= tick:  # it was for another day
-            return message("No start of {day} is recorded. Is the schedule paused?", day=tick.date().isoformat())
-        return message("No start is recorded since {time}. Is the schedule paused?", time=dated_time(tick))
 
     def with_report(self, report: Report) -> "Nights":
         others = [night for night in self.nights if night.day != report.day]

@@ -12,7 +12,6 @@ import trio
 
 from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.objects import CARD_TYPE_LIST
 from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS, Plan
 from job.config.read import PlannedConfig, unreadable
 from job.day.advice import Commands, option
@@ -346,10 +345,6 @@ def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedC
             command=run(*option("without", new)).text,
         )
         remedy = semicolon(others, remedy)
-    then_types = {name for target in then.targets for name in target.card_types}
-    if again + len(wanted) > len(lacking) and then_types.isdisjoint(item.card_type for item in lacking):
-        text = template('to make none of a new card type, set its "enabled": false in {list} for the while')
-        remedy = semicolon(message(text, list=CARD_TYPE_LIST), remedy)
     changes = reduce(semicolon, differences(then, config.plan))
     text = template("the config has changed since {day}: {changes}")
     return Fault(DATE, message(text, day=start.day, changes=changes), remedy, FaultKind.COMMAND)

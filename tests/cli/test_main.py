@@ -54,7 +54,7 @@ def test_several_names_may_follow_an_option_or_repeat_it() -> None:
 @pytest.mark.parametrize(("date", "shown"), [("2026-02-30", "2026-02-30"), ("\udcff", "\\udcff")])
 def test_a_date_that_cannot_be_is_a_fault_of_the_command(date: str, shown: str) -> None:
     request = asked("run", "--date", date)
-    assert list(map(str, request.faults)) == [f'--date: "{shown}" is not valid; write YYYY-MM-DD']
+    assert list(map(str, request.faults)) == [f'--date: "{shown}" is not valid; write "YYYY-MM-DD"']
     assert request.faults[0].kind is FaultKind.COMMAND
     assert request.date is None
 

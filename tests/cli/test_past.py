@@ -161,7 +161,7 @@ def test_a_night_that_has_begun_and_left_nothing_is_told_last(
     at(moment)
     write(runs, RecordedAttempt("2026-11-23").record(), RecordedAttempt().record())
     told = [
-        "! No start is recorded since Wed 11-25 02:00. Is the schedule paused?",
+        "! No start of 2026-11-25 is recorded. Is the schedule paused?",
         "This makes what is missing:",
         f"  RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run",
     ]
@@ -225,7 +225,7 @@ MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_
         ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: {BREAKS_OFF}: all cards are made"),
         ([KILLED], ExitCode.FAILED, f"{DAY} is not done: {BREAKS_OFF}: 1 of 2 cards is missing"),
         ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: 1 of 3 cards is missing"),
-        ([], ExitCode.FAILED, f"No start of {DAY} is recorded"),
+        ([], ExitCode.FAILED, f"No start of {DAY} is recorded. Is the schedule paused?"),
     ],
     ids=["done", "without one", "a card missing", "killed, all there", "killed", "more", "none"],
 )
@@ -240,21 +240,23 @@ def test_whether_the_work_of_a_day_is_done(
     assert [line.strip() for line in steps if "python -m job" in line] == ([start] if code else [])
 
 
-@pytest.mark.parametrize(("clock", "day"), [("06:29", "Tue 11-24"), ("06:30", "Wed 11-25")])
+@pytest.mark.parametrize(("clock", "day"), [("06:29", "2026-11-24"), ("06:30", "2026-11-25")])
 def test_the_night_that_is_verified_is_the_latest_that_has_begun(
     clock: str, day: str, runs: Path, command: Command, at: At
 ) -> None:
     at(f"2026-11-25T{clock}")
     code, out, _ = command("verify", RUN_SCHEDULE="30 6 * * 1-5", **SHANGHAI)
-    assert (code, out[0]) == (ExitCode.FAILED, f"No start is recorded since {day} 06:30. Is the schedule paused?")
-    write(runs, RecordedAttempt(f"2026-{day[4:]}").record())
+    assert (code, out[0]) == (ExitCode.FAILED, f"No start of {day} is recorded. Is the schedule paused?")
+    write(runs, RecordedAttempt(day).record())
     assert command("verify")[0] == ExitCode.DONE
 
 
 def test_nobody_is_told_to_start_a_day_that_is_to_come(runs: Path, command: Command, at: At) -> None:
     at("2026-11-25T06:00")
     evening = {"RUN_SCHEDULE": "30 22 * * 1-5", **SHANGHAI}
-    assert command("verify", "--date=2026-11-26", **evening)[1] == ["No start of 2026-11-26 is recorded"]
+    assert command("verify", "--date=2026-11-26", **evening)[1] == [
+        "No start of 2026-11-26 is recorded. Is the schedule paused?"
+    ]
     write(runs, RecordedAttempt().record())
     *_, start = command("verify", "--date=2026-11-25", **evening)[1]
     assert start.strip() == f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date=2026-11-25 --yes"
@@ -280,7 +282,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_verify_job_advises_to_start_the_job_itself(runs: Path, command: Command, told: list[str], at: At) -> None:
     at("2026-11-25T06:00")
     command("verify", CLOUD_RUN_JOB="cards-verify", RUN_SCHEDULE="30 22 * * 1-5", **SHANGHAI)
-    assert told[-1] == "No start is recorded since Tue 11-24 22:30. Is the schedule paused?", "its job is not known"
+    assert told[-1] == "No start of 2026-11-24 is recorded. Is the schedule paused?", "its job is not known"
     command("verify", JOB_TO_START="cards")
     assert told[0].startswith("✗ cards, 2026-11-24: not done by 2026-11-25 06:00 UTC+08:00")
     assert told[-2:] == [

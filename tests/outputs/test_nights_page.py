@@ -11,9 +11,8 @@ from job.config.environment import read_settings
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, Outcome
 from job.day.ending import Ending
 from job.day.report import MissingGroup, Report
-from job.day.result import Counts
 from job.day.view import View
-from job.outputs.pages import NIGHTS_SHOWN, Links, cause_of, charts_of, documents, render_nights
+from job.outputs.pages import NIGHTS_SHOWN, Links, cause_of, documents, render_nights
 from job.records.nights import Night, Nights, PastNights
 from job.records.record import Document
 from job.text.messages import ENGLISH, Message, Translator, dated, message
@@ -104,7 +103,7 @@ def test_the_headline_is_that_of_the_latest_night(skipped: int, facts: str, step
 
 
 TICK = DAYS.after("2026-11-28")
-WARNING = "No start is recorded since Sun 11-29 02:00. Is the schedule paused?"
+WARNING = "No start of 2026-11-29 is recorded. Is the schedule paused?"
 
 
 @pytest.mark.parametrize("minutes", [-1, 0, 38, 10_080])
@@ -120,13 +119,6 @@ def test_a_night_that_has_left_nothing_is_told_as_of_when_that_was_known(minutes
     executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=our-project"
     assert (links_of(shown)[0] == executions) is (minutes >= 0)
     assert [tag for tag, _ in shown.tags].count("h1") == 1
-
-
-def test_a_night_that_has_left_nothing_is_told_by_its_date_once_an_earlier_one_was_started() -> None:
-    report = SCENES["all made"]().report.model_copy(update={"started": (TICK + timedelta(hours=7)).isoformat()})
-    nights = Nights([*NIGHTS.nights[:1], night(report)])
-    shown = page(nights, written=TICK + timedelta(hours=8))
-    assert shown.text.startswith("! No start of 2026-11-29 is recorded. Is the schedule paused? · ")
 
 
 def test_a_night_that_has_not_ended_is_as_of_when_the_page_was_written() -> None:
@@ -223,26 +215,6 @@ def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> 
     assert '<td class="warn-text">02:05</td>' in shown.source
     assert "! done, with an error" in shown.text
     assert "! done, with an error" not in page().text
-
-
-def test_the_charts_have_a_bar_for_each_night_the_oldest_on_the_left() -> None:
-    cards, data = charts_of(NIGHTS.nights[:8])
-    assert [str(chart.title) for chart in (cards, data)] == ["Cards", "Data phase"]
-    assert str(cards.note) == "58 at most"
-    assert [(round(bar.left), round(bar.good), round(bar.bad)) for bar in cards.bars] == [
-        (0, 0, 100), (125, 100, 0), (250, 100, 0), (375, 100, 0), (875, 91, 9),
-    ]  # fmt: skip
-    assert (cards.dates, cards.extent) == (["11-21", "11-28"], 975)
-    assert [round(bar.left) for bar in data.bars] == [125, 250, 375, 875], "data was missing on 11-21"
-    assert max(bar.good for bar in data.bars) == 100
-    assert str(data.note) == "median 2 min 20 s"
-
-
-def test_a_single_missing_card_of_thousands_is_visible() -> None:
-    totals = Counts(planned=10_000, done=9_999, failed=1)
-    report = SCENES["all made"]().report.model_copy(update={"engines": {"qa": totals}})
-    bar = charts_of([night(report)])[0].bars[0]
-    assert (bar.good, bar.bad) == (96, 4)
 
 
 def test_without_a_night_it_says_so() -> None:

@@ -146,15 +146,6 @@ async def test_the_refusal_of_another_day_first_has_the_command_for_what_that_ni
     assert await refusal() == (
         f"{TUESDAY}, 8 cards: AMZN (4), AMD (4); to use the config as it is now, this makes 8 cards: {dated},--yes"
     )
-    await world.configure("card_types.json", [*CARDS, "esg_card"])
-    await world.configure("ticker_list.json", TICKERS)
-    none_of_it = '; to make none of a new card type, set its "enabled": false in card_types.json for the while; to use'
-    assert none_of_it not in await refusal(), "nothing else is missing"
-    assert none_of_it in await refusal("--again=TSLA/news_card"), "no --without: it is of targets that the night had"
-    types = [*({"name": name} for name in CARDS), {"name": "esg_card", "enabled": False}]
-    await world.configure("card_types.json", types)
-    await night.start(0, f"--date={TUESDAY}", "--again=TSLA/news_card")
-    assert len(world.qa.requests) == count + 2
 
 
 async def test_what_a_night_had_tried_before_it_was_left_out_is_made_by_its_date(night: Night) -> None:

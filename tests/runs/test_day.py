@@ -50,7 +50,7 @@ async def test_a_day_that_a_newer_image_began_is_left_to_that_image(scene: Scene
     assert len(scene.requests) == count
     assert outcome.finished["message"] == "This image is too old for the day: nothing was called"
     assert outcome.events("config.faulty")[0]["message"] == (
-        f"RUNS_URI: {name} has format 2, of version 9.0.0 c0ffee; this version of the job knows 1; "
+        f"RUNS_URI: {name} has format 2; this version of the job knows 1; "
         "ask an owner to put back the image of version 9.0.0"
     )
     objects[name] = own

@@ -86,11 +86,8 @@ class Browser:
         return found
 
     def reachable(self) -> tuple[int, list[str]]:
-        """How many links and folded parts the page shows, and those that Tab reaches, each with a visible focus.
-
-        A bar of a chart is not counted: a table has the same link.
-        """
-        every = "a[href]:not([tabindex='-1']), summary"
+        """How many links and folded parts the page shows, and those that Tab reaches, each with a visible focus."""
+        every = "a[href], summary"
         shown = f'[...document.querySelectorAll("{every}")].filter(one => one.checkVisibility()).length'
         reached: list[str] = []
         while True:

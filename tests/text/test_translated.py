@@ -24,7 +24,7 @@ from job.outputs.log import Reporter
 from job.outputs.message import cut, late_lines, run_lines, trial_lines
 from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
-from job.records.nights import Nights
+from job.records.nights import Nights, nothing_of
 from job.text.messages import Translator, message
 from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights
 from tests.support.fakes import plan_of, settings_of, target
@@ -58,7 +58,7 @@ DATA = re.compile(
     r"|\bUTC\b|\b[A-Z]+(_[A-Z]*)+|\b(financial|trading|news|qa)\b|\bcards-x7k2p\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
     r"|\bT\d\d:|(failed: )?said by the engine|failed: the model refused|connection reset"
     r"|Terraform: engines\.\w+\.\w+|AUDIENCE URL|roles/run\.invoker"
-    r"|HTTP \d+|since 02:00|the engine answered null|SIGTERM"
+    r"|HTTP \d+|since 02:00|the engine answered null|\bnull\b|SIGTERM"
     r"|20 cards in a row failed|Look at the QA engine's log\.|is not a ticker of|correct it, or add it to|APPL"
     r"|\bverify\b|^run( --.*)?$|\bcards(?=[,:])|\bcards · our-project\b"
     r"|Rate vs Inflation|" + "|".join(map(re.escape, [*NAMES, *TYPES])),
@@ -165,7 +165,7 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
 def test_messages_about_no_day_are_translated() -> None:
     steps = first_steps(Day().day, Commands(Day().start_of().days, NOW))
     lines = [*trial_lines(SETTINGS)]
-    for nothing in (some_nights().nothing_since(NOW), some_nights().nothing_since(NOW - timedelta(days=7)), None):
+    for nothing in (nothing_of(Day().day), None):
         lines += late_lines(SETTINGS, Day().day, NOW, None, steps, nothing)
     for line in lines:
         assert narrow(cut([line], FEISHU, WIDE)) == []

@@ -17,7 +17,7 @@ from tests.support.browser import CHROMIUM, open_browser
 from tests.support.days import NULL, REFUSED, Day, Fate, failing, well
 from tests.support.fakes import target
 
-PAGES = {"day": "main", "nights": ".charts"}
+PAGES = {"day": "main", "nights": ".legend"}
 """The pages, and the last part of each that its picture shows."""
 WIDTH = 1000
 TYPES = ["news_card", "price_card", "valuation_card", "outlook_card"]

@@ -20,7 +20,7 @@ from job.day.advice import Commands, first_steps
 from job.day.attempt import NIGHTS_PAGE
 from job.outputs.channels import FEISHU
 from job.outputs.message import cut, late_lines
-from job.records.nights import Nights
+from job.records.nights import nothing_of
 from job.text.messages import translator
 from tests.simulators import do, when
 from tests.simulators.job import Outcome
@@ -148,8 +148,7 @@ async def _late(night: Night) -> None:
     settings, _ = read_settings({**variables, "JOB_TO_START": "cards"})
     days, now = settings.days(), datetime.fromisoformat("2026-11-26T06:00:00Z")
     steps = first_steps(night.day, Commands(days, now, settings.job_to_start, settings.region, settings.project))
-    nothing = Nights().nothing_since(days.after("2026-11-24"))
-    lines = late_lines(settings, night.day, now, None, steps, nothing)
+    lines = late_lines(settings, night.day, now, None, steps, nothing_of(night.day))
     night.scene.world.chat.texts.append(cut([*lines], FEISHU, translator(settings.language)))
 
 
