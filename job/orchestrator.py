@@ -154,7 +154,7 @@ class _Run:
             view = await trio.to_thread.run_sync(self._nothing_left, start, record)
             with self.shutdown.stage("nights"):
                 await self._past.read_beside(open_store(self._options.settings.runs_uri or ""), start.day)
-            undone = (self._past.nights or Nights()).undone_line(start.day)
+            undone = (self._past.nights or Nights()).undone_lines(view.report)
             return replace(view, undone=undone).with_page(self._options.settings.runs_uri)
         if record.latest is not None:
             self._notice([opening_notice(start, record.ledger)])
@@ -252,7 +252,7 @@ class _Run:
         past, day, ledger = self._past, self._start.day, ledger or self._ledger
         before = NightBefore.of(past.before(day), past.attempt, day, ledger.plan)
         report = report_of(self._start, ledger, ending, seconds=self._seconds, faults=faults, before=before)
-        undone = None if past.nights is None else past.nights.undone_line(day)
+        undone = () if past.nights is None else past.nights.undone_lines(report)
         return View.of(report, ledger, before, self._commands, undone)
 
     @property

@@ -106,7 +106,7 @@ async def _view(
         before = await attempt_before(store, nights, report.day)
     commands = Commands.of(report, runs_uri, nights.days(settings), now)
     night = NightBefore.of(nights.reports, before, report.day, record.ledger.plan)
-    view = View.of(report, record.ledger, night, commands, nights.undone_line(report.day))
+    view = View.of(report, record.ledger, night, commands, nights.undone_lines(report))
     return (view.with_page(runs_uri) if PAGE in record.listing.documents else view), record
 
 

@@ -190,7 +190,7 @@ def advice(report: Report, ledger: Ledger | None, commands: Commands, unrecorded
     if report.is_of_command or report.outcome is Outcome.UNREADABLE:
         return ()
     if report.outcome is Outcome.AT_WORK:
-        return tuple(_waiting_steps(report))
+        return tuple(_waiting_steps(report, commands.now))
     if report.outcome is Outcome.SUCCEEDED:
         return tuple(_steps_of_success(report, ledger, commands))
     steps = [*_retry_step(report, commands.now)]
@@ -269,9 +269,9 @@ def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands)
         yield Step("again", again, command)
 
 
-def _waiting_steps(start: Start) -> Iterator[Step]:
-    if start.deadline is not None:
-        ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline)
+def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
+    ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline or 0.0)
+    if ends > now:
         yield Step("at_work", message("Nothing has to be done: it ends by {time}.", time=clock(ends, start.day)))
     if (link := executions_link(start)) is not None:
         yield Step("look", message("All executions of the job"), Command(link))
@@ -289,7 +289,7 @@ def _may_have_asked(report: Report) -> bool:
 
 def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
     command = commands.run(day, is_new=True)
-    return (Step("start", message("This makes what is missing{terms}:", terms=command.terms), command),)
+    return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=command.terms), command),)
 
 
 def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:
@@ -297,7 +297,7 @@ def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: date
     if start is None:
         return ()
     command = Commands.of(start, runs_uri, days, tick).run(None)
-    return (Step("start", message("This makes what is missing{terms}:", terms=""), command),)
+    return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=""), command),)
 
 
 def go_on(start: Start, outcome: Outcome, commands: Commands) -> tuple[Step, ...]:
@@ -322,7 +322,7 @@ def _start_step(start: Start, outcome: Outcome, commands: Commands, unrecorded: 
 
 def _what_it_makes(outcome: Outcome, report: Report | None) -> Message:
     """What a start makes, and what it costs as long as what has failed is not over."""
-    if report is None or outcome.severity != "bad":  # nothing has to be put right
+    if report is None or (outcome.severity != "bad" and not report.charged_again):  # nothing has to be put right
         return message("This makes what is missing{terms}:")
     if outcome in {Outcome.STORAGE_FAILED, Outcome.BAD_CONFIG}:
         return message(

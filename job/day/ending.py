@@ -118,7 +118,12 @@ def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = 
         return Ending(outcome=outcome, exit_code=None, sentence=sentence, notes=tuple(notes_of(ledger)))
     last = max(began, datetime.fromtimestamp(ledger.last, began.tzinfo))
     why = message("The record breaks off at {time}", time=clock(last, start.day))
-    notes = [message("The start was killed, or could no longer write. If it sent a message, believe the message.")]
+    notes = [
+        message(
+            "The start was killed, or could no longer write; its calls in flight may have been charged too. If it sent "
+            "a message, believe the message."
+        )
+    ]
     if is_again:
         text = template("The one before ended so too: if the execution says memory, an owner first raises {variable}.")
         notes.append(message(text, variable="job.memory_mib"))
@@ -147,8 +152,8 @@ def _passed(deadline: float, ledger: Ledger | None, waited_for: Message | None) 
 
 def _why(outcome: Outcome, ledger: Ledger) -> Message:
     """How it ended, as the beginning of its sentence."""
-    counts = {engine: ledger.counts(engine) for engine in DATA_ENGINES}
-    failed = [engine for engine, count in counts.items() if count.failed > count.cut_off]
+    failing = {call.engine for call in ledger.failures if call.has_failed}
+    failed = [engine for engine in DATA_ENGINES if engine in failing]
     if outcome is Outcome.DATA_ENGINE_FAILED and failed:
         return plural(
             "The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=_named(failed)
@@ -359,7 +364,8 @@ def broken_off_notes(start: Start, attempts: Iterable[int], ledger: Ledger) -> I
     for number in sorted(attempts):
         if last := ledger.last_of(number):
             time = clock(datetime.fromtimestamp(last, start.offset), start.day)
-            yield message("Attempt {number} broke off at {time}", number=number, time=time)
+            text = template("Attempt {number} broke off at {time}; its calls in flight may have been charged too")
+            yield message(text, number=number, time=time)
 
 
 def past_day_notice(day: str) -> Message:

@@ -227,12 +227,16 @@ def _retry_by(start: Start, ending: Ending, ended: datetime, seconds: float, bef
 
 
 def _charged_again(report: Report, charged: int) -> int | None:
-    """As in `Report`. Each card that was `charged` may be again, and those that were not tried then."""
-    if report.outcome not in {Outcome.CARDS_MISSING, Outcome.QA_ENGINE_DOWN}:
+    """As in `Report`. Each card that was `charged` may be again, and those that were not tried then.
+
+    After a deadline, it is known only if each missing card was charged: others may only have lacked the time.
+    """
+    cards = report.cards
+    is_known = report.outcome in {Outcome.CARDS_MISSING, Outcome.QA_ENGINE_DOWN}
+    if not is_known and (report.outcome is not Outcome.DEADLINE or charged < cards.missing):
         return 0 if report.outcome is Outcome.DATA_ENGINE_FAILED else None
     if report.qa_attempts is None:
         return None
-    cards = report.cards
     tried = charged + cards.missing - (cards.failed - cards.cut_off) if charged else 0
     return min(tried, cards.missing) * report.qa_attempts * report.starts
 

@@ -108,8 +108,8 @@ class View:
     page: str | None = None
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
-    undone: Message | None = None
-    """Which nights besides are not done; `None` without any."""
+    undone: tuple[Message, ...] = ()
+    """Which nights besides are not done, and which have no record."""
     before: NightBefore | None = None
     severity_before: Severity | None = None
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
@@ -121,7 +121,7 @@ class View:
         ledger: Ledger,
         before: NightBefore | None,
         commands: Commands,
-        undone: Message | None = None,
+        undone: tuple[Message, ...] = (),
     ) -> "View":
         """What is shown of a report to whom the `commands` are given."""
         notes = report.notes
@@ -197,11 +197,10 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     yield from (Line(note, Rank.EXTRA) for note in report.notes)
     if (cost := cost_line(ledger)) is not None:
         yield Line(cost, Rank.EXTRA)
-    yield from (Line(error, Rank.ASIDE, "!") for error in ledger.errors)
+    yield from (Line(error, Rank.EXTRA, "!", is_answer=True) for error in ledger.errors)
     yield from _fault_lines(report, faults)
     yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(ledger.plan))
-    if view.undone is not None:
-        yield Line(view.undone, Rank.NEXT)
+    yield from (Line(undone, Rank.NEXT) for undone in view.undone)
     yield from step_lines(view.steps)
     if view.page is not None:
         yield Line(message("Page: {page}", page=view.page), Rank.NEXT)

@@ -78,4 +78,4 @@ def _variable(engine: EngineName, setting: str, *, is_deployed: bool) -> str:
     name = f"{engine}_ENGINE_{setting}".upper()
     if is_deployed:
         name += f" (Terraform: engines.{engine}.{setting})"
-    return f'{name}: "AUDIENCE URL"' if setting == "audience" else name
+    return name

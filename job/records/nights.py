@@ -141,13 +141,14 @@ class Nights:
                 undone.append((night, missing))
         return undone
 
-    def undone_line(self, besides: str) -> Message | None:
-        """The same in a line; `None` without any."""
+    def undone_lines(self, report: Report) -> tuple[Message, ...]:
+        """The same besides the night of a report, in a line; and the dates before it that have no record."""
         nights = [
             Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing})
-            for night, missing in self.undone(besides)
+            for night, missing in self.undone(report.day)
         ]
-        return message("Not done: {nights}", nights=joined(nights)) if nights else None
+        undone = message("Not done: {nights}", nights=joined(nights)) if nights else None
+        return tuple(filter(None, [undone, self.with_report(report).unrecorded]))
 
     def days(self, settings: Settings) -> Days:
         """The days of the variables; of what is not set, as on a laptop, those of the latest start."""

@@ -162,7 +162,7 @@ def test_a_night_that_has_begun_and_left_nothing_is_told_last(
     write(runs, RecordedAttempt("2026-11-23").record(), RecordedAttempt().record())
     told = [
         "! No start of 2026-11-25 is recorded. Is the schedule paused?",
-        "This makes what is missing:",
+        "This makes, and pays for, the whole night:",
         f"  RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run",
     ]
     for arguments in (["nights"], ["report", DAY]):
@@ -286,7 +286,7 @@ def test_a_verify_job_advises_to_start_the_job_itself(runs: Path, command: Comma
     command("verify", JOB_TO_START="cards")
     assert told[0].startswith("✗ cards, 2026-11-24: not done by 2026-11-25 06:00 UTC+08:00")
     assert told[-2:] == [
-        "This makes what is missing (until 11-25 22:20):",
+        "This makes, and pays for, the whole night (until 11-25 22:20):",
         "gcloud run jobs execute cards",
     ]
 
@@ -346,5 +346,5 @@ def test_of_a_start_without_an_end_it_is_said_who_may_know_more(
     for number, outcome in enumerate(outcomes, 1):
         write(runs, RecordedAttempt(number=number, outcome=outcome, failed=["MSFT"]).record())
     out = "\n".join(command("report")[1])
-    assert "The start was killed, or could no longer write. If it sent a message, believe the message." in out
+    assert "calls in flight may have been charged too. If it sent a message, believe the message." in out
     assert ("The one before ended so too: " in out) is (outcomes == [None, None])

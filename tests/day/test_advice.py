@@ -101,7 +101,6 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
         steps = steps_of(one, place, now)
         assert [step.kind for step in steps].count("start") == (needs and not looks)
         assert [step.kind for step in steps].count("look") == looks
-        assert [step.kind for step in steps].count("at_work") == (scene == "at work")
         for step in steps:
             if step.command is not None and step.kind != "look":
                 options = parser.parse_args(arguments_in(step.command.text))
@@ -298,6 +297,15 @@ def test_a_retry_that_comes_by_itself_is_waited_for_whatever_the_failure(how: st
         ]
         == "wait"
     )
+
+
+def test_a_day_at_work_says_by_when_it_ends_until_then() -> None:
+    one = SCENES["at work"]().report
+    early, late = (steps_of(one, now=datetime.fromisoformat(f"2026-11-24T0{hour}:00+08:00")) for hour in (4, 5))
+    assert [str(step.sentence) for step in early if step not in late] == [
+        "Nothing has to be done: it ends by 04:59 UTC+08:00."
+    ]
+    assert [step.kind for step in late] == ["look"]
 
 
 @pytest.mark.parametrize(

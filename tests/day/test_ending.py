@@ -261,7 +261,10 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
     assert not claims or not (lacks or report.without), report.sentence
 
 
-KILLED = "The start was killed, or could no longer write. If it sent a message, believe the message."
+KILLED = (
+    "The start was killed, or could no longer write; its calls in flight may have been charged too. If it sent a "
+    "message, believe the message."
+)
 AGAIN = "The one before ended so too: if the execution says memory, an owner first raises job.memory_mib."
 
 

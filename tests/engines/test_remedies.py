@@ -71,14 +71,13 @@ def test_the_account_that_lacks_a_right_is_named_with_the_right() -> None:
 def test_a_variable_is_named_with_its_setting_in_terraform_only_where_that_sets_it(
     answer: int, name: str, setting: str
 ) -> None:
-    form = ': "AUDIENCE URL"' if answer == 401 else ""
     here, there = (
         str(remedy_of("trading", Cause.STATUS, answer, made_before=None, is_deployed=is_deployed))
         for is_deployed in (False, True)
     )
-    assert here == f"Where: TRADING_ENGINE_{name}{form}."
-    assert there == (
-        f"Where: TRADING_ENGINE_{name} (Terraform: engines.trading.{setting}){form}. Who: an owner of the project."
+    assert here == f"Where: TRADING_ENGINE_{name}."
+    assert (
+        there == f"Where: TRADING_ENGINE_{name} (Terraform: engines.trading.{setting}). Who: an owner of the project."
     )
 
 

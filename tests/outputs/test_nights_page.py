@@ -112,7 +112,7 @@ def test_a_night_that_has_left_nothing_is_told_as_of_when_that_was_known(minutes
     written = TICK + timedelta(minutes=minutes)
     shown = page(uri="gs://b/runs", written=written)
     says = f"{WARNING} {PLACE} · As of {written:%Y-%m-%d %H:%M} UTC+08:00"
-    make = f"This makes what is missing: {COMMAND} All executions of the job"
+    make = f"This makes, and pays for, the whole night: {COMMAND} All executions of the job"
     undone = UNDONE.replace("Not done: ", "Not done: Sat 11-28 (5 cards), ")
     assert (f"! {WARNING} · {PLACE} {says} {make} {undone} All nights" in shown.text) is (minutes >= 0)
     assert ("Next night: " in shown.text) is (minutes < 0)

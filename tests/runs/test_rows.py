@@ -55,6 +55,7 @@ async def test_bad_tickers_in_two_engines_are_both_named_with_their_own_answers(
          "Where: ticker_list.json, card_targets.json."],
         ["✗ News engine: 1 target failed; it worked on 11-24: NVDA.", "Last answer: failed: unknown company"],
     )  # fmt: skip
+    assert lines[0] == "The trading and news engines failed: no card was made."
     assert lines[1:6] == [*first, *second]
     assert lines[6].startswith(OVER.format(26))
     assert lines[6].endswith(", and nothing is charged:")
@@ -124,7 +125,7 @@ async def test_a_variable_that_somebody_changed_by_day_is_named_with_both_values
     await night.tries(3, QA_ENGINE_AUDIENCE=f"https://cards-x.a.run.app {qa.url}")
     lines = told(night)
     variable = "QA_ENGINE_AUDIENCE (Terraform: engines.qa.audience)"
-    assert lines[3] == f'Where: {variable}: "AUDIENCE URL". Who: an owner of the project.'
+    assert lines[3] == f"Where: {variable}. Who: an owner of the project."
     assert lines[4] == f"QA_ENGINE_AUDIENCE changed since 11-24: {qa.url} → https://cards-x.a.run.app"
 
 
@@ -197,7 +198,7 @@ async def test_a_night_that_is_done_says_what_it_has_cost_and_what_broke_off(nig
     await night.start(0)
     lines = told(night)
     assert lines[0] == "All 26 cards are made."
-    assert [line.partition(" at ")[0] for line in lines if "broke off" in line] == [
+    assert [line.partition(" at ")[0] for line in lines if line.endswith("in flight may have been charged too")] == [
         f"Attempt {number} broke off" for number in (1, 2, 3)
     ]
     assert "28 tries may have been charged; 26 made a card." in lines
@@ -222,13 +223,36 @@ async def test_an_engine_that_hangs_until_the_end_costs_what_was_said(night: Nig
     assert command.startswith(PAID.format(7, 42))
 
 
+async def test_after_a_deadline_a_command_has_its_price_if_all_that_is_missing_had_failed(night: Night) -> None:
+    """Two cards hang to the end. On the next night, the deadline comes before all cards were tried."""
+    hangs = Fault(when.both(NEWS, when.ticker("NVDA", "TSLA")), do.hang())
+    night.scene.world.qa.script.append(hangs)
+    await night.tries(4, RUN_DEADLINE_SECONDS="500", QA_ENGINE_CONCURRENCY="8")
+    command = next(line for line in told(night) if "what is missing" in line)
+    assert command.startswith(PAID.format(2, 12))
+    await night.begins("2026-11-26")
+    night.scene.world.qa.latency = steady(8.0)
+    await night.tries(4, RUN_DEADLINE_SECONDS="20", QA_ENGINE_CONCURRENCY="4")
+    command = next(line for line in told(night) if "what is missing" in line)
+    assert command.startswith("This makes what is missing (")
+
+
+async def test_a_night_that_never_began_is_told_with_the_next_one(night: Night) -> None:
+    await night.begins("2026-11-26")
+    await night.start(0)
+    assert "No record: Wed 11-25 (was the schedule paused?)" in told(night)
+
+
 async def test_a_success_with_errors_has_its_condition_and_what_it_costs(night: Night) -> None:
     odd = do.body({"status": "success", "error": "no credit for charts"})
     night.scene.world.qa.script.append(Fault(when.both(NEWS, when.ticker("NVDA", "TSLA")), odd))
     await night.start(0)
-    assert told(night) == [
+    lines = told(night)
+    assert lines[2].endswith(" news_card: the answer says success, but has an error: no credit for charts")
+    assert lines == [
         "All 26 cards are made, but an engine reported errors.",
         "The QA engine reported success for 2 cards, but also an error. Look at /news_card: NVDA, TSLA",
+        lines[2],
         (
             "Once what the error names is put right, this makes 2 cards again (by today's config; for a maintainer). "
             "It cannot be taken back: they count as missing until they are made, and at least 2 tries are charged:"
