@@ -4,6 +4,7 @@ import contextlib
 import random
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -19,6 +20,7 @@ from job.execution.shutdown import LIMITS
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Stage, reply, stage, target, well
 from tests.support.results import result_of
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
@@ -83,7 +85,7 @@ def test_every_call_is_accounted_for_whenever_the_run_is_stopped() -> None:
         made = random_stage(seed, 0.15)
         moment = random.Random(f"stop {seed}").random() * 200
 
-        ended_at = trio.run(ended, made, (moment, reason), clock=trio.testing.MockClock(autojump_threshold=0))
+        ended_at = in_virtual_time(partial(ended, made, (moment, reason)))
         stopped_at = moment if ended_at >= moment else FOREVER
         assert ended_at <= stopped_at + min(LIMITS[reason].cards, 40.0) + 1e-6, (
             f"seed {seed}: {ended_at - stopped_at} s too long"

@@ -13,12 +13,13 @@ from job.config.environment import Options, read_settings
 from job.config.read import PlannedConfig, read_config
 from job.day.attempt import Attempt, Start, attempt_name
 from job.records.record import Journal
+from tests.support.altered import STEPS
 from tests.support.records import DAY, NOW
 from tests.support.results import result_of
 from tests.support.stores import Memory
 from tests.tools.bench.measure import Load, engine_of, run_process
 
-MIB = 2**20
+KIB, MIB = 2**10, 2**20
 RUN = ("run", f"--date={DAY}", "--yes")
 pytestmark = [pytest.mark.slow, pytest.mark.needs("linux")]
 
@@ -52,12 +53,14 @@ def test_a_million_recorded_cards_are_gone_on_with_and_reported(tmp_path: Path) 
     began = time.process_time()
     _killed_start(tmp_path)
     to_write = time.process_time() - began
+    steps = tmp_path / "steps"
     with engine_of(MILLION, tmp_path) as (engine, environment):
-        for command in (RUN, ("report", DAY)):
-            ended = run_process(("job", *command), environment, output)
+        for command in (RUN, RUN, ("report", DAY)):
+            ended = run_process(("job", *command), environment, output, STEPS.format(file=str(steps)))
             assert ended.code == 0, output.read_bytes()[-2000:]
-            assert ended.peak <= 1300 * MIB, command
+            assert ended.peak <= 64 * MIB + MILLION.calls * 1.2 * KIB, command
             assert ended.cpu <= 7 * to_write, "seconds of CPU"
+            assert command != RUN or float(steps.read_text()) <= to_write / 10, "CPU of one step"
         assert json.loads(engine.communicate()[0])["calls"] == LEFT
     assert b"All 1,000,000 cards are made" in output.read_bytes()
 

@@ -120,15 +120,17 @@ class Ended:
     """Bytes."""
 
 
-def run_process(module: tuple[str, ...], environment: dict[str, str], output: Path) -> Ended:
-    """Runs a Python module to its end; what it prints is in `output`, beside which it may leave files."""
+def run_process(module: tuple[str, ...], environment: dict[str, str], output: Path, *changes: str) -> Ended:
+    """Runs a Python module to its end; what it prints is in `output`, beside which it may leave files. For `changes`
+    see `tests.support.altered`.
+    """
     account = output.with_name("account")
     account.unlink(missing_ok=True)
     with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", *module],
             cwd=ROOT,
-            env=environment | altered(output.parent, ACCOUNT.format(file=str(account))),
+            env=environment | altered(output.parent, ACCOUNT.format(file=str(account)), *changes),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
