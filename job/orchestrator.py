@@ -38,7 +38,7 @@ from job.outputs.message import Notifier
 from job.outputs.pages import documents
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import Nights, PastNights
-from job.records.record import read_day, record_refusal
+from job.records.record import Record, read_day, record_refusal
 from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
@@ -71,7 +71,10 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
 
 
 class _Run:
-    """One start, from its config until its record is closed and its lease is released."""
+    """One start, from its config until its record is closed and its lease is released.
+
+    What looks at all items does so in a thread: of a million that takes 2 s, in which the lease is renewed.
+    """
 
     def __init__(self, options: Options, reporter: Reporter) -> None:
         self.shutdown = Shutdown()
@@ -148,9 +151,7 @@ class _Run:
         self._reporter.on_day(start)
         self._notice([*record.ledger.plan.notices, *plan_notes(record.ledger.plan)])
         if session is None:
-            now = self._options.now
-            ended = (record.ended and record.ended.done_at) or now
-            view = self._view(nothing_left(start, record.ledger, ended, now))
+            view = await trio.to_thread.run_sync(self._nothing_left, start, record)
             with self.shutdown.stage("nights"):
                 await self._past.read_beside(open_store(self._options.settings.runs_uri or ""), start.day)
             undone = (self._past.nights or Nights()).undone_lines(view.report)
@@ -159,6 +160,11 @@ class _Run:
             self._notice([opening_notice(start, record.ledger)])
         helpers.start_soon(session.journal.run, name="journal")
         return session
+
+    def _nothing_left(self, start: Start, record: Record) -> View:
+        """How a start has ended for which nothing was left to be done."""
+        now = self._options.now
+        return self._view(nothing_left(start, record.ledger, (record.ended and record.ended.done_at) or now, now))
 
     async def _open(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Opened:
         """Gets the lease, reads what the day has, and adds this attempt to it, unless nothing is left to be done."""
@@ -198,19 +204,23 @@ class _Run:
             await session.journal.flush()
             self._reporter.on_barrier(progress)
 
-        start, shutdown = self._start, self.shutdown
         self._reporter.on_start(progress)
         error: EngineFailedError | None = None
         try:
-            phases = Phases.of(progress, self._options.settings, start.trace_id, shutdown, helpers, emit)
+            trace_id, settings = self._start.trace_id, self._options.settings
+            phases = Phases.of(progress, settings, trace_id, self.shutdown, helpers, emit)
             await run_phases(phases, cross_barrier)
         except EngineFailedError as failed:
             error = failed
-        ending = ending_of(session.record.ledger, shutdown.reason, error, shutdown.not_renewed, start.deadline)
+        return await trio.to_thread.run_sync(self._ending, session.record, progress, error)
+
+    def _ending(self, record: Record, progress: Progress, error: EngineFailedError | None) -> Ending:
+        """How the attempt has ended whose calls are over; `error` as in `ending_of`."""
+        start, shutdown, listing = self._start, self.shutdown, record.listing
+        ending = ending_of(record.ledger, shutdown.reason, error, shutdown.not_renewed, start.deadline)
         retries = {name: engine.counts.retries for name, engine in progress.engines.items()}
-        repeated = repeated_notes(session.record.ledger, datetime.fromisoformat(start.started), retries)
-        listing = session.record.listing
-        broken_off = broken_off_notes(start, listing.attempts - listing.ends, session.record.ledger)
+        repeated = repeated_notes(record.ledger, datetime.fromisoformat(start.started), retries)
+        broken_off = broken_off_notes(start, listing.attempts - listing.ends, record.ledger)
         return ending.model_copy(update={"notes": (*ending.notes, *repeated, *broken_off)})
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
@@ -277,7 +287,7 @@ class _Run:
         """Closes the record, whether or not both phases have succeeded. `run` goes on with the end of the start."""
         with self.shutdown.stage("nights"):
             await self._past.wait_until_read(session.lease.store, self._start.day)
-        with trio.CancelScope(shield=True):  # in a thread, since a million cards take 2 s, and the lease is renewed
+        with trio.CancelScope(shield=True):
             view = await trio.to_thread.run_sync(self._view, ending)
         made = documents(view, self._past, self._options.settings)
         report = view.report.model_copy(update={"not_written": self._past.not_made})

@@ -88,7 +88,8 @@ class Phases:
             raise AssertionError("the barrier is closed")
         if not self.ledger.counts("qa").planned:
             return
-        work = self.ledger.plan.work("qa", self.ledger.is_done)
+        # In a thread: of 100,000 cards it takes 0.1 s.
+        work = await trio.to_thread.run_sync(self.ledger.plan.work, "qa", self.ledger.is_done)
         is_refused = False
 
         def on_finished(result: CallResult, _: Failure | None) -> None:

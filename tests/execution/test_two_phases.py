@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from job.config.plan import Target
 from job.engines.answers import TokenError
@@ -31,6 +30,7 @@ from tests.support.nights import (
     scattered,
     striking,
 )
+from tests.support.virtual_time import in_virtual_time
 
 COSTLY = {500, "denied", "lost", "html", "hang"}
 TOPICS = [*cards(45, "x"), *cards(30, begin=45)]
@@ -236,7 +236,7 @@ def test_what_waits_for_its_last_try_is_not_counted_in_the_time_that_is_left() -
                 await trio.sleep_until(moment)
                 seen.append((made.live.seconds_left("qa", moment), made.live.engines["qa"].last_tries))
 
-    trio.run(look, clock=MockClock(autojump_threshold=0))
+    in_virtual_time(look)
     (amid, waiting), at_the_end = seen
     assert amid is not None
     assert waiting > 0

@@ -1,7 +1,7 @@
 """The promise, row by row: whatever happens to a day, no card is missing at the end, and none is paid for twice.
 
-All of it is in virtual time. `tests.support.promise` looks at each request and at each end: no card before all data, no
-recorded card again, one key for each request, sums that add up, 0 only if all is done.
+All of it is in virtual time. `nights_by_chance.promise` looks at each request and at each end: no card before all data,
+no recorded card again, one key for each request, sums that add up, 0 only if all is done.
 """
 
 import json
@@ -15,11 +15,11 @@ import trio
 from job.day.result import ShutdownReason
 from job.execution.shutdown import LIMITS
 from job.storage.store import ANSWER_GRACE_SECONDS, StoredObject
+from tests.runs.nights_by_chance.promise import WRONG
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
-from tests.support.promise import WRONG
 from tests.support.scene import ALL, CARDS, CLOUD, DAY, LEASE, OTHER, RETRY, TOPIC, Scene
 
 DATED = "1 card is for another date: 美联储 (2026-11-20)"

@@ -212,7 +212,6 @@ async def test_a_mistyped_date_is_a_fault_beside_those_of_variables_and_leaves_n
 async def test_while_it_is_not_known_whether_anything_is_recorded_of_a_date_nothing_is(scene: Scene) -> None:
     """It would be taken for a confirmation. Storage answers again right after it was asked."""
     asked = list[str]()
-    scene.promise.was_out = True
 
     def refuse(verb: str, name: str) -> bool:
         is_asked = verb == "names" and "2026-10-24" in name

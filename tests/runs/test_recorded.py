@@ -8,6 +8,7 @@ import trio
 
 from job.storage.store import StoredObject
 from tests.records.recorded import CARDS, CONFIG, CONFIG_URI, DAY, LEFT, SCHEDULE, TICKERS, objects_of
+from tests.runs.nights_by_chance.promise import days_of
 from tests.support.scene import Scene, open_scene
 
 ENV = {"CONFIG_URI": CONFIG_URI, "RUN_SCHEDULE": SCHEDULE}
@@ -27,8 +28,6 @@ async def scene(nursery: trio.Nursery, story: str) -> AsyncIterator[Scene]:
         world.stores[CONFIG_URI] = world.stores[world.config_uri]
         world.runs.objects |= {name: StoredObject(data, "1", 0.0) for name, data in objects_of(story).items()}
         await opened.until(DAY, "23:00:00")
-        for folder in opened.promise.folders():
-            opened.promise.made = {(folder.latest().trace_id, card) for card in folder.cards()}
         yield opened
 
 
@@ -36,7 +35,7 @@ async def test_exactly_what_is_missing_is_requested(scene: Scene, story: str) ->
     """With the trace of the day, and so with its key: an engine that has made it, and whose answer was lost, finds it
     by that.
     """
-    before, traces = scene.world.recorded(), {folder.latest().trace_id for folder in scene.promise.folders()}
+    before, traces = scene.world.recorded(), {day.trace for day in days_of(scene.world)}
     outcome = await scene.start(0, **ENV)
     assert (outcome.finished["day"], scene.cards()) == (DAY, Counter(LEFT[story]))
     if traces:

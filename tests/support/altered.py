@@ -12,6 +12,25 @@ async def generate(self):
 Phases.generate = generate
 """
 
+# The longest step of the event loop, in seconds of CPU, is in a file when the process has ended.
+STEPS = """
+import atexit, time, trio
+class Steps(trio.abc.Instrument):
+    longest = 0.0
+    def before_task_step(self, task):
+        self.began = time.thread_time()
+    def after_task_step(self, task):
+        self.longest = max(self.longest, time.thread_time() - self.began)
+steps, run = Steps(), trio.run
+def watched(*arguments, **options):
+    return run(*arguments, instruments=[steps], **options)
+def account_of_steps():
+    with open({file!r}, "w") as file:
+        file.write(str(steps.longest))
+trio.run = watched
+atexit.register(account_of_steps)
+"""
+
 # Linux's account of the process, its peak of memory (`VmHWM`) among the rest, and its seconds of CPU are in a file when
 # it has ended. `ru_maxrss` would not do: a process that was just started has that of its parent.
 ACCOUNT = """

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any
 
 import trio
-from trio.testing import MockClock
 
 from job.config.plan import Target
 from job.day.ending import ending_of
@@ -18,6 +17,7 @@ from job.execution.progress import EngineFailing, EngineRecovered
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 from tests.support.results import result_of
+from tests.support.virtual_time import in_virtual_time
 
 SECONDS: Mapping[EngineName, float] = {"financial": 20.0, "trading": 26.0, "news": 8.0, "qa": 20.0}
 """How long an engine works on a call."""
@@ -174,7 +174,7 @@ def night(
         return Night(made, error, trio.current_time())
 
     steps = Steps()
-    played = trio.run(play, clock=MockClock(autojump_threshold=0), instruments=[steps])
+    played = in_virtual_time(play, instruments=[steps])
     workers = sum(one.concurrency for one in made.phases.engines.values())
     assert steps.count <= 8 * len(made.world.asked) + 20 * workers + played.seconds, "it loops"
     assert_no_second_request_in_flight(made)

@@ -1,20 +1,20 @@
-"""A scene: what happens to a day in virtual time, while the promise is held against every request and every end."""
+"""A scene: what happens to a day in virtual time, and at its end the promise is held against all of it."""
 
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from signal import SIGKILL
 from typing import Any
 
 import trio
 
+from tests.runs.nights_by_chance import promise
 from tests.simulators.engines import steady
 from tests.simulators.job import Job, Outcome
 from tests.simulators.seen import Seen
-from tests.support.promise import Promise
 from tests.support.runs import QUICK, assert_clean
 from tests.support.world import START, VirtualWorld, open_virtual_world
 
@@ -41,8 +41,6 @@ class Scene:
     """A world in which starts play their parts."""
 
     world: VirtualWorld
-    promise: Promise
-    _outputs: list[str] = field(default_factory=list)
 
     async def start(self, code: int, *arguments: str, **env: str | None) -> Outcome:
         """A whole start that ends with this code."""
@@ -57,10 +55,8 @@ class Scene:
         with trio.fail_after(1e6):
             outcome = await job.outcome()
         assert outcome.exit_code == code, outcome.stdout
-        self._outputs.append(outcome.stdout)
         if code >= 0 and outcome.events("run.finished"):
             assert_clean(self.world, outcome)
-            self.promise.ended(outcome, None, is_out=self.promise.was_out)
         return outcome
 
     async def killed(self, job: Job) -> None:
@@ -100,7 +96,6 @@ class Scene:
 
     def fails(self, verb: str = "", part: str = "") -> None:
         """From now on requests to RUNS_URI with this verb, for names with this part, fail."""
-        self.promise.was_out = True
         self.world.runs.refuse = lambda asked, name: verb in asked and part in name
 
     def works(self) -> None:
@@ -125,8 +120,6 @@ class Scene:
 async def open_scene(nursery: trio.Nursery, config: Mapping[str, object]) -> AsyncIterator[Scene]:
     """A scene, for a test that uses `autojump_clock`. At its end everything recorded is held against the promise."""
     async with open_virtual_world(nursery, config, latency=QUICK) as world:
-        scene = Scene(world, Promise(world))
-        scene.promise.watch()
-        yield scene
-        await scene.promise.check()
-        scene.promise.check_secrets(scene._outputs)
+        yield Scene(world)
+        found = [*promise.broken(world), *await promise.broken_of_shown(world)]
+        assert not found, found

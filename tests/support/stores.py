@@ -41,6 +41,8 @@ class Memory:
     """That a request takes, if it is made through `virtual`."""
     clock: Callable[[], float] = trio.current_time
     """Its own, which nobody else's need agree with."""
+    failed: list[float] = field(default_factory=list)
+    """When requests were refused or answers lost, by its clock."""
     _writes: int = 0
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
@@ -105,12 +107,14 @@ class Memory:
     def _ask(self, verb: str, name: str) -> None:
         self.asked.append((verb, name))
         if self.refuse(verb, name):
+            self.failed.append(self.clock())
             raise UnreachableError("503 from the fake", about=name)
 
     def _write(self, verb: str, name: str, data: bytes) -> StoredObject:
         self._writes += 1
         stored = self.objects[name] = StoredObject(data, str(self._writes), self.clock())
         if self.lose(verb, name):
+            self.failed.append(self.clock())
             raise StorageError(Message(f"{name}: the answer was lost"))
         return stored
 

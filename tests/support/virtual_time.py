@@ -1,15 +1,17 @@
 """Whole runs of trio with a clock that jumps."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import trio
 from trio.abc import Clock
 from trio.testing import MockClock
 
+T = TypeVar("T")
 
-def in_virtual_time(main: Callable[[], Awaitable[object]], *, clock: Clock | None = None, **more: Any) -> object:
+
+def in_virtual_time(main: Callable[[], Awaitable[T]], *, clock: Clock | None = None, **more: Any) -> T:
     """Runs a test with its own clock, if it has one. A thread that computes takes no time of it.
 
     A clock that jumps as soon as all tasks wait would jump while they wait for such a thread.
@@ -24,4 +26,5 @@ def in_virtual_time(main: Callable[[], Awaitable[object]], *, clock: Clock | Non
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trio.to_thread, "run_sync", run_sync)
-        return trio.run(main, clock=clock or MockClock(autojump_threshold=0), **more)
+        result: T = trio.run(main, clock=clock or MockClock(autojump_threshold=0), **more)
+    return result

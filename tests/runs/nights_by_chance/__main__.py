@@ -13,6 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.runs.nights_by_chance", description=__doc__)
     parser.add_argument("--kind", choices=KINDS, nargs="*", default=[*KINDS])
     parser.add_argument("--size", type=int, nargs="*", default=[1, 2, 4, 16, 64], help="how many cards at a time")
+    parser.add_argument("--scale", type=float, default=1.0, help="that of the number of cards")
     parser.add_argument("--nights", type=int, default=20, help="of each kind and size")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="play this one night, and tell it")
@@ -21,7 +22,7 @@ def main() -> None:
     for kind, size in product(asked.kind, asked.size):
         faults, excused = [], Counter[str]()
         for seed in seeds:
-            played = play(draw(kind, seed, size))
+            played = play(draw(kind, seed, size, asked.scale))
             verdict = judge(played)
             excused.update(verdict.excused.values())
             if verdict.lost or verdict.broken:

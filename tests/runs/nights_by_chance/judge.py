@@ -14,16 +14,19 @@ from tests.runs.nights_by_chance.play import Play, Played, Try
 
 PAUSE = 30.0
 """The longest between two probes of an engine that fails."""
+LEASE_LASTS = 61.0
+"""Seconds for which that of a killed start is watched."""
 UNWRITTEN = 3.5
 """Seconds of results that a kill may lose."""
 CODES = {"succeeded": 0, "data_engine_failed": 1, "cards_missing": 3, "qa_engine_down": 3, "deadline": 4}
 
 
 class Facts:
-    """What the engines saw of a start, as far as rules ask for it."""
+    """What happened to a start, as far as rules ask for it."""
 
     def __init__(self, play: Play, played: Played) -> None:
-        self.play, self.night, self.played = play, play.night, played
+        self.play, self.night, self.played, self.start = play, play.night, played, played.start
+        self.attempt, self.day = played.attempt, play.day if played.attempt else None
         self.tries = [one for one in play.tries if one.start == played.number]
         self.qa = [one for one in self.tries if one.engine == "qa"]
         self.tried: dict[Item, list[Try]] = {}
@@ -32,20 +35,29 @@ class Facts:
         self.made = {one.items[0] for one in self.qa if one.result == "done"}
         self.deadline = played.began + self.night.deadline
         self.is_last = played is play.starts[-1]
-        done = {one.items[0] for one in play.tries if one.start < played.number and is_done(one, "qa")}
-        self.kept = kept = done - self.tried.keys() - {*self.night.again}
-        """The cards of the day that are there when it begins."""
-        self.wanted = [card for card in self.night.cards if card[0] != self.night.without and card not in kept]
-        """The cards that the start has to make. A done one counts, unless its result was lost or is asked for again."""
+        self.storage_failed = any(played.began <= at <= played.ended for at in play.refused)
+        self.cards = self.night.cards_of(self.start)
+        self.kept = kept = {one[1:3] for one in self._recorded() if one[0] == "qa"}
+        """The cards of the day that are there when it begins, and not asked for again."""
+        self.wanted = [card for card in self.cards if card[0] not in self.start.without and card not in kept]
+        """The cards that the start has to make."""
+
+    def _recorded(self) -> set[tuple[str, str, str | None]]:
+        """What is there when the start begins, or has nothing to do, but for what it is to make again."""
+        day, opened = self.play.day, min(self.played.opened, self.played.ended)
+        latest = max((number for number in day.attempts if day.at(number) <= opened), default=0) if day else 0
+        again = {*self.start.again} if self.attempt else set()
+        done = day.done(latest, opened) if day and latest else set()
+        return {one[:3] for one in done if not again & {one[1:3], (one.target, None)}}
 
     def missing_data(self, until: float | None = None) -> dict[str, set[str]]:
         """What the data engines have not done until then, by default the end, of what is not left out."""
-        wanted, until = {*self.night.targets} - {self.night.without}, until or self.played.ended
-        done = {
-            engine: {target for one in self.play.tries if is_done(one, engine, until) for target, _ in one.items}
-            for engine in CONCURRENCY
-        }
-        return {engine: wanted - done[engine] for engine in CONCURRENCY if wanted - done[engine]}
+        until, left_out = until or self.played.ended, {*self.start.without, *self.start.absent}
+        done = {one[:2] for one in self._recorded()}
+        done |= {(one.engine, name) for one in self.tries if is_done(one, one.engine, until) for name, _ in one.items}
+        wanted = {*self.night.targets} - left_out
+        missing = {engine: {name for name in wanted if (engine, name) not in done} for engine in CONCURRENCY}
+        return {engine: names for engine, names in missing.items() if names}
 
     def is_out(self, engine: str) -> bool:
         """Whether the engine has done nothing more in an outage that was as long as the patience."""
@@ -110,50 +122,43 @@ def it_pays_at_most(facts: Facts) -> Iterator[str]:
             yield f"{count} paid tries in {outage}"
 
 
-def it_asks_for_nothing_again(facts: Facts) -> Iterator[str]:
-    """What is done is not requested again, unless a person asks for it, or a kill has lost its result."""
-    killed = {one.number: one.ended for one in facts.play.starts if one.start.killed_after < math.inf}
-    done: dict[tuple[str, Item], Try] = {}
-    for one in facts.play.tries:
-        for item in one.items:
-            before = done.get((one.engine, item))
-            if before is None or before.ended > one.arrived or one.start != facts.played.number:
-                continue
-            is_lost = before.start < one.start and before.ended > killed.get(before.start, math.inf) - UNWRITTEN
-            if not is_lost and not (item in facts.night.again and before.start < one.start):
-                yield f"{one.engine} {item} is done, and requested again"
-        if one.result == "done":
-            done |= {(one.engine, item): one for item in one.items}
+def it_records_what_is_done(facts: Facts) -> Iterator[str]:
+    """All of it, unless storage fails; a signal may lose the last seconds."""
+    if facts.day and not facts.storage_failed:
+        until = facts.played.ended - (UNWRITTEN if facts.played.struck else 0.0)
+        results = [one for one in facts.day.recorded if one.attempt == facts.attempt and one.result.done]
+        recorded = {item[:3] for one in results for item in one.items}
+        done = {(one.engine, *item) for one in facts.tries if is_done(one, one.engine, until) for item in one.items}
+        if lost := done - recorded:
+            yield f"{lost} are done, and not recorded"
 
 
-def it_keeps_the_barrier(facts: Facts) -> Iterator[str]:
-    """No card is requested before all data is done. What is left out is not requested at all."""
-    if facts.qa and (missing := facts.missing_data(facts.qa[0].arrived)):
-        yield f"cards are requested without {missing}"
-    if any(facts.night.without == target for one in facts.tries for target, _ in one.items):
-        yield f"{facts.night.without} is left out, and requested"
+def it_is_alone(facts: Facts) -> Iterator[str]:
+    """No call of another start is in flight when it begins, even if that one could not renew its lease."""
+    opened = facts.played.opened
+    if others := {one.start for one in facts.play.tries if one.arrived < opened < one.ended}:
+        yield f"it begins while {others} are at work"
 
 
 def it_adds_up(facts: Facts) -> Iterator[str]:
-    """What is done, failed and not attempted are all that is planned."""
-    if not facts.played.outcome:
+    """What it says is done and failed is so: see `promise` for the sums."""
+    if not facts.played.outcome or not facts.day or facts.storage_failed:
         return
-    end = facts.played.outcome.finished
-    for one in [*end["engines"].values(), end["cards"]]:
-        if one["planned"] != one["done"] + one["failed"] + one["not_attempted"]:
-            yield f"does not add up: {one}"
-    counts = {"done": len(facts.made), "failed": len(facts.tried.keys() - facts.made)}
-    if len(facts.play.starts) == 1 and not counts.items() <= end["cards"].items():
-        yield f"{end['cards']}, but really {counts}"
+    counts = {"planned": len(facts.cards), "done": len({*facts.cards} & (facts.made | facts.kept))}
+    if len(facts.play.starts) == 1:
+        counts["failed"] = len(facts.tried.keys() - facts.made)
+    if not counts.items() <= (said := facts.played.outcome.finished["cards"]).items():
+        yield f"{said}, but really {counts}"
 
 
 def it_ends_by_facts(facts: Facts) -> Iterator[str]:
     """The last line says what the engines have seen."""
-    if not facts.played.outcome:
+    outcome = facts.played.outcome
+    if not outcome or not outcome.events("run.finished"):
         return
     wanted = {*facts.wanted}
     is_refused = any(one.result == REFUSAL for one in facts.qa)
-    if wanted <= facts.made:
+    if wanted <= facts.made and not facts.missing_data():
         must = "succeeded"
     elif facts.played.ended >= facts.deadline - 1:
         must = "deadline"
@@ -163,15 +168,33 @@ def it_ends_by_facts(facts: Facts) -> Iterator[str]:
         must = "cards_missing"
     else:  # cards were not tried since it is down, or all failed, none was refused, and the day has no other
         must = "qa_engine_down"
-    word, code = facts.played.outcome.finished["outcome"], facts.played.outcome.exit_code
-    if (word, code) != (must, CODES[must]):
+    word, code = outcome.finished["outcome"], outcome.exit_code
+    if (word, code) not in {(must, CODES[must]), *_other_ends(facts)}:
         yield f"ends with {code} {word}, not with {must}"
+
+
+def _other_ends(facts: Facts) -> Iterator[tuple[str, int]]:
+    """How a start may end for a reason that lies not with the engines."""
+    start, played = facts.start, facts.played
+    if played.struck:
+        yield "interrupted", 128 + played.struck
+    if facts.storage_failed:
+        yield from [("storage_failed", 75), ("busy", 75)]
+    if start.again:
+        others = [other for other in facts.play.starts if other is not played and other.began <= played.ended]
+        if any(other.ended >= played.began - LEASE_LASTS for other in others):
+            yield "busy", 75
+    targets, left_out = {target for target, _ in facts.cards}, {*start.without}
+    is_unknown = not (targets >= left_out and {*facts.cards, *((name, None) for name in targets)} >= {*start.again})
+    is_both = left_out & {name for name, _ in start.again}
+    if is_unknown or is_both or targets <= left_out or (start.again and not facts.kept):
+        yield "bad_config", 2
 
 
 def all_tickers_are_tried(facts: Facts) -> Iterator[str]:
     """A data engine has tried all its good tickers before it fails for the bad ones."""
     for engine, bad in facts.night.bad.items():
-        if engine == "qa" or facts.night.without or facts.night.deadline < math.inf:
+        if engine == "qa" or facts.start.without or facts.night.deadline < math.inf:
             continue
         tried = {item for one in facts.play.tries if one.engine == engine for item in one.items}
         if missing := {(target, None) for target in facts.night.targets} - bad.keys() - tried:
@@ -182,8 +205,8 @@ RULES: list[Callable[[Facts], Iterator[str]]] = [
     it_ends,
     it_keeps_its_limits,
     it_pays_at_most,
-    it_asks_for_nothing_again,
-    it_keeps_the_barrier,
+    it_records_what_is_done,
+    it_is_alone,
     it_adds_up,
     it_ends_by_facts,
     all_tickers_are_tried,
@@ -204,13 +227,17 @@ class Verdict:
 
 def judge(play: Play) -> Verdict:
     """Holds all starts against the rules, and looks for what the last one has lost."""
-    verdict = Verdict()
+    verdict = Verdict([*play.broken])
     for played in play.starts:
         facts = Facts(play, played)
         verdict.broken += [f"{rule.__name__}: {found}" for rule in RULES for found in rule(facts)]
     facts = Facts(play, play.starts[-1])
     for card in facts.wanted:
-        if card not in facts.made and card not in play.night.bad.get("qa", {}) and facts.played.outcome:
+        if (
+            card not in facts.made
+            and (facts.start.is_quiet or card not in play.night.bad.get("qa", {}))
+            and facts.played.outcome
+        ):
             if excuse := _excuse(facts, card):
                 verdict.excused[card] = excuse
             else:

@@ -3,8 +3,10 @@
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from typing import NamedTuple
 
 Item = tuple[str, str | None]
@@ -20,6 +22,9 @@ REFUSAL = "422"
 ENGINE_FAILS = ["500", "502", "503", "lost", "hang", "401", "403", "409", "429", "failed"]
 """What an engine may answer for a while, or to an item for good: statuses, a lost connection, no answer, a 2xx."""
 BREAKS_BATCHES = ["500", "504", "lost", "hang"]
+SIGNALS = [SIGKILL, SIGKILL, SIGTERM, SIGINT]
+VERBS = ["create", "create", "replace", "read", "delete", "names", "all", "lost"]
+"""What storage may refuse for a while; with `lost`, it does what is written, and does not say so."""
 
 
 class Outage(NamedTuple):
@@ -34,15 +39,35 @@ class Outage(NamedTuple):
     """Whether it strikes what is in flight as it begins."""
 
 
+class Blow(NamedTuple):
+    """A signal for a start: so many requests after it has begun, and so many seconds after that."""
+
+    signal: Signals
+    requests: int
+    seconds: float
+
+
 @dataclass
 class Start:
-    """One start of the job. It begins when the one before has ended."""
+    """One start of the job."""
 
-    arguments: list[str] = field(default_factory=list)
-    killed_after: float = math.inf
+    after: float | None = None
+    """Seconds since the one before began; by default it begins when all before have ended."""
+    blow: Blow | None = None
+    absent: list[str] = field(default_factory=list)
+    """Targets that its config lacks, and card types that it has switched off."""
+    model: str = "small"
+    without: list[str] = field(default_factory=list)
+    again: list[Item] = field(default_factory=list)
+    """What a person asks for by name: cards, and whole targets, whose card type is `None`."""
     left: list[Item] = field(default_factory=list)
     """The cards that are left: QA refuses them, and nothing else goes wrong. Nothing does in a start that is quiet."""
     is_quiet: bool = False
+
+    @property
+    def arguments(self) -> list[str]:
+        again = [target if card_type is None else f"{target}/{card_type}" for target, card_type in self.again]
+        return [*(f"--without={name}" for name in self.without), *(["--yes", "--again", *again] if again else [])]
 
 
 @dataclass
@@ -62,13 +87,14 @@ class Night:
     """How long it takes an engine to fail."""
     starts: list[Start] = field(default_factory=lambda: [Start()])
     """Only the last one is judged by what it has lost."""
-    again: list[Item] = field(default_factory=list)
-    without: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
     bad: dict[str, dict[Item, str]] = field(default_factory=dict)
     """By engine: what always fails, and how."""
     outages: dict[str, list[Outage]] = field(default_factory=dict)
-    """By engine; those of the token server run by the clock of QA. There, `cached` means: it has no other token."""
+    """By engine; those of the token server run by the clock of QA. There, `cached` means: it has no other token.
+
+    Those of storage run since the night began; a right that is lost for a while is one.
+    """
     chance: float = 0.0
     """The share of all tries at cards that get a 500, besides."""
     room: float = math.inf
@@ -81,6 +107,10 @@ class Night:
     @property
     def cards(self) -> list[Item]:
         return [*product(self.targets, self.types)]
+
+    def cards_of(self, start: Start) -> list[Item]:
+        """The cards that the config of a start asks for."""
+        return [card for card in self.cards if not {*start.absent}.intersection(card)]
 
     @property
     def per_minute(self) -> int | None:
@@ -222,22 +252,78 @@ def _deadline(night: Night, r: random.Random) -> None:
     night.variables["RUN_DEADLINE_SECONDS"] = r.choice(["100", "400", "700", "1000", "1500"])
 
 
-def _killed(night: Night, r: random.Random) -> None:
-    _outages(night, r)
-    night.starts = [Start(killed_after=r.uniform(30, 900)), Start()]
-
-
 def _named(night: Night, r: random.Random) -> None:
     """Somebody leaves out a target that no engine can do, or asks for cards again."""
     _front(night, r, is_in_row=False)
     if r.random() < 0.5:
-        night.without = r.choice(night.targets)
-        night.bad |= {engine: {(night.without, None): "500"} for engine in CONCURRENCY}
-        night.starts = [Start([f"--without={night.without}"])]
+        target = r.choice(night.targets)
+        night.bad |= {engine: {(target, None): "500"} for engine in CONCURRENCY}
+        night.starts = [Start(without=[target])]
     else:
-        night.again = r.sample(night.cards, r.randint(1, min(20, len(night.cards))))
-        names = [f"{target}/{card_type}" for target, card_type in night.again]
-        night.starts = [Start(is_quiet=True), Start(["--again", *names])]
+        again = r.sample(night.cards, r.randint(1, min(20, len(night.cards))))
+        night.starts = [Start(is_quiet=True), Start(again=again)]
+
+
+def _several(night: Night, r: random.Random, events: Sequence[str]) -> None:
+    """Several starts to which such things happen. Then nothing goes wrong: one makes the rest, and one has none."""
+    night.seconds = r.choice([0.3, 2, 10, 30])
+    if r.random() < 0.5:
+        engine = r.choice(["qa", "qa", *CONCURRENCY])
+        night.outages[engine] = [*_short_outages(r)]
+    if r.random() < 0.7:  # or all is made before the last ones begin
+        night.bad["qa"] = dict.fromkeys(r.sample(night.cards, len(night.cards) // 3), r.choice([REFUSAL, "500"]))
+    some = [Start()]
+    for _ in range(r.randint(2, 4)):
+        for event in events:
+            if r.random() < 0.7 and (some[1:] or event != "named"):  # at first there is nothing to make again
+                EVENTS[event](night, r, some[-1])
+        some.append(Start(absent=some[-1].absent, model=some[-1].model))
+    rest = replace(some.pop(), is_quiet=True)
+    night.starts = [*some, rest, rest]
+
+
+def _is_struck(night: Night, r: random.Random, start: Start) -> None:
+    requests, signal = r.choice([0, r.randint(1, 6), *r.choices(range(len(night.cards)), k=2)]), r.choice(SIGNALS)
+    start.blow = Blow(signal, requests, r.choice([0.0, r.uniform(0, 1), r.uniform(0, 20)]))
+
+
+def _is_edited(night: Night, r: random.Random, start: Start) -> None:
+    """Targets leave the config or come back, card types are switched off or on, or the model changes."""
+    if start.after is None:  # else it would read the config again once it had waited
+        targets = r.sample(night.targets, r.randint(0, len(night.targets) // 2))
+        start.absent = [*targets, *r.sample(night.types, r.randint(0, len(night.types) - 1))]
+        start.model = r.choice(["small", "large"])
+
+
+def _is_named(night: Night, r: random.Random, start: Start) -> None:
+    """Something is asked for again, which may never have been made, or left out; perhaps the config lacks it."""
+    if r.random() < 0.3:
+        start.without = r.sample(night.targets, 1)
+    else:
+        start.again = r.sample([*night.cards, (r.choice(night.targets), None)], r.randint(1, 3))
+
+
+def _comes_early(_: Night, r: random.Random, start: Start) -> None:
+    start.after = r.choice([0.0, 0.01, r.uniform(0, 3), r.uniform(0, 60)])
+
+
+def _loses_storage(night: Night, r: random.Random, _: Start) -> None:
+    """A right, for a while, or answers to what is written."""
+    outages, verb = night.outages.setdefault("storage", []), r.choice(VERBS)
+    begin = (outages[-1].end if outages else 0.0) + r.choice(
+        [0.0, r.uniform(0, 5), r.uniform(0, 20), r.uniform(0, 100)]
+    )
+    end = begin + r.choice([0.5, 5.0, 20.0, 40.0, 100.0, 600.0]) * r.uniform(0.9, 1.0)
+    outages.append(Outage(begin, end, verb))
+
+
+EVENTS: dict[str, Callable[[Night, random.Random, Start], None]] = {
+    "together": _comes_early,
+    "edited": _is_edited,
+    "named": _is_named,
+    "struck": _is_struck,
+    "storage": _loses_storage,
+}
 
 
 def _chance(night: Night, r: random.Random) -> None:
@@ -248,6 +334,16 @@ def _chance(night: Night, r: random.Random) -> None:
     begin = first_phase * r.uniform(0.8, 1.1)
     night.outages["qa"] = [Outage(begin, begin + 300.0, r.choice(["500", "502", "lost", "failed", "503", "hang"]))]
 
+
+SEVERAL: dict[str, Sequence[str]] = {
+    "killed": ["struck"],
+    "edited": ["edited", "struck"],
+    "asked": ["together", "named", "struck"],
+    "together": ["together", "struck"],
+    "storage": ["together", "storage", "struck"],
+    "any": [*EVENTS],
+}
+"""The kinds of nights that have several starts, with what happens to these."""
 
 KINDS: dict[str, Callable[[Night, random.Random], None]] = {
     "outages": _outages,
@@ -261,8 +357,8 @@ KINDS: dict[str, Callable[[Night, random.Random], None]] = {
     "token": _token,
     "limits": _limits,
     "deadline": _deadline,
-    "killed": _killed,
     "named": _named,
+    **{kind: partial(_several, events=events) for kind, events in SEVERAL.items()},
     "chance": _chance,
 }
 

@@ -2,26 +2,29 @@
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import takewhile
+from signal import SIGKILL, Signals
 
 import trio
 from hypothesis import given, settings
 from hypothesis.strategies import just
 from trio.abc import Instrument
 
-from tests.runs.nights_by_chance.night import REFUSAL, Item, Night, Outage, Start, fate
-from tests.simulators import broken, do
+from tests.runs.nights_by_chance.night import REFUSAL, Blow, Item, Night, Outage, Start, fate
+from tests.runs.nights_by_chance.promise import Day, broken, broken_of_shown, days_of
+from tests.simulators import broken as breaking
+from tests.simulators import do
 from tests.simulators.engines import varied
-from tests.simulators.job import Outcome
+from tests.simulators.job import Job, Outcome
 from tests.simulators.service import Do, Fault, Visit
 from tests.support.virtual_time import in_virtual_time
-from tests.support.world import VirtualWorld, open_virtual_world
+from tests.support.world import START, open_virtual_world
 
 STATUSES = ["401", "403", "409", "422", "429", "500", "502", "503", "504"]
 ANSWERS: dict[str, Do] = {code: do.status(int(code)) for code in STATUSES}
-ANSWERS |= {"done": do.nothing(), "failed": do.body({"status": "failed"}), "lost": broken.reset(), "hang": do.hang()}
+ANSWERS |= {"done": do.nothing(), "failed": do.body({"status": "failed"}), "lost": breaking.reset(), "hang": do.hang()}
 ENDLESS_SECONDS, ENDLESS_TRIES = 100_000.0, 500
 """No night takes so long, and no item so many tries."""
 
@@ -30,10 +33,11 @@ ENDLESS_SECONDS, ENDLESS_TRIES = 100_000.0, 500
 class Try:
     """A request that arrived at an engine."""
 
-    start: int
     engine: str
     items: list[Item]
     arrived: float
+    start: int = -1
+    """The number of the start that has sent it: the last one that recorded an attempt before."""
     ended: float = math.inf
     result: str = "gone"
     """A word of `ANSWERS`; `gone`: the job hung up."""
@@ -51,6 +55,11 @@ class Played:
     ended: float = math.inf
     outcome: Outcome | None = None
     """`None` if it was killed, or has no end."""
+    attempt: int | None = None
+    """The number of its attempt, if it has made one, which it `opened` then."""
+    opened: float = math.inf
+    struck: Signals | None = None
+    over: trio.Event = field(default_factory=trio.Event)
 
 
 class Play(Instrument):
@@ -62,10 +71,17 @@ class Play(Instrument):
         self.starts: list[Played] = []
         self.stuck = ""
         """What a start does instead of ending."""
+        self.broken: list[str] = []
+        """What is broken of the promise."""
+        self.day: Day | None = None
+        """What is recorded at the end."""
+        self.refused: list[float] = []
+        """When requests to storage failed."""
         self.zero: dict[str, float] = {}
         """When an engine's first request arrived: the zero of its outages."""
         self._in_flight: defaultdict[str, set[Try]] = defaultdict(set)
         self._old_tokens: set[str] = set()
+        self._arrived = trio.Event()
         self._turns = 0
         self._scope = trio.CancelScope()
 
@@ -76,14 +92,27 @@ class Play(Instrument):
         trio.lowlevel.add_instrument(self)
         async with trio.open_nursery() as nursery:
             async with open_virtual_world(nursery, config) as world:
+                self._world = world
                 world.token_server = lambda: self._strikes("token server", "qa") or "well"
+                world.runs.refuse = lambda verb, _: self._storage_fails(verb)
+                world.runs.lose = lambda *_: self._storage_fails("lost")
                 for engine, service in world.engines.items():
                     service.latency = varied(night.seconds, night.spread, seed=night.seed)
                     service.script = [Fault(lambda _: True, partial(self._serve, engine))]
                 self._scope.deadline = ENDLESS_SECONDS
                 with self._scope:
                     for start in night.starts:
-                        await self._start(world, start)
+                        await self._begin(start, nursery)
+                    for played in self.starts:
+                        await played.over.wait()
+                self.broken += broken(world)
+                self.refused = [at - START.timestamp() for at in world.runs.failed]
+                for self.day in days_of(world):
+                    for number, attempt in self.day.attempts.items():  # each start has its own START_WITH
+                        played = self.starts[int(attempt.start_with or "")]
+                        played.attempt, played.opened = number, self.day.at(number)
+                        for one in self.tries:
+                            one.start = played.number if one.arrived >= played.opened else one.start
             nursery.cancel_scope.cancel()
         if self._scope.cancelled_caught:
             self.stuck = self.stuck or "sleeps for ever"
@@ -98,23 +127,54 @@ class Play(Instrument):
         self.stuck = why
         self._scope.cancel()
 
-    async def _start(self, world: VirtualWorld, start: Start) -> None:
+    async def _begin(self, start: Start, nursery: trio.Nursery) -> None:
+        if start.after is not None:
+            await trio.sleep(start.after)
+        else:
+            for one in self.starts:
+                await one.over.wait()
+            if self.starts:
+                self.broken += await broken_of_shown(self._world)
         played = Played(start, len(self.starts), trio.current_time())
         self.starts.append(played)
-        job = await world.start_job("run", *start.arguments, env=self.night.variables)
-        try:
-            with trio.move_on_after(start.killed_after):
-                played.outcome = await job.outcome()
-        finally:
-            job.process.kill()
-            played.ended = trio.current_time()
+        types = [{"name": name, "enabled": name not in start.absent} for name in self.night.types]
+        await self._world.configure("ticker_list.json", [one for one in self.night.targets if one not in start.absent])
+        await self._world.configure("card_types.json", types)
+        await self._world.configure("llm_config.json", {"default": {"backend": "local", "model_name": start.model}})
+        variables = self.night.variables | {"START_WITH": f"{played.number}"}
+        job = await self._world.start_job("run", *start.arguments, env=variables)
+        nursery.start_soon(self._attend, job, played)
+        if start.blow is not None:
+            nursery.start_soon(self._strike, job, played, start.blow)
+
+    async def _attend(self, job: Job, played: Played) -> None:
+        outcome = await job.outcome()
+        played.outcome = None if outcome.exit_code == -SIGKILL else outcome
+        played.ended = trio.current_time()
+        played.over.set()
+
+    async def _strike(self, job: Job, played: Played, blow: Blow) -> None:
+        count = len(self.tries) + blow.requests
+        while len(self.tries) < count:
+            await self._arrived.wait()
+        await trio.sleep(blow.seconds)
+        if job.process.returncode is None:
+            played.struck = blow.signal
+            job.send_signal(blow.signal)
+
+    def _storage_fails(self, verb: str) -> bool:
+        modes, now = {verb, "lost" if verb == "lost" else "all"}, trio.current_time()
+        is_out = any(one.begin <= now < one.end and one.mode in modes for one in self.night.outages.get("storage", []))
+        return is_out and not self.starts[-1].start.is_quiet
 
     async def _serve(self, engine: str, visit: Visit) -> None:
         """Answers a request as usual, until an outage strikes it."""
         now = trio.current_time()
-        one = Try(self.starts[-1].number, engine, [(name, visit.seen.card) for name in visit.seen.tickers], now)
+        one = Try(engine, [(name, visit.seen.card) for name in visit.seen.tickers], now)
         usual = self._usual(one, visit)
         self.tries.append(one)
+        self._arrived.set()
+        self._arrived = trio.Event()
         self._in_flight[engine].add(one)
         latest = takewhile(lambda other: other.arrived > now - 1, reversed(self.tries))
         if sum(other.items == one.items for other in latest) > 9:
@@ -134,7 +194,7 @@ class Play(Instrument):
 
     def _usual(self, one: Try, visit: Visit) -> str:
         """What a request gets that no outage strikes."""
-        night, start, token = self.night, self.starts[one.start].start, visit.seen.token or ""
+        night, start, token = self.night, self.starts[-1].start, visit.seen.token or ""
         if start.is_quiet:
             return REFUSAL if one.items[0] in start.left else "done"
         bad = night.bad.get(one.engine, {})
@@ -156,7 +216,7 @@ class Play(Instrument):
 
     def _coming(self, one: Try, attempt: int) -> Outage | None:
         """The outage that strikes a request, or will if it takes long enough."""
-        if self.starts[one.start].start.is_quiet:
+        if self.starts[-1].start.is_quiet:
             return None
         at = one.arrived - self.zero.setdefault(one.engine, one.arrived)
         luck = fate(self.night, one.engine, one.items, attempt)
