@@ -1,5 +1,6 @@
 """A start of the real process makes every call of its plan once, and shows what only a process shows."""
 
+import json
 import os
 import subprocess
 import sys
@@ -26,9 +27,8 @@ from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.altered import BUG, altered
-from tests.support.places import latest_end, objects
 from tests.support.records import DAY, NOW, RecordedAttempt, prepared, record_of, start_at
-from tests.support.runs import QUICK, SMALL, asked_cards, run
+from tests.support.runs import QUICK, SMALL, asked_cards, objects, run
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -81,7 +81,7 @@ async def test_a_bug_is_on_standard_error_and_the_record_is_closed(small: World)
     assert outcome.stderr.count("ZeroDivisionError: unforeseen") == 1
     finished, recorded = outcome.finished, await objects(small)
     assert (finished["outcome"], finished["cards"]["not_attempted"]) == ("unforeseen", 2)
-    assert latest_end(recorded, finished["day"])["outcome"] == "unforeseen"
+    assert json.loads(recorded[f"{finished['day']}/ends/000001.json"])["outcome"] == "unforeseen"
     assert LEASE not in recorded
 
 

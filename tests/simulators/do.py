@@ -134,16 +134,6 @@ def redirect(url: str, code: int = 302) -> Do:
     return act
 
 
-def echo_token(code: int = 500) -> Do:
-    """Fails with the bearer token in the body of the error, as careless services do."""
-
-    async def act(visit: Visit) -> None:
-        detail = f"request failed, headers: {visit.seen.headers}"
-        await visit.exchange.send(Reply(code, json.dumps({"detail": detail}).encode()))
-
-    return act
-
-
 def in_turn(*steps: Do) -> Do:
     """The first request that matches meets the first of these, and so on; the last one is for all that follow."""
     met = 0

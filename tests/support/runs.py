@@ -6,7 +6,7 @@ from collections import Counter
 from tests.simulators.engines import steady
 from tests.simulators.job import Job, Outcome
 from tests.simulators.seen import Seen
-from tests.simulators.world import World
+from tests.simulators.world import RUNS_BUCKET, World
 
 TICKERS = ["AAPL", "BRK.B", "0700.HK", "^GSPC", "BTC-USD", "EURUSD=X", "GC=F"]
 CARDS = ["news_card", "earnings_card"]
@@ -72,3 +72,16 @@ async def ended(world: World, job: Job, code: int) -> Outcome:
     assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"
     assert_clean(world, outcome)
     return outcome
+
+
+async def objects(world: World) -> dict[str, bytes]:
+    """Every object under RUNS_URI."""
+    if world.emulator:
+        names = await world.emulator.names(RUNS_BUCKET, "runs/")
+        return {name.removeprefix("runs/"): await world.emulator.get(RUNS_BUCKET, name) for name in names}
+    place = world.directory / "runs"
+    return {
+        path.relative_to(place).as_posix(): path.read_bytes()
+        for path in place.rglob("*")
+        if path.is_file() and path.name != ".lock" and ".partial-" not in path.name
+    }

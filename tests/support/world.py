@@ -14,7 +14,6 @@ import ssl
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import Context, ContextVar
@@ -28,7 +27,6 @@ import httpcore
 import outcome
 import pytest
 import trio
-from trio._core._run import GLOBAL_RUN_CONTEXT
 from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
 
 from job.cli.main import make_parser, options_of
@@ -81,10 +79,6 @@ class VirtualProcess:
     _over: trio.Event = field(default_factory=trio.Event)
     limiters: dict[str, trio.CapacityLimiter] = field(default_factory=dict)
     """Of its threads for storage."""
-    is_paused: bool = False
-    """Its clocks go on, and nothing of it runs, not even when a timer ends."""
-    held: list[trio.lowlevel.Task] = field(default_factory=list)
-    """The tasks that run once it wakes."""
 
     def __post_init__(self) -> None:
         self._to_handler, self.signals = trio.open_memory_channel[int](16)
@@ -109,14 +103,9 @@ class VirtualProcess:
         await self._over.wait()
 
     def send_signal(self, number: int) -> None:
-        """Signals it; SIGKILL ends it, SIGSTOP and SIGCONT pause and wake it, others come to the job's handler."""
+        """Signals it; SIGKILL ends it, others come to the job's handler."""
         if number == signal.SIGKILL:
             self.kill()
-        elif number == signal.SIGSTOP:
-            self.is_paused = True
-            _runnable()
-        elif number == signal.SIGCONT:
-            self._wake()
         elif self.returncode is None:
             self._to_handler.send_nowait(number)
 
@@ -129,36 +118,11 @@ class VirtualProcess:
         if self.returncode is None and self._died is None:
             self._died = code
             self._scope.cancel()
-            self._wake()
-
-    def _wake(self) -> None:
-        self.is_paused = False
-        held, self.held = self.held, []
-        for task in held:
-            _runnable().append(task)
 
 
 _running: ContextVar[VirtualProcess | None] = ContextVar(
     "the process whose code runs, unless it is the test's", default=None
 )
-
-
-def _runnable() -> deque[trio.lowlevel.Task]:
-    """The tasks that trio runs next, from now on without those of a process that is paused.
-
-    Nothing else here is private to trio.
-    """
-
-    class Runnable(deque[trio.lowlevel.Task]):
-        def append(self, task: trio.lowlevel.Task) -> None:
-            process = task.context.get(_running)
-            append = process.held.append if process and process.is_paused else super().append
-            append(task)
-
-    runner = GLOBAL_RUN_CONTEXT.runner
-    if type(runner.runq) is deque:
-        runner.runq = Runnable(runner.runq)
-    return runner.runq
 
 
 def _reach_outside() -> VirtualProcess | None:
@@ -185,10 +149,8 @@ class VirtualWorld(World):
     patience: str | None = None
     storage_seconds: float = 0.02
     """How long a request to storage takes. Its effect comes in the middle."""
-    token_seconds: float = 0.0
-    """How long a fresh token takes, in place of one that an engine refused."""
     token_server: Callable[[], str] = lambda: "well"
-    """Asked for such a token it may be `out`, or hand out the one that it has `cached`."""
+    """Asked for a token in place of one that an engine refused, it may be `out`, or hand out what it has `cached`."""
     import_seconds: float = 0.0
     """How long ago a process was started when its run begins."""
 
@@ -454,7 +416,6 @@ def _replace_tokens(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         _reach_outside()
         await trio.lowlevel.checkpoint()
         if world.tokens.identity(audience) == rejected:
-            await trio.sleep(world.token_seconds)
             if world.token_server() == "out":
                 raise TokenError(Message("no answer"), Cause.TOKEN_SERVER)
             if world.token_server() == "well" and world.tokens.identity(audience) == rejected:
