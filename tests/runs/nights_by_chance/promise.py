@@ -172,10 +172,6 @@ def days_of(world: VirtualWorld) -> list[Day]:
     return [Day(one, day) for one in stores for day in sorted({name[:10] for name in one if "/attempts/" in name})]
 
 
-def requests_of(world: VirtualWorld) -> list[Seen]:
-    return [one for one in world.seen if one.service in world.engines and one.path != "/health"]
-
-
 # --- the rules ---
 
 
