@@ -13,7 +13,7 @@ import trio
 from job.config.environment import Options
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.read import UnreadConfigError, read_config
-from job.day.advice import Commands, last_words
+from job.day.advice import Commands
 from job.day.attempt import ExitCode, Outcome, Start
 from job.day.before import NightBefore
 from job.day.ending import (
@@ -121,9 +121,6 @@ class _Run:
 
     def _on_storage(self, text: Message, is_fault: bool) -> None:
         self._reporter.on_message("storage.failed" if is_fault else "storage.recovered", text)
-
-    def on_second_signal(self) -> None:
-        self._reporter.on_second_signal(last_words(self._start, self._commands) if self._start.number else None)
 
     async def _begin(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | View:
         """Opens the day for an attempt; or returns how the start has ended if it makes none."""
@@ -308,7 +305,7 @@ async def run(options: Options, reporter: Reporter) -> ExitCode:
     start = _Run(options, reporter)
     shutdown, bug = start.shutdown, None
     async with trio.open_nursery() as listener:
-        await listener.start(on_signals, shutdown, start.on_second_signal)
+        await listener.start(on_signals, shutdown)
         try:
             view = await start.run()
         except Exception as error:  # noqa: BLE001  it is raised again once the start has ended in this order

@@ -357,10 +357,3 @@ def _now_and_later(kind: StepKind, sentence: Message, run: Callable[..., Command
         command = replace(command, does=(made,))
     told = replace(sentence, values={**sentence.values, "terms": command.terms})
     return Step(kind, told, command, None if command.until is None else run(names_day=True))
-
-
-def last_words(start: Start, commands: Commands) -> Message:
-    """What to do about a recorded start that is about to be ended at once."""
-    command = commands.run(start.day, *option("without", start.without))
-    text = template("Ended at once. What is recorded is kept; this makes what is missing{terms}: {command}")
-    return message(text, terms=command.terms, command=command.text)

@@ -5,7 +5,7 @@ something expires, by two clocks.
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -180,13 +180,10 @@ async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
     shutdown.request(ShutdownReason.DEADLINE)
 
 
-async def on_signals(
-    shutdown: Shutdown, before_exit: Callable[[], None], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
+async def on_signals(shutdown: Shutdown, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Handles the signals: the first one requests the shutdown, a second one ends the process at once.
 
-    SIGHUP, of a terminal that was closed, counts as SIGTERM; it stays ignored if it is, as by nohup. `before_exit` is
-    called before the second signal ends the process.
+    SIGHUP, of a terminal that was closed, counts as SIGTERM; it stays ignored if it is, as by nohup.
     Once the outcome is final, a signal only shortens what follows. After this task has ended, the signals are ignored
     for the rest of the process.
     """
@@ -203,9 +200,6 @@ async def on_signals(
         async for number in received:
             reason = ShutdownReason.SIGINT if number == signal.SIGINT else ShutdownReason.SIGTERM
             if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT} and not shutdown.is_final:
-                try:
-                    before_exit()
-                finally:
-                    # The default action would not end a process that is PID 1.
-                    os._exit(128 + signal.Signals[reason.name])
+                # The default action would not end a process that is PID 1.
+                os._exit(128 + signal.Signals[reason.name])
             shutdown.request(reason)

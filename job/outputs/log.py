@@ -16,7 +16,7 @@ from job.day.view import View
 from job.engines.calls import DATA_ENGINES, ENGINES, Call, counted
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, Event, Progress
-from job.outputs.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within
+from job.outputs.stdout import OutputQueue
 from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
 from job.text.shown import shortened
 
@@ -41,11 +41,6 @@ class LogLine(NamedTuple):
     fields: Mapping[str, object]
     shown: Message | None = None
     """What a terminal prints of it; `None` if that is nothing."""
-
-    @property
-    def may_be_dropped(self) -> bool:
-        """Whether it is not written while too much waits: it is about a single call."""
-        return self.event in {"call.finished", "call.retried"}
 
 
 class Writer(Protocol):
@@ -125,15 +120,9 @@ class Reporter:
             fields = {"engine": event.engine, "seconds": round(event.seconds, 3)}
             self._say("NOTICE", "engine.recovered", words, **fields)
 
-    def on_second_signal(self, text: Message | None) -> None:
-        """The process is about to end at once: says on standard error how to go on, if there is a way."""
-        if text is not None:
-            say_error_within(self._writer.translator.text(text), LAST_WORDS_SECONDS)
-
     def on_finish(self, view: View) -> None:
         """The end. Its totals are those of all attempts at the day."""
-        line, dropped = _end(view), self._writer.output.dropped
-        self._write(line._replace(fields={**line.fields, "lines_dropped": dropped}) if dropped else line)
+        self._write(_end(view))
         self._writer.end(view)
 
     async def drain(self, seconds: float) -> None:
@@ -257,10 +246,8 @@ def _whole(seconds: float) -> Message:
 
 
 class CloudLog:
-    """Writes a line for each event. A line that cannot be written (closed pipe, full disk) does not stop the run.
-
-    A slow reader does not delay the run: while 8 MiB of lines wait for it, lines about single calls are dropped, and
-    the last line has their number.
+    """Writes a line for each event. What cannot be written (closed pipe, full disk) does not stop the run, and a slow
+    reader does not delay it.
     """
 
     translator = ENGLISH
@@ -269,8 +256,7 @@ class CloudLog:
         self.output = OutputQueue()
 
     def write(self, line: LogLine) -> None:
-        if not line.may_be_dropped or self.output.has_room():
-            self.output.write(as_json(line) + b"\n")
+        self.output.write(as_json(line) + b"\n")
 
     def begin(self, progress: Progress) -> None:
         """Draws nothing."""

@@ -14,10 +14,7 @@ from job.text.shown import printable
 
 STDOUT = 1
 STDERR = 2
-QUEUE_BYTES = 8 * 2**20
 BATCH_BYTES = 64 * 2**10
-LAST_WORDS_SECONDS = 0.2
-"""For the line after a second signal, if nobody reads standard error."""
 PAUSE_SECONDS = 0.02
 """Pause between two writes, in which lines are collected: each write holds up the event loop for a moment."""
 
@@ -45,11 +42,7 @@ def say_error_within(text: object, seconds: float) -> None:
 
 
 class OutputQueue:
-    """Writes to standard output from a thread of its own, in order. `write` never blocks.
-
-    It accepts any amount of data: ask `has_room` before writing a line that may be dropped. All other lines must be
-    few, since nothing limits them.
-    """
+    """Writes to standard output from a thread of its own, in order. `write` never blocks, and takes any amount."""
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[bytes | threading.Event] = SimpleQueue()
@@ -57,18 +50,10 @@ class OutputQueue:
         self._taken = 0
         self._written = 0
         self._thread: threading.Thread | None = None
-        self.dropped = 0
-        """How many lines `has_room` had no room for."""
 
     @property
     def is_behind(self) -> bool:
         return self._written < self._taken
-
-    def has_room(self) -> bool:
-        """Whether a line that may be dropped is to be written: not while 8 MiB wait. Counts those that are not."""
-        has_room = self._taken - self._written < QUEUE_BYTES
-        self.dropped += not has_room
-        return has_room
 
     def write(self, data: bytes) -> None:
         """Adds whole lines. If the process is killed, only lines that are not written yet are lost."""

@@ -24,7 +24,7 @@ from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
 from job.outputs.stdout import OutputQueue, queued_text
 from job.records.nights import NO_NIGHT, Nights, done_at
-from job.text.messages import ENGLISH, Message, Translator, message, plural
+from job.text.messages import ENGLISH, Message, Translator, message
 from job.text.shown import clock, printable, shortened
 
 _COLOURS = {"✓": "green", "✗": "red", "!": "yellow", "–": "yellow"}
@@ -89,8 +89,7 @@ class Terminal:
     """Draws the progress a few times a second, and prints failures when they happen.
 
     If its output is a file or a pipe, it prints a line about the progress each minute instead, and uses no colours.
-    A stopped terminal (Ctrl-S) does not delay the run: the bars are not drawn until it has caught up, and while 8 MiB
-    wait for it, failures and warnings of single calls are counted and not printed.
+    A stopped terminal (Ctrl-S) does not delay the run: the bars are not drawn until it has caught up.
     """
 
     def __init__(self, translator: Translator = ENGLISH) -> None:
@@ -100,8 +99,7 @@ class Terminal:
 
     def write(self, line: LogLine) -> None:
         """Prints what is shown of an event, but no progress that the bars show."""
-        is_shown = line.shown is not None and not (line.event == "run.progress" and self._bars)
-        if is_shown and (not line.may_be_dropped or self.output.has_room()):
+        if line.shown is not None and not (line.event == "run.progress" and self._bars):
             style = "bold" if line.event == "run.started" else None
             self._screen.print_line(line.shown, _MARKS.get(line.severity, ""), style)
 
@@ -116,13 +114,6 @@ class Terminal:
         """Prints the totals, the failures by cause, what to do next, and how the start ended."""
         if self._bars is not None:
             self._bars.stop()
-        if self.output.dropped:
-            text = plural(
-                "1 call that failed or has a warning was not shown when it ended: the terminal had stopped",
-                "{count} calls that failed or have a warning were not shown when they ended: the terminal had stopped",
-                count=self.output.dropped,
-            )
-            self._screen.print_line(text, "!")
         _print_view(self._screen, view, (line for line in day_lines(view) if not line.is_of_config))
 
 

@@ -9,7 +9,7 @@ import pytest
 from job.cli.main import make_parser
 from job.config.environment import Options, read_settings
 from job.config.faults import Fault
-from job.day.advice import Commands, Step, advice, command_of, last_words
+from job.day.advice import Commands, Step, advice, command_of
 from job.day.attempt import Outcome, Start
 from job.day.before import NightBefore
 from job.day.ending import Ending, bad_config, ending_of
@@ -357,12 +357,3 @@ def test_no_retry_is_promised_that_would_be_for_the_next_day(
     about = {"started": f"2026-11-25T{started}+08:00", "execution": "cards-1", "max_retries": 1}
     one = report(ENDINGS["deadline"][0], arguments=arguments, **about)
     assert (one.retry_by is None) is (is_soon and not is_fixed)
-
-
-@pytest.mark.parametrize(
-    ("now", "terms", "command"),
-    [(TODAY, BOTH, f"{EXECUTE} --args=run,--without=A"), (LATER, MAINTAINER, f"{DATED},--without=A")],
-)
-def test_the_last_words_after_a_second_signal(now: datetime, terms: str, command: str) -> None:
-    said = f"Ended at once. What is recorded is kept; this makes what is missing {terms}: {command}"
-    assert str(last_words(start_at(without=("A",)), Commands(DAYS, now, **CLOUD))) == said

@@ -117,11 +117,6 @@ def test_without_a_clock_that_counts_sleep_the_monotonic_clock_is_read(monkeypat
     assert before < boottime() < time.monotonic()
 
 
-def no_last_words() -> None:
-    """These tests let no second signal through, which would end their own process."""
-    raise AssertionError
-
-
 @pytest.fixture
 def _signal_handlers() -> Iterator[None]:
     """Restores the signal handlers of the tests' own process, in which nohup may ignore SIGHUP."""
@@ -143,7 +138,7 @@ async def test_a_signal_that_comes_just_before_signals_are_handled_is_not_lost(
         return receiver(*numbers)
 
     monkeypatch.setattr(trio, "open_signal_receiver", late_receiver)
-    await nursery.start(on_signals, shutdown, no_last_words)
+    await nursery.start(on_signals, shutdown)
     await trio.testing.wait_all_tasks_blocked()
     assert shutdown.reason is ShutdownReason.SIGTERM
     nursery.cancel_scope.cancel()
@@ -164,7 +159,7 @@ async def test_each_signal_has_its_reason_and_the_second_one_its_exit_code(
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     shutdown = Shutdown()
-    await nursery.start(on_signals, shutdown, lambda: None)
+    await nursery.start(on_signals, shutdown)
     signal.raise_signal(number)
     await trio.testing.wait_all_tasks_blocked()
     assert (shutdown.reason, codes) == (reason, [])
@@ -178,7 +173,7 @@ async def test_each_signal_has_its_reason_and_the_second_one_its_exit_code(
 async def test_a_hangup_that_is_ignored_stays_ignored(nursery: trio.Nursery) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     shutdown = Shutdown()
-    await nursery.start(on_signals, shutdown, no_last_words)
+    await nursery.start(on_signals, shutdown)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     nursery.cancel_scope.cancel()
 
@@ -188,7 +183,7 @@ async def test_after_the_outcome_is_final_no_signal_ends_the_process() -> None:
     """Also if the handlers are no longer in use; a signal with an effect would end the tests' own process."""
     shutdown = Shutdown()
     async with trio.open_nursery() as nursery:
-        await nursery.start(on_signals, shutdown, no_last_words)
+        await nursery.start(on_signals, shutdown)
         shutdown.is_final = True
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)

@@ -1,8 +1,6 @@
 """The log is complete for every reader that keeps up; its last line says how the day stands, for programs."""
 
 import json
-import os
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -16,7 +14,6 @@ from job.engines.calls import trading
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Progress
-from job.outputs import stdout
 from job.outputs.log import CloudLog, Reporter
 from job.text.messages import Message, message
 from tests.support.days import SCENES
@@ -93,43 +90,6 @@ async def test_a_line_is_within_an_entry_though_a_batch_has_a_thousand_answers(l
     result = result_of(batch, Failure(Cause.DENIED, message(text), 200), traceparent=TRACEPARENT)
     (line,) = await lines(lambda log: log.on_event(result))
     assert line["severity"] == "ERROR"
-
-
-async def test_only_lines_about_calls_are_dropped_and_only_while_too_much_waits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(stdout, "QUEUE_BYTES", 2**18)
-    reading, writing = os.pipe()
-    monkeypatch.setattr(stdout, "STDOUT", writing)
-    live = Progress.of(Ledger(PLAN))
-    log = Reporter(CloudLog())
-    log.on_start(live)
-    for _ in range(100):
-        log.on_event(RETRIED)
-        log.on_event(FINISHED)
-    log.on_faults([Fault("a.json", Message("is wrong"), Message("correct it"))])
-    log.on_message("config.noticed", message("look"))
-    log.on_message("storage.failed", message("storage: down"))
-    log.on_barrier(live)
-    log.on_finish(SCENES["killed"]())
-    found: list[Log] = []
-
-    def read() -> None:
-        with os.fdopen(reading, "rb") as pipe:
-            found.extend(map(json.loads, pipe))
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    await log.drain(30.0)
-    os.close(writing)
-    reader.join()
-    events = [line["event"] for line in found]
-    assert events[0] == "run.started"
-    assert events[-5:] == ["config.faulty", "config.noticed", "storage.failed", "barrier.crossed", "run.finished"]
-    about_calls = events[1:-5]
-    assert about_calls == (["call.retried", "call.finished"] * 100)[: len(about_calls)], "the first ones, in order"
-    assert 0 < found[-1]["lines_dropped"] == 200 - len(about_calls)
-    assert 2**18 <= sum(len(json.dumps(line)) for line in found) < 2**19
 
 
 # --- the day ---

@@ -17,7 +17,6 @@ from job.day.view import View
 from job.engines.calls import news
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.progress import Progress
-from job.outputs import stdout
 from job.outputs.log import Reporter, progress_message, time_status
 from job.outputs.stdout import OutputQueue
 from job.outputs.terminal import Screen, Terminal, _Bars, _bars, as_text
@@ -81,23 +80,6 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     shown = capfd.readouterr().out
     assert shown.replace("\n", "").isprintable()
     assert shown.count("]0;owned") >= 15
-
-
-async def test_calls_that_a_stopped_terminal_does_not_take_are_counted(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stdout, "QUEUE_BYTES", 0)
-    terminal = Reporter(Terminal())
-    terminal.on_event(failed("no"))
-    terminal.on_event(result_of(next(ONE.calls("qa")), warning=message("it is odd")))
-    terminal.on_event(result_of(next(ONE.calls("qa"))))
-    terminal.on_message("config.noticed", message("this is shown"))
-    terminal.on_finish(SCENES["busy"]())
-    await terminal.drain(5.0)
-    assert capfd.readouterr().out.splitlines()[:2] == [
-        "! this is shown",
-        "! 2 calls that failed or have a warning were not shown when they ended: the terminal had stopped",
-    ]
 
 
 def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

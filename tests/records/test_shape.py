@@ -147,7 +147,6 @@ async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
         view = make()
         report = view.report.model_copy(update={"detail": Message("x")})
         log.on_finish(replace(view, report=report, unrecorded=1))
-    writer.output.dropped = 1
     log.on_finish(SCENES["all made"]())
     await log.drain(5.0)
     written = [*capfdbinary.readouterr().out.splitlines(), as_json(verdict(message("x"), done=True))]

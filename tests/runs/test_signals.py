@@ -4,7 +4,6 @@ What a signal does is in virtual time; that each one comes to the job is seen in
 """
 
 import json
-import re
 import time
 from collections.abc import AsyncIterator
 from signal import SIGINT, SIGTERM, Signals
@@ -102,9 +101,7 @@ async def test_a_second_signal_ends_the_process_at_once(cards: World) -> None:
     outcome = await job.outcome()
     assert job.started + outcome.seconds - sent < LIMITS[ShutdownReason.SIGTERM].cards - 1, "no card is waited for"
     assert outcome.exit_code == 130
-    said = re.escape("Ended at once. What is recorded is kept; this makes what is missing")
-    command = re.escape(f"RUNS_URI={cards.runs_uri} CONFIG_URI={cards.config_uri} python -m job run")
-    assert re.fullmatch(rf"{said} \(until \d\d-\d\d 00:00\): {command}\n", outcome.stderr)
+    assert outcome.stderr == ""
 
 
 @pytest.mark.slow
