@@ -1,8 +1,6 @@
 """What is told of a night at the hour at which it is read, and what a command does that is pasted from there."""
 
-import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 import trio
@@ -10,7 +8,6 @@ from trio.testing import MockClock
 
 from tests.runs.mornings import CONFIG, TICKERS, Night, commands
 from tests.simulators import do, when
-from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support.scene import open_scene
 
@@ -139,105 +136,3 @@ async def test_what_a_night_had_tried_before_it_was_left_out_is_made_by_its_date
     await night.start(0)
     await night.start(0, f"--date={TUESDAY}")
     assert message_of(night)[1] == "All 26 cards are made."
-
-
-# --- what is told of what was otherwise on the night before ---
-
-
-async def test_a_variable_that_somebody_changed_by_day_is_named_with_both_values(second: Night) -> None:
-    qa = second.scene.world.qa
-    other = qa.url.replace("127.0.0.1", "localhost")
-    qa.script.append(Fault(when.always, do.status(404)))
-    await second.tries(3, QA_ENGINE_URL=other, QA_ENGINE_AUDIENCE=f"{qa.url} {other}")
-    lines = message_of(second)
-    assert lines[4] == "Who: the QA engine's owner."
-    assert lines[5] == f"QA_ENGINE_URL changed since 11-24: {qa.url} → {other}", "the audience is the same"
-    qa.script[:] = [Fault(when.always, do.status(401))]
-    await second.tries(3, QA_ENGINE_AUDIENCE=f"https://cards-x.a.run.app {qa.url}")
-    lines = message_of(second)
-    variable = "QA_ENGINE_AUDIENCE (Terraform: engines.qa.audience)"
-    assert lines[4] == f"Where: {variable}. Who: an owner of the project."
-    assert lines[5] == f"QA_ENGINE_AUDIENCE changed since 11-24: {qa.url} → https://cards-x.a.run.app"
-
-
-async def test_a_night_before_that_knows_no_urls_is_compared_without_a_word_about_them(second: Night) -> None:
-    """As 0.3.0 has recorded it."""
-    world = second.scene.world
-    for name in (f"{TUESDAY}/ends/000001.json", f"{TUESDAY}/attempts/000001.json"):
-        known = json.loads(world.recorded()[name])
-        for gone in ("engine_urls", "engine_audiences", "qa_attempts", "answers", "charged_again", "retry_by"):
-            known.pop(gone, None)
-        stored = world.runs.objects[name]
-        world.runs.objects[name] = replace(stored, data=json.dumps(known).encode())
-        assert stored.data != world.recorded()[name]
-    world.qa.script.append(Fault(when.always, do.status(404)))
-    await second.tries(3, QA_ENGINE_URL=world.qa.url.replace("127.0.0.1", "localhost"))
-    assert not any("changed since" in line for line in message_of(second))
-    assert message_of(second)[2] == "✗ QA engine: every call failed; all were made on 11-24."
-
-
-async def test_the_account_that_lost_its_right_is_named_with_the_right(second: Night) -> None:
-    world = second.scene.world
-    world.news.script.append(Fault(when.always, do.status(403)))
-    await second.tries(1)
-    lines = message_of(second)
-    assert lines[2] == "✗ News engine: every call failed; all worked on 11-24."
-    account = "orchestrator@simulated-project.iam.gserviceaccount.com"
-    assert lines[4] == f"Who: an owner of the project gives roles/run.invoker to {account}."
-    assert lines[-3] == EXECUTE
-
-
-async def test_a_right_to_write_that_is_lost_in_mid_run_leaves_cards_to_make_again(second: Night) -> None:
-    world, scene = second.scene.world, second.scene
-    world.qa.latency = steady(12.0)
-    own = {"QA_ENGINE_CONCURRENCY": "2", "CLOUD_RUN_EXECUTION": "x", "TASK_MAX_RETRIES": "0"}
-    job = await scene.begin(**(second.variables | own))
-    count = len(world.qa.requests)
-    await world.qa.until(lambda seen: len(seen) > count + 6)
-    scene.fails()
-    outcome = await scene.end(job, 75)
-    text = world.chat.texts[-1].splitlines()
-    made = len([one for one in world.qa.requests[count:] if one.answered is not None and one.status == 200])
-    (lost,) = (line for line in text if line.endswith("and they may be charged twice."))
-    unrecorded = int(lost.split()[0])
-    assert 0 < unrecorded <= made == outcome.finished["cards"]["done"]
-    assert lost.startswith(f"{unrecorded} cards were made, but not recorded: the next start makes them again, and ")
-    (command,) = (line for line in text if line.startswith("Once that is over"))
-    assert f"({26 - made + unrecorded} cards by the night's config" in command
-    assert command.endswith("Before, it fails again, and nothing is called:")
-    assert any(line.startswith("Last answer: could not write _lease.json: ") for line in text)
-    assert any(line.endswith(f"{made} made a card.") for line in text) or made == len(world.qa.requests) - count
-    scene.works()
-    asked = len(world.qa.requests)
-    await second.start(0, QA_ENGINE_CONCURRENCY="2")
-    assert len(world.qa.requests) - asked == 26 - made + unrecorded
-
-
-async def test_cards_that_take_much_longer_than_on_the_night_before_are_told(second: Night) -> None:
-    second.scene.world.qa.latency = steady(200.0)
-    await second.start(0, QA_ENGINE_CONCURRENCY="16")
-    (line,) = (line for line in message_of(second) if "for a call" in line)
-    assert line.startswith("The QA engine took 3 min 20 s for a call, on 11-24 ")
-
-
-# --- what is missing ---
-
-
-async def test_after_a_deadline_a_command_has_its_price_if_all_that_is_missing_had_failed(second: Night) -> None:
-    """Two cards hang to the end. On the next night, the deadline comes before all cards were tried."""
-    hangs = Fault(when.both(when.card("news_card"), when.ticker("NVDA", "TSLA")), do.hang())
-    second.scene.world.qa.script.append(hangs)
-    await second.tries(4, RUN_DEADLINE_SECONDS="500", QA_ENGINE_CONCURRENCY="8")
-    command = next(line for line in message_of(second) if "what is missing" in line)
-    assert "up to 12 tries are charged for nothing (Cloud Run starts it 2 times), in some " in command
-    await second.begins("2026-11-26")
-    second.scene.world.qa.latency = steady(8.0)
-    await second.tries(4, RUN_DEADLINE_SECONDS="20", QA_ENGINE_CONCURRENCY="4")
-    command = next(line for line in message_of(second) if "what is missing" in line)
-    assert command.startswith("This makes what is missing (")
-
-
-async def test_a_night_that_never_began_is_told_with_the_next_one(second: Night) -> None:
-    await second.begins("2026-11-26")
-    await second.start(0)
-    assert "No record: Wed 11-25 (was the schedule paused?)" in message_of(second)
