@@ -125,7 +125,9 @@ def unended(start: Start, ledger: Ledger, outcome: Outcome, *, is_again: bool = 
         )
     ]
     if is_again:
-        text = template("The one before ended so too: if the execution says memory, an owner first raises {variable}.")
+        text = template(
+            "The start before it ended so too: if the execution says memory, an owner first raises {variable}."
+        )
         notes.append(message(text, variable="job.memory_mib"))
     ending = Ending.worded(outcome, ledger, why)
     return ending.model_copy(update={"notes": (*notes, *ending.notes)})

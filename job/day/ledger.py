@@ -38,6 +38,11 @@ class ItemStatus(NamedTuple):
         return self.result is not None and self.result.done
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a try of it failed, also if it was cut off later."""
+        return self.result is not None and self.result.has_failed
+
+    @property
     def cause(self) -> Cause | None:
         """Why it failed; `None` if it did not, or if no image of today gives this cause."""
         return None if self.result is None else _CAUSES.get(self.result.cause)

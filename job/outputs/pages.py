@@ -283,7 +283,7 @@ def board(report: Report, ledger: Ledger) -> Board | None:
         return None
     targets = [target for target in ledger.plan.targets if target.card_types]
     odd = {item.target for item in ledger.with_error("qa")} | {card.item.target for card in ledger.missing("qa")}
-    failed = {card.item.target for card in ledger.missing("qa") if card.state == "failed"}
+    failed = {card.item.target for card in ledger.missing("qa") if card.has_failed}
     ordered = sorted(targets, key=lambda target: (target.id not in failed, target.id not in odd))
     types = list(dict.fromkeys(name for target in targets for name in target.card_types))
     if len(types) > COLUMNS:
@@ -304,7 +304,7 @@ def board(report: Report, ledger: Ledger) -> Board | None:
 def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str]) -> Sequence[Cell]:
     cards = {card.item.card_type: card for card in ledger.of("qa", target.id)}
     return [
-        Cell(*CARD_MARKS[card.state], picture_url(report, target, card))
+        Cell(*CARD_MARKS["failed" if card.has_failed else card.state], picture_url(report, target, card))
         if (card := cards.get(name))
         else Cell(*NOT_PLANNED)
         for name in types
@@ -398,7 +398,7 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
     elif nights.nights:
         headline, besides = _headline(nights, links, days, now), nights.nights[0].day
     if headline and tick and besides:
-        next_night = template("Next night: {time}. If it is later than that, nothing is recorded of it.")
+        next_night = template("Next night: {time}. If it is later than that, this page does not know how it went.")
         headline = replace(headline, next_night=message(next_night, time=dated_time(tick)))
     page = environment(translator).get_template("nights.html.j2")
     return page.render(

@@ -335,4 +335,4 @@ def test_of_a_start_without_an_end_it_is_said_who_may_know_more(
         write(runs, RecordedAttempt(number=number, outcome=outcome, failed=["MSFT"]).record())
     out = "\n".join(command("report")[1])
     assert "calls in flight may have been charged too. If it sent a message, believe the message." in out
-    assert ("The one before ended so too: " in out) is (outcomes == [None, None])
+    assert ("The start before it ended so too: " in out) is (outcomes == [None, None])

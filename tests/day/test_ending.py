@@ -265,7 +265,7 @@ KILLED = (
     "The start was killed, or could no longer write; its calls in flight may have been charged too. If it sent a "
     "message, believe the message."
 )
-AGAIN = "The one before ended so too: if the execution says memory, an owner first raises job.memory_mib."
+AGAIN = "The start before it ended so too: if the execution says memory, an owner first raises job.memory_mib."
 
 
 @pytest.mark.parametrize(("is_again", "notes"), [(False, [KILLED]), (True, [KILLED, AGAIN])])

@@ -141,6 +141,16 @@ def test_a_large_matrix_is_closed_and_cut(monkeypatch: pytest.MonkeyPatch) -> No
     assert "✓ done ✗ failed and 52 more cards.csv" in shown.text
 
 
+def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_failure_that_the_message_names() -> None:
+    after = {"a": None, "b": Cause.TIMEOUT}
+    day = Day(targets=[target("NVDA", ["a", "b", "c"])]).play(
+        lambda _, __, card_type: (
+            Failure(Cause.INTERRUPTED, message("cut off"), after=after[card_type]) if card_type in after else None
+        )
+    )
+    assert matrix(page(day.view())) == ["NVDA –✗✓"]
+
+
 def calls(shown: Parsed) -> list[str]:
     rows = re.findall(r'<tr><td class="engine">.*?</tr>', shown.source, re.DOTALL)
     return [Parsed(f"<table>{row}</table>").text for row in rows]

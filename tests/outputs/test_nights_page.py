@@ -93,7 +93,7 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
 def test_the_headline_is_that_of_the_latest_night(skipped: int, facts: str, steps: str) -> None:
     """What it calls the next night is the one after the night that it shows, so a page that is old tells that."""
     nights = NIGHTS.nights[skipped:]
-    facts += ". If it is later than that, nothing is recorded of it."
+    facts += ". If it is later than that, this page does not know how it went."
     said = " ".join(f"{ENGLISH.text(dated(nights[0].day))} · {PLACE} · {facts} {steps}".split())
     tick = DAYS.after(nights[0].day)
     written = tick - timedelta(minutes=11 if skipped == 0 else 1)

@@ -46,7 +46,7 @@ async def test_a_good_night_has_no_note(autojump_clock: MockClock, nursery: trio
             assert scene.stored(f"{day}/report.json")["notes"] == []
             assert len(scene.world.chat.texts[-1].splitlines()) == 4, "title, cards, page, time"
         shown = Parsed(scene.world.recorded()["index.html"].decode())
-        next_night = "Next night: Tue 12-01 22:30. If it is later than that, nothing is recorded of it."
+        next_night = "Next night: Tue 12-01 22:30. If it is later than that, this page does not know how it went."
         assert f"{next_night} All nights Day" in shown.text
 
 
