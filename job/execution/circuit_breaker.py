@@ -81,7 +81,6 @@ class CircuitBreaker:
         was_open = self._opened < inf
         self.failed = 0
         self.failing_since = self._opened = inf
-        self._probe = None
         return was_open
 
     def fail(self, failure: Failure, latest: Try, *, is_first: bool, others: int, limit: int) -> None:

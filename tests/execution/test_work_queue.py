@@ -127,6 +127,17 @@ async def test_an_engine_that_is_out_is_tried_one_call_at_a_time_after_pauses(
         assert work.succeed(), "the next outage begins like the first"
 
 
+async def test_only_an_answer_to_a_call_that_began_since_the_first_failure_ends_an_outage() -> None:
+    work = Work(limit=2)
+    early = work.begin()
+    await trio.sleep(1.0)
+    work.fail()
+    early.ended = trio.current_time()
+    assert not work.breaker.succeed(early, is_done=True)
+    await trio.sleep(1.0)
+    assert work.succeed()
+
+
 async def test_a_last_try_begins_when_it_is_due_whatever_the_breaker_says() -> None:
     work = Work("x", limit=2)
     work.put("last", LAST, failed=-590.0)

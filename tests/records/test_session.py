@@ -31,13 +31,16 @@ class Desk:
 
     store: Memory
     said: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """Those of these that are faults."""
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     def __post_init__(self) -> None:
         self.alarm = StorageAlarm(self.say)
 
-    def say(self, text: Message, _is_fault: bool) -> None:
+    def say(self, text: Message, is_fault: bool) -> None:
         self.said.append(str(text))
+        self.faults += [str(text)] * is_fault
 
     @asynccontextmanager
     async def open(self, **about: Any) -> AsyncIterator[Opened]:
@@ -67,7 +70,7 @@ class Desk:
 
     @property
     def incomplete(self) -> bool:
-        return "storage: the record is not complete: 1 results and the end are not written" in self.said
+        return "storage: the record is not complete: 1 results and the end are not written" in self.faults
 
 
 PAGE = Document(f"{DAY}/report.html", lambda: b"page")
