@@ -6,6 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from pydantic_core import to_json
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _command(arguments)
     except Exception:  # noqa: BLE001  any exception that gets here is a bug
-        say_error_within(traceback.format_exc().rstrip(), TRACEBACK_SECONDS)
+        with suppress(Exception):  # without memory, it cannot be said
+            say_error_within(traceback.format_exc().rstrip(), TRACEBACK_SECONDS)
         return ExitCode.UNFORESEEN
 
 

@@ -440,7 +440,9 @@ class _Names:
             return _nearest(card_type, self.types, "/{}")
         if slash and target in self.targets:
             return _nearest(card_type, self.targets[target].card_types, target + "/{}")
-        return _nearest(target, self.targets, "{}" + slash + card_type)
+        if card_type in self.types:
+            return _nearest(target, self.types[card_type], "{}/" + card_type)
+        return _nearest(target, self.targets)
 
 
 def _items(plan: Plan) -> Iterator[Item]:

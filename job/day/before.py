@@ -117,17 +117,16 @@ def slower(then: "Report", now: "Report", day: str) -> Iterator[Message]:
 
 
 def moved(then: Start, now: Start, day: str) -> Iterator[Message]:
-    """Which engines have another URL or audience than on that day, if both are known."""
+    """Which engines have another URL or else another audience than on that day, if both are known."""
+    places = (("url", then.engine_urls, now.engine_urls), ("audience", then.engine_audiences, now.engine_audiences))
     for engine in ALL_ENGINES:
-        for field_name, was, is_now in (
-            ("url", then.engine_urls, now.engine_urls),
-            ("audience", then.engine_audiences, now.engine_audiences),
-        ):
+        for field_name, was, is_now in places:
             old, new = was.get(engine), is_now.get(engine)
             if old is not None and new is not None and old != new:
                 variable = ENGINE_VARIABLES[engine][field_name]
                 text = template("{variable} changed since {day}: {before} → {after}")
                 yield message(text, variable=variable, day=day, before=old, after=new)
+                break  # an audience usually follows its URL
 
 
 def differences(then: Plan, now: Plan) -> Iterator[Message]:

@@ -64,6 +64,7 @@ def test_a_target_stands_for_its_data_too_and_all_for_everything() -> None:
         ("NVDA/newscard", "similar names: NVDA/news_card"),
         ("nvda", "similar names: NVDA"),
         ("NDVA/outlook_card", "similar names: NVDA/outlook_card"),
+        ("NDVA/xyz", "similar names: NVDA"),
         ("/outlok_card", "similar names: /outlook_card, /news_card"),
         ("TSLA/xyz", "there are: TSLA/outlook_card"),
         ("zzz", "there are: NVDA, TSLA, Rate vs Inflation, a/b, a, none"),

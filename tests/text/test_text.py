@@ -26,6 +26,16 @@ def test_the_text_around_a_token_is_shown() -> None:
     assert excerpt(f"a {OPAQUE[: SECRET_RUN - 1]} b".encode(), OPAQUE) == f"a {OPAQUE[: SECRET_RUN - 1]} b"
 
 
+@pytest.mark.parametrize(
+    "between", [" ", "\n", "\u200b", "</b><b>", "<br/>", ", "], ids=["space", "line", "zero", "tags", "tag", "comma"]
+)
+def test_a_token_that_is_echoed_in_pieces_is_not_shown(between: str) -> None:
+    pieces = between.join(OPAQUE[at : at + 9] for at in range(0, len(OPAQUE), 9))
+    assert excerpt(f"sent: {pieces}".encode(), OPAQUE) == "[token]"
+    assert excerpt(f"<p>sent: <b>{pieces}</b></p>".encode(), OPAQUE) == "[token]"
+    assert excerpt(OPAQUE.encode("utf-16"), OPAQUE) == "[token]"
+
+
 SIGNATURE = "gE0KBIcD34b1jIPBpi-y24TQAdnoGbsGutRDX38jn9E"
 """Fixed: a random one may look like several short words, which are not masked."""
 

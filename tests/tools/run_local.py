@@ -173,7 +173,7 @@ def main(arguments: list[str]) -> int:
             today = datetime.now(ZoneInfo(os.environ.get("RUN_TIME_ZONE") or "UTC")).date()  # noqa: TID251  a tool
         except (OSError, ValueError, LookupError):
             parser.error(f"RUN_TIME_ZONE: {quoted(os.environ['RUN_TIME_ZONE'])} is no time zone, such as Asia/Shanghai")
-        play = partial(_play_nights, options.nights, today)
+        play = partial(trio.run, _play_nights, options.nights, today)
     try:
         with _record(is_new=options.args is None):
             return play()
@@ -205,46 +205,58 @@ def _environment(world: World) -> dict[str, str]:
     )
 
 
-async def _run(trouble: Trouble | None, command: list[str], details: bool = False, pace: float = 1.0) -> int:
-    """Plays a command on what is recorded. Engines take their usual time, or `pace` times that."""
+async def _run(trouble: Trouble | None, command: list[str], details: bool = False) -> int:
+    """Plays a command on what is recorded. Engines take their usual time."""
     async with trio.open_nursery() as nursery, open_world(nursery, {}) as world:
-        for service in (world.financial, world.trading):
-            service.latency = varied(0.3 * pace, per_ticker=0.15 * pace)
-        world.news.latency = varied(0.6 * pace)
-        world.qa.latency = varied(1.2 * pace)
-        if trouble:
-            trouble.cause(world)
-        environment = _environment(world)
-        if details:
-            _show_details(world, command, environment)
-        if trouble:
-            what = str(trouble.what)
-            print(Said(f"{what[0].upper()}{what[1:]}.\n", f"{what}。\n"), file=sys.stderr, flush=True)
-        code = await _play(command, environment)
-        for violation in world.violations:
-            print(f"FORBIDDEN: {violation}", file=sys.stderr)
-        reports = sorted(RUNS.glob(f"*/{REPORT}"), key=lambda path: path.stat().st_mtime)
-        said = json.loads(reports[-1].read_bytes()) if reports else {}  # a job that crashes exits with 1 as well
-        is_intended = trouble is not None and trouble.code == code == said.get("exit_code")
-        if trouble and is_intended:
-            text = Said(f"exit {code}, as intended: {trouble.seen}", f"退出码 {code}，符合预期：{trouble.seen}")
-            print(text, file=sys.stderr)
+        return await _run_in(world, trouble, command, details)
+
+
+async def _run_in(
+    world: World, trouble: Trouble | None, command: list[str], details: bool = False, pace: float = 1.0
+) -> int:
+    """Plays a command in this world. Engines take `pace` times their usual time."""
+    for service in (world.financial, world.trading):
+        service.latency = varied(0.3 * pace, per_ticker=0.15 * pace)
+    world.news.latency = varied(0.6 * pace)
+    world.qa.latency = varied(1.2 * pace)
+    for service in world.services:
+        service.script.clear()
+    if trouble:
+        trouble.cause(world)
+    environment = _environment(world)
+    if details:
+        _show_details(world, command, environment)
+    if trouble:
+        what = str(trouble.what)
+        print(Said(f"{what[0].upper()}{what[1:]}.\n", f"{what}。\n"), file=sys.stderr, flush=True)
+    code = await _play(command, environment)
+    for violation in world.violations:
+        print(f"FORBIDDEN: {violation}", file=sys.stderr)
+    reports = sorted(RUNS.glob(f"*/{REPORT}"), key=lambda path: path.stat().st_mtime)
+    said = json.loads(reports[-1].read_bytes()) if reports else {}  # a job that crashes exits with 1 as well
+    is_intended = trouble is not None and trouble.code == code == said.get("exit_code")
+    if trouble and is_intended:
+        text = Said(f"exit {code}, as intended: {trouble.seen}", f"退出码 {code}，符合预期：{trouble.seen}")
+        print(text, file=sys.stderr)
     if world.violations:
         return code or 1
     return 0 if is_intended else code
 
 
-def _play_nights(count: int, today: date) -> int:
+async def _play_nights(count: int, today: date) -> int:
     """Plays that many nights in a row, up to the one of today. Returns 0 if each ended as it should."""
     ended = 0
-    for number in range(count):
-        night = (today - timedelta(days=count - 1 - number)).isoformat()
-        print(Said(f"\nnight {number + 1} of {count}: {night}", f"\n第 {number + 1}/{count} 晚：{night}"), flush=True)
-        trouble = TROUBLES.get(NIGHTS[number % len(NIGHTS)] or "")
-        code = trio.run(partial(_run, trouble, ["run", f"--date={night}", "--yes"], pace=0.25))
-        ended = code or ended
-        if code >= 128:  # stopped by a signal
-            break
+    async with trio.open_nursery() as nursery, open_world(nursery, {}) as world:
+        for number in range(count):
+            night = (today - timedelta(days=count - 1 - number)).isoformat()
+            print(
+                Said(f"\nnight {number + 1} of {count}: {night}", f"\n第 {number + 1}/{count} 晚：{night}"), flush=True
+            )
+            trouble = TROUBLES.get(NIGHTS[number % len(NIGHTS)] or "")
+            code = await _run_in(world, trouble, ["run", f"--date={night}", "--yes"], pace=0.25)
+            ended = code or ended
+            if code >= 128:  # stopped by a signal
+                break
     page = RUNS / NIGHTS_PAGE
     print(Said(f"all nights: {page}", f"历次运行：{page}"), file=sys.stderr)
     return ended
