@@ -117,11 +117,9 @@ async def test_of_a_route_that_is_gone_the_engines_owner_is_asked(night: Night) 
 async def test_a_variable_that_somebody_changed_by_day_is_named_with_both_values(night: Night) -> None:
     qa = night.scene.world.qa
     other = qa.url.replace("127.0.0.1", "localhost")
-    qa.script.append(Fault(when.always, do.status(404)))
-    await night.tries(3, QA_ENGINE_URL=other, QA_ENGINE_AUDIENCE=f"{qa.url} {other}")
-    lines = told(night)
-    assert lines[3] == "Who: the QA engine's owner."
-    assert lines[4] == f"QA_ENGINE_URL changed since 11-24: {qa.url} → {other}", "the audience is the same"
+    await night.tries(3, QA_ENGINE_URL=other)
+    changed = f"QA_ENGINE_URL changed since 11-24: {qa.url} → {other}"
+    assert [line for line in told(night) if "changed" in line] == [changed], "the audience follows it"
     qa.script[:] = [Fault(when.always, do.status(401))]
     await night.tries(3, QA_ENGINE_AUDIENCE=f"https://cards-x.a.run.app {qa.url}")
     lines = told(night)
