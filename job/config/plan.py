@@ -342,12 +342,9 @@ class Plan:
     def calls(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> Iterator[Call]:
         return map(self.call, self.work(engine, is_done))
 
+    @cached_property
     def digest(self) -> str:
         """A digest that is equal for plans which want the same cards for the same day."""
-        return self._digest
-
-    @cached_property
-    def _digest(self) -> str:
         digest = hashlib.sha256(f"[{json.dumps(self.date)}, [".encode())
         for number, target in enumerate(self.targets):  # one by one: all targets in one string would take 100 MiB
             digest.update(f"{', ' if number else ''}{json.dumps(_values(target))}".encode())

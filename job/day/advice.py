@@ -160,8 +160,8 @@ def executions_link(start: Start) -> str | None:
 
 StepKind = Literal["wait", "at_work", "start", "look", "without", "left_out", "again"]
 """What a step is: wait for the message of Cloud Run's own retry, before which no command is told; nothing, as a start
-is at work; start the job again; look at the day first; go on without some targets; make
-what was left out; make doubtful cards again."""
+is at work; start the job again; look at the day first; go on without some targets; make what was left out; make
+doubtful cards again."""
 
 
 class Step(NamedTuple):
@@ -288,16 +288,18 @@ def _may_have_asked(report: Report) -> bool:
 
 
 def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
-    command = commands.run(day, is_new=True)
-    return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=command.terms), command),)
+    return _whole_night(commands.run(day, is_new=True))
 
 
 def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:
     """What to do if the night of this tick has left nothing, whenever it is read; nothing if no `start` is known."""
     if start is None:
         return ()
-    command = Commands.of(start, runs_uri, days, tick).run(None)
-    return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=""), command),)
+    return _whole_night(Commands.of(start, runs_uri, days, tick).run(None))
+
+
+def _whole_night(command: Command) -> tuple[Step, ...]:
+    return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=command.terms), command),)
 
 
 def go_on(start: Start, outcome: Outcome, commands: Commands) -> tuple[Step, ...]:

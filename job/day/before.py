@@ -45,7 +45,7 @@ class NightBefore:
         missing = {item: group for group in report.missing for item in group.items}
         then, is_other = None, False
         if attempt is not None and attempt.day == report.day:
-            is_other = attempt.plan != replace(plan, date=attempt.day).digest()
+            is_other = attempt.plan != replace(plan, date=attempt.day).digest
             with suppress(RecordError):  # this day can be shown without
                 then = attempt.plan_again() if is_other else plan
         return cls(report, missing, then, is_other=is_other)

@@ -156,7 +156,7 @@ class Journal:
 
 async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], ledger: Ledger) -> None:
     """Adds all results of a day to its ledger, in any order. Raises `RecordError` and `StorageError`."""
-    plan = await trio.to_thread.run_sync(ledger.plan.digest)
+    plan = await trio.to_thread.run_sync(lambda: ledger.plan.digest)
     names = [results_name(day, number, place) for number in sorted(counts) for place in range(counts[number])]
     turn = Lock()
     await each_of(names, lambda name: in_thread(partial(_read, store, name, plan, ledger, turn)), THREADS)

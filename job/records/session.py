@@ -279,7 +279,7 @@ def decide(
         if len(ledger.reruns) > RERUNS_LIMIT:
             raise ConfigError([TOO_MANY_RERUNS])
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
-    plan = config.plan.digest()
+    plan = config.plan.digest
     is_closed = (
         ended is not None
         and ended.outcome is Outcome.SUCCEEDED
@@ -318,7 +318,7 @@ def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedC
     """
     now = datetime.fromisoformat(start.started)
     is_earlier = start.names_day and start.day < start.days.current(now)
-    is_same = latest.plan == config.plan.digest() and not latest.without
+    is_same = latest.plan == config.plan.digest and not latest.without
     if not is_earlier or "--yes" in start.arguments or is_same:
         return None
     then = _planned(latest, ledger)

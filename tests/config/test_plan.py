@@ -72,17 +72,17 @@ def test_a_plan_with_another_date_model_or_target_is_another_plan() -> None:
     large = LlmConfig.model_validate({"default": {"backend": "local", "model_name": "large/1"}})
     one = Plan((target("A"),), small, "2026-11-24", PlanSettings(batch_sizes={"financial": 5}))
     others = [replace(one, models=large), replace(one, date="2026-11-23"), replace(one, targets=(target("B"),))]
-    assert len({plan.digest() for plan in (one, *others)}) == 4
+    assert len({plan.digest for plan in (one, *others)}) == 4
 
 
 def test_a_variable_makes_another_plan_only_if_it_decides_what_is_made_and_has_not_its_default() -> None:
     sizes = {"batch_sizes": {"financial": 5}}
     plan = replace(Plan.empty(DAY), settings=PlanSettings.model_validate(sizes))
     for same in ({"batch_sizes": {"financial": 1}}, {"pace": 9, **sizes}, {"style": None, **sizes}):
-        assert replace(plan, settings=Styled.model_validate(same)).digest() == plan.digest()
+        assert replace(plan, settings=Styled.model_validate(same)).digest == plan.digest
     styled = Styled.model_validate({"CARD_STYLE": "dark", **sizes})
     assert Styled.model_validate(dict(styled)) == styled, "so a recorded one is read"
-    assert replace(plan, settings=styled).digest() != plan.digest()
+    assert replace(plan, settings=styled).digest != plan.digest
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def numbered(number: int) -> CallResult:
 class Notes:
     """A journal, and the results that were added to it, with their times."""
 
-    def __init__(self, store: Memory, number: int = 1, plan: str = EMPTY.digest()) -> None:
+    def __init__(self, store: Memory, number: int = 1, plan: str = EMPTY.digest) -> None:
         self.troubles: list[Message | None] = []
         self.journal = Journal(store, DAY, number, plan, self.troubles.append)
         self.store = store
@@ -116,7 +116,7 @@ async def test_everything_is_read_back(memory: Memory) -> None:
 async def test_of_each_attempt_as_many_objects_are_read_as_there_are_and_those_of_another_plan_are_known(
     memory: Memory,
 ) -> None:
-    for number, plan in ((2, EMPTY.digest()), (1, "another")):
+    for number, plan in ((2, EMPTY.digest), (1, "another")):
         notes = Notes(memory, number, plan)
         for _ in range(2):
             notes.note(2)

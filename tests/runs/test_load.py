@@ -139,11 +139,11 @@ async def _killed_start(world: World) -> None:
         **{**Start.of(request, settings.days()).model_dump(), **dict(plan.settings), "day": DAY, "number": 1},
         owner="killed",
         objects={name: stored.data.decode() for name, stored in prepared.objects.items()},
-        plan=plan.digest(),
+        plan=plan.digest,
         cards=plan.count("qa"),
     )
     common = json.loads(result_of(next(plan.calls("qa")), traceparent="0" * 55, limit=64).line())
-    journal = Journal(Memory(), DAY, 1, plan.digest(), lambda _: None)
+    journal = Journal(Memory(), DAY, 1, plan.digest, lambda _: None)
     objects = {attempt_name(DAY, 1): attempt.to_json()}
     for number, item in enumerate(islice(plan.items("qa"), plan.count("qa") - LEFT)):
         ended = NOW.timestamp() + number / 2600

@@ -126,7 +126,7 @@ class RecordedAttempt:
             **dict(SETTINGS),
             owner=f"owner of {self.number}",
             objects=dict(self.objects),
-            plan=self.plan.digest(),
+            plan=self.plan.digest,
             cards=self.plan.count("qa"),
             again=tuple(self.again),
             asked_by=tuple(self.asked_by),
@@ -160,7 +160,7 @@ class RecordedAttempt:
 
     def record(self) -> dict[str, bytes]:
         """The objects of its record, as the job writes them."""
-        journal = Journal(Memory(), self.day, self.number, self.plan.digest(), lambda _: None)
+        journal = Journal(Memory(), self.day, self.number, self.plan.digest, lambda _: None)
         for result in self.results():
             journal.append(result)
         found = {
@@ -180,7 +180,7 @@ def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
     ledger = Ledger(plan, latest.again if latest else ())
     for attempt in attempts:
         for result in attempt.results():
-            ledger.add(result, is_of_plan=attempt.plan.digest() == plan.digest())
+            ledger.add(result, is_of_plan=attempt.plan.digest == plan.digest)
     ended = {attempt.number: attempt.report() for attempt in attempts if attempt.outcome is not None}
     return Record(Listing.from_names(DAY, names), None if latest is None else latest.stored, ended, ledger)
 
