@@ -50,21 +50,29 @@ class Handling(NamedTuple):
     halves: bool = False
     """Whether a batch is tried again in halves: it may be too large, or one of its tickers may break the engine."""
     lowers_limit: bool = False
-    """Whether the engine, or this process, cannot handle the present number of calls."""
+    """Whether the engine, or this process, may have no room for the present number of calls."""
 
 
 _FREE, _COUNTED = Handling(FailureKind.FREE), Handling(FailureKind.COUNTED)
+_REFUSAL = Handling(FailureKind.FINAL, halves=True)
 _BY_STATUS: Mapping[int, Handling] = {
+    400: _REFUSAL,
     401: _FREE,
     403: _FREE,
+    404: _FREE,
+    405: _FREE,
     409: _FREE,
-    429: _FREE,
+    413: _REFUSAL,
+    422: _REFUSAL,
+    429: Handling(FailureKind.FREE, lowers_limit=True),
     500: Handling(FailureKind.COUNTED, halves=True),
     502: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
     503: Handling(FailureKind.FREE, lowers_limit=True),
     504: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
 }
-"""By the status of an answer that is no success. Any other 5xx may have cost money; all others are refusals."""
+"""By the status of an answer that is no success. Any other 5xx may have cost money, a 3xx has not, and what else there is
+of 4xx is a refusal. A service answers 404 or a redirect while it is deployed anew.
+"""
 _BY_CAUSE: Mapping[str | None, Handling] = {
     Cause.TRANSPORT: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
     Cause.TIMEOUT: Handling(FailureKind.COUNTED, halves=True),
@@ -83,7 +91,9 @@ def handling_of(cause: str | None, status: int | None) -> Handling:
     """What follows a failure, also of a record. What was not sent has cost nothing, whatever this says."""
     if cause != Cause.STATUS:
         return _BY_CAUSE.get(cause, _FREE)
-    return _BY_STATUS.get(status or 0, _COUNTED if (status or 0) >= 500 else Handling(FailureKind.FINAL))
+    status = status or 0
+    other = _FREE if 300 <= status < 400 else _COUNTED if status >= 500 else Handling(FailureKind.FINAL)
+    return _BY_STATUS.get(status, other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +124,14 @@ class Failure:
         return self.cause is Cause.INTERRUPTED
 
     @property
-    def is_rejection(self) -> bool:
+    def is_full(self) -> bool:
         """Whether no instance of the engine was free, so that the request never reached it."""
         return self.status == 429
+
+    @property
+    def may_be_too_large(self) -> bool:
+        """Whether the size of a batch may be why it failed: one that is refused has a ticker that is refused."""
+        return self.status not in {400, 422}
 
     @property
     def has_no_room(self) -> bool:

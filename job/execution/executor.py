@@ -14,6 +14,7 @@ from job.engines.failures import CUT_OFF, Cause, Failure, FailureKind
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT, RunIdentity
 from job.execution.circuit_breaker import CircuitBreaker, State
+from job.execution.limits import ConcurrencyLimiter
 from job.execution.progress import CallRetried, EngineProgress, EventHandler, Outages
 from job.execution.retry_policy import RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown, ShutdownError
@@ -63,18 +64,22 @@ class Executor:
         self._progress = context.progress.get(settings.name) or EngineProgress()
         self._policy = RetryPolicy(settings, context.jitter)
         self._outages = Outages(settings, self._progress, context.emit)
-        self._breaker = CircuitBreaker(self._policy)
-        self._queue = WorkQueue(work, self._begin, self._policy, self._breaker, self._progress, context.shutdown)
+        self._limiter = ConcurrencyLimiter(settings.concurrency)
+        self._breaker = CircuitBreaker(self._policy, self._limiter)
+        self._queue = WorkQueue(
+            work, self._begin, self._policy, self._limiter, self._breaker, self._progress, context.shutdown
+        )
         self._refused: str | None = None
         """The token that the engine refused last, if no call was done since."""
         self._workers = trio.CancelScope()
+        self._is_failed = False
 
     async def run(self) -> bool:
-        """Returns when every call has finished, when the engine is down, when the run shuts down, or after `stop`.
+        """Returns when every call has finished, when the engine is down or `stop` was called, or the run shuts down.
 
         The value is whether calls were not tried since the engine is down.
         """
-        self._progress.began, self._progress.limit = trio.current_time(), self._queue.limiter.limit
+        self._progress.began, self._progress.limit = trio.current_time(), self._limiter.limit
         is_over = False
         try:
             with self._workers:
@@ -84,7 +89,7 @@ class Executor:
                         for number in range(self._settings.concurrency):
                             workers.start_soon(self._work, name=f"{self._settings.url} worker {number}")
                     helpers.cancel_scope.cancel()
-                is_over = self._context.shutdown.reason is None
+                is_over = self._context.shutdown.reason is None and not self._is_failed
         finally:
             for pending in self._queue.left():
                 if is_over and pending.last_failure is not None:
@@ -96,9 +101,12 @@ class Executor:
     def _begin(self, items: Sequence[Item]) -> PendingCall:
         return PendingCall(self._context.call_of(items), self._context.run.traceparent())
 
-    def stop(self) -> None:
-        """Cuts off the calls in flight, and starts no other."""
-        self._workers.cancel()
+    def stop(self, seconds: float) -> None:
+        """Ends soon: what was not tried is still tried, for so many seconds. Nothing is tried again."""
+        if not self._is_failed:
+            self._is_failed = True
+            self._queue.fail()
+        self._workers.deadline = min(self._workers.deadline, trio.current_time() + seconds)
 
     async def _work(self) -> None:
         connection = self._context.connect(self._settings.name)
@@ -116,6 +124,8 @@ class Executor:
     async def _run_call(self, pending: PendingCall, connection: Connection) -> None:
         """Makes one try. Finishes the call, or puts it or its halves back into the queue."""
         latest, is_first = Try(trio.current_time()), pending.retry.failures == 0
+        self._progress.counts.retries += pending.follow()
+        self._limiter.begin(latest, self._progress.in_flight)
         self._breaker.begin(latest)
         self._outages.begin(latest)
         try:
@@ -139,40 +149,44 @@ class Executor:
         due = self._policy.next_try(pending.retry, failure, latest, self._breaker.worked_at, deadline, others=others)
         is_halved = len(pending.call.targets) > 1 and self._is_halved(failure, latest, due)
         if due is None and not is_halved:
+            if pending.retry.is_last:
+                self._queue.fail_last(latest)
             self._fail(pending, failure, latest.ended)
             return
-        pending.keep(failure)
-        self._progress.counts.retries += 1
+        pending.has_unfollowed = True
         if due is None or is_halved:
             if due is not None:  # else the halves have no more patience than the batch
                 pending.retry = RetryState()
-            self._queue.put_halves(pending)
+            self._queue.put_halves(pending, is_too_large=failure.may_be_too_large)
             wait = 0.0
         else:
-            wait = max(0.0, self._queue.put(pending, due) - latest.ended)
+            self._queue.put(pending, due)
+            wait = due - latest.ended
         self._context.emit(CallRetried(pending.call, failure.reason, wait, self._progress.limit, pending.traceparent))
 
     def _is_halved(self, failure: Failure, latest: Try, due: float | None) -> bool:
         """Whether a batch that has failed is tried again in halves: only a single ticker fails for good."""
         if due is None:
-            return failure.handling.kind is not FailureKind.FINAL
+            return failure.handling.halves or failure.handling.kind is not FailureKind.FINAL
         # In an outage it is tried whole if it failed at once: else all would be single tickers at its end.
         is_quick = latest.ended < latest.started + QUICK_SECONDS and failure.cause is not Cause.TOO_LARGE
         return failure.handling.halves and not (is_quick and self._breaker.state(latest.started) is State.PROBING)
 
     def _adapt(self, call: Call, latest: Try, failure: Failure | None, *, is_first: bool) -> None:
         """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
-        limiter, breaker, in_flight = self._queue.limiter, self._breaker, self._progress.in_flight
+        limiter, breaker, in_flight = self._limiter, self._breaker, self._progress.in_flight
         is_done, since = failure is None or bool(failure.targets), breaker.failing_since
-        limiter.update(None if is_done else failure, in_flight, breaker.failed)
         if is_done:
             self._refused = None
+            limiter.succeed(latest, in_flight + breaker.failed)
+        elif failure is not None and failure.handling.lowers_limit:
+            limiter.reject(latest, is_full=failure.is_full)
         if failure is None or is_done or failure.status == 409:  # the engine is at work on an earlier try
             if breaker.succeed(latest, is_done=is_done):
                 limiter.recover()
                 self._outages.end(since, latest.started)
         else:
-            breaker.fail(failure, latest, is_first=is_first, others=in_flight - 1, limit=limiter.limit)
+            breaker.fail(failure, latest, is_first=is_first, others=in_flight - 1)
         is_out = breaker.state(latest.ended) is not State.CLOSED
         self._outages.hear(latest, is_done=is_done, is_out=is_out)
         if is_out and failure is not None and failure.handling.kind is not FailureKind.FINAL:

@@ -1,45 +1,71 @@
 """Limits of one engine: how many of its calls are in flight, and how many begin in a minute."""
 
+from bisect import bisect_left, insort
 from math import inf
 
-from job.engines.failures import Failure
+from job.execution.retry_policy import Try
 
 
 class ConcurrencyLimiter:
     """A limit on calls in flight that starts at its maximum and adapts to the engine's answers (AIMD).
 
-    - Increase: by one per round trip, while the limit is reached and calls are done.
-    - Decrease: for each overload (502, 503, 504, no connection), by the number of overloads since a call was done,
-      divided by the limit: a few among many cost little. If there are more of them than the limit, that is an outage,
-      which is no matter of their number.
-    - After a 429 the limit is the number of our calls that the engine still works on, at least one. Halving would be
-      worse: rejections come at once and many together, so the free slots would fill and be rejected again.
-    - After an outage: half of the maximum at least, whatever had come in it.
+    - A call that is done shows that there was room for all that were in flight when it began, but for those that were
+      rejected since. The limit is at least that, and grows by one per round trip while it is reached.
+    - A call is rejected by an answer of 429, 502, 503 or 504, a lost connection, or a limit of this process. If it began
+      with more in flight than there was lately shown to be room for, the limit falls by one. Otherwise it was rejected
+      for a reason of its own, as one of a kind that is never done: the limit grows by one.
+    - Once more were rejected in a row than the limit, the number of calls is no longer the cause. But after 429s it may
+      be: what was shown before them counts no more.
+    - After an outage the limit is half of its maximum at least, whatever had come in it.
     """
 
     def __init__(self, maximum: int) -> None:
         self._maximum = maximum
         self._limit = float(maximum)
         self.limit = maximum
-        self._overloads = 0
-        """How many there were since a call was done."""
+        self._begun = 0
+        self._rejected: list[int] = []
+        """The numbers of the tries that were rejected, in order."""
+        self._in_a_row = 0
+        """How many of these there were since a call was done."""
+        self._done = 0
+        """How many calls were done in this round, of as many as the limit."""
+        self._shown = self._shown_before = 0
+        """For how many calls there was room in this round, and in the one before."""
 
-    def update(self, failure: Failure | None, in_flight: int, failures: int) -> None:
-        """Adapts to a try that has just ended, and still is in flight. `failures` take a place each."""
-        if failure is None:
-            self._overloads = 0
-            if self._limit < self._maximum and in_flight + failures >= self.limit:
-                self._set(self._limit + 1 / self._limit)
-        elif failure.is_rejection:
-            self._set(min(self._limit, in_flight - 1))
-        elif failure.handling.lowers_limit:
-            self._overloads += 1
-            if self._overloads <= self._limit:
-                self._set(self._limit - self._overloads / self._limit)
+    def begin(self, latest: Try, in_flight: int) -> None:
+        """A try begins, which is one of those in flight."""
+        self._begun += 1
+        latest.number, latest.room = self._begun, in_flight + len(self._rejected)
+
+    def succeed(self, latest: Try, taken: int) -> None:
+        """A try has done its call, or a part of it. `taken` is how many places are taken, its own included."""
+        self._in_a_row = 0
+        self._done += 1
+        if self._done >= self.limit:
+            self._done, self._shown_before, self._shown = 0, self._shown, 0
+        self._shown = max(self._shown, self._room(latest))
+        self._set(max(self._limit + (1 / self._limit if taken >= self.limit else 0.0), self._shown))
+
+    def reject(self, latest: Try, *, is_full: bool) -> None:
+        """A try was rejected. `is_full` is whether the engine says that it has no instance free."""
+        room = self._room(latest)
+        insort(self._rejected, latest.number)
+        self._in_a_row += 1
+        if self._in_a_row > self._limit:
+            if not is_full:
+                return
+            self._shown = self._shown_before = 0
+        shown = max(self._shown, self._shown_before)
+        self._set(max(shown, self._limit - 1) if room > shown else self._limit + 1)
 
     def recover(self) -> None:
         """Adapts to the end of an outage."""
         self._set(max(self._limit, self._maximum / 2))
+
+    def _room(self, latest: Try) -> int:
+        """How many were in flight when a try began, itself included, that were not rejected by now."""
+        return latest.room - bisect_left(self._rejected, latest.number)
 
     def _set(self, limit: float) -> None:
         self._limit = min(max(limit, 1.0), float(self._maximum))

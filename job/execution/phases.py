@@ -19,6 +19,12 @@ from job.execution.progress import EventHandler, Progress
 from job.execution.shutdown import Shutdown
 
 
+FAILED_SECONDS = 60.0
+"""For so long after its first failure, a data engine tries what was not tried."""
+REFUSED_LIMIT = 16
+"""If so many calls have failed and none was done, the others would fail too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phases:
     """The work of both phases, for one attempt at a run."""
@@ -62,16 +68,19 @@ class Phases:
         return [engine for engine in self.ledger.plan.engines() if engine != "qa"]
 
     async def prepare(self, engine: EngineName) -> None:
-        """Makes the calls of a data engine that are not done yet. Raises `EngineFailedError` as soon as one has failed.
+        """Makes the calls of a data engine that are not done yet. Raises `EngineFailedError` if one has failed.
 
-        Its other calls in flight are cut off then. Returns early if the run shuts down.
+        What was not tried by then is still tried, so that all that fails is known at once. Returns early if the run
+        shuts down.
         """
         failed: list[EngineFailedError] = []
+        done = self.ledger.counts(engine).done
 
         def on_finished(result: CallResult, failure: Failure | None) -> None:
             if failure is not None and not failure.is_interruption:
                 failed.append(EngineFailedError(result))
-                executor.stop()
+                is_hopeless = self.ledger.counts(engine).done == done and len(failed) >= REFUSED_LIMIT
+                executor.stop(0.0 if is_hopeless else FAILED_SECONDS)
 
         work = self.ledger.plan.work(engine, self.ledger.is_done)
         executor = Executor(self.engines[engine], self.context, work, on_finished)

@@ -12,8 +12,6 @@ INITIAL_SECONDS = 0.5
 MAX_SECONDS = 30.0
 COUNTED_SECONDS = 10.0
 """A call whose try may have cost money waits so long at least; four times as long each time."""
-LAST = inf
-"""When a call is due that has one try left which may cost money: at the end of its patience, which may still move."""
 
 
 @dataclass(slots=True)
@@ -21,6 +19,10 @@ class Try:
     """One try at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
 
     started: float
+    number: int = 0
+    """Its number among all tries at its engine."""
+    room: int = 0
+    """How many were in flight when it began, and rejected before."""
     sent: bool = False
     """Whether the request may have been sent, after the token and the connection were there."""
     ended: float = 0.0
@@ -30,28 +32,28 @@ class Try:
 
 @dataclass(slots=True)
 class RetryState:
-    """The failures of one call so far, by trio's clock."""
+    """The failures of one call so far, by trio's clock. A 429 while others are in flight is none of them."""
 
     failures: int = 0
     first: float = inf
-    """When it failed first; infinity if it has not. A 429 while others are in flight does not count."""
-    latest: float = -inf
-    """When it failed last."""
+    """When it failed first; infinity if it has not."""
+    free_since: float = inf
+    """When it failed first since its last try that may have cost money."""
     counted: int = 0
     """How many of its failures count towards `attempts`."""
-    is_renewed: bool = False
-    """Whether its patience has begun anew, since its last try had cost nothing."""
+    is_last: bool = False
+    """Whether one more of these is its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When the calls of one engine are tried again: by the kinds of their failures (`FailureKind`).
 
-    A call's patience runs from its first failure, or from when its engine did any call last, whichever is later. A
-    failure that cost nothing is repeated until a try has failed that began after it. One that may have cost money is
-    repeated up to `attempts` times: 10 s after the first, four times as long after each other, and the last once the
-    patience is over, or in time for the deadline; a wait that would end later is that one. If the last try costs
-    nothing, it is still to come, with patience anew, once.
+    A failure that cost nothing is repeated until a try has failed that began after the patience, which runs from the
+    first of them, or from when the engine did any call last, whichever is later. One that may have cost money is
+    repeated up to `attempts` times: 10 s after the first, four times as long after each other, and the last once a
+    patience has passed since the call failed first, or in time for the deadline; a wait that would end later is that
+    one. If the last try costs nothing, it is still to come.
     """
 
     settings: EngineSettings
@@ -61,44 +63,34 @@ class RetryPolicy:
     def kind_of(self, failure: Failure, latest: Try) -> FailureKind:
         return failure.kind(self.settings.name, sent=latest.sent)
 
-    def last_try(self, call: RetryState, worked_at: float, deadline: float) -> float:
-        """When the last try of a call may begin whose engine did any call last at `worked_at`."""
-        return max(min(self._over(call, worked_at), deadline - self.settings.timeout), call.latest + COUNTED_SECONDS)
-
     def next_try(
         self, call: RetryState, failure: Failure, latest: Try, worked_at: float, deadline: float, *, others: int
     ) -> float | None:
-        """When a call is due whose latest try has failed, by trio's clock, or `LAST`; `None` if it failed for good.
+        """When a call is due whose latest try has failed, by trio's clock; `None` if it failed for good.
 
         The engine did any call last at `worked_at`, and the run ends at `deadline`. A 429 while `others` are in flight
         costs no patience: the engine is at work on these.
         """
-        kind, attempts = self.kind_of(failure, latest), self.settings.attempts
-        call.latest = latest.ended
+        kind, settings, now = self.kind_of(failure, latest), self.settings, latest.ended
         if kind is FailureKind.FINAL:
             return None
-        due = latest.ended + self._backoff(call, failure)
-        if failure.is_rejection and others:
+        due = now + self._backoff(call, failure)
+        if failure.is_full and others:
             return due
+        call.first = min(call.first, now)
         if kind is FailureKind.FREE:
-            if call.counted == attempts - 1 and not call.is_renewed:
-                call.first, call.is_renewed = inf, True
-            call.first = min(call.first, latest.ended)
+            call.free_since = min(call.free_since, now)
             # After a 409, an earlier try is at work, for up to the timeout.
-            least = self.settings.timeout if failure.status == 409 else 0.0
-            return due if latest.started < self._over(call, worked_at, least) else None
-        call.first = min(call.first, latest.ended)
+            patience = max(settings.patience, settings.timeout if failure.status == 409 else 0.0)
+            return due if latest.started < max(call.free_since, worked_at) + patience else None
+        call.free_since = inf
         call.counted += 1
-        if call.counted >= attempts:
+        if call.is_last or call.counted >= settings.attempts:
             return None
-        due = max(due, latest.ended + COUNTED_SECONDS * 4.0 ** (call.counted - 1))
-        if due > self.last_try(call, worked_at, deadline):
-            call.counted = attempts - 1
-        return LAST if call.counted == attempts - 1 else due
-
-    def _over(self, call: RetryState, worked_at: float, least: float = 0.0) -> float:
-        """When the patience of a call is over, which lasts `least` seconds."""
-        return max(call.first, worked_at) + max(self.settings.patience, least)
+        due = max(due, now + COUNTED_SECONDS * 4.0 ** (call.counted - 1))
+        last = max(min(call.first + settings.patience, deadline - settings.timeout), now + COUNTED_SECONDS)
+        call.is_last = call.counted == settings.attempts - 1 or due > last
+        return last if call.is_last else due
 
     def _backoff(self, call: RetryState, failure: Failure) -> float:
         """Seconds to wait: on average twice as long each time."""

@@ -14,9 +14,11 @@ from job.engines.failures import Failure, FailureKind
 from job.execution.circuit_breaker import CircuitBreaker, State
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.execution.progress import EngineProgress
-from job.execution.retry_policy import LAST, RetryPolicy, RetryState, Try
+from job.execution.retry_policy import RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown
 
+LAST_PAUSE = 60.0
+"""After a last try has failed, the next ones wait for so long."""
 FAILED_TRIES_KEPT = 4
 """Maximum number of failed tries that a result lists, the first one and the latest: a call may have hundreds."""
 
@@ -35,6 +37,8 @@ class PendingCall:
     retries: int = 0
     """As in `CallResult`, and `waits` too."""
     waits: int = 0
+    has_unfollowed: bool = False
+    """Whether its latest try has failed, and no other has followed yet."""
     latest: Try | None = None
     last_failure: Failure | None = None
     failed_tries: tuple[FailedTry, ...] = ()
@@ -48,15 +52,21 @@ class PendingCall:
         if failure is not None and failure.kind(self.call.engine, sent=latest.sent) is FailureKind.COUNTED:
             self.charged_tries += 1
 
-    def keep(self, failure: Failure) -> None:
-        """Keeps the failed try, which another one follows. Equal reasons are one object: each would take 0.4 KiB."""
+    def follow(self) -> bool:
+        """Another try begins. Returns whether it follows one that failed, which is kept then.
+
+        Equal reasons are one object: each would take 0.4 KiB.
+        """
+        failure, latest = self.last_failure, self.latest
+        if not self.has_unfollowed or failure is None or latest is None:
+            return False
+        self.has_unfollowed = False
         self.retries += 1
         self.waits += failure.has_no_room
-        if self.latest is not None:
-            latest = FailedTry(self.latest.started, self.latest.ended, failure.reason)
-            kept = (*self.failed_tries[:1], *self.failed_tries[1:][2 - FAILED_TRIES_KEPT :])
-            same = (one._replace(reason=failure.reason) if one.reason == failure.reason else one for one in kept)
-            self.failed_tries = (*same, latest)
+        kept = (*self.failed_tries[:1], *self.failed_tries[1:][2 - FAILED_TRIES_KEPT :])
+        same = (one._replace(reason=failure.reason) if one.reason == failure.reason else one for one in kept)
+        self.failed_tries = (*same, FailedTry(latest.started, latest.ended, failure.reason))
+        return True
 
 
 class WorkQueue:
@@ -64,8 +74,9 @@ class WorkQueue:
     tried again, each call when it is due.
 
     - The parts of a batch are calls that were not tried. They come next, one half to its end before the other.
+    - Last tries, of calls of which one more failure is the end, come when they are due while the engine works; else
+      once it did nothing for a whole patience, or in time for the deadline. After one has failed, the next ones pause.
     - While the circuit breaker is probing, a call that was not tried begins after each pause; if none is left, a retry.
-      A last try begins when it is due, whatever the breaker says.
     - Once it is late, as many begin that were not tried as it takes to decide that the engine is down. If none is left,
       retries begin when they are due.
 
@@ -77,13 +88,14 @@ class WorkQueue:
         work: Sequence[Sequence[Item]],
         begin: Callable[[Sequence[Item]], PendingCall],
         policy: RetryPolicy,
+        limiter: ConcurrencyLimiter,
         breaker: CircuitBreaker,
         progress: EngineProgress,
         shutdown: Shutdown,
     ) -> None:
         """`work` has the items of each call, and `begin` makes it."""
         settings = policy.settings
-        self.limiter = ConcurrencyLimiter(settings.concurrency)
+        self.limiter = limiter
         self.rate = RateLimiter(settings.per_minute)
         self.is_down = False
         """Whether calls were not tried since the engine is down."""
@@ -102,11 +114,14 @@ class WorkQueue:
         self._waiting: list[tuple[float, int, PendingCall]] = []
         """A heap of the retries, by the times at which they are due."""
         self._last: list[tuple[float, int, PendingCall]] = []
-        """A heap of those that have one try left, by when they failed first: the ends of their patience move."""
+        """A heap of those that have one try left, by when their own patience is over."""
+        self._last_pause, self._last_pause_ends = LAST_PAUSE, -inf
+        self._cut_off: list[PendingCall] = []
+        """Those that are not tried again, since the engine has failed."""
+        self._is_failed = False
         self._numbers = count()
         self._is_closed = False
         self._has_halved = False
-        self._has_retried = False
         self._parked = trio.lowlevel.ParkingLot()
         self._sleeper: trio.CancelScope | None = None
         """Of the one parked worker that looks again after a time."""
@@ -136,18 +151,27 @@ class WorkQueue:
         """Ends the try of a call that was returned. Whoever calls this calls `get` next."""
         self._progress.in_flight -= 1
 
-    def put(self, call: PendingCall, due: float) -> float:
-        """Puts a call back whose try has failed. Returns when it is due: `LAST` is the end of its patience."""
-        if due < LAST:
-            heappush(self._waiting, (due, next(self._numbers), call))
-            return due
-        heappush(self._last, (call.retry.first, next(self._numbers), call))
+    def put(self, call: PendingCall, due: float) -> None:
+        """Puts a call back whose try has failed, until it is due."""
+        if self._is_failed:
+            self._cut_off.append(call)
+            return
+        heappush(self._last if call.retry.is_last else self._waiting, (due, next(self._numbers), call))
         self._progress.last_tries = len(self._last)
-        return self._policy.last_try(call.retry, self._breaker.worked_at, self._shutdown.deadline)
 
-    def put_halves(self, call: PendingCall) -> None:
-        """Puts a batch back that has failed, in two parts."""
-        self._has_halved = True
+    def fail_last(self, latest: Try) -> None:
+        """The last try of a call has failed: the next ones pause, since the engine may be out.
+
+        A pause is half as long as the one before if nothing was done since: then they fail for reasons of their own.
+        """
+        if latest.started >= self._last_pause_ends:
+            is_vain = self._breaker.worked_at < self._last_pause_ends
+            self._last_pause = self._last_pause / 2 if is_vain else min(2 * self._last_pause, LAST_PAUSE)
+            self._last_pause_ends = latest.ended + self._last_pause
+
+    def put_halves(self, call: PendingCall, *, is_too_large: bool) -> None:
+        """Puts a batch back that has failed, in two parts. If it may be too large, later ones are smaller."""
+        self._has_halved |= is_too_large
         self._parts.append(self._first_part(call, (len(call.call.targets) + 1) // 2))
 
     def succeed(self, targets: int) -> None:
@@ -156,9 +180,16 @@ class WorkQueue:
         if self._has_halved:
             self._batch_size = self._largest_done
 
+    def fail(self) -> None:
+        """The engine has failed: what was not tried is still tried, but nothing is tried again."""
+        self._is_failed = True
+        self._cut_off += [call for _, _, call in (*self._waiting, *self._last)]
+        self._waiting.clear()
+        self._last.clear()
+
     def left(self) -> Sequence[PendingCall]:
         """The calls that were put back, and are not done yet."""
-        return [*self._parts, *(call for _, _, call in (*self._waiting, *self._last))]
+        return [*self._parts, *self._cut_off, *(call for _, _, call in (*self._waiting, *self._last))]
 
     @property
     def _has_untried(self) -> bool:
@@ -172,8 +203,8 @@ class WorkQueue:
         if self._is_closed or now < moment:
             return None, moment
         if self._progress.in_flight >= self._places(state):
-            return None, inf
-        last_try = self._last_try()
+            return None, self._breaker.opens
+        last_try = self._last_try(now)
         match state:
             case State.PROBING if last_try <= now:
                 return self._take_last(), now
@@ -181,9 +212,6 @@ class WorkQueue:
                 return None, min(self._breaker.not_before(), self._breaker.over, last_try)
         if self._has_untried:
             return self._take_untried(), now
-        if not self._has_retried:
-            self._has_retried = True
-            self.limiter.recover()
         if self._waiting and self._waiting[0][0] <= now:
             return heappop(self._waiting)[2], now
         if last_try <= now:
@@ -201,11 +229,15 @@ class WorkQueue:
                 return min(limit, self._breaker.failures_to_go)
         return limit
 
-    def _last_try(self) -> float:
-        """When the next last try may begin."""
+    def _last_try(self, now: float) -> float:
+        """When the next last try may begin: while the engine works, or once it did nothing for a whole patience."""
         if not self._last:
             return inf
-        return self._policy.last_try(self._last[0][2].retry, self._breaker.worked_at, self._shutdown.deadline)
+        due, settings = self._last[0][0], self._policy.settings
+        begins = max(due, self._last_pause_ends)
+        if begins > self._breaker.works_until:
+            begins = max(due, self._breaker.worked_at + settings.patience)
+        return max(due, min(begins, self._shutdown.deadline - settings.timeout))
 
     def _take_last(self) -> PendingCall:
         _, _, call = heappop(self._last)
@@ -231,6 +263,7 @@ class WorkQueue:
         ]
         for part in others:
             part.retries = part.waits = 0
+            part.has_unfollowed = False
         self._parts += reversed(others)
         return first
 

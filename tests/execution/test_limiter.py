@@ -5,123 +5,126 @@ from itertools import pairwise
 
 import pytest
 
-from job.engines.failures import Cause, Failure
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
-from job.text.messages import message
-
-FULL, BUSY = Failure(Cause.STATUS, message("HTTP 429"), 429), Failure(Cause.STATUS, message("HTTP 503"), 503)
+from job.execution.retry_policy import Try
 
 
 class Calls:
     """Calls in flight under a limiter, as the executor counts them."""
 
-    def __init__(self) -> None:
-        self.limiter = ConcurrencyLimiter(16)
-        self.in_flight = self.failures = 0
+    def __init__(self, maximum: int = 16) -> None:
+        self.limiter = ConcurrencyLimiter(maximum)
+        self.in_flight: list[Try] = []
 
-    def begin(self, count: int) -> None:
-        self.in_flight += count
+    def begin(self, count: int) -> list[Try]:
+        begun = [Try(0.0) for _ in range(count)]
+        for latest in begun:
+            self.in_flight.append(latest)
+            self.limiter.begin(latest, len(self.in_flight))
+        return begun
 
-    def end(self, failure: Failure | None, count: int = 1) -> None:
-        for _ in range(count):
-            self.failures = self.failures + 1 if failure else self.failures
-            self.limiter.update(failure, self.in_flight, self.failures)
-            self.failures = self.failures if failure else 0
-            self.in_flight -= 1
+    def reject(self, *rejected: Try, is_full: bool = False) -> None:
+        for latest in rejected:
+            self.limiter.reject(latest, is_full=is_full)
+            self.in_flight.remove(latest)
+
+    def succeed(self, *done: Try, failures: int = 0) -> None:
+        for latest in done:
+            self.limiter.succeed(latest, len(self.in_flight) + failures)
+            self.in_flight.remove(latest)
 
 
-def test_a_429_lowers_the_limit_to_the_calls_in_flight() -> None:
+def test_the_limit_falls_to_what_was_shown_and_not_below() -> None:
     calls = Calls()
-    calls.begin(16)
-    for left in range(15, 9, -1):
-        calls.end(FULL)
-        assert calls.limiter.limit == calls.in_flight == left
+    first = calls.begin(12)
+    calls.reject(*calls.begin(4))
+    assert calls.limiter.limit == 12
+    calls.succeed(*first)
+    for _ in range(5):
+        begun = calls.begin(14)
+        calls.reject(*begun[12:])
+        calls.succeed(*begun[:12])
+        assert 12 <= calls.limiter.limit <= 13
 
 
-OVERLOAD = [
-    BUSY,
-    *(Failure(Cause.STATUS, message(""), status) for status in (502, 504)),
-    *(Failure(cause, message("")) for cause in (Cause.TRANSPORT, Cause.HOST_UNKNOWN, Cause.PROCESS_LIMIT)),
-]
-
-
-@pytest.mark.parametrize("failure", OVERLOAD)
-def test_overloads_in_a_row_lower_the_limit_and_a_few_among_many_cost_little(failure: Failure) -> None:
+def test_what_is_rejected_where_there_was_room_is_of_a_kind_that_is_never_done() -> None:
     calls = Calls()
-    calls.begin(16)
-    calls.end(failure, 7)
-    assert calls.limiter.limit == 14
-    calls = Calls()
-    for _ in range(100):
-        calls.begin(16)
-        calls.end(failure)
-        calls.end(None, 15)
+    first = calls.begin(8)
+    calls.reject(*first[:3])
+    assert calls.limiter.limit == 13
+    calls.succeed(*first[3:])
+    for _ in range(20):
+        bad, *good = calls.begin(4)
+        calls.reject(bad)
+        calls.succeed(*good)
     assert calls.limiter.limit == 16
+
+
+def test_calls_that_were_rejected_later_show_no_room() -> None:
     calls = Calls()
-    for _ in range(3):
-        calls.begin(16)
-        calls.end(failure, 5)
-        calls.end(None, 11)
-    assert calls.limiter.limit >= 13, "it is their number since a call was done"
+    early, *others, late = calls.begin(10)
+    calls.reject(*others)
+    calls.succeed(early, late)
+    calls.reject(*calls.begin(4)[2:])
+    assert calls.limiter.limit == 6, "two were done at a time, whatever was in flight"
 
 
-def test_more_overloads_than_the_limit_are_an_outage_which_is_no_matter_of_their_number() -> None:
+@pytest.mark.parametrize(("is_full", "limit"), [(False, 8), (True, 1)])
+def test_more_in_a_row_than_the_limit_are_no_matter_of_their_number_unless_no_instance_is_free(
+    is_full: bool, limit: int
+) -> None:
     calls = Calls()
-    calls.begin(1_000)
-    calls.end(BUSY, 16)
-    low = calls.limiter.limit
-    assert 1 < low < 16
-    calls.end(BUSY, 900)
-    assert calls.limiter.limit == low
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [
-        Failure(Cause.STATUS, message(""), 500),
-        *(Failure(cause, message("")) for cause in (Cause.TIMEOUT, Cause.DENIED)),
-    ],
-)
-def test_what_says_nothing_of_the_capacity_leaves_the_limit(failure: Failure) -> None:
-    calls = Calls()
-    calls.begin(16)
-    calls.end(failure, 16)
-    assert calls.limiter.limit == 16
+    calls.succeed(*calls.begin(5))
+    for _ in range(60):
+        calls.reject(*calls.begin(6)[5:], is_full=is_full)
+        calls.in_flight.clear()
+    assert calls.limiter.limit == limit
 
 
 def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum_while_it_is_reached() -> None:
     calls = Calls()
-    calls.begin(8)
-    calls.end(FULL)
+    calls.reject(*calls.begin(16)[7:], is_full=True)
+    calls.in_flight.clear()
     limits = [calls.limiter.limit]
     for _ in range(12):
         for _ in range(calls.limiter.limit):
-            calls.begin(calls.limiter.limit - calls.in_flight)
-            calls.end(None)
+            calls.begin(calls.limiter.limit - len(calls.in_flight))
+            calls.succeed(calls.in_flight[0])
         limits.append(calls.limiter.limit)
     assert limits[0] == 7
     assert all(0 <= after - before <= 1 for before, after in pairwise(limits))
     assert limits[-1] == 16
+
+
+def test_the_limit_stays_while_it_is_not_reached_and_each_failure_takes_a_place() -> None:
     calls = Calls()
-    calls.begin(16)
-    calls.end(FULL, 8)
-    calls.end(None, 4)
+    calls.reject(*calls.begin(16)[7:], is_full=True)
+    calls.in_flight.clear()
     for _ in range(50):
-        calls.begin(1)
-        calls.end(None)
+        calls.succeed(*calls.begin(1))
+    assert calls.limiter.limit == 7
+    for _ in range(8):
+        calls.succeed(*calls.begin(1), failures=6)
     assert calls.limiter.limit == 8
-    for _ in range(9):
-        calls.limiter.update(None, in_flight=6, failures=2)
-    assert calls.limiter.limit == 9, "each failure takes a place"
+
+
+def test_room_that_is_gone_is_forgotten_after_two_rounds() -> None:
+    calls = Calls()
+    calls.succeed(*calls.begin(16))
+    for _ in range(40):
+        begun = calls.begin(calls.limiter.limit)
+        calls.succeed(*begun[:4])
+        calls.reject(*begun[4:], is_full=True)
+    assert 4 <= calls.limiter.limit <= 5
 
 
 @pytest.mark.parametrize(("low", "after"), [(1, 8), (12, 12)])
 def test_after_an_outage_the_limit_is_half_of_its_maximum_at_least(low: int, after: int) -> None:
-    limiter = ConcurrencyLimiter(16)
-    limiter.update(FULL, low + 1, 0)
-    assert limiter.limit == low
-    limiter.recover()
-    assert limiter.limit == after
+    calls = Calls()
+    calls.reject(*calls.begin(16)[low:], is_full=True)
+    assert calls.limiter.limit == low
+    calls.limiter.recover()
+    assert calls.limiter.limit == after
 
 
 @pytest.mark.parametrize(("per_minute", "delay"), [(60, 0.0), (60, 0.09), (7, 0.0), (6_000, 0.003), (60_000, 0.004)])

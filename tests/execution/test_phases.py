@@ -16,14 +16,21 @@ from tests.support.results import result_of
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
+@pytest.mark.parametrize(
+    ("refused", "seconds", "ends"),
+    [({3}, 7.0, 35.0), ({3, 11, 17}, 7.0, 35.0), ({*range(20)}, 7.0, 28.0), ({0}, 100.0, 160.0), ({19}, 7.0, 35.0)],
+    ids=["one", "three", "all", "slow", "the last"],
+)
 @pytest.mark.parametrize("waiting_for", ["answer", "token", "backoff"])
-async def test_a_data_engines_failure_cuts_off_all_others_at_once(waiting_for: str) -> None:
-    failing = "news"
+async def test_a_data_engine_that_has_failed_tries_the_rest_for_a_minute_and_then_its_siblings_are_cut_off(
+    waiting_for: str, refused: set[int], seconds: float, ends: float
+) -> None:
+    """Four at a time, of twenty. If 16 are refused and none is done, the others would be too."""
 
     async def script(asked: Asked) -> Response:
-        if asked.engine == failing:
-            await trio.sleep(7)
-            return reply({"detail": "no"}, 400)
+        if asked.engine == "news":
+            await trio.sleep(seconds)
+            return reply({"detail": "no"}, 400) if int(asked.tickers[0][1:]) in refused else well(asked)
         if waiting_for == "backoff":
             await trio.lowlevel.checkpoint()
             return reply({}, 500, retry_after=30.0)
@@ -31,21 +38,38 @@ async def test_a_data_engines_failure_cuts_off_all_others_at_once(waiting_for: s
         raise AssertionError
 
     async def token(audience: str, _rejected: str | None) -> str:
-        await trio.sleep(FOREVER if waiting_for == "token" and failing not in audience else 0)
+        await trio.sleep(FOREVER if waiting_for == "token" and "news" not in audience else 0)
         return "token"
 
-    made = stage([target(f"T{number}") for number in range(20)], script)
+    made = stage([target(f"T{number}") for number in range(20)], script, jitter=lambda: 0.0)
     made.world.token = token
     with pytest.raises(EngineFailedError) as error:
         await made.play()
-    assert trio.current_time() == 7
-    result = error.value.result
-    assert result.engine == failing
-    assert str(error.value) == (f"{failing} {', '.join(result.targets)}: HTTP 400: no")
+    assert trio.current_time() == ends
+    assert str(error.value) == f"news {error.value.result.targets[0]}: HTTP 400: no"
+    failed = {event.targets[0] for event in made.world.finished if event.cause == Cause.STATUS}
+    assert failed == {f"T{number}" for number in refused} if len(refused) < 20 else len(failed) == 16
     assert made.world.of("qa") == []
     assert made.cards.not_attempted == made.cards.planned == 20
-    causes = {event.cause for event in made.world.finished if not event.done}
-    assert causes <= {Cause.STATUS, Cause.INTERRUPTED}
+    assert {event.cause for event in made.world.finished if not event.done} <= {Cause.STATUS, Cause.INTERRUPTED}
+
+
+async def test_nothing_of_a_data_engine_that_has_failed_is_tried_again() -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(5)
+        how = {"T3": 400, "T1": 503, "T2": 503}.get(asked.tickers[0])
+        return well(asked) if how is None else reply({}, how)
+
+    made = stage([target(f"T{number}", (), ("news",)) for number in range(20)], script)
+    with pytest.raises(EngineFailedError):
+        await made.play()
+    states = {event.targets[0]: event.cause for event in made.world.finished if not event.done}
+    assert states.pop("T3") == Cause.STATUS
+    assert set(states.values()) <= {Cause.INTERRUPTED}, "cut off, not failed"
+    assert states.keys() <= {"T1", "T2"}
+    assert made.counts("news").done == 19 - len(states)
+    last = max(asked.time for asked in made.world.asked)
+    assert all(asked.attempt == 1 or asked.time < last for asked in made.world.asked)
 
 
 async def test_the_engines_prepare_at_the_same_time() -> None:
@@ -83,7 +107,7 @@ async def test_progress_is_reported_once_a_minute_with_the_time_that_is_left() -
 async def test_two_engines_that_fail_at_the_same_moment_are_one_error() -> None:
     async def script(_: Asked) -> Response:
         await trio.sleep(1)
-        return reply({}, 404)
+        return reply({}, 400)
 
     with pytest.raises(EngineFailedError):
         await stage([target(f"T{number}") for number in range(9)], script).play()

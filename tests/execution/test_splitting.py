@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 import trio
@@ -45,7 +44,7 @@ def batches(script: Script, **settings: object) -> Stage:
 
 async def test_only_a_single_ticker_fails_for_good_and_the_retries_that_its_batches_share_are_counted_once() -> None:
     """503 leaves a batch whole until its patience is over; its halves have none left."""
-    made = batches(breaking("503", lambda asked: "T0" in asked.tickers))
+    made = batches(breaking("503", lambda asked: "T0" in asked.tickers), concurrency=1)
     with pytest.raises(EngineFailedError) as error:
         await made.play()
     assert error.value.result.targets == ("T0",)
@@ -130,13 +129,23 @@ async def test_the_parts_of_a_batch_that_is_too_large_have_patience_of_their_own
     assert made.counts("trading").done == 8
 
 
-@pytest.mark.parametrize("how", ["400", "429"])
-async def test_a_batch_that_the_engine_refuses_or_has_no_room_for_is_not_halved(how: str) -> None:
-    made = batches(breaking(how, lambda asked: asked.time < 100))
-    with suppress(EngineFailedError):
-        await made.play()
+async def test_a_batch_for_which_the_engine_has_no_room_is_not_halved() -> None:
+    made = batches(breaking("429", lambda asked: asked.time < 100))
+    await made.play()
     assert {len(asked.tickers) for asked in made.world.of("trading")} == {8}
-    assert made.counts("trading").done == (len(NAMES) if how == "429" else 0)
+    assert made.counts("trading").done == len(NAMES)
+
+
+@pytest.mark.parametrize(("how", "sizes"), [("400", [8, 4, 2, 1, 1]), ("422", [8, 4, 2, 1, 1]), ("404", [8, 8, 8])])
+async def test_a_batch_that_is_refused_is_halved_and_the_others_stay_whole(how: str, sizes: list[int]) -> None:
+    made = batches(breaking(how, lambda asked: "T5" in asked.tickers), concurrency=1)
+    with pytest.raises(EngineFailedError) as error:
+        await made.play()
+    assert error.value.result.targets == ("T5",)
+    asked = [len(one.tickers) for one in made.world.of("trading") if "T5" in one.tickers]
+    assert asked[:3] == sizes[:3]
+    assert made.counts("trading").done == len(NAMES) - 1
+    assert 8 in {len(one.tickers) for one in made.world.of("trading") if "T8" in one.tickers}
 
 
 async def test_a_batch_of_which_some_were_done_is_halved_for_the_others() -> None:

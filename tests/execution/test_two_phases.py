@@ -4,7 +4,7 @@ The rows are pairs of what is bad, how it fails, and how many calls may be in fl
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import trio
@@ -15,7 +15,6 @@ from job.text.messages import message
 from tests.support.fakes import Asked, stage
 from tests.support.nights import (
     FOR_GOOD,
-    SECONDS,
     How,
     IsBad,
     Strike,
@@ -23,6 +22,7 @@ from tests.support.nights import (
     bad,
     card_of,
     cards,
+    crowded,
     night,
     number,
     of_type,
@@ -139,34 +139,11 @@ def test_a_deadline_close_by_costs_no_card_that_could_be_made(how: How) -> None:
     assert [round(asked.time) for asked in alone.made.world.asked] == [0, 10, 120], "the last in time for the deadline"
 
 
-def test_an_engine_with_room_for_fewer_calls_than_its_concurrency_makes_every_card() -> None:
-    """With 502 for each call beyond twelve, and all that are there break then."""
-
-    def crowded(answers: How, room: int) -> Callable[[Asked, float], How]:
-        begun = list[float]()
-
-        def strike(_: Asked, now: float) -> How:
-            begun[:] = [one for one in begun if now < one + SECONDS["qa"]]
-            if len(begun) >= room:
-                return answers
-            begun.append(now)
-            return None
-
-        return strike
-
-    for answers, room, at_a_time in (
-        (429, 2, 16),
-        (429, 3, 8),
-        (503, 12, 16),
-        (502, 12, 16),
-        (429, 1, 4),
-        (503, 40, 64),
-    ):
-        # What hangs meets 429s later, for longer than the patience.
-        strike = any_of(out("hang", 5, 455, "qa"), crowded(answers, room)) if room == 3 else crowded(answers, room)
-        played = night(strike, targets=cards(30), concurrency=at_a_time)
-        assert played.outcome == "succeeded", (answers, room)
-        assert played.wasted() <= (310 if answers == 429 else 4 * at_a_time), (answers, room)
+def test_what_hangs_and_then_meets_429s_for_longer_than_the_patience_is_made() -> None:
+    strike = any_of(out("hang", 5, 455, "qa"), crowded(429, lambda _: 3))
+    played = night(strike, targets=cards(30), concurrency=8)
+    assert played.outcome == "succeeded"
+    assert played.wasted() <= 310
 
 
 # --- tokens, 409 and 429 ---
@@ -214,7 +191,7 @@ def test_429_for_good_costs_no_sweep_through_all_cards(count: int, at_a_time: in
     played = night(out(429, 60.0, FOR_GOOD, "qa"), targets=cards(count), concurrency=at_a_time)
     assert played.outcome == "qa_engine_down" or (at_a_time == 64 and count == 40)
     assert played.wasted() <= 2 * at_a_time + 100
-    assert played.seconds <= 800
+    assert played.seconds <= 820
 
 
 def test_a_429_while_a_call_hangs_costs_no_patience() -> None:

@@ -8,9 +8,10 @@ import trio
 
 from job.engines.calls import BATCHES, Call, EngineName, Item, news, trading
 from job.engines.failures import Cause, Failure
-from job.execution.circuit_breaker import CircuitBreaker
+from job.execution.circuit_breaker import CircuitBreaker, State
+from job.execution.limits import ConcurrencyLimiter
 from job.execution.progress import EngineProgress
-from job.execution.retry_policy import LAST, RetryPolicy, RetryState, Try
+from job.execution.retry_policy import RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown
 from job.execution.work_queue import PendingCall, WorkQueue
 from job.text.messages import message
@@ -40,15 +41,17 @@ class Work:
     def __init__(self, *fresh: str, limit: int = 4, per_minute: int | None = None, engine: EngineName = "news") -> None:
         settings = engine_settings(engine, concurrency=limit, per_minute=per_minute)
         self.policy = RetryPolicy(settings, lambda: self.random)
-        self.breaker = CircuitBreaker(self.policy)
+        self.limiter = ConcurrencyLimiter(limit)
+        self.breaker = CircuitBreaker(self.policy, self.limiter)
         self.progress = EngineProgress()
+        self.shutdown = Shutdown()
         work = [call(name).items for name in fresh]
-        self.queue = WorkQueue(work, begun, self.policy, self.breaker, self.progress, Shutdown())
+        self.queue = WorkQueue(work, begun, self.policy, self.limiter, self.breaker, self.progress, self.shutdown)
         self.random = 0.0
 
-    def put(self, name: str, due: float, failed: float = 0.0) -> PendingCall:
-        """Puts a call back that has failed at a time."""
-        pending = PendingCall(call(name), "", RetryState(first=failed, latest=failed), retries=1, last_failure=DOWN)
+    def put(self, name: str, due: float, *, is_last: bool = False) -> PendingCall:
+        """Puts a call back that has failed."""
+        pending = PendingCall(call(name), "", RetryState(is_last=is_last), last_failure=DOWN)
         self.queue.put(pending, due)
         return pending
 
@@ -61,10 +64,10 @@ class Work:
         """A first try fails, which begins now unless it is given."""
         latest = latest or self.begin()
         latest.ended = trio.current_time()
-        self.breaker.fail(failure, latest, is_first=True, others=others, limit=self.queue.limiter.limit)
+        self.breaker.fail(failure, latest, is_first=True, others=others)
 
-    def succeed(self) -> bool:
-        latest = self.begin()
+    def succeed(self, latest: Try | None = None) -> bool:
+        latest = latest or self.begin()
         latest.ended = trio.current_time()
         return self.breaker.succeed(latest, is_done=True)
 
@@ -83,7 +86,7 @@ async def test_what_was_not_tried_is_drawn_at_random_and_no_retry_comes_before_i
     work = Work(*"vwxyz")
     for name, due in (("second", 1.5), ("first", 1.0), ("third", 50.0)):
         work.put(name, due)
-    work.put("last", LAST, failed=-1000.0)
+    work.put("last", 0.5, is_last=True)
     await trio.sleep(2.0)
     assert await work.take(2) == ["v", "z"], "the last one takes the place of the one that was drawn"
     work.random = 0.999
@@ -95,12 +98,12 @@ async def test_what_was_not_tried_is_drawn_at_random_and_no_retry_comes_before_i
 async def test_the_parts_of_a_batch_come_next_one_half_to_its_end_before_the_other() -> None:
     work = Work("x", engine="trading")
     work.queue._batch_size = 8
-    work.queue.put_halves(PendingCall(trading("ABCDEFGH"), ""))
+    work.queue.put_halves(PendingCall(trading("ABCDEFGH"), ""), is_too_large=True)
     first = await work.queue.get()
     assert first is not None
     assert name_of(first) == "A+B+C+D"
     work.queue.task_done()
-    work.queue.put_halves(first)
+    work.queue.put_halves(first, is_too_large=True)
     assert await work.take(4) == ["A+B", "C+D", "E+F+G+H", "x"]
 
 
@@ -127,40 +130,93 @@ async def test_an_engine_that_is_out_is_tried_one_call_at_a_time_after_pauses(
         assert work.succeed(), "the next outage begins like the first"
 
 
-async def test_only_an_answer_to_a_call_that_began_since_the_first_failure_ends_an_outage() -> None:
-    work = Work(limit=2)
+async def test_a_call_that_began_before_the_first_failure_gives_one_place_back_and_one_after_it_all() -> None:
+    work = Work(*"vwxyz", limit=8)
     early = work.begin()
     await trio.sleep(1.0)
-    work.fail()
-    early.ended = trio.current_time()
-    assert not work.breaker.succeed(early, is_done=True)
+    for _ in range(3):
+        work.fail()
+    assert (await work.take(5, ends=False), work.breaker.failed) == (["v", "z", "y", "x", "w"], 3)
+    assert not work.succeed(early)
+    assert work.breaker.failed == 2
     await trio.sleep(1.0)
-    assert work.succeed()
+    assert not work.succeed(), "it was not open"
+    assert work.breaker.failed == 0
 
 
-async def test_a_last_try_begins_when_it_is_due_whatever_the_breaker_says() -> None:
-    work = Work("x", limit=2)
-    work.put("last", LAST, failed=-590.0)
-    await trio.sleep(5.0)
-    work.fail()
-    await work.take(1, ends=False)  # the probe, which hangs
-    work.begin()
-    assert await work.take(1) == ["last"]
-    assert trio.current_time() == 10.0
-    work = Work(engine="qa")
-    began = trio.current_time()
-    work.put("last", LAST, failed=began)
-    await trio.sleep(400.0)
+async def test_while_calls_are_in_flight_it_opens_a_minute_after_the_last_that_was_done_or_twice_the_longest() -> None:
+    for took, opens in ((1.0, 60.0), (50.0, 100.0)):
+        work = Work(limit=4)
+        done, hanging = work.begin(), work.begin()
+        await trio.sleep(took)
+        work.succeed(done)
+        for _ in range(2):
+            work.fail(others=1)
+        now = trio.current_time()
+        assert work.breaker.opens == now + opens
+        assert work.breaker.state(now + opens - 1) is State.CLOSED
+        assert work.breaker.state(now + opens) is State.PROBING
+        assert work.succeed(), "it was open"
+        del hanging
+        for _ in range(2):
+            work.fail(others=0)
+        assert work.breaker.state(trio.current_time()) is State.PROBING, "nothing else is in flight"
+
+
+async def test_last_tries_begin_while_the_engine_works_or_once_it_did_nothing_for_a_whole_patience() -> None:
+    work, began = Work(limit=1), trio.current_time()
+    for name, due in (("first", 100.0), ("second", 200.0), ("third", 400.0)):
+        work.put(name, began + due, is_last=True)
+    begun = []
+    for _ in range(3):
+        (name,) = await work.take(1)
+        begun.append((name, trio.current_time() - began))
+        if name == "first":
+            await trio.sleep(20.0)
+            work.succeed()
+    assert begun == [("first", 100.0), ("second", 200.0), ("third", 720.0)]
+    work = Work(limit=1)
+    work.shutdown.deadline = trio.current_time() + 700.0
     work.succeed()
+    work.put("last", trio.current_time() + 350.0, is_last=True)
+    began = trio.current_time()
     assert await work.take(1) == ["last"]
-    assert trio.current_time() == began + 1000.0, "a call that is done moves the end of the patience"
+    assert trio.current_time() - began == 400.0, "in time for the deadline"
 
 
-@pytest.mark.parametrize(("limit", "most"), [(1, 3), (4, 12), (16, 16), (64, 16)])
+async def test_after_a_last_try_has_failed_the_next_ones_pause_and_half_as_long_each_time_that_is_in_vain() -> None:
+    work, begun = Work(limit=1), list[float]()
+    work.succeed()
+    for number in range(8):
+        work.put(f"{number}", 0.0, is_last=True)
+    for number in range(8):
+        await work.take(1)
+        begun.append(trio.current_time())
+        latest = work.begin()
+        if number in {3, 4}:
+            await trio.sleep(1.0)
+            work.succeed()
+        work.fail(latest=latest)
+        work.queue.fail_last(latest)
+    pauses = [later - earlier for earlier, later in pairwise(begun)]
+    assert pauses == [60.0, 30.0, 15.0, 31.0, 61.0, 30.0, 15.0]
+
+
+async def test_of_an_engine_that_has_failed_what_was_not_tried_is_tried_and_nothing_again() -> None:
+    work = Work(*"xyz")
+    work.put("waits", 0.0)
+    work.put("last", 0.0, is_last=True)
+    work.queue.fail()
+    work.put("fails", 0.0)
+    assert await work.take(4) == ["x", "z", "y", "-"]
+    assert [name_of(pending) for pending in work.queue.left()] == ["waits", "last", "fails"]
+
+
+@pytest.mark.parametrize(("limit", "most"), [(1, 8), (4, 12), (16, 16), (64, 16)])
 async def test_once_the_patience_is_over_a_few_calls_decide_and_no_more_begin(limit: int, most: int) -> None:
     work = Work(*map(str, range(100)), limit=limit)
     for _ in range((limit + 1) // 2):
-        work.fail()
+        work.fail(others=0)
     await trio.sleep(600.0)
     with trio.move_on_after(50.0):
         await work.take(100, ends=False)
@@ -182,7 +238,7 @@ async def test_calls_begin_evenly_spread_and_a_part_of_a_batch_takes_a_place_of_
         begun.append(trio.current_time())
     assert [later - earlier for earlier, later in pairwise(begun)] == pytest.approx([2.0] * 5, abs=0.11)
     work = Work(per_minute=30, engine="trading")
-    work.queue.put_halves(PendingCall(trading("AB"), ""))
+    work.queue.put_halves(PendingCall(trading("AB"), ""), is_too_large=True)
     began = trio.current_time()
     assert await work.take(2) == ["A", "B"]
     assert trio.current_time() - began == pytest.approx(2.0, abs=0.2)
@@ -193,8 +249,10 @@ async def test_of_many_failed_tries_the_first_and_the_latest_are_listed_and_take
     pending = PendingCall(call("A"), "")
     for number in range(7):
         reason = message("busy") if number == 2 else message("HTTP {status}", status=503)
-        failure = Failure(Cause.STATUS, reason, 503)
-        pending.join(Try(float(number)), failure)
-        pending.keep(failure)
+        assert pending.follow() is (number > 0)
+        pending.last_failure = Failure(Cause.STATUS, reason, 503)
+        pending.join(Try(float(number)), pending.last_failure)
+        pending.has_unfollowed = True
+    assert (pending.follow(), pending.retries, pending.waits) == (True, 7, 7)
     assert [one.started for one in pending.failed_tries] == [0.0, 4.0, 5.0, 6.0]
     assert len({id(one.reason) for one in pending.failed_tries}) == 1

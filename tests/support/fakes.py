@@ -41,6 +41,8 @@ class Asked:
     """1 if no request of the same path, query and body came before."""
     ended: float | None = None
     cut_off: bool = False
+    how: int | str | None = None
+    """What befell it; `None` if nothing did."""
 
     @property
     def tickers(self) -> tuple[str, ...]:

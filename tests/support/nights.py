@@ -27,20 +27,22 @@ DEADLINE = 10_740.0
 FOR_GOOD = 10.0**9
 How = int | str | None
 """A status; "reset", "html", "denied" at once; "lost" after the work; "hang"; `None`: the work is done."""
+FREE = {401, 403, 404, 409, 422, 429, 503, None}
+"""What costs nothing, or does the work."""
 Strike = Callable[[Asked, float], How]
 """What befalls a request at a time."""
 IsBad = Callable[[str, str], bool]
 """Whether the card of a target and a type always fails."""
 
 
-def striking(strike: Strike, seconds: Mapping[EngineName, float] = SECONDS) -> Script:
+def striking(strike: Strike, seconds: Mapping[EngineName, float] = SECONDS, fails_after: float = QUICKLY) -> Script:
     """Engines that work, but for what befalls them."""
 
     async def script(asked: Asked) -> Response:
-        how = strike(asked, trio.current_time())
+        how = asked.how = strike(asked, trio.current_time())
         if how == "hang":
             await trio.sleep_forever()
-        await trio.sleep(seconds[asked.engine] if how in {None, "lost"} else QUICKLY)
+        await trio.sleep(seconds[asked.engine] if how in {None, "lost"} else fails_after)
         match how:
             case None:
                 return well(asked)
@@ -95,6 +97,20 @@ def scattered(share: float) -> IsBad:
     return lambda name, card_type: random.Random(f"{name}/{card_type}").random() < share
 
 
+def crowded(how: How, room: Callable[[float], int]) -> Strike:
+    """QA has room for so many calls at a time; to more it answers this."""
+    begun = list[float]()
+
+    def strike(_: Asked, now: float) -> How:
+        begun[:] = [one for one in begun if now < one + SECONDS["qa"]]
+        if len(begun) >= room(now):
+            return how
+        begun.append(now)
+        return None
+
+    return strike
+
+
 class Steps(trio.abc.Instrument):
     """Counts what tasks do: a queue that looks again and again does much."""
 
@@ -145,6 +161,7 @@ def night(
     left: int | None = None,
     engines: Mapping[EngineName, Mapping[str, Any]] | None = None,
     seconds: Mapping[EngineName, float] = SECONDS,
+    fails_after: float = QUICKLY,
     token: Callable[[str, str | None], Awaitable[str]] | None = None,
     deadline: float = DEADLINE,
     seed: int = 1,
@@ -160,7 +177,7 @@ def night(
         | dict(changes.get(name, {}))
         for name, spec in ENGINES.items()
     }
-    made = stage(targets, striking(strike, seconds), settings, random.Random(seed).random)
+    made = stage(targets, striking(strike, seconds, fails_after), settings, random.Random(seed).random)
     made.world.token = token
     for call in islice(made.ledger.plan.calls("qa"), left, None) if left is not None else ():
         made.phases.context.emit(result_of(call, tries=0))
@@ -178,6 +195,7 @@ def night(
     workers = sum(one.concurrency for one in made.phases.engines.values())
     assert steps.count <= 8 * len(made.world.asked) + 20 * workers + played.seconds, "it loops"
     assert_no_second_request_in_flight(made)
+    assert_charged_tries_are_apart(made)
     for engine in made.live.engines:
         assert made.world.peak.get(engine, 0) <= made.phases.engines[engine].concurrency
     for result in made.world.finished:
@@ -200,3 +218,12 @@ def assert_no_second_request_in_flight(made: Stage) -> None:
         for ticker in asked.tickers:
             call_done = (asked.engine, ticker, card_of(asked)[1] if asked.engine == "qa" else None)
             assert asked.time < done.get(call_done, FOR_GOOD), f"asked for after it was done: {call_done}"
+
+
+def assert_charged_tries_are_apart(made: Stage) -> None:
+    """After a try that may have been charged, a card is asked for ten seconds later at the earliest."""
+    until: dict[tuple[str, str], float] = {}
+    for asked in made.world.of("qa"):
+        assert asked.time >= until.get(card_of(asked), 0.0), card_of(asked)
+        if asked.how not in FREE and asked.ended is not None:
+            until[card_of(asked)] = asked.ended + 10.0
