@@ -158,10 +158,9 @@ def executions_link(start: Start) -> str | None:
     return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
 
 
-StepKind = Literal["wait", "at_work", "start", "look", "without", "left_out", "again"]
-"""What a step is: wait for the message of Cloud Run's own retry, before which no command is told; nothing, as a start
-is at work; start the job again; look at the day first; go on without some targets; make what was left out; make
-doubtful cards again."""
+StepKind = Literal["at_work", "start", "look", "without", "left_out", "again"]
+"""What a step is: nothing, as a start is at work; start the job again; look at the day first; go on without some
+targets; make what was left out; make doubtful cards again."""
 
 
 class Step(NamedTuple):
@@ -193,25 +192,13 @@ def advice(report: Report, ledger: Ledger | None, commands: Commands, unrecorded
         return tuple(_waiting_steps(report, commands.now))
     if report.outcome is Outcome.SUCCEEDED:
         return tuple(_steps_of_success(report, ledger, commands))
-    steps = [*_retry_step(report, commands.now)]
     if any(fault.kind is FaultKind.IMAGE for fault in report.faults):  # this image would be refused again
-        return tuple(steps)
-    return (*steps, *_steps(report, commands, unrecorded))
+        return ()
+    return tuple(_steps(report, commands, unrecorded))
 
 
 def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
     return next((step.command for step in steps if step.kind == kind), None)
-
-
-def _retry_step(report: Report, now: datetime) -> Iterator[Step]:
-    if report.retry_by is None or not report.awaits_retry(now):
-        return
-    text = template("Cloud Run starts it again. Wait for the next message, by about {time}.")
-    if report.outcome is Outcome.INTERRUPTED:
-        text = template(
-            "If nobody cancelled it, Cloud Run starts it again. Wait for the next message, by about {time}."
-        )
-    yield Step("wait", message(text, time=clock(datetime.fromisoformat(report.retry_by), report.day)))
 
 
 def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step]:
@@ -270,9 +257,12 @@ def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands)
 
 
 def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
-    ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline or 0.0)
-    if ends > now:
-        yield Step("at_work", message("Nothing has to be done: it ends by {time}.", time=clock(ends, start.day)))
+    if start.deadline is not None:
+        ends = datetime.fromisoformat(start.started) + timedelta(
+            seconds=start.deadline, minutes=1
+        )  # to close its record
+        if ends > now:
+            yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(ends, start.day)))
     if (link := executions_link(start)) is not None:
         yield Step("look", message("All executions of the job"), Command(link))
 
@@ -333,7 +323,7 @@ def _what_it_makes(outcome: Outcome, report: Report | None) -> Message:
         )
     if report.charged_again is None:
         return message("Once that is over or put right, this makes what is missing{terms}:")
-    time = duration(60 * max(1, round((report.seconds or 0.0) * report.starts / 60)))
+    time = duration(60 * max(1, round((report.seconds or 0.0) / 60)))
     if not report.charged_again:
         text = template(
             "Once that is over or put right, this makes what is missing{terms}. Before, it fails again in some {time}, "
@@ -344,9 +334,8 @@ def _what_it_makes(outcome: Outcome, report: Report | None) -> Message:
         "Once that is over or put right, this makes what is missing{terms}. Before, it fails again: up to 1 try is "
         "charged for nothing, in some {time}:",
         "Once that is over or put right, this makes what is missing{terms}. Before, it fails again: up to {count} "
-        "tries are charged for nothing{starts}, in some {time}:",
+        "tries are charged for nothing, in some {time}:",
         count=report.charged_again,
-        starts=message(" (Cloud Run starts it {count} times)", count=report.starts) if report.starts > 1 else "",
         time=time,
     )
 

@@ -139,6 +139,11 @@ class View:
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""
         notes = (*self.report.notes, *unrecorded_notes(unrecorded, cards, is_done=self.ledger.is_complete))
+        if self.report.execution and self.report.exit_code:
+            text = template(
+                "Its end is not recorded: if Cloud Run starts it once more, that start has as many tries again."
+            )
+            notes = (*notes, message(text))
         report = self.report.model_copy(update={"notes": notes})
         steps = advice(report, self.ledger, commands, cards)
         return replace(self, report=report, steps=steps, unrecorded=unrecorded)
@@ -227,9 +232,8 @@ def cost_line(ledger: Ledger) -> Message | None:
 
 
 def step_lines(steps: Iterable[Step]) -> Iterator[Line]:
-    """What to do, and the commands for it; none of them before Cloud Run has started it again."""
-    waits = [step for step in steps if step.kind == "wait"]
-    for step in waits or steps:
+    """What to do, and the commands for it."""
+    for step in steps:
         command, rank = step.command, Rank.EXTRA if step.kind == "again" else Rank.NEXT
         if command is not None and command.wants_checkout:
             rank = Rank.ASIDE

@@ -110,15 +110,7 @@ class Headline:
 def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: str | None = None) -> Headline:
     """The headline of a day. `start` is one of its job, if any is known."""
     report = night.report
-    waits = any(step.kind == "wait" for step in steps)
-    later = [step for step in steps if waits and step.kind not in {"wait", "look"}]
-    later += [step.after for step in steps if step.after is not None]
     expires = next((step.command.until for step in steps if step.command and step.command.until), None)
-    heading = None
-    if waits:
-        heading = message("If no message comes")
-    elif expires is not None:
-        heading = message("After {time}", time=f"{expires:%m-%d %H:%M}")
     return Headline(
         severity=night.severity,
         sentence=night.outcome.label if report is None else report.sentence,
@@ -128,10 +120,9 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         when=None if report is None else report.when,
         took=None if report is None else _took(report),
         detail=night.problem,
-        steps=[step for step in steps if step not in later],
-        later=later,
-        later_heading=heading,
-        executions=executions_link(report) if report is not None and waits and later else None,
+        steps=steps,
+        later=[step.after for step in steps if step.after is not None],
+        later_heading=None if expires is None else message("After {time}", time=f"{expires:%m-%d %H:%M}"),
     )
 
 

@@ -1,17 +1,15 @@
 """What a person does next: one command after any failure, with its price, right where and when it is read."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import product
 from typing import Any
 
 import pytest
 
 from job.cli.main import make_parser
-from job.config.environment import Options, read_settings
 from job.config.faults import Fault
 from job.day.advice import Commands, Step, advice, command_of
-from job.day.attempt import Outcome, Start
-from job.day.before import NightBefore
+from job.day.attempt import Outcome
 from job.day.ending import Ending, bad_config, ending_of
 from job.day.ledger import Ledger
 from job.day.report import Report, report_of
@@ -20,7 +18,7 @@ from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.days import RESET, SCENES, Day, failing
 from tests.support.fakes import target
-from tests.support.records import RecordedAttempt, report_at, start_at
+from tests.support.records import report_at, start_at
 from tests.support.shell import arguments_in
 
 DAYS = start_at().days
@@ -230,8 +228,8 @@ def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_c
 
 # --- what a start costs before that is over ---
 
-TRIES = "it fails again: up to {} tries are charged for nothing{}, in some {}:"
-FREE = "it fails again in some {}, and nothing is charged:"
+TRIES = "it fails again: up to {} tries are charged for nothing, in some 10 min:"
+FREE = "it fails again in some {} min, and nothing is charged:"
 
 
 def price(day: Day, until: ShutdownReason | None = None, seconds: float = 600) -> str:
@@ -240,39 +238,37 @@ def price(day: Day, until: ShutdownReason | None = None, seconds: float = 600) -
 
 
 @pytest.mark.parametrize(
-    ("failure", "retries", "said"),
+    ("failure", "said"),
     [
-        (BROKEN, 1, TRIES.format(30, " (Cloud Run starts it 2 times)", "20 min")),
-        (DENIED, 0, TRIES.format(15, "", "10 min")),
-        (RESET, 2, TRIES.format(45, " (Cloud Run starts it 3 times)", "30 min")),
-        (AWAY, 1, FREE.format("20 min")),
-        (Failure(Cause.STATUS, message("HTTP 422"), 422), 1, FREE.format("20 min")),
-        (Failure(Cause.STATUS, message("HTTP 429"), 429), 1, FREE.format("20 min")),
+        (BROKEN, TRIES.format(15)),
+        (DENIED, TRIES.format(15)),
+        (RESET, TRIES.format(15)),
+        (AWAY, FREE.format(10)),
+        (Failure(Cause.STATUS, message("HTTP 422"), 422), FREE.format(10)),
+        (Failure(Cause.STATUS, message("HTTP 429"), 429), FREE.format(10)),
     ],
 )
-def test_what_a_start_costs_while_cards_still_fail_is_by_their_last_answers(
-    failure: Failure, retries: int, said: str
-) -> None:
-    """5 cards, each `attempts` times in each start of an execution."""
-    day = Day(start={"qa_attempts": 3, "max_retries": retries}).play(failing(failure, "qa", "NVDA"))
+def test_what_a_start_costs_while_cards_still_fail_is_by_their_last_answers(failure: Failure, said: str) -> None:
+    """5 cards, each `attempts` times."""
+    day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
     terms = "(5 cards by the night's config; until 11-25 01:50)"
     assert price(day) == f"{OVER.format(terms)}. Before, {said}"
 
 
 def test_of_cards_of_which_only_some_were_charged_only_these_are_and_those_that_were_not_tried() -> None:
     fates = {"NVDA": BROKEN, "TSLA": AWAY}
-    some = Day(start={"qa_attempts": 3, "max_retries": 0})
+    some = Day(start={"qa_attempts": 3})
     some.play(lambda engine, name, _: fates.get(name) if engine == "qa" else None)
-    assert TRIES.format(15, "", "10 min") in price(some)
-    down = Day(start={"qa_attempts": 3, "max_retries": 0}, targets=[target(f"T{n:02}", ["a"]) for n in range(40)])
+    assert TRIES.format(15) in price(some)
+    down = Day(start={"qa_attempts": 3}, targets=[target(f"T{n:02}", ["a"]) for n in range(40)])
     down.play(failing(BROKEN, "qa"), until=400)
     assert down.ledger.counts("qa").not_attempted > 0
-    assert TRIES.format(120, "", "10 min") in price(down, ShutdownReason.QA_DOWN)
+    assert TRIES.format(120) in price(down, ShutdownReason.QA_DOWN)
 
 
 def test_while_data_fails_nothing_is_charged_whatever_cards_were_before() -> None:
-    day = Day(start={"qa_attempts": 3, "max_retries": 1}).play(failing(DENIED, "news", "AAPL"))
-    assert price(day, seconds=20).endswith(FREE.format("1 min"))
+    day = Day(start={"qa_attempts": 3}).play(failing(DENIED, "news", "AAPL"))
+    assert price(day, seconds=20).endswith(FREE.format(1))
 
 
 def test_of_a_start_of_an_image_that_did_not_record_it_no_price_is_told() -> None:
@@ -281,79 +277,13 @@ def test_of_a_start_of_an_image_that_did_not_record_it_no_price_is_told() -> Non
     )
 
 
-# --- whether Cloud Run starts it again ---
-
-
-@pytest.mark.parametrize(("how", "unless"), [("cards missing", ""), ("interrupted", "If nobody cancelled it, ")])
-def test_a_retry_that_comes_by_itself_is_waited_for_whatever_the_failure(how: str, unless: str) -> None:
-    wait = f"{unless}Cloud Run starts it again. Wait for the next message, by about 03:00 UTC+08:00."
-    one = report(ENDINGS[how][0], execution="cards-1", max_retries=1)
-    assert one.retry_by == "2026-11-24T03:00:03+08:00", "it took 25 minutes, and a retry comes within ten"
-    assert shown(one, now=TODAY - timedelta(days=1))[0] == ("wait", wait, None)
-    assert [kind for kind, _, _ in shown(one)] == ["start", "later"], "it is over"
-    assert (
-        shown(report(bad_config(1, of_command=False), execution="cards-1", max_retries=1), now=LATER - timedelta(1))[0][
-            0
-        ]
-        == "wait"
-    )
+# --- while a start is at work ---
 
 
 def test_a_day_at_work_says_by_when_it_ends_until_then() -> None:
     one = SCENES["at work"]().report
-    early, late = (steps_of(one, now=datetime.fromisoformat(f"2026-11-24T0{hour}:00+08:00")) for hour in (4, 5))
+    early, late = (steps_of(one, now=datetime.fromisoformat(f"2026-11-24T05:0{minute}+08:00")) for minute in (0, 1))
     assert [str(step.sentence) for step in early if step not in late] == [
-        "Nothing has to be done: it ends by 04:59 UTC+08:00."
+        "This start ends by 05:00 UTC+08:00 at the latest."
     ]
     assert [step.kind for step in late] == ["look"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "before", "deadline", "minutes"),
-    [(60, 0, None, 11), (60, 1500, None, 35), (1800, 1500, None, 40), (60, 7200, 3600, 70), (3600, 0, 3600, 70)],
-)
-def test_a_retry_takes_as_long_as_this_start_or_the_night_before(
-    seconds: float, before: float, deadline: float | None, minutes: int
-) -> None:
-    start = start_at(execution="cards-1", max_retries=1, deadline=deadline)
-    earlier = RecordedAttempt("2026-11-23").report().model_copy(update={"phases": {"cards": before}})
-    ledger = half_made()
-    night = NightBefore.of([earlier], None, start.day, ledger.plan)
-    one = report_of(start, ledger, ending_of(ledger, None), seconds=seconds, before=night)
-    ended = datetime.fromisoformat(one.ended or "")
-    assert datetime.fromisoformat(one.retry_by or "") - ended == timedelta(minutes=minutes)
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({}, True),
-        ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, True),
-        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, False),
-        ({"TASK_MAX_RETRIES": "0"}, False),
-        ({"TASK_MAX_RETRIES": ""}, False),
-        ({"CLOUD_RUN_EXECUTION": ""}, False),
-    ],
-)
-def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: bool) -> None:
-    """The record has it, so that it is known until a retry would have ended; and not later."""
-    cloud = {"CLOUD_RUN_EXECUTION": "cards-x7k2p", "TASK_MAX_RETRIES": "2"}
-    settings, faults = read_settings(cloud | variables)
-    began = datetime.fromisoformat("2026-11-24T02:00:03+08:00")
-    one = report_at(ENDINGS["deadline"][0], start=Start.of(Options(settings, faults, began, 0.0), DAYS))
-    over = began + timedelta(minutes=60)
-    assert one.awaits_retry(over - timedelta(seconds=1)) is expected
-    assert not one.awaits_retry(over)
-    done = report_at(ENDINGS["done"][0], start=Start.of(Options(settings, faults, began, 0.0), DAYS))
-    assert done.retry_by is None
-
-
-@pytest.mark.parametrize(("arguments", "is_fixed"), [(("run",), False), (("run", "--date=2026-11-24"), True)])
-@pytest.mark.parametrize(("started", "is_soon"), [("01:14:59", False), ("01:15:00", True)])
-def test_no_retry_is_promised_that_would_be_for_the_next_day(
-    arguments: tuple[str, ...], is_fixed: bool, started: str, is_soon: bool
-) -> None:
-    """It took 25 minutes, and the day ends at 01:50."""
-    about = {"started": f"2026-11-25T{started}+08:00", "execution": "cards-1", "max_retries": 1}
-    one = report(ENDINGS["deadline"][0], arguments=arguments, **about)
-    assert (one.retry_by is None) is (is_soon and not is_fixed)

@@ -149,8 +149,7 @@ def test_how_it_works_is_the_function_itself() -> None:
 @pytest.mark.parametrize(("page", "language"), [(FIRST, "en"), (CHINESE, "zh")], ids=["en", "zh"])
 def test_the_message_is_one_that_the_job_sends(page: str, language: Language) -> None:
     targets = [target(name, ["news_card"]) for name in ("NVDA", "TSLA", *(f"T{number}" for number in range(18)))]
-    retry = {"task_attempt": 1, "max_retries": 1, "qa_attempts": 3}
-    start = {"job": "batch-orchestrator", "region": "asia-east1", "project": "my-project", **retry}
+    start = {"job": "batch-orchestrator", "region": "asia-east1", "project": "my-project", "qa_attempts": 3}
     before = Day("2026-11-23", targets, start).play().view()
     view = Day("2026-11-24", targets, start).play(failing(REFUSED, "qa", "NVDA", "TSLA")).view(None, before.report)
     address = page_address("gs://my-project-batch-orchestrator-runs/runs", "2026-11-24")

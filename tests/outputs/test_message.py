@@ -85,20 +85,6 @@ def test_an_error_beside_a_success_is_told_in_the_engines_words() -> None:
     assert said in "\n".join(lines(SCENES["made with errors"]()))
 
 
-def test_before_cloud_run_starts_it_again_a_message_has_no_command_but_the_fields_have() -> None:
-    """A program may wait by itself; a person would paste what runs already."""
-    day = Day(start={"max_retries": 1, "qa_attempts": 3}).play(failing(NULL, "qa", "NVDA"))
-    view = day.view()
-    assert lines(view)[2:-1] == [
-        "✗ QA engine: 5 cards failed: NVDA (5).",
-        "Last answer: the engine answered null",
-        "58 tries may have been charged; 53 made a card.",
-        "Cloud Run starts it again. Wait for the next message, by about 02:21 UTC+08:00.",
-    ]
-    fields: Any = run_fields(view)
-    assert fields["start_command"].startswith("gcloud run jobs execute cards ")
-
-
 def test_the_job_is_that_of_the_start() -> None:
     other, nobody = (Day(start={"job": job}).play().view() for job in ("other", None))
     assert lines(other)[0] == "✓ other, 2026-11-24"

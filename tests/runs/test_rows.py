@@ -19,9 +19,7 @@ EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=my-projec
 WITHOUT = "Without {}, this makes {} cards now (for a maintainer; until 11-26 22:20):"
 OVER = "Once that is over or put right, this makes what is missing ({} cards by the night's config; until 11-26 22:20)"
 FREE = f"{OVER}. Before, it fails again in some {{}} min, and nothing is charged:"
-PAID = (
-    f"{OVER}. Before, it fails again: up to {{}} tries are charged for nothing (Cloud Run starts it 2 times), in some "
-)
+PAID = f"{OVER}. Before, it fails again: up to {{}} tries are charged for nothing, in some "
 NEWS = when.card("news_card")
 
 
@@ -133,7 +131,7 @@ async def test_a_night_before_that_knows_no_urls_is_compared_without_a_word_abou
     world = night.scene.world
     for name in (f"{TUESDAY}/ends/000001.json", f"{TUESDAY}/attempts/000001.json"):
         known = json.loads(world.recorded()[name])
-        for gone in ("engine_urls", "engine_audiences", "qa_attempts", "answers", "charged_again", "retry_by"):
+        for gone in ("engine_urls", "engine_audiences", "qa_attempts", "answers", "charged_again"):
             known.pop(gone, None)
         stored = world.runs.objects.pop(name)
         world.runs.objects[name] = replace(stored, data=json.dumps(known).encode())
@@ -158,7 +156,7 @@ async def test_the_account_that_lost_its_right_is_named_with_the_right(night: Ni
 async def test_a_right_to_write_that_is_lost_in_mid_run_leaves_cards_to_make_again(night: Night) -> None:
     world, scene = night.scene.world, night.scene
     world.qa.latency = steady(12.0)
-    own = {"QA_ENGINE_CONCURRENCY": "2", "CLOUD_RUN_EXECUTION": "x", "TASK_MAX_RETRIES": "0"}
+    own = {"QA_ENGINE_CONCURRENCY": "2", "CLOUD_RUN_EXECUTION": "x"}
     job = await scene.begin(**(night.variables | own))
     count = len(world.qa.requests)
     await world.qa.until(lambda seen: len(seen) > count + 6)
@@ -219,7 +217,7 @@ async def test_an_engine_that_hangs_until_the_end_costs_what_was_said(night: Nig
     cost, command = lines[4:6]
     asked = [one for one in night.scene.world.qa.requests if one.card == "news_card"][7:]
     assert cost == f"{19 + len(asked)} tries may have been charged; 19 made a card."
-    assert command.startswith(PAID.format(7, 42))
+    assert command.startswith(PAID.format(7, 21))
 
 
 async def test_after_a_deadline_a_command_has_its_price_if_all_that_is_missing_had_failed(night: Night) -> None:
@@ -228,7 +226,7 @@ async def test_after_a_deadline_a_command_has_its_price_if_all_that_is_missing_h
     night.scene.world.qa.script.append(hangs)
     await night.tries(4, RUN_DEADLINE_SECONDS="500", QA_ENGINE_CONCURRENCY="8")
     command = next(line for line in told(night) if "what is missing" in line)
-    assert command.startswith(PAID.format(2, 12))
+    assert command.startswith(PAID.format(2, 6))
     await night.begins("2026-11-26")
     night.scene.world.qa.latency = steady(8.0)
     await night.tries(4, RUN_DEADLINE_SECONDS="20", QA_ENGINE_CONCURRENCY="4")

@@ -66,11 +66,11 @@ async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cance
 
 BROKEN = when.both(when.ticker("AAPL"), when.card("news_card"))
 PRICES = {
-    "500": (BROKEN, do.status(500), 6),
-    "failed": (BROKEN, do.body({"status": "failed", "error": "no credit"}), 6),
+    "500": (BROKEN, do.status(500), 3),
+    "failed": (BROKEN, do.body({"status": "failed", "error": "no credit"}), 3),
     "503": (BROKEN, do.status(503), 0),
-    "hang": (BROKEN, do.hang(), 6),
-    "all": (when.always, do.status(502), 30),
+    "hang": (BROKEN, do.hang(), 3),
+    "all": (when.always, do.status(502), 15),
 }
 
 
@@ -78,12 +78,12 @@ PRICES = {
 async def test_what_is_paid_if_a_command_is_pasted_too_early_is_at_most_what_was_said(scene: Scene, what: str) -> None:
     """With both starts of an execution; and what it has cost is what the engine counted."""
     affected, act, most = PRICES[what]
-    env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
+    env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards"}
     scene.world.qa.script.append(Fault(affected, act))
     for one_try in (CLOUD, RETRY):
         await scene.start(3, **env, **one_try)
     nothing = "and nothing is charged:"
-    price = f"up to {most} tries are charged for nothing (Cloud Run starts it 2 times), in some"
+    price = f"up to {most} tries are charged for nothing, in some"
     (command,) = (line for line in told(scene) if line.startswith("Once that is over or put right"))
     assert (price if most else nothing) in command
     assert f"{price if most else nothing}" in shown(scene)

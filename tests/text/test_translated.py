@@ -101,12 +101,11 @@ def written(page: bytes) -> str:
 
 
 def with_steps(view: View) -> Iterator[View]:
-    """What the outputs say about what to do next: on the day and later, before a retry and without one."""
-    for retry_by in (None, "2026-11-24T02:35:00+08:00"):
-        report = view.report.model_copy(update={"retry_by": retry_by, "charged_again": 6, "max_retries": 1})
-        for now in (NOW, NOW.replace(day=25)):
-            commands = Commands.of(report, None, report.days, now)
-            yield replace(view, steps=advice(report, view.ledger, commands))
+    """What the outputs say about what to do next: on the day and later."""
+    report = view.report.model_copy(update={"charged_again": 6})
+    for now in (NOW, NOW.replace(day=25)):
+        commands = Commands.of(report, None, report.days, now)
+        yield replace(view, steps=advice(report, view.ledger, commands))
 
 
 @pytest.mark.parametrize("view", VIEWS)

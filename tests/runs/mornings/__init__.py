@@ -35,7 +35,7 @@ TOPIC = {"id": "美联储", "target_type": "topic", "topic_key": "fed", "card_ty
 CONFIG: Mapping[str, object] = {"ticker_list.json": TICKERS, "card_types.json": CARDS, "card_targets.json": [TOPIC]}
 EVENING, MORNING = "30 22 * * 1-5", "30 6 * * 1-5"
 PROJECT = {"CLOUD_RUN_JOB": "cards", "GOOGLE_CLOUD_PROJECT": "my-project", "GOOGLE_CLOUD_REGION": "asia-east1"}
-ZONE = {"RUN_TIME_ZONE": "UTC", "TASK_MAX_RETRIES": "1"}
+ZONE = {"RUN_TIME_ZONE": "UTC"}
 ONE_BY_ONE = {"NEWS_ENGINE_CONCURRENCY": "1", "QA_ENGINE_CONCURRENCY": "1"}
 """So that lists have the same order every time."""
 
