@@ -67,7 +67,7 @@ class EngineSettings(BaseModel):
     concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1)
     attempts: int = Field(3, ge=1, le=20)
     """Maximum number of tries of one call that may have cost money. Only QA has this variable."""
-    patience: float = Field(600.0, ge=0, le=86_400)
+    patience: float = Field(1200.0, ge=0, le=86_400)
     """Seconds for which the engine may do no call before it counts as down: at least 1."""
     per_minute: int | None = Field(None, ge=1, le=60_000)
     batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
