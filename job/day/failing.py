@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.result import CUT_OFF, CallResult
-from job.engines.answers import ACCOUNT, answer_of
 from job.engines.calls import DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause
 from job.engines.remedies import remedy_of
@@ -86,8 +85,7 @@ def failure_groups(
     made = []
     for (_, cause, status), calls in groups.items():
         engines, items = list(dict.fromkeys(call.engine for call in calls)), [*chain(*(call.items for call in calls))]
-        answers = Counter(answer_of(call.reason, call.engine) for call in calls if call.reason is not None)
-        accounts = (answer.values.get(ACCOUNT) for answer in answers)
+        answers = Counter(answer for call in calls for answer in call.answers)
         made_before = None if before is None else before.made(items)
         group = FailureGroup(
             engines,
@@ -100,7 +98,7 @@ def failure_groups(
                 cause,
                 status,
                 made_before=made_before,
-                account=next((str(account) for account in accounts if account), None),
+                account=next((call.account for call in calls if call.account), None),
                 is_deployed=is_deployed,
             ),
         )

@@ -92,12 +92,19 @@ class Failure:
 
     cause: Cause
     reason: Message
+    """The answer itself, or why there was none."""
     status: int | None = None
     retry_after: float | None = None
     targets: tuple[str, ...] = ()
     """The targets of a batch that failed while others succeeded; empty if all failed."""
+    by_target: tuple[tuple[str, Message], ...] = ()
+    """The answer about each target of a batch, if it has one for several."""
+    account: str | None = None
+    """The account that was denied access with a 403, if the token names it."""
     after: Cause | None = None
-    """For an interruption: why the try before it failed, if there was one; `status` is then of that one."""
+    """For an interruption: why the try before it failed, if there was one; all else is then of that one."""
+    seconds: float | None = None
+    """For how long a data engine's call was tried, if it was repeated until its patience was over."""
 
     @property
     def handling(self) -> Handling:

@@ -163,7 +163,7 @@ def calls_of(ledger: Ledger) -> Sequence[SameCalls]:
     odd = [call for calls in ledger.calls.values() for call in calls if call.warning or not call.done]
     groups: dict[tuple[EngineName, Message], list[CallResult]] = {}
     for call in sorted(odd, key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)):
-        groups.setdefault((call.engine, call.warning or call.reason or Message("")), []).append(call)
+        groups.setdefault((call.engine, call.warning or call.told), []).append(call)
     rows = [SameCalls(*key, len(some), [call.seconds for call in some], some) for key, some in groups.items()]
     for engine, calls in ledger.calls.items():
         if seconds := [call.seconds for call in calls if call.done and not call.warning]:

@@ -1,7 +1,9 @@
 """What failed alike is one group; an engine that is wholly down is one line, and no target is blamed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -11,10 +13,9 @@ from job.day.failing import AT_FAULT_LIMIT, failure_groups, names_of, targets_at
 from job.day.ledger import Ledger
 from job.day.result import CallResult
 from job.day.view import cost_line
-from job.engines.answers import answer_of
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.text.messages import Message, colon, message, semicolon
+from job.text.messages import Message, colon, duration, message, semicolon
 from tests.support.chinese import in_chinese
 from tests.support.days import Day, failing
 from tests.support.fakes import plan_of, target
@@ -116,25 +117,39 @@ def test_calls_that_were_cut_off_prove_nothing_of_the_engine(
     assert (str(group.heading), group.names) == (f"News engine: {heading}", names)
 
 
-TRIED = message("{error} (tried for {time})", error=message("failed: no price"), time="10 min")
+TRIED = message("{error} (tried for {time})", error=message("failed: no price"), time=duration(615))
 ALONE = message("cut off; the try before it failed: {reason}", reason=message("HTTP 503"))
 BY_TICKER = semicolon(colon("T00", message("failed: a")), colon("T01", message("failed: b")))
+LONG = message("{error} (tried for {time})", error=BY_TICKER, time=duration(4000))
+AFTER = {"interrupted_after": "status"}
 
 
 @pytest.mark.parametrize(
-    ("engine", "reason", "answer"),
+    ("engine", "reason", "more", "answers", "seconds", "account"),
     [
-        ("trading", TRIED, "failed: no price"),
-        ("news", ALONE, "HTTP 503"),
-        ("trading", message("{error} (tried for {time})", error=BY_TICKER, time="10 min"), "T00: failed: a"),
-        ("news", semicolon("HTTP 500: a", "b"), "HTTP 500: a; b"),
-        ("qa", colon("HTTP 500", "a (tried for 10 min)"), "HTTP 500: a (tried for 10 min)"),
+        ("trading", TRIED, {}, ["failed: no price"], 615, None),
+        ("news", ALONE, AFTER, ["HTTP 503"], None, None),
+        ("trading", LONG, {}, ["failed: a", "failed: b"], 3960, None),
+        ("news", semicolon("HTTP 500: a", "b"), {}, ["HTTP 500: a; b"], None, None),
+        ("qa", colon("HTTP 500", "a (tried for 10 min)"), {}, ["HTTP 500: a (tried for 10 min)"], None, None),
+        ("qa", Message("HTTP 403", {"account": "a@b"}), {}, ["HTTP 403"], None, "a@b"),
     ],
 )
-def test_an_answer_has_the_engines_own_words_alone_and_of_several_tickers_those_about_the_first(
-    engine: EngineName, reason: Message, answer: str
+def test_what_earlier_images_wrote_around_an_answer_is_read_as_facts_and_shown_as_it_was(
+    engine: EngineName,
+    reason: Message,
+    more: Mapping[str, Any],
+    answers: Sequence[str],
+    seconds: float | None,
+    account: str | None,
 ) -> None:
-    assert str(answer_of(reason, engine)) == answer
+    targets = ("T00", "T01") if engine == "trading" else ("T00",)
+    call = result_of(next(TWENTY.calls(engine)), BROKEN, reason=reason, targets=targets, **more)
+    read = CallResult.parse(call.line())
+    assert [*map(str, read.answers)] == answers
+    assert (read.tried_seconds, read.account) == (seconds, account)
+    assert str(read.told) == str(reason)
+    assert CallResult.parse(read.line()) == read
 
 
 def before(*missing: Item, plan: Plan = TWENTY) -> NightBefore:

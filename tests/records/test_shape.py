@@ -99,6 +99,9 @@ def whole_result() -> CallResult:
     return replace(
         result_of(CALL, Failure(Cause.INTERRUPTED, reason, 200), retries=1, waits=1, warning=reason),
         with_error=CALL.targets,
+        by_target=(("x", reason),),
+        account="x",
+        tried_seconds=1.0,
         interrupted_after=Cause.STATUS,
         failed_tries=tried((1.0, 2.0, "no")),
         traceparent="x",
