@@ -15,7 +15,7 @@ from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.read import UnreadConfigError, read_config
 from job.day.advice import Commands
 from job.day.attempt import ExitCode, Outcome, Start
-from job.day.before import NightBefore
+from job.day.before import NightBefore, changes_of
 from job.day.ending import (
     Ending,
     bad_config,
@@ -266,6 +266,9 @@ class _Run:
     def _view(self, ending: Ending, faults: Sequence[Fault] = (), ledger: Ledger | None = None) -> View:
         past, day, ledger = self._past, self._start.day, ledger or self._ledger
         before = NightBefore.of(past.before(day), past.attempt, day, ledger.plan)
+        earlier = () if self._opened is None else self._opened.record.reports.values()
+        if before is not None and not any(one.changed and one.done_at for one in earlier):
+            ending = ending.model_copy(update={"changed": (*changes_of(before, self._start, ledger),)})
         report = report_of(self._start, ledger, ending, seconds=self._seconds, faults=faults, before=before)
         undone = () if past.nights is None else past.nights.undone_lines(report)
         return View.of(report, ledger, before, self._commands, undone)

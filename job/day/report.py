@@ -95,11 +95,9 @@ class Report(Ending, Start):
     refused: bool = False
     """Whether an engine has refused what is left, as it is: then a start fails again until that is corrected."""
     at_fault: tuple[str, ...] = ()
-    """The targets whose data failed, if nothing else did: without them the day could go on."""
+    """The targets that a person may leave out, as `targets_at_fault` finds them."""
     answers: tuple[Message, ...] = ()
     """The last answer to what failed, of each engine and kind of failure, the most frequent first."""
-    charged_again: Count | None = None
-    """Up to how many tries another execution is charged for as long as what failed fails; `None` if it is not known."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
     """The seconds in which calls of the phase were in flight; without phases that had no call."""
     missing: tuple[MissingGroup, ...] = ()
@@ -112,7 +110,12 @@ class Report(Ending, Start):
 
     @property
     def severity(self) -> Severity:
-        """How grave it is: a success is good only if no engine reported an error besides."""
+        """How grave it is: a success is good only if no engine reported an error besides, and nothing was changed."""
+        return "warn" if self.changed and self.severity_unchanged == "good" else self.severity_unchanged
+
+    @property
+    def severity_unchanged(self) -> Severity:
+        """The same but for what was changed, of which the next good night is no news."""
         severity = self.outcome.severity
         return "warn" if severity == "good" and any(counts.with_error for counts in self.engines.values()) else severity
 
@@ -200,7 +203,7 @@ def report_of(
         perhaps_charged=len(charged_tries),
         charged_tries=charged_tries.total(),
         refused=is_refused(ledger),
-        at_fault=targets_at_fault(ledger, before) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
+        at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         answers=tuple(
             colon(group.engines[0], answer) for group in failure_groups(ledger) for answer in group.answers[:1]
         )[:ANSWERS_SHOWN],
@@ -208,23 +211,7 @@ def report_of(
     )
     left = END_LIMIT - len(report.to_json()) - _CLOSING_BYTES - COMPARED_BYTES - _ATTEMPT_BYTES * start.number
     groups, not_listed = _missing_groups(start.day, ledger, before, left)
-    price = _charged_again(report, len(charged_tries))
-    return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed, "charged_again": price})
-
-
-def _charged_again(report: Report, charged: int) -> int | None:
-    """As in `Report`. Each card that was `charged` may be again, and those that were not tried then.
-
-    After a deadline, it is known only if each missing card was charged: others may only have lacked the time.
-    """
-    cards = report.cards
-    is_known = report.outcome in {Outcome.CARDS_MISSING, Outcome.QA_ENGINE_DOWN}
-    if not is_known and (report.outcome is not Outcome.DEADLINE or charged < cards.missing):
-        return 0 if report.outcome is Outcome.DATA_ENGINE_FAILED else None
-    if report.qa_attempts is None:
-        return None
-    tried = charged + cards.missing - (cards.failed - cards.cut_off) if charged else 0
-    return min(tried, cards.missing) * report.qa_attempts
+    return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
 
 
 def repeated(end: Report, latest: Report) -> Report:

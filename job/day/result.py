@@ -232,6 +232,12 @@ class CallResult:
         return handling_of(self.cause, self.status).kind is FailureKind.FINAL
 
     @property
+    def is_of_one_target(self) -> bool:
+        """Whether the engine has answered for good that it does not do this target."""
+        is_answer = self.cause == Cause.DENIED or (self.cause == Cause.STATUS and self.status in {400, 422})
+        return is_answer and len(self.targets) == 1
+
+    @property
     def seconds(self) -> float:
         return self.ended - self.started
 

@@ -176,6 +176,8 @@ def _end(view: View) -> LogLine:
         fields["detail"] = shortened(str(report.detail), TEXT_LIMIT)
     if report.answers:
         fields["answers"] = [shortened(str(answer), TEXT_LIMIT) for answer in report.answers]
+    if report.changed:
+        fields["changed"] = [shortened(str(change), TEXT_LIMIT) for change in report.changed]
     if report.notes:
         fields["notes"] = [shortened(str(note), TEXT_LIMIT) for note in report.notes]
     if view.unrecorded is not None:

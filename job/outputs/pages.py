@@ -89,7 +89,7 @@ class Headline:
     when: Message | None = None
     took: Message | None = None
     notes: Sequence[Message] = ()
-    """What is odd about a day that is done, on the page of the nights: the day's own has it below."""
+    """What was changed; and what is odd about a day that is done, on the page of the nights: the day's has it below."""
     cause: Message | None = None
     """What the page of the day says under `link` of a failure, whose first names are `failed`."""
     failed: Value = ""
@@ -119,6 +119,7 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         link=link,
         when=None if report is None else report.when,
         took=None if report is None else _took(report),
+        notes=() if report is None else [message("{sentence}.", sentence=change) for change in report.changed],
         detail=night.problem,
         steps=steps,
         later=[step.after for step in steps if step.after is not None],
@@ -439,7 +440,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     headline = headline_of(latest, steps, known, links.to_day(latest.day))
     cause, failed = cause_of(report)
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
-    return replace(headline, notes=notes, cause=cause, failed=failed)
+    return replace(headline, notes=(*headline.notes, *notes), cause=cause, failed=failed)
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:

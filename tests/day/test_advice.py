@@ -1,5 +1,6 @@
 """What a person does next: one command after any failure, with its price, right where and when it is read."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import product
 from typing import Any
@@ -34,9 +35,8 @@ EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
 UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
-OVER = "Once that is over or put right, this makes what is missing {}"
+OVER = "Once what failed is over or put right, this makes what is missing {}:"
 MAKES = "This makes what is missing {}:"
-NOTHING_CALLED = f"{OVER}. Before, it fails again, and nothing is called:"
 NO_STORAGE = Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 DENIED = Failure(Cause.DENIED, message("no"), 200)
@@ -59,9 +59,13 @@ def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> tuple[
 
 
 def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tuple[str, str, str | None]]:
+    return shown_of(steps_of(one, place, now))
+
+
+def shown_of(steps: Iterable[Step]) -> list[tuple[str, str, str | None]]:
     """Each step, and as `later` what it is once its command has expired."""
     found = list[tuple[str, str, str | None]]()
-    for step in steps_of(one, place, now):
+    for step in steps:
         for kind, one_step in ((step.kind, step), ("later", step.after)):
             if one_step is not None:
                 found.append((kind, str(one_step.sentence), one_step.command.text if one_step.command else None))
@@ -69,13 +73,13 @@ def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tupl
 
 
 ENDINGS: dict[str, tuple[Ending, str | None]] = {
-    "cards missing": (ending_of(half_made(), None), f"{OVER}:"),
-    "QA engine down": (ending_of(half_made(), ShutdownReason.QA_DOWN), f"{OVER}:"),
+    "cards missing": (ending_of(half_made(), None), OVER),
+    "QA engine down": (ending_of(half_made(), ShutdownReason.QA_DOWN), OVER),
     "deadline": (ending_of(half_made(), ShutdownReason.DEADLINE), MAKES),
     "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), MAKES),
     "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), MAKES),
-    "no storage": (NO_STORAGE, NOTHING_CALLED),
-    "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), f"{OVER}:"),
+    "no storage": (NO_STORAGE, OVER),
+    "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), OVER),
     "killed": (Ending.worded(Outcome.KILLED, half_made()), MAKES),
     "at work": (Ending.worded(Outcome.AT_WORK, half_made()), None),
     "done": (ending_of(Day().play().ledger, None), None),
@@ -107,7 +111,7 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
                 is_named = scene == "storage failed" and place != CLOUD
                 assert options.date == ("2026-11-24" if is_named else date)
                 assert step.command.until == (None if options.date else LATER)
-                assert (step.later is None) is (step.command.until is None)
+                assert (step.after is None) is (step.command.until is None)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +158,7 @@ def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
 ) -> None:
     terms = MAINTAINER if "--date" in command else ""
     one = report(NO_STORAGE, number=0, arguments=arguments, knows_days=False)
-    assert shown(one) == [("start", NOTHING_CALLED.format(terms).replace(" . Before", ". Before"), command)]
+    assert shown(one) == [("start", OVER.format(terms).replace(" :", ":"), command)]
 
 
 LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
@@ -186,7 +190,7 @@ def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> No
 
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = report(bad_config(1, of_command=False), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
-    assert shown(one)[0] == ("start", NOTHING_CALLED.format(BOTH), f"{EXECUTE} --args=run,--again=NVDA")
+    assert shown(one)[0] == ("start", OVER.format(BOTH), f"{EXECUTE} --args=run,--again=NVDA")
     assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
 
 
@@ -198,7 +202,7 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
     day = Day(start=start).play(failing(DENIED, "news", "AAPL"))
     one = report_of(day.start_of(), day.ledger, ending_of(day.ledger, None, day.errors[0]), seconds=60)
     assert one.at_fault == ("AAPL",)
-    sentence, both = "Without AAPL, this makes 48 cards now {}:", "--without=TSLA,--without=AAPL"
+    sentence, both = "Or leave them out {}:", "--without=TSLA,--without=AAPL"
     start_first, plain_later, first, later = shown(one)
     assert (start_first[0], plain_later[0]) == ("start", "later")
     assert first == ("without", sentence.format(BOTH), f"{EXECUTE} --args=run,{both}")
@@ -226,55 +230,36 @@ def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_c
     assert shown(counted)[0] == ("left_out", again.format(terms), EXECUTE)
 
 
-# --- what a start costs before that is over ---
-
-TRIES = "it fails again: up to {} tries are charged for nothing, in some 10 min:"
-FREE = "it fails again in some {} min, and nothing is charged:"
+# --- what a start costs at most ---
 
 
-def price(day: Day, until: ShutdownReason | None = None, seconds: float = 600) -> str:
+def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) -> str:
+    """Of the command for its day; the one with a date makes cards by another config, and has none."""
     ending = ending_of(day.ledger, until, next(iter(day.errors), None))
-    return str(steps_of(report_of(day.start_of(), day.ledger, ending, seconds=seconds))[0].sentence)
+    one = report_of(day.start_of(), day.ledger, ending, seconds=600)
+    now, later = shown_of(advice(one, day.ledger, Commands(DAYS, TODAY, **CLOUD), unrecorded))[:2]
+    assert "charged" not in later[1]
+    return now[1].partition(" missing ")[2]
 
 
-@pytest.mark.parametrize(
-    ("failure", "said"),
-    [
-        (BROKEN, TRIES.format(15)),
-        (DENIED, TRIES.format(15)),
-        (RESET, TRIES.format(15)),
-        (AWAY, FREE.format(10)),
-        (Failure(Cause.STATUS, message("HTTP 422"), 422), FREE.format(10)),
-        (Failure(Cause.STATUS, message("HTTP 429"), 429), FREE.format(10)),
-    ],
-)
-def test_what_a_start_costs_while_cards_still_fail_is_by_their_last_answers(failure: Failure, said: str) -> None:
-    """5 cards, each `attempts` times."""
+@pytest.mark.parametrize("failure", [BROKEN, DENIED, RESET, AWAY, Failure(Cause.STATUS, message("HTTP 422"), 422)])
+def test_whatever_cards_fail_with_each_has_its_tries(failure: Failure) -> None:
+    """By the next morning another fault may have come."""
     day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
-    terms = "(5 cards by the night's config; until 11-25 01:50)"
-    assert price(day) == f"{OVER.format(terms)}. Before, {said}"
+    assert price(day) == "(5 cards by the night's config; until 11-25 01:50); at most 15 tries are charged:"
+    assert price(day, unrecorded=2).startswith("(7 cards by the night's config; until 11-25 01:50); at most 21 tries ")
 
 
-def test_of_cards_of_which_only_some_were_charged_only_these_are_and_those_that_were_not_tried() -> None:
-    fates = {"NVDA": BROKEN, "TSLA": AWAY}
-    some = Day(start={"qa_attempts": 3})
-    some.play(lambda engine, name, _: fates.get(name) if engine == "qa" else None)
-    assert TRIES.format(15) in price(some)
-    down = Day(start={"qa_attempts": 3}, targets=[target(f"T{n:02}", ["a"]) for n in range(40)])
-    down.play(failing(BROKEN, "qa"), until=400)
-    assert down.ledger.counts("qa").not_attempted > 0
-    assert TRIES.format(120) in price(down, ShutdownReason.QA_DOWN)
-
-
-def test_while_data_fails_nothing_is_charged_whatever_cards_were_before() -> None:
-    day = Day(start={"qa_attempts": 3}).play(failing(DENIED, "news", "AAPL"))
-    assert price(day, seconds=20).endswith(FREE.format(1))
+def test_what_was_not_tried_and_what_a_data_engine_has_held_back_has_its_tries_too() -> None:
+    one = Day(start={"qa_attempts": 1}, targets=[target("A", ["a"])]).play(failing(DENIED, "news"))
+    assert price(one) == "(1 card by the night's config; until 11-25 01:50); at most 1 try is charged:"
+    cut_short = Day(start={"qa_attempts": 3}).play(until=150)
+    left = cut_short.ledger.counts("qa").missing
+    assert price(cut_short, ShutdownReason.SIGTERM).endswith(f"; at most {3 * left} tries are charged:")
 
 
 def test_of_a_start_of_an_image_that_did_not_record_it_no_price_is_told() -> None:
-    assert price(Day().play(failing(BROKEN, "qa", "NVDA"))).endswith(
-        "(5 cards by the night's config; until 11-25 01:50):"
-    )
+    assert price(Day().play(failing(BROKEN, "qa", "NVDA"))) == "(5 cards by the night's config; until 11-25 01:50):"
 
 
 # --- while a start is at work ---

@@ -64,7 +64,7 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     if view.report.faults:  # what to correct comes before the command
         assert "<code>" not in headline
         headline = below.partition('class="remedy"')[2]
-    commands = [command for step in view.steps for command in (step.command, step.later) if command]
+    commands = [one.command for step in view.steps for one in (step, step.after) if one and one.command]
     assert headline.count("<code>") == len(commands) <= (2 + 2 * bool(view.report.at_fault) + bool(view.report.faults))
     assert all(command.text in shown.text for command in commands)
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS

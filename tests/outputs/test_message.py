@@ -53,7 +53,7 @@ def texts(found: Iterable[Line]) -> list[str]:
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_for_a_checkout() -> None:
     view = Day(targets=()).view(bad_config(7, of_command=False), faults=[FAULT] * 7)
     look = Step("look", message("Look."), Command("python -m job report", wants_checkout=True))
-    assert lines(replace(view, steps=(START._replace(later=Command("another")), look)))[1:-1] == [
+    assert lines(replace(view, steps=(START._replace(after=START), look)))[1:-1] == [
         "The configuration has 7 faults: nothing was called.",
         *["✗ ticker_list.json: is not JSON; correct it"] * 5,
         "and 2 more",
@@ -74,7 +74,7 @@ def test_a_message_says_how_each_kind_of_day_stands(scene: str) -> None:
     assert all(step.command.text in shown for step in view.steps if step.command and step.kind in {"start", "without"})
     assert "python -m job" not in text
     for group in view.groups:
-        assert f"Last answer: {group.answers[0]}" in shown
+        assert str(group.quotes[0]) in shown
     for answer in ("the model refused", "connection reset", "the engine answered null", "HTTP 503"):
         assert answer not in str(run_fields(view))
     assert ("Done at " in text) is is_done
