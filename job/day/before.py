@@ -105,26 +105,24 @@ def changes_of(before: NightBefore, start: Start, ledger: Ledger) -> Iterator[Me
     plan, then = ledger.plan, before.plan or ledger.plan
     for engine in DATA_ENGINES:
         is_off = engine in plan.switched_off
-        targets = (plan.by_id[item.target] for item in made if is_off is not (engine in then.switched_off))
-        if count := sum(
-            is_usual(engine, target.kind) and (engine in target.engines) is not is_off for target in targets
-        ):
-            label, day = ENGINES[engine].label, before.short_day
-            yield (
-                plural(
-                    "1 card was made without {engine}; a plain start does not make it again",
-                    "{count} cards were made without {engine}; a plain start does not make them again",
-                    count=count,
-                    engine=label,
-                )
-                if is_off
-                else plural(
-                    "1 card was made with {engine}, unlike on {day}; a plain start does not make it again",
-                    "{count} cards were made with {engine}, unlike on {day}; a plain start does not make them again",
-                    count=count,
-                    engine=label,
-                    day=day,
-                )
+        if is_off is (engine in then.switched_off):
+            continue
+        targets = (plan.by_id[item.target] for item in made)
+        affected = (one for one in targets if is_usual(engine, one.kind) and (engine in one.engines) is not is_off)
+        if (count := sum(1 for _ in affected)) and is_off:
+            yield plural(
+                "1 card was made without {engine} data; a plain start does not make it again",
+                "{count} cards were made without {engine} data; a plain start does not make them again",
+                count=count,
+                engine=ENGINES[engine].label,
+            )
+        elif count:
+            yield plural(
+                "1 card was made with {engine} data, unlike on {day}; a plain start does not make it again",
+                "{count} cards were made with {engine} data, unlike on {day}; a plain start does not make them again",
+                count=count,
+                engine=ENGINES[engine].label,
+                day=before.short_day,
             )
     for change in moved(before.report, start, before.short_day) if made else ():
         yield message("{change}; a plain start does not make any card again", change=change)

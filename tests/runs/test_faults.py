@@ -244,6 +244,7 @@ ELSEWHERE = {
     "an answer of 200 that says `success`": "runs/test_mornings.py",
     "the news engine finds nothing": "runs/nights_by_chance/night.py",
     "one ticker makes": "runs/test_advised.py",
+    "a data engine refuses single": "runs/test_rows.py",
     "`RUNS_URI` names": "runs/test_bucket.py",
     "an object of the day's record": "records/test_shape.py",
     "the command names": "runs/test_night.py",

@@ -126,12 +126,12 @@ async def test_an_engine_that_was_switched_is_told_once_and_not_with_the_next_go
 ) -> None:
     """With failures only, too. It says what a plain start does not do; the exit code and `verify` say done."""
     world, only = night.scene.world, {"NOTIFY_ONLY": "failures"}
-    what = "26 cards were made without news; a plain start does not make them again."
+    what = "26 cards were made without news data; a plain start does not make them again."
     await world.configure("engine_control.json", {"run_news_engine": False})
     if was_off:
         await night.start(0, **only)
         await night.begins("2026-11-26")
-        what = "26 cards were made with news, unlike on 11-25; a plain start does not make them again."
+        what = "26 cards were made with news data, unlike on 11-25; a plain start does not make them again."
         await world.configure("engine_control.json", {"run_news_engine": True})
     count = len(world.chat.texts)
     outcome = await night.start(0, **only)
