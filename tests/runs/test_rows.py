@@ -143,7 +143,8 @@ async def test_an_engine_that_was_switched_is_told_once_and_not_with_the_next_go
         text = Parsed(world.recorded()[page].decode()).text
         assert what in text
         assert "! All 26 cards are made" in world.recorded()[page].decode() or page == "index.html"
-    await night.start(0, "--again=NVDA/news_card", **only)
+    if not was_off:
+        await night.start(0, "--again=NVDA/news_card", **only)
     await night.begins("2026-11-27")
     await night.start(0, **only)
     assert len(world.chat.texts) == count + 1, "once a day, and the good night after it is no news"
