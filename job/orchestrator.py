@@ -15,7 +15,7 @@ from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.read import UnreadConfigError, read_config
 from job.day.advice import Commands
 from job.day.attempt import ExitCode, Outcome, Start
-from job.day.before import NightBefore
+from job.day.before import NightBefore, changes_of
 from job.day.ending import (
     Ending,
     bad_config,
@@ -27,7 +27,7 @@ from job.day.ending import (
     repeated_notes,
 )
 from job.day.ledger import Ledger
-from job.day.report import report_of
+from job.day.report import Report, report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View
 from job.execution.phases import Phases
@@ -39,7 +39,15 @@ from job.outputs.pages import documents
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import Nights, PastNights
 from job.records.record import Record, read_day, record_refusal
-from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
+from job.records.session import (
+    Opened,
+    Session,
+    StorageAlarm,
+    ended_for_good,
+    faults_of_record,
+    open_session,
+    resolve_day,
+)
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
 from job.text.messages import Message, colon, message, not_written
@@ -88,11 +96,12 @@ class _Run:
         self._waited_for: Message | None = None
         """The start for which this one waits, if that is known."""
         self._past = PastNights(self._notice)
+        self.is_repeated = False
+        """Whether Cloud Run repeats a start that has ended for good, of which nobody is told twice."""
 
     async def run(self) -> View:
         """The whole start. Raises only for a bug."""
         settings = self._options.settings
-        self._notice(settings.notices)
         async with trio.open_nursery() as helpers:
             if settings.deadline is not None:
                 helpers.start_soon(at_deadline, self.shutdown, settings.deadline - self._seconds, name="deadline")
@@ -128,6 +137,8 @@ class _Run:
         faults: Sequence[Fault] = ()
         try:
             with self.shutdown.stage("before_cards"):
+                if (ended := await ended_for_good(self._options)) is not None:
+                    return self._repeated(ended)
                 self._opened = await self._open(stack, helpers)
         except ConfigError as error:
             faults = error.faults
@@ -158,6 +169,12 @@ class _Run:
         helpers.start_soon(session.journal.run, name="journal")
         return session
 
+    def _repeated(self, report: Report) -> View:
+        """How Cloud Run's retry ends of a start that has ended so for good."""
+        self.is_repeated, self._known = True, report
+        self._reporter.on_day(report)
+        return View.of(report, self._ledger, None, self._commands)
+
     def _nothing_left(self, start: Start, record: Record) -> View:
         """How a start has ended for which nothing was left to be done."""
         now = self._options.now
@@ -166,6 +183,7 @@ class _Run:
     async def _open(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Opened:
         """Gets the lease, reads what the day has, and adds this attempt to it, unless nothing is left to be done."""
         options = self._options
+        self._notice(options.settings.notices)
         if options.settings.runs_uri is None:
             await read_config(options, self._start.day)  # raises this fault, and those of the config
         store = open_store(options.settings.runs_uri or "", make=True)
@@ -248,6 +266,9 @@ class _Run:
     def _view(self, ending: Ending, faults: Sequence[Fault] = (), ledger: Ledger | None = None) -> View:
         past, day, ledger = self._past, self._start.day, ledger or self._ledger
         before = NightBefore.of(past.before(day), past.attempt, day, ledger.plan)
+        earlier = () if self._opened is None else self._opened.record.reports.values()
+        if before is not None and not any(one.changed and one.done_at for one in earlier):
+            ending = ending.model_copy(update={"changed": (*changes_of(before, self._start, ledger),)})
         report = report_of(self._start, ledger, ending, seconds=self._seconds, faults=faults, before=before)
         undone = () if past.nights is None else past.nights.undone_lines(report)
         return View.of(report, ledger, before, self._commands, undone)
@@ -314,7 +335,8 @@ async def run(options: Options, reporter: Reporter) -> ExitCode:
         reporter.on_finish(view)
         with shutdown.stage("last_line") as seconds:
             await reporter.drain(seconds)
-        if problem := await Notifier(options.settings).send(view, shutdown):
+        problem = None if start.is_repeated else await Notifier(options.settings).send(view, shutdown)
+        if problem is not None:
             reporter.on_message("notification.failed", problem)
             with shutdown.stage("failure") as seconds:
                 await reporter.drain(seconds)

@@ -93,7 +93,7 @@ resource "google_cloud_run_v2_job" "main" {
         }
 
         dynamic "env" {
-          for_each = merge(local.environment, each.value.environment, { TASK_MAX_RETRIES = tostring(each.value.max_retries) })
+          for_each = merge(local.environment, each.value.environment)
           content {
             name  = env.key
             value = env.value

@@ -50,7 +50,8 @@ async def check(options: Options) -> ExitCode:
         async def examine(name: EngineName) -> None:
             engine = settings.engines[name]
             url = engine.url or ""
-            wrong[name] = await health_problem(url, engine.audience or "", HttpConnection(network, url), tokens)
+            connection = HttpConnection(network, url)
+            wrong[name] = await health_problem(name, url, engine.audience or "", connection, tokens)
 
         async with trio.open_nursery() as nursery:
             for name in plan.engines():

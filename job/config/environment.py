@@ -67,7 +67,7 @@ class EngineSettings(BaseModel):
     concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1)
     attempts: int = Field(3, ge=1, le=20)
     """Maximum number of tries of one call that may have cost money. Only QA has this variable."""
-    patience: float = Field(600.0, ge=0, le=86_400)
+    patience: float = Field(1200.0, ge=0, le=86_400)
     """Seconds for which the engine may do no call before it counts as down: at least 1."""
     per_minute: int | None = Field(None, ge=1, le=60_000)
     batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
@@ -161,7 +161,6 @@ class Settings(BaseModel):
     notify_secret: SecretStr | None = Field(None, validation_alias="NOTIFY_SECRET")
     notify_only: NotifyPolicy = Field("all", validation_alias="NOTIFY_ONLY")
     """With `failures`, a success is told only if it may be the first after a failure."""
-    max_retries: int | None = Field(None, validation_alias="TASK_MAX_RETRIES", ge=0, le=10)
     memory_mib: int | None = Field(None, validation_alias="TASK_MEMORY_MIB", ge=1)
     notify_fault: Message | None = None
     """Not a variable: why no message can be sent although NOTIFY_URL is set."""
@@ -217,7 +216,7 @@ VARIABLES = (
 DAY_VARIABLES = {"RUN_TIME_ZONE", "RUN_SCHEDULE"}
 """Variables without which it is not known which day it is."""
 
-NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "NOTIFY_ONLY", "TASK_MAX_RETRIES"}
+NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "NOTIFY_ONLY"}
 """Variables that affect only the message about a run."""
 
 

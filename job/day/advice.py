@@ -22,8 +22,6 @@ from job.storage.uri import absolute, address_of
 from job.text.messages import (
     NAMED,
     Message,
-    duration,
-    listed,
     message,
     plural,
     semicolon,
@@ -158,10 +156,9 @@ def executions_link(start: Start) -> str | None:
     return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
 
 
-StepKind = Literal["wait", "at_work", "start", "look", "without", "left_out", "again"]
-"""What a step is: wait for the message of Cloud Run's own retry, before which no command is told; nothing, as a start
-is at work; start the job again; look at the day first; go on without some targets; make what was left out; make
-doubtful cards again."""
+StepKind = Literal["at_work", "start", "look", "without", "left_out", "again"]
+"""What a step is: nothing, as a start is at work; start the job again; look at the day first; go on without some
+targets; make what was left out; make doubtful cards again."""
 
 
 class Step(NamedTuple):
@@ -169,16 +166,8 @@ class Step(NamedTuple):
     sentence: Message
     """What it is, and of a command what it does, costs, and until when it holds."""
     command: Command | None = None
-    later: Command | None = None
-    """The command for when `command` has expired."""
-
-    @property
-    def after(self) -> "Step | None":
-        """The same step once its command has expired; `None` if it does not."""
-        if self.later is None:
-            return None
-        sentence = replace(self.sentence, values={**self.sentence.values, "terms": self.later.terms})
-        return Step(self.kind, sentence, self.later)
+    after: "Step | None" = None
+    """The same step once its command has expired; `None` if it does not."""
 
 
 def advice(report: Report, ledger: Ledger | None, commands: Commands, unrecorded: int = 0) -> tuple[Step, ...]:
@@ -193,25 +182,13 @@ def advice(report: Report, ledger: Ledger | None, commands: Commands, unrecorded
         return tuple(_waiting_steps(report, commands.now))
     if report.outcome is Outcome.SUCCEEDED:
         return tuple(_steps_of_success(report, ledger, commands))
-    steps = [*_retry_step(report, commands.now)]
     if any(fault.kind is FaultKind.IMAGE for fault in report.faults):  # this image would be refused again
-        return tuple(steps)
-    return (*steps, *_steps(report, commands, unrecorded))
+        return ()
+    return tuple(_steps(report, commands, unrecorded))
 
 
 def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
     return next((step.command for step in steps if step.kind == kind), None)
-
-
-def _retry_step(report: Report, now: datetime) -> Iterator[Step]:
-    if report.retry_by is None or not report.awaits_retry(now):
-        return
-    text = template("Cloud Run starts it again. Wait for the next message, by about {time}.")
-    if report.outcome is Outcome.INTERRUPTED:
-        text = template(
-            "If nobody cancelled it, Cloud Run starts it again. Wait for the next message, by about {time}."
-        )
-    yield Step("wait", message(text, time=clock(datetime.fromisoformat(report.retry_by), report.day)))
 
 
 def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step]:
@@ -222,31 +199,18 @@ def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step
         yield Step("look", look, commands.look(report.known_day))
         return
     yield _start_step(report, report.outcome, commands, unrecorded)
-    if report.at_fault:
-        yield _step_without(report, commands)
-
-
-def _step_without(report: Report, commands: Commands) -> Step:
-    """How to go on without the targets at fault: a plain start would fail for them before it makes any card."""
-    names = {*report.at_fault}
-    missing = (group for group in report.missing if group.engine == "qa" and group.state != "left_out")
-    count = report.cards.missing - sum(target in names for group in missing for target in group.targets)
-    run = partial(commands.run, report.day, *option("without", [*report.without, *report.at_fault]))
-    text = plural(
-        "Without {names}, this makes 1 card now{terms}:",
-        "Without {names}, this makes {count} cards now{terms}:",
-        count=count,
-        names=listed(report.at_fault),
-    )
-    return _now_and_later("without", text, run)
+    if report.at_fault:  # a plain start fails for them before it makes any card
+        run = partial(commands.run, report.day, *option("without", [*report.without, *report.at_fault]))
+        yield _now_and_later("without", template("Or leave them out{terms}:"), run)
 
 
 def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands) -> Iterator[Step]:
     """How to make what was left out, and again the cards that have an error besides: many, only if of whole types."""
     if report.without:
-        text = message("Once they can be made, this makes what was left out{terms}:")
-        yield _now_and_later("left_out", text, partial(commands.run, report.day), report.cards.left_out)
-    if ledger is None:
+        text = template("Once they can be made, this makes what was left out{terms}{price}:")
+        run = partial(commands.run, report.day)
+        yield _now_and_later("left_out", text, run, report.cards.left_out, report.qa_attempts)
+    if ledger is None or report.qa_attempts is None:
         return
     cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
     names = [f"{card.target}/{card.card_type}" for card in cards]
@@ -260,19 +224,23 @@ def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands)
         command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
         again = plural(
             "Once what the error names is put right, this makes 1 card again{terms}. It cannot be taken back: the card "
-            "counts as missing until it is made, and at least 1 try is charged:",
+            "counts as missing until it is made, and 1 to {most} tries are charged:",
             "Once what the error names is put right, this makes {count} cards again{terms}. It cannot be taken back: "
-            "they count as missing until they are made, and at least {count} tries are charged:",
+            "they count as missing until they are made, and {count} to {most} tries are charged:",
             count=len(cards),
+            most=len(cards) * report.qa_attempts,
             terms=command.terms,
         )
         yield Step("again", again, command)
 
 
 def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
-    ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline or 0.0)
-    if ends > now:
-        yield Step("at_work", message("Nothing has to be done: it ends by {time}.", time=clock(ends, start.day)))
+    if start.deadline is not None:
+        ends = datetime.fromisoformat(start.started) + timedelta(
+            seconds=start.deadline, minutes=1
+        )  # to close its record
+        if ends > now:
+            yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(ends, start.day)))
     if (link := executions_link(start)) is not None:
         yield Step("look", message("All executions of the job"), Command(link))
 
@@ -318,44 +286,23 @@ def _start_step(start: Start, outcome: Outcome, commands: Commands, unrecorded: 
     names_day = not start.knows_days  # whether it is current is not known either
     run = partial(commands.run, start.known_day, *options, names_day=names_day, is_new=is_new)
     report = start if isinstance(start, Report) else None
-    missing = report.cards.missing + unrecorded if report and outcome is not Outcome.BAD_CONFIG else 0
-    return _now_and_later("start", _what_it_makes(outcome, report), run, missing)
+    text = template("This makes what is missing{terms}{price}:")
+    if report is not None and (outcome.severity == "bad" or report.answers):
+        text = template("Once what failed is over or put right, this makes what is missing{terms}{price}:")
+    is_known = report is not None and outcome is not Outcome.BAD_CONFIG  # else that of the config is not
+    missing = report.cards.missing + unrecorded if report is not None and is_known else 0
+    return _now_and_later("start", text, run, missing, start.qa_attempts)
 
 
-def _what_it_makes(outcome: Outcome, report: Report | None) -> Message:
-    """What a start makes, and what it costs as long as what has failed is not over."""
-    if report is None or (outcome.severity != "bad" and not report.charged_again):  # nothing has to be put right
-        return message("This makes what is missing{terms}:")
-    if outcome in {Outcome.STORAGE_FAILED, Outcome.BAD_CONFIG}:
-        return message(
-            "Once that is over or put right, this makes what is missing{terms}. Before, it fails again, and nothing is "
-            "called:"
-        )
-    if report.charged_again is None:
-        return message("Once that is over or put right, this makes what is missing{terms}:")
-    time = duration(60 * max(1, round((report.seconds or 0.0) * report.starts / 60)))
-    if not report.charged_again:
-        text = template(
-            "Once that is over or put right, this makes what is missing{terms}. Before, it fails again in some {time}, "
-            "and nothing is charged:"
-        )
-        return message(text, time=time)
-    return plural(
-        "Once that is over or put right, this makes what is missing{terms}. Before, it fails again: up to 1 try is "
-        "charged for nothing, in some {time}:",
-        "Once that is over or put right, this makes what is missing{terms}. Before, it fails again: up to {count} "
-        "tries are charged for nothing{starts}, in some {time}:",
-        count=report.charged_again,
-        starts=message(" (Cloud Run starts it {count} times)", count=report.starts) if report.starts > 1 else "",
-        time=time,
-    )
-
-
-def _now_and_later(kind: StepKind, sentence: Message, run: Callable[..., Command], cards: int = 0) -> Step:
+def _now_and_later(
+    kind: StepKind, text: str, run: Callable[..., Command], cards: int = 0, attempts: int | None = None
+) -> Step:
     """The step with the command for now, which makes so many cards, and the one for when that has expired."""
-    command = run()
+    command, price = run(), Message("")
+    after = None if command.until is None else _now_and_later(kind, text, partial(run, names_day=True))
     if cards and not command.does:  # by another config it may be other cards
-        made = message("{cards} by the night's config", cards=counted("qa", cards))
-        command = replace(command, does=(made,))
-    told = replace(sentence, values={**sentence.values, "terms": command.terms})
-    return Step(kind, told, command, None if command.until is None else run(names_day=True))
+        command = replace(command, does=(message("{cards} by the night's config", cards=counted("qa", cards)),))
+        if attempts is not None:
+            most = cards * attempts
+            price = plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
+    return Step(kind, message(text, terms=command.terms, price=price), command, after)

@@ -196,9 +196,8 @@ class Start(BaseModel):
     """Drawn at random by the first attempt at the day; all attempts have the same, and so the same idempotency keys."""
     execution: str | None = None
     task_attempt: Count = 0
-    max_retries: Count | None = None
-    """How often Cloud Run starts the task again; `None` if that is not known. So is `deadline`, in seconds."""
     deadline: Seconds | None = None
+    """In seconds since it started; `None` if it has none, or if that is not known."""
     arguments: tuple[str, ...] = ()
     job: str | None = None
     """The Cloud Run job, if it started there; `region` and `project` are of that job."""
@@ -236,7 +235,6 @@ class Start(BaseModel):
             trace_id=new_trace_id(),
             execution=settings.execution,
             task_attempt=settings.task_attempt,
-            max_retries=settings.max_retries,
             deadline=settings.deadline,
             arguments=options.arguments,
             job=settings.job,

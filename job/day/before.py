@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from job.config.environment import ENGINE_VARIABLES
 from job.config.objects import alike
-from job.config.plan import Plan, Target
+from job.config.plan import Plan, Target, is_usual
 from job.config.values import spelling
 from job.day.attempt import Attempt, Outcome, RecordError, Start
 from job.day.failing import failure_groups, names_of
 from job.day.ledger import Ledger
-from job.engines.calls import ALL_ENGINES, ENGINES, Item
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, Item
 from job.text.messages import Message, duration, listed, message, plural, template
 from job.text.shown import excerpt, quoted
 
@@ -59,16 +59,11 @@ class NightBefore:
         """As a reader of that day's messages knows it: `11-30`."""
         return self.report.day[5:]
 
-    def made(self, items: Iterable[Item]) -> bool | None:
-        """Whether all of these were made then; false if none of them was asked for, `None` if neither is known."""
-        if self.plan is None:
-            return None
+    def made(self, items: Iterable[Item]) -> bool:
+        """Whether it is known that all of these were made then."""
         found = list(items)
-        planned = sum(map(self._planned, found))
-        if planned < len(found):
-            return None if planned else False
-        is_known = found and not self.report.missing_not_listed and self.missing.keys().isdisjoint(found)
-        return True if is_known else None
+        is_whole = not self.report.missing_not_listed and self.missing.keys().isdisjoint(found)
+        return is_whole and all(map(self._planned, found))
 
     def _planned(self, item: Item) -> bool:
         target = None if self.plan is None else self.plan.by_id.get(item.target)
@@ -84,7 +79,8 @@ def night_before(nights: "Sequence[Report]", day: str) -> "Report | None":
 
 def comparison_lines(report: "Report", ledger: Ledger, before: NightBefore) -> Iterator[Message]:
     """The comparison of a day with the night before."""
-    yield from moved(before.report, report, before.short_day)
+    if not report.changed:
+        yield from moved(before.report, report, before.short_day)
     yield from slower(before.report, report, before.short_day)
     if before.plan is not None and before.is_other:
         yield from differences(before.plan, ledger.plan)  # of a million cards, that takes seconds
@@ -98,6 +94,38 @@ def comparison_lines(report: "Report", ledger: Ledger, before: NightBefore) -> I
             still.setdefault(then.nights + 1, []).append(item)
     for count, items in sorted(still.items(), reverse=True):
         yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
+
+
+def changes_of(before: NightBefore, start: Start, ledger: Ledger) -> Iterator[Message]:
+    """What was changed since the night before and makes other cards: engines that were switched, URLs, audiences.
+
+    Nothing, unless this start, whose results are the ones without a number, has made cards so.
+    """
+    made = [item for item, card in ledger.items["qa"].items() if card is not None and card.done and not card.attempt]
+    plan, then = ledger.plan, before.plan or ledger.plan
+    for engine in DATA_ENGINES:
+        is_off = engine in plan.switched_off
+        if is_off is (engine in then.switched_off):
+            continue
+        targets = (plan.by_id[item.target] for item in made)
+        affected = (one for one in targets if is_usual(engine, one.kind) and (engine in one.engines) is not is_off)
+        if (count := sum(1 for _ in affected)) and is_off:
+            yield plural(
+                "1 card was made without {engine} data; a plain start does not make it again",
+                "{count} cards were made without {engine} data; a plain start does not make them again",
+                count=count,
+                engine=ENGINES[engine].label,
+            )
+        elif count:
+            yield plural(
+                "1 card was made with {engine} data, unlike on {day}; a plain start does not make it again",
+                "{count} cards were made with {engine} data, unlike on {day}; a plain start does not make them again",
+                count=count,
+                engine=ENGINES[engine].label,
+                day=before.short_day,
+            )
+    for change in moved(before.report, start, before.short_day) if made else ():
+        yield message("{change}; a plain start does not make any card again", change=change)
 
 
 def slower(then: "Report", now: "Report", day: str) -> Iterator[Message]:

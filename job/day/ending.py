@@ -46,6 +46,8 @@ class Ending(BaseModel):
     detail: Message | None = None
     """The answer behind it; not for chats."""
     notes: tuple[Message, ...] = ()
+    changed: tuple[Message, ...] = ()
+    """What was changed since the night before and has made the cards of this attempt other ones: told once a day."""
 
     @classmethod
     def worded(

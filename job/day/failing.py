@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from job.day.attempt import Start
 from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.result import CUT_OFF, CallResult
-from job.engines.answers import ACCOUNT, answer_of
-from job.engines.calls import DATA_ENGINES, ENGINES, EngineName, Item
-from job.engines.failures import Cause
-from job.engines.remedies import remedy_of
+from job.engines.calls import ENGINES, EngineName, Item
+from job.engines.failures import Cause, remedy_of
 from job.text.messages import Message, joined, message, plural, semicolon
 
 if TYPE_CHECKING:
@@ -31,7 +30,9 @@ class FailureGroup:
     is_down: bool
     """Whether the engines did nothing at all: then no target is named."""
     answers: Sequence[Message]
-    """The most frequent last answers."""
+    """The most frequent last answers, or why there was none."""
+    is_answered: bool
+    """Whether the engine has given them."""
     then: Message | None
     """What was so of all of these on the night before, if that is known."""
     remedy: Message | None
@@ -50,6 +51,13 @@ class FailureGroup:
         if "qa" in self.engines:
             return plural("{engine}: 1 card failed", "{engine}: {count} cards failed", len(self.items), engine=title)
         return plural("{engine}: 1 target failed", "{engine}: {count} targets failed", len(self.items), engine=title)
+
+    @property
+    def quotes(self) -> list[Message]:
+        """What is said of the answers: an answer is quoted; why there was none is a sentence."""
+        if self.is_answered:
+            return [message("Last answer: {answer}", answer=answer) for answer in self.answers]
+        return [message("{Sentence}.", Sentence=reason) for reason in self.answers]
 
     @property
     def names(self) -> list[str]:
@@ -73,7 +81,7 @@ def names_of(items: Iterable[Item]) -> list[str]:
 
 
 def failure_groups(
-    ledger: Ledger, before: "NightBefore | None" = None, *, is_deployed: bool = False
+    ledger: Ledger, before: "NightBefore | None" = None, start: Start | None = None
 ) -> list[FailureGroup]:
     """The failed calls that failed alike, the largest group first; also those that were cut off after a failed try."""
     groups: dict[tuple[EngineName | None, str | None, int | None], list[CallResult]] = {}
@@ -86,22 +94,21 @@ def failure_groups(
     made = []
     for (_, cause, status), calls in groups.items():
         engines, items = list(dict.fromkeys(call.engine for call in calls)), [*chain(*(call.items for call in calls))]
-        answers = Counter(answer_of(call.reason, call.engine) for call in calls if call.reason is not None)
-        accounts = (answer.values.get(ACCOUNT) for answer in answers)
-        made_before = None if before is None else before.made(items)
+        answers = Counter(answer for call in calls for answer in call.answers)
         group = FailureGroup(
             engines,
             items,
             is_down=down.issuperset(engines) and not (cause == Cause.STATUS and status in {400, 422}),
             answers=[answer for answer, _ in answers.most_common(ANSWERS_SHOWN)],
-            then=_then(engines[0], len(items), before, made=made_before),
+            is_answered=cause in {Cause.STATUS, Cause.DENIED},
+            then=_then(engines[0], items, before),
             remedy=remedy_of(
                 engines[0],
                 cause,
                 status,
-                made_before=made_before,
-                account=next((str(account) for account in accounts if account), None),
-                is_deployed=is_deployed,
+                url=None if start is None else start.engine_urls.get(engines[0]),
+                account=next((call.account for call in calls if call.account), None),
+                is_deployed=start is not None and start.job is not None,
             ),
         )
         made.append(group)
@@ -118,14 +125,12 @@ def _down(ledger: Ledger, failures: Iterable[CallResult]) -> set[EngineName]:
     return {engine for engine in several if not any(call.done for call in ledger.calls[engine])}
 
 
-def _then(engine: EngineName, count: int, before: "NightBefore | None", *, made: bool | None) -> Message | None:
-    if before is None or made is None:
+def _then(engine: EngineName, items: Sequence[Item], before: "NightBefore | None") -> Message | None:
+    if before is None or not before.made(items):
         return None
-    if not made:
-        return plural("it is new since {day}", "all are new since {day}", count, day=before.short_day)
     if engine == "qa":
-        return plural("it was made on {day}", "all were made on {day}", count, day=before.short_day)
-    return plural("it worked on {day}", "all worked on {day}", count, day=before.short_day)
+        return plural("it was made on {day}", "all were made on {day}", count=len(items), day=before.short_day)
+    return plural("it worked on {day}", "all worked on {day}", count=len(items), day=before.short_day)
 
 
 def is_refused(ledger: Ledger) -> bool:
@@ -135,40 +140,13 @@ def is_refused(ledger: Ledger) -> bool:
     return bool(refused) or 0 < cards == ledger.counts("qa").missing
 
 
-def targets_at_fault(ledger: Ledger, before: "NightBefore | None") -> tuple[str, ...]:
-    """The targets without which the cards of the others can be made, for all that is known: those whose data failed,
-    and new ones that were not asked for yet. All others were answered, or were made on the night before.
-
-    Empty if the engine may have failed for all, if they are too many or have more than half of the cards, if their own
-    cards are there, or if no card of another is missing.
+def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
+    """The targets that a person may leave out: each failed call of a data engine was answered for one of them alone,
+    and others of that engine were done. Empty if they are too many.
     """
     failures = [call for call in ledger.failures if call.engine != "qa" and call.has_failed]
-    down = _down(ledger, failures)
-    if not failures or any(not _is_about_target(call, is_down=call.engine in down) for call in failures):
+    others_done = all(any(call.done for call in ledger.calls[engine]) for engine in {call.engine for call in failures})
+    if not others_done or not all(call.is_of_one_target for call in failures):
         return ()
-    names = {target for call in failures for target in call.targets}
-    for engine in DATA_ENGINES:
-        for status in ledger.missing(engine):
-            if status.state != "left_out" and status.item.target not in names:
-                made = None if before is None else before.made([status.item])
-                if made is None:
-                    return ()
-                if not made:
-                    names.add(status.item.target)
-    targets = [target for target in ledger.plan.targets if target.id in names]
-    missing = {target.id: sum(not card.is_done for card in ledger.of("qa", target.id)) for target in targets}
-    if len(targets) > AT_FAULT_LIMIT or any(target.card_types and not missing[target.id] for target in targets):
-        return ()
-    if 2 * sum(len(target.card_types) for target in targets) > ledger.counts("qa").planned:
-        return ()
-    return tuple(missing) if ledger.counts("qa").missing > sum(missing.values()) else ()
-
-
-def _is_about_target(call: CallResult, *, is_down: bool) -> bool:
-    """Whether the engine may have failed for the target alone."""
-    cause = _cause_of(call)
-    if cause == Cause.STATUS and call.status in {400, 422}:
-        return True
-    if is_down or (call.state == CUT_OFF and cause != Cause.DENIED):
-        return False  # if others waited for the engine too, it is the engine that broke
-    return cause in {Cause.DENIED, Cause.TIMEOUT} or (cause == Cause.STATUS and call.status in {404, 500})
+    names = {call.targets[0]: None for call in failures}
+    return tuple(names) if 2 * len(names) <= len(ledger.plan.targets) and len(names) <= AT_FAULT_LIMIT else ()

@@ -1,7 +1,7 @@
 """Report: how a day stands after an attempt, in words and numbers. `ends/` stores it, and every output shows it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from itertools import chain
@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
+from job.config.environment import EngineSettings
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
 from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
@@ -19,11 +20,11 @@ from job.day.failing import failure_groups, is_refused, targets_at_fault
 from job.day.ledger import ANSWERS_SHOWN, ItemStatus, Ledger, joined_seconds
 from job.day.result import Count, Counts, EngineState, MissingState, Seconds
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, EngineName, Item
-from job.text.messages import Message, Value, colon, message, said
+from job.text.messages import Message, Value, colon, message, said, semicolon
 from job.text.shown import clock, shortened
 
-SOON = timedelta(minutes=10)
-"""Cloud Run may take so long until it starts a task again."""
+FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING}
+"""What ends a start for good, which Cloud Run's retry does not repeat."""
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""
 FAULTS_LISTED = 50
@@ -94,13 +95,9 @@ class Report(Ending, Start):
     refused: bool = False
     """Whether an engine has refused what is left, as it is: then a start fails again until that is corrected."""
     at_fault: tuple[str, ...] = ()
-    """The targets whose data failed, if nothing else did: without them the day could go on."""
+    """The targets that a person may leave out, as `targets_at_fault` finds them."""
     answers: tuple[Message, ...] = ()
     """The last answer to what failed, of each engine and kind of failure, the most frequent first."""
-    charged_again: Count | None = None
-    """Up to how many tries another execution is charged for as long as what failed fails; `None` if it is not known."""
-    retry_by: Stamp | None = None
-    """By when, about, Cloud Run's own retry of this start has ended too; `None` if none is known to come."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
     """The seconds in which calls of the phase were in flight; without phases that had no call."""
     missing: tuple[MissingGroup, ...] = ()
@@ -113,7 +110,12 @@ class Report(Ending, Start):
 
     @property
     def severity(self) -> Severity:
-        """How grave it is: a success is good only if no engine reported an error besides."""
+        """How grave it is: a success is good only if no engine reported an error besides, and nothing was changed."""
+        return "warn" if self.changed and self.severity_unchanged == "good" else self.severity_unchanged
+
+    @property
+    def severity_unchanged(self) -> Severity:
+        """The same but for what was changed, of which the next good night is no news."""
         severity = self.outcome.severity
         return "warn" if severity == "good" and any(counts.with_error for counts in self.engines.values()) else severity
 
@@ -125,6 +127,15 @@ class Report(Ending, Start):
     def is_of_command(self) -> bool:
         """Whether the command itself was faulty: only who gave it can correct it, and is told at once."""
         return any(fault.kind is FaultKind.COMMAND for fault in self.faults)
+
+    def is_final(self, engines: Iterable[EngineSettings]) -> bool:
+        """Whether a retry by Cloud Run would only pay twice: every call had all tries that these engines allow it.
+
+        Within a patience and a timeout of the deadline, the last tries were brought forward.
+        """
+        if self.outcome not in FINAL or self.deadline is None:
+            return self.outcome in FINAL
+        return self.deadline - (self.seconds or 0.0) > max(one.patience + one.timeout for one in engines)
 
     @property
     def done_at(self) -> datetime | None:
@@ -138,15 +149,6 @@ class Report(Ending, Start):
         if not self.done_at or not self.number:  # it was done before
             return message("As of {time}", time=time) if self.ended else message("began at {time}", time=time)
         return message("Done at {time}", time=time)
-
-    @property
-    def starts(self) -> int:
-        """How often Cloud Run starts an execution of its job, if that fails."""
-        return 1 + (self.max_retries or 0) if self.execution else 1
-
-    def awaits_retry(self, now: datetime) -> bool:
-        """Whether Cloud Run's own retry is still to end, for all that is known."""
-        return self.retry_by is not None and now < datetime.fromisoformat(self.retry_by)
 
     def as_text(self) -> bytes:
         """The bytes of `report.json`, for other programs: each message is its English text."""
@@ -184,10 +186,10 @@ def report_of(
     An attempt without a plan has the ledger of an empty plan.
     """
     totals, made_again, charged_tries = ledger.totals(), ledger.made_again, ledger.charged_tries
-    ended = retry_by = None
+    ended = None
     if seconds is not None:
         moment = datetime.fromisoformat(start.started) + timedelta(seconds=seconds)
-        ended, retry_by = moment.isoformat(timespec="seconds"), _retry_by(start, ending, moment, seconds, before)
+        ended = moment.isoformat(timespec="seconds")
     report = Report(
         **{**dict(start), "without": ledger.left_out},
         **{**dict(ending), "notes": (*_of_past_day(start, ledger), *ending.notes)},
@@ -201,44 +203,24 @@ def report_of(
         perhaps_charged=len(charged_tries),
         charged_tries=charged_tries.total(),
         refused=is_refused(ledger),
-        at_fault=targets_at_fault(ledger, before) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
+        at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         answers=tuple(
             colon(group.engines[0], answer) for group in failure_groups(ledger) for answer in group.answers[:1]
         )[:ANSWERS_SHOWN],
-        retry_by=retry_by,
         phases=_phases(ledger),
     )
     left = END_LIMIT - len(report.to_json()) - _CLOSING_BYTES - COMPARED_BYTES - _ATTEMPT_BYTES * start.number
     groups, not_listed = _missing_groups(start.day, ledger, before, left)
-    price = _charged_again(report, len(charged_tries))
-    return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed, "charged_again": price})
+    return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
 
 
-def _retry_by(start: Start, ending: Ending, ended: datetime, seconds: float, before: NightBefore | None) -> str | None:
-    """As in `Report`: it is not started later than `SOON`, and takes as long as this start or the night before did."""
-    has_retry = start.max_retries is not None and start.execution and start.task_attempt < start.max_retries
-    is_for_day = start.names_day or start.days.current(ended + SOON) == start.day
-    if ending.exit_code in {ExitCode.DONE, None} or not has_retry or not is_for_day:
-        return None
-    longest = max(seconds, sum(before.report.phases.values()) if before is not None else 0.0)
-    if start.deadline is not None:
-        longest = min(longest, max(start.deadline, seconds))
-    return (ended + SOON + timedelta(seconds=longest)).isoformat(timespec="seconds")
-
-
-def _charged_again(report: Report, charged: int) -> int | None:
-    """As in `Report`. Each card that was `charged` may be again, and those that were not tried then.
-
-    After a deadline, it is known only if each missing card was charged: others may only have lacked the time.
-    """
-    cards = report.cards
-    is_known = report.outcome in {Outcome.CARDS_MISSING, Outcome.QA_ENGINE_DOWN}
-    if not is_known and (report.outcome is not Outcome.DEADLINE or charged < cards.missing):
-        return 0 if report.outcome is Outcome.DATA_ENGINE_FAILED else None
-    if report.qa_attempts is None:
-        return None
-    tried = charged + cards.missing - (cards.failed - cards.cut_off) if charged else 0
-    return min(tried, cards.missing) * report.qa_attempts * report.starts
+def repeated(end: Report, latest: Report) -> Report:
+    """How the retry of a start ends that has ended for good, if this is the latest end of its day by then."""
+    nothing = message("nothing was called")
+    if latest.outcome is Outcome.SUCCEEDED:
+        return latest.model_copy(update={"sentence": semicolon(latest.sentence, nothing)})
+    has_ended = colon(message("This execution has ended with attempt {number}", number=end.number), end.sentence)
+    return end.model_copy(update={"sentence": semicolon(has_ended, nothing)})
 
 
 def _limited(fault: Fault) -> Fault:

@@ -3,6 +3,7 @@
 Also how many items of an engine are in which state, live and as reports store them; and why an attempt ends early.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Annotated, Literal, NamedTuple
@@ -10,10 +11,10 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import to_json
 
-from job.engines.calls import ENGINES, EngineName, Item, label_of
+from job.engines.calls import BATCHES, ENGINES, EngineName, Item, label_of
 from job.engines.failures import Cause, FailureKind, handling_of
 from job.errors import JobError
-from job.text.messages import Message, colon
+from job.text.messages import Message, Value, colon, duration, message, said, semicolon
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 SECONDS_LIMIT = 1e9
@@ -133,7 +134,13 @@ class CallResult:
     cause: str | None
     """Why it failed, a `Cause`; `None` if it is done."""
     reason: Message | None = None
-    """The last answer, or why there was none; `None` if it is done."""
+    """The last answer itself, or why there was none; `None` if it is done."""
+    by_target: tuple[tuple[str, Message], ...] = ()
+    """The answer about each target, if that of a batch has one for several."""
+    account: str | None = None
+    """The account that was denied access, as in `Failure`."""
+    tried_seconds: Seconds | None = None
+    """For how long it was tried, as in `Failure`."""
     warning: Message | None = None
     """What is odd about the answer, if it is done."""
     with_error: tuple[str, ...] = ()
@@ -161,13 +168,46 @@ class CallResult:
 
     @classmethod
     def parse(cls, line: bytes, attempt: int = 0) -> "CallResult":
-        """The result in a line of the journal of an attempt. Raises `ValueError` if the job has not written it."""
+        """The result in a line of the journal of an attempt. Raises `ValueError` if the job has not written it.
+
+        This is the only place that knows what images of 0.2.0 to 0.4.0 wrote around an answer.
+        """
         result = _RESULT.validate_json(line)
+        if result.reason is not None:
+            result.read_around(result.reason)
         result.attempt = attempt
         tries: tuple[CallResult | FailedTry, ...] = (result, *result.failed_tries)
-        if not all(0 <= span.ended - span.started <= SECONDS_LIMIT for span in tries):
+        spans = (*(span.ended - span.started for span in tries), result.tried_seconds or 0.0)
+        if not all(0 <= seconds <= SECONDS_LIMIT for seconds in spans):
             raise ValueError("no time of a try")
         return result
+
+    def read_around(self, reason: Message) -> None:
+        """Takes the facts from a reason in which earlier images wrote them around the answer."""
+        inner, account = reason.values.get(_AROUND.get(reason.id, "")), reason.values.get("account")
+        if isinstance(account, str):
+            self.account = account
+        if isinstance(inner, Message):
+            self.reason, self.tried_seconds = inner, _seconds_in(reason.values.get("time", "")) or None
+            self.read_around(inner)
+        elif reason.id == _SEVERAL and self.engine in BATCHES and not self.by_target:
+            self.by_target = tuple(_by_target(reason))
+
+    @property
+    def told(self) -> Message:
+        """Why it failed, for people: the answer, and what the job knows besides."""
+        reason = self.reason or Message("")
+        if self.interrupted_after is not None:
+            return message("cut off; the try before it failed: {reason}", reason=reason)
+        if self.tried_seconds is not None:
+            return message("{error} (tried for {time})", error=reason, time=duration(self.tried_seconds))
+        return reason
+
+    @property
+    def answers(self) -> list[Message]:
+        """The last answer, or of a batch the one about each of its targets, if there is one."""
+        own = [answer for target, answer in self.by_target if target in self.targets]
+        return own or [self.reason or Message("")]
 
     @property
     def state(self) -> int:
@@ -192,6 +232,12 @@ class CallResult:
         return handling_of(self.cause, self.status).kind is FailureKind.FINAL
 
     @property
+    def is_of_one_target(self) -> bool:
+        """Whether the engine has answered for good that it does not do this target."""
+        is_answer = self.cause == Cause.DENIED or (self.cause == Cause.STATUS and self.status in {400, 422})
+        return is_answer and len(self.targets) == 1
+
+    @property
     def seconds(self) -> float:
         return self.ended - self.started
 
@@ -208,6 +254,25 @@ _NOT_STORED = {"limit", "attempt", "is_outdated"}
 _STORED = {field.name: field.default for field in fields(CallResult) if field.name not in _NOT_STORED}
 """The fields that a line has, with their defaults."""
 _RESULT = TypeAdapter(CallResult)
+_AROUND = {"{error} (tried for {time})": "error", "cut off; the try before it failed: {reason}": "reason"}
+"""What earlier images wrote around an answer, with the value that has it."""
+_SEVERAL = semicolon("", "").id
+_UNITS = {"hours": 3600.0, "minutes": 60.0, "seconds": 1.0}
+
+
+def _seconds_in(time: Value) -> float:
+    """The seconds of a `duration` that earlier images wrote; 0 of anything else."""
+    values = time.values.items() if isinstance(time, Message) else ()
+    return sum(_UNITS[name] * float(str(value)) if name in _UNITS else _seconds_in(value) for name, value in values)
+
+
+def _by_target(reason: Value) -> Iterator[tuple[str, Message]]:
+    """The answer about each ticker, of those that earlier images wrote one after the other."""
+    if isinstance(reason, Message) and reason.id == _SEVERAL:
+        for part in reason.values.values():
+            yield from _by_target(part)
+    elif isinstance(reason, Message) and reason.id == colon("", "").id:
+        yield str(reason.values["before"]), said(reason.values["after"])
 
 
 class ShutdownReason(IntEnum):
@@ -225,6 +290,6 @@ class EngineFailedError(JobError):
     """A data engine has failed: one of its calls failed for good. Has the result of that call, and the reason."""
 
     def __init__(self, result: CallResult) -> None:
-        self.reason = colon(result.label, result.reason or "")
+        self.reason = colon(result.label, result.told)
         super().__init__(str(self.reason))
         self.result = result

@@ -134,11 +134,16 @@ class View:
 
     @property
     def groups(self) -> list[FailureGroup]:
-        return failure_groups(self.ledger, self.before, is_deployed=self.report.job is not None)
+        return failure_groups(self.ledger, self.before, self.report)
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""
         notes = (*self.report.notes, *unrecorded_notes(unrecorded, cards, is_done=self.ledger.is_complete))
+        if self.report.execution and self.report.exit_code:
+            text = template(
+                "Its end is not recorded: if Cloud Run starts it once more, that start has as many tries again."
+            )
+            notes = (*notes, message(text))
         report = self.report.model_copy(update={"notes": notes})
         steps = advice(report, self.ledger, commands, cards)
         return replace(self, report=report, steps=steps, unrecorded=unrecorded)
@@ -182,18 +187,19 @@ class Line:
 def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     """What failed, what is odd, how the day compares and what to do next; so many faults of the config."""
     report, ledger, groups = view.report, view.ledger, view.groups
+    yield from (Line(message("{sentence}.", sentence=change), Rank.NEXT, "!") for change in report.changed)
     if (complete := complete_line(ledger)) is not None:
         yield Line(complete, Rank.ASIDE)
     for group in groups:
         failed = colon(group.heading, listed(group.names)) if group.names else group.heading
         yield Line(message("{sentence}.", sentence=failed), mark="✗")
-        yield from map(_answer_line, group.answers[:1])
+        yield from (Line(quote, is_answer=True) for quote in group.quotes[:1])
         if group.remedy is not None:
             yield Line(group.remedy)
     if groups:
         yield Line(colon(message("trace id"), report.trace_id), Rank.ASIDE)
     elif report.detail is not None and report.outcome is Outcome.STORAGE_FAILED:
-        yield _answer_line(report.detail)
+        yield Line(message("Last answer: {answer}", answer=report.detail), is_answer=True)
     yield from (Line(note, Rank.EXTRA) for note in report.notes)
     if (cost := cost_line(ledger)) is not None:
         yield Line(cost, Rank.EXTRA)
@@ -206,10 +212,6 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(message("Page: {page}", page=view.page), Rank.NEXT)
     if report.detail is not None and report.outcome is Outcome.BUSY:
         yield Line(report.detail, Rank.ASIDE)
-
-
-def _answer_line(answer: Message) -> Line:
-    return Line(message("Last answer: {answer}", answer=answer), is_answer=True)
 
 
 def cost_line(ledger: Ledger) -> Message | None:
@@ -227,9 +229,8 @@ def cost_line(ledger: Ledger) -> Message | None:
 
 
 def step_lines(steps: Iterable[Step]) -> Iterator[Line]:
-    """What to do, and the commands for it; none of them before Cloud Run has started it again."""
-    waits = [step for step in steps if step.kind == "wait"]
-    for step in waits or steps:
+    """What to do, and the commands for it."""
+    for step in steps:
         command, rank = step.command, Rank.EXTRA if step.kind == "again" else Rank.NEXT
         if command is not None and command.wants_checkout:
             rank = Rank.ASIDE
@@ -242,4 +243,4 @@ def _fault_lines(report: Report, count: int) -> Iterator[Line]:
     if more := max(0, len(report.faults) - count) + report.faults_not_listed:
         yield Line(message("and {count} more", count=more), is_of_config=True)
     if report.job and any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
-        yield Line(message("Who: {who}.", who=message("an owner of the project")))
+        yield Line(message("Who: an owner of the project."))

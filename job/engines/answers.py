@@ -16,7 +16,7 @@ from typing import Protocol
 
 from jiter import from_json
 
-from job.engines.calls import BATCHES, Call, EngineName
+from job.engines.calls import Call, EngineName
 from job.engines.failures import Cause, Failure
 from job.errors import JobError
 from job.text.messages import NAMED, Message, colon, message, said, semicolon, template
@@ -26,8 +26,6 @@ ANSWER_LIMIT = 2**20
 """Maximum bytes of one answer. The largest real one, of a batch, has about 100 KiB; parsing this many takes 0.1 s."""
 PARSED_LIMIT = 2**16
 """Maximum bytes of an error that is parsed: of a larger one, the beginning is quoted."""
-ACCOUNT = "account"
-"""The value in the reason of a 403 that names the account whose token was sent."""
 CONNECT_SECONDS = 10.0
 """Time limit for a TCP connection, and for a TLS handshake."""
 
@@ -96,8 +94,9 @@ _DONE = Verdict()
 def judge(call: Call, response: Response, token: str) -> Verdict:
     """Whether the work of the call was done. `token` holds the tokens that were sent; it is masked in all messages."""
     if not 200 <= response.status <= 299:
+        account = account_in(token) if response.status == 403 else None
         reason = _status_reason(response, token)
-        return Verdict(Failure(Cause.STATUS, reason, response.status, response.retry_after))
+        return Verdict(Failure(Cause.STATUS, reason, response.status, response.retry_after, account=account))
     try:
         answer = parse_answer(response.body, token)
     except DuplicateKeyError as error:
@@ -135,10 +134,7 @@ def _status_reason(response: Response, token: str) -> Message:
     shown = _own_words(response.body, token)
     if not shown or shown == responses.get(response.status):
         return said(status)
-    reason = colon(status, shown)
-    account = _account_in(token) if response.status == 403 else None
-    # It is not said again, but kept for whoever gives it the right.
-    return replace(reason, values={**reason.values, ACCOUNT: account}) if account else reason
+    return colon(status, shown)
 
 
 def _own_words(body: bytes, token: str) -> str:
@@ -159,7 +155,7 @@ def _words(value: object, depth: int = 0) -> str | None:
     return next((words for part in parts if depth < 3 and (words := _words(part, depth + 1))), None)
 
 
-def _account_in(token: str) -> str | None:
+def account_in(token: str) -> str | None:
     """The e-mail address of the account for which an ID token was made, if the token says it."""
     with suppress(ValueError, LookupError, AttributeError):
         claims = token.rpartition(" ")[2].split(".")[1]
@@ -195,7 +191,9 @@ def _trading(call: Call, answer: object, token: str) -> Verdict:
     if not reasons:
         return verdict
     failed = tuple(reasons) if len(reasons) < len(call.targets) else ()
-    return replace(verdict, failure=Failure(Cause.DENIED, _by_ticker(call, reasons), 200, targets=failed))
+    by_target = tuple(reasons.items()) if len(reasons) > 1 else ()
+    failure = Failure(Cause.DENIED, _by_ticker(call, reasons), 200, targets=failed, by_target=by_target)
+    return replace(verdict, failure=failure)
 
 
 def _by_ticker(call: Call, reasons: Mapping[str, Message]) -> Message:
@@ -266,16 +264,3 @@ def _said(value: object, token: str) -> str:
 
 def _shown(value: object, token: str) -> str:
     return excerpt(json.dumps(value, ensure_ascii=False).encode(errors="replace"), token)
-
-
-def answer_of(reason: Message, engine: EngineName) -> Message:
-    """The answer in the reason of a failure: without what the job adds, and of several tickers that of the first."""
-    inner = reason.values.get(_AROUND.get(reason.id, ""))
-    if engine in BATCHES and reason.id == _SEVERAL:
-        inner = reason.values["first"]
-    return answer_of(inner, engine) if isinstance(inner, Message) else reason
-
-
-_AROUND = {"{error} (tried for {time})": "error", "cut off; the try before it failed: {reason}": "reason"}
-"""What the job writes around an answer, with the value that has it."""
-_SEVERAL = semicolon("", "").id

@@ -1,12 +1,13 @@
-"""Failures: what can go wrong with a call, and how it affects retries and limits."""
+"""Failures: what can go wrong with a call, how it affects retries and limits, and where it is put right."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from job.engines.calls import ENGINES, EngineName
-from job.text.messages import Message, message
+from job.engines.calls import BATCHES, ENGINES, EngineName
+from job.text.messages import Message, message, template
 
 
 class Cause(StrEnum):
@@ -43,6 +44,16 @@ class FailureKind(Enum):
     """Nothing was done: the call is repeated until its patience is over."""
 
 
+class Remedy(StrEnum):
+    """What puts a failure right, as far as the protocol alone says it: a setting of the engine, or a right."""
+
+    AUDIENCE = "audience"
+    URL = "url"
+    BATCH_SIZE = "batch_size"
+    CONCURRENCY = "concurrency"
+    RIGHT = "right"
+
+
 class Handling(NamedTuple):
     """What follows a failure."""
 
@@ -51,27 +62,29 @@ class Handling(NamedTuple):
     """Whether a batch is tried again in halves: it may be too large, or one of its tickers may break the engine."""
     lowers_limit: bool = False
     """Whether the engine, or this process, may have no room for the present number of calls."""
+    remedy: Remedy | None = None
 
 
-_FREE, _COUNTED = Handling(FailureKind.FREE), Handling(FailureKind.COUNTED)
-_REFUSAL = Handling(FailureKind.FINAL, halves=True)
+_FREE, _COUNTED, _FINAL = (Handling(kind) for kind in (FailureKind.FREE, FailureKind.COUNTED, FailureKind.FINAL))
+_ELSEWHERE = Handling(FailureKind.FREE, remedy=Remedy.URL)
 _BY_STATUS: Mapping[int, Handling] = {
-    400: _REFUSAL,
-    401: _FREE,
-    403: _FREE,
+    **dict.fromkeys(range(300, 400), _ELSEWHERE),
+    400: Handling(FailureKind.FINAL, halves=True),
+    401: Handling(FailureKind.FREE, remedy=Remedy.AUDIENCE),
+    403: Handling(FailureKind.FREE, remedy=Remedy.RIGHT),
     404: _FREE,
-    405: _FREE,
+    405: _ELSEWHERE,
     409: _FREE,
-    413: _REFUSAL,
-    422: _REFUSAL,
+    413: Handling(FailureKind.FINAL, halves=True, remedy=Remedy.BATCH_SIZE),
+    422: Handling(FailureKind.FINAL, halves=True),
     429: Handling(FailureKind.FREE, lowers_limit=True),
     500: Handling(FailureKind.COUNTED, halves=True),
     502: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
     503: Handling(FailureKind.FREE, lowers_limit=True),
     504: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
 }
-"""By the status of an answer that is no success. Any other 5xx may have cost money, a 3xx has not, and what else there is
-of 4xx is a refusal. A service answers 404 or a redirect while it is deployed anew.
+"""By the status of an answer that is no success. Any other 5xx may have cost money, and any other 4xx is a refusal: but a
+service may answer 3xx, 404 or 405 while it is deployed anew.
 """
 _BY_CAUSE: Mapping[str | None, Handling] = {
     Cause.TRANSPORT: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
@@ -80,8 +93,8 @@ _BY_CAUSE: Mapping[str | None, Handling] = {
     Cause.UNREADABLE: _COUNTED,
     Cause.DENIED: _COUNTED,
     Cause.INTERRUPTED: _COUNTED,
-    Cause.HOST_UNKNOWN: Handling(FailureKind.FREE, lowers_limit=True),
-    Cause.PROCESS_LIMIT: Handling(FailureKind.FREE, lowers_limit=True),
+    Cause.HOST_UNKNOWN: Handling(FailureKind.FREE, lowers_limit=True, remedy=Remedy.URL),
+    Cause.PROCESS_LIMIT: Handling(FailureKind.FREE, lowers_limit=True, remedy=Remedy.CONCURRENCY),
     Cause.IDENTITY: _FREE,
     Cause.TOKEN_SERVER: _FREE,
 }
@@ -91,9 +104,36 @@ def handling_of(cause: str | None, status: int | None) -> Handling:
     """What follows a failure, also of a record. What was not sent has cost nothing, whatever this says."""
     if cause != Cause.STATUS:
         return _BY_CAUSE.get(cause, _FREE)
-    status = status or 0
-    other = _FREE if 300 <= status < 400 else _COUNTED if status >= 500 else Handling(FailureKind.FINAL)
-    return _BY_STATUS.get(status, other)
+    return _BY_STATUS.get(status or 0, _COUNTED if (status or 0) >= 500 else _FINAL)
+
+
+def remedy_of(
+    engine: EngineName,
+    cause: str | None,
+    status: int | None,
+    *,
+    url: str | None = None,
+    account: str | None = None,
+    is_deployed: bool = False,
+) -> Message | None:
+    """Where a failure is put right, and by whom; `None` if the protocol does not say it: the answer may.
+
+    `url` is the one that failed, `account` the one that was refused. Terraform sets the variables of a job that
+    `is_deployed`.
+    """
+    remedy = handling_of(cause, status).remedy
+    if remedy is Remedy.RIGHT:
+        given = {"role": "roles/run.invoker", "service": urlsplit(url or "").netloc, "account": account or ""}
+        if not all(given.values()):
+            return None
+        return message("Who: an owner of the project gives {role} on {service} to {account}.", **given)
+    if remedy is None or (remedy is Remedy.BATCH_SIZE and engine not in BATCHES):
+        return None
+    name = f"{engine}_ENGINE_{remedy}".upper()
+    if not is_deployed:
+        return message("Where: {variable}.", variable=name)
+    text = template("Where: {variable} (Terraform: {setting}). Who: an owner of the project.")
+    return message(text, variable=name, setting=f"engines.{engine}.{remedy}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +142,19 @@ class Failure:
 
     cause: Cause
     reason: Message
+    """The answer itself, or why there was none."""
     status: int | None = None
     retry_after: float | None = None
     targets: tuple[str, ...] = ()
     """The targets of a batch that failed while others succeeded; empty if all failed."""
+    by_target: tuple[tuple[str, Message], ...] = ()
+    """The answer about each target of a batch, if it has one for several."""
+    account: str | None = None
+    """The account that was denied access with a 403, if the token names it."""
     after: Cause | None = None
-    """For an interruption: why the try before it failed, if there was one; `status` is then of that one."""
+    """For an interruption: why the try before it failed, if there was one; all else is then of that one."""
+    seconds: float | None = None
+    """For how long a data engine's call was tried, if it was repeated until its patience was over."""
 
     @property
     def handling(self) -> Handling:

@@ -2,7 +2,9 @@
 
 import trio
 
-from job.engines.answers import Connection, Response, TokenError, TransportError, parse_answer
+from job.engines.answers import Connection, Response, TokenError, TransportError, account_in, parse_answer
+from job.engines.calls import EngineName
+from job.engines.failures import Cause, remedy_of
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT
 from job.text.shown import excerpt
@@ -11,7 +13,9 @@ PATIENCE_SECONDS = 30.0
 """Time limit for one engine. It allows for a cold start."""
 
 
-async def health_problem(url: str, audience: str, connection: Connection, tokens: IdTokens) -> str | None:
+async def health_problem(
+    engine: EngineName, url: str, audience: str, connection: Connection, tokens: IdTokens
+) -> str | None:
     """Why the engine at `url` cannot be used, with the remedy; `None` if it is healthy. Closes the connection."""
     wrong: str | None = f"{url}: no answer within {PATIENCE_SECONDS:.0f} s"
     with trio.move_on_after(PATIENCE_SECONDS):
@@ -22,27 +26,22 @@ async def health_problem(url: str, audience: str, connection: Connection, tokens
         except TokenError as error:
             wrong = f"{error.reason}; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"
         except TransportError as error:
-            wrong = f"{url}: {error.reason}"
+            remedy = remedy_of(engine, error.cause, None)
+            wrong = f"{url}: {error.reason}" + (f". {remedy}" if remedy else "")
         else:
-            wrong = _unhealthy(reply, token, url)
+            wrong = _unhealthy(engine, reply, token, url)
     await connection.aclose()
     return wrong
 
 
-_REMEDIES = {
-    401: "the audience is wrong: set it to the service's own URL",
-    403: "grant roles/run.invoker on the service to the job's account",
-    404: "the URL is wrong, or the service's ingress does not allow the call",
-}
-
-
-def _unhealthy(response: Response, token: str, url: str) -> str | None:
+def _unhealthy(engine: EngineName, response: Response, token: str, url: str) -> str | None:
+    shown = excerpt(response.body, token)
     if response.status == 200:
         # At a wrong URL something else may answer 200: a login page, another service.
-        shown = excerpt(response.body, token)
         return None if _says_ok(response.body, token) else f"{url}/health: not the answer of an engine: {shown}"
-    remedy = _REMEDIES.get(response.status)
-    return f"{url}/health: HTTP {response.status}" + (f"; {remedy}" if remedy else f": {excerpt(response.body, token)}")
+    remedy = remedy_of(engine, Cause.STATUS, response.status, url=url, account=account_in(token))
+    answer = f"HTTP {response.status}" + (f": {shown}" if shown else "")
+    return f"{url}/health: {answer}" + (f". {remedy}" if remedy else "")
 
 
 def _says_ok(body: bytes, token: str) -> bool:

@@ -19,7 +19,7 @@ from job.execution.progress import CallRetried, EngineProgress, EventHandler, Ou
 from job.execution.retry_policy import RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import PendingCall, WorkQueue
-from job.text.messages import colon, duration, message
+from job.text.messages import colon, message
 
 QUICK_SECONDS = 5.0
 """No work of a batch has failed that fails earlier."""
@@ -248,9 +248,7 @@ class Executor:
     def _fail(self, pending: PendingCall, failure: Failure, now: float) -> None:
         """Finishes a call that has failed for good. Of a data engine it is told for how long it was tried."""
         if pending.call.card_type is None and failure.handling.kind is not FailureKind.FINAL:
-            seconds = now - min(pending.retry.first, self._breaker.failing_since)
-            reason = message("{error} (tried for {time})", error=failure.reason, time=duration(seconds))
-            failure = replace(failure, reason=reason)
+            failure = replace(failure, seconds=now - min(pending.retry.first, self._breaker.failing_since))
         self._finish(pending, failure)
 
     def _interrupted(self, pending: PendingCall) -> None:
@@ -262,8 +260,7 @@ class Executor:
             self._finish(pending, CUT_OFF)
             return
         pending.latest.status = last.status
-        reason = message("cut off; the try before it failed: {reason}", reason=last.reason)
-        self._finish(pending, Failure(Cause.INTERRUPTED, reason, last.status, after=last.cause))
+        self._finish(pending, replace(last, cause=Cause.INTERRUPTED, after=last.cause))
 
     def _finish(self, pending: PendingCall, failure: Failure | None) -> None:
         call, latest = pending.call, pending.latest
@@ -284,6 +281,9 @@ class Executor:
             status=latest.status,
             cause=failure.cause if failure else None,
             reason=failure.reason if failure else None,
+            by_target=failure.by_target if failure else (),
+            account=failure.account if failure else None,
+            tried_seconds=failure.seconds if failure else None,
             warning=verdict.warning if verdict is not None else None,
             with_error=verdict.with_error if verdict is not None else (),
             failed_tries=tuple(

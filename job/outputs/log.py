@@ -154,11 +154,11 @@ def _finished(result: CallResult) -> LogLine:
         "seconds": round(result.seconds, 3),
     }
     if not result.done:
-        fields |= {"cause": result.cause, "reason": shortened(str(result.reason), TEXT_LIMIT)}
-        text = f"{result.label}: {result.reason}"
+        fields |= {"cause": result.cause, "reason": shortened(str(result.told), TEXT_LIMIT)}
+        text = f"{result.label}: {result.told}"
         if result.state == CUT_OFF:  # it is counted at the end
             return LogLine("WARNING", "call.finished", text, fields)
-        return LogLine("ERROR", "call.finished", text, fields, colon(result.label, result.reason or ""))
+        return LogLine("ERROR", "call.finished", text, fields, colon(result.label, result.told))
     text = f"{result.label}: done in {result.seconds:.2f} s"
     if result.warning is None:
         return LogLine("INFO", "call.finished", text, fields)
@@ -176,6 +176,8 @@ def _end(view: View) -> LogLine:
         fields["detail"] = shortened(str(report.detail), TEXT_LIMIT)
     if report.answers:
         fields["answers"] = [shortened(str(answer), TEXT_LIMIT) for answer in report.answers]
+    if report.changed:
+        fields["changed"] = [shortened(str(change), TEXT_LIMIT) for change in report.changed]
     if report.notes:
         fields["notes"] = [shortened(str(note), TEXT_LIMIT) for note in report.notes]
     if view.unrecorded is not None:

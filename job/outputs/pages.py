@@ -89,7 +89,7 @@ class Headline:
     when: Message | None = None
     took: Message | None = None
     notes: Sequence[Message] = ()
-    """What is odd about a day that is done, on the page of the nights: the day's own has it below."""
+    """What was changed; and what is odd about a day that is done, on the page of the nights: the day's has it below."""
     cause: Message | None = None
     """What the page of the day says under `link` of a failure, whose first names are `failed`."""
     failed: Value = ""
@@ -110,15 +110,7 @@ class Headline:
 def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: str | None = None) -> Headline:
     """The headline of a day. `start` is one of its job, if any is known."""
     report = night.report
-    waits = any(step.kind == "wait" for step in steps)
-    later = [step for step in steps if waits and step.kind not in {"wait", "look"}]
-    later += [step.after for step in steps if step.after is not None]
     expires = next((step.command.until for step in steps if step.command and step.command.until), None)
-    heading = None
-    if waits:
-        heading = message("If no message comes")
-    elif expires is not None:
-        heading = message("After {time}", time=f"{expires:%m-%d %H:%M}")
     return Headline(
         severity=night.severity,
         sentence=night.outcome.label if report is None else report.sentence,
@@ -127,11 +119,11 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         link=link,
         when=None if report is None else report.when,
         took=None if report is None else _took(report),
+        notes=() if report is None else [message("{sentence}.", sentence=change) for change in report.changed],
         detail=night.problem,
-        steps=[step for step in steps if step not in later],
-        later=later,
-        later_heading=heading,
-        executions=executions_link(report) if report is not None and waits and later else None,
+        steps=steps,
+        later=[step.after for step in steps if step.after is not None],
+        later_heading=None if expires is None else message("After {time}", time=f"{expires:%m-%d %H:%M}"),
     )
 
 
@@ -172,7 +164,7 @@ def calls_of(ledger: Ledger) -> Sequence[SameCalls]:
     odd = [call for calls in ledger.calls.values() for call in calls if call.warning or not call.done]
     groups: dict[tuple[EngineName, Message], list[CallResult]] = {}
     for call in sorted(odd, key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)):
-        groups.setdefault((call.engine, call.warning or call.reason or Message("")), []).append(call)
+        groups.setdefault((call.engine, call.warning or call.told), []).append(call)
     rows = [SameCalls(*key, len(some), [call.seconds for call in some], some) for key, some in groups.items()]
     for engine, calls in ledger.calls.items():
         if seconds := [call.seconds for call in calls if call.done and not call.warning]:
@@ -448,7 +440,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     headline = headline_of(latest, steps, known, links.to_day(latest.day))
     cause, failed = cause_of(report)
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
-    return replace(headline, notes=notes, cause=cause, failed=failed)
+    return replace(headline, notes=(*headline.notes, *notes), cause=cause, failed=failed)
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:

@@ -268,4 +268,7 @@ class PastNights:
         """How severe the end of the night before was, `good` without one; `None` if that is not known."""
         if self.nights is None:
             return None
-        return next((night.severity for night in self.nights.nights if night.day < day), "good")
+        before = next((night for night in self.nights.nights if night.day < day), None)
+        if before is None:
+            return "good"
+        return before.severity if before.report is None else before.report.severity_unchanged

@@ -366,7 +366,7 @@ class Record:
             return Outcome.KILLED.severity
         if self.listing.is_refused:
             return Outcome.BAD_CONFIG.severity
-        return None if self.ended is None else self.ended.severity
+        return None if self.ended is None else self.ended.severity_unchanged
 
 
 async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None:

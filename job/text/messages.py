@@ -42,8 +42,16 @@ class Message:
         return hash((self.id, frozenset(self.values.items()))) if self.values else hash(self.id)
 
     def filled(self, template: str, shown: Callable[[Value], str]) -> str:
-        # Not str.format: a template from a record must not access attributes of the values.
-        return _PLACE.sub(lambda place: shown(self.values.get(place[1], place[0])), template)
+        """The template with its values. One whose name begins with a capital begins a sentence.
+
+        This is not str.format: a template from a record must not access attributes of the values.
+        """
+
+        def value_of(place: re.Match[str]) -> str:
+            value = shown(self.values.get(place[1], place[0]))
+            return value[:1].upper() + value[1:] if place[1][:1].isupper() else value
+
+        return _PLACE.sub(value_of, template)
 
 
 class Translator:

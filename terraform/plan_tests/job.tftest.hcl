@@ -27,7 +27,6 @@ run "the_job_as_it_is_by_default" {
       RUN_DEADLINE_SECONDS                           = "10740"
       RUN_SCHEDULE                                   = "30 6 * * 1-5"
       RUN_TIME_ZONE                                  = "Asia/Shanghai"
-      TASK_MAX_RETRIES                               = "1"
       TASK_MEMORY_MIB                                = "512"
       TRADING_ENGINE_URL                             = "https://engine-abc123-de.a.run.app"
     }
@@ -146,7 +145,7 @@ run "all_that_can_be_said_of_the_job" {
     condition = {
       for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.name => (
         length(env.value_source) == 0 ? env.value : "${env.value_source[0].secret_key_ref[0].secret} ${env.value_source[0].secret_key_ref[0].version}"
-      ) if contains(["CARD_URL", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_DEADLINE_SECONDS", "TASK_MAX_RETRIES", "TASK_MEMORY_MIB"], env.name)
+      ) if contains(["CARD_URL", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_DEADLINE_SECONDS", "TASK_MEMORY_MIB"], env.name)
       } == {
       CARD_URL             = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
       NOTIFY_ONLY          = "failures"
@@ -154,7 +153,6 @@ run "all_that_can_be_said_of_the_job" {
       NOTIFY_URL           = "cards-hook latest"
       REPORT_LANGUAGE      = "zh"
       RUN_DEADLINE_SECONDS = "21540"
-      TASK_MAX_RETRIES     = "3"
       TASK_MEMORY_MIB      = "1024"
     }
     error_message = "The job's environment is another."

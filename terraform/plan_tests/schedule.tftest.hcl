@@ -65,11 +65,8 @@ run "what_watches_the_run" {
       && google_cloud_run_v2_job.main["verify"].template[0].template[0].max_retries == 0
       && [
         for env in google_cloud_run_v2_job.main["verify"].template[0].template[0].containers[0].env : env
-        if !contains(["JOB_TO_START", "TASK_MAX_RETRIES"], env.name)
-        ] == [
-        for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env
-        if env.name != "TASK_MAX_RETRIES"
-      ]
+        if env.name != "JOB_TO_START"
+      ] == [for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env]
       && [
         for env in google_cloud_run_v2_job.main["verify"].template[0].template[0].containers[0].env : env.value
         if contains(["JOB_TO_START", "RUN_SCHEDULE"], env.name)

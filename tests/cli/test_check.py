@@ -33,7 +33,7 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What is wrong with each engine."""
     found: dict[str, str] = {}
 
-    async def health_problem(url: str, audience: str, *_: object) -> str | None:
+    async def health_problem(_: str, url: str, audience: str, *__: object) -> str | None:
         await trio.lowlevel.checkpoint()
         assert url == audience
         return found.get(url.removeprefix("https://").removesuffix(".example"))

@@ -319,7 +319,7 @@ def test_of_a_night_at_work_verify_says_so_and_when_it_ends(
     code, out, _ = command("verify", f"--date={DAY}")
     executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=p"
     sentence = f"{AT_WORK}: 1 of 2 cards is made so far"
-    steps = ["Nothing has to be done: it ends by 04:59 UTC+08:00.", "All executions of the job"]
+    steps = ["This start ends by 05:00 UTC+08:00 at the latest.", "All executions of the job"]
     assert code == ExitCode.FAILED
     assert out == [f"{DAY} is not done: {sentence}", *steps, f"  {executions}"]
     assert told[:2] == [f"! cards, {DAY}: not done by 03:00 UTC+08:00", f"{sentence}."]

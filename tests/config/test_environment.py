@@ -233,12 +233,12 @@ HOOK = "https://open.feishu.cn/open-apis/bot/v2/hook/secret-of-the-bot"
 
 
 def test_the_url_for_messages_is_a_secret() -> None:
-    settings = read(NOTIFY_URL=f" {HOOK}\n", NOTIFY_SECRET="SECabc", TASK_MAX_RETRIES="0")
+    settings = read(NOTIFY_URL=f" {HOOK}\n", NOTIFY_SECRET="SECabc")
     assert settings.notify_url is not None
     assert settings.notify_secret is not None
     assert settings.notify_url.get_secret_value() == HOOK
     assert settings.notify_secret.get_secret_value() == "SECabc"
-    assert (settings.max_retries, settings.notify_fault, settings.notices) == (0, None, ())
+    assert (settings.notify_fault, settings.notices) == (None, ())
     assert "secret-of" not in repr(settings) + str(settings)
     assert "SECabc" not in repr(settings) + settings.model_dump_json()
 
@@ -269,7 +269,6 @@ def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: st
     [
         ("NOTIFY_SECRET", "SEC\x00abc", UNPRINTABLE),
         ("NOTIFY_ONLY", "Failures", "is not one of 'all', 'failures'; write one of these"),
-        ("TASK_MAX_RETRIES", "11", f'"11" is more than 10; {CORRECT}'),
     ],
 )
 def test_other_faults_of_the_notifier_are_notices_too(name: str, value: str, what: str) -> None:
@@ -277,5 +276,5 @@ def test_other_faults_of_the_notifier_are_notices_too(name: str, value: str, wha
     assert faults == []
     assert [str(notice) for notice in settings.notices] == [f"{name}: {what}"]
     assert settings.notify_url is not None
-    assert (settings.notify_secret, settings.max_retries, settings.notify_fault) == (None, None, None)
+    assert (settings.notify_secret, settings.notify_fault) == (None, None)
     assert settings.notify_only == "all"

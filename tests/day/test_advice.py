@@ -1,17 +1,16 @@
 """What a person does next: one command after any failure, with its price, right where and when it is read."""
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime
 from itertools import product
 from typing import Any
 
 import pytest
 
 from job.cli.main import make_parser
-from job.config.environment import Options, read_settings
 from job.config.faults import Fault
 from job.day.advice import Commands, Step, advice, command_of
-from job.day.attempt import Outcome, Start
-from job.day.before import NightBefore
+from job.day.attempt import Outcome
 from job.day.ending import Ending, bad_config, ending_of
 from job.day.ledger import Ledger
 from job.day.report import Report, report_of
@@ -20,7 +19,7 @@ from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.days import RESET, SCENES, Day, failing
 from tests.support.fakes import target
-from tests.support.records import RecordedAttempt, report_at, start_at
+from tests.support.records import report_at, start_at
 from tests.support.shell import arguments_in
 
 DAYS = start_at().days
@@ -36,9 +35,8 @@ EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
 UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
-OVER = "Once that is over or put right, this makes what is missing {}"
+OVER = "Once what failed is over or put right, this makes what is missing {}:"
 MAKES = "This makes what is missing {}:"
-NOTHING_CALLED = f"{OVER}. Before, it fails again, and nothing is called:"
 NO_STORAGE = Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 DENIED = Failure(Cause.DENIED, message("no"), 200)
@@ -61,9 +59,13 @@ def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> tuple[
 
 
 def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tuple[str, str, str | None]]:
+    return shown_of(steps_of(one, place, now))
+
+
+def shown_of(steps: Iterable[Step]) -> list[tuple[str, str, str | None]]:
     """Each step, and as `later` what it is once its command has expired."""
     found = list[tuple[str, str, str | None]]()
-    for step in steps_of(one, place, now):
+    for step in steps:
         for kind, one_step in ((step.kind, step), ("later", step.after)):
             if one_step is not None:
                 found.append((kind, str(one_step.sentence), one_step.command.text if one_step.command else None))
@@ -71,13 +73,13 @@ def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tupl
 
 
 ENDINGS: dict[str, tuple[Ending, str | None]] = {
-    "cards missing": (ending_of(half_made(), None), f"{OVER}:"),
-    "QA engine down": (ending_of(half_made(), ShutdownReason.QA_DOWN), f"{OVER}:"),
+    "cards missing": (ending_of(half_made(), None), OVER),
+    "QA engine down": (ending_of(half_made(), ShutdownReason.QA_DOWN), OVER),
     "deadline": (ending_of(half_made(), ShutdownReason.DEADLINE), MAKES),
     "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), MAKES),
     "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), MAKES),
-    "no storage": (NO_STORAGE, NOTHING_CALLED),
-    "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), f"{OVER}:"),
+    "no storage": (NO_STORAGE, OVER),
+    "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), OVER),
     "killed": (Ending.worded(Outcome.KILLED, half_made()), MAKES),
     "at work": (Ending.worded(Outcome.AT_WORK, half_made()), None),
     "done": (ending_of(Day().play().ledger, None), None),
@@ -109,7 +111,7 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
                 is_named = scene == "storage failed" and place != CLOUD
                 assert options.date == ("2026-11-24" if is_named else date)
                 assert step.command.until == (None if options.date else LATER)
-                assert (step.later is None) is (step.command.until is None)
+                assert (step.after is None) is (step.command.until is None)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
 ) -> None:
     terms = MAINTAINER if "--date" in command else ""
     one = report(NO_STORAGE, number=0, arguments=arguments, knows_days=False)
-    assert shown(one) == [("start", NOTHING_CALLED.format(terms).replace(" . Before", ". Before"), command)]
+    assert shown(one) == [("start", OVER.format(terms).replace(" :", ":"), command)]
 
 
 LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
@@ -188,7 +190,7 @@ def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> No
 
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = report(bad_config(1, of_command=False), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
-    assert shown(one)[0] == ("start", NOTHING_CALLED.format(BOTH), f"{EXECUTE} --args=run,--again=NVDA")
+    assert shown(one)[0] == ("start", OVER.format(BOTH), f"{EXECUTE} --args=run,--again=NVDA")
     assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
 
 
@@ -200,7 +202,7 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
     day = Day(start=start).play(failing(DENIED, "news", "AAPL"))
     one = report_of(day.start_of(), day.ledger, ending_of(day.ledger, None, day.errors[0]), seconds=60)
     assert one.at_fault == ("AAPL",)
-    sentence, both = "Without AAPL, this makes 48 cards now {}:", "--without=TSLA,--without=AAPL"
+    sentence, both = "Or leave them out {}:", "--without=TSLA,--without=AAPL"
     start_first, plain_later, first, later = shown(one)
     assert (start_first[0], plain_later[0]) == ("start", "later")
     assert first == ("without", sentence.format(BOTH), f"{EXECUTE} --args=run,{both}")
@@ -228,132 +230,45 @@ def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_c
     assert shown(counted)[0] == ("left_out", again.format(terms), EXECUTE)
 
 
-# --- what a start costs before that is over ---
-
-TRIES = "it fails again: up to {} tries are charged for nothing{}, in some {}:"
-FREE = "it fails again in some {}, and nothing is charged:"
+# --- what a start costs at most ---
 
 
-def price(day: Day, until: ShutdownReason | None = None, seconds: float = 600) -> str:
+def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) -> str:
+    """Of the command for its day; the one with a date makes cards by another config, and has none."""
     ending = ending_of(day.ledger, until, next(iter(day.errors), None))
-    return str(steps_of(report_of(day.start_of(), day.ledger, ending, seconds=seconds))[0].sentence)
+    one = report_of(day.start_of(), day.ledger, ending, seconds=600)
+    now, later = shown_of(advice(one, day.ledger, Commands(DAYS, TODAY, **CLOUD), unrecorded))[:2]
+    assert "charged" not in later[1]
+    return now[1].partition(" missing ")[2]
 
 
-@pytest.mark.parametrize(
-    ("failure", "retries", "said"),
-    [
-        (BROKEN, 1, TRIES.format(30, " (Cloud Run starts it 2 times)", "20 min")),
-        (DENIED, 0, TRIES.format(15, "", "10 min")),
-        (RESET, 2, TRIES.format(45, " (Cloud Run starts it 3 times)", "30 min")),
-        (AWAY, 1, FREE.format("20 min")),
-        (Failure(Cause.STATUS, message("HTTP 422"), 422), 1, FREE.format("20 min")),
-        (Failure(Cause.STATUS, message("HTTP 429"), 429), 1, FREE.format("20 min")),
-    ],
-)
-def test_what_a_start_costs_while_cards_still_fail_is_by_their_last_answers(
-    failure: Failure, retries: int, said: str
-) -> None:
-    """5 cards, each `attempts` times in each start of an execution."""
-    day = Day(start={"qa_attempts": 3, "max_retries": retries}).play(failing(failure, "qa", "NVDA"))
-    terms = "(5 cards by the night's config; until 11-25 01:50)"
-    assert price(day) == f"{OVER.format(terms)}. Before, {said}"
+@pytest.mark.parametrize("failure", [BROKEN, DENIED, RESET, AWAY, Failure(Cause.STATUS, message("HTTP 422"), 422)])
+def test_whatever_cards_fail_with_each_has_its_tries(failure: Failure) -> None:
+    """By the next morning another fault may have come."""
+    day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
+    assert price(day) == "(5 cards by the night's config; until 11-25 01:50); at most 15 tries are charged:"
+    assert price(day, unrecorded=2).startswith("(7 cards by the night's config; until 11-25 01:50); at most 21 tries ")
 
 
-def test_of_cards_of_which_only_some_were_charged_only_these_are_and_those_that_were_not_tried() -> None:
-    fates = {"NVDA": BROKEN, "TSLA": AWAY}
-    some = Day(start={"qa_attempts": 3, "max_retries": 0})
-    some.play(lambda engine, name, _: fates.get(name) if engine == "qa" else None)
-    assert TRIES.format(15, "", "10 min") in price(some)
-    down = Day(start={"qa_attempts": 3, "max_retries": 0}, targets=[target(f"T{n:02}", ["a"]) for n in range(40)])
-    down.play(failing(BROKEN, "qa"), until=400)
-    assert down.ledger.counts("qa").not_attempted > 0
-    assert TRIES.format(120, "", "10 min") in price(down, ShutdownReason.QA_DOWN)
-
-
-def test_while_data_fails_nothing_is_charged_whatever_cards_were_before() -> None:
-    day = Day(start={"qa_attempts": 3, "max_retries": 1}).play(failing(DENIED, "news", "AAPL"))
-    assert price(day, seconds=20).endswith(FREE.format("1 min"))
+def test_what_was_not_tried_and_what_a_data_engine_has_held_back_has_its_tries_too() -> None:
+    one = Day(start={"qa_attempts": 1}, targets=[target("A", ["a"])]).play(failing(DENIED, "news"))
+    assert price(one) == "(1 card by the night's config; until 11-25 01:50); at most 1 try is charged:"
+    cut_short = Day(start={"qa_attempts": 3}).play(until=150)
+    left = cut_short.ledger.counts("qa").missing
+    assert price(cut_short, ShutdownReason.SIGTERM).endswith(f"; at most {3 * left} tries are charged:")
 
 
 def test_of_a_start_of_an_image_that_did_not_record_it_no_price_is_told() -> None:
-    assert price(Day().play(failing(BROKEN, "qa", "NVDA"))).endswith(
-        "(5 cards by the night's config; until 11-25 01:50):"
-    )
+    assert price(Day().play(failing(BROKEN, "qa", "NVDA"))) == "(5 cards by the night's config; until 11-25 01:50):"
 
 
-# --- whether Cloud Run starts it again ---
-
-
-@pytest.mark.parametrize(("how", "unless"), [("cards missing", ""), ("interrupted", "If nobody cancelled it, ")])
-def test_a_retry_that_comes_by_itself_is_waited_for_whatever_the_failure(how: str, unless: str) -> None:
-    wait = f"{unless}Cloud Run starts it again. Wait for the next message, by about 03:00 UTC+08:00."
-    one = report(ENDINGS[how][0], execution="cards-1", max_retries=1)
-    assert one.retry_by == "2026-11-24T03:00:03+08:00", "it took 25 minutes, and a retry comes within ten"
-    assert shown(one, now=TODAY - timedelta(days=1))[0] == ("wait", wait, None)
-    assert [kind for kind, _, _ in shown(one)] == ["start", "later"], "it is over"
-    assert (
-        shown(report(bad_config(1, of_command=False), execution="cards-1", max_retries=1), now=LATER - timedelta(1))[0][
-            0
-        ]
-        == "wait"
-    )
+# --- while a start is at work ---
 
 
 def test_a_day_at_work_says_by_when_it_ends_until_then() -> None:
     one = SCENES["at work"]().report
-    early, late = (steps_of(one, now=datetime.fromisoformat(f"2026-11-24T0{hour}:00+08:00")) for hour in (4, 5))
+    early, late = (steps_of(one, now=datetime.fromisoformat(f"2026-11-24T05:0{minute}+08:00")) for minute in (0, 1))
     assert [str(step.sentence) for step in early if step not in late] == [
-        "Nothing has to be done: it ends by 04:59 UTC+08:00."
+        "This start ends by 05:00 UTC+08:00 at the latest."
     ]
     assert [step.kind for step in late] == ["look"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "before", "deadline", "minutes"),
-    [(60, 0, None, 11), (60, 1500, None, 35), (1800, 1500, None, 40), (60, 7200, 3600, 70), (3600, 0, 3600, 70)],
-)
-def test_a_retry_takes_as_long_as_this_start_or_the_night_before(
-    seconds: float, before: float, deadline: float | None, minutes: int
-) -> None:
-    start = start_at(execution="cards-1", max_retries=1, deadline=deadline)
-    earlier = RecordedAttempt("2026-11-23").report().model_copy(update={"phases": {"cards": before}})
-    ledger = half_made()
-    night = NightBefore.of([earlier], None, start.day, ledger.plan)
-    one = report_of(start, ledger, ending_of(ledger, None), seconds=seconds, before=night)
-    ended = datetime.fromisoformat(one.ended or "")
-    assert datetime.fromisoformat(one.retry_by or "") - ended == timedelta(minutes=minutes)
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({}, True),
-        ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, True),
-        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, False),
-        ({"TASK_MAX_RETRIES": "0"}, False),
-        ({"TASK_MAX_RETRIES": ""}, False),
-        ({"CLOUD_RUN_EXECUTION": ""}, False),
-    ],
-)
-def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: bool) -> None:
-    """The record has it, so that it is known until a retry would have ended; and not later."""
-    cloud = {"CLOUD_RUN_EXECUTION": "cards-x7k2p", "TASK_MAX_RETRIES": "2"}
-    settings, faults = read_settings(cloud | variables)
-    began = datetime.fromisoformat("2026-11-24T02:00:03+08:00")
-    one = report_at(ENDINGS["deadline"][0], start=Start.of(Options(settings, faults, began, 0.0), DAYS))
-    over = began + timedelta(minutes=60)
-    assert one.awaits_retry(over - timedelta(seconds=1)) is expected
-    assert not one.awaits_retry(over)
-    done = report_at(ENDINGS["done"][0], start=Start.of(Options(settings, faults, began, 0.0), DAYS))
-    assert done.retry_by is None
-
-
-@pytest.mark.parametrize(("arguments", "is_fixed"), [(("run",), False), (("run", "--date=2026-11-24"), True)])
-@pytest.mark.parametrize(("started", "is_soon"), [("01:14:59", False), ("01:15:00", True)])
-def test_no_retry_is_promised_that_would_be_for_the_next_day(
-    arguments: tuple[str, ...], is_fixed: bool, started: str, is_soon: bool
-) -> None:
-    """It took 25 minutes, and the day ends at 01:50."""
-    about = {"started": f"2026-11-25T{started}+08:00", "execution": "cards-1", "max_retries": 1}
-    one = report(ENDINGS["deadline"][0], arguments=arguments, **about)
-    assert (one.retry_by is None) is (is_soon and not is_fixed)

@@ -1,7 +1,8 @@
 """What failed alike is one group; an engine that is wholly down is one line, and no target is blamed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,9 @@ from job.day.failing import AT_FAULT_LIMIT, failure_groups, names_of, targets_at
 from job.day.ledger import Ledger
 from job.day.result import CallResult
 from job.day.view import cost_line
-from job.engines.answers import answer_of
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.text.messages import Message, colon, message, semicolon
+from job.text.messages import Message, colon, duration, message, semicolon
 from tests.support.chinese import in_chinese
 from tests.support.days import Day, failing
 from tests.support.fakes import plan_of, target
@@ -116,25 +116,39 @@ def test_calls_that_were_cut_off_prove_nothing_of_the_engine(
     assert (str(group.heading), group.names) == (f"News engine: {heading}", names)
 
 
-TRIED = message("{error} (tried for {time})", error=message("failed: no price"), time="10 min")
+TRIED = message("{error} (tried for {time})", error=message("failed: no price"), time=duration(615))
 ALONE = message("cut off; the try before it failed: {reason}", reason=message("HTTP 503"))
 BY_TICKER = semicolon(colon("T00", message("failed: a")), colon("T01", message("failed: b")))
+LONG = message("{error} (tried for {time})", error=BY_TICKER, time=duration(4000))
+AFTER = {"interrupted_after": "status"}
 
 
 @pytest.mark.parametrize(
-    ("engine", "reason", "answer"),
+    ("engine", "reason", "more", "answers", "seconds", "account"),
     [
-        ("trading", TRIED, "failed: no price"),
-        ("news", ALONE, "HTTP 503"),
-        ("trading", message("{error} (tried for {time})", error=BY_TICKER, time="10 min"), "T00: failed: a"),
-        ("news", semicolon("HTTP 500: a", "b"), "HTTP 500: a; b"),
-        ("qa", colon("HTTP 500", "a (tried for 10 min)"), "HTTP 500: a (tried for 10 min)"),
+        ("trading", TRIED, {}, ["failed: no price"], 615, None),
+        ("news", ALONE, AFTER, ["HTTP 503"], None, None),
+        ("trading", LONG, {}, ["failed: a", "failed: b"], 3960, None),
+        ("news", semicolon("HTTP 500: a", "b"), {}, ["HTTP 500: a; b"], None, None),
+        ("qa", colon("HTTP 500", "a (tried for 10 min)"), {}, ["HTTP 500: a (tried for 10 min)"], None, None),
+        ("qa", Message("HTTP 403", {"account": "a@b"}), {}, ["HTTP 403"], None, "a@b"),
     ],
 )
-def test_an_answer_has_the_engines_own_words_alone_and_of_several_tickers_those_about_the_first(
-    engine: EngineName, reason: Message, answer: str
+def test_what_earlier_images_wrote_around_an_answer_is_read_as_facts_and_shown_as_it_was(
+    engine: EngineName,
+    reason: Message,
+    more: Mapping[str, Any],
+    answers: Sequence[str],
+    seconds: float | None,
+    account: str | None,
 ) -> None:
-    assert str(answer_of(reason, engine)) == answer
+    targets = ("T00", "T01") if engine == "trading" else ("T00",)
+    call = result_of(next(TWENTY.calls(engine)), BROKEN, reason=reason, targets=targets, **more)
+    read = CallResult.parse(call.line())
+    assert [*map(str, read.answers)] == answers
+    assert (read.tried_seconds, read.account) == (seconds, account)
+    assert str(read.told) == str(reason)
+    assert CallResult.parse(read.line()) == read
 
 
 def before(*missing: Item, plan: Plan = TWENTY) -> NightBefore:
@@ -156,7 +170,7 @@ LESS = plan_of([target("T00", ["a", "b"])])
         ("qa", [REFUSED] * 3, before(), "3 cards failed; all were made on 11-23"),
         ("news", [None, DENIED], before(), "1 target failed; it worked on 11-23"),
         ("news", [None, *[DENIED] * 3], before(), "3 targets failed; all worked on 11-23"),
-        ("news", [None, *[DENIED] * 2], before(plan=LESS), "2 targets failed; all are new since 11-23"),
+        ("news", [None, *[DENIED] * 2], before(plan=LESS), "2 targets failed"),
         ("news", [DENIED, DENIED, None], before(plan=LESS), "2 targets failed"),
         ("qa", [REFUSED, REFUSED], before(Item("qa", "T00", "b")), "2 cards failed"),
         ("qa", [REFUSED], None, "1 card failed"),
@@ -184,69 +198,41 @@ DENIED_BEFORE = replace(CUT_OFF, status=200, after=Cause.DENIED)
 @pytest.mark.parametrize(
     ("failures", "names"),
     [
-        pytest.param([REFUSED, REFUSED], ("T00", "T01"), id="refused"),
-        pytest.param([REFUSED, CUT_OFF], ("T00",), id="and one cut off"),
-        pytest.param([DENIED, BROKEN, None], ("T00", "T01"), id="denied, while another was done"),
-        pytest.param([DENIED, DENIED_BEFORE, None], ("T00", "T01"), id="denied, and cut off after a try that was"),
-        pytest.param([NOT_FOUND, None], ("T00",), id="not known, while another was"),
-        pytest.param([NOT_FOUND, CUT_OFF], ("T00",), id="not known, and nothing else was answered"),
-        pytest.param([TIMEOUT, None], ("T00",), id="too slow, while another was done"),
-        pytest.param([TIMEOUT, replace(CUT_OFF, after=Cause.TIMEOUT), None], (), id="another was too slow as well"),
-        pytest.param([NOT_FOUND] * 2, (), id="it may be another service"),
-        pytest.param([DENIED] * 2, (), id="it may deny everything"),
-        pytest.param([BROKEN] * 2, (), id="it may be down"),
+        pytest.param([REFUSED, DENIED, None], ("T00", "T01"), id="answered for them alone, and another was done"),
+        pytest.param([REFUSED, None, CUT_OFF], ("T00",), id="of one that was cut off nothing is known"),
+        pytest.param([DENIED, DENIED_BEFORE, None], (), id="one was cut off after a try that was denied"),
+        pytest.param([REFUSED, CUT_OFF], (), id="none was done"),
+        pytest.param([NOT_FOUND, None], (), id="not found"),
+        pytest.param([TIMEOUT, None], (), id="too slow"),
+        pytest.param([BROKEN, None], (), id="broken"),
         pytest.param([REFUSED, AWAY, None], (), id="one failed otherwise"),
-        pytest.param([REFUSED] * 20, (), id="nothing would be left"),
-        pytest.param([], (), id="nothing failed"),
+        pytest.param([None], (), id="nothing failed"),
+        pytest.param([*[REFUSED] * 10, None], tuple(f"T{number:02}" for number in range(10)), id="half of all"),
+        pytest.param([*[REFUSED] * 11, None], (), id="most of all"),
     ],
 )
-def test_a_target_is_at_fault_only_if_the_engine_answered_and_failed_for_it_alone(
+def test_targets_may_be_left_out_only_if_the_engine_answered_for_each_alone_and_did_others(
     failures: list[Failure | None], names: tuple[str, ...]
 ) -> None:
-    assert targets_at_fault(ledger_of("news", *failures), before()) == names
+    assert targets_at_fault(ledger_of("news", *failures)) == names
 
 
-def test_all_who_stay_were_answered_or_made_on_the_night_before_and_who_is_new_and_not_asked_is_left_out_too() -> None:
-    ledger = ledger_of("news", REFUSED, None, None)
-    for engine in ("financial", "trading"):
-        for call in TWENTY.calls(engine):
-            ledger.add(result_of(call))
-    assert targets_at_fault(ledger, None) == (), "17 were not asked, and it is not known whether they ever worked"
-    new = plan_of([target(f"T{number:02}", ["a", "b"]) for number in range(18)])
-    assert targets_at_fault(ledger, before(plan=new)) == ("T00", "T18", "T19")
-    assert targets_at_fault(ledger, before(Item("news", "T07", None))) == (), "T07 failed then, and was not asked now"
-    assert targets_at_fault(ledger, before(Item("news", "T01", None))) == ("T00",), "T01 is done now"
+def test_a_batch_that_was_refused_blames_nobody_alone() -> None:
+    ledger = Ledger(TWENTY)
+    first, second, *_ = TWENTY.calls("trading")
+    ledger.add(result_of(first, REFUSED, targets=("T00", "T01")))
+    ledger.add(result_of(second))
+    assert targets_at_fault(ledger) == ()
 
 
-def test_nobody_is_left_out_whose_cards_are_there_nor_if_no_other_card_is_missing() -> None:
-    ledger = ledger_of("news", REFUSED, None, None)
-    own = [call for call in ledger.plan.calls("qa") if call.targets == ("T00",)]
-    assert targets_at_fault(ledger, before()) == ("T00",)
-    for call in ledger.plan.calls("qa"):
-        if call not in own:
-            ledger.add(result_of(call))
-    assert targets_at_fault(ledger, before()) == (), "all other cards are made"
-    ledger = ledger_of("news", REFUSED, None, None)
-    for call in own:
-        ledger.add(result_of(call))
-    assert targets_at_fault(ledger, before()) == (), "its own card is made"
-
-
-def test_many_targets_are_not_at_fault() -> None:
+@pytest.mark.parametrize("count", [AT_FAULT_LIMIT, AT_FAULT_LIMIT + 1])
+def test_many_targets_are_not_left_out(count: int) -> None:
     plan = plan_of([target(f"T{number:02}") for number in range(2 * AT_FAULT_LIMIT + 2)])
-    for count in (AT_FAULT_LIMIT, AT_FAULT_LIMIT + 1):
-        ledger = Ledger(plan)
-        for call in islice(plan.calls("news"), count):
-            ledger.add(result_of(call, REFUSED))
-        assert len(targets_at_fault(ledger, before(plan=plan))) == (count if count == AT_FAULT_LIMIT else 0)
-
-
-@pytest.mark.parametrize(("others", "is_offered"), [(3, True), (2, False)])
-def test_a_day_does_not_go_on_without_most_of_its_cards(others: int, is_offered: bool) -> None:
-    plan = plan_of([target("A", ["a", "b", "c"]), *(target(f"T{number}", ["a"]) for number in range(others))])
-    ledger = Ledger(plan)
-    ledger.add(result_of(next(plan.calls("news")), REFUSED))
-    assert targets_at_fault(ledger, before(plan=plan)) == (("A",) if is_offered else ())
+    ledger, (last, *calls) = Ledger(plan), [*plan.calls("news")]
+    for call in calls[:count]:
+        ledger.add(result_of(call, REFUSED))
+    ledger.add(result_of(last))
+    assert len(targets_at_fault(ledger)) == (count if count == AT_FAULT_LIMIT else 0)
 
 
 @pytest.mark.parametrize("ended", [10.0, 30.0])

@@ -1,6 +1,6 @@
 """A night that is good says nothing more; whatever is odd about one is a note, with the command that puts it right."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +9,16 @@ import pytest
 from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.day.advice import Commands, command_of
+from job.day.attempt import SIGNS
 from job.day.before import NightBefore
 from job.day.ending import ending_of, notes_of
 from job.day.ledger import Ledger
 from job.day.view import View
 from job.engines.calls import ALL_ENGINES, EngineName
 from job.text.messages import message
+from tests.simulators.job import ROOT
 from tests.support.chinese import in_chinese
+from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
 from tests.support.records import NOW, SETTINGS, RecordedAttempt, config, report_at, start_at
 from tests.support.results import result_of
@@ -43,7 +46,7 @@ def notes(ledger: Ledger) -> list[str]:
 
 def advised(ledger: Ledger, *without: str) -> str | None:
     """The sentence and the command with which the cards are made again."""
-    start = start_at("2026-11-24", job="cards", schedule="30 22 * * *", without=without)
+    start = start_at("2026-11-24", job="cards", qa_attempts=3, schedule="30 22 * * *", without=without)
     report = report_at(ending_of(ledger, None), ledger, start)
     view = View.of(report, ledger, None, Commands.of(start, None, start.days, NOW))
     command = command_of(view.steps, "again")
@@ -137,19 +140,19 @@ def with_errors(*names: str, plan: Plan = PLAN) -> Ledger:
 
 AGAIN = (
     "Once what the error names is put right, this makes {0} cards again (by today's config; for a maintainer). It "
-    "cannot be taken back: they count as missing until they are made, and at least {0} tries are charged:"
+    "cannot be taken back: they count as missing until they are made, and {0} to {1} tries are charged:"
 )
 COMMAND = "gcloud run jobs execute cards --args=run,--date=2026-11-24"
 
 
 def test_a_few_cards_are_named_in_the_command() -> None:
-    assert advised(with_errors("AAPL/a", "MSFT/b")) == f"{AGAIN.format(2)} {COMMAND},--again=AAPL/a,--again=MSFT/b"
+    assert advised(with_errors("AAPL/a", "MSFT/b")) == f"{AGAIN.format(2, 6)} {COMMAND},--again=AAPL/a,--again=MSFT/b"
 
 
 def test_of_many_cards_the_types_are_named_if_each_card_of_them_is_odd_and_they_are_confirmed() -> None:
     plan = plan_of([target(f"T{number:02}", ["a", "b", "c"]) for number in range(12)])
     odd = [f"T{number:02}/{card_type}" for number in range(12) for card_type in "ab"]
-    assert advised(with_errors(*odd, plan=plan)) == f"{AGAIN.format(24)} {COMMAND},--again=/a,--again=/b,--yes"
+    assert advised(with_errors(*odd, plan=plan)) == f"{AGAIN.format(24, 72)} {COMMAND},--again=/a,--again=/b,--yes"
     assert advised(with_errors(*odd[:-1], plan=plan)) is None, "no command makes just these"
 
 
@@ -157,8 +160,8 @@ def test_what_is_left_out_is_in_no_command_but_as_left_out() -> None:
     plan = replace(PLAN, targets=(*PLAN.targets, target("TSLA"))).without(["TSLA"])
     left = with_errors("AAPL/a", plan=plan)
     left.add(result_of(next(call for call in plan.without([]).calls("qa") if call.targets == ("TSLA",)), ended=1.0))
-    one = AGAIN.format(1).replace("1 cards again", "1 card again").replace("they count", "the card counts")
-    one = one.replace("until they are made", "until it is made").replace("1 tries are", "1 try is")
+    one = AGAIN.format(1, 3).replace("1 cards again", "1 card again").replace("they count", "the card counts")
+    one = one.replace("until they are made", "until it is made")
     assert advised(left) == f"{one} {COMMAND},--again=AAPL/a,--without=TSLA"
 
 
@@ -196,3 +199,32 @@ def test_a_comparison_that_is_too_long_for_the_record_is_not_noted(monkeypatch: 
     assert len(view_of(now, before, notes=known).report.notes) == 3
     monkeypatch.setattr("job.day.view.COMPARED_BYTES", 200)
     assert view_of(now, before, notes=known).report.notes == known
+
+
+# --- which notes are loud ---
+
+CHANGED = {"changed": (message("34 cards were made without news"),)}
+QUIET = {"notes": (message("New since 2026-11-23, 1 card: NVDA/news_card"),)}
+LOUD: dict[str, Callable[[], View]] = {
+    "an engine reported an error besides": SCENES["made with errors"],
+    "an engine was switched off or on since the night before, and cards were made so": lambda: good(**CHANGED),
+    "an engine's URL or audience changed since the night before, and cards were made so": lambda: good(**CHANGED),
+    "cards that are new, no longer asked for, or made with another model or other parameters": lambda: good(**QUIET),
+    "an engine took much longer, or calls were repeated": lambda: good(**QUIET),
+    "something is left out": lambda: good(without=("MSFT",)),
+}
+
+
+def good(**about: object) -> View:
+    view = SCENES["all made"]()
+    return replace(view, report=view.report.model_copy(update=about))
+
+
+def test_which_notes_are_loud_is_the_table_of_the_page() -> None:
+    """Message, both pages and `report` take their mark from the same severity."""
+    page = (ROOT / "job" / "faults.md").read_text(encoding="utf-8").partition("<!-- loud -->")[2]
+    rows = [line.strip("| ").split(" | ") for line in page.partition("<!-- /loud -->")[0].splitlines()[3:] if line]
+    shown = {what: mark.split("`")[1] for what, mark in rows}
+    assert shown == {what: SIGNS[view().report.severity] for what, view in LOUD.items()}
+    loud = good(**CHANGED).report
+    assert (loud.exit_code, loud.severity_unchanged, bool(loud.done_at)) == (0, "good", True)

@@ -22,7 +22,7 @@ from job.day.report import END_LIMIT, MissingGroup, Report
 from job.day.result import Counts, ShutdownReason
 from job.day.view import COLUMNS
 from job.engines.answers import ANSWER_LIMIT
-from job.engines.failures import Cause, FailureKind, Handling, handling_of
+from job.engines.failures import Cause, FailureKind, Handling, Remedy, handling_of
 from job.execution.circuit_breaker import LATE_TRIES
 from job.execution.executor import QUICK_SECONDS
 from job.execution.progress import TELL_SECONDS
@@ -149,8 +149,7 @@ def test_how_it_works_is_the_function_itself() -> None:
 @pytest.mark.parametrize(("page", "language"), [(FIRST, "en"), (CHINESE, "zh")], ids=["en", "zh"])
 def test_the_message_is_one_that_the_job_sends(page: str, language: Language) -> None:
     targets = [target(name, ["news_card"]) for name in ("NVDA", "TSLA", *(f"T{number}" for number in range(18)))]
-    retry = {"task_attempt": 1, "max_retries": 1, "qa_attempts": 3}
-    start = {"job": "batch-orchestrator", "region": "asia-east1", "project": "my-project", **retry}
+    start = {"job": "batch-orchestrator", "region": "asia-east1", "project": "my-project", "qa_attempts": 3}
     before = Day("2026-11-23", targets, start).play().view()
     view = Day("2026-11-24", targets, start).play(failing(REFUSED, "qa", "NVDA", "TSLA")).view(None, before.report)
     address = page_address("gs://my-project-batch-orchestrator-runs/runs", "2026-11-24")
@@ -267,8 +266,9 @@ def test_what_follows_a_failure_is_the_table_of_the_engines_page() -> None:
         "a refusal: the call has failed. No redirect is followed": FailureKind.FINAL,
     }
     shown: dict[str, Handling] = {}
-    for what, follows, halved, overload in table("\n## What is repeated\n"):
-        handling = Handling(words[follows], halved == "yes", overload == "yes")
+    for what, follows, halved, overload, remedy in table("\n## What is repeated\n"):
+        put_right = Remedy(coded(remedy)[0]) if remedy else None
+        handling = Handling(words[follows], halved == "yes", overload == "yes", put_right)
         names, _, _ = what.partition(":")
         for name in re.findall(r"[345]xx|[345]\d\d|`\w+`", names.partition(" but ")[0]):
             assert shown.setdefault(name.strip("`"), handling) is handling, "each once"

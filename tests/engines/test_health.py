@@ -1,5 +1,6 @@
 """`check` says of each engine what is wrong, and what a person does about it; a token is never shown."""
 
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,10 +8,13 @@ import pytest
 import trio
 
 from job.engines.answers import Response, TokenError, TransportError
+from job.engines.failures import Cause
 from job.engines.health import health_problem
 from job.text.messages import message
 
-URL, TOKEN = "https://qa.example", "the-token-of-this-engine"
+CLAIMS = urlsafe_b64encode(b'{"email": "job@p.example"}').decode().rstrip("=")
+URL, TOKEN = "https://qa.example", f"header.{CLAIMS}.signature"
+RIGHT = "roles/run.invoker on qa.example to job@p.example"
 AT = f"{URL}/health: "
 
 
@@ -47,16 +51,17 @@ class Engine:
         (Response(200, b'{"status": "ok"}'), None),
         (Response(200, b'{"status": 1}'), f'{AT}not the answer of an engine: {{"status": 1}}'),
         (Response(200, b"null"), f"{AT}not the answer of an engine: null"),
-        (Response(401, b""), f"{AT}HTTP 401; the audience is wrong: set it to the service's own URL"),
-        (Response(403, b""), f"{AT}HTTP 403; grant roles/run.invoker on the service to the job's account"),
-        (Response(404, b""), f"{AT}HTTP 404; the URL is wrong, or the service's ingress does not allow the call"),
+        (Response(401, b""), f"{AT}HTTP 401. Where: QA_ENGINE_AUDIENCE."),
+        (Response(403, b"no"), f"{AT}HTTP 403: no. Who: an owner of the project gives {RIGHT}."),
+        (Response(404, b"no route"), f"{AT}HTTP 404: no route"),
         (Response(500, f"no {TOKEN}".encode()), f"{AT}HTTP 500: no [token]"),
         (TransportError(message("refused")), f"{URL}: refused"),
+        (TransportError(message("unknown"), Cause.HOST_UNKNOWN), f"{URL}: unknown. Where: QA_ENGINE_URL."),
         (TokenError(message("no")), "no; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"),
         (None, f"{URL}: no answer within 30 s"),
     ],
 )
 async def test_what_is_wrong_with_an_engine(answer: Any, problem: str | None) -> None:
     engine: Any = Engine(answer)
-    assert await health_problem(URL, URL, engine, engine) == problem
+    assert await health_problem("qa", URL, URL, engine, engine) == problem
     assert engine.is_closed

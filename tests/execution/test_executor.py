@@ -158,7 +158,7 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted() -> None
     assert trio.current_time() == 0.25
     failure = the_end(made)
     assert failure.cause == Cause.INTERRUPTED
-    assert str(failure.reason) == "cut off; the try before it failed: HTTP 500: x"
+    assert str(failure.told) == "cut off; the try before it failed: HTTP 500: x"
     assert (failure.status, failure.interrupted_after) == (500, Cause.STATUS)
     assert the_end(made).tries == 1
 

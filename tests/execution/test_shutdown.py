@@ -75,7 +75,7 @@ async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_f
     news = made.counts("news")
     assert (news.failed, news.cut_off, news.not_attempted) == (1, 1, 0)
     (finished,) = [event for event in made.world.finished if event.engine == "news"]
-    assert str(finished.reason) == "cut off; the try before it failed: HTTP 500: {}"
+    assert str(finished.told) == "cut off; the try before it failed: HTTP 500: {}"
 
 
 async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_opened(

@@ -9,14 +9,14 @@ import pytest
 from job.outputs.pages import Links, render_day, render_nights
 from job.records.nights import Nights
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
-from tests.outputs.test_day_page import hostile_view, retried
+from tests.outputs.test_day_page import hostile_view
 from tests.support.browser import Browser, open_browser
 from tests.support.days import DAY, SCENES, Day, some_nights
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("browser")]
 NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
 LATE = datetime.fromisoformat("2026-11-29T09:00:00+08:00")
-PAGES = ["nights", "late", "missing", "data", "retried", "refused", "hostile"]
+PAGES = ["nights", "late", "missing", "data", "refused", "hostile"]
 PHONE = (390, 844)
 OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)"
 
@@ -37,7 +37,7 @@ def write_pages(place: Path, to: Translator) -> dict[str, Path]:
     links = Links(str(place))
     scenes = {"good": "all made", "missing": "cards missing", "data": "data failed", "refused": "bad config"}
     views = {name: SCENES[scene]() for name, scene in scenes.items()}
-    views |= {"retried": retried(1), "hostile": hostile_view("<b>&" + "x" * 300)}
+    views |= {"hostile": hostile_view("<b>&" + "x" * 300)}
     days = {name: name for name in views} | {"missing": DAY}
     files = {name: place / day / "report.html" for name, day in days.items()}
     files |= {"nights": place / "index.html", "seven": place / "seven.html", "late": place / "late.html"}

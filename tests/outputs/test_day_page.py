@@ -3,14 +3,12 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
 
 from job.config.faults import Fault
-from job.day.advice import Commands
 from job.day.attempt import Outcome
 from job.day.report import FAULTS_LISTED
 from job.day.view import View
@@ -19,7 +17,7 @@ from job.outputs import pages as board_module
 from job.outputs.pages import CALLS_SHOWN, Links, environment, render_day
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
-from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
+from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day
 from tests.support.fakes import target
 from tests.support.parsed import Parsed
 
@@ -66,7 +64,7 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     if view.report.faults:  # what to correct comes before the command
         assert "<code>" not in headline
         headline = below.partition('class="remedy"')[2]
-    commands = [command for step in view.steps for command in (step.command, step.later) if command]
+    commands = [one.command for step in view.steps for one in (step, step.after) if one and one.command]
     assert headline.count("<code>") == len(commands) <= (2 + 2 * bool(view.report.at_fault) + bool(view.report.faults))
     assert all(command.text in shown.text for command in commands)
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
@@ -252,16 +250,6 @@ def test_an_undefined_name_in_a_template_is_an_error() -> None:
         )
 
 
-ONCE = datetime.fromisoformat("2026-11-24T02:09:00+08:00")
-
-
-def retried(max_retries: int) -> View:
-    """A day that ended at 02:05 on Cloud Run, as its page was written then."""
-    day = Day(start={"execution": "cards-1", "max_retries": max_retries}).play(failing(REFUSED, "qa", "NVDA"))
-    report = day.view().report
-    return View.of(report, day.ledger, None, Commands.of(report, None, report.days, ONCE))
-
-
 def around(shown: Parsed, heading: str) -> tuple[str, str]:
     """What stands before the fold of this heading, and what is behind it."""
     assert f'<details class="next">\n<summary>{heading}</summary>' in shown.source
@@ -276,11 +264,3 @@ def test_a_command_stands_with_its_expiry_and_behind_a_fold_the_one_for_after_th
     assert behind.count("<code>") == behind.count("--date=") == 2
     assert "--date=" not in before
     assert 'class="next"><summary' not in page(SCENES["all made"]()).source
-
-
-def test_while_cloud_run_starts_it_again_every_command_is_behind_the_fold() -> None:
-    before, behind = around(page(retried(1)), "If no message comes")
-    assert "Cloud Run starts it again. Wait for the next message, by about 02:21 UTC+08:00." in before
-    assert "<code>" not in before
-    assert behind.count("<code>") > 1
-    assert "<code>" in around(page(retried(0)), "After 11-25 01:50")[0], "nobody starts that one again"

@@ -53,7 +53,7 @@ def texts(found: Iterable[Line]) -> list[str]:
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_for_a_checkout() -> None:
     view = Day(targets=()).view(bad_config(7, of_command=False), faults=[FAULT] * 7)
     look = Step("look", message("Look."), Command("python -m job report", wants_checkout=True))
-    assert lines(replace(view, steps=(START._replace(later=Command("another")), look)))[1:-1] == [
+    assert lines(replace(view, steps=(START._replace(after=START), look)))[1:-1] == [
         "The configuration has 7 faults: nothing was called.",
         *["✗ ticker_list.json: is not JSON; correct it"] * 5,
         "and 2 more",
@@ -74,7 +74,7 @@ def test_a_message_says_how_each_kind_of_day_stands(scene: str) -> None:
     assert all(step.command.text in shown for step in view.steps if step.command and step.kind in {"start", "without"})
     assert "python -m job" not in text
     for group in view.groups:
-        assert f"Last answer: {group.answers[0]}" in shown
+        assert str(group.quotes[0]) in shown
     for answer in ("the model refused", "connection reset", "the engine answered null", "HTTP 503"):
         assert answer not in str(run_fields(view))
     assert ("Done at " in text) is is_done
@@ -83,20 +83,6 @@ def test_a_message_says_how_each_kind_of_day_stands(scene: str) -> None:
 def test_an_error_beside_a_success_is_told_in_the_engines_words() -> None:
     said = "qa NVDA news_card: the answer says success, but has an error: failed: the model refused"
     assert said in "\n".join(lines(SCENES["made with errors"]()))
-
-
-def test_before_cloud_run_starts_it_again_a_message_has_no_command_but_the_fields_have() -> None:
-    """A program may wait by itself; a person would paste what runs already."""
-    day = Day(start={"max_retries": 1, "qa_attempts": 3}).play(failing(NULL, "qa", "NVDA"))
-    view = day.view()
-    assert lines(view)[2:-1] == [
-        "✗ QA engine: 5 cards failed: NVDA (5).",
-        "Last answer: the engine answered null",
-        "58 tries may have been charged; 53 made a card.",
-        "Cloud Run starts it again. Wait for the next message, by about 02:21 UTC+08:00.",
-    ]
-    fields: Any = run_fields(view)
-    assert fields["start_command"].startswith("gcloud run jobs execute cards ")
 
 
 def test_the_job_is_that_of_the_start() -> None:

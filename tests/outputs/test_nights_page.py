@@ -26,7 +26,7 @@ COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-proje
 UNTIL = "(5 cards by the night's config; until 11-29 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
 PLACE = "cards · our-project"
-PUT_RIGHT = f"Once that is over or put right, this makes what is missing {UNTIL}: {COMMAND}"
+PUT_RIGHT = f"Once what failed is over or put right, this makes what is missing {UNTIL}: {COMMAND}"
 CAUSE = "What is wrong, and what to do → NVDA (5)"
 UNDONE = "Not done: Fri 11-27 (Unreadable), Thu 11-26 (Killed), Wed 11-25 (Config faulty)"
 LATER = PUT_RIGHT.replace(UNTIL, "(by today's config; for a maintainer)")

@@ -221,7 +221,7 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
         "Last answer: failed: the model refused",
         f"trace id: {TRACE}",
         "58 tries may have been charged; 48 made a card.",
-        f"Once that is over or put right, this makes what is missing ({terms}):",
+        f"Once what failed is over or put right, this makes what is missing ({terms}):",
         "  gcloud run jobs execute cards --region=asia-east1 --project=our-project",
         f"Page: {page}",
         "10 of 58 cards are missing",

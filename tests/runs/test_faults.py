@@ -244,6 +244,7 @@ ELSEWHERE = {
     "an answer of 200 that says `success`": "runs/test_mornings.py",
     "the news engine finds nothing": "runs/nights_by_chance/night.py",
     "one ticker makes": "runs/test_advised.py",
+    "a data engine refuses single": "runs/test_rows.py",
     "`RUNS_URI` names": "runs/test_bucket.py",
     "an object of the day's record": "records/test_shape.py",
     "the command names": "runs/test_night.py",
@@ -269,7 +270,7 @@ def test_each_row_of_the_page_is_played() -> None:
 async def test_a_fault_ends_as_the_page_says(nursery: trio.Nursery, autojump_clock: MockClock, case: Case) -> None:
     config = {"ticker_list.json": case.tickers, "card_types.json": CARDS}
     async with open_scene(nursery, config) as scene:
-        with trio.fail_after(2 * 600 + 3 * 1.5):
+        with trio.fail_after(2 * 1200 + 3 * 1.5):
             outcome = await scene.end(await case.play(scene), CODES[case.outcome])
         finished = outcome.finished
         assert finished["outcome"] == case.outcome

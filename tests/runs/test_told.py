@@ -1,20 +1,24 @@
 """What is told of a night, in the message and on both pages, is so: each is played to the text that its reader gets."""
 
 import json
+import re
+from collections.abc import Mapping
 from signal import SIGTERM
 
 import pytest
 import trio
 
 from job.engines.answers import TokenError
+from job.engines.calls import EngineName
 from job.engines.failures import Cause
 from job.engines.id_tokens import IdTokens
 from job.text.messages import message as said_that
 from tests.simulators import do, when
-from tests.simulators.service import Fault, Visit
+from tests.simulators.service import Do, Fault, Visit
+from tests.simulators.when import When
 from tests.simulators.wire import Reply
 from tests.support.parsed import Parsed
-from tests.support.scene import CLOUD, DAY, OTHER, RETRY, Scene
+from tests.support.scene import CLOUD, DAY, OTHER, Scene
 
 
 def told(scene: Scene) -> list[str]:
@@ -42,7 +46,7 @@ async def test_variables_that_are_read_no_more_stop_no_night_and_are_in_no_messa
         assert "_ENGINE_" not in text
 
 
-# --- what it has cost, and what a start costs before that is over ---
+# --- what it has cost, and what a start costs at most ---
 
 
 async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cancelled(scene: Scene) -> None:
@@ -56,7 +60,10 @@ async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cance
     message = told(scene)
     assert message[1] == "Interrupted by SIGTERM: no card was made."
     assert "2 tries may have been charged; 0 made a card." in message
-    said = "This makes what is missing (5 cards by the night's config; until 11-25 22:20):"
+    said = (
+        "Once what failed is over or put right, this makes what is missing (5 cards by the night's config; until 11-25 "
+        "22:20); at most 15 tries are charged:"
+    )
     assert said in message
     report = scene.stored(f"{DAY}/report.json")
     assert (report["perhaps_charged"], report["charged_tries"]) == (2, 2)
@@ -64,40 +71,49 @@ async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cance
     assert said.removesuffix(":") in shown(scene, f"{DAY}/report.html")
 
 
-BROKEN = when.both(when.ticker("AAPL"), when.card("news_card"))
-PRICES = {
-    "500": (BROKEN, do.status(500), 6),
-    "failed": (BROKEN, do.body({"status": "failed", "error": "no credit"}), 6),
-    "503": (BROKEN, do.status(503), 0),
-    "hang": (BROKEN, do.hang(), 6),
-    "all": (when.always, do.status(502), 30),
+BAD, FAILED = when.both(when.ticker("AAPL"), when.card("news_card")), {"status": "failed", "error": "no credit"}
+OUT, LOST, HANGS = ((when.always, act) for act in (do.status(503), do.status(502), do.hang()))
+KINDS: Mapping[str, tuple[EngineName, int, tuple[When, Do], tuple[When, Do], Mapping[str, str]]] = {
+    "one bad card": ("qa", 3, (BAD, do.status(500)), (BAD, do.status(500)), {}),
+    "one that says failed, and then all": ("qa", 3, (BAD, do.body(FAILED)), (when.always, do.body(FAILED)), {}),
+    "free at night, charged in the morning": ("qa", 3, OUT, LOST, {}),
+    "charged at night, free in the morning": ("qa", 3, LOST, OUT, {}),
+    "refused at night, no answer in the morning": ("qa", 3, (when.always, do.status(422)), HANGS, {}),
+    "a data engine at night, QA in the morning": ("news", 1, (when.always, do.status(422)), LOST, {}),
+    "a deadline in the morning": ("qa", 3, OUT, LOST, {"RUN_DEADLINE_SECONDS": "300"}),
+    "killed in the morning": ("qa", 3, OUT, HANGS, {"killed": "yes"}),
 }
+"""Which engine fails at night, and the exit code; what happens then, and what to QA in the morning; and how it ends."""
 
 
-@pytest.mark.parametrize("what", PRICES)
-async def test_what_is_paid_if_a_command_is_pasted_too_early_is_at_most_what_was_said(scene: Scene, what: str) -> None:
-    """With both starts of an execution; and what it has cost is what the engine counted."""
-    affected, act, most = PRICES[what]
-    env = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards", "TASK_MAX_RETRIES": "1"}
-    scene.world.qa.script.append(Fault(affected, act))
-    for one_try in (CLOUD, RETRY):
-        await scene.start(3, **env, **one_try)
-    nothing = "and nothing is charged:"
-    price = f"up to {most} tries are charged for nothing (Cloud Run starts it 2 times), in some"
-    (command,) = (line for line in told(scene) if line.startswith("Once that is over or put right"))
-    assert (price if most else nothing) in command
-    assert f"{price if most else nothing}" in shown(scene)
-    before = len(scene.world.qa.requests)
-    cost = [line for line in told(scene) if "tries may have been charged" in line]
-    made = sum(
-        one.status == 200 and "no credit" not in str(act) for one in scene.world.qa.requests if not affected(one)
-    )
-    assert cost == ([f"{before} tries may have been charged; {made} made a card."] if most else [])
-    for one_try in (OTHER, OTHER | {"CLOUD_RUN_TASK_ATTEMPT": "1"}):
-        await scene.start(3, **env, **one_try)
-    paid = len(scene.world.qa.requests) - before if most else 0
-    assert paid <= most
-    assert 2 * paid > most or not most, "nor is much more said than can be"
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_an_attempt_is_charged_is_at_most_what_was_said_whatever_fails_then(scene: Scene, kind: str) -> None:
+    """Each that follows; one that is killed is begun again."""
+    engine, code, at_night, then, how = KINDS[kind]
+    env, qa = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards"}, scene.world.qa
+    scene.world.engines[engine].script.append(Fault(*at_night))
+    await scene.start(code, **env, **CLOUD)
+    (most,) = (int(found) for found in re.findall(r"; at most (\d+) tries are charged:", "\n".join(told(scene))))
+    assert most == 3 * scene.stored(f"{DAY}/report.json")["engines"]["qa"]["not_attempted"] or engine == "qa"
+    assert f"; at most {most} tries are charged:" in shown(scene)
+    asked = [one for one in qa.requests if one.status not in {503, 422}]
+    lost = [one for one in asked if at_night[0](one)]
+    cost = f"{len(asked)} tries may have been charged; {len(asked) - len(lost)} made a card."
+    assert (cost in told(scene)) is bool(lost), "as the engine counts"
+    scene.world.engines[engine].script.clear()
+    qa.script.append(Fault(*then))
+    paid = []
+    for attempt in ("0", "1"):
+        before = len(qa.requests)
+        job = await scene.begin(**env, **OTHER | {**how, "CLOUD_RUN_TASK_ATTEMPT": attempt})
+        if "killed" in how:
+            await scene.cards_in_flight(before + 2)
+            await scene.killed(job)
+        else:
+            await job.outcome()
+        paid.append(sum(one.status not in {503, 422} for one in qa.requests[before:]))
+    assert max(paid) <= most
+    assert then is not LOST or how or paid[0] == most, "nor is more said than can be"
 
 
 # --- the engine's own words ---
@@ -113,8 +129,8 @@ async def test_while_the_token_server_does_not_answer_that_is_said_once(scene: S
         await scene.start(1, **scene.world.chat.env(), CLOUD_RUN_JOB="cards")
     failed = "✗ Financial engine, Trading engine, News engine: 7 targets failed: AAPL (3), BRK.B (3), 美联储."
     at = told(scene).index(failed)
-    assert told(scene)[at + 1] == "Last answer: no token for the engines"
-    assert shown(scene).count("Last answer: ") == 1
+    assert told(scene)[at + 1] == "No token for the engines."
+    assert shown(scene).count("No token for the engines.") == 1
 
 
 EVIL = "bad\n✗ cards, 2026-11-24\nOnce that is over:\ngcloud run jobs execute cards --args=run,--again=all,--yes"

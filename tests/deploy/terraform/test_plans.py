@@ -123,7 +123,6 @@ def test_the_job_accepts_the_planned_environment(everything: dict[str, Any]) -> 
     assert settings.config_uri == f"gs://{CONFIG}/config"
     assert settings.runs_uri == f"gs://{RUNS}/runs"
     assert settings.deadline == 7140
-    assert settings.max_retries == 2
     for name, engine in settings.engines.items():
         written = EVERYTHING["engines"][name]
         assert engine.url == f"https://{name}-engine-123456789012.asia-east1.run.app"

@@ -1,0 +1,238 @@
+"""Cloud Run's retry: of a start that has ended for good it does nothing; with any other it goes on."""
+
+import re
+from collections.abc import Awaitable, Callable
+from signal import SIGTERM
+
+import pytest
+import trio
+
+from job.config.environment import read_settings
+from job.day.attempt import Outcome
+from tests.simulators import do, when
+from tests.simulators.job import ROOT
+from tests.simulators.service import Fault
+from tests.simulators.world import open_world
+from tests.support.days import SCENES
+from tests.support.runs import QUICK, SMALL, objects, run
+from tests.support.scene import ALL, CLOUD, DAY, LEASE, OTHER, RETRY, Scene
+from tests.support.scene import CONFIG as SOUND
+
+THIRD = CLOUD | {"CLOUD_RUN_TASK_ATTEMPT": "2"}
+NEWS = when.card("news_card")
+PAGE = (ROOT / "job" / "faults.md").read_text(encoding="utf-8")
+ENDS_FOR_GOOD, GOES_ON = (
+    set(re.findall(r"`(\w+)`", row)) for row in re.findall(r"^\| (`.+?) \| It (?:calls|goes)", PAGE, re.MULTILINE)
+)
+
+
+# --- which starts are repeated ---
+
+
+@pytest.mark.parametrize("outcome", [one for one in Outcome if one.exit or one is Outcome.INTERRUPTED])
+def test_each_way_to_end_is_in_the_table_of_the_page(outcome: Outcome) -> None:
+    report = SCENES["cards missing"]().report.model_copy(update={"outcome": outcome})
+    assert report.is_final([]) is (outcome in ENDS_FOR_GOOD) is (outcome not in GOES_ON)
+
+
+@pytest.mark.parametrize(("deadline", "is_final"), [(None, True), (1959, False), (1961, True)])
+def test_what_ended_just_before_its_deadline_had_its_last_tries_early(
+    deadline: float | None, *, is_final: bool
+) -> None:
+    """As a record of 0.4.0 has it too: its deadline, and how long it took. The variables are the same for a retry."""
+    settings, _ = read_settings(
+        {"QA_ENGINE_PATIENCE": "60", "TRADING_ENGINE_PATIENCE": "60", "QA_ENGINE_TIMEOUT": "10"}
+    )
+    report = SCENES["cards missing"]().report.model_copy(update={"deadline": deadline, "seconds": 1000.0})
+    assert report.is_final([settings.engines["qa"], settings.engines["trading"]]) is is_final
+
+
+# --- a start that has ended for good ---
+
+
+async def ended(scene: Scene, code: int, *arguments: str) -> None:
+    """A first try that somebody is told of."""
+    await scene.start(code, *arguments, **CLOUD, **scene.world.chat.env())
+
+
+async def repeats(scene: Scene, code: int, *arguments: str, says: str, **env: str) -> None:
+    """A retry does nothing but end with this code and such a line."""
+    before = len(scene.requests), scene.world.chat.texts[:], scene.world.recorded()
+    outcome = await scene.start(code, *arguments, **{**RETRY, **scene.world.chat.env(), **env})
+    (line,) = outcome.lines
+    assert (line["event"], line["message"], line["day"]) == ("run.finished", f"{says}; nothing was called", DAY)
+    assert (len(scene.requests), scene.world.chat.texts, scene.world.recorded()) == before
+
+
+FINAL = {
+    "data_engine_failed": ("news", when.always, 422, 1, "The news engine failed: no card was made"),
+    "qa_engine_down": ("qa", when.always, 503, 3, "The QA engine is down: no card was made"),
+    "cards_missing": ("qa", NEWS, 422, 3, "3 of 5 cards are missing"),
+}
+HAS_ENDED = "This execution has ended with attempt 1: "
+MISSING = f"{HAS_ENDED}3 of 5 cards are missing"
+
+
+@pytest.mark.parametrize("outcome", FINAL)
+async def test_it_is_seen_before_the_config_is_read(scene: Scene, outcome: str) -> None:
+    name, affected, status, code, sentence = FINAL[outcome]
+    scene.world.engines[name].script.append(Fault(affected, do.status(status)))
+    await ended(scene, code)
+    scene.world.engines[name].script.clear()
+    await scene.world.configure("card_types.json", b'["news_card" "price')
+    await repeats(scene, code, says=HAS_ENDED + sentence)
+
+
+@pytest.fixture
+async def missing(scene: Scene) -> Scene:
+    """Three cards were refused, and would not be any more."""
+    scene.world.qa.script.append(Fault(NEWS, do.status(422)))
+    await ended(scene, 3)
+    scene.world.qa.script.clear()
+    return scene
+
+
+async def test_it_is_seen_before_the_lease_is_waited_for(missing: Scene) -> None:
+    other = await missing.begin(**OTHER)
+    await missing.cards_in_flight()
+    asked = len(missing.requests)
+    outcome = await missing.start(3, **RETRY)
+    assert outcome.finished["message"].startswith(MISSING)
+    assert len(missing.requests) == asked, "which is to end a second later"
+    await missing.end(other, 0)
+
+
+async def test_once_another_start_has_finished_the_day_it_ends_with_0(missing: Scene) -> None:
+    await missing.start(0, **OTHER)
+    await repeats(missing, 0, says="All 5 cards are made")
+
+
+async def test_another_start_that_has_not_finished_the_day_changes_nothing(missing: Scene) -> None:
+    missing.world.trading.script.append(Fault(when.always, do.status(422)))
+    missing.world.qa.script.append(Fault(NEWS, do.status(422)))
+    await missing.start(3, **OTHER)
+    await repeats(missing, 3, says=MISSING)
+
+
+async def test_it_is_seen_after_the_next_tick(missing: Scene) -> None:
+    await missing.until("2026-11-25", "22:25:00")
+    await repeats(missing, 3, says=MISSING)
+
+
+async def test_what_a_first_try_has_made_again_is_not_made_again_by_its_retry(scene: Scene) -> None:
+    await scene.start(0)
+    scene.world.qa.script.append(Fault(NEWS, do.status(422)))
+    await ended(scene, 3, "--again", "AAPL/news_card")
+    again = f"{HAS_ENDED[:-3]}2: 1 of 5 cards is missing"
+    await repeats(scene, 3, "--again", "AAPL/news_card", says=again)
+
+
+async def test_any_later_try_sees_it(missing: Scene) -> None:
+    await repeats(missing, 3, says=MISSING)
+    await repeats(missing, 3, says=MISSING, **THIRD)
+
+
+async def test_a_try_after_one_that_was_killed_is_seen_by_the_third(scene: Scene) -> None:
+    scene.world.qa.script.append(Fault(NEWS, do.status(422)))
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    await scene.killed(job)
+    await scene.start(3, **RETRY, **scene.world.chat.env())
+    await repeats(scene, 3, says=f"{HAS_ENDED[:-3]}2: 3 of 5 cards are missing", **THIRD)
+
+
+async def test_a_day_that_cannot_be_read_hides_no_end_of_the_one_before(missing: Scene) -> None:
+    await missing.until("2026-11-25", "22:25:00")
+    missing.world.runs.create(foreign := "2026-11-25/ends/last.json", b"{}")
+    await repeats(missing, 3, says=MISSING)
+    missing.world.runs.objects.pop(foreign)
+
+
+@pytest.mark.timeout(60)
+async def test_two_processes_of_an_execution_have_one_end(nursery: trio.Nursery) -> None:
+    async with open_world(nursery, SMALL, latency=QUICK) as world:
+        world.qa.script.append(Fault(when.always, do.status(422)))
+        await run(world, 3, **CLOUD)
+        before = await objects(world), len(world.seen)
+        await world.configure("card_types.json", b"[")
+        await run(world, 3, **RETRY)
+        engines = {"financial", "trading", "news", "qa"}
+        assert not [one for one in world.seen[before[1] :] if one.service in engines]
+        assert await objects(world) == before[0]
+
+
+# --- any other ---
+
+
+async def killed(scene: Scene) -> None:
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    await scene.killed(job)
+
+
+async def interrupted(scene: Scene) -> None:
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    job.send_signal(SIGTERM)
+    await scene.end(job, 143)
+
+
+async def taken_over(scene: Scene) -> None:
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    scene.world.qa.latency = QUICK
+    scene.world.qa.script.append(Fault(when.nth(3), do.slow(60)))
+    scene.world.runs.objects.pop(LEASE)
+    await scene.end(job, 75)
+
+
+async def past_its_deadline(scene: Scene) -> None:
+    scene.world.qa.script.append(Fault(when.nth(1), do.hang()))
+    await scene.start(4, RUN_DEADLINE_SECONDS="60", **CLOUD)
+
+
+async def just_before_its_deadline(scene: Scene) -> None:
+    scene.world.qa.script.append(Fault(when.nth(1), do.status(422)))
+    await scene.start(3, RUN_DEADLINE_SECONDS="1500", **CLOUD)
+
+
+async def without_its_config(scene: Scene) -> None:
+    await scene.world.configure("card_types.json", b"[")
+    await scene.start(2, **CLOUD)
+    await scene.world.configure("card_types.json", SOUND["card_types.json"])
+
+
+async def without_a_written_end(scene: Scene) -> None:
+    scene.world.qa.script.append(Fault(when.nth(1), do.status(422)))
+    scene.fails("create", "/ends/")
+    outcome = await scene.start(3, **CLOUD)
+    said = "Its end is not recorded: if Cloud Run starts it once more, that start has as many tries again."
+    assert said in outcome.finished["notes"]
+    scene.works()
+
+
+Play = Callable[[Scene], Awaitable[None]]
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        killed,
+        interrupted,
+        taken_over,
+        past_its_deadline,
+        just_before_its_deadline,
+        without_its_config,
+        without_a_written_end,
+    ],
+)
+async def test_with_any_other_end_the_retry_goes_on(scene: Scene, play: Play) -> None:
+    await play(scene)
+    await scene.start(0, **RETRY)
+    assert scene.cards().keys() == {*ALL}
+
+
+async def test_a_laptop_has_no_execution_that_could_have_ended(scene: Scene) -> None:
+    scene.world.qa.script.append(Fault(when.nth(1), do.status(422)))
+    await scene.start(3)
+    await scene.start(0, CLOUD_RUN_TASK_ATTEMPT="1")
