@@ -27,7 +27,7 @@ from job.day.ending import (
     repeated_notes,
 )
 from job.day.ledger import Ledger
-from job.day.report import Report, report_of
+from job.day.report import report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View
 from job.execution.phases import Phases
@@ -37,17 +37,9 @@ from job.outputs.log import Reporter
 from job.outputs.message import Notifier
 from job.outputs.pages import documents
 from job.records.lease import BusyError, Holder, acquire
-from job.records.nights import Nights, PastNights
+from job.records.nights import Nights, PastNights, ended_for_good
 from job.records.record import Record, read_day, record_refusal
-from job.records.session import (
-    Opened,
-    Session,
-    StorageAlarm,
-    ended_for_good,
-    faults_of_record,
-    open_session,
-    resolve_day,
-)
+from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
 from job.text.messages import Message, colon, message, not_written
@@ -138,7 +130,9 @@ class _Run:
         try:
             with self.shutdown.stage("before_cards"):
                 if (ended := await ended_for_good(self._options)) is not None:
-                    return self._repeated(ended)
+                    self.is_repeated, self._known = True, ended
+                    self._reporter.on_day(ended)
+                    return View.of(ended, self._ledger, None, self._commands)
                 self._opened = await self._open(stack, helpers)
         except ConfigError as error:
             faults = error.faults
@@ -168,12 +162,6 @@ class _Run:
             self._notice([opening_notice(start, record.ledger)])
         helpers.start_soon(session.journal.run, name="journal")
         return session
-
-    def _repeated(self, report: Report) -> View:
-        """How Cloud Run's retry ends of a start that has ended so for good."""
-        self.is_repeated, self._known = True, report
-        self._reporter.on_day(report)
-        return View.of(report, self._ledger, None, self._commands)
 
     def _nothing_left(self, start: Start, record: Record) -> View:
         """How a start has ended for which nothing was left to be done."""

@@ -39,11 +39,6 @@ class Days:
         _, tick = self._first_after(date.fromisoformat(day))
         return tick
 
-    def before(self, day: str) -> str:
-        """The day before this one: the latest earlier date that has a tick."""
-        ticks = self._ticks(datetime.combine(date.fromisoformat(day), time.min), reverse=True)
-        return next(earlier for earlier, _ in ticks if earlier < day)
-
     def until(self, day: str) -> datetime:
         """When the day ends: from then on, a start is for a later one."""
         early = EARLY if self.schedule else timedelta()

@@ -235,12 +235,9 @@ def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands)
 
 
 def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
-    if start.deadline is not None:
-        ends = datetime.fromisoformat(start.started) + timedelta(
-            seconds=start.deadline, minutes=1
-        )  # to close its record
-        if ends > now:
-            yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(ends, start.day)))
+    ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline or 0.0, minutes=1)  # for its record
+    if start.deadline and ends > now:
+        yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(ends, start.day)))
     if (link := executions_link(start)) is not None:
         yield Step("look", message("All executions of the job"), Command(link))
 

@@ -1,7 +1,7 @@
 """Report: how a day stands after an attempt, in words and numbers. `ends/` stores it, and every output shows it."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime, timedelta
 from itertools import chain
@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from job.config.environment import EngineSettings
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
 from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
@@ -20,11 +19,9 @@ from job.day.failing import failure_groups, is_refused, targets_at_fault
 from job.day.ledger import ANSWERS_SHOWN, ItemStatus, Ledger, joined_seconds
 from job.day.result import Count, Counts, EngineState, MissingState, Seconds
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, EngineName, Item
-from job.text.messages import Message, Value, colon, message, said, semicolon
+from job.text.messages import Message, Value, colon, message, said
 from job.text.shown import clock, shortened
 
-FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING}
-"""What ends a start for good, which Cloud Run's retry does not repeat."""
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""
 FAULTS_LISTED = 50
@@ -128,15 +125,6 @@ class Report(Ending, Start):
         """Whether the command itself was faulty: only who gave it can correct it, and is told at once."""
         return any(fault.kind is FaultKind.COMMAND for fault in self.faults)
 
-    def is_final(self, engines: Iterable[EngineSettings]) -> bool:
-        """Whether a retry by Cloud Run would only pay twice: every call had all tries that these engines allow it.
-
-        Within a patience and a timeout of the deadline, the last tries were brought forward.
-        """
-        if self.outcome not in FINAL or self.deadline is None:
-            return self.outcome in FINAL
-        return self.deadline - (self.seconds or 0.0) > max(one.patience + one.timeout for one in engines)
-
     @property
     def done_at(self) -> datetime | None:
         """When the attempt ended that found everything done; `None` if something is missing."""
@@ -188,8 +176,7 @@ def report_of(
     totals, made_again, charged_tries = ledger.totals(), ledger.made_again, ledger.charged_tries
     ended = None
     if seconds is not None:
-        moment = datetime.fromisoformat(start.started) + timedelta(seconds=seconds)
-        ended = moment.isoformat(timespec="seconds")
+        ended = (datetime.fromisoformat(start.started) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
     report = Report(
         **{**dict(start), "without": ledger.left_out},
         **{**dict(ending), "notes": (*_of_past_day(start, ledger), *ending.notes)},
@@ -212,15 +199,6 @@ def report_of(
     left = END_LIMIT - len(report.to_json()) - _CLOSING_BYTES - COMPARED_BYTES - _ATTEMPT_BYTES * start.number
     groups, not_listed = _missing_groups(start.day, ledger, before, left)
     return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
-
-
-def repeated(end: Report, latest: Report) -> Report:
-    """How the retry of a start ends that has ended for good, if this is the latest end of its day by then."""
-    nothing = message("nothing was called")
-    if latest.outcome is Outcome.SUCCEEDED:
-        return latest.model_copy(update={"sentence": semicolon(latest.sentence, nothing)})
-    has_ended = colon(message("This execution has ended with attempt {number}", number=end.number), end.sentence)
-    return end.model_copy(update={"sentence": semicolon(has_ended, nothing)})
 
 
 def _limited(fault: Fault) -> Fault:

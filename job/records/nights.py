@@ -6,11 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
+from math import inf
 
 import trio
 
 from job.config.days import Days
-from job.config.environment import Settings
+from job.config.environment import Options, Settings
 from job.config.values import is_date
 from job.day.attempt import (
     CARDS,
@@ -40,12 +41,14 @@ from job.storage.store import (
     in_thread,
     read_many,
 )
-from job.text.messages import Message, dated, joined, listed, message, plural, said
+from job.storage.uri import open_store
+from job.text.messages import Message, dated, joined, listed, message, plural, said, semicolon, template
 
 NIGHTS_READ = 60
 """How many of the latest days are read."""
 NIGHTS_LOOKED_AT = 7
 """How many are read to find the latest start."""
+FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING}
 NO_NIGHT = message("no night is recorded")
 
 
@@ -184,6 +187,42 @@ async def _days(store: ObjectStore) -> list[str]:
     """The days that have a folder, the latest first. One on which nothing was begun has no record."""
     folders = await in_thread(partial(store.folders, ""), background=True)
     return sorted((folder for folder in folders if is_date(folder)), reverse=True)
+
+
+async def ended_for_good(options: Options) -> Report | None:
+    """How an execution ends whose task Cloud Run starts again, if an earlier try of it has ended for good.
+
+    That is a success if other starts have done by then what was left. What cannot be read counts as none.
+    """
+    settings = options.settings
+    if settings.execution is None or not settings.task_attempt or settings.runs_uri is None:
+        return None
+    with suppress(JobError):
+        store = open_store(settings.runs_uri)
+        for day in [options.date] if options.date else (await _days(store))[:3]:  # other nights may have begun since
+            with suppress(JobError):
+                reports = await (await Listing.of(store, day)).reports(store)
+                for end in reports.values():
+                    is_earlier = end.execution == settings.execution and end.task_attempt < settings.task_attempt
+                    if is_earlier and is_final(end, settings):
+                        return _repeated(end, reports[max(reports)])
+    return None
+
+
+def is_final(end: Report, settings: Settings) -> bool:
+    """Whether all tries were made, so that a retry would only pay for them again.
+
+    Within a patience and a timeout of the deadline, the last ones were made early.
+    """
+    left = inf if end.deadline is None else end.deadline - (end.seconds or 0.0)
+    return end.outcome in FINAL and left > max(one.patience + one.timeout for one in settings.engines.values())
+
+
+def _repeated(end: Report, latest: Report) -> Report:
+    if latest.outcome is Outcome.SUCCEEDED:
+        return latest.model_copy(update={"sentence": semicolon(latest.sentence, message("nothing was called"))})
+    text = template("This execution has ended with attempt {number}: {sentence}; nothing was called")
+    return end.model_copy(update={"sentence": message(text, number=end.number, sentence=end.sentence)})
 
 
 async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:

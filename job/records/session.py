@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import trio
 
-from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options, Settings
+from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS, Plan
 from job.config.read import PlannedConfig, unreadable
@@ -18,17 +18,15 @@ from job.day.advice import Commands, option
 from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, end_name
 from job.day.before import differences, lacked
 from job.day.ledger import Ledger
-from job.day.report import Report, repeated
+from job.day.report import Report
 from job.day.result import CallResult
 from job.engines.calls import ALL_ENGINES
-from job.errors import JobError
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
 from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.nights import known_days
 from job.records.record import Document, Journal, Listing, Record
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
-from job.storage.uri import open_store
 from job.text.messages import NAMED, Message, Value, listed, message, not_written, plural, semicolon, template
 
 
@@ -82,31 +80,6 @@ async def _resolved(options: Options, store: ObjectStore) -> ResolvedDay:
             listing = await Listing.of(store, day)
         faults = [fault] if fault and not (listing.latest or listing.is_refused) else []
     return ResolvedDay(Start.of(options, days), [*options.faults, *faults], listing)
-
-
-async def ended_for_good(options: Options) -> Report | None:
-    """How this execution has ended, if an earlier try of it has ended for good: then its retry calls nothing.
-
-    It is a success if others have made by then what was left. What cannot be read counts as none.
-    """
-    settings = options.settings
-    if settings.execution is None or not settings.task_attempt or settings.runs_uri is None:
-        return None
-    with suppress(JobError):
-        store = open_store(settings.runs_uri)
-        days = await known_days(settings, store)
-        day, _ = options.day(days)
-        for one in (day, days.before(day)):  # the next night may have begun since
-            with suppress(JobError):
-                reports = await (await Listing.of(store, one)).reports(store)
-                if own := [number for number, end in reports.items() if _is_repeated(end, settings)]:
-                    return repeated(reports[max(own)], reports[max(reports)])
-    return None
-
-
-def _is_repeated(end: Report, settings: Settings) -> bool:
-    is_earlier = end.execution == settings.execution and end.task_attempt < settings.task_attempt
-    return is_earlier and end.is_final(settings.engines.values())
 
 
 END_RETRY_SECONDS = 1.0

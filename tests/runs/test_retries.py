@@ -9,6 +9,7 @@ import trio
 
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
+from job.records.nights import is_final
 from tests.simulators import do, when
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
@@ -29,22 +30,22 @@ ENDS_FOR_GOOD, GOES_ON = (
 # --- which starts are repeated ---
 
 
+SETTINGS, _ = read_settings({f"{name}_ENGINE_TIMEOUT": "60" for name in ("FINANCIAL", "TRADING", "NEWS")})
+
+
 @pytest.mark.parametrize("outcome", [one for one in Outcome if one.exit or one is Outcome.INTERRUPTED])
 def test_each_way_to_end_is_in_the_table_of_the_page(outcome: Outcome) -> None:
     report = SCENES["cards missing"]().report.model_copy(update={"outcome": outcome})
-    assert report.is_final([]) is (outcome in ENDS_FOR_GOOD) is (outcome not in GOES_ON)
+    assert is_final(report, SETTINGS) is (outcome in ENDS_FOR_GOOD) is (outcome not in GOES_ON)
 
 
-@pytest.mark.parametrize(("deadline", "is_final"), [(None, True), (1959, False), (1961, True)])
+@pytest.mark.parametrize(("deadline", "expected"), [(None, True), (2500, False), (2501, True)])
 def test_what_ended_just_before_its_deadline_had_its_last_tries_early(
-    deadline: float | None, *, is_final: bool
+    deadline: float | None, *, expected: bool
 ) -> None:
     """As a record of 0.4.0 has it too: its deadline, and how long it took. The variables are the same for a retry."""
-    settings, _ = read_settings(
-        {"QA_ENGINE_PATIENCE": "60", "TRADING_ENGINE_PATIENCE": "60", "QA_ENGINE_TIMEOUT": "10"}
-    )
     report = SCENES["cards missing"]().report.model_copy(update={"deadline": deadline, "seconds": 1000.0})
-    assert report.is_final([settings.engines["qa"], settings.engines["trading"]]) is is_final
+    assert is_final(report, SETTINGS) is expected
 
 
 # --- a start that has ended for good ---

@@ -11,6 +11,7 @@ from itertools import accumulate
 
 from tests.runs.nights_by_chance.night import ATTEMPTS, CONCURRENCY, FREE, PATIENCE, REFUSAL, TIMEOUT, Item
 from tests.runs.nights_by_chance.play import Play, Played, Try
+from tests.simulators.job import Outcome
 
 PAUSE = 30.0
 """The longest between two probes of an engine that fails."""
@@ -176,6 +177,8 @@ def it_ends_by_facts(facts: Facts) -> Iterator[str]:
 def _other_ends(facts: Facts) -> Iterator[tuple[str, int]]:
     """How a start may end for a reason that lies not with the engines."""
     start, played = facts.start, facts.played
+    if first := _repeated(facts):
+        yield first.finished["outcome"], first.exit_code
     if played.struck:
         yield "interrupted", 128 + played.struck
     if facts.storage_failed:
@@ -189,6 +192,20 @@ def _other_ends(facts: Facts) -> Iterator[tuple[str, int]]:
     is_both = left_out & {name for name, _ in start.again}
     if is_unknown or is_both or targets <= left_out or (start.again and not facts.kept):
         yield "bad_config", 2
+
+
+def _repeated(facts: Facts) -> Outcome | None:
+    """How the start has ended for good of which this is the retry."""
+    first = facts.played.retry_of.outcome if facts.played.retry_of else None
+    if first is None or first.finished["outcome"] not in {"data_engine_failed", "qa_engine_down", "cards_missing"}:
+        return None
+    return first
+
+
+def it_repeats_nothing(facts: Facts) -> Iterator[str]:
+    """The retry of what has ended for good makes no attempt, and so no call."""
+    if _repeated(facts) and facts.played.outcome and (facts.attempt or len(facts.played.outcome.lines) > 1):
+        yield f"it goes on with what has ended for good, in {facts.attempt}"
 
 
 def all_tickers_are_tried(facts: Facts) -> Iterator[str]:
@@ -209,6 +226,7 @@ RULES: list[Callable[[Facts], Iterator[str]]] = [
     it_is_alone,
     it_adds_up,
     it_ends_by_facts,
+    it_repeats_nothing,
     all_tickers_are_tried,
 ]
 

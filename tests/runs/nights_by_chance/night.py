@@ -54,6 +54,8 @@ class Start:
     after: float | None = None
     """Seconds since the one before began; by default it begins when all before have ended."""
     blow: Blow | None = None
+    retry_after: float | None = None
+    """Seconds after which Cloud Run starts it once more if it fails; `None` if it does not."""
     absent: list[str] = field(default_factory=list)
     """Targets that its config lacks, and card types that it has switched off."""
     model: str = "small"
@@ -307,6 +309,10 @@ def _comes_early(_: Night, r: random.Random, start: Start) -> None:
     start.after = r.choice([0.0, 0.01, r.uniform(0, 3), r.uniform(0, 60)])
 
 
+def _is_retried(_: Night, r: random.Random, start: Start) -> None:
+    start.retry_after = r.choice([0.0, r.uniform(0, 60), r.uniform(60, 600)])
+
+
 def _loses_storage(night: Night, r: random.Random, _: Start) -> None:
     """A right, for a while, or answers to what is written."""
     outages, verb = night.outages.setdefault("storage", []), r.choice(VERBS)
@@ -323,6 +329,7 @@ EVENTS: dict[str, Callable[[Night, random.Random, Start], None]] = {
     "named": _is_named,
     "struck": _is_struck,
     "storage": _loses_storage,
+    "retried": _is_retried,
 }
 
 
@@ -341,7 +348,8 @@ SEVERAL: dict[str, Sequence[str]] = {
     "asked": ["together", "named", "struck"],
     "together": ["together", "struck"],
     "storage": ["together", "storage", "struck"],
-    "any": [*EVENTS],
+    "retried": ["together", "retried", "struck"],
+    "any": ["together", "edited", "named", "struck", "storage"],
 }
 """The kinds of nights that have several starts, with what happens to these."""
 

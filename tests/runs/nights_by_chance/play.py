@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
 from signal import SIGKILL, Signals
@@ -59,6 +59,7 @@ class Played:
     """The number of its attempt, if it has made one, which it `opened` then."""
     opened: float = math.inf
     struck: Signals | None = None
+    retry_of: "Played | None" = None
     over: trio.Event = field(default_factory=trio.Event)
 
 
@@ -141,17 +142,35 @@ class Play(Instrument):
         await self._world.configure("ticker_list.json", [one for one in self.night.targets if one not in start.absent])
         await self._world.configure("card_types.json", types)
         await self._world.configure("llm_config.json", {"default": {"backend": "local", "model_name": start.model}})
+        await self._start(played, nursery)
+
+    async def _start(self, played: Played, nursery: trio.Nursery) -> None:
+        start, first = played.start, played.retry_of or played
         variables = self.night.variables | {"START_WITH": f"{played.number}"}
+        if start.retry_after is not None:
+            variables |= {
+                "CLOUD_RUN_EXECUTION": f"{first.number}",
+                "CLOUD_RUN_TASK_ATTEMPT": f"{played is not first:d}",
+            }
         job = await self._world.start_job("run", *start.arguments, env=variables)
-        nursery.start_soon(self._attend, job, played)
+        nursery.start_soon(self._attend, job, played, nursery)
         if start.blow is not None:
             nursery.start_soon(self._strike, job, played, start.blow)
 
-    async def _attend(self, job: Job, played: Played) -> None:
+    async def _attend(self, job: Job, played: Played, nursery: trio.Nursery) -> None:
         outcome = await job.outcome()
         played.outcome = None if outcome.exit_code == -SIGKILL else outcome
         played.ended = trio.current_time()
+        if outcome.exit_code and played.start.retry_after is not None and played.retry_of is None:
+            retry = Played(replace(played.start, blow=None), len(self.starts), math.inf, retry_of=played)
+            self.starts.append(retry)
+            nursery.start_soon(self._retry, retry, played.start.retry_after, nursery)
         played.over.set()
+
+    async def _retry(self, retry: Played, seconds: float, nursery: trio.Nursery) -> None:
+        await trio.sleep(seconds)
+        retry.began = trio.current_time()
+        await self._start(retry, nursery)
 
     async def _strike(self, job: Job, played: Played, blow: Blow) -> None:
         count = len(self.tries) + blow.requests
