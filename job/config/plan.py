@@ -31,14 +31,15 @@ from job.config.objects import (
     RunEngines,
     TargetEntry,
     alike,
+    control_key,
 )
 from job.config.values import spelling
 from job.engines.calls import (
     ALL_ENGINES,
     BATCHES,
-    DATA_ENGINES,
+    ENGINES,
+    TARGET_ENGINES,
     Call,
-    DataEngineName,
     EngineName,
     Item,
     Kind,
@@ -63,7 +64,7 @@ class Target:
     kind: Kind
     key: str
     date: str | None
-    engines: tuple[DataEngineName, ...]
+    engines: tuple[EngineName, ...]
     card_types: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...] = ()
     """The entry's own query parameters of its cards, sorted: in another order they ask for the same."""
@@ -222,23 +223,20 @@ class _Resolver:
             self.findings.fault(place, what, message("give one of them another topic_key"))
         return key
 
-    def _engines(self, kind: Kind, given: RunEngines | None, default: RunEngines | None) -> tuple[DataEngineName, ...]:
+    def _engines(self, kind: Kind, given: RunEngines | None, default: RunEngines | None) -> tuple[EngineName, ...]:
         """The target's own switches override inherited ones, and these override engine_control.json."""
-        run: dict[DataEngineName, bool] = {}
-        for engine in DATA_ENGINES:
-            run[engine] = engine not in self.config.switches.off and is_usual(engine, kind)
+        run: dict[EngineName, bool] = {}
+        for engine in TARGET_ENGINES:
+            run[engine] = engine not in self.config.switched_off and is_usual(engine, kind)
             for switches in (default, given):
-                said = None if switches is None else getattr(switches, _SWITCH[engine])
+                said = (switches or {}).get(ENGINES[engine].switch)
                 run[engine] = run[engine] if said is None else said
         return tuple(engine for engine, on in run.items() if on)
 
 
-def is_usual(engine: DataEngineName, kind: Kind) -> bool:
-    """Whether targets of a kind get the data of an engine without `run_engines`: two engines have those of equities."""
-    return kind == "equity" or engine == "news"
-
-
-_SWITCH: dict[DataEngineName, str] = {"financial": "financials", "trading": "trading", "news": "news"}
+def is_usual(engine: EngineName, kind: Kind) -> bool:
+    """Whether targets of a kind get the data of an engine without `run_engines`."""
+    return kind in ENGINES[engine].kinds
 
 
 def topic_key(topic: str) -> str:
@@ -276,7 +274,7 @@ class Plan:
     left_out: frozenset[str] = frozenset()
     """The targets that this attempt makes no calls for. They are planned all the same."""
     notices: tuple[Message, ...] = ()
-    switched_off: tuple[DataEngineName, ...] = ()
+    switched_off: tuple[EngineName, ...] = ()
     """The engines that engine_control.json switches off, which may have been left behind."""
 
     @classmethod
@@ -368,7 +366,7 @@ class Plan:
 
     def made_with(self, target: Target, card_type: str) -> dict[str, object]:
         """All that a card is made with. Its date is `None` if that is the plan's."""
-        data = {f"run_{switch}_engine": engine in target.engines for engine, switch in _SWITCH.items()}
+        data = {control_key(engine): engine in target.engines for engine in TARGET_ENGINES}
         own = {"date": target.date, "topic_key": target.key}
         return self.settings.what_is_made() | self.parameters(target, card_type) | data | own
 
@@ -381,7 +379,7 @@ def make_plan(config: Config, day: str, settings: PlanSettings) -> tuple[Plan, l
     """The plan of a config, and the faults between its objects. If there are any, the plan must not run."""
     targets, faults, notices = resolve(config)
     all_notices = (*config.notices, *notices)
-    plan = Plan(targets, config.models, day, settings, notices=all_notices, switched_off=config.switches.off)
+    plan = Plan(targets, config.models, day, settings, notices=all_notices, switched_off=config.switched_off)
     return plan, faults
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode
 from job.text.messages import Message, listed, message, plural
 
 EngineName = Literal["financial", "trading", "news", "qa"]
-DataEngineName = Literal["financial", "trading", "news"]
 Kind = Literal["equity", "topic", "person"]
 
 
@@ -23,6 +22,12 @@ class EngineSpec:
     timeout: float
     concurrency: int
     """Default of the variable: the maximum number of calls in flight."""
+    switch: str = ""
+    """Its name in the keys of engine_control.json and of `run_engines`; empty for QA, which is never switched off."""
+    is_on: bool = True
+    """Whether it prepares data if engine_control.json does not say so."""
+    kinds: Collection[Kind] = ()
+    """The kinds of targets that it prepares data of without `run_engines`; none if it takes no targets."""
     concurrency_limit: int = 1024
     batch_size: int = 1
     """Tickers per call; 1 if the engine takes no batches."""
@@ -35,10 +40,31 @@ class EngineSpec:
 
 ENGINES: Mapping[EngineName, EngineSpec] = {
     "financial": EngineSpec(
-        message("Financial engine"), message("financial"), timeout=900, concurrency=4, batch_size=5
+        message("Financial engine"),
+        message("financial"),
+        timeout=900,
+        concurrency=4,
+        switch="financials",
+        kinds=["equity"],
+        batch_size=5,
     ),
-    "trading": EngineSpec(message("Trading engine"), message("trading"), timeout=900, concurrency=4, batch_size=5),
-    "news": EngineSpec(message("News engine"), message("news"), timeout=300, concurrency=8),
+    "trading": EngineSpec(
+        message("Trading engine"),
+        message("trading"),
+        timeout=900,
+        concurrency=4,
+        switch="trading",
+        kinds=["equity"],
+        batch_size=5,
+    ),
+    "news": EngineSpec(
+        message("News engine"),
+        message("news"),
+        timeout=300,
+        concurrency=8,
+        switch="news",
+        kinds=["equity", "topic", "person"],
+    ),
     "qa": EngineSpec(
         message("QA engine"),
         message("QA"),
@@ -49,8 +75,10 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
         keeps_connections=True,
     ),
 }
-DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)
+DATA_ENGINES: tuple[EngineName, ...] = tuple(name for name in ENGINES if name != "qa")
+TARGET_ENGINES: tuple[EngineName, ...] = tuple(name for name in DATA_ENGINES if ENGINES[name].kinds)
+"""The data engines that take targets."""
 
 METHOD = "POST"
 

@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from job.cli.main import main
 from job.day.attempt import ExitCode
+from job.engines.calls import ENGINES
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message
@@ -84,9 +85,9 @@ async def test_what_plan_prints_is_what_run_sends_once(
     spans = {line["logging.googleapis.com/spanId"]: line["targets"] for line in finished if line["engine"] == "qa"}
     assert spans == {one.headers["traceparent"].split("-")[2]: one.tickers for one in world.qa.requests}
     assert len(spans) == len(EXPECTED)
-    for name, concurrency in {"financial": 4, "trading": 4, "news": 8, "qa": 16}.items():
+    for name, engine in ENGINES.items():
         service = world.engines[name]
-        assert service.traffic.peak_in_flight <= concurrency
+        assert service.traffic.peak_in_flight <= engine.concurrency
         # A worker keeps its connection to the QA engine; a data engine's serves one call.
         assert service.traffic.connections == (16 if name == "qa" else len(service.requests)), name
 

@@ -7,7 +7,7 @@ import trio
 
 from job.day.result import EngineFailedError
 from job.engines.answers import Response
-from job.engines.calls import DATA_ENGINES, DataEngineName
+from job.engines.calls import DATA_ENGINES, EngineName
 from job.engines.failures import Cause
 from job.execution.progress import Progress, report_each_minute
 from tests.support.fakes import FOREVER, Asked, reply, stage, target, well
@@ -90,7 +90,7 @@ async def test_two_engines_that_fail_at_the_same_moment_are_one_error() -> None:
 
 
 @pytest.mark.parametrize("engine", DATA_ENGINES)
-async def test_a_barrier_with_one_item_open_is_not_passed(engine: DataEngineName) -> None:
+async def test_a_barrier_with_one_item_open_is_not_passed(engine: EngineName) -> None:
     made = stage([target("A"), target("B")])
     for other in DATA_ENGINES:
         for call in made.ledger.plan.calls(other):
