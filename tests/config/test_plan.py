@@ -34,6 +34,17 @@ targets = st.lists(
 )
 
 
+def test_an_engine_without_targets_is_called_once_and_only_with_it_a_plan_is_another_one() -> None:
+    """No engine of today is one."""
+    plan = plan_of([target("A", engines=())])
+    made = replace(plan, daily=("news",))
+    assert (made.engines(), made.count("news"), plan.count("news")) == (("news", "qa"), 1, 0)
+    assert [(call.items, call.date, call.body) for call in made.calls("news")] == [
+        ([Item("news", "news", None)], "2026-11-24", b'{"date":"2026-11-24"}')
+    ]
+    assert made.digest != plan.digest
+
+
 @settings(max_examples=30)
 @given(targets, st.integers(1, 5))
 def test_counts_are_those_of_the_calls(made: list[Target], size: int) -> None:
