@@ -371,7 +371,8 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
         unrecorded=nights.unrecorded,
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
-        marks={mark for night in nights.nights for _, mark in marks_of(night.report)},
+        columns=nights.engines,
+        marks={mark for night in nights.nights for _, mark in marks_of(night.report, nights.engines)},
     ).encode()
 
 
