@@ -151,8 +151,8 @@ async def _killed_start(world: World) -> None:
         own = {"targets": [item.target], "card_type": item.card_type, "started": ended - 0.02, "ended": ended}
         journal._pending.append(to_json(common | own))
         if number % 1100 == 1099:
-            chunk = journal._next_chunk()
+            chunk = journal.next_chunk()
             objects[chunk.name] = chunk.data
-    chunk = journal._next_chunk()
+    chunk = journal.next_chunk()
     objects[chunk.name] = chunk.data
     write(world.directory / "runs", objects)

@@ -165,7 +165,7 @@ class RecordedAttempt:
             journal.append(result)
         found = {
             attempt_name(self.day, self.number): self.stored.to_json(),
-            results_name(self.day, self.number, 0): journal._next_chunk().data,
+            results_name(self.day, self.number, 0): journal.next_chunk().data,
         }
         if self.outcome is not None:
             found[end_name(self.day, self.number)] = self.report().to_json()
