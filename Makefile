@@ -7,25 +7,12 @@ unexport $(filter-out PYTHON,$(filter PYTHON% PIP_CONSTRAINT PIP_PREFIX PIP_REQU
 export PIP_USER := 0
 
 # --- the virtual environments: each is made once, and again when its lock changes or its Python is gone ---
-# uv takes seconds for what pip takes a minute for, but all that it is told of pip's settings is the index and the authorities. If it fails, pip
-# installs everything. A lock is whole, and leaves out what is not needed of its packages' dependencies.
 gone = $(if $(wildcard $(1)),$(shell $(2)/python -Ic 'import pip' 2>/dev/null || echo gone))
 .venv/ready: .locks/dev.txt $(call gone,.venv/ready,$(BIN))
 .terraform-tests/ready: .locks/terraform.txt $(call gone,.terraform-tests/ready,.terraform-tests/bin)
 .PHONY: gone
-PIP = $(@D)/bin/pip --disable-pip-version-check
-INSTALL := install --quiet --require-hashes --no-deps
 .venv/ready .terraform-tests/ready:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
-	@echo 'Making $(@D), once, in about 15 seconds, or longer over a slow connection …' >&2
-	@rm -rf $(@D)
-	@$(PYTHON) -m venv $(@D)
-	@setting() { $(PIP) config list | sed -n "s/^[a-z]*\.$$1='\(.*\)'/\1/p" | tail -n 1; }; \
-	index=$${PIP_INDEX_URL:-$$(setting index-url)}; cert=$${PIP_CERT:-$$(setting cert)}; \
-	{ $(PIP) $(INSTALL) -r .locks/uv.txt && \
-		env $${cert:+SSL_CERT_FILE="$$cert"} UV_DEFAULT_INDEX="$$index" $(@D)/bin/uv pip $(INSTALL) --python=$(@D)/bin/python -r $<; } 2>$(@D)/uv.log || { \
-		echo 'uv could not install them ($(@D)/uv.log says why). pip installs them now, in a minute or more …' >&2; \
-		$(PIP) $(INSTALL) -r $<; }
+	@sh .locks/install.sh '$(PYTHON)' $(@D) $<
 	@touch $@
 
 .PHONY: help

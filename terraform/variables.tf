@@ -43,7 +43,7 @@ variable "card_url" {
 }
 
 variable "engines" {
-  description = "The engines financial, trading, news and qa, each by `service`, a Cloud Run service (in `project` and `region`) that Terraform looks up and lets the job call, or by `url`, which its owner has to let the job call. What else is left out has the job's own default. `attempts` counts only for qa, and `batch_size` only for financial and trading."
+  description = "The engines of the job, each by `service`, a Cloud Run service (in `project` and `region`) that Terraform looks up and lets the job call, or by `url`, which its owner has to let the job call. What else is left out has the job's own default. `attempts` counts only for qa, and `batch_size` only for an engine that takes batches."
   type = map(object({
     attempts         = optional(number)
     audience         = optional(string)
@@ -60,8 +60,8 @@ variable "engines" {
   nullable = false
 
   validation {
-    condition     = toset(keys(var.engines)) == toset(["financial", "trading", "news", "qa"])
-    error_message = "engines: are not the four; name financial, trading, news and qa, each once."
+    condition     = toset(keys(var.engines)) == toset(local.engine_names)
+    error_message = "engines: are not those of the job; name ${join(", ", local.engine_names)}, each once."
   }
   validation {
     condition     = alltrue([for engine in var.engines : (engine.service == null) != (engine.url == null)])

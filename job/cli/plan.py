@@ -18,7 +18,7 @@ from job.day.attempt import ExitCode, RecordError
 from job.day.before import differences
 from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger
-from job.engines.calls import ENGINES, METHOD, EngineName, counted
+from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName, counted
 from job.outputs.stdout import say, say_error, write_line
 from job.records.nights import read_nights
 from job.records.record import Listing, Record
@@ -67,7 +67,7 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
     if settings.runs_uri is not None:
         past = trio.run(_read_past, settings, plan, given.date, now)
     plan = replace(plan, date=given.date or past.days.current(now))
-    is_past = past.days.is_past(plan.date, now) and {"financial", "trading"} & {*plan.engines()}
+    is_past = past.days.is_past(plan.date, now) and BATCHES.keys() & {*plan.engines()}
     notices = [*plan.notices, *memory_notices(plan, settings), *notes_of(past.ledger or Ledger(plan))]
     _say_notices([*notices, *([past_day_notice(plan.date)] if is_past else [])], to)
     past_lines = list(_past_lines(past, plan))

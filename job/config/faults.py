@@ -14,6 +14,7 @@ from job.text.messages import Message, colon, message, semicolon
 from job.text.shown import quoted
 
 WRONG_TYPE = message("has the wrong type")
+UNKNOWN_KEY = (message("is not a known key"), message("correct its name or remove it"))
 UNSET_IT = message("correct it or unset it")
 _NO_WHOLE_NUMBER = message("{value} is not a whole number")
 
@@ -110,7 +111,7 @@ def brief(value: object) -> str:
 _EXPLAINED: Mapping[str, tuple[Message, Message]] = {
     # of config objects
     "missing": (message("is missing"), message("add it")),
-    "extra_forbidden": (message("is not a known key"), message("correct its name or remove it")),
+    "extra_forbidden": UNKNOWN_KEY,
     "string_type": (WRONG_TYPE, message("write a string in quotes")),
     "string_too_long": (message("is longer than {max_length} characters"), message("shorten it")),
     "bool_type": (WRONG_TYPE, message("write true or false, without quotes")),

@@ -6,18 +6,18 @@ and what to do about a common mistake. Faults and notices are grouped by cause a
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import islice
 from typing import Annotated, Any, Generic, TypeVar
 
 import jiter
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from job.config.faults import WRONG_TYPE, ConfigError, Fault, FaultKind, problems
+from job.config.faults import UNKNOWN_KEY, WRONG_TYPE, ConfigError, Fault, FaultKind, invalid, problems
 from job.config.values import Choice, Date, Id, NotName, Parameters, Text, Ticker, spelling
-from job.engines.calls import DATA_ENGINES, DataEngineName, Kind
+from job.engines.calls import DATA_ENGINES, ENGINES, TARGET_ENGINES, EngineName, Kind
 from job.text.messages import Message, Value, colon, listed, message, template
 from job.text.shown import quoted
 
@@ -251,12 +251,24 @@ class CardTypeEntry(StrictModel):
     enabled: bool = True
 
 
-class RunEngines(StrictModel):
-    """`run_engines` of one target, which overrides engine_control.json."""
+def control_key(engine: EngineName) -> str:
+    """Its key in engine_control.json."""
+    return f"run_{ENGINES[engine].switch}_engine"
 
-    financials: bool | None = None
-    trading: bool | None = None
-    news: bool | None = None
+
+def _known(keys: Collection[str]) -> AfterValidator:
+    def check(key: str) -> str:
+        if key not in keys:
+            raise invalid(*UNKNOWN_KEY)
+        return key
+
+    return AfterValidator(check)
+
+
+RunEngines = dict[Annotated[str, _known({ENGINES[name].switch for name in TARGET_ENGINES})], bool | None]
+"""`run_engines` of one target, which overrides engine_control.json."""
+EngineControl = dict[Annotated[str, _known({control_key(name) for name in DATA_ENGINES})], bool]
+"""engine_control.json: which data engines run."""
 
 
 class TargetEntry(StrictModel):
@@ -270,19 +282,6 @@ class TargetEntry(StrictModel):
     topic_key: Id | None = None
     extra_params: Parameters | None = None
     run_engines: RunEngines | None = None
-
-
-class EngineControl(StrictModel):
-    """engine_control.json: which data engines run."""
-
-    run_financials_engine: bool = True
-    run_trading_engine: bool = True
-    run_news_engine: bool = True
-
-    @property
-    def off(self) -> tuple[DataEngineName, ...]:
-        on = (self.run_financials_engine, self.run_trading_engine, self.run_news_engine)
-        return tuple(engine for engine, runs in zip(DATA_ENGINES, on, strict=True) if not runs)
 
 
 class LlmChoice(StrictModel):
@@ -301,10 +300,10 @@ _STRICT = ConfigDict(strict=True)
 TICKER = TypeAdapter[str](Ticker, config=_STRICT)
 CARD_TYPE_NAME = TypeAdapter[str](Id, config=_STRICT)
 CARD_TYPE = TypeAdapter[CardTypeEntry](Annotated[CardTypeEntry, NotName])
+SWITCHES = TypeAdapter(EngineControl, config=_STRICT)
 SIMPLE_TARGETS = TypeAdapter(dict[Id, list[Id]], config=_STRICT)
 
 T = TypeVar("T")
-M = TypeVar("M", bound=StrictModel)
 Validate = Callable[[object], T]
 
 TICKER_LIST = "ticker_list.json"
@@ -342,7 +341,7 @@ class Config:
     """In the order of the object."""
     targets: Mapping[str | int, TargetEntry]
     """Each target once, by its place in the object: a ticker in the simple form, an index in the full one."""
-    switches: EngineControl
+    switched_off: tuple[EngineName, ...]
     models: LlmConfig
     notices: tuple[Message, ...] = ()
 
@@ -357,8 +356,8 @@ def parse_config(objects: Mapping[str, bytes], known: Sequence[Fault] = ()) -> C
         tickers=reader.tickers(),
         card_types=reader.card_types(),
         targets=reader.targets(),
-        switches=reader.read(ENGINE_CONTROL, EngineControl),
-        models=reader.read(LLM_CONFIG, LlmConfig),
+        switched_off=reader.switched_off(),
+        models=reader.read(LLM_CONFIG, LlmConfig.model_validate) or LlmConfig(),
     )
     if faults := reader.findings.faults():
         raise ConfigError([*known, *faults])
@@ -435,11 +434,14 @@ class _Reader:
                     self.findings.fault(Place(CARD_TARGETS, [index, key]), what, message("remove it"))
         return {index: entries[index] for index in first.values()}
 
-    def read(self, name: str, model: type[M]) -> M:
-        """The validated value of an object; the default if it does not exist or has a fault."""
+    def switched_off(self) -> tuple[EngineName, ...]:
+        on = self.read(ENGINE_CONTROL, SWITCHES.validate_python) or {}
+        return tuple(name for name in DATA_ENGINES if not on.get(control_key(name), ENGINES[name].is_on))
+
+    def read(self, name: str, validate: Validate[T]) -> T | None:
+        """The validated value of an object; `None` if it does not exist or has a fault."""
         value = self._value(name)
-        checked = None if value is None else self._checked(Place(name), value, model.model_validate)
-        return checked or model()
+        return None if value is None else self._checked(Place(name), value, validate)
 
     def _value(self, name: str) -> list[Any] | dict[str, Any] | None:
         """The array or object in a config object; `None` if it does not exist or cannot be read."""

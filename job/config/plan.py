@@ -12,7 +12,6 @@ from difflib import get_close_matches
 from functools import cached_property
 from itertools import islice
 from operator import attrgetter
-from typing import Any
 
 from job.config.environment import AGAIN, WITHOUT, PlanSettings
 from job.config.faults import Fault, FaultKind
@@ -31,19 +30,22 @@ from job.config.objects import (
     RunEngines,
     TargetEntry,
     alike,
+    control_key,
 )
 from job.config.values import spelling
 from job.engines.calls import (
     ALL_ENGINES,
     BATCHES,
     DATA_ENGINES,
+    ENGINES,
+    TARGET_ENGINES,
     Call,
-    DataEngineName,
     EngineName,
     Item,
     Kind,
     card,
     counted,
+    for_day,
     news,
 )
 from job.text.messages import Message, joined, listed, message, plural, template
@@ -63,7 +65,7 @@ class Target:
     kind: Kind
     key: str
     date: str | None
-    engines: tuple[DataEngineName, ...]
+    engines: tuple[EngineName, ...]
     card_types: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...] = ()
     """The entry's own query parameters of its cards, sorted: in another order they ask for the same."""
@@ -222,23 +224,20 @@ class _Resolver:
             self.findings.fault(place, what, message("give one of them another topic_key"))
         return key
 
-    def _engines(self, kind: Kind, given: RunEngines | None, default: RunEngines | None) -> tuple[DataEngineName, ...]:
+    def _engines(self, kind: Kind, given: RunEngines | None, default: RunEngines | None) -> tuple[EngineName, ...]:
         """The target's own switches override inherited ones, and these override engine_control.json."""
-        run: dict[DataEngineName, bool] = {}
-        for engine in DATA_ENGINES:
-            run[engine] = engine not in self.config.switches.off and is_usual(engine, kind)
+        run: dict[EngineName, bool] = {}
+        for engine in TARGET_ENGINES:
+            run[engine] = engine not in self.config.switched_off and is_usual(engine, kind)
             for switches in (default, given):
-                said = None if switches is None else getattr(switches, _SWITCH[engine])
+                said = (switches or {}).get(ENGINES[engine].switch)
                 run[engine] = run[engine] if said is None else said
         return tuple(engine for engine, on in run.items() if on)
 
 
-def is_usual(engine: DataEngineName, kind: Kind) -> bool:
-    """Whether targets of a kind get the data of an engine without `run_engines`: two engines have those of equities."""
-    return kind == "equity" or engine == "news"
-
-
-_SWITCH: dict[DataEngineName, str] = {"financial": "financials", "trading": "trading", "news": "news"}
+def is_usual(engine: EngineName, kind: Kind) -> bool:
+    """Whether targets of a kind get the data of an engine without `run_engines`."""
+    return kind in ENGINES[engine].kinds
 
 
 def topic_key(topic: str) -> str:
@@ -276,8 +275,10 @@ class Plan:
     left_out: frozenset[str] = frozenset()
     """The targets that this attempt makes no calls for. They are planned all the same."""
     notices: tuple[Message, ...] = ()
-    switched_off: tuple[DataEngineName, ...] = ()
+    switched_off: tuple[EngineName, ...] = ()
     """The engines that engine_control.json switches off, which may have been left behind."""
+    daily: tuple[EngineName, ...] = ()
+    """The engines without targets that run: each is called once."""
 
     @classmethod
     def empty(cls, day: str) -> "Plan":
@@ -292,7 +293,7 @@ class Plan:
 
     def count(self, engine: EngineName) -> int:
         """How many items are planned for an engine: cards for qa, targets for the others."""
-        return sum(len(target.card_types) if engine == "qa" else engine in target.engines for target in self.targets)
+        return len(self.items(engine))
 
     @property
     def size(self) -> Message:
@@ -300,7 +301,7 @@ class Plan:
         return joined([targets, counted("qa", self.count("qa"))])
 
     def engines(self) -> tuple[EngineName, ...]:
-        return tuple(engine for engine in ALL_ENGINES if any(self.items_of(engine, target) for target in self.targets))
+        return tuple(engine for engine in ALL_ENGINES if self.items(engine))
 
     def items_of(self, engine: EngineName, target: Target) -> list[Item]:
         """What is planned for an engine of a target: its cards for qa, or its data, if the engine prepares that."""
@@ -313,10 +314,11 @@ class Plan:
 
     @cached_property
     def _items(self) -> Mapping[EngineName, Sequence[Item]]:
-        return {
+        of_targets: dict[EngineName, list[Item]] = {
             engine: [item for target in self.targets for item in self.items_of(engine, target)]
             for engine in ALL_ENGINES
         }
+        return of_targets | {engine: [Item(engine, engine, None)] for engine in self.daily}
 
     def work(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> list[list[Item]]:
         """The items of each call that is left to be made, in order: those that are neither done nor left out.
@@ -333,8 +335,9 @@ class Plan:
         engine, name, card_type = items[0]
         if engine in BATCHES:
             return BATCHES[engine]([item.target for item in items])
-        target = self.by_id[name]
-        date = target.date or self.date
+        if engine in self.daily:
+            return for_day(engine, self.date)
+        target, date = self.by_id[name], self.date_of(items[0])
         if card_type is None:
             return news(target.id, target.kind, target.key, date)
         return card(target.id, card_type, date, self.parameters(target, card_type).items())
@@ -351,13 +354,14 @@ class Plan:
         digest.update(f"], {json.dumps(self.common())[1:]}".encode())
         return digest.hexdigest()
 
-    def common(self) -> list[Mapping[str, Any]]:
+    def common(self) -> list[object]:
         """What decides how the cards of all targets are made."""
-        return [self.models.model_dump(), *filter(None, [self.settings.what_is_made()])]
+        return [self.models.model_dump(), *filter(None, [self.settings.what_is_made(), self.daily])]
 
     def date_of(self, item: Item) -> str:
         """The date for which an engine is asked about an item; empty for an engine that takes no date."""
-        return "" if item.engine in BATCHES else self.by_id[item.target].date or self.date
+        target = self.by_id.get(item.target)  # none of an engine without targets
+        return "" if item.engine in BATCHES else (target and target.date) or self.date
 
     def parameters(self, target: Target, card_type: str) -> dict[str, str]:
         """The parameters of a card: the target's own override the model's. A model is not used with another backend."""
@@ -368,7 +372,7 @@ class Plan:
 
     def made_with(self, target: Target, card_type: str) -> dict[str, object]:
         """All that a card is made with. Its date is `None` if that is the plan's."""
-        data = {f"run_{switch}_engine": engine in target.engines for engine, switch in _SWITCH.items()}
+        data = {control_key(engine): engine in target.engines for engine in TARGET_ENGINES}
         own = {"date": target.date, "topic_key": target.key}
         return self.settings.what_is_made() | self.parameters(target, card_type) | data | own
 
@@ -381,8 +385,9 @@ def make_plan(config: Config, day: str, settings: PlanSettings) -> tuple[Plan, l
     """The plan of a config, and the faults between its objects. If there are any, the plan must not run."""
     targets, faults, notices = resolve(config)
     all_notices = (*config.notices, *notices)
-    plan = Plan(targets, config.models, day, settings, notices=all_notices, switched_off=config.switches.off)
-    return plan, faults
+    off = config.switched_off
+    daily = tuple(name for name in DATA_ENGINES if name not in {*TARGET_ENGINES, *off})
+    return Plan(targets, config.models, day, settings, notices=all_notices, switched_off=off, daily=daily), faults
 
 
 ALL = "all"

@@ -18,7 +18,7 @@ from job.day.ending import Ending, past_day_notice
 from job.day.failing import failure_groups, is_refused, targets_at_fault
 from job.day.ledger import ANSWERS_SHOWN, ItemStatus, Ledger, joined_seconds
 from job.day.result import Count, Counts, EngineState, MissingState, Seconds
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, EngineName, Item
+from job.engines.calls import DATA_ENGINES, EngineName, Item
 from job.text.messages import Message, Value, colon, message, said
 from job.text.shown import clock, shortened
 
@@ -243,10 +243,10 @@ def read_report(day: str, number: int, data: bytes) -> Report:
     return report
 
 
-def marks_of(report: Report | None) -> list[tuple[Severity | Literal["soft"], str]]:
-    """The kind and the mark of each engine, in a table of nights."""
+def marks_of(report: Report | None, columns: Sequence[EngineName]) -> list[tuple[Severity | Literal["soft"], str]]:
+    """The kind and the mark of each of these engines, in a table of nights."""
     engines = report.engines if report else {}
-    return [MARKS[engines.get(engine, Counts()).state] for engine in ALL_ENGINES]
+    return [MARKS[engines.get(engine, Counts()).state] for engine in columns]
 
 
 def _missing_groups(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode
 from job.text.messages import Message, listed, message, plural
 
 EngineName = Literal["financial", "trading", "news", "qa"]
-DataEngineName = Literal["financial", "trading", "news"]
 Kind = Literal["equity", "topic", "person"]
 
 
@@ -23,6 +22,14 @@ class EngineSpec:
     timeout: float
     concurrency: int
     """Default of the variable: the maximum number of calls in flight."""
+    path: str = ""
+    """Of all its calls, if it takes batches or no targets."""
+    switch: str = ""
+    """Its name in the keys of engine_control.json and of `run_engines`; empty for QA, which is never switched off."""
+    is_on: bool = True
+    """Whether it prepares data if engine_control.json does not say so."""
+    kinds: Collection[Kind] = ()
+    """The kinds of targets whose data it prepares without `run_engines`. With none, it is called once a day."""
     concurrency_limit: int = 1024
     batch_size: int = 1
     """Tickers per call; 1 if the engine takes no batches."""
@@ -35,10 +42,33 @@ class EngineSpec:
 
 ENGINES: Mapping[EngineName, EngineSpec] = {
     "financial": EngineSpec(
-        message("Financial engine"), message("financial"), timeout=900, concurrency=4, batch_size=5
+        message("Financial engine"),
+        message("financial"),
+        timeout=900,
+        concurrency=4,
+        path="/batch_refresh",
+        switch="financials",
+        kinds=["equity"],
+        batch_size=5,
     ),
-    "trading": EngineSpec(message("Trading engine"), message("trading"), timeout=900, concurrency=4, batch_size=5),
-    "news": EngineSpec(message("News engine"), message("news"), timeout=300, concurrency=8),
+    "trading": EngineSpec(
+        message("Trading engine"),
+        message("trading"),
+        timeout=900,
+        concurrency=4,
+        path="/trading_data/batch_refresh",
+        switch="trading",
+        kinds=["equity"],
+        batch_size=5,
+    ),
+    "news": EngineSpec(
+        message("News engine"),
+        message("news"),
+        timeout=300,
+        concurrency=8,
+        switch="news",
+        kinds=["equity", "topic", "person"],
+    ),
     "qa": EngineSpec(
         message("QA engine"),
         message("QA"),
@@ -49,8 +79,10 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
         keeps_connections=True,
     ),
 }
-DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)
+DATA_ENGINES: tuple[EngineName, ...] = tuple(name for name in ENGINES if name != "qa")
+TARGET_ENGINES: tuple[EngineName, ...] = tuple(name for name in DATA_ENGINES if ENGINES[name].kinds)
+"""The data engines that take targets."""
 
 METHOD = "POST"
 
@@ -121,15 +153,15 @@ def label_of(engine: EngineName, targets: Sequence[str], card_type: str | None) 
     return Message("{engine} {targets} {card_type}", values)
 
 
-def _batch(engine: EngineName, path: str, tickers: Sequence[str]) -> Call:
+def _batch(engine: EngineName, tickers: Sequence[str]) -> Call:
     if not tickers:  # the financial engine would refresh its own default list
         raise ValueError("a batch needs a ticker")
-    return Call(engine, tuple(tickers), None, path, _body({"tickers": list(tickers)}))
+    return Call(engine, tuple(tickers), None, ENGINES[engine].path, _body({"tickers": list(tickers)}))
 
 
-financial = partial(_batch, "financial", "/batch_refresh")
+financial = partial(_batch, "financial")
 """The call that refreshes the financial statements of some tickers."""
-trading = partial(_batch, "trading", "/trading_data/batch_refresh")
+trading = partial(_batch, "trading")
 """The call that refreshes price history and features of some tickers."""
 BATCHES: dict[EngineName, Callable[[Sequence[str]], Call]] = {"financial": financial, "trading": trading}
 """The engines whose calls are for several tickers at a time."""
@@ -138,6 +170,11 @@ BATCHES: dict[EngineName, Callable[[Sequence[str]], Call]] = {"financial": finan
 def news(target: str, kind: Kind, key: str, date: str) -> Call:
     """The call that crawls and digests one target; `key` is its name in the engine."""
     return Call("news", (target,), None, _NEWS_PATHS[kind] + _segment(key), _body({"date": date}), date)
+
+
+def for_day(engine: EngineName, date: str) -> Call:
+    """The only call of a day, of an engine that takes no targets: what it prepares has the engine's name."""
+    return Call(engine, (engine,), None, ENGINES[engine].path, _body({"date": date}), date)
 
 
 def card(target: str, card_type: str, date: str, parameters: Iterable[tuple[str, str]]) -> Call:

@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from posixpath import relpath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from job.config.days import Days
 from job.config.environment import Settings
@@ -25,9 +25,9 @@ from job.day.ending import notices_of
 from job.day.failing import names_of
 from job.day.ledger import Ledger
 from job.day.report import Report, marks_of
-from job.day.result import FAILED, CallResult, ItemState
+from job.day.result import ItemState
 from job.day.view import View, card_table, complete_line, cost_line, picture_url
-from job.engines.calls import ALL_ENGINES, ENGINES, EngineName
+from job.engines.calls import ENGINES
 from job.records.nights import Night, Nights, PastNights, done_at, nothing_of
 from job.records.record import Document
 from job.storage.uri import address_of
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-CALLS_SHOWN = 100
-"""Rows of calls that had the same answer."""
 NAME_LIMIT = 60
 
 
@@ -145,43 +143,13 @@ def names(all_names: Sequence[str]) -> Value:
     return listed([shortened(name, NAME_LIMIT) for name in all_names])
 
 
-class SameCalls(NamedTuple):
-    """Calls of an engine that had the same answer. Those that are done are only counted."""
-
-    engine: EngineName
-    answer: Message
-    number: int
-    seconds: Sequence[float]
-    calls: Sequence[CallResult] = ()
-
-
-def what(calls: Sequence[CallResult]) -> Value:
-    return names(names_of(item for call in calls for item in call.items))
-
-
-def calls_of(ledger: Ledger) -> Sequence[SameCalls]:
-    """Every call of a day, those that are not done or warn of something first."""
-    odd = [call for calls in ledger.calls.values() for call in calls if call.warning or not call.done]
-    groups: dict[tuple[EngineName, Message], list[CallResult]] = {}
-    for call in sorted(odd, key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)):
-        groups.setdefault((call.engine, call.warning or call.told), []).append(call)
-    rows = [SameCalls(*key, len(some), [call.seconds for call in some], some) for key, some in groups.items()]
-    for engine, calls in ledger.calls.items():
-        if seconds := [call.seconds for call in calls if call.done and not call.warning]:
-            rows.append(SameCalls(engine, message("done"), len(seconds), seconds))
-    return rows[:CALLS_SHOWN]
-
-
 _MARGIN = timedelta(minutes=5)
 """Added on both sides: an engine may still log after the job has ended."""
 
 
-def log_link(report: Report, words: str | None = None) -> str | None:
-    """The log of the job and of the engines under the day's trace, or only the lines with these words."""
-    query = f'trace="projects/{report.project}/traces/{report.trace_id}"'
-    if words is not None:
-        query += "\n" + '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return _logs(report, query)
+def log_link(report: Report) -> str | None:
+    """The log of the job and of the engines under the day's trace, with every call."""
+    return _logs(report, f'trace="projects/{report.project}/traces/{report.trace_id}"')
 
 
 def execution_link(report: Report) -> str | None:
@@ -339,12 +307,10 @@ def environment(translator: Translator) -> "Environment":
     made.filters |= {
         "dated": dated,
         "done_at": done_at,
-        "duration": duration,
         "marks": marks_of,
         "names": names,
         "number": "{:,}".format,
         "shortened": beginning,
-        "what": what,
     }
     made.globals = {
         "_": message,
@@ -373,10 +339,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
         cost=cost_line(ledger),
         board=board(report, ledger),
         table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
-        calls=calls_of(ledger),
-        number_of_calls=sum(map(len, ledger.calls.values())),
         log_link=log_link(report),
-        log_link_of=lambda words: log_link(report, words),
         trace_link=trace_link(report),
         execution_link=execution_link(report),
     ).encode()
@@ -400,7 +363,8 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
         unrecorded=nights.unrecorded,
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
-        marks={mark for night in nights.nights for _, mark in marks_of(night.report)},
+        columns=nights.engines,
+        marks={mark for night in nights.nights for _, mark in marks_of(night.report, nights.engines)},
     ).encode()
 
 

@@ -19,7 +19,7 @@ from job.day.attempt import SIGNS, Mark, Outcome
 from job.day.report import Report, marks_of
 from job.day.result import Counts
 from job.day.view import Line, Rank, View, day_lines
-from job.engines.calls import ALL_ENGINES, EngineName
+from job.engines.calls import EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
 from job.outputs.stdout import OutputQueue, queued_text
@@ -62,12 +62,12 @@ def print_table(screen: Screen, engines: Mapping[EngineName, Counts]) -> None:
 def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     screen = Screen(translator, width=1000)  # the terminal wraps long lines
-    for heading in (message("Day"), message("Done at"), *ALL_ENGINES):
+    for heading in (message("Day"), message("Done at"), *nights.engines):
         table.add_column(screen.shown(heading), no_wrap=True)
     table.add_column(screen.shown(message("Cards")), no_wrap=True, justify="right")
     for night in nights.nights:
         report = night.report
-        marks = [_marked(mark) for _, mark in marks_of(report)]
+        marks = [_marked(mark) for _, mark in marks_of(report, nights.engines)]
         cards = f"{report.cards.done:,}/{report.cards.planned:,}" if report and report.cards.planned else ""
         colour = _COLOURS[SIGNS[night.severity]]
         table.add_row(night.day, f"[{colour}]{screen.shown(done_at(night))}[/]", *marks, cards)

@@ -28,6 +28,7 @@ from job.day.attempt import (
 )
 from job.day.before import night_before
 from job.day.report import END_LIMIT, Report, read_report
+from job.engines.calls import ENGINES, EngineName
 from job.errors import JobError
 from job.records.lease import Holder, peek
 from job.records.record import Listing, read_day, state_of
@@ -98,6 +99,12 @@ class Nights:
     @property
     def reports(self) -> list[Report]:
         return [night.report for night in self.nights if night.report is not None]
+
+    @property
+    def engines(self) -> Sequence[EngineName]:
+        """The engines of a table of these nights: one that is off by default, only if a night used it."""
+        used = {engine for report in self.reports for engine in report.engines}
+        return [name for name, engine in ENGINES.items() if engine.is_on or name in used]
 
     @property
     def unrecorded(self) -> Message | None:

@@ -129,7 +129,7 @@ class Journal:
             began = trio.current_time()
             while self._written < appended:
                 if self._chunk is None:
-                    self._chunk = self._next_chunk()
+                    self._chunk = self.next_chunk()
                 if not await self._write(self._chunk):
                     await trio.sleep(WRITE_RETRY_SECONDS)
             self._writing_took = trio.current_time() - began
@@ -145,7 +145,8 @@ class Journal:
         self._on_outage(None)
         return True
 
-    def _next_chunk(self) -> _Chunk:
+    def next_chunk(self) -> _Chunk:
+        """Takes what is not written yet: it is one object, whatever is appended until that is written."""
         lines, self._pending, self._full = self._pending, [], trio.Event()
         name = results_name(self._day, self._number, self.objects)
         header = {"format": FORMAT, "name": name, "plan": self._plan, "lines": len(lines)}

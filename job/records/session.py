@@ -14,20 +14,17 @@ from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS, Plan
 from job.config.read import PlannedConfig, unreadable
-from job.day.advice import Commands, option
 from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, end_name
-from job.day.before import differences, lacked
-from job.day.ledger import Ledger
+from job.day.before import differences
 from job.day.report import Report
 from job.day.result import CallResult
-from job.engines.calls import ALL_ENGINES
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
 from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.nights import known_days
 from job.records.record import Document, Journal, Listing, Record
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
-from job.text.messages import NAMED, Message, Value, listed, message, not_written, plural, semicolon, template
+from job.text.messages import Message, Value, listed, message, not_written, semicolon, template
 
 
 @contextmanager
@@ -247,8 +244,8 @@ def decide(
     """The attempt that a start adds to the record of its day; `None` if everything is there already.
 
     What it asks to have made again is opened in the ledger of the record. Raises `ConfigError` if the day is that of
-    another config, or if new cards of an earlier day have to be confirmed; and `BusyError` if this is the retry of a
-    start that is not recorded, or if something is asked for again and more is recorded than in `listing_before`:
+    another config, or if the changed plan of an earlier day has to be confirmed; and `BusyError` if this is the retry
+    of a start that is not recorded, or if something is asked for again and more is recorded than in `listing_before`:
     another start may have made the same.
     """
     latest, ended, ledger = record.latest, record.ended, record.ledger
@@ -262,7 +259,7 @@ def decide(
             "folder out of runs/: the whole day is then made, and paid for, again"
         )
         raise ConfigError([Fault("CONFIG_URI", message(text, then=then, now=now), remedy, FaultKind.STORAGE)])
-    if latest is not None and (fault := _unconfirmed(latest, ledger, start, config)) is not None:
+    if latest is not None and (fault := _changed(latest, start, config.plan)) is not None:
         raise ConfigError([fault])
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
     if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
@@ -299,52 +296,17 @@ def decide(
     )
 
 
-def _planned(latest: Attempt, ledger: Ledger) -> Plan:
-    """What the day's latest attempt planned, without targets that were left out of it and never tried."""
-    plan = latest.plan_again()
-
-    def is_tried(name: str) -> bool:
-        statuses = (status for engine in ALL_ENGINES for status in ledger.of(engine, name))
-        return any(status.state not in {"not_attempted", "left_out"} for status in statuses)
-
-    targets = (target for target in plan.targets if target.id not in plan.left_out or is_tried(target.id))
-    return replace(plan, targets=tuple(targets))
-
-
-def _unconfirmed(latest: Attempt, ledger: Ledger, start: Start, config: PlannedConfig) -> Fault | None:
-    """The fault if an earlier day is named, and cards would be made that its latest attempt did not plan.
-
-    Its commands are for the shell of this start, which has RUNS_URI.
-    """
-    now = datetime.fromisoformat(start.started)
-    is_earlier = start.names_day and start.day < start.days.current(now)
-    is_same = latest.plan == config.plan.digest and not latest.without
+def _changed(latest: Attempt, start: Start, plan: Plan) -> Fault | None:
+    """The fault if an earlier day is named, and its latest attempt had another plan, or left out what is made now."""
+    is_earlier = start.names_day and start.day < start.days.current(datetime.fromisoformat(start.started))
+    is_same = latest.plan == plan.digest and plan.left_out.issuperset(latest.without)
     if not is_earlier or "--yes" in start.arguments or is_same:
         return None
-    then = _planned(latest, ledger)
-    wanted = [card.item for card in ledger.missing("qa") if card.state != "left_out"]
-    lacking = lacked(then, wanted)
-    new = dict.fromkeys(item.target for item in lacking)
-    if not new:
+    then = latest.plan_again()
+    then = replace(then, targets=tuple(target for target in then.targets if target.id not in then.left_out))
+    changes = [*differences(then, plan)]
+    if not changes:  # in another order, for example, a plan is another one, and asks for the same
         return None
-    options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
-    run = partial(Commands.of(start, None, start.days, now).run, start.day, *options, names_day=True)
-    again = sum(item.engine == "qa" and ledger.is_done(item) for item in config.again or ())
-    remedy = plural(
-        "to use the config as it is now, this makes 1 card: {command}",
-        "to use the config as it is now, this makes {count} cards: {command}",
-        count=len(wanted) + again,
-        command=run("--yes").text,
-    )
-    rest = again + sum(item.target not in new for item in wanted)
-    if rest and len(new) <= NAMED and new.keys().isdisjoint(target.id for target in then.targets):
-        others = plural(
-            "without what is new, this makes 1 card: {command}",
-            "without what is new, this makes {count} cards: {command}",
-            count=rest,
-            command=run(*option("without", new)).text,
-        )
-        remedy = semicolon(others, remedy)
-    changes = reduce(semicolon, differences(then, config.plan))
     text = template("the config has changed since {day}: {changes}")
-    return Fault(DATE, message(text, day=start.day, changes=changes), remedy, FaultKind.COMMAND)
+    what = message(text, day=start.day, changes=reduce(semicolon, changes))
+    return Fault(DATE, what, message("add --yes if that is meant"), FaultKind.COMMAND)

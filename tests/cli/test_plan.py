@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from job.cli.main import main
 from job.day.attempt import ExitCode
+from job.engines.calls import ENGINES
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message
@@ -70,7 +71,7 @@ async def test_what_plan_prints_is_what_run_sends_once(
     assert asked_cards(world) == EXPECTED
     calls = [*data_requests(world), *world.qa.requests]
     assert planned == Counter(canonical(one.service, one.method, one.target, one.json) for one in calls)
-    assert {one.headers["host"] for one in calls} == {one.url.removeprefix("http://") for one in world.engines.values()}
+    assert all(one.headers["host"] == world.engines[one.service].url.removeprefix("http://") for one in calls)
     musk = next(one for one in world.qa.requests if one.tickers == ["Elon_Musk"])
     assert dict(musk.query) == {
         "ticker": "Elon_Musk",
@@ -84,9 +85,9 @@ async def test_what_plan_prints_is_what_run_sends_once(
     spans = {line["logging.googleapis.com/spanId"]: line["targets"] for line in finished if line["engine"] == "qa"}
     assert spans == {one.headers["traceparent"].split("-")[2]: one.tickers for one in world.qa.requests}
     assert len(spans) == len(EXPECTED)
-    for name, concurrency in {"financial": 4, "trading": 4, "news": 8, "qa": 16}.items():
+    for name, engine in ENGINES.items():
         service = world.engines[name]
-        assert service.traffic.peak_in_flight <= concurrency
+        assert service.traffic.peak_in_flight <= engine.concurrency
         # A worker keeps its connection to the QA engine; a data engine's serves one call.
         assert service.traffic.connections == (16 if name == "qa" else len(service.requests)), name
 

@@ -221,10 +221,6 @@ def test_a_missing_object_is_named_with_what_belongs_there() -> None:
     ]
 
 
-def test_the_faults_of_all_objects_are_reported_at_once() -> None:
-    assert [line.partition(": ")[0] for line in judged(dict.fromkeys(OBJECTS, b"?"))[0]] == [*OBJECTS]
-
-
 OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
 
 
@@ -270,7 +266,8 @@ NEARLY = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
     max_leaves=12,
 )
-DOCUMENTS = st.binary() | (ANYTHING | NEARLY).map(lambda value: json.dumps(value).encode())
+JSON_LIKE = st.text('[]{}",:0123456789.eE+-truefalsn\\ud8 \n\r“，').map(str.encode)
+DOCUMENTS = st.binary() | JSON_LIKE | (ANYTHING | NEARLY).map(lambda value: json.dumps(value).encode())
 
 
 @given(st.dictionaries(st.sampled_from(OBJECTS), DOCUMENTS))
@@ -281,6 +278,7 @@ def test_no_bytes_raise_an_exception_and_every_sentence_names_its_object(objects
         assert name in OBJECTS
         assert all(rest.rpartition("; ") if faults else rest), "what is wrong, and the remedy"
         assert str(sentence).isprintable()
+        assert len(str(sentence)) < 600
         assert in_chinese(sentence).isprintable()
 
 

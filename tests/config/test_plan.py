@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
@@ -14,7 +13,7 @@ from job.config.environment import PlanSettings
 from job.config.objects import CARD_TYPE_NAME, LlmConfig, parse_config
 from job.config.plan import Plan, Target, make_plan
 from job.config.values import ID_LIMIT
-from job.engines.calls import Call, EngineName, Item, Kind, card, news
+from job.engines.calls import TARGET_ENGINES, Call, EngineName, Item, Kind, card, news
 from job.engines.http import HttpConnection, Network
 from job.engines.identity import RunIdentity
 from job.engines.tls import tls_context
@@ -22,25 +21,35 @@ from tests.support.fakes import Styled, plan_of, settings_of, target
 
 DAY = "2026-11-24"
 NETWORK = Network(tls_context(None))
-DATA: tuple[Literal["financial", "trading", "news"], ...] = ("financial", "trading", "news")
 
 targets = st.lists(
     st.builds(
         target,
         st.text(st.characters(codec="utf-8"), min_size=1, max_size=8),
         st.lists(st.sampled_from(["a", "b", "c"]), unique=True),
-        st.lists(st.sampled_from(DATA), unique=True),
+        st.lists(st.sampled_from(TARGET_ENGINES), unique=True),
     ),
     unique_by=lambda made: made.id,
     max_size=12,
 )
 
 
+def test_an_engine_without_targets_is_called_once_and_only_with_it_a_plan_is_another_one() -> None:
+    """No engine of today is one."""
+    plan = plan_of([target("A", engines=())])
+    made = replace(plan, daily=("news",))
+    assert (made.engines(), made.count("news"), plan.count("news")) == (("news", "qa"), 1, 0)
+    assert [(call.items, call.date, call.body) for call in made.calls("news")] == [
+        ([Item("news", "news", None)], "2026-11-24", b'{"date":"2026-11-24"}')
+    ]
+    assert made.digest != plan.digest
+
+
 @settings(max_examples=30)
 @given(targets, st.integers(1, 5))
 def test_counts_are_those_of_the_calls(made: list[Target], size: int) -> None:
     plan = plan_of(made, settings_of({"financial": {"batch_size": size}, "trading": {"batch_size": size}}))
-    for engine in DATA:
+    for engine in TARGET_ENGINES:
         asked = [name for call in plan.calls(engine) for name in call.targets]
         assert asked == [each.id for each in made if engine in each.engines]
         assert plan.count(engine) == len(asked)
@@ -56,7 +65,7 @@ def test_counts_are_those_of_the_calls(made: list[Target], size: int) -> None:
 
 
 def test_the_entrys_date_overrides_the_days() -> None:
-    dated = Target("B", "equity", "B", "2026-01-02", DATA, ("c",))
+    dated = Target("B", "equity", "B", "2026-01-02", TARGET_ENGINES, ("c",))
     plan = plan_of([target("A"), dated])
     assert [json.loads(call.body or b"")["date"] for call in plan.calls("news")] == [DAY, "2026-01-02"]
     assert [parameters(call)["date_str"] for call in plan.calls("qa")] == [DAY, "2026-01-02"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from job.config.plan import UNCONFIRMED_LIMIT, Plan, Target, left_out_faults, select
-from job.engines.calls import DATA_ENGINES
+from job.engines.calls import TARGET_ENGINES
 from tests.support.fakes import plan_of, target
 
 CARDS = {
@@ -52,7 +52,7 @@ def test_cards_are_found_by_name_in_the_order_of_the_plan(names: list[str], card
 def test_a_target_stands_for_its_data_too_and_all_for_everything() -> None:
     plan = plan_of([target("A"), target("B", engines=["news"])])
     assert chosen(plan, "B") == ["news B", "B/news_card"]
-    everything = [*(f"{engine} A" for engine in DATA_ENGINES), "news B", "A/news_card", "B/news_card"]
+    everything = [*(f"{engine} A" for engine in TARGET_ENGINES), "news B", "A/news_card", "B/news_card"]
     assert chosen(plan, "all") == everything
     assert chosen(plan, "/news_card") == ["A/news_card", "B/news_card"], "the cards alone"
     assert chosen(plan_with("all"), "all") == ["all/news_card"], "unless a target has this name"

@@ -7,8 +7,8 @@ import pytest
 
 from job.config.objects import LlmConfig, parse_config
 from job.config.plan import Target, llm_parameters, resolve, topic_key
+from job.engines.calls import TARGET_ENGINES
 
-ALL = ("financial", "trading", "news")
 TYPES = ["news_card", "earnings_card", "old_card"]
 
 
@@ -45,7 +45,7 @@ def test_the_kind_comes_from_target_type_then_from_category(
     given_entry = {"id": "Elon_Musk", "category": category, "target_type": target_type}
     target = entry(**{key: value for key, value in given_entry.items() if value is not None})
     assert target.kind == kind
-    assert target.engines == (ALL if kind == "equity" else ("news",))
+    assert target.engines == (TARGET_ENGINES if kind == "equity" else ("news",))
 
 
 def test_equities_default_is_not_a_target_but_the_default_of_all_tickers() -> None:
@@ -53,8 +53,8 @@ def test_equities_default_is_not_a_target_but_the_default_of_all_tickers() -> No
     others = [{"id": "MSFT", "run_engines": {"news": False}}, {"id": "Topic"}, {"id": "Elon", "target_type": "person"}]
     targets, _ = resolved(card_targets=[others[0], default, *others[1:]])
     assert {name: (list(target.card_types), target.engines) for name, target in targets.items()} == {
-        "AAPL": (["news_card"], ("financial", "news")),
-        "MSFT": (["news_card"], ("financial",)),
+        "AAPL": (["news_card"], tuple(name for name in TARGET_ENGINES if name != "trading")),
+        "MSFT": (["news_card"], tuple(name for name in TARGET_ENGINES if name not in {"trading", "news"})),
         "Topic": (TYPES, ("news",)),
         "Elon": (TYPES, ("news",)),
     }

@@ -143,7 +143,7 @@ def test_what_was_planned_is_done_failed_or_not_attempted_at_any_time(steps: lis
     ledger = Ledger(PLAN)
     for at, step in enumerate(steps):
         ledger.add(step)
-        for engine in ALL_ENGINES:
+        for engine in PLAN.engines():
             counts, totals = ledger.counts(engine), ledger.totals()[engine]
             assert counts == expected(engine, steps[: at + 1])
             assert totals.calls == sum(result.engine == engine for result in steps[: at + 1])

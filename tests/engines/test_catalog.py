@@ -1,54 +1,44 @@
 """What is keyed by engine has every engine: a new one is missed here by name, and not at night by a KeyError."""
 
 import re
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
-from job.config.objects import EngineControl, RunEngines
-from job.config.plan import _SWITCH
 from job.day.ending import past_day_notice
 from job.day.report import PHASES
 from job.engines import answers, calls
-from job.engines.calls import ALL_ENGINES, BATCHES, DATA_ENGINES, ENGINES, DataEngineName, EngineName, Kind
+from job.engines.calls import ALL_ENGINES, BATCHES, DATA_ENGINES, ENGINES, TARGET_ENGINES, EngineName, Kind
 from tests.simulators.job import ROOT
 from tests.support.fakes import plan_of, target
 
-DATA = {*get_args(DataEngineName), *DATA_ENGINES, *ENGINES, *get_args(EngineName)} - {"qa"}
-"""Every data engine that any part of the catalogue names."""
-EVERY = DATA | {"qa"}
-LINES = "".join((ROOT / page).read_text("utf-8") for page in ("job/engines/README.md", "terraform/variables.tf"))
+EVERY = {*ENGINES, *get_args(EngineName)}
+LINES = "".join((ROOT / page).read_text("utf-8") for page in ("job/engines/README.md", "terraform/engines.tf"))
 
 
 def planned() -> set[str]:
-    """The engines that are called for a target which is given to all of them."""
-    plan = plan_of([target("NVDA")])
+    """The engines that are called for a target which is given to all of them, and those that take none."""
+    plan = replace(plan_of([target("NVDA")]), daily=tuple(name for name in DATA_ENGINES if name not in TARGET_ENGINES))
     return {engine for engine in ALL_ENGINES if any(plan.calls(engine))}
 
 
 HELD = {
     "engines/calls: EngineName": (set(get_args(EngineName)), EVERY),
-    "engines/calls: DataEngineName": (set(get_args(DataEngineName)), DATA),
     "engines/calls: ENGINES": (set(ENGINES), EVERY),
-    "engines/calls: DATA_ENGINES": (set(DATA_ENGINES), DATA),
-    "engines/answers: _JUDGES": (set(answers._JUDGES), EVERY),
+    "engines/calls: switch": ({name for name, engine in ENGINES.items() if engine.switch}, set(DATA_ENGINES)),
     "engines/calls: BATCHES": (set(BATCHES), {name for name, engine in ENGINES.items() if engine.batch_size > 1}),
     "engines/calls: _NEWS_PATHS": (set(calls._NEWS_PATHS), set(get_args(Kind))),
+    "engines/answers: _JUDGES": (set(answers._JUDGES), EVERY),
     "config/plan: calls": (planned(), EVERY),
-    "config/plan: _SWITCH": (set(_SWITCH), DATA),
-    "config/objects: RunEngines": (set(RunEngines.model_fields), {_SWITCH.get(name, name) for name in DATA}),
-    "config/objects: EngineControl": (
-        set(EngineControl.model_fields),
-        {f"run_{_SWITCH.get(name, name)}_engine" for name in DATA},
-    ),
     "day/report: PHASES": ({engine for phase in PHASES.values() for engine in phase}, EVERY),
     "day/ending: past_day_notice": (
         {name for name in ENGINES if f" {ENGINES[name].label} " in str(past_day_notice("2026-11-24"))},
         set(BATCHES),
     ),
     "engines/README.md: the calls": (set(re.findall(r"^\| (\w+) \| `/", LINES, re.MULTILINE)), EVERY),
-    "terraform/variables.tf: engines": (
-        set(re.findall(r'"(\w+)"', LINES.partition("keys(var.engines))")[2].partition("]")[0])),
+    "terraform/engines.tf: names": (
+        set(re.findall(r'"(\w+)"', LINES.partition("  engine_names = [")[2].partition("]")[0])),
         EVERY,
     ),
 }

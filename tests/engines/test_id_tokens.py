@@ -25,7 +25,7 @@ from tests.simulators.metadata import by_audience
 from tests.simulators.seen import Seen
 from tests.simulators.tokens import Mint
 from tests.simulators.world import open_world
-from tests.support.runs import run
+from tests.support.runs import NO_DATA, run
 
 
 def overlapping(requests: list[Seen]) -> bool:
@@ -73,14 +73,11 @@ async def test_impersonation_works_on_a_laptop_or_says_why_not_and_quotes_no_ans
         await tokens.get("https://z")
 
 
-OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_engine": False}
-
-
 @pytest.mark.slow
 async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(nursery: trio.Nursery) -> None:
     """google-auth renews a token 225 s before it expires: these are used for two seconds each."""
     tickers = [f"T{number}" for number in range(40)]
-    config = {"ticker_list.json": tickers, "card_types.json": ["a"], "engine_control.json": OFF}
+    config = {"ticker_list.json": tickers, "card_types.json": ["a"], "engine_control.json": NO_DATA}
     async with open_world(nursery, config, latency=steady(0.4)) as world:
         world.tokens.lifetime = 227.0
         await run(world, 0, QA_ENGINE_CONCURRENCY="5")

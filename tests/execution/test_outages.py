@@ -10,7 +10,7 @@ import trio
 
 from job.day.result import ShutdownReason
 from job.engines.answers import TokenError
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, EngineName
+from job.engines.calls import ALL_ENGINES, TARGET_ENGINES, EngineName
 from job.execution.progress import EngineFailing, EngineRecovered
 from job.text.messages import message
 from tests.support.fakes import target
@@ -109,7 +109,7 @@ LONG: dict[str, tuple[EngineName, How, int]] = {
 @pytest.mark.parametrize("name", LONG)
 def test_an_outage_that_is_longer_ends_once_the_patience_is_over(name: str) -> None:
     engine, how, at_a_time = LONG[name]
-    targets = cards(60) if engine == "qa" else data_of(60, *DATA_ENGINES)
+    targets = cards(60) if engine == "qa" else data_of(60, *TARGET_ENGINES)
     begin = 60.0 if engine == "qa" else 0.0
     played = night(out(how, begin, FOR_GOOD, engine), targets=targets, concurrency=at_a_time or 16)
     limit = at_a_time or {"news": 8}.get(engine, 4)

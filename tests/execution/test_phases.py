@@ -7,7 +7,7 @@ import trio
 
 from job.day.result import EngineFailedError
 from job.engines.answers import Response
-from job.engines.calls import DATA_ENGINES, DataEngineName
+from job.engines.calls import TARGET_ENGINES, EngineName
 from job.engines.failures import Cause
 from job.execution.progress import Progress, report_each_minute
 from tests.support.fakes import FOREVER, Asked, reply, stage, target, well
@@ -79,7 +79,7 @@ async def test_the_engines_prepare_at_the_same_time() -> None:
 
     made = stage([target("A")], script)
     await made.play()
-    assert {asked.engine: asked.time for asked in made.world.asked} == dict.fromkeys(DATA_ENGINES, 0.0) | {"qa": 10.0}
+    assert {asked.engine: asked.time for asked in made.world.asked} == dict.fromkeys(TARGET_ENGINES, 0.0) | {"qa": 10.0}
 
 
 async def test_progress_is_reported_once_a_minute_with_the_time_that_is_left() -> None:
@@ -113,10 +113,10 @@ async def test_two_engines_that_fail_at_the_same_moment_are_one_error() -> None:
         await stage([target(f"T{number}") for number in range(9)], script).play()
 
 
-@pytest.mark.parametrize("engine", DATA_ENGINES)
-async def test_a_barrier_with_one_item_open_is_not_passed(engine: DataEngineName) -> None:
+@pytest.mark.parametrize("engine", TARGET_ENGINES)
+async def test_a_barrier_with_one_item_open_is_not_passed(engine: EngineName) -> None:
     made = stage([target("A"), target("B")])
-    for other in DATA_ENGINES:
+    for other in TARGET_ENGINES:
         for call in made.ledger.plan.calls(other):
             if other != engine or "B" not in call.targets:
                 made.phases.context.emit(result_of(call))

@@ -97,9 +97,9 @@ async def test_a_line_is_within_an_entry_though_a_batch_has_a_thousand_answers(l
 
 async def test_the_start_says_what_is_planned_by_which_version(lines: Any) -> None:
     (line,) = await lines(lambda log: log.on_start(Progress.of(Ledger(PLAN))))
-    assert line["message"] == f"{DAY} plans financial 1, trading 1, news 1, qa 1"
+    assert line["message"] == f"{DAY} plans {', '.join(f'{engine} 1' for engine in PLAN.engines())}"
     assert (line["number"], line["version"], line["commit"]) == (2, VERSION, COMMIT)
-    assert line["planned"] == {"financial": 1, "trading": 1, "news": 1, "qa": 1}
+    assert line["planned"] == dict.fromkeys(PLAN.engines(), 1)
 
 
 async def test_faults_storage_and_the_barrier_are_lines(lines: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from job.day.result import ShutdownReason
+from job.engines.calls import TARGET_ENGINES
 from job.execution.shutdown import LIMITS
 from job.storage.store import ANSWER_GRACE_SECONDS, StoredObject
 from tests.runs.nights_by_chance.promise import WRONG
@@ -57,7 +58,7 @@ async def test_a_day_that_a_newer_image_began_is_left_to_that_image(scene: Scene
     await scene.start(0)
 
 
-@pytest.mark.parametrize("engine", ["financial", "trading", "news"])
+@pytest.mark.parametrize("engine", TARGET_ENGINES)
 async def test_no_card_is_requested_before_all_data_is_there(scene: Scene, engine: str) -> None:
     scene.world.engines[engine].script.append(Fault(when.ticker("AAPL"), do.status(422, after=5.0)))
     outcome = await scene.start(1)

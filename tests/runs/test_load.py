@@ -27,6 +27,7 @@ from tests.simulators.world import World, open_world
 from tests.support.altered import ACCOUNT, STEPS, altered
 from tests.support.records import DAY, NOW, write
 from tests.support.results import result_of
+from tests.support.runs import NO_DATA
 from tests.support.stores import Memory
 
 KIB, MIB = 2**10, 2**20
@@ -52,7 +53,7 @@ async def loaded(
     config = {
         "ticker_list.json": [f"{600000 + number}.SS" for number in range(tickers)],
         "card_types.json": [f"card_type_{number}" for number in range(card_types)],
-        "engine_control.json": dict.fromkeys(("run_financials_engine", "run_trading_engine", "run_news_engine"), False),
+        "engine_control.json": NO_DATA,
     }
     async with open_world(nursery, config, latency=steady(latency), tls=tls) as world:
         yield world
@@ -150,8 +151,8 @@ async def _killed_start(world: World) -> None:
         own = {"targets": [item.target], "card_type": item.card_type, "started": ended - 0.02, "ended": ended}
         journal._pending.append(to_json(common | own))
         if number % 1100 == 1099:
-            chunk = journal._next_chunk()
+            chunk = journal.next_chunk()
             objects[chunk.name] = chunk.data
-    chunk = journal._next_chunk()
+    chunk = journal.next_chunk()
     objects[chunk.name] = chunk.data
     write(world.directory / "runs", objects)

@@ -18,11 +18,10 @@ from tests.simulators.engines import steady
 from tests.simulators.service import Do, Fault
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
-from tests.support.runs import QUICK, ended, objects
+from tests.support.runs import NO_DATA, QUICK, ended, objects
 from tests.support.scene import LEASE, Scene, open_scene
 
 CONFIG: dict[str, object] = {"ticker_list.json": [f"T{number}" for number in range(20)], "card_types.json": ["a"]}
-NO_DATA = {"run_financials_engine": False, "run_trading_engine": False, "run_news_engine": False}
 
 
 @pytest.fixture

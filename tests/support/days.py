@@ -19,7 +19,7 @@ from job.day.ledger import Ledger
 from job.day.report import PHASES, Report, report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View
-from job.engines.calls import DATA_ENGINES, Call, EngineName, Item
+from job.engines.calls import BATCHES, ENGINES, TARGET_ENGINES, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.records.nights import Night, Nights
 from job.text.messages import message, said
@@ -35,8 +35,8 @@ REFUSED = Failure(Cause.DENIED, said("failed: the model refused"), 200)
 RESET = Failure(Cause.TRANSPORT, said("connection reset"))
 ERROR = message("the answer says success, but has an error: {error}", error="failed: the model refused")
 NULL = Failure(Cause.DENIED, said("the engine answered null"), 200)
-SECONDS: Mapping[EngineName, float] = {"financial": 80.0, "trading": 95.0, "news": 40.0, "qa": 50.0}
-AT_A_TIME: Mapping[EngineName, int] = {"financial": 2, "trading": 3, "news": 8, "qa": 16}
+SECONDS: Mapping[EngineName, float] = dict.fromkeys(ENGINES, 40.0) | {"financial": 80.0, "trading": 95.0, "qa": 50.0}
+AT_A_TIME: Mapping[EngineName, int] = dict.fromkeys(ENGINES, 8) | {"financial": 2, "trading": 3, "qa": 16}
 LAST = 61.0
 """The seconds of any attempt but the first."""
 Fate = Callable[[EngineName, str, str | None], Failure | None]
@@ -72,9 +72,7 @@ class Day:
     """The targets for whose cards QA says success, with an error besides."""
 
     def __post_init__(self) -> None:
-        plan = Plan(
-            tuple(self.targets), LlmConfig(), self.day, PlanSettings(batch_sizes={"financial": 5, "trading": 5})
-        )
+        plan = Plan(tuple(self.targets), LlmConfig(), self.day, PlanSettings(batch_sizes=dict.fromkeys(BATCHES, 5)))
         self.plan = plan.without(self.start.get("without", ()))
         self.ledger = Ledger(self.plan)
         self._began = datetime.fromisoformat(f"{self.day}T02:00:03+08:00")
@@ -188,7 +186,7 @@ def _again() -> View:
     day = Day(start={"arguments": ("run", "--again", "NVDA")}).play()
     day.at += 6 * 3600
     cards = [Item("qa", "NVDA", card) for card in TYPES]
-    data = [Item(engine, "NVDA", None) for engine in DATA_ENGINES]
+    data = [Item(engine, "NVDA", None) for engine in TARGET_ENGINES]
     day.ledger.rerun(cards, 2)
     day.ledger.rerun(data, 2)
     return day.play().view()

@@ -17,7 +17,7 @@ from job.config.plan import Plan, Target
 from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts, EngineFailedError, ShutdownReason
 from job.engines.answers import Response
-from job.engines.calls import DATA_ENGINES, DataEngineName, EngineName
+from job.engines.calls import ALL_ENGINES, BATCHES, TARGET_ENGINES, EngineName
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import RunIdentity
 from job.execution.executor import RunContext
@@ -46,7 +46,7 @@ class Asked:
 
     @property
     def tickers(self) -> tuple[str, ...]:
-        if self.engine in {"financial", "trading"}:
+        if self.engine in BATCHES:
             return tuple(self.body["tickers"])
         return (self.query["ticker"],) if self.engine == "qa" else (self.path.rpartition("/")[2],)
 
@@ -186,7 +186,7 @@ def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:
         "attempts": 3,
         "patience": 600.0,
         "per_minute": None,
-        "batch_size": 2 if name in {"financial", "trading"} else 1,
+        "batch_size": 2 if name in BATCHES else 1,
     }
     return EngineSettings.model_construct(**(given | changes))
 
@@ -199,7 +199,7 @@ class Styled(PlanSettings):
 
 
 def target(
-    name: str, card_types: Sequence[str] = ("news_card",), engines: Sequence[DataEngineName] = DATA_ENGINES
+    name: str, card_types: Sequence[str] = ("news_card",), engines: Sequence[EngineName] = TARGET_ENGINES
 ) -> Target:
     return Target(name, "equity", name, None, tuple(engines), tuple(card_types))
 
@@ -212,8 +212,7 @@ def plan_of(
 
 
 def settings_of(changes: Mapping[EngineName, Mapping[str, Any]] | None = None) -> dict[EngineName, EngineSettings]:
-    names: tuple[EngineName, ...] = (*DATA_ENGINES, "qa")
-    return {name: engine_settings(name, **(changes or {}).get(name, {})) for name in names}
+    return {name: engine_settings(name, **(changes or {}).get(name, {})) for name in ALL_ENGINES}
 
 
 @dataclass

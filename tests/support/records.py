@@ -18,7 +18,7 @@ from job.day.ending import Ending
 from job.day.ledger import Ledger, Rerun
 from job.day.report import Report, report_of
 from job.day.result import CallResult
-from job.engines.calls import Item
+from job.engines.calls import BATCHES, Item
 from job.engines.failures import Cause, Failure
 from job.records.lease import Holder
 from job.records.record import Journal, Listing, Record
@@ -31,7 +31,7 @@ DAY = "2026-11-24"
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
 """The morning after."""
 TRACE_ID = f"{1:032x}"
-SETTINGS = PlanSettings(batch_sizes={"financial": 2, "trading": 2})
+SETTINGS = PlanSettings(batch_sizes=dict.fromkeys(BATCHES, 2))
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
 REFUSED = Failure(Cause.STATUS, message("HTTP 422"), 422)
 CODES = {
@@ -165,7 +165,7 @@ class RecordedAttempt:
             journal.append(result)
         found = {
             attempt_name(self.day, self.number): self.stored.to_json(),
-            results_name(self.day, self.number, 0): journal._next_chunk().data,
+            results_name(self.day, self.number, 0): journal.next_chunk().data,
         }
         if self.outcome is not None:
             found[end_name(self.day, self.number)] = self.report().to_json()

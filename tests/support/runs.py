@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 
+from job.config.objects import control_key
+from job.engines.calls import DATA_ENGINES
 from tests.simulators.engines import steady
 from tests.simulators.job import Job, Outcome
 from tests.simulators.seen import Seen
@@ -23,6 +25,8 @@ CONFIG: dict[str, object] = {
 }
 SMALL: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
 QUICK = steady(0.02)
+NO_DATA = {control_key(engine): False for engine in DATA_ENGINES}
+"""The engine_control.json that switches every data engine off."""
 
 
 def asked_cards(world: World) -> Counter[tuple[str, str]]:
@@ -31,7 +35,7 @@ def asked_cards(world: World) -> Counter[tuple[str, str]]:
 
 
 def data_requests(world: World) -> list[Seen]:
-    return [request for request in world.seen if request.service in {"financial", "trading", "news"}]
+    return [request for request in world.seen if request.service in DATA_ENGINES]
 
 
 def assert_clean(world: World, outcome: Outcome) -> None:

@@ -35,6 +35,7 @@ def test_uv_is_told_of_what_pip_is_told_and_pip_installs_what_uv_cannot(
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / ".locks").mkdir()
     (tmp_path / ".locks/dev.txt").touch()
+    shutil.copy(ROOT / ".locks/install.sh", tmp_path / ".locks")
     (tmp_path / "python").write_text(PYTHON)
     (tmp_path / "python").chmod(0o755)
     env = bare(UV_EXITS=code, PIP_USER="1", PIP_TARGET="/elsewhere", PYTHONSAFEPATH="1")

@@ -3,13 +3,15 @@
 import json
 from typing import Any
 
+from job.engines.calls import ALL_ENGINES, BATCHES
+
 VIEWER, OPERATOR, MAINTAINER = "group:publishers@example.com", "group:cards@example.com", "user:owner@example.com"
 
 LITTLE: dict[str, Any] = {
     "project_id": "my-project",
     "region": "asia-east1",
     "schedule": {"cron": "30 6 * * 1-5", "time_zone": "Asia/Shanghai"},
-    "engines": {name: {"service": f"{name}-engine"} for name in ("financial", "trading", "news", "qa")},
+    "engines": {name: {"service": f"{name}-engine"} for name in ALL_ENGINES},
 }
 
 EVERYTHING: dict[str, Any] = LITTLE | {
@@ -26,9 +28,9 @@ EVERYTHING: dict[str, Any] = LITTLE | {
             "patience_seconds": 86_400 - number,
             "per_minute": 60_000 - number,
         }
-        | ({"batch_size": 1000 - number} if name in {"financial", "trading"} else {})
+        | ({"batch_size": 1000 - number} if name in BATCHES else {})
         | ({"attempts": 20} if name == "qa" else {})
-        for number, name in enumerate(("financial", "trading", "news", "qa"))
+        for number, name in enumerate(ALL_ENGINES)
     },
     "job": {"cpu": 2, "memory_mib": 1024, "max_retries": 2, "task_timeout_seconds": 7200},
     "labels": {"team": "cards"},

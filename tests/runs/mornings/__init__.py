@@ -197,9 +197,9 @@ def text_of(night: Night) -> str:
 
 
 def _shown(page: bytes) -> str:
-    """What a page says, without the list of all calls."""
+    """What a page says, without the details of the day."""
     shown = "\n".join(Parsed(page.decode()).lines)
-    return re.split(r"\n(?:Every call|全部请求)\n", shown)[0]
+    return re.split(r"\n(?:This day|当天详情)\n", shown)[0]
 
 
 def file_of(name: str, language: str) -> Path:
