@@ -183,7 +183,8 @@ async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
 async def on_signals(shutdown: Shutdown, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Handles the signals: the first one requests the shutdown, a second one ends the process at once.
 
-    SIGHUP, of a terminal that was closed, counts as SIGTERM; it stays ignored if it is, as by nohup.
+    SIGHUP, of a terminal that was closed, counts as SIGTERM, but not as a second signal: some terminals send two. It
+    stays ignored if it is, as by nohup.
     Once the outcome is final, a signal only shortens what follows. After this task has ended, the signals are ignored
     for the rest of the process.
     """
@@ -199,7 +200,10 @@ async def on_signals(shutdown: Shutdown, task_status: trio.TaskStatus[None] = tr
         task_status.started()
         async for number in received:
             reason = ShutdownReason.SIGINT if number == signal.SIGINT else ShutdownReason.SIGTERM
-            if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT} and not shutdown.is_final:
+            is_second = shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}
+            if is_second and number == signal.SIGHUP:
+                continue
+            if is_second and not shutdown.is_final:
                 # The default action would not end a process that is PID 1.
                 os._exit(128 + signal.Signals[reason.name])
             shutdown.request(reason)

@@ -6,7 +6,7 @@ What a signal does is in virtual time; that each one comes to the job is seen in
 import json
 import time
 from collections.abc import AsyncIterator
-from signal import SIGINT, SIGTERM, Signals
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 import trio
@@ -102,6 +102,23 @@ async def test_a_second_signal_ends_the_process_at_once(cards: World) -> None:
     assert job.started + outcome.seconds - sent < LIMITS[ShutdownReason.SIGTERM].cards - 1, "no card is waited for"
     assert outcome.exit_code == 130
     assert outcome.stderr == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [SIGHUP, SIGTERM])
+async def test_a_terminal_that_was_closed_does_not_end_the_process_at_once(cards: World, first: Signals) -> None:
+    """It may send two SIGHUPs, or one after the SIGTERM of somebody else."""
+    cards.qa.script.append(Fault(when.always, do.hang()))
+    job = await cards.start_job("run", env={"QA_ENGINE_CONCURRENCY": "2"})
+    await cards.qa.until(lambda seen: len(seen) == 2)
+    for number in (first, SIGHUP, SIGHUP):
+        job.send_signal(number)
+        await trio.sleep(0.1)
+    outcome = await ended(cards, job, 143)
+    assert outcome.finished["cards"]["failed"] == 2
+    recorded = await objects(cards)
+    assert "_lease.json" not in recorded
+    assert any("/ends/" in name for name in recorded)
 
 
 @pytest.mark.slow
