@@ -18,6 +18,7 @@ from tests.simulators.engines import steady
 from tests.simulators.service import Do, Fault
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
+from tests.support.altered import SILENT_RESOLVER, altered
 from tests.support.runs import QUICK, ended, objects
 from tests.support.scene import LEASE, Scene, open_scene
 
@@ -133,6 +134,30 @@ async def test_a_signal_while_the_config_is_read_ends_the_process(cards: World) 
     assert outcome.finished["message"] == "Interrupted by SIGTERM: nothing was called"
     assert outcome.stderr == ""
     assert {request.service for request in cards.seen} == {"metadata"}
+
+
+@pytest.mark.slow
+async def test_a_resolver_that_does_not_answer_holds_up_no_end(cards: World) -> None:
+    """Its threads stay at work when their calls have been given up."""
+    await cards.configure("card_types.json", [f"c{number}" for number in range(4)])
+    env = cards.chat.env(
+        QA_ENGINE_URL=cards.qa.url.replace("127.0.0.1", "localhost"),
+        QA_ENGINE_CONCURRENCY="64",
+        **altered(cards.directory, SILENT_RESOLVER),
+    )
+    job = await cards.start_job("run", env=env)
+    await job.seen("run.started")
+    await trio.sleep(1)
+    sent = time.monotonic()
+    job.send_signal(SIGTERM)
+    with trio.fail_after(30):
+        outcome = await ended(cards, job, 143)
+    assert job.started + outcome.seconds - sent < 8, "the grace, and hardly more"
+    assert outcome.finished["cards"]["not_attempted"] == 80
+    recorded = await objects(cards)
+    assert "_lease.json" not in recorded
+    assert any("/ends/" in name for name in recorded)
+    assert len(cards.chat.texts) == 1
 
 
 @pytest.mark.alone
