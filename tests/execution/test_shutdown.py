@@ -6,9 +6,7 @@ import runpy
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import fields
 from itertools import pairwise
-from typing import get_args
 
 import pytest
 import trio
@@ -17,21 +15,32 @@ from job.day.result import ShutdownReason
 from job.engines.answers import Response
 from job.engines.calls import EngineName
 from job.execution import shutdown as clocks
-from job.execution.shutdown import LIMITS, MOMENT, SIGNALS, Expiry, Limits, Shutdown, Stage, at_deadline, on_signals
-from job.outputs.message import SEND_SECONDS
+from job.execution.shutdown import (
+    BUDGETS,
+    MOMENT,
+    NIGHTS_SHARE,
+    RECORD_SHARE,
+    SIGNALS,
+    Expiry,
+    Shutdown,
+    at_deadline,
+    on_signals,
+)
+from job.orchestrator import LAST_LINE_SECONDS
 from job.records.lease import LASTS_SECONDS, TRUSTED_SECONDS
+from job.records.session import RELEASE_SECONDS
 from tests.simulators.job import ROOT
 from tests.support.clocks import MachineClock, machine_clock
-from tests.support.fakes import FOREVER, Asked, reply, stage, target, well
-from tests.support.fakes import Stage as Played
+from tests.support.fakes import FOREVER, Asked, Stage, reply, stage, target, well
 
 __all__ = ["machine_clock"]
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 DEADLINE = 10.0
+TOLD = BUDGETS[ShutdownReason.SIGTERM]
 
 
-async def until_the_deadline(made: Played) -> float:
+async def until_the_deadline(made: Stage) -> float:
     """Runs it; returns how long after the deadline it ended."""
 
     begun = trio.current_time()
@@ -48,7 +57,7 @@ async def until_the_deadline(made: Played) -> float:
     [
         ("news", DEADLINE + 2.0, 0.0),
         ("qa", DEADLINE + 2.0, 2.0),
-        ("qa", FOREVER, LIMITS[ShutdownReason.DEADLINE].cards),
+        ("qa", FOREVER, BUDGETS[ShutdownReason.DEADLINE].cards),
     ],
 )
 async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
@@ -194,99 +203,81 @@ async def test_after_the_outcome_is_final_no_signal_ends_the_process() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-REASONS = [None, *ShutdownReason]
-STAGES = get_args(Stage)
-
-
-async def hangs(shutdown: Shutdown, stage: Stage) -> tuple[float, float]:
-    """The seconds of a stage in which nothing comes to its end, and how long it lasts."""
+async def hangs(shutdown: Shutdown, share: float | None = None) -> float:
+    """How long a step in which nothing comes to its end lasts: of the closing, or the cards in flight."""
     began = trio.current_time()
-    with trio.move_on_after(1e6), shutdown.stage(stage) as seconds:
-        await trio.sleep(min(seconds, SEND_SECONDS) if stage == "message" else 1e9)
-    return seconds, trio.current_time() - began
+    with shutdown.cards if share is None else shutdown.closing(share), trio.move_on_after(1e6):
+        await trio.sleep_forever()
+    return trio.current_time() - began
 
 
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("reason", ShutdownReason)
-async def test_from_when_a_reason_comes_a_stage_has_the_seconds_of_that(
-    reason: ShutdownReason, stage: Stage, nursery: trio.Nursery
+async def test_a_step_that_hangs_is_cut_off_when_a_reason_comes_and_begun_again_with_its_seconds(
+    nursery: trio.Nursery,
 ) -> None:
-    """The record is begun again with them. A message is ended at once."""
+    """The cards in flight go on for theirs. A lower reason changes nothing."""
     shutdown = Shutdown()
 
-    async def comes() -> None:
-        await trio.sleep(0.25)
-        shutdown.request(reason)
+    async def come() -> None:
+        for reason in (ShutdownReason.DEADLINE, ShutdownReason.SIGTERM, ShutdownReason.LEASE_LOST):
+            await trio.sleep(2)
+            shutdown.request(reason)
 
-    nursery.start_soon(comes)
-    _, took = await hangs(shutdown, stage)
-    if stage in {"record", "message"}:
-        assert took == 0.25
-        assert (await hangs(shutdown, "record"))[1] == LIMITS[reason].record
-    else:
-        until = min(getattr(LIMITS[None], stage), 0.25 + getattr(LIMITS[reason], stage), 1e6)
-        assert took == pytest.approx(until)
+    nursery.start_soon(come)
+    assert [await hangs(shutdown, RECORD_SHARE) for _ in range(3)] == [2, 2, TOLD.closing / 2]
+    shutdown = Shutdown()
+    nursery.start_soon(come)
+    assert await hangs(shutdown) == 2 + BUDGETS[ShutdownReason.DEADLINE].cards
 
 
-async def test_a_message_ends_at_a_second_signal_too(nursery: trio.Nursery) -> None:
+async def test_once_the_outcome_is_final_every_request_ends_what_is_in_progress(nursery: trio.Nursery) -> None:
     shutdown = Shutdown()
     shutdown.request(ShutdownReason.SIGTERM)
+    shutdown.is_final = True
 
-    async def comes() -> None:
+    async def come() -> None:
         await trio.sleep(0.25)
         shutdown.request(ShutdownReason.SIGTERM)
 
-    nursery.start_soon(comes)
-    assert (await hangs(shutdown, "message"))[1] == 0.25
+    nursery.start_soon(come)
+    assert await hangs(shutdown, 1.0) == 0.25
 
 
-@pytest.mark.parametrize(("lower", "higher"), list(pairwise(REASONS)))
+@pytest.mark.parametrize(("lower", "higher"), list(pairwise([None, *ShutdownReason])))
 def test_no_reason_has_more_seconds_than_a_lower_one(lower: ShutdownReason | None, higher: ShutdownReason) -> None:
     """Since the higher one counts."""
-    assert all(getattr(LIMITS[lower], one.name) >= getattr(LIMITS[higher], one.name) for one in fields(Limits))
+    low, high = BUDGETS[lower], BUDGETS[higher]
+    assert low.cards >= high.cards
+    assert low.closing >= high.closing
 
 
-async def ending(reason: ShutdownReason) -> tuple[dict[Stage, float], float]:
-    """What each stage has from this reason on, which comes while cards are in flight, if all of them hang; the sum."""
-    shutdown, took = Shutdown(), dict[Stage, float]()
-    shutdown.request(reason)
-    for one in STAGES[1:]:
-        _, took[one] = await hangs(shutdown, one)
-    return took, sum(took.values())
-
-
-@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.SIGINT])
-async def test_after_a_signal_all_stages_end_before_cloud_run_kills(reason: ShutdownReason) -> None:
-    """Whatever hangs, there is time to close the record, to release the lease and to print the end."""
-    took, whole = await ending(reason)
-    wanted: list[Stage] = ["cards", "record", "release"]
-    assert [took[one] for one in wanted] == [getattr(LIMITS[reason], one) for one in wanted]
-    assert took["last_line"] >= 0.5
-    assert took["failure"] > MOMENT - 1e-6, "for a reader that is not behind"
-    assert whole <= LIMITS[reason].all + took["failure"] < 10
-
-
-async def test_after_the_deadline_all_stages_end_before_cloud_runs_own() -> None:
+async def test_whatever_hangs_all_is_over_before_cloud_run_kills() -> None:
+    """And there is time to release the lease, to print the end and to send the message."""
     (left,) = re.findall(
         r"RUN_DEADLINE_SECONDS\W.*task_timeout_seconds - (\d+)\)", (ROOT / "terraform/job.tf").read_text()
     )
-    _, whole = await ending(ShutdownReason.DEADLINE)
-    assert whole < int(left)
+    for reason, seconds in ((ShutdownReason.SIGTERM, 10), (ShutdownReason.SIGINT, 10), (ShutdownReason.DEADLINE, left)):
+        shutdown = Shutdown()
+        shutdown.request(reason)
+        took = [await hangs(shutdown, share) for share in (None, NIGHTS_SHARE, RECORD_SHARE)]
+        assert took[0] == BUDGETS[reason].cards
+        assert shutdown.seconds_left == pytest.approx(BUDGETS[reason].closing / 2)
+        assert shutdown.seconds_left >= RELEASE_SECONDS + LAST_LINE_SECONDS + 4 * MOMENT
+        await hangs(shutdown, 1.0)
+        assert shutdown.seconds_left == MOMENT, "for a reader that is not behind"
+        assert sum(took) + BUDGETS[reason].closing / 2 < float(seconds) - 0.5
 
 
 def test_a_record_is_closed_while_the_lease_is_trusted() -> None:
     """And the calls in flight end before another start may take it over."""
-    assert LIMITS[None].record == TRUSTED_SECONDS
-    assert TRUSTED_SECONDS + LIMITS[ShutdownReason.LEASE_LOST].cards < LASTS_SECONDS
+    assert BUDGETS[None].closing * RECORD_SHARE <= TRUSTED_SECONDS
+    assert TRUSTED_SECONDS + BUDGETS[ShutdownReason.LEASE_LOST].cards < LASTS_SECONDS
 
 
-@pytest.mark.parametrize("stage", STAGES)
-async def test_an_ending_goes_on_if_a_task_beside_it_fails(stage: Stage) -> None:
+async def test_the_closing_goes_on_if_a_task_beside_it_fails() -> None:
     """A bug in the journal, say, cancels whatever is in progress: calls, but not the closing of the record."""
     shutdown = Shutdown()
     with trio.CancelScope() as scope:
         scope.cancel()
-        with shutdown.stage(stage):
+        with shutdown.closing(RECORD_SHARE):
             await trio.sleep(0.25)
         assert trio.current_time() == 0.25
-    assert scope.cancelled_caught is (stage in {"before_cards", "cards"})

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from job.day.result import ShutdownReason
-from job.execution.shutdown import LIMITS
+from job.execution.shutdown import BUDGETS
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Do, Fault
@@ -100,7 +100,7 @@ async def test_a_second_signal_ends_the_process_at_once(cards: World) -> None:
     sent = time.monotonic()
     job.send_signal(SIGINT)
     outcome = await job.outcome()
-    assert job.started + outcome.seconds - sent < LIMITS[ShutdownReason.SIGTERM].cards - 1, "no card is waited for"
+    assert job.started + outcome.seconds - sent < BUDGETS[ShutdownReason.SIGTERM].cards - 1, "no card is waited for"
     assert outcome.exit_code == 130
     assert outcome.stderr == ""
 
