@@ -123,7 +123,7 @@ class Shutdown:
         """
         seconds = BUDGETS[self.reason].closing
         self._over_by = min(self._over_by, trio.current_time() + seconds)
-        with self._until_request(trio.CancelScope(deadline=self._over_by - (1 - share) * seconds, shield=True)):
+        with self.until_request(trio.CancelScope(deadline=self._over_by - (1 - share) * seconds, shield=True)):
             yield
 
     @property
@@ -135,12 +135,13 @@ class Shutdown:
     def interruptible(self) -> Iterator[None]:
         """The scope of a wait that a shutdown interrupts. Raises `ShutdownError` once a shutdown is requested."""
         self.raise_if_requested()
-        with self._until_request(trio.CancelScope()):
+        with self.until_request(trio.CancelScope()):
             yield
         self.raise_if_requested()
 
     @contextmanager
-    def _until_request(self, scope: trio.CancelScope) -> Iterator[None]:
+    def until_request(self, scope: trio.CancelScope) -> Iterator[None]:
+        """Enters a scope that the next request cancels."""
         with scope:
             self._waits.add(scope)
             try:

@@ -164,7 +164,7 @@ class Notifier:
         if not self._is_news(view):
             return None
         lines, fields = run_lines(view, self._settings), partial(run_fields, view)
-        with shutdown.closing(1.0):
+        with shutdown.until_request(trio.CancelScope()):
             return await self.send_lines(lines, fields, min(SEND_SECONDS, shutdown.seconds_left - MOMENT))
         return _not_sent(message("a signal ended the start before it was sent"))
 
