@@ -3,7 +3,7 @@
 import gc
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -32,7 +32,7 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.day.view import View
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
-from job.execution.shutdown import Shutdown, at_deadline, on_signals
+from job.execution.shutdown import NIGHTS_SHARE, Shutdown, ShutdownError, at_deadline, on_signals
 from job.outputs.log import Reporter
 from job.outputs.message import Notifier
 from job.outputs.pages import documents
@@ -45,6 +45,10 @@ from job.storage.uri import open_store
 from job.text.messages import Message, colon, message, not_written
 
 REFUSAL_SECONDS = 3.0
+LAST_LINE_SECONDS = 1.0
+"""How long whoever reads what the job prints may take for its end."""
+FAILURE_SECONDS = 0.5
+"""The same for the line which says that the message was not sent."""
 
 
 async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]]) -> None:
@@ -54,7 +58,7 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
     card is requested. A shutdown ends the data phase at once, and gives cards in flight some seconds.
     """
     shutdown, error = phases.context.shutdown, None
-    with shutdown.stage("before_cards"):
+    with suppress(ShutdownError), shutdown.interruptible():
         try:
             async with trio.open_nursery() as data_phase:  # if one of its tasks fails, the others are cancelled
                 for engine in phases.data_engines:
@@ -66,7 +70,7 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
     if error is not None:
         raise error
     if shutdown.reason is None:
-        with shutdown.stage("cards"):
+        with shutdown.cards:
             await phases.generate()  # raises unless all data is ready
 
 
@@ -128,7 +132,7 @@ class _Run:
         ending: Ending | None = None
         faults: Sequence[Fault] = ()
         try:
-            with self.shutdown.stage("before_cards"):
+            with suppress(ShutdownError), self.shutdown.interruptible():
                 if (ended := await ended_for_good(self._options)) is not None:
                     self.is_repeated, self._known = True, ended
                     self._reporter.on_day(ended)
@@ -154,7 +158,7 @@ class _Run:
         self._notice([*record.ledger.plan.notices, *plan_notes(record.ledger.plan)])
         if session is None:
             view = await trio.to_thread.run_sync(self._nothing_left, start, record)
-            with self.shutdown.stage("nights"):
+            with self.shutdown.closing(NIGHTS_SHARE):
                 await self._past.read_beside(open_store(self._options.settings.runs_uri or ""), start.day)
             undone = (self._past.nights or Nights()).undone_lines(view.report)
             return replace(view, undone=undone).with_page(self._options.settings.runs_uri)
@@ -285,13 +289,13 @@ class _Run:
         except BaseException:  # also if a helper has failed: this task is cancelled then
             self.shutdown.request(ShutdownReason.BUG)
             ending = Ending.worded(Outcome.UNFORESEEN, session.record.ledger)
-            self._closed = await self._close(ending, session)  # noqa: ASYNC102  see `stage`
+            self._closed = await self._close(ending, session)  # noqa: ASYNC102  see `closing`
             raise
         return await self._close(ending, session)
 
     async def _close(self, ending: Ending, session: Session) -> View:
         """Closes the record, whether or not both phases have succeeded. `run` goes on with the end of the start."""
-        with self.shutdown.stage("nights"):
+        with self.shutdown.closing(NIGHTS_SHARE):
             await self._past.wait_until_read(session.lease.store, self._start.day)
         with trio.CancelScope(shield=True):
             view = await trio.to_thread.run_sync(self._view, ending)
@@ -321,13 +325,11 @@ async def run(options: Options, reporter: Reporter) -> ExitCode:
             view, bug = start.after_bug(), error
         shutdown.is_final = True
         reporter.on_finish(view)
-        with shutdown.stage("last_line") as seconds:
-            await reporter.drain(seconds)
+        await reporter.drain(min(LAST_LINE_SECONDS, shutdown.seconds_left))
         problem = None if start.is_repeated else await Notifier(options.settings).send(view, shutdown)
         if problem is not None:
             reporter.on_message("notification.failed", problem)
-            with shutdown.stage("failure") as seconds:
-                await reporter.drain(seconds)
+            await reporter.drain(min(FAILURE_SECONDS, shutdown.seconds_left))
         listener.cancel_scope.cancel()
     if bug is not None:
         raise bug

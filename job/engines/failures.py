@@ -83,8 +83,8 @@ _BY_STATUS: Mapping[int, Handling] = {
     503: Handling(FailureKind.FREE, lowers_limit=True),
     504: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
 }
-"""By the status of an answer that is no success. Any other 5xx may have cost money, and any other 4xx is a refusal: but a
-service may answer 3xx, 404 or 405 while it is deployed anew.
+"""By the status of an answer that is no success. Any other 5xx may have cost money, any other 4xx is a refusal. What a
+service may answer while it is deployed anew is none: 3xx, 404, 405.
 """
 _BY_CAUSE: Mapping[str | None, Handling] = {
     Cause.TRANSPORT: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),

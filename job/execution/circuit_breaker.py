@@ -37,7 +37,7 @@ class CircuitBreaker:
     """
 
     def __init__(self, policy: RetryPolicy, limiter: ConcurrencyLimiter) -> None:
-        self._policy, self._limiter = policy, limiter
+        self._policy, self.limiter = policy, limiter
         self.worked_at = -inf
         """When a call was done last."""
         self.longest = 0.0
@@ -62,7 +62,7 @@ class CircuitBreaker:
     @property
     def opens(self) -> float:
         """When it opens, if no call is done by then; infinity if it is open, or too few have failed."""
-        if self._opened < inf or 2 * self.failed < self._limiter.limit:
+        if self._opened < inf or 2 * self.failed < self.limiter.limit:
             return inf
         return max(self.failing_since, self.worked_at) + max(OPENS_SECONDS, 2 * self.longest)
 
@@ -86,7 +86,7 @@ class CircuitBreaker:
     def failures_to_go(self) -> int:
         """How many calls have yet to fail that were not tried, once it is late, until the engine is down."""
         least, most = LATE_TRIES
-        return min(most, max(least, LATE_ROUNDS * self._limiter.limit)) - self._late_failures
+        return min(most, max(least, LATE_ROUNDS * self.limiter.limit)) - self._late_failures
 
     def begin(self, latest: Try) -> None:
         """A try begins, which ends in `succeed` or `fail`."""

@@ -66,9 +66,7 @@ class Executor:
         self._outages = Outages(settings, self._progress, context.emit)
         self._limiter = ConcurrencyLimiter(settings.concurrency)
         self._breaker = CircuitBreaker(self._policy, self._limiter)
-        self._queue = WorkQueue(
-            work, self._begin, self._policy, self._limiter, self._breaker, self._progress, context.shutdown
-        )
+        self._queue = WorkQueue(work, self._begin, self._policy, self._breaker, self._progress, context.shutdown)
         self._refused: str | None = None
         """The token that the engine refused last, if no call was done since."""
         self._workers = trio.CancelScope()

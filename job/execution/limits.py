@@ -11,9 +11,9 @@ class ConcurrencyLimiter:
 
     - A call that is done shows that there was room for all that were in flight when it began, but for those that were
       rejected since. The limit is at least that, and grows by one per round trip while it is reached.
-    - A call is rejected by an answer of 429, 502, 503 or 504, a lost connection, or a limit of this process. If it began
-      with more in flight than there was lately shown to be room for, the limit falls by one. Otherwise it was rejected
-      for a reason of its own, as one of a kind that is never done: the limit grows by one.
+    - A call is rejected by a 429, 502, 503 or 504, a lost connection, or a limit of this process. If it began with more
+      in flight than there was lately shown to be room for, the limit falls by one. Otherwise it was rejected for a
+      reason of its own, as one of a kind that is never done: the limit grows by one.
     - Once more were rejected in a row than the limit, the number of calls is no longer the cause. But after 429s it may
       be: what was shown before them counts no more.
     - After an outage the limit is half of its maximum at least, whatever had come in it.

@@ -18,7 +18,6 @@ from job.execution.executor import Executor, RunContext
 from job.execution.progress import EventHandler, Progress
 from job.execution.shutdown import Shutdown
 
-
 FAILED_SECONDS = 60.0
 """For so long after its first failure, a data engine tries what was not tried."""
 REFUSED_LIMIT = 16
@@ -45,8 +44,9 @@ class Phases:
         emit: EventHandler,
     ) -> "Phases":
         """The work of an attempt with this trace id, over connections of its own. Tokens are fetched in `helpers`."""
-        from job.engines.http import HttpConnection, Network  # noqa: PLC0415  httpx takes 0.02 s to import
+        from job.engines.http import HttpConnection, Network, Resolver  # noqa: PLC0415  httpx takes 0.02 s to import
 
+        trio.socket.set_custom_hostname_resolver(Resolver())
         network = Network(tls_context(settings.authorities))
         context = RunContext(
             run=RunIdentity(trace_id),

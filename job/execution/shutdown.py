@@ -1,5 +1,5 @@
-"""Shutdown: a stop request that every worker sees, the signals that make it, and the seconds of each stage; and when
-something expires, by two clocks.
+"""Shutdown: a stop request that every worker sees, the signals that make it, and the seconds that are left then; and
+when something expires, by two clocks.
 """
 
 import os
@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
 
 import trio
 
@@ -47,46 +46,36 @@ class Expiry:
 
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-Stage = Literal["before_cards", "cards", "nights", "record", "release", "last_line", "message", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How many seconds each stage of a start may take: from its begin, or from when the reason for them comes."""
+class Budget:
+    """How many seconds a start has from when the reason for its shutdown comes."""
 
-    before_cards: float
-    """The config, the lease and all data."""
     cards: float
-    """Cards in flight: one that is cut off is paid for twice."""
-    nights: float
-    """Past nights that are not read yet, for their page."""
-    record: float
-    """The results, the documents and the end of the attempt."""
-    release: float
-    """Of the lease."""
-    last_line: float
-    message: float
-    """At most; it has a limit of its own."""
-    failure: float
-    """The line which says that the message was not sent."""
-    all: float
-    """All stages together, from when the reason comes."""
+    """For cards in flight: one that is cut off is paid for twice. Data calls have none."""
+    closing: float
+    """For all that follows the calls. The first half of it is the record's, so that the lease is released, the last
+    line printed and the message sent also if storage hangs.
+    """
 
 
-# fmt: off
-LIMITS: Mapping[ShutdownReason | None, Limits] = {
-    # Where Terraform starts the job, the deadline is 60 seconds before Cloud Run's; after SIGTERM, Cloud Run waits 10.
-    #                    before_cards cards nights record release last_line message failure all
-    None:                      Limits(inf, inf, 5, 50,  0.5, 1, inf, 0.5, inf),
-    ShutdownReason.QA_DOWN:    Limits(0,   inf, 5, 50,  0.5, 1, inf, 0.5, inf),
-    ShutdownReason.DEADLINE:   Limits(0,   5,   5, 30,  0.5, 1, inf, 0.5, inf),
-    ShutdownReason.LEASE_LOST: Limits(0,   5,   0, 2.5, 0.5, 1, inf, 0.5, inf),
-    ShutdownReason.BUG:        Limits(0,   5,   0, 2.5, 0.5, 1, inf, 0.5, inf),
-    ShutdownReason.SIGTERM:    Limits(0,   5,   0, 2.5, 0.5, 1, 1,   0.5, 8.5),
-    ShutdownReason.SIGINT:     Limits(0,   0,   0, 2.5, 0.5, 1, 1,   0.5, 8.5),
+_UNHURRIED = Budget(inf, 100)
+_STOPPED = Budget(5, 50)
+"""Where Terraform starts the job, the deadline is 60 seconds before Cloud Run's."""
+BUDGETS: Mapping[ShutdownReason | None, Budget] = {
+    None: _UNHURRIED,
+    ShutdownReason.QA_DOWN: _UNHURRIED,
+    ShutdownReason.DEADLINE: _STOPPED,
+    ShutdownReason.LEASE_LOST: _STOPPED,
+    ShutdownReason.BUG: _STOPPED,
+    ShutdownReason.SIGTERM: Budget(5, 4),  # Cloud Run waits 10 seconds
+    ShutdownReason.SIGINT: Budget(0, 4),
 }
-# fmt: on
 """By the reason; a higher reason never has more seconds."""
+NIGHTS_SHARE = 0.05
+"""After this share of the closing, past nights that are not read yet are no longer waited for."""
+RECORD_SHARE = 0.5
 MOMENT = 0.1
 """What is printed always has this long, for a reader that is not behind."""
 
@@ -96,10 +85,7 @@ class ShutdownError(JobError):
 
 
 class Shutdown:
-    """A stop request that every worker sees: after it no try starts, and every interruptible wait ends at once.
-
-    A stage in progress goes on for the seconds that it has for the reason.
-    """
+    """A stop request that every worker sees: after it no try starts, and every interruptible wait ends at once."""
 
     def __init__(self) -> None:
         self.reason: ShutdownReason | None = None
@@ -111,59 +97,57 @@ class Shutdown:
         """Why storage did not renew the lease at the last try; `None` if it did, or if another start has the lease."""
         self.is_final = False
         """Whether the outcome is final: no later signal changes it or the exit code."""
-        self._stages: dict[Stage, trio.CancelScope] = {}
+        self.cards = trio.CancelScope()
+        """The scope of the cards in flight."""
         self._waits: set[trio.CancelScope] = set()
         self._over_by = inf
 
     def request(self, reason: ShutdownReason) -> None:
-        """Requests the shutdown. It ends a message in progress, and a record in progress is begun again.
-
-        The record is, since one of its requests to storage may hang, and the others would then get no time at all.
-        """
-        if "message" in self._stages:
-            self._stages["message"].cancel()
-        if self.reason is not None and self.reason >= reason:
+        """Requests the shutdown. Once the outcome is final, each request ends what is in progress."""
+        if self.reason is None or reason > self.reason:
+            now, budget = trio.current_time(), BUDGETS[reason]
+            self.reason = reason
+            self.cards.deadline = min(self.cards.deadline, now + budget.cards)
+            self._over_by = min(self._over_by, now + budget.cards + budget.closing)
+        elif not self.is_final:
             return
-        now, self.reason = trio.current_time(), reason
-        self._over_by = min(self._over_by, now + LIMITS[reason].all)
         for wait in self._waits:
             wait.cancel()
-        for stage, scope in self._stages.items():
-            scope.deadline = min(scope.deadline, now + self._seconds(stage))
-            if stage == "record":
-                scope.cancel()
 
     @contextmanager
-    def stage(self, stage: Stage) -> Iterator[float]:
-        """The scope of a stage, with its seconds, after which it is cancelled; the message ends itself, to say so.
+    def closing(self, share: float) -> Iterator[None]:
+        """A scope of what follows the calls, up to this share of the time for it; the first one begins that time.
 
-        What follows the cards goes on if the scope around it is cancelled.
+        It goes on if the scope around it is cancelled. A request ends it at once, so that it can be begun again with
+        less time: one of its requests to storage may hang, and the others would then get no time at all.
         """
-        seconds = self._seconds(stage)
-        limit = inf if stage == "message" else seconds
-        shield = stage not in {"before_cards", "cards"}
-        with trio.CancelScope(deadline=trio.current_time() + limit, shield=shield) as self._stages[stage]:
-            try:
-                yield seconds
-            finally:
-                del self._stages[stage]
+        seconds = BUDGETS[self.reason].closing
+        self._over_by = min(self._over_by, trio.current_time() + seconds)
+        with self.until_request(trio.CancelScope(deadline=self._over_by - (1 - share) * seconds, shield=True)):
+            yield
 
-    def _seconds(self, stage: Stage) -> float:
-        """How many seconds a stage has from now on."""
-        seconds: float = min(getattr(LIMITS[self.reason], stage), self._over_by - trio.current_time())
-        return max(MOMENT if stage in {"last_line", "failure"} else 0.0, seconds)
+    @property
+    def seconds_left(self) -> float:
+        """How long what is printed or sent may take."""
+        return max(MOMENT, self._over_by - trio.current_time())
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """The scope of a wait that a shutdown interrupts. Raises `ShutdownError` once a shutdown is requested."""
         self.raise_if_requested()
-        with trio.CancelScope() as scope:
+        with self.until_request(trio.CancelScope()):
+            yield
+        self.raise_if_requested()
+
+    @contextmanager
+    def until_request(self, scope: trio.CancelScope) -> Iterator[None]:
+        """Enters a scope that the next request cancels."""
+        with scope:
             self._waits.add(scope)
             try:
                 yield
             finally:
                 self._waits.discard(scope)
-        self.raise_if_requested()
 
     def raise_if_requested(self) -> None:
         """Raises `ShutdownError` if no try may start any more."""
@@ -183,7 +167,8 @@ async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
 async def on_signals(shutdown: Shutdown, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Handles the signals: the first one requests the shutdown, a second one ends the process at once.
 
-    SIGHUP, of a terminal that was closed, counts as SIGTERM; it stays ignored if it is, as by nohup.
+    SIGHUP, of a terminal that was closed, counts as SIGTERM, but not as a second signal: some terminals send two. It
+    stays ignored if it is, as by nohup.
     Once the outcome is final, a signal only shortens what follows. After this task has ended, the signals are ignored
     for the rest of the process.
     """
@@ -199,7 +184,10 @@ async def on_signals(shutdown: Shutdown, task_status: trio.TaskStatus[None] = tr
         task_status.started()
         async for number in received:
             reason = ShutdownReason.SIGINT if number == signal.SIGINT else ShutdownReason.SIGTERM
-            if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT} and not shutdown.is_final:
+            is_second = shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}
+            if is_second and number == signal.SIGHUP:
+                continue
+            if is_second and not shutdown.is_final:
                 # The default action would not end a process that is PID 1.
                 os._exit(128 + signal.Signals[reason.name])
             shutdown.request(reason)

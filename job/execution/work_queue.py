@@ -12,7 +12,7 @@ from job.day.result import FailedTry
 from job.engines.calls import Call, Item
 from job.engines.failures import Failure, FailureKind
 from job.execution.circuit_breaker import CircuitBreaker, State
-from job.execution.limits import ConcurrencyLimiter, RateLimiter
+from job.execution.limits import RateLimiter
 from job.execution.progress import EngineProgress
 from job.execution.retry_policy import RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown
@@ -88,14 +88,12 @@ class WorkQueue:
         work: Sequence[Sequence[Item]],
         begin: Callable[[Sequence[Item]], PendingCall],
         policy: RetryPolicy,
-        limiter: ConcurrencyLimiter,
         breaker: CircuitBreaker,
         progress: EngineProgress,
         shutdown: Shutdown,
     ) -> None:
         """`work` has the items of each call, and `begin` makes it."""
         settings = policy.settings
-        self.limiter = limiter
         self.rate = RateLimiter(settings.per_minute)
         self.is_down = False
         """Whether calls were not tried since the engine is down."""
@@ -204,7 +202,7 @@ class WorkQueue:
             return None, moment
         if self._progress.in_flight >= self._places(state):
             return None, self._breaker.opens
-        last_try = self._last_try(now)
+        last_try = self._last_try()
         match state:
             case State.PROBING if last_try <= now:
                 return self._take_last(), now
@@ -221,7 +219,7 @@ class WorkQueue:
 
     def _places(self, state: State) -> int:
         """How many calls may be in flight."""
-        limit = self.limiter.limit
+        limit = self._breaker.limiter.limit
         match state:
             case State.CLOSED:
                 return max(1, limit - self._breaker.failed)
@@ -229,7 +227,7 @@ class WorkQueue:
                 return min(limit, self._breaker.failures_to_go)
         return limit
 
-    def _last_try(self, now: float) -> float:
+    def _last_try(self) -> float:
         """When the next last try may begin: while the engine works, or once it did nothing for a whole patience."""
         if not self._last:
             return inf

@@ -20,7 +20,7 @@ from job.day.result import Counts
 from job.day.view import Line, Rank, View, day_lines, step_lines
 from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
-from job.execution.shutdown import Shutdown
+from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
 from job.text.messages import ENGLISH, Message, Translator, colon, message, plural, template, translator
 from job.text.shown import clock, printable, shortened
@@ -164,8 +164,8 @@ class Notifier:
         if not self._is_news(view):
             return None
         lines, fields = run_lines(view, self._settings), partial(run_fields, view)
-        with shutdown.stage("message") as seconds:
-            return await self.send_lines(lines, fields, min(seconds, SEND_SECONDS))
+        with shutdown.until_request(trio.CancelScope()):
+            return await self.send_lines(lines, fields, min(SEND_SECONDS, shutdown.seconds_left - MOMENT))
         return _not_sent(message("a signal ended the start before it was sent"))
 
     def _is_news(self, view: View) -> bool:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from job.day.attempt import Stamp, Start
 from job.day.result import ShutdownReason
 from job.errors import JobError
-from job.execution.shutdown import LIMITS, Expiry, Shutdown
+from job.execution.shutdown import BUDGETS, Expiry, Shutdown
 from job.storage.store import (
     ConflictError,
     ObjectStore,
@@ -45,7 +45,7 @@ WATCH_SECONDS = 3.0
 RELEASE_SECONDS = 3.0
 """Time limit for releasing it if no attempt was made."""
 MAX_CONFLICTS = 5
-TRUSTED_SECONDS = LASTS_SECONDS - LIMITS[ShutdownReason.LEASE_LOST].cards - 5.0
+TRUSTED_SECONDS = LASTS_SECONDS - BUDGETS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
 HAS_ENDED = message("Another start has just ended")

@@ -32,16 +32,7 @@ from job.engines.calls import ENGINES, EngineName
 from job.errors import JobError
 from job.records.lease import Holder, peek
 from job.records.record import Listing, read_day, state_of
-from job.storage.store import (
-    BACKGROUND_THREADS,
-    ObjectStore,
-    StorageError,
-    StoredObject,
-    each_of,
-    error_text,
-    in_thread,
-    read_many,
-)
+from job.storage.store import ObjectStore, StorageError, StoredObject, each_of, error_text, in_thread, read_many
 from job.storage.uri import open_store
 from job.text.messages import Message, dated, joined, listed, message, plural, said, semicolon, template
 
@@ -50,6 +41,8 @@ NIGHTS_READ = 60
 NIGHTS_LOOKED_AT = 7
 """How many are read to find the latest start."""
 FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING}
+AT_A_TIME = 4
+"""How many are read at a time: a start that reads them beside its work leaves most threads to that."""
 NO_NIGHT = message("no night is recorded")
 
 
@@ -170,7 +163,7 @@ async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     """The latest days. Raises `StorageError`."""
     days = (await _days(store))[:count]
     holder = await peek(store) if days else None
-    nights = await each_of(days, lambda day: _read_night(store, day, holder), BACKGROUND_THREADS)
+    nights = await each_of(days, lambda day: _read_night(store, day, holder), AT_A_TIME)
     return Nights(list(nights.values()))
 
 
@@ -192,7 +185,7 @@ async def known_days(settings: Settings, store: ObjectStore) -> Days:
 
 async def _days(store: ObjectStore) -> list[str]:
     """The days that have a folder, the latest first. One on which nothing was begun has no record."""
-    folders = await in_thread(partial(store.folders, ""), background=True)
+    folders = await in_thread(partial(store.folders, ""))
     return sorted((folder for folder in folders if is_date(folder)), reverse=True)
 
 
@@ -235,17 +228,17 @@ def _repeated(end: Report, latest: Report) -> Report:
 async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:
     """One day; `None` if no start of it is recorded, or if its attempts have expired."""
     try:
-        listing = await Listing.of(store, day, background=True)
+        listing = await Listing.of(store, day)
         if not listing.attempts and not listing.is_refused:
             return None
         if listing.latest in listing.ends:
             name = end_name(day, listing.latest)
-            stored = await in_thread(partial(store.read, name, END_LIMIT + 1), background=True)
+            stored = await in_thread(partial(store.read, name, END_LIMIT + 1))
             if stored is None:
                 return Night(day, Outcome.UNREADABLE, problem=missing(name).what)
             report = read_report(day, listing.latest, stored.data)
             return Night(day, report.outcome, report)
-        attempt = await listing.attempt(store, background=True)
+        attempt = await listing.attempt(store)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.what)
     return Night(day, state_of(day, holder), attempt=attempt)
@@ -256,7 +249,7 @@ async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attemp
     before = night_before(nights.reports, day)
     if before is None:
         return None
-    return await (await Listing.of(store, before.day, background=True)).attempt(store)
+    return await (await Listing.of(store, before.day)).attempt(store)
 
 
 @dataclass(slots=True)

@@ -259,9 +259,9 @@ class Listing:
     """Which of the page and the table exist."""
 
     @classmethod
-    async def of(cls, store: ObjectStore, day: str, *, background: bool = False) -> "Listing":
+    async def of(cls, store: ObjectStore, day: str) -> "Listing":
         """Lists a day. Raises `RecordError` if a name is not one that the job gives, and `StorageError`."""
-        return cls.from_names(day, await in_thread(partial(store.names, f"{day}/"), background=background))
+        return cls.from_names(day, await in_thread(partial(store.names, f"{day}/")))
 
     @classmethod
     def from_names(cls, day: str, names: list[str]) -> "Listing":
@@ -295,12 +295,12 @@ class Listing:
         """Whether nothing is there but a start that was refused."""
         return self.latest == 0 and 0 in self.ends
 
-    async def attempt(self, store: ObjectStore, *, background: bool = False) -> Attempt | None:
+    async def attempt(self, store: ObjectStore) -> Attempt | None:
         """How the latest attempt began; `None` without one. Raises `RecordError` and `StorageError`."""
         if not self.latest:
             return None
         name = attempt_name(self.day, self.latest)
-        stored = await in_thread(partial(store.read, name), background=background)
+        stored = await in_thread(partial(store.read, name))
         if stored is None:
             raise missing(name)
         return read_start(Attempt, name, self.day, self.latest, stored.data)

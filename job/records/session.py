@@ -19,7 +19,7 @@ from job.day.before import differences
 from job.day.report import Report
 from job.day.result import CallResult
 from job.execution.progress import Event
-from job.execution.shutdown import Shutdown
+from job.execution.shutdown import RECORD_SHARE, Shutdown
 from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.nights import known_days
 from job.records.record import Document, Journal, Listing, Record
@@ -80,6 +80,8 @@ async def _resolved(options: Options, store: ObjectStore) -> ResolvedDay:
 
 
 END_RETRY_SECONDS = 1.0
+RELEASE_SECONDS = 0.5
+"""Time limit for releasing the lease: after a signal, the last line and the message have little more."""
 
 
 @dataclass(slots=True)
@@ -137,18 +139,18 @@ class Session:
             reason = shutdown.reason
             if reason is not None:
                 self.journal.stop()
-            with shutdown.stage("record"):
+            with shutdown.closing(RECORD_SHARE):
                 await self.journal.flush()
                 await self._write_documents(left, missing, shutdown)
                 await self._write_end(closed())
                 is_over = True
-            is_over = is_over or shutdown.reason is reason  # the stage ends early if a reason comes
+            is_over = is_over or shutdown.reason is reason  # else it is begun again
         why = message("storage did not answer in time") if self.lease.is_held() else _lost(shutdown)
         self._give_up(left, missing, why)
         if not self.is_ended:
             text = template("storage: the record is not complete: {count} results and the end are not written")
             self.alarm.notify(message(text, count=self.journal.unwritten), True)
-        await self._release(shutdown)
+        await self._release()
         return closed()
 
     async def _write_documents(self, left: list[Document], missing: list[str], shutdown: Shutdown) -> None:
@@ -183,8 +185,8 @@ class Session:
                 self.alarm("end", None)
                 self.is_ended = True
 
-    async def _release(self, shutdown: Shutdown) -> None:
-        with shutdown.stage("release"), suppress(StorageError):
+    async def _release(self) -> None:
+        with trio.move_on_after(RELEASE_SECONDS, shield=True), suppress(StorageError):
             await self.lease.release()
             self.alarm("lease", None)  # it may not have been renewed since
         if not self.lease.is_closed:

@@ -1,6 +1,7 @@
 """Object store: the interface of every store, and how async code uses it. Stores hold configs and records."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -13,10 +14,7 @@ from job.text.messages import Message, Value, colon, message, said, semicolon
 T = TypeVar("T")
 
 THREADS = 32
-"""Threads for requests that are neither urgent nor in the background: each waits for storage most of the time."""
-
-BACKGROUND_THREADS = 4
-"""Threads for requests in the background, which delay no others."""
+"""Threads for requests that are not urgent: each waits for storage most of the time."""
 
 ANSWER_SECONDS = 120.0
 """Time limit for any request. Most end much sooner, but not if an answer trickles or a disk hangs."""
@@ -109,15 +107,14 @@ class ObjectStore(Protocol):
         """
 
 
-async def in_thread(function: Callable[[], T], *, urgent: bool = False, background: bool = False) -> T:
+async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
     """Runs a blocking request in a thread and returns what it returns. Raises `StorageError` if it takes too long.
 
-    An urgent request has a thread of its own and does not queue behind others; only one runs at a time. Background
-    requests have threads of their own too, so that no other request queues behind them.
+    At most `THREADS` requests run at a time, and others queue for their turn; an urgent one does not.
     If a request takes too long or its caller is cancelled, its thread is abandoned. The request may still take effect
     later, which is why every write has a condition.
     """
-    async with _limiter("urgent" if urgent else "background" if background else "usual"):
+    async with nullcontext() if urgent else _limiter():
         try:
             with trio.fail_after(ANSWER_SECONDS):
                 return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
@@ -184,14 +181,13 @@ async def each_of(names: Sequence[str], read: Callable[[str], Awaitable[T | None
     return {name: value for name, value in values.items() if value is not None}
 
 
-_THREADS: Mapping[str, int] = {"urgent": 1, "usual": THREADS, "background": BACKGROUND_THREADS}
-_limiters: trio.lowlevel.RunVar[dict[str, trio.CapacityLimiter]] = trio.lowlevel.RunVar("storage threads")
+_threads: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("storage threads")
 
 
-def _limiter(kind: str) -> trio.CapacityLimiter:
+def _limiter() -> trio.CapacityLimiter:
     try:
-        limiters = _limiters.get()
+        return _threads.get()
     except LookupError:
-        limiters = {kind: trio.CapacityLimiter(count) for kind, count in _THREADS.items()}
-        _limiters.set(limiters)
-    return limiters[kind]
+        limiter = trio.CapacityLimiter(THREADS)
+        _threads.set(limiter)
+        return limiter

@@ -17,8 +17,9 @@ _TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*|ya29\.[\w.-]+")
 _RUN = re.compile(r"[A-Za-z0-9+/_=%-]{32,}+")
 _RANDOM = re.compile(r"[A-Za-z0-9]{16,}+")
 _TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
-_BETWEEN = re.compile(r"<[^>]*>|[^\w.-]+", re.ASCII)
-"""What may stand between the pieces of a token."""
+_MARKUP = re.compile(r"<[^>]*>")
+_SIGNS = re.compile(r"[^A-Za-z0-9]+")
+"""What may stand between the pieces of a token, beside markup: any sign, also one that tokens have."""
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 """What a terminal takes for a command: a colour, a title."""
 _INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)(?![\d:])", re.ASCII)
@@ -36,8 +37,8 @@ def excerpt(data: bytes, token: str = "") -> str:
         text = _TAG.sub(" ", text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     text = masked(text[: EXCERPT_LIMIT * 10], token)
-    whole = _BETWEEN.sub("", text)
-    if masked(whole, token) != whole:  # it was echoed in pieces
+    wholes = {_SIGNS.sub("", text), _SIGNS.sub("", _MARKUP.sub("", text))}
+    if any(masked(whole, _SIGNS.sub("", token)) != whole for whole in wholes):  # it was echoed in pieces
         return "[token]"
     return shortened(_RUN.sub(_unless_secret, _TOKEN.sub("[token]", text)), EXCERPT_LIMIT)
 

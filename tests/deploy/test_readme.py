@@ -27,13 +27,14 @@ from job.execution.circuit_breaker import LATE_TRIES
 from job.execution.executor import QUICK_SECONDS
 from job.execution.progress import TELL_SECONDS
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
-from job.execution.shutdown import LIMITS
-from job.orchestrator import run_phases
+from job.execution.shutdown import BUDGETS, RECORD_SHARE
+from job.orchestrator import FAILURE_SECONDS, LAST_LINE_SECONDS, run_phases
 from job.outputs.channels import FEISHU
 from job.outputs.message import SEND_SECONDS, cut, run_lines
 from job.records.lease import LASTS_SECONDS, RENEW_SECONDS
 from job.records.nights import NIGHTS_READ
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS
+from job.records.session import RELEASE_SECONDS
 from job.text.messages import Language, translator
 from tests.simulators.job import ROOT
 from tests.support.days import REFUSED, Day, failing
@@ -286,9 +287,9 @@ def test_every_event_of_the_log_is_there() -> None:
 
 
 def test_numbers_are_those_of_the_job() -> None:
-    late, told = LIMITS[ShutdownReason.DEADLINE], LIMITS[ShutdownReason.SIGTERM]
-    sending = f"in {SEND_SECONDS + LIMITS[None].failure:g} s at most"
-    assert LIMITS[ShutdownReason.SIGINT].cards == 0
+    late, told = BUDGETS[ShutdownReason.DEADLINE], BUDGETS[ShutdownReason.SIGTERM]
+    sending = f"in {SEND_SECONDS + FAILURE_SECONDS:g} s at most"
+    assert BUDGETS[ShutdownReason.SIGINT].cards == 0
     for words in (
         f"one of more than {ANSWER_LIMIT >> 20} MiB",
         f"each pause of {INITIAL_SECONDS:g} to {MAX_SECONDS:g} s ({COUNTED_SECONDS:g} s at least",
@@ -304,9 +305,9 @@ def test_numbers_are_those_of_the_job() -> None:
         f"the latest {NIGHTS_READ} days",
         f"at most {END_LIMIT >> 10} KiB",
         f"cards in flight get {told.cards:g} s more, but not after Ctrl-C",
-        f"record and page are closed within {told.record + told.release:g} s",
+        f"record and page are closed within {told.closing * RECORD_SHARE + RELEASE_SECONDS:g} s",
         f"cards in flight get {late.cards:g} s more. The last line",
-        f"At the end the job waits {LIMITS[None].last_line:g} s for the reader",
+        f"At the end the job waits {LAST_LINE_SECONDS:g} s for the reader",
         f"It is sent last, {sending}",
         f"after the last line, {sending}",
     ):

@@ -6,11 +6,13 @@ import os
 import resource
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -19,7 +21,14 @@ import trustme
 from job.engines import http as module
 from job.engines.answers import ANSWER_LIMIT, Response, TransportError
 from job.engines.failures import Cause
-from job.engines.http import OPENED_AT_A_TIME, HttpConnection, Network, transport_error
+from job.engines.http import (
+    LOOK_UPS_AT_A_TIME,
+    OPENED_AT_A_TIME,
+    HttpConnection,
+    Network,
+    Resolver,
+    transport_error,
+)
 from job.engines.tls import tls_context
 from job.execution.shutdown import ShutdownError
 from tests.simulators import broken, do, when
@@ -205,6 +214,32 @@ AT_A_TIME = OPENED_AT_A_TIME + 16
 
 def descriptors() -> int:
     return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+async def test_a_look_up_that_is_not_answered_keeps_nothing_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread stays at work after it was given up. Another host's look-up has other threads, as all else has."""
+    gate, look_up, begun = threading.Event(), socket.getaddrinfo, 0
+
+    def silent(host: str | bytes, *about: Any) -> Any:
+        nonlocal begun
+        if host == b"engine.example":
+            begun += 1
+            gate.wait()
+        return look_up("127.0.0.1" if isinstance(host, bytes) else host, *about)
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    trio.socket.set_custom_hostname_resolver(Resolver())
+    try:
+        with trio.move_on_after(0.5):
+            async with trio.open_nursery() as nursery:
+                for _ in range(64):
+                    nursery.start_soon(trio.socket.getaddrinfo, "engine.example", 443)
+        assert begun == LOOK_UPS_AT_A_TIME
+        with trio.fail_after(30):
+            assert await trio.to_thread.run_sync(lambda: "done") == "done"
+            assert (await trio.socket.getaddrinfo("chat.example", 443))[0][4] == ("127.0.0.1", 443)
+    finally:
+        gate.set()
 
 
 @pytest.mark.parametrize("failure", ["connecting", "handshake", "answer", "reset", "shutdown"])

@@ -85,7 +85,11 @@ def test_a_type_that_always_fails_costs_no_good_card_and_hardly_any_time(
 
 @pytest.mark.parametrize(
     ("per_minute", "count"),
-    [(30, 300), (60, 600), *(pytest.param(*row, marks=pytest.mark.slow) for row in [(30, 600), (30, 1_500), (60, 1_500)])],
+    [
+        (30, 300),
+        (60, 600),
+        *(pytest.param(*row, marks=pytest.mark.slow) for row in [(30, 600), (30, 1_500), (60, 1_500)]),
+    ],
 )
 def test_a_quota_beyond_which_the_engine_says_failed(per_minute: int, count: int) -> None:
     begun = deque[float]()
@@ -98,7 +102,9 @@ def test_a_quota_beyond_which_the_engine_says_failed(per_minute: int, count: int
         begun.append(now)
         return None
 
-    played = night(strike, targets=cards(count, "a"), seconds={**SECONDS, "qa": 10.0}, patience=PATIENCE, concurrency=16)
+    played = night(
+        strike, targets=cards(count, "a"), seconds={**SECONDS, "qa": 10.0}, patience=PATIENCE, concurrency=16
+    )
     assert played.made.cards.missing <= 0.05 * count
     assert played.seconds <= 1.3 * 60 * count / per_minute + 1_200 + 60
 
@@ -134,7 +140,14 @@ def test_tries_that_fail_by_chance_end_in_one_wave(chance: float, good: int, of_
 @pytest.mark.parametrize("after", [0.05, 5.0])
 @pytest.mark.parametrize(
     ("how", "room", "at_a_time", "most"),
-    [(429, 2, 16, 110), (503, 2, 16, 110), (502, 12, 16, 40), (429, 12, 16, 40), ("reset", 40, 64, 40), (429, 1, 4, 201)],
+    [
+        (429, 2, 16, 110),
+        (503, 2, 16, 110),
+        (502, 12, 16, 40),
+        (429, 12, 16, 40),
+        ("reset", 40, 64, 40),
+        (429, 1, 4, 201),
+    ],
 )
 def test_an_engine_with_room_for_fewer_calls_is_used_and_few_are_rejected(
     how: How, room: int, at_a_time: int, most: int, after: float
@@ -151,9 +164,12 @@ def test_an_engine_with_room_for_fewer_calls_is_used_and_few_are_rejected(
 @pytest.mark.parametrize("after", [0.05, 5.0])
 def test_room_that_grows_is_used_within_fifteen_percent(after: float) -> None:
     """From two calls to 32, by one in 40 s."""
-    room = lambda now: min(32, 2 + int(now / 40))  # noqa: E731
+
+    def room(now: float) -> int:
+        return min(32, 2 + int(now / 40))
+
     played = night(crowded(429, room), targets=cards(1_500, "a"), fails_after=after, concurrency=64, patience=PATIENCE)
-    done, now = 0.0, 0
+    done, now = 0.0, 0.0
     while done < 1_500:
         done, now = done + room(now) / SECONDS["qa"], now + 1
     assert played.outcome == "succeeded"

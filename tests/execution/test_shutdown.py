@@ -6,9 +6,7 @@ import runpy
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import fields
 from itertools import pairwise
-from typing import get_args
 
 import pytest
 import trio
@@ -17,13 +15,23 @@ from job.day.result import ShutdownReason
 from job.engines.answers import Response
 from job.engines.calls import EngineName
 from job.execution import shutdown as clocks
-from job.execution.shutdown import LIMITS, MOMENT, SIGNALS, Expiry, Limits, Shutdown, Stage, at_deadline, on_signals
-from job.outputs.message import SEND_SECONDS
+from job.execution.shutdown import (
+    BUDGETS,
+    MOMENT,
+    NIGHTS_SHARE,
+    RECORD_SHARE,
+    SIGNALS,
+    Expiry,
+    Shutdown,
+    at_deadline,
+    on_signals,
+)
+from job.orchestrator import LAST_LINE_SECONDS
 from job.records.lease import LASTS_SECONDS, TRUSTED_SECONDS
+from job.records.session import RELEASE_SECONDS
 from tests.simulators.job import ROOT
 from tests.support.clocks import MachineClock, machine_clock
-from tests.support.fakes import FOREVER, Asked, reply, stage, target, well
-from tests.support.fakes import Stage as Played
+from tests.support.fakes import FOREVER, Asked, Stage, reply, stage, target, well
 
 __all__ = ["machine_clock"]
 pytestmark = pytest.mark.usefixtures("autojump_clock")
@@ -31,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("autojump_clock")
 DEADLINE = 10.0
 
 
-async def until_the_deadline(made: Played) -> float:
+async def until_the_deadline(made: Stage) -> float:
     """Runs it; returns how long after the deadline it ended."""
 
     begun = trio.current_time()
@@ -48,7 +56,7 @@ async def until_the_deadline(made: Played) -> float:
     [
         ("news", DEADLINE + 2.0, 0.0),
         ("qa", DEADLINE + 2.0, 2.0),
-        ("qa", FOREVER, LIMITS[ShutdownReason.DEADLINE].cards),
+        ("qa", FOREVER, BUDGETS[ShutdownReason.DEADLINE].cards),
     ],
 )
 async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
@@ -155,7 +163,7 @@ async def test_a_signal_that_comes_just_before_signals_are_handled_is_not_lost(
 async def test_each_signal_has_its_reason_and_the_second_one_its_exit_code(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, reason: ShutdownReason
 ) -> None:
-    """A closed terminal sends SIGHUP, which without a handler would end the process with nothing recorded."""
+    """A closed terminal sends SIGHUP, often twice; without a handler nothing would be recorded."""
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     shutdown = Shutdown()
@@ -165,7 +173,7 @@ async def test_each_signal_has_its_reason_and_the_second_one_its_exit_code(
     assert (shutdown.reason, codes) == (reason, [])
     signal.raise_signal(number)
     await trio.testing.wait_all_tasks_blocked()
-    assert codes == [130 if number == signal.SIGINT else 143]
+    assert codes == {signal.SIGTERM: [143], signal.SIGHUP: [], signal.SIGINT: [130]}[number]
     nursery.cancel_scope.cancel()
 
 
@@ -194,99 +202,84 @@ async def test_after_the_outcome_is_final_no_signal_ends_the_process() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-REASONS = [None, *ShutdownReason]
-STAGES = get_args(Stage)
-
-
-async def hangs(shutdown: Shutdown, stage: Stage) -> tuple[float, float]:
-    """The seconds of a stage in which nothing comes to its end, and how long it lasts."""
+async def hangs(shutdown: Shutdown, share: float | None = None) -> float:
+    """How long a step in which nothing comes to its end lasts: of the closing, or the cards in flight."""
     began = trio.current_time()
-    with trio.move_on_after(1e6), shutdown.stage(stage) as seconds:
-        await trio.sleep(min(seconds, SEND_SECONDS) if stage == "message" else 1e9)
-    return seconds, trio.current_time() - began
+    with shutdown.cards if share is None else shutdown.closing(share), trio.move_on_after(1e6):
+        await trio.sleep_forever()
+    return trio.current_time() - began
 
 
-@pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("reason", ShutdownReason)
-async def test_from_when_a_reason_comes_a_stage_has_the_seconds_of_that(
-    reason: ShutdownReason, stage: Stage, nursery: trio.Nursery
+async def test_a_step_that_hangs_is_cut_off_when_a_reason_comes_and_begun_again_with_its_seconds(
+    nursery: trio.Nursery,
 ) -> None:
-    """The record is begun again with them. A message is ended at once."""
-    shutdown = Shutdown()
+    """The cards in flight go on for theirs. A lower reason changes nothing."""
 
-    async def comes() -> None:
-        await trio.sleep(0.25)
-        shutdown.request(reason)
+    async def come(shutdown: Shutdown) -> None:
+        for reason in (ShutdownReason.DEADLINE, ShutdownReason.SIGTERM, ShutdownReason.LEASE_LOST):
+            await trio.sleep(1.5)
+            shutdown.request(reason)
 
-    nursery.start_soon(comes)
-    _, took = await hangs(shutdown, stage)
-    if stage in {"record", "message"}:
-        assert took == 0.25
-        assert (await hangs(shutdown, "record"))[1] == LIMITS[reason].record
-    else:
-        until = min(getattr(LIMITS[None], stage), 0.25 + getattr(LIMITS[reason], stage), 1e6)
-        assert took == pytest.approx(until)
+    closing, at_work = Shutdown(), Shutdown()
+    nursery.start_soon(come, closing)
+    short = BUDGETS[ShutdownReason.SIGTERM].closing * RECORD_SHARE
+    assert [await hangs(closing, RECORD_SHARE) for _ in range(3)] == [1.5, 1.5, short]
+    nursery.start_soon(come, at_work)
+    assert await hangs(at_work) == 1.5 + BUDGETS[ShutdownReason.DEADLINE].cards
 
 
-async def test_a_message_ends_at_a_second_signal_too(nursery: trio.Nursery) -> None:
+async def test_once_the_outcome_is_final_every_request_ends_what_is_in_progress(nursery: trio.Nursery) -> None:
     shutdown = Shutdown()
     shutdown.request(ShutdownReason.SIGTERM)
+    shutdown.is_final = True
 
-    async def comes() -> None:
+    async def come() -> None:
         await trio.sleep(0.25)
         shutdown.request(ShutdownReason.SIGTERM)
 
-    nursery.start_soon(comes)
-    assert (await hangs(shutdown, "message"))[1] == 0.25
+    nursery.start_soon(come)
+    assert await hangs(shutdown, 1.0) == 0.25
 
 
-@pytest.mark.parametrize(("lower", "higher"), list(pairwise(REASONS)))
+@pytest.mark.parametrize(("lower", "higher"), list(pairwise([None, *ShutdownReason])))
 def test_no_reason_has_more_seconds_than_a_lower_one(lower: ShutdownReason | None, higher: ShutdownReason) -> None:
     """Since the higher one counts."""
-    assert all(getattr(LIMITS[lower], one.name) >= getattr(LIMITS[higher], one.name) for one in fields(Limits))
+    low, high = BUDGETS[lower], BUDGETS[higher]
+    assert low.cards >= high.cards
+    assert low.closing >= high.closing
 
 
-async def ending(reason: ShutdownReason) -> tuple[dict[Stage, float], float]:
-    """What each stage has from this reason on, which comes while cards are in flight, if all of them hang; the sum."""
-    shutdown, took = Shutdown(), dict[Stage, float]()
-    shutdown.request(reason)
-    for one in STAGES[1:]:
-        _, took[one] = await hangs(shutdown, one)
-    return took, sum(took.values())
-
-
-@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.SIGINT])
-async def test_after_a_signal_all_stages_end_before_cloud_run_kills(reason: ShutdownReason) -> None:
-    """Whatever hangs, there is time to close the record, to release the lease and to print the end."""
-    took, whole = await ending(reason)
-    wanted: list[Stage] = ["cards", "record", "release"]
-    assert [took[one] for one in wanted] == [getattr(LIMITS[reason], one) for one in wanted]
-    assert took["last_line"] >= 0.5
-    assert took["failure"] > MOMENT - 1e-6, "for a reader that is not behind"
-    assert whole <= LIMITS[reason].all + took["failure"] < 10
-
-
-async def test_after_the_deadline_all_stages_end_before_cloud_runs_own() -> None:
+async def test_whatever_hangs_all_is_over_before_cloud_run_kills() -> None:
+    """And there is time to release the lease, to print the end and to send the message."""
     (left,) = re.findall(
         r"RUN_DEADLINE_SECONDS\W.*task_timeout_seconds - (\d+)\)", (ROOT / "terraform/job.tf").read_text()
     )
-    _, whole = await ending(ShutdownReason.DEADLINE)
-    assert whole < int(left)
+    for reason, seconds in ((ShutdownReason.SIGTERM, 10), (ShutdownReason.SIGINT, 10), (ShutdownReason.DEADLINE, left)):
+        shutdown, budget, began = Shutdown(), BUDGETS[reason], trio.current_time()
+        shutdown.request(reason)
+        assert await hangs(shutdown) == budget.cards
+        await trio.sleep(1)  # counting a million cards
+        for share in (NIGHTS_SHARE, RECORD_SHARE):
+            await hangs(shutdown, share)
+        assert shutdown.seconds_left == pytest.approx(budget.closing / 2)
+        assert shutdown.seconds_left >= RELEASE_SECONDS + LAST_LINE_SECONDS + 4 * MOMENT
+        await hangs(shutdown, 1.0)
+        assert shutdown.seconds_left == MOMENT, "for a reader that is not behind"
+        assert trio.current_time() - began == pytest.approx(budget.cards + budget.closing)
+        assert budget.cards + budget.closing < float(seconds) - 0.5
 
 
 def test_a_record_is_closed_while_the_lease_is_trusted() -> None:
     """And the calls in flight end before another start may take it over."""
-    assert LIMITS[None].record == TRUSTED_SECONDS
-    assert TRUSTED_SECONDS + LIMITS[ShutdownReason.LEASE_LOST].cards < LASTS_SECONDS
+    assert BUDGETS[None].closing * RECORD_SHARE <= TRUSTED_SECONDS
+    assert TRUSTED_SECONDS + BUDGETS[ShutdownReason.LEASE_LOST].cards < LASTS_SECONDS
 
 
-@pytest.mark.parametrize("stage", STAGES)
-async def test_an_ending_goes_on_if_a_task_beside_it_fails(stage: Stage) -> None:
+async def test_the_closing_goes_on_if_a_task_beside_it_fails() -> None:
     """A bug in the journal, say, cancels whatever is in progress: calls, but not the closing of the record."""
     shutdown = Shutdown()
     with trio.CancelScope() as scope:
         scope.cancel()
-        with shutdown.stage(stage):
+        with shutdown.closing(RECORD_SHARE):
             await trio.sleep(0.25)
-        assert trio.current_time() == 0.25
-    assert scope.cancelled_caught is (stage in {"before_cards", "cards"})
+    assert (trio.current_time(), scope.cancelled_caught) == (0.25, False)

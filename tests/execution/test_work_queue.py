@@ -46,7 +46,7 @@ class Work:
         self.progress = EngineProgress()
         self.shutdown = Shutdown()
         work = [call(name).items for name in fresh]
-        self.queue = WorkQueue(work, begun, self.policy, self.limiter, self.breaker, self.progress, self.shutdown)
+        self.queue = WorkQueue(work, begun, self.policy, self.breaker, self.progress, self.shutdown)
         self.random = 0.0
 
     def put(self, name: str, due: float, *, is_last: bool = False) -> PendingCall:

@@ -14,7 +14,7 @@ from job.config.faults import FaultKind
 from job.day.attempt import Severity
 from job.day.result import ShutdownReason
 from job.day.view import Line, Rank
-from job.execution.shutdown import LIMITS, Shutdown
+from job.execution.shutdown import BUDGETS, MOMENT, Budget, Shutdown
 from job.outputs import message as sender
 from job.outputs.message import Notifier, send
 from job.text.messages import Message, message
@@ -167,8 +167,7 @@ async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> N
 
 
 async def test_after_a_signal_the_channel_has_the_time_of_that(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
-    short = replace(LIMITS[ShutdownReason.SIGTERM], message=0.2)
-    monkeypatch.setitem(LIMITS, ShutdownReason.SIGTERM, short)
+    monkeypatch.setitem(BUDGETS, ShutdownReason.SIGTERM, Budget(0, 0.2 + MOMENT))
     chat.service.script.append(Fault(when.always, do.hang()))
     shutdown = Shutdown()
     shutdown.request(ShutdownReason.SIGTERM)

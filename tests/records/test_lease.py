@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from job.day.result import ShutdownReason
-from job.execution.shutdown import LIMITS, Shutdown, ShutdownError
+from job.execution.shutdown import BUDGETS, Shutdown, ShutdownError
 from job.records import lease as module
 from job.records.lease import (
     LASTS_SECONDS,
@@ -276,7 +276,7 @@ async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Mem
             await trio.sleep(RENEW_SECONDS)
             kept.lease.store = Memory(refuse=lambda _verb, _name: True)
     assert kept.lease.expiry.monotonic == RENEW_SECONDS + TRUSTED_SECONDS
-    assert trio.current_time() >= kept.lease.expiry.monotonic + LIMITS[ShutdownReason.LEASE_LOST].cards
+    assert trio.current_time() >= kept.lease.expiry.monotonic + BUDGETS[ShutdownReason.LEASE_LOST].cards
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[1]"])

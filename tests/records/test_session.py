@@ -11,10 +11,10 @@ import trio
 
 from job.day.report import Report, read_report
 from job.day.result import ShutdownReason
-from job.execution.shutdown import LIMITS, Shutdown
+from job.execution.shutdown import BUDGETS, RECORD_SHARE, Shutdown
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
 from job.records.record import Document
-from job.records.session import Opened, Session, StorageAlarm, open_session
+from job.records.session import RELEASE_SECONDS, Opened, Session, StorageAlarm, open_session
 from job.text.messages import Message
 from tests.records.test_lease import holder
 from tests.records.test_record import broken
@@ -75,8 +75,6 @@ class Desk:
 
 PAGE = Document(f"{DAY}/report.html", lambda: b"page")
 END = f"{DAY}/ends/000001.json"
-SHORT = LIMITS[ShutdownReason.SIGTERM].record + LIMITS[ShutdownReason.SIGTERM].release
-"""Seconds for closing a record in haste."""
 
 
 @pytest.fixture
@@ -156,10 +154,10 @@ async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: 
 
 async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(desk: Desk) -> None:
     async with desk.session() as session:
-        desk.store.seconds = 0.3
+        desk.store.seconds = 0.32
         others = [Document(f"{number}", lambda: b"x") for number in range(9)]
-        report, took = await desk.close(session, ShutdownReason.BUG, others)
-        assert took <= SHORT
+        report, took = await desk.close(session, ShutdownReason.SIGTERM, others)
+        assert took <= BUDGETS[ShutdownReason.SIGTERM].closing * RECORD_SHARE + RELEASE_SECONDS
     written = [one.name for one in others if one.name in desk.store.objects]
     assert 0 < len(written) < 9
     assert report.not_written == (*[one.name for one in others[len(written) :]], PAGE.name)
@@ -191,7 +189,7 @@ async def test_closing_waits_no_longer_than_the_reason_to_shut_down_lets_it(
         desk.store.refuse = lambda _verb, _name: True
         nursery.start_soon(shutdown)
         _, took = await desk.close(session)
-    assert at <= took - LIMITS[reason].record <= at + LIMITS[reason].release
+    assert at <= took - BUDGETS[reason].closing * RECORD_SHARE <= at + RELEASE_SECONDS
     assert desk.incomplete
 
 
@@ -252,6 +250,6 @@ async def test_an_end_that_is_there_already_is_kept(desk: Desk) -> None:
 async def test_a_lease_whose_release_takes_too_long_is_reported(desk: Desk) -> None:
     async with desk.session() as session:
         desk.store.hang("delete", LEASE)
-        assert (await desk.close(session))[1] == LIMITS[None].release
+        assert (await desk.close(session))[1] == RELEASE_SECONDS
     assert desk.said == ["storage: the lease is not released; other starts have to wait for a minute"]
     assert session.is_ended

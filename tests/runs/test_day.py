@@ -14,7 +14,7 @@ import trio
 
 from job.day.result import ShutdownReason
 from job.engines.calls import TARGET_ENGINES
-from job.execution.shutdown import LIMITS
+from job.execution.shutdown import BUDGETS
 from job.storage.store import ANSWER_GRACE_SECONDS, StoredObject
 from tests.runs.nights_by_chance.promise import WRONG
 from tests.simulators import broken, do, when
@@ -269,7 +269,7 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     sent = trio.current_time()
     job.send_signal(number)
     outcome = await scene.end(job, 128 + number)
-    assert trio.current_time() - sent < LIMITS[ShutdownReason.SIGTERM].all
+    assert trio.current_time() - sent < ANSWER_GRACE_SECONDS + BUDGETS[ShutdownReason.SIGTERM].closing
     scene.world.storage_seconds = 0.02
     known = seconds < ANSWER_GRACE_SECONDS
     assert "--again" not in outcome.finished.get("start_command", "")

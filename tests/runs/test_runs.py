@@ -17,7 +17,7 @@ from job import orchestrator
 from job.config.environment import Options, read_settings
 from job.day.attempt import Outcome
 from job.day.result import ShutdownReason
-from job.execution.shutdown import LIMITS
+from job.execution.shutdown import BUDGETS, RECORD_SHARE
 from job.orchestrator import _Run
 from job.records.lease import LEASE
 from job.records.session import Opened
@@ -60,10 +60,9 @@ def test_a_ledger_that_cannot_be_counted_keeps_no_bug_from_being_told(monkeypatc
     assert (report.outcome, report.day, report.cards.planned) == (Outcome.UNFORESEEN, DAY, 0)
 
 
-async def test_after_a_bug_nobody_waits_for_storage(
+async def test_after_a_bug_storage_has_less_time(
     memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """The record is closed in haste, as if another start might go on already."""
     monkeypatch.setattr(orchestrator, "open_store", lambda *_, **__: memory)
     monkeypatch.setattr(orchestrator, "read_config", AsyncMock(return_value=prepared()))
     monkeypatch.setattr(orchestrator, "run_phases", AsyncMock(side_effect=ZeroDivisionError))
@@ -71,7 +70,7 @@ async def test_after_a_bug_nobody_waits_for_storage(
     settings, _ = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         await _Run(Options(settings, (), NOW, time.monotonic()), Mock(drain=AsyncMock())).run()
-    assert trio.current_time() == LIMITS[ShutdownReason.BUG].record
+    assert trio.current_time() == BUDGETS[ShutdownReason.BUG].closing * RECORD_SHARE
     assert LEASE not in memory.objects
 
 

@@ -1,4 +1,4 @@
-"""Blocking requests run in a few threads; urgent and later requests do not wait for all earlier ones."""
+"""Blocking requests run in a few threads; an urgent one does not wait for others, nor a later one for all of them."""
 
 import threading
 import time

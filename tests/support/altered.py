@@ -1,4 +1,4 @@
-"""The real job with one thing changed that no variable changes: a bug, its own account."""
+"""The real job with one thing changed that no variable changes: a bug, its resolver, its own account."""
 
 from pathlib import Path
 
@@ -10,6 +10,17 @@ from job.execution.phases import Phases
 async def generate(self):
     raise ZeroDivisionError("unforeseen")
 Phases.generate = generate
+"""
+
+# The resolver does not answer for localhost.
+SILENT_RESOLVER = """
+import socket, threading
+look_up = socket.getaddrinfo
+def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
+    if host in ("localhost", b"localhost") and not flags & socket.AI_NUMERICHOST:
+        threading.Event().wait()
+    return look_up(host, port, family, type, proto, flags)
+socket.getaddrinfo = getaddrinfo
 """
 
 # The longest step of the event loop, in seconds of CPU, is in a file when the process has ended.

@@ -123,14 +123,12 @@ class Memory:
 def memory(monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock) -> Memory:
     """A store in memory whose requests take virtual time instead of threads, which would make the clock run wild.
 
-    As many requests run at a time as there are threads; the others queue for the same limiter. Urgent ones do not: a
-    test plays several processes, each of which has a thread of its own for them.
+    As many requests run at a time as there are threads; the others queue for the same limiter. Urgent ones do not.
     """
     made = Memory()
 
-    async def in_thread(function: Callable[[], T], *, urgent: bool = False, background: bool = False) -> T:
-        kind = "background" if background else "usual"
-        async with nullcontext() if urgent else store_module._limiter(kind):
+    async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
+        async with nullcontext() if urgent else store_module._limiter():
             await trio.sleep(made.seconds / 2)
             done = outcome.capture(function)
             await trio.sleep(made.seconds / 2)

@@ -77,7 +77,7 @@ class VirtualProcess:
     _died: int | None = None
     _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     _over: trio.Event = field(default_factory=trio.Event)
-    limiters: dict[str, trio.CapacityLimiter] = field(default_factory=dict)
+    limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(store.THREADS))
     """Of its threads for storage."""
 
     def __post_init__(self) -> None:
@@ -309,10 +309,9 @@ def _replace_threads(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
                 await trio.sleep(world.storage_seconds / 2)
         return done.unwrap()
 
-    def limiter(kind: str) -> trio.CapacityLimiter:
+    def limiter() -> trio.CapacityLimiter:
         process = _running.get()
-        limiters = {} if process is None else process.limiters
-        return limiters.setdefault(kind, trio.CapacityLimiter(store._THREADS[kind]))
+        return trio.CapacityLimiter(1) if process is None else process.limiter
 
     def write(_: OutputQueue, data: bytes) -> None:
         _own().stdout.put_data(data)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 Item = tuple[str, str | None]
 """A target, and its card type if it is a card."""
 
-PATIENCE, ATTEMPTS = 600.0, 3
+PATIENCE, ATTEMPTS = 1_200.0, 3
 TIMEOUT = {"financial": 900.0, "trading": 900.0, "news": 300.0, "qa": 300.0}
 CONCURRENCY = {"financial": 4, "trading": 4, "news": 8}
 """Of the data engines; that of QA is drawn."""
