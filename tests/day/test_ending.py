@@ -82,7 +82,7 @@ NO_DATA, NO_NEWS = (f"{engine}: 0 of 1 ready, without A" for engine in ("financi
         (ledger_of(0, 0), None, ("succeeded", 0, "All data is ready")),
         (ledger_of(1, 2), None, ("cards_missing", 3, OF_TWO)),
         (ledger_of(0, 2), None, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
-        (refusing(404, 422), None, ("cards_missing", 3, f"{REFUSES}: {NONE}")),
+        (refusing(400, 422), None, ("cards_missing", 3, f"{REFUSES}: {NONE}")),
         (refusing(500, 422), None, ("cards_missing", 3, f"Not all made: {NONE}")),
         (ledger_of(1, 2), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {OF_TWO}")),
         (refusing(503, 403), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),

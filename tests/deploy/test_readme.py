@@ -25,6 +25,7 @@ from job.engines.answers import ANSWER_LIMIT
 from job.engines.failures import Cause, FailureKind, Handling, Remedy, handling_of
 from job.execution.circuit_breaker import LATE_TRIES
 from job.execution.executor import QUICK_SECONDS
+from job.execution.phases import FAILED_SECONDS, REFUSED_LIMIT
 from job.execution.progress import TELL_SECONDS
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
@@ -264,7 +265,7 @@ def test_what_follows_a_failure_is_the_table_of_the_engines_page() -> None:
     words = {
         "it may have been charged": FailureKind.COUNTED,
         "it cost nothing": FailureKind.FREE,
-        "a refusal: the call has failed. No redirect is followed": FailureKind.FINAL,
+        "a refusal: the call has failed": FailureKind.FINAL,
     }
     shown: dict[str, Handling] = {}
     for what, follows, halved, overload, remedy in table("\n## What is repeated\n"):
@@ -297,7 +298,9 @@ def test_numbers_are_those_of_the_job() -> None:
         f"a WARNING after {TELL_SECONDS:g} s of an outage",
         f"The second follows after {COUNTED_SECONDS:g} s",
         f"A batch stays whole if it failed within {QUICK_SECONDS:g} s",
-        f"{LATE_TRIES} more fail that were not tried",
+        f"{LATE_TRIES[1]} more fail that were not tried; or three times the limit, if that is less, but {LATE_TRIES[0]} at",
+        f"tries what was not tried for {FAILED_SECONDS:g} s more",
+        f"if {REFUSED_LIMIT} calls have failed and none is done",
         f"above {UNCONFIRMED_LIMIT} cards it wants",
         f"every {WRITE_SECONDS:g} s or {WRITE_RESULTS} results",
         f"nobody has renewed the lease for {LASTS_SECONDS:g} s",
