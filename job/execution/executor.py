@@ -63,14 +63,13 @@ class Executor:
         # An engine that the plan does not use has none.
         self._progress = context.progress.get(settings.name) or EngineProgress()
         self._policy = RetryPolicy(settings, context.jitter)
-        self._outages = Outages(settings, self._progress, context.emit)
         self._limiter = ConcurrencyLimiter(settings.concurrency)
         self._breaker = CircuitBreaker(self._policy, self._limiter)
+        self._outages = Outages(settings, self._progress, self._breaker, context.emit)
         self._queue = WorkQueue(work, self._begin, self._policy, self._breaker, self._progress, context.shutdown)
         self._refused: str | None = None
         """The token that the engine refused last, if no call was done since."""
         self._workers = trio.CancelScope()
-        self._is_failed = False
 
     async def run(self) -> bool:
         """Returns when every call has finished, when the engine is down or `stop` was called, or the run shuts down.
@@ -87,11 +86,11 @@ class Executor:
                         for number in range(self._settings.concurrency):
                             workers.start_soon(self._work, name=f"{self._settings.url} worker {number}")
                     helpers.cancel_scope.cancel()
-                is_over = self._context.shutdown.reason is None and not self._is_failed
+                is_over = self._context.shutdown.reason is None and not self._queue.is_failed
         finally:
             for pending in self._queue.left():
                 if is_over and pending.last_failure is not None:
-                    self._fail(pending, pending.last_failure, trio.current_time())
+                    self._fail_for_good(pending, pending.last_failure, trio.current_time())
                 else:
                     self._interrupted(pending)
         return self._queue.is_down
@@ -101,9 +100,7 @@ class Executor:
 
     def stop(self, seconds: float) -> None:
         """Ends soon: what was not tried is still tried, for so many seconds. Nothing is tried again."""
-        if not self._is_failed:
-            self._is_failed = True
-            self._queue.fail()
+        self._queue.fail()
         self._workers.deadline = min(self._workers.deadline, trio.current_time() + seconds)
 
     async def _work(self) -> None:
@@ -120,9 +117,11 @@ class Executor:
             await connection.aclose()
 
     async def _run_call(self, pending: PendingCall, connection: Connection) -> None:
-        """Makes one try. Finishes the call, or puts it or its halves back into the queue."""
+        """Makes one try."""
         latest, is_first = Try(trio.current_time()), pending.retry.failures == 0
-        self._progress.counts.retries += pending.follow()
+        if pending.unfollowed is not None:
+            pending.follow(*pending.unfollowed)
+            self._progress.counts.retries += 1
         self._limiter.begin(latest, self._progress.in_flight)
         self._breaker.begin(latest)
         self._outages.begin(latest)
@@ -142,6 +141,10 @@ class Executor:
         if failure.targets:
             self._queue.succeed(len(pending.call.targets))
             self._finish_done_targets(pending, failure)
+        self._fail(pending, failure, latest)
+
+    def _fail(self, pending: PendingCall, failure: Failure, latest: Try) -> None:
+        """Finishes a call whose try has failed, or puts it or its halves back into the queue."""
         pending.last_failure = failure
         others, deadline = self._progress.in_flight - 1, self._context.shutdown.deadline
         due = self._policy.next_try(pending.retry, failure, latest, self._breaker.worked_at, deadline, others=others)
@@ -149,18 +152,19 @@ class Executor:
         if due is None and not is_halved:
             if pending.retry.is_last:
                 self._queue.fail_last(latest)
-            self._fail(pending, failure, latest.ended)
+            self._fail_for_good(pending, failure, latest.ended)
             return
-        pending.has_unfollowed = True
+        pending.unfollowed = latest, failure
         if due is None or is_halved:
             if due is not None:  # else the halves have no more patience than the batch
                 pending.retry = RetryState()
+            due = latest.ended
             self._queue.put_halves(pending, is_too_large=failure.may_be_too_large)
-            wait = 0.0
         else:
             self._queue.put(pending, due)
-            wait = due - latest.ended
-        self._context.emit(CallRetried(pending.call, failure.reason, wait, self._progress.limit, pending.traceparent))
+        if is_halved or not self._queue.is_failed:
+            wait, limit = due - latest.ended, self._progress.limit
+            self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
 
     def _is_halved(self, failure: Failure, latest: Try, due: float | None) -> bool:
         """Whether a batch that has failed is tried again in halves: only a single ticker fails for good."""
@@ -186,7 +190,7 @@ class Executor:
         else:
             breaker.fail(failure, latest, is_first=is_first, others=in_flight - 1)
         is_out = breaker.state(latest.ended) is not State.CLOSED
-        self._outages.hear(latest, is_done=is_done, is_out=is_out)
+        self._outages.hear(latest.ended, works=is_done and not is_out)
         if is_out and failure is not None and failure.handling.kind is not FailureKind.FINAL:
             # If no other call has failed, it is named.
             reason = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
@@ -243,7 +247,7 @@ class Executor:
         pending.call = batch(failure.targets)
         pending.retries = pending.waits = 0
 
-    def _fail(self, pending: PendingCall, failure: Failure, now: float) -> None:
+    def _fail_for_good(self, pending: PendingCall, failure: Failure, now: float) -> None:
         """Finishes a call that has failed for good. Of a data engine it is told for how long it was tried."""
         if pending.call.card_type is None and failure.handling.kind is not FailureKind.FINAL:
             failure = replace(failure, seconds=now - min(pending.retry.first, self._breaker.failing_since))

@@ -10,6 +10,7 @@ from job.config.environment import EngineSettings
 from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts
 from job.engines.calls import Call, EngineName
+from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.retry_policy import Try
 from job.text.messages import Message, duration, message
 
@@ -73,9 +74,12 @@ class EngineProgress:
 class Outages:
     """The outages of one engine: tells people of those that are worth a word."""
 
-    def __init__(self, settings: EngineSettings, progress: EngineProgress, emit: EventHandler) -> None:
+    def __init__(
+        self, settings: EngineSettings, progress: EngineProgress, breaker: CircuitBreaker, emit: EventHandler
+    ) -> None:
         self._settings = settings
         self._progress = progress
+        self._breaker = breaker
         self._emit = emit
         self._since = inf
         """Since when it is out, if people were told of it; infinity if not."""
@@ -83,28 +87,24 @@ class Outages:
         """When people were last told that it fails."""
         self._heard = 0.0
         """When it answered last, or began to work on something while nothing else was in flight."""
-        self._longest = 0.0
-        """How long a call took at most that is done; 0 if none is."""
 
     def begin(self, latest: Try) -> None:
         """A try begins."""
         if self._progress.in_flight == 1:
             self._heard = latest.started
 
-    def hear(self, latest: Try, *, is_done: bool, is_out: bool) -> None:
+    def hear(self, now: float, *, works: bool) -> None:
         """A try has ended."""
-        self._heard = latest.ended
-        if is_done:
-            self._longest = max(self._longest, latest.ended - latest.started)
-        if is_done and not is_out and self._since < inf:  # it hung
-            self.end(self._since, latest.ended)
+        self._heard = now
+        if works and self._since < inf:  # it hung
+            self.end(self._since, now)
 
     async def watch(self) -> None:
         """Tells people of a hang: nothing was answered for twice as long as any call took, and a minute at least."""
         while True:
             await trio.sleep(HANG_SECONDS / 4)
             now = trio.current_time()
-            silent, usual = now - self._heard, self._longest or self._settings.timeout / 4
+            silent, usual = now - self._heard, self._breaker.longest or self._settings.timeout / 4
             if self._progress.in_flight and silent >= max(HANG_SECONDS, 2 * usual):
                 self.go_on(self._heard, now, message("no answer for {time}", time=duration(silent)))
 

@@ -37,8 +37,8 @@ class PendingCall:
     retries: int = 0
     """As in `CallResult`, and `waits` too."""
     waits: int = 0
-    has_unfollowed: bool = False
-    """Whether its latest try has failed, and no other has followed yet."""
+    unfollowed: tuple[Try, Failure] | None = None
+    """Its latest try if that has failed, and why, until another one follows."""
     latest: Try | None = None
     last_failure: Failure | None = None
     failed_tries: tuple[FailedTry, ...] = ()
@@ -52,21 +52,14 @@ class PendingCall:
         if failure is not None and failure.kind(self.call.engine, sent=latest.sent) is FailureKind.COUNTED:
             self.charged_tries += 1
 
-    def follow(self) -> bool:
-        """Another try begins. Returns whether it follows one that failed, which is kept then.
-
-        Equal reasons are one object: each would take 0.4 KiB.
-        """
-        failure, latest = self.last_failure, self.latest
-        if not self.has_unfollowed or failure is None or latest is None:
-            return False
-        self.has_unfollowed = False
+    def follow(self, latest: Try, failure: Failure) -> None:
+        """Another try follows one that failed, which is kept. Equal reasons are one object: each would take 0.4 KiB."""
+        self.unfollowed = None
         self.retries += 1
         self.waits += failure.has_no_room
         kept = (*self.failed_tries[:1], *self.failed_tries[1:][2 - FAILED_TRIES_KEPT :])
         same = (one._replace(reason=failure.reason) if one.reason == failure.reason else one for one in kept)
         self.failed_tries = (*same, FailedTry(latest.started, latest.ended, failure.reason))
-        return True
 
 
 class WorkQueue:
@@ -97,6 +90,8 @@ class WorkQueue:
         self.rate = RateLimiter(settings.per_minute)
         self.is_down = False
         """Whether calls were not tried since the engine is down."""
+        self.is_failed = False
+        """Whether nothing is tried again."""
         self._begin = begin
         self._policy = policy
         self._breaker = breaker
@@ -116,7 +111,6 @@ class WorkQueue:
         self._last_pause, self._last_pause_ends = LAST_PAUSE, -inf
         self._cut_off: list[PendingCall] = []
         """Those that are not tried again, since the engine has failed."""
-        self._is_failed = False
         self._numbers = count()
         self._is_closed = False
         self._has_halved = False
@@ -151,7 +145,7 @@ class WorkQueue:
 
     def put(self, call: PendingCall, due: float) -> None:
         """Puts a call back whose try has failed, until it is due."""
-        if self._is_failed:
+        if self.is_failed:
             self._cut_off.append(call)
             return
         heappush(self._last if call.retry.is_last else self._waiting, (due, next(self._numbers), call))
@@ -180,7 +174,7 @@ class WorkQueue:
 
     def fail(self) -> None:
         """The engine has failed: what was not tried is still tried, but nothing is tried again."""
-        self._is_failed = True
+        self.is_failed = True
         self._cut_off += [call for _, _, call in (*self._waiting, *self._last)]
         self._waiting.clear()
         self._last.clear()
@@ -261,7 +255,7 @@ class WorkQueue:
         ]
         for part in others:
             part.retries = part.waits = 0
-            part.has_unfollowed = False
+            part.unfollowed = None
         self._parts += reversed(others)
         return first
 

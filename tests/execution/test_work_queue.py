@@ -249,10 +249,9 @@ async def test_of_many_failed_tries_the_first_and_the_latest_are_listed_and_take
     pending = PendingCall(call("A"), "")
     for number in range(7):
         reason = message("busy") if number == 2 else message("HTTP {status}", status=503)
-        assert pending.follow() is (number > 0)
-        pending.last_failure = Failure(Cause.STATUS, reason, 503)
-        pending.join(Try(float(number)), pending.last_failure)
-        pending.has_unfollowed = True
-    assert (pending.follow(), pending.retries, pending.waits) == (True, 7, 7)
+        latest, failure = Try(float(number)), Failure(Cause.STATUS, reason, 503)
+        pending.join(latest, failure)
+        pending.follow(latest, failure)
+    assert (pending.retries, pending.waits) == (7, 7)
     assert [one.started for one in pending.failed_tries] == [0.0, 4.0, 5.0, 6.0]
     assert len({id(one.reason) for one in pending.failed_tries}) == 1
