@@ -280,13 +280,14 @@ def _excuse(facts: Facts, card: Item) -> str | None:
 def _had_its_last_try(facts: Facts, tries: list[Try]) -> bool:
     """Whether a card was tried as often as it may be, the last time after its patience, and outages failed them all.
 
-    The patience runs from its first failure, or from when QA did any card last, unless it fails in part for longer.
+    The patience runs from its first failure; if its last try cost nothing, from when QA did any card last, unless it
+    fails in part for longer. So three paid tries in two outages lose a card.
     """
     last, outage = tries[-1], tries[-1].outage
     if outage is None or not all(one.outage or one.result in FREE for one in tries):
         return False
     done = [one.ended for one in facts.qa if one.result == "done" and one.ended <= last.arrived]
     is_long = outage.end - outage.begin >= PATIENCE
-    since = max([tries[0].ended, *([] if is_long else done)])
+    since = max([tries[0].ended, *(done if last.result in FREE and not is_long else [])])
     is_used_up = last.result in FREE or sum(one.result not in FREE for one in tries) == ATTEMPTS
     return is_used_up and last.arrived >= since + PATIENCE - 1

@@ -16,10 +16,10 @@ PATIENCE, ATTEMPTS = 1_200.0, 3
 TIMEOUT = {"financial": 900.0, "trading": 900.0, "news": 300.0, "qa": 300.0}
 CONCURRENCY = {"financial": 4, "trading": 4, "news": 8}
 """Of the data engines; that of QA is drawn."""
-FREE = ["401", "403", "409", "422", "429", "503"]
+FREE = ["401", "403", "404", "409", "422", "429", "503"]
 """What costs nothing. Any other try at a card may have been paid for."""
 REFUSAL = "422"
-ENGINE_FAILS = ["500", "502", "503", "lost", "hang", "401", "403", "409", "429", "failed"]
+ENGINE_FAILS = ["500", "502", "503", "lost", "hang", "401", "403", "404", "409", "429", "failed"]
 """What an engine may answer for a while, or to an item for good: statuses, a lost connection, no answer, a 2xx."""
 BREAKS_BATCHES = ["500", "504", "lost", "hang"]
 SIGNALS = [SIGKILL, SIGKILL, SIGTERM, SIGINT]

@@ -22,7 +22,7 @@ from tests.simulators.service import Do, Fault, Visit
 from tests.support.virtual_time import in_virtual_time
 from tests.support.world import START, open_virtual_world
 
-STATUSES = ["401", "403", "409", "422", "429", "500", "502", "503", "504"]
+STATUSES = ["401", "403", "404", "409", "422", "429", "500", "502", "503", "504"]
 ANSWERS: dict[str, Do] = {code: do.status(int(code)) for code in STATUSES}
 ANSWERS |= {"done": do.nothing(), "failed": do.body({"status": "failed"}), "lost": breaking.reset(), "hang": do.hang()}
 ENDLESS_SECONDS, ENDLESS_TRIES = 100_000.0, 500
