@@ -150,9 +150,12 @@ def _words(value: object, depth: int = 0) -> str | None:
     if isinstance(value, str):
         return value.strip() or None
     parts = value[:1] if isinstance(value, list) else []
+    place = ""
     if isinstance(value, dict):
         parts = [value.get(key) for key in ("detail", "error", "message", "msg")]
-    return next((words for part in parts if depth < 3 and (words := _words(part, depth + 1))), None)
+        if isinstance(value.get("loc"), list):  # FastAPI says in which field it is
+            place = f"{'.'.join(map(str, value['loc']))}: "
+    return next((f"{place}{words}" for part in parts if depth < 3 and (words := _words(part, depth + 1))), None)
 
 
 def account_in(token: str) -> str | None:

@@ -127,6 +127,13 @@ def test_tickers_that_are_done_are_warned_of_though_others_failed() -> None:
     assert found.with_error == ("AAPL",)
 
 
+def test_a_field_that_is_refused_is_quoted_with_its_place() -> None:
+    body = {"detail": [{"type": "missing", "loc": ["query", "as_of"], "msg": "Field required"}]}
+    found = judge(QA, Response(422, json.dumps(body).encode()), "token")
+    assert found.failure is not None
+    assert str(found.failure.reason) == "HTTP 422: query.as_of: Field required"
+
+
 SECRET = "9k2Lr0-Vq_7TzX4mB1nY8cW3dF6gH5jK0pQ2sU"
 
 
