@@ -18,7 +18,7 @@ from job.execution.retry_policy import RetryPolicy, RetryState, Try
 from job.execution.shutdown import Shutdown
 
 LAST_PAUSE = 60.0
-"""After a last try has failed, the next ones wait for so long."""
+"""After a last try has failed, the next ones wait for so long, or for the patience if that is less."""
 FAILED_TRIES_KEPT = 4
 """Maximum number of failed tries that a result lists, the first one and the latest: a call may have hundreds."""
 
@@ -108,7 +108,8 @@ class WorkQueue:
         """A heap of the retries, by the times at which they are due."""
         self._last: list[tuple[float, int, PendingCall]] = []
         """A heap of those that have one try left, by when their own patience is over."""
-        self._last_pause, self._last_pause_ends = LAST_PAUSE, -inf
+        self._longest_pause = self._last_pause = min(LAST_PAUSE, settings.patience)
+        self._last_pause_ends = -inf
         self._cut_off: list[PendingCall] = []
         """Those that are not tried again, since the engine has failed."""
         self._numbers = count()
@@ -158,7 +159,7 @@ class WorkQueue:
         """
         if latest.started >= self._last_pause_ends:
             is_vain = self._breaker.worked_at < self._last_pause_ends
-            self._last_pause = self._last_pause / 2 if is_vain else min(2 * self._last_pause, LAST_PAUSE)
+            self._last_pause = self._last_pause / 2 if is_vain else min(2 * self._last_pause, self._longest_pause)
             self._last_pause_ends = latest.ended + self._last_pause
 
     def put_halves(self, call: PendingCall, *, is_too_large: bool) -> None:
