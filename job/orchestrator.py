@@ -19,12 +19,10 @@ from job.day.before import NightBefore, changes_of
 from job.day.ending import (
     Ending,
     bad_config,
-    broken_off_notes,
     ending_of,
     nothing_left,
     opening_notice,
     plan_notes,
-    repeated_notes,
 )
 from job.day.ledger import Ledger
 from job.day.report import report_of
@@ -219,16 +217,9 @@ class _Run:
             await run_phases(phases, cross_barrier)
         except EngineFailedError as failed:
             error = failed
-        return await trio.to_thread.run_sync(self._ending, session.record, progress, error)
-
-    def _ending(self, record: Record, progress: Progress, error: EngineFailedError | None) -> Ending:
-        """How the attempt has ended whose calls are over; `error` as in `ending_of`."""
-        start, shutdown, listing = self._start, self.shutdown, record.listing
-        ending = ending_of(record.ledger, shutdown.reason, error, shutdown.not_renewed, start.deadline)
-        retries = {name: engine.counts.retries for name, engine in progress.engines.items()}
-        repeated = repeated_notes(record.ledger, datetime.fromisoformat(start.started), retries)
-        broken_off = broken_off_notes(start, listing.attempts - listing.ends, record.ledger)
-        return ending.model_copy(update={"notes": (*ending.notes, *repeated, *broken_off)})
+        ledger, shutdown, deadline = session.record.ledger, self.shutdown, self._start.deadline
+        how = partial(ending_of, ledger, shutdown.reason, error, shutdown.not_renewed, deadline)
+        return await trio.to_thread.run_sync(how)
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if the day has no attempt; else says what is there. Never raises."""

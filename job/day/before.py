@@ -14,15 +14,11 @@ from job.day.attempt import Attempt, Outcome, RecordError, Start
 from job.day.failing import failure_groups, names_of
 from job.day.ledger import Ledger
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, Item
-from job.text.messages import Message, duration, listed, message, plural, template
+from job.text.messages import Message, listed, message, plural, template
 from job.text.shown import excerpt, quoted
 
 if TYPE_CHECKING:
     from job.day.report import MissingGroup, Report
-
-SLOWER = 3
-"""A call that takes so many times as long as on the night before is told, if that is more than `SLOWER_SECONDS`."""
-SLOWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +77,6 @@ def comparison_lines(report: "Report", ledger: Ledger, before: NightBefore) -> I
     """The comparison of a day with the night before."""
     if not report.changed:
         yield from moved(before.report, report, before.short_day)
-    yield from slower(before.report, report, before.short_day)
     if before.plan is not None and before.is_other:
         yield from differences(before.plan, ledger.plan)  # of a million cards, that takes seconds
     # What failed only because its whole engine did, the headline says.
@@ -126,22 +121,6 @@ def changes_of(before: NightBefore, start: Start, ledger: Ledger) -> Iterator[Me
             )
     for change in moved(before.report, start, before.short_day) if made else ():
         yield message("{change}; a plain start does not make any card again", change=change)
-
-
-def slower(then: "Report", now: "Report", day: str) -> Iterator[Message]:
-    """Which engines took several times as long for a call as on that day."""
-    for engine in ALL_ENGINES:
-        took, before = (
-            report.engines[engine].p50_seconds if engine in report.engines else None for report in (now, then)
-        )
-        if took and before and took >= max(SLOWER * before, before + SLOWER_SECONDS):
-            yield message(
-                "The {engine} engine took {time} for a call, on {day} {before} (each the median)",
-                engine=ENGINES[engine].label,
-                time=duration(took),
-                day=day,
-                before=duration(before),
-            )
 
 
 def moved(then: Start, now: Start, day: str) -> Iterator[Message]:

@@ -3,8 +3,7 @@
 A sentence quotes no answer of an engine or of storage: an `Ending` has that as its detail.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 
@@ -271,15 +270,6 @@ def notes_of(ledger: Ledger) -> Iterator[Message]:
             count=len(outdated),
             names=listed(names_of(outdated)),
         )
-    older = dict(ledger.older_cards())
-    if last := Counter(older.values()):
-        yield plural(
-            "1 card was made before the {engines} data of its target: {names}",
-            "{count} cards were made before the {engines} data of their targets: {names}",
-            count=last.total(),
-            engines=_named([engine for engine in DATA_ENGINES if engine in last]),
-            names=listed(names_of(older)),
-        )
 
 
 def nothing_left(start: Start, ledger: Ledger, ended: datetime, now: datetime) -> Ending:
@@ -310,8 +300,6 @@ def bad_config(faults: int, *, of_command: bool, of_image: bool = False, ledger:
 
 
 NOTICES_LISTED = 3
-NOTED_SECONDS = 60.0
-"""An engine whose calls were repeated for less is not noted."""
 
 
 def opening_notice(start: Start, ledger: Ledger) -> Message:
@@ -344,32 +332,6 @@ def unrecorded_notes(results: int, cards: int, *, is_done: bool) -> Iterator[Mes
             "twice.",
             count=cards,
         )
-
-
-def repeated_notes(ledger: Ledger, since: datetime, retries: Mapping[EngineName, int]) -> Iterator[Message]:
-    """Why an attempt that began then is late: of each engine of which nothing has failed, for how long calls were
-    repeated, and how often, as in an outage.
-    """
-    failed = {call.engine for call in ledger.failures if call.has_failed}
-    for engine, count in retries.items():
-        seconds = ledger.repeated_seconds(engine, since.timestamp())
-        if engine not in failed and seconds >= NOTED_SECONDS:
-            yield plural(
-                "The {engine} engine's calls were repeated once, over {time}",
-                "The {engine} engine's calls were repeated {count} times, over {time}",
-                count=count,
-                engine=ENGINES[engine].label,
-                time=duration(seconds),
-            )
-
-
-def broken_off_notes(start: Start, attempts: Iterable[int], ledger: Ledger) -> Iterator[Message]:
-    """When earlier attempts at its day broke off, of which none has an end."""
-    for number in sorted(attempts):
-        if last := ledger.last_of(number):
-            time = clock(datetime.fromtimestamp(last, start.offset), start.day)
-            text = template("Attempt {number} broke off at {time}; its calls in flight may have been charged too")
-            yield message(text, number=number, time=time)
 
 
 def past_day_notice(day: str) -> Message:

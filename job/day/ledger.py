@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from math import inf
 from typing import NamedTuple
 
 from job.config.plan import Plan
@@ -94,8 +93,6 @@ class Ledger:
         """The calls that failed for good, each with the items that it counted for."""
         self.busy: Mapping[EngineName, Stretches] = {engine: [] for engine in ALL_ENGINES}
         """When calls were in flight."""
-        self.repeated: Mapping[EngineName, Stretches] = {engine: [] for engine in ALL_ENGINES}
-        """When there was a call of which a try had failed and the last one was to come."""
         self._counts: Mapping[EngineName, Counts] = {
             engine: Counts(len(items), not_attempted=len(items), left_out=sum(map(self._is_left_out, items)))
             for engine, items in self.items.items()
@@ -118,7 +115,6 @@ class Ledger:
             _cover(self.busy[call.engine], span.started, span.ended)
         _cover(self.busy[call.engine], call.started, call.ended)
         if call.failed_tries:
-            _cover(self.repeated[call.engine], call.failed_tries[0].started, call.started)
             call = replace(call, failed_tries=())
         self.calls[call.engine].append(call)
         items = call.items
@@ -278,15 +274,6 @@ class Ledger:
         """When the latest call ended, in seconds since 1970; 0 without calls."""
         return max((call.ended for calls in self.calls.values() for call in calls), default=0.0)
 
-    def last_of(self, attempt: int) -> float:
-        """When the latest call of an attempt ended, in seconds since 1970; 0 without calls."""
-        all_calls = chain.from_iterable(self.calls.values())
-        return max((call.ended for call in all_calls if call.attempt == attempt), default=0.0)
-
-    def repeated_seconds(self, engine: EngineName, since: float) -> float:
-        """For how long calls were repeated since this moment."""
-        return sum(ended - began for began, ended in self.repeated[engine] if ended > since)
-
     @property
     def failures(self) -> list[CallResult]:
         """The failed calls that count for an item, each with just these, in the order of the plan."""
@@ -328,19 +315,6 @@ class Ledger:
     def outdated_cards(self) -> list[Item]:
         """The cards that were made with another model or other parameters than those of this plan, in its order."""
         return [item for item, result in self.items["qa"].items() if result is not None and result.is_outdated]
-
-    def older_cards(self) -> Iterator[tuple[Item, EngineName]]:
-        """The cards that were made before all data of their target was done, each with the engine that was last."""
-        last: dict[str, tuple[float, EngineName]] = {}
-        """When all data of each target was done, infinity if it is not, and by which engine."""
-        for engine in DATA_ENGINES:
-            for item, data in self.items[engine].items():
-                ended = data.ended if data is not None and data.done else inf
-                if item.target not in last or ended > last[item.target][0]:
-                    last[item.target] = ended, engine
-        for item, card in self.items["qa"].items():
-            if card is not None and card.done and item.target in last and card.ended < last[item.target][0]:
-                yield item, last[item.target][1]
 
 
 def _rank(call: CallResult) -> tuple[bool, bool, float, str]:

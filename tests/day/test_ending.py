@@ -14,7 +14,6 @@ from job.day.ending import (
     ending_of,
     nothing_left,
     opening_notice,
-    repeated_notes,
     unended,
     unrecorded_notes,
 )
@@ -29,7 +28,7 @@ from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, prepared, report_at, start_at
-from tests.support.results import result_of, tried
+from tests.support.results import result_of
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
 
@@ -289,26 +288,3 @@ def test_a_report_says_when_its_attempt_ended_or_began(seconds: float | None, sa
     ledger = ledger_of(1, 1)
     report = report_of(start_at(number=1), ledger, ending_of(ledger, None), seconds=seconds)
     assert str(report.when) == said
-
-
-@pytest.mark.parametrize(
-    ("until", "note"), [(160.0, "The QA engine's calls were repeated 3 times, over 1 min"), (159.0, None)]
-)
-def test_an_attempt_whose_calls_were_repeated_for_a_minute_says_so(until: float, note: str | None) -> None:
-    """From the first failed try of a call to its last try, in this attempt; of an engine that failed, the answer is."""
-    ledger = Ledger(plan_of([target(f"T{number}", engines=()) for number in range(5)]))
-    first, second, third, before, failed = ledger.plan.calls("qa")
-    ledger.add(
-        result_of(first, started=until, ended=200.0, retries=2, failed_tries=tried((100, 105, ""), (130, 135, "")))
-    )
-    ledger.add(result_of(second, started=until - 10, ended=until, retries=1, failed_tries=tried((110, 115, ""))))
-    ledger.add(result_of(third, started=10.0, ended=20.0))
-    ledger.add(result_of(before, started=-1.0, ended=0.0, retries=1, failed_tries=tried((-500, -499, ""))))
-
-    def notes() -> list[str]:
-        since = datetime.fromtimestamp(0, UTC)
-        return [*map(str, repeated_notes(ledger, since, {"qa": 3, "news": 0}))]
-
-    assert notes() == ([] if note is None else [note])
-    ledger.add(result_of(failed, NO))
-    assert notes() == []

@@ -22,7 +22,7 @@ def test_the_median_is_of_the_calls_that_are_done() -> None:
     assert ledger.totals()["qa"] == Counts(planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5)
 
 
-def test_calls_and_their_failed_tries_were_in_flight_and_between_them_they_were_repeated() -> None:
+def test_calls_and_their_failed_tries_were_in_flight() -> None:
     """A failed try of a batch counts once, though all its parts list it. Stretches that touch are one."""
     results, batch = list[CallResult](), next(PLAN.calls("financial"))
     shared, own = tried((2.0, 9.0, "too large")), tried((9.2, 9.8, "HTTP 503"))
@@ -36,8 +36,6 @@ def test_calls_and_their_failed_tries_were_in_flight_and_between_them_they_were_
         for result in some:
             ledger.add(result)
         assert ledger.busy["financial"] == [(2.0, 9.0), (9.2, 9.8), (10.0, 13.0)]
-        assert ledger.repeated["financial"] == [(2.0, 10.0)]
-        assert [ledger.repeated_seconds("financial", since) for since in (9.9, 10.0)] == [8.0, 0.0]
 
 
 def test_a_warning_counts_for_the_targets_that_it_is_about() -> None:
