@@ -16,7 +16,7 @@ from job.config.plan import Plan
 from job.day.result import CallResult, Count, Counts, ItemState
 from job.engines.calls import ALL_ENGINES, BATCHES, DATA_ENGINES, Call, EngineName, Item
 from job.engines.failures import Cause
-from job.text.messages import Message, colon
+from job.text.messages import Message
 
 ANSWERS_SHOWN = 3
 """Different answers that are quoted."""
@@ -121,7 +121,7 @@ class Ledger:
         if self._reruns:
             items = [item for item in items if call.again >= self._number(item, call.date)]
         if not is_of_plan:
-            items = [item for item in items if self._fits(call, item)]
+            call, items = self._as_of_plan(call, items)
         if len(items) < len(call.targets):
             call = replace(call, targets=tuple(item.target for item in items))
         for item in items:
@@ -144,18 +144,19 @@ class Ledger:
     def _number(self, item: Item, date: str) -> int:
         return self._reruns.get((item, date), 0)
 
-    def _fits(self, call: CallResult, item: Item) -> bool:
-        """Whether the result is of an item of this plan: news count only if their request is the same, cards if their
-        date is. A card that was made with another model or other parameters counts as made, and is marked.
+    def _as_of_plan(self, call: CallResult, items: Sequence[Item]) -> tuple[CallResult, list[Item]]:
+        """A result of another plan as one of this plan, and which of its items count: news only if their request is the
+        same, cards if their date is. A card that was made with another model or other parameters counts as made, and is
+        marked.
         """
-        if item not in self.items[item.engine]:
-            return False
-        if item.engine in BATCHES:
-            return True
-        wanted = self.plan.call([item])
+        planned = [item for item in items if item in self.items[item.engine]]
+        if not planned or call.engine in BATCHES:
+            return call, planned
+        wanted = self.plan.call(planned)
         is_same = call.request == wanted.request
-        call.is_outdated = call.done and not is_same
-        return is_same if item.engine == "news" else call.date == wanted.date
+        if not (is_same if call.engine == "news" else call.date == wanted.date):
+            return call, []
+        return (call if is_same else replace(call, is_outdated=call.done)), planned
 
     # --- what is made again ---
 
@@ -300,13 +301,13 @@ class Ledger:
         return tries
 
     @property
-    def errors(self) -> list[Message]:
-        """The first different errors that engines reported besides a success."""
-        first: dict[tuple[EngineName, Message | None], Message] = {}
+    def errors(self) -> list[CallResult]:
+        """The first calls with different errors that engines reported besides a success."""
+        first: dict[tuple[EngineName, Message], CallResult] = {}
         for item in chain.from_iterable(map(self.with_error, ALL_ENGINES)):
             result = self.items[item.engine][item]
-            if result is not None and result.warning is not None and (item.engine, result.warning) not in first:
-                first[item.engine, result.warning] = colon(result.label, result.warning)
+            if result is not None and result.warning is not None:
+                first.setdefault((item.engine, result.warning), result)
             if len(first) == ANSWERS_SHOWN:
                 break
         return [*first.values()]

@@ -51,17 +51,21 @@ def test_the_first_errors_besides_a_success_are_told_as_long_as_they_count() -> 
     ledger, (first, second, third) = Ledger(PLAN), list(PLAN.calls("qa"))
     ledger.add(result_of(first))
     assert ledger.errors == []
+
+    def told() -> list[str]:
+        return [f"{call.label}: {call.warning}" for call in ledger.errors]
+
     ledger.add(result_of(third, warning=message("also")))
     ledger.add(result_of(second, warning=message("odd")))
     ledger.add(result_of(next(PLAN.calls("news")), warning=message("late")))
-    assert list(map(str, ledger.errors)) == ["news A: late", "qa B a: odd", "qa C a: also"]
+    assert told() == ["news A: late", "qa B a: odd", "qa C a: also"]
     ledger.add(result_of(first, ended=12.5, warning=message("also")))
-    assert list(map(str, ledger.errors)) == ["news A: late", "qa A a: also", "qa B a: odd"], "each once"
+    assert told() == ["news A: late", "qa A a: also", "qa B a: odd"], "each once"
     ledger.add(result_of(third, ended=12.6, warning=message("a fourth")))
-    assert list(map(str, ledger.errors)) == ["news A: late", "qa A a: also", "qa B a: odd"], "up to three"
+    assert told() == ["news A: late", "qa A a: also", "qa B a: odd"], "up to three"
     ledger.add(result_of(first, ended=12.7))
     ledger.add(result_of(second, ended=13.0))
-    assert list(map(str, ledger.errors)) == ["news A: late", "qa C a: a fourth"]
+    assert told() == ["news A: late", "qa C a: a fourth"]
 
 
 def test_the_failed_tries_of_a_result_are_not_kept_in_memory_and_are_counted() -> None:

@@ -10,11 +10,11 @@ from jinja2 import UndefinedError
 
 from job.config.faults import Fault
 from job.day.attempt import Outcome
-from job.day.report import FAULTS_LISTED
-from job.day.view import View
 from job.engines.failures import Cause, Failure
 from job.outputs import pages as board_module
 from job.outputs.pages import Links, environment, render_day
+from job.telling.report import FAULTS_LISTED
+from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day

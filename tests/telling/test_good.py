@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
-from job.day.advice import Commands, command_of
-from job.day.attempt import SIGNS
+from job.day.attempt import SIGNS, Outcome
 from job.day.before import NightBefore
-from job.day.ending import ending_of, notes_of
+from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.view import View
 from job.engines.calls import ALL_ENGINES
+from job.telling.advice import Commands, command_of
+from job.telling.notes import ledger_notes, notes_of
+from job.telling.view import View
 from job.text.messages import message
 from tests.simulators.job import ROOT
 from tests.support.chinese import in_chinese
@@ -36,8 +36,8 @@ def made(plan: Plan = PLAN) -> Ledger:
 
 
 def notes(ledger: Ledger) -> list[str]:
-    assert all(map(in_chinese, notes_of(ledger)))
-    return [str(note) for note in notes_of(ledger)]
+    assert all(map(in_chinese, ledger_notes(ledger)))
+    return [str(note) for note in ledger_notes(ledger)]
 
 
 def advised(ledger: Ledger, *without: str) -> str | None:
@@ -151,31 +151,23 @@ def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
 # --- the comparison with the night before is a note ---
 
 
-def view_of(now: RecordedAttempt, before: RecordedAttempt, **changes: Any) -> View:
-    report = now.report().model_copy(update=changes)
-    night = NightBefore.of([before.report()], before.stored, report.day, now.plan)
-    return View.of(report, now.ledger(), night, Commands(now.start.days, NOW))
+def compared() -> list[str]:
+    """The notes of a night with other cards than the night before."""
+    now, before = RecordedAttempt(objects=config(["AAPL", "NVDA"])), RecordedAttempt("2026-11-23")
+    night = NightBefore.of([before.report()], before.stored, now.day, now.plan)
+    return [*map(str, notes_of(now.start, Ending(Outcome.SUCCEEDED), now.ledger(), night, ()))]
 
 
-def test_what_is_new_and_gone_is_a_note_which_is_kept_once_it_is_recorded() -> None:
-    now = RecordedAttempt(objects=config(["AAPL", "NVDA"]))
-    before = RecordedAttempt("2026-11-23")
-    noted = view_of(now, before).report.notes
-    assert [str(note) for note in noted] == [
+def test_what_is_new_and_gone_is_a_note() -> None:
+    assert compared() == [
         "New since 2026-11-23, 1 card: NVDA/news_card",
         "No longer asked for since 2026-11-23, 1 card: MSFT/news_card",
     ]
-    assert view_of(now, before, notes=noted).report.notes == noted
-    later = RecordedAttempt("2026-11-23", objects=config(["TSLA"]))
-    assert view_of(now, later, notes=noted).report.notes == noted
 
 
 def test_a_comparison_that_is_too_long_for_the_record_is_not_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, before = RecordedAttempt(objects=config(["AAPL", "NVDA"])), RecordedAttempt("2026-11-23")
-    known = (message("known"),)
-    assert len(view_of(now, before, notes=known).report.notes) == 3
-    monkeypatch.setattr("job.day.view.COMPARED_BYTES", 200)
-    assert view_of(now, before, notes=known).report.notes == known
+    monkeypatch.setattr("job.telling.notes.COMPARED_BYTES", 200)
+    assert compared() == []
 
 
 # --- which notes are loud ---
