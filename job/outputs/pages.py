@@ -30,10 +30,9 @@ from job.records.record import Document
 from job.storage.uri import address_of
 from job.telling.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, quoted
 from job.telling.nights import done_at, missing_of, nothing_of, unrecorded_line
-from job.telling.notes import notices_of
 from job.telling.report import when
 from job.telling.sentence import LABELS, names_of
-from job.telling.view import View, card_table, complete_line, cost_line, picture_url
+from job.telling.view import View, card_table, complete_line, odd_lines, picture_url
 from job.text.messages import (
     Message,
     Translator,
@@ -101,8 +100,6 @@ class Headline:
     """The steps after these, behind a fold."""
     later_heading: Message | None = None
     """When these hold."""
-    corrects_first: bool = False
-    """Whether the steps are below what has to be corrected before them."""
     next_night: Message | None = None
     executions: str | None = None
     """The link to all executions of the job, if there may be one that has left nothing."""
@@ -330,17 +327,14 @@ def environment(translator: Translator) -> "Environment":
 def render_day(view: View, links: Links, *, has_table: bool, translator: Translator) -> bytes:
     """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
     report, ledger, groups = view.report, view.ledger, view.groups
-    corrects_first = bool(report.faults) or (report.refused and not report.at_fault)
     headline = headline_of(Night(report.day, report.outcome, report), view.steps, report)
     page = environment(translator).get_template("day.html.j2")
     return page.render(
-        headline=replace(headline, detail=None if groups else report.detail, corrects_first=corrects_first),
+        headline=replace(headline, detail=None if groups else report.detail),
         nights_link=links.to(NIGHTS_PAGE, report.day),
         report=report,
-        errors=view.errors,
-        notices=notices_of(ledger.plan),
         groups=groups,
-        cost=cost_line(ledger),
+        odd=[line.text for line in odd_lines(view)],
         board=board(report, ledger),
         table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
         log_link=log_link(report),

@@ -129,11 +129,6 @@ class View:
     def groups(self) -> list[ToldFailure]:
         return told_failures(self.ledger, self.before, self.report)
 
-    @property
-    def errors(self) -> list[Message]:
-        """The first different errors that engines reported besides a success."""
-        return [colon(call.label, call.warning or "") for call in self.ledger.errors]
-
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""
         notes = (*self.report.notes, *unrecorded_notes(unrecorded, cards, is_done=self.ledger.is_complete))
@@ -183,7 +178,10 @@ class Line:
 
 
 def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
-    """What failed, what is odd, how the day compares and what to do next; so many faults of the config."""
+    """What failed and was answered, what is odd, what it has cost, and what to do next; so many faults of the config.
+
+    Every reader gets them in this order, also that of a page; `Rank` only says what a message leaves out first.
+    """
     report, ledger, groups = view.report, view.ledger, view.groups
     yield from (Line(message("{sentence}.", sentence=change), Rank.NEXT, "!") for change in report.changed)
     if (complete := complete_line(ledger)) is not None:
@@ -198,18 +196,24 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(colon(message("trace id"), report.trace_id), Rank.ASIDE)
     elif report.detail is not None and report.outcome is Outcome.STORAGE_FAILED:
         yield Line(message("Last answer: {answer}", answer=report.detail), is_answer=True)
-    yield from (Line(note, Rank.EXTRA) for note in report.notes)
-    if (cost := cost_line(ledger)) is not None:
-        yield Line(cost, Rank.EXTRA)
-    yield from (Line(error, Rank.EXTRA, "!", is_answer=True) for error in view.errors)
     yield from _fault_lines(report, faults)
-    yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(ledger.plan))
+    yield from odd_lines(view)
     yield from (Line(undone, Rank.NEXT) for undone in view.undone)
     yield from step_lines(view.steps)
     if view.page is not None:
         yield Line(message("Page: {page}", page=view.page), Rank.NEXT)
     if report.detail is not None and report.outcome is Outcome.BUSY:
         yield Line(report.detail, Rank.ASIDE)
+
+
+def odd_lines(view: View) -> Iterator[Line]:
+    """What is odd, and what it has cost."""
+    yield from (Line(note, Rank.EXTRA) for note in view.report.notes)
+    for call in view.ledger.errors:
+        yield Line(colon(call.label, call.warning or ""), Rank.EXTRA, "!", is_answer=True)
+    yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(view.ledger.plan))
+    if (cost := cost_line(view.ledger)) is not None:
+        yield Line(cost, Rank.EXTRA)
 
 
 def cost_line(ledger: Ledger) -> Message | None:
