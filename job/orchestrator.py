@@ -11,25 +11,14 @@ from functools import partial
 import trio
 
 from job.config.environment import Options
-from job.config.faults import ConfigError, Fault, FaultKind
+from job.config.faults import ConfigError, Fault
 from job.config.read import UnreadConfigError, read_config
-from job.day.advice import Commands
 from job.day.attempt import ExitCode, Outcome, Start
-from job.day.before import NightBefore, changes_of
-from job.day.ending import (
-    Ending,
-    bad_config,
-    broken_off_notes,
-    ending_of,
-    nothing_left,
-    opening_notice,
-    plan_notes,
-    repeated_notes,
-)
+from job.day.before import NightBefore
+from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.report import report_of
+from job.day.nights import Nights
 from job.day.result import EngineFailedError, ShutdownReason
-from job.day.view import View
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
 from job.execution.shutdown import NIGHTS_SHARE, Shutdown, ShutdownError, at_deadline, on_signals
@@ -37,11 +26,16 @@ from job.outputs.log import Reporter
 from job.outputs.message import Notifier
 from job.outputs.pages import documents
 from job.records.lease import BusyError, Holder, acquire
-from job.records.nights import Nights, PastNights, ended_for_good
-from job.records.record import Record, read_day, record_refusal
+from job.records.nights import PastNights, ended_for_good
+from job.records.record import read_day, record_refusal
 from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
+from job.telling.advice import Commands
+from job.telling.nights import undone_lines
+from job.telling.notes import opening_notice, plan_notes
+from job.telling.report import report_of
+from job.telling.view import View
 from job.text.messages import Message, colon, message, not_written
 
 REFUSAL_SECONDS = 3.0
@@ -112,9 +106,9 @@ class _Run:
         if self._closed is not None:
             return self._closed
         try:
-            return self._view(Ending.worded(Outcome.UNFORESEEN, self._ledger if self._start.number else None))
+            return self._view(Ending(Outcome.UNFORESEEN))
         except Exception:  # noqa: BLE001  the bug itself is reported already
-            return self._view(Ending.worded(Outcome.UNFORESEEN, None), ledger=Ledger.empty(self._start.day))
+            return self._view(Ending(Outcome.UNFORESEEN), ledger=Ledger.empty(self._start.day))
 
     def _notice(self, notices: Iterable[Message]) -> None:
         for notice in notices:
@@ -141,36 +135,32 @@ class _Run:
         except ConfigError as error:
             faults = error.faults
         except UnreadConfigError as error:
-            ending = Ending.worded(Outcome.STORAGE_FAILED, None, detail=colon("CONFIG_URI", error.reason))
+            ending = Ending(Outcome.STORAGE_FAILED, answer=colon("CONFIG_URI", error.reason))
         except BusyError as error:
-            ending = Ending.worded(Outcome.BUSY, None, error.why, detail=error.holder)
+            ending = Ending(Outcome.BUSY, why=error.why, answer=error.holder)
         except StorageError as error:
-            ending = Ending.worded(Outcome.STORAGE_FAILED, None, detail=colon("RUNS_URI", error.text))
+            ending = Ending(Outcome.STORAGE_FAILED, answer=colon("RUNS_URI", error.text))
         if faults:  # not above, where the error holds the record, which is read again
             self._reporter.on_faults(faults)
             return await self._refuse(faults)
         if self._opened is None:
-            reason, deadline = self.shutdown.reason, self._start.deadline
-            not_renewed, waited_for = self.shutdown.not_renewed, self._waited_for
-            return self._view(ending or ending_of(None, reason, None, not_renewed, deadline, waited_for))
+            reason, not_renewed = self.shutdown.reason, self.shutdown.not_renewed
+            return self._view(ending or ending_of(None, reason, None, not_renewed, self._waited_for))
         start, record, session = self._opened
         self._reporter.on_day(start)
         self._notice([*record.ledger.plan.notices, *plan_notes(record.ledger.plan)])
         if session is None:
-            view = await trio.to_thread.run_sync(self._nothing_left, start, record)
+            done_since = (record.ended and record.ended.done_at) or self._options.now
+            nothing_left = Ending(Outcome.SUCCEEDED, done_since=done_since)
+            view = await trio.to_thread.run_sync(partial(self._view, nothing_left))
             with self.shutdown.closing(NIGHTS_SHARE):
                 await self._past.read_beside(open_store(self._options.settings.runs_uri or ""), start.day)
-            undone = (self._past.nights or Nights()).undone_lines(view.report)
+            undone = undone_lines(self._past.nights or Nights(), view.report)
             return replace(view, undone=undone).with_page(self._options.settings.runs_uri)
         if record.latest is not None:
             self._notice([opening_notice(start, record.ledger)])
         helpers.start_soon(session.journal.run, name="journal")
         return session
-
-    def _nothing_left(self, start: Start, record: Record) -> View:
-        """How a start has ended for which nothing was left to be done."""
-        now = self._options.now
-        return self._view(nothing_left(start, record.ledger, (record.ended and record.ended.done_at) or now, now))
 
     async def _open(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Opened:
         """Gets the lease, reads what the day has, and adds this attempt to it, unless nothing is left to be done."""
@@ -219,24 +209,16 @@ class _Run:
             await run_phases(phases, cross_barrier)
         except EngineFailedError as failed:
             error = failed
-        return await trio.to_thread.run_sync(self._ending, session.record, progress, error)
-
-    def _ending(self, record: Record, progress: Progress, error: EngineFailedError | None) -> Ending:
-        """How the attempt has ended whose calls are over; `error` as in `ending_of`."""
-        start, shutdown, listing = self._start, self.shutdown, record.listing
-        ending = ending_of(record.ledger, shutdown.reason, error, shutdown.not_renewed, start.deadline)
-        retries = {name: engine.counts.retries for name, engine in progress.engines.items()}
-        repeated = repeated_notes(record.ledger, datetime.fromisoformat(start.started), retries)
-        broken_off = broken_off_notes(start, listing.attempts - listing.ends, record.ledger)
-        return ending.model_copy(update={"notes": (*ending.notes, *repeated, *broken_off)})
+        ledger, shutdown = session.record.ledger, self.shutdown
+        how = partial(ending_of, ledger, shutdown.reason, error, shutdown.not_renewed)
+        return await trio.to_thread.run_sync(how)
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if the day has no attempt; else says what is there. Never raises."""
-        settings, kinds = self._options.settings, {fault.kind for fault in faults}
-        of_command, of_image = kinds == {FaultKind.COMMAND}, FaultKind.IMAGE in kinds
-        view = self._view(bad_config(len(faults), of_command=of_command, of_image=of_image), faults)
+        settings, ending = self._options.settings, Ending(Outcome.BAD_CONFIG)
+        view = self._view(ending, faults)
         is_unknown = not self._start.knows_days or "RUNS_URI" in {fault.variable for fault in faults}
-        if FaultKind.COMMAND in kinds or settings.runs_uri is None or is_unknown:
+        if view.report.is_of_command or settings.runs_uri is None or is_unknown:
             return view
         try:
             with trio.fail_after(REFUSAL_SECONDS):
@@ -244,7 +226,7 @@ class _Run:
                 if not await record_refusal(store, view.report):
                     recorded = await read_day(store, self._start.day)
                     ledger = None if recorded is None else recorded[1].ledger
-                    return self._view(bad_config(len(faults), of_command=False, ledger=ledger), faults)
+                    return self._view(ending, faults, ledger)
                 if self._past.nights is None:
                     await self._past.read_beside(store, self._start.day)
                 for document in documents(view, self._past, settings):
@@ -257,12 +239,10 @@ class _Run:
 
     def _view(self, ending: Ending, faults: Sequence[Fault] = (), ledger: Ledger | None = None) -> View:
         past, day, ledger = self._past, self._start.day, ledger or self._ledger
-        before = NightBefore.of(past.before(day), past.attempt, day, ledger.plan)
         earlier = () if self._opened is None else self._opened.record.reports.values()
-        if before is not None and not any(one.changed and one.done_at for one in earlier):
-            ending = ending.model_copy(update={"changed": (*changes_of(before, self._start, ledger),)})
+        before = NightBefore.of(past.before(day), past.attempt, day, ledger.plan, earlier)
         report = report_of(self._start, ledger, ending, seconds=self._seconds, faults=faults, before=before)
-        undone = () if past.nights is None else past.nights.undone_lines(report)
+        undone = () if past.nights is None else undone_lines(past.nights, report)
         return View.of(report, ledger, before, self._commands, undone)
 
     @property
@@ -288,7 +268,7 @@ class _Run:
             ending = await self._call(session, helpers)
         except BaseException:  # also if a helper has failed: this task is cancelled then
             self.shutdown.request(ShutdownReason.BUG)
-            ending = Ending.worded(Outcome.UNFORESEEN, session.record.ledger)
+            ending = Ending(Outcome.UNFORESEEN)
             self._closed = await self._close(ending, session)  # noqa: ASYNC102  see `closing`
             raise
         return await self._close(ending, session)

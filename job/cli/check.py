@@ -9,7 +9,6 @@ from job.config.faults import ConfigError, not_set
 from job.config.read import UnreadConfigError, read_config
 from job.config.values import HOOK_REMEDY
 from job.day.attempt import ExitCode
-from job.day.ending import plan_notes
 from job.engines.calls import EngineName
 from job.engines.health import health_problem
 from job.engines.http import HttpConnection, Network
@@ -17,6 +16,7 @@ from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
 from job.outputs.message import SEND_SECONDS, Notifier, trial_fields, trial_lines
 from job.outputs.stdout import say, say_error
+from job.telling.notes import plan_notes
 from job.text.messages import colon, message, translator
 
 

@@ -6,6 +6,7 @@ import webbrowser
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -13,19 +14,21 @@ import trio
 
 from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
-from job.day.advice import Commands, Step, first_steps, late_steps
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, SIGNS, ExitCode, RecordError
 from job.day.before import NightBefore
-from job.day.view import View, step_lines
+from job.day.nights import Nights
 from job.outputs.log import as_json, not_told, verdict
 from job.outputs.message import SEND_SECONDS, Notifier, late_lines
 from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
-from job.records.nights import NO_NIGHT, Nights, attempt_before, nothing_of, read_nights, with_killed
+from job.records.nights import attempt_before, read_nights, with_killed
 from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
+from job.telling.advice import Commands, Step, first_steps, late_steps
+from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
+from job.telling.view import View, step_lines
 from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import printable
 
@@ -97,16 +100,19 @@ async def _view(
     """What is shown of a day, by default of the latest. Raises `RecordError` and `StorageError`."""
     runs_uri = settings.runs_uri or ""
     day = day or next((night.day for night in nights.nights), None)
-    recorded = None if day is None else await read_day(store, day)
+    if day is None:
+        return None, None
+    before = None
+    with suppress(RecordError, StorageError):  # this day can be shown without
+        before = await attempt_before(store, nights, day)
+    night_before = partial(NightBefore.of, nights.reports, before, day)
+    recorded = await read_day(store, day, night_before)
     if recorded is None:
         return None, None
     report, record = recorded
-    before = None
-    with suppress(RecordError, StorageError):  # this day can be shown without
-        before = await attempt_before(store, nights, report.day)
     commands = Commands.of(report, runs_uri, nights.days(settings), now)
-    night = NightBefore.of(nights.reports, before, report.day, record.ledger.plan)
-    view = View.of(report, record.ledger, night, commands, nights.undone_lines(report))
+    night = night_before(record.ledger.plan)
+    view = View.of(report, record.ledger, night, commands, undone_lines(nights, report))
     return (view.with_page(runs_uri) if PAGE in record.listing.documents else view), record
 
 

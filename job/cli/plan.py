@@ -15,8 +15,6 @@ from job.config.objects import OBJECTS, parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import memory_notices, read_objects, unreadable
 from job.day.attempt import ExitCode, RecordError
-from job.day.before import differences
-from job.day.ending import notes_of, past_day_notice
 from job.day.ledger import Ledger
 from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName, counted
 from job.outputs.stdout import say, say_error, write_line
@@ -24,6 +22,8 @@ from job.records.nights import read_nights
 from job.records.record import Listing, Record
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
+from job.telling.changes import differences
+from job.telling.notes import ledger_notes, past_day_notice
 from job.text.messages import Message, Translator, Value, colon, joined, listed, message, plural, template, translator
 
 READ_SECONDS = 10.0
@@ -68,7 +68,7 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
         past = trio.run(_read_past, settings, plan, given.date, now)
     plan = replace(plan, date=given.date or past.days.current(now))
     is_past = past.days.is_past(plan.date, now) and BATCHES.keys() & {*plan.engines()}
-    notices = [*plan.notices, *memory_notices(plan, settings), *notes_of(past.ledger or Ledger(plan))]
+    notices = [*plan.notices, *memory_notices(plan, settings), *ledger_notes(past.ledger or Ledger(plan))]
     _say_notices([*notices, *([past_day_notice(plan.date)] if is_past else [])], to)
     past_lines = list(_past_lines(past, plan))
     if given.json:

@@ -1,6 +1,6 @@
 """Attempt: how a start began, as the record and its report have it; and how one can end.
 
-`Outcome` has what is fixed for each way to end: words, exit code, gravity. The format of the record of a day is its
+`Outcome` has what is fixed for each way to end: exit code and gravity. The format of the record of a day is its
 version, the names of its objects, and the types of its values. A day is a folder below RUNS_URI that is named by its
 date. `D` stands for it here.
 """
@@ -58,34 +58,32 @@ class ExitCode(IntEnum):
 class Outcome(StrEnum):
     """How an attempt ended, or in which state it is. The value is the word in records, logs and messages."""
 
-    label: Message
-    """For tables of nights, and the beginning of the sentence about it, if nothing more is known."""
     exit: ExitCode | None
     """`None` if it depends on the signal, and for a state."""
     severity: Severity
 
-    def __new__(cls, word: str, label: Message, code: ExitCode | None, severity: Severity) -> Self:
+    def __new__(cls, word: str, code: ExitCode | None, severity: Severity) -> Self:
         outcome = str.__new__(cls, word)
         outcome._value_ = word
-        outcome.label, outcome.exit, outcome.severity = label, code, severity
+        outcome.exit, outcome.severity = code, severity
         return outcome
 
-    SUCCEEDED = "succeeded", message("Succeeded"), ExitCode.DONE, "good"
-    CARDS_MISSING = "cards_missing", message("Not all made"), ExitCode.CARDS_MISSING, "bad"
-    DATA_ENGINE_FAILED = "data_engine_failed", message("Data engine failed"), ExitCode.FAILED, "bad"
-    QA_ENGINE_DOWN = "qa_engine_down", message("The QA engine is down"), ExitCode.CARDS_MISSING, "bad"
+    SUCCEEDED = "succeeded", ExitCode.DONE, "good"
+    CARDS_MISSING = "cards_missing", ExitCode.CARDS_MISSING, "bad"
+    DATA_ENGINE_FAILED = "data_engine_failed", ExitCode.FAILED, "bad"
+    QA_ENGINE_DOWN = "qa_engine_down", ExitCode.CARDS_MISSING, "bad"
     """Cards were not tried since the engine is down; or all were, none was made, and none of them was refused."""
-    DEADLINE = "deadline", message("Deadline passed"), ExitCode.DEADLINE, "warn"
-    INTERRUPTED = "interrupted", message("Interrupted"), None, "warn"
-    BUSY = "busy", message("Another start may have taken over"), ExitCode.TEMPFAIL, "warn"
+    DEADLINE = "deadline", ExitCode.DEADLINE, "warn"
+    INTERRUPTED = "interrupted", None, "warn"
+    BUSY = "busy", ExitCode.TEMPFAIL, "warn"
     """Another start is at work, and this one does not wait for it; or another one has taken over."""
-    STORAGE_FAILED = "storage_failed", message("Storage failed"), ExitCode.TEMPFAIL, "bad"
-    BAD_CONFIG = "bad_config", message("Config faulty"), ExitCode.USAGE, "bad"
-    UNFORESEEN = "unforeseen", message("The job has a bug"), ExitCode.UNFORESEEN, "bad"
-    AT_WORK = "at work", message("At work"), None, "warn"
+    STORAGE_FAILED = "storage_failed", ExitCode.TEMPFAIL, "bad"
+    BAD_CONFIG = "bad_config", ExitCode.USAGE, "bad"
+    UNFORESEEN = "unforeseen", ExitCode.UNFORESEEN, "bad"
+    AT_WORK = "at work", None, "warn"
     """A state: the latest attempt has not ended, and according to the lease it is at work. Else it was killed."""
-    KILLED = "killed", message("Killed"), None, "warn"
-    UNREADABLE = "unreadable", message("Unreadable"), None, "bad"
+    KILLED = "killed", None, "warn"
+    UNREADABLE = "unreadable", None, "bad"
     """A state: the record cannot be used."""
 
 

@@ -1,44 +1,35 @@
-"""The night before: what was made then, and what has changed since, as far as the job itself knows it."""
+"""The night before: what was made then, as far as it is known."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain
-from typing import TYPE_CHECKING
 
-from job.config.environment import ENGINE_VARIABLES
-from job.config.objects import alike
-from job.config.plan import Plan, Target, is_usual
-from job.config.values import spelling
-from job.day.attempt import Attempt, Outcome, RecordError, Start
-from job.day.failing import failure_groups, names_of
-from job.day.ledger import Ledger
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, Item
-from job.text.messages import Message, duration, listed, message, plural, template
-from job.text.shown import excerpt, quoted
-
-if TYPE_CHECKING:
-    from job.day.report import MissingGroup, Report
-
-SLOWER = 3
-"""A call that takes so many times as long as on the night before is told, if that is more than `SLOWER_SECONDS`."""
-SLOWER_SECONDS = 10.0
+from job.config.plan import Plan
+from job.day.attempt import Attempt, RecordError
+from job.day.report import MissingGroup, Report
+from job.engines.calls import Item
 
 
 @dataclass(frozen=True, slots=True)
 class NightBefore:
     """The latest night before a day that had a plan, as far as it is known."""
 
-    report: "Report"
-    missing: "Mapping[Item, MissingGroup]"
+    report: Report
+    missing: Mapping[Item, MissingGroup]
     plan: Plan | None
     """`None` if that is not known."""
     is_other: bool
     """Whether it is not the plan of this day."""
+    is_told: bool
+    """Whether an earlier attempt at this day has told what was changed since: that is told once."""
 
     @classmethod
-    def of(cls, nights: "Sequence[Report]", attempt: Attempt | None, day: str, plan: Plan) -> "NightBefore | None":
-        """That of these `nights`, in any order. `attempt` is the latest one at it, `plan` that of this day."""
+    def of(
+        cls, nights: Sequence[Report], attempt: Attempt | None, day: str, plan: Plan, earlier: Iterable[Report] = ()
+    ) -> "NightBefore | None":
+        """That of these `nights`, in any order. `attempt` is the latest one at it, `plan` that of this day, of which
+        there are `earlier` reports.
+        """
         report = night_before(nights, day)
         if report is None:
             return None
@@ -48,7 +39,8 @@ class NightBefore:
             is_other = attempt.plan != replace(plan, date=attempt.day).digest
             with suppress(RecordError):  # this day can be shown without
                 then = attempt.plan_again() if is_other else plan
-        return cls(report, missing, then, is_other=is_other)
+        is_told = any(one.changed and one.done_at for one in earlier)
+        return cls(report, missing, then, is_other=is_other, is_told=is_told)
 
     @property
     def day(self) -> str:
@@ -70,147 +62,11 @@ class NightBefore:
         return target is not None and (item.card_type in target.card_types or item.engine in target.engines)
 
 
-def night_before(nights: "Sequence[Report]", day: str) -> "Report | None":
+def night_before(nights: Sequence[Report], day: str) -> Report | None:
     """The latest night before `day` that had a plan; `nights` are in any order."""
     return max(
         (night for night in nights if night.day < day and night.had_plan), key=lambda night: night.day, default=None
     )
-
-
-def comparison_lines(report: "Report", ledger: Ledger, before: NightBefore) -> Iterator[Message]:
-    """The comparison of a day with the night before."""
-    if not report.changed:
-        yield from moved(before.report, report, before.short_day)
-    yield from slower(before.report, report, before.short_day)
-    if before.plan is not None and before.is_other:
-        yield from differences(before.plan, ledger.plan)  # of a million cards, that takes seconds
-    # What failed only because its whole engine did, the headline says.
-    down = {engine for group in failure_groups(ledger) if group.is_down for engine in group.engines}
-    if report.outcome is Outcome.QA_ENGINE_DOWN:
-        down.add("qa")
-    still: dict[int, list[Item]] = {}
-    for item in chain(*(group.items for group in report.missing if group.state == "failed")):
-        if (then := before.missing.get(item)) is not None and item.engine not in down:
-            still.setdefault(then.nights + 1, []).append(item)
-    for count, items in sorted(still.items(), reverse=True):
-        yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
-
-
-def changes_of(before: NightBefore, start: Start, ledger: Ledger) -> Iterator[Message]:
-    """What was changed since the night before and makes other cards: engines that were switched, URLs, audiences.
-
-    Nothing, unless this start, whose results are the ones without a number, has made cards so.
-    """
-    made = [item for item, card in ledger.items["qa"].items() if card is not None and card.done and not card.attempt]
-    plan, then = ledger.plan, before.plan or ledger.plan
-    for engine in DATA_ENGINES:
-        is_off = engine in plan.switched_off
-        if is_off is (engine in then.switched_off):
-            continue
-        targets = (plan.by_id[item.target] for item in made)
-        affected = (one for one in targets if is_usual(engine, one.kind) and (engine in one.engines) is not is_off)
-        if (count := sum(1 for _ in affected)) and is_off:
-            yield plural(
-                "1 card was made without {engine} data; a plain start does not make it again",
-                "{count} cards were made without {engine} data; a plain start does not make them again",
-                count=count,
-                engine=ENGINES[engine].label,
-            )
-        elif count:
-            yield plural(
-                "1 card was made with {engine} data, unlike on {day}; a plain start does not make it again",
-                "{count} cards were made with {engine} data, unlike on {day}; a plain start does not make them again",
-                count=count,
-                engine=ENGINES[engine].label,
-                day=before.short_day,
-            )
-    for change in moved(before.report, start, before.short_day) if made else ():
-        yield message("{change}; a plain start does not make any card again", change=change)
-
-
-def slower(then: "Report", now: "Report", day: str) -> Iterator[Message]:
-    """Which engines took several times as long for a call as on that day."""
-    for engine in ALL_ENGINES:
-        took, before = (
-            report.engines[engine].p50_seconds if engine in report.engines else None for report in (now, then)
-        )
-        if took and before and took >= max(SLOWER * before, before + SLOWER_SECONDS):
-            yield message(
-                "The {engine} engine took {time} for a call, on {day} {before} (each the median)",
-                engine=ENGINES[engine].label,
-                time=duration(took),
-                day=day,
-                before=duration(before),
-            )
-
-
-def moved(then: Start, now: Start, day: str) -> Iterator[Message]:
-    """Which engines have another URL or else another audience than on that day, if both are known."""
-    places = (("url", then.engine_urls, now.engine_urls), ("audience", then.engine_audiences, now.engine_audiences))
-    for engine in ALL_ENGINES:
-        for field_name, was, is_now in places:
-            old, new = was.get(engine), is_now.get(engine)
-            if old is not None and new is not None and old != new:
-                variable = ENGINE_VARIABLES[engine][field_name]
-                text = template("{variable} changed since {day}: {before} → {after}")
-                yield message(text, variable=variable, day=day, before=old, after=new)
-                break  # an audience usually follows its URL
-
-
-def differences(then: Plan, now: Plan) -> Iterator[Message]:
-    if new := lacked(then, (item for item in now.items("qa") if item.target not in now.left_out)):
-        yield plural(
-            "New since {day}, 1 card: {names}",
-            "New since {day}, {count} cards: {names}",
-            count=len(new),
-            day=then.date,
-            names=listed(names_of(new)),
-        )
-    if gone := lacked(now, then.items("qa")):
-        yield plural(
-            "No longer asked for since {day}, 1 card: {names}",
-            "No longer asked for since {day}, {count} cards: {names}",
-            count=len(gone),
-            day=then.date,
-            names=listed(names_of(gone)),
-        )
-    old, ids = {target.id: target for target in then.targets}, {target.id for target in now.targets}
-    lost = {spelling(name): name for name in old if name not in ids}
-    if twins := sorted(alike(name, lost[key]) for name in ids - old.keys() if (key := spelling(name)) in lost):
-        yield message(
-            "Spelled like a removed name: {names}; correct it if the same is meant",
-            names=listed(twins),
-        )
-    kept = [(old[target.id], target) for target in now.targets if target.id in old]
-    yield from _made_otherwise(then, now, kept)
-
-
-def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]) -> Iterator[Message]:
-    """What the same cards are made with otherwise; `kept` has each of their targets as it was and as it is."""
-    all_changes: dict[str, dict[tuple[object, object], list[Item]]] = {}
-    is_common = then.common() == now.common()
-    for before, target in kept:
-        if is_common and before == target:
-            continue
-        for card_type in (card_type for card_type in target.card_types if card_type in before.card_types):
-            was, is_now = then.made_with(before, card_type), now.made_with(target, card_type)
-            if before.kind != target.kind:  # all else follows from that
-                was, is_now = {"target_type": before.kind}, {"target_type": target.kind}
-            for name in was | is_now:
-                if was.get(name) != is_now.get(name):
-                    changes = all_changes.setdefault(name, {})
-                    changes.setdefault((was.get(name), is_now.get(name)), []).append(Item("qa", target.id, card_type))
-    for name, changes in all_changes.items():
-        items = [item for some in changes.values() for item in some]
-        yield plural(
-            "{name} has changed since {day} ({changes}) for 1 card: {names}",
-            "{name} has changed since {day} ({changes}) for {count} cards: {names}",
-            count=len(items),
-            day=then.date,
-            name=name,
-            changes=listed([" → ".join(excerpt(quoted(value, 40).encode()) for value in pair) for pair in changes]),
-            names=listed(names_of(items)),
-        )
 
 
 def lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:

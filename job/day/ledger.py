@@ -10,14 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from math import inf
 from typing import NamedTuple
 
 from job.config.plan import Plan
 from job.day.result import CallResult, Count, Counts, ItemState
 from job.engines.calls import ALL_ENGINES, BATCHES, DATA_ENGINES, Call, EngineName, Item
 from job.engines.failures import Cause
-from job.text.messages import Message, colon
+from job.text.messages import Message
 
 ANSWERS_SHOWN = 3
 """Different answers that are quoted."""
@@ -94,8 +93,6 @@ class Ledger:
         """The calls that failed for good, each with the items that it counted for."""
         self.busy: Mapping[EngineName, Stretches] = {engine: [] for engine in ALL_ENGINES}
         """When calls were in flight."""
-        self.repeated: Mapping[EngineName, Stretches] = {engine: [] for engine in ALL_ENGINES}
-        """When there was a call of which a try had failed and the last one was to come."""
         self._counts: Mapping[EngineName, Counts] = {
             engine: Counts(len(items), not_attempted=len(items), left_out=sum(map(self._is_left_out, items)))
             for engine, items in self.items.items()
@@ -118,14 +115,13 @@ class Ledger:
             _cover(self.busy[call.engine], span.started, span.ended)
         _cover(self.busy[call.engine], call.started, call.ended)
         if call.failed_tries:
-            _cover(self.repeated[call.engine], call.failed_tries[0].started, call.started)
             call = replace(call, failed_tries=())
         self.calls[call.engine].append(call)
         items = call.items
         if self._reruns:
             items = [item for item in items if call.again >= self._number(item, call.date)]
         if not is_of_plan:
-            items = [item for item in items if self._fits(call, item)]
+            call, items = self._as_of_plan(call, items)
         if len(items) < len(call.targets):
             call = replace(call, targets=tuple(item.target for item in items))
         for item in items:
@@ -148,18 +144,19 @@ class Ledger:
     def _number(self, item: Item, date: str) -> int:
         return self._reruns.get((item, date), 0)
 
-    def _fits(self, call: CallResult, item: Item) -> bool:
-        """Whether the result is of an item of this plan: news count only if their request is the same, cards if their
-        date is. A card that was made with another model or other parameters counts as made, and is marked.
+    def _as_of_plan(self, call: CallResult, items: Sequence[Item]) -> tuple[CallResult, list[Item]]:
+        """A result of another plan as one of this plan, and which of its items count: news only if their request is the
+        same, cards if their date is. A card that was made with another model or other parameters counts as made, and is
+        marked.
         """
-        if item not in self.items[item.engine]:
-            return False
-        if item.engine in BATCHES:
-            return True
-        wanted = self.plan.call([item])
+        planned = [item for item in items if item in self.items[item.engine]]
+        if not planned or call.engine in BATCHES:
+            return call, planned
+        wanted = self.plan.call(planned)
         is_same = call.request == wanted.request
-        call.is_outdated = call.done and not is_same
-        return is_same if item.engine == "news" else call.date == wanted.date
+        if not (is_same if call.engine == "news" else call.date == wanted.date):
+            return call, []
+        return (call if is_same else replace(call, is_outdated=call.done)), planned
 
     # --- what is made again ---
 
@@ -278,15 +275,6 @@ class Ledger:
         """When the latest call ended, in seconds since 1970; 0 without calls."""
         return max((call.ended for calls in self.calls.values() for call in calls), default=0.0)
 
-    def last_of(self, attempt: int) -> float:
-        """When the latest call of an attempt ended, in seconds since 1970; 0 without calls."""
-        all_calls = chain.from_iterable(self.calls.values())
-        return max((call.ended for call in all_calls if call.attempt == attempt), default=0.0)
-
-    def repeated_seconds(self, engine: EngineName, since: float) -> float:
-        """For how long calls were repeated since this moment."""
-        return sum(ended - began for began, ended in self.repeated[engine] if ended > since)
-
     @property
     def failures(self) -> list[CallResult]:
         """The failed calls that count for an item, each with just these, in the order of the plan."""
@@ -313,13 +301,13 @@ class Ledger:
         return tries
 
     @property
-    def errors(self) -> list[Message]:
-        """The first different errors that engines reported besides a success."""
-        first: dict[tuple[EngineName, Message | None], Message] = {}
+    def errors(self) -> list[CallResult]:
+        """The first calls with different errors that engines reported besides a success."""
+        first: dict[tuple[EngineName, Message], CallResult] = {}
         for item in chain.from_iterable(map(self.with_error, ALL_ENGINES)):
             result = self.items[item.engine][item]
-            if result is not None and result.warning is not None and (item.engine, result.warning) not in first:
-                first[item.engine, result.warning] = colon(result.label, result.warning)
+            if result is not None and result.warning is not None:
+                first.setdefault((item.engine, result.warning), result)
             if len(first) == ANSWERS_SHOWN:
                 break
         return [*first.values()]
@@ -328,19 +316,6 @@ class Ledger:
     def outdated_cards(self) -> list[Item]:
         """The cards that were made with another model or other parameters than those of this plan, in its order."""
         return [item for item, result in self.items["qa"].items() if result is not None and result.is_outdated]
-
-    def older_cards(self) -> Iterator[tuple[Item, EngineName]]:
-        """The cards that were made before all data of their target was done, each with the engine that was last."""
-        last: dict[str, tuple[float, EngineName]] = {}
-        """When all data of each target was done, infinity if it is not, and by which engine."""
-        for engine in DATA_ENGINES:
-            for item, data in self.items[engine].items():
-                ended = data.ended if data is not None and data.done else inf
-                if item.target not in last or ended > last[item.target][0]:
-                    last[item.target] = ended, engine
-        for item, card in self.items["qa"].items():
-            if card is not None and card.done and item.target in last and card.ended < last[item.target][0]:
-                yield item, last[item.target][1]
 
 
 def _rank(call: CallResult) -> tuple[bool, bool, float, str]:

@@ -1,9 +1,9 @@
-"""Report: how a day stands after an attempt, in words and numbers. `ends/` stores it, and every output shows it."""
+"""Report: how a day stands after an attempt. `telling/report` makes it, `ends/` stores it, every output shows it."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from typing import Annotated, Literal
 
@@ -13,28 +13,15 @@ from pydantic_core import to_json
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
 from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
-from job.day.before import NightBefore
-from job.day.ending import Ending, past_day_notice
-from job.day.failing import failure_groups, is_refused, targets_at_fault
-from job.day.ledger import ANSWERS_SHOWN, ItemStatus, Ledger, joined_seconds
+from job.day.ledger import ItemStatus, Ledger, joined_seconds
 from job.day.result import Count, Counts, EngineState, MissingState, Seconds
 from job.engines.calls import DATA_ENGINES, EngineName, Item
-from job.text.messages import Message, Value, colon, message, said
-from job.text.shown import clock, shortened
+from job.text.messages import Message
 
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""
-FAULTS_LISTED = 50
-FAULT_LIMIT = 500
-"""Maximum number of characters of each text of a fault."""
 _GROUP_BYTES = 300
 """Maximum bytes of a group without its targets."""
-_ATTEMPT_BYTES = 20
-"""Maximum bytes of an attempt in `journal`."""
-_CLOSING_BYTES = 300
-"""Maximum bytes of what else is known only once the record is closed: `not_written`, and `missing_not_listed`."""
-COMPARED_BYTES = 8_000
-"""Maximum bytes of the comparison with the night before: a longer one is not noted."""
 
 Phase = Literal["data", "cards"]
 PHASES: Mapping[Phase, tuple[EngineName, ...]] = {"data": DATA_ENGINES, "cards": ("qa",)}
@@ -67,9 +54,18 @@ class MissingGroup(BaseModel):
         return [Item(self.engine, target, self.card_type) for target in self.targets]
 
 
-class Report(Ending, Start):
+class Report(Start):
     """How a day stands after an attempt. Totals and lists are those of all attempts at the day together."""
 
+    outcome: Outcome
+    exit_code: ExitCode | None
+    """`None` for a state."""
+    sentence: Message
+    detail: Message | None = None
+    """The answer behind it; not for chats."""
+    notes: tuple[Message, ...] = ()
+    changed: tuple[Message, ...] = ()
+    """What was changed since the night before and has made the cards of this attempt other ones: told once a day."""
     ended: Stamp | None
     """`None` for a state."""
     seconds: Seconds | None
@@ -130,14 +126,6 @@ class Report(Ending, Start):
         """When the attempt ended that found everything done; `None` if something is missing."""
         return datetime.fromisoformat(self.ended) if self.ended and self.outcome is Outcome.SUCCEEDED else None
 
-    @property
-    def when(self) -> Message:
-        """When it ended, or began if it has not ended."""
-        time = clock(datetime.fromisoformat(self.ended or self.started), self.day)
-        if not self.done_at or not self.number:  # it was done before
-            return message("As of {time}", time=time) if self.ended else message("began at {time}", time=time)
-        return message("Done at {time}", time=time)
-
     def as_text(self) -> bytes:
         """The bytes of `report.json`, for other programs: each message is its English text."""
 
@@ -158,66 +146,6 @@ class Report(Ending, Start):
 
         # Card types were listed there by 0.2.0.
         return json.dumps({**members(self), "set_aside": []}, ensure_ascii=False, indent=1).encode()
-
-
-def report_of(
-    start: Start,
-    ledger: Ledger,
-    ending: Ending,
-    *,
-    seconds: float | None = None,
-    faults: Sequence[Fault] = (),
-    before: NightBefore | None = None,
-) -> Report:
-    """The report of an attempt that has ended after `seconds`, or that is in a state.
-
-    An attempt without a plan has the ledger of an empty plan.
-    """
-    totals, made_again, charged_tries = ledger.totals(), ledger.made_again, ledger.charged_tries
-    ended = None
-    if seconds is not None:
-        ended = (datetime.fromisoformat(start.started) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
-    report = Report(
-        **{**dict(start), "without": ledger.left_out},
-        **{**dict(ending), "notes": (*_of_past_day(start, ledger), *ending.notes)},
-        ended=ended,
-        seconds=None if seconds is None else round(seconds, 3),
-        faults=tuple(_limited(fault) for fault in faults[:FAULTS_LISTED]),
-        faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
-        engines=totals,
-        asked_again=len(made_again) + len(ledger.to_make_again),
-        made_again=len(made_again),
-        perhaps_charged=len(charged_tries),
-        charged_tries=charged_tries.total(),
-        refused=is_refused(ledger),
-        at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
-        answers=tuple(
-            colon(group.engines[0], answer) for group in failure_groups(ledger) for answer in group.answers[:1]
-        )[:ANSWERS_SHOWN],
-        phases=_phases(ledger),
-    )
-    left = END_LIMIT - len(report.to_json()) - _CLOSING_BYTES - COMPARED_BYTES - _ATTEMPT_BYTES * start.number
-    groups, not_listed = _missing_groups(start.day, ledger, before, left)
-    return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
-
-
-def _limited(fault: Fault) -> Fault:
-    """A fault for the report; a text that is too long is shortened, and stays English."""
-
-    def limited(text: Value) -> Message:
-        whole = str(text)
-        is_short = isinstance(text, Message) and len(whole) <= FAULT_LIMIT
-        return said(text) if is_short else Message(shortened(whole, FAULT_LIMIT))
-
-    return Fault(limited(fault.where), limited(fault.what), limited(fault.remedy), fault.kind)
-
-
-def _of_past_day(start: Start, ledger: Ledger) -> Iterator[Message]:
-    """What is not as on that day, if the attempt has had data prepared of a past one."""
-    began = datetime.fromisoformat(start.started)
-    calls = chain(ledger.calls["financial"], ledger.calls["trading"])
-    if start.days.is_past(start.day, began) and any(call.started >= began.timestamp() for call in calls):
-        yield past_day_notice(start.day)
 
 
 def totals_of(report: Report) -> Mapping[str, object]:
@@ -249,11 +177,13 @@ def marks_of(report: Report | None, columns: Sequence[EngineName]) -> list[tuple
     return [MARKS[engines.get(engine, Counts()).state] for engine in columns]
 
 
-def _missing_groups(
-    day: str, ledger: Ledger, before: NightBefore | None, left: int
+def missing_groups(
+    day: str, ledger: Ledger, then: Mapping[Item, MissingGroup], left: int
 ) -> tuple[tuple[MissingGroup, ...], int]:
-    """The missing items in groups, as many as fit into `left` bytes, and the number of further ones."""
-    then: Mapping[Item, MissingGroup] = before.missing if before is not None else {}
+    """The missing items in groups, as many as fit into `left` bytes, and the number of further ones.
+
+    `then` are those of the night before.
+    """
     groups: dict[tuple[object, ...], list[str]] = {}
     listed = 0
     failed = (status for status in _missing(ledger) if status.state == "failed")
@@ -278,7 +208,7 @@ def _missing(ledger: Ledger) -> Iterator[ItemStatus]:
     return (status for engine in ledger.plan.engines() for status in ledger.missing(engine))
 
 
-def _phases(ledger: Ledger) -> dict[Phase, float]:
+def phases_of(ledger: Ledger) -> dict[Phase, float]:
     phases = {}
     for phase, engines in PHASES.items():
         if seconds := joined_seconds(ledger.busy[engine] for engine in engines):

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from job.engines.calls import BATCHES, ENGINES, EngineName, Item, label_of
 from job.engines.failures import Cause, FailureKind, handling_of
 from job.errors import JobError
-from job.text.messages import Message, Value, colon, duration, message, said, semicolon
+from job.text.messages import Message, Value, colon, said, semicolon
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 SECONDS_LIMIT = 1e9
@@ -194,16 +194,6 @@ class CallResult:
             self.by_target = tuple(_by_target(reason))
 
     @property
-    def told(self) -> Message:
-        """Why it failed, for people: the answer, and what the job knows besides."""
-        reason = self.reason or Message("")
-        if self.interrupted_after is not None:
-            return message("cut off; the try before it failed: {reason}", reason=reason)
-        if self.tried_seconds is not None:
-            return message("{error} (tried for {time})", error=reason, time=duration(self.tried_seconds))
-        return reason
-
-    @property
     def answers(self) -> list[Message]:
         """The last answer, or of a batch the one about each of its targets, if there is one."""
         own = [answer for target, answer in self.by_target if target in self.targets]
@@ -287,9 +277,8 @@ class ShutdownReason(IntEnum):
 
 
 class EngineFailedError(JobError):
-    """A data engine has failed: one of its calls failed for good. Has the result of that call, and the reason."""
+    """A data engine has failed: one of its calls failed for good. Has the result of that call."""
 
     def __init__(self, result: CallResult) -> None:
-        self.reason = colon(result.label, result.told)
-        super().__init__(str(self.reason))
+        super().__init__(str(result.label))
         self.result = result

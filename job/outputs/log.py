@@ -8,15 +8,16 @@ from typing import Literal, NamedTuple, Protocol
 from pydantic_core import to_json
 
 from job.config.faults import Fault
-from job.day.advice import command_of, start_fields
 from job.day.attempt import ExitCode, Start
 from job.day.report import Report, totals_of
 from job.day.result import CUT_OFF, CallResult
-from job.day.view import View
 from job.engines.calls import DATA_ENGINES, ENGINES, Call, counted
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, Event, Progress
 from job.outputs.stdout import OutputQueue
+from job.telling.advice import command_of, start_fields
+from job.telling.failures import told
+from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
 from job.text.shown import shortened
 
@@ -154,11 +155,11 @@ def _finished(result: CallResult) -> LogLine:
         "seconds": round(result.seconds, 3),
     }
     if not result.done:
-        fields |= {"cause": result.cause, "reason": shortened(str(result.told), TEXT_LIMIT)}
-        text = f"{result.label}: {result.told}"
+        fields |= {"cause": result.cause, "reason": shortened(str(told(result)), TEXT_LIMIT)}
+        text = f"{result.label}: {told(result)}"
         if result.state == CUT_OFF:  # it is counted at the end
             return LogLine("WARNING", "call.finished", text, fields)
-        return LogLine("ERROR", "call.finished", text, fields, colon(result.label, result.told))
+        return LogLine("ERROR", "call.finished", text, fields, colon(result.label, told(result)))
     text = f"{result.label}: done in {result.seconds:.2f} s"
     if result.warning is None:
         return LogLine("INFO", "call.finished", text, fields)

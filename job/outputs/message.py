@@ -13,15 +13,16 @@ from functools import partial
 import trio
 
 from job.config.environment import Settings
-from job.day.advice import Step, command_of, start_fields
 from job.day.attempt import SIGNS, ExitCode, Outcome
 from job.day.report import Report, totals_of
 from job.day.result import Counts
-from job.day.view import Line, Rank, View, day_lines, step_lines
 from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
 from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
+from job.telling.advice import Step, command_of, start_fields
+from job.telling.report import when
+from job.telling.view import Line, Rank, View, day_lines, step_lines
 from job.text.messages import ENGLISH, Message, Translator, colon, message, plural, template, translator
 from job.text.shown import clock, printable, shortened
 
@@ -40,7 +41,7 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.severity])
     yield from _body(view)
     if report.ended is not None:
-        yield Line(report.when, Rank.KEPT)
+        yield Line(when(report), Rank.KEPT)
 
 
 def _body(view: View) -> Iterator[Line]:

@@ -19,18 +19,20 @@ from typing import TYPE_CHECKING
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
-from job.day.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, quoted
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
-from job.day.ending import notices_of
-from job.day.failing import names_of
 from job.day.ledger import Ledger
+from job.day.nights import Night, Nights
 from job.day.report import Report, marks_of
 from job.day.result import ItemState
-from job.day.view import View, card_table, complete_line, cost_line, picture_url
 from job.engines.calls import ENGINES
-from job.records.nights import Night, Nights, PastNights, done_at, nothing_of
+from job.records.nights import PastNights
 from job.records.record import Document
 from job.storage.uri import address_of
+from job.telling.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, quoted
+from job.telling.nights import done_at, missing_of, nothing_of, unrecorded_line
+from job.telling.report import when
+from job.telling.sentence import LABELS, names_of
+from job.telling.view import View, card_table, complete_line, odd_lines, picture_url
 from job.text.messages import (
     Message,
     Translator,
@@ -98,8 +100,6 @@ class Headline:
     """The steps after these, behind a fold."""
     later_heading: Message | None = None
     """When these hold."""
-    corrects_first: bool = False
-    """Whether the steps are below what has to be corrected before them."""
     next_night: Message | None = None
     executions: str | None = None
     """The link to all executions of the job, if there may be one that has left nothing."""
@@ -111,11 +111,11 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
     expires = next((step.command.until for step in steps if step.command and step.command.until), None)
     return Headline(
         severity=night.severity,
-        sentence=night.outcome.label if report is None else report.sentence,
+        sentence=LABELS[night.outcome] if report is None else report.sentence,
         day=night.day,
         job=job_of(start),
         link=link,
-        when=None if report is None else report.when,
+        when=None if report is None else when(report),
         took=None if report is None else _took(report),
         notes=() if report is None else [message("{sentence}.", sentence=change) for change in report.changed],
         detail=night.problem,
@@ -308,6 +308,7 @@ def environment(translator: Translator) -> "Environment":
         "dated": dated,
         "done_at": done_at,
         "marks": marks_of,
+        "missing": missing_of,
         "names": names,
         "number": "{:,}".format,
         "shortened": beginning,
@@ -326,17 +327,14 @@ def environment(translator: Translator) -> "Environment":
 def render_day(view: View, links: Links, *, has_table: bool, translator: Translator) -> bytes:
     """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
     report, ledger, groups = view.report, view.ledger, view.groups
-    corrects_first = bool(report.faults) or (report.refused and not report.at_fault)
     headline = headline_of(Night(report.day, report.outcome, report), view.steps, report)
     page = environment(translator).get_template("day.html.j2")
     return page.render(
-        headline=replace(headline, detail=None if groups else report.detail, corrects_first=corrects_first),
+        headline=replace(headline, detail=None if groups else report.detail),
         nights_link=links.to(NIGHTS_PAGE, report.day),
         report=report,
-        errors=ledger.errors,
-        notices=notices_of(ledger.plan),
         groups=groups,
-        cost=cost_line(ledger),
+        odd=[line.text for line in odd_lines(view)],
         board=board(report, ledger),
         table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
         log_link=log_link(report),
@@ -360,7 +358,7 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
         headline=headline,
         undone=nights.undone(besides),
         link_of=links.to_day,
-        unrecorded=nights.unrecorded,
+        unrecorded=unrecorded_line(nights),
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
         columns=nights.engines,

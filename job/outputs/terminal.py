@@ -16,15 +16,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.day.attempt import SIGNS, Mark, Outcome
+from job.day.nights import Nights
 from job.day.report import Report, marks_of
 from job.day.result import Counts
-from job.day.view import Line, Rank, View, day_lines
 from job.engines.calls import EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
 from job.outputs.stdout import OutputQueue, queued_text
-from job.records.nights import NO_NIGHT, Nights, done_at
-from job.text.messages import ENGLISH, Message, Translator, message
+from job.telling.nights import NO_NIGHT, done_at, unrecorded_line
+from job.telling.view import Line, Rank, View, day_lines
+from job.text.messages import ENGLISH, Message, Translator, message, template
 from job.text.shown import clock, printable, shortened
 
 _COLOURS = {"✓": "green", "✗": "red", "!": "yellow", "–": "yellow"}
@@ -76,8 +77,8 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
             screen.print(table)
         else:
             screen.print_line(NO_NIGHT)
-        if nights.unrecorded is not None:
-            screen.print_line(nights.unrecorded)
+        if (unrecorded := unrecorded_line(nights)) is not None:
+            screen.print_line(unrecorded)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
@@ -187,13 +188,13 @@ def _bars(progress: Progress, screen: Screen) -> Table:
             name,
             ProgressBar(total=planned, completed=made + engine.counts.failed, width=30),
             screen.shown(message("{done}/{planned} done", done=made, planned=planned)),
-            _coloured(message("{count} failed", count=engine.counts.failed), "red", screen),
-            _coloured(message("{count} retried", count=engine.counts.retries), "yellow", screen),
+            _counted(template("{count} failed"), engine.counts.failed, "red", screen),
+            _counted(template("{count} retried"), engine.counts.retries, "yellow", screen),
             screen.shown(in_flight),
         )
     return table
 
 
-def _coloured(text: Message, colour: str, screen: Screen) -> str:
-    shown = screen.shown(text)
-    return f"[{colour}]{shown}[/]" if text.values.get("count") else shown
+def _counted(template: str, count: int, colour: str, screen: Screen) -> str:
+    shown = screen.shown(message(template, count=count))
+    return f"[{colour}]{shown}[/]" if count else shown

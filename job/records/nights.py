@@ -1,10 +1,9 @@
 """Nights: the latest days, a row each, from the report with which each ended."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
 from functools import partial
 from math import inf
 
@@ -22,141 +21,25 @@ from job.day.attempt import (
     Outcome,
     RecordError,
     Severity,
-    Start,
     end_name,
     missing,
 )
 from job.day.before import night_before
+from job.day.nights import NIGHTS_LOOKED_AT, Night, Nights
 from job.day.report import END_LIMIT, Report, read_report
-from job.engines.calls import ENGINES, EngineName
 from job.errors import JobError
 from job.records.lease import Holder, peek
 from job.records.record import Listing, read_day, state_of
 from job.storage.store import ObjectStore, StorageError, StoredObject, each_of, error_text, in_thread, read_many
 from job.storage.uri import open_store
-from job.text.messages import Message, dated, joined, listed, message, plural, said, semicolon, template
+from job.telling.nights import repeated
+from job.text.messages import Message, message
 
 NIGHTS_READ = 60
 """How many of the latest days are read."""
-NIGHTS_LOOKED_AT = 7
-"""How many are read to find the latest start."""
 FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING}
 AT_A_TIME = 4
 """How many are read at a time: a start that reads them beside its work leaves most threads to that."""
-NO_NIGHT = message("no night is recorded")
-
-
-@dataclass(frozen=True, slots=True)
-class Night:
-    day: str
-    outcome: Outcome
-    """How its latest attempt ended; or `AT_WORK`, `KILLED` or `UNREADABLE`."""
-    report: Report | None = None
-    """`None` if the latest attempt has not ended, or if its report cannot be used."""
-    problem: Message | None = None
-    attempt: Start | None = None
-    """How its latest attempt began, if that has not ended."""
-
-    @property
-    def severity(self) -> Severity:
-        return self.outcome.severity if self.report is None else self.report.severity
-
-    @property
-    def start(self) -> Start | None:
-        return self.report or self.attempt
-
-
-def nothing_of(day: str) -> Message:
-    """That a night which was to begin has left nothing."""
-    return message("No start of {day} is recorded. Is the schedule paused?", day=day)
-
-
-def done_at(night: Night) -> Message:
-    """When everything of a day was done, and without which targets; else how it ended, in a word."""
-    moment = night.report.done_at if night.report is not None else None
-    if night.report is None or moment is None:
-        return night.outcome.label
-    pattern = "%H:%M" if moment.date().isoformat() == night.day else "%m-%d %H:%M"
-    time = f"{moment:{pattern}}"
-    if night.report.without:
-        return message("{time}, without {names}", time=time, names=listed(night.report.without))
-    return said(time)
-
-
-@dataclass(frozen=True, slots=True)
-class Nights:
-    """The latest days that have a record, the newest first."""
-
-    nights: Sequence[Night] = ()
-
-    @property
-    def reports(self) -> list[Report]:
-        return [night.report for night in self.nights if night.report is not None]
-
-    @property
-    def engines(self) -> Sequence[EngineName]:
-        """The engines of a table of these nights: one that is off by default, only if a night used it."""
-        used = {engine for report in self.reports for engine in report.engines}
-        return [name for name, engine in ENGINES.items() if engine.is_on or name in used]
-
-    @property
-    def unrecorded(self) -> Message | None:
-        """The dates of the week before the latest night that have no record, though their schedule has them."""
-        dates = []
-        for back in range(1, NIGHTS_LOOKED_AT + 1) if self.nights else ():
-            day = (date.fromisoformat(self.nights[0].day) - timedelta(days=back)).isoformat()
-            around = (
-                next(night.start for night in reversed(self.nights) if night.day >= day),
-                next((night.start for night in self.nights if night.day <= day), None),
-            )
-            if all(start and start.day != day and start.schedule and start.days.tick_of(day) for start in around):
-                dates.append(dated(day, day[5:]))
-        return message("No record: {days} (was the schedule paused?)", days=joined(dates)) if dates else None
-
-    def next_tick(self, days: Days) -> datetime | None:
-        """When the night after the latest begins; `None` without a schedule or a night."""
-        return days.after(self.nights[0].day) if days.schedule and self.nights else None
-
-    def with_report(self, report: Report) -> "Nights":
-        others = [night for night in self.nights if night.day != report.day]
-        nights = [*others, Night(report.day, report.outcome, report)]
-        return Nights(sorted(nights, key=lambda night: night.day, reverse=True))
-
-    @property
-    def latest_start(self) -> Start | None:
-        """The latest start, whichever day it was for."""
-        starts = (night.start for night in self.nights if night.start is not None)
-        return max(starts, key=lambda start: datetime.fromisoformat(start.started), default=None)
-
-    @property
-    def job_start(self) -> Start | None:
-        """The latest start of a Cloud Run job; without one, the latest."""
-        of_job = [night for night in self.nights if night.start and night.start.job]
-        return Nights(of_job or self.nights).latest_start
-
-    def undone(self, besides: str) -> Sequence[tuple[Night, Message]]:
-        """Which of the latest `NIGHTS_LOOKED_AT` nights, except this one, are not done, and what each is missing."""
-        undone = []
-        for night in self.nights[:NIGHTS_LOOKED_AT]:
-            cards = night.report.cards.missing if night.report else 0
-            missing = plural("1 card", "{count} cards", count=cards) if cards else night.outcome.label
-            if night.day != besides and night.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}:
-                undone.append((night, missing))
-        return undone
-
-    def undone_lines(self, report: Report) -> tuple[Message, ...]:
-        """The same besides the night of a report, in a line; and the dates before it that have no record."""
-        nights = [
-            Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing})
-            for night, missing in self.undone(report.day)
-        ]
-        undone = message("Not done: {nights}", nights=joined(nights)) if nights else None
-        return tuple(filter(None, [undone, self.with_report(report).unrecorded]))
-
-    def days(self, settings: Settings) -> Days:
-        """The days of the variables; of what is not set, as on a laptop, those of the latest start."""
-        latest = self.latest_start
-        return settings.days() if latest is None else settings.days(latest.days)
 
 
 async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
@@ -205,7 +88,7 @@ async def ended_for_good(options: Options) -> Report | None:
                 for end in reports.values():
                     is_earlier = end.execution == settings.execution and end.task_attempt < settings.task_attempt
                     if is_earlier and is_final(end, settings):
-                        return _repeated(end, reports[max(reports)])
+                        return repeated(end, reports[max(reports)])
     return None
 
 
@@ -216,13 +99,6 @@ def is_final(end: Report, settings: Settings) -> bool:
     """
     left = inf if end.deadline is None else end.deadline - (end.seconds or 0.0)
     return end.outcome in FINAL and left > max(one.patience + one.timeout for one in settings.engines.values())
-
-
-def _repeated(end: Report, latest: Report) -> Report:
-    if latest.outcome is Outcome.SUCCEEDED:
-        return latest.model_copy(update={"sentence": semicolon(latest.sentence, message("nothing was called"))})
-    text = template("This execution has ended with attempt {number}: {sentence}; nothing was called")
-    return end.model_copy(update={"sentence": message(text, number=end.number, sentence=end.sentence)})
 
 
 async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:

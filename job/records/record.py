@@ -34,9 +34,10 @@ from job.day.attempt import (
     read_start,
     results_name,
 )
-from job.day.ending import Ending, unended
+from job.day.before import NightBefore
+from job.day.ending import Ending
 from job.day.ledger import Ledger
-from job.day.report import Report, read_report, report_of
+from job.day.report import Report, read_report
 from job.day.result import CallResult
 from job.records.lease import Holder, peek
 from job.storage.store import (
@@ -49,6 +50,7 @@ from job.storage.store import (
     in_thread,
     read_many,
 )
+from job.telling.report import report_of
 from job.text.messages import Message, message, not_written
 
 WRITE_SECONDS = 1.0
@@ -370,26 +372,32 @@ class Record:
         return None if self.ended is None else self.ended.severity_unchanged
 
 
-async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None:
-    """How a day stands, and its record; `None` without any start. Raises `RecordError` and `StorageError`."""
+async def read_day(
+    store: ObjectStore, day: str, night_before: Callable[[Plan], NightBefore | None] = lambda _: None
+) -> tuple[Report, Record] | None:
+    """How a day stands, and its record; `None` without any start. Raises `RecordError` and `StorageError`.
+
+    What has no report yet is compared with the `night_before` a plan.
+    """
     record = await Record.read(store, day)
-    ledger, ended = record.ledger, record.ended
+    ledger, ended, listing = record.ledger, record.ended, record.listing
     if record.latest is None:
-        stored = await in_thread(partial(store.read, end_name(day, 0))) if record.listing.is_refused else None
+        stored = await in_thread(partial(store.read, end_name(day, 0))) if listing.is_refused else None
         return None if stored is None else (read_report(day, 0, stored.data), record)
+    before = partial(night_before, ledger.plan)
     if ended is None:
-        before = record.listing.latest - 1
-        is_again = before in record.listing.attempts and before not in record.listing.ends
-        ending = unended(record.latest, ledger, state_of(day, await peek(store)), is_again=is_again)
-        return report_of(record.latest, ledger, ending), record
+        follows_killed = listing.latest - 1 in listing.attempts - listing.ends
+        ending = Ending(state_of(day, await peek(store)), follows_killed=follows_killed)
+        return report_of(record.latest, ledger, ending, before=before()), record
     calls = {engine: len(ledger.calls[engine]) for engine in ended.engines}
     if calls != {engine: counts.calls for engine, counts in ended.engines.items()}:
         # An attempt that was paused has added results since.
-        ending = Ending.worded(Outcome.SUCCEEDED, ledger)
-        if not ledger.is_complete:
-            ending = Ending.worded(ended.outcome, ledger, exit_code=ended.exit_code)
-        now = report_of(record.latest, ledger, ending)
-        update = {"ended": ended.ended, "seconds": ended.seconds, "detail": ended.detail, "journal": ended.journal}
+        signal = ended.exit_code if ended.outcome.exit is None else None
+        ending = Ending(ended.outcome, signal=signal, answer=ended.detail)
+        if ledger.is_complete:
+            ending = Ending(Outcome.SUCCEEDED, answer=ended.detail)
+        now = report_of(record.latest, ledger, ending, before=before())
+        update = {"ended": ended.ended, "seconds": ended.seconds, "journal": ended.journal}
         if now.outcome is Outcome.SUCCEEDED:
             update["ended"] = datetime.fromtimestamp(ledger.last, ended.offset).isoformat(timespec="seconds")
         ended = now.model_copy(update=update)

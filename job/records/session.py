@@ -15,7 +15,6 @@ from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS, Plan
 from job.config.read import PlannedConfig, unreadable
 from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, end_name
-from job.day.before import differences
 from job.day.report import Report
 from job.day.result import CallResult
 from job.execution.progress import Event
@@ -24,6 +23,8 @@ from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.nights import known_days
 from job.records.record import Document, Journal, Listing, Record
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
+from job.telling.changes import differences
+from job.telling.sentence import LABELS
 from job.text.messages import Message, Value, listed, message, not_written, semicolon, template
 
 
@@ -228,14 +229,14 @@ async def open_session(
     if attempt is None:
         return Opened(start, record, None)
     if not lease.is_held():
-        raise BusyError(message("this one was paused for longer than its lease lasts"), Outcome.BUSY.label)
+        raise BusyError(message("this one was paused for longer than its lease lasts"), LABELS[Outcome.BUSY])
     try:
         await in_thread_to_its_end(
             partial(lease.store.create, attempt_name(attempt.day, attempt.number), attempt.to_json())
         )
     except ConflictError:
         said = message("another process has recorded attempt {number} of {day}", number=attempt.number, day=attempt.day)
-        raise BusyError(said, Outcome.BUSY.label) from None
+        raise BusyError(said, LABELS[Outcome.BUSY]) from None
     journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, partial(alarm, "results"))
     return Opened(attempt, record, Session(lease, attempt, journal, alarm, record))
 

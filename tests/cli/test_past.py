@@ -11,10 +11,10 @@ import pytest
 import trio
 
 from job.day.attempt import ExitCode
-from job.day.view import Line
 from job.outputs.message import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
+from job.telling.view import Line
 from job.text.messages import Message, message
 from tests.cli.conftest import TODAY, At, Command
 from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
@@ -99,6 +99,8 @@ def test_a_night_that_cannot_be_read_is_a_row_and_a_fault(runs: Path, command: C
 
 # --- report ---
 
+KILLED = RecordedAttempt(outcome=None, failed=["MSFT"])
+
 
 @pytest.mark.parametrize("arguments", [[], ["2026-11-24"]])
 def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
@@ -110,11 +112,16 @@ def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     code, out, err = command("report", *arguments)
     assert (code, err) == (ExitCode.DONE, [])
     assert out[0] == f"{DAY}: started 02:00 UTC+08:00, ended 02:25 UTC+08:00"
-    assert out[-1] == "How it ended"
-    assert "No longer asked for since 2026-11-23, 1 card: TSLA/news_card" in out
-    (runs / "2026-11-23/attempts/000001.json").write_text("{}")
-    assert command("report", *arguments)[::2] == (ExitCode.DONE, []), "another day's attempt is not needed"
+    assert out[-1] == "1 of 2 cards is missing"
     assert f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date={DAY}" in "\n".join(out)
+
+
+def test_a_night_without_an_end_is_compared_when_it_is_shown(runs: Path, command: Command, at: At) -> None:
+    at("2026-11-25T01:55")
+    write(runs, RecordedAttempt("2026-11-23", objects=THREE).record(), KILLED.record())
+    assert "No longer asked for since 2026-11-23, 1 card: TSLA/news_card" in command("report")[1]
+    (runs / "2026-11-23/attempts/000001.json").write_text("{}")
+    assert command("report")[::2] == (ExitCode.DONE, []), "another day's attempt is not needed"
 
 
 def test_without_credentials_the_command_that_makes_them_is_said(
@@ -200,16 +207,15 @@ def test_a_day_and_the_nights_are_opened_as_a_page(
 # --- verify ---
 
 WITHOUT = RecordedAttempt(objects=THREE, about={"without": ["TSLA"]})
-KILLED = RecordedAttempt(outcome=None, failed=["MSFT"])
 MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_missing")
 
 
 @pytest.mark.parametrize(
     ("attempts", "code", "words"),
     [
-        ([RecordedAttempt()], ExitCode.DONE, f"{DAY} is done: How it ended"),
-        ([WITHOUT], ExitCode.DONE, f"{DAY} is done: How it ended"),
-        ([HALF], ExitCode.FAILED, f"{DAY} is not done: How it ended"),
+        ([RecordedAttempt()], ExitCode.DONE, f"{DAY} is done: All 2 cards are made"),
+        ([WITHOUT], ExitCode.DONE, f"{DAY} is done: 2 cards are made; left out: TSLA"),
+        ([HALF], ExitCode.FAILED, f"{DAY} is not done: 1 of 2 cards is missing"),
         ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: {BREAKS_OFF}: all cards are made"),
         ([KILLED], ExitCode.FAILED, f"{DAY} is not done: {BREAKS_OFF}: 1 of 2 cards is missing"),
         ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: 1 of 3 cards is missing"),

@@ -7,18 +7,19 @@ import pytest
 
 from job.config.faults import Fault
 from job.day.attempt import ExitCode, Outcome, RecordError
-from job.day.ending import Ending, bad_config, ending_of
+from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.report import COMPARED_BYTES, END_LIMIT, FAULT_LIMIT, FAULTS_LISTED, Report, read_report, report_of
+from job.day.report import END_LIMIT, Report, read_report
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.text.messages import Message, message
+from job.telling.report import FAULT_LIMIT, FAULTS_LISTED, report_of
+from job.text.messages import message
 from tests.support.days import SCENES, Day, failing
 from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, RecordedAttempt, report_at, start_at
 from tests.support.results import result_of
 
 NO = Failure(Cause.DENIED, message("no"), 200)
-MISSING = Ending(outcome=Outcome.CARDS_MISSING, exit_code=ExitCode.CARDS_MISSING, sentence=message("Cards are missing"))
+MISSING = Ending(Outcome.CARDS_MISSING)
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -105,12 +106,6 @@ def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_
     assert failed == ledger.counts("qa").failed - ledger.counts("qa").cut_off
 
 
-def test_the_comparison_with_the_night_before_finds_room_beside_all_that_is_missing() -> None:
-    report = report_at(MISSING, Ledger(plan_of([target(f"T{number:07}", ["a"], ()) for number in range(40_000)])))
-    noted = report.model_copy(update={"notes": (message("x" * (COMPARED_BYTES - 100)),)})
-    assert END_LIMIT - 1000 < len(noted.to_json()) <= END_LIMIT
-
-
 def test_the_names_that_a_command_may_have_leave_the_end_within_its_limit() -> None:
     names = [f"T{number:04}" for number in range(64 * 1024 // len('"--without=T0000",'))]
     plan = plan_of([target(name, ["a", "b"]) for name in [*names, *(f"M{number:05}" for number in range(4_000))]])
@@ -126,7 +121,7 @@ def test_the_names_that_a_command_may_have_leave_the_end_within_its_limit() -> N
 def test_of_many_faults_the_first_are_listed_and_each_is_shortened() -> None:
     long = message("图" * 2000)
     faults = [Fault(f"{number}{long}", long, long) for number in range(250)]
-    report = report_at(bad_config(250, of_command=False), start=start_at(number=0), faults=faults)
+    report = report_at(Ending(Outcome.BAD_CONFIG), start=start_at(number=0), faults=faults)
     assert (len(report.faults), report.faults_not_listed) == (FAULTS_LISTED, 250 - FAULTS_LISTED)
     assert {len(str(fault.what)) for fault in report.faults} == {FAULT_LIMIT}
     assert len(report.to_json()) <= END_LIMIT
@@ -155,7 +150,7 @@ def test_what_people_asked_to_have_made_again_is_counted_and_how_much_of_it_was(
 def test_who_is_at_fault_is_known_only_if_data_failed() -> None:
     assert SCENES["data failed"]().report.at_fault == ("AAPL",)
     day = Day().play(failing(NO, "news", "AAPL"))
-    stopped = Ending(outcome=Outcome.INTERRUPTED, exit_code=ExitCode.SIGTERM, sentence=Message("x"))
+    stopped = Ending(Outcome.INTERRUPTED, signal=ExitCode.SIGTERM)
     assert report_of(start_at(), day.ledger, stopped, seconds=1).at_fault == ()
 
 

@@ -22,7 +22,7 @@ def test_the_median_is_of_the_calls_that_are_done() -> None:
     assert ledger.totals()["qa"] == Counts(planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5)
 
 
-def test_calls_and_their_failed_tries_were_in_flight_and_between_them_they_were_repeated() -> None:
+def test_calls_and_their_failed_tries_were_in_flight() -> None:
     """A failed try of a batch counts once, though all its parts list it. Stretches that touch are one."""
     results, batch = list[CallResult](), next(PLAN.calls("financial"))
     shared, own = tried((2.0, 9.0, "too large")), tried((9.2, 9.8, "HTTP 503"))
@@ -36,8 +36,6 @@ def test_calls_and_their_failed_tries_were_in_flight_and_between_them_they_were_
         for result in some:
             ledger.add(result)
         assert ledger.busy["financial"] == [(2.0, 9.0), (9.2, 9.8), (10.0, 13.0)]
-        assert ledger.repeated["financial"] == [(2.0, 10.0)]
-        assert [ledger.repeated_seconds("financial", since) for since in (9.9, 10.0)] == [8.0, 0.0]
 
 
 def test_a_warning_counts_for_the_targets_that_it_is_about() -> None:
@@ -53,17 +51,21 @@ def test_the_first_errors_besides_a_success_are_told_as_long_as_they_count() -> 
     ledger, (first, second, third) = Ledger(PLAN), list(PLAN.calls("qa"))
     ledger.add(result_of(first))
     assert ledger.errors == []
+
+    def told() -> list[str]:
+        return [f"{call.label}: {call.warning}" for call in ledger.errors]
+
     ledger.add(result_of(third, warning=message("also")))
     ledger.add(result_of(second, warning=message("odd")))
     ledger.add(result_of(next(PLAN.calls("news")), warning=message("late")))
-    assert list(map(str, ledger.errors)) == ["news A: late", "qa B a: odd", "qa C a: also"]
+    assert told() == ["news A: late", "qa B a: odd", "qa C a: also"]
     ledger.add(result_of(first, ended=12.5, warning=message("also")))
-    assert list(map(str, ledger.errors)) == ["news A: late", "qa A a: also", "qa B a: odd"], "each once"
+    assert told() == ["news A: late", "qa A a: also", "qa B a: odd"], "each once"
     ledger.add(result_of(third, ended=12.6, warning=message("a fourth")))
-    assert list(map(str, ledger.errors)) == ["news A: late", "qa A a: also", "qa B a: odd"], "up to three"
+    assert told() == ["news A: late", "qa A a: also", "qa B a: odd"], "up to three"
     ledger.add(result_of(first, ended=12.7))
     ledger.add(result_of(second, ended=13.0))
-    assert list(map(str, ledger.errors)) == ["news A: late", "qa C a: a fourth"]
+    assert told() == ["news A: late", "qa C a: a fourth"]
 
 
 def test_the_failed_tries_of_a_result_are_not_kept_in_memory_and_are_counted() -> None:

@@ -16,11 +16,9 @@ import pytest
 from job.cli.main import make_parser
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, read_settings
 from job.config.plan import UNCONFIRMED_LIMIT
-from job.day.advice import page_address
 from job.day.attempt import ExitCode, Outcome
 from job.day.report import END_LIMIT, MissingGroup, Report
 from job.day.result import Counts, ShutdownReason
-from job.day.view import COLUMNS
 from job.engines.answers import ANSWER_LIMIT
 from job.engines.failures import Cause, FailureKind, Handling, Remedy, handling_of
 from job.execution.circuit_breaker import LATE_TRIES
@@ -36,6 +34,8 @@ from job.records.lease import LASTS_SECONDS, RENEW_SECONDS
 from job.records.nights import NIGHTS_READ
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS
 from job.records.session import RELEASE_SECONDS
+from job.telling.advice import page_address
+from job.telling.view import COLUMNS
 from job.text.messages import Language, translator
 from tests.simulators.job import ROOT
 from tests.support.days import REFUSED, Day, failing

@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
-from job.day.ending import past_day_notice
 from job.day.report import PHASES
 from job.engines import answers, calls
 from job.engines.calls import ALL_ENGINES, BATCHES, DATA_ENGINES, ENGINES, TARGET_ENGINES, EngineName, Kind
+from job.telling.notes import past_day_notice
 from tests.simulators.job import ROOT
 from tests.support.fakes import plan_of, target
 
@@ -32,7 +32,7 @@ HELD = {
     "engines/answers: _JUDGES": (set(answers._JUDGES), EVERY),
     "config/plan: calls": (planned(), EVERY),
     "day/report: PHASES": ({engine for phase in PHASES.values() for engine in phase}, EVERY),
-    "day/ending: past_day_notice": (
+    "telling/notes: past_day_notice": (
         {name for name in ENGINES if f" {ENGINES[name].label} " in str(past_day_notice("2026-11-24"))},
         set(BATCHES),
     ),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from job.day.nights import Nights
 from job.outputs.pages import Links, render_day, render_nights
-from job.records.nights import Nights
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
 from tests.outputs.test_day_page import hostile_view
 from tests.support.browser import Browser, open_browser

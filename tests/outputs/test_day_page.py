@@ -10,11 +10,11 @@ from jinja2 import UndefinedError
 
 from job.config.faults import Fault
 from job.day.attempt import Outcome
-from job.day.report import FAULTS_LISTED
-from job.day.view import View
 from job.engines.failures import Cause, Failure
 from job.outputs import pages as board_module
 from job.outputs.pages import Links, environment, render_day
+from job.telling.report import FAULTS_LISTED
+from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day
@@ -60,12 +60,11 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     day = translator.text(dated(DAY))
     assert f"<title>{mark} {sentence} · {day} · cards · our-project</title>" in shown.source
     assert shown.source.count(sentence) == 2
-    headline, below = shown.source.partition('<section class="headline')[2].split("</section>", 1)
-    if view.report.faults:  # what to correct comes before the command
-        assert "<code>" not in headline
-        headline = below.partition('class="remedy"')[2]
+    above, _, below = shown.source.partition('<section class="panel steps">')
+    assert "<code>" not in above, "what failed comes before the command"
+    assert 'class="remedy"' not in below
     commands = [one.command for step in view.steps for one in (step, step.after) if one and one.command]
-    assert headline.count("<code>") == len(commands) <= (2 + 2 * bool(view.report.at_fault) + bool(view.report.faults))
+    assert below.count("<code>") == len(commands) <= (2 + 2 * bool(view.report.at_fault) + bool(view.report.faults))
     assert all(command.text in shown.text for command in commands)
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
 
@@ -88,7 +87,7 @@ def test_of_what_failed_alike_three_last_answers_are_shown_and_ten_names() -> No
     assert (
         "QA engine: 30 cards failed "
         "/a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
-        "Last answer: no 0 Last answer: no 1 Last answer: no 2 Complete:"
+        "Last answer: no 0 Last answer: no 1 Last answer: no 2 "
     ) in said
 
 

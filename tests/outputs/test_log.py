@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from job.config.faults import Fault
-from job.day.advice import start_fields
 from job.day.ledger import Ledger
 from job.engines.calls import trading
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Progress
 from job.outputs.log import CloudLog, Reporter
+from job.telling.advice import start_fields
 from job.text.messages import Message, message
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target

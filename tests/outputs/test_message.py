@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
-from job.day.advice import Command, Commands, Step
-from job.day.ending import bad_config
-from job.day.view import Line, Rank, View
+from job.day.attempt import Outcome
+from job.day.ending import Ending
 from job.engines.failures import Cause, Failure
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
+from job.telling.advice import Command, Commands, Step
+from job.telling.view import Line, Rank, View
 from job.text.messages import Message, colon, listed, message
 from job.text.shown import excerpt
 from tests.support.days import DAY, NULL, SCENES, Day, failing
@@ -51,7 +52,7 @@ def texts(found: Iterable[Line]) -> list[str]:
 
 
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_for_a_checkout() -> None:
-    view = Day(targets=()).view(bad_config(7, of_command=False), faults=[FAULT] * 7)
+    view = Day(targets=()).view(Ending(Outcome.BAD_CONFIG), faults=[FAULT] * 7)
     look = Step("look", message("Look."), Command("python -m job report", wants_checkout=True))
     assert lines(replace(view, steps=(START._replace(after=START), look)))[1:-1] == [
         "The configuration has 7 faults: nothing was called.",

@@ -10,11 +10,12 @@ from job.config.days import Days
 from job.config.environment import read_settings
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, Outcome
 from job.day.ending import Ending
+from job.day.nights import Night, Nights
 from job.day.report import MissingGroup, Report
-from job.day.view import View
 from job.outputs.pages import NIGHTS_SHOWN, Links, cause_of, documents, render_nights
-from job.records.nights import Night, Nights, PastNights
+from job.records.nights import PastNights
 from job.records.record import Document
+from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of
 from tests.outputs.test_day_page import page as day_page
@@ -124,7 +125,7 @@ def test_a_night_that_has_left_nothing_is_told_as_of_when_that_was_known(minutes
 def test_a_night_that_has_not_ended_is_as_of_when_the_page_was_written() -> None:
     """Another start writes the page."""
     day = Day().play(failing(REFUSED, "qa", "NVDA"), until=180)
-    report = day.view(Ending.worded(Outcome.KILLED, day.ledger)).report
+    report = day.view(Ending(Outcome.KILLED)).report
     written = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")
     shown = page(Nights([night(report.model_copy(update={"ended": None}))]), written=written)
     assert "began at " not in shown.text
@@ -199,7 +200,7 @@ def test_of_a_night_of_the_cloud_job_its_command_and_links_stay_if_a_laptop_has_
 
 def test_a_night_that_was_killed_has_its_marks_and_no_link_as_it_may_have_no_page() -> None:
     day = Day().play(failing(REFUSED, "qa", "NVDA"), until=180)
-    report = day.view(Ending.worded(Outcome.KILLED, day.ledger)).report
+    report = day.view(Ending(Outcome.KILLED)).report
     shown = page(Nights([night(report)]))
     assert rows(shown) == ["Tue 2026-11-24 Killed ✓ ✓ ✓ ✗ 4/58"]
     assert [link for link in links_of(shown) if not link.startswith("https:")] == []

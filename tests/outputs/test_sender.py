@@ -13,10 +13,10 @@ from job.config.faults import Fault as FaultOfConfig
 from job.config.faults import FaultKind
 from job.day.attempt import Severity
 from job.day.result import ShutdownReason
-from job.day.view import Line, Rank
 from job.execution.shutdown import BUDGETS, MOMENT, Budget, Shutdown
 from job.outputs import message as sender
 from job.outputs.message import Notifier, send
+from job.telling.view import Line, Rank
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat

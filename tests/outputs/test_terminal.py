@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 
 from job.config.faults import Fault
-from job.day.advice import Command, Step
-from job.day.attempt import ExitCode, Outcome
+from job.day.attempt import Outcome
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
 from job.day.result import CallResult, ShutdownReason
-from job.day.view import View
 from job.engines.calls import news
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.progress import Progress
 from job.outputs.log import Reporter, progress_message, time_status
 from job.outputs.stdout import OutputQueue
 from job.outputs.terminal import Screen, Terminal, _Bars, _bars, as_text
+from job.telling.advice import Command, Step
+from job.telling.view import View
 from job.text.messages import ENGLISH, Message, message
 from tests.outputs.test_stdout import DANGEROUS
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
@@ -71,9 +71,8 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     terminal.on_event(failed(DANGEROUS))
     ledger.add(failed(DANGEROUS))
     shown_text = Message(DANGEROUS.replace("\ud800", ""))
-    how = {"outcome": Outcome.CARDS_MISSING, "exit_code": ExitCode.CARDS_MISSING}
-    ending = Ending(**how, sentence=shown_text, detail=shown_text, notes=(shown_text, shown_text))
-    report = report_at(ending, Ledger(ledger.plan))  # what is recorded of an answer can be encoded
+    report = report_at(Ending(Outcome.CARDS_MISSING), Ledger(ledger.plan))  # what is recorded can be encoded
+    report = report.model_copy(update={"sentence": shown_text, "detail": shown_text, "notes": (shown_text, shown_text)})
     terminal.on_finish(View(report, ledger, (Step("start", text, Command(DANGEROUS)),), DANGEROUS))
     terminal.on_message("notification.failed", text)
     await terminal.drain(5.0)

@@ -10,9 +10,11 @@ import trio
 from job.config.days import Days
 from job.config.environment import read_settings
 from job.day.attempt import Outcome, RecordError
+from job.day.nights import Night, Nights
 from job.records.lease import LEASE
-from job.records.nights import Night, Nights, PastNights, read_nights, with_killed
+from job.records.nights import PastNights, read_nights, with_killed
 from job.records.record import Record
+from job.telling.nights import unrecorded_line
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
 from tests.support.stores import Memory, memory
 
@@ -113,7 +115,8 @@ def test_a_date_of_the_schedule_without_a_record_is_named(
 ) -> None:
     nights = Nights([night(RecordedAttempt(f"2026-11-{day}", about=about)) for day in reversed(recorded)])
     said = f"No record: {expected} (was the schedule paused?)" if expected else None
-    assert (nights.unrecorded and str(nights.unrecorded)) == said
+    line = unrecorded_line(nights)
+    assert (line and str(line)) == said
 
 
 @pytest.mark.parametrize("schedules", [("0 2 * * 1", "0 2 * * *"), ("0 2 * * *", "0 2 * * 1")])
@@ -121,7 +124,7 @@ def test_a_date_of_only_one_of_two_schedules_is_not_named(schedules: tuple[str, 
     """The schedule was changed between the two nights."""
     about = [{"schedule": one} for one in schedules]
     days = [RecordedAttempt(f"2026-11-{day}", about=one) for day, one in zip((23, 30), about, strict=True)]
-    assert Nights([night(one) for one in reversed(days)]).unrecorded is None
+    assert Nights([night(one) for one in reversed(days)]).unrecorded == []
 
 
 async def test_of_the_latest_night_what_is_recorded_is_read_if_it_was_killed(memory: Memory) -> None:

@@ -92,8 +92,6 @@ async def test_a_start_after_a_killed_one_goes_on(scene: Scene, engine: str, cou
     outcome = await scene.start(0)
     assert set(scene.cards()) == set(ALL)
     assert len(scene.keys()) == 5
-    note = "Attempt 1 broke off at 22:30 UTC; its calls in flight may have been charged too"
-    assert (note in outcome.finished.get("notes", ())) is bool(scene.names("/results/000001"))
     assert outcome.seconds > 50, "nobody can know at once that the other one is dead"
 
 

@@ -11,17 +11,18 @@ from job.config.environment import PlanSettings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import LlmConfig
 from job.config.plan import Plan, Target
-from job.day.advice import Commands
 from job.day.attempt import Outcome, Start
 from job.day.before import NightBefore
-from job.day.ending import Ending, bad_config, ending_of, unended
+from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.report import PHASES, Report, report_of
+from job.day.nights import Night, Nights
+from job.day.report import PHASES, Report
 from job.day.result import EngineFailedError, ShutdownReason
-from job.day.view import View
 from job.engines.calls import BATCHES, ENGINES, TARGET_ENGINES, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.records.nights import Night, Nights
+from job.telling.advice import Commands
+from job.telling.report import report_of
+from job.telling.view import View
 from job.text.messages import message, said
 from tests.support.fakes import target
 from tests.support.records import start_at
@@ -179,7 +180,7 @@ def _bad_config() -> View:
     where, remedy = said('card_targets.json: [3] ("APPL")'), said("correct it, or add it to ticker_list.json")
     faults = [Fault(where, said("is not a ticker of ticker_list.json"), remedy, FaultKind.OBJECT)] * 2
     day = Day(targets=())
-    return day.view(bad_config(len(faults), of_command=False), faults=faults)
+    return day.view(Ending(Outcome.BAD_CONFIG), faults=faults)
 
 
 def _again() -> View:
@@ -200,18 +201,18 @@ def _again_failed() -> View:
 
 
 def _stopped(reason: ShutdownReason, until: float = 200) -> View:
-    day = Day().play(until=until)
-    return day.view(ending_of(day.ledger, reason, None, said("HTTP 503"), 240.0))
+    day = Day(start={"deadline": 240.0}).play(until=until)
+    return day.view(ending_of(day.ledger, reason, None, said("HTTP 503")))
 
 
 def _state(outcome: Outcome) -> View:
     day = Day(start={"deadline": 10_740.0}).play(until=180)
-    return day.view(unended(day.start_of(), day.ledger, outcome))
+    return day.view(Ending(outcome))
 
 
 def _unforeseen() -> View:
     day = Day().play(until=180)
-    return day.view(Ending.worded(Outcome.UNFORESEEN, day.ledger))
+    return day.view(Ending(Outcome.UNFORESEEN))
 
 
 SCENES: Mapping[str, Callable[[], View]] = {
@@ -233,11 +234,9 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "at work": lambda: _state(Outcome.AT_WORK),
     "unforeseen": _unforeseen,
     "busy": lambda: Day(targets=(), start={"arguments": ("run", "--again=NVDA")}).view(
-        Ending.worded(Outcome.BUSY, None, detail=said("since 02:00"))
+        Ending(Outcome.BUSY, answer=said("since 02:00"))
     ),
-    "storage failed": lambda: Day(targets=()).view(
-        Ending.worded(Outcome.STORAGE_FAILED, None, detail=said("HTTP 503"))
-    ),
+    "storage failed": lambda: Day(targets=()).view(Ending(Outcome.STORAGE_FAILED, answer=said("HTTP 503"))),
 }
 
 
@@ -251,7 +250,7 @@ def some_nights() -> Nights:
     late = Day("2026-11-24").play(failing(REFUSED, "qa", "NVDA"))
     late.at += 86_400
     reports.append(late.play().view(None, *reports).report)
-    reports.append(Day("2026-11-25", targets=()).view(bad_config(1, of_command=False)).report)
+    reports.append(Day("2026-11-25", targets=()).view(Ending(Outcome.BAD_CONFIG)).report)
     reports.append(Day("2026-11-28").play(failing(REFUSED, "qa", "NVDA")).view(None, *reports).report)
     broken = message("{object} is missing", object="2026-11-27/ends/000001.json")
     killed = Day("2026-11-26", start={"number": 1, "without": ("NVDA",)}).start_of()

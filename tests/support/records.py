@@ -16,13 +16,14 @@ from job.day.attempt import Attempt, ExitCode, Outcome, Start, attempt_name, end
 from job.day.before import NightBefore
 from job.day.ending import Ending
 from job.day.ledger import Ledger, Rerun
-from job.day.report import Report, report_of
+from job.day.report import Report
 from job.day.result import CallResult
 from job.engines.calls import BATCHES, Item
 from job.engines.failures import Cause, Failure
 from job.records.lease import Holder
 from job.records.record import Journal, Listing, Record
 from job.storage.store import StoredObject
+from job.telling.report import report_of
 from job.text.messages import message
 from tests.support.results import result_of
 from tests.support.stores import Memory
@@ -34,12 +35,6 @@ TRACE_ID = f"{1:032x}"
 SETTINGS = PlanSettings(batch_sizes=dict.fromkeys(BATCHES, 2))
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
 REFUSED = Failure(Cause.STATUS, message("HTTP 422"), 422)
-CODES = {
-    "succeeded": ExitCode.DONE,
-    "data_engine_failed": ExitCode.FAILED,
-    "cards_missing": ExitCode.CARDS_MISSING,
-    "interrupted": ExitCode.SIGTERM,
-}
 
 
 def config(tickers: Sequence[str] = ("AAPL", "MSFT"), types: Sequence[str] = ("news_card",)) -> dict[str, str]:
@@ -153,7 +148,7 @@ class RecordedAttempt:
     def report(self) -> Report:
         """The report with which it ended."""
         (outcome,) = (one for one in Outcome if one == (self.outcome or "killed"))
-        ending = Ending(outcome=outcome, exit_code=CODES.get(outcome), sentence=message("How it ended"))
+        ending = Ending(outcome, signal=ExitCode.SIGTERM if outcome is Outcome.INTERRUPTED else None)
         before = NightBefore.of([self.before], None, self.day, self.plan) if self.before else None
         made = report_of(self.start, self.ledger(), ending, seconds=self.seconds, before=before)
         return made.model_copy(update={"journal": {self.number: 1}})
@@ -187,8 +182,11 @@ def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
 
 def refusal(day: str) -> dict[str, bytes]:
     """The record of a day of which nothing is there but a start whose config has a fault."""
-    ending = Ending(outcome=Outcome.BAD_CONFIG, exit_code=ExitCode.USAGE, sentence=message("It has faults"))
-    return {end_name(day, 0): report_at(ending, start=start_at(day, number=0), seconds=0.4, faults=[FAULT]).to_json()}
+    return {
+        end_name(day, 0): report_at(
+            Ending(Outcome.BAD_CONFIG), start=start_at(day, number=0), seconds=0.4, faults=[FAULT]
+        ).to_json()
+    }
 
 
 def lease_of(day: str, execution: str | None = None) -> bytes:

@@ -11,11 +11,9 @@ import pytest
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import parse_config
-from job.day.advice import Commands, advice, first_steps
-from job.day.failing import failure_groups
 from job.day.ledger import Ledger
+from job.day.nights import Nights
 from job.day.result import FailedTry
-from job.day.view import View
 from job.engines.answers import Response, judge
 from job.engines.failures import Cause, Failure
 from job.execution.progress import Progress
@@ -24,11 +22,15 @@ from job.outputs.log import Reporter
 from job.outputs.message import cut, late_lines, run_lines, trial_lines
 from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
-from job.records.nights import Nights, nothing_of
+from job.telling.advice import Commands, advice, first_steps
+from job.telling.failures import told_failures
+from job.telling.nights import nothing_of
+from job.telling.view import View
 from job.text.messages import Translator, message
 from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.parsed import Parsed
+from tests.support.records import start_at
 from tests.support.results import result_of
 from tests.text.test_messages import FILES, catalog, forms
 
@@ -125,8 +127,8 @@ def test_every_kind_of_failure_is_translated_with_its_remedy() -> None:
     ledger = Ledger(plan)
     for call, failure in zip(plan.calls("qa"), reasons(), strict=False):
         ledger.add(result_of(call, failure))
-    for group in failure_groups(ledger):
-        for sentence in (group.heading, group.remedy or "", *group.answers):
+    for group in told_failures(ledger, None, start_at()):
+        for sentence in (group.heading, group.remedy or "", *group.quotes):
             assert narrow(WIDE.text(sentence)) == []
 
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from job.config.plan import Target
+from job.day.nights import Nights
 from job.engines.calls import EngineName
 from job.engines.failures import Cause, Failure
 from job.outputs.pages import Links, render_day, render_nights
-from job.records.nights import Nights
 from job.text.messages import LANGUAGES, said, translator
 from tests.simulators.job import ROOT
 from tests.support.browser import CHROMIUM, open_browser

@@ -16,11 +16,11 @@ import trio
 
 from job import __version__
 from job.config.environment import read_settings
-from job.day.advice import Commands, first_steps
 from job.day.attempt import NIGHTS_PAGE
 from job.outputs.channels import FEISHU
 from job.outputs.message import cut, late_lines
-from job.records.nights import nothing_of
+from job.telling.advice import Commands, first_steps
+from job.telling.nights import nothing_of
 from job.text.messages import translator
 from tests.simulators import do, when
 from tests.simulators.job import Outcome

@@ -13,18 +13,17 @@ from enum import IntEnum
 from io import BytesIO, TextIOWrapper
 from urllib.parse import quote
 
-from pydantic_core import to_json
-
 from job.config.faults import FaultKind
 from job.config.plan import Target
 from job.config.values import CARD_URL_PLACES
-from job.day.advice import Commands, Step, advice, page_address
 from job.day.attempt import PAGE, Mark, Outcome, Severity
-from job.day.before import NightBefore, comparison_lines
-from job.day.ending import notices_of, unrecorded_notes
-from job.day.failing import FailureGroup, failure_groups
+from job.day.before import NightBefore
 from job.day.ledger import ItemStatus, Ledger
-from job.day.report import COMPARED_BYTES, FAULTS_LISTED, Report
+from job.day.report import Report
+from job.telling.advice import Commands, Step, advice, page_address
+from job.telling.failures import ToldFailure, told_failures
+from job.telling.notes import notices_of, unrecorded_notes
+from job.telling.report import FAULTS_LISTED
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import zone_of
 
@@ -124,17 +123,11 @@ class View:
         undone: tuple[Message, ...] = (),
     ) -> "View":
         """What is shown of a report to whom the `commands` are given."""
-        notes = report.notes
-        if before is not None and report.had_plan:
-            ids = {note.id for note in notes}  # a day that has ended has been compared then
-            compared = [line for line in comparison_lines(report, ledger, before) if line.id not in ids]
-            notes = (*notes, *compared) if len(to_json(compared)) <= COMPARED_BYTES else notes
-        noted = report.model_copy(update={"notes": notes})
-        return cls(noted, ledger, advice(report, ledger, commands), undone=undone, before=before)
+        return cls(report, ledger, advice(report, ledger, commands), undone=undone, before=before)
 
     @property
-    def groups(self) -> list[FailureGroup]:
-        return failure_groups(self.ledger, self.before, self.report)
+    def groups(self) -> list[ToldFailure]:
+        return told_failures(self.ledger, self.before, self.report)
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""
@@ -185,7 +178,10 @@ class Line:
 
 
 def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
-    """What failed, what is odd, how the day compares and what to do next; so many faults of the config."""
+    """What failed and was answered, what is odd, what it has cost, and what to do next; so many faults of the config.
+
+    Every reader gets them in this order, also that of a page; `Rank` only says what a message leaves out first.
+    """
     report, ledger, groups = view.report, view.ledger, view.groups
     yield from (Line(message("{sentence}.", sentence=change), Rank.NEXT, "!") for change in report.changed)
     if (complete := complete_line(ledger)) is not None:
@@ -200,18 +196,24 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(colon(message("trace id"), report.trace_id), Rank.ASIDE)
     elif report.detail is not None and report.outcome is Outcome.STORAGE_FAILED:
         yield Line(message("Last answer: {answer}", answer=report.detail), is_answer=True)
-    yield from (Line(note, Rank.EXTRA) for note in report.notes)
-    if (cost := cost_line(ledger)) is not None:
-        yield Line(cost, Rank.EXTRA)
-    yield from (Line(error, Rank.EXTRA, "!", is_answer=True) for error in ledger.errors)
     yield from _fault_lines(report, faults)
-    yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(ledger.plan))
+    yield from odd_lines(view)
     yield from (Line(undone, Rank.NEXT) for undone in view.undone)
     yield from step_lines(view.steps)
     if view.page is not None:
         yield Line(message("Page: {page}", page=view.page), Rank.NEXT)
     if report.detail is not None and report.outcome is Outcome.BUSY:
         yield Line(report.detail, Rank.ASIDE)
+
+
+def odd_lines(view: View) -> Iterator[Line]:
+    """What is odd, and what it has cost."""
+    yield from (Line(note, Rank.EXTRA) for note in view.report.notes)
+    for call in view.ledger.errors:
+        yield Line(colon(call.label, call.warning or ""), Rank.EXTRA, "!", is_answer=True)
+    yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(view.ledger.plan))
+    if (cost := cost_line(view.ledger)) is not None:
+        yield Line(cost, Rank.EXTRA)
 
 
 def cost_line(ledger: Ledger) -> Message | None:

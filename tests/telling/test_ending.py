@@ -3,33 +3,29 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from job.config.faults import Fault, FaultKind
 from job.day.attempt import ExitCode, Outcome
-from job.day.ending import (
-    Ending,
-    bad_config,
-    ending_of,
-    nothing_left,
-    opening_notice,
-    repeated_notes,
-    unended,
-    unrecorded_notes,
-)
+from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.report import report_of
 from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Failure
+from job.telling.notes import notes_of, opening_notice, unrecorded_notes
+from job.telling.report import report_of, when
+from job.telling.sentence import sentence_of
 from job.text.messages import message
 from job.text.shown import clock
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, prepared, report_at, start_at
-from tests.support.results import result_of, tried
+from tests.support.results import result_of
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
 
@@ -59,8 +55,19 @@ def data_of(*done: EngineName, failed: Sequence[EngineName] = ()) -> Ledger:
     return ledger
 
 
-def shown(ending: Ending) -> tuple[str, int | None, str]:
-    return ending.outcome.value, ending.exit_code, str(ending.sentence)
+def shown(ending: Ending, ledger: Ledger | None = None, **about: Any) -> tuple[str, int | None, str]:
+    """How a start ended; without a ledger, one that called nothing."""
+    faults = about.pop("faults", ())
+    start = start_at(**{"number": 0 if ledger is None else 1, **about})
+    sentence = sentence_of(start, ending, ledger or Ledger.empty(DAY), faults)
+    assert ending.why is not None or in_chinese(sentence)
+    return ending.outcome.value, ending.exit_code, str(sentence)
+
+
+def noted(ending: Ending, ledger: Ledger) -> list[str]:
+    notes = [*notes_of(start_at(schedule=None), ending, ledger, None, ())]
+    assert all(map(in_chinese, notes))
+    return [*map(str, notes)]
 
 
 SIGTERM, SIGINT = ShutdownReason.SIGTERM, ShutdownReason.SIGINT
@@ -108,11 +115,10 @@ NO_DATA, NO_NEWS = (f"{engine}: 0 of 1 ready, without A" for engine in ("financi
 )
 def test_how_an_attempt_ended(ledger: Ledger, reason: ShutdownReason | None, expected: tuple[str, int, str]) -> None:
     failed = [one for one in ledger.failures if one.engine in DATA_ENGINES]
-    ending = ending_of(ledger, reason, EngineFailedError(failed[-1]) if failed else None, deadline=240.0)
-    assert shown(ending) == expected
-    assert in_chinese(ending.sentence)
-    detail = "news A: what an engine answered"
-    assert (ending.detail and str(ending.detail)) == (detail if failed else None)
+    ending = ending_of(ledger, reason, EngineFailedError(failed[-1]) if failed else None)
+    assert shown(ending, ledger, deadline=240.0) == expected
+    detail = report_at(ending, ledger).detail
+    assert (detail and str(detail)) == ("news A: what an engine answered" if failed else None)
 
 
 @pytest.mark.parametrize("reason", [None, *ShutdownReason])
@@ -132,16 +138,16 @@ def test_a_day_that_lacks_anything_is_never_a_success(reason: ShutdownReason | N
             ledger.add(result_of(call))
     if lacks == "a card that is to be made again":
         ledger.rerun([Item("qa", "A", "a")], 2)
-        assert str(ending_of(ledger, None).sentence) == "1 of 2 cards is missing"
+        assert shown(ending_of(ledger, None), ledger)[2] == "1 of 2 cards is missing"
     assert not ledger.is_complete
     assert ending_of(ledger, reason).exit_code not in {ExitCode.DONE, None}
 
 
 def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers() -> None:
     ending = ending_of(ledger_of(1, 2), ShutdownReason.LEASE_LOST, None, message("No space left on device"))
-    assert shown(ending) == ("storage_failed", 75, "Storage failed: 1 of 2 cards is missing")
-    assert str(ending.detail) == "No space left on device"
-    assert ending_of(ledger_of(1, 2), ShutdownReason.SIGTERM, None, message("No space")).detail is None
+    assert shown(ending, ledger_of(1, 2)) == ("storage_failed", 75, "Storage failed: 1 of 2 cards is missing")
+    assert str(ending.answer) == "No space left on device"
+    assert ending_of(ledger_of(1, 2), ShutdownReason.SIGTERM, None, message("No space")).answer is None
 
 
 # --- what a person left out, or asked for again ---
@@ -155,13 +161,12 @@ def test_without_a_target_not_all_cards_are_there() -> None:
             assert "C" not in call.targets
             ledger.add(result_of(call))
     ending = ending_of(ledger, None)
-    assert shown(ending) == ("succeeded", 0, "2 cards are made; left out: C")
-    assert ending.notes == ()
-    assert shown(Ending.worded(Outcome.KILLED, ledger))[2] == "Killed: 2 cards are made; left out: C"
-    ended = datetime.fromisoformat(f"{DAY}T06:41:00+08:00")
-    there = nothing_left(start_at(schedule=None), ledger, ended, ended)
-    assert shown(there)[2] == "2 cards are made; left out: C; nothing was called"
-    assert list(map(str, there.notes)) == [f"Nothing was left to do: {DAY} has been done since 06:41 UTC+08:00"]
+    assert shown(ending, ledger) == ("succeeded", 0, "2 cards are made; left out: C")
+    assert noted(ending, ledger) == []
+    assert shown(Ending(Outcome.UNFORESEEN), ledger)[2] == "The job has a bug: 2 cards are made; left out: C"
+    there = Ending(Outcome.SUCCEEDED, done_since=datetime.fromisoformat(f"{DAY}T06:41:00+08:00"))
+    assert shown(there, ledger)[2] == "2 cards are made; left out: C; nothing was called"
+    assert noted(there, ledger) == [f"Nothing was left to do: {DAY} has been done since 06:41 UTC+08:00"]
 
 
 @pytest.mark.parametrize(("engine", "items", "names"), [("qa", "2 cards", "A (2)"), ("trading", "1 target", "A")])
@@ -172,12 +177,10 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
     for call in (*ledger.plan.calls("trading"), *ledger.plan.calls("qa")):
         ledger.add(result_of(call, warning=message("no credit") if call.engine == engine else None))
     ending = ending_of(ledger, None)
-    assert shown(ending) == ("succeeded", 0, "All 2 cards are made, but an engine reported errors")
+    assert shown(ending, ledger) == ("succeeded", 0, "All 2 cards are made, but an engine reported errors")
     said = f"The {ENGINES[engine].label} engine reported success for {items}, but also an error. Look at {names}"
-    ended = datetime.fromisoformat("2026-11-24T02:30:00+08:00")
-    again = nothing_left(start_at(schedule=None), ledger, ended, ended)
-    assert [str(note) for note in ending.notes] == [said] == [str(again.notes[-1])]
-    assert in_chinese(ending.notes[0])
+    there = Ending(Outcome.SUCCEEDED, done_since=datetime.fromisoformat("2026-11-24T02:30:00+08:00"))
+    assert noted(ending, ledger) == [said] == noted(there, ledger)[1:]
     report = report_at(ending, ledger)
     assert (report.severity, json.loads(report.as_text())["engines"][engine]["with_error"]) == ("warn", int(items[0]))
 
@@ -188,28 +191,35 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
 SO_FAR = "1 of 2 cards is made so far"
 BREAKS_OFF = "The record breaks off at 02:00 UTC+08:00"
 FAULT = f"The configuration has 1 fault: {NOTHING}"
+WRONG = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
 
 
 @pytest.mark.parametrize(
-    ("ending", "expected"),
+    ("ending", "ledger", "about", "expected"),
     [
-        (bad_config(1, of_command=False), ("bad_config", 2, FAULT)),
-        (bad_config(1, of_command=False, ledger=ledger_of(1, 2)), ("bad_config", 2, f"{FAULT}; {SO_FAR}")),
-        (bad_config(2, of_command=True), ("bad_config", 2, f"The command has 2 faults: {NOTHING}")),
-        (Ending.worded(Outcome.STORAGE_FAILED, None), ("storage_failed", 75, f"Storage failed: {NOTHING}")),
+        (Ending(Outcome.BAD_CONFIG), None, {"faults": [WRONG]}, ("bad_config", 2, FAULT)),
         (
-            Ending.worded(Outcome.UNFORESEEN, ledger_of(2, 2)),
-            ("unforeseen", 70, "The job has a bug: all cards are made"),
+            Ending(Outcome.BAD_CONFIG),
+            ledger_of(1, 2),
+            {"number": 0, "faults": [WRONG]},
+            ("bad_config", 2, f"{FAULT}; {SO_FAR}"),
         ),
         (
-            unended(start_at(), ledger_of(1, 2), Outcome.AT_WORK),
-            ("at work", None, f"At work since 02:00 UTC+08:00: {SO_FAR}"),
+            Ending(Outcome.BAD_CONFIG),
+            None,
+            {"faults": [replace(WRONG, kind=FaultKind.COMMAND)] * 2},
+            ("bad_config", 2, f"The command has 2 faults: {NOTHING}"),
         ),
-        (unended(start_at(), ledger_of(0, 2), Outcome.KILLED), ("killed", None, f"{BREAKS_OFF}: {NONE}")),
+        (Ending(Outcome.STORAGE_FAILED), None, {}, ("storage_failed", 75, f"Storage failed: {NOTHING}")),
+        (Ending(Outcome.UNFORESEEN), ledger_of(2, 2), {}, ("unforeseen", 70, "The job has a bug: all cards are made")),
+        (Ending(Outcome.AT_WORK), ledger_of(1, 2), {}, ("at work", None, f"At work since 02:00 UTC+08:00: {SO_FAR}")),
+        (Ending(Outcome.KILLED), ledger_of(0, 2), {}, ("killed", None, f"{BREAKS_OFF}: {NONE}")),
     ],
 )
-def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None, str]) -> None:
-    assert shown(ending) == expected
+def test_endings_of_other_kinds(
+    ending: Ending, ledger: Ledger | None, about: dict[str, Any], expected: tuple[str, int | None, str]
+) -> None:
+    assert shown(ending, ledger, **about) == expected
 
 
 @pytest.mark.parametrize(
@@ -271,44 +281,21 @@ AGAIN = "The start before it ended so too: if the execution says memory, an owne
 @pytest.mark.parametrize(("is_again", "notes"), [(False, [KILLED]), (True, [KILLED, AGAIN])])
 def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known(is_again: bool, notes: list[str]) -> None:
     ledger = ledger_of(1, 2)
-    ending = unended(start_at(), ledger, Outcome.KILLED, is_again=is_again)
-    assert [str(note) for note in ending.notes] == notes
-    later = start_at(started="1970-01-01T00:00:00+00:00", day="1970-01-01")
-    at = datetime.fromtimestamp(ledger.last, UTC)
-    assert f"breaks off at {clock(at, later.day)}: " in str(unended(later, ledger, Outcome.KILLED).sentence)
+    ending = Ending(Outcome.KILLED, follows_killed=is_again)
+    assert noted(ending, ledger) == notes
+    day, at = "1970-01-01", datetime.fromtimestamp(ledger.last, UTC)
+    said = shown(ending, ledger, started=f"{day}T00:00:00+00:00", day=day)[2]
+    assert f"breaks off at {clock(at, day)}: " in said
 
 
 def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> None:
-    ending = ending_of(None, DEADLINE, deadline=240.0, waited_for=message("the start for 2026-11-23, at work"))
+    ending = ending_of(None, DEADLINE, waited_for=message("the start for 2026-11-23, at work"))
     said = f"{LATE} while it waited for the start for 2026-11-23, at work: {NOTHING}"
-    assert shown(ending) == ("deadline", 4, said)
+    assert shown(ending, deadline=240.0) == ("deadline", 4, said)
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(60, "Done at 02:01 UTC+08:00"), (None, "began at 02:00 UTC+08:00")])
 def test_a_report_says_when_its_attempt_ended_or_began(seconds: float | None, said: str) -> None:
     ledger = ledger_of(1, 1)
     report = report_of(start_at(number=1), ledger, ending_of(ledger, None), seconds=seconds)
-    assert str(report.when) == said
-
-
-@pytest.mark.parametrize(
-    ("until", "note"), [(160.0, "The QA engine's calls were repeated 3 times, over 1 min"), (159.0, None)]
-)
-def test_an_attempt_whose_calls_were_repeated_for_a_minute_says_so(until: float, note: str | None) -> None:
-    """From the first failed try of a call to its last try, in this attempt; of an engine that failed, the answer is."""
-    ledger = Ledger(plan_of([target(f"T{number}", engines=()) for number in range(5)]))
-    first, second, third, before, failed = ledger.plan.calls("qa")
-    ledger.add(
-        result_of(first, started=until, ended=200.0, retries=2, failed_tries=tried((100, 105, ""), (130, 135, "")))
-    )
-    ledger.add(result_of(second, started=until - 10, ended=until, retries=1, failed_tries=tried((110, 115, ""))))
-    ledger.add(result_of(third, started=10.0, ended=20.0))
-    ledger.add(result_of(before, started=-1.0, ended=0.0, retries=1, failed_tries=tried((-500, -499, ""))))
-
-    def notes() -> list[str]:
-        since = datetime.fromtimestamp(0, UTC)
-        return [*map(str, repeated_notes(ledger, since, {"qa": 3, "news": 0}))]
-
-    assert notes() == ([] if note is None else [note])
-    ledger.add(result_of(failed, NO))
-    assert notes() == []
+    assert str(when(report)) == said

@@ -9,13 +9,14 @@ import pytest
 
 from job.cli.main import make_parser
 from job.config.faults import Fault
-from job.day.advice import Commands, Step, advice, command_of
 from job.day.attempt import Outcome
-from job.day.ending import Ending, bad_config, ending_of
+from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.report import Report, report_of
+from job.day.report import Report
 from job.day.result import Counts, ShutdownReason
 from job.engines.failures import Cause, Failure
+from job.telling.advice import Commands, Step, advice, command_of
+from job.telling.report import report_of
 from job.text.messages import message
 from tests.support.days import RESET, SCENES, Day, failing
 from tests.support.fakes import target
@@ -37,7 +38,7 @@ UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
 OVER = "Once what failed is over or put right, this makes what is missing {}:"
 MAKES = "This makes what is missing {}:"
-NO_STORAGE = Ending.worded(Outcome.STORAGE_FAILED, None, detail=message("503"))
+NO_STORAGE = Ending(Outcome.STORAGE_FAILED, answer=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 DENIED = Failure(Cause.DENIED, message("no"), 200)
 AWAY = Failure(Cause.STATUS, message("HTTP 503"), 503)
@@ -79,9 +80,9 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
     "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), MAKES),
     "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), MAKES),
     "no storage": (NO_STORAGE, OVER),
-    "a bug": (Ending.worded(Outcome.UNFORESEEN, half_made()), OVER),
-    "killed": (Ending.worded(Outcome.KILLED, half_made()), MAKES),
-    "at work": (Ending.worded(Outcome.AT_WORK, half_made()), None),
+    "a bug": (Ending(Outcome.UNFORESEEN), OVER),
+    "killed": (Ending(Outcome.KILLED), MAKES),
+    "at work": (Ending(Outcome.AT_WORK), None),
     "done": (ending_of(Day().play().ledger, None), None),
 }
 
@@ -168,11 +169,7 @@ UNKNOWN = "It is not known whether your request was recorded. First look at how 
 @pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
 def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
-    ending = (
-        Ending.worded(Outcome.BUSY, None, detail=message("the start for 2026-11-24"))
-        if how == "busy"
-        else ENDINGS[how][0]
-    )
+    ending = Ending(Outcome.BUSY, answer=message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
     not_asked = "Your request was not recorded. Look at how the day stands, then ask again:"
     sentence = not_asked if how == "busy" else UNKNOWN
     one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
@@ -189,7 +186,7 @@ def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> No
 
 
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
-    one = report(bad_config(1, of_command=False), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
+    one = report(Ending(Outcome.BAD_CONFIG), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
     assert shown(one)[0] == ("start", OVER.format(BOTH), f"{EXECUTE} --args=run,--again=NVDA")
     assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
 

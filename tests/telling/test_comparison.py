@@ -6,14 +6,16 @@ from datetime import datetime
 
 import pytest
 
-from job.day.advice import Commands
-from job.day.before import NightBefore, comparison_lines, differences, night_before
-from job.day.ending import bad_config, ending_of
+from job.day.attempt import Outcome
+from job.day.before import NightBefore, night_before
+from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import ShutdownReason
-from job.day.view import View
 from job.engines.failures import Cause, Failure
+from job.telling.advice import Commands
+from job.telling.changes import comparison_lines, differences
+from job.telling.view import View
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import DAY, RESET, Day, Fate, failing, well
@@ -33,7 +35,7 @@ def played(fates: Sequence[Fate | None]) -> tuple[list[Report], Ledger]:
     for day, fate in enumerate(fates, 20):
         if fate is None:
             begun = start_at(f"2026-11-{day}", number=0)
-            reports.append(report_at(bad_config(1, of_command=False), start=begun))
+            reports.append(report_at(Ending(Outcome.BAD_CONFIG), start=begun))
             continue
         last = night(day, fate)
         reports.append(last.view(None, *reports).report)
@@ -71,7 +73,7 @@ THREE = [STILL.format(3, "A/a"), STILL.format(2, "B/b")]
 def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], expected: list[str]) -> None:
     (*before, last), ledger = played(fates)
     night = NightBefore.of(before, None, last.day, ledger.plan)
-    found = list(comparison_lines(last, ledger, night)) if night else []
+    found = list(comparison_lines(Ending(last.outcome), ledger, night)) if night else []
     assert all(map(in_chinese, found))
     assert list(map(str, found)) == expected
 
@@ -107,7 +109,7 @@ def test_a_variable_that_decides_what_is_made_is_compared() -> None:
 
 def test_a_start_without_a_plan_is_compared_with_none() -> None:
     before = RecordedAttempt("2026-11-23")
-    refused = report_at(bad_config(1, of_command=False), start=start_at(number=0))
+    refused = report_at(Ending(Outcome.BAD_CONFIG), start=start_at(number=0))
     commands = Commands(refused.days, datetime.fromisoformat(refused.started))
     night = NightBefore.of([before.report()], before.stored, DAY, before.plan)
     assert View.of(refused, Ledger.empty(DAY), night, commands).report.notes == ()

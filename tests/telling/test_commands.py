@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from job.config.days import Days
-from job.day.advice import Command, Commands, option, page_address
+from job.telling.advice import Command, Commands, option, page_address
 from job.text.messages import message
 from tests.support.records import start_at
 from tests.support.shell import arguments_in

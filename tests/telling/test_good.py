@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
-from job.day.advice import Commands, command_of
-from job.day.attempt import SIGNS
+from job.day.attempt import SIGNS, Outcome
 from job.day.before import NightBefore
-from job.day.ending import ending_of, notes_of
+from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.view import View
-from job.engines.calls import ALL_ENGINES, EngineName
+from job.engines.calls import ALL_ENGINES
+from job.telling.advice import Commands, command_of
+from job.telling.notes import ledger_notes, notes_of
+from job.telling.view import View
 from job.text.messages import message
 from tests.simulators.job import ROOT
 from tests.support.chinese import in_chinese
@@ -26,22 +26,18 @@ from tests.support.results import result_of
 PLAN = plan_of([target("AAPL", ["a", "b"]), target("MSFT", ["a", "b"])])
 
 
-def made(plan: Plan = PLAN, again: Mapping[str, float] | None = None, news: float = 12.0, qa: float = 20.0) -> Ledger:
-    """The ledger of a day on which each engine has done all its calls at this time; and `again`, news of targets."""
+def made(plan: Plan = PLAN) -> Ledger:
+    """The ledger of a day on which each engine has done all its calls."""
     ledger = Ledger(plan)
-    times: Mapping[EngineName, float] = {"financial": 10.0, "trading": 11.0, "news": news, "qa": qa}
     for engine in ALL_ENGINES:
         for call in plan.calls(engine):
-            ledger.add(result_of(call, started=times[engine] - 1, ended=times[engine]))
-    for name, moment in (again or {}).items():
-        (call,) = (one for one in plan.calls("news") if name in one.targets)
-        ledger.add(result_of(call, started=moment - 1, ended=moment))
+            ledger.add(result_of(call))
     return ledger
 
 
 def notes(ledger: Ledger) -> list[str]:
-    assert all(map(in_chinese, notes_of(ledger)))
-    return [str(note) for note in notes_of(ledger)]
+    assert all(map(in_chinese, ledger_notes(ledger)))
+    return [str(note) for note in ledger_notes(ledger)]
 
 
 def advised(ledger: Ledger, *without: str) -> str | None:
@@ -54,35 +50,16 @@ def advised(ledger: Ledger, *without: str) -> str | None:
     return f"{sentences[0]} {command.text}" if command else None
 
 
-# --- cards that are older than their data ---
+# --- what is made again ---
 
 
-def test_a_card_that_is_older_than_data_of_its_target_is_named_until_it_is_made_again() -> None:
-    ledger = made(again={"AAPL": 30.0})
-    assert notes(ledger) == ["2 cards were made before the news data of their targets: AAPL (2)"]
-    first, second, *_ = PLAN.calls("qa")
-    ledger.add(result_of(first, ended=31.0))
-    assert notes(ledger) == ["1 card was made before the news data of its target: AAPL/b"]
-    ledger.add(result_of(second, ended=31.0))
-    assert notes(ledger) == []
-
-
-@pytest.mark.parametrize(("news", "qa"), [(12.0, 20.0), (12.0, 12.0), (5.0, 5000.0)])
-def test_cards_that_were_made_after_their_data_are_not_mentioned(news: float, qa: float) -> None:
-    """Also if an earlier attempt of the day has prepared the data."""
-    ledger = made(news=news, qa=qa)
-    assert (notes(ledger), advised(ledger)) == ([], None)
-
-
-def test_cards_and_data_that_are_made_again_together_are_not_mentioned() -> None:
+def test_what_is_asked_for_again_is_named_until_it_is_made_and_after() -> None:
     ledger = made()
-    for engine in ("news", "qa"):
-        ledger.rerun([item for item in PLAN.items(engine) if item.target == "AAPL"], 2)
-    news, *cards = (call for engine in ("news", "qa") for call in PLAN.calls(engine, ledger.is_done))
-    ledger.add(result_of(news, ended=30.0, again=2))
+    cards = [item for item in PLAN.items("qa") if item.target == "AAPL"]
+    ledger.rerun(cards, 2)
     assert notes(ledger) == ["To be made again, and missing until then: AAPL (2)"]
-    for call in cards:
-        ledger.add(result_of(call, ended=31.0, again=2))
+    for call in PLAN.calls("qa", ledger.is_done):
+        ledger.add(result_of(call, again=2))
     assert notes(ledger) == ["Made again: AAPL (2)"]
 
 
@@ -174,31 +151,23 @@ def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
 # --- the comparison with the night before is a note ---
 
 
-def view_of(now: RecordedAttempt, before: RecordedAttempt, **changes: Any) -> View:
-    report = now.report().model_copy(update=changes)
-    night = NightBefore.of([before.report()], before.stored, report.day, now.plan)
-    return View.of(report, now.ledger(), night, Commands(now.start.days, NOW))
+def compared() -> list[str]:
+    """The notes of a night with other cards than the night before."""
+    now, before = RecordedAttempt(objects=config(["AAPL", "NVDA"])), RecordedAttempt("2026-11-23")
+    night = NightBefore.of([before.report()], before.stored, now.day, now.plan)
+    return [*map(str, notes_of(now.start, Ending(Outcome.SUCCEEDED), now.ledger(), night, ()))]
 
 
-def test_what_is_new_and_gone_is_a_note_which_is_kept_once_it_is_recorded() -> None:
-    now = RecordedAttempt(objects=config(["AAPL", "NVDA"]))
-    before = RecordedAttempt("2026-11-23")
-    noted = view_of(now, before).report.notes
-    assert [str(note) for note in noted] == [
+def test_what_is_new_and_gone_is_a_note() -> None:
+    assert compared() == [
         "New since 2026-11-23, 1 card: NVDA/news_card",
         "No longer asked for since 2026-11-23, 1 card: MSFT/news_card",
     ]
-    assert view_of(now, before, notes=noted).report.notes == noted
-    later = RecordedAttempt("2026-11-23", objects=config(["TSLA"]))
-    assert view_of(now, later, notes=noted).report.notes == noted
 
 
 def test_a_comparison_that_is_too_long_for_the_record_is_not_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, before = RecordedAttempt(objects=config(["AAPL", "NVDA"])), RecordedAttempt("2026-11-23")
-    known = (message("known"),)
-    assert len(view_of(now, before, notes=known).report.notes) == 3
-    monkeypatch.setattr("job.day.view.COMPARED_BYTES", 200)
-    assert view_of(now, before, notes=known).report.notes == known
+    monkeypatch.setattr("job.telling.notes.COMPARED_BYTES", 200)
+    assert compared() == []
 
 
 # --- which notes are loud ---
@@ -210,7 +179,6 @@ LOUD: dict[str, Callable[[], View]] = {
     "an engine was switched off or on since the night before, and cards were made so": lambda: good(**CHANGED),
     "an engine's URL or audience changed since the night before, and cards were made so": lambda: good(**CHANGED),
     "cards that are new, no longer asked for, or made with another model or other parameters": lambda: good(**QUIET),
-    "an engine took much longer, or calls were repeated": lambda: good(**QUIET),
     "something is left out": lambda: good(without=("MSFT",)),
 }
 

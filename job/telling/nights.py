@@ -1,0 +1,56 @@
+"""Nights in words: what is said of each in a table, and of those that are not done or have no record."""
+
+from job.day.attempt import Outcome
+from job.day.nights import Night, Nights
+from job.day.report import Report
+from job.telling.sentence import LABELS, NOTHING_CALLED
+from job.text.messages import Message, dated, joined, listed, message, plural, said, semicolon, template
+
+NO_NIGHT = message("no night is recorded")
+
+
+def nothing_of(day: str) -> Message:
+    """That a night which was to begin has left nothing."""
+    return message("No start of {day} is recorded. Is the schedule paused?", day=day)
+
+
+def done_at(night: Night) -> Message:
+    """When everything of a day was done, and without which targets; else how it ended, in a word."""
+    moment = night.report.done_at if night.report is not None else None
+    if night.report is None or moment is None:
+        return LABELS[night.outcome]
+    pattern = "%H:%M" if moment.date().isoformat() == night.day else "%m-%d %H:%M"
+    time = f"{moment:{pattern}}"
+    if night.report.without:
+        return message("{time}, without {names}", time=time, names=listed(night.report.without))
+    return said(time)
+
+
+def missing_of(night: Night) -> Message:
+    """What a night that is not done is missing."""
+    cards = night.report.cards.missing if night.report else 0
+    return plural("1 card", "{count} cards", count=cards) if cards else LABELS[night.outcome]
+
+
+def unrecorded_line(nights: Nights) -> Message | None:
+    """Which nights before the latest have no record."""
+    days = [dated(day, day[5:]) for day in nights.unrecorded]
+    return message("No record: {days} (was the schedule paused?)", days=joined(days)) if days else None
+
+
+def undone_lines(nights: Nights, report: Report) -> tuple[Message, ...]:
+    """Which nights besides that of a report are not done, in a line; and the dates before it that have no record."""
+    missing = [
+        Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing_of(night)})
+        for night in nights.undone(report.day)
+    ]
+    undone = message("Not done: {nights}", nights=joined(missing)) if missing else None
+    return tuple(filter(None, [undone, unrecorded_line(nights.with_report(report))]))
+
+
+def repeated(end: Report, latest: Report) -> Report:
+    """How an execution ends that has ended for good with an earlier try; `latest` is the latest attempt at the day."""
+    if latest.outcome is Outcome.SUCCEEDED:
+        return latest.model_copy(update={"sentence": semicolon(latest.sentence, NOTHING_CALLED)})
+    text = template("This execution has ended with attempt {number}: {sentence}; nothing was called")
+    return end.model_copy(update={"sentence": message(text, number=end.number, sentence=end.sentence)})
