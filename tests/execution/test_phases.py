@@ -46,7 +46,7 @@ async def test_a_data_engine_that_has_failed_tries_the_rest_for_a_minute_and_the
     with pytest.raises(EngineFailedError) as error:
         await made.play()
     assert trio.current_time() == ends
-    assert str(error.value) == f"news {error.value.result.targets[0]}: HTTP 400: no"
+    assert str(error.value.result.reason) == "HTTP 400: no"
     failed = {event.targets[0] for event in made.world.finished if event.cause == Cause.STATUS}
     assert failed == {f"T{number}" for number in refused} if len(refused) < 20 else len(failed) == 16
     assert made.world.of("qa") == []

@@ -82,7 +82,7 @@ async def test_a_model_that_was_withdrawn_is_named_by_the_answer_and_nobody_else
             "✗ QA engine: 26 cards failed; all were made on 11-24: AAPL (4), MSFT (4), NVDA (4), TSLA (4), "
             "0700.HK (4), 600519.SS (4), 美联储 (2)."
         ),
-        "Last answer: HTTP 422: model gpt-4o-mini was withdrawn",
+        "Last answer: HTTP 422: query: model gpt-4o-mini was withdrawn",
         OVER.format(26, 78),
         EXECUTE,
     ]

@@ -141,7 +141,7 @@ ANSWERS = {
     "ANSI": (b"\x1b[31mred\x1b[0m \x1b]0;owned\x07 now", "red now"),
     "direction": ('{"error": "abc\u202edef"}'.encode(), "abc def"),
     "a message": (json.dumps({"error": EVIL}).encode(), " ".join(EVIL.split())),
-    "a list": (b'{"detail": [{"loc": ["query"], "msg": "field required"}, {"msg": "other"}]}', "field required"),
+    "a list": (b'{"detail": [{"loc": ["query"], "msg": "field required"}, {"msg": "other"}]}', "query: field required"),
     "an object": (b'{"error": {"code": 429, "message": "quota exceeded until 2026-11-25T07:00:00Z"}}', None),
     "a token": (b'{"message": "Bearer ya29.abcdefghijklmnop was sent"}', "Bearer [token] was sent"),
     "empty": (b"", ""),
