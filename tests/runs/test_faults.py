@@ -244,7 +244,7 @@ CASES = [
     Case(OUT, storage_comes_back(25)),  # the lease waits for less
     Case(OUT, no_storage_to_the_end, is_recorded=False),
     Case(OUT, outage_of_storage(600, 15.0), "storage_failed", "could not write _lease.json", is_recorded=False),
-    Case("storage fails, or a signal comes, before", again_unknown),
+    Case("somebody asks for `--again`", again_unknown),
     Case(DEADLINE, deadline("financial", 20.0), "deadline", failed=0),
     Case(DEADLINE, deadline("qa", 50.0), "deadline", failed=16),
     Case("the chat does not accept", chat_that_hangs, "cards_missing", "no answer within", 8),
@@ -259,7 +259,6 @@ ELSEWHERE = {
     "SIGTERM": "runs/test_signals.py",
     "SIGKILL": "runs/test_processes.py",
     "another start is at work": "runs/test_day.py",
-    "somebody asks for `--again`": "runs/test_day.py",
     "the process was paused": "records/test_session.py",
     "the job has a bug": "runs/test_runs.py",
 }
