@@ -27,7 +27,7 @@ from job.execution.phases import FAILED_SECONDS, REFUSED_LIMIT
 from job.execution.progress import TELL_SECONDS
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
-from job.orchestrator import FAILURE_SECONDS, LAST_LINE_SECONDS, run_phases
+from job.orchestrator import FAILURE_SECONDS, run_phases
 from job.outputs.channels import FEISHU
 from job.outputs.message import SEND_SECONDS, cut, run_lines
 from job.records.lease import LASTS_SECONDS, RENEW_SECONDS
@@ -311,7 +311,6 @@ def test_numbers_are_those_of_the_job() -> None:
         f"cards in flight get {told.cards:g} s more, but not after Ctrl-C",
         f"record and page are closed within {told.closing * RECORD_SHARE + RELEASE_SECONDS:g} s",
         f"cards in flight get {late.cards:g} s more. The last line",
-        f"At the end the job waits {LAST_LINE_SECONDS:g} s for the reader",
         f"It is sent last, {sending}",
         f"after the last line, {sending}",
     ):

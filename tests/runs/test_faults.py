@@ -209,8 +209,8 @@ class Case:
 
 
 ALWAYS, FIRST, T3 = when.always, when.nth(1), when.ticker("T3")
-RESET, LATE, OUT = "the connection is reset", "an engine does not answer", "storage fails during a run"
-CONFIG, PAST, HOOK = "the config or a variable", "past nights", "`NOTIFY_URL` or `NOTIFY_ONLY`"
+ENDS, LATE, OUT = "the connection ends", "an engine does not answer", "storage fails during a run"
+CONFIG, PAST, HOOK = "the config, a variable", "past nights", "`NOTIFY_URL` or `NOTIFY_ONLY`"
 NOBODY = "http://127.0.0.1:1"
 DEADLINE = "`RUN_DEADLINE_SECONDS` have passed"
 CASES = [
@@ -225,11 +225,11 @@ CASES = [
     Case("429", answers("qa", FIRST, do.status(429))),
     Case("429", answers("qa", FIRST, do.status(409))),
     Case("500", answers("qa", FIRST, do.status(500))),
-    Case("503", answers("news", ALWAYS, do.status(503)), "data_engine_failed", "HTTP 503", 0),
-    Case("503", answers("financial", FIRST, do.late_status(504))),
-    Case(RESET, answers("trading", FIRST, broken.reset_after_work())),
-    Case(RESET, answers("qa", ALWAYS, broken.truncated()), "qa_engine_down", "the connection ended", tickers=MANY),
-    Case("an answer of 200 that reports", says_failed, "cards_missing", "no credit", 3),
+    Case("500", answers("news", ALWAYS, do.status(503)), "data_engine_failed", "HTTP 503", 0),
+    Case("500", answers("financial", FIRST, do.late_status(504))),
+    Case(ENDS, answers("trading", FIRST, broken.reset_after_work())),
+    Case(ENDS, answers("qa", ALWAYS, broken.truncated()), "qa_engine_down", "the connection ended", tickers=MANY),
+    Case(ENDS, says_failed, "cards_missing", "no credit", 3),
     Case(LATE, answers("news", T3, do.hang()), "data_engine_failed", "no answer within 1.5 s", 0),
     Case(LATE, answers("qa", T3, broken.trickle(0.4)), "cards_missing", "no answer within 1.5 s", 3),
     Case(LATE, answers("qa", T3, broken.endless_body()), "cards_missing", "larger than 1 MiB", 3),
@@ -244,7 +244,7 @@ CASES = [
     Case(OUT, storage_comes_back(25)),  # the lease waits for less
     Case(OUT, no_storage_to_the_end, is_recorded=False),
     Case(OUT, outage_of_storage(600, 15.0), "storage_failed", "could not write _lease.json", is_recorded=False),
-    Case("storage fails, or a signal comes, before", again_unknown),
+    Case("somebody asks for `--again`", again_unknown),
     Case(DEADLINE, deadline("financial", 20.0), "deadline", failed=0),
     Case(DEADLINE, deadline("qa", 50.0), "deadline", failed=16),
     Case("the chat does not accept", chat_that_hangs, "cards_missing", "no answer within", 8),
@@ -253,21 +253,13 @@ CASES = [
 ]
 ELSEWHERE = {
     "the token server": "runs/test_told.py",
-    "QA fails for every card of one type": "execution/test_two_phases.py",
-    "an answer of 200 that says `success`": "runs/test_mornings.py",
-    "the news engine finds nothing": "runs/nights_by_chance/night.py",
-    "one ticker makes": "runs/test_advised.py",
+    "an answer of 200 says `success`": "runs/test_mornings.py",
     "a data engine refuses single": "runs/test_rows.py",
-    "`RUNS_URI` names": "runs/test_bucket.py",
     "an object of the day's record": "records/test_shape.py",
-    "the command names": "runs/test_night.py",
     "SIGTERM": "runs/test_signals.py",
-    "a second Ctrl-C": "runs/test_signals.py",
     "SIGKILL": "runs/test_processes.py",
     "another start is at work": "runs/test_day.py",
-    "somebody asks for `--again`": "runs/test_day.py",
     "the process was paused": "records/test_session.py",
-    "nobody reads": "runs/test_signals.py",
     "the job has a bug": "runs/test_runs.py",
 }
 """How the other rows begin, and the tests that play them."""
