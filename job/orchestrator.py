@@ -128,8 +128,8 @@ class _Run:
         try:
             with suppress(ShutdownError), self.shutdown.interruptible():
                 if (ended := await ended_for_good(self._options)) is not None:
-                    self.is_repeated, self._known = True, ended
-                    self._reporter.on_day(ended)
+                    self.is_repeated, self._known = True, ended.start
+                    self._reporter.on_day(ended.start)
                     return View.of(ended, self._ledger, None, self._commands)
                 self._opened = await self._open(stack, helpers)
         except ConfigError as error:
@@ -230,7 +230,7 @@ class _Run:
                 if self._past.nights is None:
                     await self._past.read_beside(store, self._start.day)
                 for document in documents(view, self._past, settings):
-                    await document.write(store, view.report)
+                    await document.write(store, view.report.start)
         except Exception as error:  # noqa: BLE001  see above
             problem = error_text(error) or message("no answer within {seconds} s", seconds=REFUSAL_SECONDS)
             self._on_storage(not_written(f"{self._start.day}/", problem), True)
