@@ -171,6 +171,8 @@ class Notifier:
 
     def _is_news(self, view: View) -> bool:
         report = view.report
+        if view.is_told:
+            return False
         if report.exit_code != ExitCode.DONE:
             return not report.is_of_command
         if report.start.task_attempt:  # the first try may have told that it failed

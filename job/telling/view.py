@@ -110,6 +110,8 @@ class View:
     undone: tuple[Message, ...] = ()
     """Which nights besides are not done, and which have no record."""
     before: NightBefore | None = None
+    is_told: bool = False
+    """Whether whoever reads messages was told of it before, as by a try that Cloud Run repeats."""
     severity_before: Severity | None = None
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
 
