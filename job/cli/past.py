@@ -110,7 +110,7 @@ async def _view(
     if recorded is None:
         return None, None
     report, record = recorded
-    commands = Commands.of(report, runs_uri, nights.days(settings), now)
+    commands = Commands.of(report.start, runs_uri, nights.days(settings), now)
     night = night_before(record.ledger.plan)
     view = View.of(report, record.ledger, night, commands, undone_lines(nights, report))
     return (view.with_page(runs_uri) if PAGE in record.listing.documents else view), record

@@ -6,7 +6,7 @@ date. `D` stands for it here.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, Self, TypeVar
@@ -301,20 +301,21 @@ class Attempt(Start, PlanSettings):
         return plan.without(self.without)
 
 
-S = TypeVar("S", bound=Start)
+R = TypeVar("R", bound=BaseModel)
 
 
-def read_start(kind: type[S], name: str, day: str, number: int, data: bytes) -> S:
+def read_object(kind: type[R], start_of: Callable[[R], Start], name: str, day: str, number: int, data: bytes) -> R:
     """The attempt of this number, or its report, in the object of this name. Raises `RecordError`."""
     try:
-        start = kind.model_validate_json(data)
+        found = kind.model_validate_json(data)
     except ValidationError as error:
         check_format(name, *_format_of(data))  # a newer one may look different altogether
         raise altered(name) from error
+    start = start_of(found)
     check_format(name, start.format, start.version)
     if (start.day, start.number) != (day, number):
         raise altered(name)
-    return start
+    return found
 
 
 def _format_of(data: bytes) -> tuple[object, str]:

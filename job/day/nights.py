@@ -32,7 +32,7 @@ class Night:
 
     @property
     def start(self) -> Start | None:
-        return self.report or self.attempt
+        return self.attempt if self.report is None else self.report.start
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,19 @@ from datetime import datetime
 from itertools import chain
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import to_json
 
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
-from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_start
+from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_object
 from job.day.ledger import ItemStatus, Ledger, joined_seconds
 from job.day.result import Count, Counts, EngineState, MissingState, Seconds
 from job.engines.calls import DATA_ENGINES, EngineName, Item
@@ -54,9 +61,15 @@ class MissingGroup(BaseModel):
         return [Item(self.engine, target, self.card_type) for target in self.targets]
 
 
-class Report(Start):
-    """How a day stands after an attempt. Totals and lists are those of all attempts at the day together."""
+class Report(BaseModel):
+    """How a day stands after an attempt. Totals and lists are those of all attempts at the day together.
 
+    As JSON, the fields of its start stand beside the others.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    start: Start
     outcome: Outcome
     exit_code: ExitCode | None
     """`None` for a state."""
@@ -97,6 +110,20 @@ class Report(Start):
     """Failed items first."""
     missing_not_listed: Count = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nested(cls, stored: object) -> object:
+        return {**stored, "start": stored} if isinstance(stored, dict) and "start" not in stored else stored
+
+    @model_serializer(mode="wrap")
+    def _flat(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        values = serialize(self)
+        return {**values.pop("start"), **values}
+
+    @property
+    def day(self) -> str:
+        return self.start.day
+
     @property
     def cards(self) -> Counts:
         return self.engines.get("qa", Counts())
@@ -126,6 +153,9 @@ class Report(Start):
         """When the attempt ended that found everything done; `None` if something is missing."""
         return datetime.fromisoformat(self.ended) if self.ended and self.outcome is Outcome.SUCCEEDED else None
 
+    def to_json(self) -> bytes:
+        return self.model_dump_json().encode() + b"\n"
+
     def as_text(self) -> bytes:
         """The bytes of `report.json`, for other programs: each message is its English text."""
 
@@ -145,7 +175,9 @@ class Report(Start):
             return {name: plain(getattr(model, name)) for name in names}
 
         # Card types were listed there by 0.2.0.
-        return json.dumps({**members(self), "set_aside": []}, ensure_ascii=False, indent=1).encode()
+        values = {**members(self.start), **members(self)}
+        del values["start"]
+        return json.dumps({**values, "set_aside": []}, ensure_ascii=False, indent=1).encode()
 
 
 def totals_of(report: Report) -> Mapping[str, object]:
@@ -157,14 +189,14 @@ def totals_of(report: Report) -> Mapping[str, object]:
         "cards": asdict(report.cards),
         "engines": {name: asdict(engine) for name, engine in report.engines.items()},
         **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
-        **({"without": report.without} if report.without else {}),
+        **({"without": report.start.without} if report.start.without else {}),
     }
 
 
 def read_report(day: str, number: int, data: bytes) -> Report:
     """The report in the object of this number under `ends/`. Raises `RecordError`."""
     name = end_name(day, number)
-    report = read_start(Report, name, day, number, data)
+    report = read_object(Report, lambda report: report.start, name, day, number, data)
     is_done = report.exit_code is ExitCode.DONE
     if report.exit_code is None or is_done is not (report.outcome is Outcome.SUCCEEDED):
         raise altered(name)

@@ -280,5 +280,5 @@ class EngineFailedError(JobError):
     """A data engine has failed: one of its calls failed for good. Has the result of that call."""
 
     def __init__(self, result: CallResult) -> None:
-        super().__init__(str(result.label))
+        super().__init__(f"{result.label}: {result.reason}")
         self.result = result

@@ -68,6 +68,10 @@ class Reporter:
             parts = {"where": str(fault.where), "what": str(fault.what), "remedy": str(fault.remedy)}
             self._say("ERROR", "config.faulty", fault.sentence, **parts)
 
+    def on_notices(self, notices: Iterable[Message]) -> None:
+        for notice in notices:
+            self.on_message("config.noticed", notice)
+
     def on_message(self, event: MessageEvent, text: Message) -> None:
         """Something that a person should know. Only a message that was not sent may follow `run.finished`."""
         self._say(SEVERITIES[event], event, text)

@@ -136,7 +136,7 @@ def _title(settings: Settings, report: Report | None, day: str) -> Message:
 
 
 def _job(settings: Settings, report: Report | None = None) -> str:
-    return (report.job if report else None) or settings.job_to_start or settings.job or NAME
+    return (report.start.job if report else None) or settings.job_to_start or settings.job or NAME
 
 
 SEND_SECONDS = 9.5
@@ -171,12 +171,16 @@ class Notifier:
 
     def _is_news(self, view: View) -> bool:
         report = view.report
+        if view.is_told:
+            return False
         if report.exit_code != ExitCode.DONE:
             return not report.is_of_command
-        if report.task_attempt:  # the first try may have told that it failed
+        if report.start.task_attempt:  # the first try may have told that it failed
             return True
-        if not report.number:  # nothing was left to do: whoever has asked waits to hear that
-            return report.arguments != ("run",) or not report.days.is_scheduled(datetime.fromisoformat(report.started))
+        if not report.start.number:  # nothing was left to do: whoever has asked waits to hear that
+            return report.start.arguments != ("run",) or not report.start.days.is_scheduled(
+                datetime.fromisoformat(report.start.started)
+            )
         return self._settings.notify_only == "all" or (view.severity_before, report.severity) != ("good", "good")
 
     async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:

@@ -126,9 +126,9 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
 
 
 def _took(report: Report) -> Message | None:
-    if report.number > 1:
-        return plural("1 attempt", "{count} attempts", count=report.number)
-    if report.number and report.seconds is not None:
+    if report.start.number > 1:
+        return plural("1 attempt", "{count} attempts", count=report.start.number)
+    if report.start.number and report.seconds is not None:
         return message("took {took}", took=duration(report.seconds))
     return None
 
@@ -149,30 +149,30 @@ _MARGIN = timedelta(minutes=5)
 
 def log_link(report: Report) -> str | None:
     """The log of the job and of the engines under the day's trace, with every call."""
-    return _logs(report, f'trace="projects/{report.project}/traces/{report.trace_id}"')
+    return _logs(report, f'trace="projects/{report.start.project}/traces/{report.start.trace_id}"')
 
 
 def execution_link(report: Report) -> str | None:
     """The log of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes."""
-    if report.execution is None:
+    if report.start.execution is None:
         return None
     label = 'labels."run.googleapis.com/execution_name"'
-    return _logs(report, f'resource.type="cloud_run_job"\n{label}="{report.execution}"')
+    return _logs(report, f'resource.type="cloud_run_job"\n{label}="{report.start.execution}"')
 
 
 def trace_link(report: Report) -> str | None:
-    if report.project is None:
+    if report.start.project is None:
         return None
-    return f"{CONSOLE}/traces/list?project={quoted(report.project)}&tid={report.trace_id}"
+    return f"{CONSOLE}/traces/list?project={quoted(report.start.project)}&tid={report.start.trace_id}"
 
 
 def _logs(report: Report, query: str) -> str | None:
-    if report.project is None:
+    if report.start.project is None:
         return None
-    began = datetime.fromisoformat(report.began) - _MARGIN
+    began = datetime.fromisoformat(report.start.began) - _MARGIN
     ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
     span = quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
-    return f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.project)}"
+    return f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.start.project)}"
 
 
 FAILURES_NAMED = 3
@@ -327,7 +327,7 @@ def environment(translator: Translator) -> "Environment":
 def render_day(view: View, links: Links, *, has_table: bool, translator: Translator) -> bytes:
     """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
     report, ledger, groups = view.report, view.ledger, view.groups
-    headline = headline_of(Night(report.day, report.outcome, report), view.steps, report)
+    headline = headline_of(Night(report.day, report.outcome, report), view.steps, report.start)
     page = environment(translator).get_template("day.html.j2")
     return page.render(
         headline=replace(headline, detail=None if groups else report.detail),
@@ -408,14 +408,14 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:
     """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
     report, links, day = view.report, Links(settings.runs_uri or ""), view.report.day
-    now, to = datetime.now(UTC), translator(settings.language, report.days.zone)
+    now, to = datetime.now(UTC), translator(settings.language, report.start.days.zone)
     has_table = report.cards.planned > 0
 
     def page_of_nights() -> bytes | None:
         nights = (past.nights or Nights()).with_report(report)
         if any(night.outcome is Outcome.AT_WORK for night in nights.nights):
             return None  # the start that is at work writes it
-        return render_nights(nights, links, report.days, now, to)
+        return render_nights(nights, links, report.start.days, now, to)
 
     to_write = [
         Document(f"{day}/{REPORT}", report.as_text),

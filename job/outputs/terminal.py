@@ -169,7 +169,7 @@ def _colour(view: View) -> str:
 
 
 def _head(report: Report) -> Message:
-    started = clock(datetime.fromisoformat(report.began), report.day)
+    started = clock(datetime.fromisoformat(report.start.began), report.day)
     if report.ended is None:
         return message("{day}, started {started}", day=report.day, started=started)
     ended = clock(datetime.fromisoformat(report.ended), report.day)

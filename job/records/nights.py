@@ -86,7 +86,9 @@ async def ended_for_good(options: Options) -> Report | None:
             with suppress(JobError):
                 reports = await (await Listing.of(store, day)).reports(store)
                 for end in reports.values():
-                    is_earlier = end.execution == settings.execution and end.task_attempt < settings.task_attempt
+                    is_earlier = (
+                        end.start.execution == settings.execution and end.start.task_attempt < settings.task_attempt
+                    )
                     if is_earlier and is_final(end, settings):
                         return repeated(end, reports[max(reports)])
     return None
@@ -97,7 +99,7 @@ def is_final(end: Report, settings: Settings) -> bool:
 
     Within a patience and a timeout of the deadline, the last ones were made early.
     """
-    left = inf if end.deadline is None else end.deadline - (end.seconds or 0.0)
+    left = inf if end.start.deadline is None else end.start.deadline - (end.seconds or 0.0)
     return end.outcome in FINAL and left > max(one.patience + one.timeout for one in settings.engines.values())
 
 

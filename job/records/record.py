@@ -31,7 +31,7 @@ from job.day.attempt import (
     check_format,
     end_name,
     missing,
-    read_start,
+    read_object,
     results_name,
 )
 from job.day.before import NightBefore
@@ -305,7 +305,7 @@ class Listing:
         stored = await in_thread(partial(store.read, name))
         if stored is None:
             raise missing(name)
-        return read_start(Attempt, name, self.day, self.latest, stored.data)
+        return read_object(Attempt, lambda attempt: attempt, name, self.day, self.latest, stored.data)
 
     async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
         """The reports of the attempts that have ended, by their numbers. Raises `RecordError` and `StorageError`."""
@@ -399,7 +399,7 @@ async def read_day(
         now = report_of(record.latest, ledger, ending, before=before())
         update = {"ended": ended.ended, "seconds": ended.seconds, "journal": ended.journal}
         if now.outcome is Outcome.SUCCEEDED:
-            update["ended"] = datetime.fromtimestamp(ledger.last, ended.offset).isoformat(timespec="seconds")
+            update["ended"] = datetime.fromtimestamp(ledger.last, ended.start.offset).isoformat(timespec="seconds")
         ended = now.model_copy(update=update)
     return ended, record
 
@@ -413,5 +413,5 @@ async def record_refusal(store: ObjectStore, report: Report) -> bool:
     """Records a refused start, without a lease; false if the day has an attempt already. Raises `StorageError`."""
     if (await Listing.of(store, report.day)).latest:
         return False
-    await Document(end_name(report.day, 0), report.to_json).write(store, report)
+    await Document(end_name(report.day, 0), report.to_json).write(store, report.start)
     return True

@@ -172,7 +172,7 @@ class Session:
 
     async def _write_end(self, report: Report) -> None:
         """Writes the end, and tries again for as long as there is time."""
-        create = partial(self.lease.store.create, end_name(report.day, report.number), report.to_json())
+        create = partial(self.lease.store.create, end_name(report.day, report.start.number), report.to_json())
         while not self.is_ended:
             try:
                 await in_thread(create)
@@ -180,7 +180,7 @@ class Session:
                 self.alarm.notify(error.text, True)
                 return
             except StorageError as error:
-                self.alarm("end", not_written(end_name(report.day, report.number), error.reason))
+                self.alarm("end", not_written(end_name(report.day, report.start.number), error.reason))
                 await trio.sleep(END_RETRY_SECONDS)
             else:
                 self.alarm("end", None)
@@ -283,7 +283,7 @@ def decide(
     is_closed = (
         ended is not None
         and ended.outcome is Outcome.SUCCEEDED
-        and ended.without == ledger.left_out
+        and ended.start.without == ledger.left_out
         and not ended.not_written
     )
     if is_closed and latest is not None and latest.plan == plan and ledger.is_complete:

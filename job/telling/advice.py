@@ -179,7 +179,7 @@ def advice(report: Report, ledger: Ledger | None, commands: Commands, unrecorded
     if report.is_of_command or report.outcome is Outcome.UNREADABLE:
         return ()
     if report.outcome is Outcome.AT_WORK:
-        return tuple(_waiting_steps(report, commands.now))
+        return tuple(_waiting_steps(report.start, commands.now))
     if report.outcome is Outcome.SUCCEEDED:
         return tuple(_steps_of_success(report, ledger, commands))
     if any(fault.kind is FaultKind.IMAGE for fault in report.faults):  # this image would be refused again
@@ -194,33 +194,33 @@ def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
 def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step]:
     if _may_have_asked(report):
         look = message("It is not known whether your request was recorded. First look at how the day stands:")
-        if report.outcome is Outcome.BUSY and not report.task_attempt:
+        if report.outcome is Outcome.BUSY and not report.start.task_attempt:
             look = message("Your request was not recorded. Look at how the day stands, then ask again:")
-        yield Step("look", look, commands.look(report.known_day))
+        yield Step("look", look, commands.look(report.start.known_day))
         return
-    yield _start_step(report, report.outcome, commands, unrecorded)
+    yield _start_step(report.start, report.outcome, commands, report, unrecorded)
     if report.at_fault:  # a plain start fails for them before it makes any card
-        run = partial(commands.run, report.day, *option("without", [*report.without, *report.at_fault]))
+        run = partial(commands.run, report.day, *option("without", [*report.start.without, *report.at_fault]))
         yield _now_and_later("without", template("Or leave them out{terms}:"), run)
 
 
 def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands) -> Iterator[Step]:
     """How to make what was left out, and again the cards that have an error besides: many, only if of whole types."""
-    if report.without:
+    if report.start.without:
         text = template("Once they can be made, this makes what was left out{terms}{price}:")
         run = partial(commands.run, report.day)
-        yield _now_and_later("left_out", text, run, report.cards.left_out, report.qa_attempts)
-    if ledger is None or report.qa_attempts is None:
+        yield _now_and_later("left_out", text, run, report.cards.left_out, report.start.qa_attempts)
+    if ledger is None or report.start.qa_attempts is None:
         return
-    cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
+    cards = [card for card in ledger.with_error("qa") if card.target not in report.start.without]
     names = [f"{card.target}/{card.card_type}" for card in cards]
     if len(cards) > NAMED:
         types = {card.card_type: None for card in cards}
         whole = (card for card in ledger.plan.items("qa") if card.card_type in types)
-        is_exact = len(cards) == sum(card.target not in report.without for card in whole)
+        is_exact = len(cards) == sum(card.target not in report.start.without for card in whole)
         names = [f"/{name}" for name in types] if is_exact else []
     if names:
-        options = [*option("again", names), *option("without", report.without)]
+        options = [*option("again", names), *option("without", report.start.without)]
         command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
         again = plural(
             "Once what the error names is put right, this makes 1 card again{terms}. It cannot be taken back: the card "
@@ -228,7 +228,7 @@ def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands)
             "Once what the error names is put right, this makes {count} cards again{terms}. It cannot be taken back: "
             "they count as missing until they are made, and {count} to {most} tries are charged:",
             count=len(cards),
-            most=len(cards) * report.qa_attempts,
+            most=len(cards) * report.start.qa_attempts,
             terms=command.terms,
         )
         yield Step("again", again, command)
@@ -247,9 +247,9 @@ def _may_have_asked(report: Report) -> bool:
 
     A first try that was refused has asked for nothing. A retry asks for nothing, but its first try may have.
     """
-    if report.number or not any(argument.startswith("--again") for argument in report.arguments):
+    if report.start.number or not any(argument.startswith("--again") for argument in report.start.arguments):
         return False
-    return report.outcome is not Outcome.BAD_CONFIG or report.task_attempt > 0
+    return report.outcome is not Outcome.BAD_CONFIG or report.start.task_attempt > 0
 
 
 def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
@@ -272,7 +272,9 @@ def go_on(start: Start, outcome: Outcome, commands: Commands) -> tuple[Step, ...
     return (_start_step(start, outcome, commands),) if outcome is Outcome.KILLED else ()
 
 
-def _start_step(start: Start, outcome: Outcome, commands: Commands, unrecorded: int = 0) -> Step:
+def _start_step(
+    start: Start, outcome: Outcome, commands: Commands, report: Report | None = None, unrecorded: int = 0
+) -> Step:
     # Until an attempt is recorded, nobody else knows what it was asked for.
     options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
     if start.number:  # without what was left out, or it could keep back what is missing
@@ -282,7 +284,6 @@ def _start_step(start: Start, outcome: Outcome, commands: Commands, unrecorded: 
     is_new = was_current and not start.number and outcome is not Outcome.BAD_CONFIG
     names_day = not start.knows_days  # whether it is current is not known either
     run = partial(commands.run, start.known_day, *options, names_day=names_day, is_new=is_new)
-    report = start if isinstance(start, Report) else None
     text = template("This makes what is missing{terms}{price}:")
     if report is not None and (outcome.severity == "bad" or report.answers):
         text = template("Once what failed is over or put right, this makes what is missing{terms}{price}:")

@@ -46,7 +46,7 @@ def changes_of(before: NightBefore, start: Start, ledger: Ledger) -> Iterator[Me
                 engine=ENGINES[engine].label,
                 day=before.short_day,
             )
-    for change in moved(before.report, start, before.short_day) if made else ():
+    for change in moved(before.report.start, start, before.short_day) if made else ():
         yield message("{change}; a plain start does not make any card again", change=change)
 
 

@@ -21,8 +21,8 @@ def done_at(night: Night) -> Message:
         return LABELS[night.outcome]
     pattern = "%H:%M" if moment.date().isoformat() == night.day else "%m-%d %H:%M"
     time = f"{moment:{pattern}}"
-    if night.report.without:
-        return message("{time}, without {names}", time=time, names=listed(night.report.without))
+    if night.report.start.without:
+        return message("{time}, without {names}", time=time, names=listed(night.report.start.without))
     return said(time)
 
 
@@ -53,4 +53,4 @@ def repeated(end: Report, latest: Report) -> Report:
     if latest.outcome is Outcome.SUCCEEDED:
         return latest.model_copy(update={"sentence": semicolon(latest.sentence, NOTHING_CALLED)})
     text = template("This execution has ended with attempt {number}: {sentence}; nothing was called")
-    return end.model_copy(update={"sentence": message(text, number=end.number, sentence=end.sentence)})
+    return end.model_copy(update={"sentence": message(text, number=end.start.number, sentence=end.sentence)})

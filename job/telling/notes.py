@@ -53,7 +53,7 @@ def notes_of(
     if before is not None and ledger.plan.engines():
         compared = [*comparison_lines(ending, ledger, before)]
         if not changed:
-            compared = [*moved(before.report, start, before.short_day), *compared]
+            compared = [*moved(before.report.start, start, before.short_day), *compared]
         yield from compared if len(to_json(compared)) <= COMPARED_BYTES else ()
 
 

@@ -47,7 +47,7 @@ def report_of(
         detail = colon(ending.failed.label, told(ending.failed))
     changed = () if before is None or before.is_told else tuple(changes_of(before, start, ledger))
     report = Report(
-        **{**dict(start), "without": ledger.left_out},
+        start=start.model_copy(update={"without": ledger.left_out}),
         outcome=ending.outcome,
         exit_code=ending.exit_code,
         sentence=sentence_of(start, ending, ledger, faults),
@@ -88,7 +88,7 @@ def _limited(fault: Fault) -> Fault:
 
 def when(report: Report) -> Message:
     """When it ended, or began if it has not ended."""
-    time = clock(datetime.fromisoformat(report.ended or report.started), report.day)
-    if not report.done_at or not report.number:  # it was done before
+    time = clock(datetime.fromisoformat(report.ended or report.start.started), report.day)
+    if not report.done_at or not report.start.number:  # it was done before
         return message("As of {time}", time=time) if report.ended else message("began at {time}", time=time)
     return message("Done at {time}", time=time)

@@ -46,14 +46,14 @@ _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
     """Where the picture of a made card is; `None` of any other card, and without CARD_URL."""
-    if report.card_url is None or not card.is_done:
+    if report.start.card_url is None or not card.is_done:
         return None
     values = {"date": target.date or report.day, "ticker": target.id, "card_type": card.item.card_type or ""}
-    return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe=""), report.card_url)
+    return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe=""), report.start.card_url)
 
 
 def card_table(report: Report, ledger: Ledger, translator: Translator = ENGLISH) -> bytes:
-    zone = zone_of(datetime.fromisoformat(report.started))
+    zone = zone_of(datetime.fromisoformat(report.start.started))
     table = BytesIO()
     text = TextIOWrapper(table, "utf-8-sig", newline="", write_through=True)
     writer = csv.writer(text)
@@ -64,7 +64,7 @@ def card_table(report: Report, ledger: Ledger, translator: Translator = ENGLISH)
 
 
 def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
-    zone = report.offset
+    zone = report.start.offset
     for card in map(ledger.status, ledger.items["qa"]):
         target, day = ledger.plan.by_id[card.item.target], report.day
         state = "made" if card.is_done else card.state
@@ -110,6 +110,8 @@ class View:
     undone: tuple[Message, ...] = ()
     """Which nights besides are not done, and which have no record."""
     before: NightBefore | None = None
+    is_told: bool = False
+    """Whether whoever reads messages was told of it before, as by a try that Cloud Run repeats."""
     severity_before: Severity | None = None
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
 
@@ -127,12 +129,12 @@ class View:
 
     @property
     def groups(self) -> list[ToldFailure]:
-        return told_failures(self.ledger, self.before, self.report)
+        return told_failures(self.ledger, self.before, self.report.start)
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""
         notes = (*self.report.notes, *unrecorded_notes(unrecorded, cards, is_done=self.ledger.is_complete))
-        if self.report.execution and self.report.exit_code:
+        if self.report.start.execution and self.report.exit_code:
             text = template(
                 "Its end is not recorded: if Cloud Run starts it once more, that start has as many tries again."
             )
@@ -193,7 +195,7 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         if group.remedy is not None:
             yield Line(group.remedy)
     if groups:
-        yield Line(colon(message("trace id"), report.trace_id), Rank.ASIDE)
+        yield Line(colon(message("trace id"), report.start.trace_id), Rank.ASIDE)
     elif report.detail is not None and report.outcome is Outcome.STORAGE_FAILED:
         yield Line(message("Last answer: {answer}", answer=report.detail), is_answer=True)
     yield from _fault_lines(report, faults)
@@ -244,5 +246,5 @@ def _fault_lines(report: Report, count: int) -> Iterator[Line]:
         yield Line(fault.sentence, mark="✗", is_of_config=True)
     if more := max(0, len(report.faults) - count) + report.faults_not_listed:
         yield Line(message("and {count} more", count=more), is_of_config=True)
-    if report.job and any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
+    if report.start.job and any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
         yield Line(message("Who: an owner of the project."))

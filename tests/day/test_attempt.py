@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from job.config.environment import Options, read_settings
-from job.day.attempt import Attempt, RecordError, Start, attempt_name, read_start
+from job.day.attempt import Attempt, RecordError, Start, attempt_name, read_object
 from job.engines.identity import COMMIT, VERSION
 from tests.support.records import DAY, RecordedAttempt, config, start_at
 
@@ -58,7 +58,7 @@ def test_where_the_engines_are_is_in_it_without_anything_secret() -> None:
 
 
 def read(data: bytes) -> Attempt:
-    return read_start(Attempt, attempt_name(DAY, 1), DAY, 1, data)
+    return read_object(Attempt, lambda attempt: attempt, attempt_name(DAY, 1), DAY, 1, data)
 
 
 def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None:

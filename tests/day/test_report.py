@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from job.config.faults import Fault
-from job.day.attempt import ExitCode, Outcome, RecordError
+from job.day.attempt import ExitCode, Outcome, RecordError, Start
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
 from job.day.report import END_LIMIT, Report, read_report
@@ -27,7 +27,7 @@ def test_a_report_is_read_as_it_was_written_and_adds_up(scene: str) -> None:
     view = SCENES[scene]()
     report = view.report
     if report.exit_code is not None:
-        assert read_report(report.day, report.number, report.to_json()) == report
+        assert read_report(report.day, report.start.number, report.to_json()) == report
     listed = sum(len(group.targets) for group in report.missing)
     assert listed + report.missing_not_listed == sum(engine.planned - engine.done for engine in report.engines.values())
     for engine in report.engines.values():
@@ -111,7 +111,7 @@ def test_the_names_that_a_command_may_have_leave_the_end_within_its_limit() -> N
     plan = plan_of([target(name, ["a", "b"]) for name in [*names, *(f"M{number:05}" for number in range(4_000))]])
     about: dict[str, Any] = {"arguments": tuple(f"--without={name}" for name in names), "without": tuple(names)}
     report = report_at(MISSING, Ledger(plan.without(names)), start=start_at(number=500, **about))
-    assert len(report.without) == len(names)
+    assert len(report.start.without) == len(names)
     assert len(report.to_json()) <= END_LIMIT
 
 
@@ -133,7 +133,9 @@ def test_of_many_faults_the_first_are_listed_and_each_is_shortened() -> None:
 def test_for_programs_each_message_is_its_english_text() -> None:
     report = SCENES["cards missing"]().report
     found = json.loads(report.as_text())
-    assert found.keys() == Report.model_fields.keys() - {"knows_days"} | {"set_aside"}
+    assert found.keys() == Report.model_fields.keys() - {"start"} | Start.model_fields.keys() - {"knows_days"} | {
+        "set_aside"
+    }
     assert found["sentence"] == str(report.sentence)
     assert found["engines"]["qa"]["planned"] == 58
     assert found["missing"][0]["targets"] == list(report.missing[0].targets)

@@ -16,7 +16,7 @@ import pytest
 from job.cli.main import make_parser
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, read_settings
 from job.config.plan import UNCONFIRMED_LIMIT
-from job.day.attempt import ExitCode, Outcome
+from job.day.attempt import ExitCode, Outcome, Start
 from job.day.report import END_LIMIT, MissingGroup, Report
 from job.day.result import Counts, ShutdownReason
 from job.engines.answers import ANSWER_LIMIT
@@ -246,7 +246,7 @@ def test_exit_codes_and_outcomes_are_those_of_the_job() -> None:
 
 def test_the_report_has_the_fields_that_the_reference_names() -> None:
     rows = table("\n<!-- report -->")
-    stored = [name for name, field in Report.model_fields.items() if not field.exclude]
+    stored = [name for some in (Start, Report) for name, field in some.model_fields.items() if not field.exclude]
     named = [name for names, _ in rows for name in coded(names)]
     assert set(named) <= set(stored)
     assert len(named) == len(set(named)), "each once"

@@ -20,6 +20,7 @@ from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day
 from tests.support.fakes import target
 from tests.support.parsed import Parsed
+from tests.support.records import begun
 
 LINKS = Links("/srv/runs")
 KNOWN_TAGS = {
@@ -192,8 +193,9 @@ def hostile_view(text: str) -> View:
     day = Day(targets=targets, start={"arguments": ("run", id_), "without": (id_,)})
     view = day.play(lambda _, name, card_type: failure if card_type and name == id_ else None).view()
     outside: dict[str, Any] = {"project": text, "execution": text, "config_uri": text, "version": text, "commit": text}
-    outside |= {"card_url": "https://x/{ticker}/{card_type}", "notes": (*view.report.notes, Message(text))}
-    return replace(view, report=view.report.model_copy(update=outside))
+    outside |= {"card_url": "https://x/{ticker}/{card_type}"}
+    noted = view.report.model_copy(update={"notes": (*view.report.notes, Message(text))})
+    return replace(view, report=begun(noted, **outside))
 
 
 def hostile_refusal(text: str) -> View:

@@ -21,6 +21,7 @@ from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of
 from tests.outputs.test_day_page import page as day_page
 from tests.support.days import DAY, REFUSED, SCENES, Day, failing, some_nights
 from tests.support.parsed import Parsed
+from tests.support.records import begun
 
 NIGHTS = some_nights()
 COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
@@ -173,8 +174,8 @@ def test_of_an_engine_that_is_down_no_name_is_at_fault_though_it_has_made_some_c
 
 
 def test_a_laptop_is_told_where_the_record_is() -> None:
-    report = SCENES["cards missing"]().report.model_copy(update={"job": None, "region": None, "project": None})
-    killed = Night(report.day, Outcome.KILLED, attempt=report)
+    report = begun(SCENES["cards missing"]().report, job=None, region=None, project=None)
+    killed = Night(report.day, Outcome.KILLED, attempt=report.start)
     command = "RUNS_URI=/srv/runs CONFIG_URI=gs://cards/config python -m job run --date=2026-11-24"
     later = DAYS.after(report.day) - timedelta(minutes=1)
     for latest in (night(report), killed):
@@ -186,14 +187,14 @@ def test_a_laptop_is_told_where_the_record_is() -> None:
 def test_of_a_night_of_the_cloud_job_its_command_and_links_stay_if_a_laptop_has_gone_on_with_it() -> None:
     """As its next night, whoever was the last to start anything."""
     of_job = SCENES["cards missing"]().report
-    laptop = of_job.model_copy(update={"job": None, "region": None, "project": None, "number": 2})
-    earlier = night(of_job.model_copy(update={"day": "2026-11-23"}))
+    laptop = begun(of_job, job=None, region=None, project=None, number=2)
+    earlier = night(begun(of_job, day="2026-11-23"))
     for at in (DAYS.after(DAY) - timedelta(minutes=20), DAYS.after(DAY) + timedelta(days=1)):
         shown = page(Nights([night(laptop), earlier]), written=at)
         assert PLACE in shown.text
         assert COMMAND in shown.text
         assert "python -m job" not in shown.text
-    other = laptop.model_copy(update={"config_uri": "/my/config"})
+    other = begun(laptop, config_uri="/my/config")
     at = DAYS.after(DAY) - timedelta(minutes=20)
     assert "python -m job run" in page(Nights([night(other), earlier]), written=at).text
 
@@ -229,8 +230,8 @@ def test_markup_from_a_record_is_shown_as_text(hostile: str) -> None:
     group = MissingGroup.model_construct(
         engine="qa", card_type=hostile, state="failed", cause=None, since="2026-11-01", targets=(hostile,)
     )
-    outside = {"sentence": Message(hostile), "notes": (Message(hostile),), "missing": (group,), "project": hostile}
-    reports = [one.model_copy(update=outside) for one in NIGHTS.reports]
+    outside = {"sentence": Message(hostile), "notes": (Message(hostile),), "missing": (group,)}
+    reports = [begun(one, project=hostile).model_copy(update=outside) for one in NIGHTS.reports]
     shown = page(
         Nights([*(night(one) for one in reports), Night("2026-11-01", Outcome.UNREADABLE, problem=Message(hostile))])
     )

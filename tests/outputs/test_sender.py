@@ -22,6 +22,7 @@ from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
 from tests.simulators.service import Do, Fault
 from tests.support.days import SCENES
+from tests.support.records import begun
 
 LINES = [Line(message("✓ cards"), Rank.KEPT)]
 BUSY = do.body({"code": 11232, "msg": "frequency limited"})
@@ -147,7 +148,8 @@ GOOD: Severity = "good"
 async def test_who_waits_for_a_message_gets_it(
     chat: Chat, only: str, scene: str, about: dict[str, object], severity_before: Severity | None, is_sent: bool
 ) -> None:
-    report = SCENES[scene]().report.model_copy(update=about)
+    faults = about.get("faults", ())
+    report = begun(SCENES[scene]().report.model_copy(update={"faults": faults}), **about)
     given = settings(**chat.env(), NOTIFY_ONLY=only)
     assert await sent(given, scene, report=report, severity_before=severity_before) is None
     assert len(chat.texts) == is_sent

@@ -15,6 +15,7 @@ from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.world import open_world
 from tests.support.days import SCENES
+from tests.support.records import begun
 from tests.support.runs import QUICK, SMALL, objects, run
 from tests.support.scene import ALL, CLOUD, DAY, LEASE, OTHER, RETRY, Scene
 from tests.support.scene import CONFIG as SOUND
@@ -44,7 +45,7 @@ def test_what_ended_just_before_its_deadline_had_its_last_tries_early(
     deadline: float | None, *, expected: bool
 ) -> None:
     """As a record of 0.4.0 has it too: its deadline, and how long it took. The variables are the same for a retry."""
-    report = SCENES["cards missing"]().report.model_copy(update={"deadline": deadline, "seconds": 1000.0})
+    report = begun(SCENES["cards missing"]().report, deadline=deadline).model_copy(update={"seconds": 1000.0})
     assert is_final(report, SETTINGS) is expected
 
 

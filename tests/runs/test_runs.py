@@ -18,9 +18,8 @@ from job.config.environment import Options, read_settings
 from job.day.attempt import Outcome
 from job.day.result import ShutdownReason
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
-from job.orchestrator import _Run
+from job.orchestrator import SoFar, after_bug
 from job.records.lease import LEASE
-from job.records.session import Opened
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
@@ -54,9 +53,9 @@ def test_a_ledger_that_cannot_be_counted_keeps_no_bug_from_being_told(monkeypatc
     record = record_of(RecordedAttempt(outcome=None))
     monkeypatch.setattr(record.ledger, "totals", Mock(side_effect=KeyError))
     settings, _ = read_settings({})
-    this = _Run(Options(settings, (), NOW, time.monotonic()), Mock())
-    this._opened = Opened(start_at(number=1), record, None)
-    report = this.after_bug().report
+    known = SoFar.of(Options(settings, (), NOW, time.monotonic()), Mock())
+    known.start, known.record = start_at(number=1), record
+    report = after_bug(known).report
     assert (report.outcome, report.day, report.cards.planned) == (Outcome.UNFORESEEN, DAY, 0)
 
 
@@ -69,7 +68,7 @@ async def test_after_a_bug_storage_has_less_time(
     memory.refuse = lambda verb, name: verb == "create" and "/ends/" in name
     settings, _ = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
-        await _Run(Options(settings, (), NOW, time.monotonic()), Mock(drain=AsyncMock())).run()
+        await orchestrator.run(Options(settings, (), NOW, time.monotonic()), Mock(drain=AsyncMock()))
     assert trio.current_time() == BUDGETS[ShutdownReason.BUG].closing * RECORD_SHARE
     assert LEASE not in memory.objects
 

@@ -85,6 +85,11 @@ def report_at(
     return report_of(start, ledger or Ledger(Plan.empty(start.day)), ending, seconds=seconds, **more)
 
 
+def begun(report: Report, **changes: Any) -> Report:
+    """The same report of a start that began otherwise."""
+    return report.model_copy(update={"start": report.start.model_copy(update=changes)})
+
+
 @dataclass
 class RecordedAttempt:
     """An attempt that is recorded: what it was made of, and how it ended; `None` if it has not ended."""

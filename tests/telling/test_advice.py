@@ -20,7 +20,7 @@ from job.telling.report import report_of
 from job.text.messages import message
 from tests.support.days import RESET, SCENES, Day, failing
 from tests.support.fakes import target
-from tests.support.records import report_at, start_at
+from tests.support.records import begun, report_at, start_at
 from tests.support.shell import arguments_in
 
 DAYS = start_at().days
@@ -145,7 +145,7 @@ def test_a_day_that_was_not_current_is_confirmed_by_whoever_names_it(own: tuple[
 
 def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
     """A plain start could fail for it, before what is missing is requested."""
-    one = report(NO_STORAGE, number=1).model_copy(update={"without": ("MSFT", "-X")})
+    one = begun(report(NO_STORAGE, number=1), without=("MSFT", "-X"))
     assert shown(one)[0][2] == f"{EXECUTE} --args=run,--without=MSFT,--without=-X"
 
 
@@ -176,7 +176,7 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str) 
     assert shown(one, LAPTOP) == [("look", sentence, LOOK)]
     page = "https://storage.cloud.google.com/cards/runs/2026-11-24/report.html"
     assert shown(one, CLOUD) == [("look", sentence, page)]
-    assert "look" not in [kind for kind, _, _ in shown(one.model_copy(update={"number": 2}))]
+    assert "look" not in [kind for kind, _, _ in shown(begun(one, number=2))]
 
 
 def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> None:
@@ -188,7 +188,7 @@ def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> No
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = report(Ending(Outcome.BAD_CONFIG), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
     assert shown(one)[0] == ("start", OVER.format(BOTH), f"{EXECUTE} --args=run,--again=NVDA")
-    assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
+    assert shown(begun(one, task_attempt=1), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
 
 
 # --- to go on without some targets ---
@@ -217,7 +217,7 @@ def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
 
 
 def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_can_be_made() -> None:
-    done = report(ENDINGS["done"][0]).model_copy(update={"without": ("MSFT", "TSLA")})
+    done = begun(report(ENDINGS["done"][0]), without=("MSFT", "TSLA"))
     again = "Once they can be made, this makes what was left out {}:"
     later = ("later", again.format(MAINTAINER), DATED)
     assert shown(done) == [("left_out", again.format(UNTIL), EXECUTE), later]

@@ -110,7 +110,7 @@ def test_a_variable_that_decides_what_is_made_is_compared() -> None:
 def test_a_start_without_a_plan_is_compared_with_none() -> None:
     before = RecordedAttempt("2026-11-23")
     refused = report_at(Ending(Outcome.BAD_CONFIG), start=start_at(number=0))
-    commands = Commands(refused.days, datetime.fromisoformat(refused.started))
+    commands = Commands(refused.start.days, datetime.fromisoformat(refused.start.started))
     night = NightBefore.of([before.report()], before.stored, DAY, before.plan)
     assert View.of(refused, Ledger.empty(DAY), night, commands).report.notes == ()
 

@@ -105,7 +105,7 @@ def written(page: bytes) -> str:
 def with_steps(view: View) -> Iterator[View]:
     """What the outputs say about what to do next: on the day and later."""
     for now in (NOW, NOW.replace(day=25)):
-        commands = Commands.of(view.report, None, view.report.days, now)
+        commands = Commands.of(view.report.start, None, view.report.start.days, now)
         yield replace(view, steps=advice(view.report, view.ledger, commands))
 
 
@@ -140,7 +140,7 @@ async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[
     with pytest.raises(ConfigError) as error:
         parse_config(objects)
     terminal.on_faults([*FAULTS, *error.value.faults])
-    terminal.on_day(view.report)
+    terminal.on_day(view.report.start)
     terminal.on_start(live)
     terminal.on_barrier(live)
     terminal.on_progress(live, 90.0)
