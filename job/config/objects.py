@@ -6,16 +6,17 @@ and what to do about a common mistake. Faults and notices are grouped by cause a
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import islice
 from typing import Annotated, Any, Generic, TypeVar
 
 import jiter
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, GetPydanticSchema, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
-from job.config.faults import UNKNOWN_KEY, WRONG_TYPE, ConfigError, Fault, FaultKind, invalid, problems
+from job.config.faults import WRONG_TYPE, ConfigError, Fault, FaultKind, problems
 from job.config.values import Choice, Date, Id, NotName, Parameters, Text, Ticker, spelling
 from job.engines.calls import DATA_ENGINES, ENGINES, TARGET_ENGINES, EngineName, Kind
 from job.text.messages import Message, Value, colon, listed, message, template
@@ -256,18 +257,19 @@ def control_key(engine: EngineName) -> str:
     return f"run_{ENGINES[engine].switch}_engine"
 
 
-def _known(keys: Collection[str]) -> AfterValidator:
-    def check(key: str) -> str:
-        if key not in keys:
-            raise invalid(*UNKNOWN_KEY)
-        return key
-
-    return AfterValidator(check)
+def _switches(keys: Iterable[str], value: CoreSchema) -> GetPydanticSchema:
+    """An object with some of these keys. Of each other key there is one fault."""
+    fields = {key: core_schema.typed_dict_field(value, required=False) for key in keys}
+    return GetPydanticSchema(lambda *_: core_schema.typed_dict_schema(fields, strict=True, extra_behavior="forbid"))
 
 
-RunEngines = dict[Annotated[str, _known({ENGINES[name].switch for name in TARGET_ENGINES})], bool | None]
+_BOOL = core_schema.bool_schema(strict=True)
+RunEngines = Annotated[
+    dict[str, bool | None],
+    _switches((ENGINES[name].switch for name in TARGET_ENGINES), core_schema.nullable_schema(_BOOL)),
+]
 """`run_engines` of one target, which overrides engine_control.json."""
-EngineControl = dict[Annotated[str, _known({control_key(name) for name in DATA_ENGINES})], bool]
+EngineControl = Annotated[dict[str, bool], _switches(map(control_key, DATA_ENGINES), _BOOL)]
 """engine_control.json: which data engines run."""
 
 
