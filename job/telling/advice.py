@@ -22,6 +22,8 @@ from job.storage.uri import absolute, address_of
 from job.text.messages import (
     NAMED,
     Message,
+    Value,
+    listed,
     message,
     plural,
     semicolon,
@@ -201,7 +203,8 @@ def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step
     yield _start_step(report.start, report.outcome, commands, report, unrecorded)
     if report.at_fault:  # a plain start fails for them before it makes any card
         run = partial(commands.run, report.day, *option("without", [*report.start.without, *report.at_fault]))
-        yield _now_and_later("without", template("Or leave them out{terms}:"), run)
+        text = template("Or leave out {names}{terms}:")
+        yield _now_and_later("without", text, run, names=listed(report.at_fault))
 
 
 def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands) -> Iterator[Step]:
@@ -287,20 +290,27 @@ def _start_step(
     text = template("This makes what is missing{terms}{price}:")
     if report is not None and (outcome.severity == "bad" or report.answers):
         text = template("Once what failed is over or put right, this makes what is missing{terms}{price}:")
+    if outcome is Outcome.BAD_CONFIG:
+        text = template("Once that is corrected, this makes what is missing{terms}:")
     is_known = report is not None and outcome is not Outcome.BAD_CONFIG  # else that of the config is not
     missing = report.cards.missing + unrecorded if report is not None and is_known else 0
     return _now_and_later("start", text, run, missing, start.qa_attempts)
 
 
 def _now_and_later(
-    kind: StepKind, text: str, run: Callable[..., Command], cards: int = 0, attempts: int | None = None
+    kind: StepKind,
+    text: str,
+    run: Callable[..., Command],
+    cards: int = 0,
+    attempts: int | None = None,
+    names: Value = "",
 ) -> Step:
     """The step with the command for now, which makes so many cards, and the one for when that has expired."""
     command, price = run(), Message("")
-    after = None if command.until is None else _now_and_later(kind, text, partial(run, names_day=True))
-    if cards and not command.does:  # by another config it may be other cards
-        command = replace(command, does=(message("{cards} by the night's config", cards=counted("qa", cards)),))
+    after = None if command.until is None else _now_and_later(kind, text, partial(run, names_day=True), names=names)
+    if cards and not command.does:
+        command = replace(command, does=(counted("qa", cards),))
         if attempts is not None:
             most = cards * attempts
             price = plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
-    return Step(kind, message(text, terms=command.terms, price=price), command, after)
+    return Step(kind, message(text, terms=command.terms, price=price, names=names), command, after)

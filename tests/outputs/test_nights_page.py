@@ -25,7 +25,7 @@ from tests.support.records import begun
 
 NIGHTS = some_nights()
 COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
-UNTIL = "(5 cards by the night's config; until 11-29 01:50)"
+UNTIL = "(5 cards; until 11-29 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
 PLACE = "cards · our-project"
 PUT_RIGHT = f"Once what failed is over or put right, this makes what is missing {UNTIL}: {COMMAND}"

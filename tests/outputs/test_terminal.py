@@ -213,7 +213,7 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     assert shown[0].startswith(f"{DAY}: started 02:0")
     assert shown[1].split() == ["Engine", "done", "failed", "not", "finished"]
     assert shown[5].split() == ["qa", "48", "10", "0"]
-    terms = "10 cards by the night's config; until 11-25 01:50"
+    terms = "10 cards; until 11-25 01:50"
     assert shown[6:] == [
         "Complete: 11 of 13 targets",
         "✗ QA engine: 10 cards failed; all were made on 11-23: NVDA (5), TSLA (5).",

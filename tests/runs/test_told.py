@@ -61,7 +61,7 @@ async def test_what_may_have_been_charged_is_told_of_a_night_that_somebody_cance
     assert message[1] == "Interrupted by SIGTERM: no card was made."
     assert "2 tries may have been charged; 0 made a card." in message
     said = (
-        "Once what failed is over or put right, this makes what is missing (5 cards by the night's config; until 11-25 "
+        "Once what failed is over or put right, this makes what is missing (5 cards; until 11-25 "
         "22:20); at most 15 tries are charged:"
     )
     assert said in message

@@ -187,7 +187,11 @@ def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> No
 
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = report(Ending(Outcome.BAD_CONFIG), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
-    assert shown(one)[0] == ("start", OVER.format(BOTH), f"{EXECUTE} --args=run,--again=NVDA")
+    assert shown(one)[0] == (
+        "start",
+        f"Once that is corrected, this makes what is missing {BOTH}:",
+        f"{EXECUTE} --args=run,--again=NVDA",
+    )
     assert shown(begun(one, task_attempt=1), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
 
 
@@ -199,7 +203,7 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
     day = Day(start=start).play(failing(DENIED, "news", "AAPL"))
     one = report_of(day.start_of(), day.ledger, ending_of(day.ledger, None, day.errors[0]), seconds=60)
     assert one.at_fault == ("AAPL",)
-    sentence, both = "Or leave them out {}:", "--without=TSLA,--without=AAPL"
+    sentence, both = "Or leave out AAPL {}:", "--without=TSLA,--without=AAPL"
     start_first, plain_later, first, later = shown(one)
     assert (start_first[0], plain_later[0]) == ("start", "later")
     assert first == ("without", sentence.format(BOTH), f"{EXECUTE} --args=run,{both}")
@@ -223,7 +227,7 @@ def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_c
     assert shown(done) == [("left_out", again.format(UNTIL), EXECUTE), later]
     assert shown(done, now=LATER) == [("left_out", again.format(MAINTAINER), DATED)]
     counted = done.model_copy(update={"engines": {"qa": Counts(planned=7, not_attempted=2, left_out=2, done=5)}})
-    terms = "(2 cards by the night's config; until 11-25 01:50)"
+    terms = "(2 cards; until 11-25 01:50)"
     assert shown(counted)[0] == ("left_out", again.format(terms), EXECUTE)
 
 
@@ -243,20 +247,20 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
 def test_whatever_cards_fail_with_each_has_its_tries(failure: Failure) -> None:
     """By the next morning another fault may have come."""
     day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
-    assert price(day) == "(5 cards by the night's config; until 11-25 01:50); at most 15 tries are charged:"
-    assert price(day, unrecorded=2).startswith("(7 cards by the night's config; until 11-25 01:50); at most 21 tries ")
+    assert price(day) == "(5 cards; until 11-25 01:50); at most 15 tries are charged:"
+    assert price(day, unrecorded=2).startswith("(7 cards; until 11-25 01:50); at most 21 tries ")
 
 
 def test_what_was_not_tried_and_what_a_data_engine_has_held_back_has_its_tries_too() -> None:
     one = Day(start={"qa_attempts": 1}, targets=[target("A", ["a"])]).play(failing(DENIED, "news"))
-    assert price(one) == "(1 card by the night's config; until 11-25 01:50); at most 1 try is charged:"
+    assert price(one) == "(1 card; until 11-25 01:50); at most 1 try is charged:"
     cut_short = Day(start={"qa_attempts": 3}).play(until=150)
     left = cut_short.ledger.counts("qa").missing
     assert price(cut_short, ShutdownReason.SIGTERM).endswith(f"; at most {3 * left} tries are charged:")
 
 
 def test_of_a_start_of_an_image_that_did_not_record_it_no_price_is_told() -> None:
-    assert price(Day().play(failing(BROKEN, "qa", "NVDA"))) == "(5 cards by the night's config; until 11-25 01:50):"
+    assert price(Day().play(failing(BROKEN, "qa", "NVDA"))) == "(5 cards; until 11-25 01:50):"
 
 
 # --- while a start is at work ---
