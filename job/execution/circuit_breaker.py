@@ -103,6 +103,8 @@ class CircuitBreaker:
             self.longest = max(self.longest, latest.ended - latest.started)
         if latest.started < self.failing_since < inf:
             self.failed = max(0, self.failed - 1)
+            if not self.failed and self._opened == inf:
+                self.failing_since = inf
             return False
         was_open = self._opened < inf
         self.failed = 0

@@ -3,7 +3,7 @@
 It quotes no answer of an engine or of storage: a report has that as its detail.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 
@@ -137,10 +137,6 @@ def _missing_line(ledger: Ledger) -> Message:
         planned=cards.planned,
     )
     return _with_left_out(ledger, line)
-
-
-def _missing(ledger: Ledger) -> Iterator[Item]:
-    return (card.item for card in ledger.missing("qa") if card.state != "left_out")
 
 
 def _with_left_out(ledger: Ledger, cards: Message) -> Message:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import inf
 
 import pytest
 import trio
@@ -142,6 +143,11 @@ async def test_a_call_that_began_before_the_first_failure_gives_one_place_back_a
     await trio.sleep(1.0)
     assert not work.succeed(), "it was not open"
     assert work.breaker.failed == 0
+    early = work.begin()
+    await trio.sleep(1.0)
+    work.fail()
+    work.succeed(early)
+    assert work.breaker.failing_since == inf, "no failure is left that it could date"
 
 
 async def test_while_calls_are_in_flight_it_opens_a_minute_after_the_last_that_was_done_or_twice_the_longest() -> None:
