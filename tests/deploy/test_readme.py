@@ -129,7 +129,7 @@ def test_every_other_command_exists() -> None:
 def test_the_first_page_begins_with_two_commands() -> None:
     """`.ci/run` runs this block as it stands."""
     assert re.split(r"^```.*\n", FIRST, flags=re.MULTILINE)[1] == "make run-local\nmake test\n"
-    faults = FIRST.partition("Other values of `FAULT` are ")[2].partition(".")[0]
+    faults = FIRST.partition("`FAULT` may also be ")[2].partition(".")[0]
     assert {"news", *coded(faults)} == set(TROUBLES)
 
 
