@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from job.config.faults import ConfigError
 from job.config.plan import Plan
-from job.day.attempt import Attempt, RecordError
+from job.day.attempt import Attempt
 from job.day.report import MissingGroup, Report
 from job.engines.calls import Item
 
@@ -35,9 +36,9 @@ class NightBefore:
             return None
         missing = {item: group for group in report.missing for item in group.items}
         then, is_other = None, False
-        if attempt is not None and attempt.day == report.day:
-            is_other = attempt.plan != replace(plan, date=attempt.day).digest
-            with suppress(RecordError):  # this day can be shown without
+        if attempt is not None and attempt.start.day == report.day:
+            is_other = attempt.plan != replace(plan, date=report.day).digest
+            with suppress(ConfigError):  # this day can be shown without
                 then = attempt.plan_again() if is_other else plan
         is_told = any(one.changed and one.done_at for one in earlier)
         return cls(report, missing, then, is_other=is_other, is_told=is_told)

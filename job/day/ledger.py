@@ -294,10 +294,10 @@ class Ledger:
         """The missing cards that may be made, and paid for: how many tries of all attempts may have cost money."""
         tries: Counter[Item] = Counter()
         for call in self.failed:
-            for item in call.items if call.perhaps_charged_tries else ():
+            for item in call.items if call.charged_tries else ():
                 result = self.items[item.engine][item]
                 if result is not None and not result.done and call.again >= self._number(item, call.date):
-                    tries[item] += call.perhaps_charged_tries
+                    tries[item] += call.charged_tries or 0
         return tries
 
     @property

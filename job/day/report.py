@@ -1,8 +1,8 @@
 """Report: how a day stands after an attempt. `telling/report` makes it, `ends/` stores it, every output shows it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
 from itertools import chain
 from typing import Annotated, Literal
@@ -19,12 +19,17 @@ from pydantic_core import to_json
 
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
-from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_object
+from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start
 from job.day.ledger import ItemStatus, Ledger, joined_seconds
-from job.day.result import Count, Counts, EngineState, MissingState, Seconds
+from job.day.result import Count, Counts, MissingState, Seconds
 from job.engines.calls import DATA_ENGINES, EngineName, Item
 from job.text.messages import Message
 
+REPORT = "report.json"
+PAGE = "report.html"
+CARDS = "cards.csv"
+NIGHTS_PAGE = "index.html"
+"""Stored beside the days."""
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""
 _GROUP_BYTES = 300
@@ -32,13 +37,6 @@ _GROUP_BYTES = 300
 
 Phase = Literal["data", "cards"]
 PHASES: Mapping[Phase, tuple[EngineName, ...]] = {"data": DATA_ENGINES, "cards": ("qa",)}
-MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
-    "good": ("good", "✓"),
-    "odd": ("warn", "!"),
-    "warn": ("warn", "–"),
-    "bad": ("bad", "✗"),
-    "none": ("soft", "·"),
-}
 Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
 
 
@@ -178,35 +176,6 @@ class Report(BaseModel):
         values = {**members(self.start), **members(self)}
         del values["start"]
         return json.dumps({**values, "set_aside": []}, ensure_ascii=False, indent=1).encode()
-
-
-def totals_of(report: Report) -> Mapping[str, object]:
-    """How a start ended, and the totals, for programs: in the last line of the log and in the message."""
-    return {
-        "outcome": report.outcome,
-        "exit_code": report.exit_code,
-        "ended": report.ended,
-        "cards": asdict(report.cards),
-        "engines": {name: asdict(engine) for name, engine in report.engines.items()},
-        **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
-        **({"without": report.start.without} if report.start.without else {}),
-    }
-
-
-def read_report(day: str, number: int, data: bytes) -> Report:
-    """The report in the object of this number under `ends/`. Raises `RecordError`."""
-    name = end_name(day, number)
-    report = read_object(Report, lambda report: report.start, name, day, number, data)
-    is_done = report.exit_code is ExitCode.DONE
-    if report.exit_code is None or is_done is not (report.outcome is Outcome.SUCCEEDED):
-        raise altered(name)
-    return report
-
-
-def marks_of(report: Report | None, columns: Sequence[EngineName]) -> list[tuple[Severity | Literal["soft"], str]]:
-    """The kind and the mark of each of these engines, in a table of nights."""
-    engines = report.engines if report else {}
-    return [MARKS[engines.get(engine, Counts()).state] for engine in columns]
 
 
 def missing_groups(

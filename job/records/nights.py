@@ -12,23 +12,13 @@ import trio
 from job.config.days import Days
 from job.config.environment import Options, Settings
 from job.config.values import is_date
-from job.day.attempt import (
-    CARDS,
-    NIGHTS_PAGE,
-    PAGE,
-    REPORT,
-    Attempt,
-    Outcome,
-    RecordError,
-    Severity,
-    end_name,
-    missing,
-)
+from job.day.attempt import Attempt, Outcome, Severity
 from job.day.before import night_before
 from job.day.nights import NIGHTS_LOOKED_AT, Night, Nights
-from job.day.report import END_LIMIT, Report, read_report
+from job.day.report import CARDS, END_LIMIT, NIGHTS_PAGE, PAGE, REPORT, Report
 from job.errors import JobError
 from job.records.lease import Holder, peek
+from job.records.objects import RecordError, end_name, missing, read_report
 from job.records.record import Listing, read_day, state_of
 from job.storage.store import ObjectStore, StorageError, StoredObject, each_of, error_text, in_thread, read_many
 from job.storage.uri import open_store
@@ -119,7 +109,7 @@ async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Ni
         attempt = await listing.attempt(store)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.what)
-    return Night(day, state_of(day, holder), attempt=attempt)
+    return Night(day, state_of(day, holder), attempt=None if attempt is None else attempt.start)
 
 
 async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attempt | None:

@@ -14,32 +14,29 @@ import trio
 from pydantic_core import to_json
 
 from job.config.plan import Plan
-from job.day.attempt import (
+from job.day.attempt import FORMAT, Attempt, Outcome, Severity, Start
+from job.day.before import NightBefore
+from job.day.ending import Ending
+from job.day.ledger import Ledger
+from job.day.report import CARDS, PAGE, Report
+from job.day.result import CallResult
+from job.records.earlier import read_line
+from job.records.lease import Holder, peek
+from job.records.objects import (
     ATTEMPTS,
-    CARDS,
     ENDS,
-    FORMAT,
-    PAGE,
     RESULTS,
-    Attempt,
-    Outcome,
     RecordError,
-    Severity,
-    Start,
     altered,
     attempt_name,
     check_format,
     end_name,
     missing,
-    read_object,
+    plan_of,
+    read_attempt,
+    read_report,
     results_name,
 )
-from job.day.before import NightBefore
-from job.day.ending import Ending
-from job.day.ledger import Ledger
-from job.day.report import Report, read_report
-from job.day.result import CallResult
-from job.records.lease import Holder, peek
 from job.storage.store import (
     THREADS,
     ConflictError,
@@ -180,7 +177,7 @@ def _add(name: str, data: bytes, plan: str, ledger: Ledger) -> None:
     number = _number(name, name.partition("/")[2], RESULTS)
     try:
         for line in lines:
-            ledger.add(CallResult.parse(line, number), is_of_plan=is_of_plan)
+            ledger.add(read_line(line, number), is_of_plan=is_of_plan)
     except ValueError as error:
         raise altered(name) from error
     except LookupError as error:
@@ -305,7 +302,7 @@ class Listing:
         stored = await in_thread(partial(store.read, name))
         if stored is None:
             raise missing(name)
-        return read_object(Attempt, lambda attempt: attempt, name, self.day, self.latest, stored.data)
+        return read_attempt(self.day, self.latest, stored.data)
 
     async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
         """The reports of the attempts that have ended, by their numbers. Raises `RecordError` and `StorageError`."""
@@ -352,7 +349,7 @@ class Record:
                 if (listed := listing.results.get(number, 0)) < count:
                     raise missing(results_name(day, number, listed))
         if plan is None:
-            plan = Plan.empty(day) if latest is None else latest.plan_again()
+            plan = Plan.empty(day) if latest is None else plan_of(latest)
         ledger = await trio.to_thread.run_sync(Ledger, plan, latest.again if latest else ())
         await read_journal(store, day, listing.results, ledger)
         return cls(listing, latest, reports, ledger)
@@ -388,7 +385,7 @@ async def read_day(
     if ended is None:
         follows_killed = listing.latest - 1 in listing.attempts - listing.ends
         ending = Ending(state_of(day, await peek(store)), follows_killed=follows_killed)
-        return report_of(record.latest, ledger, ending, before=before()), record
+        return report_of(record.latest.start, ledger, ending, before=before()), record
     calls = {engine: len(ledger.calls[engine]) for engine in ended.engines}
     if calls != {engine: counts.calls for engine, counts in ended.engines.items()}:
         # An attempt that was paused has added results since.
@@ -396,7 +393,7 @@ async def read_day(
         ending = Ending(ended.outcome, signal=signal, answer=ended.detail)
         if ledger.is_complete:
             ending = Ending(Outcome.SUCCEEDED, answer=ended.detail)
-        now = report_of(record.latest, ledger, ending, before=before())
+        now = report_of(record.latest.start, ledger, ending, before=before())
         update = {"ended": ended.ended, "seconds": ended.seconds, "journal": ended.journal}
         if now.outcome is Outcome.SUCCEEDED:
             update["ended"] = datetime.fromtimestamp(ledger.last, ended.start.offset).isoformat(timespec="seconds")

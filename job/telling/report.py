@@ -1,6 +1,7 @@
 """Report of a start: its facts, with the sentence and the notes that say them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from job.config.faults import Fault
@@ -92,3 +93,16 @@ def when(report: Report) -> Message:
     if not report.done_at or not report.start.number:  # it was done before
         return message("As of {time}", time=time) if report.ended else message("began at {time}", time=time)
     return message("Done at {time}", time=time)
+
+
+def totals_of(report: Report) -> Mapping[str, object]:
+    """How a start ended, and the totals, for programs: in the last line of the log and in the message."""
+    return {
+        "outcome": report.outcome,
+        "exit_code": report.exit_code,
+        "ended": report.ended,
+        "cards": asdict(report.cards),
+        "engines": {name: asdict(engine) for name, engine in report.engines.items()},
+        **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
+        **({"without": report.start.without} if report.start.without else {}),
+    }

@@ -16,10 +16,10 @@ from urllib.parse import quote
 from job.config.faults import FaultKind
 from job.config.plan import Target
 from job.config.values import CARD_URL_PLACES
-from job.day.attempt import PAGE, Mark, Outcome, Severity
+from job.day.attempt import Mark, Outcome, Severity
 from job.day.before import NightBefore
 from job.day.ledger import ItemStatus, Ledger
-from job.day.report import Report
+from job.day.report import PAGE, Report
 from job.telling.advice import Commands, Step, advice, page_address
 from job.telling.failures import ToldFailure, told_failures
 from job.telling.notes import notices_of, unrecorded_notes
@@ -221,7 +221,7 @@ def odd_lines(view: View) -> Iterator[Line]:
 def cost_line(ledger: Ledger) -> Message | None:
     """How many tries of the day may have been charged, if these are more than those that made a card."""
     made = sum(call.done for call in ledger.calls["qa"])
-    charged = made + sum(call.perhaps_charged_tries for call in ledger.calls["qa"])
+    charged = made + sum(call.charged_tries or 0 for call in ledger.calls["qa"])
     if charged <= made:
         return None
     return plural(

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from job.config.faults import Fault
-from job.day.attempt import ExitCode, Outcome, RecordError, Start
+from job.day.attempt import ExitCode, Outcome, Start
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.report import END_LIMIT, Report, read_report
+from job.day.report import END_LIMIT, Report
 from job.engines.failures import CUT_OFF, Cause, Failure
+from job.records.objects import RecordError, read_report
 from job.telling.report import FAULT_LIMIT, FAULTS_LISTED, report_of
 from job.text.messages import message
 from tests.support.days import SCENES, Day, failing

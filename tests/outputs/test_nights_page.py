@@ -8,10 +8,10 @@ import pytest
 
 from job.config.days import Days
 from job.config.environment import read_settings
-from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, Outcome
+from job.day.attempt import Outcome
 from job.day.ending import Ending
 from job.day.nights import Night, Nights
-from job.day.report import MissingGroup, Report
+from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, MissingGroup, Report
 from job.outputs.pages import NIGHTS_SHOWN, Links, cause_of, documents, render_nights
 from job.records.nights import PastNights
 from job.records.record import Document

@@ -7,11 +7,12 @@ import pytest
 
 from job.config.faults import ConfigError, FaultKind
 from job.config.read import PlannedConfig
-from job.day.attempt import Attempt, RecordError
+from job.day.attempt import Attempt
 from job.day.ledger import Rerun
 from job.engines.calls import Item
 from job.records import session
 from job.records.lease import BusyError
+from job.records.objects import RecordError
 from job.records.session import decide, faults_of_record
 from job.storage.store import UnusableError
 from job.text.messages import message

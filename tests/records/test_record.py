@@ -6,8 +6,9 @@ from typing import NoReturn
 import pytest
 import trio
 
-from job.day.attempt import ExitCode, Outcome, RecordError
+from job.day.attempt import ExitCode, Outcome
 from job.day.report import Report
+from job.records.objects import RecordError
 from job.records.record import Document, Record, read_day
 from job.storage.store import ConflictError, StoredObject
 from tests.support.records import DAY, RecordedAttempt, config, put, start_at
