@@ -15,16 +15,15 @@ import trio
 from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
 from job.day.attempt import SIGNS, ExitCode
-from job.day.before import NightBefore
-from job.day.nights import Nights
+from job.day.history import NightBefore, Nights
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE
 from job.outputs.log import as_json, not_told, verdict
 from job.outputs.message import SEND_SECONDS, Notifier, late_lines
 from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
-from job.records.nights import attempt_before, read_nights, with_killed
 from job.records.objects import RecordError
+from job.records.past_nights import attempt_before, read_nights, with_killed
 from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store

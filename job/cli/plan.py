@@ -18,8 +18,8 @@ from job.day.attempt import ExitCode
 from job.day.ledger import Ledger
 from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName, counted
 from job.outputs.stdout import say, say_error, write_line
-from job.records.nights import read_nights
 from job.records.objects import RecordError, plan_of
+from job.records.past_nights import read_nights
 from job.records.record import Listing, Record
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store

@@ -1,4 +1,4 @@
-"""Report: how a day stands after an attempt. `telling/report` makes it, `ends/` stores it, every output shows it."""
+"""Report: how a day stands after an attempt. `telling/reporting` makes it, `ends/` stores it, every output shows it."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -17,7 +17,7 @@ from job.execution.progress import CallRetried, EngineFailing, Event, Progress
 from job.outputs.stdout import OutputQueue
 from job.telling.advice import command_of, start_fields
 from job.telling.failures import told
-from job.telling.report import totals_of
+from job.telling.reporting import totals_of
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
 from job.text.shown import shortened

@@ -21,7 +21,7 @@ from job.engines.tls import tls_context
 from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
 from job.telling.advice import Step, command_of, start_fields
-from job.telling.report import totals_of, when
+from job.telling.reporting import totals_of, when
 from job.telling.view import Line, Rank, View, day_lines, step_lines
 from job.text.messages import ENGLISH, Message, Translator, colon, message, plural, template, translator
 from job.text.shown import clock, printable, shortened

@@ -20,17 +20,17 @@ from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
 from job.day.attempt import SIGNS, Outcome, Severity, Start
+from job.day.history import Night, Nights
 from job.day.ledger import Ledger
-from job.day.nights import Night, Nights
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Report
 from job.day.result import ItemState
 from job.engines.calls import ENGINES
-from job.records.nights import PastNights
+from job.records.past_nights import PastNights
 from job.records.record import Document
 from job.storage.uri import address_of
 from job.telling.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, quoted
 from job.telling.nights import done_at, marks_of, missing_of, nothing_of, unrecorded_line
-from job.telling.report import when
+from job.telling.reporting import when
 from job.telling.sentence import LABELS, names_of
 from job.telling.view import View, card_table, complete_line, odd_lines, picture_url
 from job.text.messages import (

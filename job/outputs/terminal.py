@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.day.attempt import SIGNS, Mark, Outcome
-from job.day.nights import Nights
+from job.day.history import Nights
 from job.day.report import Report
 from job.day.result import Counts
 from job.engines.calls import EngineName

@@ -15,8 +15,8 @@ from pydantic_core import to_json
 
 from job.config.plan import Plan
 from job.day.attempt import FORMAT, Attempt, Outcome, Severity, Start
-from job.day.before import NightBefore
 from job.day.ending import Ending
+from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.report import CARDS, PAGE, Report
 from job.day.result import CallResult
@@ -47,7 +47,7 @@ from job.storage.store import (
     in_thread,
     read_many,
 )
-from job.telling.report import report_of
+from job.telling.reporting import report_of
 from job.text.messages import Message, message, not_written
 
 WRITE_SECONDS = 1.0

@@ -20,8 +20,8 @@ from job.day.result import CallResult
 from job.execution.progress import Event
 from job.execution.shutdown import RECORD_SHARE, Shutdown
 from job.records.lease import HAS_ENDED, BusyError, Lease
-from job.records.nights import known_days
 from job.records.objects import RecordError, attempt_name, end_name, plan_of
+from job.records.past_nights import known_days
 from job.records.record import Document, Journal, Listing, Record
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
 from job.telling.changes import differences

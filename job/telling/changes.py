@@ -8,9 +8,9 @@ from job.config.objects import alike
 from job.config.plan import Plan, Target, is_usual
 from job.config.values import spelling
 from job.day.attempt import Outcome, Start
-from job.day.before import NightBefore, lacked
 from job.day.ending import Ending
-from job.day.failing import failure_groups
+from job.day.failure_groups import failure_groups
+from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, Item
 from job.telling.sentence import names_of
@@ -80,7 +80,7 @@ def moved(then: Start, now: Start, day: str) -> Iterator[Message]:
 
 
 def differences(then: Plan, now: Plan) -> Iterator[Message]:
-    if new := lacked(then, (item for item in now.items("qa") if item.target not in now.left_out)):
+    if new := _lacked(then, (item for item in now.items("qa") if item.target not in now.left_out)):
         yield plural(
             "New since {day}, 1 card: {names}",
             "New since {day}, {count} cards: {names}",
@@ -88,7 +88,7 @@ def differences(then: Plan, now: Plan) -> Iterator[Message]:
             day=then.date,
             names=listed(names_of(new)),
         )
-    if gone := lacked(now, then.items("qa")):
+    if gone := _lacked(now, then.items("qa")):
         yield plural(
             "No longer asked for since {day}, 1 card: {names}",
             "No longer asked for since {day}, {count} cards: {names}",
@@ -105,6 +105,16 @@ def differences(then: Plan, now: Plan) -> Iterator[Message]:
         )
     kept = [(old[target.id], target) for target in now.targets if target.id in old]
     yield from _made_otherwise(then, now, kept)
+
+
+def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
+    """Those of the items that a plan does not have; data that it has no target for."""
+    types = {target.id: target.card_types for target in plan.targets}
+    return [
+        item
+        for item in items
+        if item.target not in types or (item.card_type is not None and item.card_type not in types[item.target])
+    ]
 
 
 def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]) -> Iterator[Message]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from job.day.attempt import Outcome, Severity
-from job.day.nights import Night, Nights
+from job.day.history import Night, Nights
 from job.day.report import Report
 from job.day.result import Counts, EngineState
 from job.engines.calls import EngineName

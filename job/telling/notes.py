@@ -8,8 +8,8 @@ from pydantic_core import to_json
 from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, is_usual
 from job.day.attempt import Outcome, Start
-from job.day.before import NightBefore
 from job.day.ending import Ending
+from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, counted
 from job.telling.changes import comparison_lines, moved

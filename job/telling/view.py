@@ -17,13 +17,13 @@ from job.config.faults import FaultKind
 from job.config.plan import Target
 from job.config.values import CARD_URL_PLACES
 from job.day.attempt import Mark, Outcome, Severity
-from job.day.before import NightBefore
+from job.day.history import NightBefore
 from job.day.ledger import ItemStatus, Ledger
 from job.day.report import PAGE, Report
 from job.telling.advice import Commands, Step, advice, page_address
 from job.telling.failures import ToldFailure, told_failures
 from job.telling.notes import notices_of, unrecorded_notes
-from job.telling.report import FAULTS_LISTED
+from job.telling.reporting import FAULTS_LISTED
 from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
 from job.text.shown import zone_of
 

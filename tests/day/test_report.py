@@ -12,7 +12,7 @@ from job.day.ledger import Ledger
 from job.day.report import END_LIMIT, Report
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.records.objects import RecordError, read_report
-from job.telling.report import FAULT_LIMIT, FAULTS_LISTED, report_of
+from job.telling.reporting import FAULT_LIMIT, FAULTS_LISTED, report_of
 from job.text.messages import message
 from tests.support.days import SCENES, Day, failing
 from tests.support.fakes import plan_of, target

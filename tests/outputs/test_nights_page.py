@@ -10,10 +10,10 @@ from job.config.days import Days
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
 from job.day.ending import Ending
-from job.day.nights import Night, Nights
+from job.day.history import Night, Nights
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, MissingGroup, Report
 from job.outputs.pages import NIGHTS_SHOWN, Links, cause_of, documents, render_nights
-from job.records.nights import PastNights
+from job.records.past_nights import PastNights
 from job.records.record import Document
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, dated, message

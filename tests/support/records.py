@@ -13,8 +13,8 @@ from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import PlannedConfig
 from job.day.attempt import Attempt, ExitCode, Outcome, Start
-from job.day.before import NightBefore
 from job.day.ending import Ending
+from job.day.history import NightBefore
 from job.day.ledger import Ledger, Rerun
 from job.day.report import Report
 from job.day.result import CallResult
@@ -24,7 +24,7 @@ from job.records.lease import Holder
 from job.records.objects import attempt_name, end_name, results_name
 from job.records.record import Journal, Listing, Record
 from job.storage.store import StoredObject
-from job.telling.report import report_of
+from job.telling.reporting import report_of
 from job.text.messages import message
 from tests.support.results import result_of
 from tests.support.stores import Memory

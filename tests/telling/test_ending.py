@@ -17,7 +17,7 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Failure
 from job.telling.notes import notes_of, opening_notice, unrecorded_notes
-from job.telling.report import report_of, when
+from job.telling.reporting import report_of, when
 from job.telling.sentence import sentence_of
 from job.text.messages import message
 from job.text.shown import clock

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from job.config.plan import Plan
-from job.day.before import NightBefore
-from job.day.failing import AT_FAULT_LIMIT, failure_groups, targets_at_fault
+from job.day.failure_groups import AT_FAULT_LIMIT, failure_groups, targets_at_fault
+from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure

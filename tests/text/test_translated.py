@@ -11,8 +11,8 @@ import pytest
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import parse_config
+from job.day.history import Nights
 from job.day.ledger import Ledger
-from job.day.nights import Nights
 from job.day.result import FailedTry
 from job.engines.answers import Response, judge
 from job.engines.failures import Cause, Failure

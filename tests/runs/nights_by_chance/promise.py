@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from job.day.attempt import Attempt, Outcome
 from job.day.result import CallResult
 from job.engines.calls import ALL_ENGINES
-from job.records.nights import read_nights
+from job.records.past_nights import read_nights
 from job.records.record import read_day
 from job.storage.store import StoredObject
 from tests.simulators.seen import Seen

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from job.config.faults import Fault
 from job.day.attempt import Outcome, Start
-from job.day.before import NightBefore
 from job.day.ending import Ending
-from job.day.failing import failure_groups, is_refused, targets_at_fault
+from job.day.failure_groups import failure_groups, is_refused, targets_at_fault
+from job.day.history import NightBefore
 from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.report import END_LIMIT, Report, missing_groups, phases_of
 from job.telling.changes import changes_of

@@ -13,8 +13,7 @@ from job.config.days import Days
 from job.config.environment import Options, Settings
 from job.config.values import is_date
 from job.day.attempt import Attempt, Outcome, Severity
-from job.day.before import night_before
-from job.day.nights import NIGHTS_LOOKED_AT, Night, Nights
+from job.day.history import NIGHTS_LOOKED_AT, Night, Nights, night_before
 from job.day.report import CARDS, END_LIMIT, NIGHTS_PAGE, PAGE, REPORT, Report
 from job.errors import JobError
 from job.records.lease import Holder, peek

@@ -10,10 +10,10 @@ import trio
 from job.config.days import Days
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
-from job.day.nights import Night, Nights
+from job.day.history import Night, Nights
 from job.records.lease import LEASE
-from job.records.nights import PastNights, read_nights, with_killed
 from job.records.objects import RecordError
+from job.records.past_nights import PastNights, read_nights, with_killed
 from job.records.record import Record
 from job.telling.nights import unrecorded_line
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
