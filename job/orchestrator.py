@@ -247,7 +247,7 @@ async def close(known: SoFar, session: Session, ending: Ending) -> View:
     """Closes the record, whether or not both phases have succeeded. `run` goes on with the end of the start."""
     past, settings = known.past, known.options.settings
     with known.shutdown.closing(NIGHTS_SHARE):
-        await past.wait_until_read(session.lease.store, known.start.day)
+        await past.wait_until_read()
     with trio.CancelScope(shield=True):
         view = await trio.to_thread.run_sync(known.view, ending)
     made = documents(view, past, settings)

@@ -397,8 +397,6 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
         steps = () if start is None or commands is None else go_on(start, latest.outcome, commands)
         return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
     steps = advice(report, None, commands)
-    if not report.ended:
-        return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
     headline = headline_of(latest, steps, known, links.to_day(latest.day))
     cause, failed = cause_of(report)
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts

@@ -18,8 +18,8 @@ from job.day.report import CARDS, END_LIMIT, NIGHTS_PAGE, PAGE, REPORT, Report
 from job.errors import JobError
 from job.records.lease import Holder, peek
 from job.records.objects import RecordError, end_name, missing, read_report
-from job.records.record import Listing, read_day, state_of
-from job.storage.store import ObjectStore, StorageError, StoredObject, each_of, error_text, in_thread, read_many
+from job.records.record import Listing, state_of
+from job.storage.store import ObjectStore, StoredObject, each_of, error_text, in_thread, read_many
 from job.storage.uri import open_store
 from job.telling.nights import repeated
 from job.text.messages import Message, message
@@ -37,15 +37,6 @@ async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     holder = await peek(store) if days else None
     nights = await each_of(days, lambda day: _read_night(store, day, holder), AT_A_TIME)
     return Nights(list(nights.values()))
-
-
-async def with_killed(store: ObjectStore, nights: Nights) -> Nights:
-    """The same, with what is recorded of the latest night if it was killed. Raises `StorageError`."""
-    latest = next(iter(nights.nights), None)
-    with suppress(RecordError):
-        recorded = await read_day(store, latest.day) if latest and latest.outcome is Outcome.KILLED else None
-        return nights.with_report(recorded[0]) if recorded else nights
-    return nights
 
 
 async def known_days(settings: Settings, store: ObjectStore) -> Days:
@@ -137,8 +128,6 @@ class PastNights:
         """Reads the nights, and which documents there are. Raises `StorageError` and `RecordError`."""
         stored = await read_many(store, [NIGHTS_PAGE], 1)
         self.nights, self.stored = await read_nights(store), stored
-        if self.nights.nights and self.nights.nights[0].day > day:  # else it is not the latest on their page
-            self.nights = await with_killed(store, self.nights)
         self.attempt = await attempt_before(store, self.nights, day)
         self.stored = stored | await read_many(store, [f"{day}/{document}" for document in (REPORT, PAGE, CARDS)], 1)
 
@@ -154,13 +143,9 @@ class PastNights:
         finally:
             self._is_over.set()
 
-    async def wait_until_read(self, store: ObjectStore, day: str) -> None:
-        """Returns once they are read, or cannot be. Reads them again if there is a new one besides this `day`."""
+    async def wait_until_read(self) -> None:
+        """Returns once they are read, or cannot be."""
         await self._is_over.wait()
-        days_read = {day, *(night.day for night in (self.nights or Nights()).nights)}
-        with suppress(StorageError):  # without an answer, they are those that are known
-            if not days_read.issuperset((await _days(store))[:NIGHTS_READ]):
-                await self.read_beside(store, day)
 
     @property
     def not_made(self) -> tuple[str, ...]:

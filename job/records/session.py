@@ -255,15 +255,13 @@ def decide(
     latest, ended, ledger = record.latest, record.ended, record.ledger
     begun = None if latest is None else latest.start
     if begun is not None and begun.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
-        then, now = begun.job, start.job
-        if then is None or now is None or then == now:
-            then, now = begun.config_uri, start.config_uri
         text = template("the day began with the config of {then}, but this start has that of {now}")
         remedy = message(
             "if this start is wrong, give it its own RUNS_URI: nothing is lost. Only if the day is wrong, move its "
             "folder out of runs/: the whole day is then made, and paid for, again"
         )
-        raise ConfigError([Fault("CONFIG_URI", message(text, then=then, now=now), remedy, FaultKind.STORAGE)])
+        what = message(text, then=begun.config_uri, now=start.config_uri)
+        raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
     if latest is not None and (fault := _changed(latest, start, config.plan)) is not None:
         raise ConfigError([fault])
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()

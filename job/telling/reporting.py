@@ -63,7 +63,7 @@ def report_of(
         asked_again=len(made_again) + len(ledger.to_make_again),
         made_again=len(made_again),
         perhaps_charged=len(charged_tries),
-        charged_tries=charged_tries.total(),
+        charged_tries=sum(charged_tries.values()),
         refused=is_refused(ledger),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         answers=tuple(

@@ -62,12 +62,14 @@ def test_when_it_ended_is_in_the_zone_of_its_start() -> None:
     assert str(done.done_at) == "2026-11-24 02:01:03+08:00"
 
 
-def test_only_calls_in_flight_count_for_the_seconds_of_a_phase() -> None:
+def test_a_phase_lasts_from_its_first_call_to_its_end_in_each_attempt() -> None:
     ledger = Ledger(plan_of([target(name, engines=["news"]) for name in "ABCD"]))
-    for call, (started, ended) in zip(ledger.plan.calls("news"), ((5, 6), (1, 9), (8, 10), (13, 15)), strict=True):
-        ledger.add(result_of(call, started=float(started), ended=float(ended)))
+    for call, (started, ended, attempt) in zip(
+        ledger.plan.calls("news"), ((8, 10, 0), (1, 9, 0), (13, 15, 0), (50, 51, 1)), strict=True
+    ):
+        ledger.add(result_of(call, started=float(started), ended=float(ended), attempt=attempt))
     ledger.add(result_of(next(ledger.plan.calls("qa")), started=20.0, ended=24.0))
-    assert report_at(MISSING, ledger).phases == {"data": 11.0, "cards": 4.0}
+    assert report_at(MISSING, ledger).phases == {"data": 15.0, "cards": 4.0}
 
 
 # --- what is missing ---

@@ -9,7 +9,6 @@ import pytest
 from job.config.days import Days
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
-from job.day.ending import Ending
 from job.day.history import Night, Nights
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, MissingGroup, Report
 from job.outputs.pages import NIGHTS_SHOWN, Links, cause_of, documents, render_nights
@@ -19,7 +18,7 @@ from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of
 from tests.outputs.test_day_page import page as day_page
-from tests.support.days import DAY, REFUSED, SCENES, Day, failing, some_nights
+from tests.support.days import DAY, SCENES, Day, some_nights
 from tests.support.parsed import Parsed
 from tests.support.records import begun
 
@@ -125,10 +124,9 @@ def test_a_night_that_has_left_nothing_is_told_as_of_when_that_was_known(minutes
 
 def test_a_night_that_has_not_ended_is_as_of_when_the_page_was_written() -> None:
     """Another start writes the page."""
-    day = Day().play(failing(REFUSED, "qa", "NVDA"), until=180)
-    report = day.view(Ending(Outcome.KILLED)).report
+    killed = Night(DAY, Outcome.KILLED, attempt=SCENES["all made"]().report.start)
     written = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")
-    shown = page(Nights([night(report.model_copy(update={"ended": None}))]), written=written)
+    shown = page(Nights([killed]), written=written)
     assert "began at " not in shown.text
     assert f"{PLACE} · As of 09:00 UTC+08:00" in shown.text
 
@@ -197,14 +195,6 @@ def test_of_a_night_of_the_cloud_job_its_command_and_links_stay_if_a_laptop_has_
     other = begun(laptop, config_uri="/my/config")
     at = DAYS.after(DAY) - timedelta(minutes=20)
     assert "python -m job run" in page(Nights([night(other), earlier]), written=at).text
-
-
-def test_a_night_that_was_killed_has_its_marks_and_no_link_as_it_may_have_no_page() -> None:
-    day = Day().play(failing(REFUSED, "qa", "NVDA"), until=180)
-    report = day.view(Ending(Outcome.KILLED)).report
-    shown = page(Nights([night(report)]))
-    assert rows(shown) == ["Tue 2026-11-24 Killed ✓ ✓ ✓ ✗ 4/58"]
-    assert [link for link in links_of(shown) if not link.startswith("https:")] == []
 
 
 def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> None:

@@ -144,7 +144,7 @@ async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[
     terminal.on_start(live)
     terminal.on_barrier(live)
     terminal.on_progress(live, 90.0)
-    failed = [replace(call, failed_tries=(FailedTry(0.0, 0.1, message("cut off")),)) for call in view.ledger.failed]
+    failed = [replace(call, failed_tries=(FailedTry(0.0, 0.1, message("cut off")),)) for call in view.ledger.failures]
     for result in failed:
         terminal.on_event(result)
     terminal.on_finish(view)
