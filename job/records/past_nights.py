@@ -1,4 +1,4 @@
-"""Nights: the latest days, a row each, from the report with which each ended."""
+"""Past nights: the latest days, each read from its end; and whether an earlier try of this execution ended for good."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -75,12 +75,13 @@ async def ended_for_good(options: Options) -> Report | None:
 
 
 def is_final(end: Report, settings: Settings) -> bool:
-    """Whether all tries were made, so that a retry would only pay for them again.
+    """Whether what failed was refused, or had its tries or its patience, so that a retry would only pay for it again.
 
-    Within a patience and a timeout of the deadline, the last ones were made early.
+    Within a patience and a timeout of the deadline, the last tries were made early.
     """
     left = inf if end.start.deadline is None else end.start.deadline - (end.seconds or 0.0)
-    return end.outcome in FINAL and left > max(one.patience + one.timeout for one in settings.engines.values())
+    engines = [settings.engines[name] for name in end.engines]
+    return end.outcome in FINAL and left > max(one.patience + one.timeout for one in engines)
 
 
 async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:

@@ -30,7 +30,7 @@ def changes_of(before: NightBefore, start: Start, ledger: Ledger) -> Iterator[Me
         if is_off is (engine in then.switched_off):
             continue
         targets = (plan.by_id[item.target] for item in made)
-        affected = (one for one in targets if is_usual(engine, one.kind) and (engine in one.engines) is not is_off)
+        affected = (one for one in targets if is_usual(engine, one.kind) and plan.prepares(engine, one) is not is_off)
         if (count := sum(1 for _ in affected)) and is_off:
             yield plural(
                 "1 card was made without {engine} data; a plain start does not make it again",
