@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from posixpath import relpath
@@ -422,5 +422,5 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
     if has_table:
         to_write.append(Document(f"{day}/{CARDS}", lambda: card_table(report, view.ledger, to)))
     if past.nights is not None:
-        to_write.append(Document(NIGHTS_PAGE, page_of_nights, read=partial(past.read, day=day)))
+        to_write.append(Document(NIGHTS_PAGE, page_of_nights))
     return [replace(document, replaces=past.stored.get(document.name)) for document in to_write]

@@ -122,20 +122,16 @@ class PastNights:
     attempt: Attempt | None = None
     """How the latest attempt at the night before began; `None` if that is not known."""
     stored: Mapping[str, StoredObject] = field(default_factory=dict)
-    """The first byte of each document that exists; of the page of the nights, as it was before they were read."""
+    """The first byte of each document that exists."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
-    async def read(self, store: ObjectStore, day: str) -> None:
-        """Reads the nights, and which documents there are. Raises `StorageError` and `RecordError`."""
-        stored = await read_many(store, [NIGHTS_PAGE], 1)
-        self.nights, self.stored = await read_nights(store), stored
-        self.attempt = await attempt_before(store, self.nights, day)
-        self.stored = stored | await read_many(store, [f"{day}/{document}" for document in (REPORT, PAGE, CARDS)], 1)
-
     async def read_beside(self, store: ObjectStore, day: str) -> None:
-        """Reads them. Never raises."""
+        """Reads the nights, and which documents there are. Never raises."""
         try:
-            await self.read(store, day)
+            documents = [NIGHTS_PAGE, *(f"{day}/{document}" for document in (REPORT, PAGE, CARDS))]
+            self.stored = await read_many(store, documents, 1)
+            self.nights = await read_nights(store)
+            self.attempt = await attempt_before(store, self.nights, day)
         except JobError as error:
             self.notify([message("past nights cannot be read: {error}", error=error_text(error))])
         except Exception:

@@ -4,7 +4,9 @@ A later attempt goes on from the record, and reports show it. Objects are never 
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -55,6 +57,8 @@ WRITE_SECONDS = 1.0
 WRITE_RESULTS = 100
 """A write starts when this many results wait. At fewer than 40 calls per second, fewer arrive during one write."""
 WRITE_RETRY_SECONDS = 1.0
+_NAME = re.compile(r"(attempts/|ends/)([0-9]{6})\.json|(results/)([0-9]{6})-[0-9]{6}\.jsonl")
+"""The names of a record, below its day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,24 +161,23 @@ class Journal:
 async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], ledger: Ledger) -> None:
     """Adds all results of a day to its ledger, in any order. Raises `RecordError` and `StorageError`."""
     plan = await trio.to_thread.run_sync(lambda: ledger.plan.digest)
-    names = [results_name(day, number, place) for number in sorted(counts) for place in range(counts[number])]
+    names = {results_name(day, number, place): number for number in sorted(counts) for place in range(counts[number])}
     turn = Lock()
-    await each_of(names, lambda name: in_thread(partial(_read, store, name, plan, ledger, turn)), THREADS)
+
+    def read(name: str) -> None:
+        data = store.content(name)
+        if data is None:
+            raise missing(name)
+        with turn:  # else the event loop, which renews the lease, would wait for all threads
+            _add(name, names[name], data, plan, ledger)
+
+    await each_of([*names], lambda name: in_thread(partial(read, name)), THREADS)
 
 
-def _read(store: ObjectStore, name: str, plan: str, ledger: Ledger, turn: Lock) -> None:
-    data = store.content(name)
-    if data is None:
-        raise missing(name)
-    with turn:  # else the event loop, which renews the lease, would wait for all threads
-        _add(name, data, plan, ledger)
-
-
-def _add(name: str, data: bytes, plan: str, ledger: Ledger) -> None:
+def _add(name: str, number: int, data: bytes, plan: str, ledger: Ledger) -> None:
     head, _, body = data.partition(b"\n")
     lines = body[:-1].split(b"\n")
     is_of_plan = _plan_of(name, head, len(lines)) == plan
-    number = _number(name, name.partition("/")[2], RESULTS)
     try:
         for line in lines:
             ledger.add(read_line(line, number), is_of_plan=is_of_plan)
@@ -207,29 +210,20 @@ class Document:
     make: Callable[[], bytes | None]
     """`None` if another start will write it."""
     replaces: StoredObject | None = None
-    """The one that it replaces, if it is known: read before what it shows."""
-    read: Callable[[ObjectStore], Awaitable[object]] | None = None
-    """Reads again what it shows, if that may have changed."""
+    """The one that it replaces, if it is known."""
 
     async def write(self, store: ObjectStore, start: Start) -> None:
-        """Makes and writes it for this start, and does both again if another start has written it meanwhile.
+        """Makes and writes it for this start; it stays as it is if a later attempt at the day is recorded.
 
-        It stays as it is if a later attempt at the day is recorded by then. Raises `StorageError`, which is a
-        `ConflictError` after the third time, and what `make` and `read` raise.
+        Raises `StorageError`, and what `make` raises.
         """
-        stored, is_latest = self.replaces, bool(start.number)  # a refused start has no lease
-        for is_last in (False, False, True):
-            if not is_latest and (await Listing.of(store, start.day)).latest > start.number:
-                break
-            try:
-                await in_thread(partial(self._write, store, stored))
-                break
-            except ConflictError:
-                if is_last:
-                    raise
-            stored, is_latest = await in_thread(partial(store.read, self.name, 1)), False
-            if self.read is not None:
-                await self.read(store)
+        if start.number:  # else no lease keeps others from writing it
+            with suppress(ConflictError):
+                await in_thread(partial(self._write, store, self.replaces))
+                return
+        if (await Listing.of(store, start.day)).latest <= start.number:
+            there = await in_thread(partial(store.read, self.name, 1))
+            await in_thread(partial(self._write, store, there))
 
     def _write(self, store: ObjectStore, stored: StoredObject | None) -> None:
         data = self.make()
@@ -268,19 +262,20 @@ class Listing:
         attempts, ends, results = set[int](), set[int](), dict[int, int]()
         for name in names:
             path = name.removeprefix(f"{day}/")
-            if path.endswith("/"):
-                continue  # an empty object, with which some programs make a folder in a bucket
-            if path.startswith(ATTEMPTS):
-                attempts.add(number := _number(name, path, ATTEMPTS))
-                _check(name, attempt_name(day, number))
-            elif path.startswith(ENDS):
-                ends.add(number := _number(name, path, ENDS))
-                _check(name, end_name(day, number))
-            elif path.startswith(RESULTS):
-                number = _number(name, path, RESULTS)
-                if attempts:  # else their age has taken them, and takes these one by one
-                    _check(name, results_name(day, number, results.get(number, 0)))  # there is none left out
+            if path.endswith("/") or not path.startswith((ATTEMPTS, RESULTS, ENDS)):
+                continue  # some programs make a folder in a bucket with an empty object
+            found = _NAME.fullmatch(path)
+            if found is None:
+                raise altered(name, message("remove it"))
+            folder, digits = filter(None, found.groups())
+            number = int(digits)
+            if folder == RESULTS:
+                expected = results_name(day, number, results.get(number, 0))
+                if attempts and name != expected:  # else their age has taken them, and takes these one by one
+                    raise missing(expected)
                 results[number] = results.get(number, 0) + 1
+            else:
+                (attempts if folder == ATTEMPTS else ends).add(number)
         documents = frozenset(document for document in (PAGE, CARDS) if f"{day}/{document}" in names)
         return cls(day, frozenset(attempts), results, frozenset(ends), documents)
 
@@ -309,25 +304,6 @@ class Listing:
         names = {end_name(self.day, number): number for number in self.ends if number}
         objects = await read_many(store, sorted(names))
         return {names[name]: read_report(self.day, names[name], stored.data) for name, stored in objects.items()}
-
-
-def _number(name: str, path: str, folder: str) -> int:
-    digits = path.removeprefix(folder)[:6]
-    if not (digits.isascii() and digits.isdigit()):
-        raise _foreign(name)
-    return int(digits)
-
-
-def _check(name: str, expected: str) -> None:
-    if name == expected:
-        return
-    if RESULTS in expected and RESULTS in name and name > expected:
-        raise missing(expected)
-    raise _foreign(name)
-
-
-def _foreign(name: str) -> RecordError:
-    return altered(name, message("remove it"))
 
 
 @dataclass(frozen=True, slots=True)
