@@ -19,7 +19,7 @@ from job.day.report import Report
 from job.day.result import CallResult
 from job.execution.progress import Event
 from job.execution.shutdown import RECORD_SHARE, Shutdown
-from job.records.lease import HAS_ENDED, BusyError, Lease
+from job.records.lease import BusyError, Lease
 from job.records.objects import RecordError, attempt_name, end_name, plan_of
 from job.records.past_nights import known_days
 from job.records.record import Document, Journal, Listing, Record
@@ -270,7 +270,7 @@ def decide(
             text = template("The first try recorded nothing to make again on {day}, so this retry makes nothing again")
             raise BusyError(None, message(text, day=start.day))
         if listing_before is not None and record.listing != listing_before:
-            raise BusyError(None, HAS_ENDED)
+            raise BusyError(None, message("Another start has just ended"))
         if not any(call.done for call in chain.from_iterable(ledger.calls.values())):
             what = message("nothing was made yet for {day}", day=start.day)
             remedy = message("start it without this option, or add the --date that you mean")
