@@ -78,7 +78,10 @@ class Ledger:
     def __init__(self, plan: Plan, reruns: Iterable[Rerun] = ()) -> None:
         self.plan = plan
         self.calls: Mapping[EngineName, list[CallResult]] = {engine: [] for engine in ALL_ENGINES}
-        """Every call, also those of another plan. All else here is of this plan."""
+        """Every call, also those of another plan. All else here is of this plan.
+
+        Each is without its failed tries: ten of them take 6 KiB, and they are only asked for when they were.
+        """
         self.items: Mapping[EngineName, dict[Item, CallResult | None]] = {
             engine: dict.fromkeys(plan.items(engine)) for engine in ALL_ENGINES
         }
@@ -103,6 +106,8 @@ class Ledger:
 
         Raises `LookupError` if it is of this plan, and the plan does not have its items.
         """
+        if call.failed_tries:
+            call = replace(call, failed_tries=())
         self.calls[call.engine].append(call)
         items = call.items
         if self._reruns:

@@ -5,7 +5,7 @@ Also how many items of an engine are in which state, live and as reports store t
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import to_json
@@ -91,8 +91,18 @@ DONE, FAILED, CUT_OFF = 0, 1, 2
 """The states of a finished call; `CUT_OFF` if the end of an attempt interrupted it."""
 Moment = Annotated[float, Field(ge=0, le=2e11, allow_inf_nan=False)]
 """Seconds since 1970. The limit allows calculations without overflow."""
-_IN_LINES = {"tries": "attempts"}
-"""What lines call this field."""
+
+
+class FailedTry(NamedTuple):
+    """A try of a call that failed and was followed by another."""
+
+    started: Moment
+    ended: Moment
+    reason: Message
+
+
+_IN_LINES = {"tries": "attempts", "failed_tries": "failed_attempts"}
+"""What lines call these fields."""
 
 
 @with_config(ConfigDict(extra="ignore", allow_inf_nan=False))
@@ -132,6 +142,8 @@ class CallResult:
     """What is odd about the answer, if it is done."""
     with_error: tuple[str, ...] = ()
     """The targets that the warning is about; empty if it is about all of them."""
+    failed_tries: Annotated[tuple[FailedTry, ...], Field(validation_alias=_IN_LINES["failed_tries"])] = ()
+    """The first try, and the latest before the last one. Earlier images kept only the latest."""
     traceparent: str
     limit: Count = 0
     """The engine's concurrency limit when the call ended; for the log, not stored."""
@@ -156,7 +168,9 @@ class CallResult:
         """The result in a line of the journal of an attempt. Raises `ValueError` if the job has not written it."""
         result = _RESULT.validate_json(line)
         result.attempt = attempt
-        if not 0 <= result.seconds <= SECONDS_LIMIT:
+        tries: tuple[CallResult | FailedTry, ...] = (result, *result.failed_tries)
+        spans = (*(span.ended - span.started for span in tries), result.tried_seconds or 0.0)
+        if not all(0 <= seconds <= SECONDS_LIMIT for seconds in spans):
             raise ValueError("no time of a try")
         return result
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import trio
 
 from job.config.environment import EngineSettings
-from job.day.result import CallResult
+from job.day.result import CallResult, FailedTry
 from job.engines.answers import Connection, TokenError, TransportError, judge
 from job.engines.calls import BATCHES, METHOD, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, FailureKind
@@ -120,7 +120,7 @@ class Executor:
         """Makes one try."""
         latest, is_first = Try(trio.current_time()), pending.retry.failures == 0
         if pending.unfollowed is not None:
-            pending.follow(pending.unfollowed)
+            pending.follow(*pending.unfollowed)
             self._progress.counts.retries += 1
         self._limiter.begin(latest, self._progress.in_flight)
         self._breaker.begin(latest)
@@ -154,7 +154,7 @@ class Executor:
                 self._queue.fail_last(latest)
             self._fail_for_good(pending, failure, latest.ended)
             return
-        pending.unfollowed = failure
+        pending.unfollowed = latest, failure
         if due is None or is_halved:
             if due is not None:  # else the halves have no more patience than the batch
                 pending.retry = RetryState()
@@ -288,6 +288,10 @@ class Executor:
             tried_seconds=failure.seconds if failure else None,
             warning=verdict.warning if verdict is not None else None,
             with_error=verdict.with_error if verdict is not None else (),
+            failed_tries=tuple(
+                FailedTry(self._stamp(started), self._stamp(ended), reason)
+                for started, ended, reason in pending.failed_tries
+            ),
             traceparent=pending.traceparent,
             limit=self._progress.limit,
             interrupted_after=failure.after if failure else None,

@@ -8,6 +8,7 @@ from math import inf
 
 import trio
 
+from job.day.result import FailedTry
 from job.engines.calls import Call, Item
 from job.engines.failures import Failure, FailureKind
 from job.execution.circuit_breaker import CircuitBreaker, State
@@ -18,6 +19,8 @@ from job.execution.shutdown import Shutdown
 
 LAST_PAUSE = 60.0
 """After a last try has failed, the next ones wait for so long, or for the patience if that is less."""
+FAILED_TRIES_KEPT = 4
+"""Maximum number of failed tries that a result lists, the first one and the latest: a call may have hundreds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,10 +37,12 @@ class PendingCall:
     retries: int = 0
     """As in `CallResult`, and `waits` too."""
     waits: int = 0
-    unfollowed: Failure | None = None
-    """Why its latest try has failed, until another one follows."""
+    unfollowed: tuple[Try, Failure] | None = None
+    """Its latest try if that has failed, and why, until another one follows."""
     latest: Try | None = None
     last_failure: Failure | None = None
+    failed_tries: tuple[FailedTry, ...] = ()
+    """The first try and the latest before the last one, by trio's clock."""
 
     def join(self, latest: Try, failure: Failure | None) -> None:
         """Adds a try that has just ended, and why it failed, if it did."""
@@ -47,11 +52,14 @@ class PendingCall:
         if failure is not None and failure.kind(self.call.engine, sent=latest.sent) is FailureKind.COUNTED:
             self.charged_tries += 1
 
-    def follow(self, failure: Failure) -> None:
-        """Another try follows one that failed."""
+    def follow(self, latest: Try, failure: Failure) -> None:
+        """Another try follows one that failed, which is kept. Equal reasons are one object: each would take 0.4 KiB."""
         self.unfollowed = None
         self.retries += 1
         self.waits += failure.has_no_room
+        kept = (*self.failed_tries[:1], *self.failed_tries[1:][2 - FAILED_TRIES_KEPT :])
+        same = (one._replace(reason=failure.reason) if one.reason == failure.reason else one for one in kept)
+        self.failed_tries = (*same, FailedTry(latest.started, latest.ended, failure.reason))
 
 
 class WorkQueue:

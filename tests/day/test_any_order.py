@@ -16,7 +16,7 @@ from job.engines.calls import ALL_ENGINES, Call, EngineName
 from job.engines.failures import CUT_OFF, Cause
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
-from tests.support.results import result_of
+from tests.support.results import result_of, tried
 
 PLAN = plan_of([target("A", ["a", "b"]), target("B", ["a"], ["financial", "trading"]), target("C", [], ["financial"])])
 OTHER = replace(
@@ -57,6 +57,7 @@ def results(draw: st.DrawFn, calls: Sequence[Call] = CALLS) -> CallResult:
         "charged_tries": draw(st.integers(0, 3)),
         "again": draw(st.integers(0, 3)),
         "traceparent": f"{next(SPANS):010}",
+        "failed_tries": tried(*[(1.0, float(end), "x") for end in draw(st.lists(st.integers(2, 4), max_size=2))]),
     }
     return result_of(call, **changes)
 

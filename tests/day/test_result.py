@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.day.result import CallResult
+from job.day.result import CallResult, FailedTry
 from job.engines.calls import ALL_ENGINES, card
 from job.engines.failures import Cause
 from job.text.messages import Message
@@ -23,6 +23,7 @@ COUNTS = st.integers(0, 2**31 - 1)
 TIMES = st.floats(1.8e9, 2.7e9).map(lambda time: round(time, 3))
 SPANS = st.tuples(TIMES, TIMES).map(sorted)
 """When an attempt began and ended."""
+TRIED = st.builds(lambda span, why: FailedTry(span[0], span[1], why), SPANS, MESSAGES)
 
 
 def result(span: list[float], **given: Any) -> CallResult:
@@ -43,6 +44,7 @@ RESULTS = st.builds(
     cause=st.sampled_from(Cause) | st.just("unknown") | st.none(),
     reason=MESSAGES | st.none(),
     warning=MESSAGES | st.none(),
+    failed_tries=st.lists(TRIED, max_size=2).map(tuple),
     traceparent=TEXTS,
     interrupted_after=st.sampled_from(Cause) | st.none(),
     request=TEXTS,
@@ -79,6 +81,7 @@ WRONG: dict[str, Any] = {
     "ended": 1e300,
     "retries": 2**31,
     "reason": 7,
+    "failed_attempts": [[1.0]],
 }
 
 
@@ -89,8 +92,9 @@ def test_a_line_with_a_value_that_the_job_does_not_write_is_refused(name: str) -
 
 
 @pytest.mark.parametrize(("started", "ended"), [(2.0, 1.0), (0.0, 1.1e9)])
-def test_a_line_whose_last_try_takes_no_time_of_a_run_is_refused(started: float, ended: float) -> None:
-    wrong = {"started": started, "ended": ended}
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_line_whose_tries_take_no_time_of_a_run_is_refused(started: float, ended: float, is_last: bool) -> None:
+    wrong = {"started": started, "ended": ended} if is_last else {"failed_attempts": [[started, ended, {"id": "no"}]]}
     with pytest.raises(ValueError, match="no time of a try"):
         CallResult.parse(json.dumps(json.loads(ONE.line()) | wrong).encode())
 

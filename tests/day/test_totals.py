@@ -5,7 +5,7 @@ from job.day.result import Counts
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
-from tests.support.results import result_of
+from tests.support.results import result_of, tried
 
 PLAN = plan_of([target(name, ["a"]) for name in ("A", "B", "C")])
 NO = Failure(Cause.STATUS, message("no"), 422)
@@ -48,3 +48,11 @@ def test_the_first_errors_besides_a_success_are_told_as_long_as_they_count() -> 
     ledger.add(result_of(first, ended=12.7))
     ledger.add(result_of(second, ended=13.0))
     assert told() == ["news A: late", "qa C a: a fourth"]
+
+
+def test_the_failed_tries_of_a_result_are_not_kept_in_memory_and_are_counted() -> None:
+    ledger, call = Ledger(PLAN), next(PLAN.calls("qa"))
+    result = result_of(call, NO, tries=3, retries=2, failed_tries=tried((1.0, 2.0, "no"), (3.0, 4.0, "no")))
+    ledger.add(result)
+    assert [(one.failed_tries, one.tries) for one in (*ledger.calls["qa"], *ledger.failures)] == [((), 3)] * 2
+    assert len(result.failed_tries) == 2, "the journal writes them"

@@ -248,3 +248,16 @@ async def test_calls_begin_evenly_spread_and_a_part_of_a_batch_takes_a_place_of_
     began = trio.current_time()
     assert await work.take(2) == ["A", "B"]
     assert trio.current_time() - began == pytest.approx(2.0, abs=0.2)
+
+
+async def test_of_many_failed_tries_the_first_and_the_latest_are_listed_and_take_little_memory() -> None:
+    await trio.lowlevel.checkpoint()
+    pending = PendingCall(call("A"), "")
+    for number in range(7):
+        reason = message("busy") if number == 2 else message("HTTP {status}", status=503)
+        latest, failure = Try(float(number)), Failure(Cause.STATUS, reason, 503)
+        pending.join(latest, failure)
+        pending.follow(latest, failure)
+    assert (pending.retries, pending.waits) == (7, 7)
+    assert [one.started for one in pending.failed_tries] == [0.0, 4.0, 5.0, 6.0]
+    assert len({id(one.reason) for one in pending.failed_tries}) == 1

@@ -25,7 +25,7 @@ from job.telling.view import View
 from job.text.messages import message, said
 from tests.support.fakes import target
 from tests.support.records import start_at
-from tests.support.results import result_of
+from tests.support.results import result_of, tried
 
 DAY = "2026-11-24"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -104,14 +104,15 @@ class Day:
         if ended > end:
             failure, ended = CUT_OFF, end
         began, last = self._began.timestamp() + started, self._began.timestamp() + ended
-        is_repeated = call.card_type is not None and not number % 7
+        tries = tried((began, began + (ended - started) / 4, "HTTP 503")) if call.card_type and not number % 7 else ()
         result = result_of(
             call,
             failure,
-            started=round(began + (ended - started) / 3 if is_repeated else began, 3),
+            started=round(began + (ended - started) / 3 if tries else began, 3),
             ended=round(last, 3),
-            tries=1 + is_repeated,
-            retries=int(is_repeated),
+            tries=len(tries) + 1,
+            retries=len(tries),
+            failed_tries=tries,
             date=call.date,
             warning=ERROR if call.card_type and call.targets[0] in self.with_error and failure is None else None,
             again=self.ledger.rerun_of(call),

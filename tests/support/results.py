@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from job.day.result import CallResult
+from job.day.result import CallResult, FailedTry
 from job.engines.calls import Call
 from job.engines.failures import Failure, FailureKind
+from job.text.messages import message
 
 
 def result_of(call: Call, failure: Failure | None = None, **changes: Any) -> CallResult:
@@ -29,3 +30,8 @@ def result_of(call: Call, failure: Failure | None = None, **changes: Any) -> Cal
         "date": call.date,
     }
     return CallResult(**(given | changes))
+
+
+def tried(*attempts: tuple[float, float, str]) -> tuple[FailedTry, ...]:
+    """Failed attempts: when each began and ended, and why it failed."""
+    return tuple(FailedTry(started, ended, message(reason)) for started, ended, reason in attempts)

@@ -13,6 +13,7 @@ from job.config.faults import ConfigError
 from job.config.objects import parse_config
 from job.day.history import Nights
 from job.day.ledger import Ledger
+from job.day.result import FailedTry
 from job.engines.answers import Response, judge
 from job.engines.failures import Cause, Failure
 from job.execution.progress import Progress
@@ -143,7 +144,8 @@ async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[
     terminal.on_start(live)
     terminal.on_barrier(live)
     terminal.on_progress(live, 90.0)
-    for result in view.ledger.failures:
+    failed = [replace(call, failed_tries=(FailedTry(0.0, 0.1, message("cut off")),)) for call in view.ledger.failures]
+    for result in failed:
         terminal.on_event(result)
     terminal.on_finish(view)
     await terminal.drain(5.0)
