@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from job.engines.calls import ALL_ENGINES, BATCHES
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT, Job
@@ -26,8 +27,8 @@ PLANNED = len(TICKERS) * len(CARDS)
 MANY = tuple(f"T{number}" for number in range(50))
 """Tickers of which the cards cannot all begin before an engine is down."""
 ENV = {
-    **{f"{name}_ENGINE_TIMEOUT": "1.5" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")},
-    **{f"{name}_ENGINE_BATCH_SIZE": "2" for name in ("FINANCIAL", "TRADING")},
+    **{f"{name.upper()}_ENGINE_TIMEOUT": "1.5" for name in ALL_ENGINES},
+    **{f"{name.upper()}_ENGINE_BATCH_SIZE": "2" for name in BATCHES},
     "QA_ENGINE_CONCURRENCY": "16",
 }
 CODES = {
@@ -254,7 +255,7 @@ CASES = [
 ELSEWHERE = {
     "the token server": "runs/test_told.py",
     "an answer of 200 says `success`": "runs/test_mornings.py",
-    "a data engine refuses single": "runs/test_rows.py",
+    "a data engine refuses single": "runs/test_mornings.py",
     "an object of the day's record": "records/test_shape.py",
     "SIGTERM": "runs/test_signals.py",
     "SIGKILL": "runs/test_processes.py",

@@ -9,6 +9,7 @@ import trio
 
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
+from job.engines.calls import DATA_ENGINES
 from job.records.nights import is_final
 from tests.simulators import do, when
 from tests.simulators.job import ROOT
@@ -31,7 +32,7 @@ ENDS_FOR_GOOD, GOES_ON = (
 # --- which starts are repeated ---
 
 
-SETTINGS, _ = read_settings({f"{name}_ENGINE_TIMEOUT": "60" for name in ("FINANCIAL", "TRADING", "NEWS")})
+SETTINGS, _ = read_settings({f"{name.upper()}_ENGINE_TIMEOUT": "60" for name in DATA_ENGINES})
 
 
 @pytest.mark.parametrize("outcome", [one for one in Outcome if one.exit or one is Outcome.INTERRUPTED])
