@@ -207,28 +207,6 @@ async def test_again_makes_what_was_named_and_what_is_missing(scene: Scene) -> N
     assert len(scene.world.news.requests) == 3 + 1, "its data too"
 
 
-async def test_what_was_never_made_gets_no_number(scene: Scene) -> None:
-    """Its answer may have been lost: only with the key of the first time does the engine recognise it."""
-    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.late_status(504)))
-    await scene.start(3, QA_ENGINE_ATTEMPTS="1")
-    scene.world.qa.script.clear()
-    outcome = await scene.start(0, "--again", "AAPL/news_card")
-    assert len(scene.keys()) == 5
-    assert scene.stored(f"{DAY}/attempts/000002.json")["again"] == []
-    assert outcome.finished["notes"] == [DATED]
-
-
-async def test_what_is_not_made_again_yet_keeps_its_number_if_it_is_asked_once_more(scene: Scene) -> None:
-    await scene.start(0)
-    job = await scene.begin("--again", "AAPL/news_card")
-    await scene.cards_in_flight(6)
-    await scene.killed(job)
-    await scene.start(0, "--again", "AAPL/news_card")
-    assert (scene.cards()["AAPL/news_card"], len(scene.keys())) == (3, 6)
-    await scene.start(0, "--again", "AAPL/news_card")
-    assert (scene.cards()["AAPL/news_card"], len(scene.keys())) == (4, 7)
-
-
 async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Scene) -> None:
     await scene.start(0)
     first = await scene.begin("--again", "AAPL/news_card", **CLOUD)
@@ -295,34 +273,6 @@ async def test_a_refused_start_between_two_good_ones_writes_nothing(scene: Scene
     assert len(scene.requests) == count + 2
 
 
-@pytest.mark.parametrize("seconds", [1.9, 2.1, 2.3])
-async def test_who_is_refused_while_a_night_ends_leaves_no_night_at_work_on_the_page(
-    scene: Scene, seconds: float
-) -> None:
-    """It has read the night before its end, and would write the page before the night does."""
-    scene.world.storage_seconds = 0.1
-    job = await scene.begin("--date=2026-11-23", "--yes")
-    await scene.cards_in_flight()
-    await trio.sleep(seconds)
-    await scene.start(2, FINANCIAL_ENGINE_TIMEOUT="x")
-    await scene.end(job, 0)
-    page = scene.world.recorded()["index.html"].decode()
-    assert "at work" not in Parsed(page).text
-    assert all(f'href="{day}/report.html"' in page for day in (DAY, "2026-11-23"))
-
-
-@pytest.mark.parametrize("seconds", [0.2, 0.3])
-async def test_who_is_refused_while_a_day_begins_leaves_that_its_documents(scene: Scene, seconds: float) -> None:
-    """It has seen the day before there was an attempt, and writes after that."""
-    scene.world.storage_seconds = 0.1
-    refused = await scene.begin(FINANCIAL_ENGINE_TIMEOUT="x")
-    await trio.sleep(seconds)
-    await scene.start(0)
-    await scene.end(refused, 2)
-    assert scene.stored(f"{DAY}/report.json")["outcome"] == "succeeded"
-    assert "1 fault" not in scene.world.recorded()[f"{DAY}/report.html"].decode()
-
-
 @pytest.mark.parametrize("hangs", [False, True])
 async def test_faults_that_cannot_be_recorded_change_no_outcome(scene: Scene, hangs: bool) -> None:
     def refuse(verb: str, _: str) -> bool:
@@ -366,15 +316,6 @@ async def test_the_page_of_the_nights_is_not_overwritten_with_one_night_while_th
     page = scene.world.recorded()["index.html"].decode()
     assert "2026-11-22" in page
     assert f'href="{DAY}/report.html"' in page
-
-
-async def test_an_object_of_somebody_else_has_only_to_be_removed(scene: Scene) -> None:
-    await scene.start(0)
-    scene.world.runs.create(f"{DAY}/attempts/000001 (1).json", b"")
-    (fault,) = (await scene.start(2)).events("config.faulty")
-    assert fault["message"] == f"RUNS_URI: {DAY}/attempts/000001 (1).json is not as the job wrote it; remove it"
-    scene.world.runs.objects.pop(f"{DAY}/attempts/000001 (1).json")
-    await scene.start(0)
 
 
 # --- what a start is charged at most ---
