@@ -15,7 +15,7 @@ Item = tuple[str, str | None]
 """A target, and its card type if it is a card."""
 
 PATIENCE, ATTEMPTS = 1_200.0, 3
-TIMEOUT = {name: spec.timeout for name, spec in ENGINES.items()}
+TIMEOUT: dict[str, float] = {name: spec.timeout for name, spec in ENGINES.items()}
 CONCURRENCY: dict[str, int] = {name: ENGINES[name].concurrency for name in TARGET_ENGINES}
 """Of the data engines; that of QA is drawn."""
 FREE = ["401", "403", "404", "409", "422", "429", "503"]
