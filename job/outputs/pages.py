@@ -423,4 +423,4 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
         to_write.append(Document(f"{day}/{CARDS}", lambda: card_table(report, view.ledger, to)))
     if past.nights is not None:
         to_write.append(Document(NIGHTS_PAGE, page_of_nights))
-    return [replace(document, replaces=past.stored.get(document.name)) for document in to_write]
+    return to_write

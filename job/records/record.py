@@ -6,7 +6,6 @@ A later attempt goes on from the record, and reports show it. Objects are never 
 import json
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -41,7 +40,6 @@ from job.records.objects import (
 )
 from job.storage.store import (
     THREADS,
-    ConflictError,
     ObjectStore,
     StorageError,
     StoredObject,
@@ -209,30 +207,25 @@ class Document:
     """Below RUNS_URI."""
     make: Callable[[], bytes | None]
     """`None` if another start will write it."""
-    replaces: StoredObject | None = None
-    """The one that it replaces, if it is known."""
 
     async def write(self, store: ObjectStore, start: Start) -> None:
-        """Makes and writes it for this start; it stays as it is if a later attempt at the day is recorded.
+        """Makes and writes it for this start; one that was refused leaves it as it is if the day has an attempt.
 
         Raises `StorageError`, and what `make` raises.
         """
-        if start.number:  # else no lease keeps others from writing it
-            with suppress(ConflictError):
-                await in_thread(partial(self._write, store, self.replaces))
-                return
-        if (await Listing.of(store, start.day)).latest <= start.number:
-            there = await in_thread(partial(store.read, self.name, 1))
-            await in_thread(partial(self._write, store, there))
+        if not start.number and (await Listing.of(store, start.day)).latest:  # no lease keeps others from writing
+            return
+        there = await in_thread(partial(store.read, self.name, 1))
+        await in_thread(partial(self._write, store, there))
 
-    def _write(self, store: ObjectStore, stored: StoredObject | None) -> None:
+    def _write(self, store: ObjectStore, there: StoredObject | None) -> None:
         data = self.make()
         if data is None:
             return
-        if stored is None:
+        if there is None:
             store.create(self.name, data)
         else:
-            store.replace(self.name, data, stored.generation)
+            store.replace(self.name, data, there.generation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,27 +57,23 @@ class ResolvedDay:
 
 async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
     """Finds the day of a start. Adds its faults to earlier ones; else raises `ConfigError` or `StorageError`."""
+    if DAY_VARIABLES & {fault.variable for fault in options.faults}:
+        return ResolvedDay(Start.of(options, None), options.faults)
     try:
-        return await _resolved(options, store)
+        with faults_of_record(""):
+            days = await known_days(options.settings, store)
+        day, faults = options.day(days)
+        fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
+        listing = None
+        if not faults and (fault or asks):
+            with faults_of_record(day):
+                listing = await Listing.of(store, day)
+            faults = [fault] if fault and not (listing.latest or listing.is_refused) else []
     except (ConfigError, StorageError) as error:
         if not options.faults:
             raise
-        faults = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
-        return ResolvedDay(Start.of(options, options.days), [*options.faults, *faults])
-
-
-async def _resolved(options: Options, store: ObjectStore) -> ResolvedDay:
-    if DAY_VARIABLES & {fault.variable for fault in options.faults}:
-        return ResolvedDay(Start.of(options, None), options.faults)
-    with faults_of_record(""):
-        days = await known_days(options.settings, store)
-    day, faults = options.day(days)
-    fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
-    listing = None
-    if not faults and (fault or asks):
-        with faults_of_record(day):
-            listing = await Listing.of(store, day)
-        faults = [fault] if fault and not (listing.latest or listing.is_refused) else []
+        more = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
+        return ResolvedDay(Start.of(options, options.days), [*options.faults, *more])
     return ResolvedDay(Start.of(options, days), [*options.faults, *faults], listing)
 
 
