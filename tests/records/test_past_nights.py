@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import trio
 
 from job.config.days import Days
 from job.config.environment import read_settings
@@ -123,3 +124,12 @@ async def test_a_bug_in_reading_past_nights_ends_no_attempt(memory: Memory, capl
     await past.read_beside(memory, "2026-11-30")
     assert "past nights are not read" in caplog.text
     assert past.severity_before(DAYS[3]) is None
+
+
+async def test_past_nights_can_be_waited_for(memory: Memory) -> None:
+    put(memory, RecordedAttempt(DAYS[0]).record())
+    memory.seconds, past = 1.0, PastNights(lambda _: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(past.read_beside, memory, DAYS[1])
+        await past.wait_until_read()
+        assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
