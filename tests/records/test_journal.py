@@ -72,7 +72,7 @@ async def read(store: Memory, counts: dict[int, int] | None = None) -> Numbers:
     return numbers
 
 
-@pytest.mark.parametrize(("seconds", "rate"), [(0.0, 1), (0.1, 300), (0.3, 100), (1.4, 10)])
+@pytest.mark.parametrize(("seconds", "rate"), [(0.0, 3), (0.1, 300), (0.3, 100), (1.4, 10)])
 async def test_a_kill_loses_at_most_three_seconds_and_200_results_at_a_request_every_second(
     memory: Memory, seconds: float, rate: float
 ) -> None:
