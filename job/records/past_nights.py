@@ -14,10 +14,10 @@ from job.config.environment import Options, Settings
 from job.config.values import is_date
 from job.day.attempt import Attempt, Outcome, Severity
 from job.day.history import NIGHTS_LOOKED_AT, Night, Nights, night_before
-from job.day.report import END_LIMIT, NIGHTS_PAGE, Report
+from job.day.report import NIGHTS_PAGE, Report
 from job.errors import JobError
 from job.records.lease import Holder, peek
-from job.records.objects import RecordError, end_name, missing, read_report
+from job.records.objects import RecordError
 from job.records.record import Listing, state_of
 from job.storage.store import ObjectStore, each_of, error_text, in_thread
 from job.storage.uri import open_store
@@ -91,11 +91,7 @@ async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Ni
         if not listing.attempts and not listing.is_refused:
             return None
         if listing.latest in listing.ends:
-            name = end_name(day, listing.latest)
-            stored = await in_thread(partial(store.read, name, END_LIMIT + 1))
-            if stored is None:
-                return Night(day, Outcome.UNREADABLE, problem=missing(name).what)
-            report = read_report(day, listing.latest, stored.data)
+            report = await listing.report(store, listing.latest)
             return Night(day, report.outcome, report)
         attempt = await listing.attempt(store)
     except RecordError as error:

@@ -44,7 +44,6 @@ from job.storage.store import (
     StoredObject,
     each_of,
     in_thread,
-    read_many,
 )
 from job.telling.reporting import report_of
 from job.text.messages import Message, message, not_written
@@ -281,17 +280,25 @@ class Listing:
         """How the latest attempt began; `None` without one. Raises `RecordError` and `StorageError`."""
         if not self.latest:
             return None
-        name = attempt_name(self.day, self.latest)
-        stored = await in_thread(partial(store.read, name))
-        if stored is None:
-            raise missing(name)
-        return read_attempt(self.day, self.latest, stored.data)
+        data = await _content(store, attempt_name(self.day, self.latest))
+        return read_attempt(self.day, self.latest, data)
+
+    async def report(self, store: ObjectStore, number: int) -> Report:
+        """The report of an attempt that has ended. Raises `RecordError` and `StorageError`."""
+        return read_report(self.day, number, await _content(store, end_name(self.day, number)))
 
     async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
         """The reports of the attempts that have ended, by their numbers. Raises `RecordError` and `StorageError`."""
-        names = {end_name(self.day, number): number for number in self.ends if number}
-        objects = await read_many(store, sorted(names))
-        return {names[name]: read_report(self.day, names[name], stored.data) for name, stored in objects.items()}
+        numbers = {end_name(self.day, number): number for number in self.ends if number}
+        found = await each_of(sorted(numbers), lambda name: self.report(store, numbers[name]), THREADS)
+        return {numbers[name]: report for name, report in found.items()}
+
+
+async def _content(store: ObjectStore, name: str) -> bytes:
+    data = await in_thread(partial(store.content, name))
+    if data is None:
+        raise missing(name)
+    return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,8 +350,7 @@ async def read_day(
     record = await Record.read(store, day)
     ledger, ended, listing = record.ledger, record.ended, record.listing
     if record.latest is None:
-        stored = await in_thread(partial(store.read, end_name(day, 0))) if listing.is_refused else None
-        return None if stored is None else (read_report(day, 0, stored.data), record)
+        return (await listing.report(store, 0), record) if listing.is_refused else None
     before = partial(night_before, ledger.plan)
     if ended is None:
         ending = Ending(state_of(day, await peek(store)))
