@@ -80,8 +80,8 @@ def is_final(end: Report, settings: Settings) -> bool:
     Within a patience and a timeout of the deadline, the last tries were made early.
     """
     left = inf if end.start.deadline is None else end.start.deadline - (end.seconds or 0.0)
-    engines = [settings.engines[name] for name in end.engines]
-    return end.outcome in FINAL and left > max(one.patience + one.timeout for one in engines)
+    lasts = [settings.engines[name].patience + settings.engines[name].timeout for name in end.engines]
+    return end.outcome in FINAL and left > max(lasts, default=0.0)
 
 
 async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:
