@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
-from job.day.attempt import SIGNS, Outcome, Severity, Start
+from job.day.attempt import Outcome, Severity, Start
 from job.day.history import Night, Nights
 from job.day.ledger import Ledger
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Report
@@ -32,7 +32,7 @@ from job.telling.advice import CONSOLE, Commands, Step, advice, executions_link,
 from job.telling.nights import done_at, marks_of, missing_of, nothing_of, unrecorded_line
 from job.telling.reporting import when
 from job.telling.sentence import LABELS, names_of
-from job.telling.view import View, card_table, complete_line, odd_lines, picture_url
+from job.telling.view import SIGNS, View, card_table, complete_line, odd_lines, picture_url
 from job.text.messages import (
     Message,
     Translator,
@@ -423,4 +423,4 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
         to_write.append(Document(f"{day}/{CARDS}", lambda: card_table(report, view.ledger, to)))
     if past.nights is not None:
         to_write.append(Document(NIGHTS_PAGE, page_of_nights))
-    return [replace(document, replaces=past.stored.get(document.name)) for document in to_write]
+    return to_write

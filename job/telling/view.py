@@ -6,17 +6,18 @@ in UTF-8, with a byte order mark, without which Excel shows Chinese wrongly.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from enum import IntEnum
 from io import BytesIO, TextIOWrapper
+from typing import Literal
 from urllib.parse import quote
 
 from job.config.faults import FaultKind
 from job.config.plan import Target
 from job.config.values import CARD_URL_PLACES
-from job.day.attempt import Mark, Outcome, Severity
+from job.day.attempt import Outcome, Severity
 from job.day.history import NightBefore
 from job.day.ledger import ItemStatus, Ledger
 from job.day.report import PAGE, Report
@@ -40,6 +41,10 @@ COLUMNS = (
     template("date"),
 )
 """The headings, in the language of the reports. Their order never changes, and what is below them stays English."""
+Mark = Literal["✓", "✗", "!", " ", ""]
+"""Before a line: a success, a failure, a warning, more about the line before, or none."""
+SIGNS: Mapping[Severity, Mark] = {"good": "✓", "warn": "!", "bad": "✗"}
+"""What a title begins with."""
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """Characters with which a formula starts in a spreadsheet; the last four only in East Asian ones."""
 

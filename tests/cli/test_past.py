@@ -332,13 +332,7 @@ def test_of_a_night_at_work_verify_says_so_and_when_it_ends(
     assert told[-3:] == [*steps, executions]
 
 
-@pytest.mark.parametrize("outcomes", [[None], [None, None], [None, "cards_missing", None]])
-def test_of_a_start_without_an_end_it_is_said_who_may_know_more(
-    outcomes: list[str | None], runs: Path, command: Command
-) -> None:
-    """And if the one before has none either, what may have killed both."""
-    for number, outcome in enumerate(outcomes, 1):
-        write(runs, RecordedAttempt(number=number, outcome=outcome, failed=["MSFT"]).record())
+def test_of_a_start_without_an_end_it_is_said_who_may_know_more(runs: Path, command: Command) -> None:
+    write(runs, RecordedAttempt(outcome=None, failed=["MSFT"]).record())
     out = "\n".join(command("report")[1])
     assert "calls in flight may have been charged too. If it sent a message, believe the message." in out
-    assert ("The start before it ended so too: " in out) is (outcomes == [None, None])

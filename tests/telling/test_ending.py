@@ -273,16 +273,13 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
 
 KILLED = (
     "The start was killed, or could no longer write; its calls in flight may have been charged too. If it sent a "
-    "message, believe the message."
+    "message, believe the message. If the execution says memory, an owner raises job.memory_mib."
 )
-AGAIN = "The start before it ended so too: if the execution says memory, an owner first raises job.memory_mib."
 
 
-@pytest.mark.parametrize(("is_again", "notes"), [(False, [KILLED]), (True, [KILLED, AGAIN])])
-def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known(is_again: bool, notes: list[str]) -> None:
-    ledger = ledger_of(1, 2)
-    ending = Ending(Outcome.KILLED, follows_killed=is_again)
-    assert noted(ending, ledger) == notes
+def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known() -> None:
+    ledger, ending = ledger_of(1, 2), Ending(Outcome.KILLED)
+    assert noted(ending, ledger) == [KILLED]
     day, at = "1970-01-01", datetime.fromtimestamp(ledger.last, UTC)
     said = shown(ending, ledger, started=f"{day}T00:00:00+00:00", day=day)[2]
     assert f"breaks off at {clock(at, day)}: " in said
