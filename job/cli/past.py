@@ -28,6 +28,7 @@ from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.telling.advice import Commands, Step, first_steps, late_steps
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
+from job.telling.sentence import cards_line
 from job.telling.view import View, step_lines
 from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import printable
@@ -63,7 +64,7 @@ def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
     to = translator(settings.language, nights.days(settings).zone)
     view, record = trio.run(_view, store, settings, nights, given.day, options.now)
     if view is None or record is None:
-        raise RecordError(NO_NIGHT if given.day is None else message("No start of {day} is recorded", day=given.day))
+        raise RecordError(NO_NIGHT if given.day is None else nothing_of(given.day))
     if given.missing:
         _write_missing(view, to)
     else:
@@ -135,9 +136,8 @@ def _write_missing(view: View, to: Translator) -> None:
     if not view.report.had_plan:
         text = template("The start of {day} was refused, so it is not known which cards are missing")
         raise RecordError(message(text, day=view.report.day))
-    cards = view.ledger.counts("qa")
-    if cards.done == cards.planned:
-        say_error(to.text(message("all cards are made")))
+    if view.ledger.counts("qa").missing == 0:
+        say_error(to.text(cards_line(view.ledger)))
     missing = view.ledger.missing("qa")
     while lines := [
         f"{printable(card.item.target)}\t{printable(card.item.card_type)}" for card in islice(missing, LINES_AT_ONCE)

@@ -31,8 +31,6 @@ class Ending:
     """Why it did not begin, or for which other start it waited until its deadline, if that is known."""
     done_since: datetime | None = None
     """Since when the day has been done, if nothing was left for this start."""
-    follows_killed: bool = False
-    """Of an attempt that was killed: whether the attempt before was, too."""
 
     @property
     def exit_code(self) -> ExitCode | None:

@@ -222,13 +222,12 @@ def _call(call: Call | CallResult, limit: int, traceparent: str) -> dict[str, ob
 
 def time_status(progress: Progress, now: float) -> Message:
     """How long the run has taken, and how long the cards still take at the present pace, if that can be estimated."""
-    elapsed = _whole(now - progress.began)
+    elapsed = duration(now - progress.began)
     left = progress.seconds_left("qa", now)
     if left is None:
         return message("{elapsed} elapsed", elapsed=elapsed)
-    return message(
-        "{elapsed} elapsed; at the present pace the cards are done in {left}", elapsed=elapsed, left=_whole(left)
-    )
+    text = template("{elapsed} elapsed; at the present pace the cards are done in {left}")
+    return message(text, elapsed=elapsed, left=duration(left))
 
 
 def progress_message(progress: Progress, now: float) -> Message:
@@ -244,12 +243,6 @@ def progress_message(progress: Progress, now: float) -> Message:
         failed=engine.counts.failed if engine is not None else 0,
         time=time_status(progress, now),
     )
-
-
-def _whole(seconds: float) -> Message:
-    """A duration in whole seconds, for display while it changes."""
-    whole = max(0, round(seconds))
-    return message("{seconds} s", seconds=whole) if whole < 60 else duration(whole)
 
 
 class CloudLog:

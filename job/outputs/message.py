@@ -40,8 +40,8 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     report = view.report
     yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.severity])
     yield from _body(view)
-    if report.ended is not None:
-        yield Line(when(report), Rank.KEPT)
+    if (at := when(report)) is not None:
+        yield Line(at, Rank.KEPT)
 
 
 def _body(view: View) -> Iterator[Line]:
@@ -167,7 +167,7 @@ class Notifier:
         lines, fields = run_lines(view, self._settings), partial(run_fields, view)
         with shutdown.until_request(trio.CancelScope()):
             return await self.send_lines(lines, fields, min(SEND_SECONDS, shutdown.seconds_left - MOMENT))
-        return _not_sent(message("a signal ended the start before it was sent"))
+        return NO_TIME
 
     def _is_news(self, view: View) -> bool:
         report = view.report
@@ -195,6 +195,9 @@ def _not_sent(reason: Message) -> Message:
     return message("the message was not sent: {reason}", reason=reason)
 
 
+NO_TIME = _not_sent(message("no time was left for it"))
+
+
 async def send(
     hook: Hook,
     lines: Iterable[Line],
@@ -209,7 +212,7 @@ async def send(
     request whose answer was lost is not retried, since the message may have arrived.
     """
     if seconds <= 0:
-        return _not_sent(message("no time was left for it"))
+        return NO_TIME
     reason = message("no answer within {seconds} s", seconds=round(seconds, 1))
     with trio.move_on_after(seconds):
         try:

@@ -6,12 +6,10 @@ holds, as nobody knows when it is read. Python computes all words and numbers, t
 module that uses Jinja2.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
-from itertools import chain
 from pathlib import Path
 from posixpath import relpath
 from typing import TYPE_CHECKING
@@ -25,14 +23,15 @@ from job.day.nights import Night, Nights
 from job.day.report import Report, marks_of
 from job.day.result import ItemState
 from job.engines.calls import ENGINES
+from job.outputs.cards import card_table, picture_url
 from job.records.nights import PastNights
 from job.records.record import Document
 from job.storage.uri import address_of
-from job.telling.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, quoted
+from job.telling.advice import CONSOLE, Commands, Step, advice, executions_link, late_steps, quoted
 from job.telling.nights import done_at, missing_of, nothing_of, unrecorded_line
 from job.telling.report import when
-from job.telling.sentence import LABELS, names_of
-from job.telling.view import View, card_table, complete_line, odd_lines, picture_url
+from job.telling.sentence import LABELS
+from job.telling.view import View, complete_line, odd_lines
 from job.text.messages import (
     Message,
     Translator,
@@ -90,9 +89,8 @@ class Headline:
     took: Message | None = None
     notes: Sequence[Message] = ()
     """What was changed; and what is odd about a day that is done, on the page of the nights: the day's has it below."""
-    cause: Message | None = None
-    """What the page of the day says under `link` of a failure, whose first names are `failed`."""
-    failed: Value = ""
+    has_cause: bool = False
+    """Whether the page of the day, under `link`, says what is wrong."""
     detail: Message | None = None
     """The answer or the error behind it, if nothing else says it."""
     steps: Sequence[Step] = ()
@@ -148,51 +146,19 @@ _MARGIN = timedelta(minutes=5)
 
 
 def log_link(report: Report) -> str | None:
-    """The log of the job and of the engines under the day's trace, with every call."""
-    return _logs(report, f'trace="projects/{report.start.project}/traces/{report.start.trace_id}"')
+    """The log of the job and of the engines under the day's trace, with every call.
 
-
-def execution_link(report: Report) -> str | None:
-    """The log of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes."""
-    if report.start.execution is None:
-        return None
-    label = 'labels."run.googleapis.com/execution_name"'
-    return _logs(report, f'resource.type="cloud_run_job"\n{label}="{report.start.execution}"')
-
-
-def trace_link(report: Report) -> str | None:
+    And that of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes.
+    """
     if report.start.project is None:
         return None
-    return f"{CONSOLE}/traces/list?project={quoted(report.start.project)}&tid={report.start.trace_id}"
-
-
-def _logs(report: Report, query: str) -> str | None:
-    if report.start.project is None:
-        return None
+    query = f'trace="projects/{report.start.project}/traces/{report.start.trace_id}"'
+    if report.start.execution is not None:
+        query += f'\nOR labels."run.googleapis.com/execution_name"="{report.start.execution}"'
     began = datetime.fromisoformat(report.start.began) - _MARGIN
     ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
     span = quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
     return f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.start.project)}"
-
-
-FAILURES_NAMED = 3
-
-
-def cause_of(report: Report) -> tuple[Message | None, Value]:
-    """The heading on the page of the day of what went wrong, and the first names that are at fault, if any."""
-    if report.faults:
-        return message("What is wrong, and what to do"), report.faults[0].where
-    failed = sorted(
-        (group for group in report.missing if group.state == "failed"), key=lambda group: -len(group.targets)
-    )
-    if not failed:
-        return None, ""
-    down = {engine for engine, totals in report.engines.items() if not totals.done}
-    if report.outcome is Outcome.QA_ENGINE_DOWN:
-        down.add("qa")
-    items = chain(*(group.items for group in failed))
-    named = names_of(item for item in items if item.engine not in down or item.target in report.at_fault)
-    return message("What is wrong, and what to do"), listed(named, FAILURES_NAMED)
 
 
 ROWS = 300
@@ -228,7 +194,6 @@ class Board:
 
     headline: Message
     card_types: Sequence[str]
-    """The columns. If there are too many card types, those with the most missing cards."""
     rows: Sequence[tuple[str, Sequence[Cell]]]
     marks: Collection[str]
     is_open: bool
@@ -246,10 +211,7 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     failed = {card.item.target for card in ledger.missing("qa") if card.has_failed}
     ordered = sorted(targets, key=lambda target: (target.id not in failed, target.id not in odd))
     types = list(dict.fromkeys(name for target in targets for name in target.card_types))
-    if len(types) > COLUMNS:
-        missing = Counter(card.item.card_type for card in ledger.missing("qa"))
-        kept = set(sorted(types, key=lambda name: -missing[name])[:COLUMNS])
-        types = [name for name in types if name in kept]
+    types = types[:COLUMNS]
     rows = [(target.id, _cells(report, ledger, target, types)) for target in ordered[:ROWS]]
     return Board(
         headline=headline,
@@ -338,8 +300,6 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
         board=board(report, ledger),
         table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
         log_link=log_link(report),
-        trace_link=trace_link(report),
-        execution_link=execution_link(report),
     ).encode()
 
 
@@ -393,16 +353,13 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     is_jobs = start and job and not start.job and not start.start_with and start.config_uri == job.config_uri
     known = job if is_jobs else start or job
     commands = None if known is None else Commands.of(known, links.runs_uri, days, now)
-    if report is None or commands is None:
-        steps = () if start is None or commands is None else go_on(start, latest.outcome, commands)
-        return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
-    steps = advice(report, None, commands)
-    if not report.ended:
+    steps = () if report is None or commands is None else advice(report, None, commands)
+    if report is None or not report.ended:
         return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
     headline = headline_of(latest, steps, known, links.to_day(latest.day))
-    cause, failed = cause_of(report)
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
-    return replace(headline, notes=(*headline.notes, *notes), cause=cause, failed=failed)
+    has_cause = bool(report.faults or report.answers)
+    return replace(headline, notes=(*headline.notes, *notes), has_cause=has_cause)
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:

@@ -5,7 +5,6 @@ Messages are printed in one language. No markup or control characters are interp
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from typing import IO
 
 import trio
@@ -17,16 +16,17 @@ from rich.table import Table
 
 from job.day.attempt import SIGNS, Mark, Outcome
 from job.day.nights import Nights
-from job.day.report import Report, marks_of
+from job.day.report import marks_of
 from job.day.result import Counts
 from job.engines.calls import EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
 from job.outputs.stdout import OutputQueue, queued_text
 from job.telling.nights import NO_NIGHT, done_at, unrecorded_line
+from job.telling.report import when
 from job.telling.view import Line, Rank, View, day_lines
-from job.text.messages import ENGLISH, Message, Translator, message, template
-from job.text.shown import clock, printable, shortened
+from job.text.messages import ENGLISH, Translator, colon, message, template
+from job.text.shown import printable, shortened
 
 _COLOURS = {"✓": "green", "✗": "red", "!": "yellow", "–": "yellow"}
 
@@ -142,7 +142,8 @@ def as_text(view: View, translator: Translator = ENGLISH) -> str:
     """A recorded day as text, as its terminal showed it at its end; first what is at work, if anything is."""
     screen = Screen(translator)
     with screen.capture() as captured:
-        screen.print_line(_head(view.report), style="bold")
+        at = when(view.report)
+        screen.print_line(view.report.day if at is None else colon(view.report.day, at), style="bold")
         _print_view(screen, view, day_lines(view))
     return captured.get().rstrip("\n")
 
@@ -168,29 +169,19 @@ def _colour(view: View) -> str:
     return _COLOURS[SIGNS["warn" if severity == "good" and view.unrecorded is not None else severity]]
 
 
-def _head(report: Report) -> Message:
-    started = clock(datetime.fromisoformat(report.start.began), report.day)
-    if report.ended is None:
-        return message("{day}, started {started}", day=report.day, started=started)
-    ended = clock(datetime.fromisoformat(report.ended), report.day)
-    return message("{day}: started {started}, ended {ended}", day=report.day, started=started, ended=ended)
-
-
 def _bars(progress: Progress, screen: Screen) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, engine in progress.engines.items():
         counts = progress.ledger.counts(name)
         planned, made = counts.planned - counts.left_out, counts.done
-        in_flight = message("none in flight")
-        if engine.in_flight:
-            in_flight = message("{count} of {limit} in flight", count=engine.in_flight, limit=engine.limit)
+        in_flight = message("{count} of {limit} in flight", count=engine.in_flight, limit=engine.limit)
         table.add_row(
             name,
             ProgressBar(total=planned, completed=made + engine.counts.failed, width=30),
             screen.shown(message("{done}/{planned} done", done=made, planned=planned)),
             _counted(template("{count} failed"), engine.counts.failed, "red", screen),
             _counted(template("{count} retried"), engine.counts.retries, "yellow", screen),
-            screen.shown(in_flight),
+            screen.shown(in_flight) if engine.in_flight else "",
         )
     return table
 

@@ -386,8 +386,7 @@ async def read_day(
         return None if stored is None else (read_report(day, 0, stored.data), record)
     before = partial(night_before, ledger.plan)
     if ended is None:
-        follows_killed = listing.latest - 1 in listing.attempts - listing.ends
-        ending = Ending(state_of(day, await peek(store)), follows_killed=follows_killed)
+        ending = Ending(state_of(day, await peek(store)))
         return report_of(record.latest, ledger, ending, before=before()), record
     calls = {engine: len(ledger.calls[engine]) for engine in ended.engines}
     if calls != {engine: counts.calls for engine, counts in ended.engines.items()}:

@@ -195,12 +195,10 @@ def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
 
 def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step]:
     if _may_have_asked(report):
-        look = message("It is not known whether your request was recorded. First look at how the day stands:")
-        if report.outcome is Outcome.BUSY and not report.start.task_attempt:
-            look = message("Your request was not recorded. Look at how the day stands, then ask again:")
+        look = message("What you asked for may not be recorded. First look at how the day stands:")
         yield Step("look", look, commands.look(report.start.known_day))
         return
-    yield _start_step(report.start, report.outcome, commands, report, unrecorded)
+    yield _start_step(report, commands, unrecorded)
     if report.at_fault:  # a plain start fails for them before it makes any card
         run = partial(commands.run, report.day, *option("without", [*report.start.without, *report.at_fault]))
         text = template("Or leave out {names}{terms}:")
@@ -270,30 +268,23 @@ def _whole_night(command: Command) -> tuple[Step, ...]:
     return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=command.terms), command),)
 
 
-def go_on(start: Start, outcome: Outcome, commands: Commands) -> tuple[Step, ...]:
-    """How to go on with an attempt that has no report."""
-    return (_start_step(start, outcome, commands),) if outcome is Outcome.KILLED else ()
-
-
-def _start_step(
-    start: Start, outcome: Outcome, commands: Commands, report: Report | None = None, unrecorded: int = 0
-) -> Step:
+def _start_step(report: Report, commands: Commands, unrecorded: int) -> Step:
+    start, is_refused = report.start, report.outcome is Outcome.BAD_CONFIG
     # Until an attempt is recorded, nobody else knows what it was asked for.
     options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
     if start.number:  # without what was left out, or it could keep back what is missing
         options = option("without", start.without)
     # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
     was_current = start.knows_days and start.days.current(datetime.fromisoformat(start.started)) == start.day
-    is_new = was_current and not start.number and outcome is not Outcome.BAD_CONFIG
+    is_new = was_current and not start.number and not is_refused
     names_day = not start.knows_days  # whether it is current is not known either
     run = partial(commands.run, start.known_day, *options, names_day=names_day, is_new=is_new)
     text = template("This makes what is missing{terms}{price}:")
-    if report is not None and (outcome.severity == "bad" or report.answers):
+    if report.outcome.severity == "bad" or report.answers:
         text = template("Once what failed is over or put right, this makes what is missing{terms}{price}:")
-    if outcome is Outcome.BAD_CONFIG:
+    if is_refused:
         text = template("Once that is corrected, this makes what is missing{terms}:")
-    is_known = report is not None and outcome is not Outcome.BAD_CONFIG  # else that of the config is not
-    missing = report.cards.missing + unrecorded if report is not None and is_known else 0
+    missing = 0 if is_refused else report.cards.missing + unrecorded  # of a refused config it is not known
     return _now_and_later("start", text, run, missing, start.qa_attempts)
 
 

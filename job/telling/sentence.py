@@ -113,9 +113,7 @@ def cards_line(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
     if not cards.done and cards.planned:
         return _with_left_out(ledger, message("no card was made"))
-    if cards.missing:
-        return _missing_line(ledger)
-    return _without_line(ledger) if cards.left_out else _with_left_out(ledger, message("all cards are made"))
+    return _missing_line(ledger) if cards.missing else _made_line(ledger)
 
 
 def _so_far_line(ledger: Ledger) -> Message:
@@ -144,25 +142,20 @@ def _with_left_out(ledger: Ledger, cards: Message) -> Message:
     return message("{cards} (left out: {names})", cards=cards, names=names) if names else cards
 
 
-def _without_line(ledger: Ledger) -> Message:
-    return plural(
-        "1 card is made; left out: {names}",
-        "{count} cards are made; left out: {names}",
-        count=ledger.counts("qa").done,
-        names=listed(ledger.left_out, NAMED),
-    )
+def _made_line(ledger: Ledger) -> Message:
+    cards = ledger.counts("qa")
+    line = plural("the card is made", "all {count} cards are made", count=cards.done)
+    if cards.left_out:
+        line = plural("1 card is made", "{count} cards are made", count=cards.done)
+    return _with_left_out(ledger, line)
 
 
 def _all_there(ledger: Ledger) -> Message:
-    cards = ledger.counts("qa")
-    if cards.left_out:
-        line = _without_line(ledger)
-    else:
-        line = plural("The card is made", "All {count} cards are made", count=cards.done)
-        line = _with_left_out(ledger, line if cards.planned else message("All data is ready"))
+    has_cards = ledger.counts("qa").planned
+    line = _made_line(ledger) if has_cards else _with_left_out(ledger, message("All data is ready"))
     if any(ledger.counts(engine).with_error for engine in ALL_ENGINES):
-        return message("{sentence}, but an engine reported errors", sentence=line)
-    return line
+        return message("{Sentence}, but an engine reported errors", Sentence=line)
+    return Message("{Sentence}", {"Sentence": line})
 
 
 def names_of(items: Iterable[Item]) -> list[str]:

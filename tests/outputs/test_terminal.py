@@ -107,7 +107,7 @@ def bars_of(live: Progress) -> str:
 
 def test_an_engine_without_a_call_in_flight_shows_no_limit() -> None:
     live = Progress.of(Ledger(ONE))
-    assert bars_of(live).endswith("none in flight")
+    assert bars_of(live).endswith("0 retried")
     live.engines["qa"].in_flight, live.engines["qa"].limit = 1, 16
     assert bars_of(live).endswith("1 of 16 in flight")
 
@@ -210,7 +210,7 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     page = "https://page"
     view = replace(day.view(None, Day("2026-11-23").play().view().report), page=page)
     shown = as_text(view).splitlines()
-    assert shown[0].startswith(f"{DAY}: started 02:0")
+    assert shown[0] == f"{DAY}: As of 02:05 UTC+08:00"
     assert shown[1].split() == ["Engine", "done", "failed", "not", "finished"]
     assert shown[5].split() == ["qa", "48", "10", "0"]
     terms = "10 cards; until 11-25 01:50"

@@ -51,7 +51,7 @@ async def test_if_one_target_alone_has_failed_the_second_command_goes_on_without
     assert told[at - 2] == EXECUTE
     plain, first = [*commands("\n".join(told))]
     await second.start(0, *first)
-    assert message_of(second)[1] == "22 cards are made; left out: TSLA."
+    assert message_of(second)[1] == "22 cards are made (left out: TSLA)."
     left_out = (
         "Once they can be made, this makes what was left out (4 cards; until 11-26 22:20); at "
         "most 12 tries are charged:"

@@ -52,8 +52,8 @@ async def test_bad_tickers_in_two_engines_are_both_named_with_their_own_answers(
     await night.tries(1, NEWS_ENGINE_CONCURRENCY="8")
     lines = told(night)
     first, second = (
-        ["✗ Trading engine: 1 target failed; it worked on 11-24: TSLA.", "Last answer: failed: no price history"],
-        ["✗ News engine: 1 target failed; it worked on 11-24: NVDA.", "Last answer: failed: unknown company"],
+        ["✗ Trading engine: 1 target failed; it was made on 11-24: TSLA.", "Last answer: failed: no price history"],
+        ["✗ News engine: 1 target failed; it was made on 11-24: NVDA.", "Last answer: failed: unknown company"],
     )  # fmt: skip
     assert lines[0] == "The trading and news engines failed: no card was made."
     assert lines[1:] == [*first, *second, OVER.format(26, 78), EXECUTE], "one was cut off before its patience was over"
@@ -162,7 +162,7 @@ async def test_a_topic_of_ours_that_is_refused_may_be_left_out_and_nothing_is_sa
     world.trading.script.append(Fault(when.ticker("TSLA"), do.hang()))
     await night.tries(1, NEWS_ENGINE_CONCURRENCY="8")
     assert told(night)[1:] == [
-        "✗ News engine: 1 target failed; it worked on 11-24: 美联储.",
+        "✗ News engine: 1 target failed; it was made on 11-24: 美联储.",
         "Last answer: HTTP 422: gone",
         OVER.format(26, 78),
         EXECUTE,
@@ -192,7 +192,7 @@ async def test_the_account_that_lost_its_right_is_named_with_the_right(night: Ni
     world.news.script.append(Fault(when.always, do.status(403)))
     await night.tries(1)
     lines = told(night)
-    assert lines[1] == "✗ News engine: every call failed; all worked on 11-24."
+    assert lines[1] == "✗ News engine: every call failed; all were made on 11-24."
     host, account = world.news.url.removeprefix("http://"), "orchestrator@simulated-project.iam.gserviceaccount.com"
     assert lines[3] == f"Who: an owner of the project gives roles/run.invoker on {host} to {account}."
     assert lines[-1] == EXECUTE

@@ -163,26 +163,24 @@ def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
 
 
 LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
-UNKNOWN = "It is not known whether your request was recorded. First look at how the day stands:"
+LOOK_FIRST = "What you asked for may not be recorded. First look at how the day stands:"
 
 
 @pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
 def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
     ending = Ending(Outcome.BUSY, answer=message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
-    not_asked = "Your request was not recorded. Look at how the day stands, then ask again:"
-    sentence = not_asked if how == "busy" else UNKNOWN
     one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
-    assert shown(one, LAPTOP) == [("look", sentence, LOOK)]
+    assert shown(one, LAPTOP) == [("look", LOOK_FIRST, LOOK)]
     page = "https://storage.cloud.google.com/cards/runs/2026-11-24/report.html"
-    assert shown(one, CLOUD) == [("look", sentence, page)]
+    assert shown(one, CLOUD) == [("look", LOOK_FIRST, page)]
     assert "look" not in [kind for kind, _, _ in shown(begun(one, number=2))]
 
 
 def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> None:
     one = report(NO_STORAGE, number=0, arguments=("run", "--again=NVDA"), knows_days=False)
-    assert shown(one, LAPTOP) == [("look", UNKNOWN, LOOK.removesuffix(" 2026-11-24"))]
-    assert shown(one, CLOUD) == [("look", UNKNOWN, "https://storage.cloud.google.com/cards/runs/index.html")]
+    assert shown(one, LAPTOP) == [("look", LOOK_FIRST, LOOK.removesuffix(" 2026-11-24"))]
+    assert shown(one, CLOUD) == [("look", LOOK_FIRST, "https://storage.cloud.google.com/cards/runs/index.html")]
 
 
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
@@ -192,7 +190,7 @@ def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected
         f"Once that is corrected, this makes what is missing {BOTH}:",
         f"{EXECUTE} --args=run,--again=NVDA",
     )
-    assert shown(begun(one, task_attempt=1), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
+    assert shown(begun(one, task_attempt=1), LAPTOP) == [("look", LOOK_FIRST, LOOK)], "the first may have"
 
 
 # --- to go on without some targets ---

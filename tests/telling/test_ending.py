@@ -16,15 +16,14 @@ from job.day.ledger import Ledger
 from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Failure
-from job.telling.notes import notes_of, opening_notice, unrecorded_notes
-from job.telling.report import report_of, when
+from job.telling.notes import notes_of, unrecorded_notes
 from job.telling.sentence import sentence_of
 from job.text.messages import message
 from job.text.shown import clock
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, prepared, report_at, start_at
+from tests.support.records import DAY, report_at, start_at
 from tests.support.results import result_of
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
@@ -161,11 +160,11 @@ def test_without_a_target_not_all_cards_are_there() -> None:
             assert "C" not in call.targets
             ledger.add(result_of(call))
     ending = ending_of(ledger, None)
-    assert shown(ending, ledger) == ("succeeded", 0, "2 cards are made; left out: C")
+    assert shown(ending, ledger) == ("succeeded", 0, "2 cards are made (left out: C)")
     assert noted(ending, ledger) == []
-    assert shown(Ending(Outcome.UNFORESEEN), ledger)[2] == "The job has a bug: 2 cards are made; left out: C"
+    assert shown(Ending(Outcome.UNFORESEEN), ledger)[2] == "The job has a bug: 2 cards are made (left out: C)"
     there = Ending(Outcome.SUCCEEDED, done_since=datetime.fromisoformat(f"{DAY}T06:41:00+08:00"))
-    assert shown(there, ledger)[2] == "2 cards are made; left out: C; nothing was called"
+    assert shown(there, ledger)[2] == "2 cards are made (left out: C); nothing was called"
     assert noted(there, ledger) == [f"Nothing was left to do: {DAY} has been done since 06:41 UTC+08:00"]
 
 
@@ -211,7 +210,12 @@ WRONG = Fault("ticker_list.json", message("is not JSON"), message("correct it"),
             ("bad_config", 2, f"The command has 2 faults: {NOTHING}"),
         ),
         (Ending(Outcome.STORAGE_FAILED), None, {}, ("storage_failed", 75, f"Storage failed: {NOTHING}")),
-        (Ending(Outcome.UNFORESEEN), ledger_of(2, 2), {}, ("unforeseen", 70, "The job has a bug: all cards are made")),
+        (
+            Ending(Outcome.UNFORESEEN),
+            ledger_of(2, 2),
+            {},
+            ("unforeseen", 70, "The job has a bug: all 2 cards are made"),
+        ),
         (Ending(Outcome.AT_WORK), ledger_of(1, 2), {}, ("at work", None, f"At work since 02:00 UTC+08:00: {SO_FAR}")),
         (Ending(Outcome.KILLED), ledger_of(0, 2), {}, ("killed", None, f"{BREAKS_OFF}: {NONE}")),
     ],
@@ -237,17 +241,11 @@ def test_endings_of_other_kinds(
 )
 def test_what_the_record_lacks(results: int, cards: int, lacks: str | None) -> None:
     """What is fetched again costs nothing, and a record that only lacks its end is closed by the next start."""
-    assert [*map(str, unrecorded_notes(results, cards, is_done=False))] == ([lacks] if lacks else [])
-    done = [*map(str, unrecorded_notes(results, cards, is_done=True))]
-    assert len(done) == bool(results)
-    assert all(note.startswith("Do not start it again: all work is done") for note in done)
-
-
-def test_a_later_attempt_says_how_the_day_stands() -> None:
-    """What a person has left out is no change of the config."""
-    ledger = Ledger(prepared().plan.without(["MSFT"]))
-    said = f"Going on with {DAY}, so far: no card was made (left out: MSFT)"
-    assert str(opening_notice(start_at(), ledger)) == said
+    missing, done = (report_at(ending_of(ledger_of(made, 2), None)) for made in (1, 2))
+    assert [*map(str, unrecorded_notes(missing, results, cards))] == ([lacks] if lacks else [])
+    notes = [*map(str, unrecorded_notes(done, results, cards))]
+    assert len(notes) == bool(results)
+    assert all(note.startswith("Do not start it again: all work is done") for note in notes)
 
 
 # --- what holds for all ---
@@ -275,14 +273,11 @@ KILLED = (
     "The start was killed, or could no longer write; its calls in flight may have been charged too. If it sent a "
     "message, believe the message."
 )
-AGAIN = "The start before it ended so too: if the execution says memory, an owner first raises job.memory_mib."
 
 
-@pytest.mark.parametrize(("is_again", "notes"), [(False, [KILLED]), (True, [KILLED, AGAIN])])
-def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known(is_again: bool, notes: list[str]) -> None:
-    ledger = ledger_of(1, 2)
-    ending = Ending(Outcome.KILLED, follows_killed=is_again)
-    assert noted(ending, ledger) == notes
+def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known() -> None:
+    ledger, ending = ledger_of(1, 2), Ending(Outcome.KILLED)
+    assert noted(ending, ledger) == [KILLED]
     day, at = "1970-01-01", datetime.fromtimestamp(ledger.last, UTC)
     said = shown(ending, ledger, started=f"{day}T00:00:00+00:00", day=day)[2]
     assert f"breaks off at {clock(at, day)}: " in said
@@ -292,10 +287,3 @@ def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> 
     ending = ending_of(None, DEADLINE, waited_for=message("the start for 2026-11-23, at work"))
     said = f"{LATE} while it waited for the start for 2026-11-23, at work: {NOTHING}"
     assert shown(ending, deadline=240.0) == ("deadline", 4, said)
-
-
-@pytest.mark.parametrize(("seconds", "said"), [(60, "Done at 02:01 UTC+08:00"), (None, "began at 02:00 UTC+08:00")])
-def test_a_report_says_when_its_attempt_ended_or_began(seconds: float | None, said: str) -> None:
-    ledger = ledger_of(1, 1)
-    report = report_of(start_at(number=1), ledger, ending_of(ledger, None), seconds=seconds)
-    assert str(when(report)) == said

@@ -13,7 +13,7 @@ from job.day.ending import ending_of
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.telling.view import card_table
+from job.outputs.cards import card_table
 from job.text.messages import message, translator
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
