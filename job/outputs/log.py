@@ -11,12 +11,13 @@ from job.config.faults import Fault
 from job.day.attempt import ExitCode, Start
 from job.day.report import Report, totals_of
 from job.day.result import CUT_OFF, CallResult
-from job.engines.calls import DATA_ENGINES, ENGINES, Call, counted
+from job.engines.calls import ENGINES, Call, counted
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, Event, Progress
 from job.outputs.stdout import OutputQueue
 from job.telling.advice import command_of, start_fields
 from job.telling.failures import told
+from job.telling.sentence import waited_for_data
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
 from job.text.shown import shortened
@@ -232,9 +233,8 @@ def time_status(progress: Progress, now: float) -> Message:
 
 def progress_message(progress: Progress, now: float) -> Message:
     """How many cards are done so far; before, the engines that they wait for, and how much of their data is done."""
-    data = {engine: progress.ledger.counts(engine) for engine in DATA_ENGINES}
-    if waited := [f"{engine} {counts.done}/{counts.planned}" for engine, counts in data.items() if counts.missing]:
-        return colon(message("Data phase"), semicolon(", ".join(waited), time_status(progress, now)))
+    if waited := waited_for_data(progress.ledger):
+        return colon(message("Data phase"), semicolon(waited, time_status(progress, now)))
     cards, engine = progress.ledger.counts("qa"), progress.engines.get("qa")
     return message(
         "cards: {done} of {planned} done, {failed} failed; {time}",

@@ -27,7 +27,7 @@ from job.outputs.cards import card_table, picture_url
 from job.records.nights import PastNights
 from job.records.record import Document
 from job.storage.uri import address_of
-from job.telling.advice import CONSOLE, Commands, Step, advice, executions_link, late_steps, quoted
+from job.telling.advice import CONSOLE, Commands, Step, advice, late_steps, quoted
 from job.telling.nights import done_at, missing_of, nothing_of, unrecorded_line
 from job.telling.report import when
 from job.telling.sentence import LABELS
@@ -99,8 +99,6 @@ class Headline:
     later_heading: Message | None = None
     """When these hold."""
     next_night: Message | None = None
-    executions: str | None = None
-    """The link to all executions of the job, if there may be one that has left nothing."""
 
 
 def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: str | None = None) -> Headline:
@@ -336,7 +334,6 @@ def _late(nights: Nights, links: Links, days: Days, tick: datetime, now: datetim
         job=job_of(start),
         when=_as_of(now, days),
         steps=late_steps(start, links.runs_uri, days, tick),
-        executions=None if start is None else executions_link(start),
     )
 
 

@@ -52,7 +52,7 @@ def _marked(mark: str) -> str:
 
 def print_table(screen: Screen, engines: Mapping[EngineName, Counts]) -> None:
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
-    table.add_column(screen.shown(message("Engine")), no_wrap=True)
+    table.add_column(no_wrap=True)
     for heading in (message("done"), message("failed"), message("not finished")):
         table.add_column(screen.shown(heading), justify="right", no_wrap=True)
     for name, engine in engines.items():

@@ -150,14 +150,6 @@ def quoted(value: str) -> str:
 CONSOLE = "https://console.cloud.google.com"
 
 
-def executions_link(start: Start) -> str | None:
-    """All executions of the job, also those that left nothing."""
-    if start.job is None or start.region is None or start.project is None:
-        return None
-    region, job, project = map(quoted, (start.region, start.job, start.project))
-    return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
-
-
 StepKind = Literal["at_work", "start", "look", "without", "left_out", "again"]
 """What a step is: nothing, as a start is at work; start the job again; look at the day first; go on without some
 targets; make what was left out; make doubtful cards again."""
@@ -239,8 +231,7 @@ def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
     ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline or 0.0, minutes=1)  # for its record
     if start.deadline and ends > now:
         yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(ends, start.day)))
-    if (link := executions_link(start)) is not None:
-        yield Step("look", message("All executions of the job"), Command(link))
+    yield from _executions_steps(start)
 
 
 def _may_have_asked(report: Report) -> bool:
@@ -261,7 +252,15 @@ def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: date
     """What to do if the night of this tick has left nothing, whenever it is read; nothing if no `start` is known."""
     if start is None:
         return ()
-    return _whole_night(Commands.of(start, runs_uri, days, tick).run(None))
+    return (*_whole_night(Commands.of(start, runs_uri, days, tick).run(None)), *_executions_steps(start))
+
+
+def _executions_steps(start: Start) -> Iterator[Step]:
+    """Where all executions of the job are, also those that left nothing."""
+    if start.job is not None and start.region is not None and start.project is not None:
+        region, job, project = map(quoted, (start.region, start.job, start.project))
+        link = f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
+        yield Step("look", message("All executions of the job"), Command(link))
 
 
 def _whole_night(command: Command) -> tuple[Step, ...]:

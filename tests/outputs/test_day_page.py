@@ -64,9 +64,11 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_lat
     above, _, below = shown.source.partition('<section class="panel steps">')
     assert "<code>" not in above, "what failed comes before the command"
     assert 'class="remedy"' not in below
-    commands = [one.command for step in view.steps for one in (step, step.after) if one and one.command]
-    assert below.count("<code>") == len(commands) <= (2 + 2 * bool(view.report.at_fault) + bool(view.report.faults))
-    assert all(command.text in shown.text for command in commands)
+    steps = below.partition("</section>")[0]
+    commands = [one.command.text for step in view.steps for one in (step, step.after) if one and one.command]
+    most = 2 + 2 * bool(view.report.at_fault) + bool(view.report.faults)
+    assert steps.count("<code>") + steps.count("<a ") == len(commands) <= most
+    assert all(command in shown.text or command in links_of(shown) for command in commands)
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
 
 

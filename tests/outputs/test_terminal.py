@@ -211,7 +211,7 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     view = replace(day.view(None, Day("2026-11-23").play().view().report), page=page)
     shown = as_text(view).splitlines()
     assert shown[0] == f"{DAY}: As of 02:05 UTC+08:00"
-    assert shown[1].split() == ["Engine", "done", "failed", "not", "finished"]
+    assert shown[1].split() == ["done", "failed", "not", "finished"]
     assert shown[5].split() == ["qa", "48", "10", "0"]
     terms = "10 cards; until 11-25 01:50"
     assert shown[6:] == [

@@ -77,8 +77,6 @@ NONE = "no card was made"
 NOTHING = "nothing was called"
 REFUSES = "The QA engine refuses the job's calls"
 
-NO_DATA, NO_NEWS = (f"{engine}: 0 of 1 ready, without A" for engine in ("financial", "news"))
-
 
 @pytest.mark.parametrize(
     ("ledger", "reason", "expected"),
@@ -94,12 +92,8 @@ NO_DATA, NO_NEWS = (f"{engine}: 0 of 1 ready, without A" for engine in ("financi
         (refusing(503, 403), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
         (refusing(401, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
         (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"{LATE}: {OF_TWO}")),
-        (
-            data_of(),
-            DEADLINE,
-            ("deadline", 4, f"{LATE} ({NO_DATA}; trading: 0 of 1 ready, without A; {NO_NEWS}): {NONE}"),
-        ),
-        (data_of("financial", "trading"), DEADLINE, ("deadline", 4, f"{LATE} ({NO_NEWS}): {NONE}")),
+        (data_of(), DEADLINE, ("deadline", 4, f"{LATE} (financial 0/1, trading 0/1, news 0/1): {NONE}")),
+        (data_of("financial", "trading"), DEADLINE, ("deadline", 4, f"{LATE} (news 0/1): {NONE}")),
         (ledger_of(1, 2), SIGTERM, ("interrupted", 143, f"Interrupted by SIGTERM: {OF_TWO}")),
         (ledger_of(0, 2), SIGINT, ("interrupted", 130, f"Interrupted by SIGINT: {NONE}")),
         (ledger_of(1, 2), LEASE_LOST, ("busy", 75, f"Another start may have taken over: {OF_TWO}")),
