@@ -25,12 +25,6 @@ from job.text.shown import shortened
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
 MessageEvent = Literal["config.noticed", "storage.failed", "storage.recovered", "notification.failed"]
 """An event that is a sentence, and no more."""
-SEVERITIES: Mapping[MessageEvent, LogSeverity] = {
-    "config.noticed": "NOTICE",
-    "storage.failed": "ERROR",
-    "storage.recovered": "NOTICE",
-    "notification.failed": "ERROR",
-}
 TEXT_LIMIT = 8_000
 """Maximum characters of a text. A batch may have a thousand answers; Cloud Logging's limit is 256 KiB per entry."""
 _ERROR = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
@@ -75,7 +69,7 @@ class Reporter:
 
     def on_message(self, event: MessageEvent, text: Message) -> None:
         """Something that a person should know. Only a message that was not sent may follow `run.finished`."""
-        self._say(SEVERITIES[event], event, text)
+        self._say("ERROR" if event.endswith(".failed") else "NOTICE", event, text)
 
     def on_day(self, start: Start) -> None:
         trace = f"projects/{self._project}/traces/{start.trace_id}" if self._project else start.trace_id
@@ -147,7 +141,7 @@ def verdict(text: Message, *, done: bool) -> LogLine:
 
 
 def not_told(text: Message) -> LogLine:
-    return LogLine(SEVERITIES["notification.failed"], "notification.failed", text, {}, text)
+    return LogLine("ERROR", "notification.failed", text, {}, text)
 
 
 def _finished(result: CallResult) -> LogLine:

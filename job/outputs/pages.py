@@ -122,11 +122,9 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
 
 
 def _took(report: Report) -> Message | None:
-    if report.start.number > 1:
-        return plural("1 attempt", "{count} attempts", count=report.start.number)
-    if report.start.number and report.seconds is not None:
-        return message("took {took}", took=duration(report.seconds))
-    return None
+    """How long a day took that was made in one attempt."""
+    is_whole = report.start.number == 1 and report.seconds is not None
+    return message("took {took}", took=duration(report.seconds or 0.0)) if is_whole else None
 
 
 def job_of(start: Start | None) -> Sequence[str]:

@@ -5,7 +5,7 @@ Messages are printed in one language. No markup or control characters are interp
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import IO
+from io import TextIOBase
 
 import trio
 from rich.console import Console, Group
@@ -21,7 +21,7 @@ from job.day.result import Counts
 from job.engines.calls import EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
-from job.outputs.stdout import OutputQueue, queued_text
+from job.outputs.stdout import OutputQueue, QueuedText
 from job.telling.nights import NO_NIGHT, done_at, unrecorded_line
 from job.telling.report import when
 from job.telling.view import Line, Rank, View, day_lines
@@ -32,9 +32,9 @@ _COLOURS = {"✓": "green", "✗": "red", "!": "yellow", "–": "yellow"}
 
 
 class Screen(Console):
-    def __init__(self, translator: Translator, file: IO[str] | None = None, width: int | None = None) -> None:
+    def __init__(self, translator: Translator, file: TextIOBase | None = None, width: int | None = None) -> None:
         # Without emoji, rich does not replace `:100:` in an id or an answer.
-        super().__init__(file=file, width=width, highlight=False, emoji=False)
+        super().__init__(file=file, width=width, highlight=False, emoji=False)  # type: ignore[arg-type]
         self.translator = translator
 
     def shown(self, text: object) -> str:
@@ -95,7 +95,7 @@ class Terminal:
 
     def __init__(self, translator: Translator = ENGLISH) -> None:
         self.translator, self.output = translator, OutputQueue()
-        self._screen = Screen(translator, queued_text(self.output))
+        self._screen = Screen(translator, QueuedText(self.output))
         self._bars: LiveDisplay | None = None
 
     def write(self, line: LogLine) -> None:

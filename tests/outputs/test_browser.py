@@ -120,11 +120,3 @@ def test_paper_shows_also_what_is_folded_on_the_screen(browser: Browser, pages: 
     assert browser.value(f"{last}.open") is False
     assert browser.value(f"{last}.getBoundingClientRect().height") > 200
     assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-
-
-@pytest.mark.parametrize("dark", [False, True])
-def test_a_failed_card_catches_the_eye(browser: Browser, pages: dict[str, Path], dark: bool) -> None:
-    browser.open(pages["missing"], *PHONE, dark=dark)
-    behind = "getComputedStyle(document.querySelector('.marks %s')).backgroundColor"
-    assert browser.value(behind % ".bad") != browser.value(behind % "tbody tr:nth-child(3) td") == "rgba(0, 0, 0, 0)"
-    assert browser.value("document.querySelector('.marks .bad').offsetWidth") >= 20

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from job.outputs import stdout
-from job.outputs.stdout import OutputQueue, queued_text, say, say_error, write_line
+from job.outputs.stdout import OutputQueue, QueuedText, say, say_error, write_line
 
 LINES = [b"%04d" % number + b"x" * 5_000 + b"\n" for number in range(100)]
 """More than a pipe holds, each more than a page."""
@@ -108,9 +108,8 @@ def test_a_text_file_writes_to_the_queue_what_its_encoding_can_show(monkeypatch:
 
     monkeypatch.setattr(sys, "stdout", Gbk())
     with pipe(monkeypatch) as reading:
-        text = queued_text(OutputQueue())
+        text = QueuedText(OutputQueue())
         text.write("美联储 ✗\n")
-        text.flush()
         expected = "美联储 ?\n".encode("gbk")
         assert received(reading, len(expected)) == expected
 

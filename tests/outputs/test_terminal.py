@@ -12,7 +12,6 @@ from job.day.attempt import Outcome
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
 from job.day.result import CallResult, ShutdownReason
-from job.engines.calls import news
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.progress import Progress
 from job.outputs.log import Reporter, progress_message, time_status
@@ -48,37 +47,26 @@ def view_of(ledger: Ledger, **more: Any) -> View:
 # --- while it runs ---
 
 
-async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> None:
-    terminal = Reporter(Terminal())
-    terminal.on_faults([Fault("a.json: [0]", Message('"x:100:y" [red]is not[/] \\'), Message("correct :warning:"))])
-    terminal.on_message("config.noticed", message("{item} is there 2 times", item="[bold]:a:[/]"))
-    terminal.on_event(result_of(news("A", "equity", "A", DAY), warning=message("it is [red]odd")))
-    await terminal.drain(5.0)
-    assert capfd.readouterr().out.splitlines() == [
-        '✗ a.json: [0]: "x:100:y" [red]is not[/] \\; correct :warning:',
-        "! [bold]:a:[/] is there 2 times",
-        "! news A: it is [red]odd",
-    ]
-
-
 async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pytest.CaptureFixture[str]) -> None:
-    ledger, text = Ledger(replace(ONE, date=DANGEROUS)), message("{text}", text=DANGEROUS)
+    """Nor what looks like rich's markup or an emoji."""
+    outside = f"{DANGEROUS} [red]:warning:[/] \\"
+    ledger, text = Ledger(replace(ONE, date=outside)), message("{text}", text=outside)
     terminal = Reporter(Terminal())
-    terminal.on_faults([Fault(DANGEROUS, text, text)])
+    terminal.on_faults([Fault(outside, text, text)])
     terminal.on_message("config.noticed", text)
     terminal.on_message("storage.failed", text)
     terminal.on_start(Progress.of(ledger))
-    terminal.on_event(failed(DANGEROUS))
-    ledger.add(failed(DANGEROUS))
-    shown_text = Message(DANGEROUS.replace("\ud800", ""))
+    terminal.on_event(failed(outside))
+    ledger.add(failed(outside))
+    shown_text = Message(outside.replace("\ud800", ""))
     report = report_at(Ending(Outcome.CARDS_MISSING), Ledger(ledger.plan))  # what is recorded can be encoded
     report = report.model_copy(update={"sentence": shown_text, "detail": shown_text, "notes": (shown_text, shown_text)})
-    terminal.on_finish(View(report, ledger, (Step("start", text, Command(DANGEROUS)),), DANGEROUS))
+    terminal.on_finish(View(report, ledger, (Step("start", text, Command(outside)),), outside))
     terminal.on_message("notification.failed", text)
     await terminal.drain(5.0)
     shown = capfd.readouterr().out
     assert shown.replace("\n", "").isprintable()
-    assert shown.count("]0;owned") >= 15
+    assert shown.count("]0;owned") == shown.count("[red]:warning:[/] \\") >= 15
 
 
 def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,12 +160,6 @@ def test_nothing_is_said_of_the_pace_while_no_card_is_made() -> None:
         live.ledger.add(result_of(call, Failure(Cause.TRANSPORT, message("connection reset"))))
         live.engines["qa"].counts.add("failed")
     assert str(time_status(live, 1009.0)) == "12 s elapsed"
-
-
-def test_the_text_of_the_pace() -> None:
-    assert str(time_status(after(0), 1002.4)) == "5 s elapsed"
-    assert str(time_status(after(25), 1090)) == PACE
-    assert str(time_status(after(100), 1090)) == "1 min 33 s elapsed"
 
 
 async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(capfd: pytest.CaptureFixture[str]) -> None:
