@@ -193,8 +193,9 @@ def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step
     yield _start_step(report, commands, unrecorded)
     if report.at_fault:  # a plain start fails for them before it makes any card
         run = partial(commands.run, report.day, *option("without", [*report.start.without, *report.at_fault]))
-        text = template("Or leave out {names}{terms}:")
-        yield _now_and_later("without", text, run, names=listed(report.at_fault))
+        text = template("Or leave out {names}{terms}{price}:")
+        most = (report.cards.missing + unrecorded) * (report.start.qa_attempts or 0)
+        yield _now_and_later("without", text, run, most=most, names=listed(report.at_fault))
 
 
 def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands) -> Iterator[Step]:
@@ -202,7 +203,8 @@ def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands)
     if report.start.without:
         text = template("Once they can be made, this makes what was left out{terms}{price}:")
         run = partial(commands.run, report.day)
-        yield _now_and_later("left_out", text, run, report.cards.left_out, report.start.qa_attempts)
+        left_out = report.cards.left_out
+        yield _now_and_later("left_out", text, run, cards=left_out, most=left_out * (report.start.qa_attempts or 0))
     if ledger is None or report.start.qa_attempts is None:
         return
     cards = [card for card in ledger.with_error("qa") if card.target not in report.start.without]
@@ -284,23 +286,26 @@ def _start_step(report: Report, commands: Commands, unrecorded: int) -> Step:
     if is_refused:
         text = template("Once that is corrected, this makes what is missing{terms}:")
     missing = 0 if is_refused else report.cards.missing + unrecorded  # of a refused config it is not known
-    return _now_and_later("start", text, run, missing, start.qa_attempts)
+    return _now_and_later("start", text, run, cards=missing, most=missing * (start.qa_attempts or 0))
 
 
 def _now_and_later(
     kind: StepKind,
     text: str,
     run: Callable[..., Command],
+    *,
     cards: int = 0,
-    attempts: int | None = None,
+    most: int = 0,
     names: Value = "",
 ) -> Step:
-    """The step with the command for now, which makes so many cards, and the one for when that has expired."""
+    """The step with the command for now, which makes so many cards, and the one for when that has expired.
+
+    `most` is the greatest number of tries that may be charged; 0 if it is not known, as of a command by another config.
+    """
     command, price = run(), Message("")
     after = None if command.until is None else _now_and_later(kind, text, partial(run, names_day=True), names=names)
+    if most and not command.does:
+        price = plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
     if cards and not command.does:
         command = replace(command, does=(counted("qa", cards),))
-        if attempts is not None:
-            most = cards * attempts
-            price = plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
     return Step(kind, message(text, terms=command.terms, price=price, names=names), command, after)

@@ -17,7 +17,7 @@ from tests.support.scene import open_scene
 
 TUESDAY, WEDNESDAY = "2026-11-24", "2026-11-25"
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=my-project"
-WITHOUT = "Or leave out 美联储 (for a maintainer; until 11-26 22:20):"
+WITHOUT = "Or leave out 美联储 (for a maintainer; until 11-26 22:20); at most 78 tries are charged:"
 OVER = (
     "Once what failed is over or put right, this makes what is missing ({} cards; until 11-26 "
     "22:20); at most {} tries are charged:"
