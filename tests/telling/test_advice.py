@@ -1,6 +1,6 @@
 """What a person does next: one command after any failure, with its price, right where and when it is read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import product
 from typing import Any
@@ -115,82 +115,74 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
                 assert (step.after is None) is (step.command.until is None)
 
 
+WITHOUT = ("run", "--date=2026-11-24", "--without=MSFT")
+OCTOBER = {"number": 0, "day": "2026-10-24", "started": start_at().started}
+UNKNOWN = {"number": 0, "knows_days": False}
+
+
 @pytest.mark.parametrize(
-    ("number", "arguments", "command", "later"),
+    ("about", "arguments"),
     [
-        (0, ("run",), EXECUTE, "run,--date=2026-11-24,--yes"),
-        (
-            0,
-            ("run", "--date=2026-11-24", "--without=MSFT"),
-            f"{EXECUTE} --args=run,--without=MSFT",
-            "run,--date=2026-11-24,--without=MSFT,--yes",
+        pytest.param({"number": 0}, [(), ("--date=2026-11-24", "--yes")], id="not recorded: confirmed later"),
+        pytest.param(
+            {"number": 0, "arguments": WITHOUT},
+            [("--without=MSFT",), ("--date=2026-11-24", "--without=MSFT", "--yes")],
+            id="not recorded: with its own arguments",
         ),
-        (1, ("run", "--again=NVDA", "--yes"), EXECUTE, "run,--date=2026-11-24"),
+        pytest.param(
+            {"arguments": ("run", "--again=NVDA", "--yes")}, [(), ("--date=2026-11-24",)], id="recorded: a plain one"
+        ),
+        pytest.param(
+            {"without": ("MSFT", "-X")},
+            [("--without=MSFT", "--without=-X"), ("--date=2026-11-24", "--without=MSFT", "--without=-X")],
+            id="what was left out stays so until the rest is there",
+        ),
+        pytest.param(OCTOBER | {"arguments": ("run", "--date=2026-10-24")}, [("--date=2026-10-24",)], id="not current"),
+        pytest.param(
+            OCTOBER | {"arguments": ("run", "--date=2026-10-24", "--yes")},
+            [("--date=2026-10-24", "--yes")],
+            id="not current, and confirmed by whoever named it",
+        ),
+        pytest.param(UNKNOWN, [()], id="unknown days: whichever it is"),
+        pytest.param(UNKNOWN | {"arguments": WITHOUT[:2]}, [("--date=2026-11-24",)], id="unknown days: the named one"),
     ],
 )
-def test_until_an_attempt_is_recorded_a_start_is_advised_with_its_own_arguments(
-    number: int, arguments: tuple[str, ...], command: str, later: str
+def test_the_command_asks_for_what_is_not_recorded_yet(
+    about: dict[str, Any], arguments: Sequence[tuple[str, ...]]
 ) -> None:
-    """And confirmed later, as perhaps nothing is recorded of the day."""
-    one = report(NO_STORAGE, number=number, arguments=arguments)
-    assert [text for _, _, text in shown(one)] == [command, f"{EXECUTE} --args={later}"]
+    commands = [command for _, _, command in shown(begun(report(NO_STORAGE), **about))]
+    assert commands == [EXECUTE + (f" --args={','.join(('run', *given))}" if given else "") for given in arguments]
 
 
-@pytest.mark.parametrize("own", [(), ("--yes",)])
-def test_a_day_that_was_not_current_is_confirmed_by_whoever_names_it(own: tuple[str, ...]) -> None:
-    before = {"day": "2026-10-24", "started": start_at().started}
-    one = report(NO_STORAGE, number=0, arguments=("run", "--date=2026-10-24", *own), **before)
-    assert shown(one)[0][2] == f"{EXECUTE} --args={','.join(('run', '--date=2026-10-24', *own))}"
-
-
-def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
-    """A plain start could fail for it, before what is missing is requested."""
-    one = begun(report(NO_STORAGE, number=1), without=("MSFT", "-X"))
-    assert shown(one)[0][2] == f"{EXECUTE} --args=run,--without=MSFT,--without=-X"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "command"),
-    [(("run",), EXECUTE), (("run", "--date=2026-11-24"), DATED)],
-    ids=["whichever it is", "the one that was named"],
-)
-def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
-    arguments: tuple[str, ...], command: str
-) -> None:
-    terms = MAINTAINER if "--date" in command else ""
-    one = report(NO_STORAGE, number=0, arguments=arguments, knows_days=False)
-    assert shown(one) == [("start", OVER.format(terms).replace(" :", ":"), command)]
-
-
-LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
 LOOK_FIRST = "What you asked for may not be recorded. First look at how the day stands:"
+ASKS_AGAIN = {"number": 0, "arguments": ("run", "--again=NVDA", "--yes")}
+PAGES = "https://storage.cloud.google.com/cards/runs"
+BUSY = Ending(Outcome.BUSY, answer=message("the start for 2026-11-24"))
 
 
-@pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
-def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str) -> None:
+@pytest.mark.parametrize("ending", [NO_STORAGE, ENDINGS["interrupted"][0], ENDINGS["a bug"][0], BUSY])
+@pytest.mark.parametrize(
+    ("more", "here", "there"),
+    [({}, " 2026-11-24", "2026-11-24/report.html"), ({"knows_days": False}, "", "index.html")],
+)
+def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(
+    ending: Ending, more: dict[str, Any], here: str, there: str
+) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
-    ending = Ending(Outcome.BUSY, answer=message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
-    one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
-    assert shown(one, LAPTOP) == [("look", LOOK_FIRST, LOOK)]
-    page = "https://storage.cloud.google.com/cards/runs/2026-11-24/report.html"
-    assert shown(one, CLOUD) == [("look", LOOK_FIRST, page)]
+    one = begun(report(ending), **ASKS_AGAIN, **more)
+    assert shown(one, LAPTOP) == [("look", LOOK_FIRST, f"RUNS_URI=gs://cards/runs python -m job report{here}")]
+    assert shown(one, CLOUD) == [("look", LOOK_FIRST, f"{PAGES}/{there}")]
     assert "look" not in [kind for kind, _, _ in shown(begun(one, number=2))]
 
 
-def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> None:
-    one = report(NO_STORAGE, number=0, arguments=("run", "--again=NVDA"), knows_days=False)
-    assert shown(one, LAPTOP) == [("look", LOOK_FIRST, LOOK.removesuffix(" 2026-11-24"))]
-    assert shown(one, CLOUD) == [("look", LOOK_FIRST, "https://storage.cloud.google.com/cards/runs/index.html")]
-
-
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
-    one = report(Ending(Outcome.BAD_CONFIG), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
+    one = begun(report(Ending(Outcome.BAD_CONFIG), faults=[IN_VARIABLE]), **ASKS_AGAIN)
     assert shown(one)[0] == (
         "start",
         f"Once that is corrected, this makes what is missing {BOTH}:",
-        f"{EXECUTE} --args=run,--again=NVDA",
+        f"{EXECUTE} --args=run,--again=NVDA,--yes",
     )
-    assert shown(begun(one, task_attempt=1), LAPTOP) == [("look", LOOK_FIRST, LOOK)], "the first may have"
+    assert shown(begun(one, task_attempt=1))[0][:2] == ("look", LOOK_FIRST), "the first may have"
 
 
 # --- to go on without some targets ---
