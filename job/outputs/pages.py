@@ -27,8 +27,8 @@ from job.outputs.cards import card_table, picture_url
 from job.records.nights import PastNights
 from job.records.record import Document
 from job.storage.uri import address_of
-from job.telling.advice import CONSOLE, Commands, Step, advice, late_steps, quoted
-from job.telling.nights import done_at, missing_of, nothing_of, unrecorded_line
+from job.telling.advice import CONSOLE, Commands, Step, advice, quoted
+from job.telling.nights import done_at, missing_of, unrecorded_line
 from job.telling.report import when
 from job.telling.sentence import LABELS
 from job.telling.view import View, complete_line, odd_lines
@@ -76,11 +76,11 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What both pages say of a day first; or a warning, which is of no day."""
+    """What both pages say of a day first."""
 
     severity: Severity
     sentence: Message
-    day: str | None
+    day: str
     job: Sequence[str] = ()
     """The job and its project, as far as they are known: pages of two of them must not look alike."""
     link: str | None = None
@@ -101,7 +101,7 @@ class Headline:
     next_night: Message | None = None
 
 
-def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: str | None = None) -> Headline:
+def headline_of(night: Night, steps: Sequence[Step], start: Start | None) -> Headline:
     """The headline of a day. `start` is one of its job, if any is known."""
     report = night.report
     expires = next((step.command.until for step in steps if step.command and step.command.until), None)
@@ -110,7 +110,6 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         sentence=LABELS[night.outcome] if report is None else report.sentence,
         day=night.day,
         job=job_of(start),
-        link=link,
         when=None if report is None else when(report),
         took=None if report is None else _took(report),
         notes=() if report is None else [message("{sentence}.", sentence=change) for change in report.changed],
@@ -301,18 +300,11 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
 
 def render_nights(nights: Nights, links: Links, days: Days, now: datetime, translator: Translator) -> bytes:
     """The page of the nights, as it is right at `now`."""
-    tick, headline, besides = nights.next_tick(days), None, ""
-    if tick is not None and now.timestamp() >= tick.timestamp():
-        headline = _late(nights, links, days, tick, now)
-    elif nights.nights:
-        headline, besides = _headline(nights, links, days, now), nights.nights[0].day
-    if headline and tick and besides:
-        next_night = template("Next night: {time}. If it is later than that, this page does not know how it went.")
-        headline = replace(headline, next_night=message(next_night, time=dated_time(tick)))
+    headline = _headline(nights, links, days, now) if nights.nights else None
     page = environment(translator).get_template("nights.html.j2")
     return page.render(
         headline=headline,
-        undone=nights.undone(besides),
+        undone=nights.undone(headline.day) if headline else [],
         link_of=links.to_day,
         unrecorded=unrecorded_line(nights),
         nights=nights.nights[:NIGHTS_SHOWN],
@@ -322,39 +314,24 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
     ).encode()
 
 
-def _late(nights: Nights, links: Links, days: Days, tick: datetime, now: datetime) -> Headline:
-    """That the night of this tick, which has passed, has left nothing by `now`."""
-    start = nights.job_start
-    return Headline(
-        "warn",
-        nothing_of(tick.date().isoformat()),
-        day=None,
-        job=job_of(start),
-        when=_as_of(now, days),
-        steps=late_steps(start, links.runs_uri, days, tick),
-    )
-
-
-def _as_of(now: datetime, days: Days, day: str | None = None) -> Message:
-    return message("As of {time}", time=clock(now.astimezone(days.zone), day))
-
-
 def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headline:
-    """That of the latest night, as it is right at `now`."""
-    latest = nights.nights[0]
-    report, start = latest.report, latest.start
-    # The night is the job's, whoever has gone on with it.
-    job = nights.job_start
-    is_jobs = start and job and not start.job and not start.start_with and start.config_uri == job.config_uri
-    known = job if is_jobs else start or job
-    commands = None if known is None else Commands.of(known, links.runs_uri, days, now)
-    steps = () if report is None or commands is None else advice(report, None, commands)
+    """That of the latest night, as it is right at `now`; and when the next one begins."""
+    latest, tick = nights.nights[0], nights.next_tick(days)
+    report, start = latest.report, latest.start or nights.latest_start
+    steps = () if report is None else advice(report, None, Commands.of(report.start, links.runs_uri, days, now))
+    headline = headline_of(latest, steps, start)
+    if tick is not None:
+        text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
+        headline = replace(headline, next_night=message(text, time=dated_time(tick)))
     if report is None or not report.ended:
-        return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
-    headline = headline_of(latest, steps, known, links.to_day(latest.day))
+        return replace(headline, when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)))
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
-    has_cause = bool(report.faults or report.answers)
-    return replace(headline, notes=(*headline.notes, *notes), has_cause=has_cause)
+    return replace(
+        headline,
+        link=links.to_day(latest.day),
+        notes=(*headline.notes, *notes),
+        has_cause=bool(report.faults or report.answers),
+    )
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:

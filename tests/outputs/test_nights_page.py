@@ -24,9 +24,6 @@ from tests.support.parsed import Parsed
 from tests.support.records import begun
 
 NIGHTS = some_nights()
-COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
-PLACE = "cards · our-project"
-UNDONE = "Not done: Fri 11-27 (Unreadable), Thu 11-26 (Killed), Wed 11-25 (Config faulty)"
 NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
 DAYS = Day().start_of().days
 
@@ -84,28 +81,12 @@ def test_of_a_night_that_cannot_be_read_it_is_said_why() -> None:
 
 
 TICK = DAYS.after("2026-11-28")
-WARNING = "No start of 2026-11-29 is recorded. Is the schedule paused?"
-
-
-@pytest.mark.parametrize("minutes", [-1, 0, 38, 10_080])
-def test_a_night_that_has_left_nothing_is_told_as_of_when_that_was_known(minutes: int) -> None:
-    """With the one command that needs no date, and where to look."""
-    written = TICK + timedelta(minutes=minutes)
-    shown = page(uri="gs://b/runs", written=written)
-    says = f"{WARNING} {PLACE} · As of {written:%Y-%m-%d %H:%M} UTC+08:00"
-    make = f"This makes, and pays for, the whole night: {COMMAND} All executions of the job"
-    undone = UNDONE.replace("Not done: ", "Not done: Sat 11-28 (5 cards), ")
-    assert (f"! {WARNING} · {PLACE} {says} {make} {undone} All nights" in shown.text) is (minutes >= 0)
-    assert ("Next night: " in shown.text) is (minutes < 0)
-    executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=our-project"
-    assert (links_of(shown)[0] == executions) is (minutes >= 0)
-    assert [tag for tag, _ in shown.tags].count("h1") == 1
 
 
 def test_a_page_may_run_no_script() -> None:
     days = (day_page(SCENES[scene]()) for scene in ("cards missing", "all made"))
     policy = "default-src 'none'; script-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    for shown in (page(), page(written=TICK), page(Nights()), *days):
+    for shown in (page(), page(Nights()), *days):
         assert [found["content"] for tag, found in shown.tags if tag == "meta" and "http-equiv" in found] == [policy]
         assert "script" not in {tag for tag, _ in shown.tags}
         assert not [name for _, found in shown.tags for name in found if name.startswith("on")]
@@ -116,21 +97,6 @@ def test_without_a_schedule_nothing_is_due() -> None:
     assert "5 of 58 cards are missing" in shown.text
     for words in ("Next night", "is recorded"):
         assert words not in shown.source
-
-
-def test_of_a_night_of_the_cloud_job_its_command_and_links_stay_if_a_laptop_has_gone_on_with_it() -> None:
-    """As its next night, whoever was the last to start anything."""
-    of_job = SCENES["cards missing"]().report
-    laptop = begun(of_job, job=None, region=None, project=None, number=2)
-    earlier = night(begun(of_job, day="2026-11-23"))
-    for at in (DAYS.after(DAY) - timedelta(minutes=20), DAYS.after(DAY) + timedelta(days=1)):
-        shown = page(Nights([night(laptop), earlier]), written=at)
-        assert PLACE in shown.text
-        assert COMMAND in shown.text
-        assert "python -m job" not in shown.text
-    other = begun(laptop, config_uri="/my/config")
-    at = DAYS.after(DAY) - timedelta(minutes=20)
-    assert "python -m job run" in page(Nights([night(other), earlier]), written=at).text
 
 
 def test_a_night_that_was_killed_has_its_marks_and_no_link_as_it_may_have_no_page() -> None:
