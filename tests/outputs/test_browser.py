@@ -117,5 +117,5 @@ def test_paper_shows_also_what_is_folded_on_the_screen(browser: Browser, pages: 
     browser.open(pages["missing"], dark=True, media="print")
     last = "[...document.querySelectorAll('details')].at(-1)"
     assert browser.value(f"{last}.open") is False
-    assert browser.value(f"{last}.getBoundingClientRect().height") > 200
+    assert browser.value(f"{last}.getBoundingClientRect().height") > 100
     assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
