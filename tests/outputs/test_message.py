@@ -19,7 +19,7 @@ from job.engines.failures import Cause, Failure
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.telling.advice import Command, Commands, Step
-from job.telling.view import Line, Rank, View
+from job.telling.view import Line, Rank, View, day_lines
 from job.text.messages import Message, colon, listed, message
 from job.text.shown import excerpt
 from tests.support.days import DAY, NULL, SCENES, Day, failing
@@ -71,14 +71,12 @@ def test_a_message_says_how_each_kind_of_day_stands(scene: str) -> None:
     is_done = view.report.exit_code == 0
     assert shown[0] == f"{SIGN[view.report.severity]} cards, {DAY}"
     assert shown[1] == f"{view.report.sentence}."
-    assert all(str(note) in shown for note in view.report.notes)
-    assert all(step.command.text in shown for step in view.steps if step.command and step.kind in {"start", "without"})
     assert "python -m job" not in text
-    for group in view.groups:
-        assert str(group.quotes[0]) in shown
     for answer in ("the model refused", "connection reset", "the engine answered null", "HTTP 503"):
         assert answer not in str(run_fields(view))
     assert ("Done at " in text) is is_done
+    lines_of_all = [str(line.text) for line in day_lines(view) if line.rank is not Rank.ASIDE and not line.mark]
+    assert [line for line in shown if line in lines_of_all] == lines_of_all
 
 
 def test_an_error_beside_a_success_is_told_in_the_engines_words() -> None:

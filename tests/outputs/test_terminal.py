@@ -11,7 +11,7 @@ from job.config.faults import Fault
 from job.day.attempt import Outcome
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.result import CallResult, ShutdownReason
+from job.day.result import CallResult
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.progress import Progress
 from job.outputs.log import Reporter, progress_message, time_status
@@ -20,8 +20,9 @@ from job.outputs.terminal import Screen, Terminal, _Bars, _bars, as_text
 from job.telling.advice import Command, Step
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, message
+from tests.outputs.ends import KEPT, ends
 from tests.outputs.test_stdout import DANGEROUS
-from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
+from tests.support.days import DAY, SCENES
 from tests.support.fakes import plan_of, target
 from tests.support.records import report_at, start_at
 from tests.support.results import result_of
@@ -187,49 +188,8 @@ def test_while_data_is_missing_the_engines_that_the_cards_wait_for_are_named() -
 # --- the end ---
 
 
-def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
-    day = Day(start={"number": 2}).play(failing(REFUSED, "qa", "NVDA", "TSLA"))
-    page = "https://page"
-    view = replace(day.view(None, Day("2026-11-23").play().view().report), page=page)
-    shown = as_text(view).splitlines()
-    assert shown[0] == f"{DAY}: As of 02:05 UTC+08:00"
-    assert shown[1].split() == ["done", "failed", "not", "finished"]
-    assert shown[5].split() == ["qa", "48", "10", "0"]
-    terms = "10 cards; until 11-25 01:50"
-    assert shown[6:] == [
-        "Complete: 11 of 13 targets",
-        "✗ QA engine: 10 cards failed; all were made on 11-23: NVDA (5), TSLA (5).",
-        "Last answer: failed: the model refused",
-        f"trace id: {TRACE}",
-        "58 tries may have been charged; 48 made a card.",
-        f"Once what failed is over or put right, this makes what is missing ({terms}):",
-        "  gcloud run jobs execute cards --region=asia-east1 --project=our-project",
-        f"Page: {page}",
-        "10 of 58 cards are missing",
-    ]
-
-
-@pytest.mark.parametrize("scene", SCENES)
-def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
-    view = SCENES[scene]()
-    shown = as_text(view).splitlines()
-    assert shown[1 if view.report.outcome is Outcome.AT_WORK else -1] == str(view.report.sentence)
-    text = "\n".join(shown)
-    assert all(str(note) in text for note in view.report.notes)
-    assert all(step.command.text in text for step in view.steps if step.command)
-    assert view.report.detail is None or "Last answer: " in text or str(view.report.detail) in text
-    assert all(str(fault.sentence) in text for fault in view.report.faults)
-    assert ("trace id" in text) is ("✗ QA engine" in text or "✗ News engine" in text), "where a call has failed"
-
-
-def test_what_a_person_left_out_does_not_count_as_not_reached() -> None:
-    rows = as_text(SCENES["without one"]()).splitlines()[2:6]
-    assert [row.split()[3] for row in rows] == ["0"] * 4
-
-
-def test_there_is_no_table_of_engines_that_were_not_called() -> None:
-    assert "not finished" in as_text(SCENES["interrupted before the cards"]())
-    assert "not finished" not in as_text(Day().view(ending_of(Day().ledger, ShutdownReason.SIGTERM)))
+def test_each_kind_of_day_ends_as_it_was_read() -> None:
+    assert ends() == KEPT.read_text(encoding="utf-8"), "this writes it anew: python -m tests.outputs.ends"
 
 
 def test_the_longest_answers_are_shortened() -> None:

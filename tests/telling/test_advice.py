@@ -37,7 +37,6 @@ DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
 UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
 OVER = "Once what failed is over or put right, this makes what is missing {}:"
-MAKES = "This makes what is missing {}:"
 NO_STORAGE = Ending(Outcome.STORAGE_FAILED, answer=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 DENIED = Failure(Cause.DENIED, message("no"), 200)
@@ -73,27 +72,8 @@ def shown_of(steps: Iterable[Step]) -> list[tuple[str, str, str | None]]:
     return found
 
 
-ENDINGS: dict[str, tuple[Ending, str | None]] = {
-    "cards missing": (ending_of(half_made(), None), OVER),
-    "QA engine down": (ending_of(half_made(), ShutdownReason.QA_DOWN), OVER),
-    "deadline": (ending_of(half_made(), ShutdownReason.DEADLINE), MAKES),
-    "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), MAKES),
-    "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), MAKES),
-    "no storage": (NO_STORAGE, OVER),
-    "a bug": (Ending(Outcome.UNFORESEEN), OVER),
-    "killed": (Ending(Outcome.KILLED), MAKES),
-    "at work": (Ending(Outcome.AT_WORK), None),
-    "done": (ending_of(Day().play().ledger, None), None),
-}
-
-
-@pytest.mark.parametrize("how", ENDINGS)
-def test_the_one_command_of_an_ending(how: str) -> None:
-    """With a condition only if something has to be over; without a price if it is not known."""
-    ending, sentence = ENDINGS[how]
-    steps = [] if sentence is None else [("start", sentence.format(UNTIL), EXECUTE)]
-    later = [] if sentence is None else [("later", sentence.format(MAINTAINER), DATED)]
-    assert shown(report(ending)) == steps + later
+INTERRUPTED = ending_of(half_made(), ShutdownReason.SIGTERM)
+MISSING, DONE = ending_of(half_made(), None), ending_of(Day().play().ledger, None)
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -160,7 +140,7 @@ PAGES = "https://storage.cloud.google.com/cards/runs"
 BUSY = Ending(Outcome.BUSY, answer=message("the start for 2026-11-24"))
 
 
-@pytest.mark.parametrize("ending", [NO_STORAGE, ENDINGS["interrupted"][0], ENDINGS["a bug"][0], BUSY])
+@pytest.mark.parametrize("ending", [NO_STORAGE, INTERRUPTED, Ending(Outcome.UNFORESEEN), BUSY])
 @pytest.mark.parametrize(
     ("more", "here", "there"),
     [({}, " 2026-11-24", "2026-11-24/report.html"), ({"knows_days": False}, "", "index.html")],
@@ -203,7 +183,7 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
 @pytest.mark.parametrize("name", ["-X", "--yes", "^GSPC", "a,b", "Rate vs Inflation", "$(x)", "美联储", "a,b|c", "'"])
 @pytest.mark.parametrize("place", PLACES, ids=["Cloud Run", "laptop", "run-local"])
 def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
-    one = report(ENDINGS["cards missing"][0]).model_copy(update={"at_fault": (name, "MSFT")})
+    one = report(MISSING).model_copy(update={"at_fault": (name, "MSFT")})
     command = command_of(steps_of(one, place, LATER), "without")
     assert command is not None
     options = make_parser().parse_args(arguments_in(command.text))
@@ -211,7 +191,7 @@ def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
 
 
 def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_can_be_made() -> None:
-    done = begun(report(ENDINGS["done"][0]), without=("MSFT", "TSLA"))
+    done = begun(report(DONE), without=("MSFT", "TSLA"))
     again = "Once they can be made, this makes what was left out {}:"
     later = ("later", again.format(MAINTAINER), DATED)
     assert shown(done) == [("left_out", again.format(UNTIL), EXECUTE), later]

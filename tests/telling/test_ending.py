@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -19,7 +19,6 @@ from job.engines.failures import Cause, Failure
 from job.telling.notes import notes_of, unrecorded_notes
 from job.telling.sentence import sentence_of
 from job.text.messages import message
-from job.text.shown import clock
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
@@ -182,7 +181,6 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
 
 
 SO_FAR = "1 of 2 cards is made so far"
-BREAKS_OFF = "The record breaks off at 02:00 UTC+08:00"
 FAULT = f"The configuration has 1 fault: {NOTHING}"
 WRONG = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
 
@@ -190,7 +188,6 @@ WRONG = Fault("ticker_list.json", message("is not JSON"), message("correct it"),
 @pytest.mark.parametrize(
     ("ending", "ledger", "about", "expected"),
     [
-        (Ending(Outcome.BAD_CONFIG), None, {"faults": [WRONG]}, ("bad_config", 2, FAULT)),
         (
             Ending(Outcome.BAD_CONFIG),
             ledger_of(1, 2),
@@ -203,15 +200,12 @@ WRONG = Fault("ticker_list.json", message("is not JSON"), message("correct it"),
             {"faults": [replace(WRONG, kind=FaultKind.COMMAND)] * 2},
             ("bad_config", 2, f"The command has 2 faults: {NOTHING}"),
         ),
-        (Ending(Outcome.STORAGE_FAILED), None, {}, ("storage_failed", 75, f"Storage failed: {NOTHING}")),
         (
             Ending(Outcome.UNFORESEEN),
             ledger_of(2, 2),
             {},
             ("unforeseen", 70, "The job has a bug: all 2 cards are made"),
         ),
-        (Ending(Outcome.AT_WORK), ledger_of(1, 2), {}, ("at work", None, f"At work since 02:00 UTC+08:00: {SO_FAR}")),
-        (Ending(Outcome.KILLED), ledger_of(0, 2), {}, ("killed", None, f"{BREAKS_OFF}: {NONE}")),
     ],
 )
 def test_endings_of_other_kinds(
@@ -261,20 +255,6 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
     assert report.exit_code != 0 or not lacks
     claims = "all" in re.findall(r"\w+", str(report.sentence).lower())
     assert not claims or not (lacks or report.start.without), report.sentence
-
-
-KILLED = (
-    "The start was killed, or could no longer write; its calls in flight may have been charged too. If it sent a "
-    "message, believe the message."
-)
-
-
-def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known() -> None:
-    ledger, ending = ledger_of(1, 2), Ending(Outcome.KILLED)
-    assert noted(ending, ledger) == [KILLED]
-    day, at = "1970-01-01", datetime.fromtimestamp(ledger.last, UTC)
-    said = shown(ending, ledger, started=f"{day}T00:00:00+00:00", day=day)[2]
-    assert f"breaks off at {clock(at, day)}: " in said
 
 
 def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> None:

@@ -50,19 +50,6 @@ def advised(ledger: Ledger, *without: str) -> str | None:
     return f"{sentences[0]} {command.text}" if command else None
 
 
-# --- what is made again ---
-
-
-def test_what_is_asked_for_again_is_named_until_it_is_made_and_after() -> None:
-    ledger = made()
-    cards = [item for item in PLAN.items("qa") if item.target == "AAPL"]
-    ledger.rerun(cards, 2)
-    assert notes(ledger) == ["To be made again, and missing until then: AAPL (2)"]
-    for call in PLAN.calls("qa", ledger.is_done):
-        ledger.add(result_of(call, again=2))
-    assert notes(ledger) == ["Made again: AAPL (2)"]
-
-
 # --- what the config has left behind ---
 
 
