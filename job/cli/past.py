@@ -17,7 +17,7 @@ from job.config.faults import ConfigError, not_set
 from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, SIGNS, ExitCode, RecordError
 from job.day.before import NightBefore
 from job.day.nights import Nights
-from job.outputs.log import LogLine, LogSeverity, as_json
+from job.outputs.log import LogLine, as_json, verdict
 from job.outputs.message import SEND_SECONDS, Notifier, late_lines
 from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
@@ -176,8 +176,7 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
         say(to.text(answer))
         _say_steps(() if is_done else steps, to)
     else:
-        severity: LogSeverity = "INFO" if is_done else "ERROR"
-        write_line(as_json(LogLine(severity, "run.verified", answer, {"done": is_done})))
+        write_line(as_json(verdict(answer, done=is_done)))
     if is_done:
         return ExitCode.DONE
     lines = late_lines(settings, day, now.astimezone(days.zone), view, steps, None if problem else answer)

@@ -136,6 +136,10 @@ class Reporter:
         self._writer.write(line._replace(fields={**self._about, **line.fields}))
 
 
+def verdict(text: Message, *, done: bool) -> LogLine:
+    return LogLine("INFO" if done else "ERROR", "run.verified", text, {"done": done}, text)
+
+
 def _finished(result: CallResult) -> LogLine:
     """A call that is done or has failed for good. A terminal shows the failures, and what is odd."""
     fields = _call(result, result.limit, result.traceparent)
