@@ -7,7 +7,7 @@ JobError
 │   ├── UnusableError: RUNS_URI or CONFIG_URI can never work as it is
 │   ├── UnreachableError: no usable answer came
 │   └── ConflictError: another process has changed the object
-├── RecordError (day/attempt): a record cannot be used as it is
+├── RecordError (records/objects): a record cannot be used as it is
 ├── BusyError (records/lease): another start is at work, or has taken over
 ├── TransportError (engines/answers): a request got no whole answer; has the cause
 ├── TokenError (engines/answers): there is no token

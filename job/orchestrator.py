@@ -14,10 +14,9 @@ from job.config.environment import Options
 from job.config.faults import ConfigError, Fault
 from job.config.read import UnreadConfigError, read_config
 from job.day.attempt import ExitCode, Outcome, Start
-from job.day.before import NightBefore
 from job.day.ending import Ending, ending_of
+from job.day.history import NightBefore, Nights
 from job.day.ledger import Ledger
-from job.day.nights import Nights
 from job.day.result import EngineFailedError, ShutdownReason
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
@@ -26,7 +25,7 @@ from job.outputs.log import Reporter
 from job.outputs.message import Notifier
 from job.outputs.pages import documents
 from job.records.lease import BusyError, Holder, acquire
-from job.records.nights import PastNights, ended_for_good
+from job.records.past_nights import PastNights, ended_for_good
 from job.records.record import Record, read_day, record_refusal
 from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
@@ -34,7 +33,7 @@ from job.storage.uri import open_store
 from job.telling.advice import Commands
 from job.telling.nights import undone_lines
 from job.telling.notes import plan_notes
-from job.telling.report import report_of
+from job.telling.reporting import report_of
 from job.telling.view import View
 from job.text.messages import Message, colon, message, not_written
 
@@ -246,7 +245,7 @@ async def close(known: SoFar, session: Session, ending: Ending) -> View:
     """Closes the record, whether or not both phases have succeeded. `run` goes on with the end of the start."""
     past, settings = known.past, known.options.settings
     with known.shutdown.closing(NIGHTS_SHARE):
-        await past.wait_until_read(session.lease.store, known.start.day)
+        await past.wait_until_read()
     with trio.CancelScope(shield=True):
         view = await trio.to_thread.run_sync(known.view, ending)
     made = documents(view, past, settings)

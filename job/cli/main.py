@@ -24,9 +24,10 @@ from job.config.environment import (
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.config.values import is_date
-from job.day.attempt import ExitCode, RecordError
+from job.day.attempt import ExitCode
 from job.engines.identity import COMMIT, VERSION
 from job.outputs.stdout import say_error, say_error_within
+from job.records.objects import RecordError
 from job.storage.store import NAME_A_PLACE, StorageError
 from job.storage.uri import is_place
 from job.text.messages import colon, message, translator

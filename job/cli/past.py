@@ -14,15 +14,16 @@ import trio
 
 from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
-from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, SIGNS, ExitCode, RecordError
-from job.day.before import NightBefore
-from job.day.nights import Nights
+from job.day.attempt import SIGNS, ExitCode
+from job.day.history import NightBefore, Nights
+from job.day.report import CARDS, NIGHTS_PAGE, PAGE
 from job.outputs.log import LogLine, as_json, verdict
 from job.outputs.message import SEND_SECONDS, Notifier, late_lines
 from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
-from job.records.nights import attempt_before, read_nights, with_killed
+from job.records.objects import RecordError
+from job.records.past_nights import attempt_before, read_nights
 from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -42,7 +43,7 @@ def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:
     """Prints the latest days, a line each; opens them as a page if that is requested."""
     settings, now = options.settings, options.now
     store, links = _records(options, "REPORT_LANGUAGE")
-    nights = trio.run(with_killed, store, trio.run(read_nights, store))
+    nights = trio.run(read_nights, store)
     to = translator(settings.language, nights.days(settings).zone)
     write_line(nights_table(nights, to).encode())
     _say_late(settings, nights, now, to)

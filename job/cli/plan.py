@@ -14,11 +14,12 @@ from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.objects import OBJECTS, parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import memory_notices, read_objects, unreadable
-from job.day.attempt import ExitCode, RecordError
+from job.day.attempt import ExitCode
 from job.day.ledger import Ledger
 from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName, counted
 from job.outputs.stdout import say, say_error, write_line
-from job.records.nights import read_nights
+from job.records.objects import RecordError, plan_of
+from job.records.past_nights import read_nights
 from job.records.record import Listing, Record
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
@@ -94,7 +95,7 @@ async def _read_past(settings: Settings, plan: Plan, day: str | None, now: datet
             days = [night.day for night in nights.nights if night.report is None or night.report.had_plan]
             latest = next((recorded for recorded in days if recorded <= day), None)
             attempt = None if latest is None else await (await Listing.of(store, latest)).attempt(store)
-            planned = None if attempt is None else attempt.plan_again()
+            planned = None if attempt is None else plan_of(attempt)
             return _Past(known_days, planned, ledger=record.ledger)
         except (StorageError, RecordError) as error:
             problem = error.what

@@ -236,8 +236,8 @@ class _Resolver:
 
 
 def is_usual(engine: EngineName, kind: Kind) -> bool:
-    """Whether targets of a kind get the data of an engine without `run_engines`."""
-    return kind in ENGINES[engine].kinds
+    """Whether the cards of a kind of targets are made with the data of an engine without `run_engines`."""
+    return kind in ENGINES[engine].kinds or engine not in TARGET_ENGINES
 
 
 def topic_key(topic: str) -> str:
@@ -287,6 +287,13 @@ class Plan:
     def without(self, names: Collection[str]) -> "Plan":
         return replace(self, left_out=frozenset(names))
 
+    def is_left_out(self, item: Item) -> bool:
+        return item.target in self.left_out and item.engine not in self.daily
+
+    def prepares(self, engine: EngineName, target: Target) -> bool:
+        """Whether the cards of a target are made with the data of an engine."""
+        return engine in target.engines or engine in self.daily
+
     @cached_property
     def by_id(self) -> Mapping[str, Target]:
         return {target.id: target for target in self.targets}
@@ -327,7 +334,7 @@ class Plan:
         """
         items, size = self.items(engine), self.settings.batch_sizes.get(engine, 1)
         batches = (items[start : start + size] for start in range(0, len(items), size))
-        left = ([item for item in some if item.target not in self.left_out and not is_done(item)] for some in batches)
+        left = ([item for item in some if not self.is_left_out(item) and not is_done(item)] for some in batches)
         return [some for some in left if some]
 
     def call(self, items: Sequence[Item]) -> Call:
@@ -360,7 +367,7 @@ class Plan:
 
     def date_of(self, item: Item) -> str:
         """The date for which an engine is asked about an item; empty for an engine that takes no date."""
-        target = self.by_id.get(item.target)  # none of an engine without targets
+        target = None if item.engine in self.daily else self.by_id.get(item.target)
         return "" if item.engine in BATCHES else (target and target.date) or self.date
 
     def parameters(self, target: Target, card_type: str) -> dict[str, str]:
@@ -423,7 +430,7 @@ class _Names:
     def stands_for(self, name: str) -> Iterator[Item]:
         """What a name stands for; nothing if it is wrong."""
         if name == ALL and name not in self.targets:
-            yield from (item for item in _items(self.plan) if item.target in self.targets)
+            yield from (item for item in _items(self.plan) if not self.plan.is_left_out(item))
         elif name in self.targets:
             target = self.targets[name]
             yield from (Item("qa", name, card_type) for card_type in target.card_types)

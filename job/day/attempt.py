@@ -1,22 +1,27 @@
 """Attempt: how a start began, as the record and its report have it; and how one can end.
 
-`Outcome` has what is fixed for each way to end: exit code and gravity. The format of the record of a day is its
-version, the names of its objects, and the types of its values. A day is a folder below RUNS_URI that is named by its
-date. `D` stands for it here.
+`Outcome` has what is fixed for each way to end: exit code and gravity.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from enum import IntEnum, StrEnum
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from job.config.days import Days
 from job.config.environment import Options, PlanSettings
-from job.config.faults import ConfigError, FaultKind
 from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import PlannedConfig
@@ -25,9 +30,7 @@ from job.day.ledger import Rerun
 from job.day.result import Count, Seconds
 from job.engines.calls import EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
-from job.errors import JobError
 from job.storage.uri import absolute
-from job.text.messages import Message, message, template
 from job.text.shown import without_credentials
 
 Severity = Literal["good", "warn", "bad"]
@@ -89,17 +92,6 @@ class Outcome(StrEnum):
 
 FORMAT = 1
 """The version of the record's format. A record of another format is refused."""
-ATTEMPTS = "attempts/"
-"""`D/attempts/000001.json` is how an attempt began."""
-RESULTS = "results/"
-"""`D/results/000001-000000.jsonl` has results of an attempt."""
-ENDS = "ends/"
-"""`D/ends/000001.json` is how an attempt ended; that of number 0 is a start that was refused."""
-REPORT = "report.json"
-PAGE = "report.html"
-CARDS = "cards.csv"
-NIGHTS_PAGE = "index.html"
-"""Stored beside the days."""
 
 
 def _check_stamp(text: str) -> str:
@@ -111,55 +103,6 @@ def _check_stamp(text: str) -> str:
 
 Stamp = Annotated[str, AfterValidator(_check_stamp)]
 """ISO 8601 with an offset. The range of years allows calculations without overflow."""
-
-
-class RecordError(JobError):
-    """A record cannot be used: it has another format, is incomplete, or was altered. Says which object and why."""
-
-    def __init__(self, what: Message, remedy: Message | None = None, kind: FaultKind = FaultKind.STORAGE) -> None:
-        """`remedy` is what to do, if that is not to restore the object."""
-        self.remedy, self.kind = remedy, kind
-        # The name of an object may not be UTF-8, or may contain control characters for a terminal.
-        values = {name: _escaped(value) if isinstance(value, str) else value for name, value in what.values.items()}
-        self.what = Message(what.id, values, what.plural)
-        super().__init__(str(self.what))
-
-
-def _escaped(text: str) -> str:
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
-
-
-def missing(name: str) -> RecordError:
-    return RecordError(message("{object} is missing", object=name))
-
-
-def altered(name: str, remedy: Message | None = None) -> RecordError:
-    """The error of an object that the job has not written so, or not at all."""
-    return RecordError(message("{object} is not as the job wrote it", object=name), remedy)
-
-
-def attempt_name(day: str, number: int) -> str:
-    return f"{day}/{ATTEMPTS}{number:06}.json"
-
-
-def results_name(day: str, number: int, sequence: int) -> str:
-    return f"{day}/{RESULTS}{number:06}-{sequence:06}.jsonl"
-
-
-def end_name(day: str, number: int) -> str:
-    return f"{day}/{ENDS}{number:06}.json"
-
-
-def check_format(name: str, stored_format: object, version: str = "") -> None:
-    """Raises `RecordError` unless `stored_format` is the one that is known here. `version` is what has written it."""
-    if stored_format == FORMAT:
-        return
-    text = template("{object} has format {found}; this version of the job knows {known}")
-    what = message(text, object=name, found=str(stored_format), known=str(FORMAT))
-    if not version:
-        raise RecordError(what)
-    remedy = message("ask an owner to put back the image of version {version}", version=version)
-    raise RecordError(what, remedy, FaultKind.IMAGE)
 
 
 def _check_zone(name: str) -> str:
@@ -256,9 +199,6 @@ class Start(BaseModel):
         without = tuple(target.id for target in config.plan.targets if target.id in left_out)
         return self.model_copy(update={"generations": generations, "without": without})
 
-    def to_json(self) -> bytes:
-        return self.model_dump_json().encode() + b"\n"
-
     @property
     def names_day(self) -> bool:
         return any(argument.startswith("--date") for argument in self.arguments)
@@ -277,9 +217,16 @@ class Start(BaseModel):
         return datetime.fromisoformat(self.started).tzinfo
 
 
-class Attempt(Start, PlanSettings):
-    """An attempt as it began, never changed. It carries all that the next one needs: only the latest is read."""
+class Attempt(BaseModel):
+    """An attempt as it began, never changed. It carries all that the next one needs: only the latest is read.
 
+    As JSON, the fields of its start and of its settings stand beside the others.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    start: Start
+    settings: PlanSettings
     owner: str
     """Unique to its process: two starts never write the same attempt."""
     objects: dict[str, str]
@@ -291,37 +238,23 @@ class Attempt(Start, PlanSettings):
     asked_by: tuple[str, ...] = ()
     """The executions whose first try has asked for something again."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nested(cls, stored: object) -> object:
+        if isinstance(stored, dict) and "start" not in stored:
+            return {**stored, "start": stored, "settings": stored}
+        return stored
+
+    @model_serializer(mode="wrap")
+    def _flat(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        values = serialize(self)
+        return {**values.pop("start"), **values.pop("settings"), **values}
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json().encode() + b"\n"
+
     def plan_again(self) -> Plan:
-        """The plan of its objects. Raises `RecordError` if one of them is not sound."""
-        try:
-            config = parse_config({name: text.encode() for name, text in self.objects.items()})
-        except ConfigError as error:  # it was sound when it was recorded
-            raise altered(attempt_name(self.day, self.number)) from error
-        plan, _ = make_plan(config, self.day, PlanSettings.model_validate(dict(self)))
-        return plan.without(self.without)
-
-
-R = TypeVar("R", bound=BaseModel)
-
-
-def read_object(kind: type[R], start_of: Callable[[R], Start], name: str, day: str, number: int, data: bytes) -> R:
-    """The attempt of this number, or its report, in the object of this name. Raises `RecordError`."""
-    try:
-        found = kind.model_validate_json(data)
-    except ValidationError as error:
-        check_format(name, *_format_of(data))  # a newer one may look different altogether
-        raise altered(name) from error
-    start = start_of(found)
-    check_format(name, start.format, start.version)
-    if (start.day, start.number) != (day, number):
-        raise altered(name)
-    return found
-
-
-def _format_of(data: bytes) -> tuple[object, str]:
-    """The format of an object, and the version that has written it, as far as that is known."""
-    try:
-        content = json.loads(data)
-        return content["format"], str(content.get("version", ""))[:50]
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return FORMAT, ""
+        """The plan of its objects. Raises `ConfigError` if one of them is not sound."""
+        config = parse_config({name: text.encode() for name, text in self.objects.items()})
+        plan, _ = make_plan(config, self.start.day, self.settings)
+        return plan.without(self.start.without)

@@ -5,7 +5,6 @@ calls, by whoever asks: a card takes about 1 KiB.
 """
 
 import statistics
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,8 +20,6 @@ from job.text.messages import Message
 ANSWERS_SHOWN = 3
 """Different answers that are quoted."""
 _CAUSES: Mapping[str | None, Cause] = {cause: cause for cause in Cause}
-Stretches = list[tuple[float, float]]
-"""Stretches of time, each from when to when, in order and apart from each other."""
 
 
 class ItemStatus(NamedTuple):
@@ -89,17 +86,15 @@ class Ledger:
             engine: dict.fromkeys(plan.items(engine)) for engine in ALL_ENGINES
         }
         """The result that counts for each item, in the order of the plan; `None` without one."""
-        self.failed: list[CallResult] = []
-        """The calls that failed for good, each with the items that it counted for."""
-        self.busy: Mapping[EngineName, Stretches] = {engine: [] for engine in ALL_ENGINES}
-        """When calls were in flight."""
         self._counts: Mapping[EngineName, Counts] = {
-            engine: Counts(len(items), not_attempted=len(items), left_out=sum(map(self._is_left_out, items)))
+            engine: Counts(len(items), not_attempted=len(items), left_out=sum(map(plan.is_left_out, items)))
             for engine, items in self.items.items()
         }
         """Kept up to date, since a terminal asks eight times a second, and counting a million items takes 0.2 s."""
         self._reruns: dict[tuple[Item, str], int] = {(rerun.item, rerun.date): rerun.number for rerun in reruns}
         """The number of each item and its date."""
+        self._charged: Counter[Item] = Counter()
+        """How many tries at each item may have cost money."""
 
     @classmethod
     def empty(cls, day: str) -> "Ledger":
@@ -111,9 +106,6 @@ class Ledger:
 
         Raises `LookupError` if it is of this plan, and the plan does not have its items.
         """
-        for span in call.failed_tries:
-            _cover(self.busy[call.engine], span.started, span.ended)
-        _cover(self.busy[call.engine], call.started, call.ended)
         if call.failed_tries:
             call = replace(call, failed_tries=())
         self.calls[call.engine].append(call)
@@ -126,20 +118,17 @@ class Ledger:
             call = replace(call, targets=tuple(item.target for item in items))
         for item in items:
             before = self.items[item.engine][item]
-            is_ignored = not call.done and self._is_left_out(item)
-            if not is_ignored and (before is None or _rank(call) > _rank(before)):
+            if not call.done and self.plan.is_left_out(item):
+                continue
+            self._charged[item] += call.charged_tries or 0
+            if before is None or _rank(call) > _rank(before):
                 self._set(item, call)
-        if items and not call.done:
-            self.failed.append(call)
 
     def _set(self, item: Item, result: CallResult | None) -> None:
         counts = self._counts[item.engine]
         counts.add(self.state(item), -1)
         self.items[item.engine][item] = result
         counts.add(self.state(item))
-
-    def _is_left_out(self, item: Item) -> bool:
-        return item.target in self.plan.left_out
 
     def _number(self, item: Item, date: str) -> int:
         return self._reruns.get((item, date), 0)
@@ -173,6 +162,7 @@ class Ledger:
         for item in items:
             if self.is_done(item):
                 self._reruns[item, self.plan.date_of(item)] = number
+                del self._charged[item]
                 self._set(item, None)
 
     def rerun_of(self, call: Call) -> int:
@@ -200,7 +190,7 @@ class Ledger:
         """The state of an item of the plan."""
         result = self.items[item.engine][item]
         if result is None:
-            return "left_out" if self._is_left_out(item) else "not_attempted"
+            return "left_out" if self.plan.is_left_out(item) else "not_attempted"
         if not result.done:
             return "cut_off" if result.cause == Cause.INTERRUPTED else "failed"
         has_error = result.warning is not None and item.target in (result.with_error or result.targets)
@@ -290,15 +280,9 @@ class Ledger:
         ]
 
     @property
-    def charged_tries(self) -> Counter[Item]:
+    def charged_tries(self) -> Mapping[Item, int]:
         """The missing cards that may be made, and paid for: how many tries of all attempts may have cost money."""
-        tries: Counter[Item] = Counter()
-        for call in self.failed:
-            for item in call.items if call.perhaps_charged_tries else ():
-                result = self.items[item.engine][item]
-                if result is not None and not result.done and call.again >= self._number(item, call.date):
-                    tries[item] += call.perhaps_charged_tries
-        return tries
+        return {item: tries for item, tries in self._charged.items() if tries and not self.is_done(item)}
 
     @property
     def errors(self) -> list[CallResult]:
@@ -324,23 +308,3 @@ def _rank(call: CallResult) -> tuple[bool, bool, float, str]:
     One that was cut off at its first try proves nothing, and does not hide why the item failed before.
     """
     return call.done, call.has_failed, call.ended, call.traceparent
-
-
-def _cover(stretches: Stretches, began: float, ended: float) -> None:
-    """Adds a span, and joins the stretches that it touches: nearly always, that is the last one."""
-    if stretches and stretches[-1][0] <= began <= stretches[-1][1]:
-        stretches[-1] = stretches[-1][0], max(stretches[-1][1], ended)
-        return
-    first = bisect_left(stretches, began, key=lambda stretch: stretch[1])
-    beyond = bisect_right(stretches, ended, key=lambda stretch: stretch[0])
-    if first < beyond:
-        began, ended = min(began, stretches[first][0]), max(ended, stretches[beyond - 1][1])
-    stretches[first:beyond] = [(began, ended)]
-
-
-def joined_seconds(all_stretches: Iterable[Stretches]) -> float:
-    """How long at least one of several stretches lasted, each second once."""
-    joined: Stretches = []
-    for began, ended in chain.from_iterable(all_stretches):
-        _cover(joined, began, ended)
-    return sum(ended - began for began, ended in joined)

@@ -1,8 +1,8 @@
-"""Report: how a day stands after an attempt. `telling/report` makes it, `ends/` stores it, every output shows it."""
+"""Report: how a day stands after an attempt. `telling/reporting` makes it, `ends/` stores it, every output shows it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
 from itertools import chain
 from typing import Annotated, Literal
@@ -19,12 +19,17 @@ from pydantic_core import to_json
 
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
-from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start, altered, end_name, read_object
-from job.day.ledger import ItemStatus, Ledger, joined_seconds
-from job.day.result import Count, Counts, EngineState, MissingState, Seconds
+from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start
+from job.day.ledger import ItemStatus, Ledger
+from job.day.result import Count, Counts, MissingState, Seconds
 from job.engines.calls import DATA_ENGINES, EngineName, Item
 from job.text.messages import Message
 
+REPORT = "report.json"
+PAGE = "report.html"
+CARDS = "cards.csv"
+NIGHTS_PAGE = "index.html"
+"""Stored beside the days."""
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""
 _GROUP_BYTES = 300
@@ -32,13 +37,6 @@ _GROUP_BYTES = 300
 
 Phase = Literal["data", "cards"]
 PHASES: Mapping[Phase, tuple[EngineName, ...]] = {"data": DATA_ENGINES, "cards": ("qa",)}
-MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
-    "good": ("good", "✓"),
-    "odd": ("warn", "!"),
-    "warn": ("warn", "–"),
-    "bad": ("bad", "✗"),
-    "none": ("soft", "·"),
-}
 Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
 
 
@@ -105,7 +103,7 @@ class Report(BaseModel):
     answers: tuple[Message, ...] = ()
     """The last answer to what failed, of each engine and kind of failure, the most frequent first."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
-    """The seconds in which calls of the phase were in flight; without phases that had no call."""
+    """The seconds from the first call of the phase to its end, of all attempts; without phases that had no call."""
     missing: tuple[MissingGroup, ...] = ()
     """Failed items first."""
     missing_not_listed: Count = 0
@@ -160,53 +158,17 @@ class Report(BaseModel):
         """The bytes of `report.json`, for other programs: each message is its English text."""
 
         def plain(value: object) -> object:
-            if isinstance(value, Message):
-                return str(value)
+            """What has no JSON of its own."""
             if isinstance(value, BaseModel):
-                return members(value)
+                return dict(value)
             if isinstance(value, Counts | Fault):
-                return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-            if isinstance(value, dict):
-                return {name: plain(member) for name, member in value.items()}
-            return [plain(element) for element in value] if isinstance(value, tuple) else value
-
-        def members(model: BaseModel) -> dict[str, object]:
-            names = (name for name, field in type(model).model_fields.items() if not field.exclude)
-            return {name: plain(getattr(model, name)) for name in names}
+                return {field.name: getattr(value, field.name) for field in fields(value)}
+            return str(value)
 
         # Card types were listed there by 0.2.0.
-        values = {**members(self.start), **members(self)}
-        del values["start"]
-        return json.dumps({**values, "set_aside": []}, ensure_ascii=False, indent=1).encode()
-
-
-def totals_of(report: Report) -> Mapping[str, object]:
-    """How a start ended, and the totals, for programs: in the last line of the log and in the message."""
-    return {
-        "outcome": report.outcome,
-        "exit_code": report.exit_code,
-        "ended": report.ended,
-        "cards": asdict(report.cards),
-        "engines": {name: asdict(engine) for name, engine in report.engines.items()},
-        **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
-        **({"without": report.start.without} if report.start.without else {}),
-    }
-
-
-def read_report(day: str, number: int, data: bytes) -> Report:
-    """The report in the object of this number under `ends/`. Raises `RecordError`."""
-    name = end_name(day, number)
-    report = read_object(Report, lambda report: report.start, name, day, number, data)
-    is_done = report.exit_code is ExitCode.DONE
-    if report.exit_code is None or is_done is not (report.outcome is Outcome.SUCCEEDED):
-        raise altered(name)
-    return report
-
-
-def marks_of(report: Report | None, columns: Sequence[EngineName]) -> list[tuple[Severity | Literal["soft"], str]]:
-    """The kind and the mark of each of these engines, in a table of nights."""
-    engines = report.engines if report else {}
-    return [MARKS[engines.get(engine, Counts()).state] for engine in columns]
+        values = {**dict(self.start), **dict(self), "set_aside": []}
+        del values["start"], values["knows_days"]
+        return json.dumps(values, default=plain, ensure_ascii=False, indent=1).encode()
 
 
 def missing_groups(
@@ -241,8 +203,12 @@ def _missing(ledger: Ledger) -> Iterator[ItemStatus]:
 
 
 def phases_of(ledger: Ledger) -> dict[Phase, float]:
-    phases = {}
+    phases: dict[Phase, float] = {}
     for phase, engines in PHASES.items():
-        if seconds := joined_seconds(ledger.busy[engine] for engine in engines):
-            phases[phase] = round(seconds, 3)
+        spans: dict[int, tuple[float, float]] = {}
+        for call in chain.from_iterable(ledger.calls[engine] for engine in engines):
+            began, ended = spans.get(call.attempt, (call.started, call.ended))
+            spans[call.attempt] = min(began, call.started), max(ended, call.ended)
+        if spans:
+            phases[phase] = round(sum(ended - began for began, ended in spans.values()), 3)
     return phases

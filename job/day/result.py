@@ -3,7 +3,6 @@
 Also how many items of an engine are in which state, live and as reports store them; and why an attempt ends early.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Annotated, Literal, NamedTuple
@@ -11,10 +10,10 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import to_json
 
-from job.engines.calls import BATCHES, ENGINES, EngineName, Item, label_of
+from job.engines.calls import EngineName, Item, label_of
 from job.engines.failures import Cause, FailureKind, handling_of
 from job.errors import JobError
-from job.text.messages import Message, Value, colon, said, semicolon
+from job.text.messages import Message
 
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 SECONDS_LIMIT = 1e9
@@ -102,8 +101,6 @@ class FailedTry(NamedTuple):
     reason: Message
 
 
-_CHARGED = {Cause.TRANSPORT, Cause.TIMEOUT, Cause.TOO_LARGE, Cause.UNREADABLE}
-"""Of a record that does not say which tries may have cost money: that these causes may have, as it was counted then."""
 _IN_LINES = {"tries": "attempts", "failed_tries": "failed_attempts"}
 """What lines call these fields."""
 
@@ -126,7 +123,7 @@ class CallResult:
     waits: Count = 0
     """How many of these retries waited for room: the engine had answered 429 or 503."""
     charged_tries: Count | None = None
-    """How many of the tries gave no usable answer, and may have cost money; `None` if its record does not say."""
+    """How many of the tries gave no usable answer, and may have cost money; `None` if its line does not say."""
     started: Moment
     """When its last try began; `ended` is when it ended."""
     ended: Moment
@@ -168,30 +165,14 @@ class CallResult:
 
     @classmethod
     def parse(cls, line: bytes, attempt: int = 0) -> "CallResult":
-        """The result in a line of the journal of an attempt. Raises `ValueError` if the job has not written it.
-
-        This is the only place that knows what images of 0.2.0 to 0.4.0 wrote around an answer.
-        """
+        """The result in a line of the journal of an attempt. Raises `ValueError` if the job has not written it."""
         result = _RESULT.validate_json(line)
-        if result.reason is not None:
-            result.read_around(result.reason)
         result.attempt = attempt
         tries: tuple[CallResult | FailedTry, ...] = (result, *result.failed_tries)
         spans = (*(span.ended - span.started for span in tries), result.tried_seconds or 0.0)
         if not all(0 <= seconds <= SECONDS_LIMIT for seconds in spans):
             raise ValueError("no time of a try")
         return result
-
-    def read_around(self, reason: Message) -> None:
-        """Takes the facts from a reason in which earlier images wrote them around the answer."""
-        inner, account = reason.values.get(_AROUND.get(reason.id, "")), reason.values.get("account")
-        if isinstance(account, str):
-            self.account = account
-        if isinstance(inner, Message):
-            self.reason, self.tried_seconds = inner, _seconds_in(reason.values.get("time", "")) or None
-            self.read_around(inner)
-        elif reason.id == _SEVERAL and self.engine in BATCHES and not self.by_target:
-            self.by_target = tuple(_by_target(reason))
 
     @property
     def answers(self) -> list[Message]:
@@ -209,13 +190,6 @@ class CallResult:
     def has_failed(self) -> bool:
         """Whether a try of it failed: one that was cut off at its first try proves nothing."""
         return not self.done and (self.state != CUT_OFF or self.interrupted_after is not None)
-
-    @property
-    def perhaps_charged_tries(self) -> int:
-        """How many of its tries may have cost money, for all that is recorded."""
-        if self.charged_tries is not None:
-            return self.charged_tries
-        return self.tries if ENGINES[self.engine].is_costly and (self.cause in _CHARGED or self.status == 504) else 0
 
     @property
     def is_refusal(self) -> bool:
@@ -244,25 +218,6 @@ _NOT_STORED = {"limit", "attempt", "is_outdated"}
 _STORED = {field.name: field.default for field in fields(CallResult) if field.name not in _NOT_STORED}
 """The fields that a line has, with their defaults."""
 _RESULT = TypeAdapter(CallResult)
-_AROUND = {"{error} (tried for {time})": "error", "cut off; the try before it failed: {reason}": "reason"}
-"""What earlier images wrote around an answer, with the value that has it."""
-_SEVERAL = semicolon("", "").id
-_UNITS = {"hours": 3600.0, "minutes": 60.0, "seconds": 1.0}
-
-
-def _seconds_in(time: Value) -> float:
-    """The seconds of a `duration` that earlier images wrote; 0 of anything else."""
-    values = time.values.items() if isinstance(time, Message) else ()
-    return sum(_UNITS[name] * float(str(value)) if name in _UNITS else _seconds_in(value) for name, value in values)
-
-
-def _by_target(reason: Value) -> Iterator[tuple[str, Message]]:
-    """The answer about each ticker, of those that earlier images wrote one after the other."""
-    if isinstance(reason, Message) and reason.id == _SEVERAL:
-        for part in reason.values.values():
-            yield from _by_target(part)
-    elif isinstance(reason, Message) and reason.id == colon("", "").id:
-        yield str(reason.values["before"]), said(reason.values["after"])
 
 
 class ShutdownReason(IntEnum):

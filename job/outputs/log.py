@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from job.config.faults import Fault
 from job.day.attempt import ExitCode, Start
-from job.day.report import Report, totals_of
+from job.day.report import Report
 from job.day.result import CUT_OFF, CallResult
 from job.engines.calls import ENGINES, Call, counted
 from job.engines.identity import COMMIT, VERSION
@@ -17,6 +17,7 @@ from job.execution.progress import CallRetried, EngineFailing, Event, Progress
 from job.outputs.stdout import OutputQueue
 from job.telling.advice import command_of, start_fields
 from job.telling.failures import told
+from job.telling.reporting import totals_of
 from job.telling.sentence import waited_for_data
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template

@@ -14,14 +14,14 @@ import trio
 
 from job.config.environment import Settings
 from job.day.attempt import SIGNS, ExitCode, Outcome
-from job.day.report import Report, totals_of
+from job.day.report import Report
 from job.day.result import Counts
 from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
 from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
 from job.telling.advice import Step, command_of, start_fields
-from job.telling.report import when
+from job.telling.reporting import totals_of, when
 from job.telling.view import Line, Rank, View, day_lines, step_lines
 from job.text.messages import ENGLISH, Message, Translator, colon, message, plural, template, translator
 from job.text.shown import clock, printable, shortened

@@ -9,7 +9,7 @@ module that uses Jinja2.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from posixpath import relpath
 from typing import TYPE_CHECKING
@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
-from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, SIGNS, Outcome, Severity, Start
+from job.day.attempt import SIGNS, Outcome, Severity, Start
+from job.day.ending import Ending
+from job.day.history import Night, Nights
 from job.day.ledger import Ledger
-from job.day.nights import Night, Nights
-from job.day.report import Report, marks_of
+from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Report
 from job.day.result import ItemState
 from job.engines.calls import ENGINES
 from job.outputs.cards import card_table, picture_url
-from job.records.nights import PastNights
+from job.records.past_nights import PastNights
 from job.records.record import Document
 from job.storage.uri import address_of
 from job.telling.advice import CONSOLE, Commands, Step, advice, quoted
-from job.telling.nights import done_at, missing_of, unrecorded_line
-from job.telling.report import when
+from job.telling.nights import done_at, marks_of, missing_of, unrecorded_line
+from job.telling.reporting import report_of, when
 from job.telling.sentence import LABELS
 from job.telling.view import View, complete_line, odd_lines
 from job.text.messages import (
@@ -317,21 +318,20 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
 def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headline:
     """That of the latest night, as it is right at `now`; and when the next one begins."""
     latest, tick = nights.nights[0], nights.next_tick(days)
-    report, start = latest.report, latest.start or nights.latest_start
-    steps = () if report is None else advice(report, None, Commands.of(report.start, links.runs_uri, days, now))
-    headline = headline_of(latest, steps, start)
+    report, start = latest.report, latest.start
+    known = report
+    if known is None and start is not None:  # nothing but how to go on
+        known = report_of(start, Ledger.empty(latest.day), Ending(latest.outcome))
+    steps = () if known is None else advice(known, None, Commands.of(known.start, links.runs_uri, days, now))
+    headline = headline_of(latest, steps, start or nights.latest_start)
     if tick is not None:
         text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
         headline = replace(headline, next_night=message(text, time=dated_time(tick)))
-    if report is None or not report.ended:
+    if report is None:
         return replace(headline, when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)))
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
-    return replace(
-        headline,
-        link=links.to_day(latest.day),
-        notes=(*headline.notes, *notes),
-        has_cause=bool(report.faults or report.answers),
-    )
+    has_cause = bool(report.faults or report.answers)
+    return replace(headline, link=links.to_day(latest.day), notes=(*headline.notes, *notes), has_cause=has_cause)
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:
@@ -353,5 +353,5 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
     if has_table:
         to_write.append(Document(f"{day}/{CARDS}", lambda: card_table(report, view.ledger, to)))
     if past.nights is not None:
-        to_write.append(Document(NIGHTS_PAGE, page_of_nights, read=partial(past.read, day=day)))
+        to_write.append(Document(NIGHTS_PAGE, page_of_nights))
     return [replace(document, replaces=past.stored.get(document.name)) for document in to_write]

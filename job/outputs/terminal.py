@@ -15,15 +15,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.day.attempt import SIGNS, Mark, Outcome
-from job.day.nights import Nights
-from job.day.report import marks_of
+from job.day.history import Nights
 from job.day.result import Counts
 from job.engines.calls import EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
 from job.outputs.stdout import OutputQueue, QueuedText
-from job.telling.nights import NO_NIGHT, done_at, unrecorded_line
-from job.telling.report import when
+from job.telling.nights import NO_NIGHT, done_at, marks_of, unrecorded_line
+from job.telling.reporting import when
 from job.telling.view import Line, Rank, View, day_lines
 from job.text.messages import ENGLISH, Translator, colon, message, template
 from job.text.shown import printable, shortened

@@ -48,7 +48,6 @@ MAX_CONFLICTS = 5
 TRUSTED_SECONDS = LASTS_SECONDS - BUDGETS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
-HAS_ENDED = message("Another start has just ended")
 OnWait = Callable[[Message, Message | None], None]
 """Gets a notice that a start waits, and which one it waits for, if that is known."""
 
@@ -156,8 +155,7 @@ async def acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wai
     An earlier try of the same execution has certainly ended, so its lease is taken over at once. Any other lease is
     watched: it is taken over after a minute, by this process's monotonic clock, without a renewal. A start that `waits`
     does so for as long as the holder is alive, takes the lease when it is released, and tells `notify` each minute for
-    whom it waits. One that does not wait goes on only if it replaced the very generation that it watched: of any other
-    start it cannot know what that has made.
+    whom it waits.
     """
     lease = await _acquire(store, new_holder, notify, waits=waits)
     try:
@@ -176,7 +174,7 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
     while conflicts < MAX_CONFLICTS:
         is_stale = trio.current_time() >= stale_at
         expiry = Expiry.after(TRUSTED_SECONDS)
-        claim = partial(_claim, store, new_holder, watched, is_stale=is_stale, waits=waits)
+        claim = partial(_claim, store, new_holder, watched, is_stale=is_stale)
         try:
             # To its end: a lease of which this start does not know would keep others waiting for a minute.
             stored, is_taken = await in_thread_to_its_end(claim, urgent=True)
@@ -201,17 +199,15 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
 
 
 def _claim(
-    store: ObjectStore, new_holder: Holder, watched: StoredObject | None, *, is_stale: bool, waits: bool
+    store: ObjectStore, new_holder: Holder, watched: StoredObject | None, *, is_stale: bool
 ) -> tuple[StoredObject, bool]:
-    """The lease, and whether this start has taken it: not while another holder may be alive. Raises `BusyError`."""
+    """The lease, and whether this start has taken it: not while another holder may be alive."""
     data = _written(new_holder)
     if watched is None:
         with suppress(ConflictError):
             return store.create(LEASE, data), True
     stored = store.read(LEASE)
     if stored is None:
-        if not waits:
-            raise BusyError(None if watched is None else _words(_read(watched)), HAS_ENDED)
         return store.create(LEASE, data), True
     holder = _read(stored)
     is_watched = watched is not None and watched.generation == stored.generation

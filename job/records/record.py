@@ -4,7 +4,9 @@ A later attempt goes on from the record, and reports show it. Objects are never 
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,32 +16,29 @@ import trio
 from pydantic_core import to_json
 
 from job.config.plan import Plan
-from job.day.attempt import (
+from job.day.attempt import FORMAT, Attempt, Outcome, Severity, Start
+from job.day.ending import Ending
+from job.day.history import NightBefore
+from job.day.ledger import Ledger
+from job.day.report import CARDS, PAGE, Report
+from job.day.result import CallResult
+from job.records.earlier import read_line
+from job.records.lease import Holder, peek
+from job.records.objects import (
     ATTEMPTS,
-    CARDS,
     ENDS,
-    FORMAT,
-    PAGE,
     RESULTS,
-    Attempt,
-    Outcome,
     RecordError,
-    Severity,
-    Start,
     altered,
     attempt_name,
     check_format,
     end_name,
     missing,
-    read_object,
+    plan_of,
+    read_attempt,
+    read_report,
     results_name,
 )
-from job.day.before import NightBefore
-from job.day.ending import Ending
-from job.day.ledger import Ledger
-from job.day.report import Report, read_report
-from job.day.result import CallResult
-from job.records.lease import Holder, peek
 from job.storage.store import (
     THREADS,
     ConflictError,
@@ -50,7 +49,7 @@ from job.storage.store import (
     in_thread,
     read_many,
 )
-from job.telling.report import report_of
+from job.telling.reporting import report_of
 from job.text.messages import Message, message, not_written
 
 WRITE_SECONDS = 1.0
@@ -58,6 +57,8 @@ WRITE_SECONDS = 1.0
 WRITE_RESULTS = 100
 """A write starts when this many results wait. At fewer than 40 calls per second, fewer arrive during one write."""
 WRITE_RETRY_SECONDS = 1.0
+_NAME = re.compile(r"(attempts/|ends/)([0-9]{6})\.json|(results/)([0-9]{6})-[0-9]{6}\.jsonl")
+"""The names of a record, below its day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,27 +161,26 @@ class Journal:
 async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], ledger: Ledger) -> None:
     """Adds all results of a day to its ledger, in any order. Raises `RecordError` and `StorageError`."""
     plan = await trio.to_thread.run_sync(lambda: ledger.plan.digest)
-    names = [results_name(day, number, place) for number in sorted(counts) for place in range(counts[number])]
+    names = {results_name(day, number, place): number for number in sorted(counts) for place in range(counts[number])}
     turn = Lock()
-    await each_of(names, lambda name: in_thread(partial(_read, store, name, plan, ledger, turn)), THREADS)
+
+    def read(name: str) -> None:
+        data = store.content(name)
+        if data is None:
+            raise missing(name)
+        with turn:  # else the event loop, which renews the lease, would wait for all threads
+            _add(name, names[name], data, plan, ledger)
+
+    await each_of([*names], lambda name: in_thread(partial(read, name)), THREADS)
 
 
-def _read(store: ObjectStore, name: str, plan: str, ledger: Ledger, turn: Lock) -> None:
-    data = store.content(name)
-    if data is None:
-        raise missing(name)
-    with turn:  # else the event loop, which renews the lease, would wait for all threads
-        _add(name, data, plan, ledger)
-
-
-def _add(name: str, data: bytes, plan: str, ledger: Ledger) -> None:
+def _add(name: str, number: int, data: bytes, plan: str, ledger: Ledger) -> None:
     head, _, body = data.partition(b"\n")
     lines = body[:-1].split(b"\n")
     is_of_plan = _plan_of(name, head, len(lines)) == plan
-    number = _number(name, name.partition("/")[2], RESULTS)
     try:
         for line in lines:
-            ledger.add(CallResult.parse(line, number), is_of_plan=is_of_plan)
+            ledger.add(read_line(line, number), is_of_plan=is_of_plan)
     except ValueError as error:
         raise altered(name) from error
     except LookupError as error:
@@ -210,29 +210,20 @@ class Document:
     make: Callable[[], bytes | None]
     """`None` if another start will write it."""
     replaces: StoredObject | None = None
-    """The one that it replaces, if it is known: read before what it shows."""
-    read: Callable[[ObjectStore], Awaitable[object]] | None = None
-    """Reads again what it shows, if that may have changed."""
+    """The one that it replaces, if it is known."""
 
     async def write(self, store: ObjectStore, start: Start) -> None:
-        """Makes and writes it for this start, and does both again if another start has written it meanwhile.
+        """Makes and writes it for this start; it stays as it is if a later attempt at the day is recorded.
 
-        It stays as it is if a later attempt at the day is recorded by then. Raises `StorageError`, which is a
-        `ConflictError` after the third time, and what `make` and `read` raise.
+        Raises `StorageError`, and what `make` raises.
         """
-        stored, is_latest = self.replaces, bool(start.number)  # a refused start has no lease
-        for is_last in (False, False, True):
-            if not is_latest and (await Listing.of(store, start.day)).latest > start.number:
-                break
-            try:
-                await in_thread(partial(self._write, store, stored))
-                break
-            except ConflictError:
-                if is_last:
-                    raise
-            stored, is_latest = await in_thread(partial(store.read, self.name, 1)), False
-            if self.read is not None:
-                await self.read(store)
+        if start.number:  # else no lease keeps others from writing it
+            with suppress(ConflictError):
+                await in_thread(partial(self._write, store, self.replaces))
+                return
+        if (await Listing.of(store, start.day)).latest <= start.number:
+            there = await in_thread(partial(store.read, self.name, 1))
+            await in_thread(partial(self._write, store, there))
 
     def _write(self, store: ObjectStore, stored: StoredObject | None) -> None:
         data = self.make()
@@ -271,19 +262,20 @@ class Listing:
         attempts, ends, results = set[int](), set[int](), dict[int, int]()
         for name in names:
             path = name.removeprefix(f"{day}/")
-            if path.endswith("/"):
-                continue  # an empty object, with which some programs make a folder in a bucket
-            if path.startswith(ATTEMPTS):
-                attempts.add(number := _number(name, path, ATTEMPTS))
-                _check(name, attempt_name(day, number))
-            elif path.startswith(ENDS):
-                ends.add(number := _number(name, path, ENDS))
-                _check(name, end_name(day, number))
-            elif path.startswith(RESULTS):
-                number = _number(name, path, RESULTS)
-                if attempts:  # else their age has taken them, and takes these one by one
-                    _check(name, results_name(day, number, results.get(number, 0)))  # there is none left out
+            if path.endswith("/") or not path.startswith((ATTEMPTS, RESULTS, ENDS)):
+                continue  # some programs make a folder in a bucket with an empty object
+            found = _NAME.fullmatch(path)
+            if found is None:
+                raise altered(name, message("remove it"))
+            folder, digits = filter(None, found.groups())
+            number = int(digits)
+            if folder == RESULTS:
+                expected = results_name(day, number, results.get(number, 0))
+                if attempts and name != expected:  # else their age has taken them, and takes these one by one
+                    raise missing(expected)
                 results[number] = results.get(number, 0) + 1
+            else:
+                (attempts if folder == ATTEMPTS else ends).add(number)
         documents = frozenset(document for document in (PAGE, CARDS) if f"{day}/{document}" in names)
         return cls(day, frozenset(attempts), results, frozenset(ends), documents)
 
@@ -305,32 +297,13 @@ class Listing:
         stored = await in_thread(partial(store.read, name))
         if stored is None:
             raise missing(name)
-        return read_object(Attempt, lambda attempt: attempt, name, self.day, self.latest, stored.data)
+        return read_attempt(self.day, self.latest, stored.data)
 
     async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
         """The reports of the attempts that have ended, by their numbers. Raises `RecordError` and `StorageError`."""
         names = {end_name(self.day, number): number for number in self.ends if number}
         objects = await read_many(store, sorted(names))
         return {names[name]: read_report(self.day, names[name], stored.data) for name, stored in objects.items()}
-
-
-def _number(name: str, path: str, folder: str) -> int:
-    digits = path.removeprefix(folder)[:6]
-    if not (digits.isascii() and digits.isdigit()):
-        raise _foreign(name)
-    return int(digits)
-
-
-def _check(name: str, expected: str) -> None:
-    if name == expected:
-        return
-    if RESULTS in expected and RESULTS in name and name > expected:
-        raise missing(expected)
-    raise _foreign(name)
-
-
-def _foreign(name: str) -> RecordError:
-    return altered(name, message("remove it"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +325,7 @@ class Record:
                 if (listed := listing.results.get(number, 0)) < count:
                     raise missing(results_name(day, number, listed))
         if plan is None:
-            plan = Plan.empty(day) if latest is None else latest.plan_again()
+            plan = Plan.empty(day) if latest is None else plan_of(latest)
         ledger = await trio.to_thread.run_sync(Ledger, plan, latest.again if latest else ())
         await read_journal(store, day, listing.results, ledger)
         return cls(listing, latest, reports, ledger)
@@ -387,7 +360,7 @@ async def read_day(
     before = partial(night_before, ledger.plan)
     if ended is None:
         ending = Ending(state_of(day, await peek(store)))
-        return report_of(record.latest, ledger, ending, before=before()), record
+        return report_of(record.latest.start, ledger, ending, before=before()), record
     calls = {engine: len(ledger.calls[engine]) for engine in ended.engines}
     if calls != {engine: counts.calls for engine, counts in ended.engines.items()}:
         # An attempt that was paused has added results since.
@@ -395,7 +368,7 @@ async def read_day(
         ending = Ending(ended.outcome, signal=signal, answer=ended.detail)
         if ledger.is_complete:
             ending = Ending(Outcome.SUCCEEDED, answer=ended.detail)
-        now = report_of(record.latest, ledger, ending, before=before())
+        now = report_of(record.latest.start, ledger, ending, before=before())
         update = {"ended": ended.ended, "seconds": ended.seconds, "journal": ended.journal}
         if now.outcome is Outcome.SUCCEEDED:
             update["ended"] = datetime.fromtimestamp(ledger.last, ended.start.offset).isoformat(timespec="seconds")

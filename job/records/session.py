@@ -14,13 +14,14 @@ from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS, Plan
 from job.config.read import PlannedConfig, unreadable
-from job.day.attempt import Attempt, Outcome, RecordError, Start, attempt_name, end_name
+from job.day.attempt import Attempt, Outcome, Start
 from job.day.report import Report
 from job.day.result import CallResult
 from job.execution.progress import Event
 from job.execution.shutdown import RECORD_SHARE, Shutdown
-from job.records.lease import HAS_ENDED, BusyError, Lease
-from job.records.nights import known_days
+from job.records.lease import BusyError, Lease
+from job.records.objects import RecordError, attempt_name, end_name, plan_of
+from job.records.past_nights import known_days
 from job.records.record import Document, Journal, Listing, Record
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
 from job.telling.changes import differences
@@ -124,7 +125,7 @@ class Session:
 
     def objects(self) -> dict[int, int]:
         """How many objects of results there are of each attempt, this one included."""
-        begun = {self.attempt.number: self.journal.objects} if self.journal.objects else {}
+        begun = {self.attempt.start.number: self.journal.objects} if self.journal.objects else {}
         return {**self.record.listing.results, **begun}
 
     async def close(self, report: Report, documents: Sequence[Document], shutdown: Shutdown) -> Report:
@@ -158,7 +159,7 @@ class Session:
         """Writes the documents that are left, and takes each from the list. `missing` gets what cannot be written."""
         while left and self.lease.is_held():
             try:
-                await left[0].write(self.lease.store, self.attempt)
+                await left[0].write(self.lease.store, self.attempt.start)
             except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
                 self._give_up(left[:1], missing, error.reason if isinstance(error, StorageError) else str(error))
             left.pop(0)
@@ -207,7 +208,7 @@ class Opened(NamedTuple):
     """A start whose day's record has been read."""
 
     start: Start
-    """With the trace id of the day; an `Attempt` if it makes one."""
+    """With the trace id of the day, and the number of its attempt."""
     record: Record
     session: Session | None
     """`None` if nothing is left to do."""
@@ -224,21 +225,21 @@ async def open_session(
     """
     record = await Record.read(lease.store, start.day, config.plan)
     if record.latest is not None:
-        start = start.model_copy(update={"trace_id": record.latest.trace_id, "began": record.latest.began})
+        begun = record.latest.start
+        start = start.model_copy(update={"trace_id": begun.trace_id, "began": begun.began})
     attempt = decide(record, start, config, lease.holder.owner, listing_before)
     if attempt is None:
         return Opened(start, record, None)
+    day, number = attempt.start.day, attempt.start.number
     if not lease.is_held():
         raise BusyError(message("this one was paused for longer than its lease lasts"), LABELS[Outcome.BUSY])
     try:
-        await in_thread_to_its_end(
-            partial(lease.store.create, attempt_name(attempt.day, attempt.number), attempt.to_json())
-        )
+        await in_thread_to_its_end(partial(lease.store.create, attempt_name(day, number), attempt.to_json()))
     except ConflictError:
-        said = message("another process has recorded attempt {number} of {day}", number=attempt.number, day=attempt.day)
+        said = message("another process has recorded attempt {number} of {day}", number=number, day=day)
         raise BusyError(said, LABELS[Outcome.BUSY]) from None
-    journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, partial(alarm, "results"))
-    return Opened(attempt, record, Session(lease, attempt, journal, alarm, record))
+    journal = Journal(lease.store, day, number, attempt.plan, partial(alarm, "results"))
+    return Opened(attempt.start, record, Session(lease, attempt, journal, alarm, record))
 
 
 def decide(
@@ -252,16 +253,15 @@ def decide(
     another start may have made the same.
     """
     latest, ended, ledger = record.latest, record.ended, record.ledger
-    if latest is not None and latest.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
-        then, now = latest.job, start.job
-        if then is None or now is None or then == now:
-            then, now = latest.config_uri, start.config_uri
+    begun = None if latest is None else latest.start
+    if begun is not None and begun.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
         text = template("the day began with the config of {then}, but this start has that of {now}")
         remedy = message(
             "if this start is wrong, give it its own RUNS_URI: nothing is lost. Only if the day is wrong, move its "
             "folder out of runs/: the whole day is then made, and paid for, again"
         )
-        raise ConfigError([Fault("CONFIG_URI", message(text, then=then, now=now), remedy, FaultKind.STORAGE)])
+        what = message(text, then=begun.config_uri, now=start.config_uri)
+        raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
     if latest is not None and (fault := _changed(latest, start, config.plan)) is not None:
         raise ConfigError([fault])
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
@@ -270,7 +270,7 @@ def decide(
             text = template("The first try recorded nothing to make again on {day}, so this retry makes nothing again")
             raise BusyError(None, message(text, day=start.day))
         if listing_before is not None and record.listing != listing_before:
-            raise BusyError(None, HAS_ENDED)
+            raise BusyError(None, message("Another start has just ended"))
         if not any(call.done for call in chain.from_iterable(ledger.calls.values())):
             what = message("nothing was made yet for {day}", day=start.day)
             remedy = message("start it without this option, or add the --date that you mean")
@@ -289,7 +289,8 @@ def decide(
     if is_closed and latest is not None and latest.plan == plan and ledger.is_complete:
         return None
     return Attempt(
-        **{**dict(start), **dict(config.plan.settings), "number": number},
+        start=start.model_copy(update={"number": number}),
+        settings=config.plan.settings,
         owner=owner,
         objects={name: stored.data.decode() for name, stored in config.objects.items()},
         plan=plan,
@@ -302,10 +303,10 @@ def decide(
 def _changed(latest: Attempt, start: Start, plan: Plan) -> Fault | None:
     """The fault if an earlier day is named, and its latest attempt had another plan, or left out what is made now."""
     is_earlier = start.names_day and start.day < start.days.current(datetime.fromisoformat(start.started))
-    is_same = latest.plan == plan.digest and plan.left_out.issuperset(latest.without)
+    is_same = latest.plan == plan.digest and plan.left_out.issuperset(latest.start.without)
     if not is_earlier or "--yes" in start.arguments or is_same:
         return None
-    then = latest.plan_again()
+    then = plan_of(latest)
     then = replace(then, targets=tuple(target for target in then.targets if target.id not in then.left_out))
     changes = [*differences(then, plan)]
     if not changes:  # in another order, for example, a plan is another one, and asks for the same

@@ -14,9 +14,9 @@ from urllib.parse import quote
 from job.config.days import Days
 from job.config.faults import FaultKind
 from job.config.plan import UNCONFIRMED_LIMIT
-from job.day.attempt import NIGHTS_PAGE, PAGE, Outcome, Start
+from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger
-from job.day.report import Report
+from job.day.report import NIGHTS_PAGE, PAGE, Report
 from job.engines.calls import counted
 from job.storage.uri import absolute, address_of
 from job.text.messages import (

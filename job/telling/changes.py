@@ -6,9 +6,9 @@ from itertools import chain
 from job.config.environment import ENGINE_VARIABLES
 from job.config.plan import Plan, Target, is_usual
 from job.day.attempt import Outcome, Start
-from job.day.before import NightBefore, lacked
 from job.day.ending import Ending
-from job.day.failing import failure_groups
+from job.day.failure_groups import failure_groups
+from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, Item
 from job.telling.sentence import names_of
@@ -28,7 +28,7 @@ def changes_of(before: NightBefore, start: Start, ledger: Ledger) -> Iterator[Me
         if is_off is (engine in then.switched_off):
             continue
         targets = (plan.by_id[item.target] for item in made)
-        affected = (one for one in targets if is_usual(engine, one.kind) and (engine in one.engines) is not is_off)
+        affected = (one for one in targets if is_usual(engine, one.kind) and plan.prepares(engine, one) is not is_off)
         if (count := sum(1 for _ in affected)) and is_off:
             yield plural(
                 "1 card was made without {engine} data; a plain start does not make it again",
@@ -78,7 +78,7 @@ def moved(then: Start, now: Start, day: str) -> Iterator[Message]:
 
 
 def differences(then: Plan, now: Plan) -> Iterator[Message]:
-    if new := lacked(then, (item for item in now.items("qa") if item.target not in now.left_out)):
+    if new := _lacked(then, (item for item in now.items("qa") if item.target not in now.left_out)):
         yield plural(
             "New since {day}, 1 card: {names}",
             "New since {day}, {count} cards: {names}",
@@ -86,7 +86,7 @@ def differences(then: Plan, now: Plan) -> Iterator[Message]:
             day=then.date,
             names=listed(names_of(new)),
         )
-    if gone := lacked(now, then.items("qa")):
+    if gone := _lacked(now, then.items("qa")):
         yield plural(
             "No longer asked for since {day}, 1 card: {names}",
             "No longer asked for since {day}, {count} cards: {names}",
@@ -96,6 +96,16 @@ def differences(then: Plan, now: Plan) -> Iterator[Message]:
         )
     old = {target.id: target for target in then.targets}
     yield from _made_otherwise(then, now, [(old[target.id], target) for target in now.targets if target.id in old])
+
+
+def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:
+    """Those of the items that a plan does not have; data that it has no target for."""
+    types = {target.id: target.card_types for target in plan.targets}
+    return [
+        item
+        for item in items
+        if item.target not in types or (item.card_type is not None and item.card_type not in types[item.target])
+    ]
 
 
 def _made_otherwise(then: Plan, now: Plan, kept: Iterable[tuple[Target, Target]]) -> Iterator[Message]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from job.day.attempt import Start
-from job.day.before import NightBefore
-from job.day.failing import FailureGroup, failure_groups
+from job.day.failure_groups import FailureGroup, failure_groups
+from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.result import CallResult
 from job.engines.calls import ENGINES, counted

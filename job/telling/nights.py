@@ -1,11 +1,23 @@
 """Nights in words: what is said of each in a table, and of those that are not done or have no record."""
 
-from job.day.attempt import Outcome
-from job.day.nights import Night, Nights
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from job.day.attempt import Outcome, Severity
+from job.day.history import Night, Nights
 from job.day.report import Report
+from job.day.result import Counts, EngineState
+from job.engines.calls import EngineName
 from job.telling.sentence import LABELS, NOTHING_CALLED
 from job.text.messages import Message, dated, joined, listed, message, plural, said, semicolon, template
 
+MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
+    "good": ("good", "✓"),
+    "odd": ("warn", "!"),
+    "warn": ("warn", "–"),
+    "bad": ("bad", "✗"),
+    "none": ("soft", "·"),
+}
 NO_NIGHT = message("no night is recorded")
 
 
@@ -24,6 +36,12 @@ def done_at(night: Night) -> Message:
     if night.report.start.without:
         return message("{time}, without {names}", time=time, names=listed(night.report.start.without))
     return said(time)
+
+
+def marks_of(report: Report | None, columns: Sequence[EngineName]) -> list[tuple[Severity | Literal["soft"], str]]:
+    """The kind and the mark of each of these engines, in a table of nights."""
+    engines = report.engines if report else {}
+    return [MARKS[engines.get(engine, Counts()).state] for engine in columns]
 
 
 def missing_of(night: Night) -> Message:

@@ -8,8 +8,8 @@ from pydantic_core import to_json
 from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, is_usual
 from job.day.attempt import ExitCode, Outcome, Start
-from job.day.before import NightBefore
 from job.day.ending import Ending
+from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, counted
@@ -79,8 +79,8 @@ def ledger_notes(ledger: Ledger) -> Iterator[Message]:
 
 def plan_notes(plan: Plan) -> Iterator[Message]:
     """What is not as on other nights about the cards of a plan: data that they lack, and their date."""
-    for engine in plan.switched_off:
-        lacking = (target for target in plan.targets if engine not in target.engines and is_usual(engine, target.kind))
+    for engine in (engine for engine in plan.switched_off if ENGINES[engine].is_on):
+        lacking = (one for one in plan.targets if is_usual(engine, one.kind) and not plan.prepares(engine, one))
         if count := sum(len(target.card_types) for target in lacking):
             off = template("{object}: the {engine} engine is switched off. Cards without its data: {count}")
             yield message(off, object=ENGINE_CONTROL, engine=ENGINES[engine].label, count=count)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from job.config.faults import FaultKind
-from job.day.attempt import PAGE, Mark, Outcome, Severity
-from job.day.before import NightBefore
+from job.day.attempt import Mark, Outcome, Severity
+from job.day.history import NightBefore
 from job.day.ledger import Ledger
-from job.day.report import Report
+from job.day.report import PAGE, Report
 from job.telling.advice import Commands, Step, advice, page_address
 from job.telling.failures import ToldFailure, told_failures
 from job.telling.notes import notices_of, unrecorded_notes
-from job.telling.report import FAULTS_LISTED
+from job.telling.reporting import FAULTS_LISTED
 from job.text.messages import Message, colon, listed, message, plural
 
 
@@ -151,7 +151,7 @@ def odd_lines(view: View) -> Iterator[Line]:
 def cost_line(ledger: Ledger) -> Message | None:
     """How many tries of the day may have been charged, if these are more than those that made a card."""
     made = sum(call.done for call in ledger.calls["qa"])
-    charged = made + sum(call.perhaps_charged_tries for call in ledger.calls["qa"])
+    charged = made + sum(call.charged_tries or 0 for call in ledger.calls["qa"])
     if charged <= made:
         return None
     return plural(

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from job.config.environment import PlanSettings
 from job.config.objects import CARD_TYPE_NAME, LlmConfig, parse_config
-from job.config.plan import Plan, Target, make_plan
+from job.config.plan import Plan, Target, make_plan, select
 from job.config.values import ID_LIMIT
+from job.day.ledger import Ledger
 from job.engines.calls import TARGET_ENGINES, Call, EngineName, Item, Kind, card, news
 from job.engines.http import HttpConnection, Network
 from job.engines.identity import RunIdentity
@@ -34,15 +35,19 @@ targets = st.lists(
 )
 
 
-def test_an_engine_without_targets_is_called_once_and_only_with_it_a_plan_is_another_one() -> None:
-    """No engine of today is one."""
-    plan = plan_of([target("A", engines=())])
-    made = replace(plan, daily=("news",))
+def test_an_engine_without_targets_is_called_once_whatever_is_left_out_of_the_plan() -> None:
+    """No engine of today is one. A target may have its name."""
+    plan = plan_of([target("A", engines=()), replace(target("news", engines=()), date="2026-11-20")])
+    made = replace(plan, daily=("news",)).without(["news"])
+    data = Item("news", "news", None)
     assert (made.engines(), made.count("news"), plan.count("news")) == (("news", "qa"), 1, 0)
     assert [(call.items, call.date, call.body) for call in made.calls("news")] == [
-        ([Item("news", "news", None)], "2026-11-24", b'{"date":"2026-11-24"}')
+        ([data], made.date_of(data), b'{"date":"2026-11-24"}')
     ]
     assert made.digest != plan.digest
+    assert data in select(made, ["all"], is_confirmed=True)[0]
+    assert not Ledger(made).is_ready
+    assert (made.prepares("news", made.targets[0]), plan.prepares("news", plan.targets[0])) == (True, False)
 
 
 @settings(max_examples=30)

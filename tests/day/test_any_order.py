@@ -53,7 +53,8 @@ def results(draw: st.DrawFn, calls: Sequence[Call] = CALLS) -> CallResult:
         "reason": None if cause is None else message("no"),
         "warning": message("odd") if cause is None and draw(st.booleans()) else None,
         "ended": float(draw(MOMENTS)),
-        "tries": draw(st.integers(1, 3)),
+        "tries": 3,
+        "charged_tries": draw(st.integers(0, 3)),
         "again": draw(st.integers(0, 3)),
         "traceparent": f"{next(SPANS):010}",
         "failed_tries": tried(*[(1.0, float(end), "x") for end in draw(st.lists(st.integers(2, 4), max_size=2))]),
@@ -64,15 +65,19 @@ def results(draw: st.DrawFn, calls: Sequence[Call] = CALLS) -> CallResult:
 def state(ledger: Ledger) -> dict[str, object]:
     """All that must not depend on the order of results."""
     return {
-        "items": {engine: list(map(ledger.status, items)) for engine, items in ledger.items.items()},
+        "items": [
+            (ledger.status(item).state, result and result.traceparent)
+            for items in ledger.items.values()
+            for item, result in items.items()
+        ],
         "with error": {engine: list(ledger.with_error(engine)) for engine in ALL_ENGINES},
-        "missing": {engine: list(ledger.missing(engine)) for engine in ALL_ENGINES},
         "totals": ledger.totals(),
         "failures": sorted(result.line() for result in ledger.failures),
         "again": [(call.label, ledger.rerun_of(call)) for call in CALLS],
         "ready": (ledger.is_ready, ledger.is_complete),
         "made again": ledger.made_again,
         "outdated": ledger.outdated_cards,
+        "charged": ledger.charged_tries,
     }
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from job.config.environment import Options, read_settings
-from job.day.attempt import Attempt, RecordError, Start, attempt_name, read_object
+from job.day.attempt import Attempt, Start
 from job.engines.identity import COMMIT, VERSION
+from job.records.objects import RecordError, read_attempt
 from tests.support.records import DAY, RecordedAttempt, config, start_at
 
 NOW = datetime(2026, 11, 23, 18, 0, 3, 500_000, tzinfo=UTC)
@@ -58,7 +59,7 @@ def test_where_the_engines_are_is_in_it_without_anything_secret() -> None:
 
 
 def read(data: bytes) -> Attempt:
-    return read_object(Attempt, lambda attempt: attempt, attempt_name(DAY, 1), DAY, 1, data)
+    return read_attempt(DAY, 1, data)
 
 
 def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None:

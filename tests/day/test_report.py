@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from job.config.faults import Fault
-from job.day.attempt import ExitCode, Outcome, RecordError, Start
+from job.day.attempt import ExitCode, Outcome, Start
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.report import END_LIMIT, Report, read_report
+from job.day.report import END_LIMIT, Report
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.telling.report import FAULT_LIMIT, FAULTS_LISTED, report_of
+from job.records.objects import RecordError, read_report
+from job.telling.reporting import FAULT_LIMIT, FAULTS_LISTED, report_of
 from job.text.messages import message
 from tests.support.days import SCENES, Day, failing
 from tests.support.fakes import plan_of, target
@@ -61,12 +62,14 @@ def test_when_it_ended_is_in_the_zone_of_its_start() -> None:
     assert str(done.done_at) == "2026-11-24 02:01:03+08:00"
 
 
-def test_only_calls_in_flight_count_for_the_seconds_of_a_phase() -> None:
+def test_a_phase_lasts_from_its_first_call_to_its_end_in_each_attempt() -> None:
     ledger = Ledger(plan_of([target(name, engines=["news"]) for name in "ABCD"]))
-    for call, (started, ended) in zip(ledger.plan.calls("news"), ((5, 6), (1, 9), (8, 10), (13, 15)), strict=True):
-        ledger.add(result_of(call, started=float(started), ended=float(ended)))
+    for call, (started, ended, attempt) in zip(
+        ledger.plan.calls("news"), ((8, 10, 0), (1, 9, 0), (13, 15, 0), (50, 51, 1)), strict=True
+    ):
+        ledger.add(result_of(call, started=float(started), ended=float(ended), attempt=attempt))
     ledger.add(result_of(next(ledger.plan.calls("qa")), started=20.0, ended=24.0))
-    assert report_at(MISSING, ledger).phases == {"data": 11.0, "cards": 4.0}
+    assert report_at(MISSING, ledger).phases == {"data": 15.0, "cards": 4.0}
 
 
 # --- what is missing ---

@@ -1,9 +1,7 @@
 """The numbers of an engine: of calls that are done alone, and each try once."""
 
-from itertools import permutations
-
 from job.day.ledger import Ledger
-from job.day.result import CallResult, Counts
+from job.day.result import Counts
 from job.engines.failures import Cause, Failure
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
@@ -20,22 +18,6 @@ def test_the_median_is_of_the_calls_that_are_done() -> None:
     ledger.add(result_of(calls[1], started=10.0, ended=15.0, retries=2, waits=1))
     ledger.add(result_of(calls[2], NO, started=0.0, ended=99.0, retries=3))
     assert ledger.totals()["qa"] == Counts(planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5)
-
-
-def test_calls_and_their_failed_tries_were_in_flight() -> None:
-    """A failed try of a batch counts once, though all its parts list it. Stretches that touch are one."""
-    results, batch = list[CallResult](), next(PLAN.calls("financial"))
-    shared, own = tried((2.0, 9.0, "too large")), tried((9.2, 9.8, "HTTP 503"))
-    results.append(result_of(batch, targets=("A",), failed_tries=shared, retries=1))
-    results.append(result_of(batch, targets=("B",), failed_tries=(*shared, *own), retries=1))
-    results.append(result_of(batch, targets=("C",), failed_tries=shared, retries=0))
-    results.append(result_of(batch, targets=("C",), started=12.0, ended=13.0))
-    results.append(result_of(batch, targets=("C",), started=11.0, ended=11.5))
-    for some in permutations(results):
-        ledger = Ledger(PLAN)
-        for result in some:
-            ledger.add(result)
-        assert ledger.busy["financial"] == [(2.0, 9.0), (9.2, 9.8), (10.0, 13.0)]
 
 
 def test_a_warning_counts_for_the_targets_that_it_is_about() -> None:

@@ -32,7 +32,7 @@ from job.outputs.cards import COLUMNS
 from job.outputs.channels import FEISHU
 from job.outputs.message import SEND_SECONDS, cut, run_lines
 from job.records.lease import LASTS_SECONDS, RENEW_SECONDS
-from job.records.nights import NIGHTS_READ
+from job.records.past_nights import NIGHTS_READ
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS
 from job.records.session import RELEASE_SECONDS
 from job.telling.advice import page_address

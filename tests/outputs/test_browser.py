@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from job.day.nights import Nights
+from job.day.history import Nights
 from job.outputs.pages import Links, render_day, render_nights
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
 from tests.outputs.test_day_page import hostile_view

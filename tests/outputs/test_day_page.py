@@ -13,7 +13,7 @@ from job.day.attempt import Outcome
 from job.engines.failures import Cause, Failure
 from job.outputs import pages as board_module
 from job.outputs.pages import Links, environment, render_day
-from job.telling.report import FAULTS_LISTED
+from job.telling.reporting import FAULTS_LISTED
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE

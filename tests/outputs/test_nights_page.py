@@ -8,18 +8,17 @@ import pytest
 
 from job.config.days import Days
 from job.config.environment import read_settings
-from job.day.attempt import CARDS, NIGHTS_PAGE, PAGE, REPORT, Outcome
-from job.day.ending import Ending
-from job.day.nights import Night, Nights
-from job.day.report import MissingGroup, Report
+from job.day.attempt import Outcome
+from job.day.history import Night, Nights
+from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, MissingGroup, Report
 from job.outputs.pages import NIGHTS_SHOWN, Links, documents, render_nights
-from job.records.nights import PastNights
+from job.records.past_nights import PastNights
 from job.records.record import Document
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator
 from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of
 from tests.outputs.test_day_page import page as day_page
-from tests.support.days import DAY, REFUSED, SCENES, Day, failing, some_nights
+from tests.support.days import DAY, SCENES, Day, some_nights
 from tests.support.parsed import Parsed
 from tests.support.records import begun
 
@@ -81,6 +80,16 @@ def test_of_a_night_that_cannot_be_read_it_is_said_why() -> None:
 
 
 TICK = DAYS.after("2026-11-28")
+KILLED = "This makes what is missing (until 11-25 01:50): gcloud run jobs execute cards"
+
+
+def test_a_night_that_has_not_ended_is_as_of_when_the_page_was_written() -> None:
+    """Another start writes the page."""
+    killed = Night(DAY, Outcome.KILLED, attempt=SCENES["all made"]().report.start)
+    written = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")
+    shown = page(Nights([killed]), written=written).text
+    assert "cards · our-project · As of 09:00 UTC+08:00" in shown
+    assert KILLED in shown
 
 
 def test_a_page_may_run_no_script() -> None:
@@ -97,14 +106,6 @@ def test_without_a_schedule_nothing_is_due() -> None:
     assert "5 of 58 cards are missing" in shown.text
     for words in ("Next night", "is recorded"):
         assert words not in shown.source
-
-
-def test_a_night_that_was_killed_has_its_marks_and_no_link_as_it_may_have_no_page() -> None:
-    day = Day().play(failing(REFUSED, "qa", "NVDA"), until=180)
-    report = day.view(Ending(Outcome.KILLED)).report
-    shown = page(Nights([night(report)]))
-    assert rows(shown) == ["Tue 2026-11-24 Killed ✓ ✓ ✓ ✗ 4/58"]
-    assert [link for link in links_of(shown) if not link.startswith("https:")] == []
 
 
 def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> None:

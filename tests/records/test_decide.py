@@ -7,11 +7,12 @@ import pytest
 
 from job.config.faults import ConfigError, FaultKind
 from job.config.read import PlannedConfig
-from job.day.attempt import Attempt, RecordError
+from job.day.attempt import Attempt
 from job.day.ledger import Rerun
 from job.engines.calls import Item
 from job.records import session
 from job.records.lease import BusyError
+from job.records.objects import RecordError
 from job.records.session import decide, faults_of_record
 from job.storage.store import UnusableError
 from job.text.messages import message
@@ -30,21 +31,12 @@ def decided(*attempts: RecordedAttempt, work: PlannedConfig | None = None, **abo
     return decide(record_of(*attempts, plan=work.plan), start_at(**{"number": 0, **about}), work, "me")
 
 
-@pytest.mark.parametrize(
-    ("then", "now", "named"),
-    [
-        ("cards-test", "cards", "the config of cards-test, but this start has that of cards"),
-        ("cards", "cards", "the config of gs://cards/config, but this start has that of gs://cards/other"),
-        (None, "cards", "the config of gs://cards/config, but this start has that of gs://cards/other"),
-    ],
-)
-def test_a_day_is_for_one_config_and_two_jobs_with_one_record_are_named(then: str | None, now: str, named: str) -> None:
-    begun = replace(INTERRUPTED, about={"job": then})
-    assert decided(begun, job=now, config_uri="gs://cards/config/") is not None
+def test_a_day_is_for_one_config() -> None:
+    assert decided(INTERRUPTED, config_uri="gs://cards/config/") is not None
     with pytest.raises(ConfigError) as error:
-        decided(begun, job=now, config_uri="gs://cards/other")
+        decided(INTERRUPTED, config_uri="gs://cards/other")
     assert str(error.value) == (
-        f"CONFIG_URI: the day began with {named}; "
+        "CONFIG_URI: the day began with the config of gs://cards/config, but this start has that of gs://cards/other; "
         "if this start is wrong, give it its own RUNS_URI: nothing is lost. "
         "Only if the day is wrong, move its folder out of runs/: the whole day is then made, and paid for, again"
     )

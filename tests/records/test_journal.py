@@ -6,9 +6,9 @@ import pytest
 import trio
 
 from job.config.plan import Plan
-from job.day.attempt import RecordError, results_name
 from job.day.ledger import Ledger
 from job.day.result import CallResult
+from job.records.objects import RecordError, results_name
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS, Journal, read_journal
 from job.storage.store import StoredObject
 from job.text.messages import Message

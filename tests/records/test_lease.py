@@ -145,21 +145,6 @@ async def test_a_start_that_does_not_wait_stands_back_before_a_living_holder(mem
     assert trio.current_time() <= RENEW_SECONDS + WATCH_SECONDS
 
 
-async def test_a_start_that_does_not_wait_stands_back_if_the_holder_has_just_ended(memory: Memory) -> None:
-    """It has not seen what the other one made."""
-    first = await take(memory, holder())
-
-    async def release() -> None:
-        await trio.sleep(RENEW_SECONDS / 2)
-        await first.release()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(release)
-        with pytest.raises(BusyError):
-            await take(memory, holder("two"), waits=False)
-    assert LEASE not in memory.objects
-
-
 @pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.parametrize("clock", [trio.current_time, lambda: trio.current_time() + 1e9, lambda: 0.0])
 async def test_a_holder_that_never_renews_is_replaced_after_a_minute_whatever_the_timestamps_say(
@@ -290,11 +275,7 @@ async def test_an_unreadable_lease_is_held_until_it_is_stale(memory: Memory, con
     assert other is None
 
 
-@pytest.mark.parametrize("waits", [True, False])
-async def test_a_lease_that_is_released_before_it_is_read_is_acquired_by_a_start_that_waits(
-    memory: Memory, waits: bool
-) -> None:
-    """Another one has not seen what its holder made."""
+async def test_a_lease_that_is_released_before_it_is_read_is_acquired(memory: Memory) -> None:
     await take(memory, holder())
     read = memory.read
 
@@ -303,9 +284,8 @@ async def test_a_lease_that_is_released_before_it_is_read_is_acquired_by_a_start
         return read(name, limit)
 
     memory.read = released_first  # type: ignore[method-assign]
-    with nullcontext() if waits else pytest.raises(BusyError, match=r"^Another start has just ended"):
-        await take(memory, holder("two"), waits=waits)
-    assert (LEASE in memory.objects) is waits
+    await take(memory, holder("two"))
+    assert LEASE in memory.objects
     assert trio.current_time() == 0
 
 

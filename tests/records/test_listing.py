@@ -2,7 +2,7 @@
 
 import pytest
 
-from job.day.attempt import RecordError
+from job.records.objects import RecordError
 from job.records.record import Listing
 from tests.support.records import DAY
 from tests.support.stores import memory

@@ -1,15 +1,13 @@
 """A recorded day is read whole: its totals are those of its results, and its state that of its latest attempt."""
 
-from contextlib import nullcontext
 from typing import NoReturn
 
 import pytest
-import trio
 
-from job.day.attempt import ExitCode, Outcome, RecordError
+from job.day.attempt import ExitCode, Outcome
 from job.day.report import Report
+from job.records.objects import RecordError
 from job.records.record import Document, Record, read_day
-from job.storage.store import ConflictError, StoredObject
 from tests.support.records import DAY, RecordedAttempt, config, put, start_at
 from tests.support.stores import Memory, memory
 
@@ -78,30 +76,6 @@ async def test_a_document_replaces_what_is_there_also_if_that_was_not_known(memo
     there = memory.create("page", b"old")
     await Document("page", lambda: b"new", there if known else None).write(memory, start_at())
     assert memory.objects["page"].data == b"new"
-
-
-@pytest.mark.parametrize("others", [1, 2, 3])
-async def test_a_document_that_is_written_by_others_is_made_of_what_it_shows_by_then(
-    memory: Memory, others: int
-) -> None:
-    """What it shows is read after what it replaces. The third time it counts as not written."""
-    shown = iter(range(9))
-    last = next(shown)
-
-    def make() -> bytes:
-        if last < others:
-            memory.objects["page"] = StoredObject(b"of another", f"other {last}", 0.0)
-        return f"{last}".encode()
-
-    async def read(store: object) -> None:
-        nonlocal last
-        await trio.lowlevel.checkpoint()
-        assert memory.asked[-1] == ("read", "page")
-        last = next(shown)
-
-    with pytest.raises(ConflictError) if others == 3 else nullcontext():
-        await Document("page", make, read=read).write(memory, start_at())
-    assert memory.objects["page"].data == (b"of another" if others == 3 else f"{others}".encode())
 
 
 async def test_a_document_of_a_later_attempt_is_left_as_it_is(memory: Memory) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import trio
 
-from job.day.report import Report, read_report
+from job.day.report import Report
 from job.day.result import ShutdownReason
 from job.execution.shutdown import BUDGETS, RECORD_SHARE, Shutdown
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
+from job.records.objects import read_report
 from job.records.record import Document
 from job.records.session import RELEASE_SECONDS, Opened, Session, StorageAlarm, open_session
 from job.text.messages import Message

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import trio
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from job.cli.main import main
-from job.day.attempt import CARDS, FORMAT, REPORT, Attempt
+from job.day.attempt import FORMAT, Attempt
 from job.day.ledger import Ledger
-from job.day.report import Report
+from job.day.report import CARDS, REPORT, Report
 from job.day.result import CallResult
 from job.engines.calls import ALL_ENGINES
 from job.engines.failures import Cause, Failure
@@ -42,6 +42,8 @@ This is gone, or has another name or type. Days that are recorded have it, and p
 Leave it, and add the new one beside it; or raise FORMAT in job/day/attempt.py, and read format {FORMAT} as well."""
 GONE_SINCE = {"charged_again", "max_retries", "retry_by", "set_aside"}
 """What no image since writes, and none reads."""
+NOT_RECORDED = {"start", "settings", "knows_days"}
+"""A part of an object, whose own fields are; and what is only known at work."""
 NEW = f"This is new. Add these lines to {KEPT.name}, by hand: from then on they stay."
 PLAN = plan_of([target("A", ["c"])])
 CALL = next(PLAN.calls("qa"))
@@ -104,14 +106,13 @@ def of_results() -> set[str]:
     return described(schema | {"properties": {name: schema["properties"][name] for name in names}})
 
 
-def of_end() -> set[str]:
-    """The fields of the start stand beside the others."""
-    schema = Report.model_json_schema()
-    start = schema["$defs"]["Start"]["properties"]
-    properties = {**start, **schema["properties"]}
-    return described(
-        schema | {"properties": {name: properties[name] for name in properties.keys() - {"start", "knows_days"}}}
-    )
+def of_flat(kind: type[BaseModel], *nested: str) -> set[str]:
+    """An object of a record. The fields of the nested ones stand beside the others."""
+    schema = kind.model_json_schema(mode="validation")
+    known = schema["$defs"]
+    inner = {name: one for other in nested for name, one in known[other]["properties"].items()}
+    properties = {name: one for name, one in {**inner, **schema["properties"]}.items() if name not in NOT_RECORDED}
+    return described(schema | {"properties": properties})
 
 
 def of_header() -> set[str]:
@@ -183,10 +184,10 @@ def of_report() -> set[str]:
 def recorded() -> set[str]:
     """The shape of what is recorded."""
     kinds = {
-        "attempts/": described(Attempt.model_json_schema(mode="serialization")),
+        "attempts/": of_flat(Attempt, "Start", "PlanSettings"),
         "results/ header": of_header(),
         "results/": of_results(),
-        "ends/": of_end(),
+        "ends/": of_flat(Report, "Start"),
         "message": described(TypeAdapter(Message).json_schema()["$defs"]["Message"]),
         REPORT: of_report(),
         LEASE: described(Holder.model_json_schema(mode="serialization")),

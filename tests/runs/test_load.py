@@ -17,7 +17,8 @@ from pydantic_core import to_json
 
 from job.config.environment import Options, read_settings
 from job.config.read import read_config
-from job.day.attempt import Attempt, Start, attempt_name
+from job.day.attempt import Attempt, Start
+from job.records.objects import attempt_name
 from job.records.record import Journal
 from tests.simulators import do, when
 from tests.simulators.engines import steady
@@ -137,7 +138,8 @@ async def _killed_start(world: World) -> None:
     prepared = await read_config(request, DAY)
     plan = prepared.plan
     attempt = Attempt(
-        **{**Start.of(request, settings.days()).model_dump(), **dict(plan.settings), "day": DAY, "number": 1},
+        start=Start.of(request, settings.days()).model_copy(update={"day": DAY, "number": 1}),
+        settings=plan.settings,
         owner="killed",
         objects={name: stored.data.decode() for name, stored in prepared.objects.items()},
         plan=plan.digest,

@@ -9,7 +9,7 @@ import trio
 
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
-from job.records.nights import is_final
+from job.records.past_nights import is_final
 from tests.simulators import do, when
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault

@@ -12,16 +12,15 @@ from job.config.faults import Fault, FaultKind
 from job.config.objects import LlmConfig
 from job.config.plan import Plan, Target
 from job.day.attempt import Outcome, Start
-from job.day.before import NightBefore
 from job.day.ending import Ending, ending_of
+from job.day.history import Night, NightBefore, Nights
 from job.day.ledger import Ledger
-from job.day.nights import Night, Nights
 from job.day.report import PHASES, Report
 from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import BATCHES, ENGINES, TARGET_ENGINES, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.telling.advice import Commands
-from job.telling.report import report_of
+from job.telling.reporting import report_of
 from job.telling.view import View
 from job.text.messages import message, said
 from tests.support.fakes import target

@@ -12,18 +12,19 @@ from job.config.faults import Fault, FaultKind
 from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import PlannedConfig
-from job.day.attempt import Attempt, ExitCode, Outcome, Start, attempt_name, end_name, results_name
-from job.day.before import NightBefore
+from job.day.attempt import Attempt, ExitCode, Outcome, Start
 from job.day.ending import Ending
+from job.day.history import NightBefore
 from job.day.ledger import Ledger, Rerun
 from job.day.report import Report
 from job.day.result import CallResult
 from job.engines.calls import BATCHES, Item
 from job.engines.failures import Cause, Failure
 from job.records.lease import Holder
+from job.records.objects import attempt_name, end_name, results_name
 from job.records.record import Journal, Listing, Record
 from job.storage.store import StoredObject
-from job.telling.report import report_of
+from job.telling.reporting import report_of
 from job.text.messages import message
 from tests.support.results import result_of
 from tests.support.stores import Memory
@@ -122,8 +123,8 @@ class RecordedAttempt:
     @property
     def stored(self) -> Attempt:
         return Attempt(
-            **self.start.model_dump(),
-            **dict(SETTINGS),
+            start=self.start,
+            settings=SETTINGS,
             owner=f"owner of {self.number}",
             objects=dict(self.objects),
             plan=self.plan.digest,

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from job.records import lease, nights, record, session
+from job.records import lease, past_nights, record, session
 from job.storage import store as store_module
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError, changed
 from job.storage.uri import open_store
@@ -134,7 +134,7 @@ def memory(monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClo
             await trio.sleep(made.seconds / 2)
             return done.unwrap()
 
-    for module in (record, lease, nights, session, store_module):
+    for module in (record, lease, past_nights, session, store_module):
         if hasattr(module, "in_thread"):
             monkeypatch.setattr(module, "in_thread", in_thread)
     return made

@@ -16,7 +16,7 @@ from job.day.report import Report
 from job.day.result import Counts, ShutdownReason
 from job.engines.failures import Cause, Failure
 from job.telling.advice import Commands, Step, advice, command_of
-from job.telling.report import report_of
+from job.telling.reporting import report_of
 from job.text.messages import message
 from tests.support.days import RESET, SCENES, Day, failing
 from tests.support.fakes import target

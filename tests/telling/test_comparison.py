@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from job.day.attempt import Outcome
-from job.day.before import NightBefore, night_before
 from job.day.ending import Ending, ending_of
+from job.day.history import NightBefore, night_before
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import ShutdownReason

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from job.config.plan import Plan
-from job.day.before import NightBefore
-from job.day.failing import AT_FAULT_LIMIT, failure_groups, targets_at_fault
+from job.day.failure_groups import AT_FAULT_LIMIT, failure_groups, targets_at_fault
+from job.day.history import NightBefore
 from job.day.ledger import Ledger
-from job.day.result import CallResult
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
+from job.records.earlier import read_line
 from job.telling.failures import told, told_failures
 from job.telling.sentence import names_of
 from job.telling.view import cost_line
@@ -90,7 +90,7 @@ def test_a_result_that_does_not_say_how_many_tries_may_have_cost_money_is_read_a
         result_of(next(calls), failure, tries=3, charged_tries=None)
         for calls in (TWENTY.calls("qa"), TWENTY.calls("news"))
     )
-    assert [CallResult.parse(result.line()).perhaps_charged_tries for result in results] == [tries, 0]
+    assert [read_line(result.line()).charged_tries for result in results] == [tries, 0]
 
 
 def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
@@ -148,11 +148,11 @@ def test_what_earlier_images_wrote_around_an_answer_is_read_as_facts_and_shown_a
 ) -> None:
     targets = ("T00", "T01") if engine == "trading" else ("T00",)
     call = result_of(next(TWENTY.calls(engine)), BROKEN, reason=reason, targets=targets, **more)
-    read = CallResult.parse(call.line())
+    read = read_line(call.line())
     assert [*map(str, read.answers)] == answers
     assert (read.tried_seconds, read.account) == (seconds, account)
     assert str(told(read)) == str(reason)
-    assert CallResult.parse(read.line()) == read
+    assert read_line(read.line()) == read
 
 
 def before(*missing: Item, plan: Plan = TWENTY) -> NightBefore:

@@ -8,8 +8,8 @@ import pytest
 from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.day.attempt import SIGNS, Outcome
-from job.day.before import NightBefore
 from job.day.ending import Ending, ending_of
+from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.engines.calls import ALL_ENGINES
 from job.telling.advice import Commands, command_of

@@ -11,8 +11,8 @@ import pytest
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import parse_config
+from job.day.history import Nights
 from job.day.ledger import Ledger
-from job.day.nights import Nights
 from job.day.result import FailedTry
 from job.engines.answers import Response, judge
 from job.engines.failures import Cause, Failure
@@ -144,7 +144,7 @@ async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[
     terminal.on_start(live)
     terminal.on_barrier(live)
     terminal.on_progress(live, 90.0)
-    failed = [replace(call, failed_tries=(FailedTry(0.0, 0.1, message("cut off")),)) for call in view.ledger.failed]
+    failed = [replace(call, failed_tries=(FailedTry(0.0, 0.1, message("cut off")),)) for call in view.ledger.failures]
     for result in failed:
         terminal.on_event(result)
     terminal.on_finish(view)

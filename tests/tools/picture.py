@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from job.config.plan import Target
-from job.day.nights import Nights
+from job.day.history import Nights
 from job.engines.calls import EngineName
 from job.engines.failures import Cause, Failure
 from job.outputs.pages import Links, render_day, render_nights

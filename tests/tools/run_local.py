@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import trio
 
-from job.day.attempt import NIGHTS_PAGE, REPORT
+from job.day.report import NIGHTS_PAGE, REPORT
 from job.text.shown import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied

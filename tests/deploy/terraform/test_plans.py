@@ -8,7 +8,7 @@ import pytest
 from job.cli.main import make_parser
 from job.config.environment import VARIABLES, read_settings
 from job.config.objects import OBJECTS
-from job.day.attempt import NIGHTS_PAGE
+from job.day.report import NIGHTS_PAGE
 from job.engines.calls import ALL_ENGINES
 from job.storage.uri import address_of
 from tests.deploy.terraform.sample import (

@@ -16,7 +16,7 @@ import trio
 
 from job import __version__
 from job.config.environment import read_settings
-from job.day.attempt import NIGHTS_PAGE
+from job.day.report import NIGHTS_PAGE
 from job.outputs.channels import FEISHU
 from job.outputs.message import cut, late_lines
 from job.telling.advice import Commands, first_steps

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from job.day.attempt import Attempt, Outcome
 from job.day.result import CallResult
 from job.engines.calls import ALL_ENGINES
-from job.records.nights import read_nights
+from job.records.past_nights import read_nights
 from job.records.record import read_day
 from job.storage.store import StoredObject
 from tests.simulators.seen import Seen
@@ -99,7 +99,7 @@ class Day:
             for key, one in self._of("results")
             for result in _results(one.data)
         ]
-        self.trace = self.attempts[max(self.attempts)].trace_id
+        self.trace = self.attempts[max(self.attempts)].start.trace_id
 
     def _of(self, folder: str) -> list[tuple[str, StoredObject]]:
         return [(key, one) for key, one in self._objects.items() if key.startswith(f"{folder}/")]
@@ -225,8 +225,8 @@ def _is_asked_again(day: Day) -> Iterator[str]:
             yield f"{lacking} are not made, and made again"
         if {item for item, own in before.items() if asked.get(item) != own} - new:
             yield "what is to be made again is forgotten"
-        since = _seconds(attempt.started) + 1.0
-        if new and (attempt.task_attempt or any(since < one.at <= day.at(number) for one in others)):
+        since = _seconds(attempt.start.started) + 1.0
+        if new and (attempt.start.task_attempt or any(since < one.at <= day.at(number) for one in others)):
             yield f"{new} are asked for again, and another start may just have made them"
         before = asked
 

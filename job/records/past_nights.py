@@ -1,4 +1,4 @@
-"""Nights: the latest days, a row each, from the report with which each ended."""
+"""Past nights: the latest days, each read from its end; and whether an earlier try of this execution ended for good."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -12,25 +12,14 @@ import trio
 from job.config.days import Days
 from job.config.environment import Options, Settings
 from job.config.values import is_date
-from job.day.attempt import (
-    CARDS,
-    NIGHTS_PAGE,
-    PAGE,
-    REPORT,
-    Attempt,
-    Outcome,
-    RecordError,
-    Severity,
-    end_name,
-    missing,
-)
-from job.day.before import night_before
-from job.day.nights import NIGHTS_LOOKED_AT, Night, Nights
-from job.day.report import END_LIMIT, Report, read_report
+from job.day.attempt import Attempt, Outcome, Severity
+from job.day.history import NIGHTS_LOOKED_AT, Night, Nights, night_before
+from job.day.report import CARDS, END_LIMIT, NIGHTS_PAGE, PAGE, REPORT, Report
 from job.errors import JobError
 from job.records.lease import Holder, peek
-from job.records.record import Listing, read_day, state_of
-from job.storage.store import ObjectStore, StorageError, StoredObject, each_of, error_text, in_thread, read_many
+from job.records.objects import RecordError, end_name, missing, read_report
+from job.records.record import Listing, state_of
+from job.storage.store import ObjectStore, StoredObject, each_of, error_text, in_thread, read_many
 from job.storage.uri import open_store
 from job.telling.nights import repeated
 from job.text.messages import Message, message
@@ -48,15 +37,6 @@ async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     holder = await peek(store) if days else None
     nights = await each_of(days, lambda day: _read_night(store, day, holder), AT_A_TIME)
     return Nights(list(nights.values()))
-
-
-async def with_killed(store: ObjectStore, nights: Nights) -> Nights:
-    """The same, with what is recorded of the latest night if it was killed. Raises `StorageError`."""
-    latest = next(iter(nights.nights), None)
-    with suppress(RecordError):
-        recorded = await read_day(store, latest.day) if latest and latest.outcome is Outcome.KILLED else None
-        return nights.with_report(recorded[0]) if recorded else nights
-    return nights
 
 
 async def known_days(settings: Settings, store: ObjectStore) -> Days:
@@ -95,12 +75,13 @@ async def ended_for_good(options: Options) -> Report | None:
 
 
 def is_final(end: Report, settings: Settings) -> bool:
-    """Whether all tries were made, so that a retry would only pay for them again.
+    """Whether what failed was refused, or had its tries or its patience, so that a retry would only pay for it again.
 
-    Within a patience and a timeout of the deadline, the last ones were made early.
+    Within a patience and a timeout of the deadline, the last tries were made early.
     """
     left = inf if end.start.deadline is None else end.start.deadline - (end.seconds or 0.0)
-    return end.outcome in FINAL and left > max(one.patience + one.timeout for one in settings.engines.values())
+    engines = [settings.engines[name] for name in end.engines]
+    return end.outcome in FINAL and left > max(one.patience + one.timeout for one in engines)
 
 
 async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:
@@ -119,7 +100,7 @@ async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Ni
         attempt = await listing.attempt(store)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.what)
-    return Night(day, state_of(day, holder), attempt=attempt)
+    return Night(day, state_of(day, holder), attempt=None if attempt is None else attempt.start)
 
 
 async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attempt | None:
@@ -141,22 +122,16 @@ class PastNights:
     attempt: Attempt | None = None
     """How the latest attempt at the night before began; `None` if that is not known."""
     stored: Mapping[str, StoredObject] = field(default_factory=dict)
-    """The first byte of each document that exists; of the page of the nights, as it was before they were read."""
+    """The first byte of each document that exists."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
-    async def read(self, store: ObjectStore, day: str) -> None:
-        """Reads the nights, and which documents there are. Raises `StorageError` and `RecordError`."""
-        stored = await read_many(store, [NIGHTS_PAGE], 1)
-        self.nights, self.stored = await read_nights(store), stored
-        if self.nights.nights and self.nights.nights[0].day > day:  # else it is not the latest on their page
-            self.nights = await with_killed(store, self.nights)
-        self.attempt = await attempt_before(store, self.nights, day)
-        self.stored = stored | await read_many(store, [f"{day}/{document}" for document in (REPORT, PAGE, CARDS)], 1)
-
     async def read_beside(self, store: ObjectStore, day: str) -> None:
-        """Reads them. Never raises."""
+        """Reads the nights, and which documents there are. Never raises."""
         try:
-            await self.read(store, day)
+            documents = [NIGHTS_PAGE, *(f"{day}/{document}" for document in (REPORT, PAGE, CARDS))]
+            self.stored = await read_many(store, documents, 1)
+            self.nights = await read_nights(store)
+            self.attempt = await attempt_before(store, self.nights, day)
         except JobError as error:
             self.notify([message("past nights cannot be read: {error}", error=error_text(error))])
         except Exception:
@@ -165,13 +140,9 @@ class PastNights:
         finally:
             self._is_over.set()
 
-    async def wait_until_read(self, store: ObjectStore, day: str) -> None:
-        """Returns once they are read, or cannot be. Reads them again if there is a new one besides this `day`."""
+    async def wait_until_read(self) -> None:
+        """Returns once they are read, or cannot be."""
         await self._is_over.wait()
-        days_read = {day, *(night.day for night in (self.nights or Nights()).nights)}
-        with suppress(StorageError):  # without an answer, they are those that are known
-            if not days_read.issuperset((await _days(store))[:NIGHTS_READ]):
-                await self.read_beside(store, day)
 
     @property
     def not_made(self) -> tuple[str, ...]:

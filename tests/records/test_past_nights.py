@@ -9,10 +9,11 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import read_settings
-from job.day.attempt import Outcome, RecordError
-from job.day.nights import Night, Nights
+from job.day.attempt import Outcome
+from job.day.history import Night, Nights
 from job.records.lease import LEASE
-from job.records.nights import PastNights, read_nights, with_killed
+from job.records.objects import RecordError
+from job.records.past_nights import PastNights, read_nights
 from job.records.record import Record
 from job.telling.nights import unrecorded_line
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
@@ -127,36 +128,6 @@ def test_a_date_of_only_one_of_two_schedules_is_not_named(schedules: tuple[str, 
     assert Nights([night(one) for one in reversed(days)]).unrecorded == []
 
 
-async def test_of_the_latest_night_what_is_recorded_is_read_if_it_was_killed(memory: Memory) -> None:
-    put(memory, RecordedAttempt(DAYS[0]).record(), RecordedAttempt(DAYS[1], outcome=None, failed=["MSFT"]).record())
-    nights = await with_killed(memory, await read_nights(memory))
-    assert [one.outcome for one in nights.nights] == [Outcome.KILLED, Outcome.SUCCEEDED]
-    report = nights.nights[0].report
-    assert report is not None
-    assert (report.cards.done, report.cards.planned) == (1, 2)
-
-
-@pytest.mark.parametrize(("day", "is_read"), [(DAYS[0], True), (DAYS[2], False)])
-async def test_it_is_read_beside_an_attempt_at_an_earlier_day_alone(memory: Memory, day: str, is_read: bool) -> None:
-    """Of a later one the page shows that first."""
-    put(memory, RecordedAttempt(DAYS[1], outcome=None).record())
-    past = PastNights(lambda _: None)
-    await past.read_beside(memory, day)
-    assert past.nights is not None
-    assert (past.nights.nights[0].report is not None) is is_read
-
-
-async def test_a_night_that_was_not_killed_or_whose_record_is_broken_stays_as_it_is(memory: Memory) -> None:
-    put(memory, RecordedAttempt(DAYS[0], outcome=None).record(), RecordedAttempt(DAYS[1]).record())
-    nights, count = await read_nights(memory), len(memory.asked)
-    assert await with_killed(memory, nights) is nights
-    assert await with_killed(memory, Nights()) == Nights()
-    assert len(memory.asked) == count, "nothing more is read"
-    put(memory, RecordedAttempt(DAYS[2], outcome=None).record() | {f"{DAYS[2]}/results/000001-000000.jsonl": b"?"})
-    nights = await read_nights(memory)
-    assert await with_killed(memory, nights) is nights
-
-
 # --- past nights, read beside an attempt ---
 
 
@@ -175,23 +146,10 @@ async def test_past_nights_can_be_waited_for(memory: Memory) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(past.read_beside, memory, "2026-11-30")
         with trio.move_on_after(1.5) as patience:
-            await past.wait_until_read(memory, "2026-11-30")
+            await past.wait_until_read()
         assert patience.cancelled_caught
         assert past.nights is None
-        await past.wait_until_read(memory, "2026-11-30")
+        await past.wait_until_read()
         assert past.nights is not None
         assert [one.day for one in past.nights.nights] == DAYS[1::-1]
     assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
-
-
-@pytest.mark.parametrize("day", [None, DAYS[1], DAYS[2]])
-async def test_past_nights_are_read_again_if_another_day_has_come_meanwhile(memory: Memory, day: str | None) -> None:
-    """Another start was refused: it waits for nobody. The own day is known."""
-    put(memory, RecordedAttempt(DAYS[0]).record(), {"index.html": b"of yesterday"})
-    past = PastNights(lambda _: None)
-    await past.read_beside(memory, DAYS[2])
-    if day is not None:
-        put(memory, refusal(day))
-    await past.wait_until_read(memory, DAYS[2])
-    assert past.nights is not None
-    assert [one.day for one in past.nights.nights] == ([DAYS[1], DAYS[0]] if day == DAYS[1] else [DAYS[0]])

@@ -1,13 +1,14 @@
 """Report of a start: its facts, with the sentence and the notes that say them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from job.config.faults import Fault
 from job.day.attempt import Outcome, Start
-from job.day.before import NightBefore
 from job.day.ending import Ending
-from job.day.failing import failure_groups, is_refused, targets_at_fault
+from job.day.failure_groups import failure_groups, is_refused, targets_at_fault
+from job.day.history import NightBefore
 from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.report import END_LIMIT, Report, missing_groups, phases_of
 from job.telling.changes import changes_of
@@ -62,7 +63,7 @@ def report_of(
         asked_again=len(made_again) + len(ledger.to_make_again),
         made_again=len(made_again),
         perhaps_charged=len(charged_tries),
-        charged_tries=charged_tries.total(),
+        charged_tries=sum(charged_tries.values()),
         refused=is_refused(ledger),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         answers=tuple(
@@ -93,3 +94,16 @@ def when(report: Report) -> Message | None:
     time = clock(datetime.fromisoformat(report.ended), report.day)
     is_done = report.done_at and report.start.number  # else it was done before
     return message("Done at {time}", time=time) if is_done else message("As of {time}", time=time)
+
+
+def totals_of(report: Report) -> Mapping[str, object]:
+    """How a start ended, and the totals, for programs: in the last line of the log and in the message."""
+    return {
+        "outcome": report.outcome,
+        "exit_code": report.exit_code,
+        "ended": report.ended,
+        "cards": asdict(report.cards),
+        "engines": {name: asdict(engine) for name, engine in report.engines.items()},
+        **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
+        **({"without": report.start.without} if report.start.without else {}),
+    }

@@ -1,0 +1,117 @@
+"""Objects: the names of what is recorded of a day, and how one is read.
+
+A day is a folder below RUNS_URI that is named by its date. `D` stands for it here.
+"""
+
+import json
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from job.config.faults import ConfigError, FaultKind
+from job.config.plan import Plan
+from job.day.attempt import FORMAT, Attempt, ExitCode, Outcome
+from job.day.report import Report
+from job.errors import JobError
+from job.text.messages import Message, message, template
+
+ATTEMPTS = "attempts/"
+"""`D/attempts/000001.json` is how an attempt began."""
+RESULTS = "results/"
+"""`D/results/000001-000000.jsonl` has results of an attempt."""
+ENDS = "ends/"
+"""`D/ends/000001.json` is how an attempt ended; that of number 0 is a start that was refused."""
+R = TypeVar("R", Attempt, Report)
+
+
+class RecordError(JobError):
+    """A record cannot be used: it has another format, is incomplete, or was altered. Says which object and why."""
+
+    def __init__(self, what: Message, remedy: Message | None = None, kind: FaultKind = FaultKind.STORAGE) -> None:
+        """`remedy` is what to do, if that is not to restore the object."""
+        self.remedy, self.kind = remedy, kind
+        # The name of an object may not be UTF-8, or may contain control characters for a terminal.
+        values = {name: _escaped(value) if isinstance(value, str) else value for name, value in what.values.items()}
+        self.what = Message(what.id, values, what.plural)
+        super().__init__(str(self.what))
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
+def missing(name: str) -> RecordError:
+    return RecordError(message("{object} is missing", object=name))
+
+
+def altered(name: str, remedy: Message | None = None) -> RecordError:
+    """The error of an object that the job has not written so, or not at all."""
+    return RecordError(message("{object} is not as the job wrote it", object=name), remedy)
+
+
+def attempt_name(day: str, number: int) -> str:
+    return f"{day}/{ATTEMPTS}{number:06}.json"
+
+
+def results_name(day: str, number: int, sequence: int) -> str:
+    return f"{day}/{RESULTS}{number:06}-{sequence:06}.jsonl"
+
+
+def end_name(day: str, number: int) -> str:
+    return f"{day}/{ENDS}{number:06}.json"
+
+
+def check_format(name: str, stored_format: object, version: str = "") -> None:
+    """Raises `RecordError` unless `stored_format` is the one that is known here. `version` is what has written it."""
+    if stored_format == FORMAT:
+        return
+    text = template("{object} has format {found}; this version of the job knows {known}")
+    what = message(text, object=name, found=str(stored_format), known=str(FORMAT))
+    if not version:
+        raise RecordError(what)
+    remedy = message("ask an owner to put back the image of version {version}", version=version)
+    raise RecordError(what, remedy, FaultKind.IMAGE)
+
+
+def read_attempt(day: str, number: int, data: bytes) -> Attempt:
+    """The attempt in the object of this number. Raises `RecordError`."""
+    return _read(Attempt, attempt_name(day, number), day, number, data)
+
+
+def plan_of(attempt: Attempt) -> Plan:
+    """The plan of an attempt, made again. Raises `RecordError` if one of its config objects is not sound."""
+    try:
+        return attempt.plan_again()
+    except ConfigError as error:  # it was sound when it was recorded
+        raise altered(attempt_name(attempt.start.day, attempt.start.number)) from error
+
+
+def read_report(day: str, number: int, data: bytes) -> Report:
+    """The report in the object of this number under `ends/`. Raises `RecordError`."""
+    name = end_name(day, number)
+    report = _read(Report, name, day, number, data)
+    is_done = report.exit_code is ExitCode.DONE
+    if report.exit_code is None or is_done is not (report.outcome is Outcome.SUCCEEDED):
+        raise altered(name)
+    return report
+
+
+def _read(kind: type[R], name: str, day: str, number: int, data: bytes) -> R:
+    try:
+        found = kind.model_validate_json(data)
+    except ValidationError as error:
+        check_format(name, *_format_of(data))  # a newer one may look different altogether
+        raise altered(name) from error
+    check_format(name, found.start.format, found.start.version)
+    if (found.start.day, found.start.number) != (day, number):
+        raise altered(name)
+    return found
+
+
+def _format_of(data: bytes) -> tuple[object, str]:
+    """The format of an object, and the version that has written it, as far as that is known."""
+    try:
+        content = json.loads(data)
+        return content["format"], str(content.get("version", ""))[:50]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return FORMAT, ""
