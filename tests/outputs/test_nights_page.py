@@ -163,9 +163,3 @@ def test_a_day_has_no_address_of_a_page_that_could_not_be_written() -> None:
     view = SCENES["all made"]()
     lost = view.report.model_copy(update={"not_written": (f"{DAY}/{PAGE}",)})
     assert replace(view, report=lost).with_page("/runs").page is None
-
-
-def test_a_page_of_the_nights_with_one_at_work_is_left_to_that_start() -> None:
-    made = written(SCENES["all made"](), Nights([Night("2026-11-23", Outcome.AT_WORK)]))
-    assert made[NIGHTS_PAGE].make() is None
-    assert made[PAGE].make() is not None

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-import trio
 
 from job.outputs import stdout
 from job.outputs.stdout import OutputQueue, QueuedText, say, say_error, write_line
@@ -63,16 +62,6 @@ async def test_the_queue_takes_more_than_its_reader_and_loses_nothing(monkeypatc
         assert not output.is_behind
 
 
-async def test_a_line_reaches_its_reader_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pipe(monkeypatch) as reading:
-        output = OutputQueue()
-        with trio.fail_after(30):
-            for _ in range(10):
-                output.write(b"line\n")
-                await trio.lowlevel.wait_readable(reading)
-                assert os.read(reading, 100) == b"line\n"
-
-
 async def test_without_a_reader_the_queue_drains_in_its_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -86,18 +75,6 @@ async def test_without_a_reader_the_queue_drains_in_its_time(
     assert output.is_behind
     os.close(reading)  # the rest is thrown away
     await output.drain(60.0)
-    assert not output.is_behind
-    os.close(writing)
-
-
-async def test_a_reader_that_has_left_fills_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    monkeypatch.setattr(stdout, "STDOUT", writing)
-    output = OutputQueue()
-    for line in LINES:
-        output.write(line)
-    await output.drain(5.0)
     assert not output.is_behind
     os.close(writing)
 
