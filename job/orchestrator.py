@@ -32,7 +32,7 @@ from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
 from job.telling.advice import Commands
 from job.telling.nights import undone_lines
-from job.telling.notes import opening_notice, plan_notes
+from job.telling.notes import plan_notes
 from job.telling.reporting import report_of
 from job.telling.view import View
 from job.text.messages import Message, colon, message, not_written
@@ -161,8 +161,6 @@ async def open_day(known: SoFar, stack: AsyncExitStack, helpers: trio.Nursery) -
             await known.past.read_beside(open_store(known.runs_uri or ""), start.day)
         undone = undone_lines(known.past.nights or Nights(), view.report)
         return replace(view, undone=undone).with_page(known.runs_uri)
-    if known.record.latest is not None:
-        known.reporter.on_notices([opening_notice(start, ledger)])
     helpers.start_soon(session.journal.run, name="journal")
     return session
 

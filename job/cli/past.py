@@ -17,7 +17,7 @@ from job.config.faults import ConfigError, not_set
 from job.day.attempt import ExitCode
 from job.day.history import NightBefore, Nights
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE
-from job.outputs.log import as_json, not_told, verdict
+from job.outputs.log import LogLine, as_json, verdict
 from job.outputs.message import SEND_SECONDS, Notifier, late_lines
 from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
@@ -29,6 +29,7 @@ from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.telling.advice import Commands, Step, first_steps, late_steps
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
+from job.telling.sentence import cards_line
 from job.telling.view import SIGNS, View, step_lines
 from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import printable
@@ -64,7 +65,7 @@ def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
     to = translator(settings.language, nights.days(settings).zone)
     view, record = trio.run(_view, store, settings, nights, given.day, options.now)
     if view is None or record is None:
-        raise RecordError(NO_NIGHT if given.day is None else message("No start of {day} is recorded", day=given.day))
+        raise RecordError(NO_NIGHT if given.day is None else nothing_of(given.day))
     if given.missing:
         _write_missing(view, to)
     else:
@@ -136,9 +137,8 @@ def _write_missing(view: View, to: Translator) -> None:
     if not view.report.had_plan:
         text = template("The start of {day} was refused, so it is not known which cards are missing")
         raise RecordError(message(text, day=view.report.day))
-    cards = view.ledger.counts("qa")
-    if cards.done == cards.planned:
-        say_error(to.text(message("all cards are made")))
+    if view.ledger.counts("qa").missing == 0:
+        say_error(to.text(cards_line(view.ledger)))
     missing = view.ledger.missing("qa")
     while lines := [
         f"{printable(card.item.target)}\t{printable(card.item.card_type)}" for card in islice(missing, LINES_AT_ONCE)
@@ -186,7 +186,7 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
     if sent is not None and settings.log_format == "text":
         say_error(to.text(sent))
     elif sent is not None:
-        write_line(as_json(not_told(sent)))
+        write_line(as_json(LogLine("ERROR", "notification.failed", sent, {})))
     return ExitCode.FAILED
 
 

@@ -83,12 +83,6 @@ class Nights:
         starts = (night.start for night in self.nights if night.start is not None)
         return max(starts, key=lambda start: datetime.fromisoformat(start.started), default=None)
 
-    @property
-    def job_start(self) -> Start | None:
-        """The latest start of a Cloud Run job; without one, the latest."""
-        of_job = [night for night in self.nights if night.start and night.start.job]
-        return Nights(of_job or self.nights).latest_start
-
     def undone(self, besides: str) -> list[Night]:
         """Which of the latest `NIGHTS_LOOKED_AT` nights, except this one, are not done."""
         done = {Outcome.SUCCEEDED, Outcome.AT_WORK}

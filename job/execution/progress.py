@@ -12,7 +12,7 @@ from job.day.result import CallResult, Counts
 from job.engines.calls import Call, EngineName
 from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.retry_policy import Try
-from job.text.messages import Message, duration, message
+from job.text.messages import Message, message
 
 REPORT_SECONDS = 60.0
 HANG_SECONDS = 60.0
@@ -106,7 +106,7 @@ class Outages:
             now = trio.current_time()
             silent, usual = now - self._heard, self._breaker.longest or self._settings.timeout / 4
             if self._progress.in_flight and silent >= max(HANG_SECONDS, 2 * usual):
-                self.go_on(self._heard, now, message("no answer for {time}", time=duration(silent)))
+                self.go_on(self._heard, now, message("no answer within {seconds} s", seconds=round(silent)))
 
     def go_on(self, since: float, now: float, reason: Message) -> None:
         """The engine has been out since then, and another try has failed for this reason."""

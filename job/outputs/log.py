@@ -11,13 +11,14 @@ from job.config.faults import Fault
 from job.day.attempt import ExitCode, Start
 from job.day.report import Report
 from job.day.result import CUT_OFF, CallResult
-from job.engines.calls import DATA_ENGINES, ENGINES, Call, counted
+from job.engines.calls import ENGINES, Call, counted
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, Event, Progress
 from job.outputs.stdout import OutputQueue
 from job.telling.advice import command_of, start_fields
 from job.telling.failures import told
 from job.telling.reporting import totals_of
+from job.telling.sentence import waited_for_data
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
 from job.text.shown import shortened
@@ -25,12 +26,6 @@ from job.text.shown import shortened
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
 MessageEvent = Literal["config.noticed", "storage.failed", "storage.recovered", "notification.failed"]
 """An event that is a sentence, and no more."""
-SEVERITIES: Mapping[MessageEvent, LogSeverity] = {
-    "config.noticed": "NOTICE",
-    "storage.failed": "ERROR",
-    "storage.recovered": "NOTICE",
-    "notification.failed": "ERROR",
-}
 TEXT_LIMIT = 8_000
 """Maximum characters of a text. A batch may have a thousand answers; Cloud Logging's limit is 256 KiB per entry."""
 _ERROR = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
@@ -75,7 +70,7 @@ class Reporter:
 
     def on_message(self, event: MessageEvent, text: Message) -> None:
         """Something that a person should know. Only a message that was not sent may follow `run.finished`."""
-        self._say(SEVERITIES[event], event, text)
+        self._say("ERROR" if event.endswith(".failed") else "NOTICE", event, text)
 
     def on_day(self, start: Start) -> None:
         trace = f"projects/{self._project}/traces/{start.trace_id}" if self._project else start.trace_id
@@ -144,10 +139,6 @@ class Reporter:
 
 def verdict(text: Message, *, done: bool) -> LogLine:
     return LogLine("INFO" if done else "ERROR", "run.verified", text, {"done": done}, text)
-
-
-def not_told(text: Message) -> LogLine:
-    return LogLine(SEVERITIES["notification.failed"], "notification.failed", text, {}, text)
 
 
 def _finished(result: CallResult) -> LogLine:
@@ -223,20 +214,18 @@ def _call(call: Call | CallResult, limit: int, traceparent: str) -> dict[str, ob
 
 def time_status(progress: Progress, now: float) -> Message:
     """How long the run has taken, and how long the cards still take at the present pace, if that can be estimated."""
-    elapsed = _whole(now - progress.began)
+    elapsed = duration(now - progress.began)
     left = progress.seconds_left("qa", now)
     if left is None:
         return message("{elapsed} elapsed", elapsed=elapsed)
-    return message(
-        "{elapsed} elapsed; at the present pace the cards are done in {left}", elapsed=elapsed, left=_whole(left)
-    )
+    text = template("{elapsed} elapsed; at the present pace the cards are done in {left}")
+    return message(text, elapsed=elapsed, left=duration(left))
 
 
 def progress_message(progress: Progress, now: float) -> Message:
     """How many cards are done so far; before, the engines that they wait for, and how much of their data is done."""
-    data = {engine: progress.ledger.counts(engine) for engine in DATA_ENGINES}
-    if waited := [f"{engine} {counts.done}/{counts.planned}" for engine, counts in data.items() if counts.missing]:
-        return colon(message("Data phase"), semicolon(", ".join(waited), time_status(progress, now)))
+    if waited := waited_for_data(progress.ledger):
+        return colon(message("Data phase"), semicolon(waited, time_status(progress, now)))
     cards, engine = progress.ledger.counts("qa"), progress.engines.get("qa")
     return message(
         "cards: {done} of {planned} done, {failed} failed; {time}",
@@ -245,12 +234,6 @@ def progress_message(progress: Progress, now: float) -> Message:
         failed=engine.counts.failed if engine is not None else 0,
         time=time_status(progress, now),
     )
-
-
-def _whole(seconds: float) -> Message:
-    """A duration in whole seconds, for display while it changes."""
-    whole = max(0, round(seconds))
-    return message("{seconds} s", seconds=whole) if whole < 60 else duration(whole)
 
 
 class CloudLog:

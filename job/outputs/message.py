@@ -40,8 +40,8 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     report = view.report
     yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.severity])
     yield from _body(view)
-    if report.ended is not None:
-        yield Line(when(report), Rank.KEPT)
+    if (at := when(report)) is not None:
+        yield Line(at, Rank.KEPT)
 
 
 def _body(view: View) -> Iterator[Line]:
@@ -91,28 +91,28 @@ def trial_fields() -> Mapping[str, object]:
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
     """The lines as a text within the channel's limit: answers are cut, then lines left out, and one counts these."""
     shown = [_shown(line, channel, translator) for line in lines]
-    sizes = [len(as_json(text)) for text in shown]  # its two quotes are as long as a line feed
-    if sum(sizes) - 2 > channel.limit:
-        for at in (at for at, line in enumerate(lines) if line.is_answer):
-            shown[at] = shortened(shown[at], ANSWER_LIMIT)
-            sizes[at] = len(as_json(shown[at]))
+    text = "\n".join(shown)
+    if not _fits(text, channel):
+        shown = [
+            shortened(one, ANSWER_LIMIT) if line.is_answer else one for one, line in zip(shown, lines, strict=True)
+        ]
+        text = "\n".join(shown)
     order = sorted(
         (at for at, line in enumerate(lines) if line.rank is not Rank.KEPT),
-        key=lambda at: (lines[at].rank, -sizes[at] if lines[at].rank else 0, -at),
-        reverse=True,
+        key=lambda at: (lines[at].rank, -len(as_json(shown[at])) if lines[at].rank else 0, -at),
     )
-    size, left_out = sum(sizes) - 2, set[int]()
-    counted = ""
-    while size + (len(as_json(counted)) if left_out else 0) > channel.limit and order:
-        first = order.pop()
-        left_out.add(first)
-        size -= sizes[first]
-        more = plural("… and 1 more line", "… and {count} more lines", count=len(left_out))
-        counted = _shown(Line(more), channel, translator)
-    if left_out:
-        shown[min(left_out)] = counted
-        left_out.remove(min(left_out))
-    return "\n".join(text for at, text in enumerate(shown) if at not in left_out)
+    for count in range(1, len(order) + 1):
+        if _fits(text, channel):
+            break
+        first, *others = sorted(order[:count])
+        more = plural("… and 1 more line", "… and {count} more lines", count=count)
+        shown[first] = _shown(Line(more), channel, translator)
+        text = "\n".join(one for at, one in enumerate(shown) if at not in others)
+    return text
+
+
+def _fits(text: str, channel: Channel) -> bool:
+    return len(as_json(text)) - 2 <= channel.limit  # without its quotes
 
 
 def _shown(line: Line, channel: Channel, translator: Translator) -> str:
@@ -167,7 +167,7 @@ class Notifier:
         lines, fields = run_lines(view, self._settings), partial(run_fields, view)
         with shutdown.until_request(trio.CancelScope()):
             return await self.send_lines(lines, fields, min(SEND_SECONDS, shutdown.seconds_left - MOMENT))
-        return _not_sent(message("a signal ended the start before it was sent"))
+        return NO_TIME
 
     def _is_news(self, view: View) -> bool:
         report = view.report
@@ -195,6 +195,9 @@ def _not_sent(reason: Message) -> Message:
     return message("the message was not sent: {reason}", reason=reason)
 
 
+NO_TIME = _not_sent(message("no time was left for it"))
+
+
 async def send(
     hook: Hook,
     lines: Iterable[Line],
@@ -209,7 +212,7 @@ async def send(
     request whose answer was lost is not retried, since the message may have arrived.
     """
     if seconds <= 0:
-        return _not_sent(message("no time was left for it"))
+        return NO_TIME
     reason = message("no answer within {seconds} s", seconds=round(seconds, 1))
     with trio.move_on_after(seconds):
         try:

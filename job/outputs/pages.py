@@ -6,12 +6,10 @@ holds, as nobody knows when it is read. Python computes all words and numbers, t
 module that uses Jinja2.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from posixpath import relpath
 from typing import TYPE_CHECKING
@@ -20,19 +18,21 @@ from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
 from job.day.attempt import Outcome, Severity, Start
+from job.day.ending import Ending
 from job.day.history import Night, Nights
 from job.day.ledger import Ledger
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Report
 from job.day.result import ItemState
 from job.engines.calls import ENGINES
+from job.outputs.cards import card_table, picture_url
 from job.records.past_nights import PastNights
 from job.records.record import Document
 from job.storage.uri import address_of
-from job.telling.advice import CONSOLE, Commands, Step, advice, executions_link, go_on, late_steps, quoted
-from job.telling.nights import done_at, marks_of, missing_of, nothing_of, unrecorded_line
-from job.telling.reporting import when
-from job.telling.sentence import LABELS, names_of
-from job.telling.view import SIGNS, View, card_table, complete_line, odd_lines, picture_url
+from job.telling.advice import CONSOLE, Commands, Step, advice, quoted
+from job.telling.nights import done_at, marks_of, missing_of, unrecorded_line
+from job.telling.reporting import report_of, when
+from job.telling.sentence import LABELS
+from job.telling.view import SIGNS, View, complete_line, odd_lines
 from job.text.messages import (
     Message,
     Translator,
@@ -77,11 +77,11 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What both pages say of a day first; or a warning, which is of no day."""
+    """What both pages say of a day first."""
 
     severity: Severity
     sentence: Message
-    day: str | None
+    day: str
     job: Sequence[str] = ()
     """The job and its project, as far as they are known: pages of two of them must not look alike."""
     link: str | None = None
@@ -90,9 +90,8 @@ class Headline:
     took: Message | None = None
     notes: Sequence[Message] = ()
     """What was changed; and what is odd about a day that is done, on the page of the nights: the day's has it below."""
-    cause: Message | None = None
-    """What the page of the day says under `link` of a failure, whose first names are `failed`."""
-    failed: Value = ""
+    has_cause: bool = False
+    """Whether the page of the day, under `link`, says what is wrong."""
     detail: Message | None = None
     """The answer or the error behind it, if nothing else says it."""
     steps: Sequence[Step] = ()
@@ -101,11 +100,9 @@ class Headline:
     later_heading: Message | None = None
     """When these hold."""
     next_night: Message | None = None
-    executions: str | None = None
-    """The link to all executions of the job, if there may be one that has left nothing."""
 
 
-def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: str | None = None) -> Headline:
+def headline_of(night: Night, steps: Sequence[Step], start: Start | None) -> Headline:
     """The headline of a day. `start` is one of its job, if any is known."""
     report = night.report
     expires = next((step.command.until for step in steps if step.command and step.command.until), None)
@@ -114,7 +111,6 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
         sentence=LABELS[night.outcome] if report is None else report.sentence,
         day=night.day,
         job=job_of(start),
-        link=link,
         when=None if report is None else when(report),
         took=None if report is None else _took(report),
         notes=() if report is None else [message("{sentence}.", sentence=change) for change in report.changed],
@@ -126,11 +122,9 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None, link: 
 
 
 def _took(report: Report) -> Message | None:
-    if report.start.number > 1:
-        return plural("1 attempt", "{count} attempts", count=report.start.number)
-    if report.start.number and report.seconds is not None:
-        return message("took {took}", took=duration(report.seconds))
-    return None
+    """How long a day took that was made in one attempt."""
+    is_whole = report.start.number == 1 and report.seconds is not None
+    return message("took {took}", took=duration(report.seconds or 0.0)) if is_whole else None
 
 
 def job_of(start: Start | None) -> Sequence[str]:
@@ -148,51 +142,19 @@ _MARGIN = timedelta(minutes=5)
 
 
 def log_link(report: Report) -> str | None:
-    """The log of the job and of the engines under the day's trace, with every call."""
-    return _logs(report, f'trace="projects/{report.start.project}/traces/{report.start.trace_id}"')
+    """The log of the job and of the engines under the day's trace, with every call.
 
-
-def execution_link(report: Report) -> str | None:
-    """The log of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes."""
-    if report.start.execution is None:
-        return None
-    label = 'labels."run.googleapis.com/execution_name"'
-    return _logs(report, f'resource.type="cloud_run_job"\n{label}="{report.start.execution}"')
-
-
-def trace_link(report: Report) -> str | None:
+    And that of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes.
+    """
     if report.start.project is None:
         return None
-    return f"{CONSOLE}/traces/list?project={quoted(report.start.project)}&tid={report.start.trace_id}"
-
-
-def _logs(report: Report, query: str) -> str | None:
-    if report.start.project is None:
-        return None
+    query = f'trace="projects/{report.start.project}/traces/{report.start.trace_id}"'
+    if report.start.execution is not None:
+        query += f'\nOR labels."run.googleapis.com/execution_name"="{report.start.execution}"'
     began = datetime.fromisoformat(report.start.began) - _MARGIN
     ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
     span = quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
     return f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.start.project)}"
-
-
-FAILURES_NAMED = 3
-
-
-def cause_of(report: Report) -> tuple[Message | None, Value]:
-    """The heading on the page of the day of what went wrong, and the first names that are at fault, if any."""
-    if report.faults:
-        return message("What is wrong, and what to do"), report.faults[0].where
-    failed = sorted(
-        (group for group in report.missing if group.state == "failed"), key=lambda group: -len(group.targets)
-    )
-    if not failed:
-        return None, ""
-    down = {engine for engine, totals in report.engines.items() if not totals.done}
-    if report.outcome is Outcome.QA_ENGINE_DOWN:
-        down.add("qa")
-    items = chain(*(group.items for group in failed))
-    named = names_of(item for item in items if item.engine not in down or item.target in report.at_fault)
-    return message("What is wrong, and what to do"), listed(named, FAILURES_NAMED)
 
 
 ROWS = 300
@@ -228,7 +190,6 @@ class Board:
 
     headline: Message
     card_types: Sequence[str]
-    """The columns. If there are too many card types, those with the most missing cards."""
     rows: Sequence[tuple[str, Sequence[Cell]]]
     marks: Collection[str]
     is_open: bool
@@ -246,10 +207,7 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     failed = {card.item.target for card in ledger.missing("qa") if card.has_failed}
     ordered = sorted(targets, key=lambda target: (target.id not in failed, target.id not in odd))
     types = list(dict.fromkeys(name for target in targets for name in target.card_types))
-    if len(types) > COLUMNS:
-        missing = Counter(card.item.card_type for card in ledger.missing("qa"))
-        kept = set(sorted(types, key=lambda name: -missing[name])[:COLUMNS])
-        types = [name for name in types if name in kept]
+    types = types[:COLUMNS]
     rows = [(target.id, _cells(report, ledger, target, types)) for target in ordered[:ROWS]]
     return Board(
         headline=headline,
@@ -338,25 +296,16 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
         board=board(report, ledger),
         table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
         log_link=log_link(report),
-        trace_link=trace_link(report),
-        execution_link=execution_link(report),
     ).encode()
 
 
 def render_nights(nights: Nights, links: Links, days: Days, now: datetime, translator: Translator) -> bytes:
     """The page of the nights, as it is right at `now`."""
-    tick, headline, besides = nights.next_tick(days), None, ""
-    if tick is not None and now.timestamp() >= tick.timestamp():
-        headline = _late(nights, links, days, tick, now)
-    elif nights.nights:
-        headline, besides = _headline(nights, links, days, now), nights.nights[0].day
-    if headline and tick and besides:
-        next_night = template("Next night: {time}. If it is later than that, this page does not know how it went.")
-        headline = replace(headline, next_night=message(next_night, time=dated_time(tick)))
+    headline = _headline(nights, links, days, now) if nights.nights else None
     page = environment(translator).get_template("nights.html.j2")
     return page.render(
         headline=headline,
-        undone=nights.undone(besides),
+        undone=nights.undone(headline.day) if headline else [],
         link_of=links.to_day,
         unrecorded=unrecorded_line(nights),
         nights=nights.nights[:NIGHTS_SHOWN],
@@ -366,41 +315,23 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
     ).encode()
 
 
-def _late(nights: Nights, links: Links, days: Days, tick: datetime, now: datetime) -> Headline:
-    """That the night of this tick, which has passed, has left nothing by `now`."""
-    start = nights.job_start
-    return Headline(
-        "warn",
-        nothing_of(tick.date().isoformat()),
-        day=None,
-        job=job_of(start),
-        when=_as_of(now, days),
-        steps=late_steps(start, links.runs_uri, days, tick),
-        executions=None if start is None else executions_link(start),
-    )
-
-
-def _as_of(now: datetime, days: Days, day: str | None = None) -> Message:
-    return message("As of {time}", time=clock(now.astimezone(days.zone), day))
-
-
 def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headline:
-    """That of the latest night, as it is right at `now`."""
-    latest = nights.nights[0]
+    """That of the latest night, as it is right at `now`; and when the next one begins."""
+    latest, tick = nights.nights[0], nights.next_tick(days)
     report, start = latest.report, latest.start
-    # The night is the job's, whoever has gone on with it.
-    job = nights.job_start
-    is_jobs = start and job and not start.job and not start.start_with and start.config_uri == job.config_uri
-    known = job if is_jobs else start or job
-    commands = None if known is None else Commands.of(known, links.runs_uri, days, now)
-    if report is None or commands is None:
-        steps = () if start is None or commands is None else go_on(start, latest.outcome, commands)
-        return replace(headline_of(latest, steps, known), when=_as_of(now, days, latest.day))
-    steps = advice(report, None, commands)
-    headline = headline_of(latest, steps, known, links.to_day(latest.day))
-    cause, failed = cause_of(report)
+    known = report
+    if known is None and start is not None:  # nothing but how to go on
+        known = report_of(start, Ledger.empty(latest.day), Ending(latest.outcome))
+    steps = () if known is None else advice(known, None, Commands.of(known.start, links.runs_uri, days, now))
+    headline = headline_of(latest, steps, start or nights.latest_start)
+    if tick is not None:
+        text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
+        headline = replace(headline, next_night=message(text, time=dated_time(tick)))
+    if report is None:
+        return replace(headline, when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)))
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
-    return replace(headline, notes=(*headline.notes, *notes), cause=cause, failed=failed)
+    has_cause = bool(report.faults or report.answers)
+    return replace(headline, link=links.to_day(latest.day), notes=(*headline.notes, *notes), has_cause=has_cause)
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:

@@ -90,28 +90,24 @@ class OutputQueue:
             time.sleep(PAUSE_SECONDS)
 
 
-def queued_text(output: OutputQueue) -> io.TextIOWrapper:
+class QueuedText(io.TextIOBase):
     """Standard output as a text file that writes to the queue, in the encoding of the terminal."""
-    # A character that the encoding lacks is replaced, and does not stop the run.
-    encoding = getattr(sys.stdout, "encoding", None)
-    return io.TextIOWrapper(_QueuedFile(output), encoding, errors="replace", newline="")
-
-
-class _QueuedFile(io.BufferedIOBase):
-    name = STDOUT
 
     def __init__(self, output: OutputQueue) -> None:
         self._output = output
+        self._encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
 
-    def writable(self) -> bool:
-        return True
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._encoding
 
     def isatty(self) -> bool:
         return os.isatty(STDOUT)
 
-    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
-        self._output.write(bytes(data))
-        return len(data)
+    def write(self, text: str) -> int:
+        # A character that the encoding lacks is replaced, and does not stop the run.
+        self._output.write(text.encode(self._encoding, "replace"))
+        return len(text)
 
 
 def _write(descriptor: int, data: bytes | bytearray) -> None:

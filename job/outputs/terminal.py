@@ -5,8 +5,7 @@ Messages are printed in one language. No markup or control characters are interp
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import IO
+from io import TextIOBase
 
 import trio
 from rich.console import Console, Group
@@ -17,24 +16,24 @@ from rich.table import Table
 
 from job.day.attempt import Outcome
 from job.day.history import Nights
-from job.day.report import Report
 from job.day.result import Counts
 from job.engines.calls import EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
-from job.outputs.stdout import OutputQueue, queued_text
+from job.outputs.stdout import OutputQueue, QueuedText
 from job.telling.nights import NO_NIGHT, done_at, marks_of, unrecorded_line
+from job.telling.reporting import when
 from job.telling.view import SIGNS, Line, Mark, Rank, View, day_lines
-from job.text.messages import ENGLISH, Message, Translator, message, template
-from job.text.shown import clock, printable, shortened
+from job.text.messages import ENGLISH, Translator, colon, message, template
+from job.text.shown import printable, shortened
 
 _COLOURS = {"✓": "green", "✗": "red", "!": "yellow", "–": "yellow"}
 
 
 class Screen(Console):
-    def __init__(self, translator: Translator, file: IO[str] | None = None, width: int | None = None) -> None:
+    def __init__(self, translator: Translator, file: TextIOBase | None = None, width: int | None = None) -> None:
         # Without emoji, rich does not replace `:100:` in an id or an answer.
-        super().__init__(file=file, width=width, highlight=False, emoji=False)
+        super().__init__(file=file, width=width, highlight=False, emoji=False)  # type: ignore[arg-type]
         self.translator = translator
 
     def shown(self, text: object) -> str:
@@ -52,7 +51,7 @@ def _marked(mark: str) -> str:
 
 def print_table(screen: Screen, engines: Mapping[EngineName, Counts]) -> None:
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
-    table.add_column(screen.shown(message("Engine")), no_wrap=True)
+    table.add_column(no_wrap=True)
     for heading in (message("done"), message("failed"), message("not finished")):
         table.add_column(screen.shown(heading), justify="right", no_wrap=True)
     for name, engine in engines.items():
@@ -95,7 +94,7 @@ class Terminal:
 
     def __init__(self, translator: Translator = ENGLISH) -> None:
         self.translator, self.output = translator, OutputQueue()
-        self._screen = Screen(translator, queued_text(self.output))
+        self._screen = Screen(translator, QueuedText(self.output))
         self._bars: LiveDisplay | None = None
 
     def write(self, line: LogLine) -> None:
@@ -142,7 +141,8 @@ def as_text(view: View, translator: Translator = ENGLISH) -> str:
     """A recorded day as text, as its terminal showed it at its end; first what is at work, if anything is."""
     screen = Screen(translator)
     with screen.capture() as captured:
-        screen.print_line(_head(view.report), style="bold")
+        at = when(view.report)
+        screen.print_line(view.report.day if at is None else colon(view.report.day, at), style="bold")
         _print_view(screen, view, day_lines(view))
     return captured.get().rstrip("\n")
 
@@ -168,29 +168,19 @@ def _colour(view: View) -> str:
     return _COLOURS[SIGNS["warn" if severity == "good" and view.unrecorded is not None else severity]]
 
 
-def _head(report: Report) -> Message:
-    started = clock(datetime.fromisoformat(report.start.began), report.day)
-    if report.ended is None:
-        return message("{day}, started {started}", day=report.day, started=started)
-    ended = clock(datetime.fromisoformat(report.ended), report.day)
-    return message("{day}: started {started}, ended {ended}", day=report.day, started=started, ended=ended)
-
-
 def _bars(progress: Progress, screen: Screen) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, engine in progress.engines.items():
         counts = progress.ledger.counts(name)
         planned, made = counts.planned - counts.left_out, counts.done
-        in_flight = message("none in flight")
-        if engine.in_flight:
-            in_flight = message("{count} of {limit} in flight", count=engine.in_flight, limit=engine.limit)
+        in_flight = message("{count} of {limit} in flight", count=engine.in_flight, limit=engine.limit)
         table.add_row(
             name,
             ProgressBar(total=planned, completed=made + engine.counts.failed, width=30),
             screen.shown(message("{done}/{planned} done", done=made, planned=planned)),
             _counted(template("{count} failed"), engine.counts.failed, "red", screen),
             _counted(template("{count} retried"), engine.counts.retries, "yellow", screen),
-            screen.shown(in_flight),
+            screen.shown(in_flight) if engine.in_flight else "",
         )
     return table
 

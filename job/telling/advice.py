@@ -150,14 +150,6 @@ def quoted(value: str) -> str:
 CONSOLE = "https://console.cloud.google.com"
 
 
-def executions_link(start: Start) -> str | None:
-    """All executions of the job, also those that left nothing."""
-    if start.job is None or start.region is None or start.project is None:
-        return None
-    region, job, project = map(quoted, (start.region, start.job, start.project))
-    return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
-
-
 StepKind = Literal["at_work", "start", "look", "without", "left_out", "again"]
 """What a step is: nothing, as a start is at work; start the job again; look at the day first; go on without some
 targets; make what was left out; make doubtful cards again."""
@@ -195,16 +187,15 @@ def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
 
 def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step]:
     if _may_have_asked(report):
-        look = message("It is not known whether your request was recorded. First look at how the day stands:")
-        if report.outcome is Outcome.BUSY and not report.start.task_attempt:
-            look = message("Your request was not recorded. Look at how the day stands, then ask again:")
+        look = message("What you asked for may not be recorded. First look at how the day stands:")
         yield Step("look", look, commands.look(report.start.known_day))
         return
-    yield _start_step(report.start, report.outcome, commands, report, unrecorded)
+    yield _start_step(report, commands, unrecorded)
     if report.at_fault:  # a plain start fails for them before it makes any card
         run = partial(commands.run, report.day, *option("without", [*report.start.without, *report.at_fault]))
-        text = template("Or leave out {names}{terms}:")
-        yield _now_and_later("without", text, run, names=listed(report.at_fault))
+        text = template("Or leave out {names}{terms}{price}:")
+        most = (report.cards.missing + unrecorded) * (report.start.qa_attempts or 0)
+        yield _now_and_later("without", text, run, most=most, names=listed(report.at_fault))
 
 
 def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands) -> Iterator[Step]:
@@ -212,7 +203,8 @@ def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands)
     if report.start.without:
         text = template("Once they can be made, this makes what was left out{terms}{price}:")
         run = partial(commands.run, report.day)
-        yield _now_and_later("left_out", text, run, report.cards.left_out, report.start.qa_attempts)
+        left_out = report.cards.left_out
+        yield _now_and_later("left_out", text, run, cards=left_out, most=left_out * (report.start.qa_attempts or 0))
     if ledger is None or report.start.qa_attempts is None:
         return
     cards = [card for card in ledger.with_error("qa") if card.target not in report.start.without]
@@ -241,8 +233,7 @@ def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
     ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline or 0.0, minutes=1)  # for its record
     if start.deadline and ends > now:
         yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(ends, start.day)))
-    if (link := executions_link(start)) is not None:
-        yield Step("look", message("All executions of the job"), Command(link))
+    yield from _executions_steps(start)
 
 
 def _may_have_asked(report: Report) -> bool:
@@ -263,54 +254,58 @@ def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: date
     """What to do if the night of this tick has left nothing, whenever it is read; nothing if no `start` is known."""
     if start is None:
         return ()
-    return _whole_night(Commands.of(start, runs_uri, days, tick).run(None))
+    return (*_whole_night(Commands.of(start, runs_uri, days, tick).run(None)), *_executions_steps(start))
+
+
+def _executions_steps(start: Start) -> Iterator[Step]:
+    """Where all executions of the job are, also those that left nothing."""
+    if start.job is not None and start.region is not None and start.project is not None:
+        region, job, project = map(quoted, (start.region, start.job, start.project))
+        link = f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
+        yield Step("look", message("All executions of the job"), Command(link))
 
 
 def _whole_night(command: Command) -> tuple[Step, ...]:
     return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=command.terms), command),)
 
 
-def go_on(start: Start, outcome: Outcome, commands: Commands) -> tuple[Step, ...]:
-    """How to go on with an attempt that has no report."""
-    return (_start_step(start, outcome, commands),) if outcome is Outcome.KILLED else ()
-
-
-def _start_step(
-    start: Start, outcome: Outcome, commands: Commands, report: Report | None = None, unrecorded: int = 0
-) -> Step:
+def _start_step(report: Report, commands: Commands, unrecorded: int) -> Step:
+    start, is_refused = report.start, report.outcome is Outcome.BAD_CONFIG
     # Until an attempt is recorded, nobody else knows what it was asked for.
     options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
     if start.number:  # without what was left out, or it could keep back what is missing
         options = option("without", start.without)
     # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
     was_current = start.knows_days and start.days.current(datetime.fromisoformat(start.started)) == start.day
-    is_new = was_current and not start.number and outcome is not Outcome.BAD_CONFIG
+    is_new = was_current and not start.number and not is_refused
     names_day = not start.knows_days  # whether it is current is not known either
     run = partial(commands.run, start.known_day, *options, names_day=names_day, is_new=is_new)
     text = template("This makes what is missing{terms}{price}:")
-    if report is not None and (outcome.severity == "bad" or report.answers):
+    if report.outcome.severity == "bad" or report.answers:
         text = template("Once what failed is over or put right, this makes what is missing{terms}{price}:")
-    if outcome is Outcome.BAD_CONFIG:
+    if is_refused:
         text = template("Once that is corrected, this makes what is missing{terms}:")
-    is_known = report is not None and outcome is not Outcome.BAD_CONFIG  # else that of the config is not
-    missing = report.cards.missing + unrecorded if report is not None and is_known else 0
-    return _now_and_later("start", text, run, missing, start.qa_attempts)
+    missing = 0 if is_refused else report.cards.missing + unrecorded  # of a refused config it is not known
+    return _now_and_later("start", text, run, cards=missing, most=missing * (start.qa_attempts or 0))
 
 
 def _now_and_later(
     kind: StepKind,
     text: str,
     run: Callable[..., Command],
+    *,
     cards: int = 0,
-    attempts: int | None = None,
+    most: int = 0,
     names: Value = "",
 ) -> Step:
-    """The step with the command for now, which makes so many cards, and the one for when that has expired."""
+    """The step with the command for now, which makes so many cards, and the one for when that has expired.
+
+    `most` is the greatest number of tries that may be charged; 0 if it is not known, as of a command by another config.
+    """
     command, price = run(), Message("")
     after = None if command.until is None else _now_and_later(kind, text, partial(run, names_day=True), names=names)
+    if most and not command.does:
+        price = plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
     if cards and not command.does:
         command = replace(command, does=(counted("qa", cards),))
-        if attempts is not None:
-            most = cards * attempts
-            price = plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
     return Step(kind, message(text, terms=command.terms, price=price, names=names), command, after)

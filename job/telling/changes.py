@@ -4,9 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from job.config.environment import ENGINE_VARIABLES
-from job.config.objects import alike
 from job.config.plan import Plan, Target, is_usual
-from job.config.values import spelling
 from job.day.attempt import Outcome, Start
 from job.day.ending import Ending
 from job.day.failure_groups import failure_groups
@@ -96,15 +94,8 @@ def differences(then: Plan, now: Plan) -> Iterator[Message]:
             day=then.date,
             names=listed(names_of(gone)),
         )
-    old, ids = {target.id: target for target in then.targets}, {target.id for target in now.targets}
-    lost = {spelling(name): name for name in old if name not in ids}
-    if twins := sorted(alike(name, lost[key]) for name in ids - old.keys() if (key := spelling(name)) in lost):
-        yield message(
-            "Spelled like a removed name: {names}; correct it if the same is meant",
-            names=listed(twins),
-        )
-    kept = [(old[target.id], target) for target in now.targets if target.id in old]
-    yield from _made_otherwise(then, now, kept)
+    old = {target.id: target for target in then.targets}
+    yield from _made_otherwise(then, now, [(old[target.id], target) for target in now.targets if target.id in old])
 
 
 def _lacked(plan: Plan, items: Iterable[Item]) -> list[Item]:

@@ -8,7 +8,7 @@ from job.day.failure_groups import FailureGroup, failure_groups
 from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.result import CallResult
-from job.engines.calls import ENGINES
+from job.engines.calls import ENGINES, counted
 from job.engines.failures import remedy_of
 from job.telling.sentence import names_of
 from job.text.messages import Message, duration, joined, message, plural, semicolon
@@ -62,16 +62,11 @@ def _heading(group: FailureGroup, before: NightBefore | None) -> Message:
     title, count = joined([ENGINES[engine].title for engine in group.engines]), len(group.items)
     if group.is_down:
         failed = message("{engine}: every call failed", engine=title)
-    elif "qa" in group.engines:
-        failed = plural("{engine}: 1 card failed", "{engine}: {count} cards failed", count, engine=title)
     else:
-        failed = plural("{engine}: 1 target failed", "{engine}: {count} targets failed", count, engine=title)
+        failed = message("{engine}: {items} failed", engine=title, items=counted(group.engines[0], count))
     if before is None or not before.made(group.items):
         return failed
-    day = before.short_day
-    if group.engines[0] == "qa":
-        return semicolon(failed, plural("it was made on {day}", "all were made on {day}", count=count, day=day))
-    return semicolon(failed, plural("it worked on {day}", "all worked on {day}", count=count, day=day))
+    return semicolon(failed, plural("it was made on {day}", "all were made on {day}", count, day=before.short_day))
 
 
 def _quotes(group: FailureGroup) -> list[Message]:

@@ -7,13 +7,14 @@ from pydantic_core import to_json
 
 from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, is_usual
-from job.day.attempt import Outcome, Start
+from job.day.attempt import ExitCode, Outcome, Start
 from job.day.ending import Ending
 from job.day.history import NightBefore
 from job.day.ledger import Ledger
+from job.day.report import Report
 from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, counted
 from job.telling.changes import comparison_lines, moved
-from job.telling.sentence import cards_line, names_of
+from job.telling.sentence import names_of
 from job.text.messages import Message, dated_time, listed, message, plural, template
 from job.text.shown import clock
 
@@ -93,11 +94,6 @@ def plan_notes(plan: Plan) -> Iterator[Message]:
         )
 
 
-def opening_notice(start: Start, ledger: Ledger) -> Message:
-    """What a person should know of an attempt that begins after another one."""
-    return message("Going on with {day}, so far: {cards}", day=start.day, cards=cards_line(ledger))
-
-
 def notices_of(plan: Plan) -> list[Message]:
     """What is odd about the config, at most `NOTICES_LISTED` lines and one that counts the others."""
     notices = list(plan.notices[:NOTICES_LISTED])
@@ -106,9 +102,9 @@ def notices_of(plan: Plan) -> list[Message]:
     return notices
 
 
-def unrecorded_notes(results: int, cards: int, *, is_done: bool) -> Iterator[Message]:
+def unrecorded_notes(report: Report, results: int, cards: int) -> Iterator[Message]:
     """What the record lacks if it could not be written to the end: `results`, of which some are made `cards`."""
-    if results and is_done:
+    if results and report.exit_code == ExitCode.DONE:
         yield plural(
             "Do not start it again: all work is done, but 1 result is not recorded, and a start would request it "
             "again. If verify and its alert say that this day is not done, ignore that.",
@@ -123,6 +119,8 @@ def unrecorded_notes(results: int, cards: int, *, is_done: bool) -> Iterator[Mes
             "twice.",
             count=cards,
         )
+    if report.start.execution and report.exit_code:
+        yield message("Its end is not recorded: if Cloud Run starts it once more, that start has as many tries again.")
 
 
 def past_day_notice(day: str) -> Message:

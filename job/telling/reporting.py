@@ -87,12 +87,13 @@ def _limited(fault: Fault) -> Fault:
     return Fault(limited(fault.where), limited(fault.what), limited(fault.remedy), fault.kind)
 
 
-def when(report: Report) -> Message:
-    """When it ended, or began if it has not ended."""
-    time = clock(datetime.fromisoformat(report.ended or report.start.started), report.day)
-    if not report.done_at or not report.start.number:  # it was done before
-        return message("As of {time}", time=time) if report.ended else message("began at {time}", time=time)
-    return message("Done at {time}", time=time)
+def when(report: Report) -> Message | None:
+    """When it ended, if it has."""
+    if report.ended is None:
+        return None
+    time = clock(datetime.fromisoformat(report.ended), report.day)
+    is_done = report.done_at and report.start.number  # else it was done before
+    return message("Done at {time}", time=time) if is_done else message("As of {time}", time=time)
 
 
 def totals_of(report: Report) -> Mapping[str, object]:

@@ -5,7 +5,6 @@ It quotes no answer of an engine or of storage: a report has that as its detail.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import reduce
 
 from job.config.faults import Fault, FaultKind
 from job.day.attempt import Outcome, Start
@@ -18,7 +17,6 @@ from job.text.shown import clock
 NAMED = 3
 """Names of what was left out, in a line that is never cut; also of data that was not ready."""
 LABELS: Mapping[Outcome, Message] = {
-    Outcome.SUCCEEDED: message("Succeeded"),
     Outcome.CARDS_MISSING: message("Not all made"),
     Outcome.DATA_ENGINE_FAILED: message("Data engine failed"),
     Outcome.QA_ENGINE_DOWN: message("The QA engine is down"),
@@ -32,7 +30,7 @@ LABELS: Mapping[Outcome, Message] = {
     Outcome.KILLED: message("Killed"),
     Outcome.UNREADABLE: message("Unreadable"),
 }
-"""For tables of nights, and the beginning of the sentence about it, if nothing more is known."""
+"""For tables of nights, and the beginning of the sentence about it, if nothing more is known; of no success."""
 NOTHING_CALLED = message("nothing was called")
 _OF_QA = {Outcome.CARDS_MISSING, Outcome.QA_ENGINE_DOWN}
 
@@ -93,19 +91,15 @@ def _passed(deadline: float, ledger: Ledger, waited_for: Message | None) -> Mess
     passed = message("The deadline of {time} passed", time=duration(deadline))
     if waited_for is not None:
         return message("{passed} while it waited for {start}", passed=passed, start=waited_for)
-    slow = [
-        message(
-            "{engine}: {done} of {planned} ready, without {names}",
-            engine=ENGINES[engine].label,
-            done=ledger.counts(engine).done,
-            planned=ledger.counts(engine).planned,
-            names=listed(names_of(one.item for one in ledger.missing(engine)), NAMED),
-        )
-        for engine in DATA_ENGINES
-        if ledger.counts(engine).missing
-    ]
-    left = message(" ({terms})", terms=reduce(semicolon, slow)) if slow else ""
-    return Message("{passed}{left}", {"passed": passed, "left": left})
+    if slow := waited_for_data(ledger):
+        return Message("{passed}{slow}", {"passed": passed, "slow": message(" ({terms})", terms=slow)})
+    return passed
+
+
+def waited_for_data(ledger: Ledger) -> str:
+    """The data engines that the cards wait for, and how much of their data is done."""
+    counts = {engine: ledger.counts(engine) for engine in DATA_ENGINES}
+    return ", ".join(f"{engine} {one.done}/{one.planned}" for engine, one in counts.items() if one.missing)
 
 
 def cards_line(ledger: Ledger) -> Message:
@@ -113,9 +107,7 @@ def cards_line(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
     if not cards.done and cards.planned:
         return _with_left_out(ledger, message("no card was made"))
-    if cards.missing:
-        return _missing_line(ledger)
-    return _without_line(ledger) if cards.left_out else _with_left_out(ledger, message("all cards are made"))
+    return _missing_line(ledger) if cards.missing else _made_line(ledger)
 
 
 def _so_far_line(ledger: Ledger) -> Message:
@@ -144,25 +136,20 @@ def _with_left_out(ledger: Ledger, cards: Message) -> Message:
     return message("{cards} (left out: {names})", cards=cards, names=names) if names else cards
 
 
-def _without_line(ledger: Ledger) -> Message:
-    return plural(
-        "1 card is made; left out: {names}",
-        "{count} cards are made; left out: {names}",
-        count=ledger.counts("qa").done,
-        names=listed(ledger.left_out, NAMED),
-    )
+def _made_line(ledger: Ledger) -> Message:
+    cards = ledger.counts("qa")
+    line = plural("the card is made", "all {count} cards are made", count=cards.done)
+    if cards.left_out:
+        line = plural("1 card is made", "{count} cards are made", count=cards.done)
+    return _with_left_out(ledger, line)
 
 
 def _all_there(ledger: Ledger) -> Message:
-    cards = ledger.counts("qa")
-    if cards.left_out:
-        line = _without_line(ledger)
-    else:
-        line = plural("The card is made", "All {count} cards are made", count=cards.done)
-        line = _with_left_out(ledger, line if cards.planned else message("All data is ready"))
+    has_cards = ledger.counts("qa").planned
+    line = _made_line(ledger) if has_cards else _with_left_out(ledger, message("All data is ready"))
     if any(ledger.counts(engine).with_error for engine in ALL_ENGINES):
-        return message("{sentence}, but an engine reported errors", sentence=line)
-    return line
+        return message("{Sentence}, but an engine reported errors", Sentence=line)
+    return Message("{Sentence}", {"Sentence": line})
 
 
 def names_of(items: Iterable[Item]) -> list[str]:

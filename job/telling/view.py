@@ -1,92 +1,28 @@
 """View: all that is shown of a day, on its page, in a message, on a terminal and in the log.
 
-The lines of a day are all that is said of it besides its sentence: the terminal prints them, a message cuts them. The
-table of the cards, `cards.csv`, has a row for each card, for spreadsheets and for the publisher's own tools: RFC 4180
-in UTF-8, with a byte order mark, without which Excel shows Chinese wrongly.
+The lines of a day are all that is said of it besides its sentence: the terminal prints them, a message cuts them.
 """
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
 from enum import IntEnum
-from io import BytesIO, TextIOWrapper
 from typing import Literal
-from urllib.parse import quote
 
 from job.config.faults import FaultKind
-from job.config.plan import Target
-from job.config.values import CARD_URL_PLACES
 from job.day.attempt import Outcome, Severity
 from job.day.history import NightBefore
-from job.day.ledger import ItemStatus, Ledger
+from job.day.ledger import Ledger
 from job.day.report import PAGE, Report
 from job.telling.advice import Commands, Step, advice, page_address
 from job.telling.failures import ToldFailure, told_failures
 from job.telling.notes import notices_of, unrecorded_notes
 from job.telling.reporting import FAULTS_LISTED
-from job.text.messages import ENGLISH, Message, Translator, colon, listed, message, plural, template
-from job.text.shown import zone_of
+from job.text.messages import Message, colon, listed, message, plural
 
-COLUMNS = (
-    template("target"),
-    template("kind"),
-    template("card_type"),
-    template("state"),
-    template("cause"),
-    template("attempts"),
-    template("when ({zone})"),
-    template("day"),
-    template("url"),
-    template("date"),
-)
-"""The headings, in the language of the reports. Their order never changes, and what is below them stays English."""
 Mark = Literal["✓", "✗", "!", " ", ""]
 """Before a line: a success, a failure, a warning, more about the line before, or none."""
 SIGNS: Mapping[Severity, Mark] = {"good": "✓", "warn": "!", "bad": "✗"}
 """What a title begins with."""
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-"""Characters with which a formula starts in a spreadsheet; the last four only in East Asian ones."""
-
-
-def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
-    """Where the picture of a made card is; `None` of any other card, and without CARD_URL."""
-    if report.start.card_url is None or not card.is_done:
-        return None
-    values = {"date": target.date or report.day, "ticker": target.id, "card_type": card.item.card_type or ""}
-    return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe=""), report.start.card_url)
-
-
-def card_table(report: Report, ledger: Ledger, translator: Translator = ENGLISH) -> bytes:
-    zone = zone_of(datetime.fromisoformat(report.start.started))
-    table = BytesIO()
-    text = TextIOWrapper(table, "utf-8-sig", newline="", write_through=True)
-    writer = csv.writer(text)
-    writer.writerow([translator.text(message(heading, zone=zone)) for heading in COLUMNS])
-    writer.writerows(_rows(report, ledger))
-    text.detach()
-    return table.getvalue()
-
-
-def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
-    zone = report.start.offset
-    for card in map(ledger.status, ledger.items["qa"]):
-        target, day = ledger.plan.by_id[card.item.target], report.day
-        state = "made" if card.is_done else card.state
-        tries, when = str(card.tries), _when(card.ended, zone)
-        url = picture_url(report, target, card) or ""
-        name, card_type = _cell(target.id), _cell(card.item.card_type or "")
-        yield name, target.kind, card_type, state, card.cause or "", tries, when, day, url, target.date or day
-
-
-def _when(moment: float, zone: tzinfo | None) -> str:
-    """The moment as a spreadsheet takes it for a time: it understands no offset, so the headings have that."""
-    return f"{datetime.fromtimestamp(moment, zone):%Y-%m-%d %H:%M:%S}" if moment else ""
-
-
-def _cell(text: str) -> str:
-    """The text, with a leading `'` if a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 
 def complete_line(ledger: Ledger) -> Message | None:
@@ -138,13 +74,8 @@ class View:
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""
-        notes = (*self.report.notes, *unrecorded_notes(unrecorded, cards, is_done=self.ledger.is_complete))
-        if self.report.start.execution and self.report.exit_code:
-            text = template(
-                "Its end is not recorded: if Cloud Run starts it once more, that start has as many tries again."
-            )
-            notes = (*notes, message(text))
-        report = self.report.model_copy(update={"notes": notes})
+        notes = unrecorded_notes(self.report, unrecorded, cards)
+        report = self.report.model_copy(update={"notes": (*self.report.notes, *notes)})
         steps = advice(report, self.ledger, commands, cards)
         return replace(self, report=report, steps=steps, unrecorded=unrecorded)
 

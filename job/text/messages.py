@@ -111,12 +111,10 @@ def template(text: str) -> str:
 
 
 def duration(seconds: float) -> Message:
-    """A duration, rounded for people."""
-    if seconds < 10:
-        return message("{seconds} s", seconds=f"{seconds:.2f}")
-    if seconds < 60:
-        return message("{seconds} s", seconds=f"{seconds:.1f}")
-    minutes, rest = divmod(round(seconds), 60)
+    """A duration in whole seconds, for people."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    if not minutes:
+        return message("{seconds} s", seconds=rest)
     if minutes < 60:
         return _units(message("{minutes} min", minutes=minutes), message("{seconds} s", seconds=rest) if rest else None)
     hours, minutes = divmod(minutes, 60)

@@ -111,7 +111,7 @@ def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     write(runs, before, HALF.record())
     code, out, err = command("report", *arguments)
     assert (code, err) == (ExitCode.DONE, [])
-    assert out[0] == f"{DAY}: started 02:00 UTC+08:00, ended 02:25 UTC+08:00"
+    assert out[0] == f"{DAY}: As of 02:25 UTC+08:00"
     assert out[-1] == "1 of 2 cards is missing"
     assert f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date={DAY}" in "\n".join(out)
 
@@ -139,7 +139,11 @@ def test_without_credentials_the_command_that_makes_them_is_said(
 def test_without_a_record_the_list_and_a_report_say_so(runs: Path, command: Command) -> None:
     assert command("nights") == (ExitCode.DONE, ["no night is recorded"], [])
     assert command("report") == (ExitCode.USAGE, [], ["RUNS_URI: no night is recorded"])
-    assert command("report", DAY) == (ExitCode.USAGE, [], [f"RUNS_URI: No start of {DAY} is recorded"])
+    assert command("report", DAY) == (
+        ExitCode.USAGE,
+        [],
+        [f"RUNS_URI: No start of {DAY} is recorded. Is the schedule paused?"],
+    )
 
 
 BREAKS_OFF = "The record breaks off at 02:00 UTC+08:00"
@@ -148,7 +152,7 @@ AT_WORK = "At work since 02:00 UTC+08:00"
 
 @pytest.mark.parametrize(
     ("age", "words"),
-    [(0, "At work since 02:00 UTC+08:00: 2 of 2 cards are made so far"), (61, f"{BREAKS_OFF}: all cards are made")],
+    [(0, "At work since 02:00 UTC+08:00: 2 of 2 cards are made so far"), (61, f"{BREAKS_OFF}: all 2 cards are made")],
 )
 def test_a_report_of_a_day_at_work_gives_no_command(runs: Path, command: Command, age: int, words: str, at: At) -> None:
     at(f"{DAY}T08:00")
@@ -182,7 +186,7 @@ def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command
     write(runs, RecordedAttempt(objects=THREE, failed=["MSFT", "TSLA"], outcome="cards_missing").record())
     assert command("report", "--missing") == (ExitCode.DONE, ["MSFT\tnews_card", "TSLA\tnews_card"], [])
     write(runs, RecordedAttempt("2026-11-25").record())
-    assert command("report", "--missing") == (ExitCode.DONE, [], ["all cards are made"])
+    assert command("report", "--missing") == (ExitCode.DONE, [], ["all 2 cards are made"])
     write(runs, refusal("2026-11-26"))
     why = "RUNS_URI: The start of 2026-11-26 was refused, so it is not known which cards are missing"
     assert command("report", "--missing") == (ExitCode.USAGE, [], [why])
@@ -214,9 +218,9 @@ MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_
     ("attempts", "code", "words"),
     [
         ([RecordedAttempt()], ExitCode.DONE, f"{DAY} is done: All 2 cards are made"),
-        ([WITHOUT], ExitCode.DONE, f"{DAY} is done: 2 cards are made; left out: TSLA"),
+        ([WITHOUT], ExitCode.DONE, f"{DAY} is done: 2 cards are made (left out: TSLA)"),
         ([HALF], ExitCode.FAILED, f"{DAY} is not done: 1 of 2 cards is missing"),
-        ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: {BREAKS_OFF}: all cards are made"),
+        ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: {BREAKS_OFF}: all 2 cards are made"),
         ([KILLED], ExitCode.FAILED, f"{DAY} is not done: {BREAKS_OFF}: 1 of 2 cards is missing"),
         ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: 1 of 3 cards is missing"),
         ([], ExitCode.FAILED, f"No start of {DAY} is recorded. Is the schedule paused?"),
@@ -333,6 +337,6 @@ def test_of_a_night_at_work_verify_says_so_and_when_it_ends(
 
 
 def test_of_a_start_without_an_end_it_is_said_who_may_know_more(runs: Path, command: Command) -> None:
-    write(runs, RecordedAttempt(outcome=None, failed=["MSFT"]).record())
+    write(runs, KILLED.record())
     out = "\n".join(command("report")[1])
     assert "calls in flight may have been charged too. If it sent a message, believe the message." in out

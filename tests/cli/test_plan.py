@@ -205,14 +205,6 @@ CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
         {"ticker_list.json": ["AAPL"], "card_targets.json": [{"id": "MSFT", "target_type": "topic"}]},
         ['target_type has changed since 2026-11-23 ("equity" → "topic") for 1 card: MSFT/news_card'],
     ),
-    "another spelling": (
-        {"ticker_list.json": ["AAPL", "msft"]},
-        [
-            "New since 2026-11-23, 1 card: msft/news_card",
-            "No longer asked for since 2026-11-23, 1 card: MSFT/news_card",
-            'Spelled like a removed name: "msft" ≈ "MSFT"; correct it if the same is meant',
-        ],
-    ),
     "a model": (
         {"llm_config.json": {"default": {"backend": "b"}, "tasks": {"news_card": {"model_name": "gpt5-large"}}}},
         [

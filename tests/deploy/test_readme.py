@@ -28,6 +28,7 @@ from job.execution.progress import TELL_SECONDS
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
 from job.orchestrator import FAILURE_SECONDS, run_phases
+from job.outputs.cards import COLUMNS
 from job.outputs.channels import FEISHU
 from job.outputs.message import SEND_SECONDS, cut, run_lines
 from job.records.lease import LASTS_SECONDS, RENEW_SECONDS
@@ -35,7 +36,6 @@ from job.records.past_nights import NIGHTS_READ
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS
 from job.records.session import RELEASE_SECONDS
 from job.telling.advice import page_address
-from job.telling.view import COLUMNS
 from job.text.messages import Language, translator
 from tests.simulators.job import ROOT
 from tests.support.days import REFUSED, Day, failing

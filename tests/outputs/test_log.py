@@ -47,9 +47,6 @@ def lines(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[[Callable[[Repo
     return written
 
 
-# --- calls ---
-
-
 async def test_a_line_of_a_call_has_its_day_its_trace_and_its_span(lines: Any) -> None:
     (line,) = await lines(lambda log: log.on_event(replace(FINISHED, done=True, cause=None, status=200)))
     assert (line["day"], line["event"], line["severity"]) == (DAY, "call.finished", "INFO")
@@ -61,26 +58,48 @@ async def test_a_line_of_a_call_has_its_day_its_trace_and_its_span(lines: Any) -
     )  # fmt: skip
 
 
+FAULT = Fault("a.json: [0]", message("is wrong"), message("correct it"))
+NOT_UNICODE = message("{file} is odd", file="\udcff.json")
+PROGRESS = Progress.of(Ledger(PLAN))
+PLANNED = f"{DAY} plans financial 1, trading 1, news 1, qa 1"
+RECOVERED = "The QA engine works again, after 1 min 30 s"
+FAILING = "The QA engine is out; the job tries it again for at least 10 min: HTTP 503"
+
+
 @pytest.mark.parametrize(
-    ("event", "severity", "name", "words"),
+    ("report", "severity", "event", "words", "fields"),
     [
-        (RETRIED, "WARNING", "call.retried", "qa A c: no"),
-        (FINISHED, "ERROR", "call.finished", "qa A c: no"),
-        (result_of(CALL, CUT_OFF), "WARNING", "call.finished", "qa A c: "),
-        (WARNED, "WARNING", "call.finished", "qa A c: done in 2.00 s; it is odd"),
-        (
-            EngineFailing("qa", message("HTTP 503"), 600.0),
-            "WARNING",
-            "engine.failing",
-            "The QA engine is out; the job tries it again for at least 10 min: HTTP 503",
-        ),
-        (EngineRecovered("qa", 90.0), "NOTICE", "engine.recovered", "The QA engine works again, after 1 min 30 s"),
+        (lambda log: log.on_faults([FAULT]), "ERROR", "config.faulty", "a.json: [0]: is wrong; correct it", {
+            "where": "a.json: [0]", "what": "is wrong", "remedy": "correct it",
+        }),
+        (lambda log: log.on_start(PROGRESS), "INFO", "run.started", PLANNED, {
+            "number": 2, "version": VERSION, "commit": COMMIT, "planned": dict.fromkeys(PLAN.engines(), 1),
+        }),
+        (lambda log: log.on_barrier(PROGRESS), "INFO", "barrier.crossed", "All data is ready", {"cards": 1}),
+        (lambda log: log.on_event(RETRIED), "WARNING", "call.retried", "qa A c: no", {"wait": 1.0}),
+        (lambda log: log.on_event(FINISHED), "ERROR", "call.finished", "qa A c: no", {"cause": "status"}),
+        (lambda log: log.on_event(result_of(CALL, CUT_OFF)), "WARNING", "call.finished", "qa A c: cut off", {}),
+        (lambda log: log.on_event(WARNED), "WARNING", "call.finished", "qa A c: done in 2.00 s; it is odd", {
+            "warning": "it is odd",
+        }),
+        (lambda log: log.on_event(EngineFailing("qa", message("HTTP 503"), 600.0)), "WARNING", "engine.failing",
+            FAILING, {"engine": "qa", "patience_seconds": 600.0}),
+        (lambda log: log.on_event(EngineRecovered("qa", 90.0)), "NOTICE", "engine.recovered", RECOVERED, {
+            "engine": "qa", "seconds": 90.0,
+        }),
+        (lambda log: log.on_message("storage.failed", message("down")), "ERROR", "storage.failed", "down", {}),
+        (lambda log: log.on_message("storage.recovered", message("up")), "NOTICE", "storage.recovered", "up", {}),
+        (lambda log: log.on_message("notification.failed", message("no")), "ERROR", "notification.failed", "no", {}),
+        (lambda log: log.on_message("config.noticed", NOT_UNICODE), "NOTICE", "config.noticed", "?.json is odd", {}),
     ],
-)
-async def test_what_happens_is_a_line(lines: Any, event: Any, severity: str, name: str, words: str) -> None:
-    (line,) = await lines(lambda log: log.on_event(event))
-    assert (line["severity"], line["event"]) == (severity, name)
+)  # fmt: skip
+async def test_what_happens_is_a_line(
+    lines: Any, report: Callable[[Reporter], object], severity: str, event: str, words: str, fields: Log
+) -> None:
+    (line,) = await lines(report)
+    assert (line["severity"], line["event"]) == (severity, event)
     assert line["message"].startswith(words)
+    assert line.items() >= fields.items()
 
 
 @pytest.mark.parametrize("words", ["没有数据" * 50, "x" * 200, "😀" * 99])
@@ -90,36 +109,6 @@ async def test_a_line_is_within_an_entry_though_a_batch_has_a_thousand_answers(l
     result = result_of(batch, Failure(Cause.DENIED, message(text), 200), traceparent=TRACEPARENT)
     (line,) = await lines(lambda log: log.on_event(result))
     assert line["severity"] == "ERROR"
-
-
-# --- the day ---
-
-
-async def test_the_start_says_what_is_planned_by_which_version(lines: Any) -> None:
-    (line,) = await lines(lambda log: log.on_start(Progress.of(Ledger(PLAN))))
-    assert line["message"] == f"{DAY} plans {', '.join(f'{engine} 1' for engine in PLAN.engines())}"
-    assert (line["number"], line["version"], line["commit"]) == (2, VERSION, COMMIT)
-    assert line["planned"] == dict.fromkeys(PLAN.engines(), 1)
-
-
-async def test_faults_storage_and_the_barrier_are_lines(lines: Any) -> None:
-    def report(log: Reporter) -> None:
-        log.on_faults([Fault("a.json: [0]", message("is wrong"), message("correct it"))])
-        log.on_message("storage.failed", message("storage: down"))
-        log.on_message("storage.recovered", message("storage works again"))
-        log.on_barrier(Progress.of(Ledger(PLAN)))
-        log.on_message("notification.failed", message("not sent"))
-
-    found = await lines(report)
-    assert [(line["severity"], line["event"]) for line in found] == [
-        ("ERROR", "config.faulty"),
-        ("ERROR", "storage.failed"),
-        ("NOTICE", "storage.recovered"),
-        ("INFO", "barrier.crossed"),
-        ("ERROR", "notification.failed"),
-    ]
-    assert (found[0]["where"], found[0]["what"], found[0]["remedy"]) == ("a.json: [0]", "is wrong", "correct it")
-    assert found[3]["cards"] == 1
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -155,9 +144,3 @@ async def test_a_long_answer_is_shortened_in_the_last_line(lines: Any) -> None:
     long = view.report.model_copy(update={"detail": Message("图" * 100_000), "notes": (Message("记" * 100_000),)})
     (line,) = await lines(lambda log: log.on_finish(replace(view, report=long)))
     assert len(line["detail"]) == len(line["notes"][0]) == 8_000
-
-
-async def test_a_lone_surrogate_is_not_a_bug(lines: Any) -> None:
-    """The name of a file may have one."""
-    (line,) = await lines(lambda log: log.on_message("config.noticed", message("{file} is odd", file="\udcff.json")))
-    assert line["message"] == "?.json is odd"

@@ -10,12 +10,12 @@ from job.config.days import Days
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
 from job.day.history import Night, Nights
-from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, MissingGroup, Report
-from job.outputs.pages import NIGHTS_SHOWN, Links, cause_of, documents, render_nights
+from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Report
+from job.outputs.pages import NIGHTS_SHOWN, Links, documents, render_nights
 from job.records.past_nights import PastNights
 from job.records.record import Document
 from job.telling.view import View
-from job.text.messages import ENGLISH, Message, Translator, dated, message
+from job.text.messages import ENGLISH, Message, Translator
 from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of
 from tests.outputs.test_day_page import page as day_page
 from tests.support.days import DAY, SCENES, Day, some_nights
@@ -23,16 +23,6 @@ from tests.support.parsed import Parsed
 from tests.support.records import begun
 
 NIGHTS = some_nights()
-COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
-UNTIL = "(5 cards; until 11-29 01:50)"
-MAINTAINER = "(by today's config; for a maintainer)"
-PLACE = "cards · our-project"
-PUT_RIGHT = f"Once what failed is over or put right, this makes what is missing {UNTIL}: {COMMAND}"
-CAUSE = "What is wrong, and what to do → NVDA (5)"
-UNDONE = "Not done: Fri 11-27 (Unreadable), Thu 11-26 (Killed), Wed 11-25 (Config faulty)"
-LATER = PUT_RIGHT.replace(UNTIL, "(by today's config; for a maintainer)")
-AFTER = f"After 11-29 01:50 {LATER} --args=run,--date=2026-11-28"
-GO_ON = f"This makes what is missing {MAINTAINER}: {COMMAND} --args=run,--date=2026-11-26,--without=NVDA"
 NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
 DAYS = Day().start_of().days
 
@@ -72,69 +62,28 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
         "Thu 2026-11-19 Not all made ✓ ✓ ✓ ✗ 53/58",
     ]
     assert len(rows(shown)) == len(NIGHTS.nights)
-    assert shown.source.count("<tr><th scope") == NIGHTS_SHOWN + shown.source.partition("<details>")[2].count(
-        "<tr><th scope"
-    )
+    assert shown.source.partition("<details>")[0].count("<tr><th scope") == NIGHTS_SHOWN
     linked = [f"{one.day}/report.html" for one in NIGHTS.nights if one.report]
     above = ["2026-11-28/report.html"] * 2 + ["2026-11-25/report.html"]
     assert links_of(shown) == [*above, *linked]
+    assert [tag for tag, _ in shown.tags].count("h1") == 1
     bucket = links_of(page(uri="gs://b/runs"))
     assert bucket == [f"https://storage.cloud.google.com/b/runs/{link}" for link in links_of(shown)]
 
 
-@pytest.mark.parametrize(
-    ("skipped", "facts", "steps"),
-    [
-        (0, "As of 02:05 UTC+08:00 · took 5 min 44 s Next night: Sun 11-29 02:00", f"{CAUSE} {PUT_RIGHT} {AFTER}"),
-        (1, "As of 2026-11-28 01:59 UTC+08:00 Next night: Sat 11-28 02:00", "2026-11-27/ends/000001.json is missing"),
-        (2, "As of 2026-11-27 01:59 UTC+08:00 Next night: Fri 11-27 02:00", GO_ON),
-        (4, "Done at 2026-11-25 02:06 UTC+08:00 · 2 attempts Next night: Wed 11-25 02:00", ""),
-    ],
-)
-def test_the_headline_is_that_of_the_latest_night(skipped: int, facts: str, steps: str) -> None:
-    """What it calls the next night is the one after the night that it shows, so a page that is old tells that."""
-    nights = NIGHTS.nights[skipped:]
-    facts += ". If it is later than that, this page does not know how it went."
-    said = " ".join(f"{ENGLISH.text(dated(nights[0].day))} · {PLACE} · {facts} {steps}".split())
-    tick = DAYS.after(nights[0].day)
-    written = tick - timedelta(minutes=11 if skipped == 0 else 1)
-    shown = page(Nights(nights), written=written)
-    assert f"{said} Not done: " in shown.text
-    assert [tag for tag, _ in shown.tags].count("h1") == 1
+def test_of_a_night_that_cannot_be_read_it_is_said_why() -> None:
+    said = "As of 2026-11-28 01:59 UTC+08:00 Next night: Sat 11-28 02:00. If it is later than that, this page does not"
+    shown = page(Nights(NIGHTS.nights[1:]), written=TICK - timedelta(days=1, minutes=1))
+    assert f"{said} know how it went. 2026-11-27/ends/000001.json is missing Not done: " in shown.text
 
 
 TICK = DAYS.after("2026-11-28")
-WARNING = "No start of 2026-11-29 is recorded. Is the schedule paused?"
-
-
-@pytest.mark.parametrize("minutes", [-1, 0, 38, 10_080])
-def test_a_night_that_has_left_nothing_is_told_as_of_when_that_was_known(minutes: int) -> None:
-    """With the one command that needs no date, and where to look."""
-    written = TICK + timedelta(minutes=minutes)
-    shown = page(uri="gs://b/runs", written=written)
-    says = f"{WARNING} {PLACE} · As of {written:%Y-%m-%d %H:%M} UTC+08:00"
-    make = f"This makes, and pays for, the whole night: {COMMAND} All executions of the job"
-    undone = UNDONE.replace("Not done: ", "Not done: Sat 11-28 (5 cards), ")
-    assert (f"! {WARNING} · {PLACE} {says} {make} {undone} All nights" in shown.text) is (minutes >= 0)
-    assert ("Next night: " in shown.text) is (minutes < 0)
-    executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=our-project"
-    assert (links_of(shown)[0] == executions) is (minutes >= 0)
-    assert [tag for tag, _ in shown.tags].count("h1") == 1
-
-
-def test_a_night_that_has_not_ended_is_as_of_when_the_page_was_written() -> None:
-    """Another start writes the page."""
-    killed = Night(DAY, Outcome.KILLED, attempt=SCENES["all made"]().report.start)
-    written = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")
-    shown = page(Nights([killed]), written=written)
-    assert "began at " not in shown.text
-    assert f"{PLACE} · As of 09:00 UTC+08:00" in shown.text
 
 
 def test_a_page_may_run_no_script() -> None:
     days = (day_page(SCENES[scene]()) for scene in ("cards missing", "all made"))
     policy = "default-src 'none'; script-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    for shown in (page(), page(written=TICK), page(Nights()), *days):
+    for shown in (page(), page(Nights()), *days):
         assert [found["content"] for tag, found in shown.tags if tag == "meta" and "http-equiv" in found] == [policy]
         assert "script" not in {tag for tag, _ in shown.tags}
         assert not [name for _, found in shown.tags for name in found if name.startswith("on")]
@@ -145,56 +94,6 @@ def test_without_a_schedule_nothing_is_due() -> None:
     assert "5 of 58 cards are missing" in shown.text
     for words in ("Next night", "is recorded"):
         assert words not in shown.source
-
-
-@pytest.mark.parametrize(
-    ("scene", "cause"),
-    [
-        ("cards missing", "What is wrong, and what to do → NVDA (5), TSLA/news_card"),
-        ("QA down", "What is wrong, and what to do →"),
-        ("bad config", "What is wrong, and what to do → card_targets.json: [3]"),
-        ("all made", None),
-    ],
-)
-def test_the_headline_links_to_what_failed_and_names_the_first(scene: str, cause: str | None) -> None:
-    report = SCENES[scene]().report
-    shown = page(Nights([night(report)]), written=DAYS.after(report.day) - timedelta(minutes=1))
-    if cause is None:
-        assert "→" not in shown.text
-    else:
-        assert f" {cause} " in shown.text
-        assert links_of(shown).count(f"{report.day}/report.html") == 3
-
-
-def test_of_an_engine_that_is_down_no_name_is_at_fault_though_it_has_made_some_cards() -> None:
-    report = SCENES["cards missing"]().report.model_copy(update={"outcome": Outcome.QA_ENGINE_DOWN})
-    assert cause_of(report) == (message("What is wrong, and what to do"), "")
-
-
-def test_a_laptop_is_told_where_the_record_is() -> None:
-    report = begun(SCENES["cards missing"]().report, job=None, region=None, project=None)
-    killed = Night(report.day, Outcome.KILLED, attempt=report.start)
-    command = "RUNS_URI=/srv/runs CONFIG_URI=gs://cards/config python -m job run --date=2026-11-24"
-    later = DAYS.after(report.day) - timedelta(minutes=1)
-    for latest in (night(report), killed):
-        assert command in page(Nights([latest]), written=later).text
-    unknown = page(Nights([Night(report.day, Outcome.KILLED)]), written=later)
-    assert "<code>" not in unknown.source, "nothing is known of it"
-
-
-def test_of_a_night_of_the_cloud_job_its_command_and_links_stay_if_a_laptop_has_gone_on_with_it() -> None:
-    """As its next night, whoever was the last to start anything."""
-    of_job = SCENES["cards missing"]().report
-    laptop = begun(of_job, job=None, region=None, project=None, number=2)
-    earlier = night(begun(of_job, day="2026-11-23"))
-    for at in (DAYS.after(DAY) - timedelta(minutes=20), DAYS.after(DAY) + timedelta(days=1)):
-        shown = page(Nights([night(laptop), earlier]), written=at)
-        assert PLACE in shown.text
-        assert COMMAND in shown.text
-        assert "python -m job" not in shown.text
-    other = begun(laptop, config_uri="/my/config")
-    at = DAYS.after(DAY) - timedelta(minutes=20)
-    assert "python -m job run" in page(Nights([night(other), earlier]), written=at).text
 
 
 def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> None:
@@ -217,10 +116,7 @@ def test_without_a_night_it_says_so() -> None:
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_markup_from_a_record_is_shown_as_text(hostile: str) -> None:
     """Also what the reader of a record refuses: a page does not depend on that."""
-    group = MissingGroup.model_construct(
-        engine="qa", card_type=hostile, state="failed", cause=None, since="2026-11-01", targets=(hostile,)
-    )
-    outside = {"sentence": Message(hostile), "notes": (Message(hostile),), "missing": (group,)}
+    outside = {"sentence": Message(hostile), "notes": (Message(hostile),), "changed": (Message(hostile),)}
     reports = [begun(one, project=hostile).model_copy(update=outside) for one in NIGHTS.reports]
     shown = page(
         Nights([*(night(one) for one in reports), Night("2026-11-01", Outcome.UNREADABLE, problem=Message(hostile))])
@@ -252,9 +148,3 @@ def test_a_day_has_no_address_of_a_page_that_could_not_be_written() -> None:
     view = SCENES["all made"]()
     lost = view.report.model_copy(update={"not_written": (f"{DAY}/{PAGE}",)})
     assert replace(view, report=lost).with_page("/runs").page is None
-
-
-def test_a_page_of_the_nights_with_one_at_work_is_left_to_that_start() -> None:
-    made = written(SCENES["all made"](), Nights([Night("2026-11-23", Outcome.AT_WORK)]))
-    assert made[NIGHTS_PAGE].make() is None
-    assert made[PAGE].make() is not None

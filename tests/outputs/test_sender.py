@@ -165,7 +165,7 @@ async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> N
 
     nursery.start_soon(signal)
     problem = await sent(settings(**chat.env()), shutdown=shutdown)
-    assert str(problem) == "the message was not sent: a signal ended the start before it was sent"
+    assert str(problem) == "the message was not sent: no time was left for it"
 
 
 async def test_after_a_signal_the_channel_has_the_time_of_that(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-import trio
 
 from job.outputs import stdout
-from job.outputs.stdout import OutputQueue, queued_text, say, say_error, write_line
+from job.outputs.stdout import OutputQueue, QueuedText, say, say_error, write_line
 
 LINES = [b"%04d" % number + b"x" * 5_000 + b"\n" for number in range(100)]
 """More than a pipe holds, each more than a page."""
@@ -63,16 +62,6 @@ async def test_the_queue_takes_more_than_its_reader_and_loses_nothing(monkeypatc
         assert not output.is_behind
 
 
-async def test_a_line_reaches_its_reader_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pipe(monkeypatch) as reading:
-        output = OutputQueue()
-        with trio.fail_after(30):
-            for _ in range(10):
-                output.write(b"line\n")
-                await trio.lowlevel.wait_readable(reading)
-                assert os.read(reading, 100) == b"line\n"
-
-
 async def test_without_a_reader_the_queue_drains_in_its_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -90,27 +79,14 @@ async def test_without_a_reader_the_queue_drains_in_its_time(
     os.close(writing)
 
 
-async def test_a_reader_that_has_left_fills_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    monkeypatch.setattr(stdout, "STDOUT", writing)
-    output = OutputQueue()
-    for line in LINES:
-        output.write(line)
-    await output.drain(5.0)
-    assert not output.is_behind
-    os.close(writing)
-
-
 def test_a_text_file_writes_to_the_queue_what_its_encoding_can_show(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gbk:
         encoding = "gbk"
 
     monkeypatch.setattr(sys, "stdout", Gbk())
     with pipe(monkeypatch) as reading:
-        text = queued_text(OutputQueue())
+        text = QueuedText(OutputQueue())
         text.write("美联储 ✗\n")
-        text.flush()
         expected = "美联储 ?\n".encode("gbk")
         assert received(reading, len(expected)) == expected
 

@@ -11,8 +11,7 @@ from job.config.faults import Fault
 from job.day.attempt import Outcome
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
-from job.day.result import CallResult, ShutdownReason
-from job.engines.calls import news
+from job.day.result import CallResult
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.progress import Progress
 from job.outputs.log import Reporter, progress_message, time_status
@@ -21,8 +20,9 @@ from job.outputs.terminal import Screen, Terminal, _Bars, _bars, as_text
 from job.telling.advice import Command, Step
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, message
+from tests.outputs.ends import KEPT, ends
 from tests.outputs.test_stdout import DANGEROUS
-from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
+from tests.support.days import DAY, SCENES
 from tests.support.fakes import plan_of, target
 from tests.support.records import report_at, start_at
 from tests.support.results import result_of
@@ -48,37 +48,26 @@ def view_of(ledger: Ledger, **more: Any) -> View:
 # --- while it runs ---
 
 
-async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> None:
-    terminal = Reporter(Terminal())
-    terminal.on_faults([Fault("a.json: [0]", Message('"x:100:y" [red]is not[/] \\'), Message("correct :warning:"))])
-    terminal.on_message("config.noticed", message("{item} is there 2 times", item="[bold]:a:[/]"))
-    terminal.on_event(result_of(news("A", "equity", "A", DAY), warning=message("it is [red]odd")))
-    await terminal.drain(5.0)
-    assert capfd.readouterr().out.splitlines() == [
-        '✗ a.json: [0]: "x:100:y" [red]is not[/] \\; correct :warning:',
-        "! [bold]:a:[/] is there 2 times",
-        "! news A: it is [red]odd",
-    ]
-
-
 async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pytest.CaptureFixture[str]) -> None:
-    ledger, text = Ledger(replace(ONE, date=DANGEROUS)), message("{text}", text=DANGEROUS)
+    """Nor what looks like rich's markup or an emoji."""
+    outside = f"{DANGEROUS} [red]:warning:[/] \\"
+    ledger, text = Ledger(replace(ONE, date=outside)), message("{text}", text=outside)
     terminal = Reporter(Terminal())
-    terminal.on_faults([Fault(DANGEROUS, text, text)])
+    terminal.on_faults([Fault(outside, text, text)])
     terminal.on_message("config.noticed", text)
     terminal.on_message("storage.failed", text)
     terminal.on_start(Progress.of(ledger))
-    terminal.on_event(failed(DANGEROUS))
-    ledger.add(failed(DANGEROUS))
-    shown_text = Message(DANGEROUS.replace("\ud800", ""))
+    terminal.on_event(failed(outside))
+    ledger.add(failed(outside))
+    shown_text = Message(outside.replace("\ud800", ""))
     report = report_at(Ending(Outcome.CARDS_MISSING), Ledger(ledger.plan))  # what is recorded can be encoded
     report = report.model_copy(update={"sentence": shown_text, "detail": shown_text, "notes": (shown_text, shown_text)})
-    terminal.on_finish(View(report, ledger, (Step("start", text, Command(DANGEROUS)),), DANGEROUS))
+    terminal.on_finish(View(report, ledger, (Step("start", text, Command(outside)),), outside))
     terminal.on_message("notification.failed", text)
     await terminal.drain(5.0)
     shown = capfd.readouterr().out
     assert shown.replace("\n", "").isprintable()
-    assert shown.count("]0;owned") >= 15
+    assert shown.count("]0;owned") == shown.count("[red]:warning:[/] \\") >= 15
 
 
 def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,13 +94,6 @@ def bars_of(live: Progress) -> str:
     return shown.getvalue().rstrip()
 
 
-def test_an_engine_without_a_call_in_flight_shows_no_limit() -> None:
-    live = Progress.of(Ledger(ONE))
-    assert bars_of(live).endswith("none in flight")
-    live.engines["qa"].in_flight, live.engines["qa"].limit = 1, 16
-    assert bars_of(live).endswith("1 of 16 in flight")
-
-
 def test_bars_count_what_was_there_before_and_what_fails_now() -> None:
     """Failures of an earlier attempt are tried again, so a second start does not look finished."""
     ledger, results = failing_cards(1_500)
@@ -122,7 +104,9 @@ def test_bars_count_what_was_there_before_and_what_fails_now() -> None:
     assert "1/1,500 done" in bars_of(live)
     assert "0 failed" in bars_of(live)
     live.engines["qa"].counts.add("failed", 1_200)
-    assert "1,200 failed" in bars_of(live)
+    assert bars_of(live).endswith("1,200 failed  0 retried")
+    live.engines["qa"].in_flight, live.engines["qa"].limit = 1, 16
+    assert bars_of(live).endswith("1 of 16 in flight")
 
 
 async def test_failures_are_shown_as_they_come(capfd: pytest.CaptureFixture[str]) -> None:
@@ -174,12 +158,6 @@ def test_nothing_is_said_of_the_pace_while_no_card_is_made() -> None:
     assert str(time_status(live, 1009.0)) == "12 s elapsed"
 
 
-def test_the_text_of_the_pace() -> None:
-    assert str(time_status(after(0), 1002.4)) == "5 s elapsed"
-    assert str(time_status(after(25), 1090)) == PACE
-    assert str(time_status(after(100), 1090)) == "1 min 33 s elapsed"
-
-
 async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = Reporter(Terminal())
     live = after(25)
@@ -205,49 +183,8 @@ def test_while_data_is_missing_the_engines_that_the_cards_wait_for_are_named() -
 # --- the end ---
 
 
-def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
-    day = Day(start={"number": 2}).play(failing(REFUSED, "qa", "NVDA", "TSLA"))
-    page = "https://page"
-    view = replace(day.view(None, Day("2026-11-23").play().view().report), page=page)
-    shown = as_text(view).splitlines()
-    assert shown[0].startswith(f"{DAY}: started 02:0")
-    assert shown[1].split() == ["Engine", "done", "failed", "not", "finished"]
-    assert shown[5].split() == ["qa", "48", "10", "0"]
-    terms = "10 cards; until 11-25 01:50"
-    assert shown[6:] == [
-        "Complete: 11 of 13 targets",
-        "✗ QA engine: 10 cards failed; all were made on 11-23: NVDA (5), TSLA (5).",
-        "Last answer: failed: the model refused",
-        f"trace id: {TRACE}",
-        "58 tries may have been charged; 48 made a card.",
-        f"Once what failed is over or put right, this makes what is missing ({terms}):",
-        "  gcloud run jobs execute cards --region=asia-east1 --project=our-project",
-        f"Page: {page}",
-        "10 of 58 cards are missing",
-    ]
-
-
-@pytest.mark.parametrize("scene", SCENES)
-def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
-    view = SCENES[scene]()
-    shown = as_text(view).splitlines()
-    assert shown[1 if view.report.outcome is Outcome.AT_WORK else -1] == str(view.report.sentence)
-    text = "\n".join(shown)
-    assert all(str(note) in text for note in view.report.notes)
-    assert all(step.command.text in text for step in view.steps if step.command)
-    assert view.report.detail is None or "Last answer: " in text or str(view.report.detail) in text
-    assert all(str(fault.sentence) in text for fault in view.report.faults)
-    assert ("trace id" in text) is ("✗ QA engine" in text or "✗ News engine" in text), "where a call has failed"
-
-
-def test_what_a_person_left_out_does_not_count_as_not_reached() -> None:
-    rows = as_text(SCENES["without one"]()).splitlines()[2:6]
-    assert [row.split()[3] for row in rows] == ["0"] * 4
-
-
-def test_there_is_no_table_of_engines_that_were_not_called() -> None:
-    assert "not finished" in as_text(SCENES["interrupted before the cards"]())
-    assert "not finished" not in as_text(Day().view(ending_of(Day().ledger, ShutdownReason.SIGTERM)))
+def test_each_kind_of_day_ends_as_it_was_read() -> None:
+    assert ends() == KEPT.read_text(encoding="utf-8"), "this writes it anew: python -m tests.outputs.ends"
 
 
 def test_the_longest_answers_are_shortened() -> None:

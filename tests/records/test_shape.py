@@ -22,12 +22,12 @@ from job.day.result import CallResult
 from job.engines.calls import ALL_ENGINES
 from job.engines.failures import Cause, Failure
 from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Progress
+from job.outputs.cards import COLUMNS
 from job.outputs.channels import channel_of
 from job.outputs.log import CloudLog, MessageEvent, Reporter, as_json, verdict
 from job.outputs.message import Notifier, run_fields, trial_fields
 from job.records.lease import LEASE, Holder
 from job.records.record import Journal
-from job.telling.view import COLUMNS
 from job.text.messages import Message, message
 from tests.records.recorded import LEFT, objects_of
 from tests.support.days import SCENES

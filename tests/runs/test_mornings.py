@@ -122,7 +122,7 @@ OVER = (
     "22:20); at most {} tries are charged:"
 )
 ALL, SEVEN = ([OVER.format(count, 3 * count), EXECUTE] for count in (26, 7))
-WITHOUT = "Or leave out {} (for a maintainer; until 11-26 22:20):"
+WITHOUT = "Or leave out {} (for a maintainer; until 11-26 22:20); at most 78 tries are charged:"
 NEWS, TSLA = when.card("news_card"), when.ticker("TSLA")
 NEWS_CARDS = "/news_card: AAPL, MSFT, NVDA, TSLA, 0700.HK, 600519.SS, 美联储"
 QUOTA = {"error": {"code": 429, "message": "Daily quota exceeded; resets at 2026-11-26T08:00:00Z"}}
@@ -142,9 +142,9 @@ ROWS: Mapping[str, tuple[int, Faults, Sequence[str]]] = {
         {"trading": [(TSLA, do.failing("TSLA"))], "news": [(when.ticker("NVDA"), do.body(UNKNOWN))]},
         [
             "The trading and news engines failed: no card was made.",
-            "✗ Trading engine: 1 target failed; it worked on 11-24: TSLA.",
+            "✗ Trading engine: 1 target failed; it was made on 11-24: TSLA.",
             "Last answer: failed: no price history",
-            "✗ News engine: 1 target failed; it worked on 11-24: NVDA.",
+            "✗ News engine: 1 target failed; it was made on 11-24: NVDA.",
             "Last answer: failed: unknown company",
             *ALL,
         ],
@@ -158,7 +158,7 @@ ROWS: Mapping[str, tuple[int, Faults, Sequence[str]]] = {
         },
         [
             "The news engine failed: no card was made.",
-            "✗ News engine: 1 target failed; it worked on 11-24: 美联储.",
+            "✗ News engine: 1 target failed; it was made on 11-24: 美联储.",
             "Last answer: HTTP 422: gone",
             *ALL,
             WITHOUT.format("美联储"),
@@ -170,7 +170,7 @@ ROWS: Mapping[str, tuple[int, Faults, Sequence[str]]] = {
         {"news": [(when.always, do.status(403))]},
         [
             "The news engine failed: no card was made.",
-            "✗ News engine: every call failed; all worked on 11-24.",
+            "✗ News engine: every call failed; all were made on 11-24.",
             "Last answer: HTTP 403: 403 Error: 403 simulated front end",
             (
                 "Who: an owner of the project gives roles/run.invoker on {news} to "
@@ -382,7 +382,7 @@ async def test_if_one_target_alone_has_failed_the_second_command_goes_on_without
     assert lines[-3:] == [EXECUTE, WITHOUT.format("TSLA"), f"{EXECUTE} --args=run,--without=TSLA"]
     plain, first = [*commands("\n".join(lines))]
     await night.start(0, *first)
-    assert told(night)[0] == "22 cards are made; left out: TSLA."
+    assert told(night)[0] == "22 cards are made (left out: TSLA)."
     left_out = (
         "Once they can be made, this makes what was left out (4 cards; until 11-26 22:20); at "
         "most 12 tries are charged:"

@@ -1,6 +1,6 @@
 """What a person does next: one command after any failure, with its price, right where and when it is read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import product
 from typing import Any
@@ -37,7 +37,6 @@ DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
 UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
 OVER = "Once what failed is over or put right, this makes what is missing {}:"
-MAKES = "This makes what is missing {}:"
 NO_STORAGE = Ending(Outcome.STORAGE_FAILED, answer=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 DENIED = Failure(Cause.DENIED, message("no"), 200)
@@ -73,27 +72,8 @@ def shown_of(steps: Iterable[Step]) -> list[tuple[str, str, str | None]]:
     return found
 
 
-ENDINGS: dict[str, tuple[Ending, str | None]] = {
-    "cards missing": (ending_of(half_made(), None), OVER),
-    "QA engine down": (ending_of(half_made(), ShutdownReason.QA_DOWN), OVER),
-    "deadline": (ending_of(half_made(), ShutdownReason.DEADLINE), MAKES),
-    "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), MAKES),
-    "taken over": (ending_of(half_made(), ShutdownReason.LEASE_LOST), MAKES),
-    "no storage": (NO_STORAGE, OVER),
-    "a bug": (Ending(Outcome.UNFORESEEN), OVER),
-    "killed": (Ending(Outcome.KILLED), MAKES),
-    "at work": (Ending(Outcome.AT_WORK), None),
-    "done": (ending_of(Day().play().ledger, None), None),
-}
-
-
-@pytest.mark.parametrize("how", ENDINGS)
-def test_the_one_command_of_an_ending(how: str) -> None:
-    """With a condition only if something has to be over; without a price if it is not known."""
-    ending, sentence = ENDINGS[how]
-    steps = [] if sentence is None else [("start", sentence.format(UNTIL), EXECUTE)]
-    later = [] if sentence is None else [("later", sentence.format(MAINTAINER), DATED)]
-    assert shown(report(ending)) == steps + later
+INTERRUPTED = ending_of(half_made(), ShutdownReason.SIGTERM)
+MISSING, DONE = ending_of(half_made(), None), ending_of(Day().play().ledger, None)
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -115,84 +95,74 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
                 assert (step.after is None) is (step.command.until is None)
 
 
+WITHOUT = ("run", "--date=2026-11-24", "--without=MSFT")
+OCTOBER = {"number": 0, "day": "2026-10-24", "started": start_at().started}
+UNKNOWN = {"number": 0, "knows_days": False}
+
+
 @pytest.mark.parametrize(
-    ("number", "arguments", "command", "later"),
+    ("about", "arguments"),
     [
-        (0, ("run",), EXECUTE, "run,--date=2026-11-24,--yes"),
-        (
-            0,
-            ("run", "--date=2026-11-24", "--without=MSFT"),
-            f"{EXECUTE} --args=run,--without=MSFT",
-            "run,--date=2026-11-24,--without=MSFT,--yes",
+        pytest.param({"number": 0}, [(), ("--date=2026-11-24", "--yes")], id="not recorded: confirmed later"),
+        pytest.param(
+            {"number": 0, "arguments": WITHOUT},
+            [("--without=MSFT",), ("--date=2026-11-24", "--without=MSFT", "--yes")],
+            id="not recorded: with its own arguments",
         ),
-        (1, ("run", "--again=NVDA", "--yes"), EXECUTE, "run,--date=2026-11-24"),
+        pytest.param(
+            {"arguments": ("run", "--again=NVDA", "--yes")}, [(), ("--date=2026-11-24",)], id="recorded: a plain one"
+        ),
+        pytest.param(
+            {"without": ("MSFT", "-X")},
+            [("--without=MSFT", "--without=-X"), ("--date=2026-11-24", "--without=MSFT", "--without=-X")],
+            id="what was left out stays so until the rest is there",
+        ),
+        pytest.param(OCTOBER | {"arguments": ("run", "--date=2026-10-24")}, [("--date=2026-10-24",)], id="not current"),
+        pytest.param(
+            OCTOBER | {"arguments": ("run", "--date=2026-10-24", "--yes")},
+            [("--date=2026-10-24", "--yes")],
+            id="not current, and confirmed by whoever named it",
+        ),
+        pytest.param(UNKNOWN, [()], id="unknown days: whichever it is"),
+        pytest.param(UNKNOWN | {"arguments": WITHOUT[:2]}, [("--date=2026-11-24",)], id="unknown days: the named one"),
     ],
 )
-def test_until_an_attempt_is_recorded_a_start_is_advised_with_its_own_arguments(
-    number: int, arguments: tuple[str, ...], command: str, later: str
+def test_the_command_asks_for_what_is_not_recorded_yet(
+    about: dict[str, Any], arguments: Sequence[tuple[str, ...]]
 ) -> None:
-    """And confirmed later, as perhaps nothing is recorded of the day."""
-    one = report(NO_STORAGE, number=number, arguments=arguments)
-    assert [text for _, _, text in shown(one)] == [command, f"{EXECUTE} --args={later}"]
+    commands = [command for _, _, command in shown(begun(report(NO_STORAGE), **about))]
+    assert commands == [EXECUTE + (f" --args={','.join(('run', *given))}" if given else "") for given in arguments]
 
 
-@pytest.mark.parametrize("own", [(), ("--yes",)])
-def test_a_day_that_was_not_current_is_confirmed_by_whoever_names_it(own: tuple[str, ...]) -> None:
-    before = {"day": "2026-10-24", "started": start_at().started}
-    one = report(NO_STORAGE, number=0, arguments=("run", "--date=2026-10-24", *own), **before)
-    assert shown(one)[0][2] == f"{EXECUTE} --args={','.join(('run', '--date=2026-10-24', *own))}"
+LOOK_FIRST = "What you asked for may not be recorded. First look at how the day stands:"
+ASKS_AGAIN = {"number": 0, "arguments": ("run", "--again=NVDA", "--yes")}
+PAGES = "https://storage.cloud.google.com/cards/runs"
+BUSY = Ending(Outcome.BUSY, answer=message("the start for 2026-11-24"))
 
 
-def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
-    """A plain start could fail for it, before what is missing is requested."""
-    one = begun(report(NO_STORAGE, number=1), without=("MSFT", "-X"))
-    assert shown(one)[0][2] == f"{EXECUTE} --args=run,--without=MSFT,--without=-X"
-
-
+@pytest.mark.parametrize("ending", [NO_STORAGE, INTERRUPTED, Ending(Outcome.UNFORESEEN), BUSY])
 @pytest.mark.parametrize(
-    ("arguments", "command"),
-    [(("run",), EXECUTE), (("run", "--date=2026-11-24"), DATED)],
-    ids=["whichever it is", "the one that was named"],
+    ("more", "here", "there"),
+    [({}, " 2026-11-24", "2026-11-24/report.html"), ({"knows_days": False}, "", "index.html")],
 )
-def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
-    arguments: tuple[str, ...], command: str
+def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(
+    ending: Ending, more: dict[str, Any], here: str, there: str
 ) -> None:
-    terms = MAINTAINER if "--date" in command else ""
-    one = report(NO_STORAGE, number=0, arguments=arguments, knows_days=False)
-    assert shown(one) == [("start", OVER.format(terms).replace(" :", ":"), command)]
-
-
-LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
-UNKNOWN = "It is not known whether your request was recorded. First look at how the day stands:"
-
-
-@pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
-def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
-    ending = Ending(Outcome.BUSY, answer=message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
-    not_asked = "Your request was not recorded. Look at how the day stands, then ask again:"
-    sentence = not_asked if how == "busy" else UNKNOWN
-    one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
-    assert shown(one, LAPTOP) == [("look", sentence, LOOK)]
-    page = "https://storage.cloud.google.com/cards/runs/2026-11-24/report.html"
-    assert shown(one, CLOUD) == [("look", sentence, page)]
+    one = begun(report(ending), **ASKS_AGAIN, **more)
+    assert shown(one, LAPTOP) == [("look", LOOK_FIRST, f"RUNS_URI=gs://cards/runs python -m job report{here}")]
+    assert shown(one, CLOUD) == [("look", LOOK_FIRST, f"{PAGES}/{there}")]
     assert "look" not in [kind for kind, _, _ in shown(begun(one, number=2))]
 
 
-def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> None:
-    one = report(NO_STORAGE, number=0, arguments=("run", "--again=NVDA"), knows_days=False)
-    assert shown(one, LAPTOP) == [("look", UNKNOWN, LOOK.removesuffix(" 2026-11-24"))]
-    assert shown(one, CLOUD) == [("look", UNKNOWN, "https://storage.cloud.google.com/cards/runs/index.html")]
-
-
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
-    one = report(Ending(Outcome.BAD_CONFIG), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
+    one = begun(report(Ending(Outcome.BAD_CONFIG), faults=[IN_VARIABLE]), **ASKS_AGAIN)
     assert shown(one)[0] == (
         "start",
         f"Once that is corrected, this makes what is missing {BOTH}:",
-        f"{EXECUTE} --args=run,--again=NVDA",
+        f"{EXECUTE} --args=run,--again=NVDA,--yes",
     )
-    assert shown(begun(one, task_attempt=1), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
+    assert shown(begun(one, task_attempt=1))[0][:2] == ("look", LOOK_FIRST), "the first may have"
 
 
 # --- to go on without some targets ---
@@ -213,7 +183,7 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
 @pytest.mark.parametrize("name", ["-X", "--yes", "^GSPC", "a,b", "Rate vs Inflation", "$(x)", "美联储", "a,b|c", "'"])
 @pytest.mark.parametrize("place", PLACES, ids=["Cloud Run", "laptop", "run-local"])
 def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
-    one = report(ENDINGS["cards missing"][0]).model_copy(update={"at_fault": (name, "MSFT")})
+    one = report(MISSING).model_copy(update={"at_fault": (name, "MSFT")})
     command = command_of(steps_of(one, place, LATER), "without")
     assert command is not None
     options = make_parser().parse_args(arguments_in(command.text))
@@ -221,7 +191,7 @@ def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
 
 
 def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_can_be_made() -> None:
-    done = begun(report(ENDINGS["done"][0]), without=("MSFT", "TSLA"))
+    done = begun(report(DONE), without=("MSFT", "TSLA"))
     again = "Once they can be made, this makes what was left out {}:"
     later = ("later", again.format(MAINTAINER), DATED)
     assert shown(done) == [("left_out", again.format(UNTIL), EXECUTE), later]

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -16,15 +16,13 @@ from job.day.ledger import Ledger
 from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Failure
-from job.telling.notes import notes_of, opening_notice, unrecorded_notes
-from job.telling.reporting import report_of, when
+from job.telling.notes import notes_of, unrecorded_notes
 from job.telling.sentence import sentence_of
 from job.text.messages import message
-from job.text.shown import clock
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, prepared, report_at, start_at
+from tests.support.records import DAY, report_at, start_at
 from tests.support.results import result_of
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
@@ -78,8 +76,6 @@ NONE = "no card was made"
 NOTHING = "nothing was called"
 REFUSES = "The QA engine refuses the job's calls"
 
-NO_DATA, NO_NEWS = (f"{engine}: 0 of 1 ready, without A" for engine in ("financial", "news"))
-
 
 @pytest.mark.parametrize(
     ("ledger", "reason", "expected"),
@@ -95,12 +91,8 @@ NO_DATA, NO_NEWS = (f"{engine}: 0 of 1 ready, without A" for engine in ("financi
         (refusing(503, 403), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
         (refusing(401, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
         (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"{LATE}: {OF_TWO}")),
-        (
-            data_of(),
-            DEADLINE,
-            ("deadline", 4, f"{LATE} ({NO_DATA}; trading: 0 of 1 ready, without A; {NO_NEWS}): {NONE}"),
-        ),
-        (data_of("financial", "trading"), DEADLINE, ("deadline", 4, f"{LATE} ({NO_NEWS}): {NONE}")),
+        (data_of(), DEADLINE, ("deadline", 4, f"{LATE} (financial 0/1, trading 0/1, news 0/1): {NONE}")),
+        (data_of("financial", "trading"), DEADLINE, ("deadline", 4, f"{LATE} (news 0/1): {NONE}")),
         (ledger_of(1, 2), SIGTERM, ("interrupted", 143, f"Interrupted by SIGTERM: {OF_TWO}")),
         (ledger_of(0, 2), SIGINT, ("interrupted", 130, f"Interrupted by SIGINT: {NONE}")),
         (ledger_of(1, 2), LEASE_LOST, ("busy", 75, f"Another start may have taken over: {OF_TWO}")),
@@ -161,11 +153,11 @@ def test_without_a_target_not_all_cards_are_there() -> None:
             assert "C" not in call.targets
             ledger.add(result_of(call))
     ending = ending_of(ledger, None)
-    assert shown(ending, ledger) == ("succeeded", 0, "2 cards are made; left out: C")
+    assert shown(ending, ledger) == ("succeeded", 0, "2 cards are made (left out: C)")
     assert noted(ending, ledger) == []
-    assert shown(Ending(Outcome.UNFORESEEN), ledger)[2] == "The job has a bug: 2 cards are made; left out: C"
+    assert shown(Ending(Outcome.UNFORESEEN), ledger)[2] == "The job has a bug: 2 cards are made (left out: C)"
     there = Ending(Outcome.SUCCEEDED, done_since=datetime.fromisoformat(f"{DAY}T06:41:00+08:00"))
-    assert shown(there, ledger)[2] == "2 cards are made; left out: C; nothing was called"
+    assert shown(there, ledger)[2] == "2 cards are made (left out: C); nothing was called"
     assert noted(there, ledger) == [f"Nothing was left to do: {DAY} has been done since 06:41 UTC+08:00"]
 
 
@@ -189,65 +181,29 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
 
 
 SO_FAR = "1 of 2 cards is made so far"
-BREAKS_OFF = "The record breaks off at 02:00 UTC+08:00"
 FAULT = f"The configuration has 1 fault: {NOTHING}"
 WRONG = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
 
 
-@pytest.mark.parametrize(
-    ("ending", "ledger", "about", "expected"),
-    [
-        (Ending(Outcome.BAD_CONFIG), None, {"faults": [WRONG]}, ("bad_config", 2, FAULT)),
-        (
-            Ending(Outcome.BAD_CONFIG),
-            ledger_of(1, 2),
-            {"number": 0, "faults": [WRONG]},
-            ("bad_config", 2, f"{FAULT}; {SO_FAR}"),
-        ),
-        (
-            Ending(Outcome.BAD_CONFIG),
-            None,
-            {"faults": [replace(WRONG, kind=FaultKind.COMMAND)] * 2},
-            ("bad_config", 2, f"The command has 2 faults: {NOTHING}"),
-        ),
-        (Ending(Outcome.STORAGE_FAILED), None, {}, ("storage_failed", 75, f"Storage failed: {NOTHING}")),
-        (Ending(Outcome.UNFORESEEN), ledger_of(2, 2), {}, ("unforeseen", 70, "The job has a bug: all cards are made")),
-        (Ending(Outcome.AT_WORK), ledger_of(1, 2), {}, ("at work", None, f"At work since 02:00 UTC+08:00: {SO_FAR}")),
-        (Ending(Outcome.KILLED), ledger_of(0, 2), {}, ("killed", None, f"{BREAKS_OFF}: {NONE}")),
-    ],
-)
-def test_endings_of_other_kinds(
-    ending: Ending, ledger: Ledger | None, about: dict[str, Any], expected: tuple[str, int | None, str]
-) -> None:
-    assert shown(ending, ledger, **about) == expected
+def test_an_ending_without_calls_says_what_is_there() -> None:
+    refused = Ending(Outcome.BAD_CONFIG)
+    assert shown(refused, ledger_of(1, 2), number=0, faults=[WRONG]) == ("bad_config", 2, f"{FAULT}; {SO_FAR}")
+    of_command = [replace(WRONG, kind=FaultKind.COMMAND)] * 2
+    assert shown(refused, faults=of_command) == ("bad_config", 2, f"The command has 2 faults: {NOTHING}")
+    assert shown(Ending(Outcome.UNFORESEEN), ledger_of(2, 2))[2] == "The job has a bug: all 2 cards are made"
 
 
-@pytest.mark.parametrize(
-    ("results", "cards", "lacks"),
-    [
-        (1, 1, "1 card was made, but not recorded: the next start makes it again, and it may be charged twice."),
-        (
-            26,
-            12,
-            "12 cards were made, but not recorded: the next start makes them again, and they may be charged twice.",
-        ),
-        (1200, 0, None),
-        (0, 0, None),
-    ],
-)
-def test_what_the_record_lacks(results: int, cards: int, lacks: str | None) -> None:
+ONE = "1 card was made, but not recorded: the next start makes it again, and it may be charged twice."
+TWELVE = "12 cards were made, but not recorded: the next start makes them again, and they may be charged twice."
+
+
+@pytest.mark.parametrize(("results", "cards", "lacks"), [(1, 1, [ONE]), (26, 12, [TWELVE]), (1200, 0, []), (0, 0, [])])
+def test_what_the_record_lacks(results: int, cards: int, lacks: list[str]) -> None:
     """What is fetched again costs nothing, and a record that only lacks its end is closed by the next start."""
-    assert [*map(str, unrecorded_notes(results, cards, is_done=False))] == ([lacks] if lacks else [])
-    done = [*map(str, unrecorded_notes(results, cards, is_done=True))]
-    assert len(done) == bool(results)
-    assert all(note.startswith("Do not start it again: all work is done") for note in done)
-
-
-def test_a_later_attempt_says_how_the_day_stands() -> None:
-    """What a person has left out is no change of the config."""
-    ledger = Ledger(prepared().plan.without(["MSFT"]))
-    said = f"Going on with {DAY}, so far: no card was made (left out: MSFT)"
-    assert str(opening_notice(start_at(), ledger)) == said
+    missing, done = (report_at(ending_of(ledger_of(made, 2), None)) for made in (1, 2))
+    assert [*map(str, unrecorded_notes(missing, results, cards))] == lacks
+    notes = [*map(str, unrecorded_notes(done, results, cards))]
+    assert [note.partition(":")[0] for note in notes] == ["Do not start it again"] * bool(results)
 
 
 # --- what holds for all ---
@@ -271,28 +227,7 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
     assert not claims or not (lacks or report.start.without), report.sentence
 
 
-KILLED = (
-    "The start was killed, or could no longer write; its calls in flight may have been charged too. If it sent a "
-    "message, believe the message. If the execution says memory, an owner raises job.memory_mib."
-)
-
-
-def test_of_an_attempt_without_an_end_no_more_is_said_than_is_known() -> None:
-    ledger, ending = ledger_of(1, 2), Ending(Outcome.KILLED)
-    assert noted(ending, ledger) == [KILLED]
-    day, at = "1970-01-01", datetime.fromtimestamp(ledger.last, UTC)
-    said = shown(ending, ledger, started=f"{day}T00:00:00+00:00", day=day)[2]
-    assert f"breaks off at {clock(at, day)}: " in said
-
-
 def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> None:
     ending = ending_of(None, DEADLINE, waited_for=message("the start for 2026-11-23, at work"))
     said = f"{LATE} while it waited for the start for 2026-11-23, at work: {NOTHING}"
     assert shown(ending, deadline=240.0) == ("deadline", 4, said)
-
-
-@pytest.mark.parametrize(("seconds", "said"), [(60, "Done at 02:01 UTC+08:00"), (None, "began at 02:00 UTC+08:00")])
-def test_a_report_says_when_its_attempt_ended_or_began(seconds: float | None, said: str) -> None:
-    ledger = ledger_of(1, 1)
-    report = report_of(start_at(number=1), ledger, ending_of(ledger, None), seconds=seconds)
-    assert str(when(report)) == said

@@ -172,13 +172,13 @@ LESS = plan_of([target("T00", ["a", "b"])])
         ("qa", [REFUSED, None], before(), "1 card failed; it was made on 11-23"),
         ("qa", [REFUSED, REFUSED], before(), "2 cards failed; all were made on 11-23"),
         ("qa", [REFUSED] * 3, before(), "3 cards failed; all were made on 11-23"),
-        ("news", [None, DENIED], before(), "1 target failed; it worked on 11-23"),
-        ("news", [None, *[DENIED] * 3], before(), "3 targets failed; all worked on 11-23"),
+        ("news", [None, DENIED], before(), "1 target failed; it was made on 11-23"),
+        ("news", [None, *[DENIED] * 3], before(), "3 targets failed; all were made on 11-23"),
         ("news", [None, *[DENIED] * 2], before(plan=LESS), "2 targets failed"),
         ("news", [DENIED, DENIED, None], before(plan=LESS), "2 targets failed"),
         ("qa", [REFUSED, REFUSED], before(Item("qa", "T00", "b")), "2 cards failed"),
         ("qa", [REFUSED], None, "1 card failed"),
-        ("news", [AWAY, AWAY], before(), "every call failed; all worked on 11-23"),
+        ("news", [AWAY, AWAY], before(), "every call failed; all were made on 11-23"),
     ],
 )
 def test_what_is_said_of_the_night_before_is_so_of_all_that_failed(

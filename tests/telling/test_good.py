@@ -50,19 +50,6 @@ def advised(ledger: Ledger, *without: str) -> str | None:
     return f"{sentences[0]} {command.text}" if command else None
 
 
-# --- what is made again ---
-
-
-def test_what_is_asked_for_again_is_named_until_it_is_made_and_after() -> None:
-    ledger = made()
-    cards = [item for item in PLAN.items("qa") if item.target == "AAPL"]
-    ledger.rerun(cards, 2)
-    assert notes(ledger) == ["To be made again, and missing until then: AAPL (2)"]
-    for call in PLAN.calls("qa", ledger.is_done):
-        ledger.add(result_of(call, again=2))
-    assert notes(ledger) == ["Made again: AAPL (2)"]
-
-
 # --- what the config has left behind ---
 
 
@@ -151,23 +138,12 @@ def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
 # --- the comparison with the night before is a note ---
 
 
-def compared() -> list[str]:
-    """The notes of a night with other cards than the night before."""
+def test_a_comparison_that_is_too_long_for_the_record_is_not_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     now, before = RecordedAttempt(objects=config(["AAPL", "NVDA"])), RecordedAttempt("2026-11-23")
     night = NightBefore.of([before.report()], before.stored, now.day, now.plan)
-    return [*map(str, notes_of(now.start, Ending(Outcome.SUCCEEDED), now.ledger(), night, ()))]
-
-
-def test_what_is_new_and_gone_is_a_note() -> None:
-    assert compared() == [
-        "New since 2026-11-23, 1 card: NVDA/news_card",
-        "No longer asked for since 2026-11-23, 1 card: MSFT/news_card",
-    ]
-
-
-def test_a_comparison_that_is_too_long_for_the_record_is_not_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.telling.notes.COMPARED_BYTES", 200)
-    assert compared() == []
+    for limit, count in ((8_000, 2), (200, 0)):
+        monkeypatch.setattr("job.telling.notes.COMPARED_BYTES", limit)
+        assert len([*notes_of(now.start, Ending(Outcome.SUCCEEDED), now.ledger(), night, ())]) == count
 
 
 # --- which notes are loud ---

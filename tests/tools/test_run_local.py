@@ -151,7 +151,7 @@ def test_a_night_that_ends_as_its_fault_is_to_end_is_a_success_and_a_command_goe
     assert commands == ["run-local ARGS=run", "run-local ARGS='run --without=MSFT'"]
     without = make("run-local", "ARGS=run '--without=MSFT'", "FAULT=trading")
     assert without.returncode == 0, without.stdout + without.stderr
-    assert "40 cards are made; left out: MSFT" in without.stdout
+    assert "40 cards are made (left out: MSFT)" in without.stdout
     anew = make("run-local")
     assert anew.returncode == 0, anew.stdout + anew.stderr
     assert json.loads((_record() / "report.json").read_text())["number"] == 1
