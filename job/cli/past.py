@@ -14,7 +14,7 @@ import trio
 
 from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
-from job.day.attempt import SIGNS, ExitCode
+from job.day.attempt import ExitCode
 from job.day.history import NightBefore, Nights
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE
 from job.outputs.log import LogLine, as_json, verdict
@@ -30,7 +30,7 @@ from job.storage.uri import open_store
 from job.telling.advice import Commands, Step, first_steps, late_steps
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
-from job.telling.view import View, step_lines
+from job.telling.view import SIGNS, View, step_lines
 from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import printable
 

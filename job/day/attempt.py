@@ -3,7 +3,6 @@
 `Outcome` has what is fixed for each way to end: exit code and gravity.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, Self
@@ -34,10 +33,6 @@ from job.storage.uri import absolute
 from job.text.shown import without_credentials
 
 Severity = Literal["good", "warn", "bad"]
-Mark = Literal["✓", "✗", "!", " ", ""]
-"""Before a line: a success, a failure, a warning, more about the line before, or none."""
-SIGNS: Mapping[Severity, Mark] = {"good": "✓", "warn": "!", "bad": "✗"}
-"""What a title begins with."""
 
 
 class ExitCode(IntEnum):

@@ -248,17 +248,18 @@ class Ledger:
 
     def totals(self) -> dict[EngineName, Counts]:
         """The counts of each engine that the plan uses, as they are now, and its calls."""
-        return {engine: self._totals(engine, self.calls[engine]) for engine in self.plan.engines()}
-
-    def _totals(self, engine: EngineName, calls: Sequence[CallResult]) -> Counts:
-        seconds = [call.seconds for call in calls if call.done]
-        return replace(
-            self.counts(engine),
-            calls=len(calls),
-            retries=sum(call.retries for call in calls),
-            waits=sum(call.waits for call in calls),
-            p50_seconds=round(statistics.median(seconds), 3) if seconds else None,
-        )
+        totals = {}
+        for engine in self.plan.engines():
+            calls = self.calls[engine]
+            seconds = [call.seconds for call in calls if call.done]
+            totals[engine] = replace(
+                self.counts(engine),
+                calls=len(calls),
+                retries=sum(call.retries for call in calls),
+                waits=sum(call.waits for call in calls),
+                p50_seconds=round(statistics.median(seconds), 3) if seconds else None,
+            )
+        return totals
 
     @property
     def last(self) -> float:

@@ -13,7 +13,7 @@ from functools import partial
 import trio
 
 from job.config.environment import Settings
-from job.day.attempt import SIGNS, ExitCode, Outcome
+from job.day.attempt import ExitCode, Outcome
 from job.day.report import Report
 from job.day.result import Counts
 from job.engines.identity import USER_AGENT
@@ -22,7 +22,7 @@ from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
 from job.telling.advice import Step, command_of, start_fields
 from job.telling.reporting import totals_of, when
-from job.telling.view import Line, Rank, View, day_lines, step_lines
+from job.telling.view import SIGNS, Line, Rank, View, day_lines, step_lines
 from job.text.messages import ENGLISH, Message, Translator, colon, message, plural, template, translator
 from job.text.shown import clock, printable, shortened
 

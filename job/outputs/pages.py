@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
-from job.day.attempt import SIGNS, Outcome, Severity, Start
+from job.day.attempt import Outcome, Severity, Start
 from job.day.ending import Ending
 from job.day.history import Night, Nights
 from job.day.ledger import Ledger
@@ -32,7 +32,7 @@ from job.telling.advice import CONSOLE, Commands, Step, advice, quoted
 from job.telling.nights import done_at, marks_of, missing_of, unrecorded_line
 from job.telling.reporting import report_of, when
 from job.telling.sentence import LABELS
-from job.telling.view import View, complete_line, odd_lines
+from job.telling.view import SIGNS, View, complete_line, odd_lines
 from job.text.messages import (
     Message,
     Translator,
@@ -354,4 +354,4 @@ def documents(view: View, past: PastNights, settings: Settings) -> list[Document
         to_write.append(Document(f"{day}/{CARDS}", lambda: card_table(report, view.ledger, to)))
     if past.nights is not None:
         to_write.append(Document(NIGHTS_PAGE, page_of_nights))
-    return [replace(document, replaces=past.stored.get(document.name)) for document in to_write]
+    return to_write

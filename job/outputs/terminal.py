@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from job.day.attempt import SIGNS, Mark, Outcome
+from job.day.attempt import Outcome
 from job.day.history import Nights
 from job.day.result import Counts
 from job.engines.calls import EngineName
@@ -23,7 +23,7 @@ from job.outputs.log import LogLine, LogSeverity, time_status
 from job.outputs.stdout import OutputQueue, QueuedText
 from job.telling.nights import NO_NIGHT, done_at, marks_of, unrecorded_line
 from job.telling.reporting import when
-from job.telling.view import Line, Rank, View, day_lines
+from job.telling.view import SIGNS, Line, Mark, Rank, View, day_lines
 from job.text.messages import ENGLISH, Translator, colon, message, template
 from job.text.shown import printable, shortened
 

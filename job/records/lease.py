@@ -31,7 +31,7 @@ from job.storage.store import (
     in_thread,
     in_thread_to_its_end,
 )
-from job.text.messages import Message, joined, message, not_written, said
+from job.text.messages import Message, joined, message, not_written, said, template
 from job.text.shown import clock
 
 LEASE = "_lease.json"
@@ -192,7 +192,9 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
         if has_renewed and not waits:
             raise BusyError(_words(holder))
         if notify_at == inf or now >= notify_at:
-            notify(_notice(holder, is_alive=has_renewed), None if holder is None else holder.label)
+            text = template("Waiting until another start has ended, or shows no sign of life for {seconds} s: {holder}")
+            notice = message(text, seconds=int(LASTS_SECONDS), holder=_words(holder))
+            notify(notice, None if holder is None else holder.label)
             notify_at = now + NOTICE_SECONDS
         await trio.sleep_until(min(now + WATCH_SECONDS, stale_at))
     raise StorageError(changed(LEASE))
@@ -227,16 +229,6 @@ async def peek(store: ObjectStore) -> Holder | None:
     if stored is None or time.time() - stored.updated >= LASTS_SECONDS:
         return None
     return _read(stored)
-
-
-def _notice(holder: Holder | None, *, is_alive: bool) -> Message:
-    if is_alive:
-        return message("Waiting for another start to end, to do then what is left: {holder}", holder=_words(holder))
-    return message(
-        "Waiting up to {seconds} s to see whether another start is still at work: {holder}",
-        seconds=int(LASTS_SECONDS),
-        holder=_words(holder),
-    )
 
 
 def _words(holder: Holder | None) -> Message:

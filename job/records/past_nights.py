@@ -1,7 +1,7 @@
 """Past nights: the latest days, each read from its end; and whether an earlier try of this execution ended for good."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,12 +14,12 @@ from job.config.environment import Options, Settings
 from job.config.values import is_date
 from job.day.attempt import Attempt, Outcome, Severity
 from job.day.history import NIGHTS_LOOKED_AT, Night, Nights, night_before
-from job.day.report import CARDS, END_LIMIT, NIGHTS_PAGE, PAGE, REPORT, Report
+from job.day.report import NIGHTS_PAGE, Report
 from job.errors import JobError
 from job.records.lease import Holder, peek
-from job.records.objects import RecordError, end_name, missing, read_report
+from job.records.objects import RecordError
 from job.records.record import Listing, state_of
-from job.storage.store import ObjectStore, StoredObject, each_of, error_text, in_thread, read_many
+from job.storage.store import ObjectStore, each_of, error_text, in_thread
 from job.storage.uri import open_store
 from job.telling.nights import repeated
 from job.text.messages import Message, message
@@ -80,8 +80,8 @@ def is_final(end: Report, settings: Settings) -> bool:
     Within a patience and a timeout of the deadline, the last tries were made early.
     """
     left = inf if end.start.deadline is None else end.start.deadline - (end.seconds or 0.0)
-    engines = [settings.engines[name] for name in end.engines]
-    return end.outcome in FINAL and left > max(one.patience + one.timeout for one in engines)
+    lasts = [settings.engines[name].patience + settings.engines[name].timeout for name in end.engines]
+    return end.outcome in FINAL and left > max(lasts, default=0.0)
 
 
 async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:
@@ -91,11 +91,7 @@ async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Ni
         if not listing.attempts and not listing.is_refused:
             return None
         if listing.latest in listing.ends:
-            name = end_name(day, listing.latest)
-            stored = await in_thread(partial(store.read, name, END_LIMIT + 1))
-            if stored is None:
-                return Night(day, Outcome.UNREADABLE, problem=missing(name).what)
-            report = read_report(day, listing.latest, stored.data)
+            report = await listing.report(store, listing.latest)
             return Night(day, report.outcome, report)
         attempt = await listing.attempt(store)
     except RecordError as error:
@@ -121,15 +117,11 @@ class PastNights:
     """`None` until they are read."""
     attempt: Attempt | None = None
     """How the latest attempt at the night before began; `None` if that is not known."""
-    stored: Mapping[str, StoredObject] = field(default_factory=dict)
-    """The first byte of each document that exists."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
     async def read_beside(self, store: ObjectStore, day: str) -> None:
-        """Reads the nights, and which documents there are. Never raises."""
+        """Reads them. Never raises."""
         try:
-            documents = [NIGHTS_PAGE, *(f"{day}/{document}" for document in (REPORT, PAGE, CARDS))]
-            self.stored = await read_many(store, documents, 1)
             self.nights = await read_nights(store)
             self.attempt = await attempt_before(store, self.nights, day)
         except JobError as error:

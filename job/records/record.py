@@ -6,9 +6,7 @@ A later attempt goes on from the record, and reports show it. Objects are never 
 import json
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 
@@ -41,13 +39,11 @@ from job.records.objects import (
 )
 from job.storage.store import (
     THREADS,
-    ConflictError,
     ObjectStore,
     StorageError,
     StoredObject,
     each_of,
     in_thread,
-    read_many,
 )
 from job.telling.reporting import report_of
 from job.text.messages import Message, message, not_written
@@ -72,32 +68,31 @@ class _Chunk:
     """How many of its results are cards that were made."""
 
 
+@dataclass(slots=True)
 class Journal:
     """Appends results to the record of an attempt. Keeps every result until it is written."""
 
-    def __init__(
-        self, store: ObjectStore, day: str, number: int, plan: str, on_outage: Callable[[Message | None], None]
-    ) -> None:
-        """`plan` is the digest of the plan. `on_outage` gets why writing fails, and `None` when it works again."""
-        self._store = store
-        self._day, self._number, self._plan = day, number, plan
-        self._on_outage = on_outage
-        self._pending: list[bytes] = []
-        self._pending_cards = 0
-        self._chunk: _Chunk | None = None
-        self.objects = 0
-        """How many objects were begun; once everything is flushed, all of them are written."""
-        self._appended = 0
-        self._written = 0
-        self._full = trio.Event()
-        self._running = trio.CancelScope()
-        self._writing = trio.Lock()
-        self._writing_took = 0.0
+    store: ObjectStore
+    day: str
+    number: int
+    plan: str
+    """The digest of the plan."""
+    on_outage: Callable[[Message | None], None]
+    """Gets why writing fails, and `None` when it works again."""
+    objects: int = 0
+    """How many objects were begun; once everything is flushed, all of them are written."""
+    _pending: list[bytes] = field(default_factory=list)
+    _pending_cards: int = 0
+    _chunk: _Chunk | None = None
+    _full: trio.Event = field(default_factory=trio.Event)
+    _running: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _writing: trio.Lock = field(default_factory=trio.Lock)
+    _writing_took: float = 0.0
 
     @property
     def unwritten(self) -> int:
         """How many results are not known to be written."""
-        return self._appended - self._written
+        return len(self._pending) + (self._chunk.count if self._chunk else 0)
 
     @property
     def unwritten_cards(self) -> int:
@@ -108,7 +103,6 @@ class Journal:
         """Adds a result. It is written within seconds."""
         self._pending_cards += result.done and result.card_type is not None
         self._pending.append(result.line())
-        self._appended += 1
         if len(self._pending) >= WRITE_RESULTS:
             self._full.set()
 
@@ -127,32 +121,30 @@ class Journal:
 
     async def flush(self) -> None:
         """Returns when all results appended so far are written, however long that takes."""
-        appended = self._appended
         async with self._writing:
             began = trio.current_time()
-            while self._written < appended:
-                if self._chunk is None:
-                    self._chunk = self.next_chunk()
-                if not await self._write(self._chunk):
-                    await trio.sleep(WRITE_RETRY_SECONDS)
+            await self._write()  # again what an earlier flush could not
+            if self._pending:
+                self._chunk = self.next_chunk()
+                await self._write()
             self._writing_took = trio.current_time() - began
 
-    async def _write(self, chunk: _Chunk) -> bool:
-        try:
-            await in_thread(partial(self._store.create, chunk.name, chunk.data))
-        except StorageError as error:
-            self._on_outage(not_written(chunk.name, error.reason))
-            return False
-        self._chunk = None
-        self._written += chunk.count
-        self._on_outage(None)
-        return True
+    async def _write(self) -> None:
+        while self._chunk is not None:
+            try:
+                await in_thread(partial(self.store.create, self._chunk.name, self._chunk.data))
+            except StorageError as error:
+                self.on_outage(not_written(self._chunk.name, error.reason))
+                await trio.sleep(WRITE_RETRY_SECONDS)
+            else:
+                self._chunk = None
+                self.on_outage(None)
 
     def next_chunk(self) -> _Chunk:
         """Takes what is not written yet: it is one object, whatever is appended until that is written."""
         lines, self._pending, self._full = self._pending, [], trio.Event()
-        name = results_name(self._day, self._number, self.objects)
-        header = {"format": FORMAT, "name": name, "plan": self._plan, "lines": len(lines)}
+        name = results_name(self.day, self.number, self.objects)
+        header = {"format": FORMAT, "name": name, "plan": self.plan, "lines": len(lines)}
         self.objects += 1
         cards, self._pending_cards = self._pending_cards, 0
         return _Chunk(name, b"\n".join([to_json(header), *lines, b""]), len(lines), cards)
@@ -209,30 +201,25 @@ class Document:
     """Below RUNS_URI."""
     make: Callable[[], bytes | None]
     """`None` if another start will write it."""
-    replaces: StoredObject | None = None
-    """The one that it replaces, if it is known."""
 
     async def write(self, store: ObjectStore, start: Start) -> None:
-        """Makes and writes it for this start; it stays as it is if a later attempt at the day is recorded.
+        """Makes and writes it for this start; one that was refused leaves it as it is if the day has an attempt.
 
         Raises `StorageError`, and what `make` raises.
         """
-        if start.number:  # else no lease keeps others from writing it
-            with suppress(ConflictError):
-                await in_thread(partial(self._write, store, self.replaces))
-                return
-        if (await Listing.of(store, start.day)).latest <= start.number:
-            there = await in_thread(partial(store.read, self.name, 1))
-            await in_thread(partial(self._write, store, there))
+        if not start.number and (await Listing.of(store, start.day)).latest:  # no lease keeps others from writing
+            return
+        there = await in_thread(partial(store.read, self.name, 1))
+        await in_thread(partial(self._write, store, there))
 
-    def _write(self, store: ObjectStore, stored: StoredObject | None) -> None:
+    def _write(self, store: ObjectStore, there: StoredObject | None) -> None:
         data = self.make()
         if data is None:
             return
-        if stored is None:
+        if there is None:
             store.create(self.name, data)
         else:
-            store.replace(self.name, data, stored.generation)
+            store.replace(self.name, data, there.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,17 +280,25 @@ class Listing:
         """How the latest attempt began; `None` without one. Raises `RecordError` and `StorageError`."""
         if not self.latest:
             return None
-        name = attempt_name(self.day, self.latest)
-        stored = await in_thread(partial(store.read, name))
-        if stored is None:
-            raise missing(name)
-        return read_attempt(self.day, self.latest, stored.data)
+        data = await _content(store, attempt_name(self.day, self.latest))
+        return read_attempt(self.day, self.latest, data)
+
+    async def report(self, store: ObjectStore, number: int) -> Report:
+        """The report of an attempt that has ended. Raises `RecordError` and `StorageError`."""
+        return read_report(self.day, number, await _content(store, end_name(self.day, number)))
 
     async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
         """The reports of the attempts that have ended, by their numbers. Raises `RecordError` and `StorageError`."""
-        names = {end_name(self.day, number): number for number in self.ends if number}
-        objects = await read_many(store, sorted(names))
-        return {names[name]: read_report(self.day, names[name], stored.data) for name, stored in objects.items()}
+        numbers = {end_name(self.day, number): number for number in self.ends if number}
+        found = await each_of(sorted(numbers), lambda name: self.report(store, numbers[name]), THREADS)
+        return {numbers[name]: report for name, report in found.items()}
+
+
+async def _content(store: ObjectStore, name: str) -> bytes:
+    data = await in_thread(partial(store.content, name))
+    if data is None:
+        raise missing(name)
+    return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,8 +350,7 @@ async def read_day(
     record = await Record.read(store, day)
     ledger, ended, listing = record.ledger, record.ended, record.listing
     if record.latest is None:
-        stored = await in_thread(partial(store.read, end_name(day, 0))) if listing.is_refused else None
-        return None if stored is None else (read_report(day, 0, stored.data), record)
+        return (await listing.report(store, 0), record) if listing.is_refused else None
     before = partial(night_before, ledger.plan)
     if ended is None:
         ending = Ending(state_of(day, await peek(store)))
@@ -364,14 +358,10 @@ async def read_day(
     calls = {engine: len(ledger.calls[engine]) for engine in ended.engines}
     if calls != {engine: counts.calls for engine, counts in ended.engines.items()}:
         # An attempt that was paused has added results since.
-        signal = ended.exit_code if ended.outcome.exit is None else None
-        ending = Ending(ended.outcome, signal=signal, answer=ended.detail)
-        if ledger.is_complete:
-            ending = Ending(Outcome.SUCCEEDED, answer=ended.detail)
+        outcome = Outcome.SUCCEEDED if ledger.is_complete else ended.outcome
+        ending = Ending(outcome, signal=ended.exit_code if outcome.exit is None else None, answer=ended.detail)
         now = report_of(record.latest.start, ledger, ending, before=before())
         update = {"ended": ended.ended, "seconds": ended.seconds, "journal": ended.journal}
-        if now.outcome is Outcome.SUCCEEDED:
-            update["ended"] = datetime.fromtimestamp(ledger.last, ended.start.offset).isoformat(timespec="seconds")
         ended = now.model_copy(update=update)
     return ended, record
 

@@ -57,33 +57,30 @@ class ResolvedDay:
 
 async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
     """Finds the day of a start. Adds its faults to earlier ones; else raises `ConfigError` or `StorageError`."""
+    if DAY_VARIABLES & {fault.variable for fault in options.faults}:
+        return ResolvedDay(Start.of(options, None), options.faults)
     try:
-        return await _resolved(options, store)
+        with faults_of_record(""):
+            days = await known_days(options.settings, store)
+        day, faults = options.day(days)
+        fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
+        listing = None
+        if not faults and (fault or asks):
+            with faults_of_record(day):
+                listing = await Listing.of(store, day)
+            faults = [fault] if fault and not (listing.latest or listing.is_refused) else []
     except (ConfigError, StorageError) as error:
         if not options.faults:
             raise
-        faults = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
-        return ResolvedDay(Start.of(options, options.days), [*options.faults, *faults])
-
-
-async def _resolved(options: Options, store: ObjectStore) -> ResolvedDay:
-    if DAY_VARIABLES & {fault.variable for fault in options.faults}:
-        return ResolvedDay(Start.of(options, None), options.faults)
-    with faults_of_record(""):
-        days = await known_days(options.settings, store)
-    day, faults = options.day(days)
-    fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
-    listing = None
-    if not faults and (fault or asks):
-        with faults_of_record(day):
-            listing = await Listing.of(store, day)
-        faults = [fault] if fault and not (listing.latest or listing.is_refused) else []
+        more = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
+        return ResolvedDay(Start.of(options, options.days), [*options.faults, *more])
     return ResolvedDay(Start.of(options, days), [*options.faults, *faults], listing)
 
 
 END_RETRY_SECONDS = 1.0
 RELEASE_SECONDS = 0.5
 """Time limit for releasing the lease: after a signal, the last line and the message have little more."""
+LOST = message("the lease is lost")
 
 
 @dataclass(slots=True)
@@ -143,11 +140,11 @@ class Session:
                 self.journal.stop()
             with shutdown.closing(RECORD_SHARE):
                 await self.journal.flush()
-                await self._write_documents(left, missing, shutdown)
+                await self._write_documents(left, missing)
                 await self._write_end(closed())
                 is_over = True
             is_over = is_over or shutdown.reason is reason  # else it is begun again
-        why = message("storage did not answer in time") if self.lease.is_held() else _lost(shutdown)
+        why = message("storage did not answer in time") if self.lease.is_held() else LOST
         self._give_up(left, missing, why)
         if not self.is_ended:
             text = template("storage: the record is not complete: {count} results and the end are not written")
@@ -155,7 +152,7 @@ class Session:
         await self._release()
         return closed()
 
-    async def _write_documents(self, left: list[Document], missing: list[str], shutdown: Shutdown) -> None:
+    async def _write_documents(self, left: list[Document], missing: list[str]) -> None:
         """Writes the documents that are left, and takes each from the list. `missing` gets what cannot be written."""
         while left and self.lease.is_held():
             try:
@@ -163,7 +160,7 @@ class Session:
             except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
                 self._give_up(left[:1], missing, error.reason if isinstance(error, StorageError) else str(error))
             left.pop(0)
-        self._give_up(left, missing, _lost(shutdown))
+        self._give_up(left, missing, LOST)
         left.clear()
 
     def _give_up(self, documents: Sequence[Document], missing: list[str], error: Value) -> None:
@@ -197,13 +194,6 @@ class Session:
         self.lease.is_closed = True  # there is no time for another try
 
 
-def _lost(shutdown: Shutdown) -> Message:
-    """Why the lease is not held any more: another start has taken it over, or storage did not let it be renewed."""
-    if shutdown.not_renewed is None:
-        return message("the lease is lost")
-    return message("the lease could not be renewed")
-
-
 class Opened(NamedTuple):
     """A start whose day's record has been read."""
 
@@ -231,13 +221,13 @@ async def open_session(
     if attempt is None:
         return Opened(start, record, None)
     day, number = attempt.start.day, attempt.start.number
+    paused = BusyError(message("this one was paused for longer than its lease lasts"), LABELS[Outcome.BUSY])
     if not lease.is_held():
-        raise BusyError(message("this one was paused for longer than its lease lasts"), LABELS[Outcome.BUSY])
+        raise paused
     try:
         await in_thread_to_its_end(partial(lease.store.create, attempt_name(day, number), attempt.to_json()))
     except ConflictError:
-        said = message("another process has recorded attempt {number} of {day}", number=number, day=day)
-        raise BusyError(said, LABELS[Outcome.BUSY]) from None
+        raise paused from None
     journal = Journal(lease.store, day, number, attempt.plan, partial(alarm, "results"))
     return Opened(attempt.start, record, Session(lease, attempt, journal, alarm, record))
 

@@ -36,10 +36,11 @@ def notes_of(
     if is_past and any(call.started >= began.timestamp() for engine in BATCHES for call in ledger.calls[engine]):
         yield past_day_notice(start.day)
     if ending.outcome is Outcome.KILLED:
-        yield message(
+        text = template(
             "The start was killed, or could no longer write; its calls in flight may have been charged too. If it sent "
-            "a message, believe the message."
+            "a message, believe the message. If the execution says memory, an owner raises {variable}."
         )
+        yield message(text, variable="job.memory_mib")
     if ending.done_since is not None:
         since = clock(ending.done_since, start.day)
         yield message("Nothing was left to do: {day} has been done since {time}", day=start.day, time=since)

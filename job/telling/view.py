@@ -3,12 +3,13 @@
 The lines of a day are all that is said of it besides its sentence: the terminal prints them, a message cuts them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Literal
 
 from job.config.faults import FaultKind
-from job.day.attempt import Mark, Outcome, Severity
+from job.day.attempt import Outcome, Severity
 from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.report import PAGE, Report
@@ -17,6 +18,11 @@ from job.telling.failures import ToldFailure, told_failures
 from job.telling.notes import notices_of, unrecorded_notes
 from job.telling.reporting import FAULTS_LISTED
 from job.text.messages import Message, colon, listed, message, plural
+
+Mark = Literal["✓", "✗", "!", " ", ""]
+"""Before a line: a success, a failure, a warning, more about the line before, or none."""
+SIGNS: Mapping[Severity, Mark] = {"good": "✓", "warn": "!", "bad": "✗"}
+"""What a title begins with."""
 
 
 def complete_line(ledger: Ledger) -> Message | None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +12,7 @@ from job.config.objects import LlmConfig
 from job.day.ledger import Ledger, Rerun
 from job.day.result import CallResult, Counts
 from job.engines.calls import ALL_ENGINES, Call, EngineName
-from job.engines.failures import CUT_OFF, Cause
+from job.engines.failures import Cause
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of, tried
@@ -157,16 +156,3 @@ def test_what_was_planned_is_done_failed_or_not_attempted_at_any_time(steps: lis
             assert states.count("cut_off") == counts.cut_off
             assert totals.done + totals.failed + totals.not_attempted == totals.planned
             assert min(totals.done, totals.failed, totals.not_attempted) >= 0
-
-
-def test_a_day_of_which_only_cards_are_left_that_were_cut_off_is_not_complete() -> None:
-    ledger = Ledger(PLAN)
-    for engine in ALL_ENGINES:
-        for call in PLAN.calls(engine):
-            ledger.add(result_of(call, CUT_OFF if engine == "qa" else None))
-    assert (ledger.is_ready, ledger.is_complete) == (True, False)
-
-
-def test_a_result_that_the_plan_lacks_is_refused() -> None:
-    with pytest.raises(LookupError):
-        Ledger(PLAN).add(result_of(next(plan_of([target("Z")]).calls("news"))))

@@ -39,21 +39,16 @@ def test_a_start_has_what_its_commands_and_links_need() -> None:
 
 def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    hook = {"NOTIFY_URL": "https://open.feishu.cn/open-apis/bot/v2/hook/s3cret", "NOTIFY_SECRET": "s3cret"}
-    settings, _ = read_settings({**CLOUD, **hook, "CONFIG_URI": "config"})
-    start = Start.of(Options(settings, [], NOW, 0.0), settings.days())
-    assert "s3cret" not in start.model_dump_json()
-    assert start.config_uri == str(tmp_path / "config"), "the same place from any directory"
-
-
-def test_where_the_engines_are_is_in_it_without_anything_secret() -> None:
     secret = {
+        "NOTIFY_URL": "https://open.feishu.cn/open-apis/bot/v2/hook/s3cret",
+        "NOTIFY_SECRET": "s3cret",
         "QA_ENGINE_URL": "https://qa.example/v1",
         "QA_ENGINE_AUDIENCE": "https://u:s3cret@x/?k=s3cret https://qa.example/v1",
     }
-    settings, faults = read_settings({**CLOUD, **secret, "NEWS_ENGINE_URL": "https://news.example"})
-    assert not faults
+    settings, _ = read_settings({**CLOUD, **secret, "NEWS_ENGINE_URL": "https://news.example", "CONFIG_URI": "config"})
     start = Start.of(Options(settings, [], NOW, 0.0), settings.days())
+    assert "s3cret" not in start.model_dump_json()
+    assert start.config_uri == str(tmp_path / "config"), "the same place from any directory"
     assert start.engine_urls == {"news": "https://news.example", "qa": "https://qa.example/v1"}
     assert start.engine_audiences == {"news": "https://news.example", "qa": "…@x/?…"}
 

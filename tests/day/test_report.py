@@ -35,12 +35,6 @@ def test_a_report_is_read_as_it_was_written_and_adds_up(scene: str) -> None:
         assert engine.done + engine.failed + engine.not_attempted == engine.planned
 
 
-def test_a_report_may_have_more_fields() -> None:
-    report = RecordedAttempt().report()
-    newer = {**json.loads(report.to_json()), "more": 1}
-    assert read_report(DAY, 1, json.dumps(newer).encode()) == report
-
-
 @pytest.mark.parametrize(
     "change",
     [

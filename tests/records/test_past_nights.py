@@ -60,19 +60,6 @@ async def test_each_day_has_a_row_with_its_state(memory: Memory, monkeypatch: py
     assert [report.day for report in nights.reports] == [DAYS[3], DAYS[1], DAYS[0]]
 
 
-async def test_of_a_day_its_names_and_its_end_are_read(memory: Memory) -> None:
-    put(memory, *(RecordedAttempt(day).record() for day in DAYS))
-    await read_nights(memory, 2)
-    assert sorted(memory.asked) == [
-        ("folders", ""),
-        ("names", f"{DAYS[5]}/"),
-        ("names", f"{DAYS[6]}/"),
-        ("read", f"{DAYS[5]}/ends/000001.json"),
-        ("read", f"{DAYS[6]}/ends/000001.json"),
-        ("read", LEASE),
-    ]
-
-
 @pytest.mark.parametrize("gone", [("/attempts/",), ("/attempts/", "/ends/"), ("/attempts/", "-000000.jsonl")])
 async def test_a_day_of_which_age_has_taken_the_attempts_is_in_no_list_and_goes_not_on(
     memory: Memory, gone: tuple[str, ...]
@@ -140,16 +127,9 @@ async def test_a_bug_in_reading_past_nights_ends_no_attempt(memory: Memory, capl
 
 
 async def test_past_nights_can_be_waited_for(memory: Memory) -> None:
-    put(memory, *(RecordedAttempt(day).record() for day in DAYS[:2]))
-    memory.seconds = 1.0
-    past = PastNights(lambda _: None)
+    put(memory, RecordedAttempt(DAYS[0]).record())
+    memory.seconds, past = 1.0, PastNights(lambda _: None)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(past.read_beside, memory, "2026-11-30")
-        with trio.move_on_after(1.5) as patience:
-            await past.wait_until_read()
-        assert patience.cancelled_caught
-        assert past.nights is None
+        nursery.start_soon(past.read_beside, memory, DAYS[1])
         await past.wait_until_read()
-        assert past.nights is not None
-        assert [one.day for one in past.nights.nights] == DAYS[1::-1]
-    assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
+        assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]

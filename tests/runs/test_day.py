@@ -7,6 +7,7 @@ no recorded card again, one key for each request, sums that add up, 0 only if al
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
 import pytest
@@ -19,7 +20,8 @@ from job.storage.store import ANSWER_GRACE_SECONDS, StoredObject
 from tests.runs.nights_by_chance.promise import WRONG
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
-from tests.simulators.service import Fault
+from tests.simulators.service import Do, Fault
+from tests.simulators.when import When
 from tests.support.parsed import Parsed
 from tests.support.scene import ALL, CARDS, CLOUD, DAY, LEASE, OTHER, RETRY, TOPIC, Scene
 
@@ -205,28 +207,6 @@ async def test_again_makes_what_was_named_and_what_is_missing(scene: Scene) -> N
     assert len(scene.world.news.requests) == 3 + 1, "its data too"
 
 
-async def test_what_was_never_made_gets_no_number(scene: Scene) -> None:
-    """Its answer may have been lost: only with the key of the first time does the engine recognise it."""
-    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.late_status(504)))
-    await scene.start(3, QA_ENGINE_ATTEMPTS="1")
-    scene.world.qa.script.clear()
-    outcome = await scene.start(0, "--again", "AAPL/news_card")
-    assert len(scene.keys()) == 5
-    assert scene.stored(f"{DAY}/attempts/000002.json")["again"] == []
-    assert outcome.finished["notes"] == [DATED]
-
-
-async def test_what_is_not_made_again_yet_keeps_its_number_if_it_is_asked_once_more(scene: Scene) -> None:
-    await scene.start(0)
-    job = await scene.begin("--again", "AAPL/news_card")
-    await scene.cards_in_flight(6)
-    await scene.killed(job)
-    await scene.start(0, "--again", "AAPL/news_card")
-    assert (scene.cards()["AAPL/news_card"], len(scene.keys())) == (3, 6)
-    await scene.start(0, "--again", "AAPL/news_card")
-    assert (scene.cards()["AAPL/news_card"], len(scene.keys())) == (4, 7)
-
-
 async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Scene) -> None:
     await scene.start(0)
     first = await scene.begin("--again", "AAPL/news_card", **CLOUD)
@@ -293,34 +273,6 @@ async def test_a_refused_start_between_two_good_ones_writes_nothing(scene: Scene
     assert len(scene.requests) == count + 2
 
 
-@pytest.mark.parametrize("seconds", [1.9, 2.1, 2.3])
-async def test_who_is_refused_while_a_night_ends_leaves_no_night_at_work_on_the_page(
-    scene: Scene, seconds: float
-) -> None:
-    """It has read the night before its end, and would write the page before the night does."""
-    scene.world.storage_seconds = 0.1
-    job = await scene.begin("--date=2026-11-23", "--yes")
-    await scene.cards_in_flight()
-    await trio.sleep(seconds)
-    await scene.start(2, FINANCIAL_ENGINE_TIMEOUT="x")
-    await scene.end(job, 0)
-    page = scene.world.recorded()["index.html"].decode()
-    assert "at work" not in Parsed(page).text
-    assert 'href="2026-11-23/report.html"' in page
-
-
-@pytest.mark.parametrize("seconds", [0.2, 0.3])
-async def test_who_is_refused_while_a_day_begins_leaves_that_its_documents(scene: Scene, seconds: float) -> None:
-    """It has seen the day before there was an attempt, and writes after that."""
-    scene.world.storage_seconds = 0.1
-    refused = await scene.begin(FINANCIAL_ENGINE_TIMEOUT="x")
-    await trio.sleep(seconds)
-    await scene.start(0)
-    await scene.end(refused, 2)
-    assert scene.stored(f"{DAY}/report.json")["outcome"] == "succeeded"
-    assert "1 fault" not in scene.world.recorded()[f"{DAY}/report.html"].decode()
-
-
 @pytest.mark.parametrize("hangs", [False, True])
 async def test_faults_that_cannot_be_recorded_change_no_outcome(scene: Scene, hangs: bool) -> None:
     def refuse(verb: str, _: str) -> bool:
@@ -366,13 +318,55 @@ async def test_the_page_of_the_nights_is_not_overwritten_with_one_night_while_th
     assert f'href="{DAY}/report.html"' in page
 
 
-async def test_an_object_of_somebody_else_has_only_to_be_removed(scene: Scene) -> None:
-    await scene.start(0)
-    scene.world.runs.create(f"{DAY}/attempts/000001 (1).json", b"")
-    (fault,) = (await scene.start(2)).events("config.faulty")
-    assert fault["message"] == f"RUNS_URI: {DAY}/attempts/000001 (1).json is not as the job wrote it; remove it"
-    scene.world.runs.objects.pop(f"{DAY}/attempts/000001 (1).json")
-    await scene.start(0)
+# --- what a start is charged at most ---
+
+BAD, FAILED = when.both(when.ticker("AAPL"), when.card("news_card")), {"status": "failed", "error": "no credit"}
+OUT, LOST, HANGS = ((when.always, act) for act in (do.status(503), do.status(502), do.hang()))
+KINDS: Mapping[str, tuple[str, int, tuple[When, Do], tuple[When, Do], Mapping[str, str]]] = {
+    "one bad card": ("qa", 3, (BAD, do.status(500)), (BAD, do.status(500)), {}),
+    "one that says failed, and then all": ("qa", 3, (BAD, do.body(FAILED)), (when.always, do.body(FAILED)), {}),
+    "free at night, charged in the morning": ("qa", 3, OUT, LOST, {}),
+    "charged at night, free in the morning": ("qa", 3, LOST, OUT, {}),
+    "refused at night, no answer in the morning": ("qa", 3, (when.always, do.status(422)), HANGS, {}),
+    "a data engine at night, QA in the morning": ("news", 1, (when.always, do.status(422)), LOST, {}),
+    "a deadline in the morning": ("qa", 3, OUT, LOST, {"RUN_DEADLINE_SECONDS": "300"}),
+    "killed in the morning": ("qa", 3, OUT, HANGS, {"killed": "yes"}),
+}
+"""Which engine fails at night, and the exit code; what happens then, and what to QA in the morning; and how it ends."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_an_attempt_is_charged_is_at_most_what_was_said_whatever_fails_then(scene: Scene, kind: str) -> None:
+    """Each that follows; one that is killed is begun again."""
+    engine, code, at_night, then, how = KINDS[kind]
+    env, qa = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards"}, scene.world.qa
+    scene.world.engines[engine].script.append(Fault(*at_night))
+    await scene.start(code, **env, **CLOUD)
+    told, report = scene.world.chat.texts[-1], scene.stored(f"{DAY}/report.json")
+    (most,) = (int(found) for found in re.findall(r"; at most (\d+) tries are charged:", told))
+    assert most == 3 * report["engines"]["qa"]["not_attempted"] or engine == "qa"
+    page = Parsed(scene.world.recorded()[f"{DAY}/report.html"].decode())
+    assert f"; at most {most} tries are charged:" in page.text
+    charged = [one for one in qa.requests if one.status not in {503, 422}]
+    lost = [one for one in charged if at_night[0](one)]
+    cost = f"{len(charged)} tries may have been charged; {len(charged) - len(lost)} made a card."
+    assert (cost in told.splitlines()) is bool(lost), "as the engine counts"
+    cards = {(one.tickers[0], one.card) for one in lost}
+    assert (report["perhaps_charged"], report["charged_tries"]) == (len(cards), len(lost))
+    scene.world.engines[engine].script.clear()
+    qa.script.append(Fault(*then))
+    paid = []
+    for attempt in ("0", "1"):
+        before = len(qa.requests)
+        job = await scene.begin(**env, **OTHER | {**how, "CLOUD_RUN_TASK_ATTEMPT": attempt})
+        if "killed" in how:
+            await scene.cards_in_flight(before + 2)
+            await scene.killed(job)
+        else:
+            await job.outcome()
+        paid.append(sum(one.status not in {503, 422} for one in qa.requests[before:]))
+    assert max(paid) <= most
+    assert then is not LOST or how or paid[0] == most, "nor is more said than can be"
 
 
 # --- clocks and languages ---

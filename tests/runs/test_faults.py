@@ -8,6 +8,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from job.engines.answers import TokenError
+from job.engines.calls import ALL_ENGINES, BATCHES
+from job.engines.failures import Cause
+from job.engines.id_tokens import IdTokens
+from job.text.messages import message
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT, Job
@@ -26,8 +31,8 @@ PLANNED = len(TICKERS) * len(CARDS)
 MANY = tuple(f"T{number}" for number in range(50))
 """Tickers of which the cards cannot all begin before an engine is down."""
 ENV = {
-    **{f"{name}_ENGINE_TIMEOUT": "1.5" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")},
-    **{f"{name}_ENGINE_BATCH_SIZE": "2" for name in ("FINANCIAL", "TRADING")},
+    **{f"{name.upper()}_ENGINE_TIMEOUT": "1.5" for name in ALL_ENGINES},
+    **{f"{name.upper()}_ENGINE_BATCH_SIZE": "2" for name in BATCHES},
     "QA_ENGINE_CONCURRENCY": "16",
 }
 CODES = {
@@ -151,6 +156,23 @@ async def chat_that_hangs(scene: Scene) -> Job:
     return await chat(0)(scene)
 
 
+async def no_token(scene: Scene) -> Job:
+    """It is said once, of all engines together."""
+
+    async def silent(_: IdTokens, audience: str, _rejected: str | None = None) -> str:
+        await trio.sleep(1)
+        raise TokenError(message("no token for the engines"), Cause.TOKEN_SERVER)
+
+    with pytest.MonkeyPatch.context() as patch:  # undone before the scene's own is
+        patch.setattr(IdTokens, "get", silent)
+        job = await begin(scene, **scene.world.chat.env())
+        await job.outcome()
+    (text,) = scene.world.chat.texts
+    assert "✗ Financial engine, Trading engine, News engine: every call failed.\nNo token for" in text
+    assert text.count("No token for the engines.") == 1
+    return job
+
+
 async def says_failed(scene: Scene) -> Job:
     """A card may cost tokens each time."""
     job = await answers("qa", when.ticker("T3"), do.body({"status": "failed", "error": "no credit"}))(scene)
@@ -218,6 +240,7 @@ CASES = [
     Case("400 or 422", answers("qa", ALWAYS, do.status(422)), "cards_missing", "HTTP 422", PLANNED),
     Case("401", answers("qa", FIRST, do.status(401))),
     Case("401", answers("qa", ALWAYS, do.status(401)), "qa_engine_down", "HTTP 401", tickers=MANY),
+    Case("the token server", no_token, "data_engine_failed", "no token for the engines", 0),
     Case("403", answers("qa", FIRST, do.status(403))),
     Case("404", for_two_minutes("qa", do.status(404))),
     Case("404", for_two_minutes("trading", do.status(405))),
@@ -252,9 +275,8 @@ CASES = [
     Case(HOOK, chat(1, NOTIFY_ONLY="errors"), says="NOTIFY_ONLY: is not one of 'all', 'failures'"),
 ]
 ELSEWHERE = {
-    "the token server": "runs/test_told.py",
     "an answer of 200 says `success`": "runs/test_mornings.py",
-    "a data engine refuses single": "runs/test_rows.py",
+    "a data engine refuses single": "runs/test_mornings.py",
     "an object of the day's record": "records/test_shape.py",
     "SIGTERM": "runs/test_signals.py",
     "SIGKILL": "runs/test_processes.py",

@@ -78,5 +78,6 @@ async def test_the_next_night_is_compared_with_it(scene: Scene, story: str) -> N
     outcome = await scene.start(0, **ENV)
     new = f"New since {DAY}, 2 cards: NEW (2)"
     assert (new in outcome.finished.get("notes", [])) is (story in {"done", "set-aside", "batches"})
+    assert "None" not in outcome.stdout, "an URL that was not recorded has not changed"
     assert outcome.finished["day"] == NEXT_DAY
     assert scene.cards().total() == len(CARDS) + 2

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import trio
 
-from tests.simulators.listener import Listener
 from tests.simulators.seen import Seen
 from tests.simulators.when import When
 from tests.simulators.wire import ClientGoneError, Exchange, Reply, Traffic, serve_connection
@@ -58,23 +57,37 @@ class Service:
     """This service's own requests in the order of arrival."""
     traffic: Traffic = field(default_factory=Traffic, init=False)
     _attempts: Counter[tuple[str, str, bytes]] = field(default_factory=Counter, init=False)
-    _listener: Listener = field(init=False)
+    port: int = field(default=0, init=False)
+    _listening: trio.CancelScope = field(default_factory=trio.CancelScope, init=False)
+    _stopped: trio.Event | None = field(default=None, init=False)
+    """Once it has listened: when it does so no more."""
     _changed: trio.Event = field(default_factory=trio.Event, init=False)
-
-    def __post_init__(self) -> None:
-        self._listener = Listener(self.connect, self.tls)
 
     @property
     def url(self) -> str:
         """The origin; it stays the same when the service is stopped and started again."""
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._listener.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     async def start(self, nursery: trio.Nursery) -> None:
-        await self._listener.start(nursery)
+        """Listens on a free port, or on that of before; connections are accepted from now on."""
+        (plain,) = await trio.open_tcp_listeners(self.port, host="127.0.0.1")
+        self.port = plain.socket.getsockname()[1]
+        self._listening, self._stopped = trio.CancelScope(), trio.Event()
+        nursery.start_soon(self._listen, plain, self._stopped, name=f"simulator on port {self.port}")
 
     async def stop(self) -> None:
         """Closes port and connections: from now on connections are refused. `start` opens it again."""
-        await self._listener.stop()
+        self._listening.cancel()
+        if self._stopped is not None:
+            await self._stopped.wait()
+
+    async def _listen(self, plain: trio.SocketListener, stopped: trio.Event) -> None:
+        listener = trio.SSLListener(plain, self.tls, https_compatible=True) if self.tls else plain
+        try:
+            with self._listening:
+                await trio.serve_listeners(self.connect, [listener])
+        finally:
+            stopped.set()
 
     async def until(self, condition: Callable[[list[Seen]], bool]) -> None:
         """Waits until this holds of the requests so far; looked at whenever one arrives and whenever one ends."""

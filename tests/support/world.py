@@ -206,7 +206,7 @@ async def open_virtual_world(
         world = make_world(VirtualWorld, nursery, Path(directory), None)
         stack.push_async_callback(close_world, world)
         for number, service in enumerate(world.services):
-            service._listener.port = 20_000 + number
+            service.port = 20_000 + number
         for service in world.engines.values():
             service.latency = latency or service.latency
         _replace_clocks(patch)
@@ -378,7 +378,7 @@ class _VirtualStream(httpcore.AsyncNetworkStream):
 
 def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
     """Connections lead to the world's services."""
-    ports = {service._listener.port: service for service in world.services}
+    ports = {service.port: service for service in world.services}
 
     async def connect_tcp(
         _: httpcore.TrioBackend, host: str, port: int, *_arguments: object, **_named: object

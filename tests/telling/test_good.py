@@ -7,14 +7,14 @@ import pytest
 
 from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
-from job.day.attempt import SIGNS, Outcome
+from job.day.attempt import Outcome
 from job.day.ending import Ending, ending_of
 from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.engines.calls import ALL_ENGINES
 from job.telling.advice import Commands, command_of
 from job.telling.notes import ledger_notes, notes_of
-from job.telling.view import View
+from job.telling.view import SIGNS, View
 from job.text.messages import message
 from tests.simulators.job import ROOT
 from tests.support.chinese import in_chinese

@@ -59,7 +59,7 @@ DATA = re.compile(
     r"`?((RUNS|CONFIG)_URI=\S+ )*(python -m job|gcloud run)[\w .=,:/|^'-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
     r"|\bUTC\b|\b[A-Z]+(_[A-Z]*)+|\b(financial|trading|news|qa)\b|\bcards-x7k2p\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
     r"|\bT\d\d:|(failed: )?said by the engine|failed: the model refused|[Cc]onnection reset"
-    r"|Terraform: engines\.\w+\.\w+|roles/run\.invoker"
+    r"|Terraform: engines\.\w+\.\w+|roles/run\.invoker|job\.memory_mib"
     r"|HTTP \d+|since 02:00|the engine answered null|\bnull\b|SIGTERM"
     r"|20 cards in a row failed|Look at the QA engine's log\.|is not a ticker of|correct it, or add it to|APPL"
     r"|\bverify\b|^run( --.*)?$|\bcards(?=[,:])|\bcards · our-project\b"

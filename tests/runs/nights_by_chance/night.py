@@ -9,12 +9,14 @@ from itertools import product
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from typing import NamedTuple
 
+from job.engines.calls import ENGINES, TARGET_ENGINES
+
 Item = tuple[str, str | None]
 """A target, and its card type if it is a card."""
 
 PATIENCE, ATTEMPTS = 1_200.0, 3
-TIMEOUT = {"financial": 900.0, "trading": 900.0, "news": 300.0, "qa": 300.0}
-CONCURRENCY = {"financial": 4, "trading": 4, "news": 8}
+TIMEOUT: dict[str, float] = {name: spec.timeout for name, spec in ENGINES.items()}
+CONCURRENCY: dict[str, int] = {name: ENGINES[name].concurrency for name in TARGET_ENGINES}
 """Of the data engines; that of QA is drawn."""
 FREE = ["401", "403", "404", "409", "422", "429", "503"]
 """What costs nothing. Any other try at a card may have been paid for."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from job.day.attempt import Attempt, Outcome
 from job.day.result import CallResult
-from job.engines.calls import ALL_ENGINES
+from job.engines.calls import ALL_ENGINES, BATCHES
 from job.records.past_nights import read_nights
 from job.records.record import read_day
 from job.storage.store import StoredObject
@@ -39,7 +39,7 @@ class Item(NamedTuple):
     date: str = ""
     """That is sent; empty for an engine that takes none."""
     request: str = ""
-    """The digest of a request for news: another topic key makes it another one."""
+    """The digest of what is sent for data, but for a batch: another topic key makes it another one."""
 
     @property
     def named(self) -> "Item":
@@ -57,7 +57,7 @@ class Recorded(NamedTuple):
     @property
     def items(self) -> list[Item]:
         one = self.result
-        request = one.request if one.engine == "news" else ""
+        request = "" if one.engine == "qa" else one.request
         return [Item(one.engine, target, one.card_type, one.date, request) for target in one.targets]
 
     def counted(self, asked: Mapping[Item, int]) -> list[Item]:
@@ -76,7 +76,7 @@ def _planned(data: bytes) -> list[tuple[Item, bool]]:
     plan = _attempt(data).plan_again()
     calls = [(one, plan.call([one])) for engine in ALL_ENGINES for one in plan.items(engine)]
     return [
-        (Item(*one, call.date, call.request if one.engine == "news" else ""), one.target in plan.left_out)
+        (Item(*one, call.date, "" if one.engine == "qa" else call.request), one.target in plan.left_out)
         for one, call in calls
     ]
 
@@ -148,10 +148,10 @@ def _items_of(seen: Seen, planned: set[Item]) -> list[Item]:
     if seen.service == "qa":
         query, card_type = dict(seen.query), seen.path.removeprefix(WRONG).removeprefix("/card/")
         return [Item("qa", query["ticker"], card_type, query["date_str"])]
-    if seen.service == "news":
-        request = hashlib.sha256(b"\0".join((_target(seen).encode(), seen.body))).hexdigest()[:16]
-        return [item for item in planned if item.request == request]
-    return [Item(seen.service, ticker) for ticker in seen.tickers]
+    if seen.service in BATCHES:
+        return [Item(seen.service, ticker) for ticker in seen.tickers]
+    request = hashlib.sha256(b"\0".join((_target(seen).encode(), seen.body))).hexdigest()[:16]
+    return [item for item in planned if item.request == request]
 
 
 def _target(seen: Seen) -> str:
