@@ -78,6 +78,7 @@ async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_ni
         f"Nothing was left to do: {FRIDAY} has been done since 22:30 UTC",
         "Next night: Mon 11-30 22:30",
     ]
+    assert message[-1] == "As of 2026-11-28 08:30 UTC", "it was done before"
 
 
 async def test_of_many_nights_the_failures_are_told_and_the_first_success_after_one(scene: Scene) -> None:

@@ -209,6 +209,8 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
     ending = ending_of(day.ledger, until, next(iter(day.errors), None))
     one = report_of(day.start_of(), day.ledger, ending, seconds=600)
     now, later = shown_of(advice(one, day.ledger, Commands(DAYS, TODAY, **CLOUD), unrecorded))[:2]
+    expired, *_ = shown_of(advice(one, day.ledger, Commands(DAYS, LATER, **CLOUD), unrecorded))
+    assert expired[1:] == later[1:]
     assert "charged" not in later[1]
     return now[1].partition(" missing ")[2]
 
