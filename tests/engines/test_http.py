@@ -247,8 +247,8 @@ async def test_no_failure_leaves_a_descriptor_behind(
     nursery: trio.Nursery, service: Service, full_port: int, silent: Silent, failure: str
 ) -> None:
     """Every socket is closed at once, not by the garbage collector."""
-    service.script.append(Fault(when.path("/answer"), do.hang()))
-    service.script.append(Fault(when.path("/reset"), broken.reset_in_body()))
+    service.script.append(Fault(lambda seen: seen.path == "/answer", do.hang()))
+    service.script.append(Fault(lambda seen: seen.path == "/reset", broken.reset_in_body()))
     base = {"connecting": f"http://127.0.0.1:{full_port}", "handshake": silent.url}
     url = base.get(failure, service.url)
     network = Network(tls_context(None))

@@ -31,8 +31,8 @@ from job.records.lease import LASTS_SECONDS, TRUSTED_SECONDS
 from job.records.session import RELEASE_SECONDS
 from job.telling.failures import told
 from tests.simulators.job import ROOT
-from tests.support.clocks import MachineClock, machine_clock
 from tests.support.fakes import FOREVER, Asked, Stage, reply, stage, target, well
+from tests.support.virtual_time import MachineClock, machine_clock
 
 __all__ = ["machine_clock"]
 pytestmark = pytest.mark.usefixtures("autojump_clock")

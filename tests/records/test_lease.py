@@ -29,8 +29,8 @@ from job.records.lease import (
 )
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, read_many
 from job.text.messages import Message
-from tests.support.clocks import MachineClock, machine_clock
 from tests.support.stores import Memory, memory, store
+from tests.support.virtual_time import MachineClock, machine_clock
 
 __all__ = ["machine_clock", "memory", "store"]
 

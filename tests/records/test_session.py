@@ -19,9 +19,9 @@ from job.records.session import RELEASE_SECONDS, Opened, Session, StorageAlarm, 
 from job.text.messages import Message
 from tests.records.test_lease import holder
 from tests.records.test_record import broken
-from tests.support.clocks import MachineClock, machine_clock
 from tests.support.records import DAY, RecordedAttempt, prepared, put, start_at
 from tests.support.stores import Memory, memory
+from tests.support.virtual_time import MachineClock, machine_clock
 
 __all__ = ["machine_clock", "memory"]
 

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from job.config.objects import OBJECTS
-from tests.simulators import do, when
+from tests.simulators import do
 from tests.simulators.seen import Seen
 from tests.simulators.service import Fault
 from tests.simulators.storage import emulator_binary
@@ -54,25 +54,6 @@ async def test_how_often_a_plain_start_asks_storage(world: World) -> None:
         assert asked["list"] <= lists
         assert asked["read"] <= reads
         assert asked_cards(world).total() == cards
-
-
-async def test_plan_reads_a_place_in_a_bucket(world: World) -> None:
-    assert world.storage is not None
-    unset: dict[str, str | None] = {**dict.fromkeys(world.environment()), "STORAGE_EMULATOR_HOST": world.storage.url}
-    planned = await world.run_job(("plan", f"gs://{CONFIG_BUCKET}/config//"), env=unset)
-    assert (planned.exit_code, planned.stderr) == (0, "")
-    missing = await world.run_job(("plan", "gs://no-such-bucket/config"), env=unset)
-    assert (missing.exit_code, missing.stdout) == (75, "")
-    assert "there is no such bucket" in missing.stderr
-
-
-async def test_nothing_is_called_if_access_to_the_record_is_denied(world: World) -> None:
-    assert world.storage is not None
-    writes = when.both(when.method("POST"), lambda seen: b"_lease.json" in seen.body)
-    world.storage.script.append(Fault(writes, do.status(403)))
-    outcome = await run(world, 75)
-    assert "access is denied" in outcome.stdout
-    assert {one.service for one in world.seen} == {"storage"}
 
 
 def _with_credentials(world: World) -> dict[str, str | None]:

@@ -153,17 +153,6 @@ async def test_a_wrong_url_of_an_engine_is_corrected_within_the_day(scene: Scene
 # --- the config changes ---
 
 
-async def test_a_ticker_is_corrected_and_card_types_are_added_at_noon(scene: Scene) -> None:
-    scene.world.news.script.append(Fault(when.ticker("BRK.B"), do.status(422, after=3.0)))
-    await scene.start(1)
-    await scene.world.configure("ticker_list.json", ["AAPL", "BRK-B"])
-    await scene.start(0)
-    await scene.world.configure("card_types.json", [*CARDS, "risk_card"])
-    outcome = await scene.start(0)
-    assert outcome.finished["cards"]["planned"] == 7
-    assert scene.cards() == Counter([one.replace(".", "-") for one in ALL] + ["AAPL/risk_card", "BRK-B/risk_card"])
-
-
 async def test_a_date_of_a_topic_that_is_changed_there_and_back_pays_once_for_each_and_another_key_for_none(
     scene: Scene,
 ) -> None:
@@ -175,18 +164,6 @@ async def test_a_date_of_a_topic_that_is_changed_there_and_back_pays_once_for_ea
     count = len(scene.requests)
     await scene.start(0)
     assert [one.path for one in scene.requests[count:]] == ["/batch/process_topic/dynamic/ecb"], "its news alone"
-
-
-async def test_cards_of_another_model_are_noted_and_not_paid_again(scene: Scene) -> None:
-    await scene.start(0)
-    await scene.world.configure("llm_config.json", {"default": {"backend": "local", "model_name": "large/2"}})
-    count = len(scene.requests)
-    outcome = await scene.start(0)
-    assert len(scene.requests) == count
-    assert "5 cards were made with another model" in " ".join(outcome.finished["notes"])
-    again = await scene.start(0, "--again", "AAPL/news_card")
-    assert dict(scene.requests[-1].query)["model_name"] == "large/2"
-    assert "4 cards were made with another model" in " ".join(again.finished["notes"])
 
 
 # --- made again ---
@@ -205,19 +182,6 @@ async def test_again_makes_what_was_named_and_what_is_missing(scene: Scene) -> N
         ["AAPL/news_card", "AAPL/news_card", "AAPL/price_card", "BRK.B/news_card"]
     )
     assert len(scene.world.news.requests) == 3 + 1, "its data too"
-
-
-async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Scene) -> None:
-    await scene.start(0)
-    first = await scene.begin("--again", "AAPL/news_card", **CLOUD)
-    await first.seen("run.started")
-    second = await scene.begin("--again", "AAPL/news_card", **OTHER)
-    await scene.end(first, 0)
-    outcome = await scene.end(second, 75)
-    assert outcome.finished["message"] == "Another start has just ended: nothing was called"
-    assert "start_command" not in outcome.finished
-    await scene.start(75, "--again", "AAPL/news_card", **OTHER | {"CLOUD_RUN_TASK_ATTEMPT": "1"})
-    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
 
 
 async def test_who_wants_again_what_another_start_is_just_making_pays_nothing(scene: Scene) -> None:

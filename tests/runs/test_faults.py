@@ -18,7 +18,6 @@ from tests.simulators.engines import steady
 from tests.simulators.job import ROOT, Job
 from tests.simulators.service import Do, Fault
 from tests.simulators.when import When
-from tests.support.runs import asked_cards
 from tests.support.scene import Scene, open_scene
 
 PAGE = (ROOT / "job" / "faults.md").read_text(encoding="utf-8")
@@ -173,41 +172,9 @@ async def no_token(scene: Scene) -> Job:
     return job
 
 
-async def says_failed(scene: Scene) -> Job:
-    """A card may cost tokens each time."""
-    job = await answers("qa", when.ticker("T3"), do.body({"status": "failed", "error": "no credit"}))(scene)
-    await job.outcome()
-    assert {count for (ticker, _), count in asked_cards(scene.world).items() if ticker == "T3"} == {3}
-    return job
-
-
 async def faulty_object(scene: Scene) -> Job:
     await scene.world.configure("ticker_list.json", ["A", "a/b"])
     return await begin(scene)
-
-
-async def storage_is_back(scene: Scene) -> Job:
-    """When Cloud Run starts the task again."""
-    config = scene.world.stores[scene.world.config_uri]
-    config.refuse = lambda _verb, _name: True
-    first = await scene.start(75, CLOUD_RUN_EXECUTION="night-1")
-    assert first.finished["message"] == "Storage failed: nothing was called"
-    config.refuse = lambda _verb, _name: False
-    return await begin(scene, CLOUD_RUN_EXECUTION="night-1", CLOUD_RUN_TASK_ATTEMPT="1")
-
-
-async def again_unknown(scene: Scene) -> Job:
-    """The entry of the attempt is written, and its answer is lost: a plain start makes what is asked for, once."""
-    await scene.start(0, **ENV)
-    scene.world.runs.lose = lambda _verb, name: "/attempts/" in name
-    unknown = await scene.start(75, "--again", "T1/news_card", **ENV)
-    scene.world.runs.lose = lambda _verb, _name: False
-    assert (unknown.finished["outcome"], "start_command" in unknown.finished) == ("storage_failed", False)
-    assert scene.cards().total() == PLANNED
-    job = await begin(scene)
-    assert (await job.outcome()).finished["notes"] == ["Made again: T1/news_card"]
-    assert scene.cards().total() == PLANNED + 1
-    return job
 
 
 # --- the faults ---
@@ -234,6 +201,7 @@ ALWAYS, FIRST, T3 = when.always, when.nth(1), when.ticker("T3")
 ENDS, LATE, OUT = "the connection ends", "an engine does not answer", "storage fails during a run"
 CONFIG, PAST, HOOK = "the config, a variable", "past nights", "`NOTIFY_URL` or `NOTIFY_ONLY`"
 NOBODY = "http://127.0.0.1:1"
+FAILED = {"status": "failed", "error": "no credit"}
 DEADLINE = "`RUN_DEADLINE_SECONDS` have passed"
 CASES = [
     Case("400 or 422", answers("trading", when.ticker("T3"), do.status(422)), "data_engine_failed", "HTTP 422", 0),
@@ -252,7 +220,7 @@ CASES = [
     Case("500", answers("financial", FIRST, do.late_status(504))),
     Case(ENDS, answers("trading", FIRST, broken.reset_after_work())),
     Case(ENDS, answers("qa", ALWAYS, broken.truncated()), "qa_engine_down", "the connection ended", tickers=MANY),
-    Case(ENDS, says_failed, "cards_missing", "no credit", 3),
+    Case(ENDS, answers("qa", T3, do.body(FAILED)), "cards_missing", "no credit", 3),
     Case(LATE, answers("news", T3, do.hang()), "data_engine_failed", "no answer within 1.5 s", 0),
     Case(LATE, answers("qa", T3, broken.trickle(0.4)), "cards_missing", "no answer within 1.5 s", 3),
     Case(LATE, answers("qa", T3, broken.endless_body()), "cards_missing", "larger than 1 MiB", 3),
@@ -260,14 +228,12 @@ CASES = [
     Case(CONFIG, faulty_object, "bad_config", 'ticker_list.json: [1] (\\"a/b\\")'),
     Case(CONFIG, variables(CARD_URL="http://h/{ticker}.png"), "bad_config", "CARD_URL: is not an https URL"),
     Case(CONFIG, variables(SSL_CERT_FILE="/no"), "bad_config", 'no\\" cannot be read (No such'),
-    Case("storage is down, or refuses", storage_is_back),
     Case(PAST, no_storage("folders"), says="past nights cannot be read"),
     Case(PAST, no_storage("create", ".html"), says="could not write index.html"),
     Case(OUT, storage_comes_back(10)),
     Case(OUT, storage_comes_back(25)),  # the lease waits for less
     Case(OUT, no_storage_to_the_end, is_recorded=False),
     Case(OUT, outage_of_storage(600, 15.0), "storage_failed", "could not write _lease.json", is_recorded=False),
-    Case("somebody asks for `--again`", again_unknown),
     Case(DEADLINE, deadline("financial", 20.0), "deadline", failed=0),
     Case(DEADLINE, deadline("qa", 50.0), "deadline", failed=16),
     Case("the chat does not accept", chat_that_hangs, "cards_missing", "no answer within", 8),
@@ -278,9 +244,11 @@ ELSEWHERE = {
     "an answer of 200 says `success`": "runs/test_mornings.py",
     "a data engine refuses single": "runs/test_mornings.py",
     "an object of the day's record": "records/test_shape.py",
+    "storage is down, or refuses": "runs/test_day.py",
     "SIGTERM": "runs/test_signals.py",
     "SIGKILL": "runs/test_processes.py",
     "another start is at work": "runs/test_day.py",
+    "somebody asks for `--again`": "runs/test_day.py",
     "the process was paused": "records/test_session.py",
     "the job has a bug": "runs/test_runs.py",
 }

@@ -102,15 +102,6 @@ async def test_4096_calls_are_in_flight_over_tls_without_a_retry(nursery: trio.N
         assert one.peak <= 350 * MIB
 
 
-async def test_thousands_of_cards_and_a_second_start_take_little_memory(nursery: trio.Nursery) -> None:
-    async with loaded(nursery, 3000, 10, 0.005) as world:
-        first, second = [await took(world, *RUN, QA_ENGINE_CONCURRENCY="64") for _ in range(2)]
-        assert [one.outcome.finished["cards"]["done"] for one in (first, second)] == [30_000] * 2
-        assert max(first.peak, second.peak) <= 120 * MIB
-        assert second.cpu <= first.cpu / 10
-        assert len(world.qa.requests) == 30_000, "the second start calls nothing"
-
-
 LEFT = 3
 """Cards that the killed start has not recorded."""
 

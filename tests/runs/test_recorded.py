@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import chain
 
 import pytest
 import trio
@@ -42,25 +43,14 @@ async def test_exactly_what_is_missing_is_requested(scene: Scene, story: str) ->
         assert {one.service for one in scene.requests} <= {"qa", *(["trading"] if story == "batches-killed" else [])}
         assert {one.headers["traceparent"].split("-")[1] for one in scene.requests} <= traces
     assert outcome.finished["cards"]["done"] == len(CARDS)
+    if story in {"done", "batches"}:
+        assert (scene.requests, scene.world.recorded()) == ([], before), "it stays closed"
+    if story == "batches-killed":
+        left = [one.tickers for one in scene.world.trading.requests]
+        assert sorted(map(len, left)) == [2, 5, 5], "what is left of larger batches is in those of today"
+        assert sorted(chain(*left)) == sorted(f"T{number}" for number in range(8, 20))
     kept = {name for name in before if "/attempts/" in name or "/results/" in name}
     assert {name: scene.world.recorded()[name] for name in kept} == {name: before[name] for name in kept}
-
-
-@pytest.mark.parametrize("story", ["done", "batches"], indirect=True)
-async def test_a_closed_day_stays_closed_whatever_its_batches_were(scene: Scene) -> None:
-    before = scene.world.recorded()
-    await scene.start(0, **ENV)
-    assert scene.requests == []
-    assert scene.world.recorded() == before
-
-
-@pytest.mark.parametrize("story", ["batches-killed"], indirect=True)
-async def test_what_is_left_of_larger_batches_is_requested_in_those_of_today(scene: Scene) -> None:
-    await scene.start(0, **ENV)
-    left = [f"T{number}" for number in range(8, 20)]
-    requests = scene.world.trading.requests
-    assert sorted(len(one.tickers) for one in requests) == [2, 5, 5]
-    assert sorted(ticker for one in requests for ticker in one.tickers) == sorted(left)
 
 
 @pytest.mark.parametrize("story", ["killed"], indirect=True)

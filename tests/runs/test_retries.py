@@ -65,23 +65,8 @@ async def repeats(scene: Scene, code: int, *arguments: str, says: str, **env: st
     assert (len(scene.requests), scene.world.chat.texts, scene.world.recorded()) == before
 
 
-FINAL = {
-    "data_engine_failed": ("news", when.always, 422, 1, "The news engine failed: no card was made"),
-    "qa_engine_down": ("qa", when.always, 503, 3, "The QA engine is down: no card was made"),
-    "cards_missing": ("qa", NEWS, 422, 3, "3 of 5 cards are missing"),
-}
 HAS_ENDED = "This execution has ended with attempt 1: "
 MISSING = f"{HAS_ENDED}3 of 5 cards are missing"
-
-
-@pytest.mark.parametrize("outcome", FINAL)
-async def test_it_is_seen_before_the_config_is_read(scene: Scene, outcome: str) -> None:
-    name, affected, status, code, sentence = FINAL[outcome]
-    scene.world.engines[name].script.append(Fault(affected, do.status(status)))
-    await ended(scene, code)
-    scene.world.engines[name].script.clear()
-    await scene.world.configure("card_types.json", b'["news_card" "price')
-    await repeats(scene, code, says=HAS_ENDED + sentence)
 
 
 @pytest.fixture
@@ -91,6 +76,11 @@ async def missing(scene: Scene) -> Scene:
     await ended(scene, 3)
     scene.world.qa.script.clear()
     return scene
+
+
+async def test_it_is_seen_before_the_config_is_read(missing: Scene) -> None:
+    await missing.world.configure("card_types.json", b'["news_card" "price')
+    await repeats(missing, 3, says=MISSING)
 
 
 async def test_it_is_seen_before_the_lease_is_waited_for(missing: Scene) -> None:

@@ -84,13 +84,6 @@ async def test_a_bug_is_on_standard_error_and_the_record_is_closed(small: World)
 
 
 @pytest.mark.slow
-async def test_nothing_is_called_if_the_record_cannot_be_a_directory(small: World) -> None:
-    outcome = await run(small, 2, RUNS_URI=f"{small.directory}/config/ticker_list.json")
-    assert "is not a directory" in outcome.stdout
-    assert small.seen == []
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "closed", "broken"])
 async def test_an_output_that_cannot_be_written_does_not_stop_the_cards(small: World, kind: str) -> None:
     """A full disk, a closed descriptor, a pipe whose reader has gone."""

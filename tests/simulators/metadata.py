@@ -63,15 +63,6 @@ class TokenSource:
         return known.get(asked, Reply(404, b"not found", "text/html", _FLAVOR))
 
 
-def by_audience(requests: list[Seen]) -> dict[str, list[Seen]]:
-    """The requests for ID tokens among these, by audience."""
-    found: dict[str, list[Seen]] = {}
-    for request in requests:
-        if request.path == _ROOT + _ACCOUNT + "identity":
-            found.setdefault(dict(request.query).get("audience", ""), []).append(request)
-    return found
-
-
 def _text(value: str) -> Reply:
     return Reply(200, value.encode(), "application/text", _FLAVOR)
 

@@ -1,6 +1,5 @@
 """Which requests a fault strikes: predicates over `Seen`, to be combined with `both`."""
 
-import random
 from collections.abc import Callable
 
 from tests.simulators.seen import Seen
@@ -33,20 +32,6 @@ def ticker(*tickers: str) -> When:
 
 def card(*card_types: str) -> When:
     return lambda seen: seen.card in card_types
-
-
-def path(prefix: str) -> When:
-    """Strikes requests whose decoded path begins so."""
-    return lambda seen: seen.path.startswith(prefix)
-
-
-def method(*names: str) -> When:
-    return lambda seen: seen.method in names
-
-
-def chance(share: float) -> When:
-    """Strikes this share of all requests: the same attempts of the same calls in any order, each time."""
-    return lambda seen: random.Random(f"0 {seen.attempt} {seen.target} {seen.body!r}").random() < share
 
 
 def both(*conditions: When) -> When:

@@ -16,7 +16,7 @@ from requests import Session
 from job.storage import gcs
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnusableError, in_thread
 from job.storage.uri import open_store
-from tests.simulators import do, when
+from tests.simulators import do
 from tests.simulators.do import in_turn
 from tests.simulators.seen import Seen
 from tests.simulators.service import Do, Fault
@@ -240,7 +240,7 @@ async def test_a_removal_with_an_unusable_answer_is_repeated(store: ObjectStore,
     for odd in (do.html(), do.body([]), BRACKETS):
         script(world)
         made = await in_thread(lambda: store.create("a", b"1"))
-        script(world, Fault(when.method("DELETE"), in_turn(odd, do.nothing())))
+        script(world, Fault(lambda seen: seen.method == "DELETE", in_turn(odd, do.nothing())))
         await in_thread(lambda: store.delete("a", made.generation))  # noqa: B023  awaited in its turn
         script(world)
         assert await content(store) is None

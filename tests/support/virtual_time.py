@@ -1,12 +1,15 @@
-"""Whole runs of trio with a clock that jumps."""
+"""Whole runs of trio with a clock that jumps, on a machine that may be suspended meanwhile."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pytest
 import trio
 from trio.abc import Clock
 from trio.testing import MockClock
+
+from job.execution import shutdown
 
 T = TypeVar("T")
 
@@ -28,3 +31,18 @@ def in_virtual_time(main: Callable[[], Awaitable[T]], *, clock: Clock | None = N
         patch.setattr(trio.to_thread, "run_sync", run_sync)
         result: T = trio.run(main, clock=clock or MockClock(autojump_threshold=0), **more)
     return result
+
+
+@dataclass
+class MachineClock:
+    """Counts what trio's clock does, and the time for which the machine has slept."""
+
+    slept: float = 0.0
+
+
+@pytest.fixture
+def machine_clock(monkeypatch: pytest.MonkeyPatch) -> MachineClock:
+    """The clock that the job takes for the machine's."""
+    clock = MachineClock()
+    monkeypatch.setattr(shutdown, "boottime", lambda: trio.current_time() + clock.slept)
+    return clock

@@ -4,6 +4,7 @@ import argparse
 import fcntl
 import json
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -23,6 +24,7 @@ from job.text.shown import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied
 from tests.simulators.job import ROOT
+from tests.simulators.seen import Seen
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 
@@ -62,8 +64,11 @@ class Trouble:
 
 
 def _flaky(world: World) -> None:
+    def strikes(seen: Seen) -> bool:
+        return seen.attempt == 1 and random.Random(seen.target).random() < 0.1
+
     for engine in world.engines.values():
-        engine.script.append(Fault(when.both(when.attempt(1), when.chance(0.1)), do.status(503)))
+        engine.script.append(Fault(strikes, do.status(503)))
 
 
 def _news_fails_first(world: World) -> None:

@@ -5,28 +5,21 @@ of what happened, before they are committed.
 """
 
 import re
-import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import trio
 
 from job import __version__
-from job.config.environment import read_settings
 from job.day.report import NIGHTS_PAGE
-from job.outputs.channels import FEISHU
-from job.outputs.message import cut, late_lines
-from job.telling.advice import Commands, first_steps
-from job.telling.nights import nothing_of
-from job.text.messages import translator
 from tests.simulators import do, when
 from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
 from tests.support.scene import Scene, open_scene
+from tests.support.shell import arguments_in
 
 TEXTS = Path(__file__).parent
 TICKERS = ["AAPL", "MSFT", "NVDA", "TSLA", "0700.HK", "600519.SS"]
@@ -139,19 +132,6 @@ async def _refused(night: Night) -> None:
     await night.tries(2)
 
 
-async def _late(night: Night) -> None:
-    """It never began: `verify` says so in the morning."""
-    await night.begins("2026-11-24")
-    await night.start(0)
-    await night.begins("2026-11-25")
-    variables = {name: value for name, value in night.variables.items() if value}
-    settings, _ = read_settings({**variables, "JOB_TO_START": "cards"})
-    days, now = settings.days(), datetime.fromisoformat("2026-11-26T06:00:00Z")
-    steps = first_steps(night.day, Commands(days, now, settings.job_to_start, settings.region, settings.project))
-    lines = late_lines(settings, night.day, now, None, steps, nothing_of(night.day))
-    night.scene.world.chat.texts.append(cut([*lines], FEISHU, translator(settings.language)))
-
-
 Story = Callable[[Night], Awaitable[None]]
 STORIES: Mapping[str, Story] = {
     "good-with-notes": _good_with_notes,
@@ -159,7 +139,6 @@ STORIES: Mapping[str, Story] = {
     "data-failed": _data_failed,
     "killed": _killed,
     "refused": _refused,
-    "late": _late,
 }
 """One of each kind of line, and no more: what else is said has its test in the module that says it."""
 TEXTS_KEPT = [*((name, "en") for name in STORIES), ("cards-missing", "zh")]
@@ -211,6 +190,4 @@ def commands(text: str) -> Iterator[Sequence[str]]:
     """The arguments of each start that a text advises."""
     for line in dict.fromkeys(text.splitlines()):
         if line.startswith("gcloud run jobs execute cards"):
-            words = shlex.split(line)
-            (given,) = [word.partition("=")[2] for word in words if word.startswith("--args=")] or [""]
-            yield given.split(",")[1:] if given else ()
+            yield arguments_in(line)[1:]
