@@ -67,14 +67,6 @@ async def test_after_a_signal_no_card_is_requested(
     assert scene.cards().total() == 2
 
 
-async def test_a_signal_that_comes_after_the_last_request_changes_nothing(scene: Scene) -> None:
-    """All cards answer within the grace: the work is whole, and so is the exit code."""
-    job = await scene.begin(QA_ENGINE_CONCURRENCY="20")
-    await scene.cards_in_flight(20)
-    job.send_signal(SIGTERM)
-    await scene.end(job, 0)
-
-
 async def test_signals_after_the_last_line_change_nothing(scene: Scene) -> None:
     """It follows the closed record and the lease that was released."""
     scene.world.chat.service.script.append(Fault(when.always, do.hang()))

@@ -61,11 +61,6 @@ def raw_body(data: bytes, content_type: str = "application/json") -> Do:
     return act
 
 
-def html() -> Do:
-    """Does the work, then answers 200 with a page of HTML."""
-    return raw_body(_FRONT_END.format(200).encode(), "text/html; charset=UTF-8")
-
-
 def edited(edit: Callable[[Any], object]) -> Do:
     """Does the work, then answers with what `edit` makes of the JSON that would have been the answer."""
 
