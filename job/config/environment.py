@@ -307,13 +307,9 @@ class Options:
 
     def unconfirmed(self, days: Days) -> Fault | None:
         """The fault of a named day if nothing is recorded of it: a mistyped one would be paid for."""
-        current = days.current(self.now)
-        if self.date is None or self.date == current or self.is_confirmed:
+        if self.date is None or self.date == days.current(self.now) or self.is_confirmed:
             return None
         what = message("nothing is recorded of {date}: this start would make, and pay for, all of it", date=self.date)
-        if self.date > current and (tick := days.tick_of(self.date)):
-            text = template("the night of {date} begins only at {time}: this start would make, and pay for, it now")
-            what = message(text, date=self.date, time=f"{tick:%H:%M}")
         return Fault(DATE, what, message("add --yes if that is meant"), FaultKind.COMMAND)
 
     @property

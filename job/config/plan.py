@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from itertools import islice
 from operator import attrgetter
 
 from job.config.environment import AGAIN, WITHOUT, PlanSettings
@@ -391,10 +390,6 @@ def make_plan(config: Config, day: str, settings: PlanSettings) -> tuple[Plan, l
 ALL = "all"
 UNCONFIRMED_LIMIT = 20
 """Maximum number of cards that are made again without `--yes`."""
-RERUNS_LIMIT = 100_000
-"""Reruns of a day: every attempt carries them forward."""
-_TOO_MANY = message("asks for more than {count}, the most that a day can make again", count=RERUNS_LIMIT)
-TOO_MANY_RERUNS = Fault(AGAIN, _TOO_MANY, message("name fewer"), FaultKind.COMMAND)
 NEAREST = 3
 _MISTYPED = 0.65
 """How alike two ids are of which one may be the other mistyped: of four letters, three are the same in this order."""
@@ -440,8 +435,6 @@ class _Names:
             return _nearest(card_type, self.types, "/{}")
         if slash and target in self.targets:
             return _nearest(card_type, self.targets[target].card_types, target + "/{}")
-        if card_type in self.types:
-            return _nearest(target, self.types[card_type], "{}/" + card_type)
         return _nearest(target, self.targets)
 
 
@@ -460,13 +453,11 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     all_names = _Names(plan)
     selected, wrong = set[Item](), list[str]()
     for name in dict.fromkeys(names):
-        items = set(islice(all_names.stands_for(name), RERUNS_LIMIT + 1))
+        items = set(all_names.stands_for(name))
         selected |= items
-        if len(selected) > RERUNS_LIMIT:
-            return [], [TOO_MANY_RERUNS]
         if not items:
             wrong.append(name)
-    faults = _faults(AGAIN, template("the config does not ask for {name}"), wrong, all_names.nearest)
+    faults = _faults(AGAIN, template("{name} names nothing that this start makes"), wrong, all_names.nearest)
     count = sum(item.engine == "qa" for item in selected)
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
         what = message("makes {count} cards again, which are paid for again", count=count)
@@ -484,11 +475,6 @@ def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
     if not wrong and ids.keys() <= set(names):
         return [Fault(WITHOUT, message("leaves nothing to do"), message("name fewer"), FaultKind.COMMAND)]
     return _faults(WITHOUT, template("{name} is no target of the config"), wrong, lambda name: _nearest(name, ids))
-
-
-def contradiction(name: str) -> Fault:
-    what = message("{name} is also left out by {option}", name=quoted(name), option=WITHOUT)
-    return Fault(AGAIN, what, message("name it in only one of the two"), FaultKind.COMMAND)
 
 
 def _faults(option: str, text: str, wrong: Sequence[str], nearest: Callable[[str], Message]) -> list[Fault]:

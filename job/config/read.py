@@ -8,7 +8,7 @@ import trio
 from job.config.environment import ENGINE_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.config.objects import OBJECTS, SIZE_LIMIT, parse_config
-from job.config.plan import Plan, contradiction, left_out_faults, make_plan, select
+from job.config.plan import Plan, left_out_faults, make_plan, select
 from job.config.values import ENGINE_URL_REMEDY
 from job.engines.calls import Item
 from job.errors import JobError
@@ -59,10 +59,8 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
     if not between:  # else it is not known which names there are
         all_faults += left_out_faults(plan, options.without)
         plan = plan.without(options.without)
-        both = [name for name in options.again if name.partition("/")[0] in options.without]
-        names = [name for name in options.again if name not in both]
-        again, unknown = select(plan, names, is_confirmed=options.is_confirmed)
-        all_faults += [*map(contradiction, both), *unknown]
+        again, unknown = select(plan, options.again, is_confirmed=options.is_confirmed)
+        all_faults += unknown
     if all_faults:
         raise ConfigError(all_faults)
     return PlannedConfig(plan, objects, again if options.again else None)
