@@ -14,8 +14,8 @@ JobError
 ├── EngineFailedError (day/result): a data engine has failed
 └── ShutdownError (execution/shutdown): the start ends early, so no call starts
 
-Anything else that leaves a module is a bug. Within one, UnreadableError (config/objects) and DuplicateKeyError
-(engines/answers) say what is wrong with a JSON text.
+Anything else that leaves a module is a bug. Within a package, InvalidError (config/faults) says what is wrong with a
+value, and DuplicateKeyError (engines/answers) with a JSON text.
 """
 
 

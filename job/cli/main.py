@@ -26,14 +26,12 @@ from job.config.plan import UNCONFIRMED_LIMIT
 from job.config.values import is_date
 from job.day.attempt import ExitCode
 from job.engines.identity import COMMIT, VERSION
-from job.outputs.stdout import say_error, say_error_within
+from job.outputs.stdout import say_error
 from job.records.objects import RecordError
 from job.storage.store import NAME_A_PLACE, StorageError
 from job.storage.uri import is_place
 from job.text.messages import colon, message, translator
 from job.text.shown import printable, quoted, without_credentials
-
-TRACEBACK_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         return _command(arguments)
     except Exception:  # noqa: BLE001  any exception that gets here is a bug
         with suppress(Exception):  # without memory, it cannot be said
-            say_error_within(traceback.format_exc().rstrip(), TRACEBACK_SECONDS)
+            say_error(traceback.format_exc().rstrip())
         return ExitCode.UNFORESEEN
 
 

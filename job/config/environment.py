@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from math import inf
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -36,19 +35,11 @@ from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, EngineName, EngineS
 from job.storage.store import NAME_A_PLACE
 from job.text.messages import Language, Message, message, template
 
-SPARE_FILES = 64
-"""Open files that are not calls in flight: standard streams, storage, tokens, the event loop's own."""
-
 
 def raise_open_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # macOS allows less than the hard limit that it reports
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def open_file_limit() -> float:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return inf if soft == resource.RLIM_INFINITY else soft
 
 
 class EngineSettings(BaseModel):
@@ -235,7 +226,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     try:
         settings = Settings.model_validate(_values(given, notices))
     except ValidationError as error:
-        faults += [Fault(_variable(problem.path), problem.what, problem.remedy) for problem in problems(error)]
+        faults += [Fault(_variable(path), found.what, found.remedy) for path, found in problems(error)]
         faulty = {fault.variable for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound, notices))
@@ -316,13 +307,9 @@ class Options:
 
     def unconfirmed(self, days: Days) -> Fault | None:
         """The fault of a named day if nothing is recorded of it: a mistyped one would be paid for."""
-        current = days.current(self.now)
-        if self.date is None or self.date == current or self.is_confirmed:
+        if self.date is None or self.date == days.current(self.now) or self.is_confirmed:
             return None
         what = message("nothing is recorded of {date}: this start would make, and pay for, all of it", date=self.date)
-        if self.date > current and (tick := days.tick_of(self.date)):
-            text = template("the night of {date} begins only at {time}: this start would make, and pay for, it now")
-            what = message(text, date=self.date, time=f"{tick:%H:%M}")
         return Fault(DATE, what, message("add --yes if that is meant"), FaultKind.COMMAND)
 
     @property

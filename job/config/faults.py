@@ -1,20 +1,19 @@
 """Faults: what is wrong with the configuration, worded for its user."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import PydanticCustomError
 
 from job.errors import JobError
-from job.text.messages import Message, colon, message, semicolon
+from job.text.messages import Message, colon, message, semicolon, template
 from job.text.shown import quoted
 
 WRONG_TYPE = message("has the wrong type")
-UNKNOWN_KEY = (message("is not a known key"), message("correct its name or remove it"))
+NOT_ONE_OF, WRITE_ONE = template("is not one of {expected}"), message("write one of these")
 UNSET_IT = message("correct it or unset it")
 _NO_WHOLE_NUMBER = message("{value} is not a whole number")
 
@@ -66,38 +65,32 @@ class ConfigError(JobError):
         super().__init__("\n".join(map(str, self.faults)))
 
 
-@dataclass(frozen=True, slots=True, repr=False)  # pydantic asks for the text of every value, needlessly
-class Problem:
-    """An error of a validator, before it is known which object or variable the path belongs to."""
+class InvalidError(ValueError):
+    """A value cannot be used: what a validator raises, since pydantic adds its place. Has the parts of the fault."""
 
-    path: tuple[str | int, ...]
-    what: Message
-    remedy: Message
-    shown: str | None
-    """The value as a fault may show it; `None` if the path shows it already."""
+    def __init__(self, what: Message, remedy: Message, shown: str | None = None) -> None:
+        """`shown` is shown in place of the value."""
+        super().__init__()  # pydantic asks for the text of each, needlessly
+        self.what, self.remedy, self.shown = what, remedy, shown
 
 
-def invalid(what: Message, remedy: Message, shown: str | None = None) -> PydanticCustomError:
-    """The error that a validator raises; pydantic adds the place. `shown` is shown in place of the value."""
-    return PydanticCustomError("invalid", "{text}", {"text": Problem((), what, remedy, shown)})
-
-
-def problems(error: ValidationError) -> Iterator[Problem]:
+def problems(error: ValidationError) -> Iterator[tuple[Sequence[str | int], InvalidError]]:
+    """What is wrong, each behind its path. What it shows is `None` if the path shows it already."""
     for detail in error.errors(include_url=False):
         kind, loc, value, ctx = detail["type"], detail["loc"], detail["input"], detail.get("ctx", {})
         if kind == "default_factory_not_called":  # follows from another error of the same object
             continue
-        problem: Problem = ctx.get("text") or _explained(kind, value, ctx)
-        of_key = kind in {"missing", "extra_forbidden"} or "[key]" in loc  # pydantic's mark of an object's key
-        shown = problem.shown or (None if of_key else brief(value))
-        yield replace(problem, path=tuple(step for step in loc if step != "[key]"), shown=shown)
+        found = ctx.get("error") or _explained(kind, value, ctx)
+        is_of_key = kind in {"missing", "extra_forbidden"} or "[key]" in loc  # pydantic's mark of an object's key
+        shown = found.shown or (None if is_of_key else brief(value))
+        yield [step for step in loc if step != "[key]"], InvalidError(found.what, found.remedy, shown)
 
 
-def _explained(kind: str, value: object, ctx: Mapping[str, Any]) -> Problem:
+def _explained(kind: str, value: object, ctx: Mapping[str, Any]) -> InvalidError:
     what, remedy = _EXPLAINED.get(kind, (message("is not valid"), message("correct it")))
     values = {**ctx, "value": quoted(value), "expected": ctx.get("expected", "").replace(" or ", ", ")}
     used = {name: values[name] for name in re.findall(r"\{(\w+)\}", what.id)}  # equal faults are combined
-    return Problem((), Message(what.id, used), remedy, None)
+    return InvalidError(Message(what.id, used), remedy)
 
 
 def brief(value: object) -> str:
@@ -111,7 +104,7 @@ def brief(value: object) -> str:
 _EXPLAINED: Mapping[str, tuple[Message, Message]] = {
     # of config objects
     "missing": (message("is missing"), message("add it")),
-    "extra_forbidden": UNKNOWN_KEY,
+    "extra_forbidden": (message("is not a known key"), message("correct its name or remove it")),
     "string_type": (WRONG_TYPE, message("write a string in quotes")),
     "string_too_long": (message("is longer than {max_length} characters"), message("shorten it")),
     "bool_type": (WRONG_TYPE, message("write true or false, without quotes")),
@@ -119,7 +112,7 @@ _EXPLAINED: Mapping[str, tuple[Message, Message]] = {
     "dict_type": (WRONG_TYPE, message("write an object")),
     "model_type": (WRONG_TYPE, message("write an object")),
     # of both
-    "literal_error": (message("is not one of {expected}"), message("write one of these")),
+    "literal_error": (message(NOT_ONE_OF), WRITE_ONE),
     # of variables
     "int_parsing": (_NO_WHOLE_NUMBER, UNSET_IT),
     "int_parsing_size": (_NO_WHOLE_NUMBER, UNSET_IT),

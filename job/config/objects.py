@@ -5,30 +5,39 @@ and what to do about a common mistake. Faults and notices are grouped by cause a
 """
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import islice
-from typing import Annotated, Any, Generic, TypeVar
+from operator import attrgetter
+from typing import Annotated, Any, TypeVar
 
 import jiter
-from pydantic import BaseModel, ConfigDict, GetPydanticSchema, TypeAdapter, ValidationError
-from pydantic_core import CoreSchema, core_schema
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from job.config.faults import WRONG_TYPE, ConfigError, Fault, FaultKind, problems
-from job.config.values import Choice, Date, Id, NotName, Parameters, Text, Ticker, spelling
+from job.config.faults import (
+    NOT_ONE_OF,
+    WRITE_ONE,
+    WRONG_TYPE,
+    ConfigError,
+    Fault,
+    FaultKind,
+    InvalidError,
+    problems,
+)
+from job.config.values import Date, Id, Parameter, Scalar, Text, Ticker
 from job.engines.calls import DATA_ENGINES, ENGINES, TARGET_ENGINES, EngineName, Kind
-from job.text.messages import Message, Value, colon, listed, message, template
+from job.text.messages import Message, colon, listed, message
 from job.text.shown import quoted
 
-C = TypeVar("C")
+T = TypeVar("T")
 
 CAUSES_LISTED = 20
 """Faults of one object that are listed, and notices as well."""
 
-FAULTS_LIMIT = 1_000
-"""Faults of one object after which no further ones are looked for: a million would take 10 s."""
+FINDINGS_LIMIT = 1_000
+"""Faults of one object after which no further ones are looked for: a million would take 10 s. Notices as well."""
 
 PLACES_NAMED = 3
 """Places of one fault or notice that are named; further ones are only counted."""
@@ -59,98 +68,63 @@ class Place:
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
-
-@dataclass(slots=True)
-class _Places:
-    named: list[str] = field(default_factory=list)
-    count: int = 0
-
-
-class _ByCause(Generic[C]):
-    """The first causes in each object, each with its first places."""
-
-    def __init__(self) -> None:
-        self._causes: dict[str, dict[C, _Places]] = {}
-        self.cut = set[str]()
-        """The objects with a cause that is not listed."""
-        self.count: Counter[str] = Counter()
-
-    def add(self, cause: C, place: Place) -> None:
-        self.count[place.document] += 1
-        causes = self._causes.setdefault(place.document, {})
-        if len(causes) == CAUSES_LISTED and cause not in causes:
-            self.cut.add(place.document)
-            return
-        places = causes.setdefault(cause, _Places())
-        places.count += 1
-        if len(places.named) < PLACES_NAMED:
-            places.named.append(str(place))
-
-    def __iter__(self) -> Iterator[tuple[C, str | Message]]:
-        """Each cause, and its places: object, the first places in it, and the number of further ones."""
-        for document, causes in self._causes.items():
-            for cause, places in causes.items():
-                named = ", ".join(filter(None, places.named))
-                where = colon(document, named) if named else document
-                if (more := places.count - len(places.named)) > 0:
-                    where = message("{names} and {count} more", names=where, count=more)
-                yield cause, where
-
-
-TWIN = template("{where}: is also listed in another spelling, and both count; keep one if they mean the same")
-
-
-def alike(item: str, twin: str) -> str:
-    """How a place shows an id that also occurs in another spelling."""
-    return f"{quoted(item, 40)} ≈ {quoted(twin, 40)}"
+_Cause = tuple[Message, ...]
+"""What is wrong and its remedy; or a notice."""
+_Found = defaultdict[str, list[tuple[Place, _Cause]]]
+"""By the object."""
 
 
 class Findings:
-    def __init__(self) -> None:
-        self._faults = _ByCause[tuple[Message, Message]]()
-        self._notices = _ByCause[Message]()
+    """The faults and notices of the objects. Those of one object with the same wording are combined."""
 
-    def is_sound(self, document: str) -> bool:
-        return not self._faults.count[document]
+    def __init__(self) -> None:
+        self._faults: _Found = defaultdict(list)
+        self._notices: _Found = defaultdict(list)
 
     def is_full(self, document: str) -> bool:
         """Whether so many faults of an object were found that the rest of it need not be checked."""
-        return self._faults.count[document] > FAULTS_LIMIT
+        return len(self._faults[document]) > FINDINGS_LIMIT
 
     def fault(self, place: Place, what: Message, remedy: Message) -> None:
-        """Adds a fault. Faults of one object with the same wording are combined."""
-        self._faults.add((what, remedy), place)
+        self._faults[place.document].append((place, (what, remedy)))
 
-    def notice(self, place: Place, text: str, /, **values: Value) -> None:
-        """Adds a notice; `text` is a template with `{where}`. Equal notices of one object are combined."""
-        self._notices.add(Message(text, values), place)
+    def notice(self, place: Place, what: Message) -> None:
+        if len(self._notices[place.document]) <= FINDINGS_LIMIT:
+            self._notices[place.document].append((place, (what,)))
 
-    def unique(self, items: Sequence[str], place: Place) -> list[str]:
-        """The items of an array without duplicates. Adds a notice for each duplicate, and for another spelling."""
-        spellings = dict[str, str]()
-        seen = set[str]()
-        for index, item in enumerate(items):
-            twin = spellings.setdefault(spelling(item), item)
-            if item in seen or twin != item:
-                shown = quoted(item, 40) if item in seen else alike(item, twin)
-                where = Place(place.document, [*place.path, index], place.id, shown)
-                self.notice(where, template("{where}: is listed twice; it counts once") if item in seen else TWIN)
-            seen.add(item)
-        return list(dict.fromkeys(items))
+    def once(self, items: Mapping[int, T], name: Callable[[T], str], place: Place) -> dict[int, T]:
+        """The items of an array by their index, each once: twice is odd, and with other content it is a fault."""
+        first: dict[str, int] = {}
+        for index, item in items.items():
+            earlier = first.setdefault(name(item), index)
+            if earlier == index:
+                continue
+            where = Place(place.document, [*place.path, index], place.id, quoted(name(item), 40))
+            if items[earlier] == item:
+                self.notice(where, message("is listed twice; it counts once"))
+            else:
+                what = message("is also listed as [{index}], with other content", index=str(earlier))
+                self.fault(where, what, message("keep one of the two"))
+        return {index: items[index] for index in first.values()}
 
     def faults(self) -> list[Fault]:
-        faults = [Fault(where, what, remedy, FaultKind.OBJECT) for (what, remedy), where in self._faults]
-        for document in self._faults.count:
-            if document in self._faults.cut or self.is_full(document):
-                what = message("has so many faults that not all are listed")
-                remedy = message("correct those that are listed first")
-                faults.append(Fault(document, what, remedy, FaultKind.OBJECT))
-        return faults
+        more = message("has so many faults that not all are listed"), message("correct those that are listed first")
+        return [Fault(where, what, remedy, FaultKind.OBJECT) for where, (what, remedy) in _listed(self._faults, more)]
 
     def notices(self) -> list[Message]:
-        notices = [Message(notice.id, {"where": where, **notice.values}) for notice, where in self._notices]
-        cut = [document for document in self._notices.count if document in self._notices.cut]
-        return notices + [message("{object}: further notices are not listed", object=document) for document in cut]
+        return [colon(where, what) for where, (what,) in _listed(self._notices, (message("has further notices"),))]
+
+
+def _listed(found: _Found, more: _Cause) -> Iterator[tuple[str | Message, _Cause]]:
+    """Of each object the first causes, each behind its places; and `more` if there are others."""
+    for document, findings in found.items():
+        causes = dict[_Cause, list[str]]()
+        for place, cause in findings:
+            causes.setdefault(cause, []).append(str(place))
+        for cause, places in islice(causes.items(), CAUSES_LISTED):
+            yield (colon(document, listed(places, PLACES_NAMED)) if any(places) else document), cause
+        if len(causes) > CAUSES_LISTED or len(findings) > FINDINGS_LIMIT:
+            yield document, more
 
 
 SIZE_LIMIT = 16 * 2**20
@@ -171,35 +145,27 @@ _SHOWN = 20
 _TWICE = 'Detected duplicate key "'
 
 
-class UnreadableError(Exception):
-    """The document holds no usable value. Has the parts of the fault: what and remedy."""
-
-    def __init__(self, what: Message, remedy: Message) -> None:
-        super().__init__(f"{what}; {remedy}")
-        self.what, self.remedy = what, remedy
-
-
 def parse_object(data: bytes) -> list[Any] | dict[str, Any]:
-    """The array or object that the document holds, perhaps with infinite numbers. Raises `UnreadableError`."""
+    """The array or object that the document holds, perhaps with infinite numbers. Raises `InvalidError`."""
     if len(data) > SIZE_LIMIT:
-        raise UnreadableError(message("is larger than {count} MiB", count=SIZE_LIMIT >> 20), WRONG_OBJECT)
+        raise InvalidError(message("is larger than {count} MiB", count=SIZE_LIMIT >> 20), WRONG_OBJECT)
     data = data.removeprefix(b"\xef\xbb\xbf").rstrip()
     first = data.lstrip()[:1]
     if not first or (first.isascii() and first not in b"[{/#"):
         what = message("is not a JSON array or object; perhaps it is empty, a table, a web page or a workbook")
-        raise UnreadableError(what, message('write JSON there, such as ["AAPL", "MSFT"]'))
+        raise InvalidError(what, message('write JSON there, such as ["AAPL", "MSFT"]'))
     try:
         data.decode()
     except UnicodeDecodeError as error:
         what = message("is not UTF-8 at byte {place}", place=str(error.start))
-        raise UnreadableError(what, message("save it as UTF-8")) from None
+        raise InvalidError(what, message("save it as UTF-8")) from None
     if sum(map(data.count, (b",", b"[", b"{"))) > SIGNS_LIMIT:
         what = message("has more than {count} commas and brackets", count=SIGNS_LIMIT)
-        raise UnreadableError(what, WRONG_OBJECT)
+        raise InvalidError(what, WRONG_OBJECT)
     try:
         value: list[Any] | dict[str, Any] = jiter.from_json(data, allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
-        raise UnreadableError(*_explained(str(error), data)) from None
+        raise InvalidError(*_explained(str(error), data)) from None
     return value
 
 
@@ -257,19 +223,20 @@ def control_key(engine: EngineName) -> str:
     return f"run_{ENGINES[engine].switch}_engine"
 
 
-def _switches(keys: Iterable[str], value: CoreSchema) -> GetPydanticSchema:
-    """An object with some of these keys. Of each other key there is one fault."""
-    fields = {key: core_schema.typed_dict_field(value, required=False) for key in keys}
-    return GetPydanticSchema(lambda *_: core_schema.typed_dict_schema(fields, strict=True, extra_behavior="forbid"))
+def _one_of(names: Iterable[str]) -> AfterValidator:
+    known = tuple(names)
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise InvalidError(message(NOT_ONE_OF, expected=", ".join(known)), WRITE_ONE)
+        return name
+
+    return AfterValidator(check)
 
 
-_BOOL = core_schema.bool_schema(strict=True)
-RunEngines = Annotated[
-    dict[str, bool | None],
-    _switches((ENGINES[name].switch for name in TARGET_ENGINES), core_schema.nullable_schema(_BOOL)),
-]
+RunEngines = dict[Annotated[str, _one_of(ENGINES[name].switch for name in TARGET_ENGINES)], bool | None]
 """`run_engines` of one target, which overrides engine_control.json."""
-EngineControl = Annotated[dict[str, bool], _switches(map(control_key, DATA_ENGINES), _BOOL)]
+EngineControl = dict[Annotated[str, _one_of(map(control_key, DATA_ENGINES))], bool]
 """engine_control.json: which data engines run."""
 
 
@@ -282,13 +249,13 @@ class TargetEntry(StrictModel):
     category: str | None = None
     date: Date | None = None
     topic_key: Id | None = None
-    extra_params: Parameters | None = None
+    extra_params: dict[Parameter, Scalar] | None = None
     run_engines: RunEngines | None = None
 
 
 class LlmChoice(StrictModel):
-    backend: Choice | None = None
-    model_name: Choice | None = None
+    backend: Text | None = None
+    model_name: Text | None = None
 
 
 class LlmConfig(StrictModel):
@@ -301,11 +268,9 @@ class LlmConfig(StrictModel):
 _STRICT = ConfigDict(strict=True)
 TICKER = TypeAdapter[str](Ticker, config=_STRICT)
 CARD_TYPE_NAME = TypeAdapter[str](Id, config=_STRICT)
-CARD_TYPE = TypeAdapter[CardTypeEntry](Annotated[CardTypeEntry, NotName])
+CARD_TYPES = TypeAdapter(list[Id], config=_STRICT)
 SWITCHES = TypeAdapter(EngineControl, config=_STRICT)
-SIMPLE_TARGETS = TypeAdapter(dict[Id, list[Id]], config=_STRICT)
 
-T = TypeVar("T")
 Validate = Callable[[object], T]
 
 TICKER_LIST = "ticker_list.json"
@@ -323,12 +288,9 @@ _NEEDED = {
     TICKER_LIST: message('write an array of tickers, such as ["AAPL"], there'),
     CARD_TYPE_LIST: message('write an array of card types, such as ["news_card"], there'),
 }
-
-TOTAL_LIMIT = 32 * 2**20
-"""Bytes of all config objects together: an attempt's record holds them all."""
-
-ENTRIES_LIMIT = 100_000
-"""Entries of an array, or keys of an object."""
+_FILLED = _NEEDED | {
+    CARD_TARGETS: message("write targets there, or remove the object: every ticker then gets every enabled card type"),
+}
 
 VALUES_LIMIT = 20_000
 """Values in what is validated at once. Pydantic makes all its errors, of 1.8 KB each, before anybody can count them."""
@@ -339,10 +301,10 @@ class Config:
     """The config objects, each sound by itself. `plan.resolve` checks whether they fit together."""
 
     tickers: tuple[str, ...]
-    card_types: Mapping[str, CardTypeEntry]
-    """In the order of the object."""
-    targets: Mapping[str | int, TargetEntry]
-    """Each target once, by its place in the object: a ticker in the simple form, an index in the full one."""
+    card_types: Mapping[str, bool]
+    """Whether each is switched on, in the order of the object."""
+    targets: Sequence[tuple[str | int, TargetEntry]]
+    """Each target once, behind its place in the object: a ticker in the simple form, an index in the full one."""
     switched_off: tuple[EngineName, ...]
     models: LlmConfig
     notices: tuple[Message, ...] = ()
@@ -350,9 +312,6 @@ class Config:
 
 def parse_config(objects: Mapping[str, bytes], known: Sequence[Fault] = ()) -> Config:
     """The config of the objects that exist. Raises `ConfigError` if one is not sound: with the `known` faults too."""
-    if sum(map(len, objects.values())) > TOTAL_LIMIT:
-        what = message("are larger than {count} MiB together", count=TOTAL_LIMIT >> 20)
-        raise ConfigError([*known, Fault(listed(list(objects)), what, WRONG_OBJECT, FaultKind.OBJECT)])
     reader = _Reader(objects)
     config = Config(
         tickers=reader.tickers(),
@@ -375,66 +334,44 @@ class _Reader:
 
     def tickers(self) -> tuple[str, ...]:
         tickers = self._entries(TICKER_LIST, self._value(TICKER_LIST), TICKER.validate_python)
-        return tuple(self.findings.unique(list(tickers.values()), Place(TICKER_LIST)))
+        return tuple(self.findings.once(tickers, str, Place(TICKER_LIST)).values())
 
-    def card_types(self) -> dict[str, CardTypeEntry]:
+    def card_types(self) -> dict[str, bool]:
         value = self._value(CARD_TYPE_LIST)
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            entries = self._entries(CARD_TYPE_LIST, value, CARD_TYPE.validate_python)
+            entries = self._entries(CARD_TYPE_LIST, value, CardTypeEntry.model_validate)
         else:
             names = self._entries(CARD_TYPE_LIST, value, CARD_TYPE_NAME.validate_python)
             entries = {index: CardTypeEntry(name=name) for index, name in names.items()}
-        card_types: dict[str, CardTypeEntry] = {}
-        for index, entry in entries.items():
-            if card_types.setdefault(entry.name, entry).enabled != entry.enabled:
-                where = Place(CARD_TYPE_LIST, [index], entry.name)
-                self.findings.fault(where, message("is both switched on and off"), message("keep one of the two"))
-        place = Place(CARD_TYPE_LIST)
-        if self.findings.is_sound(CARD_TYPE_LIST) and not any(entry.enabled for entry in entries.values()):
-            self.findings.fault(place, message("has every card type switched off"), message("enable one"))
-        self.findings.unique([entry.name for entry in entries.values()], place)
-        return card_types
+        each = self.findings.once(entries, attrgetter("name"), Place(CARD_TYPE_LIST))
+        return {entry.name: entry.enabled for entry in each.values()}
 
-    def targets(self) -> Mapping[str | int, TargetEntry]:
+    def targets(self) -> Sequence[tuple[str | int, TargetEntry]]:
         value = self._value(CARD_TARGETS)
-        if value is not None and not value:
-            remedy = message(
-                "write targets there, or remove the object: every ticker then gets every enabled card type"
-            )
-            self.findings.fault(Place(CARD_TARGETS), message("is empty"), remedy)
         return self._simple(value) if isinstance(value, dict) else self._full(value)
 
-    def _simple(self, value: Mapping[str, object]) -> dict[str | int, TargetEntry]:
-        targets: dict[str | int, TargetEntry] = {}
+    def _simple(self, value: Mapping[str, object]) -> Sequence[tuple[str, TargetEntry]]:
+        targets = []
         for ticker, names in value.items():
-            alone = self._checked(Place(CARD_TARGETS), {ticker: names}, SIMPLE_TARGETS.validate_python) or {}
-            if alone == {ticker: []}:
+            place = Place(CARD_TARGETS, [ticker])
+            name = self._checked(place, ticker, CARD_TYPE_NAME.validate_python)
+            card_types = self._checked(place, names, CARD_TYPES.validate_python)
+            if card_types == []:
                 remedy = message("name card types, or remove the ticker: it then gets every enabled one")
-                self.findings.fault(Place(CARD_TARGETS, [ticker]), message("is empty"), remedy)
-            for name, card_types in alone.items():
-                targets[name] = TargetEntry(id=name, target_type="equity", card_types=card_types)
+                self.findings.fault(place, message("is empty"), remedy)
+            elif name is not None and card_types is not None:
+                targets.append((name, TargetEntry(id=name, target_type="equity", card_types=card_types)))
         return targets
 
-    def _full(self, value: list[Any] | None) -> dict[str | int, TargetEntry]:
+    def _full(self, value: list[Any] | None) -> Sequence[tuple[int, TargetEntry]]:
         entries = self._entries(CARD_TARGETS, value, TargetEntry.model_validate)
-        first: dict[str, int] = {}
-        for index, entry in entries.items():
-            earlier = first.setdefault(entry.id, index)
-            if earlier == index:
-                continue
-            place = Place(CARD_TARGETS, [index], entry.id)
-            if entries[earlier] == entry:
-                self.findings.notice(place, template("{where}: is listed twice; it counts once"))
-            else:
-                what = message("is also listed as [{index}], with other content", index=str(earlier))
-                self.findings.fault(place, what, message("keep one of the two"))
-        if EQUITIES_DEFAULT in first:
-            index = first[EQUITIES_DEFAULT]
-            for key in ("date", "topic_key", "extra_params"):
-                if getattr(entries[index], key) is not None:
-                    what = message("cannot be set for {default}", default=EQUITIES_DEFAULT)
-                    self.findings.fault(Place(CARD_TARGETS, [index, key]), what, message("remove it"))
-        return {index: entries[index] for index in first.values()}
+        each = self.findings.once(entries, attrgetter("id"), Place(CARD_TARGETS))
+        what, remedy = message("cannot be set for {default}", default=EQUITIES_DEFAULT), message("remove it")
+        for index, entry in each.items():
+            for key in ("date", "topic_key", "extra_params") if entry.id == EQUITIES_DEFAULT else ():
+                if getattr(entry, key) is not None:
+                    self.findings.fault(Place(CARD_TARGETS, [index, key]), what, remedy)
+        return [*each.items()]
 
     def switched_off(self) -> tuple[EngineName, ...]:
         on = self.read(ENGINE_CONTROL, SWITCHES.validate_python) or {}
@@ -450,14 +387,13 @@ class _Reader:
         if name in self._objects:
             try:
                 value = parse_object(self._objects[name])
-            except UnreadableError as error:
+            except InvalidError as error:
                 self.findings.fault(Place(name), error.what, error.remedy)
                 return None
-            if len(value) <= ENTRIES_LIMIT:
-                return value
-            what = message("has more than {count} values", count=ENTRIES_LIMIT)
-            self.findings.fault(Place(name), what, WRONG_OBJECT)
-        elif name in _NEEDED:
+            if not value and name in _FILLED:
+                self.findings.fault(Place(name), message("is empty"), _FILLED[name])
+            return value
+        if name in _NEEDED:
             self.findings.fault(Place(name), message("does not exist"), _NEEDED[name])
         return None
 
@@ -465,26 +401,22 @@ class _Reader:
         """The sound entries of an array by their index. They are validated one by one, for the memory's sake."""
         if isinstance(value, dict):
             self.findings.fault(Place(name), WRONG_TYPE, message("write an array"))
-        elif value == [] and name in _NEEDED:
-            self.findings.fault(Place(name), message("is empty"), _NEEDED[name])
         items = value if isinstance(value, list) else ()
         found = ((at, self._checked(Place(name, [at], _id_of(item)), item, validate)) for at, item in enumerate(items))
         return {at: entry for at, entry in found if entry is not None}
 
     def _checked(self, place: Place, value: object, validate: Validate[T]) -> T | None:
-        parts = value if isinstance(value, dict) and not place.path else {"": value}
-        many = [key for key, part in parts.items() if _count(part) > VALUES_LIMIT]
-        for key in many:
-            where = Place(place.document, [*place.path, *filter(None, [key])], place.id)
-            self.findings.fault(where, message("has more than {count} values", count=VALUES_LIMIT), WRONG_OBJECT)
-        if many or self.findings.is_full(place.document):
+        if self.findings.is_full(place.document):
+            return None
+        if _count(value) > VALUES_LIMIT:
+            self.findings.fault(place, message("has more than {count} values", count=VALUES_LIMIT), WRONG_OBJECT)
             return None
         try:
             return validate(value)
         except ValidationError as error:
-            for problem in problems(error):
-                where = Place(place.document, (*place.path, *problem.path), place.id, problem.shown)
-                self.findings.fault(where, problem.what, problem.remedy)
+            for path, found in problems(error):
+                where = Place(place.document, [*place.path, *path], place.id, found.shown)
+                self.findings.fault(where, found.what, found.remedy)
             return None
 
 

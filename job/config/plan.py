@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from itertools import islice
 from operator import attrgetter
 
 from job.config.environment import AGAIN, WITHOUT, PlanSettings
@@ -21,7 +20,6 @@ from job.config.objects import (
     EQUITIES_DEFAULT,
     LLM_CONFIG,
     TICKER_LIST,
-    TWIN,
     WRONG_OBJECT,
     Config,
     Findings,
@@ -29,10 +27,8 @@ from job.config.objects import (
     Place,
     RunEngines,
     TargetEntry,
-    alike,
     control_key,
 )
-from job.config.values import spelling
 from job.engines.calls import (
     ALL_ENGINES,
     BATCHES,
@@ -83,8 +79,7 @@ class _Resolver:
         self.findings = Findings()
         self.config = config
         self.tickers = frozenset(config.tickers)
-        self.spellings = {spelling(ticker): ticker for ticker in config.tickers}
-        self.enabled = tuple(name for name, entry in config.card_types.items() if entry.enabled)
+        self.enabled = tuple(name for name, is_on in config.card_types.items() if is_on)
         self.switched_on = frozenset(self.enabled)
         self.compared = 0
 
@@ -102,28 +97,26 @@ class _Resolver:
 
     def _resolved(self) -> list[Target]:
         """An entry overrides the ticker of the same id; other entries follow the tickers."""
-        entries = dict(self.config.targets)
         default_types: Sequence[str] = self.enabled
         default_switches = None
-        for step, entry in self.config.targets.items():
-            if entry.id == EQUITIES_DEFAULT and isinstance(step, int):  # in the simple form, it is a ticker
-                del entries[step]
-                default_switches = entry.run_engines
-                if entry.card_types:
-                    default_types = self._chosen(step, entry.id, entry.card_types)
+        entries = []
+        for step, entry in self.config.targets:
+            if entry.id != EQUITIES_DEFAULT or isinstance(step, str):  # in the simple form, it is a ticker
+                entries.append((step, entry))
+                continue
+            default_switches = entry.run_engines
+            if entry.card_types:
+                default_types = self._chosen(step, entry.id, entry.card_types)
         engines, types = self._engines("equity", None, default_switches), tuple(default_types)  # one for all tickers
         targets = {ticker: Target(ticker, "equity", ticker, None, engines, types) for ticker in self.config.tickers}
         keys: dict[str, str] = {}
-        for step, entry in entries.items():
+        for step, entry in entries:
             listed = entry.id in self.tickers
-            twin = self.spellings.setdefault(spelling(entry.id), entry.id)
             if isinstance(step, str) and not listed:
                 text = template("correct it, add it to {list}, or use the full form for targets beside the tickers")
-                place = Place(CARD_TARGETS, [step], shown=None if twin == entry.id else f"≈ {quoted(twin)}")
+                place = Place(CARD_TARGETS, [step], shown=self._near(entry.id))
                 what = message("is not a ticker of {list}", list=TICKER_LIST)
                 self.findings.fault(place, what, message(text, list=TICKER_LIST))
-            elif not listed and twin != entry.id:
-                self.findings.notice(Place(CARD_TARGETS, [step], shown=alike(entry.id, twin)), TWIN)
             kind = self._kind(step, entry, listed=listed)
             key = self._topic_key(step, entry, keys) if kind == "topic" else entry.id
             inherits = listed and kind == "equity"
@@ -151,17 +144,16 @@ class _Resolver:
             )
             self.findings.fault(Place(CARD_TYPE_LIST), what, message("name fewer"))
         if not count:
-            remedy = message("enable a card type that it names")
-            self.findings.fault(Place(CARD_TARGETS), message("leaves no card to make"), remedy)
+            remedy = message("enable one, or name one that is enabled")
+            self.findings.fault(Place(CARD_TYPE_LIST), message("no target gets an enabled card type"), remedy)
         asked = {name for target in targets for name in target.card_types}
         for name in self.enabled:
             if name not in asked:
-                text = template("{where}: no target asks for this card type")
-                self.findings.notice(Place(CARD_TYPE_LIST, [name]), text)
+                self.findings.notice(Place(CARD_TYPE_LIST, [name]), message("no target asks for this card type"))
         for task in self.config.models.tasks:
             if task not in self.config.card_types:
-                text = template("{where}: is not a card type of {list}; the job does not use it")
-                self.findings.notice(Place(LLM_CONFIG, ["tasks", task]), text, list=CARD_TYPE_LIST)
+                what = message("is not a card type of {list}; the job does not use it", list=CARD_TYPE_LIST)
+                self.findings.notice(Place(LLM_CONFIG, ["tasks", task]), what)
 
     def _chosen(self, step: str | int, of: str, names: Sequence[str]) -> list[str]:
         """Those of the card types of an entry that are switched on."""
@@ -173,12 +165,13 @@ class _Resolver:
                 continue
             at = Place(place.document, [*place.path, index], place.id)
             if name in self.config.card_types:
-                text = template("{where}: {name} is switched off in {list}; no card of it is made")
-                self.findings.notice(at, text, name=name, list=CARD_TYPE_LIST)
+                text = template("{name} is switched off in {list}; no card of it is made")
+                self.findings.notice(at, message(text, name=name, list=CARD_TYPE_LIST))
             else:
                 what = message("{name} is not a card type of {list}", name=quoted(name), list=CARD_TYPE_LIST)
                 self.findings.fault(at, what, message("correct it or add it there"))
-        return [name for name in self.findings.unique(names, place) if name in self.switched_on]
+        each = self.findings.once(dict(enumerate(names)), str, place)
+        return [name for name in each.values() if name in self.switched_on]
 
     def _kind(self, step: str | int, entry: TargetEntry, *, listed: bool) -> Kind:
         if entry.target_type:
@@ -188,12 +181,11 @@ class _Resolver:
             if listed:
                 return "equity"
             text = template(
-                "{where}: is not a ticker of {list} and has no target_type: it becomes a topic; if it is a ticker, add "
-                "it to {list}; if it is mistyped{near} or replaced, correct it here; else give it a target_type"
+                "is not a ticker of {list} and has no target_type: it becomes a topic; correct it, add it to {list}, "
+                "or give it a target_type"
             )
-            self.findings.notice(
-                Place(CARD_TARGETS, [step], entry.id), text, list=TICKER_LIST, near=self._near(entry.id)
-            )
+            place = Place(CARD_TARGETS, [step], entry.id, self._near(entry.id))
+            self.findings.notice(place, message(text, list=TICKER_LIST))
             return "topic"
         category = entry.category.strip().casefold()
         if category in _PERSONS:
@@ -201,18 +193,16 @@ class _Resolver:
         if category == "equity":
             return "equity"
         if listed:
-            text = template(
-                "{where}: makes the entry a topic, though its id is a ticker of {list}; if you mean the ticker, add "
-                "target_type equity"
-            )
-            self.findings.notice(Place(CARD_TARGETS, [step, "category"], entry.id), text, list=TICKER_LIST)
+            text = template("makes a ticker of {list} a topic; if the ticker is meant, add target_type equity")
+            place = Place(CARD_TARGETS, [step, "category"], entry.id)
+            self.findings.notice(place, message(text, list=TICKER_LIST))
         return "topic"
 
-    def _near(self, name: str) -> str:
-        """The ticker that a name was probably meant as, as a question; empty for all but the first names."""
+    def _near(self, name: str) -> str | None:
+        """The ticker that a name was probably meant as, as a question; `None` for all but the first names."""
         self.compared += 1
         near = _most_like(name, self.config.tickers, 1, _MISTYPED) if self.compared <= SUGGESTED else []
-        return "".join(f" ({ticker}?)" for ticker in near)
+        return f"{near[0]}?" if near else None
 
     def _topic_key(self, step: str | int, entry: TargetEntry, keys: dict[str, str]) -> str:
         key = entry.topic_key or topic_key(entry.id)
@@ -400,10 +390,6 @@ def make_plan(config: Config, day: str, settings: PlanSettings) -> tuple[Plan, l
 ALL = "all"
 UNCONFIRMED_LIMIT = 20
 """Maximum number of cards that are made again without `--yes`."""
-RERUNS_LIMIT = 100_000
-"""Reruns of a day: every attempt carries them forward."""
-_TOO_MANY = message("asks for more than {count}, the most that a day can make again", count=RERUNS_LIMIT)
-TOO_MANY_RERUNS = Fault(AGAIN, _TOO_MANY, message("name fewer"), FaultKind.COMMAND)
 NEAREST = 3
 _MISTYPED = 0.65
 """How alike two ids are of which one may be the other mistyped: of four letters, three are the same in this order."""
@@ -449,8 +435,6 @@ class _Names:
             return _nearest(card_type, self.types, "/{}")
         if slash and target in self.targets:
             return _nearest(card_type, self.targets[target].card_types, target + "/{}")
-        if card_type in self.types:
-            return _nearest(target, self.types[card_type], "{}/" + card_type)
         return _nearest(target, self.targets)
 
 
@@ -469,13 +453,11 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     all_names = _Names(plan)
     selected, wrong = set[Item](), list[str]()
     for name in dict.fromkeys(names):
-        items = set(islice(all_names.stands_for(name), RERUNS_LIMIT + 1))
+        items = set(all_names.stands_for(name))
         selected |= items
-        if len(selected) > RERUNS_LIMIT:
-            return [], [TOO_MANY_RERUNS]
         if not items:
             wrong.append(name)
-    faults = _faults(AGAIN, template("the config does not ask for {name}"), wrong, all_names.nearest)
+    faults = _faults(AGAIN, template("{name} names nothing that this start makes"), wrong, all_names.nearest)
     count = sum(item.engine == "qa" for item in selected)
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
         what = message("makes {count} cards again, which are paid for again", count=count)
@@ -493,11 +475,6 @@ def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
     if not wrong and ids.keys() <= set(names):
         return [Fault(WITHOUT, message("leaves nothing to do"), message("name fewer"), FaultKind.COMMAND)]
     return _faults(WITHOUT, template("{name} is no target of the config"), wrong, lambda name: _nearest(name, ids))
-
-
-def contradiction(name: str) -> Fault:
-    what = message("{name} is also left out by {option}", name=quoted(name), option=WITHOUT)
-    return Fault(AGAIN, what, message("name it in only one of the two"), FaultKind.COMMAND)
 
 
 def _faults(option: str, text: str, wrong: Sequence[str], nearest: Callable[[str], Message]) -> list[Fault]:

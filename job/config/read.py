@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from job.config.environment import ENGINE_VARIABLES, SPARE_FILES, Options, Settings, open_file_limit
+from job.config.environment import ENGINE_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.config.objects import OBJECTS, SIZE_LIMIT, parse_config
-from job.config.plan import Plan, contradiction, left_out_faults, make_plan, select
+from job.config.plan import Plan, left_out_faults, make_plan, select
 from job.config.values import ENGINE_URL_REMEDY
-from job.engines.calls import DATA_ENGINES, EngineName, Item
+from job.engines.calls import Item
 from job.errors import JobError
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
@@ -54,17 +54,13 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
     faulty = {fault.variable for fault in faults}
     urls = [ENGINE_VARIABLES[engine]["url"] for engine in plan.engines() if settings.engines[engine].url is None]
     all_faults += [not_set(variable, ENGINE_URL_REMEDY) for variable in urls if variable not in faulty]
-    if not (faults or between):  # else it is not known how many calls there are
-        all_faults += too_few_files(plan, settings, open_file_limit())
     plan = replace(plan, notices=(*plan.notices, *memory_notices(plan, settings)))
     again: Sequence[Item] = ()
     if not between:  # else it is not known which names there are
         all_faults += left_out_faults(plan, options.without)
         plan = plan.without(options.without)
-        both = [name for name in options.again if name.partition("/")[0] in options.without]
-        names = [name for name in options.again if name not in both]
-        again, unknown = select(plan, names, is_confirmed=options.is_confirmed)
-        all_faults += [*map(contradiction, both), *unknown]
+        again, unknown = select(plan, options.again, is_confirmed=options.is_confirmed)
+        all_faults += unknown
     if all_faults:
         raise ConfigError(all_faults)
     return PlannedConfig(plan, objects, again if options.again else None)
@@ -97,21 +93,3 @@ def memory_notices(plan: Plan, settings: Settings) -> list[Message]:
         "{count} cards may take {wanted} MiB of memory, and the job has {memory}: an owner raises {variable}"
     )
     return [message(text, count=cards, wanted=wanted, memory=settings.memory_mib, variable="job.memory_mib")]
-
-
-def too_few_files(plan: Plan, settings: Settings, limit: float) -> list[Fault]:
-    """Returns a fault for each phase that has more calls in flight than the process may have files open."""
-    faults = []
-    phases: tuple[tuple[EngineName, ...], ...] = (DATA_ENGINES, ("qa",))
-    for phase in phases:
-        most = {engine: min(settings.engines[engine].concurrency, plan.count(engine)) for engine in phase}
-        variables = [ENGINE_VARIABLES[engine]["concurrency"] for engine, calls in most.items() if calls]
-        needed, free = sum(most.values()) + SPARE_FILES, limit - SPARE_FILES
-        if not variables or needed <= limit:
-            continue
-        remedy = message("raise the hard limit (ulimit -Hn)")
-        if free > 0:
-            remedy = message("raise the hard limit (ulimit -Hn), or lower this to {free} in all", free=int(free))
-        what = message("needs {needed} open files, and this process may have {limit}", needed=needed, limit=int(limit))
-        faults.append(Fault(", ".join(variables), what, remedy))
-    return faults

@@ -34,13 +34,6 @@ def say_error(text: object) -> None:
     _write(STDERR, printable(text).encode() + b"\n")
 
 
-def say_error_within(text: object, seconds: float) -> None:
-    """Writes a line as `say_error` does, but waits for that only so long: for a process that must end in any case."""
-    writing = threading.Thread(target=say_error, args=[text], daemon=True)
-    writing.start()
-    writing.join(seconds)
-
-
 class OutputQueue:
     """Writes to standard output from a thread of its own, in order. `write` never blocks, and takes any amount."""
 

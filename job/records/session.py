@@ -12,7 +12,7 @@ import trio
 
 from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.plan import RERUNS_LIMIT, TOO_MANY_RERUNS, Plan
+from job.config.plan import Plan
 from job.config.read import PlannedConfig, unreadable
 from job.day.attempt import Attempt, Outcome, Start
 from job.day.report import Report
@@ -266,8 +266,6 @@ def decide(
             remedy = message("start it without this option, or add the --date that you mean")
             raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
         ledger.rerun(config.again, number)
-        if len(ledger.reruns) > RERUNS_LIMIT:
-            raise ConfigError([TOO_MANY_RERUNS])
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     plan = config.plan.digest
     is_closed = (

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from job.storage.directory import DirectoryStore
-from job.storage.store import ObjectStore, StorageError
+from job.storage.store import ObjectStore
 from job.text.messages import Message, message
 from job.text.shown import quoted, without_credentials
 
@@ -20,9 +20,7 @@ def is_place(uri: str) -> bool:
 
 
 def open_store(uri: str, *, make: bool = False) -> ObjectStore:
-    """The store of a URI, without a request. `make`: a directory is created at its first use. Raises `StorageError`."""
-    if not is_place(uri):
-        raise StorageError(no_place(uri))
+    """The store of a URI, without a request. `make`: a directory is created at its first use."""
     if not uri.startswith("gs://"):
         return DirectoryStore(uri, make=make)
     from job.storage.gcs import GcsStore  # noqa: PLC0415  the library takes 0.15 s to import

@@ -38,7 +38,7 @@ def test_of_many_notices_the_first_are_listed() -> None:
     entries = {"AAPL": ["news_card", *names]}
     notices = judged(GOOD | {"card_types.json": types, "card_targets.json": entries})[1]
     assert len(notices) == CAUSES_LISTED + 1
-    assert notices[-1] == "card_targets.json: further notices are not listed"
+    assert notices[-1] == "card_targets.json: has further notices"
 
 
 BAD_ENTRY = {"id": "x/" * 30, "card_types": [7, "a/b", "n" * 9999], "target_type": "p" * 9999, "k" * 9999: 1}
@@ -71,7 +71,6 @@ CONFIGS = {
     "a million wrong card types in one entry": """{"card_targets.json": b"[" + target(b"1", 999_990) + b"]"}""",
     "49 entries of wrong ids": """{"card_targets.json": array(target(b'"xxxx/"', 19_990), 49)}""",
     "5,000 deep entries": """{"card_targets.json": array(deep(190), 5_000)}""",
-    "half a million topics": """{"card_targets.json": b"[" + many(b'{"id":"A%d"}', 499_000) + b"]"}""",
     "as many card types as tickers": """dict.fromkeys(OBJECTS[:2], b"[" + many(b'"t%d"', 99_000) + b"]")""",
     "each object full of bad entries": """dict.fromkeys(OBJECTS, array(b'{"a":1,"b":2,"c":[3]}', 99_000))""",
     "each object full of other keys": """dict.fromkeys(OBJECTS, b"{" + b",".join(keys) + b"}")""",

@@ -47,81 +47,67 @@ LISTED = (
     "is not a ticker of ticker_list.json; "
     "correct it, add it to ticker_list.json, or use the full form for targets beside the tickers"
 )
-DATED = "is set by the job; remove it: the date of the entry, or the day, is what is sent"
+SET = "is set by the job; remove it"
 UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
 NOT_KNOWN = "is not a known key; correct its name or remove it"
 NO_OBJECT = "has the wrong type; write an object"
+NO_CARD = "no target gets an enabled card type; enable one, or name one that is enabled"
+NO_ENGINE = "is not one of run_financials_engine, run_trading_engine, run_news_engine; write one of these"
+NO_SWITCH = "is not one of financials, trading, news; write one of these"
 ANOTHER = "give one of them another topic_key"
 NO_ARRAY = "has the wrong type; write an array"
 NO_TYPES = "is empty; name card types, or remove the ticker: it then gets every enabled one"
-SHORTER = "shorten it"
 NO_VALUE = "has the wrong type; write a string, a number or a boolean"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 
-INVISIBLE = "holds an invisible character; write it again by hand"
-WIDE = "holds full-width characters, or others that only look like plain ones; write plain characters"
+PLAIN = "holds invisible or full-width characters, or spaces around it; write plain characters"
 QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its own"
 
 BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "ticker_list.json": [
         ({"AAPL": 1}, NO_ARRAY),
-        (["AAPL", 7], '[1] (7): has the wrong type; write the whole ticker in quotes, such as "0700.HK"'),
-        (["AAPL", None, ["MSFT"]], "[1] (null), [2] ([…]): has the wrong type; write a string in quotes"),
+        (["AAPL", 7, ["MSFT"]], "[1] (7), [2] ([…]): has the wrong type; write a string in quotes"),
         ([], 'is empty; write an array of tickers, such as ["AAPL"], there'),
         (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write a value or remove it'),
         (["..", "a\\b", "a\0b", "a\x9fb"], f'[0] (".."), [1] ("a\\\\b"), [2] ("a\\u0000b") and 1 more: {ID_RULE}'),
         (["x" * 65], f'[0] ("{"x" * 38}…): is longer than 64 characters; shorten it'),
-        ([" AAPL"], '[0] (" AAPL"): has spaces around it; leave them out'),
         # what people type, paste and export: the plain spelling is shown beside what is there
-        (["\ufeffNVDA", "A\u00adB"], f'[0] ("\\ufeffNVDA" → "NVDA"), [1] ("A\\u00adB" → "AB"): {INVISIBLE}'),
-        (["\u3164"], f'[0] ("\\u3164" → ""): {INVISIBLE}'),
-        (["０７００.HK"], f'[0] ("０７００.HK" → "0700.HK"): {WIDE}'),
+        (["\ufeffNVDA", "A\u00adB"], f'[0] ("\\ufeffNVDA" → "NVDA"), [1] ("A\\u00adB" → "AB"): {PLAIN}'),
+        ([" AAPL", "０７００.HK"], f'[0] (" AAPL" → "AAPL"), [1] ("０７００.HK" → "0700.HK"): {PLAIN}'),
         (["AAPL,MSFT"], f'[0] ("AAPL,MSFT"): {QUOTES_EACH}'),
     ],
     "card_types.json": [
-        ([{"name": "a"}, "b"], '[1] ("b"): has the wrong type; write {"name": "…"}, as in other entries'),
+        ([{"name": "a"}, "b"], f'[1] ("b"): {NO_OBJECT}'),
         ([{"enabled": True}], "[0].name: is missing; add it"),
         ([], 'is empty; write an array of card types, such as ["news_card"], there'),
-        ([{"name": "a", "enabled": False}], "has every card type switched off; enable one"),
+        ([{"name": "a", "enabled": False}], NO_CARD),
         (
             [{"name": "a"}, {"name": "a", "enabled": False}],
-            '[1] ("a"): is both switched on and off; keep one of the two',
+            '[1] ("a"): is also listed as [0], with other content; keep one of the two',
         ),
         (
             [{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}],
             '[1] ("b").enabled ("yes"): has the wrong type; write true or false, without quotes',
         ),
     ],
-    "engine_control.json": [([], NO_OBJECT), ({"run_new_engine": True}, f"run_new_engine: {NOT_KNOWN}")],
+    "engine_control.json": [([], NO_OBJECT), ({"run_new_engine": True}, f"run_new_engine: {NO_ENGINE}")],
     "llm_config.json": [
         ({"default": {"backend": 1}}, "default.backend (1): has the wrong type; write a string in quotes"),
         ({"default": {"model_name": " "}}, 'default.model_name (" "): is blank; write a value or remove it'),
-        (
-            {"default": {"backend": "x" * 1024}, "tasks": {"news_card": {"model_name": "模" * 114}}},
-            f'tasks.news_card.model_name ("{"模" * 38}…): takes more than 1,024 bytes of a URL; {SHORTER}',
-        ),
     ],
     "card_targets.json": [
         ([{"card_types": ["news_card"]}], "[0].id: is missing; add it"),
         ([{"id": "X", "date": "24.11.2026"}], '[0] ("X").date ("24.11.2026"): is not valid; write "YYYY-MM-DD"'),
-        ([{"id": "X", "run_engines": {"finance": True}}], f'[0] ("X").run_engines.finance: {NOT_KNOWN}'),
+        ([{"id": "X", "run_engines": {"finance": True}}], f'[0] ("X").run_engines.finance: {NO_SWITCH}'),
+        ([{"id": "X", "dat": 1}], f'[0] ("X").dat: {NOT_KNOWN}'),
         (
-            [{"id": "X", "extra_params": {"ticker": "Y"}}],
-            '[0] ("X").extra_params.ticker: is set by the job; remove it: the id of the entry is what is sent',
+            [{"id": "X", "extra_params": {"ticker": "Y", "date_str": "Z"}}],
+            f'[0] ("X").extra_params.ticker, [0] ("X").extra_params.date_str: {SET}',
         ),
-        ([{"id": "X", "extra_params": {"date_str": "Y"}}], f'[0] ("X").extra_params.date_str: {DATED}'),
         (
             [{"id": "X", "extra_params": {"a": None}}, {"id": "Y", "extra_params": {"b": [], "c": {}}}],
             '[0] ("X").extra_params.a (null), [1] ("Y").extra_params.b ([]), [1] ("Y").extra_params.c ({}): '
             + NO_VALUE,
-        ),
-        (
-            b'[{"id": "X", "extra_params": {"a": 1e999}}]',
-            '[0] ("X").extra_params.a (Infinity): is not valid; correct it',
-        ),
-        (
-            [{"id": "X", "extra_params": {"a": "x" * 4094}}, {"id": "Y", "extra_params": {"a": "x" * 4095}}],
-            f'[1] ("Y").extra_params ({{…}}): takes more than 4,096 bytes of a URL; {SHORTER}',
         ),
         ({}, "is empty; write targets there, or remove the object: every ticker then gets every enabled card type"),
         ([{"id": "X", "topic_key": "a/b"}], f'[0] ("X").topic_key ("a/b"): {ID_RULE}'),
@@ -129,9 +115,9 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
             [{"id": "equities_default", "date": "2026-01-01", "topic_key": "x", "extra_params": {}}],
             "[0].date, [0].topic_key, [0].extra_params: cannot be set for equities_default; remove it",
         ),
-        ([{"id": "美联储\u3000加息"}], f'[0].id ("美联储\\u3000加息" → "美联储 加息"): {WIDE}'),
-        ({"ＡＡＰＬ": ["news_card"]}, f'["ＡＡＰＬ"] ("ＡＡＰＬ" → "AAPL"): {WIDE}'),
-        ({"aapl": ["news_card"]}, f'aapl (≈ "AAPL"): {LISTED}'),
+        ([{"id": "美联储\u3000加息"}], f'[0].id ("美联储\\u3000加息" → "美联储 加息"): {PLAIN}'),
+        ({"ＡＡＰＬ": ["news_card"]}, f'["ＡＡＰＬ"] ("ＡＡＰＬ" → "AAPL"): {PLAIN}'),
+        ({"aapl": ["news_card"], "X": ["news_card"]}, f"aapl (AAPL?), X: {LISTED}"),
         ({"AAPL": []}, f"AAPL: {NO_TYPES}"),
         ({"AAPL": "news_card"}, f'AAPL ("news_card"): {NO_ARRAY}'),
         ({"AAPL": ["nope"]}, f'AAPL[0]: "nope" {UNKNOWN}'),
@@ -174,33 +160,17 @@ MANY = "has more than 20,000 values; " + MEANT
             [{"id": "X", "extra_params": {str(number): [] for number in range(19_999)}}],
             f'[0] ("X"): {MANY}',
         ),
-        ("ticker_list.json", [7] * 100_000, [7] * 100_001, f"has more than 100,000 values; {MEANT}"),
         (
             "engine_control.json",
-            dict.fromkeys(map(str, range(100_000))),
-            dict.fromkeys(map(str, range(100_001))),
-            f"has more than 100,000 values; {MEANT}",
+            dict.fromkeys(map(str, range(20_000))),
+            dict.fromkeys(map(str, range(20_001))),
+            MANY,
         ),
     ],
 )
 def test_what_holds_too_much_is_one_fault(name: str, most: object, more: object, fault: str) -> None:
     assert faults_with(name, more) == [f"{name}: {fault}"]
     assert MEANT not in faults_with(name, most)[0]
-
-
-def test_objects_that_are_too_large_together_are_one_fault() -> None:
-    half = 16 * 2**20
-    objects = {
-        "card_types.json": b'["c"' + b" " * (half - 5) + b"]",
-        "ticker_list.json": b'["A"' + b" " * (half - 5) + b"]",
-    }
-    assert judged(objects) == ([], [])
-    assert judged(objects | {"engine_control.json": b"{}"})[0] == [
-        (
-            "card_types.json, ticker_list.json, engine_control.json: are larger than 32 MiB together; "
-            "check that this is the right object"
-        )
-    ]
 
 
 @pytest.mark.slow
@@ -226,9 +196,7 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
 
 def test_a_config_that_leaves_no_card_to_make_is_faulty() -> None:
     targets = {"AAPL": ["old_card"], "MSFT": ["old_card"]}
-    assert judged(GOOD | {"card_types.json": OFF, "card_targets.json": targets})[0] == [
-        "card_targets.json: leaves no card to make; enable a card type that it names"
-    ]
+    assert judged(GOOD | {"card_types.json": OFF, "card_targets.json": targets})[0] == [f"card_types.json: {NO_CARD}"]
     targets["MSFT"] = ["nope"]
     assert judged(GOOD | {"card_types.json": OFF, "card_targets.json": targets})[0] == [
         f'card_targets.json: MSFT[0]: "nope" {UNKNOWN}'
@@ -288,27 +256,3 @@ def test_no_bytes_raise_an_exception_and_every_sentence_names_its_object(objects
 )
 def test_ids_in_any_script_are_accepted(topic: str) -> None:
     assert faults_with("card_targets.json", [{"id": topic, "topic_key": "k"}]) == []
-
-
-BOTH = "is also listed in another spelling, and both count; keep one if they mean the same"
-
-
-def test_ids_that_differ_only_in_spelling_are_noticed() -> None:
-    faults, notices = judged(
-        {
-            "ticker_list.json": ["aapl", "AAPL", "Msft", "AAPL"],
-            "card_types.json": ["news_card", "News_Card"],
-            "card_targets.json": [
-                {"id": "msft", "target_type": "person"},
-                {"id": "A股", "category": "macro", "topic_key": "a"},
-                {"id": "Ａ股", "target_type": "topic", "topic_key": "b"},
-            ],
-        }
-    )
-    assert faults == []
-    assert notices == [
-        f'ticker_list.json: [1] ("AAPL" ≈ "aapl"): {BOTH}',
-        'ticker_list.json: [3] ("AAPL"): is listed twice; it counts once',
-        f'card_types.json: [1] ("News_Card" ≈ "news_card"): {BOTH}',
-        f'card_targets.json: [0] ("msft" ≈ "Msft"), [2] ("Ａ股" ≈ "A股"): {BOTH}',
-    ]

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.config.environment import PlanSettings
-from job.config.objects import CARD_TYPE_NAME, LlmConfig, parse_config
-from job.config.plan import Plan, Target, make_plan, select
+from job.config.objects import CARD_TYPE_NAME, LlmConfig
+from job.config.plan import Plan, Target, select
 from job.config.values import ID_LIMIT
 from job.day.ledger import Ledger
 from job.engines.calls import TARGET_ENGINES, Call, EngineName, Item, Kind, card, news
@@ -172,20 +172,6 @@ def test_a_cards_ids_never_leave_segment_or_parameter(name: str, card_type: str,
         ("date_str", DAY),
         *extra.items(),
     ]
-
-
-def test_no_config_makes_a_request_whose_url_a_server_refuses_for_its_length() -> None:
-    wide = "\U00020000" * ID_LIMIT
-    objects = {
-        "ticker_list": ["AAPL"],
-        "card_types": [wide],
-        "card_targets": [{"id": wide, "topic_key": "x", "date": "2026-11-25", "extra_params": {"x": "y" * 4094}}],
-        "llm_config": {"default": {"backend": "x" * 1024, "model_name": "x" * 1024}},
-    }
-    config = parse_config({f"{name}.json": json.dumps(one).encode() for name, one in objects.items()})
-    plan, faults = make_plan(config, DAY, PlanSettings(batch_sizes={}))
-    assert faults == []
-    assert 7000 < max(len(call.path) for call in plan.calls("qa")) <= 8192
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "a\\b", "a\nb", "", "x" * 65, "\ud800", "a\u2028b"])

@@ -19,7 +19,7 @@ from job.config import read as module
 from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.objects import OBJECTS
-from job.config.read import UnreadConfigError, memory_notices, read_config, too_few_files
+from job.config.read import UnreadConfigError, memory_notices, read_config
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
 from tests.simulators.job import ROOT
@@ -45,38 +45,13 @@ def place(tmp_path: Path) -> Path:
 def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
     program = """
 import resource
-from job.config.environment import open_file_limit, raise_open_file_limit
+from job.config.environment import raise_open_file_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))
 raise_open_file_limit()
-print(resource.getrlimit(resource.RLIMIT_NOFILE), open_file_limit())
+print(resource.getrlimit(resource.RLIMIT_NOFILE))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "(200, 200) 200\n"
-
-
-async def test_a_limit_of_open_files_that_is_too_low_for_anything_has_to_be_raised(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The data engines need theirs at the same time."""
-    monkeypatch.setattr(module, "open_file_limit", lambda: 60)
-    with pytest.raises(ConfigError) as error:
-        await read_config(request(str(place)), DAY)
-    data = "FINANCIAL_ENGINE_CONCURRENCY, TRADING_ENGINE_CONCURRENCY, NEWS_ENGINE_CONCURRENCY"
-    assert list(map(str, error.value.faults)) == [
-        f"{where}: needs {needed} open files, and this process may have 60; raise the hard limit (ulimit -Hn)"
-        for where, needed in ((data, 70), ("QA_ENGINE_CONCURRENCY", 66))
-    ]
-
-
-def test_of_a_limit_that_is_too_low_for_a_variable_it_is_said_what_it_allows() -> None:
-    settings, _ = read_settings({"CONFIG_URI": "config", "QA_ENGINE_CONCURRENCY": "1000"})
-    plan = plan_of([target(str(number)) for number in range(2000)])
-    assert too_few_files(plan, settings, 1064) == []
-    (fault,) = too_few_files(plan, settings, 1063)
-    assert str(fault) == (
-        "QA_ENGINE_CONCURRENCY: needs 1,064 open files, and this process may have 1,063; "
-        "raise the hard limit (ulimit -Hn), or lower this to 999 in all"
-    )
+    assert done.stdout == "(200, 200)\n"
 
 
 @pytest.mark.parametrize(("memory", "most"), [("512", 229_887), ("1024", 492_031)])
@@ -113,7 +88,6 @@ CHANGES: dict[str, dict[str, list[tuple[Any, ...]]]] = {
             ("ticker_list.json", 0, " AAPL"),
             ("ticker_list.json", 1, 7),
             ("card_types.json", []),
-            ("card_types.json", [{"name": name, "enabled": False} for name in TYPES]),
             ("card_types.json", 0, "enabled", "yes"),
             ("card_types.json", 3, "on", 1),
             ("card_types.json", 4, {"name": "old_card"}),
@@ -124,6 +98,7 @@ CHANGES: dict[str, dict[str, list[tuple[Any, ...]]]] = {
         ],
         "mistaken": [("ticker_list.json", 3, "news_card")],
         "between": [
+            ("card_types.json", [{"name": name, "enabled": False} for name in TYPES]),
             ("card_types.json", 2, "name", "prize_card"),
             ("QA_ENGINE_URL", ""),
             ("FINANCIAL_ENGINE_URL", ""),
@@ -221,7 +196,7 @@ def test_two_faults_tell_nothing_that_neither_tells_alone(
         assert both == set().union(*expected), "none hides another one of its kind"
 
 
-UNKNOWN = '--again: the config does not ask for "NVDA"'
+UNKNOWN = '--again: "NVDA" names nothing that this start makes'
 
 
 @pytest.mark.parametrize(
@@ -229,7 +204,7 @@ UNKNOWN = '--again: the config does not ask for "NVDA"'
     [
         (
             {"again": ("MSFT", "NVDA"), "without": ("MSFT",)},
-            ['--again: "MSFT" is also left out by --without; name it in only one of the two', UNKNOWN],
+            ['--again: "MSFT" names nothing that this start makes', UNKNOWN],
         ),
         ({"again": ("NVDA",), "without": ("TSLA",)}, ['--without: "TSLA" is no target of the config', UNKNOWN]),
         ({"without": ("AAPL", "MSFT")}, ["--without: leaves nothing to do"]),

@@ -1,6 +1,5 @@
 """What a start adds to the record of its day: row by row, without storage."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from job.config.read import PlannedConfig
 from job.day.attempt import Attempt
 from job.day.ledger import Rerun
 from job.engines.calls import Item
-from job.records import session
 from job.records.lease import BusyError
 from job.records.objects import RecordError
 from job.records.session import decide, faults_of_record
@@ -74,15 +72,3 @@ def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[Reco
         str(error.value.why)
         == f"The first try recorded nothing to make again on {DAY}, so this retry makes nothing again"
     )
-
-
-def test_a_day_has_no_more_reruns_than_one_attempt_can_carry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "RERUNS_LIMIT", 1)
-    done, work = RecordedAttempt(), replace(prepared(), again=[CARD])
-    asked = replace(done, again=[ASKED], number=2)
-    once = decided(done, asked, work=work)
-    assert once is not None
-    assert len(once.again) == 1, "the same again adds none"
-    with pytest.raises(ConfigError, match=r"^--again: asks for more than 100,000, .*; name fewer$") as error:
-        decided(done, asked, work=replace(work, again=[OTHER]))
-    assert error.value.faults[0].kind is FaultKind.COMMAND

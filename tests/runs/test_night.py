@@ -120,12 +120,11 @@ def fault_of(outcome: Outcome) -> str:
 
 async def test_a_day_that_nobody_has_started_wants_a_confirmation(scene: Scene) -> None:
     """The calendar's day before its tick too, which a maintainer may have to make early."""
-    confirm = "this start would make, and pay for, {}; add --yes if that is meant"
     await scene.until(WEDNESDAY, "18:00:00")
-    old = await scene.start(2, "--date", "2025-11-24", **EVENING)
-    assert fault_of(old) == "--date: nothing is recorded of 2025-11-24: " + confirm.format("all of it")
-    tonight = await scene.start(2, "--date", WEDNESDAY, **EVENING)
-    assert fault_of(tonight) == f"--date: the night of {WEDNESDAY} begins only at 22:30: " + confirm.format("it now")
+    for day in ("2025-11-24", WEDNESDAY):
+        asked = await scene.start(2, "--date", day, **EVENING)
+        what = f"nothing is recorded of {day}: this start would make, and pay for, all of it"
+        assert fault_of(asked) == f"--date: {what}; add --yes if that is meant"
     later = await scene.start(2, "--date", THURSDAY, **EVENING)
     assert fault_of(later) == f"--date: {THURSDAY} is still to come: today is {WEDNESDAY}; write a day that has begun"
     assert (scene.requests, scene.names()) == ([], [])
