@@ -14,8 +14,7 @@ JobError
 ├── EngineFailedError (day/result): a data engine has failed
 └── ShutdownError (execution/shutdown): the start ends early, so no call starts
 
-Anything else that leaves a module is a bug. Within one, UnreadableError (config/objects) and DuplicateKeyError
-(engines/answers) say what is wrong with a JSON text.
+Anything else that leaves a module is a bug. Within config/objects, UnreadableError says what is wrong with a JSON text.
 """
 
 
