@@ -15,7 +15,7 @@ JobError
 └── ShutdownError (execution/shutdown): the start ends early, so no call starts
 
 Anything else that leaves a module is a bug. Within a package, InvalidError (config/faults) says what is wrong with a
-value, and DuplicateKeyError (engines/answers) with a JSON text.
+value.
 """
 
 

@@ -4,7 +4,6 @@ Also the interface of the connection that a call needs, and the errors of connec
 """
 
 import json
-import re
 from base64 import urlsafe_b64decode
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +18,11 @@ from jiter import from_json
 from job.engines.calls import Call, EngineName
 from job.engines.failures import Cause, Failure
 from job.errors import JobError
-from job.text.messages import NAMED, Message, colon, message, said, semicolon, template
+from job.text.messages import NAMED, Message, colon, message, said, semicolon
 from job.text.shown import excerpt
 
 ANSWER_LIMIT = 2**20
 """Maximum bytes of one answer. The largest real one, of a batch, has about 100 KiB; parsing this many takes 0.1 s."""
-PARSED_LIMIT = 2**16
-"""Maximum bytes of an error that is parsed: of a larger one, the beginning is quoted."""
 CONNECT_SECONDS = 10.0
 """Time limit for a TCP connection, and for a TLS handshake."""
 
@@ -98,33 +95,20 @@ def judge(call: Call, response: Response, token: str) -> Verdict:
         reason = _status_reason(response, token)
         return Verdict(Failure(Cause.STATUS, reason, response.status, response.retry_after, account=account))
     try:
-        answer = parse_answer(response.body, token)
-    except DuplicateKeyError as error:
-        reason = message("unexpected answer: it has the key {key} twice", key=str(error))
+        answer = parse_answer(response.body)
     except ValueError:
         shown = excerpt(response.body, token)
-        reason = message("the answer is not JSON: {answer}", answer=shown) if shown else message("the answer is empty")
+        reason = (
+            message("the answer cannot be read: {answer}", answer=shown) if shown else message("the answer is empty")
+        )
     else:  # they answer `null` if they failed without a word
         return _denied(answer, token) if answer is None else _JUDGES[call.engine](call, answer, token)
     return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
 
 
-class DuplicateKeyError(ValueError):
-    """An object has a key twice, so it is unknown which of the two values is right. Its text is the key."""
-
-
-def parse_answer(body: bytes, token: str) -> object:
-    """The JSON value of an answer. Raises `ValueError` if it is not JSON, and `DuplicateKeyError`."""
-    try:
-        return from_json(body.removeprefix(BOM_UTF8), catch_duplicate_keys=True)
-    except ValueError as error:
-        twice = _TWICE.match(str(error))
-        if twice is None:
-            raise
-        raise DuplicateKeyError(excerpt(twice[1].encode(errors="replace"), token)) from None
-
-
-_TWICE = re.compile(r'Detected duplicate key (".*") at line \d+ column \d+', re.DOTALL)
+def parse_answer(body: bytes) -> object:
+    """The JSON value of an answer. Raises `ValueError` if it is not JSON, or has a key twice in one object."""
+    return from_json(body.removeprefix(BOM_UTF8), catch_duplicate_keys=True)
 
 
 def _status_reason(response: Response, token: str) -> Message:
@@ -140,7 +124,7 @@ def _status_reason(response: Response, token: str) -> Message:
 def _own_words(body: bytes, token: str) -> str:
     """What the engine says in the body of an error: its own words if that is JSON, else its beginning."""
     with suppress(ValueError):
-        if len(body) <= PARSED_LIMIT and (words := _words(parse_answer(body, token))):
+        if words := _words(parse_answer(body)):
             return _said(words, token)
     return excerpt(body, token)
 
@@ -171,13 +155,13 @@ def _financial(_: Call, answer: object, token: str) -> Verdict:
     if _says_failed(answer):
         return _denied(answer, token)
     is_whole = isinstance(answer, dict) and isinstance(answer.get("message"), str)
-    return _DONE if is_whole else _misshapen(answer, token, "message")
+    return _DONE if is_whole else _misshapen(answer, token)
 
 
 def _trading(call: Call, answer: object, token: str) -> Verdict:
     results = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(answer, dict) or not isinstance(results, dict):
-        return _denied(answer, token) if _says_failed(answer) else _misshapen(answer, token, "results")
+        return _denied(answer, token) if _says_failed(answer) else _misshapen(answer, token)
     reasons: dict[str, Message] = {}
     errors: dict[str, Message] = {}
     for ticker in call.targets:
@@ -211,7 +195,7 @@ def _by_ticker(call: Call, reasons: Mapping[str, Message]) -> Message:
 
 def _by_status(done: Sequence[str], _: Call, answer: object, token: str) -> Verdict:
     if not isinstance(answer, dict) or not ("status" in answer or "error" in answer):
-        return _misshapen(answer, token, "status")
+        return _misshapen(answer, token)
     return _done(answer, token) if answer.get("status") in done else _denied(answer, token)
 
 
@@ -243,13 +227,9 @@ def _denied(answer: object, token: str) -> Verdict:
     return Verdict(Failure(Cause.DENIED, _reason(answer, token), 200))
 
 
-def _misshapen(answer: object, token: str, lacking: str) -> Verdict:
-    """The answer is JSON, but not one of this engine: it is said what it has, and what it lacks."""
+def _misshapen(answer: object, token: str) -> Verdict:
+    """The answer is JSON, but not one of this engine."""
     reason = message("unexpected answer: {answer}", answer=_shown(answer, token))
-    if isinstance(answer, dict) and answer and lacking not in answer:
-        has = _said(", ".join(answer), token)
-        text = template("unexpected answer: it has {names}, but no {name}")
-        reason = message(text, names=has, name=lacking)
     return Verdict(Failure(Cause.UNREADABLE, reason, 200))
 
 

@@ -171,11 +171,6 @@ class Failure:
         return self.cause is Cause.INTERRUPTED
 
     @property
-    def is_full(self) -> bool:
-        """Whether no instance of the engine was free, so that the request never reached it."""
-        return self.status == 429
-
-    @property
     def may_be_too_large(self) -> bool:
         """Whether the size of a batch may be why it failed: one that is refused has a ticker that is refused."""
         return self.status not in {400, 422}

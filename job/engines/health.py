@@ -38,15 +38,15 @@ def _unhealthy(engine: EngineName, response: Response, token: str, url: str) -> 
     shown = excerpt(response.body, token)
     if response.status == 200:
         # At a wrong URL something else may answer 200: a login page, another service.
-        return None if _says_ok(response.body, token) else f"{url}/health: not the answer of an engine: {shown}"
+        return None if _says_ok(response.body) else f"{url}/health: not the answer of an engine: {shown}"
     remedy = remedy_of(engine, Cause.STATUS, response.status, url=url, account=account_in(token))
     answer = f"HTTP {response.status}" + (f": {shown}" if shown else "")
     return f"{url}/health: {answer}" + (f". {remedy}" if remedy else "")
 
 
-def _says_ok(body: bytes, token: str) -> bool:
+def _says_ok(body: bytes) -> bool:
     try:
-        answer = parse_answer(body, token)
+        answer = parse_answer(body)
     except ValueError:
         return False
     return isinstance(answer, dict) and answer.get("status") == "ok"

@@ -25,16 +25,11 @@ def transport_error(error: Exception) -> TransportError:
     """The error for a request that httpx could not make, or whose answer is not whole. It quotes no header."""
     causes = _causes(error)
     system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno is not None]
-    for cause in system:
-        if cause.errno in (errno.EMFILE, errno.ENFILE):
-            said = cause.strerror or str(cause)
-            what = message("too many open files in this process: {error}", error=said)
-            return TransportError(what, Cause.PROCESS_LIMIT)
+    full = [cause for cause in system if cause.errno in (errno.EMFILE, errno.ENFILE)]
     # A host may have several addresses, some of a family that this machine does not have. That alone is not a limit.
-    if system and all(cause.errno == errno.EADDRNOTAVAIL for cause in system):
-        said = system[0].strerror or str(system[0])
-        what = message("no local port is free for another connection: {error}", error=said)
-        return TransportError(what, Cause.PROCESS_LIMIT)
+    if full or (system and all(cause.errno == errno.EADDRNOTAVAIL for cause in system)):
+        said = (full or system)[0].strerror or ""
+        return TransportError(message("this process can open no connection: {error}", error=said), Cause.PROCESS_LIMIT)
     for unknown in (cause for cause in causes if isinstance(cause, socket.gaierror)):
         what = message("the host is not known ({error})", error=unknown.strerror or str(unknown))
         return TransportError(what, Cause.HOST_UNKNOWN)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import trio
 
@@ -15,10 +16,11 @@ from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT, RunIdentity
 from job.execution.circuit_breaker import CircuitBreaker, State
 from job.execution.limits import ConcurrencyLimiter
+from job.execution.pending_call import PendingCall, Try
 from job.execution.progress import CallRetried, EngineProgress, EventHandler, Outages
-from job.execution.retry_policy import RetryPolicy, RetryState, Try
+from job.execution.retry_policy import RetryPolicy
 from job.execution.shutdown import Shutdown, ShutdownError
-from job.execution.work_queue import PendingCall, WorkQueue
+from job.execution.work_queue import WorkQueue
 from job.text.messages import colon, message
 
 QUICK_SECONDS = 5.0
@@ -64,7 +66,7 @@ class Executor:
         self._progress = context.progress.get(settings.name) or EngineProgress()
         self._policy = RetryPolicy(settings, context.jitter)
         self._limiter = ConcurrencyLimiter(settings.concurrency)
-        self._breaker = CircuitBreaker(self._policy, self._limiter)
+        self._breaker = CircuitBreaker(settings, self._limiter)
         self._outages = Outages(settings, self._progress, self._breaker, context.emit)
         self._queue = WorkQueue(work, self._begin, self._policy, self._breaker, self._progress, context.shutdown)
         self._refused: str | None = None
@@ -100,7 +102,7 @@ class Executor:
 
     def stop(self, seconds: float) -> None:
         """Ends soon: what was not tried is still tried, for so many seconds. Nothing is tried again."""
-        self._queue.fail()
+        self._queue.is_failed = True
         self._workers.deadline = min(self._workers.deadline, trio.current_time() + seconds)
 
     async def _work(self) -> None:
@@ -118,11 +120,11 @@ class Executor:
 
     async def _run_call(self, pending: PendingCall, connection: Connection) -> None:
         """Makes one try."""
-        latest, is_first = Try(trio.current_time()), pending.retry.failures == 0
+        latest = Try(trio.current_time(), is_first=pending.failures == 0)
         if pending.unfollowed is not None:
-            pending.follow(*pending.unfollowed)
+            pending.follow()
             self._progress.counts.retries += 1
-        self._limiter.begin(latest, self._progress.in_flight)
+        self._limiter.begin(latest)
         self._breaker.begin(latest)
         self._outages.begin(latest)
         try:
@@ -133,7 +135,7 @@ class Executor:
             self._interrupted(pending)
             raise
         pending.join(latest, failure)
-        self._adapt(pending.call, latest, failure, is_first=is_first)
+        self._adapt(pending.call, latest)
         if failure is None:
             self._queue.succeed(len(pending.call.targets))
             self._finish(pending, None)
@@ -146,18 +148,17 @@ class Executor:
     def _fail(self, pending: PendingCall, failure: Failure, latest: Try) -> None:
         """Finishes a call whose try has failed, or puts it or its halves back into the queue."""
         pending.last_failure = failure
-        others, deadline = self._progress.in_flight - 1, self._context.shutdown.deadline
-        due = self._policy.next_try(pending.retry, failure, latest, self._breaker.worked_at, deadline, others=others)
+        due = self._policy.next_try(pending, latest, self._breaker.worked_at, self._context.shutdown.deadline)
         is_halved = len(pending.call.targets) > 1 and self._is_halved(failure, latest, due)
         if due is None and not is_halved:
-            if pending.retry.is_last:
-                self._queue.fail_last(latest)
+            if pending.is_last:
+                self._queue.last.fail(latest)
             self._fail_for_good(pending, failure, latest.ended)
             return
-        pending.unfollowed = latest, failure
+        pending.unfollowed = latest
         if due is None or is_halved:
             if due is not None:  # else the halves have no more patience than the batch
-                pending.retry = RetryState()
+                pending.failures, pending.failing_since, pending.free_since = 0, inf, inf
             due = latest.ended
             self._queue.put_halves(pending, is_too_large=failure.may_be_too_large)
         else:
@@ -174,21 +175,21 @@ class Executor:
         is_quick = latest.ended < latest.started + QUICK_SECONDS and failure.cause is not Cause.TOO_LARGE
         return failure.handling.halves and not (is_quick and self._breaker.state(latest.started) is State.PROBING)
 
-    def _adapt(self, call: Call, latest: Try, failure: Failure | None, *, is_first: bool) -> None:
+    def _adapt(self, call: Call, latest: Try) -> None:
         """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
-        limiter, breaker, in_flight = self._limiter, self._breaker, self._progress.in_flight
-        is_done, since = failure is None or bool(failure.targets), breaker.failing_since
-        if is_done:
+        limiter, breaker, failure, since = self._limiter, self._breaker, latest.failure, self._breaker.failing_since
+        is_done = failure is None or bool(failure.targets)
+        if failure is None or is_done:
             self._refused = None
-            limiter.succeed(latest, in_flight + breaker.failed)
-        elif failure is not None and failure.handling.lowers_limit:
-            limiter.reject(latest, is_full=failure.is_full)
-        if failure is None or is_done or failure.status == 409:  # the engine is at work on an earlier try
-            if breaker.succeed(latest, is_done=is_done):
+            limiter.succeed(latest, breaker.failed)
+            if breaker.succeed(latest):
                 limiter.recover()
                 self._outages.end(since, latest.started)
         else:
-            breaker.fail(failure, latest, is_first=is_first, others=in_flight - 1)
+            if failure.handling.lowers_limit:
+                limiter.reject(latest)
+            breaker.fail(latest, others=self._progress.in_flight - 1)
+        limiter.end(latest)
         is_out = breaker.state(latest.ended) is not State.CLOSED
         self._outages.hear(latest.ended, works=is_done and not is_out)
         if is_out and failure is not None and failure.handling.kind is not FailureKind.FINAL:
@@ -204,7 +205,6 @@ class Executor:
         def on_sending() -> None:
             context.shutdown.raise_if_requested()  # connecting may have taken long
             latest.sent = True
-            self._queue.rate.send(latest.started, trio.current_time())
 
         with trio.move_on_after(timeout):
             try:
@@ -250,7 +250,7 @@ class Executor:
     def _fail_for_good(self, pending: PendingCall, failure: Failure, now: float) -> None:
         """Finishes a call that has failed for good. Of a data engine it is told for how long it was tried."""
         if pending.call.card_type is None and failure.handling.kind is not FailureKind.FINAL:
-            failure = replace(failure, seconds=now - min(pending.retry.first, self._breaker.failing_since))
+            failure = replace(failure, seconds=now - min(pending.failing_since, self._breaker.failing_since))
         self._finish(pending, failure)
 
     def _interrupted(self, pending: PendingCall) -> None:

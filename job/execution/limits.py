@@ -1,9 +1,9 @@
 """Limits of one engine: how many of its calls are in flight, and how many begin in a minute."""
 
-from bisect import bisect_left, insort
+from itertools import dropwhile
 from math import inf
 
-from job.execution.retry_policy import Try
+from job.execution.pending_call import Try
 
 
 class ConcurrencyLimiter:
@@ -14,8 +14,6 @@ class ConcurrencyLimiter:
     - A call is rejected by a 429, 502, 503 or 504, a lost connection, or a limit of this process. If it began with more
       in flight than there was lately shown to be room for, the limit falls by one. Otherwise it was rejected for a
       reason of its own, as one of a kind that is never done: the limit grows by one.
-    - Once more were rejected in a row than the limit, the number of calls is no longer the cause. But after 429s it may
-      be: what was shown before them counts no more.
     - After an outage the limit is half of its maximum at least, whatever had come in it.
     """
 
@@ -23,49 +21,40 @@ class ConcurrencyLimiter:
         self._maximum = maximum
         self._limit = float(maximum)
         self.limit = maximum
-        self._begun = 0
-        self._rejected: list[int] = []
-        """The numbers of the tries that were rejected, in order."""
-        self._in_a_row = 0
-        """How many of these there were since a call was done."""
         self._done = 0
         """How many calls were done in this round, of as many as the limit."""
         self._shown = self._shown_before = 0
         """For how many calls there was room in this round, and in the one before."""
+        self._in_flight: dict[Try, None] = {}
+        """In the order in which they began."""
 
-    def begin(self, latest: Try, in_flight: int) -> None:
-        """A try begins, which is one of those in flight."""
-        self._begun += 1
-        latest.number, latest.room = self._begun, in_flight + len(self._rejected)
+    def begin(self, latest: Try) -> None:
+        """A try begins, which ends in `end`."""
+        self._in_flight[latest] = None
+        latest.room = len(self._in_flight)
 
-    def succeed(self, latest: Try, taken: int) -> None:
-        """A try has done its call, or a part of it. `taken` is how many places are taken, its own included."""
-        self._in_a_row = 0
+    def end(self, latest: Try) -> None:
+        self._in_flight.pop(latest)
+
+    def succeed(self, latest: Try, failed: int) -> None:
+        """A try in flight has done its call, or a part of it, while `failed` places are taken by failures."""
         self._done += 1
         if self._done >= self.limit:
             self._done, self._shown_before, self._shown = 0, self._shown, 0
-        self._shown = max(self._shown, self._room(latest))
-        self._set(max(self._limit + (1 / self._limit if taken >= self.limit else 0.0), self._shown))
+        self._shown = max(self._shown, latest.room)
+        is_reached = len(self._in_flight) + failed >= self.limit
+        self._set(max(self._limit + is_reached / self._limit, self._shown))
 
-    def reject(self, latest: Try, *, is_full: bool) -> None:
-        """A try was rejected. `is_full` is whether the engine says that it has no instance free."""
-        room = self._room(latest)
-        insort(self._rejected, latest.number)
-        self._in_a_row += 1
-        if self._in_a_row > self._limit:
-            if not is_full:
-                return
-            self._shown = self._shown_before = 0
+    def reject(self, latest: Try) -> None:
+        """A try in flight was rejected."""
+        for later in dropwhile(lambda other: other is not latest, self._in_flight):
+            later.room -= later is not latest
         shown = max(self._shown, self._shown_before)
-        self._set(max(shown, self._limit - 1) if room > shown else self._limit + 1)
+        self._set(max(shown, self._limit - 1) if latest.room > shown else self._limit + 1)
 
     def recover(self) -> None:
         """Adapts to the end of an outage."""
         self._set(max(self._limit, self._maximum / 2))
-
-    def _room(self, latest: Try) -> int:
-        """How many were in flight when a try began, itself included, that were not rejected by now."""
-        return latest.room - bisect_left(self._rejected, latest.number)
 
     def _set(self, limit: float) -> None:
         self._limit = min(max(limit, 1.0), float(self._maximum))
@@ -74,8 +63,6 @@ class ConcurrencyLimiter:
 
 SLACK_SECONDS = 0.1
 """How much later than its time a call may begin without delaying those after it: timers are never exact."""
-LATE_SECONDS = 1.0
-"""A request that leaves so much later than its call began, as it waited for a token, counts again."""
 
 
 class RateLimiter:
@@ -90,8 +77,3 @@ class RateLimiter:
     def begin(self, now: float) -> None:
         if self._step:
             self.not_before = max(self.not_before, now - SLACK_SECONDS) + self._step
-
-    def send(self, began: float, now: float) -> None:
-        """The request of a call leaves that began at a time."""
-        if now > began + LATE_SECONDS:
-            self.begin(now)

@@ -11,7 +11,7 @@ from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts
 from job.engines.calls import Call, EngineName
 from job.execution.circuit_breaker import CircuitBreaker
-from job.execution.retry_policy import Try
+from job.execution.pending_call import Try
 from job.text.messages import Message, message
 
 REPORT_SECONDS = 60.0

@@ -1,65 +1,58 @@
 """Work queue: which call of one engine begins next, and when. A call waits nowhere else."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
 import trio
 
-from job.day.result import FailedTry
-from job.engines.calls import Call, Item
-from job.engines.failures import Failure, FailureKind
+from job.config.environment import EngineSettings
+from job.engines.calls import Item
 from job.execution.circuit_breaker import CircuitBreaker, State
 from job.execution.limits import RateLimiter
+from job.execution.pending_call import PendingCall, Try
 from job.execution.progress import EngineProgress
-from job.execution.retry_policy import RetryPolicy, RetryState, Try
+from job.execution.retry_policy import RetryPolicy
 from job.execution.shutdown import Shutdown
 
 LAST_PAUSE = 60.0
-"""After a last try has failed, the next ones wait for so long, or for the patience if that is less."""
-FAILED_TRIES_KEPT = 4
-"""Maximum number of failed tries that a result lists, the first one and the latest: a call may have hundreds."""
+"""After a last try has failed, the next ones wait for so long at most."""
 
 
-@dataclass(slots=True, eq=False)
-class PendingCall:
-    """A call in progress: its tries, its last failure."""
+class LastTries:
+    """The calls of one engine that have one try left, and when the next of these begins.
 
-    call: Call
-    traceparent: str
-    retry: RetryState = field(default_factory=RetryState)
-    tries: int = 0
-    """How often its targets were requested, also as part of larger batches."""
-    charged_tries: int = 0
-    """As in `CallResult`."""
-    retries: int = 0
-    """As in `CallResult`, and `waits` too."""
-    waits: int = 0
-    unfollowed: tuple[Try, Failure] | None = None
-    """Its latest try if that has failed, and why, until another one follows."""
-    latest: Try | None = None
-    last_failure: Failure | None = None
-    failed_tries: tuple[FailedTry, ...] = ()
-    """The first try and the latest before the last one, by trio's clock."""
+    Each waits until its own patience is over, and then while the engine is silent, but not for longer than a patience,
+    nor beyond the deadline. After one has failed, the next ones pause, since an outage may begin. A pause is half as
+    long as the one before if nothing was done since: then they fail for reasons of their own.
+    """
 
-    def join(self, latest: Try, failure: Failure | None) -> None:
-        """Adds a try that has just ended, and why it failed, if it did."""
-        latest.ended = trio.current_time()
-        self.latest = latest
-        self.tries += 1
-        if failure is not None and failure.kind(self.call.engine, sent=latest.sent) is FailureKind.COUNTED:
-            self.charged_tries += 1
+    def __init__(self, settings: EngineSettings, breaker: CircuitBreaker, shutdown: Shutdown) -> None:
+        self._settings = settings
+        self._breaker = breaker
+        self._shutdown = shutdown
+        self._pause, self._pause_ends = LAST_PAUSE, -inf
+        self.calls: list[tuple[float, int, PendingCall]] = []
+        """A heap, by when they are due."""
 
-    def follow(self, latest: Try, failure: Failure) -> None:
-        """Another try follows one that failed, which is kept. Equal reasons are one object: each would take 0.4 KiB."""
-        self.unfollowed = None
-        self.retries += 1
-        self.waits += failure.has_no_room
-        kept = (*self.failed_tries[:1], *self.failed_tries[1:][2 - FAILED_TRIES_KEPT :])
-        same = (one._replace(reason=failure.reason) if one.reason == failure.reason else one for one in kept)
-        self.failed_tries = (*same, FailedTry(latest.started, latest.ended, failure.reason))
+    def begins(self) -> float:
+        """When the next one may begin."""
+        if not self.calls:
+            return inf
+        due, worked_at = self.calls[0][0], self._breaker.worked_at
+        begins = max(due, self._pause_ends)
+        if begins > self._breaker.silent_from(worked_at):
+            begins = max(due, worked_at + self._settings.patience)
+        return max(due, min(begins, self._shutdown.deadline - self._settings.timeout))
+
+    def fail(self, latest: Try) -> None:
+        """One has failed. Of those that began before the pause, the first one counts."""
+        if latest.started >= self._pause_ends:
+            is_vain = self._breaker.worked_at < self._pause_ends
+            self._pause = self._pause / 2 if is_vain else min(2 * self._pause, LAST_PAUSE)
+            self._pause_ends = latest.ended + self._pause
 
 
 class WorkQueue:
@@ -67,8 +60,7 @@ class WorkQueue:
     tried again, each call when it is due.
 
     - The parts of a batch are calls that were not tried. They come next, one half to its end before the other.
-    - Last tries, of calls of which one more failure is the end, come when they are due while the engine works; else
-      once it did nothing for a whole patience, or in time for the deadline. After one has failed, the next ones pause.
+    - Last tries come as `LastTries` says.
     - While the circuit breaker is probing, a call that was not tried begins after each pause; if none is left, a retry.
     - Once it is late, as many begin that were not tried as it takes to decide that the engine is down. If none is left,
       retries begin when they are due.
@@ -91,7 +83,7 @@ class WorkQueue:
         self.is_down = False
         """Whether calls were not tried since the engine is down."""
         self.is_failed = False
-        """Whether nothing is tried again."""
+        """Whether the engine has failed: what was not tried is still tried, but nothing is tried again."""
         self._begin = begin
         self._policy = policy
         self._breaker = breaker
@@ -106,12 +98,7 @@ class WorkQueue:
         """Parts of batches that were not tried; the next one is the last."""
         self._waiting: list[tuple[float, int, PendingCall]] = []
         """A heap of the retries, by the times at which they are due."""
-        self._last: list[tuple[float, int, PendingCall]] = []
-        """A heap of those that have one try left, by when their own patience is over."""
-        self._longest_pause = self._last_pause = min(LAST_PAUSE, settings.patience)
-        self._last_pause_ends = -inf
-        self._cut_off: list[PendingCall] = []
-        """Those that are not tried again, since the engine has failed."""
+        self.last = LastTries(settings, breaker, shutdown)
         self._numbers = count()
         self._is_closed = False
         self._has_halved = False
@@ -134,7 +121,7 @@ class WorkQueue:
                 self._progress.in_flight += 1
                 self._parked.unpark()
                 return call
-            if self._is_closed or not (self._progress.in_flight or self._has_untried or self._waiting or self._last):
+            if self._is_closed or not (self._progress.in_flight or self._has_untried or self._has_retries):
                 self._is_closed = True
                 self._parked.unpark_all()
                 return None
@@ -146,21 +133,8 @@ class WorkQueue:
 
     def put(self, call: PendingCall, due: float) -> None:
         """Puts a call back whose try has failed, until it is due."""
-        if self.is_failed:
-            self._cut_off.append(call)
-            return
-        heappush(self._last if call.retry.is_last else self._waiting, (due, next(self._numbers), call))
-        self._progress.last_tries = len(self._last)
-
-    def fail_last(self, latest: Try) -> None:
-        """The last try of a call has failed: the next ones pause, since the engine may be out.
-
-        A pause is half as long as the one before if nothing was done since: then they fail for reasons of their own.
-        """
-        if latest.started >= self._last_pause_ends:
-            is_vain = self._breaker.worked_at < self._last_pause_ends
-            self._last_pause = self._last_pause / 2 if is_vain else min(2 * self._last_pause, self._longest_pause)
-            self._last_pause_ends = latest.ended + self._last_pause
+        heappush(self.last.calls if call.is_last else self._waiting, (due, next(self._numbers), call))
+        self._progress.last_tries = len(self.last.calls)
 
     def put_halves(self, call: PendingCall, *, is_too_large: bool) -> None:
         """Puts a batch back that has failed, in two parts. If it may be too large, later ones are smaller."""
@@ -173,69 +147,43 @@ class WorkQueue:
         if self._has_halved:
             self._batch_size = self._largest_done
 
-    def fail(self) -> None:
-        """The engine has failed: what was not tried is still tried, but nothing is tried again."""
-        self.is_failed = True
-        self._cut_off += [call for _, _, call in (*self._waiting, *self._last)]
-        self._waiting.clear()
-        self._last.clear()
-
     def left(self) -> Sequence[PendingCall]:
         """The calls that were put back, and are not done yet."""
-        return [*self._parts, *self._cut_off, *(call for _, _, call in (*self._waiting, *self._last))]
+        return [*self._parts, *(call for _, _, call in (*self._waiting, *self.last.calls))]
 
     @property
     def _has_untried(self) -> bool:
         return bool(self._parts or self._untried)
 
+    @property
+    def _has_retries(self) -> bool:
+        return bool(self._waiting or self.last.calls) and not self.is_failed
+
     def _next(self, now: float) -> tuple[PendingCall | None, float]:
         """The next call, if one may begin now; or `None`, and when to look again."""
-        state, moment = self._breaker.state(now), self.rate.not_before
-        if state is State.LATE and self._has_untried and self._breaker.failures_to_go <= 0:
+        breaker, moment = self._breaker, self.rate.not_before
+        state = breaker.state(now)
+        if state is State.LATE and self._has_untried and breaker.failures_to_go <= 0:
             self.is_down = self._is_closed = True
         if self._is_closed or now < moment:
             return None, moment
-        if self._progress.in_flight >= self._places(state):
-            return None, self._breaker.opens
-        last_try = self._last_try()
-        match state:
-            case State.PROBING if last_try <= now:
-                return self._take_last(), now
-            case State.PROBING if now < self._breaker.not_before():
-                return None, min(self._breaker.not_before(), self._breaker.over, last_try)
+        if self._progress.in_flight >= breaker.places(state, has_untried=self._has_untried):
+            return None, breaker.opens if state is State.CLOSED else inf
+        changes = breaker.over if state is State.PROBING else inf
+        if state is State.PROBING and now < breaker.not_before:
+            return None, min(breaker.not_before, changes)
         if self._has_untried:
             return self._take_untried(), now
-        if self._waiting and self._waiting[0][0] <= now:
+        if not self._has_retries:
+            return None, inf
+        due, last_try = self._waiting[0][0] if self._waiting else inf, self.last.begins()
+        if due <= now:
             return heappop(self._waiting)[2], now
         if last_try <= now:
-            return self._take_last(), now
-        due = self._waiting[0][0] if self._waiting else inf
-        return None, min(due, last_try, self._breaker.over if state is State.PROBING else inf)
-
-    def _places(self, state: State) -> int:
-        """How many calls may be in flight."""
-        limit = self._breaker.limiter.limit
-        match state:
-            case State.CLOSED:
-                return max(1, limit - self._breaker.failed)
-            case State.LATE if self._has_untried:
-                return min(limit, self._breaker.failures_to_go)
-        return limit
-
-    def _last_try(self) -> float:
-        """When the next last try may begin: while the engine works, or once it did nothing for a whole patience."""
-        if not self._last:
-            return inf
-        due, settings = self._last[0][0], self._policy.settings
-        begins = max(due, self._last_pause_ends)
-        if begins > self._breaker.works_until:
-            begins = max(due, self._breaker.worked_at + settings.patience)
-        return max(due, min(begins, self._shutdown.deadline - settings.timeout))
-
-    def _take_last(self) -> PendingCall:
-        _, _, call = heappop(self._last)
-        self._progress.last_tries = len(self._last)
-        return call
+            _, _, call = heappop(self.last.calls)
+            self._progress.last_tries = len(self.last.calls)
+            return call, now
+        return None, min(due, last_try, changes)
 
     def _take_untried(self) -> PendingCall:
         if self._parts:
@@ -251,9 +199,7 @@ class WorkQueue:
         if len(items) <= size:
             return whole
         parts = [self._begin(items[start : start + size]) for start in range(0, len(items), size)]
-        first, *others = [
-            replace(whole, call=part.call, traceparent=part.traceparent, retry=replace(whole.retry)) for part in parts
-        ]
+        first, *others = [replace(whole, call=part.call, traceparent=part.traceparent) for part in parts]
         for part in others:
             part.retries = part.waits = 0
             part.unfollowed = None

@@ -374,7 +374,7 @@ async def test_too_many_open_files_are_not_reported_as_the_engines_fault(
             await ask(connection)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert str(error.value) == "too many open files in this process: Too many open files"
+    assert str(error.value) == "this process can open no connection: Too many open files"
     assert (await ask(connection)).status == 200
 
 
@@ -398,7 +398,7 @@ def test_what_is_not_the_engines_fault_is_a_cause_of_its_own() -> None:
         (socket.gaierror(socket.EAI_NONAME, no_name), (Cause.HOST_UNKNOWN, f"the host is not known ({no_name})")),
         (
             ExceptionGroup("", [no_port]),
-            (Cause.PROCESS_LIMIT, f"no local port is free for another connection: {no_port.strerror}"),
+            (Cause.PROCESS_LIMIT, f"this process can open no connection: {no_port.strerror}"),
         ),
         (ExceptionGroup("on a machine without IPv6", [no_port, refused]), (Cause.TRANSPORT, "connection refused")),
     ):

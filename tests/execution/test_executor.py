@@ -126,23 +126,6 @@ async def test_a_last_try_that_cost_nothing_is_still_to_come_with_patience_anew_
     assert 1_200 <= starts(made)[-1] <= 1_230
 
 
-@pytest.mark.parametrize(("longest", "work", "done"), [(900.0, 850.0, 1), (900.0, 950.0, 0), (300.0, 550.0, 1)])
-async def test_409_is_repeated_for_as_long_as_the_earlier_try_may_take_and_for_the_patience(
-    longest: float, work: float, done: int
-) -> None:
-    async def script(asked: Asked) -> Response:
-        await trio.lowlevel.checkpoint()
-        if asked.attempt == 1:
-            raise TransportError(message("connection reset"))
-        return reply({}, 409) if trio.current_time() < work else well(asked)
-
-    made = stage([target("A", (), ("trading",))], script, {"trading": {"timeout": longest}})
-    with suppress(EngineFailedError):
-        await made.play()
-    assert made.counts("trading").done == done
-    assert len(made.world.asked) < 70
-
-
 async def test_all_attempts_at_a_call_are_equal_except_for_the_token() -> None:
     made = await one_card(reply({}, 500), reply({}, 401), None)
     first, *others = [dict(asked.headers) for asked in made.world.asked]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
-from job.execution.retry_policy import Try
+from job.execution.pending_call import Try
 
 
 class Calls:
@@ -20,17 +20,22 @@ class Calls:
         begun = [Try(0.0) for _ in range(count)]
         for latest in begun:
             self.in_flight.append(latest)
-            self.limiter.begin(latest, len(self.in_flight))
+            self.limiter.begin(latest)
         return begun
 
-    def reject(self, *rejected: Try, is_full: bool = False) -> None:
+    def reject(self, *rejected: Try) -> None:
         for latest in rejected:
-            self.limiter.reject(latest, is_full=is_full)
-            self.in_flight.remove(latest)
+            self.limiter.reject(latest)
+            self.end(latest)
 
     def succeed(self, *done: Try, failures: int = 0) -> None:
         for latest in done:
-            self.limiter.succeed(latest, len(self.in_flight) + failures)
+            self.limiter.succeed(latest, failures)
+            self.end(latest)
+
+    def end(self, *ended: Try) -> None:
+        for latest in ended:
+            self.limiter.end(latest)
             self.in_flight.remove(latest)
 
 
@@ -69,22 +74,10 @@ def test_calls_that_were_rejected_later_show_no_room() -> None:
     assert calls.limiter.limit == 6, "two were done at a time, whatever was in flight"
 
 
-@pytest.mark.parametrize(("is_full", "limit"), [(False, 8), (True, 1)])
-def test_more_in_a_row_than_the_limit_are_no_matter_of_their_number_unless_no_instance_is_free(
-    is_full: bool, limit: int
-) -> None:
-    calls = Calls()
-    calls.succeed(*calls.begin(5))
-    for _ in range(60):
-        calls.reject(*calls.begin(6)[5:], is_full=is_full)
-        calls.in_flight.clear()
-    assert calls.limiter.limit == limit
-
-
 def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum_while_it_is_reached() -> None:
     calls = Calls()
-    calls.reject(*calls.begin(16)[7:], is_full=True)
-    calls.in_flight.clear()
+    calls.reject(*calls.begin(16)[7:])
+    calls.end(*calls.in_flight)
     limits = [calls.limiter.limit]
     for _ in range(12):
         for _ in range(calls.limiter.limit):
@@ -98,8 +91,8 @@ def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum_while_it_is_rea
 
 def test_the_limit_stays_while_it_is_not_reached_and_each_failure_takes_a_place() -> None:
     calls = Calls()
-    calls.reject(*calls.begin(16)[7:], is_full=True)
-    calls.in_flight.clear()
+    calls.reject(*calls.begin(16)[7:])
+    calls.end(*calls.in_flight)
     for _ in range(50):
         calls.succeed(*calls.begin(1))
     assert calls.limiter.limit == 7
@@ -114,14 +107,14 @@ def test_room_that_is_gone_is_forgotten_after_two_rounds() -> None:
     for _ in range(40):
         begun = calls.begin(calls.limiter.limit)
         calls.succeed(*begun[:4])
-        calls.reject(*begun[4:], is_full=True)
+        calls.reject(*begun[4:])
     assert 4 <= calls.limiter.limit <= 5
 
 
 @pytest.mark.parametrize(("low", "after"), [(1, 8), (12, 12)])
 def test_after_an_outage_the_limit_is_half_of_its_maximum_at_least(low: int, after: int) -> None:
     calls = Calls()
-    calls.reject(*calls.begin(16)[low:], is_full=True)
+    calls.reject(*calls.begin(16)[low:])
     assert calls.limiter.limit == low
     calls.limiter.recover()
     assert calls.limiter.limit == after

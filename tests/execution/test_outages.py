@@ -87,8 +87,7 @@ def test_neither_does_one_of_a_data_engine(name: str) -> None:
     count = 120 if "of news" in name else 30
     played = night(DATA[name], targets=[target(f"T{number}", "a") for number in range(count)])
     assert (played.exit, played.outcome) == (0, "succeeded"), played.error
-    assert "409" not in name or not played.told, "the engine is at work"
-    assert "409" in name or "of news" in name or max(map(played.wasted, ALL_ENGINES)) <= 3 * (16 + 33)
+    assert "of news" in name or max(map(played.wasted, ALL_ENGINES)) <= 3 * (16 + 33)
 
 
 LONG: dict[str, tuple[EngineName, How, int]] = {

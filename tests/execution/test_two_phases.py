@@ -79,12 +79,8 @@ def test_a_second_start_in_which_mostly_bad_cards_are_left(at_a_time: int) -> No
     assert played.outcome == "cards_missing"
 
 
-def test_six_calls_a_minute_cost_no_card_and_are_never_more_after_a_token_that_takes_long() -> None:
-    async def token(_audience: str, _rejected: str | None) -> str:
-        await trio.sleep(40.0 if trio.current_time() < 1 else 0.0)
-        return "token"
-
-    played = night(bad(of_type("a"), 500), targets=cards(12), token=token, per_minute=6, concurrency=16)
+def test_six_calls_a_minute_cost_no_card_and_are_never_more() -> None:
+    played = night(bad(of_type("a"), 500), targets=cards(12), per_minute=6, concurrency=16)
     assert not played.lost(of_type("a"))
     begun = [asked.time for asked in played.made.world.of("qa")]
     assert all(later - earlier >= 60 for earlier, later in zip(begun, begun[6:], strict=False))
@@ -146,21 +142,12 @@ def test_one_card_that_always_gets_401_beside_a_token_server_that_returns_its_ca
         assert len(renewals) <= 100, "the refused token is forgotten once a call is done"
 
 
-@pytest.mark.parametrize(("count", "at_a_time"), [(40, 1), (40, 4), (40, 16), (200, 16), (40, 64)])
+@pytest.mark.parametrize(("count", "at_a_time"), [(40, 1), (40, 4), (40, 16), (200, 16)])
 def test_429_for_good_costs_no_sweep_through_all_cards(count: int, at_a_time: int) -> None:
     played = night(out(429, 60.0, FOR_GOOD, "qa"), targets=cards(count), concurrency=at_a_time)
-    assert played.outcome == "qa_engine_down" or (at_a_time == 64 and count == 40)
+    assert played.outcome == "qa_engine_down"
     assert played.wasted() <= 2 * at_a_time + 100
     assert played.seconds <= 820
-
-
-def test_a_429_while_a_call_hangs_costs_no_patience() -> None:
-    def strike(asked: Asked, now: float) -> How:
-        return "hang" if asked.tickers[0] == "T0" and now < 1 else 429 if 1 <= now < 250 or now < 1 else None
-
-    for at_a_time in (2, 4, 16):
-        played = night(strike, targets=cards(4, "a"), concurrency=at_a_time, patience=100.0)
-        assert played.outcome == "succeeded", at_a_time
 
 
 def test_what_waits_for_its_last_try_is_not_counted_in_the_time_that_is_left() -> None:

@@ -11,10 +11,11 @@ from job.engines.calls import BATCHES, Call, EngineName, Item, news, trading
 from job.engines.failures import Cause, Failure
 from job.execution.circuit_breaker import CircuitBreaker, State
 from job.execution.limits import ConcurrencyLimiter
+from job.execution.pending_call import PendingCall, Try
 from job.execution.progress import EngineProgress
-from job.execution.retry_policy import RetryPolicy, RetryState, Try
+from job.execution.retry_policy import RetryPolicy
 from job.execution.shutdown import Shutdown
-from job.execution.work_queue import PendingCall, WorkQueue
+from job.execution.work_queue import WorkQueue
 from job.text.messages import message
 from tests.support.fakes import engine_settings
 
@@ -43,7 +44,7 @@ class Work:
         settings = engine_settings(engine, concurrency=limit, per_minute=per_minute)
         self.policy = RetryPolicy(settings, lambda: self.random)
         self.limiter = ConcurrencyLimiter(limit)
-        self.breaker = CircuitBreaker(self.policy, self.limiter)
+        self.breaker = CircuitBreaker(settings, self.limiter)
         self.progress = EngineProgress()
         self.shutdown = Shutdown()
         work = [call(name).items for name in fresh]
@@ -52,25 +53,26 @@ class Work:
 
     def put(self, name: str, due: float, *, is_last: bool = False) -> PendingCall:
         """Puts a call back that has failed."""
-        pending = PendingCall(call(name), "", RetryState(is_last=is_last), last_failure=DOWN)
+        pending = PendingCall(call(name), "", is_last=is_last, last_failure=DOWN)
         self.queue.put(pending, due)
         return pending
 
     def begin(self) -> Try:
-        latest = Try(trio.current_time(), sent=True)
+        latest = Try(trio.current_time(), is_first=True, sent=True)
         self.breaker.begin(latest)
         return latest
 
     def fail(self, failure: Failure = DOWN, latest: Try | None = None, *, others: int = 1) -> None:
         """A first try fails, which begins now unless it is given."""
         latest = latest or self.begin()
-        latest.ended = trio.current_time()
-        self.breaker.fail(failure, latest, is_first=True, others=others)
+        latest.ended, latest.failure = trio.current_time(), failure
+        latest.kind = failure.kind(self.policy.settings.name, sent=True)
+        self.breaker.fail(latest, others=others)
 
     def succeed(self, latest: Try | None = None) -> bool:
         latest = latest or self.begin()
         latest.ended = trio.current_time()
-        return self.breaker.succeed(latest, is_done=True)
+        return self.breaker.succeed(latest)
 
     async def take(self, count: int, *, ends: bool = True) -> list[str]:
         """The names of the next ones, each of which ends at once."""
@@ -150,8 +152,10 @@ async def test_a_call_that_began_before_the_first_failure_gives_one_place_back_a
     assert work.breaker.failing_since == inf, "no failure is left that it could date"
 
 
-async def test_while_calls_are_in_flight_it_opens_a_minute_after_the_last_that_was_done_or_twice_the_longest() -> None:
-    for took, opens in ((1.0, 60.0), (50.0, 100.0)):
+async def test_while_calls_are_in_flight_it_opens_two_minutes_after_the_last_that_was_done_or_twice_the_longest() -> (
+    None
+):
+    for took, opens in ((1.0, 120.0), (80.0, 160.0)):
         work = Work(limit=4)
         done, hanging = work.begin(), work.begin()
         await trio.sleep(took)
@@ -162,6 +166,7 @@ async def test_while_calls_are_in_flight_it_opens_a_minute_after_the_last_that_w
         assert work.breaker.opens == now + opens
         assert work.breaker.state(now + opens - 1) is State.CLOSED
         assert work.breaker.state(now + opens) is State.PROBING
+        await trio.sleep(opens)
         assert work.succeed(), "it was open"
         del hanging
         for _ in range(2):
@@ -203,7 +208,7 @@ async def test_after_a_last_try_has_failed_the_next_ones_pause_and_half_as_long_
             await trio.sleep(1.0)
             work.succeed()
         work.fail(latest=latest)
-        work.queue.fail_last(latest)
+        work.queue.last.fail(latest)
     pauses = [later - earlier for earlier, later in pairwise(begun)]
     assert pauses == [60.0, 30.0, 15.0, 31.0, 61.0, 30.0, 15.0]
 
@@ -212,10 +217,10 @@ async def test_of_an_engine_that_has_failed_what_was_not_tried_is_tried_and_noth
     work = Work(*"xyz")
     work.put("waits", 0.0)
     work.put("last", 0.0, is_last=True)
-    work.queue.fail()
+    work.queue.is_failed = True
     work.put("fails", 0.0)
     assert await work.take(4) == ["x", "z", "y", "-"]
-    assert [name_of(pending) for pending in work.queue.left()] == ["waits", "last", "fails"]
+    assert [name_of(pending) for pending in work.queue.left()] == ["waits", "fails", "last"]
 
 
 @pytest.mark.parametrize(("limit", "most"), [(1, 8), (4, 12), (16, 16), (64, 16)])
@@ -255,9 +260,9 @@ async def test_of_many_failed_tries_the_first_and_the_latest_are_listed_and_take
     pending = PendingCall(call("A"), "")
     for number in range(7):
         reason = message("busy") if number == 2 else message("HTTP {status}", status=503)
-        latest, failure = Try(float(number)), Failure(Cause.STATUS, reason, 503)
-        pending.join(latest, failure)
-        pending.follow(latest, failure)
+        pending.unfollowed = Try(float(number))
+        pending.join(pending.unfollowed, Failure(Cause.STATUS, reason, 503))
+        pending.follow()
     assert (pending.retries, pending.waits) == (7, 7)
     assert [one.started for one in pending.failed_tries] == [0.0, 4.0, 5.0, 6.0]
     assert len({id(one.reason) for one in pending.failed_tries}) == 1

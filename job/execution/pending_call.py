@@ -1,0 +1,83 @@
+"""Pending call: a call that is neither done nor has failed for good, with its tries."""
+
+from dataclasses import dataclass
+from math import inf
+
+import trio
+
+from job.day.result import FailedTry
+from job.engines.answers import Verdict
+from job.engines.calls import Call
+from job.engines.failures import Failure, FailureKind
+
+FAILED_TRIES_KEPT = 4
+"""Maximum number of failed tries that a result lists, the first one and the latest: a call may have hundreds."""
+
+
+@dataclass(slots=True, eq=False)
+class Try:
+    """One try at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
+
+    started: float
+    is_first: bool = False
+    """Whether its call was not tried before."""
+    room: int = 0
+    """How many were in flight when it began, itself included, that were not rejected since."""
+    sent: bool = False
+    """Whether the request may have been sent, after the token and the connection were there."""
+    ended: float = 0.0
+    status: int | None = None
+    verdict: Verdict | None = None
+    failure: Failure | None = None
+    kind: FailureKind | None = None
+    """What follows its failure."""
+
+
+@dataclass(slots=True, eq=False)
+class PendingCall:
+    """A call in progress: its tries, its last failure."""
+
+    call: Call
+    traceparent: str
+    failures: int = 0
+    """How often it has failed, without the larger batches that it was part of."""
+    failing_since: float = inf
+    """When it failed first, by trio's clock; infinity if it has not."""
+    free_since: float = inf
+    """The same since its last try that may have cost money."""
+    is_last: bool = False
+    """Whether one more try that may have cost money is its end."""
+    tries: int = 0
+    """How often its targets were requested, also as part of larger batches."""
+    charged_tries: int = 0
+    """As in `CallResult`."""
+    retries: int = 0
+    """As in `CallResult`, and `waits` too."""
+    waits: int = 0
+    unfollowed: Try | None = None
+    """Its latest try if that has failed, until another one follows."""
+    latest: Try | None = None
+    last_failure: Failure | None = None
+    failed_tries: tuple[FailedTry, ...] = ()
+    """The first try and the latest before the last one, by trio's clock."""
+
+    def join(self, latest: Try, failure: Failure | None) -> None:
+        """Adds a try that has just ended, and why it failed, if it did."""
+        latest.ended, latest.failure = trio.current_time(), failure
+        self.latest = latest
+        self.tries += 1
+        if failure is not None:
+            latest.kind = failure.kind(self.call.engine, sent=latest.sent)
+            self.charged_tries += latest.kind is FailureKind.COUNTED
+
+    def follow(self) -> None:
+        """Another try follows one that failed, which is kept. Equal reasons are one object: each would take 0.4 KiB."""
+        failed, self.unfollowed = self.unfollowed, None
+        if failed is None or failed.failure is None:
+            return
+        reason = failed.failure.reason
+        self.retries += 1
+        self.waits += failed.failure.has_no_room
+        kept = (*self.failed_tries[:1], *self.failed_tries[1:][2 - FAILED_TRIES_KEPT :])
+        same = (one._replace(reason=reason) if one.reason == reason else one for one in kept)
+        self.failed_tries = (*same, FailedTry(failed.started, failed.ended, reason))
