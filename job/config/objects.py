@@ -296,6 +296,10 @@ VALUES_LIMIT = 20_000
 """Values in what is validated at once. Pydantic makes all its errors, of 1.8 KB each, before anybody can count them."""
 
 
+ENTRIES_LIMIT = 100_000
+"""Entries of an array, or keys of an object."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The config objects, each sound by itself. `plan.resolve` checks whether they fit together."""
@@ -392,7 +396,11 @@ class _Reader:
                 return None
             if not value and name in _FILLED:
                 self.findings.fault(Place(name), message("is empty"), _FILLED[name])
-            return value
+            if len(value) <= ENTRIES_LIMIT:
+                return value
+            what = message("has more than {count} values", count=ENTRIES_LIMIT)
+            self.findings.fault(Place(name), what, WRONG_OBJECT)
+            return None
         if name in _NEEDED:
             self.findings.fault(Place(name), message("does not exist"), _NEEDED[name])
         return None

@@ -70,6 +70,7 @@ CONFIGS = {
     "990,000 unknown card types": """{"card_targets.json": array(target(b'"u"'), 99)}""",
     "a million wrong card types in one entry": """{"card_targets.json": b"[" + target(b"1", 999_990) + b"]"}""",
     "49 entries of wrong ids": """{"card_targets.json": array(target(b'"xxxx/"', 19_990), 49)}""",
+    "half a million topics": """{"card_targets.json": b"[" + many(b'{"id":"A%d"}', 499_000) + b"]"}""",
     "5,000 deep entries": """{"card_targets.json": array(deep(190), 5_000)}""",
     "as many card types as tickers": """dict.fromkeys(OBJECTS[:2], b"[" + many(b'"t%d"', 99_000) + b"]")""",
     "each object full of bad entries": """dict.fromkeys(OBJECTS, array(b'{"a":1,"b":2,"c":[3]}', 99_000))""",
