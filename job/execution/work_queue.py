@@ -18,7 +18,7 @@ from job.execution.retry_policy import RetryPolicy
 from job.execution.shutdown import Shutdown
 
 LAST_PAUSE = 60.0
-"""After a last try has failed, the next ones wait for so long at most."""
+"""After a last try has failed, the next ones wait for so long at most, or for the patience if that is less."""
 
 
 class LastTries:
@@ -33,7 +33,8 @@ class LastTries:
         self._settings = settings
         self._breaker = breaker
         self._shutdown = shutdown
-        self._pause, self._pause_ends = LAST_PAUSE, -inf
+        self._pause = self._longest_pause = min(LAST_PAUSE, settings.patience)
+        self._pause_ends = -inf
         self.calls: list[tuple[float, int, PendingCall]] = []
         """A heap, by when they are due."""
 
@@ -51,7 +52,7 @@ class LastTries:
         """One has failed. Of those that began before the pause, the first one counts."""
         if latest.started >= self._pause_ends:
             is_vain = self._breaker.worked_at < self._pause_ends
-            self._pause = self._pause / 2 if is_vain else min(2 * self._pause, LAST_PAUSE)
+            self._pause = self._pause / 2 if is_vain else min(2 * self._pause, self._longest_pause)
             self._pause_ends = latest.ended + self._pause
 
 
