@@ -23,7 +23,7 @@ from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
 from job.records.objects import RecordError
-from job.records.past_nights import attempt_before, read_nights
+from job.records.past_nights import attempt_before, read_nights, with_killed
 from job.records.record import Record, read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -43,7 +43,7 @@ def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:
     """Prints the latest days, a line each; opens them as a page if that is requested."""
     settings, now = options.settings, options.now
     store, links = _records(options, "REPORT_LANGUAGE")
-    nights = trio.run(read_nights, store)
+    nights = trio.run(with_killed, store, trio.run(read_nights, store))
     to = translator(settings.language, nights.days(settings).zone)
     write_line(nights_table(nights, to).encode())
     _say_late(settings, nights, now, to)

@@ -327,7 +327,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     if tick is not None:
         text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
         headline = replace(headline, next_night=message(text, time=dated_time(tick)))
-    if report is None:
+    if report is None or not report.ended:  # it may have no page
         return replace(headline, when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)))
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
     has_cause = bool(report.faults or report.answers)
