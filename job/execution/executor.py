@@ -187,7 +187,7 @@ class Executor:
                 self._outages.end(since, latest.started)
         else:
             if failure.handling.lowers_limit:
-                limiter.reject(latest)
+                limiter.reject(latest, is_full=failure.status == 429)
             breaker.fail(latest, others=self._progress.in_flight - 1)
         limiter.end(latest)
         is_out = breaker.state(latest.ended) is not State.CLOSED

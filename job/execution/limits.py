@@ -14,6 +14,8 @@ class ConcurrencyLimiter:
     - A call is rejected by a 429, 502, 503 or 504, a lost connection, or a limit of this process. If it began with more
       in flight than there was lately shown to be room for, the limit falls by one. Otherwise it was rejected for a
       reason of its own, as one of a kind that is never done: the limit grows by one.
+    - After more 429s in a row than the limit, what was shown before them counts no more: the engine may have less room
+      by now.
     - After an outage the limit is half of its maximum at least, whatever had come in it.
     """
 
@@ -25,6 +27,8 @@ class ConcurrencyLimiter:
         """How many calls were done in this round, of as many as the limit."""
         self._shown = self._shown_before = 0
         """For how many calls there was room in this round, and in the one before."""
+        self._in_a_row = 0
+        """How many were rejected since a call was done."""
         self._in_flight: dict[Try, None] = {}
         """In the order in which they began."""
 
@@ -38,6 +42,7 @@ class ConcurrencyLimiter:
 
     def succeed(self, latest: Try, failed: int) -> None:
         """A try in flight has done its call, or a part of it, while `failed` places are taken by failures."""
+        self._in_a_row = 0
         self._done += 1
         if self._done >= self.limit:
             self._done, self._shown_before, self._shown = 0, self._shown, 0
@@ -45,10 +50,13 @@ class ConcurrencyLimiter:
         is_reached = len(self._in_flight) + failed >= self.limit
         self._set(max(self._limit + is_reached / self._limit, self._shown))
 
-    def reject(self, latest: Try) -> None:
-        """A try in flight was rejected."""
+    def reject(self, latest: Try, *, is_full: bool) -> None:
+        """A try in flight was rejected. `is_full` is whether the engine says that it has no instance free."""
         for later in dropwhile(lambda other: other is not latest, self._in_flight):
             later.room -= later is not latest
+        self._in_a_row += 1
+        if is_full and self._in_a_row > self._limit:
+            self._shown = self._shown_before = 0
         shown = max(self._shown, self._shown_before)
         self._set(max(shown, self._limit - 1) if latest.room > shown else self._limit + 1)
 

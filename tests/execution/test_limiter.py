@@ -23,9 +23,9 @@ class Calls:
             self.limiter.begin(latest)
         return begun
 
-    def reject(self, *rejected: Try) -> None:
+    def reject(self, *rejected: Try, is_full: bool = False) -> None:
         for latest in rejected:
-            self.limiter.reject(latest)
+            self.limiter.reject(latest, is_full=is_full)
             self.end(latest)
 
     def succeed(self, *done: Try, failures: int = 0) -> None:
@@ -72,6 +72,15 @@ def test_calls_that_were_rejected_later_show_no_room() -> None:
     calls.succeed(early, late)
     calls.reject(*calls.begin(4)[2:])
     assert calls.limiter.limit == 6, "two were done at a time, whatever was in flight"
+
+
+def test_after_many_429s_in_a_row_what_was_shown_before_them_counts_no_more() -> None:
+    calls = Calls()
+    calls.succeed(*calls.begin(5))
+    for _ in range(60):
+        calls.reject(*calls.begin(6)[5:], is_full=True)
+        calls.end(*calls.in_flight)
+    assert calls.limiter.limit == 1
 
 
 def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum_while_it_is_reached() -> None:
