@@ -189,7 +189,7 @@ class Executor:
             if failure.handling.lowers_limit:
                 limiter.reject(latest, is_full=failure.status == 429)
             breaker.fail(latest, others=self._progress.in_flight - 1)
-        limiter.end(latest)
+        limiter.end()
         is_out = breaker.state(latest.ended) is not State.CLOSED
         self._outages.hear(latest.ended, works=is_done and not is_out)
         if is_out and failure is not None and failure.handling.kind is not FailureKind.FINAL:

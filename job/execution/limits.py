@@ -1,6 +1,6 @@
 """Limits of one engine: how many of its calls are in flight, and how many begin in a minute."""
 
-from itertools import dropwhile
+from bisect import bisect_left, insort
 from math import inf
 
 from job.execution.pending_call import Try
@@ -29,16 +29,19 @@ class ConcurrencyLimiter:
         """For how many calls there was room in this round, and in the one before."""
         self._in_a_row = 0
         """How many were rejected since a call was done."""
-        self._in_flight: dict[Try, None] = {}
-        """In the order in which they began."""
+        self._in_flight = self._begun = 0
+        self._rejected: list[int] = []
+        """The numbers of the tries that were rejected, in order."""
 
     def begin(self, latest: Try) -> None:
         """A try begins, which ends in `end`."""
-        self._in_flight[latest] = None
-        latest.room = len(self._in_flight)
+        self._begun += 1
+        self._in_flight += 1
+        latest.number, latest.room = self._begun, self._in_flight + len(self._rejected)
 
-    def end(self, latest: Try) -> None:
-        self._in_flight.pop(latest)
+    def end(self) -> None:
+        """A try in flight has ended, whether it was done, rejected or neither."""
+        self._in_flight -= 1
 
     def succeed(self, latest: Try, failed: int) -> None:
         """A try in flight has done its call, or a part of it, while `failed` places are taken by failures."""
@@ -46,23 +49,27 @@ class ConcurrencyLimiter:
         self._done += 1
         if self._done >= self.limit:
             self._done, self._shown_before, self._shown = 0, self._shown, 0
-        self._shown = max(self._shown, latest.room)
-        is_reached = len(self._in_flight) + failed >= self.limit
+        self._shown = max(self._shown, self._room(latest))
+        is_reached = self._in_flight + failed >= self.limit
         self._set(max(self._limit + is_reached / self._limit, self._shown))
 
     def reject(self, latest: Try, *, is_full: bool) -> None:
         """A try in flight was rejected. `is_full` is whether the engine says that it has no instance free."""
-        for later in dropwhile(lambda other: other is not latest, self._in_flight):
-            later.room -= later is not latest
+        room = self._room(latest)
+        insort(self._rejected, latest.number)
         self._in_a_row += 1
         if is_full and self._in_a_row > self._limit:
             self._shown = self._shown_before = 0
         shown = max(self._shown, self._shown_before)
-        self._set(max(shown, self._limit - 1) if latest.room > shown else self._limit + 1)
+        self._set(max(shown, self._limit - 1) if room > shown else self._limit + 1)
 
     def recover(self) -> None:
         """Adapts to the end of an outage."""
         self._set(max(self._limit, self._maximum / 2))
+
+    def _room(self, latest: Try) -> int:
+        """How many were in flight when a try began, itself included, that were not rejected by now."""
+        return latest.room - bisect_left(self._rejected, latest.number)
 
     def _set(self, limit: float) -> None:
         self._limit = min(max(limit, 1.0), float(self._maximum))

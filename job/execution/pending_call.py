@@ -21,8 +21,10 @@ class Try:
     started: float
     is_first: bool = False
     """Whether its call was not tried before."""
+    number: int = 0
+    """Its number among all tries at its engine."""
     room: int = 0
-    """How many were in flight when it began, itself included, that were not rejected since."""
+    """How many were in flight when it began, itself included, and rejected before."""
     sent: bool = False
     """Whether the request may have been sent, after the token and the connection were there."""
     ended: float = 0.0

@@ -35,7 +35,7 @@ class Calls:
 
     def end(self, *ended: Try) -> None:
         for latest in ended:
-            self.limiter.end(latest)
+            self.limiter.end()
             self.in_flight.remove(latest)
 
 
