@@ -1,4 +1,4 @@
-"""Failing: what failed, in groups that failed alike, with the last answers; and which targets are at fault."""
+"""Failure groups: what failed, in groups that failed alike, with the last answers; and which targets are at fault."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

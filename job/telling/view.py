@@ -118,7 +118,8 @@ class Line:
 def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     """What failed and was answered, what is odd, what it has cost, and what to do next; so many faults of the config.
 
-    Every reader gets them in this order, also that of a page; `Rank` only says what a message leaves out first.
+    Terminal and message have them in this order, and the page the same in a layout of its own; `Rank` only says what a
+    message leaves out first.
     """
     report, ledger, groups = view.report, view.ledger, view.groups
     yield from (Line(message("{sentence}.", sentence=change), Rank.NEXT, "!") for change in report.changed)
