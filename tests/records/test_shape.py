@@ -18,7 +18,7 @@ from job.cli.main import main
 from job.day.attempt import FORMAT, Attempt
 from job.day.ledger import Ledger
 from job.day.report import CARDS, REPORT, Report
-from job.day.result import CallResult
+from job.day.result import CallResult, Counts
 from job.engines.calls import ALL_ENGINES
 from job.engines.failures import Cause, Failure
 from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Progress
@@ -44,6 +44,7 @@ GONE_SINCE = {"charged_again", "max_retries", "retry_by", "set_aside"}
 """What no image since writes, and none reads."""
 NOT_RECORDED = {"start", "settings", "knows_days"}
 """A part of an object, whose own fields are; and what is only known at work."""
+COUNTS = {one.name for one in fields(Counts)}
 NEW = f"This is new. Add these lines to {KEPT.name}, by hand: from then on they stay."
 PLAN = plan_of([target("A", ["c"])])
 CALL = next(PLAN.calls("qa"))
@@ -82,10 +83,15 @@ def _described(schema: Json, path: str, known: Json) -> Iterator[str]:
 
 
 def named(value: object, path: str = "") -> Iterator[str]:
-    """The lines of an object as it is written. A key that the config or an engine gives is `*`."""
+    """The lines of an object as it is written. A key that the config or an engine gives is `*`.
+
+    One that has all numbers of an engine, whose names are those of `ends/ engines.*`, and no other is `= counts`.
+    """
     if path:
         yield path
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value.keys() == COUNTS:
+        yield f"{path} = counts"
+    elif isinstance(value, dict):
         for name, one in value.items():
             is_given = name in ALL_ENGINES or path in {"generations", "journal", "phases"}
             yield from named(one, f"{path}.{'*' if is_given else name}".lstrip("."))
@@ -121,7 +127,7 @@ def of_header() -> set[str]:
 
 
 async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
-    """Every event with all its fields."""
+    """Every event with all its fields; those that all events have are of `*`."""
     writer = CloudLog()
     log = Reporter(writer, "p")
     log.on_day(start_at())
@@ -147,7 +153,9 @@ async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
     await log.drain(5.0)
     written = [*capfdbinary.readouterr().out.splitlines(), as_json(verdict(message("x"), done=True))]
     lines = [json.loads(line) for line in written]
-    return {f"log {line['event']} {name}" for line in lines for name in named(line)}
+    of_all = set.intersection(*(set(named(line)) for line in lines))
+    own = {f"log {line['event']} {name}" for line in lines for name in named(line) if name not in of_all}
+    return own | {f"log * {name}" for name in of_all}
 
 
 def of_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
