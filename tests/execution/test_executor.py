@@ -1,13 +1,12 @@
 """A call is retried as often as its failures allow and no more, and its result is reported exactly once."""
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import trio
 
-from job.day.result import CallResult, EngineFailedError, ShutdownReason
+from job.day.result import CallResult, ShutdownReason
 from job.engines.answers import Response, TransportError
 from job.engines.calls import EngineName
 from job.engines.failures import Cause
@@ -45,9 +44,9 @@ async def one_card(*steps: Step, jitter: float = 1.0, **settings: Any) -> Stage:
     return made
 
 
-def starts(made: Stage, engine: EngineName = "qa") -> list[float]:
-    first = made.world.of(engine)[0].time
-    return [round(asked.time - first, 6) for asked in made.world.of(engine)]
+def starts(made: Stage) -> list[float]:
+    first = made.world.asked[0].time
+    return [round(asked.time - first, 6) for asked in made.world.asked]
 
 
 def the_end(made: Stage) -> CallResult:
@@ -55,23 +54,9 @@ def the_end(made: Stage) -> CallResult:
     return finished
 
 
-async def one_ticker(*steps: Step, jitter: float = 1.0, **settings: Any) -> Stage:
-    """A run of one call to the news engine, whose tries meet these steps."""
-    made = stage([target("A", (), ("news",))], in_turn("news", *steps), {"news": settings}, lambda: jitter)
-    with suppress(EngineFailedError):
-        await made.play()
-    return made
-
-
 @pytest.mark.parametrize(("asked_for", "waited"), [(0.2, 0.5), (7.0, 7.0), (9999.0, 30.0)])
 async def test_retry_after_is_honoured_up_to_the_cap(asked_for: float, waited: float) -> None:
-    assert starts(await one_ticker(reply({}, 503, retry_after=asked_for), None), "news") == [0.0, waited]
-
-
-async def test_the_token_is_for_the_audience_which_may_differ_from_the_url() -> None:
-    made = stage([target("A", engines=())], at_once, {"qa": {"audience": "https://other.example"}})
-    await made.play()
-    assert made.world.tokens_given == [("https://other.example", None)]
+    assert starts(await one_card(reply({}, 503, retry_after=asked_for), None)) == [0.0, waited]
 
 
 async def test_an_answer_to_the_second_token_does_not_show_the_first() -> None:
@@ -126,8 +111,9 @@ async def test_a_last_try_that_cost_nothing_is_still_to_come_with_patience_anew_
     assert 1_200 <= starts(made)[-1] <= 1_230
 
 
-async def test_all_attempts_at_a_call_are_equal_except_for_the_token() -> None:
-    made = await one_card(reply({}, 500), reply({}, 401), None)
+async def test_all_attempts_at_a_call_are_equal_except_for_the_token_which_is_for_the_audience() -> None:
+    made = await one_card(reply({}, 500), reply({}, 401), None, audience="https://other.example")
+    assert {audience for audience, _ in made.world.tokens_given} == {"https://other.example"}, "not the URL"
     first, *others = [dict(asked.headers) for asked in made.world.asked]
     for other in others:
         assert other | {"Authorization": ""} == first | {"Authorization": ""}

@@ -72,16 +72,6 @@ async def test_nothing_of_a_data_engine_that_has_failed_is_tried_again() -> None
     assert all(asked.attempt == 1 or asked.time < last for asked in made.world.asked)
 
 
-async def test_the_engines_prepare_at_the_same_time() -> None:
-    async def script(asked: Asked) -> Response:
-        await trio.sleep(10)
-        return well(asked)
-
-    made = stage([target("A")], script)
-    await made.play()
-    assert {asked.engine: asked.time for asked in made.world.asked} == dict.fromkeys(TARGET_ENGINES, 0.0) | {"qa": 10.0}
-
-
 async def test_progress_is_reported_once_a_minute_with_the_time_that_is_left() -> None:
     """It is not known before one round of calls is done."""
     seen = list[tuple[float, float | None]]()
