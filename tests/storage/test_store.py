@@ -91,23 +91,18 @@ async def test_an_object_is_removed_only_if_nobody_has_changed_it(store: ObjectS
     assert third.generation not in {first.generation, second.generation}
 
 
-async def test_names_are_those_with_the_prefix_in_order(store: ObjectStore) -> None:
-    assert await in_thread(lambda: store.names("x/")) == []
-    for name in ("x/2", "x/10", "x/sub/3", "xy", "y/1"):
-        await in_thread(partial(store.create, name, b""))
-    assert await in_thread(lambda: store.names("x/")) == ["x/10", "x/2", "x/sub/3"]
-    assert await in_thread(lambda: store.names("x/1")) == ["x/10"]
-    assert await in_thread(lambda: store.names("z")) == []
-
-
-async def test_folders_are_those_with_the_prefix_in_order(store: ObjectStore) -> None:
-    assert await in_thread(lambda: store.folders("")) == []
+async def test_names_and_folders_are_those_with_the_prefix_in_order(store: ObjectStore) -> None:
+    assert await in_thread(lambda: (store.names("x/"), store.folders(""))) == ([], [])
     for name in ("x/2", "x/10/a", "x/10/sub/b", "x/1/a", "xy/1", "y"):
         await in_thread(partial(store.create, name, b""))
-    assert await in_thread(lambda: store.folders("")) == ["x", "xy"]
-    assert await in_thread(lambda: store.folders("x/")) == ["x/1", "x/10"]
-    assert await in_thread(lambda: store.folders("x/10")) == ["x/10"]
-    assert await in_thread(lambda: store.folders("z/")) == []
+    for prefix, names in {
+        "x/": ["x/1/a", "x/10/a", "x/10/sub/b", "x/2"],
+        "x/10": ["x/10/a", "x/10/sub/b"],
+        "z": [],
+    }.items():
+        assert await in_thread(partial(store.names, prefix)) == names
+    for prefix, folders in {"": ["x", "xy"], "x/": ["x/1", "x/10"], "x/10": ["x/10"], "z/": []}.items():
+        assert await in_thread(partial(store.folders, prefix)) == folders
 
 
 async def test_many_are_read_at_once_in_the_order_of_their_names(store: ObjectStore) -> None:
