@@ -7,13 +7,10 @@ import trio
 
 from job.cli import check as module
 from job.day.attempt import ExitCode
-from job.engines.calls import ALL_ENGINES, TARGET_ENGINES
+from job.engines.calls import TARGET_ENGINES
 from job.outputs.message import Notifier
-from job.storage.directory import DirectoryStore
-from job.storage.store import UnreachableError
-from job.text.messages import message
 from tests.cli.conftest import Command
-from tests.support.records import config
+from tests.support.records import URLS, config
 
 
 @pytest.fixture
@@ -22,8 +19,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in config().items():
         (tmp_path / name).write_text(text)
     monkeypatch.setenv("CONFIG_URI", str(tmp_path))
-    for engine in ALL_ENGINES:
-        monkeypatch.setenv(f"{engine.upper()}_ENGINE_URL", f"https://{engine}.example")
+    for name, url in URLS.items():
+        monkeypatch.setenv(name, url)
     return tmp_path
 
 
@@ -61,16 +58,6 @@ def test_faults_of_the_config_are_told_and_no_engine_is_asked(
     code, out, _ = command("check")
     assert code == ExitCode.USAGE
     assert [line[:2] for line in out] == ["✗ "]
-
-
-def test_an_outage_of_storage_is_no_fault_of_the_config(
-    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(*_: object) -> None:
-        raise UnreachableError(message("storage does not answer"))
-
-    monkeypatch.setattr(DirectoryStore, "read", fails)
-    assert command("check")[:2] == (ExitCode.TEMPFAIL, ["✗ CONFIG_URI: storage does not answer"])
 
 
 def test_a_test_message_needs_a_hook(command: Command) -> None:

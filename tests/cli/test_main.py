@@ -3,6 +3,7 @@
 import json
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,11 @@ from job.cli.main import main, make_parser, options_of
 from job.config.environment import Options, read_settings
 from job.config.faults import FaultKind
 from job.day.attempt import ExitCode
+from job.storage.directory import DirectoryStore
+from job.storage.store import UnreachableError
+from job.text.messages import message
 from tests.cli.conftest import Command
+from tests.support.records import URLS
 
 NOTICE = "CONFIG_URL: is not a variable of the job, which ignores it; did you mean CONFIG_URI?"
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
@@ -139,6 +144,27 @@ def test_output_is_text_for_a_person_unless_the_job_is_on_cloud_run(
     assert out[0].startswith("✗ CONFIG_URI: is not set; ") is is_text
     if not is_text:
         assert json.loads(out[0])["message"].startswith("CONFIG_URI: is not set; ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("nights", "RUNS_URI: storage does not answer"),
+        ("report 2026-11-24", "RUNS_URI: storage does not answer"),
+        ("plan", "CONFIG_URI: storage does not answer; try again later"),
+        ("check", "✗ CONFIG_URI: storage does not answer"),
+    ],
+)
+def test_storage_that_does_not_answer_is_neither_an_empty_record_nor_a_faulty_config(
+    arguments: str, said: str, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise UnreachableError(message("storage does not answer"))
+
+    for verb in ("folders", "names", "read"):
+        monkeypatch.setattr(DirectoryStore, verb, fails)
+    code, out, err = command(*arguments.split(), CONFIG_URI=str(runs), **URLS)
+    assert (code, out + err) == (ExitCode.TEMPFAIL, [said])
 
 
 def test_without_a_command_there_is_help_and_no_run(command: Command) -> None:

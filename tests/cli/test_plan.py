@@ -72,15 +72,6 @@ async def test_what_plan_prints_is_what_run_sends_once(
     calls = [*data_requests(world), *world.qa.requests]
     assert planned == Counter(canonical(one.service, one.method, one.target, one.json) for one in calls)
     assert all(one.headers["host"] == world.engines[one.service].url.removeprefix("http://") for one in calls)
-    musk = next(one for one in world.qa.requests if one.tickers == ["Elon_Musk"])
-    assert dict(musk.query) == {
-        "ticker": "Elon_Musk",
-        "date_str": "2026-11-24",
-        "preferred_llm_backend": "local",
-        "model_name": "small/1",
-        "tone": "a&b=c",
-        "long": "true",
-    }
     finished = outcome.events("call.finished")
     spans = {line["logging.googleapis.com/spanId"]: line["targets"] for line in finished if line["engine"] == "qa"}
     assert spans == {one.headers["traceparent"].split("-")[2]: one.tickers for one in world.qa.requests}
@@ -146,24 +137,22 @@ def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(command: Comma
     assert len(err) == 4
 
 
-def test_an_object_that_is_not_a_file_is_a_fault_as_in_a_run(command: Command, place: Path) -> None:
+def test_of_a_given_place_only_what_somebody_can_correct_is_a_fault(
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (place / "llm_config.json").mkdir()
     what = "llm_config.json is not a file; replace it with a file or remove it"
     assert command("plan", f"{place}/") == (ExitCode.USAGE, [], [f"{place}/: {place}/{what}"])
-    code, _, err = command("plan", place, RUN_TIME_ZONE="Mars")
-    assert (code, len(err)) == (ExitCode.USAGE, 2)
 
-
-def test_a_place_that_cannot_be_read_now_is_not_called_faulty(
-    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     def fails(*_: object) -> None:
-        raise StorageError(Message("storage does not answer"))
+        raise StorageError(Message("storage fails"))
 
     monkeypatch.setattr(DirectoryStore, "read", fails)
-    code, out, err = command("plan", place)
-    assert (code, out, len(err)) == (ExitCode.TEMPFAIL, [], 1)
-    assert ": storage does not answer; check that it is" in err[0]
+    code, out, (said,) = command("plan", place)
+    assert (code, out) == (ExitCode.TEMPFAIL, [])
+    assert ": storage fails; check that it is" in said
+    code, _, err = command("plan", place, RUN_TIME_ZONE="Mars")
+    assert (code, len(err)) == (ExitCode.USAGE, 2)
 
 
 def test_a_config_uri_that_cannot_be_read_ends_as_a_run_would(command: Command) -> None:
@@ -289,18 +278,10 @@ def test_past_nights_that_cannot_be_read_change_no_plan(command: Command, place:
 
 def test_a_night_that_has_not_ended_is_compared_with_too(command: Command, place: Path, runs: Path) -> None:
     write_records(runs, RecordedAttempt("2026-11-23", outcome=None, objects=config(["MSFT"])).record())
-    lines = command("plan", place)[1]
-    assert lines[-2:] == [
-        "New since 2026-11-23, 1 card: AAPL/news_card",
-        "No longer asked for since 2026-11-23, 1 card: MSFT/news_card",
-    ]
+    assert "New since 2026-11-23, 1 card: AAPL/news_card" in command("plan", place)[1]
 
 
 def test_what_is_odd_about_the_cards_is_said_beside_the_plan(place: Path, command: Command) -> None:
     write(place, {"ticker_list.json": ["AAPL", "MSFT"], "card_targets.json": [{"id": "MSFT", "date": "2026-11-20"}]})
     _, _, err = command("plan", place, f"--date={DAY}")
     assert err[0] == "1 card is for another date: MSFT (2026-11-20)"
-    write(place, {"engine_control.json": {"run_trading_engine": False}})
-    assert command("plan", place)[2][0] == (
-        "engine_control.json: the trading engine is switched off. Cards without its data: 2"
-    )

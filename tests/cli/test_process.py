@@ -11,7 +11,7 @@ import pytest
 from job.day.attempt import ExitCode
 from tests.simulators.job import ROOT
 from tests.support.environment import bare
-from tests.support.records import config
+from tests.support.records import URLS, config
 
 
 def python(*arguments: str, directory: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -93,10 +93,9 @@ main(["run"])
 """
     for name, text in config().items():
         (tmp_path / name).write_text(text)
-    urls = {f"{engine}_ENGINE_URL": "https://127.0.0.1:1" for engine in ("FINANCIAL", "TRADING", "NEWS", "QA")}
     places = {"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path / "runs")}
     hook = "http://127.0.0.1:1/robot/send"
-    done = python("-c", program, directory=ROOT, LOG_FORMAT="json", NOTIFY_URL=hook, **places, **urls)
+    done = python("-c", program, directory=ROOT, LOG_FORMAT="json", NOTIFY_URL=hook, **places, **URLS)
     assert set(done.stderr.split()) & LATE == {"httpx"}
 
 

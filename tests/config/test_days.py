@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from cronsim import CronSim
 
-from job.config.days import EARLY, Days, is_schedule
+from job.config.days import EARLY, Days
 from job.config.values import is_date
 
 ZONES = {  # each with a year in which its clocks change, if they do
@@ -121,15 +121,19 @@ def test_the_first_date_and_the_last_have_a_day_after_them_in_every_zone(zone: s
     assert [f"{days.after(day):%m-%d %H:%M}" for day in ("0001-01-01", "8999-12-31")] == ["01-02 22:30", "01-01 22:30"]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        *(("2026-11-24", True), ("0001-01-01", True), ("8999-12-31", True), ("9000-01-01", False)),
-        *(("2026-1-2", False), ("20261124", False), ("2026-W48-2", False), ("2026-02-30", False), ("", False)),
-    ],
-)
-def test_which_texts_are_dates(text: str, expected: bool) -> None:
-    assert is_date(text) is expected
+def test_which_texts_are_dates() -> None:
+    texts = [
+        "2026-11-24",
+        "0001-01-01",
+        "8999-12-31",
+        "9000-01-01",
+        "2026-1-2",
+        "20261124",
+        "2026-W48-2",
+        "2026-02-30",
+        "",
+    ]
+    assert [*filter(is_date, texts)] == texts[:3]
 
 
 def test_a_day_is_past_24_hours_after_it_began() -> None:
@@ -146,19 +150,3 @@ def test_the_schedulers_own_start_comes_soon_after_a_tick() -> None:
         assert WEEKDAYS.is_scheduled(at(f"2026-11-24T{clock}")) is is_scheduled
     assert not WEEKDAYS.is_scheduled(at("2026-11-28T22:30"))
     assert not Days(WEEKDAYS.zone).is_scheduled(at("2026-11-24T00:00"))
-
-
-@pytest.mark.parametrize(
-    ("text", "is_one"),
-    [
-        ("30 6 * * 1-5", True),
-        ("0  22,23 1-7,15 */2 mon#1", True),
-        ("0 0 29 2 *", True),
-        ("0 22-2 * * *", False),
-        ("0 0 6 * * *", False),
-        ("0 0 30 2 *", False),
-        ("0 0 29 2 1#6", False),
-    ],
-)
-def test_a_schedule_is_what_has_ticks(text: str, is_one: bool) -> None:
-    assert is_schedule(text) is is_one

@@ -52,6 +52,14 @@ NO_ENGINE_URLS = [
 MORE_THAN_A_PATH = "has a query, a fragment, dots for a path segment or non-ASCII characters; remove them"
 NO_CARD_URLS = ["http://h/{ticker}", "javascript:alert({ticker})", "https://{ticker}.h/"]
 BRACE = "has a brace that is not part of {date}, {ticker} or {card_type}"
+NO_SCHEDULES = [
+    "0 6 * * FRI-MON",
+    "0 22-2 * * *",
+    "every monday of month 09:00",
+    "0 0 6 * * *",
+    "0 0 30 2 *",
+    "0 0 29 2 1#6",
+]
 ZONE = '"{}" is not valid; set it to an IANA name such as Asia/Shanghai'
 CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{ticker}/{card_type}.png"
 
@@ -81,7 +89,7 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         *(("CARD_URL", url, f"{NO_URL}; {CARD_URL}") for url in NO_CARD_URLS),
         *(("CARD_URL", f"https://h/{wrong}", f"{BRACE}; {CARD_URL}") for wrong in ("{tickers}", "{{ticker}}")),
         *(("RUN_TIME_ZONE", name, ZONE.format(name)) for name in ("Asia", "Mars/Base", "../etc")),
-        *(("RUN_SCHEDULE", text, CRON.format(text)) for text in ("0 6 * * FRI-MON", "every monday of month 09:00")),
+        *(("RUN_SCHEDULE", text, CRON.format(text)) for text in NO_SCHEDULES),
         ("RUN_SCHEDULE", f"0 6 * * {'9' * 4301}", CRON.replace('{}"', f"0 6 * * {'9' * 70}…")),
         ("LOG_FORMAT", "JSON", "is not one of 'json', 'text'; write one of these"),
         ("REPORT_LANGUAGE", "zh_CN", "is not one of 'en', 'zh'; write one of these"),
@@ -224,6 +232,11 @@ def test_settings_with_faults_hold_the_values_that_are_valid() -> None:
     assert (qa.url, qa.audience, qa.timeout, qa.concurrency) == ("http://localhost:1", "http://localhost:1", 300, 3)
 
 
+def test_a_schedule_is_taken_as_it_is() -> None:
+    for schedule in ("0  22,23 1-7,15 */2 mon#1", "0 0 29 2 *"):
+        assert read(RUN_SCHEDULE=schedule).schedule == schedule
+
+
 def test_a_template_of_the_pictures_urls_is_taken_as_it_is() -> None:
     url = "https://cards.example.com:8443/图卡?d={date}&t={ticker}&d={date}#{card_type}"
     assert read(CARD_URL=f" {url} ").card_url == url
@@ -244,37 +257,27 @@ def test_the_url_for_messages_is_a_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "what"),
-    [
-        ("secret-of-the-bot", NO_URL),
-        ("https://h:port/secret-of-the-bot", NO_URL),
-        ("https://h/secret-of-the-bot\x00", "holds unprintable characters"),
-        ("https://h/图secret-of-the-bot", "has a fragment, or characters that no URL has"),
-        ("https://h/#secret-of-the-bot", "has a fragment, or characters that no URL has"),
-        ("https://me:secret-of-the-bot@h/", "holds a user name or password"),
-    ],
-)
-def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: str, what: str) -> None:
-    settings, faults = read_settings(GOOD | {"NOTIFY_URL": url, "RUN_TIME_ZONE": "never"})
-    assert [fault.where for fault in faults] == ["RUN_TIME_ZONE"], "it hides no other"
-    (notice,) = settings.notices
-    assert settings.notify_fault == notice
-    assert str(notice).startswith(f"NOTIFY_URL: {what}; ")
-    assert "secret-of" not in str(notice)
-    assert settings.notify_url is None
-
-
-@pytest.mark.parametrize(
     ("name", "value", "what"),
     [
-        ("NOTIFY_SECRET", "SEC\x00abc", UNPRINTABLE),
-        ("NOTIFY_ONLY", "Failures", "is not one of 'all', 'failures'; write one of these"),
+        ("NOTIFY_URL", "secret-of-the-bot", NO_URL),
+        ("NOTIFY_URL", "https://h:port/secret-of-the-bot", NO_URL),
+        ("NOTIFY_URL", "https://h/secret-of-the-bot\x00", "holds unprintable characters"),
+        ("NOTIFY_URL", "https://h/图secret-of-the-bot", "has a fragment, or characters that no URL has"),
+        ("NOTIFY_URL", "https://h/#secret-of-the-bot", "has a fragment, or characters that no URL has"),
+        ("NOTIFY_URL", "https://me:secret-of-the-bot@h/", "holds a user name or password"),
+        ("NOTIFY_SECRET", "secret-of\x00-the-bot", "holds unprintable characters"),
+        ("NOTIFY_ONLY", "Failures", "is not one of 'all', 'failures'"),
     ],
 )
-def test_other_faults_of_the_notifier_are_notices_too(name: str, value: str, what: str) -> None:
-    settings, faults = read_settings(GOOD | {"NOTIFY_URL": HOOK, name: value})
-    assert faults == []
-    assert [str(notice) for notice in settings.notices] == [f"{name}: {what}"]
-    assert settings.notify_url is not None
-    assert (settings.notify_secret, settings.notify_fault) == (None, None)
-    assert settings.notify_only == "all"
+def test_a_fault_of_the_notifier_is_a_notice_that_quotes_no_secret_and_hides_no_fault(
+    name: str, value: str, what: str
+) -> None:
+    settings, faults = read_settings(GOOD | {"NOTIFY_URL": HOOK, "RUN_TIME_ZONE": "never", name: value})
+    assert [fault.where for fault in faults] == ["RUN_TIME_ZONE"]
+    (notice,) = settings.notices
+    assert str(notice).startswith(f"{name}: {what}; ")
+    assert "secret-of" not in str(notice)
+    assert (settings.notify_url is None, settings.notify_fault) == (
+        (True, notice) if name == "NOTIFY_URL" else (False, None)
+    )
+    assert (settings.notify_secret, settings.notify_only) == (None, "all")

@@ -69,7 +69,8 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         (["AAPL", 7, ["MSFT"]], "[1] (7), [2] ([…]): has the wrong type; write a string in quotes"),
         ([], 'is empty; write an array of tickers, such as ["AAPL"], there'),
         (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write a value or remove it'),
-        (["..", "a\\b", "a\0b", "a\x9fb"], f'[0] (".."), [1] ("a\\\\b"), [2] ("a\\u0000b") and 1 more: {ID_RULE}'),
+        (["..", "a\\b", "a\0b"], f'[0] (".."), [1] ("a\\\\b"), [2] ("a\\u0000b"): {ID_RULE}'),
+        (["../x", "a/b", ".", "a\nb", "a\x9fb"], f'[0] ("../x"), [1] ("a/b"), [2] (".") and 2 more: {ID_RULE}'),
         (["x" * 65], f'[0] ("{"x" * 38}…): is longer than 64 characters; shorten it'),
         # what people type, paste and export: the plain spelling is shown beside what is there
         (["\ufeffNVDA", "A\u00adB"], f'[0] ("\\ufeffNVDA" → "NVDA"), [1] ("A\\u00adB" → "AB"): {PLAIN}'),

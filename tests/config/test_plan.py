@@ -100,18 +100,23 @@ def test_a_variable_makes_another_plan_only_if_it_decides_what_is_made_and_has_n
 
 
 @pytest.mark.parametrize(
-    ("own", "sent"),
+    ("task", "own", "sent"),
     [
-        ({"preferred_llm_backend": "other"}, {"preferred_llm_backend": "other"}),
-        ({"preferred_llm_backend": "other", "model_name": "o"}, {"preferred_llm_backend": "other", "model_name": "o"}),
-        ({"preferred_llm_backend": "b"}, {"preferred_llm_backend": "b", "model_name": "n"}),
-        ({"model_name": "mine", "x": "1"}, {"preferred_llm_backend": "b", "model_name": "mine", "x": "1"}),
+        ({}, {}, {"preferred_llm_backend": "b", "model_name": "n"}),
+        ({"backend": "b"}, {}, {"preferred_llm_backend": "b", "model_name": "n"}),
+        ({"backend": "local"}, {}, {"preferred_llm_backend": "local"}),
+        ({"backend": "local", "model_name": "m"}, {}, {"preferred_llm_backend": "local", "model_name": "m"}),
+        ({"model_name": "m"}, {}, {"preferred_llm_backend": "b", "model_name": "m"}),
+        ({}, {"preferred_llm_backend": "local"}, {"preferred_llm_backend": "local"}),
+        ({}, {"preferred_llm_backend": "b"}, {"preferred_llm_backend": "b", "model_name": "n"}),
+        ({}, {"model_name": "own", "x": "1"}, {"preferred_llm_backend": "b", "model_name": "own", "x": "1"}),
     ],
 )
-def test_an_entrys_parameters_override_llm_config_whose_model_is_for_its_own_backend_only(
-    own: dict[str, str], sent: dict[str, str]
+def test_an_entry_overrides_a_task_and_that_the_default_and_a_model_is_for_its_own_backend_only(
+    task: dict[str, str], own: dict[str, str], sent: dict[str, str]
 ) -> None:
-    models = LlmConfig.model_validate({"default": {"backend": "b"}, "tasks": {"c": {"model_name": "n"}}})
+    default = {"backend": "b", "model_name": "n"}
+    models = LlmConfig.model_validate({"default": default, "tasks": {"c": task}})
     entry = Target("A", "equity", "A", None, (), ("c",), tuple(own.items()))
     assert [parameters(call) for call in Plan((entry,), models, DAY, PlanSettings(batch_sizes={})).calls("qa")] == [
         {"ticker": "A", "date_str": DAY, **sent}
@@ -172,11 +177,6 @@ def test_a_cards_ids_never_leave_segment_or_parameter(name: str, card_type: str,
         ("date_str", DAY),
         *extra.items(),
     ]
-
-
-@pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "a\\b", "a\nb", "", "x" * 65, "\ud800", "a\u2028b"])
-def test_an_id_that_could_reach_another_endpoint_is_invalid(name: str) -> None:
-    assert not is_id(name)
 
 
 def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:

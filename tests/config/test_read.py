@@ -15,18 +15,17 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.config import read as module
 from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.objects import OBJECTS
 from job.config.read import UnreadConfigError, memory_notices, read_config
+from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
 from tests.simulators.job import ROOT
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, NOW, config
+from tests.support.records import DAY, NOW, URLS, config
 
-URLS = {f"{name}_ENGINE_URL": f"https://{name.lower()}.example" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
 FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))
 
 
@@ -220,36 +219,23 @@ async def test_faults_of_the_command_are_found_when_the_config_has_none(
     assert {fault.kind for fault in error.value.faults} == {FaultKind.COMMAND}
 
 
-class Failing:
-    def __init__(self, error: StorageError) -> None:
-        self.error = error
+@pytest.mark.parametrize("kind", [UnreachableError, StorageError])
+@pytest.mark.parametrize("others", [(), (FAULT,)])
+async def test_only_an_outage_beside_no_fault_that_lasts_is_not_a_fault_of_the_config(
+    kind: type[StorageError], others: tuple[Fault, ...], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> NoReturn:
+        raise kind(message("gs://bucket/config/a: 503"))
 
-    def read(self, _name: str, _limit: int | None = None) -> NoReturn:
-        raise self.error
-
-
-@pytest.fixture(params=[UnreachableError, StorageError])
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[StorageError]:
-    made: type[StorageError] = request.param
-    monkeypatch.setattr(module, "open_store", lambda _uri: Failing(made(message("gs://bucket/config/a: 503"))))
-    return made
-
-
-async def test_only_an_outage_is_not_a_fault_of_the_config(kind: type[StorageError]) -> None:
+    monkeypatch.setattr(DirectoryStore, "read", fails)
     with pytest.raises((UnreadConfigError, ConfigError)) as error:
-        await read_config(request("gs://bucket/config"), DAY)
-    if kind is UnreachableError:
-        assert str(error.value) == "gs://bucket/config/a: 503"
+        await read_config(request(str(place), *others), DAY)
+    if kind is UnreachableError and not others:
         assert isinstance(error.value, UnreadConfigError)
-    else:
-        assert str(error.value).startswith("CONFIG_URI: gs://bucket/config/a: 503; check that it is gs://")
-        assert isinstance(error.value, ConfigError)
-        assert error.value.faults[0].kind is FaultKind.STORAGE
-
-
-async def test_a_fault_that_no_other_attempt_heals_is_reported_in_an_outage_too(kind: type[StorageError]) -> None:
-    with pytest.raises(ConfigError) as error:
-        await read_config(request("gs://bucket/config", FAULT), DAY)
-    assert [fault.where for fault in error.value.faults] == ["RUN_TIME_ZONE", "CONFIG_URI"]
-    if kind is UnreachableError:
-        assert error.value.faults[1].remedy == Message("try again later")
+        assert str(error.value) == "gs://bucket/config/a: 503"
+        return
+    assert isinstance(error.value, ConfigError)
+    *before, last = error.value.faults
+    remedy = "try again later" if kind is UnreachableError else "check that it is gs://"
+    assert (tuple(before), last.kind) == (others, FaultKind.STORAGE)
+    assert str(last).startswith(f"CONFIG_URI: gs://bucket/config/a: 503; {remedy}")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from job.config.objects import LlmConfig, parse_config
-from job.config.plan import Target, llm_parameters, resolve, topic_key
+from job.config.objects import parse_config
+from job.config.plan import Target, resolve, topic_key
 from job.engines.calls import TARGET_ENGINES
 
 TYPES = ["news_card", "earnings_card", "old_card"]
@@ -79,22 +79,6 @@ def test_parameters_are_written_as_the_engine_reads_them() -> None:
     target = entry(id="Topic", extra_params={"g": "", "a": "x y", "b": 3, "c": 0.5, "d": True, "e": False, "f": 1e22})
     written = {"a": "x y", "b": "3", "c": "0.5", "d": "true", "e": "false", "f": "1e+22", "g": ""}
     assert target.parameters == tuple(written.items()), "sorted: in another order they ask for the same"
-
-
-@pytest.mark.parametrize(
-    ("task", "chosen"),
-    [
-        (None, {"preferred_llm_backend": "openai", "model_name": "small"}),
-        ({"backend": "local"}, {"preferred_llm_backend": "local"}),
-        ({"backend": "local", "model_name": "large"}, {"preferred_llm_backend": "local", "model_name": "large"}),
-        ({"model_name": "large"}, {"preferred_llm_backend": "openai", "model_name": "large"}),
-        ({"backend": "openai"}, {"preferred_llm_backend": "openai", "model_name": "small"}),
-    ],
-)
-def test_a_model_is_never_combined_with_another_backend(task: dict[str, str] | None, chosen: dict[str, str]) -> None:
-    value = {"default": {"backend": "openai", "model_name": "small"}, "tasks": {} if task is None else {"c": task}}
-    assert dict(llm_parameters(LlmConfig.model_validate(value), "c")) == chosen
-    assert llm_parameters(LlmConfig(), "c") == ()
 
 
 def test_a_card_type_that_no_target_asks_for_is_noticed() -> None:

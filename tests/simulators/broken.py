@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import trio
 
+from tests.simulators.do import raw_body
 from tests.simulators.service import Do, Visit
 from tests.simulators.wire import ClientGoneError
 
@@ -47,9 +48,8 @@ def truncated() -> Do:
 
 
 async def _send_half(visit: Visit) -> None:
-    reply = await visit.work()
-    head = _HEAD + b"content-length: %d\r\n\r\n" % len(reply.body)
-    await visit.exchange.send_raw(head + reply.body[: len(reply.body) // 2])
+    body = (await visit.work()).body
+    await visit.exchange.send_raw(answer(body)[: -len(body) // 2])
 
 
 def answer(body: bytes) -> bytes:
@@ -61,14 +61,11 @@ def surplus(data: bytes, after: float | None = None) -> Do:
     """A true answer with more bytes behind it, in one segment or this much later; the connection stays open."""
 
     async def act(visit: Visit) -> None:
-        reply = await visit.work()
-        if after is None:
-            await visit.exchange.send(reply, data)
-            return
-        await visit.exchange.send(reply)
-        with suppress(ClientGoneError):  # it has its answer
-            await visit.exchange.wait(after)
-            await visit.exchange.write(data)
+        await visit.exchange.send(await visit.work(), data if after is None else b"")
+        if after is not None:
+            with suppress(ClientGoneError):  # it has its answer
+                await visit.exchange.wait(after)
+                await visit.exchange.write(data)
 
     return act
 
@@ -88,19 +85,7 @@ def trickle(pause: float) -> Do:
 
 def huge(size: int) -> Do:
     """Does the work, then sends a well-formed success of this many bytes."""
-
-    async def act(visit: Visit) -> None:
-        await visit.work()
-        begin, end = b'{"status": "success", "message": "', b'"}'
-        await visit.exchange.send_raw(_HEAD + b"content-length: %d\r\n\r\n" % size + begin)
-        missing = size - len(begin) - len(end)
-        while missing > 0:
-            piece = min(missing, 1 << 20)
-            await visit.exchange.send_raw(b"x" * piece)
-            missing -= piece
-        await visit.exchange.send_raw(end)
-
-    return act
+    return raw_body(b'{"status": "success", "message": "'.ljust(size - 2, b"x") + b'"}')
 
 
 def _endless(head: bytes, piece: bytes) -> Do:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from tests.simulators.service import Do, Visit
@@ -11,76 +12,60 @@ from tests.simulators.wire import Reply
 _FRONT_END = "<html><head><title>{0}</title></head><body><h1>Error: {0}</h1><p>simulated front end</p></body></html>\n"
 
 
-def nothing() -> Do:
-    """No fault: put before another fault, it makes an exception to it."""
+def _answering(change: Callable[[Reply], Reply]) -> Do:
+    """Does the work, then sends what is made of its answer."""
 
     async def act(visit: Visit) -> None:
-        await visit.exchange.send(await visit.work())
+        await visit.exchange.send(change(await visit.work()))
 
     return act
 
 
+def nothing() -> Do:
+    """No fault: put before another fault, it makes an exception to it."""
+    return _answering(lambda reply: reply)
+
+
+def _refusal(code: int, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """An answer of the front end, in HTML."""
+    return Reply(code, _FRONT_END.format(code).encode(), "text/html; charset=UTF-8", headers)
+
+
 def status(code: int, body: object = None, *, retry_after: str | None = None, after: float = 0.0) -> Do:
     """Answers with this status without any work, this much later: in HTML as the front end does, or this JSON."""
+    headers = () if retry_after is None else (("retry-after", retry_after),)
+    reply = _refusal(code, headers) if body is None else Reply(code, json.dumps(body).encode(), headers=headers)
 
     async def act(visit: Visit) -> None:
         await visit.exchange.wait(after)
-        headers = () if retry_after is None else (("retry-after", retry_after),)
-        if body is None:
-            await visit.exchange.send(
-                Reply(code, _FRONT_END.format(code).encode(), "text/html; charset=UTF-8", headers)
-            )
-        else:
-            await visit.exchange.send(Reply(code, json.dumps(body).encode(), headers=headers))
+        await visit.exchange.send(reply)
 
     return act
 
 
 def late_status(code: int) -> Do:
     """Does the work, then answers with this status in HTML: a 504 whose container worked on, a crash at the end."""
-
-    async def act(visit: Visit) -> None:
-        await visit.work()
-        await status(code)(visit)
-
-    return act
+    return _answering(lambda _: _refusal(code))
 
 
 def body(value: object) -> Do:
     """Does the work, then answers 200 with this JSON: `None` is the news engine's swallowed exception."""
-    return raw_body(json.dumps(value, ensure_ascii=False).encode(), "application/json")
+    return raw_body(json.dumps(value, ensure_ascii=False).encode())
 
 
 def raw_body(data: bytes, content_type: str = "application/json") -> Do:
     """Does the work, then answers 200 with these bytes: `b""` is the empty answer."""
-
-    async def act(visit: Visit) -> None:
-        await visit.work()
-        await visit.exchange.send(Reply(200, data, content_type))
-
-    return act
+    return _answering(lambda _: Reply(200, data, content_type))
 
 
 def edited(edit: Callable[[Any], object]) -> Do:
     """Does the work, then answers with what `edit` makes of the JSON that would have been the answer."""
-
-    async def act(visit: Visit) -> None:
-        reply = await visit.work()
-        changed = json.dumps(edit(json.loads(reply.body))).encode()
-        await visit.exchange.send(Reply(reply.status, changed, reply.content_type, reply.headers))
-
-    return act
+    return _answering(lambda reply: replace(reply, body=json.dumps(edit(json.loads(reply.body))).encode()))
 
 
 def damaged() -> Do:
     """Does the work, then sends its answer with the first byte of the body changed on the way."""
-
-    async def act(visit: Visit) -> None:
-        reply = await visit.work()
-        body = bytes([reply.body[0] ^ 1]) + reply.body[1:]
-        await visit.exchange.send(Reply(reply.status, body, reply.content_type, reply.headers))
-
-    return act
+    return _answering(lambda reply: replace(reply, body=bytes([reply.body[0] ^ 1]) + reply.body[1:]))
 
 
 def meanwhile(action: Callable[[], Awaitable[object]]) -> Do:

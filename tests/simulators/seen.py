@@ -29,10 +29,6 @@ class Seen:
     ended: float | None = field(default=None, init=False)
     """When the service was done with it, answered or not."""
     status: int | None = field(default=None, init=False)
-    claims: dict[str, Any] | None = field(default=None, init=False)
-    """The claims of the bearer token, if it was valid."""
-    cut_off: bool = field(default=False, init=False)
-    """The client hung up before it had its answer."""
 
     @property
     def path(self) -> str:

@@ -10,7 +10,7 @@ import trio
 
 from tests.simulators.seen import Seen
 from tests.simulators.when import When
-from tests.simulators.wire import ClientGoneError, Exchange, Reply, Traffic, serve_connection
+from tests.simulators.wire import Exchange, Reply, Traffic, serve_connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,6 @@ class Service:
                 await self._answer(exchange, seen)
             if exchange.status is not None:
                 seen.answered = time.monotonic()
-        except ClientGoneError:
-            seen.cut_off = True
-            raise
         finally:
             seen.status = exchange.status
             seen.ended = time.monotonic()

@@ -39,11 +39,11 @@ class Emulator:
         """Makes an empty bucket."""
         (await self.client.post("/storage/v1/b", json={"name": bucket})).raise_for_status()
 
-    async def put(self, bucket: str, name: str, content: bytes, encoding: str = "") -> int:
-        """Writes an object, over another if there is one; returns its generation."""
+    async def put(self, bucket: str, name: str, content: bytes, encoding: str = "") -> None:
+        """Writes an object, over another if there is one."""
         query = {"uploadType": "media", "name": name, "contentEncoding": encoding}
         answer = await self.client.post(f"/upload/storage/v1/b/{bucket}/o", params=query, content=content)
-        return int(answer.raise_for_status().json()["generation"])
+        answer.raise_for_status()
 
     async def get(self, bucket: str, name: str) -> bytes:
         """Reads an object; raises KeyError if there is none."""

@@ -53,7 +53,6 @@ class Mint:
             claims = self.issued.get(seen.token or "")
             if claims is None or claims["exp"] <= time.time() or claims["aud"] != audience():  # noqa: TID251  a token's age is real
                 return _page(401, "The access token could not be verified.")
-            seen.claims = claims
             return None
 
         return guard

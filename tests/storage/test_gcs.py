@@ -15,13 +15,12 @@ from requests import Session
 
 from job.storage import gcs
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnusableError, in_thread
-from job.storage.uri import open_store
 from tests.simulators import do
 from tests.simulators.do import in_turn
 from tests.simulators.seen import Seen
 from tests.simulators.service import Do, Fault
-from tests.simulators.world import RUNS_BUCKET, World, open_world
-from tests.support.stores import EMULATOR
+from tests.simulators.world import RUNS_BUCKET
+from tests.support.stores import Bucket, open_bucket
 
 pytestmark = pytest.mark.needs("emulator")
 
@@ -46,29 +45,16 @@ def uploads(seen: Seen) -> bool:
 
 
 @pytest.fixture
-async def world(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    """A bucket whose operations are repeated at once, not after a pause."""
+async def bucket(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bucket]:
+    """One whose operations are repeated at once, not after a pause."""
     monkeypatch.setattr(gcs, "_RETRY", gcs._RETRY.with_delay(initial=0.0, maximum=0.0))
-    async with open_world(nursery, {}, emulator=EMULATOR) as opened:
-        assert opened.storage
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", opened.storage.url)
+    async with open_bucket(nursery, monkeypatch) as opened:
         yield opened
 
 
 @pytest.fixture
-async def store(world: World) -> ObjectStore:
-    return open_store(world.runs_uri)
-
-
-def requests(world: World) -> list[Seen]:
-    assert world.storage
-    return world.storage.requests
-
-
-def script(world: World, *faults: Fault) -> None:
-    assert world.storage
-    world.storage.script[:] = faults
-    world.forget()
+async def store(bucket: Bucket) -> ObjectStore:
+    return bucket.store
 
 
 @contextmanager
@@ -79,14 +65,8 @@ def only_once() -> Iterator[None]:
         yield
 
 
-async def put(world: World, data: bytes) -> None:
-    assert world.emulator
-    await world.emulator.put(RUNS_BUCKET, "runs/a", data)
-
-
-async def remove(world: World) -> None:
-    assert world.emulator
-    await world.emulator.delete(RUNS_BUCKET, "runs/a")
+async def put(bucket: Bucket, data: bytes) -> None:
+    await bucket.emulator.put(RUNS_BUCKET, "runs/a", data)
 
 
 async def content(store: ObjectStore, name: str = "a") -> bytes | None:
@@ -94,19 +74,19 @@ async def content(store: ObjectStore, name: str = "a") -> bytes | None:
     return None if stored is None else stored.data
 
 
-async def test_an_object_that_is_saved_while_it_is_read_is_read_again(store: ObjectStore, world: World) -> None:
-    await put(world, b"old")
-    for change in (do.meanwhile(partial(put, world, b"new")), do.status(404), do.status(412)):
-        script(world, Fault(asks_content, in_turn(change, do.nothing())))
+async def test_an_object_that_is_saved_while_it_is_read_is_read_again(store: ObjectStore, bucket: Bucket) -> None:
+    await put(bucket, b"old")
+    for change in (do.meanwhile(partial(put, bucket, b"new")), do.status(404), do.status(412)):
+        bucket.script(Fault(asks_content, in_turn(change, do.nothing())))
         assert await content(store) == b"new"
-        assert len(requests(world)) == 4, "metadata and content, twice"
+        assert len(bucket.front.requests) == 4, "metadata and content, twice"
 
 
 async def test_an_object_that_is_removed_while_it_is_read_is_not_taken_for_absent(
-    store: ObjectStore, world: World, monkeypatch: pytest.MonkeyPatch
+    store: ObjectStore, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await put(world, b"old")
-    script(world, Fault(asks_content, do.meanwhile(partial(remove, world))))
+    await put(bucket, b"old")
+    bucket.script(Fault(asks_content, do.meanwhile(partial(bucket.emulator.delete, RUNS_BUCKET, "runs/a"))))
     monkeypatch.setattr(gcs, "_RETRY", gcs._RETRY.with_timeout(0.1))
     with pytest.raises(
         ConflictError, match=r"^gs://simulated-runs/runs/a was changed by another process or person"
@@ -116,36 +96,35 @@ async def test_an_object_that_is_removed_while_it_is_read_is_not_taken_for_absen
     assert await content(store) is None, "now it is absent"
 
 
-async def test_a_damaged_download_is_requested_again(store: ObjectStore, world: World) -> None:
-    await put(world, b"data")
-    script(world, Fault(asks_content, in_turn(do.damaged(), do.nothing())))
+async def test_a_damaged_download_is_requested_again(store: ObjectStore, bucket: Bucket) -> None:
+    await put(bucket, b"data")
+    bucket.script(Fault(asks_content, in_turn(do.damaged(), do.nothing())))
     assert await content(store) == b"data"
-    script(world, Fault(asks_content, do.damaged()))
+    bucket.script(Fault(asks_content, do.damaged()))
     with only_once(), pytest.raises(StorageError, match=r"runs/a: the download is damaged: .*checksum"):
         await content(store)
 
 
-async def test_a_download_is_requested_from_no_other_host(store: ObjectStore, world: World) -> None:
+async def test_a_download_is_requested_from_no_other_host(store: ObjectStore, bucket: Bucket) -> None:
     """The library would send the token to whatever host the metadata name."""
-    await put(world, b"data")
-    elsewhere = f"{world.elsewhere.url}/download?alt=media"
-    script(world, Fault(asks_metadata, do.edited(lambda answer: answer | {"mediaLink": elsewhere})))
+    await put(bucket, b"data")
+    elsewhere = f"{bucket.elsewhere.url}/download?alt=media"
+    bucket.script(Fault(asks_metadata, do.edited(lambda answer: answer | {"mediaLink": elsewhere})))
     assert await content(store) == b"data"
-    assert world.elsewhere.requests == []
+    assert bucket.elsewhere.requests == []
 
 
 async def test_an_object_that_would_be_unpacked_is_refused_before_its_content_is_requested(
-    store: ObjectStore, world: World
+    store: ObjectStore, bucket: Bucket
 ) -> None:
-    assert world.emulator
-    await world.emulator.put(RUNS_BUCKET, "runs/a", gzip.compress(b"data" * 1_000_000), "gzip")
-    world.forget()
+    await bucket.emulator.put(RUNS_BUCKET, "runs/a", gzip.compress(b"data" * 1_000_000), "gzip")
+    bucket.script()
     with pytest.raises(
         UnusableError,
         match=r"^gs://simulated-runs/runs/a: is stored compressed \(it has a Content-Encoding\); upload it ",
     ):
         await in_thread(lambda: store.read("a", 100))
-    assert not any(map(asks_content, requests(world)))
+    assert not any(map(asks_content, bucket.front.requests))
 
 
 BRACKETS, PAGE = do.raw_body(b"[" * 100_000), do.raw_body(b"<html></html>", "text/html")
@@ -162,37 +141,41 @@ ODD_ANSWERS: dict[str, Do] = {
 
 
 async def requested_again(
-    world: World, which: Callable[[Seen], bool], odd: Do, use: Callable[[], T], match: str = ""
+    bucket: Bucket, which: Callable[[Seen], bool], odd: Do, use: Callable[[], T], match: str = ""
 ) -> T:
     """What a use of storage returns if the first of these requests has an odd answer. If all have, it fails."""
-    script(world, Fault(which, odd))
+    bucket.script(Fault(which, odd))
     with only_once(), pytest.raises(StorageError, match=match + NOT_GOOGLE):
         await in_thread(use)
-    script(world, Fault(which, in_turn(odd, do.nothing())))
+    bucket.script(Fault(which, in_turn(odd, do.nothing())))
     return await in_thread(use)
 
 
-async def test_unusable_metadata_are_requested_again(store: ObjectStore, world: World) -> None:
-    await put(world, b"data")
+async def test_unusable_metadata_are_requested_again(store: ObjectStore, bucket: Bucket) -> None:
+    await put(bucket, b"data")
     for name, odd in ODD_ANSWERS.items():
-        found = await requested_again(world, asks_metadata, odd, lambda: store.read("a"), "^gs://simulated-runs/runs/a")
+        found = await requested_again(
+            bucket, asks_metadata, odd, lambda: store.read("a"), "^gs://simulated-runs/runs/a"
+        )
         assert found is not None, name
         assert found.data == b"data"
-    script(world, Fault(asks_metadata, in_turn(do.status(200, []), do.nothing())))
+    bucket.script(Fault(asks_metadata, in_turn(do.status(200, []), do.nothing())))
     assert await content(store, "absent") is None
 
 
-async def test_content_that_does_not_match_the_object_is_requested_again(store: ObjectStore, world: World) -> None:
+async def test_content_that_does_not_match_the_object_is_requested_again(store: ObjectStore, bucket: Bucket) -> None:
     """A proxy in front of storage sends no checksum with an answer of its own."""
-    await put(world, b"data")
+    await put(bucket, b"data")
     for odd, limit in product((do.body([]), do.raw_body(b"")), (None, 3)):
-        found = await requested_again(world, asks_content, odd, partial(store.read, "a", limit))
+        found = await requested_again(bucket, asks_content, odd, partial(store.read, "a", limit))
         assert found is not None
         assert found.data == b"data"[:limit]
-        assert await requested_again(world, asks_content, odd, partial(store.content, "a")) == b"data"
+        assert await requested_again(bucket, asks_content, odd, partial(store.content, "a")) == b"data"
 
 
-async def test_an_unusable_list_is_requested_again_and_never_taken_for_empty(store: ObjectStore, world: World) -> None:
+async def test_an_unusable_list_is_requested_again_and_never_taken_for_empty(
+    store: ObjectStore, bucket: Bucket
+) -> None:
     """An empty list would mean that nothing has been done."""
     odd_lists = [
         *(ODD_ANSWERS[name] for name in ("array", "no field", "html", "brackets")),
@@ -201,23 +184,23 @@ async def test_an_unusable_list_is_requested_again_and_never_taken_for_empty(sto
     ]
     await in_thread(lambda: store.create("2026/a", b""))
     for odd in odd_lists:
-        assert await requested_again(world, asks_names, odd, lambda: store.names("2026")) == ["2026/a"]
-        assert await requested_again(world, asks_names, odd, lambda: store.folders("")) == ["2026"]
+        assert await requested_again(bucket, asks_names, odd, lambda: store.names("2026")) == ["2026/a"]
+        assert await requested_again(bucket, asks_names, odd, lambda: store.folders("")) == ["2026"]
     assert await in_thread(lambda: store.names("b")) == []
 
 
 @pytest.mark.parametrize("verb", ["create", "replace"])
 async def test_a_write_with_an_unusable_answer_is_checked_by_a_read(
-    store: ObjectStore, world: World, verb: str
+    store: ObjectStore, bucket: Bucket, verb: str
 ) -> None:
     def write(name: str, data: bytes, first: str) -> StoredObject:
         """Not other data, maybe: the renewals of a lease are all the same."""
         return store.create(name, data) if verb == "create" else store.replace(name, data, first)
 
     async def begin(name: str, *answers: Do) -> str:
-        script(world)
+        bucket.script()
         first = "" if verb == "create" else (await in_thread(partial(store.create, name, b"same"))).generation
-        script(world, Fault(uploads, in_turn(*answers)))
+        bucket.script(Fault(uploads, in_turn(*answers)))
         return first
 
     for name, odd in ODD_ANSWERS.items():
@@ -229,20 +212,20 @@ async def test_a_write_with_an_unusable_answer_is_checked_by_a_read(
     with only_once(), pytest.raises(StorageError, match=NOT_GOOGLE) as error:
         await in_thread(partial(write, "other", b"same", first))
     assert not isinstance(error.value, ConflictError), "it was not written, and may be tried again"
-    script(world)
+    bucket.script()
     await in_thread(partial(write, "other", b"same", first))
-    script(world, Fault(uploads, do.status(200, {})))
+    bucket.script(Fault(uploads, do.status(200, {})))
     with pytest.raises(ConflictError):
         await in_thread(partial(write, "other", b"of another", first))
 
 
-async def test_a_removal_with_an_unusable_answer_is_repeated(store: ObjectStore, world: World) -> None:
+async def test_a_removal_with_an_unusable_answer_is_repeated(store: ObjectStore, bucket: Bucket) -> None:
     for odd in (PAGE, do.body([]), BRACKETS):
-        script(world)
+        bucket.script()
         made = await in_thread(lambda: store.create("a", b"1"))
-        script(world, Fault(lambda seen: seen.method == "DELETE", in_turn(odd, do.nothing())))
+        bucket.script(Fault(lambda seen: seen.method == "DELETE", in_turn(odd, do.nothing())))
         await in_thread(lambda: store.delete("a", made.generation))  # noqa: B023  awaited in its turn
-        script(world)
+        bucket.script()
         assert await content(store) is None
 
 
@@ -286,10 +269,10 @@ async def test_a_token_is_renewed_once_for_all_threads_that_wait(monkeypatch: py
         credentials.valid = False
 
 
-async def test_an_object_has_the_content_type_of_its_name(store: ObjectStore, world: World) -> None:
+async def test_an_object_has_the_content_type_of_its_name(store: ObjectStore, bucket: Bucket) -> None:
     kinds = {"a.json": "application/json", "a.csv": "text/csv; charset=utf-8", "other": "application/octet-stream"}
     for name, kind in kinds.items():
-        world.forget()
+        bucket.script()
         await in_thread(partial(store.create, name, b"x"))
-        (sent,) = filter(uploads, requests(world))
+        (sent,) = filter(uploads, bucket.front.requests)
         assert f"\r\ncontent-type: {kind}\r\n\r\nx\r\n".encode() in sent.body, "the second part is the object"

@@ -17,13 +17,12 @@ from job.storage.store import ObjectStore, StorageError, StoredObject, Unreachab
 from job.text.messages import duration
 from tests.simulators import broken, do, when
 from tests.simulators.seen import Seen
-from tests.simulators.service import Do, Fault, Service
-from tests.support.stores import open_bucket
+from tests.simulators.service import Do, Fault
+from tests.support.stores import Bucket, open_bucket
 
 pytestmark = pytest.mark.needs("emulator")
 
 T = TypeVar("T")
-Bucket = tuple[ObjectStore, Service]
 OUTAGE = 8.0
 FAULTS: dict[str, Do] = {
     "429": do.status(429),
@@ -93,7 +92,7 @@ async def do_all(store: ObjectStore, name: str, clock: Clock, before: Callable[[
 
 @pytest.mark.parametrize("name", FAULTS)
 async def test_an_outage_of_eight_seconds_fails_no_operation(bucket: Bucket, clock: Clock, name: str) -> None:
-    (store, front), began = bucket, 0.0
+    began = 0.0
 
     def away(_: Seen) -> bool:
         return clock.now < began + OUTAGE
@@ -104,18 +103,17 @@ async def test_an_outage_of_eight_seconds_fails_no_operation(bucket: Bucket, clo
         began = clock.now
 
     clock.now = OUTAGE
-    front.script.append(Fault(away, FAULTS[name]))
-    await do_all(store, name.replace(" ", "-"), clock, begin)
+    bucket.script(Fault(away, FAULTS[name]))
+    await do_all(bucket.store, name.replace(" ", "-"), clock, begin)
 
 
 @pytest.mark.parametrize("verb", ["create", "read"])
 async def test_a_longer_outage_fails_an_operation_after_twenty_seconds_and_says_after_how_many(
     bucket: Bucket, clock: Clock, verb: str
 ) -> None:
-    store, front = bucket
-    front.script.append(Fault(when.always, do.status(503)))
+    bucket.script(Fault(when.always, do.status(503)))
     with pytest.raises(UnreachableError) as error:
-        await clock.run(lambda: store.read("a") if verb == "read" else store.create("a", b""))
+        await clock.run(lambda: bucket.store.read("a") if verb == "read" else bucket.store.create("a", b""))
     assert gcs.PATIENCE_SECONDS - 2.0 <= clock.now <= gcs.PATIENCE_SECONDS
     said = "503 Error: 503 simulated front end"
     tried = duration(clock.now)
@@ -137,11 +135,10 @@ async def test_a_longer_outage_fails_an_operation_after_twenty_seconds_and_says_
 async def test_only_what_a_person_has_to_correct_is_not_an_outage(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, fault: Do, kind: type[StorageError]
 ) -> None:
-    store, front = bucket
-    await in_thread(lambda: store.create("a", b"1"))
+    await in_thread(lambda: bucket.store.create("a", b"1"))
     monkeypatch.setitem(gcs._ONCE, "timeout", 0.05)
     monkeypatch.setattr(gcs, "_RETRY", gcs._RETRY.with_timeout(0.1))
-    front.script.append(Fault(when.always, fault))
+    bucket.script(Fault(when.always, fault))
     with pytest.raises(StorageError) as error:
-        await in_thread(lambda: store.read("a"))
+        await in_thread(lambda: bucket.store.read("a"))
     assert type(error.value) is kind

@@ -10,14 +10,14 @@ from typing import Any
 from job.config.environment import PlanSettings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import LlmConfig
-from job.config.plan import Plan, Target
+from job.config.plan import Plan, Target, select
 from job.day.attempt import Outcome, Start
 from job.day.ending import Ending, ending_of
 from job.day.history import Night, NightBefore, Nights
 from job.day.ledger import Ledger
 from job.day.report import PHASES, Report
 from job.day.result import EngineFailedError, ShutdownReason
-from job.engines.calls import BATCHES, ENGINES, TARGET_ENGINES, Call, EngineName, Item
+from job.engines.calls import BATCHES, ENGINES, Call, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.telling.advice import Commands
 from job.telling.reporting import report_of
@@ -182,21 +182,11 @@ def _bad_config() -> View:
     return day.view(Ending(Outcome.BAD_CONFIG), faults=faults)
 
 
-def _again() -> View:
-    day = Day(start={"arguments": ("run", "--again", "NVDA")}).play()
+def _again(*names: str, fate: Fate = well) -> View:
+    day = Day(start={"arguments": ("run", "--again", *names)}).play()
     day.at += 6 * 3600
-    cards = [Item("qa", "NVDA", card) for card in TYPES]
-    data = [Item(engine, "NVDA", None) for engine in TARGET_ENGINES]
-    day.ledger.rerun(cards, 2)
-    day.ledger.rerun(data, 2)
-    return day.play().view()
-
-
-def _again_failed() -> View:
-    day = Day(start={"arguments": ("run", "--again", "NVDA/news_card")}).play()
-    day.at += 6 * 3600
-    day.ledger.rerun([Item("qa", "NVDA", "news_card"), Item("qa", "AAPL", "news_card")], 2)
-    return day.play(failing(REFUSED, "qa", "NVDA")).view()
+    day.ledger.rerun(select(day.plan, names, is_confirmed=True)[0], 2)
+    return day.play(fate).view()
 
 
 def _stopped(reason: ShutdownReason, until: float = 200) -> View:
@@ -205,13 +195,7 @@ def _stopped(reason: ShutdownReason, until: float = 200) -> View:
 
 
 def _state(outcome: Outcome) -> View:
-    day = Day(start={"deadline": 10_740.0}).play(until=180)
-    return day.view(Ending(outcome))
-
-
-def _unforeseen() -> View:
-    day = Day().play(until=180)
-    return day.view(Ending(Outcome.UNFORESEEN))
+    return Day(start={"deadline": 10_740.0}).play(until=180).view(Ending(outcome))
 
 
 SCENES: Mapping[str, Callable[[], View]] = {
@@ -222,8 +206,8 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "data failed": _data_failed,
     "QA down": _qa_down,
     "bad config": _bad_config,
-    "made again": _again,
-    "not made again": _again_failed,
+    "made again": lambda: _again("NVDA"),
+    "not made again": lambda: _again("NVDA/news_card", "AAPL/news_card", fate=failing(REFUSED, "qa", "NVDA")),
     "without one": lambda: Day(start={"without": ("MSFT",), "arguments": ("run", "--without=MSFT")}).play().view(),
     "data alone": lambda: Day(targets=[replace(target(name), card_types=()) for name in NAMES]).play().view(),
     "deadline": lambda: _stopped(ShutdownReason.DEADLINE),
@@ -231,7 +215,7 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "lease lost": lambda: _stopped(ShutdownReason.LEASE_LOST),
     "killed": lambda: _state(Outcome.KILLED),
     "at work": lambda: _state(Outcome.AT_WORK),
-    "unforeseen": _unforeseen,
+    "unforeseen": lambda: _state(Outcome.UNFORESEEN),
     "busy": lambda: Day(targets=(), start={"arguments": ("run", "--again=NVDA")}).view(
         Ending(Outcome.BUSY, answer=said("since 02:00"))
     ),

@@ -205,19 +205,16 @@ def night(
 
 def assert_no_second_request_in_flight(made: Stage) -> None:
     """A call is never asked for while a request for it is in flight, or after it is done."""
-    last: dict[tuple[str, str, str], float] = {}
-    for asked in made.world.asked:
-        for ticker in asked.tickers:
-            call = (asked.engine, ticker, asked.path if asked.engine == "qa" else "")
-            assert last.get(call, 0.0) <= asked.time, call
-            last[call] = FOR_GOOD if asked.ended is None else asked.ended
+    last = dict[tuple[str, str, str | None], float]()
     done = {
         (one.engine, name, one.card_type): one.ended for one in made.world.finished if one.done for name in one.targets
     }
     for asked in made.world.asked:
         for ticker in asked.tickers:
-            call_done = (asked.engine, ticker, card_of(asked)[1] if asked.engine == "qa" else None)
-            assert asked.time < done.get(call_done, FOR_GOOD), f"asked for after it was done: {call_done}"
+            call = (asked.engine, ticker, card_of(asked)[1] if asked.engine == "qa" else None)
+            assert last.get(call, 0.0) <= asked.time, f"asked for while in flight: {call}"
+            assert asked.time < done.get(call, FOR_GOOD), f"asked for after it was done: {call}"
+            last[call] = FOR_GOOD if asked.ended is None else asked.ended
 
 
 def assert_charged_tries_are_apart(made: Stage) -> None:

@@ -18,7 +18,7 @@ from job.day.history import NightBefore
 from job.day.ledger import Ledger, Rerun
 from job.day.report import Report
 from job.day.result import CallResult
-from job.engines.calls import BATCHES, Item
+from job.engines.calls import ALL_ENGINES, BATCHES, Item
 from job.engines.failures import Cause, Failure
 from job.records.lease import Holder
 from job.records.objects import attempt_name, end_name, results_name
@@ -36,6 +36,10 @@ TRACE_ID = f"{1:032x}"
 SETTINGS = PlanSettings(batch_sizes=dict.fromkeys(BATCHES, 2))
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
 REFUSED = Failure(Cause.STATUS, message("HTTP 422"), 422)
+
+
+URLS = {f"{engine.upper()}_ENGINE_URL": f"https://{engine}.example" for engine in ALL_ENGINES}
+"""The variables that name the engines."""
 
 
 def config(tickers: Sequence[str] = ("AAPL", "MSFT"), types: Sequence[str] = ("news_card",)) -> dict[str, str]:

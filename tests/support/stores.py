@@ -17,8 +17,8 @@ from job.storage import store as store_module
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError, changed
 from job.storage.uri import open_store
 from job.text.messages import Message
-from tests.simulators.service import Service
-from tests.simulators.storage import emulator_binary
+from tests.simulators.service import Fault, Service
+from tests.simulators.storage import Emulator, emulator_binary
 from tests.simulators.world import open_world
 
 EMULATOR = emulator_binary()
@@ -140,15 +140,28 @@ def memory(monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClo
     return made
 
 
-@asynccontextmanager
-async def open_bucket(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[ObjectStore, Service]]:
+@dataclass
+class Bucket:
     """A bucket of the emulator, behind a front that can break."""
+
+    store: ObjectStore
+    front: Service
+    emulator: Emulator
+    elsewhere: Service
+
+    def script(self, *faults: Fault) -> None:
+        """From now on this goes wrong. What was requested before is forgotten."""
+        self.front.script[:] = faults
+        self.front.requests.clear()
+
+
+@asynccontextmanager
+async def open_bucket(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bucket]:
     async with open_world(nursery, {}, emulator=EMULATOR) as world:
         assert world.storage
+        assert world.emulator
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", world.storage.url)
-        yield open_store(world.runs_uri), world.storage
+        yield Bucket(open_store(world.runs_uri), world.storage, world.emulator, world.elsewhere)
 
 
 @pytest.fixture(params=KINDS)
@@ -162,5 +175,5 @@ async def store(
         case "directory":
             yield open_store(str(tmp_path / "runs"), make=True)
         case _:
-            async with open_bucket(nursery, monkeypatch) as (opened, _):
-                yield opened
+            async with open_bucket(nursery, monkeypatch) as bucket:
+                yield bucket.store
