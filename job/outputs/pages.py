@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from posixpath import relpath
 from typing import TYPE_CHECKING
 
@@ -61,15 +60,10 @@ class Links:
     """The links between pages; absolute in a bucket, where the browser is redirected and relative ones fail."""
 
     runs_uri: str
-    are_stored: bool = True
-    """Whether the pages with these links are stored beside those that they link to."""
 
     def to(self, name: str, day: str = ".") -> str:
         """The link to an object below RUNS_URI, from the page of a `day` or from that of the nights."""
-        address = address_of(self.runs_uri, name)
-        if self.runs_uri.startswith("gs://"):
-            return address
-        return relpath(name, day) if self.are_stored else Path(address).absolute().as_uri()
+        return address_of(self.runs_uri, name) if self.runs_uri.startswith("gs://") else relpath(name, day)
 
     def to_day(self, day: str) -> str:
         return self.to(f"{day}/{PAGE}")
