@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
 
 import trio
 
@@ -32,7 +31,6 @@ from job.text.shown import printable
 
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
-LINES_AT_ONCE = 1000
 
 
 def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:  # noqa: ARG001  as every command
@@ -40,7 +38,7 @@ def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:  # 
     settings = options.settings
     store = _records(options, "REPORT_LANGUAGE")
     nights = trio.run(read_nights, store)
-    to = translator(settings.language, nights.days(settings).zone)
+    to = translator(settings.language)
     write_line(nights_table(nights, to).encode())
     _say_late(settings, nights, options.now, to)
     problems = [night.problem for night in nights.nights if night.problem is not None]
@@ -54,7 +52,7 @@ def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
     settings = options.settings
     store = _records(options, "REPORT_LANGUAGE")
     nights = trio.run(read_nights, store)
-    to = translator(settings.language, nights.days(settings).zone)
+    to = translator(settings.language)
     view = trio.run(_view, store, settings, nights, given.day, options.now)
     if view is None:
         raise RecordError(NO_NIGHT if given.day is None else nothing_of(given.day))
@@ -111,11 +109,8 @@ def _write_missing(view: View, to: Translator) -> None:
         raise RecordError(message(text, day=view.report.day))
     if view.ledger.counts("qa").missing == 0:
         say_error(to.text(cards_line(view.ledger)))
-    missing = view.ledger.missing("qa")
-    while lines := [
-        f"{printable(card.item.target)}\t{printable(card.item.card_type)}" for card in islice(missing, LINES_AT_ONCE)
-    ]:
-        write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
+    for card in view.ledger.missing("qa"):  # not by `say`, which would replace the tab
+        write_line(f"{printable(card.item.target)}\t{printable(card.item.card_type)}".encode())
 
 
 def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
@@ -144,7 +139,7 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
         text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
         answer = message(text, day=day, sentence=view.report.sentence)
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
-    to = translator(settings.language, days.zone)
+    to = translator(settings.language)
     if settings.log_format == "text":
         say(to.text(answer))
         _say_steps(() if is_done else steps, to)

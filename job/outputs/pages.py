@@ -52,9 +52,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-NAME_LIMIT = 60
-
-
 @dataclass(frozen=True, slots=True)
 class Links:
     """The links between pages; absolute in a bucket, where the browser is redirected and relative ones fail."""
@@ -124,11 +121,6 @@ def _took(report: Report) -> Message | None:
 def job_of(start: Start | None) -> Sequence[str]:
     """The job and the project in which it started, as far as they are known; empty on a laptop."""
     return [] if start is None else [name for name in (start.job, start.project) if name is not None]
-
-
-def names(all_names: Sequence[str]) -> Value:
-    """The first names, and the number of further ones."""
-    return listed([shortened(name, NAME_LIMIT) for name in all_names])
 
 
 _MARGIN = timedelta(minutes=5)
@@ -261,7 +253,7 @@ def environment(translator: Translator) -> "Environment":
         "done_at": done_at,
         "marks": marks_of,
         "missing": missing_of,
-        "names": names,
+        "names": listed,
         "number": "{:,}".format,
         "shortened": beginning,
     }
@@ -331,7 +323,7 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:
     """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
     report, links, day = view.report, Links(settings.runs_uri or ""), view.report.day
-    now, to = datetime.now(UTC), translator(settings.language, report.start.days.zone)
+    now, to = datetime.now(UTC), translator(settings.language)
     has_table = report.cards.planned > 0
 
     def page_of_nights() -> bytes | None:
