@@ -15,8 +15,6 @@ from job.text.messages import Message
 REPORT_SECONDS = 60.0
 TELL_SECONDS = 5.0
 """An outage that is shorter is not worth a word."""
-TELL_AGAIN_SECONDS = 600.0
-"""Of an engine that is out again and again, people are told this often at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +73,11 @@ class Outages:
         self._emit = emit
         self._since = inf
         """Since when it is out, if people were told of it; infinity if not."""
-        self._told_at = -inf
-        """When people were last told that it fails."""
 
     def go_on(self, since: float, now: float, reason: Message) -> None:
         """The engine has been out since then, and another try has failed for this reason."""
-        if self._since == inf and now >= max(since + TELL_SECONDS, self._told_at + TELL_AGAIN_SECONDS):
-            self._since, self._told_at = since, now
+        if self._since == inf and now >= since + TELL_SECONDS:
+            self._since = since
             self._emit(EngineFailing(self._settings.name, reason, self._settings.patience))
 
     def end(self, since: float, until: float) -> None:

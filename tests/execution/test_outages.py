@@ -146,14 +146,6 @@ def test_an_outage_is_told_after_five_seconds_and_its_end_with_its_length() -> N
             assert played.told[1].seconds == pytest.approx(seconds, abs=32)  # type: ignore[union-attr]
 
 
-def test_of_an_engine_that_is_out_again_and_again_people_are_told_every_ten_minutes_at_most() -> None:
-    """QA works for 60 s, and is out for 60."""
-    played = night(lambda _, now: 403 if int(now / 60) % 2 else None, targets=cards(30), concurrency=4)
-    times = [event for event in played.told if isinstance(event, EngineFailing)]
-    assert played.exit == 0
-    assert 2 <= len(times) <= played.seconds / 600 + 1
-
-
 # --- stops, limits and tokens ---
 
 
