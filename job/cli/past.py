@@ -1,14 +1,10 @@
 """Commands about past days: `nights`, `report` and `verify`."""
 
 import argparse
-import tempfile
-import webbrowser
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
-from pathlib import Path
 
 import trio
 
@@ -16,15 +12,14 @@ from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
 from job.day.attempt import ExitCode
 from job.day.history import NightBefore, Nights
-from job.day.report import CARDS, NIGHTS_PAGE, PAGE
+from job.day.report import PAGE
 from job.outputs.log import LogLine, as_json, verdict
 from job.outputs.message import SEND_SECONDS, Notifier, late_lines
-from job.outputs.pages import Links, render_day, render_nights
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
 from job.records.objects import RecordError
-from job.records.past_nights import attempt_before, read_nights, with_killed
-from job.records.record import Record, read_day
+from job.records.past_nights import attempt_before, read_nights
+from job.records.record import read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.telling.advice import Commands, Step, first_steps, late_steps
@@ -36,21 +31,16 @@ from job.text.shown import printable
 
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
-LINES_AT_ONCE = 1000
 
 
-def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:
-    """Prints the latest days, a line each; opens them as a page if that is requested."""
-    settings, now = options.settings, options.now
-    store, links = _records(options, "REPORT_LANGUAGE")
-    nights = trio.run(with_killed, store, trio.run(read_nights, store))
-    to = translator(settings.language, nights.days(settings).zone)
+def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:  # noqa: ARG001  as every command
+    """Prints the latest days, a line each."""
+    settings = options.settings
+    store = _records(options, "REPORT_LANGUAGE")
+    nights = trio.run(read_nights, store)
+    to = translator(settings.language)
     write_line(nights_table(nights, to).encode())
-    _say_late(settings, nights, now, to)
-    if given.open:
-        page = render_nights(nights, links, nights.days(settings), now, to)
-        if not _open(NIGHTS_PAGE, page, to):
-            return ExitCode.USAGE
+    _say_late(settings, nights, options.now, to)
     problems = [night.problem for night in nights.nights if night.problem is not None]
     for problem in problems:
         say_error(to.text(colon("RUNS_URI", problem)))
@@ -58,13 +48,13 @@ def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:
 
 
 def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
-    """Prints a recorded day, by default the latest; opens its page if that is requested."""
+    """Prints a recorded day, by default the latest."""
     settings = options.settings
-    store, links = _records(options, "REPORT_LANGUAGE")
+    store = _records(options, "REPORT_LANGUAGE")
     nights = trio.run(read_nights, store)
-    to = translator(settings.language, nights.days(settings).zone)
-    view, record = trio.run(_view, store, settings, nights, given.day, options.now)
-    if view is None or record is None:
+    to = translator(settings.language)
+    view = trio.run(_view, store, settings, nights, given.day, options.now)
+    if view is None:
         raise RecordError(NO_NIGHT if given.day is None else nothing_of(given.day))
     if given.missing:
         _write_missing(view, to)
@@ -72,10 +62,6 @@ def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
         # Not printed by rich, which would end the process with 1 if standard output is closed.
         write_line(as_text(view, to).encode())
         _say_late(settings, nights, options.now, to, view.report.day)
-    if given.open:
-        page = render_day(view, links, has_table=CARDS in record.listing.documents, translator=to)
-        if not _open(PAGE, page, to):
-            return ExitCode.USAGE
     return ExitCode.DONE
 
 
@@ -96,40 +82,24 @@ def _say_steps(steps: Iterable[Step], to: Translator) -> None:
             say(f"  {line.command}")
 
 
-async def _view(
-    store: ObjectStore, settings: Settings, nights: Nights, day: str | None, now: datetime
-) -> tuple[View, Record] | tuple[None, None]:
+async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str | None, now: datetime) -> View | None:
     """What is shown of a day, by default of the latest. Raises `RecordError` and `StorageError`."""
     runs_uri = settings.runs_uri or ""
     day = day or next((night.day for night in nights.nights), None)
     if day is None:
-        return None, None
+        return None
     before = None
     with suppress(RecordError, StorageError):  # this day can be shown without
         before = await attempt_before(store, nights, day)
     night_before = partial(NightBefore.of, nights.reports, before, day)
     recorded = await read_day(store, day, night_before)
     if recorded is None:
-        return None, None
+        return None
     report, record = recorded
     commands = Commands.of(report.start, runs_uri, nights.days(settings), now)
     night = night_before(record.ledger.plan)
     view = View.of(report, record.ledger, night, commands, undone_lines(nights, report))
-    return (view.with_page(runs_uri) if PAGE in record.listing.documents else view), record
-
-
-def _open(name: str, page: bytes, to: Translator) -> bool:
-    """Writes a page and opens it in the browser. Returns whether it was written."""
-    path = Path(tempfile.mkdtemp(prefix="nights-")) / name
-    try:
-        path.write_bytes(page)
-    except OSError as error:
-        say_error(f"{path}: {error.strerror or error}")
-        return False
-    say(to.text(message("Page: {page}", page=str(path))))
-    if not webbrowser.open(path.absolute().as_uri()):
-        say_error(to.text(message("there is no browser here: open it yourself")))
-    return True
+    return view.with_page(runs_uri) if PAGE in record.listing.documents else view
 
 
 def _write_missing(view: View, to: Translator) -> None:
@@ -139,11 +109,8 @@ def _write_missing(view: View, to: Translator) -> None:
         raise RecordError(message(text, day=view.report.day))
     if view.ledger.counts("qa").missing == 0:
         say_error(to.text(cards_line(view.ledger)))
-    missing = view.ledger.missing("qa")
-    while lines := [
-        f"{printable(card.item.target)}\t{printable(card.item.card_type)}" for card in islice(missing, LINES_AT_ONCE)
-    ]:
-        write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
+    for card in view.ledger.missing("qa"):  # not by `say`, which would replace the tab
+        write_line(f"{printable(card.item.target)}\t{printable(card.item.card_type)}".encode())
 
 
 def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
@@ -152,14 +119,14 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
     It reads the whole record, and needs RUNS_URI, RUN_TIME_ZONE and RUN_SCHEDULE alone.
     """
     settings, now, date = options.settings, options.now, given.date
-    store, _ = _records(options)
+    store = _records(options)
     view: View | None = None
     problem: Message | None = None
     nights = Nights()
     try:
         nights = trio.run(read_nights, store)
         begun = nights.days(settings).current(now, NOT_EARLY)
-        view, _ = trio.run(_view, store, settings, nights, date or begun, now)
+        view = trio.run(_view, store, settings, nights, date or begun, now)
     except RecordError as error:
         problem = colon("RUNS_URI", error.what)
     except StorageError as error:
@@ -172,7 +139,7 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
         text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
         answer = message(text, day=day, sentence=view.report.sentence)
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
-    to = translator(settings.language, days.zone)
+    to = translator(settings.language)
     if settings.log_format == "text":
         say(to.text(answer))
         _say_steps(() if is_done else steps, to)
@@ -200,10 +167,10 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
     return first_steps(day, Commands(days, now, *named, settings.runs_uri, config_uri))
 
 
-def _records(options: Options, *others: str) -> tuple[ObjectStore, Links]:
-    """The store at RUNS_URI, and links into it. Raises `ConfigError` if that or one of the `others` is faulty."""
+def _records(options: Options, *others: str) -> ObjectStore:
+    """The store at RUNS_URI. Raises `ConfigError` if that or one of the `others` is faulty."""
     runs_uri = options.settings.runs_uri
     wrong = [fault for fault in options.faults if fault.variable in {"RUNS_URI", *DAY_VARIABLES, *others}]
     if wrong or runs_uri is None:
         raise ConfigError(wrong or [not_set("RUNS_URI", NAME_A_PLACE)])
-    return open_store(runs_uri), Links(runs_uri, are_stored=False)
+    return open_store(runs_uri)

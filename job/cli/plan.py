@@ -61,7 +61,7 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
         say_error(to.text(fault.sentence))
         return ExitCode.TEMPFAIL
     faults += unknown
-    plan, between = make_plan(parse_config(objects, faults), settings.days().current(now), settings.plan)
+    plan, between = make_plan(parse_config(objects, faults), settings.days().current(now), settings.batch_sizes)
     if all_faults := [*faults, *between]:
         raise ConfigError(all_faults)
     past = _Past(settings.days(), problem=message("RUNS_URI is not set: it is not known which of these calls are done"))

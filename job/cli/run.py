@@ -25,4 +25,4 @@ def _reporter(options: Options) -> Reporter:
         return Reporter(CloudLog(), options.settings.project)
     from job.outputs.terminal import Terminal  # noqa: PLC0415  rich takes 0.05 s to import
 
-    return Reporter(Terminal(translator(options.settings.language, options.settings.time_zone)))
+    return Reporter(Terminal(translator(options.settings.language)))

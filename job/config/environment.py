@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -90,32 +90,6 @@ def _spec(earlier: dict[str, Any]) -> EngineSpec:
     return ENGINES[earlier["name"]]
 
 
-HOW_IT_IS_ASKED = "how it is asked"
-
-
-class PlanSettings(BaseModel):
-    """What of the environment a plan depends on. An attempt records it, each field beside its other keys.
-
-    A field decides what is made: unless it has its default, it is in the digest of a plan, and compared with the night
-    before. One that is marked `HOW_IT_IS_ASKED` is neither.
-    """
-
-    model_config = ConfigDict(frozen=True, validate_by_name=True)  # by its variable, and as it is recorded
-
-    batch_sizes: Annotated[dict[EngineName, Annotated[int, Field(ge=1, le=1000)]], HOW_IT_IS_ASKED]
-    """Those of the engines' settings."""
-
-    _printable = field_validator("*", mode="before")(must_be_printable)
-
-    def what_is_made(self) -> dict[str, Any]:
-        """The fields that decide what is made and have not their default."""
-        return {
-            name: value
-            for name, field in type(self).model_fields.items()
-            if HOW_IT_IS_ASKED not in field.metadata and (value := getattr(self, name)) != field.default
-        }
-
-
 class Settings(BaseModel):
     """The environment, parsed. `validation_alias` is the variable's name."""
 
@@ -127,7 +101,6 @@ class Settings(BaseModel):
     schedule: Schedule | None = Field(None, validation_alias="RUN_SCHEDULE")
     execution: Execution | None = Field(None, validation_alias="CLOUD_RUN_EXECUTION")
     engines: Mapping[EngineName, EngineSettings]
-    plan: PlanSettings
     runs_uri: PlaceUri | None = Field(None, validation_alias="RUNS_URI")
     deadline: float | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS", ge=1, le=7 * 24 * 3600)
     """Seconds from the start of the process."""
@@ -160,11 +133,9 @@ class Settings(BaseModel):
 
     _printable = field_validator("*", mode="before")(must_be_printable)
 
-    @field_validator("plan", mode="before")
-    @classmethod
-    def _plan(cls, given: Mapping[str, object], info: ValidationInfo) -> dict[str, object]:
-        engines: Mapping[EngineName, EngineSettings] = info.data.get("engines", {})  # none if one is faulty
-        return {**given, "batch_sizes": {name: engine.batch_size for name, engine in engines.items()}}
+    @property
+    def batch_sizes(self) -> dict[EngineName, int]:
+        return {name: engine.batch_size for name, engine in self.engines.items()}
 
     @property
     def says_days(self) -> bool:
@@ -196,11 +167,7 @@ ENGINE_VARIABLES: Mapping[EngineName, Mapping[str, str]] = {
 }
 
 VARIABLES = (
-    *(
-        field.validation_alias
-        for field in (*Settings.model_fields.values(), *PlanSettings.model_fields.values())
-        if isinstance(field.validation_alias, str)
-    ),
+    *(field.validation_alias for field in Settings.model_fields.values() if isinstance(field.validation_alias, str)),
     *(variable for variables in ENGINE_VARIABLES.values() for variable in variables.values()),
 )
 
@@ -241,7 +208,7 @@ def _values(given: Mapping[str, str], notices: Sequence[Message]) -> dict[str, o
         engine: {"name": engine} | {field: given[name] for field, name in variables.items() if name in given}
         for engine, variables in ENGINE_VARIABLES.items()
     }
-    return {**given, "engines": engines, "plan": given, "notices": notices}
+    return {**given, "engines": engines, "notices": notices}
 
 
 def _variable(path: Sequence[str | int]) -> str:

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from operator import attrgetter
 
-from job.config.environment import AGAIN, WITHOUT, PlanSettings
+from job.config.environment import AGAIN, WITHOUT
 from job.config.faults import Fault, FaultKind
 from job.config.objects import (
     CARD_TARGETS,
@@ -261,7 +261,8 @@ class Plan:
     models: LlmConfig
     date: str
     """The date of every target that has none of its own."""
-    settings: PlanSettings
+    batch_sizes: Mapping[EngineName, int]
+    """Of the engines' settings: how it is asked, which decides nothing of what is made."""
     left_out: frozenset[str] = frozenset()
     """The targets that this attempt makes no calls for. They are planned all the same."""
     notices: tuple[Message, ...] = ()
@@ -272,7 +273,7 @@ class Plan:
 
     @classmethod
     def empty(cls, day: str) -> "Plan":
-        return cls((), LlmConfig(), day, PlanSettings(batch_sizes={}))
+        return cls((), LlmConfig(), day, {})
 
     def without(self, names: Collection[str]) -> "Plan":
         return replace(self, left_out=frozenset(names))
@@ -322,7 +323,7 @@ class Plan:
 
         Batches are formed before any item is removed, so that every attempt at a day has the same batches.
         """
-        items, size = self.items(engine), self.settings.batch_sizes.get(engine, 1)
+        items, size = self.items(engine), self.batch_sizes.get(engine, 1)
         batches = (items[start : start + size] for start in range(0, len(items), size))
         left = ([item for item in some if not self.is_left_out(item) and not is_done(item)] for some in batches)
         return [some for some in left if some]
@@ -353,7 +354,7 @@ class Plan:
 
     def common(self) -> list[object]:
         """What decides how the cards of all targets are made."""
-        return [self.models.model_dump(), *filter(None, [self.settings.what_is_made(), self.daily])]
+        return [self.models.model_dump(), *filter(None, [self.daily])]
 
     def date_of(self, item: Item) -> str:
         """The date for which an engine is asked about an item; empty for an engine that takes no date."""
@@ -371,20 +372,20 @@ class Plan:
         """All that a card is made with. Its date is `None` if that is the plan's."""
         data = {control_key(engine): engine in target.engines for engine in TARGET_ENGINES}
         own = {"date": target.date, "topic_key": target.key}
-        return self.settings.what_is_made() | self.parameters(target, card_type) | data | own
+        return {**self.parameters(target, card_type), **data, **own}
 
 
 _values = attrgetter("id", "kind", "key", "date", "engines", "card_types", "parameters")
 """What of a target the digest of a plan is of. With one more, every day that is recorded would be of another plan."""
 
 
-def make_plan(config: Config, day: str, settings: PlanSettings) -> tuple[Plan, list[Fault]]:
+def make_plan(config: Config, day: str, batch_sizes: Mapping[EngineName, int]) -> tuple[Plan, list[Fault]]:
     """The plan of a config, and the faults between its objects. If there are any, the plan must not run."""
     targets, faults, notices = resolve(config)
     all_notices = (*config.notices, *notices)
     off = config.switched_off
     daily = tuple(name for name in DATA_ENGINES if name not in {*TARGET_ENGINES, *off})
-    return Plan(targets, config.models, day, settings, notices=all_notices, switched_off=off, daily=daily), faults
+    return Plan(targets, config.models, day, batch_sizes, notices=all_notices, switched_off=off, daily=daily), faults
 
 
 ALL = "all"

@@ -49,7 +49,7 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
     contents = {name: stored.data for name, stored in objects.items()}
     # In a thread, since the event loop may have a lease to renew: 100,000 cards take 0.1 s.
     config = await trio.to_thread.run_sync(parse_config, contents, faults)
-    plan, between = await trio.to_thread.run_sync(make_plan, config, day, settings.plan)
+    plan, between = await trio.to_thread.run_sync(make_plan, config, day, settings.batch_sizes)
     all_faults = [*faults, *between]
     faulty = {fault.variable for fault in faults}
     urls = [ENGINE_VARIABLES[engine]["url"] for engine in plan.engines() if settings.engines[engine].url is None]

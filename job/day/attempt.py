@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from job.config.days import Days
-from job.config.environment import Options, PlanSettings
+from job.config.environment import Options
 from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import PlannedConfig
@@ -215,13 +215,13 @@ class Start(BaseModel):
 class Attempt(BaseModel):
     """An attempt as it began, never changed. It carries all that the next one needs: only the latest is read.
 
-    As JSON, the fields of its start and of its settings stand beside the others.
+    As JSON, the fields of its start stand beside the others.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     start: Start
-    settings: PlanSettings
+    batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
     owner: str
     """Unique to its process: two starts never write the same attempt."""
     objects: dict[str, str]
@@ -236,14 +236,12 @@ class Attempt(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _nested(cls, stored: object) -> object:
-        if isinstance(stored, dict) and "start" not in stored:
-            return {**stored, "start": stored, "settings": stored}
-        return stored
+        return {**stored, "start": stored} if isinstance(stored, dict) and "start" not in stored else stored
 
     @model_serializer(mode="wrap")
     def _flat(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
         values = serialize(self)
-        return {**values.pop("start"), **values.pop("settings"), **values}
+        return {**values.pop("start"), **values}
 
     def to_json(self) -> bytes:
         return self.model_dump_json().encode() + b"\n"
@@ -251,5 +249,5 @@ class Attempt(BaseModel):
     def plan_again(self) -> Plan:
         """The plan of its objects. Raises `ConfigError` if one of them is not sound."""
         config = parse_config({name: text.encode() for name, text in self.objects.items()})
-        plan, _ = make_plan(config, self.start.day, self.settings)
+        plan, _ = make_plan(config, self.start.day, self.batch_sizes)
         return plan.without(self.start.without)

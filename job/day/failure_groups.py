@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from job.day.ledger import ANSWERS_SHOWN, Ledger
-from job.day.result import CUT_OFF, CallResult
+from job.day.result import CallResult
 from job.engines.calls import EngineName, Item
 from job.engines.failures import Cause
 from job.text.messages import Message
@@ -43,7 +43,7 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
     failures = [call for call in ledger.failures if call.has_failed]
     down = _down(ledger, failures)
     for call in failures:
-        cause = _cause_of(call)
+        cause = call.interrupted_after if call.is_cut_off else call.cause
         key = (None, cause, None) if cause in _OF_JOB else (call.engine, cause, call.status)
         groups.setdefault(key, []).append(call)
     made = []
@@ -61,10 +61,6 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
         )
         made.append(group)
     return sorted(made, key=lambda group: -len(group.items))
-
-
-def _cause_of(call: CallResult) -> str | None:
-    return call.interrupted_after if call.state == CUT_OFF else call.cause
 
 
 def _down(ledger: Ledger, failures: Iterable[CallResult]) -> set[EngineName]:

@@ -192,7 +192,7 @@ class Ledger:
         if result is None:
             return "left_out" if self.plan.is_left_out(item) else "not_attempted"
         if not result.done:
-            return "cut_off" if result.cause == Cause.INTERRUPTED else "failed"
+            return "cut_off" if result.is_cut_off else "failed"
         has_error = result.warning is not None and item.target in (result.with_error or result.targets)
         return "with_error" if has_error else "done"
 

@@ -87,8 +87,6 @@ class Counts:
         return "bad" if self.failed > self.cut_off else "warn"
 
 
-DONE, FAILED, CUT_OFF = 0, 1, 2
-"""The states of a finished call; `CUT_OFF` if the end of an attempt interrupted it."""
 Moment = Annotated[float, Field(ge=0, le=2e11, allow_inf_nan=False)]
 """Seconds since 1970. The limit allows calculations without overflow."""
 
@@ -181,15 +179,14 @@ class CallResult:
         return own or [self.reason or Message("")]
 
     @property
-    def state(self) -> int:
-        if self.done:
-            return DONE
-        return CUT_OFF if self.cause == Cause.INTERRUPTED else FAILED
+    def is_cut_off(self) -> bool:
+        """Whether the end of an attempt interrupted it."""
+        return self.cause == Cause.INTERRUPTED
 
     @property
     def has_failed(self) -> bool:
         """Whether a try of it failed: one that was cut off at its first try proves nothing."""
-        return not self.done and (self.state != CUT_OFF or self.interrupted_after is not None)
+        return not self.done and (not self.is_cut_off or self.interrupted_after is not None)
 
     @property
     def is_refusal(self) -> bool:

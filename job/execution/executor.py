@@ -67,7 +67,7 @@ class Executor:
         self._policy = RetryPolicy(settings, context.jitter)
         self._limiter = ConcurrencyLimiter(settings.concurrency)
         self._breaker = CircuitBreaker(settings, self._limiter)
-        self._outages = Outages(settings, self._progress, self._breaker, context.emit)
+        self._outages = Outages(settings, context.emit)
         self._queue = WorkQueue(work, self._begin, self._policy, self._breaker, self._progress, context.shutdown)
         self._refused: str | None = None
         """The token that the engine refused last, if no call was done since."""
@@ -82,12 +82,9 @@ class Executor:
         is_over = False
         try:
             with self._workers:
-                async with trio.open_nursery() as helpers:
-                    helpers.start_soon(self._outages.watch)
-                    async with trio.open_nursery() as workers:
-                        for number in range(self._settings.concurrency):
-                            workers.start_soon(self._work, name=f"{self._settings.url} worker {number}")
-                    helpers.cancel_scope.cancel()
+                async with trio.open_nursery() as workers:
+                    for number in range(self._settings.concurrency):
+                        workers.start_soon(self._work, name=f"{self._settings.url} worker {number}")
                 is_over = self._context.shutdown.reason is None and not self._queue.is_failed
         finally:
             for pending in self._queue.left():
@@ -126,7 +123,6 @@ class Executor:
             self._progress.counts.retries += 1
         self._limiter.begin(latest)
         self._breaker.begin(latest)
-        self._outages.begin(latest)
         try:
             failure = await self._answer(pending, latest, connection)
         except BaseException:  # a cancellation while it connects arrives in a group
@@ -191,7 +187,6 @@ class Executor:
             breaker.fail(latest, others=self._progress.in_flight - 1)
         limiter.end()
         is_out = breaker.state(latest.ended) is not State.CLOSED
-        self._outages.hear(latest.ended, works=is_done and not is_out)
         if is_out and failure is not None and failure.handling.kind is not FailureKind.FINAL:
             # If no other call has failed, it is named.
             reason = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)

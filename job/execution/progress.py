@@ -10,17 +10,11 @@ from job.config.environment import EngineSettings
 from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts
 from job.engines.calls import Call, EngineName
-from job.execution.circuit_breaker import CircuitBreaker
-from job.execution.pending_call import Try
-from job.text.messages import Message, message
+from job.text.messages import Message
 
 REPORT_SECONDS = 60.0
-HANG_SECONDS = 60.0
-"""An engine that answers nothing for so long may hang."""
 TELL_SECONDS = 5.0
 """An outage that is shorter is not worth a word."""
-TELL_AGAIN_SECONDS = 600.0
-"""Of an engine that is out again and again, people are told this often at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,44 +68,16 @@ class EngineProgress:
 class Outages:
     """The outages of one engine: tells people of those that are worth a word."""
 
-    def __init__(
-        self, settings: EngineSettings, progress: EngineProgress, breaker: CircuitBreaker, emit: EventHandler
-    ) -> None:
+    def __init__(self, settings: EngineSettings, emit: EventHandler) -> None:
         self._settings = settings
-        self._progress = progress
-        self._breaker = breaker
         self._emit = emit
         self._since = inf
         """Since when it is out, if people were told of it; infinity if not."""
-        self._told_at = -inf
-        """When people were last told that it fails."""
-        self._heard = 0.0
-        """When it answered last, or began to work on something while nothing else was in flight."""
-
-    def begin(self, latest: Try) -> None:
-        """A try begins."""
-        if self._progress.in_flight == 1:
-            self._heard = latest.started
-
-    def hear(self, now: float, *, works: bool) -> None:
-        """A try has ended."""
-        self._heard = now
-        if works and self._since < inf:  # it hung
-            self.end(self._since, now)
-
-    async def watch(self) -> None:
-        """Tells people of a hang: nothing was answered for twice as long as any call took, and a minute at least."""
-        while True:
-            await trio.sleep(HANG_SECONDS / 4)
-            now = trio.current_time()
-            silent, usual = now - self._heard, self._breaker.longest or self._settings.timeout / 4
-            if self._progress.in_flight and silent >= max(HANG_SECONDS, 2 * usual):
-                self.go_on(self._heard, now, message("no answer within {seconds} s", seconds=round(silent)))
 
     def go_on(self, since: float, now: float, reason: Message) -> None:
         """The engine has been out since then, and another try has failed for this reason."""
-        if self._since == inf and now >= max(since + TELL_SECONDS, self._told_at + TELL_AGAIN_SECONDS):
-            self._since, self._told_at = since, now
+        if self._since == inf and now >= since + TELL_SECONDS:
+            self._since = since
             self._emit(EngineFailing(self._settings.name, reason, self._settings.patience))
 
     def end(self, since: float, until: float) -> None:

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from job.config.faults import Fault
 from job.day.attempt import ExitCode, Start
 from job.day.report import Report
-from job.day.result import CUT_OFF, CallResult
+from job.day.result import CallResult
 from job.engines.calls import ENGINES, Call, counted
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, Event, Progress
@@ -153,7 +153,7 @@ def _finished(result: CallResult) -> LogLine:
     if not result.done:
         fields |= {"cause": result.cause, "reason": shortened(str(told(result)), TEXT_LIMIT)}
         text = f"{result.label}: {told(result)}"
-        if result.state == CUT_OFF:  # it is counted at the end
+        if result.is_cut_off:  # it is counted at the end
             return LogLine("WARNING", "call.finished", text, fields)
         return LogLine("ERROR", "call.finished", text, fields, colon(result.label, told(result)))
     text = f"{result.label}: done in {result.seconds:.2f} s"

@@ -158,7 +158,7 @@ class Notifier:
         """`None` if NOTIFY_URL is not set or faulty."""
         self._settings = settings
         self._fault = settings.notify_fault
-        self._translator = translator(settings.language, settings.time_zone)
+        self._translator = translator(settings.language)
 
     async def send(self, view: View, shutdown: Shutdown) -> Message | None:
         """Sends the message about a start, if it is news. Returns why it was not sent, or `None`."""

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from posixpath import relpath
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,6 @@ from job.text.messages import (
     colon,
     dated,
     dated_time,
-    duration,
     listed,
     message,
     plural,
@@ -53,26 +51,12 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-NAME_LIMIT = 60
+def link(runs_uri: str, name: str, day: str = ".") -> str:
+    """The link to an object below RUNS_URI, from the page of a `day` or from that of the nights.
 
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """The links between pages; absolute in a bucket, where the browser is redirected and relative ones fail."""
-
-    runs_uri: str
-    are_stored: bool = True
-    """Whether the pages with these links are stored beside those that they link to."""
-
-    def to(self, name: str, day: str = ".") -> str:
-        """The link to an object below RUNS_URI, from the page of a `day` or from that of the nights."""
-        address = address_of(self.runs_uri, name)
-        if self.runs_uri.startswith("gs://"):
-            return address
-        return relpath(name, day) if self.are_stored else Path(address).absolute().as_uri()
-
-    def to_day(self, day: str) -> str:
-        return self.to(f"{day}/{PAGE}")
+    It is absolute in a bucket, where the browser is redirected and a relative one fails.
+    """
+    return address_of(runs_uri, name) if runs_uri.startswith("gs://") else relpath(name, day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +71,6 @@ class Headline:
     link: str | None = None
     """The link to the page of the day, if that is another page."""
     when: Message | None = None
-    took: Message | None = None
     notes: Sequence[Message] = ()
     """What was changed; and what is odd about a day that is done, on the page of the nights: the day's has it below."""
     has_cause: bool = False
@@ -112,7 +95,6 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None) -> Hea
         day=night.day,
         job=job_of(start),
         when=None if report is None else when(report),
-        took=None if report is None else _took(report),
         notes=() if report is None else [message("{sentence}.", sentence=change) for change in report.changed],
         detail=night.problem,
         steps=steps,
@@ -121,20 +103,9 @@ def headline_of(night: Night, steps: Sequence[Step], start: Start | None) -> Hea
     )
 
 
-def _took(report: Report) -> Message | None:
-    """How long a day took that was made in one attempt."""
-    is_whole = report.start.number == 1 and report.seconds is not None
-    return message("took {took}", took=duration(report.seconds or 0.0)) if is_whole else None
-
-
 def job_of(start: Start | None) -> Sequence[str]:
     """The job and the project in which it started, as far as they are known; empty on a laptop."""
     return [] if start is None else [name for name in (start.job, start.project) if name is not None]
-
-
-def names(all_names: Sequence[str]) -> Value:
-    """The first names, and the number of further ones."""
-    return listed([shortened(name, NAME_LIMIT) for name in all_names])
 
 
 _MARGIN = timedelta(minutes=5)
@@ -267,7 +238,7 @@ def environment(translator: Translator) -> "Environment":
         "done_at": done_at,
         "marks": marks_of,
         "missing": missing_of,
-        "names": names,
+        "names": listed,
         "number": "{:,}".format,
         "shortened": beginning,
     }
@@ -282,31 +253,31 @@ def environment(translator: Translator) -> "Environment":
     return made
 
 
-def render_day(view: View, links: Links, *, has_table: bool, translator: Translator) -> bytes:
+def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Translator) -> bytes:
     """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
     report, ledger, groups = view.report, view.ledger, view.groups
     headline = headline_of(Night(report.day, report.outcome, report), view.steps, report.start)
     page = environment(translator).get_template("day.html.j2")
     return page.render(
         headline=replace(headline, detail=None if groups else report.detail),
-        nights_link=links.to(NIGHTS_PAGE, report.day),
+        nights_link=link(runs_uri, NIGHTS_PAGE, report.day),
         report=report,
         groups=groups,
         odd=[line.text for line in odd_lines(view)],
         board=board(report, ledger),
-        table_link=links.to(f"{report.day}/{CARDS}", report.day) if has_table else None,
+        table_link=link(runs_uri, f"{report.day}/{CARDS}", report.day) if has_table else None,
         log_link=log_link(report),
     ).encode()
 
 
-def render_nights(nights: Nights, links: Links, days: Days, now: datetime, translator: Translator) -> bytes:
+def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, translator: Translator) -> bytes:
     """The page of the nights, as it is right at `now`."""
-    headline = _headline(nights, links, days, now) if nights.nights else None
+    headline = _headline(nights, runs_uri, days, now) if nights.nights else None
     page = environment(translator).get_template("nights.html.j2")
     return page.render(
         headline=headline,
         undone=nights.undone(headline.day) if headline else [],
-        link_of=links.to_day,
+        link_of=lambda day: link(runs_uri, f"{day}/{PAGE}"),
         unrecorded=unrecorded_line(nights),
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
@@ -315,14 +286,14 @@ def render_nights(nights: Nights, links: Links, days: Days, now: datetime, trans
     ).encode()
 
 
-def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headline:
+def _headline(nights: Nights, runs_uri: str, days: Days, now: datetime) -> Headline:
     """That of the latest night, as it is right at `now`; and when the next one begins."""
     latest, tick = nights.nights[0], nights.next_tick(days)
     report, start = latest.report, latest.start
     known = report
     if known is None and start is not None:  # nothing but how to go on
         known = report_of(start, Ledger.empty(latest.day), Ending(latest.outcome))
-    steps = () if known is None else advice(known, None, Commands.of(known.start, links.runs_uri, days, now))
+    steps = () if known is None else advice(known, None, Commands.of(known.start, runs_uri, days, now))
     headline = headline_of(latest, steps, start or nights.latest_start)
     if tick is not None:
         text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
@@ -331,24 +302,26 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
         return replace(headline, when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)))
     notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
     has_cause = bool(report.faults or report.answers)
-    return replace(headline, link=links.to_day(latest.day), notes=(*headline.notes, *notes), has_cause=has_cause)
+    return replace(
+        headline, link=link(runs_uri, f"{latest.day}/{PAGE}"), notes=(*headline.notes, *notes), has_cause=has_cause
+    )
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:
     """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
-    report, links, day = view.report, Links(settings.runs_uri or ""), view.report.day
-    now, to = datetime.now(UTC), translator(settings.language, report.start.days.zone)
+    report, runs_uri, day = view.report, settings.runs_uri or "", view.report.day
+    now, to = datetime.now(UTC), translator(settings.language)
     has_table = report.cards.planned > 0
 
     def page_of_nights() -> bytes | None:
         nights = (past.nights or Nights()).with_report(report)
         if any(night.outcome is Outcome.AT_WORK for night in nights.nights):
             return None  # the start that is at work writes it
-        return render_nights(nights, links, report.start.days, now, to)
+        return render_nights(nights, runs_uri, report.start.days, now, to)
 
     to_write = [
         Document(f"{day}/{REPORT}", report.as_text),
-        Document(f"{day}/{PAGE}", lambda: render_day(view, links, has_table=has_table, translator=to)),
+        Document(f"{day}/{PAGE}", lambda: render_day(view, runs_uri, has_table=has_table, translator=to)),
     ]
     if has_table:
         to_write.append(Document(f"{day}/{CARDS}", lambda: card_table(report, view.ledger, to)))

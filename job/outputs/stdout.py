@@ -39,18 +39,10 @@ class OutputQueue:
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[bytes | threading.Event] = SimpleQueue()
-        # Two counters, each changed by one thread at a time (rich has a lock of its own), need no lock.
-        self._taken = 0
-        self._written = 0
         self._thread: threading.Thread | None = None
-
-    @property
-    def is_behind(self) -> bool:
-        return self._written < self._taken
 
     def write(self, data: bytes) -> None:
         """Adds whole lines. If the process is killed, only lines that are not written yet are lost."""
-        self._taken += len(data)
         self._put(data)
 
     async def drain(self, seconds: float) -> None:
@@ -77,7 +69,6 @@ class OutputQueue:
                     break
                 item = self._waiting.get()
             _write(STDOUT, batch)
-            self._written += len(batch)
             if isinstance(item, threading.Event):
                 item.set()
             time.sleep(PAUSE_SECONDS)

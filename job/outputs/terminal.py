@@ -4,7 +4,7 @@ Messages are printed in one language. No markup or control characters are interp
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from io import TextIOBase
 
 import trio
@@ -89,7 +89,7 @@ class Terminal:
     """Draws the progress a few times a second, and prints failures when they happen.
 
     If its output is a file or a pipe, it prints a line about the progress each minute instead, and uses no colours.
-    A stopped terminal (Ctrl-S) does not delay the run: the bars are not drawn until it has caught up.
+    A stopped terminal (Ctrl-S) does not delay the run.
     """
 
     def __init__(self, translator: Translator = ENGLISH) -> None:
@@ -107,7 +107,15 @@ class Terminal:
         """Draws the bars, if this is a terminal."""
         if self._screen.is_terminal:
             offset = trio.current_time() - time.monotonic()
-            self._bars = _Bars(progress, self._screen, self.output, lambda: time.monotonic() + offset)
+            # Standard output is not redirected, since nothing else writes to it.
+            self._bars = LiveDisplay(
+                get_renderable=lambda: Group(
+                    _bars(progress, self._screen), self._screen.shown(time_status(progress, time.monotonic() + offset))
+                ),
+                console=self._screen,
+                refresh_per_second=8,
+                redirect_stdout=False,
+            )
             self._bars.start()
 
     def end(self, view: View) -> None:
@@ -115,26 +123,6 @@ class Terminal:
         if self._bars is not None:
             self._bars.stop()
         _print_view(self._screen, view, (line for line in day_lines(view) if not line.is_of_config))
-
-
-class _Bars(LiveDisplay):
-    """The progress bars. They are not drawn while the terminal is behind, since it would show old states."""
-
-    def __init__(self, progress: Progress, screen: Screen, output: OutputQueue, clock: Callable[[], float]) -> None:
-        """`clock` returns trio's time in any thread."""
-        self._output = output
-        # Standard output is not redirected, since nothing else writes to it.
-        super().__init__(
-            get_renderable=lambda: Group(_bars(progress, screen), screen.shown(time_status(progress, clock()))),
-            console=screen,
-            refresh_per_second=8,
-            redirect_stdout=False,
-        )
-
-    def refresh(self) -> None:
-        # When they are stopped, they are drawn a last time in any case.
-        if not (self.is_started and self._output.is_behind):
-            super().refresh()
 
 
 def as_text(view: View, translator: Translator = ENGLISH) -> str:

@@ -278,7 +278,7 @@ def decide(
         return None
     return Attempt(
         start=start.model_copy(update={"number": number}),
-        settings=config.plan.settings,
+        batch_sizes=dict(config.plan.batch_sizes),
         owner=owner,
         objects={name: stored.data.decode() for name, stored in config.objects.items()},
         plan=plan,

@@ -104,10 +104,7 @@ class Commands:
         """How to see a day, by default the latest: the address of a page, or on a laptop the command that shows it."""
         if self.job is not None and self.runs_uri:
             return Command(address_of(self.runs_uri, NIGHTS_PAGE) if day is None else page_address(self.runs_uri, day))
-        return self.read("report", *([day] if day else []))
-
-    def read(self, *arguments: str) -> Command:
-        return self._here(arguments, RUNS_URI=self.runs_uri)
+        return self._here(["report", *([day] if day else [])], RUNS_URI=self.runs_uri)
 
     def _here(self, arguments: Sequence[str], **uris: str | None) -> Command:
         """A command of the job in a checkout: on a laptop with these variables, as a new shell lacks them."""

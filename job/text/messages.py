@@ -3,13 +3,11 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime
 from functools import cache, reduce
 from gettext import NullTranslations, translation
 from pathlib import Path
 from typing import Literal, Union
-
-from job.text.shown import in_zone
 
 Language = Literal["en", "zh"]
 LANGUAGES: Mapping[Language, str] = {"en": "en", "zh": "zh-CN"}
@@ -57,24 +55,20 @@ class Message:
 class Translator:
     """Translates messages into one language. A message that its catalog lacks stays English."""
 
-    def __init__(self, tag: str, catalog: NullTranslations, zone: tzinfo | None = None) -> None:
+    def __init__(self, tag: str, catalog: NullTranslations) -> None:
         self.tag = tag
         """The tag of the language, for HTML."""
         self._catalog = catalog
-        self._zone = zone
 
     def text(self, value: object) -> str:
-        """A message and the messages in its values, translated; a number, formatted; `str()` of anything else.
-
-        An instant that a text from outside has is shown in the zone of the readers, if that is known.
-        """
+        """A message and the messages in its values, translated; a number, formatted; `str()` of anything else."""
         if isinstance(value, Message):
             return value.filled(self.template(value), self.text)
         if isinstance(value, int):
             return f"{value:,}"
         if isinstance(value, float):
             return f"{value:g}"
-        return str(value) if self._zone is None else in_zone(str(value), self._zone)
+        return str(value)
 
     def template(self, message: Message) -> str:
         if not message.id:  # gettext would return the catalog's header
@@ -86,11 +80,11 @@ class Translator:
 
 
 @cache
-def translator(language: Language, zone: tzinfo | None = None) -> Translator:
+def translator(language: Language) -> Translator:
     tag = LANGUAGES[language]
     is_english = language == "en"
     catalog = NullTranslations() if is_english else translation(DOMAIN, CATALOGS, [tag.replace("-", "_")])
-    return Translator(tag, catalog, zone)
+    return Translator(tag, catalog)
 
 
 ENGLISH = translator("en")

@@ -4,7 +4,7 @@ import json
 import re
 import string
 import unicodedata
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, timezone
 
 EXCERPT_LIMIT = 200
 
@@ -22,7 +22,6 @@ _SIGNS = re.compile(r"[^A-Za-z0-9]+")
 """What may stand between the pieces of a token, beside markup: any sign, also one that tokens have."""
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 """What a terminal takes for a command: a colour, a title."""
-_INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)(?![\d:])", re.ASCII)
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -97,18 +96,6 @@ def clock(moment: datetime, day: str | None = None) -> str:
     """The time of day with its time zone, as an offset from UTC; with the date, unless that is `day`."""
     pattern = "%H:%M" if f"{moment:%Y-%m-%d}" == day else "%Y-%m-%d %H:%M"
     return f"{moment:{pattern}} {zone_of(moment)}"
-
-
-def in_zone(text: str, zone: tzinfo) -> str:
-    """The text with each ISO 8601 instant written as by `clock`, in the zone; an impossible one stays."""
-
-    def shown(found: re.Match[str]) -> str:
-        try:
-            return clock(datetime.fromisoformat(found[0]).astimezone(zone))
-        except (ValueError, OverflowError):
-            return found[0]
-
-    return _INSTANT.sub(shown, text)
 
 
 def zone_of(moment: datetime) -> str:

@@ -3,7 +3,6 @@
 import json
 import os
 import time
-import webbrowser
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -179,22 +178,6 @@ def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command
     write(runs, refusal("2026-11-26"))
     why = "RUNS_URI: The start of 2026-11-26 was refused, so it is not known which cards are missing"
     assert command("report", "--missing") == (ExitCode.USAGE, [], [why])
-
-
-@pytest.mark.parametrize(("verb", "link"), [("report", "index.html"), ("nights", f"{DAY}/report.html")])
-def test_a_day_and_the_nights_are_opened_as_a_page(
-    verb: str, link: str, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A machine without a browser says so."""
-    opened: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", opened.append)
-    write(runs, RecordedAttempt().record())
-    code, out, err = command(verb, "--open")
-    page = Path(opened[0].removeprefix("file://"))
-    assert (code, out[-1]) == (ExitCode.DONE, f"Page: {page}")
-    assert err == ["there is no browser here: open it yourself"]
-    assert page.read_text().startswith("<!doctype html>")
-    assert (runs / link).as_uri() in page.read_text(), "its links lead to the record"
 
 
 # --- verify ---

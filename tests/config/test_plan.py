@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.config.environment import PlanSettings
 from job.config.objects import CARD_TYPE_NAME, LlmConfig
 from job.config.plan import Plan, Target, select
 from job.config.values import ID_LIMIT
@@ -18,7 +17,7 @@ from job.engines.calls import TARGET_ENGINES, Call, EngineName, Item, Kind, card
 from job.engines.http import HttpConnection, Network
 from job.engines.identity import RunIdentity
 from job.engines.tls import tls_context
-from tests.support.fakes import Styled, plan_of, settings_of, target
+from tests.support.fakes import plan_of, settings_of, target
 
 DAY = "2026-11-24"
 NETWORK = Network(tls_context(None))
@@ -84,19 +83,10 @@ def test_a_plan_with_another_date_model_or_target_is_another_plan() -> None:
     """What it made is held against this one, item by item."""
     small = LlmConfig.model_validate({"default": {"backend": "local", "model_name": "small/1"}})
     large = LlmConfig.model_validate({"default": {"backend": "local", "model_name": "large/1"}})
-    one = Plan((target("A"),), small, "2026-11-24", PlanSettings(batch_sizes={"financial": 5}))
+    one = Plan((target("A"),), small, "2026-11-24", {"financial": 5})
     others = [replace(one, models=large), replace(one, date="2026-11-23"), replace(one, targets=(target("B"),))]
     assert len({plan.digest for plan in (one, *others)}) == 4
-
-
-def test_a_variable_makes_another_plan_only_if_it_decides_what_is_made_and_has_not_its_default() -> None:
-    sizes = {"batch_sizes": {"financial": 5}}
-    plan = replace(Plan.empty(DAY), settings=PlanSettings.model_validate(sizes))
-    for same in ({"batch_sizes": {"financial": 1}}, {"pace": 9, **sizes}, {"style": None, **sizes}):
-        assert replace(plan, settings=Styled.model_validate(same)).digest == plan.digest
-    styled = Styled.model_validate({"CARD_STYLE": "dark", **sizes})
-    assert Styled.model_validate(dict(styled)) == styled, "so a recorded one is read"
-    assert replace(plan, settings=styled).digest != plan.digest
+    assert replace(one, batch_sizes={"financial": 1}).digest == one.digest, "it is asked otherwise, for the same"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +108,7 @@ def test_an_entry_overrides_a_task_and_that_the_default_and_a_model_is_for_its_o
     default = {"backend": "b", "model_name": "n"}
     models = LlmConfig.model_validate({"default": default, "tasks": {"c": task}})
     entry = Target("A", "equity", "A", None, (), ("c",), tuple(own.items()))
-    assert [parameters(call) for call in Plan((entry,), models, DAY, PlanSettings(batch_sizes={})).calls("qa")] == [
+    assert [parameters(call) for call in Plan((entry,), models, DAY, {}).calls("qa")] == [
         {"ticker": "A", "date_str": DAY, **sent}
     ]
 

@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 import trio
 
-from job.day.result import ShutdownReason
 from job.engines.answers import TokenError
 from job.engines.calls import ALL_ENGINES, TARGET_ENGINES, EngineName
 from job.execution.progress import EngineFailing, EngineRecovered
@@ -145,27 +144,6 @@ def test_an_outage_is_told_after_five_seconds_and_its_end_with_its_length() -> N
         if told:
             assert str(played.told[0].reason) == "HTTP 403: x"  # type: ignore[union-attr]
             assert played.told[1].seconds == pytest.approx(seconds, abs=32)  # type: ignore[union-attr]
-
-
-def test_of_an_engine_that_is_out_again_and_again_people_are_told_every_ten_minutes_at_most() -> None:
-    """QA works for 60 s, and is out for 60."""
-    played = night(lambda _, now: 403 if int(now / 60) % 2 else None, targets=cards(30), concurrency=4)
-    times = [event for event in played.told if isinstance(event, EngineFailing)]
-    assert played.exit == 0
-    assert 2 <= len(times) <= played.seconds / 600 + 1
-
-
-@pytest.mark.parametrize(("work", "least"), [(20.0, 60.0), (50.0, 100.0), (None, 150.0)])
-def test_a_hang_is_told_after_twice_the_longest_call_and_a_minute_or_half_of_the_timeout(
-    work: float | None, least: float
-) -> None:
-    """Of calls that take so long; `None`: none is done. It is looked at every 15 s."""
-    begun = work or 0.0
-    hangs = out("hang", begun, FOR_GOOD, "qa")
-    for late in (-1.0, 15.0):
-        stop = (begun + least + late, ShutdownReason.SIGINT)
-        played = night(hangs, stop, targets=cards(8), concurrency=4, seconds={**SECONDS, "qa": begun})
-        assert len(played.told) == (late > 0)
 
 
 # --- stops, limits and tokens ---

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from job.day.history import Nights
-from job.outputs.pages import Links, render_day, render_nights
+from job.outputs.pages import render_day, render_nights
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
 from tests.outputs.test_day_page import hostile_view
 from tests.support.browser import Browser, open_browser
@@ -33,7 +33,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def write_pages(place: Path, to: Translator) -> dict[str, Path]:
     """The pages as files, where a start in a directory would write them."""
-    links = Links(str(place))
+    links = str(place)
     scenes = {"good": "all made", "missing": "cards missing", "data": "data failed", "refused": "bad config"}
     views = {name: SCENES[scene]() for name, scene in scenes.items()}
     views |= {"hostile": hostile_view("<b>&" + "x" * 300)}

@@ -12,7 +12,7 @@ from job.config.faults import Fault
 from job.day.attempt import Outcome
 from job.engines.failures import Cause, Failure
 from job.outputs import pages as board_module
-from job.outputs.pages import Links, environment, render_day
+from job.outputs.pages import environment, render_day
 from job.telling.reporting import FAULTS_LISTED
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, dated, message
@@ -22,7 +22,7 @@ from tests.support.fakes import target
 from tests.support.parsed import Parsed
 from tests.support.records import begun
 
-LINKS = Links("/srv/runs")
+LINKS = "/srv/runs"
 KNOWN_TAGS = {
     *("html", "head", "meta", "link", "title", "style", "body", "main", "nav", "section", "div", "p", "span"),
     *("b", "h1", "h2", "h3", "a", "ul", "li", "dl", "dt", "dd", "code", "details", "summary", "bdi"),
@@ -34,7 +34,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def page(view: View, links: Links = LINKS, translator: Translator = ENGLISH, *, has_table: bool = True) -> Parsed:
+def page(view: View, links: str = LINKS, translator: Translator = ENGLISH, *, has_table: bool = True) -> Parsed:
     return Parsed(render_day(view, links, has_table=has_table, translator=translator).decode())
 
 
@@ -164,7 +164,7 @@ def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_an
     ],
 )
 def test_links_work_beside_the_page_in_a_directory_and_from_a_bucket(runs_uri: str, expected: list[str]) -> None:
-    found = links_of(page(SCENES["cards missing"](), Links(runs_uri)))
+    found = links_of(page(SCENES["cards missing"](), runs_uri))
     assert [link for link in found if "console" not in link] == expected
     assert not any("cards.csv" in link for link in links_of(page(SCENES["cards missing"](), has_table=False)))
 

@@ -11,7 +11,7 @@ from job.config.environment import read_settings
 from job.day.attempt import Outcome
 from job.day.history import Night, Nights
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Report
-from job.outputs.pages import NIGHTS_SHOWN, Links, documents, render_nights
+from job.outputs.pages import NIGHTS_SHOWN, documents, render_nights
 from job.records.past_nights import PastNights
 from job.records.record import Document
 from job.telling.view import View
@@ -35,7 +35,7 @@ def page(
     days: Days = DAYS,
     written: datetime = NOW,
 ) -> Parsed:
-    return Parsed(render_nights(nights, Links(uri), days, written, translator).decode())
+    return Parsed(render_nights(nights, uri, days, written, translator).decode())
 
 
 def rows(shown: Parsed) -> list[str]:

@@ -1,6 +1,5 @@
 """The terminal shows ids and answers as text, never as commands, and never delays the run; its end says all."""
 
-import time
 from dataclasses import replace
 from io import StringIO
 from typing import Any
@@ -15,8 +14,7 @@ from job.day.result import CallResult
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.progress import Progress
 from job.outputs.log import Reporter, progress_message, time_status
-from job.outputs.stdout import OutputQueue
-from job.outputs.terminal import Screen, Terminal, _Bars, _bars, as_text
+from job.outputs.terminal import Screen, Terminal, _bars, as_text
 from job.telling.advice import Command, Step
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, message
@@ -68,23 +66,6 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     shown = capfd.readouterr().out
     assert shown.replace("\n", "").isprintable()
     assert shown.count("]0;owned") == shown.count("[red]:warning:[/] \\") >= 15
-
-
-def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OutputQueue, "is_behind", True)
-    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
-    monkeypatch.setenv("TERM", "xterm")
-    shown = StringIO()
-    bars = _Bars(Progress.of(Ledger(ONE)), Screen(ENGLISH, shown, width=120), OutputQueue(), time.monotonic)
-    bars.start()
-    bars.refresh()
-    assert "0/1 done" not in shown.getvalue()
-    monkeypatch.setattr(OutputQueue, "is_behind", False)
-    bars.refresh()
-    assert shown.getvalue().count("0/1 done") == 1
-    monkeypatch.setattr(OutputQueue, "is_behind", True)
-    bars.stop()
-    assert shown.getvalue().count("0/1 done") == 2
 
 
 def bars_of(live: Progress) -> str:

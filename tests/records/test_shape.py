@@ -192,7 +192,7 @@ def of_report() -> set[str]:
 def recorded() -> set[str]:
     """The shape of what is recorded."""
     kinds = {
-        "attempts/": of_flat(Attempt, "Start", "PlanSettings"),
+        "attempts/": of_flat(Attempt, "Start"),
         "results/ header": of_header(),
         "results/": of_results(),
         "ends/": of_flat(Report, "Start"),

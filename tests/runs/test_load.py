@@ -130,7 +130,7 @@ async def _killed_start(world: World) -> None:
     plan = prepared.plan
     attempt = Attempt(
         start=Start.of(request, settings.days()).model_copy(update={"day": DAY, "number": 1}),
-        settings=plan.settings,
+        batch_sizes=dict(plan.batch_sizes),
         owner="killed",
         objects={name: stored.data.decode() for name, stored in prepared.objects.items()},
         plan=plan.digest,

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from job.config.environment import PlanSettings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import LlmConfig
 from job.config.plan import Plan, Target, select
@@ -72,7 +71,7 @@ class Day:
     """The targets for whose cards QA says success, with an error besides."""
 
     def __post_init__(self) -> None:
-        plan = Plan(tuple(self.targets), LlmConfig(), self.day, PlanSettings(batch_sizes=dict.fromkeys(BATCHES, 5)))
+        plan = Plan(tuple(self.targets), LlmConfig(), self.day, dict.fromkeys(BATCHES, 5))
         self.plan = plan.without(self.start.get("without", ()))
         self.ledger = Ledger(self.plan)
         self._began = datetime.fromisoformat(f"{self.day}T02:00:03+08:00")

@@ -5,13 +5,12 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import trio
-from pydantic import Field
 
-from job.config.environment import HOW_IT_IS_ASKED, EngineSettings, PlanSettings
+from job.config.environment import EngineSettings
 from job.config.objects import LlmConfig
 from job.config.plan import Plan, Target
 from job.day.ledger import Ledger
@@ -191,13 +190,6 @@ def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:
     return EngineSettings.model_construct(**(given | changes))
 
 
-class Styled(PlanSettings):
-    """With a field more of each kind."""
-
-    style: str | None = Field(None, validation_alias="CARD_STYLE")
-    pace: Annotated[int, HOW_IT_IS_ASKED] = 1
-
-
 def target(
     name: str, card_types: Sequence[str] = ("news_card",), engines: Sequence[EngineName] = TARGET_ENGINES
 ) -> Target:
@@ -208,7 +200,7 @@ def plan_of(
     targets: Sequence[Target], engines: Mapping[EngineName, EngineSettings] | None = None, date: str = "2026-11-24"
 ) -> Plan:
     sizes = {name: settings.batch_size for name, settings in (engines or settings_of()).items()}
-    return Plan(targets=tuple(targets), models=LlmConfig(), date=date, settings=PlanSettings(batch_sizes=sizes))
+    return Plan(targets=tuple(targets), models=LlmConfig(), date=date, batch_sizes=sizes)
 
 
 def settings_of(changes: Mapping[EngineName, Mapping[str, Any]] | None = None) -> dict[EngineName, EngineSettings]:

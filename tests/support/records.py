@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from job.config.environment import PlanSettings
 from job.config.faults import Fault, FaultKind
 from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
@@ -33,7 +32,7 @@ DAY = "2026-11-24"
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
 """The morning after."""
 TRACE_ID = f"{1:032x}"
-SETTINGS = PlanSettings(batch_sizes=dict.fromkeys(BATCHES, 2))
+SIZES = dict.fromkeys(BATCHES, 2)
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
 REFUSED = Failure(Cause.STATUS, message("HTTP 422"), 422)
 
@@ -49,7 +48,7 @@ def config(tickers: Sequence[str] = ("AAPL", "MSFT"), types: Sequence[str] = ("n
 
 def plan_from(objects: Mapping[str, str], day: str = DAY) -> Plan:
     """The plan of config objects."""
-    plan, faults = make_plan(parse_config({name: text.encode() for name, text in objects.items()}), day, SETTINGS)
+    plan, faults = make_plan(parse_config({name: text.encode() for name, text in objects.items()}), day, SIZES)
     assert not faults
     return plan
 
@@ -128,7 +127,7 @@ class RecordedAttempt:
     def stored(self) -> Attempt:
         return Attempt(
             start=self.start,
-            settings=SETTINGS,
+            batch_sizes=SIZES,
             owner=f"owner of {self.number}",
             objects=dict(self.objects),
             plan=self.plan.digest,

@@ -67,7 +67,7 @@ def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monke
     assert commands(runs_uri="my runs").run(DAY).text == f"RUNS_URI={runs} python -m job run"
     unset = commands(runs_uri="", config_uri="").run(DAY).text
     assert unset == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
-    assert commands(job="cards", runs_uri="gs://b").read("plan", "x").text == "python -m job plan x"
+    assert commands(job="cards", runs_uri="").look(DAY).text == f"python -m job report {DAY}"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """A day is compared with the nights before: what is new, gone, and still missing."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -14,12 +13,12 @@ from job.day.report import Report
 from job.day.result import ShutdownReason
 from job.engines.failures import Cause, Failure
 from job.telling.advice import Commands
-from job.telling.changes import comparison_lines, differences
+from job.telling.changes import comparison_lines
 from job.telling.view import View
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import DAY, RESET, Day, Fate, failing, well
-from tests.support.fakes import Styled, plan_of, target
+from tests.support.fakes import target
 from tests.support.records import RecordedAttempt, config, report_at, start_at
 
 NO = Failure(Cause.DENIED, message("no"), 200)
@@ -97,14 +96,6 @@ def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
     night = NightBefore.of([before.report()], other, DAY, now.plan)
     assert night is not None
     assert (night.plan, night.is_other) == (now.plan, False)
-
-
-def test_a_variable_that_decides_what_is_made_is_compared() -> None:
-    then, sizes = plan_of([target("A"), target("B")]), {"financial": 1}
-    now = replace(then, settings=Styled(batch_sizes=sizes, style="dark", pace=2))
-    changed = f'style has changed since {DAY} (null → "dark") for 2 cards: /news_card: A, B'
-    assert list(map(str, differences(then, now))) == [changed]
-    assert list(differences(then, replace(then, settings=Styled(batch_sizes=sizes, pace=2)))) == []
 
 
 def test_a_start_without_a_plan_is_compared_with_none() -> None:

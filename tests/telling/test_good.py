@@ -20,7 +20,7 @@ from tests.simulators.job import ROOT
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
-from tests.support.records import NOW, SETTINGS, RecordedAttempt, config, report_at, start_at
+from tests.support.records import NOW, SIZES, RecordedAttempt, config, report_at, start_at
 from tests.support.results import result_of
 
 PLAN = plan_of([target("AAPL", ["a", "b"]), target("MSFT", ["a", "b"])])
@@ -55,7 +55,7 @@ def advised(ledger: Ledger, *without: str) -> str | None:
 
 def plan_with(objects: Mapping[str, str]) -> Plan:
     contents = {name: text.encode() for name, text in (config(types=["a", "b"]) | dict(objects)).items()}
-    plan, faults = make_plan(parse_config(contents), "2026-11-24", SETTINGS)
+    plan, faults = make_plan(parse_config(contents), "2026-11-24", SIZES)
     assert not faults
     return plan
 

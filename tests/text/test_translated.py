@@ -20,7 +20,7 @@ from job.execution.progress import Progress
 from job.outputs.channels import FEISHU
 from job.outputs.log import Reporter
 from job.outputs.message import cut, late_lines, run_lines, trial_lines
-from job.outputs.pages import Links, render_day, render_nights
+from job.outputs.pages import render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
 from job.telling.advice import Commands, advice, first_steps
 from job.telling.failures import told_failures
@@ -111,7 +111,7 @@ def with_steps(view: View) -> Iterator[View]:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_output_of_a_day_has_only_translated_sentences(view: View) -> None:
-    page = render_day(view, Links("gs://cards/runs"), has_table=True, translator=WIDE)
+    page = render_day(view, "gs://cards/runs", has_table=True, translator=WIDE)
     assert narrow(written(page)) == []
     for shown in with_steps(view):
         assert narrow(as_text(replace(shown, page="/runs/x/report.html", unrecorded=2), WIDE)) == []
@@ -155,7 +155,7 @@ async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[
 
 def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
     nights = some_nights()
-    links, days = Links("gs://cards/runs"), Day().start_of().days
+    links, days = "gs://cards/runs", Day().start_of().days
     assert narrow(written(render_nights(nights, links, days, NOW, WIDE))) == []
     assert narrow(nights_table(nights, WIDE)) == []
     assert narrow(nights_table(Nights(), WIDE)) == []

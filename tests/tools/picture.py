@@ -10,7 +10,7 @@ from job.config.plan import Target
 from job.day.history import Nights
 from job.engines.calls import EngineName
 from job.engines.failures import Cause, Failure
-from job.outputs.pages import Links, render_day, render_nights
+from job.outputs.pages import render_day, render_nights
 from job.text.messages import LANGUAGES, said, translator
 from tests.simulators.job import ROOT
 from tests.support.browser import CHROMIUM, open_browser
@@ -45,7 +45,7 @@ def main() -> int:
     if CHROMIUM is None:
         print("there is no chromium: apt-get install chromium", file=sys.stderr)
         return 2
-    nights, links = Nights(), Links("/runs")
+    nights, links = Nights(), "/runs"
     days = [Day(f"2026-11-{day}", TARGETS[:count]).play(fate) for day, (count, fate) in enumerate(WEEK, 24)]
     for day in days[:-1]:
         nights = nights.with_report(day.view(None, *nights.reports).report)
