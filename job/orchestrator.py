@@ -133,7 +133,7 @@ async def open_day(known: SoFar, stack: AsyncExitStack, helpers: trio.Nursery) -
                 known.start = ended.start
                 known.reporter.on_day(ended.start)
                 view = View.of(ended, Ledger.empty(ended.day), None, known.commands)
-                return replace(view, is_told=True)
+                return replace(view, was_sent=True)
             opened = await _opened(known, stack, helpers)
     except ConfigError as error:
         faults = error.faults

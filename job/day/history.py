@@ -104,7 +104,7 @@ class NightBefore:
     """`None` if that is not known."""
     is_other: bool
     """Whether it is not the plan of this day."""
-    is_told: bool
+    are_changes_noted: bool
     """Whether an earlier attempt at this day has told what was changed since: that is told once."""
 
     @classmethod
@@ -123,8 +123,8 @@ class NightBefore:
             is_other = attempt.plan != replace(plan, date=report.day).digest
             with suppress(ConfigError):  # this day can be shown without
                 then = attempt.plan_again() if is_other else plan
-        is_told = any(one.changed and one.done_at for one in earlier)
-        return cls(report, missing, then, is_other=is_other, is_told=is_told)
+        are_changes_noted = any(one.changed and one.done_at for one in earlier)
+        return cls(report, missing, then, is_other=is_other, are_changes_noted=are_changes_noted)
 
     @property
     def day(self) -> str:

@@ -16,7 +16,7 @@ from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, Event, Progress
 from job.outputs.stdout import OutputQueue
 from job.telling.advice import command_of, start_fields
-from job.telling.failures import told
+from job.telling.failures import reason_of
 from job.telling.reporting import totals_of
 from job.telling.sentence import waited_for_data
 from job.telling.view import View
@@ -151,11 +151,11 @@ def _finished(result: CallResult) -> LogLine:
         "seconds": round(result.seconds, 3),
     }
     if not result.done:
-        fields |= {"cause": result.cause, "reason": shortened(str(told(result)), TEXT_LIMIT)}
-        text = f"{result.label}: {told(result)}"
+        fields |= {"cause": result.cause, "reason": shortened(str(reason_of(result)), TEXT_LIMIT)}
+        text = f"{result.label}: {reason_of(result)}"
         if result.is_cut_off:  # it is counted at the end
             return LogLine("WARNING", "call.finished", text, fields)
-        return LogLine("ERROR", "call.finished", text, fields, colon(result.label, told(result)))
+        return LogLine("ERROR", "call.finished", text, fields, colon(result.label, reason_of(result)))
     text = f"{result.label}: done in {result.seconds:.2f} s"
     if result.warning is None:
         return LogLine("INFO", "call.finished", text, fields)

@@ -171,7 +171,7 @@ class Notifier:
 
     def _is_news(self, view: View) -> bool:
         report = view.report
-        if view.is_told:
+        if view.was_sent:
             return False
         if report.exit_code != ExitCode.DONE:
             return not report.is_of_command

@@ -14,7 +14,7 @@ from job.telling.sentence import names_of
 from job.text.messages import Message, duration, joined, message, plural, semicolon
 
 
-def told(call: CallResult) -> Message:
+def reason_of(call: CallResult) -> Message:
     """Why a call failed: the answer, and what the job knows besides."""
     reason = call.reason or Message("")
     if call.interrupted_after is not None:
@@ -25,7 +25,7 @@ def told(call: CallResult) -> Message:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldFailure:
+class FailureText:
     """What is said of calls that failed alike."""
 
     heading: Message
@@ -38,10 +38,10 @@ class ToldFailure:
     """Where it is put right, and by whom."""
 
 
-def told_failures(ledger: Ledger, before: NightBefore | None, start: Start) -> list[ToldFailure]:
+def failure_texts(ledger: Ledger, before: NightBefore | None, start: Start) -> list[FailureText]:
     """The failures of a day, the largest first."""
     return [
-        ToldFailure(
+        FailureText(
             heading=_heading(group, before),
             names=[] if group.is_down else names_of(group.items),
             quotes=_quotes(group),

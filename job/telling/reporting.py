@@ -12,7 +12,7 @@ from job.day.history import NightBefore
 from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.report import END_LIMIT, Report, missing_groups, phases_of
 from job.telling.changes import changes_of
-from job.telling.failures import told
+from job.telling.failures import reason_of
 from job.telling.notes import notes_of
 from job.telling.sentence import sentence_of
 from job.text.messages import Message, Value, colon, message, said
@@ -45,8 +45,8 @@ def report_of(
     if seconds is not None:
         ended = (datetime.fromisoformat(start.started) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
     if ending.failed is not None:
-        detail = colon(ending.failed.label, told(ending.failed))
-    changed = () if before is None or before.is_told else tuple(changes_of(before, start, ledger))
+        detail = colon(ending.failed.label, reason_of(ending.failed))
+    changed = () if before is None or before.are_changes_noted else tuple(changes_of(before, start, ledger))
     report = Report(
         start=start.model_copy(update={"without": ledger.left_out}),
         outcome=ending.outcome,

@@ -14,7 +14,7 @@ from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.report import PAGE, Report
 from job.telling.advice import Commands, Step, advice, page_address
-from job.telling.failures import ToldFailure, told_failures
+from job.telling.failures import FailureText, failure_texts
 from job.telling.notes import notices_of, unrecorded_notes
 from job.telling.reporting import FAULTS_LISTED
 from job.text.messages import Message, colon, listed, message, plural
@@ -51,7 +51,7 @@ class View:
     undone: tuple[Message, ...] = ()
     """Which nights besides are not done, and which have no record."""
     before: NightBefore | None = None
-    is_told: bool = False
+    was_sent: bool = False
     """Whether whoever reads messages was told of it before, as by a try that Cloud Run repeats."""
     severity_before: Severity | None = None
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
@@ -69,8 +69,8 @@ class View:
         return cls(report, ledger, advice(report, ledger, commands), undone=undone, before=before)
 
     @property
-    def groups(self) -> list[ToldFailure]:
-        return told_failures(self.ledger, self.before, self.report.start)
+    def groups(self) -> list[FailureText]:
+        return failure_texts(self.ledger, self.before, self.report.start)
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""

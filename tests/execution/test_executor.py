@@ -11,7 +11,7 @@ from job.engines.answers import Response, TransportError
 from job.engines.calls import EngineName
 from job.engines.failures import Cause
 from job.execution.progress import CallRetried
-from job.telling.failures import told
+from job.telling.failures import reason_of
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, at_once, reply, stage, target, well
 
@@ -128,7 +128,7 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted() -> None
     assert trio.current_time() == 0.25
     failure = the_end(made)
     assert failure.cause == Cause.INTERRUPTED
-    assert str(told(failure)) == "cut off; the try before it failed: HTTP 500: x"
+    assert str(reason_of(failure)) == "cut off; the try before it failed: HTTP 500: x"
     assert (failure.status, failure.interrupted_after) == (500, Cause.STATUS)
     assert the_end(made).tries == 1
 

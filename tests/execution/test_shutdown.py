@@ -29,7 +29,7 @@ from job.execution.shutdown import (
 from job.orchestrator import LAST_LINE_SECONDS
 from job.records.lease import LASTS_SECONDS, TRUSTED_SECONDS
 from job.records.session import RELEASE_SECONDS
-from job.telling.failures import told
+from job.telling.failures import reason_of
 from tests.simulators.job import ROOT
 from tests.support.fakes import FOREVER, Asked, Stage, reply, stage, target, well
 from tests.support.virtual_time import MachineClock, machine_clock
@@ -84,7 +84,7 @@ async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_f
     news = made.counts("news")
     assert (news.failed, news.cut_off, news.not_attempted) == (1, 1, 0)
     (finished,) = [event for event in made.world.finished if event.engine == "news"]
-    assert str(told(finished)) == "cut off; the try before it failed: HTTP 500: {}"
+    assert str(reason_of(finished)) == "cut off; the try before it failed: HTTP 500: {}"
 
 
 async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_opened(

@@ -13,7 +13,7 @@ from job.day.ledger import Ledger
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.records.earlier import read_line
-from job.telling.failures import told, told_failures
+from job.telling.failures import failure_texts, reason_of
 from job.telling.sentence import names_of
 from job.telling.view import cost_line
 from job.text.messages import Message, colon, duration, message, semicolon
@@ -56,7 +56,7 @@ def test_names_for_people(items: list[tuple[str, str | None]], names: list[str])
 def test_calls_that_failed_alike_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:
     after = replace(CUT_OFF, status=503, after=Cause.STATUS)
     ledger = ledger_of("qa", None, DENIED, AWAY, TIMEOUT, TIMEOUT, TIMEOUT, CUT_OFF, after)
-    groups = told_failures(ledger, None, start_at())
+    groups = failure_texts(ledger, None, start_at())
     assert [(str(group.heading), group.names) for group in groups] == [
         ("QA engine: 3 cards failed", ["T01/b", "T02 (2)"]),
         ("QA engine: 2 cards failed", ["T01/a", "T03/b"]),
@@ -116,7 +116,7 @@ def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
 def test_calls_that_were_cut_off_prove_nothing_of_the_engine(
     failures: list[Failure], heading: str, names: list[str]
 ) -> None:
-    (group,) = told_failures(ledger_of("news", *failures), None, start_at())
+    (group,) = failure_texts(ledger_of("news", *failures), None, start_at())
     assert (str(group.heading), group.names) == (f"News engine: {heading}", names)
 
 
@@ -151,7 +151,7 @@ def test_what_earlier_images_wrote_around_an_answer_is_read_as_facts_and_shown_a
     read = read_line(call.line())
     assert [*map(str, read.answers)] == answers
     assert (read.tried_seconds, read.account) == (seconds, account)
-    assert str(told(read)) == str(reason)
+    assert str(reason_of(read)) == str(reason)
     assert read_line(read.line()) == read
 
 
@@ -184,7 +184,7 @@ LESS = plan_of([target("T00", ["a", "b"])])
 def test_what_is_said_of_the_night_before_is_so_of_all_that_failed(
     engine: EngineName, failures: list[Failure | None], then: NightBefore | None, said: str
 ) -> None:
-    (group,) = told_failures(ledger_of(engine, *failures), then, start_at())
+    (group,) = failure_texts(ledger_of(engine, *failures), then, start_at())
     assert str(group.heading).partition(": ")[2] == said
     assert in_chinese(group.heading)
 
@@ -192,7 +192,7 @@ def test_what_is_said_of_the_night_before_is_so_of_all_that_failed(
 def test_of_a_night_before_whose_list_is_not_whole_nothing_is_known() -> None:
     then = before()
     cut = replace(then, report=then.report.model_copy(update={"missing_not_listed": 1}))
-    (group,) = told_failures(ledger_of("qa", REFUSED), cut, start_at())
+    (group,) = failure_texts(ledger_of("qa", REFUSED), cut, start_at())
     assert str(group.heading) == "QA engine: 1 card failed"
 
 

@@ -23,7 +23,7 @@ from job.outputs.message import cut, late_lines, run_lines, trial_lines
 from job.outputs.pages import render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
 from job.telling.advice import Commands, advice, first_steps
-from job.telling.failures import told_failures
+from job.telling.failures import failure_texts
 from job.telling.nights import nothing_of
 from job.telling.view import View
 from job.text.messages import Translator, message
@@ -127,7 +127,7 @@ def test_every_kind_of_failure_is_translated_with_its_remedy() -> None:
     ledger = Ledger(plan)
     for call, failure in zip(plan.calls("qa"), reasons(), strict=False):
         ledger.add(result_of(call, failure))
-    for group in told_failures(ledger, None, start_at()):
+    for group in failure_texts(ledger, None, start_at()):
         for sentence in (group.heading, group.remedy or "", *group.quotes):
             assert narrow(WIDE.text(sentence)) == []
 
