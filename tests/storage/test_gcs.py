@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -243,18 +244,11 @@ class Credentials:
         self.valid = True
 
 
-class Client:
-    def __init__(self, **_: object) -> None:
-        self._http = Session()
-
-    def bucket(self, name: str) -> str:
-        return f"the bucket {name}"
-
-
 async def test_a_token_is_renewed_once_for_all_threads_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = Credentials()
     monkeypatch.setattr(gcs, "_default_credentials", lambda: credentials)
-    monkeypatch.setattr("google.cloud.storage.Client", Client)
+    client = SimpleNamespace(_http=Session(), bucket=lambda name: f"the bucket {name}")
+    monkeypatch.setattr("google.cloud.storage.Client", lambda **_: client)
     store = gcs.GcsStore("b", "")
     for expiry in (1, 2):
         async with trio.open_nursery() as nursery:

@@ -1,7 +1,6 @@
 """What whole runs of the real process have in common: a world to run in, and what holds for every run whatsoever."""
 
 import json
-from collections import Counter
 
 from job.config.objects import control_key
 from job.engines.calls import DATA_ENGINES
@@ -27,11 +26,6 @@ SMALL: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.js
 QUICK = steady(0.02)
 NO_DATA = {control_key(engine): False for engine in DATA_ENGINES}
 """The engine_control.json that switches every data engine off."""
-
-
-def asked_cards(world: World) -> Counter[tuple[str, str]]:
-    """How often each card was asked for."""
-    return Counter((request.tickers[0], request.card or "") for request in world.qa.requests if request.card)
 
 
 def data_requests(world: World) -> list[Seen]:
