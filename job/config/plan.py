@@ -370,7 +370,7 @@ class Plan:
 
     def made_with(self, target: Target, card_type: str) -> dict[str, object]:
         """All that a card is made with. Its date is `None` if that is the plan's."""
-        data = {control_key(engine): engine in target.engines for engine in TARGET_ENGINES}
+        data = {control_key(engine): self.prepares(engine, target) for engine in DATA_ENGINES}
         own = {"date": target.date, "topic_key": target.key}
         return {**self.parameters(target, card_type), **data, **own}
 

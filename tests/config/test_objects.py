@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.config.faults import ConfigError, Fault
-from job.config.objects import OBJECTS, parse_config
+from job.config.objects import OBJECTS, control_key, parse_config
 from job.config.plan import resolve
+from job.engines.calls import DATA_ENGINES
 from job.text.messages import Message
 from tests.support.chinese import in_chinese
 
@@ -52,7 +53,7 @@ UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
 NOT_KNOWN = "is not a known key; correct its name or remove it"
 NO_OBJECT = "has the wrong type; write an object"
 NO_CARD = "no target gets an enabled card type; enable one, or name one that is enabled"
-NO_ENGINE = "is not one of run_financials_engine, run_trading_engine, run_news_engine; write one of these"
+NO_ENGINE = f"is not one of {', '.join(map(control_key, DATA_ENGINES))}; write one of these"
 NO_SWITCH = "is not one of financials, trading, news; write one of these"
 ANOTHER = "give one of them another topic_key"
 NO_ARRAY = "has the wrong type; write an array"

@@ -76,7 +76,7 @@ def _planned(data: bytes) -> list[tuple[Item, bool]]:
     plan = _attempt(data).plan_again()
     calls = [(one, plan.call([one])) for engine in ALL_ENGINES for one in plan.items(engine)]
     return [
-        (Item(*one, call.date, "" if one.engine == "qa" else call.request), one.target in plan.left_out)
+        (Item(*one, call.date, "" if one.engine == "qa" else call.request), plan.is_left_out(one))
         for one, call in calls
     ]
 
