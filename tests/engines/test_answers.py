@@ -118,14 +118,6 @@ def test_a_success_with_an_error_text_is_a_success_with_a_warning(
     assert str(found.warning) == f"the answer says success, but has an error: {said}"
 
 
-def test_tickers_that_are_done_are_warned_of_though_others_failed() -> None:
-    found = verdict(TRADING, {"results": {"AAPL": WARNED, "MSFT": BAD}})
-    assert found.failure is not None
-    assert found.failure.targets == ("msft",)
-    assert str(found.warning) == "the answer says success, but has an error: AAPL: quota exceeded"
-    assert found.with_error == ("AAPL",)
-
-
 def test_a_field_that_is_refused_is_quoted_with_its_place() -> None:
     body = {"detail": [{"type": "missing", "loc": ["query", "as_of"], "msg": "Field required"}]}
     found = judge(QA, Response(422, json.dumps(body).encode()), "token")

@@ -33,7 +33,6 @@ from job.engines.tls import tls_context
 from job.execution.shutdown import ShutdownError
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
-from tests.simulators.seen import Seen
 from tests.simulators.service import Do, Fault, Service
 from tests.simulators.wire import Reply as Sent
 
@@ -289,39 +288,6 @@ async def test_few_connections_are_opened_at_a_time(
         assert (await ask(connection)).status == 200, "those that were cut off made room"
     await connection.aclose()
     nursery.cancel_scope.cancel()
-
-
-@dataclass(eq=False)
-class CutOff(trio.abc.Instrument):
-    """Cancels the scope just before the task is resumed with the result of its wait."""
-
-    task: trio.lowlevel.Task
-    scope: trio.CancelScope
-    armed: bool = False
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self.armed and task is self.task:
-            self.scope.cancel()
-
-
-async def test_an_exchange_that_was_cut_off_at_its_last_byte_leaves_nothing_behind(
-    service: Service, connection: HttpConnection
-) -> None:
-    """httpx treats a connection as in use forever if its answer was read but not closed."""
-    cut_off = CutOff(trio.lowlevel.current_task(), trio.CancelScope())
-
-    def respond(_: Seen) -> Sent:
-        cut_off.armed = True
-        return ANSWER
-
-    service.respond, service.latency = respond, steady(0.01)
-    trio.lowlevel.add_instrument(cut_off)
-    with cut_off.scope:
-        await ask(connection)
-    trio.lowlevel.remove_instrument(cut_off)
-    assert cut_off.scope.cancel_called
-    with trio.fail_after(30):
-        assert (await ask(connection)).status == 200
 
 
 async def test_an_answer_of_exactly_the_maximum_size_is_accepted(service: Service, connection: HttpConnection) -> None:

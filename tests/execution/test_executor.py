@@ -92,13 +92,10 @@ async def test_a_card_that_may_have_cost_money_has_its_tries_and_the_last_once_t
         made = await one_card(step, attempts=attempts)
         assert (starts(made), made.cards.failed) == (moments, 1)
         assert the_end(made).charged_tries == attempts
+    made = await one_card(step, attempts=9, patience=220.0)
+    assert starts(made) == [0.0, 10.0, 50.0, 210.0, 220.0], "no wait is longer than the patience"
     made = await one_card(step, reply({}, 429), reply({}, 409), None)
     assert (made.cards.done, the_end(made).charged_tries) == (1, 1)
-
-
-async def test_no_wait_is_longer_than_the_patience() -> None:
-    made = await one_card(reply({}, 500), attempts=9, patience=220.0)
-    assert starts(made) == [0.0, 10.0, 50.0, 210.0, 220.0]
 
 
 @pytest.mark.parametrize("status", [503, 403, 429])

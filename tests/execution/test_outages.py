@@ -20,6 +20,7 @@ from tests.support.nights import (
     Strike,
     any_of,
     cards,
+    crowded,
     data_of,
     night,
     out,
@@ -27,13 +28,10 @@ from tests.support.nights import (
 
 SHORT: dict[str, tuple[Strike, int]] = {
     "500 for 540 s, one at a time": (out(500, 30, 570, "qa"), 1),
-    "500 for 540 s": (out(500, 30, 570, "qa"), 16),
     "500 for 540 s, 64 at a time": (out(500, 30, 570, "qa"), 64),
     "503 for 540 s, 4 at a time": (out(503, 30, 570, "qa"), 4),
     "failed for 300 s, 4 at a time": (out("denied", 100, 400, "qa"), 4),
-    "answers lost for 300 s": (out("lost", 100, 400, "qa"), 16),
     "answers lost for 300 s, one at a time": (out("lost", 100, 400, "qa"), 1),
-    "a hang of 200 s": (out("hang", 100, 300, "qa"), 16),
     "a hang of 200 s, 64 at a time": (out("hang", 30, 230, "qa"), 64),
     "no right for 540 s": (out(403, 30, 570, "qa"), 16),
     "401 for 300 s": (out(401, 100, 400, "qa"), 16),
@@ -47,6 +45,7 @@ SHORT: dict[str, tuple[Strike, int]] = {
     "in part": (out(503, 100, 500, "qa", share=0.5), 16),
     "in part, 64 at a time": (out(500, 30, 60, "qa", share=0.5), 64),
     "in part, then in whole": (any_of(out(502, 30, 200, "qa", share=0.5), out(502, 200, 500, "qa")), 16),
+    "in part by 429, after a hang": (any_of(out("hang", 5, 455, "qa"), crowded(429, lambda _: 3)), 8),
 }
 """What befalls a night, and how many calls may be in flight."""
 
@@ -101,6 +100,8 @@ LONG: dict[str, tuple[EngineName, How, int]] = {
     "a hang": ("qa", "hang", 16),
     "a hang, 4 at a time": ("qa", "hang", 4),
     "403": ("qa", 403, 16),
+    "429, one at a time": ("qa", 429, 1),
+    "429": ("qa", 429, 16),
 }
 
 

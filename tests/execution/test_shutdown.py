@@ -12,7 +12,6 @@ import pytest
 import trio
 
 from job.day.result import ShutdownReason
-from job.engines.answers import Response
 from job.engines.calls import EngineName
 from job.execution import shutdown as clocks
 from job.execution.shutdown import (
@@ -29,12 +28,9 @@ from job.execution.shutdown import (
 from job.orchestrator import LAST_LINE_SECONDS
 from job.records.lease import LASTS_SECONDS, TRUSTED_SECONDS
 from job.records.session import RELEASE_SECONDS
-from job.telling.failures import reason_of
 from tests.simulators.job import ROOT
-from tests.support.fakes import FOREVER, Asked, Stage, reply, stage, target, well
-from tests.support.virtual_time import MachineClock, machine_clock
+from tests.support.fakes import FOREVER, Stage, stage, target
 
-__all__ = ["machine_clock"]
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 DEADLINE = 10.0
@@ -69,40 +65,6 @@ async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
     assert await until_the_deadline(made) == pytest.approx(late, abs=0.01)
     assert made.world.of(engine) == []
     assert made.counts(engine).not_attempted == 8
-
-
-async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_failed() -> None:
-    async def answer(asked: Asked) -> Response:
-        await trio.lowlevel.checkpoint()
-        if asked.engine != "news":
-            return well(asked)
-        made.world.connect_seconds["news"] = FOREVER
-        return reply({}, 500)
-
-    made = stage([target("A")], answer)
-    assert await until_the_deadline(made) == pytest.approx(0, abs=0.01)
-    news = made.counts("news")
-    assert (news.failed, news.cut_off, news.not_attempted) == (1, 1, 0)
-    (finished,) = [event for event in made.world.finished if event.engine == "news"]
-    assert str(reason_of(finished)) == "cut off; the try before it failed: HTTP 500: {}"
-
-
-async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_opened(
-    machine_clock: MachineClock,
-) -> None:
-    made = stage([target(name) for name in "ABCDEFGH"])
-    made.world.connect_seconds["qa"] = 2.0
-    made.shutdown.no_start_after = Expiry.after(1e6)
-
-    async def suspend() -> None:
-        await trio.sleep(1.0)
-        machine_clock.slept += 1e6
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(suspend)
-        await made.play()
-    assert made.world.of("qa") == []
-    assert made.shutdown.reason is ShutdownReason.LEASE_LOST
 
 
 @pytest.mark.parametrize(

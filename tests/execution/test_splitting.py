@@ -42,9 +42,12 @@ def batches(script: Script, **settings: object) -> Stage:
     return stage(targets, script, {"trading": {"batch_size": 8, "concurrency": 2, "timeout": 1000.0} | settings})
 
 
-async def test_only_a_single_ticker_fails_for_good_and_the_retries_that_its_batches_share_are_counted_once() -> None:
-    """503 leaves a batch whole until its patience is over; its halves have none left."""
-    made = batches(breaking("503", lambda asked: "T0" in asked.tickers), concurrency=1)
+@pytest.mark.parametrize("how", ["429", "503"])
+async def test_only_a_single_ticker_fails_for_good_and_the_retries_that_its_batches_share_are_counted_once(
+    how: str,
+) -> None:
+    """If the engine has no room, a batch stays whole until its patience is over; its halves have none left."""
+    made = batches(breaking(how, lambda asked: "T0" in asked.tickers), concurrency=1)
     with pytest.raises(EngineFailedError) as error:
         await made.play()
     assert error.value.result.targets == ("T0",)
@@ -127,13 +130,6 @@ async def test_the_parts_of_a_batch_that_is_too_large_have_patience_of_their_own
     made = stage([target(name, (), ("trading",)) for name in NAMES[:8]], script, {"trading": {"batch_size": 8}})
     await made.play()
     assert made.counts("trading").done == 8
-
-
-async def test_a_batch_for_which_the_engine_has_no_room_is_not_halved() -> None:
-    made = batches(breaking("429", lambda asked: asked.time < 100))
-    await made.play()
-    assert {len(asked.tickers) for asked in made.world.of("trading")} == {8}
-    assert made.counts("trading").done == len(NAMES)
 
 
 @pytest.mark.parametrize(("how", "sizes"), [("400", [8, 4, 2, 1, 1]), ("422", [8, 4, 2, 1, 1]), ("404", [8, 8, 8])])

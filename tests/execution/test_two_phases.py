@@ -19,9 +19,7 @@ from tests.support.nights import (
     Strike,
     any_of,
     bad,
-    card_of,
     cards,
-    crowded,
     night,
     number,
     of_type,
@@ -62,30 +60,6 @@ def test_what_fails_for_its_own_reason_costs_nobody_else_a_card(what: str, how: 
         assert {count for card, count in tries.items() if is_bad(*card)} == {3}
 
 
-def test_a_refusal_neither_opens_nor_ends_an_outage() -> None:
-    is_bad, outage = of_type("b"), out(500, 20, 520, "qa")
-    played = night(any_of(bad(is_bad, 422), outage), targets=cards(60, "ab"), concurrency=16)
-    assert not played.lost(is_bad)
-    paid = [asked for asked in played.made.world.of("qa") if card_of(asked)[1] == "a" and 20 <= asked.time < 520]
-    assert len(paid) <= 16 + 33
-
-
-@pytest.mark.parametrize("at_a_time", [4, 16])
-def test_a_second_start_in_which_mostly_bad_cards_are_left(at_a_time: int) -> None:
-    played = night(bad(FIRST, 500), targets=cards(400), left=130, concurrency=at_a_time)
-    assert not played.lost(FIRST)
-    assert played.made.cards.failed == 100
-    assert played.wasted() == 3 * 100
-    assert played.outcome == "cards_missing"
-
-
-def test_six_calls_a_minute_cost_no_card_and_are_never_more() -> None:
-    played = night(bad(of_type("a"), 500), targets=cards(12), per_minute=6, concurrency=16)
-    assert not played.lost(of_type("a"))
-    begun = [asked.time for asked in played.made.world.of("qa")]
-    assert all(later - earlier >= 60 for earlier, later in zip(begun, begun[6:], strict=False))
-
-
 @pytest.mark.parametrize("how", [500, 503, "denied"])
 def test_a_deadline_close_by_costs_no_card_that_could_be_made(how: How) -> None:
     strike = out(how, 20.0, 60.0, "qa")
@@ -95,14 +69,7 @@ def test_a_deadline_close_by_costs_no_card_that_could_be_made(how: How) -> None:
     assert [round(asked.time) for asked in alone.made.world.asked] == [0, 10, 120], "the last in time for the deadline"
 
 
-def test_what_hangs_and_then_meets_429s_for_longer_than_the_patience_is_made() -> None:
-    strike = any_of(out("hang", 5, 455, "qa"), crowded(429, lambda _: 3))
-    played = night(strike, targets=cards(30), concurrency=8)
-    assert played.outcome == "succeeded"
-    assert played.wasted() <= 310
-
-
-# --- tokens, 409 and 429 ---
+# --- tokens ---
 
 
 def test_a_token_that_the_engine_stops_accepting_costs_each_call_in_flight_one_request() -> None:
@@ -140,14 +107,6 @@ def test_one_card_that_always_gets_401_beside_a_token_server_that_returns_its_ca
         assert played.outcome == "cards_missing"
         renewals = [one for one in played.made.world.tokens_given if one[1] is not None]
         assert len(renewals) <= 100, "the refused token is forgotten once a call is done"
-
-
-@pytest.mark.parametrize(("count", "at_a_time"), [(40, 1), (40, 4), (40, 16), (200, 16)])
-def test_429_for_good_costs_no_sweep_through_all_cards(count: int, at_a_time: int) -> None:
-    played = night(out(429, 60.0, FOR_GOOD, "qa"), targets=cards(count), concurrency=at_a_time)
-    assert played.outcome == "qa_engine_down"
-    assert played.wasted() <= 2 * at_a_time + 100
-    assert played.seconds <= 820
 
 
 def test_what_waits_for_its_last_try_is_not_counted_in_the_time_that_is_left() -> None:

@@ -213,16 +213,6 @@ async def test_after_a_last_try_has_failed_the_next_ones_pause_and_half_as_long_
     assert pauses == [60.0, 30.0, 15.0, 31.0, 61.0, 30.0, 15.0]
 
 
-async def test_of_an_engine_that_has_failed_what_was_not_tried_is_tried_and_nothing_again() -> None:
-    work = Work(*"xyz")
-    work.put("waits", 0.0)
-    work.put("last", 0.0, is_last=True)
-    work.queue.is_failed = True
-    work.put("fails", 0.0)
-    assert await work.take(4) == ["x", "z", "y", "-"]
-    assert [name_of(pending) for pending in work.queue.left()] == ["waits", "fails", "last"]
-
-
 @pytest.mark.parametrize(("limit", "most"), [(1, 8), (4, 12), (16, 16), (64, 16)])
 async def test_once_the_patience_is_over_a_few_calls_decide_and_no_more_begin(limit: int, most: int) -> None:
     work = Work(*map(str, range(100)), limit=limit)
