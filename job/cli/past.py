@@ -22,7 +22,7 @@ from job.records.past_nights import attempt_before, read_nights
 from job.records.record import read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
-from job.telling.advice import Commands, Step, first_steps, late_steps
+from job.telling.advice import Commands, Step, late_steps, whole_night
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
 from job.telling.view import SIGNS, View, step_lines
@@ -164,7 +164,7 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
         return ()
     named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
     config_uri = settings.config_uri or (latest.config_uri if latest else None)
-    return first_steps(day, Commands(days, now, *named, settings.runs_uri, config_uri))
+    return whole_night(Commands(days, now, *named, settings.runs_uri, config_uri).run(day, is_new=True))
 
 
 def _records(options: Options, *others: str) -> ObjectStore:

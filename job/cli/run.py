@@ -17,12 +17,8 @@ GARBAGE = 20_000
 def run_command(options: Options) -> ExitCode:
     """Does what is missing of a day, reported as LOG_FORMAT says."""
     gc.set_threshold(GARBAGE)
-    return trio.run(run, options, _reporter(options))
-
-
-def _reporter(options: Options) -> Reporter:
     if options.settings.log_format == "json":
-        return Reporter(CloudLog(), options.settings.project)
+        return trio.run(run, options, Reporter(CloudLog(), options.settings.project))
     from job.outputs.terminal import Terminal  # noqa: PLC0415  rich takes 0.05 s to import
 
-    return Reporter(Terminal(translator(options.settings.language)))
+    return trio.run(run, options, Reporter(Terminal(translator(options.settings.language))))

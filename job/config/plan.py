@@ -6,7 +6,7 @@ plan a person names: to make it again, or to leave it out.
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -44,7 +44,7 @@ from job.engines.calls import (
     for_day,
     news,
 )
-from job.text.messages import Message, joined, listed, message, plural, template
+from job.text.messages import Message, joined, message, plural, template
 from job.text.shown import quoted
 
 CARDS_LIMIT = 1_000_000
@@ -201,8 +201,11 @@ class _Resolver:
     def _near(self, name: str) -> str | None:
         """The ticker that a name was probably meant as, as a question; `None` for all but the first names."""
         self.compared += 1
-        near = _most_like(name, self.config.tickers, 1, _MISTYPED) if self.compared <= SUGGESTED else []
-        return f"{near[0]}?" if near else None
+        if self.compared > SUGGESTED:
+            return None
+        spelled = {ticker.casefold(): ticker for ticker in self.config.tickers[:COMPARED]}
+        near = get_close_matches(name.casefold(), spelled, 1, _MISTYPED)
+        return f"{spelled[near[0]]}?" if near else None
 
     def _topic_key(self, step: str | int, entry: TargetEntry, keys: dict[str, str]) -> str:
         key = entry.topic_key or topic_key(entry.id)
@@ -391,7 +394,6 @@ def make_plan(config: Config, day: str, batch_sizes: Mapping[EngineName, int]) -
 ALL = "all"
 UNCONFIRMED_LIMIT = 20
 """Maximum number of cards that are made again without `--yes`."""
-NEAREST = 3
 _MISTYPED = 0.65
 """How alike two ids are of which one may be the other mistyped: of four letters, three are the same in this order."""
 COMPARED = 2000
@@ -430,14 +432,6 @@ class _Names:
                 if named is not None and name[at + 1 :] in named.card_types:
                     yield Item("qa", named.id, name[at + 1 :])
 
-    def nearest(self, name: str) -> Message:
-        target, slash, card_type = name.partition("/")
-        if not target:
-            return _nearest(card_type, self.types, "/{}")
-        if slash and target in self.targets:
-            return _nearest(card_type, self.targets[target].card_types, target + "/{}")
-        return _nearest(target, self.targets)
-
 
 def _items(plan: Plan) -> Iterator[Item]:
     return (item for engine in ALL_ENGINES for item in plan.items(engine))
@@ -458,7 +452,8 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
         selected |= items
         if not items:
             wrong.append(name)
-    faults = _faults(AGAIN, template("{name} names nothing that this start makes"), wrong, all_names.nearest)
+    remedy = message("write NVDA/news_card for a card, /news_card for all of a type, NVDA for a target, or all")
+    faults = _faults(AGAIN, template("{name} names nothing that this start makes"), wrong, remedy)
     count = sum(item.engine == "qa" for item in selected)
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
         what = message("makes {count} cards again, which are paid for again", count=count)
@@ -475,29 +470,9 @@ def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
     wrong = [name for name in dict.fromkeys(names) if name not in ids]
     if not wrong and ids.keys() <= set(names):
         return [Fault(WITHOUT, message("leaves nothing to do"), message("name fewer"), FaultKind.COMMAND)]
-    return _faults(WITHOUT, template("{name} is no target of the config"), wrong, lambda name: _nearest(name, ids))
+    remedy = message("write it as the config does")
+    return _faults(WITHOUT, template("{name} is no target of the config"), wrong, remedy)
 
 
-def _faults(option: str, text: str, wrong: Sequence[str], nearest: Callable[[str], Message]) -> list[Fault]:
-    return [
-        Fault(
-            option,
-            message(text, name=quoted(name)),
-            nearest(name) if at < SUGGESTED else message("correct it"),
-            FaultKind.COMMAND,
-        )
-        for at, name in enumerate(wrong)
-    ]
-
-
-def _nearest(wanted: str, choices: Iterable[str], shown: str = "{}") -> Message:
-    """The remedy of a wrong name: the names most like it, as `shown` shows each; the first names if none is."""
-    names = list(choices)
-    near = _most_like(wanted, names, NEAREST)
-    text = listed([shown.replace("{}", name) for name in near or names])
-    return message("similar names: {names}", names=text) if near else message("there are: {names}", names=text)
-
-
-def _most_like(wanted: str, names: Sequence[str], count: int, alike: float = 0.5) -> list[str]:
-    spelled = {name.casefold(): name for name in names[:COMPARED]}
-    return [spelled[folded] for folded in get_close_matches(wanted.casefold(), spelled, count, alike)]
+def _faults(option: str, text: str, wrong: Sequence[str], remedy: Message) -> list[Fault]:
+    return [Fault(option, message(text, name=quoted(name)), remedy, FaultKind.COMMAND) for name in wrong]

@@ -43,15 +43,6 @@ class ItemStatus(NamedTuple):
         """Why it failed; `None` if it did not, or if no image of today gives this cause."""
         return None if self.result is None else _CAUSES.get(self.result.cause)
 
-    @property
-    def tries(self) -> int:
-        return 0 if self.result is None else self.result.tries
-
-    @property
-    def ended(self) -> float:
-        """When the last try ended, in seconds since 1970; 0 without one."""
-        return 0.0 if self.result is None else self.result.ended
-
 
 class Rerun(NamedTuple):
     """A request to make an item again. Only results with its number or a higher one count for the item."""

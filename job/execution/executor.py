@@ -17,7 +17,7 @@ from job.engines.identity import USER_AGENT, RunIdentity
 from job.execution.circuit_breaker import CircuitBreaker, State
 from job.execution.limits import ConcurrencyLimiter
 from job.execution.pending_call import PendingCall, Try
-from job.execution.progress import CallRetried, EngineProgress, EventHandler, Outages
+from job.execution.progress import CallRetried, EngineFailing, EngineProgress, EngineRecovered, EventHandler
 from job.execution.retry_policy import RetryPolicy
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
@@ -25,6 +25,8 @@ from job.text.messages import colon, message
 
 QUICK_SECONDS = 5.0
 """No work of a batch has failed that fails earlier."""
+TELL_SECONDS = 5.0
+"""An outage that is shorter is not worth a word."""
 Finished = Callable[[CallResult, Failure | None], None]
 """Gets the result of a call, and why it failed, if it did."""
 
@@ -67,10 +69,11 @@ class Executor:
         self._policy = RetryPolicy(settings, context.jitter)
         self._limiter = ConcurrencyLimiter(settings.concurrency)
         self._breaker = CircuitBreaker(settings, self._limiter)
-        self._outages = Outages(settings, context.emit)
         self._queue = WorkQueue(work, self._begin, self._policy, self._breaker, self._progress, context.shutdown)
         self._refused: str | None = None
         """The token that the engine refused last, if no call was done since."""
+        self._told_since = inf
+        """Since when the engine is out, if people were told of it; infinity if not."""
         self._workers = trio.CancelScope()
 
     async def run(self) -> bool:
@@ -173,24 +176,28 @@ class Executor:
 
     def _adapt(self, call: Call, latest: Try) -> None:
         """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
-        limiter, breaker, failure, since = self._limiter, self._breaker, latest.failure, self._breaker.failing_since
+        limiter, breaker, failure = self._limiter, self._breaker, latest.failure
         is_done = failure is None or bool(failure.targets)
         if failure is None or is_done:
             self._refused = None
             limiter.succeed(latest, breaker.failed)
             if breaker.succeed(latest):
                 limiter.recover()
-                self._outages.end(since, latest.started)
+                if self._told_since < inf:
+                    self._context.emit(EngineRecovered(call.engine, latest.started - self._told_since))
+                    self._told_since = inf
         else:
             if failure.handling.lowers_limit:
                 limiter.reject(latest, is_full=failure.status == 429)
             breaker.fail(latest, others=self._progress.in_flight - 1)
         limiter.end()
         is_out = breaker.state(latest.ended) is not State.CLOSED
-        if is_out and failure is not None and failure.handling.kind is not FailureKind.FINAL:
+        is_news = self._told_since == inf and latest.ended >= breaker.failing_since + TELL_SECONDS
+        if is_out and is_news and failure is not None and failure.handling.kind is not FailureKind.FINAL:
             # If no other call has failed, it is named.
             reason = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
-            self._outages.go_on(breaker.failing_since, latest.ended, reason)
+            self._told_since = breaker.failing_since
+            self._context.emit(EngineFailing(call.engine, reason, self._settings.patience))
         self._progress.limit = limiter.limit
 
     async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:

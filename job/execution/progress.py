@@ -2,19 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import inf
 
 import trio
 
-from job.config.environment import EngineSettings
 from job.day.ledger import Ledger
 from job.day.result import CallResult, Counts
 from job.engines.calls import Call, EngineName
 from job.text.messages import Message
 
 REPORT_SECONDS = 60.0
-TELL_SECONDS = 5.0
-"""An outage that is shorter is not worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +59,6 @@ class EngineProgress:
     """How many calls wait for the end of their patience, with one try left."""
     counts: Counts = field(default_factory=Counts)
     """Of the items that were to be requested when it began."""
-
-
-class Outages:
-    """The outages of one engine: tells people of those that are worth a word."""
-
-    def __init__(self, settings: EngineSettings, emit: EventHandler) -> None:
-        self._settings = settings
-        self._emit = emit
-        self._since = inf
-        """Since when it is out, if people were told of it; infinity if not."""
-
-    def go_on(self, since: float, now: float, reason: Message) -> None:
-        """The engine has been out since then, and another try has failed for this reason."""
-        if self._since == inf and now >= since + TELL_SECONDS:
-            self._since = since
-            self._emit(EngineFailing(self._settings.name, reason, self._settings.patience))
-
-    def end(self, since: float, until: float) -> None:
-        """The engine works again, which was out since then: a call is done that began at `until`."""
-        seconds, is_told = until - min(since, self._since), self._since < inf
-        self._since = inf
-        if is_told:
-            self._emit(EngineRecovered(self._settings.name, seconds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
     for card in map(ledger.status, ledger.items["qa"]):
         target, day = ledger.plan.by_id[card.item.target], report.day
         state = "made" if card.is_done else card.state
-        tries, when = str(card.tries), _when(card.ended, zone)
+        tries, when = ("0", "") if card.result is None else (str(card.result.tries), _when(card.result.ended, zone))
         url = picture_url(report, target, card) or ""
         name, card_type = _cell(target.id), _cell(card.item.card_type or "")
         yield name, target.kind, card_type, state, card.cause or "", tries, when, day, url, target.date or day
@@ -65,7 +65,7 @@ def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
 
 def _when(moment: float, zone: tzinfo | None) -> str:
     """The moment as a spreadsheet takes it for a time: it understands no offset, so the headings have that."""
-    return f"{datetime.fromtimestamp(moment, zone):%Y-%m-%d %H:%M:%S}" if moment else ""
+    return f"{datetime.fromtimestamp(moment, zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _cell(text: str) -> str:

@@ -243,15 +243,11 @@ def _may_have_asked(report: Report) -> bool:
     return report.outcome is not Outcome.BAD_CONFIG or report.start.task_attempt > 0
 
 
-def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
-    return _whole_night(commands.run(day, is_new=True))
-
-
 def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:
     """What to do if the night of this tick has left nothing, whenever it is read; nothing if no `start` is known."""
     if start is None:
         return ()
-    return (*_whole_night(Commands.of(start, runs_uri, days, tick).run(None)), *_executions_steps(start))
+    return (*whole_night(Commands.of(start, runs_uri, days, tick).run(None)), *_executions_steps(start))
 
 
 def _executions_steps(start: Start) -> Iterator[Step]:
@@ -262,7 +258,7 @@ def _executions_steps(start: Start) -> Iterator[Step]:
         yield Step("look", message("All executions of the job"), Command(link))
 
 
-def _whole_night(command: Command) -> tuple[Step, ...]:
+def whole_night(command: Command) -> tuple[Step, ...]:
     return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=command.terms), command),)
 
 

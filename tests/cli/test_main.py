@@ -79,7 +79,7 @@ def test_a_start_needs_a_place_for_its_record() -> None:
 
 
 def test_an_argument_that_is_no_unicode_can_be_recorded() -> None:
-    """The config has no such name, so it is a fault with the nearest names."""
+    """The config has no such name, so it is a fault."""
     for text in asked("run", "--again", "\udcff", "--without", "\udcff").arguments:
         text.encode()
 

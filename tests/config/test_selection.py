@@ -58,21 +58,10 @@ def test_a_target_stands_for_its_data_too_and_all_for_everything() -> None:
     assert chosen(plan_with("all"), "all") == ["all/news_card"], "unless a target has this name"
 
 
-@pytest.mark.parametrize(
-    ("name", "remedy"),
-    [
-        ("NVDA/newscard", "similar names: NVDA/news_card"),
-        ("nvda", "similar names: NVDA"),
-        ("NDVA/outlook_card", "similar names: NVDA"),
-        ("/outlok_card", "similar names: /outlook_card, /news_card"),
-        ("TSLA/xyz", "there are: TSLA/outlook_card"),
-        ("zzz", "there are: NVDA, TSLA, Rate vs Inflation, a/b, a, none"),
-        ("", "there are: /news_card, /outlook_card, /b/c"),
-    ],
-)
-def test_a_name_that_the_plan_lacks_is_a_fault_with_the_nearest_names(name: str, remedy: str) -> None:
+@pytest.mark.parametrize("name", ["NVDA/newscard", "nvda", "/outlok_card", ""])
+def test_a_name_that_the_plan_lacks_is_a_fault_that_says_how_names_are_written(name: str) -> None:
     _, [fault] = select(plan_with(), ["TSLA", name], is_confirmed=True)
-    assert str(fault) == f'--again: "{name}" names nothing that this start makes; {remedy}'
+    assert str(fault).startswith(f'--again: "{name}" names nothing that this start makes; write NVDA/news_card for a ')
 
 
 def test_many_cards_are_made_again_only_if_that_is_confirmed() -> None:
@@ -87,7 +76,7 @@ def test_many_cards_are_made_again_only_if_that_is_confirmed() -> None:
     ("names", "faults"),
     [
         (["NVDA", "none"], []),
-        (["nvda"], ['--without: "nvda" is no target of the config; similar names: NVDA']),
+        (["nvda"], ['--without: "nvda" is no target of the config; write it as the config does']),
         (list(CARDS), ["--without: leaves nothing to do; name fewer"]),
     ],
 )
@@ -105,8 +94,6 @@ def test_no_number_of_names_takes_long_among_many_targets() -> None:
     right = [f"T{number:05}" for number in range(49_000, 50_000)]
     _, faults = select(plan, numbers, is_confirmed=True)
     assert len(faults) == 500
-    assert str(faults[0]).endswith("T00007, T00008, T00009 and 49,990 more")
-    assert str(faults[-1]) == '--again: "499" names nothing that this start makes; correct it'
     assert len(select(plan, [f"/{number}" for number in numbers], is_confirmed=True)[1]) == 500
     assert len(select(plan, right, is_confirmed=True)[0]) == 4000
     assert len(left_out_faults(plan, numbers)) == 500

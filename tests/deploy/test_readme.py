@@ -22,9 +22,8 @@ from job.day.result import Counts, ShutdownReason
 from job.engines.answers import ANSWER_LIMIT
 from job.engines.failures import Cause, FailureKind, Handling, Remedy, handling_of
 from job.execution.circuit_breaker import LATE_TRIES
-from job.execution.executor import QUICK_SECONDS
+from job.execution.executor import QUICK_SECONDS, TELL_SECONDS
 from job.execution.phases import FAILED_SECONDS, REFUSED_LIMIT
-from job.execution.progress import TELL_SECONDS
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
 from job.orchestrator import FAILURE_SECONDS, run_phases

@@ -22,7 +22,7 @@ from job.outputs.log import Reporter
 from job.outputs.message import cut, late_lines, run_lines, trial_lines
 from job.outputs.pages import render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
-from job.telling.advice import Commands, advice, first_steps
+from job.telling.advice import Commands, advice, whole_night
 from job.telling.failures import failure_texts
 from job.telling.nights import nothing_of
 from job.telling.view import View
@@ -162,7 +162,7 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
 
 
 def test_messages_about_no_day_are_translated() -> None:
-    steps = first_steps(Day().day, Commands(Day().start_of().days, NOW))
+    steps = whole_night(Commands(Day().start_of().days, NOW).run(Day().day, is_new=True))
     lines = [*trial_lines(SETTINGS)]
     for nothing in (nothing_of(Day().day), None):
         lines += late_lines(SETTINGS, Day().day, NOW, None, steps, nothing)
