@@ -1,11 +1,9 @@
 """The READMEs are correct: what they tell to type exists and is understood, and their tables agree with the code."""
 
 import importlib.util
-import inspect
 import re
 import shlex
 import subprocess
-import textwrap
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -26,7 +24,7 @@ from job.execution.executor import QUICK_SECONDS, TELL_SECONDS
 from job.execution.phases import FAILED_SECONDS, REFUSED_LIMIT
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
-from job.orchestrator import FAILURE_SECONDS, run_phases
+from job.orchestrator import FAILURE_SECONDS
 from job.outputs.cards import COLUMNS
 from job.outputs.channels import FEISHU
 from job.outputs.message import SEND_SECONDS, cut, run_lines
@@ -140,11 +138,6 @@ def test_a_chinese_page_is_the_same_page(name: str) -> None:
     assert sorted(lines_to_type(chinese)) == sorted(lines_to_type(english)), "in a fence or in running text"
     levels = [re.findall(r"^#+(?= )", page, re.MULTILINE) for page in (chinese, english)]
     assert levels[0] == levels[1]
-
-
-def test_how_it_works_is_the_function_itself() -> None:
-    (shown,) = re.findall(r"```python\n(.*?)```", PAGES["job/README.md"], re.DOTALL)
-    assert shown == textwrap.dedent(inspect.getsource(run_phases).rpartition('"""\n')[2])
 
 
 @pytest.mark.parametrize(("page", "language"), [(FIRST, "en"), (CHINESE, "zh")], ids=["en", "zh"])
