@@ -1,12 +1,10 @@
 """Environment: every variable of the job, read once; what a start was asked; and the limit of open files."""
 
-import re
 import resource
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,7 +31,7 @@ from job.config.values import (
 )
 from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, EngineName, EngineSpec
 from job.storage.store import NAME_A_PLACE
-from job.text.messages import Language, Message, message, template
+from job.text.messages import Language, Message, message
 
 
 def raise_open_file_limit() -> None:
@@ -128,8 +126,8 @@ class Settings(BaseModel):
     memory_mib: int | None = Field(None, validation_alias="TASK_MEMORY_MIB", ge=1)
     notify_fault: Message | None = None
     """Not a variable: why no message can be sent although NOTIFY_URL is set."""
-    notices: tuple[Message, ...]
-    """Not a variable: warnings about likely mistakes."""
+    notices: tuple[Message, ...] = ()
+    """Not a variable: why the message about a run will not be as it was meant."""
 
     _printable = field_validator("*", mode="before")(must_be_printable)
 
@@ -185,30 +183,28 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     job. Missing engine URLs are not reported here, since only the plan shows which engines are needed.
     """
     given = {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
-    notices = _misspelt(environ)
     faults = []
     if "CONFIG_URI" not in given:
         faults.append(not_set("CONFIG_URI", NAME_A_PLACE))
     spared: dict[str | None, Message] = {}
     try:
-        settings = Settings.model_validate(_values(given, notices))
+        settings = Settings.model_validate(_values(given))
     except ValidationError as error:
         faults += [Fault(_variable(path), found.what, found.remedy) for path, found in problems(error)]
         faulty = {fault.variable for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
-        settings = Settings.model_validate(_values(sound, notices))
+        settings = Settings.model_validate(_values(sound))
         spared = {fault.variable: fault.sentence for fault in faults if fault.variable in NOTIFIER}
-    notices += spared.values()
-    update = {"notices": tuple(notices), "notify_fault": spared.get("NOTIFY_URL")}
+    update = {"notices": tuple(spared.values()), "notify_fault": spared.get("NOTIFY_URL")}
     return settings.model_copy(update=update), [fault for fault in faults if fault.variable not in NOTIFIER]
 
 
-def _values(given: Mapping[str, str], notices: Sequence[Message]) -> dict[str, object]:
+def _values(given: Mapping[str, str]) -> dict[str, object]:
     engines = {
         engine: {"name": engine} | {field: given[name] for field, name in variables.items() if name in given}
         for engine, variables in ENGINE_VARIABLES.items()
     }
-    return {**given, "engines": engines, "notices": notices}
+    return {**given, "engines": engines}
 
 
 def _variable(path: Sequence[str | int]) -> str:
@@ -217,25 +213,6 @@ def _variable(path: Sequence[str | int]) -> str:
             return _engine_variable(engine, field)
     return str(path[-1])
 
-
-def _misspelt(environ: Mapping[str, str]) -> list[Message]:
-    """A notice for each unknown variable that is spelt almost like a known one, or named like an engine's."""
-    notices = []
-    for name in sorted(environ.keys() - set(VARIABLES)):
-        if not environ[name].strip() or not name.isprintable() or name.startswith(_OF_OTHERS):
-            continue
-        if meant := get_close_matches(name, VARIABLES, n=1, cutoff=_ALIKE):
-            text = template("{name}: is not a variable of the job, which ignores it; did you mean {meant}?")
-            notices.append(message(text, name=name, meant=meant[0]))
-        elif _OF_ENGINES.match(name):
-            notices.append(message("{name}: is not a variable of the job, which ignores it", name=name))
-    return notices
-
-
-_OF_OTHERS = ("CLOUD_RUN_", "GOOGLE_CLOUD_")
-"""Prefixes for which Google sets more variables than the job reads."""
-_ALIKE = 0.87
-_OF_ENGINES = re.compile(rf"(?:{'|'.join(ALL_ENGINES).upper()})_ENGINE_")
 
 DATE, AGAIN, WITHOUT = "--date", "--again", "--without"
 NAMES_LIMIT = 64 * 1024

@@ -19,7 +19,7 @@ from job.text.messages import message
 from tests.cli.conftest import Command
 from tests.support.records import URLS
 
-NOTICE = "CONFIG_URL: is not a variable of the job, which ignores it; did you mean CONFIG_URI?"
+NOTICE = "NOTIFY_ONLY: is not one of 'all', 'failures'; write one of these"
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 HOME = {"CONFIG_URI": "/config", "RUNS_URI": "/runs", "RUN_TIME_ZONE": "Asia/Shanghai"}
 
@@ -127,8 +127,8 @@ def test_the_command_after_an_unset_place_has_where_to_fill_it_in(command: Comma
 
 
 @pytest.mark.parametrize(("verb", "marks"), [("plan", ["", ""]), ("check", ["! ", "✗ "])])
-def test_a_misspelt_variable_is_noticed_before_the_faults(verb: str, marks: list[str], command: Command) -> None:
-    code, out, err = command(verb, CONFIG_URL="/config")
+def test_a_variable_of_the_notifier_is_noticed_before_the_faults(verb: str, marks: list[str], command: Command) -> None:
+    code, out, err = command(verb, NOTIFY_ONLY="errors")
     fault = "CONFIG_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory"
     assert (code, out + err) == (ExitCode.USAGE, [marks[0] + NOTICE, marks[1] + fault])
 

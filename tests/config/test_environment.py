@@ -196,31 +196,6 @@ def test_no_environment_raises_and_every_fault_names_a_variable(variables: dict[
             assert url is None or url.isprintable()
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("FINANCIAL_ENGINE_URI", "FINANCIAL_ENGINE_URL"),
-        ("NEWS_ENGINE_BATCH_SIZE", None),
-        ("FINANCIAL_ENGINE_ATTEMPTS", None),
-        ("TRADING_ENGINE_ATTEMPTS", None),
-        ("NEWS_ENGINE_ATTEMPTS", None),
-        ("QA_ENGINE_KEY", None),
-        ("RUNS_URL", "RUNS_URI"),
-        ("NOTIFY_ULR", "NOTIFY_URL"),
-    ],
-)
-def test_a_variable_that_is_spelt_almost_like_one_of_ours_is_noticed(name: str, meant: str | None) -> None:
-    notice = f"{name}: is not a variable of the job, which ignores it"
-    assert tuple(map(str, read(**{name: "1"}).notices)) == (f"{notice}; did you mean {meant}?" if meant else notice,)
-    assert read(**{name: " "}).notices == ()
-
-
-def test_variables_of_others_are_not_noticed() -> None:
-    names = ["GOOGLE_CLOUD_PROJECTS", "CLOUD_RUN_TASK_COUNTS", "RUNNER_OS", "RUN_AS_ROOT", "RUNS_BUCKET", "RUN"]
-    names += ["CONFIG_SITE", "CONFIG_DIR", "ENGINE_URL", "NOTIFY_SOCKET", "LANGUAGE", "LOG_LEVEL", "QA_ENGINE_\x1b"]
-    assert read(**dict.fromkeys(names, "1")).notices == ()
-
-
 def test_settings_with_faults_hold_the_values_that_are_valid() -> None:
     settings, found = read_settings(
         {"RUN_TIME_ZONE": "x", "CLOUD_RUN_EXECUTION": "e", "QA_ENGINE_TIMEOUT": "x", "RUNS_URI": "gs://b"}
