@@ -13,7 +13,7 @@ from job.config.environment import Options, Settings
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.objects import OBJECTS, parse_config
 from job.config.plan import Plan, make_plan
-from job.config.read import memory_notices, read_objects, unreadable
+from job.config.read import read_objects, unreadable
 from job.day.attempt import ExitCode
 from job.day.ledger import Ledger
 from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName, counted
@@ -69,7 +69,7 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
         past = trio.run(_read_past, settings, plan, given.date, now)
     plan = replace(plan, date=given.date or past.days.current(now))
     is_past = past.days.is_past(plan.date, now) and BATCHES.keys() & {*plan.engines()}
-    notices = [*plan.notices, *memory_notices(plan, settings), *ledger_notes(past.ledger or Ledger(plan))]
+    notices = [*plan.notices, *ledger_notes(past.ledger or Ledger(plan))]
     _say_notices([*notices, *([past_day_notice(plan.date)] if is_past else [])], to)
     past_lines = list(_past_lines(past, plan))
     if given.json:

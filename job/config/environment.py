@@ -123,7 +123,6 @@ class Settings(BaseModel):
     notify_secret: SecretStr | None = Field(None, validation_alias="NOTIFY_SECRET")
     notify_only: NotifyPolicy = Field("all", validation_alias="NOTIFY_ONLY")
     """With `failures`, a success is told only if it may be the first after a failure."""
-    memory_mib: int | None = Field(None, validation_alias="TASK_MEMORY_MIB", ge=1)
     notify_fault: Message | None = None
     """Not a variable: why no message can be sent although NOTIFY_URL is set."""
     notices: tuple[Message, ...] = ()

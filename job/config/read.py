@@ -1,11 +1,11 @@
 """Reads the config objects and makes the plan, before any engine is called."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import trio
 
-from job.config.environment import ENGINE_VARIABLES, Options, Settings
+from job.config.environment import ENGINE_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.config.objects import OBJECTS, SIZE_LIMIT, parse_config
 from job.config.plan import Plan, left_out_faults, make_plan, select
@@ -14,7 +14,7 @@ from job.engines.calls import Item
 from job.errors import JobError
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
-from job.text.messages import Message, Value, message, template
+from job.text.messages import Value, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,6 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
     faulty = {fault.variable for fault in faults}
     urls = [ENGINE_VARIABLES[engine]["url"] for engine in plan.engines() if settings.engines[engine].url is None]
     all_faults += [not_set(variable, ENGINE_URL_REMEDY) for variable in urls if variable not in faulty]
-    plan = replace(plan, notices=(*plan.notices, *memory_notices(plan, settings)))
     again: Sequence[Item] = ()
     if not between:  # else it is not known which names there are
         all_faults += left_out_faults(plan, options.without)
@@ -77,19 +76,3 @@ def unreadable(where: str, error: StorageError) -> Fault:
     if isinstance(error, UnreachableError):
         remedy = message("try again later")
     return Fault(where, error.what, error.remedy or remedy, FaultKind.STORAGE)
-
-
-MEMORY_MIB, CARD_KIB = 64, 2
-"""What a start takes, and each card besides: half of that if it is made."""
-
-
-def memory_notices(plan: Plan, settings: Settings) -> list[Message]:
-    """A notice if the cards of a plan may take more memory than the job has; none if that is not known."""
-    cards = plan.count("qa")
-    wanted = MEMORY_MIB + cards * CARD_KIB // 1024
-    if settings.memory_mib is None or wanted <= settings.memory_mib:
-        return []
-    text = template(
-        "{count} cards may take {wanted} MiB of memory, and the job has {memory}: an owner raises {variable}"
-    )
-    return [message(text, count=cards, wanted=wanted, memory=settings.memory_mib, variable="job.memory_mib")]

@@ -6,7 +6,6 @@ import sys
 import time
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,12 +17,11 @@ from hypothesis import strategies as st
 from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.objects import OBJECTS
-from job.config.read import UnreadConfigError, memory_notices, read_config
+from job.config.read import UnreadConfigError, read_config
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
 from tests.simulators.job import ROOT
-from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, NOW, URLS, config
 
 FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))
@@ -51,21 +49,6 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "(200, 200)\n"
-
-
-@pytest.mark.parametrize(("memory", "most"), [("512", 229_887), ("1024", 492_031)])
-def test_more_cards_than_the_job_has_memory_for_get_a_notice(memory: str, most: int) -> None:
-    """A day of 200,000 cards fits into the default."""
-    fits = plan_of([target("T", [str(number) for number in range(most)])])
-    exceeds = replace(fits, targets=(*fits.targets, target("X")))
-    settings, _ = read_settings({"CONFIG_URI": "config", "TASK_MEMORY_MIB": memory})
-    assert memory_notices(fits, settings) == []
-    (notice,) = memory_notices(exceeds, settings)
-    wanted, has = f"{int(memory) + 1:,}", f"{int(memory):,}"
-    what = f"{most + 1:,} cards may take {wanted} MiB of memory, and the job has {has}"
-    assert str(notice) == f"{what}: an owner raises job.memory_mib"
-    settings, _ = read_settings({"CONFIG_URI": "config"})
-    assert memory_notices(exceeds, settings) == [], "on a laptop"
 
 
 # --- no fault causes another one ---
