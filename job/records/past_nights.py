@@ -18,7 +18,7 @@ from job.day.report import NIGHTS_PAGE, Report
 from job.errors import JobError
 from job.records.lease import Holder, peek
 from job.records.objects import RecordError
-from job.records.record import Listing, read_day, state_of
+from job.records.record import Listing, state_of
 from job.storage.store import ObjectStore, each_of, error_text, in_thread
 from job.storage.uri import open_store
 from job.telling.nights import repeated
@@ -37,15 +37,6 @@ async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     holder = await peek(store) if days else None
     nights = await each_of(days, lambda day: _read_night(store, day, holder), AT_A_TIME)
     return Nights(list(nights.values()))
-
-
-async def with_killed(store: ObjectStore, nights: Nights) -> Nights:
-    """The same, with what is recorded of the latest night if it was killed. Raises `StorageError`."""
-    latest = next(iter(nights.nights), None)
-    with suppress(RecordError):
-        recorded = await read_day(store, latest.day) if latest and latest.outcome is Outcome.KILLED else None
-        return nights.with_report(recorded[0]) if recorded else nights
-    return nights
 
 
 async def known_days(settings: Settings, store: ObjectStore) -> Days:
@@ -132,8 +123,6 @@ class PastNights:
         """Reads them. Never raises."""
         try:
             self.nights = await read_nights(store)
-            if self.nights.nights and self.nights.nights[0].day > day:  # else it is not the latest on their page
-                self.nights = await with_killed(store, self.nights)
             self.attempt = await attempt_before(store, self.nights, day)
         except JobError as error:
             self.notify([message("past nights cannot be read: {error}", error=error_text(error))])

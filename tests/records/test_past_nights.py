@@ -13,7 +13,7 @@ from job.day.attempt import Outcome
 from job.day.history import Night, Nights
 from job.records.lease import LEASE
 from job.records.objects import RecordError
-from job.records.past_nights import PastNights, read_nights, with_killed
+from job.records.past_nights import PastNights, read_nights
 from job.records.record import Record
 from job.telling.nights import unrecorded_line
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
@@ -133,22 +133,3 @@ async def test_past_nights_can_be_waited_for(memory: Memory) -> None:
         nursery.start_soon(past.read_beside, memory, DAYS[1])
         await past.wait_until_read()
         assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
-
-
-async def test_of_the_latest_night_what_is_recorded_is_read_if_it_was_killed(memory: Memory) -> None:
-    put(memory, RecordedAttempt(DAYS[0]).record(), RecordedAttempt(DAYS[1], outcome=None, failed=["MSFT"]).record())
-    nights = await with_killed(memory, await read_nights(memory))
-    assert [one.outcome for one in nights.nights] == [Outcome.KILLED, Outcome.SUCCEEDED]
-    report = nights.nights[0].report
-    assert report is not None
-    assert (report.cards.done, report.cards.planned) == (1, 2)
-
-
-@pytest.mark.parametrize(("day", "is_read"), [(DAYS[0], True), (DAYS[2], False)])
-async def test_it_is_read_beside_an_attempt_at_an_earlier_day_alone(memory: Memory, day: str, is_read: bool) -> None:
-    """Of a later one the page shows that first."""
-    put(memory, RecordedAttempt(DAYS[1], outcome=None).record())
-    past = PastNights(lambda _: None)
-    await past.read_beside(memory, day)
-    assert past.nights is not None
-    assert (past.nights.nights[0].report is not None) is is_read
