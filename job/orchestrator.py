@@ -25,8 +25,9 @@ from job.outputs.log import Reporter
 from job.outputs.message import Notifier
 from job.outputs.pages import documents
 from job.records.lease import BusyError, Holder, acquire
+from job.records.objects import end_name
 from job.records.past_nights import PastNights, ended_for_good
-from job.records.record import Record, read_day, record_refusal
+from job.records.record import Record, read_day, write_without_lease
 from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
@@ -203,13 +204,12 @@ async def _refused(known: SoFar, faults: Sequence[Fault]) -> View:
     try:
         with trio.fail_after(REFUSAL_SECONDS):
             store = open_store(known.runs_uri, make=True)
-            if not await record_refusal(store, view.report):
+            if not await write_without_lease(store, day, {end_name(day, 0): view.report.to_json}):
                 recorded = await read_day(store, day)
                 return known.view(ending, faults, None if recorded is None else recorded[1].ledger)
             if known.past.nights is None:
                 await known.past.read_beside(store, day)
-            for document in documents(view, known.past, known.options.settings):
-                await document.write(store, view.report.start)
+            await write_without_lease(store, day, documents(view, known.past, known.options.settings))
     except Exception as error:  # noqa: BLE001  see above
         problem = error_text(error) or message("no answer within {seconds} s", seconds=REFUSAL_SECONDS)
         known.on_storage(not_written(f"{day}/", problem), True)

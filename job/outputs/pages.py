@@ -6,10 +6,10 @@ holds, as nobody knows when it is read. Python computes all words and numbers, t
 module that uses Jinja2.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from posixpath import relpath
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from job.day.result import ItemState
 from job.engines.calls import ENGINES
 from job.outputs.cards import card_table, picture_url
 from job.records.past_nights import PastNights
-from job.records.record import Document
+from job.records.record import Documents
 from job.storage.uri import address_of
 from job.telling.advice import CONSOLE, Commands, Step, advice, quoted
 from job.telling.nights import done_at, marks_of, missing_of, unrecorded_line
@@ -307,24 +307,18 @@ def _headline(nights: Nights, runs_uri: str, days: Days, now: datetime) -> Headl
     )
 
 
-def documents(view: View, past: PastNights, settings: Settings) -> list[Document]:
+def documents(view: View, past: PastNights, settings: Settings) -> Documents:
     """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
     report, runs_uri, day = view.report, settings.runs_uri or "", view.report.day
-    now, to = datetime.now(UTC), translator(settings.language)
-    has_table = report.cards.planned > 0
-
-    def page_of_nights() -> bytes | None:
-        nights = (past.nights or Nights()).with_report(report)
-        if any(night.outcome is Outcome.AT_WORK for night in nights.nights):
-            return None  # the start that is at work writes it
-        return render_nights(nights, runs_uri, report.start.days, now, to)
-
-    to_write = [
-        Document(f"{day}/{REPORT}", report.as_text),
-        Document(f"{day}/{PAGE}", lambda: render_day(view, runs_uri, has_table=has_table, translator=to)),
-    ]
+    to, has_table = translator(settings.language), report.cards.planned > 0
+    made: dict[str, Callable[[], bytes]] = {
+        f"{day}/{REPORT}": report.as_text,
+        f"{day}/{PAGE}": partial(render_day, view, runs_uri, has_table=has_table, translator=to),
+    }
     if has_table:
-        to_write.append(Document(f"{day}/{CARDS}", lambda: card_table(report, view.ledger, to)))
-    if past.nights is not None:
-        to_write.append(Document(NIGHTS_PAGE, page_of_nights))
-    return to_write
+        made[f"{day}/{CARDS}"] = partial(card_table, report, view.ledger, to)
+    nights = None if past.nights is None else past.nights.with_report(report)
+    # A start that is at work writes it at its end.
+    if nights is not None and all(night.outcome is not Outcome.AT_WORK for night in nights.nights):
+        made[NIGHTS_PAGE] = partial(render_nights, nights, runs_uri, report.start.days, datetime.now(UTC), to)
+    return made

@@ -14,7 +14,7 @@ import trio
 from pydantic_core import to_json
 
 from job.config.plan import Plan
-from job.day.attempt import FORMAT, Attempt, Outcome, Severity, Start
+from job.day.attempt import FORMAT, Attempt, Outcome, Severity
 from job.day.ending import Ending
 from job.day.history import NightBefore
 from job.day.ledger import Ledger
@@ -41,7 +41,6 @@ from job.storage.store import (
     THREADS,
     ObjectStore,
     StorageError,
-    StoredObject,
     each_of,
     in_thread,
 )
@@ -193,33 +192,22 @@ def _plan_of(name: str, head: bytes, lines: int) -> object:
     return plan
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """An object beside the record that is made when an attempt has ended. The job never reads it."""
+Documents = Mapping[str, Callable[[], bytes]]
+"""Objects beside the record that the job never reads: their names below RUNS_URI, and what makes each of them."""
 
-    name: str
-    """Below RUNS_URI."""
-    make: Callable[[], bytes | None]
-    """`None` if another start will write it."""
 
-    async def write(self, store: ObjectStore, start: Start) -> None:
-        """Makes and writes it for this start; one that was refused leaves it as it is if the day has an attempt.
+async def write_document(store: ObjectStore, name: str, make: Callable[[], bytes]) -> None:
+    """Makes a document and writes it over what is there. Raises `StorageError`, and what `make` raises."""
 
-        Raises `StorageError`, and what `make` raises.
-        """
-        if not start.number and (await Listing.of(store, start.day)).latest:  # no lease keeps others from writing
-            return
-        there = await in_thread(partial(store.read, self.name, 1))
-        await in_thread(partial(self._write, store, there))
-
-    def _write(self, store: ObjectStore, there: StoredObject | None) -> None:
-        data = self.make()
-        if data is None:
-            return
+    def write() -> None:
+        data = make()
         if there is None:
-            store.create(self.name, data)
+            store.create(name, data)
         else:
-            store.replace(self.name, data, there.generation)
+            store.replace(name, data, there.generation)
+
+    there = await in_thread(partial(store.read, name, 1))
+    await in_thread(write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,9 +359,10 @@ def state_of(day: str, holder: Holder | None) -> Outcome:
     return Outcome.AT_WORK if holder is not None and holder.day == day else Outcome.KILLED
 
 
-async def record_refusal(store: ObjectStore, report: Report) -> bool:
-    """Records a refused start, without a lease; false if the day has an attempt already. Raises `StorageError`."""
-    if (await Listing.of(store, report.day)).latest:
-        return False
-    await Document(end_name(report.day, 0), report.to_json).write(store, report.start)
+async def write_without_lease(store: ObjectStore, day: str, documents: Documents) -> bool:
+    """Writes what a start leaves that was refused; false once the day has an attempt. Raises as `write_document`."""
+    for name, make in documents.items():
+        if (await Listing.of(store, day)).latest:
+            return False
+        await write_document(store, name, make)
     return True

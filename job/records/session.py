@@ -22,7 +22,7 @@ from job.execution.shutdown import RECORD_SHARE, Shutdown
 from job.records.lease import BusyError, Lease
 from job.records.objects import RecordError, attempt_name, end_name, plan_of
 from job.records.past_nights import known_days
-from job.records.record import Document, Journal, Listing, Record
+from job.records.record import Documents, Journal, Listing, Record, write_document
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
 from job.telling.changes import differences
 from job.telling.sentence import LABELS
@@ -125,9 +125,10 @@ class Session:
         begun = {self.attempt.start.number: self.journal.objects} if self.journal.objects else {}
         return {**self.record.listing.results, **begun}
 
-    async def close(self, report: Report, documents: Sequence[Document], shutdown: Shutdown) -> Report:
+    async def close(self, report: Report, documents: Documents, shutdown: Shutdown) -> Report:
         """Writes results, documents and the end, releases the lease; returns the report with what was not written."""
-        left, missing = list(documents), list[str]()
+        left = dict(documents)
+        missing: dict[str, Value] = {}
 
         def closed() -> Report:
             not_written = (*missing, *report.not_written)
@@ -144,29 +145,27 @@ class Session:
                 await self._write_end(closed())
                 is_over = True
             is_over = is_over or shutdown.reason is reason  # else it is begun again
-        why = message("storage did not answer in time") if self.lease.is_held() else LOST
-        self._give_up(left, missing, why)
+        missing |= dict.fromkeys(left, message("storage did not answer in time") if self.lease.is_held() else LOST)
+        for why in dict.fromkeys(missing.values()):
+            names = [name for name, reason_of in missing.items() if reason_of == why]
+            self.alarm.notify(not_written(listed(names), why), True)
         if not self.is_ended:
             text = template("storage: the record is not complete: {count} results and the end are not written")
             self.alarm.notify(message(text, count=self.journal.unwritten), True)
         await self._release()
         return closed()
 
-    async def _write_documents(self, left: list[Document], missing: list[str]) -> None:
-        """Writes the documents that are left, and takes each from the list. `missing` gets what cannot be written."""
-        while left and self.lease.is_held():
-            try:
-                await left[0].write(self.lease.store, self.attempt.start)
-            except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
-                self._give_up(left[:1], missing, error.reason if isinstance(error, StorageError) else str(error))
-            left.pop(0)
-        self._give_up(left, missing, LOST)
-        left.clear()
-
-    def _give_up(self, documents: Sequence[Document], missing: list[str], error: Value) -> None:
-        if names := [document.name for document in documents]:
-            self.alarm.notify(not_written(listed(names), error), True)
-            missing += names
+    async def _write_documents(self, left: dict[str, Callable[[], bytes]], missing: dict[str, Value]) -> None:
+        """Writes what is left, and takes each from there. `missing` gets what cannot be written, and why."""
+        for name, make in list(left.items()):
+            if not self.lease.is_held():
+                missing[name] = LOST
+            else:
+                try:
+                    await write_document(self.lease.store, name, make)
+                except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
+                    missing[name] = error.reason if isinstance(error, StorageError) else str(error)
+            del left[name]
 
     async def _write_end(self, report: Report) -> None:
         """Writes the end, and tries again for as long as there is time."""

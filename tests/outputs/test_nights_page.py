@@ -13,7 +13,7 @@ from job.day.history import Night, Nights
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Report
 from job.outputs.pages import NIGHTS_SHOWN, documents, render_nights
 from job.records.past_nights import PastNights
-from job.records.record import Document
+from job.records.record import Documents
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator
 from tests.outputs.test_day_page import HOSTILE, KNOWN_TAGS, links_of
@@ -130,9 +130,9 @@ def test_markup_from_a_record_is_shown_as_text(hostile: str) -> None:
 # --- what is written beside the report of a day ---
 
 
-def written(view: View, nights: Nights) -> dict[str, Document]:
+def written(view: View, nights: Nights) -> Documents:
     made = documents(view, PastNights(lambda _: None, nights), read_settings({"RUNS_URI": "/runs"})[0])
-    return {document.name.removeprefix(f"{DAY}/"): document for document in made}
+    return {name.removeprefix(f"{DAY}/"): make for name, make in made.items()}
 
 
 @pytest.mark.parametrize(("planned", "has_table"), [(0, False), (1, True)])
@@ -141,7 +141,7 @@ def test_a_day_has_a_table_if_it_has_cards_and_the_page_links_it(planned: int, h
     cards = replace(view.report.cards, planned=planned)
     made = written(replace(view, report=view.report.model_copy(update={"engines": {"qa": cards}})), Nights())
     assert list(made) == [REPORT, PAGE, *([CARDS] if has_table else []), NIGHTS_PAGE]
-    assert (b'href="cards.csv"' in (made[PAGE].make() or b"")) is has_table
+    assert (b'href="cards.csv"' in made[PAGE]()) is has_table
 
 
 def test_a_day_has_no_address_of_a_page_that_could_not_be_written() -> None:

@@ -7,8 +7,8 @@ import pytest
 from job.day.attempt import ExitCode, Outcome
 from job.day.report import Report
 from job.records.objects import RecordError
-from job.records.record import Document, Record, read_day
-from tests.support.records import DAY, RecordedAttempt, config, put, start_at
+from job.records.record import Record, read_day, write_document, write_without_lease
+from tests.support.records import DAY, RecordedAttempt, config, put
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -71,11 +71,12 @@ def broken() -> NoReturn:
     raise ValueError("odd")
 
 
-async def test_a_document_replaces_what_is_there_but_no_refused_start_that_of_an_attempt(
-    memory: Memory,
-) -> None:
+async def test_a_document_replaces_what_is_there_but_without_the_lease_not_that_of_an_attempt(memory: Memory) -> None:
     put(memory, {"page": b"old"})
-    for text, number, expected in ((b"first", 0, b"first"), (b"second", 1, b"second"), (b"third", 0, b"second")):
-        await Document("page", lambda made=text: made).write(memory, start_at(number=number))  # type: ignore[misc]
-        assert memory.objects["page"].data == expected
-        put(memory, RecordedAttempt(outcome=None).record())
+    assert await write_without_lease(memory, DAY, {"page": lambda: b"first"})
+    assert memory.objects["page"].data == b"first"
+    put(memory, RecordedAttempt(outcome=None).record())
+    assert not await write_without_lease(memory, DAY, {"page": lambda: b"second"})
+    assert memory.objects["page"].data == b"first"
+    await write_document(memory, "page", lambda: b"third")
+    assert memory.objects["page"].data == b"third"

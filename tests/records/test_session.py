@@ -1,6 +1,6 @@
 """A day is gone on with where its record ends; a record is closed and its lease released, whatever storage does."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +14,7 @@ from job.day.result import ShutdownReason
 from job.execution.shutdown import BUDGETS, RECORD_SHARE, Shutdown
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
 from job.records.objects import read_report
-from job.records.record import Document
+from job.records.record import Documents
 from job.records.session import RELEASE_SECONDS, Opened, Session, StorageAlarm, open_session
 from job.text.messages import Message
 from tests.records.test_lease import holder
@@ -60,13 +60,15 @@ class Desk:
             helpers.cancel_scope.cancel()
 
     async def close(
-        self, session: Session, reason: ShutdownReason | None = None, documents: Sequence[Document] = ()
+        self, session: Session, reason: ShutdownReason | None = None, documents: Documents | None = None
     ) -> tuple[Report, float]:
         """Closes the record; returns the report and how long that took."""
         if reason is not None:
             self.shutdown.request(reason)
         begun = trio.current_time()
-        report = await session.close(RecordedAttempt().report(), [*documents, PAGE], self.shutdown)
+        report = await session.close(
+            RecordedAttempt().report(), {**(documents or {}), PAGE: lambda: b"page"}, self.shutdown
+        )
         return report, trio.current_time() - begun
 
     @property
@@ -74,7 +76,7 @@ class Desk:
         return "storage: the record is not complete: 1 results and the end are not written" in self.faults
 
 
-PAGE = Document(f"{DAY}/report.html", lambda: b"page")
+PAGE = f"{DAY}/report.html"
 END = f"{DAY}/ends/000001.json"
 
 
@@ -138,17 +140,16 @@ async def test_all_is_written_the_end_last_and_the_lease_released(desk: Desk, re
         assert (took, report.not_written) == (0.0, ())
     assert (desk.said, session.is_ended, session.journal.unwritten) == ([], True, 0)
     written = [name for verb, name in desk.store.asked if verb == "create" and name.startswith(DAY)]
-    assert written[1:] == [f"{DAY}/results/000001-000000.jsonl", PAGE.name, END]
+    assert written[1:] == [f"{DAY}/results/000001-000000.jsonl", PAGE, END]
     assert read_report(DAY, 1, desk.store.objects[END].data).journal == {1: 1}
     assert LEASE not in desk.store.objects
 
 
 async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: Desk) -> None:
     async with desk.session() as session:
-        document = Document("index.html", broken)
-        report, _ = await desk.close(session, documents=[document])
+        report, _ = await desk.close(session, documents={"index.html": broken})
     assert report.not_written == ("index.html",)
-    assert PAGE.name in desk.store.objects
+    assert PAGE in desk.store.objects
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
     assert desk.said == ["could not write index.html: odd"]
 
@@ -156,12 +157,12 @@ async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: 
 async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(desk: Desk) -> None:
     async with desk.session() as session:
         desk.store.seconds = 0.32
-        others = [Document(f"{number}", lambda: b"x") for number in range(9)]
+        others = dict.fromkeys("123456789", lambda: b"x")
         report, took = await desk.close(session, ShutdownReason.SIGTERM, others)
         assert took <= BUDGETS[ShutdownReason.SIGTERM].closing * RECORD_SHARE + RELEASE_SECONDS
-    written = [one.name for one in others if one.name in desk.store.objects]
+    written = [name for name in others if name in desk.store.objects]
     assert 0 < len(written) < 9
-    assert report.not_written == (*[one.name for one in others[len(written) :]], PAGE.name)
+    assert report.not_written == (*[*others][len(written) :], PAGE)
     left = ", ".join(report.not_written)
     assert desk.said[0] == f"could not write {left}: storage did not answer in time", "in one line"
 
@@ -194,7 +195,7 @@ async def test_closing_waits_no_longer_than_the_reason_to_shut_down_lets_it(
     assert desk.incomplete
 
 
-@pytest.mark.parametrize("part", ["/results/", PAGE.name, "/ends/"])
+@pytest.mark.parametrize("part", ["/results/", PAGE, "/ends/"])
 async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(desk: Desk, part: str) -> None:
     """The record is begun again then: to wait on for this one request would lose the end."""
 
@@ -210,7 +211,7 @@ async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(desk:
     assert took == 10
     assert (desk.said, report.not_written, session.journal.unwritten) == ([], (), 0)
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
-    assert {PAGE.name, f"{DAY}/results/000001-000000.jsonl"} <= desk.store.objects.keys()
+    assert {PAGE, f"{DAY}/results/000001-000000.jsonl"} <= desk.store.objects.keys()
     assert LEASE not in desk.store.objects
 
 
@@ -232,9 +233,9 @@ async def test_without_the_lease_no_document_is_written_but_results_and_the_end_
         desk.store.objects[LEASE] = desk.store._write("replace", LEASE, b"another's")
         machine_clock.slept += TRUSTED_SECONDS
         report, _ = await desk.close(session, ShutdownReason.BUG)
-    assert report.not_written == (PAGE.name,)
-    assert desk.said == [f"could not write {PAGE.name}: the lease is lost"]
-    assert PAGE.name not in desk.store.objects
+    assert report.not_written == (PAGE,)
+    assert desk.said == [f"could not write {PAGE}: the lease is lost"]
+    assert PAGE not in desk.store.objects
     assert {END, f"{DAY}/results/000001-000000.jsonl"} <= desk.store.objects.keys()
     assert desk.store.objects[LEASE].data == b"another's"
 

@@ -229,7 +229,7 @@ CASES = [
     Case(CONFIG, variables(CARD_URL="http://h/{ticker}.png"), "bad_config", "CARD_URL: is not an https URL"),
     Case(CONFIG, variables(SSL_CERT_FILE="/no"), "bad_config", 'no\\" cannot be read (No such'),
     Case(PAST, no_storage("folders"), says="past nights cannot be read"),
-    Case(PAST, no_storage("create", ".html"), says="could not write index.html"),
+    Case(PAST, no_storage("create", ".html"), says="report.html, index.html"),
     Case(OUT, storage_comes_back(10)),
     Case(OUT, storage_comes_back(25)),  # the lease waits for less
     Case(OUT, no_storage_to_the_end, is_recorded=False),
