@@ -28,7 +28,7 @@ from job.records.past_nights import PastNights
 from job.records.record import Document
 from job.storage.uri import address_of
 from job.telling.advice import CONSOLE, Commands, Step, advice, quoted
-from job.telling.nights import done_at, marks_of, missing_of, unrecorded_line
+from job.telling.nights import done_at, marks_of, missing_of
 from job.telling.reporting import report_of, when
 from job.telling.sentence import LABELS
 from job.telling.view import SIGNS, View, complete_line, odd_lines
@@ -278,7 +278,6 @@ def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, tran
         headline=headline,
         undone=nights.undone(headline.day) if headline else [],
         link_of=lambda day: link(runs_uri, f"{day}/{PAGE}"),
-        unrecorded=unrecorded_line(nights),
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
         columns=nights.engines,

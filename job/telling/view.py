@@ -49,7 +49,7 @@ class View:
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
     undone: tuple[Message, ...] = ()
-    """Which nights besides are not done, and which have no record."""
+    """Which nights besides are not done."""
     before: NightBefore | None = None
     was_sent: bool = False
     """Whether whoever reads messages was told of it before, as by a try that Cloud Run repeats."""
