@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from job.config.days import Days
 from job.config.environment import Settings
@@ -53,20 +53,6 @@ class Nights:
         """The engines of a table of these nights: one that is off by default, only if a night used it."""
         used = {engine for report in self.reports for engine in report.engines}
         return [name for name, engine in ENGINES.items() if engine.is_on or name in used]
-
-    @property
-    def unrecorded(self) -> list[str]:
-        """The days of the week before the latest night that have no record, though their schedule has them."""
-        days = []
-        for back in range(1, NIGHTS_LOOKED_AT + 1) if self.nights else ():
-            day = (date.fromisoformat(self.nights[0].day) - timedelta(days=back)).isoformat()
-            around = (
-                next(night.start for night in reversed(self.nights) if night.day >= day),
-                next((night.start for night in self.nights if night.day <= day), None),
-            )
-            if all(start and start.day != day and start.schedule and start.days.tick_of(day) for start in around):
-                days.append(day)
-        return days
 
     def next_tick(self, days: Days) -> datetime | None:
         """When the night after the latest begins; `None` without a schedule or a night."""

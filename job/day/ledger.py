@@ -100,11 +100,11 @@ class Ledger:
         if call.failed_tries:
             call = replace(call, failed_tries=())
         self.calls[call.engine].append(call)
-        items = call.items
+        items: Sequence[Item] = call.items
         if self._reruns:
             items = [item for item in items if call.again >= self._number(item, call.date)]
         if not is_of_plan:
-            call, items = self._as_of_plan(call, items)
+            items = self._as_of_plan(call, items)
         if len(items) < len(call.targets):
             call = replace(call, targets=tuple(item.target for item in items))
         for item in items:
@@ -124,19 +124,16 @@ class Ledger:
     def _number(self, item: Item, date: str) -> int:
         return self._reruns.get((item, date), 0)
 
-    def _as_of_plan(self, call: CallResult, items: Sequence[Item]) -> tuple[CallResult, list[Item]]:
-        """A result of another plan as one of this plan, and which of its items count: news only if their request is the
-        same, cards if their date is. A card that was made with another model or other parameters counts as made, and is
-        marked.
+    def _as_of_plan(self, call: CallResult, items: Sequence[Item]) -> Sequence[Item]:
+        """Which items of a result of another plan count for this plan: news only if their request is the same, cards if
+        their date is.
         """
         planned = [item for item in items if item in self.items[item.engine]]
         if not planned or call.engine in BATCHES:
-            return call, planned
+            return planned
         wanted = self.plan.call(planned)
-        is_same = call.request == wanted.request
-        if not (is_same if call.engine == "news" else call.date == wanted.date):
-            return call, []
-        return (call if is_same else replace(call, is_outdated=call.done)), planned
+        is_same = call.request == wanted.request if call.engine == "news" else call.date == wanted.date
+        return planned if is_same else []
 
     # --- what is made again ---
 
@@ -287,11 +284,6 @@ class Ledger:
             if len(first) == ANSWERS_SHOWN:
                 break
         return [*first.values()]
-
-    @property
-    def outdated_cards(self) -> list[Item]:
-        """The cards that were made with another model or other parameters than those of this plan, in its order."""
-        return [item for item, result in self.items["qa"].items() if result is not None and result.is_outdated]
 
 
 def _rank(call: CallResult) -> tuple[bool, bool, float, str]:

@@ -28,10 +28,10 @@ from job.records.past_nights import PastNights
 from job.records.record import Documents
 from job.storage.uri import address_of
 from job.telling.advice import CONSOLE, Commands, Step, advice, quoted
-from job.telling.nights import done_at, marks_of, missing_of, unrecorded_line
+from job.telling.nights import done_at, marks_of, missing_of
 from job.telling.reporting import report_of, when
 from job.telling.sentence import LABELS
-from job.telling.view import SIGNS, View, complete_line, odd_lines
+from job.telling.view import SIGNS, View, odd_lines
 from job.text.messages import (
     Message,
     Translator,
@@ -128,12 +128,8 @@ def log_link(report: Report) -> str | None:
     return f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.start.project)}"
 
 
-ROWS = 300
-"""Maximum number of rows; further targets are only counted."""
-OPEN_ROWS = 40
-"""A board with more rows is closed at first."""
-COLUMNS = 24
-"""Maximum number of columns; further card types are only counted."""
+BOARD_TARGETS = 300
+"""Of more targets than these there is no board: the table of the cards has them."""
 CARD_MARKS: Mapping[ItemState, tuple[str, str]] = {
     "done": ("good", "✓"),
     "with_error": ("warn", "!"),
@@ -154,39 +150,36 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The targets that have cards, limited to `ROWS` rows and `COLUMNS` columns.
+    """The targets that have cards, each with a cell for each card type; none if they are too many.
 
     Those of which a card failed come first, then those that lack one, or have one with an error.
     """
 
-    headline: Message
+    targets: int
     card_types: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
     marks: Collection[str]
     is_open: bool
-    more: int
-    """Number of cards that have no cell."""
 
 
 def board(report: Report, ledger: Ledger) -> Board | None:
     """The board of a day; `None` if no card was reached."""
-    counts, headline = ledger.counts("qa"), complete_line(ledger)
-    if headline is None or counts.done + counts.failed == 0:
+    counts = ledger.counts("qa")
+    if counts.done + counts.failed == 0:
         return None
     targets = [target for target in ledger.plan.targets if target.card_types]
     odd = {item.target for item in ledger.with_error("qa")} | {card.item.target for card in ledger.missing("qa")}
     failed = {card.item.target for card in ledger.missing("qa") if card.has_failed}
-    ordered = sorted(targets, key=lambda target: (target.id not in failed, target.id not in odd))
-    types = list(dict.fromkeys(name for target in targets for name in target.card_types))
-    types = types[:COLUMNS]
-    rows = [(target.id, _cells(report, ledger, target, types)) for target in ordered[:ROWS]]
+    shown = targets if len(targets) <= BOARD_TARGETS else []
+    ordered = sorted(shown, key=lambda target: (target.id not in failed, target.id not in odd))
+    types = list(dict.fromkeys(name for target in shown for name in target.card_types))
+    rows = [(target.id, _cells(report, ledger, target, types)) for target in ordered]
     return Board(
-        headline=headline,
+        targets=len(targets),
         card_types=types,
         rows=rows,
         marks={cell.mark for _, cells in rows for cell in cells},
-        is_open=(counts.missing > 0 or counts.with_error > 0) and len(targets) <= OPEN_ROWS,
-        more=counts.planned - sum(cell.mark != NOT_PLANNED[1] for _, cells in rows for cell in cells),
+        is_open=counts.missing > 0 or counts.with_error > 0,
     )
 
 
@@ -278,7 +271,6 @@ def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, tran
         headline=headline,
         undone=nights.undone(headline.day) if headline else [],
         link_of=lambda day: link(runs_uri, f"{day}/{PAGE}"),
-        unrecorded=unrecorded_line(nights),
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
         columns=nights.engines,

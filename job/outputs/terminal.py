@@ -21,7 +21,7 @@ from job.engines.calls import EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, time_status
 from job.outputs.stdout import OutputQueue, QueuedText
-from job.telling.nights import NO_NIGHT, done_at, marks_of, unrecorded_line
+from job.telling.nights import NO_NIGHT, done_at, marks_of
 from job.telling.reporting import when
 from job.telling.view import SIGNS, Line, Mark, Rank, View, day_lines
 from job.text.messages import ENGLISH, Translator, colon, message, template
@@ -76,8 +76,6 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
             screen.print(table)
         else:
             screen.print_line(NO_NIGHT)
-        if (unrecorded := unrecorded_line(nights)) is not None:
-            screen.print_line(unrecorded)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 

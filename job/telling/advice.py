@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from job.config.days import Days
 from job.config.faults import FaultKind
-from job.config.plan import UNCONFIRMED_LIMIT
 from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger
 from job.day.report import NIGHTS_PAGE, PAGE, Report
@@ -196,7 +195,7 @@ def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step
 
 
 def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands) -> Iterator[Step]:
-    """How to make what was left out, and again the cards that have an error besides: many, only if of whole types."""
+    """How to make what was left out, and again the cards that have an error besides, if they are few."""
     if report.start.without:
         text = template("Once they can be made, this makes what was left out{terms}{price}:")
         run = partial(commands.run, report.day)
@@ -205,15 +204,12 @@ def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands)
     if ledger is None or report.start.qa_attempts is None:
         return
     cards = [card for card in ledger.with_error("qa") if card.target not in report.start.without]
-    names = [f"{card.target}/{card.card_type}" for card in cards]
-    if len(cards) > NAMED:
-        types = {card.card_type: None for card in cards}
-        whole = (card for card in ledger.plan.items("qa") if card.card_type in types)
-        is_exact = len(cards) == sum(card.target not in report.start.without for card in whole)
-        names = [f"/{name}" for name in types] if is_exact else []
-    if names:
-        options = [*option("again", names), *option("without", report.start.without)]
-        command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
+    if 0 < len(cards) <= NAMED:
+        options = [
+            *option("again", [f"{card.target}/{card.card_type}" for card in cards]),
+            *option("without", report.start.without),
+        ]
+        command = commands.run(report.day, *options, names_day=True)
         again = plural(
             "Once what the error names is put right, this makes 1 card again{terms}. It cannot be taken back: the card "
             "counts as missing until it is made, and 1 to {most} tries are charged:",

@@ -1,4 +1,4 @@
-"""Nights in words: what is said of each in a table, and of those that are not done or have no record."""
+"""Nights in words: what is said of each in a table, and of those that are not done."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -50,20 +50,13 @@ def missing_of(night: Night) -> Message:
     return plural("1 card", "{count} cards", count=cards) if cards else LABELS[night.outcome]
 
 
-def unrecorded_line(nights: Nights) -> Message | None:
-    """Which nights before the latest have no record."""
-    days = [dated(day, day[5:]) for day in nights.unrecorded]
-    return message("No record: {days} (was the schedule paused?)", days=joined(days)) if days else None
-
-
 def undone_lines(nights: Nights, report: Report) -> tuple[Message, ...]:
-    """Which nights besides that of a report are not done, in a line; and the dates before it that have no record."""
+    """Which nights besides that of a report are not done."""
     missing = [
         Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing_of(night)})
         for night in nights.undone(report.day)
     ]
-    undone = message("Not done: {nights}", nights=joined(missing)) if missing else None
-    return tuple(filter(None, [undone, unrecorded_line(nights.with_report(report))]))
+    return (message("Not done: {nights}", nights=joined(missing)),) if missing else ()
 
 
 def repeated(end: Report, latest: Report) -> Report:

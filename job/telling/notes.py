@@ -69,13 +69,6 @@ def ledger_notes(ledger: Ledger) -> Iterator[Message]:
         yield message("Made again: {names}", names=listed(names_of(made)))
     if missing := ledger.to_make_again:
         yield message("To be made again, and missing until then: {names}", names=listed(names_of(missing)))
-    if outdated := ledger.outdated_cards:
-        yield plural(
-            "1 card was made with another model or other parameters than the last attempt wants: {names}",
-            "{count} cards were made with another model or other parameters than the last attempt wants: {names}",
-            count=len(outdated),
-            names=listed(names_of(outdated)),
-        )
 
 
 def plan_notes(plan: Plan) -> Iterator[Message]:

@@ -25,18 +25,6 @@ SIGNS: Mapping[Severity, Mark] = {"good": "✓", "warn": "!", "bad": "✗"}
 """What a title begins with."""
 
 
-def complete_line(ledger: Ledger) -> Message | None:
-    """How many of the targets that have cards are complete; `None` if no card is planned."""
-    targets = [target for target in ledger.plan.targets if target.card_types]
-    if not targets:
-        return None
-    incomplete = {card.item.target for card in ledger.missing("qa")}
-    complete = sum(target.id not in incomplete for target in targets)
-    return plural(
-        "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class View:
     """A day as a person sees it: live, ended, killed, or refused."""
@@ -49,7 +37,7 @@ class View:
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
     undone: tuple[Message, ...] = ()
-    """Which nights besides are not done, and which have no record."""
+    """Which nights besides are not done."""
     before: NightBefore | None = None
     was_sent: bool = False
     """Whether whoever reads messages was told of it before, as by a try that Cloud Run repeats."""
@@ -121,10 +109,8 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     Terminal and message have them in this order, and the page the same in a layout of its own; `Rank` only says what a
     message leaves out first.
     """
-    report, ledger, groups = view.report, view.ledger, view.groups
+    report, groups = view.report, view.groups
     yield from (Line(message("{sentence}.", sentence=change), Rank.NEXT, "!") for change in report.changed)
-    if (complete := complete_line(ledger)) is not None:
-        yield Line(complete, Rank.ASIDE)
     for group in groups:
         failed = colon(group.heading, listed(group.names)) if group.names else group.heading
         yield Line(message("{sentence}.", sentence=failed), mark="✗")

@@ -66,7 +66,6 @@ def test_nights_are_a_table_the_newest_first(runs: Path, command: Command, at: A
         "2026-11-19 06:10         ✓         ✓       ✓    ✓    2/2",
         "2026-11-18 06:10         ✓         ✓       ✓    ✓    2/2",
         "2026-11-17 06:10         ✓         ✓       ✓    ✓    2/2",
-        "No record: Sun 11-22 (was the schedule paused?)",
     ]
 
 

@@ -98,8 +98,8 @@ def test_of_faults_that_are_not_listed_there_is_the_number() -> None:
 @pytest.mark.parametrize(
     ("scene", "shown"),
     [
-        ("all made", ["Complete: 13 of 13 targets", "This day"]),
-        ("cards missing", ["*Complete: 11 of 13 targets", "This day"]),
+        ("all made", ["Cards", "This day"]),
+        ("cards missing", ["*Cards", "This day"]),
         ("bad config", ["This day"]),
     ],
 )
@@ -121,13 +121,11 @@ def test_a_made_card_links_to_its_picture() -> None:
     assert pictures == [f"https://cards.example/{DAY}/%5EA%2FB/a.png"]
 
 
-def test_a_large_matrix_is_closed_and_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ROWS": 3, "COLUMNS": 2, "OPEN_ROWS": 3}.items():
-        monkeypatch.setattr(board_module, name, value)
+def test_of_many_targets_the_page_has_no_matrix_and_links_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_module, "BOARD_TARGETS", 12)
     shown = page(SCENES["cards missing"]())
-    assert parts(shown)[0] == "Complete: 11 of 13 targets"
-    assert matrix(shown) == ["NVDA ✗✗", "TSLA ✗✓", "AAPL ✓✓"]
-    assert "✓ done ✗ failed and 52 more cards.csv" in shown.text
+    assert matrix(shown) == []
+    assert "The cards of 13 targets are in this table: cards.csv" in shown.text
 
 
 def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_failure_that_the_message_names() -> None:
@@ -144,9 +142,9 @@ def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_an
     shown = page(SCENES["made with errors"]())
     notes = shown.text.partition("The QA engine reported success for 6 cards, but also an error. ")[2]
     first = "qa NVDA news_card: the answer says success, but has an error: failed: the model refused"
-    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} Complete: 13 of 13 targets")
+    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} Cards")
     assert '<section class="headline panel warn">' in shown.source
-    assert parts(shown)[0] == "*Complete: 13 of 13 targets"
+    assert parts(shown)[0] == "*Cards"
     assert matrix(shown)[:3] == ["NVDA !!!!!", "美联储 !····", "AAPL ✓✓✓✓✓"]
     assert "! done, with an error" in shown.text
     assert "! done, with an error" not in page(SCENES["all made"]()).text

@@ -315,12 +315,6 @@ async def test_what_failed_before_a_deadline_has_to_be_over(night: Night) -> Non
     assert OVER.format(2, 6) in told(night)
 
 
-async def test_a_night_that_never_began_is_told_with_the_next_one(night: Night) -> None:
-    await night.begins(THURSDAY)
-    await night.start(0)
-    assert "No record: Wed 11-25 (was the schedule paused?)" in told(night)
-
-
 # --- what a command does that is pasted from a message ---
 
 
