@@ -48,8 +48,10 @@ FAILURE_SECONDS = 0.5
 async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]]) -> None:
     """Prepares all data, and only then has every card generated.
 
-    The first data engine that fails cuts off its siblings and ends the run: its `EngineFailedError` is raised, and no
-    card is requested. A shutdown ends the data phase at once, and gives cards in flight some seconds.
+    A data engine has failed when a call of it has failed for good: at once if that is refused, after its patience for
+    all else. The first one that fails cuts off its siblings at once, and ends the run once it has tried what it had not
+    tried, for a minute at most: its `EngineFailedError` is raised, and no card is requested. A shutdown ends the data
+    phase at once, and gives cards in flight some seconds.
     """
     shutdown, error = phases.context.shutdown, None
     with suppress(ShutdownError), shutdown.interruptible():
@@ -58,7 +60,7 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
                 for engine in phases.data_engines:
                     data_phase.start_soon(phases.prepare, engine, name=engine)
         except* EngineFailedError as failed:
-            error = failed.exceptions[0]  # two may fail at the same moment
+            error = failed.exceptions[0]  # the only one
         if error is None and shutdown.reason is None:
             await cross_barrier()  # all results so far are durable then
     if error is not None:

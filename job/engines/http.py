@@ -93,6 +93,10 @@ class Resolver(trio.abc.HostnameResolver):
         raise NotImplementedError  # nobody asks for a name
 
 
+NOT_CONNECTED = {"connection.connect_tcp.failed", "connection.start_tls.failed"}
+"""What httpx reports if a connection could not be opened, also because it was cut off. Without it, a request counts as
+sent: the names of what it reports may change.
+"""
 OPENED_AT_A_TIME = 64
 """A TLS handshake takes 1.4 ms of CPU time: thousands at once would delay all else, such as renewing the lease."""
 IDLE_SECONDS = 5.0
@@ -129,6 +133,7 @@ class HttpConnection:
         self._socket: Any = None
         """What httpx reports as the opened connection, before it speaks TLS."""
         self._is_opening = False
+        self.is_unsent = True
 
     async def request(
         self,
@@ -144,21 +149,30 @@ class HttpConnection:
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
             if event == "connection.connect_tcp.started":
+                self.is_unsent = True
                 await self._network.opening.acquire()
+                self.is_unsent = False
                 self._is_opening = True
             elif event == "connection.connect_tcp.complete":
                 self._socket = info["return_value"]
+            elif event in NOT_CONNECTED:
+                self.is_unsent = True
             elif event == "http11.send_request_headers.started":
                 self._opened()
+                self.is_unsent = True
                 on_sending()
+                self.is_unsent = False
 
-        is_complete = False
+        self.is_unsent, is_complete = True, False
         try:
-            response = await transport.handle_async_request(self._request(method, path, headers, body, trace))
+            request = self._request(method, path, headers, body, trace)
+            self.is_unsent = False
+            response = await transport.handle_async_request(request)
             content = await _content(response)
             is_complete = True
             return Response(response.status_code, content, _retry_after(response.headers.raw))
         except (httpx.TransportError, UnicodeError) as error:
+            self.is_unsent |= isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             raise transport_error(error) from error
         finally:
             self._opened()

@@ -203,11 +203,6 @@ class Executor:
     async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
         """Sends the request and judges the answer: `None` if all work is done."""
         call, context, timeout, refused = pending.call, self._context, self._settings.timeout, self._refused
-
-        def on_sending() -> None:
-            context.shutdown.raise_if_requested()  # connecting may have taken long
-            latest.sent = True
-
         with trio.move_on_after(timeout):
             try:
                 token = context.tokens.cached(self._audience, refused)
@@ -216,9 +211,11 @@ class Executor:
                         token = await context.tokens.get(self._audience, refused)
                 if pending.last_failure is not None:  # the engine may have spoiled the connection for what follows
                     await connection.aclose()
-                response = await connection.request(
-                    METHOD, call.path, self._headers(pending, token), call.body, on_sending
-                )
+                headers, on_sending = self._headers(pending, token), context.shutdown.raise_if_requested
+                try:
+                    response = await connection.request(METHOD, call.path, headers, call.body, on_sending)
+                finally:
+                    latest.sent = not connection.is_unsent
             except (TokenError, TransportError) as error:
                 return Failure(error.cause, error.reason)
             latest.status = response.status

@@ -27,6 +27,8 @@ from job.text.messages import Message, message
 NIGHTS_READ = 60
 """How many of the latest days are read."""
 FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING}
+DAYS_OF_RETRY = 3
+"""How many of the latest days are searched for an earlier try: other nights may have begun since."""
 AT_A_TIME = 4
 """How many are read at a time: a start that reads them beside its work leaves most threads to that."""
 
@@ -62,7 +64,7 @@ async def ended_for_good(options: Options) -> Report | None:
         return None
     with suppress(JobError):
         store = open_store(settings.runs_uri)
-        for day in [options.date] if options.date else (await _days(store))[:3]:  # other nights may have begun since
+        for day in [options.date] if options.date else (await _days(store))[:DAYS_OF_RETRY]:
             with suppress(JobError):
                 reports = await (await Listing.of(store, day)).reports(store)
                 for end in reports.values():
@@ -71,6 +73,24 @@ async def ended_for_good(options: Options) -> Report | None:
                     )
                     if is_earlier and is_final(end, settings):
                         return repeated(end, reports[max(reports)])
+    return None
+
+
+async def day_of_retry(options: Options, store: ObjectStore) -> str | None:
+    """The day of the latest attempt of an execution whose task Cloud Run starts again: also once that day is over.
+
+    `None` if none is recorded, or if this is no such start. Raises `StorageError`.
+    """
+    settings = options.settings
+    if settings.execution is None or not settings.task_attempt:
+        return None
+    for day in (await _days(store))[:DAYS_OF_RETRY]:
+        with suppress(RecordError):  # it is read again if it is the day
+            listing = await Listing.of(store, day)
+            for number in sorted(listing.attempts, reverse=True):
+                attempt = await listing.attempt(store, number)
+                if attempt is not None and attempt.start.execution == settings.execution:
+                    return day
     return None
 
 

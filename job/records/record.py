@@ -264,12 +264,12 @@ class Listing:
         """Whether nothing is there but a start that was refused."""
         return self.latest == 0 and 0 in self.ends
 
-    async def attempt(self, store: ObjectStore) -> Attempt | None:
-        """How the latest attempt began; `None` without one. Raises `RecordError` and `StorageError`."""
-        if not self.latest:
+    async def attempt(self, store: ObjectStore, number: int | None = None) -> Attempt | None:
+        """How this attempt or the latest one began; `None` without one. Raises `RecordError` and `StorageError`."""
+        number = self.latest if number is None else number
+        if not number:
             return None
-        data = await _content(store, attempt_name(self.day, self.latest))
-        return read_attempt(self.day, self.latest, data)
+        return read_attempt(self.day, number, await _content(store, attempt_name(self.day, number)))
 
     async def report(self, store: ObjectStore, number: int) -> Report:
         """The report of an attempt that has ended. Raises `RecordError` and `StorageError`."""

@@ -21,7 +21,7 @@ from job.execution.progress import Event
 from job.execution.shutdown import RECORD_SHARE, Shutdown
 from job.records.lease import BusyError, Lease
 from job.records.objects import RecordError, attempt_name, end_name, plan_of
-from job.records.past_nights import known_days
+from job.records.past_nights import day_of_retry, known_days
 from job.records.record import Documents, Journal, Listing, Record, write_document
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
 from job.telling.changes import differences
@@ -62,6 +62,7 @@ async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
     try:
         with faults_of_record(""):
             days = await known_days(options.settings, store)
+            begun = None if options.date else await day_of_retry(options, store)
         day, faults = options.day(days)
         fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
         listing = None
@@ -74,7 +75,9 @@ async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
             raise
         more = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
         return ResolvedDay(Start.of(options, options.days), [*options.faults, *more])
-    return ResolvedDay(Start.of(options, days), [*options.faults, *faults], listing)
+    start = Start.of(options, days)
+    start = start if begun is None else start.model_copy(update={"day": begun})
+    return ResolvedDay(start, [*options.faults, *faults], listing)
 
 
 END_RETRY_SECONDS = 1.0

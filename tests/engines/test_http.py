@@ -252,6 +252,7 @@ async def test_no_failure_leaves_a_descriptor_behind(
             await connection.request("POST", f"/{failure}", {}, None, stop if failure == "shutdown" else lambda: None)
             pytest.fail("it did not fail")
         assert scope.cancelled_caught == is_cut_off
+        assert connection.is_unsent or failure in {"answer", "reset"}
         failures += 1
 
     before = descriptors()
@@ -268,6 +269,53 @@ async def test_no_failure_leaves_a_descriptor_behind(
     finally:
         gc.enable()
     nursery.cancel_scope.cancel()
+
+
+async def test_what_was_sent_nowhere_is_known_to_be_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(module, "NOT_CONNECTED", set())
+    connection = HttpConnection(Network(tls_context(None)), "http://localhost:1")
+    for _ in range(2):  # refused; then unknown
+        with pytest.raises(TransportError):
+            await ask(connection)
+        assert connection.is_unsent
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+
+EVENTS = ["connection.connect_tcp.started", "connection.connect_tcp.complete", "http11.send_request_headers.started"]
+
+
+@pytest.mark.parametrize("lost", [*EVENTS, ""], ids=[*EVENTS, "all of them"])
+@pytest.mark.parametrize("fault", [do.hang(), broken.reset_in_body(), do.status(500)], ids=["hang", "reset", "status"])
+async def test_what_was_sent_counts_as_sent_whatever_httpx_no_longer_reports(
+    service: Service, connection: HttpConnection, lost: str, fault: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its documentation says that the names of what it reports may change."""
+    service.script.append(Fault(when.always, fault))
+    made: Any = HttpConnection._request  # which hands the trace over
+
+    def request(*given: Any) -> Any:
+        *others, trace = given
+
+        async def some(event: str, info: Any) -> None:
+            if lost and event != lost:
+                await trace(event, info)
+
+        return made(*others, some)
+
+    monkeypatch.setattr(HttpConnection, "_request", request)
+
+    async def fail() -> None:
+        with suppress(TransportError):
+            await ask(connection)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail)
+        await service.until(lambda requests: len(requests) == 1)
+        nursery.cancel_scope.deadline = trio.current_time() + 0.1
+    assert not connection.is_unsent
 
 
 async def test_few_connections_are_opened_at_a_time(

@@ -21,7 +21,7 @@ from tests.simulators.when import When
 from tests.support.scene import Scene, open_scene
 
 PAGE = (ROOT / "job" / "faults.md").read_text(encoding="utf-8")
-ROWS = dict(re.findall(r"^\| (?!what happens|---)(.+?) \| (.+?) \| .+ \|$", PAGE, re.MULTILINE))
+ROWS = dict(re.findall(r"^\| (?!what happens|---|.*\d \|$)(.+?) \| (.+?) \| .+ \|$", PAGE, re.MULTILINE))
 """What happens, and what one sees."""
 TICKERS = tuple(f"T{number}" for number in range(8))
 CARDS = ["news_card", "price_card", "risk_card"]

@@ -17,7 +17,7 @@ from tests.simulators.world import open_world
 from tests.support.days import SCENES
 from tests.support.records import begun
 from tests.support.runs import QUICK, SMALL, objects, run
-from tests.support.scene import ALL, CLOUD, DAY, OTHER, RETRY, Scene
+from tests.support.scene import ALL, CLOUD, DAY, NEXT_DAY, OTHER, RETRY, Scene
 
 THIRD = CLOUD | {"CLOUD_RUN_TASK_ATTEMPT": "2"}
 NEWS = when.card("news_card")
@@ -173,6 +173,24 @@ async def test_with_any_other_end_the_retry_goes_on(scene: Scene, play: Play) ->
     await play(scene)
     await scene.start(0, **RETRY)
     assert scene.cards().keys() == {*ALL}
+
+
+async def test_a_retry_after_the_end_of_its_day_goes_on_with_that_day(scene: Scene) -> None:
+    """Of another start's day it makes nothing, whatever that one has begun since."""
+    await scene.until(NEXT_DAY, "22:19:50")
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    await scene.killed(job)
+    await scene.until(NEXT_DAY, "22:20:10")
+    scene.world.qa.script.append(Fault(NEWS, do.status(422)))
+    outcome = await scene.start(3, **RETRY)
+    assert (outcome.finished["day"], outcome.finished["cards"]["planned"]) == (DAY, 5)
+    assert f"--date={DAY}" in outcome.finished["start_command"]
+    scene.world.qa.script.clear()
+    assert not scene.names(NEXT_DAY)
+    await scene.start(0, **OTHER)
+    assert scene.stored(f"{NEXT_DAY}/report.json")["outcome"] == "succeeded"
+    assert (await scene.start(3, **THIRD)).finished["day"] == DAY
 
 
 async def test_a_laptop_has_no_execution_that_could_have_ended(scene: Scene) -> None:
