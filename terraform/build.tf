@@ -41,8 +41,8 @@ resource "google_artifact_registry_repository_iam_member" "build" {
 }
 
 # An update reads the job, replaces it, and reads it until it is ready: `run.jobs.get` and `run.jobs.update`, no operation.
-# `build.check` starts it with other arguments, and reads the execution: `run.jobs.runWithOverrides`, `run.executions.get`
-# and `.list`, all of this role.
+# `build.check` starts it with other arguments, and reads the execution until it ends: `run.jobs.runWithOverrides` and
+# `run.executions.get`, which this role has too.
 resource "google_cloud_run_v2_job_iam_member" "build" {
   for_each = { for key, job in local.jobs : key => job if var.build != null }
 

@@ -88,7 +88,7 @@ echo "$call" >>"$NOTES"
 case $call in
 "docker inspect"*) echo "$DIGESTS" ;;
 "gcloud run jobs describe"*) echo "$BEFORE" ;;
-*" list "*) echo https://console ;;
+"gcloud run jobs execute"*) echo "gcloud run jobs executions describe cards-x" ;;
 esac
 case $call in "$FAILS"*) exit 1 ;; esac
 """
@@ -199,16 +199,14 @@ def test_a_merge_may_end_with_a_check_of_what_it_has_deployed(tmp_path: Path, fa
     build = Build(tmp_path, check="yes", fails=fails)
     failed, calls = build.run(MERGE)
     where = "--project=p --region=asia-east1"
-    found = [call for call in calls if call.startswith("gcloud run jobs exec")]
-    assert found[0] == f"gcloud run jobs execute cards {where} --args=check --wait"
-    assert calls.index(found[0]) > calls.index(next(call for call in calls if "storage rsync" in call))
+    assert "storage rsync" in calls[-2]
+    assert calls[-1] == f"gcloud run jobs execute cards {where} --args=check --wait"
     if fails == "nothing":
-        assert (failed, found[1:]) == (None, [])
+        assert failed is None
         return
     assert failed == "check"
-    assert found[1].startswith(f"gcloud run jobs executions list --job=cards {where} --limit=1")
-    assert build.said.splitlines()[1:] == [
-        "https://console",
+    assert build.said.splitlines()[2:] == [
+        "https://console.cloud.google.com/run/jobs/executions/details/asia-east1/cards-x/logs?project=p",
         f"Deployed in cards cards-verify: {DIGEST}",
         f"To go back to the image before: make deploy IMAGE={BEFORE.partition('@')[2]}",
     ]
