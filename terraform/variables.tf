@@ -1,5 +1,5 @@
 variable "alerts" {
-  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM, every day, in the schedule's time zone; at the schedule's own minute it would fail, as the night has only begun; leave a night the time that it takes, an engine's `patience_seconds`, and six times its timeout)."
+  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started or recorded, has an engine that is out for five minutes, or has not succeeded by `success_by` (HH:MM, every day, in the schedule's time zone; at the schedule's own minute it would fail, as the night has only begun; leave a night the time that it takes, an engine's `patience_seconds`, and six times its timeout)."
   type = object({
     notification_channels = list(string)
     success_by            = string
