@@ -136,3 +136,13 @@ def test_the_job_is_started_as_the_image_would_start_it() -> None:
     job = (TERRAFORM / "job.tf").read_text(encoding="utf-8")
     said = [json.loads(found) for found in re.findall(r"^ +(?:args|command) += (\[.*\])$", job, re.MULTILINE)]
     assert said == [command, ["verify"], entrypoint]
+
+
+def test_the_alerts_look_for_what_the_log_has() -> None:
+    alerts = (TERRAFORM / "alerts.tf").read_text(encoding="utf-8")
+    named = re.findall(r'jsonPayload\.event = \\"([a-z.]+)\\"(?: AND jsonPayload\.(\w+) >)?', alerts)
+    assert {event for event, _ in named} == {"engine.failing", "notification.failed", "run.finished"}
+    shape = (ROOT / "tests/records/format-1.txt").read_text(encoding="utf-8").splitlines()
+    assert [
+        f"log {event} {field or 'day'}" for event, field in named if f"log {event} {field or 'day'}" not in shape
+    ] == []
