@@ -2,7 +2,7 @@ locals {
   apis = concat(
     [
       "artifactregistry.googleapis.com",
-      "cloudbuild.googleapis.com", # `make push` builds there if there is no Docker
+      "cloudbuild.googleapis.com", # `make deploy` builds there if there is no Docker
       "cloudscheduler.googleapis.com",
       "iam.googleapis.com",
       "logging.googleapis.com",

@@ -3,7 +3,7 @@
 `Outcome` has what is fixed for each way to end: exit code and gravity.
 """
 
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -210,6 +210,13 @@ class Start(BaseModel):
     @property
     def offset(self) -> tzinfo | None:
         return datetime.fromisoformat(self.started).tzinfo
+
+    @property
+    def ends_by(self) -> datetime | None:
+        """When it has ended at the latest, with a minute for its record; `None` if it has no deadline."""
+        if not self.deadline:
+            return None
+        return datetime.fromisoformat(self.started) + timedelta(seconds=self.deadline, minutes=1)
 
 
 class Attempt(BaseModel):

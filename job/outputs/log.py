@@ -21,7 +21,7 @@ from job.telling.reporting import totals_of
 from job.telling.sentence import waited_for_data
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
-from job.text.shown import shortened
+from job.text.shown import clock, shortened
 
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
 MessageEvent = Literal["config.noticed", "storage.failed", "storage.recovered", "notification.failed"]
@@ -55,7 +55,7 @@ class Reporter:
     def __init__(self, writer: Writer, project: str | None = None) -> None:
         self._writer = writer
         self._project = project
-        self._number = 0
+        self._start: Start | None = None
         self._about: Mapping[str, object] = {}
         """The day and its trace, once they are known: fields of every line."""
 
@@ -74,14 +74,15 @@ class Reporter:
 
     def on_day(self, start: Start) -> None:
         trace = f"projects/{self._project}/traces/{start.trace_id}" if self._project else start.trace_id
-        self._number, self._about = start.number, {"day": start.day, "logging.googleapis.com/trace": trace}
+        self._start, self._about = start, {"day": start.day, "logging.googleapis.com/trace": trace}
 
     def on_start(self, progress: Progress) -> None:
         plan = progress.ledger.plan
         planned = {engine: progress.ledger.counts(engine).planned for engine in plan.engines()}
         text = f"{plan.date} plans " + ", ".join(f"{engine} {count}" for engine, count in planned.items())
         heading = colon(plan.date, counted("qa", planned.get("qa", 0)))
-        fields = {"number": self._number, "planned": planned, "version": VERSION, "commit": COMMIT}
+        number = self._start.number if self._start else 0
+        fields = {"number": number, "planned": planned, "version": VERSION, "commit": COMMIT}
         self._write(LogLine("INFO", "run.started", text, fields, heading))
         self._writer.begin(progress)
 
@@ -110,16 +111,37 @@ class Reporter:
             text = f"{event.call.label}: {event.reason}; again in {event.wait:.1f} s"
             self._write(LogLine("WARNING", "call.retried", text, fields))
         elif isinstance(event, EngineFailing):
-            text = template("The {engine} engine is out; the job tries it again for at least {time}: {reason}")
-            label, time = ENGINES[event.engine].label, duration(event.patience)
-            words = message(text, engine=label, time=time, reason=event.reason)
-            fields = {"engine": event.engine, "patience_seconds": event.patience}
-            self._say("WARNING", "engine.failing", words, **fields)
+            self._on_failing(event)
         else:
             label, time = ENGINES[event.engine].label, duration(event.seconds)
             words = message("The {engine} engine works again, after {time}", engine=label, time=time)
             fields = {"engine": event.engine, "seconds": round(event.seconds, 3)}
             self._say("NOTICE", "engine.recovered", words, **fields)
+
+    def _on_failing(self, event: EngineFailing) -> None:
+        """With `alerts`, a mail leads here: it has to say by when this start ends without anybody's help."""
+        start = self._start
+        if start is None:
+            raise AssertionError("no call is made before the day is known")
+        since, ends = datetime.fromtimestamp(event.since, start.offset), start.ends_by
+        text, values = template("The {engine} engine has been out since {since}: {reason}"), {}
+        if ends is not None:
+            text = template(
+                "The {engine} engine has been out since {since}; this start goes on, and ends by {end} at the latest: "
+                "{reason}"
+            )
+            values = {"end": clock(ends, start.day)}
+        label = ENGINES[event.engine].label
+        words = message(text, engine=label, since=clock(since, start.day), reason=event.reason, **values)
+        fields = {
+            "engine": event.engine,
+            "patience_seconds": event.patience,
+            "since": since.isoformat(timespec="seconds"),
+            "seconds": round(event.seconds, 3),
+            "answer": shortened(str(event.reason), TEXT_LIMIT),
+            "ends_by": None if ends is None else ends.isoformat(timespec="seconds"),
+        }
+        self._say("WARNING", "engine.failing", words, **fields)
 
     def on_finish(self, view: View) -> None:
         """The end. Its totals are those of all attempts at the day."""

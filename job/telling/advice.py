@@ -6,7 +6,7 @@ With the commands and links for it: how to start the job again, and where a page
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial, reduce
 from typing import Literal, NamedTuple
 from urllib.parse import quote
@@ -223,9 +223,8 @@ def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands)
 
 
 def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
-    ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline or 0.0, minutes=1)  # for its record
-    if start.deadline and ends > now:
-        yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(ends, start.day)))
+    if start.ends_by is not None and start.ends_by > now:
+        yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(start.ends_by, start.day)))
     yield from _executions_steps(start)
 
 

@@ -20,7 +20,7 @@ from job.day.result import Counts, ShutdownReason
 from job.engines.answers import ANSWER_LIMIT
 from job.engines.failures import Cause, FailureKind, Handling, Remedy, handling_of
 from job.execution.circuit_breaker import LATE_TRIES
-from job.execution.executor import QUICK_SECONDS, TELL_SECONDS
+from job.execution.executor import QUICK_SECONDS, REPEAT_SECONDS, TELL_SECONDS
 from job.execution.phases import FAILED_SECONDS, REFUSED_LIMIT
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
@@ -282,7 +282,7 @@ def test_numbers_are_those_of_the_job() -> None:
         f"one of more than {ANSWER_LIMIT >> 20} MiB",
         f"after pauses of {INITIAL_SECONDS:g} to {MAX_SECONDS:g} s ({COUNTED_SECONDS:g} s at least",
         f"After {TELL_SECONDS:g} s, log and terminal say",
-        f"a WARNING after {TELL_SECONDS:g} s of an outage",
+        f"a WARNING after {TELL_SECONDS:g} s of an outage, and again every {REPEAT_SECONDS:g} s",
         f"others come {COUNTED_SECONDS:g} s after a failure",
         f"a batch stays whole if it fails within {QUICK_SECONDS:g} s",
         f"{LATE_TRIES[1]} more calls fail that were not tried (or three times",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -63,7 +64,9 @@ NOT_UNICODE = message("{file} is odd", file="\udcff.json")
 PROGRESS = Progress.of(Ledger(PLAN))
 PLANNED = f"{DAY} plans financial 1, trading 1, news 1, qa 1"
 RECOVERED = "The QA engine works again, after 1 min 30 s"
-FAILING = "The QA engine is out; the job tries it again for at least 10 min: HTTP 503"
+FAILED_SINCE = datetime.fromisoformat(f"{DAY}T02:10:00+08:00").timestamp()
+FAILING = EngineFailing("qa", message("HTTP 503"), 600.0, FAILED_SINCE, 300.0)
+OUT = "The QA engine has been out since 02:10 UTC+08:00: HTTP 503"
 
 
 @pytest.mark.parametrize(
@@ -82,8 +85,10 @@ FAILING = "The QA engine is out; the job tries it again for at least 10 min: HTT
         (lambda log: log.on_event(WARNED), "WARNING", "call.finished", "qa A c: done in 2.00 s; it is odd", {
             "warning": "it is odd",
         }),
-        (lambda log: log.on_event(EngineFailing("qa", message("HTTP 503"), 600.0)), "WARNING", "engine.failing",
-            FAILING, {"engine": "qa", "patience_seconds": 600.0}),
+        (lambda log: log.on_event(FAILING), "WARNING", "engine.failing", OUT, {
+            "engine": "qa", "patience_seconds": 600.0, "since": f"{DAY}T02:10:00+08:00", "seconds": 300.0,
+            "answer": "HTTP 503", "ends_by": None,
+        }),
         (lambda log: log.on_event(EngineRecovered("qa", 90.0)), "NOTICE", "engine.recovered", RECOVERED, {
             "engine": "qa", "seconds": 90.0,
         }),
@@ -100,6 +105,19 @@ async def test_what_happens_is_a_line(
     assert (line["severity"], line["event"]) == (severity, event)
     assert line["message"].startswith(words)
     assert line.items() >= fields.items()
+
+
+async def test_a_line_of_an_outage_says_by_when_the_start_ends(lines: Any) -> None:
+    def report(log: Reporter) -> None:
+        log.on_day(start_at(deadline=10_740.0))
+        log.on_event(FAILING)
+
+    (line,) = await lines(report)
+    assert line["ends_by"] == f"{DAY}T05:00:03+08:00"
+    assert line["message"] == (
+        "The QA engine has been out since 02:10 UTC+08:00; this start goes on, and ends by 05:00 UTC+08:00 at the "
+        "latest: HTTP 503"
+    )
 
 
 @pytest.mark.parametrize("words", ["没有数据" * 50, "x" * 200, "😀" * 99])

@@ -65,6 +65,7 @@ GRANTS = {
 BY_HAND = {"IMPERSONATE_SERVICE_ACCOUNT", "LOG_FORMAT", "SSL_CERT_FILE", "START_WITH"}
 PLATFORM = {"CLOUD_RUN_EXECUTION", "CLOUD_RUN_JOB", "CLOUD_RUN_TASK_ATTEMPT", "CLOUD_RUN_TASK_COUNT"}
 NUMBERS = ("TIMEOUT", "CONCURRENCY", "PATIENCE", "PER_MINUTE", "BATCH_SIZE")
+COMING, GOING = {"TASK_MAX_RETRIES"}, {"TASK_MEMORY_MIB"}
 LIBRARIES = {"DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"}
 
 
@@ -111,7 +112,7 @@ def test_no_other_kind_of_resource_is_planned(everything: dict[str, Any]) -> Non
 
 def test_the_job_knows_what_terraform_sets_and_the_other_way_round(everything: dict[str, Any]) -> None:
     given = environment(everything, "verify").keys() | secrets(everything).keys()
-    assert given - LIBRARIES == set(VARIABLES) - BY_HAND - PLATFORM
+    assert given - LIBRARIES - COMING == set(VARIABLES) - BY_HAND - PLATFORM - GOING
     assert set(VARIABLES) >= BY_HAND | PLATFORM, "they are read no more"
 
 
@@ -154,14 +155,32 @@ def test_the_jobs_have_commands_that_the_job_knows_and_a_config_where_they_read_
 
 def test_a_mail_says_where_to_look_and_has_no_command(everything: dict[str, Any]) -> None:
     alerts = resources(everything, "google_monitoring_alert_policy").values()
-    assert len(alerts) == 4
-    texts = [alert["documentation"][0]["content"] for alert in alerts]
+    titled = {alert["display_name"].partition(": ")[2]: alert["documentation"][0]["content"] for alert in alerts}
+    assert titled.keys() == {
+        "an engine is out",
+        "no success by the hour",
+        "the message about a run was not sent",
+        "the record is incomplete",
+        "the run failed",
+        "the scheduler could not start it",
+    }
+    texts = list(titled.values())
     page = address_of("gs://my-project-batch-orchestrator-runs/runs", NIGHTS_PAGE)
     of_starts = [text for text in texts if f"[The page of the nights]({page}) says" in text]
     assert len(of_starts) == 2
     for text in of_starts:
         assert "as far as it is recorded" in text
-        assert "A start that was killed or never began leaves no message in the chat" in text
+        assert "call an owner of the project with it; do not start the job before" in text
+    assert "found the latest night not done, or could not look" in titled["no success by the hour"]
+    assert (
+        f"how the night went is on [the page of the nights]({page})" in titled["the message about a run was not sent"]
+    )
+    assert "Do not start the job again" in titled["the record is incomplete"]
+    assert "nothing has to be started" in titled["an engine is out"]
+    for lines in (titled["an engine is out"], titled["the record is incomplete"]):
+        assert re.search(
+            r"\(https://console.cloud.google.com/logs/query;query=jsonPayload\.[^ )]+\?project=my-project\)", lines
+        )
     for text in texts:
         assert "[Executions and logs](https://console.cloud.google.com/" in text
         assert "gcloud" not in text
