@@ -137,7 +137,7 @@ class Reporter:
         self._writer.write(line._replace(fields={**self._about, **line.fields}))
 
 
-def verdict(text: Message, *, done: bool) -> LogLine:
+def verified(text: Message, *, done: bool) -> LogLine:
     return LogLine("INFO" if done else "ERROR", "run.verified", text, {"done": done}, text)
 
 
