@@ -151,6 +151,42 @@ async def test_two_processes_of_an_execution_have_one_end(nursery: trio.Nursery)
         assert await objects(world) == before
 
 
+# --- a config that is refused again ---
+
+
+@pytest.fixture
+async def refused(scene: Scene) -> Scene:
+    await scene.world.configure("card_types.json", b'["news_card" "price')
+    await ended(scene, 2)
+    return scene
+
+
+async def test_the_same_faults_are_told_once(refused: Scene) -> None:
+    """Of each execution: whoever starts it anew is told."""
+    chat = refused.world.chat
+    first = await refused.start(2, **RETRY, **chat.env())
+    assert first.finished["outcome"] == "bad_config"
+    assert len(chat.texts) == 1
+    await refused.start(2, **THIRD, **chat.env())
+    assert len(chat.texts) == 1
+    await refused.start(2, **OTHER, **chat.env())
+    assert len(chat.texts) == 2
+
+
+async def test_another_fault_is_told(refused: Scene) -> None:
+    chat = refused.world.chat
+    await refused.world.configure("card_types.json", b'["news_card", "price')
+    await refused.start(2, **RETRY, **chat.env())
+    assert len(chat.texts) == 2
+
+
+async def test_a_night_between_two_uploads_is_made_by_its_retry(refused: Scene) -> None:
+    chat = refused.world.chat
+    await refused.world.configure("card_types.json", ["news_card", "price_card"])
+    await refused.start(0, **RETRY, **chat.env())
+    assert [text[0] for text in chat.texts] == ["✗", "✓"]
+
+
 # --- any other ---
 
 
