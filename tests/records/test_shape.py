@@ -40,7 +40,7 @@ KEPT = Path(__file__).with_name(f"format-{FORMAT}.txt")
 GONE = f"""\
 This is gone, or has another name or type. Days that are recorded have it, and programs read it.
 Leave it, and add the new one beside it; or raise FORMAT in job/day/attempt.py, and read format {FORMAT} as well."""
-GONE_SINCE = {"charged_again", "max_retries", "retry_by", "set_aside"}
+GONE_SINCE = {"charged_again", "retry_by", "set_aside"}
 """What no image since writes, and none reads."""
 NOT_RECORDED = {"start", "settings", "knows_days"}
 """A part of an object, whose own fields are; and what is only known at work."""
