@@ -187,8 +187,10 @@ class Notifier:
         report = view.report
         if view.was_sent:
             return False
+        if report.is_of_command:  # on a laptop, whoever gave the command sees it; and a retry is refused for the same
+            return report.start.execution is not None and not report.start.task_attempt
         if report.exit_code != ExitCode.DONE:
-            return not report.is_of_command
+            return True
         if report.start.task_attempt:  # the first try may have told that it failed
             return True
         if not report.start.number:  # nothing was left to do: whoever has asked waits to hear that

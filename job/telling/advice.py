@@ -96,7 +96,7 @@ class Commands:
         where = {"region": self.region, "project": self.project}
         named = [f"--{name}={value}" for name, value in where.items() if value is not None]
         if len(arguments) > 1:
-            named.append(f"--args={_as_list(arguments)}")
+            named.append(f"--args={as_list(arguments)}")
         text = shlex.join(["gcloud", "run", "jobs", "execute", job, *named])
         return Command(text, until, is_maintainers=len(arguments) > 1, does=does)
 
@@ -126,7 +126,7 @@ def option(name: str, values: Iterable[str]) -> list[str]:
 _DELIMITERS = "|/;:#~@!%&*+_"
 
 
-def _as_list(arguments: Sequence[str]) -> str:
+def as_list(arguments: Sequence[str]) -> str:
     """The arguments as gcloud reads a list: separated by commas, or by the sign between two ^ that it begins with."""
     taken = "".join(arguments)
     if "," not in taken:
