@@ -26,7 +26,7 @@ from job.outputs.message import Notifier
 from job.outputs.pages import documents
 from job.records.lease import BusyError, Holder, acquire
 from job.records.objects import end_name
-from job.records.past_nights import PastNights, ended_for_good
+from job.records.past_nights import PastNights, ended_for_good, refused_before
 from job.records.record import Record, read_day, write_without_lease
 from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
@@ -206,6 +206,7 @@ async def _refused(known: SoFar, faults: Sequence[Fault]) -> View:
     try:
         with trio.fail_after(REFUSAL_SECONDS):
             store = open_store(known.runs_uri, make=True)
+            view = replace(view, was_sent=await refused_before(store, view.report, known.options.settings))
             if not await write_without_lease(store, day, {end_name(day, 0): view.report.to_json}):
                 recorded = await read_day(store, day)
                 return known.view(ending, faults, None if recorded is None else recorded[1].ledger)

@@ -132,6 +132,8 @@ class Start(BaseModel):
     """Drawn at random by the first attempt at the day; all attempts have the same, and so the same idempotency keys."""
     execution: str | None = None
     task_attempt: Count = 0
+    max_retries: Count | None = None
+    """How often Cloud Run starts its task again if it fails; `None` if that is not known."""
     deadline: Seconds | None = None
     """In seconds since it started; `None` if it has none, or if that is not known."""
     arguments: tuple[str, ...] = ()
@@ -171,6 +173,7 @@ class Start(BaseModel):
             trace_id=new_trace_id(),
             execution=settings.execution,
             task_attempt=settings.task_attempt,
+            max_retries=settings.max_retries,
             deadline=settings.deadline,
             arguments=options.arguments,
             job=settings.job,
@@ -197,6 +200,11 @@ class Start(BaseModel):
     @property
     def names_day(self) -> bool:
         return any(argument.startswith("--date") for argument in self.arguments)
+
+    @property
+    def has_retry(self) -> bool:
+        """Whether Cloud Run starts its task once more if it fails, as far as that is known."""
+        return self.execution is not None and self.task_attempt < (self.max_retries or 0)
 
     @property
     def known_day(self) -> str | None:

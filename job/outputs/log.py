@@ -159,7 +159,7 @@ class Reporter:
         self._writer.write(line._replace(fields={**self._about, **line.fields}))
 
 
-def verdict(text: Message, *, done: bool) -> LogLine:
+def verified(text: Message, *, done: bool) -> LogLine:
     return LogLine("INFO" if done else "ERROR", "run.verified", text, {"done": done}, text)
 
 
@@ -234,27 +234,21 @@ def _call(call: Call | CallResult, limit: int, traceparent: str) -> dict[str, ob
     }
 
 
-def time_status(progress: Progress, now: float) -> Message:
-    """How long the run has taken, and how long the cards still take at the present pace, if that can be estimated."""
-    elapsed = duration(now - progress.began)
-    left = progress.seconds_left("qa", now)
-    if left is None:
-        return message("{elapsed} elapsed", elapsed=elapsed)
-    text = template("{elapsed} elapsed; at the present pace the cards are done in {left}")
-    return message(text, elapsed=elapsed, left=duration(left))
+def elapsed_time(progress: Progress, now: float) -> Message:
+    return message("{elapsed} elapsed", elapsed=duration(now - progress.began))
 
 
 def progress_message(progress: Progress, now: float) -> Message:
     """How many cards are done so far; before, the engines that they wait for, and how much of their data is done."""
     if waited := waited_for_data(progress.ledger):
-        return colon(message("Data phase"), semicolon(waited, time_status(progress, now)))
+        return colon(message("Data phase"), semicolon(waited, elapsed_time(progress, now)))
     cards, engine = progress.ledger.counts("qa"), progress.engines.get("qa")
     return message(
         "cards: {done} of {planned} done, {failed} failed; {time}",
         done=cards.done,
         planned=cards.planned,
         failed=engine.counts.failed if engine is not None else 0,
-        time=time_status(progress, now),
+        time=elapsed_time(progress, now),
     )
 
 

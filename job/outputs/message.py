@@ -14,12 +14,13 @@ import trio
 
 from job.config.environment import Settings
 from job.day.attempt import ExitCode, Outcome
-from job.day.report import Report
+from job.day.report import NIGHTS_PAGE, Report
 from job.day.result import Counts
 from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
 from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
+from job.storage.uri import address_of
 from job.telling.advice import Step, command_of, start_fields
 from job.telling.reporting import totals_of, when
 from job.telling.view import SIGNS, Line, Rank, View, day_lines, step_lines
@@ -59,23 +60,36 @@ def run_fields(view: View) -> Mapping[str, object]:
 
 
 def late_lines(
-    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], nothing: Message | None
+    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], nothing: Message
 ) -> Iterator[Line]:
-    """That a day is not done by `now`. Without a `view`, `steps` begin the day, of which `nothing` is recorded.
-
-    `nothing` says so as a sentence; it is `None` if the record could not be read.
-    """
+    """That a day is not done by `now`. Without a `view`, `steps` begin the day, of which `nothing` is recorded."""
     title = _title(settings, view.report if view else None, day)
     late = message("not done by {time}", time=clock(now, day))
     is_at_work = view is not None and view.report.outcome is Outcome.AT_WORK
     yield Line(colon(title, late), Rank.KEPT, mark="!" if is_at_work else "✗")
     if view is not None:
         yield from _body(view)
-    elif nothing is None:
-        yield Line(message("The record cannot be read, so it is not known how the day stands."), Rank.KEPT)
     else:
         yield Line(nothing, Rank.KEPT)
         yield from (line for line in step_lines(steps) if line.rank is not Rank.ASIDE)
+
+
+def still_lines(settings: Settings, day: str, told: datetime, view: View | None, nothing: Message) -> Iterator[Line]:
+    """That a day is still not done, of which more was `told` then."""
+    runs_uri = settings.runs_uri or ""
+    still = message(
+        "still as told on {day}: {sentence} → {page}",
+        day=f"{told:%m-%d}",
+        sentence=view.report.sentence if view else nothing,
+        page=(view and view.page) or address_of(runs_uri, NIGHTS_PAGE),
+    )
+    yield Line(colon(_title(settings, view.report if view else None, day), still), Rank.KEPT, mark="✗")
+
+
+def unchecked_lines(settings: Settings, day: str, problem: Message, steps: Iterable[Step]) -> Iterator[Line]:
+    """That `verify` could not look at a day."""
+    yield Line(colon(_title(settings, None, day), problem), Rank.KEPT, mark="!")
+    yield from step_lines(steps)
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
@@ -173,8 +187,10 @@ class Notifier:
         report = view.report
         if view.was_sent:
             return False
+        if report.is_of_command:  # on a laptop, whoever gave the command sees it; and a retry is refused for the same
+            return report.start.execution is not None and not report.start.task_attempt
         if report.exit_code != ExitCode.DONE:
-            return not report.is_of_command
+            return True
         if report.start.task_attempt:  # the first try may have told that it failed
             return True
         if not report.start.number:  # nothing was left to do: whoever has asked waits to hear that

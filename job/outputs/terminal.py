@@ -19,7 +19,7 @@ from job.day.history import Nights
 from job.day.result import Counts
 from job.engines.calls import EngineName
 from job.execution.progress import Progress
-from job.outputs.log import LogLine, LogSeverity, time_status
+from job.outputs.log import LogLine, LogSeverity, elapsed_time
 from job.outputs.stdout import OutputQueue, QueuedText
 from job.telling.nights import NO_NIGHT, done_at, marks_of
 from job.telling.reporting import when
@@ -108,7 +108,7 @@ class Terminal:
             # Standard output is not redirected, since nothing else writes to it.
             self._bars = LiveDisplay(
                 get_renderable=lambda: Group(
-                    _bars(progress, self._screen), self._screen.shown(time_status(progress, time.monotonic() + offset))
+                    _bars(progress, self._screen), self._screen.shown(elapsed_time(progress, time.monotonic() + offset))
                 ),
                 console=self._screen,
                 refresh_per_second=8,

@@ -68,10 +68,7 @@ async def ended_for_good(options: Options) -> Report | None:
             with suppress(JobError):
                 reports = await (await Listing.of(store, day)).reports(store)
                 for end in reports.values():
-                    is_earlier = (
-                        end.start.execution == settings.execution and end.start.task_attempt < settings.task_attempt
-                    )
-                    if is_earlier and is_final(end, settings):
+                    if _is_earlier_try(end, settings) and is_final(end, settings):
                         return repeated(end, reports[max(reports)])
     return None
 
@@ -92,6 +89,24 @@ async def day_of_retry(options: Options, store: ObjectStore) -> str | None:
                 if attempt is not None and attempt.start.execution == settings.execution:
                     return day
     return None
+
+
+async def refused_before(store: ObjectStore, report: Report, settings: Settings) -> bool:
+    """Whether an earlier try of this execution was refused for the same faults as `report`: it was told of them.
+
+    Raises `StorageError` and `RecordError`.
+    """
+    listing = await Listing.of(store, report.day) if settings.execution and settings.task_attempt else None
+    if listing is None or not listing.is_refused:
+        return False
+    earlier = await listing.report(store, 0)
+    then, now = ([one.faults_not_listed, *map(str, one.faults)] for one in (earlier, report))
+    return _is_earlier_try(earlier, settings) and then == now
+
+
+def _is_earlier_try(end: Report, settings: Settings) -> bool:
+    """Whether a report is that of an earlier try of this execution."""
+    return end.start.execution == settings.execution and end.start.task_attempt < settings.task_attempt
 
 
 def is_final(end: Report, settings: Settings) -> bool:

@@ -1,5 +1,6 @@
 """Session: for which day a start is, and one attempt's use of the record under the lease, to its end."""
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.plan import Plan
 from job.config.read import PlannedConfig, unreadable
 from job.day.attempt import Attempt, Outcome, Start
+from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import CallResult
 from job.execution.progress import Event
@@ -24,9 +26,10 @@ from job.records.objects import RecordError, attempt_name, end_name, plan_of
 from job.records.past_nights import day_of_retry, known_days
 from job.records.record import Documents, Journal, Listing, Record, write_document
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
+from job.telling.advice import as_list, option
 from job.telling.changes import differences
 from job.telling.sentence import LABELS
-from job.text.messages import Message, Value, listed, message, not_written, semicolon, template
+from job.text.messages import NAMED, Message, Value, listed, message, not_written, semicolon, template
 
 
 @contextmanager
@@ -254,7 +257,7 @@ def decide(
         )
         what = message(text, then=begun.config_uri, now=start.config_uri)
         raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
-    if latest is not None and (fault := _changed(latest, start, config.plan)) is not None:
+    if latest is not None and (fault := _changed(latest, start, ledger)) is not None:
         raise ConfigError([fault])
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
     if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
@@ -290,8 +293,9 @@ def decide(
     )
 
 
-def _changed(latest: Attempt, start: Start, plan: Plan) -> Fault | None:
+def _changed(latest: Attempt, start: Start, ledger: Ledger) -> Fault | None:
     """The fault if an earlier day is named, and its latest attempt had another plan, or left out what is made now."""
+    plan = ledger.plan
     is_earlier = start.names_day and start.day < start.days.current(datetime.fromisoformat(start.started))
     is_same = latest.plan == plan.digest and plan.left_out.issuperset(latest.start.without)
     if not is_earlier or "--yes" in start.arguments or is_same:
@@ -303,4 +307,22 @@ def _changed(latest: Attempt, start: Start, plan: Plan) -> Fault | None:
         return None
     text = template("the config has changed since {day}: {changes}")
     what = message(text, day=start.day, changes=reduce(semicolon, changes))
-    return Fault(DATE, what, message("add --yes if that is meant"), FaultKind.COMMAND)
+    return Fault(DATE, what, _least(then, start, ledger), FaultKind.COMMAND)
+
+
+def _least(then: Plan, start: Start, ledger: Ledger) -> Message:
+    """The remedy that costs least: to leave out the targets that are new since `then`, if that leaves no change."""
+    plan, tries = ledger.plan, start.qa_attempts or 1
+    most = ledger.counts("qa").missing * tries
+    left_out = [one.id for one in plan.targets if one.id in plan.left_out or one.id not in then.by_id]
+    asked = sum(card.item.target not in left_out for card in ledger.missing("qa")) * tries
+    if not asked or len(left_out) > NAMED or any(differences(then, plan.without(left_out))):
+        return message("add --yes if that is meant (tries: at most {most})", most=most)
+    without = option("without", left_out)
+    return message(
+        "add {without} to make what was asked for then (tries: at most {asked}), or --yes to make all (tries: at most "
+        "{most})",
+        without=shlex.join(without) if start.job is None else as_list(without),
+        asked=asked,
+        most=most,
+    )

@@ -95,7 +95,7 @@ class Commands:
         where = {"region": self.region, "project": self.project}
         named = [f"--{name}={value}" for name, value in where.items() if value is not None]
         if len(arguments) > 1:
-            named.append(f"--args={_as_list(arguments)}")
+            named.append(f"--args={as_list(arguments)}")
         text = shlex.join(["gcloud", "run", "jobs", "execute", job, *named])
         return Command(text, until, is_maintainers=len(arguments) > 1, does=does)
 
@@ -125,7 +125,7 @@ def option(name: str, values: Iterable[str]) -> list[str]:
 _DELIMITERS = "|/;:#~@!%&*+_"
 
 
-def _as_list(arguments: Sequence[str]) -> str:
+def as_list(arguments: Sequence[str]) -> str:
     """The arguments as gcloud reads a list: separated by commas, or by the sign between two ^ that it begins with."""
     taken = "".join(arguments)
     if "," not in taken:
@@ -146,9 +146,9 @@ def quoted(value: str) -> str:
 CONSOLE = "https://console.cloud.google.com"
 
 
-StepKind = Literal["at_work", "start", "look", "without", "left_out", "again"]
-"""What a step is: nothing, as a start is at work; start the job again; look at the day first; go on without some
-targets; make what was left out; make doubtful cards again."""
+StepKind = Literal["at_work", "unless", "start", "look", "without", "left_out", "again"]
+"""What a step is: nothing, as a start is at work; when not to start the job; start it again; look at the day first; go
+on without some targets; make what was left out; make doubtful cards again."""
 
 
 class Step(NamedTuple):
@@ -186,6 +186,8 @@ def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step
         look = message("What you asked for may not be recorded. First look at how the day stands:")
         yield Step("look", look, commands.look(report.start.known_day))
         return
+    if report.outcome is Outcome.KILLED and report.cards.missing:
+        yield Step("unless", message("If a message said that all cards are made, do not paste this."))
     yield _start_step(report, commands, unrecorded)
     if report.at_fault:  # a plain start fails for them before it makes any card
         run = partial(commands.run, report.day, *option("without", [*report.start.without, *report.at_fault]))
@@ -246,11 +248,22 @@ def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: date
 
 
 def _executions_steps(start: Start) -> Iterator[Step]:
-    """Where all executions of the job are, also those that left nothing."""
-    if start.job is not None and start.region is not None and start.project is not None:
-        region, job, project = map(quoted, (start.region, start.job, start.project))
-        link = f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
-        yield Step("look", message("All executions of the job"), Command(link))
+    if (executions := _executions(start.job, start.region, start.project)) is not None:
+        yield Step("look", message("All executions of the job"), executions)
+
+
+def unchecked_steps(job: str, region: str | None, project: str | None) -> tuple[Step, ...]:
+    """What to do if it is not known how a day stands: no start."""
+    text = message("A message that this night sent is right; if none came, open the executions")
+    return (Step("look", text, _executions(job, region, project)),)
+
+
+def _executions(job: str | None, region: str | None, project: str | None) -> Command | None:
+    """Where all executions of the job are, also those that left nothing; `None` if that is not known."""
+    if job is None or region is None or project is None:
+        return None
+    region, job, project = map(quoted, (region, job, project))
+    return Command(f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}")
 
 
 def whole_night(command: Command) -> tuple[Step, ...]:

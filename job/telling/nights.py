@@ -8,8 +8,8 @@ from job.day.history import Night, Nights
 from job.day.report import Report
 from job.day.result import Counts, EngineState
 from job.engines.calls import EngineName
-from job.telling.sentence import LABELS, NOTHING_CALLED
-from job.text.messages import Message, dated, joined, listed, message, plural, said, semicolon, template
+from job.telling.sentence import LABELS
+from job.text.messages import Message, dated, joined, listed, message, plural, said, template
 
 MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
     "good": ("good", "✓"),
@@ -61,7 +61,6 @@ def undone_lines(nights: Nights, report: Report) -> tuple[Message, ...]:
 
 def repeated(end: Report, latest: Report) -> Report:
     """How an execution ends that has ended for good with an earlier try; `latest` is the latest attempt at the day."""
-    if latest.outcome is Outcome.SUCCEEDED:
-        return latest.model_copy(update={"sentence": semicolon(latest.sentence, NOTHING_CALLED)})
-    text = template("This execution has ended with attempt {number}: {sentence}; nothing was called")
-    return end.model_copy(update={"sentence": message(text, number=end.start.number, sentence=end.sentence)})
+    ended = latest if latest.outcome is Outcome.SUCCEEDED else end
+    text = template("Cloud Run's retry: nothing to do, since attempt {number} has ended: {sentence}")
+    return ended.model_copy(update={"sentence": message(text, number=ended.start.number, sentence=ended.sentence)})

@@ -37,8 +37,8 @@ def notes_of(
         yield past_day_notice(start.day)
     if ending.outcome is Outcome.KILLED:
         text = template(
-            "The start was killed, or could no longer write; its calls in flight may have been charged too. If it sent "
-            "a message, believe the message. If the execution says memory, an owner raises {variable}."
+            "The start was killed, or could no longer write; its calls in flight may have been charged too. If the "
+            "execution says memory, an owner raises {variable}."
         )
         yield message(text, variable="job.memory_mib")
     if ending.done_since is not None:

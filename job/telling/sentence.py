@@ -47,6 +47,8 @@ def sentence_of(start: Start, ending: Ending, ledger: Ledger, faults: Sequence[F
         return semicolon(sentence, _so_far_line(ledger)) if ledger.plan.targets else sentence
     if outcome is Outcome.AT_WORK:
         return colon(why, _so_far_line(ledger))
+    if outcome is Outcome.KILLED and cards.missing:
+        return colon(why, _unrecorded_line(ledger))
     if outcome is Outcome.CARDS_MISSING and cards.done:
         return _missing_line(ledger)
     return colon(why, cards_line(ledger))
@@ -125,6 +127,18 @@ def _missing_line(ledger: Ledger) -> Message:
     line = plural(
         "1 of {planned} cards is missing",
         "{count} of {planned} cards are missing",
+        count=cards.missing,
+        planned=cards.planned,
+    )
+    return _with_left_out(ledger, line)
+
+
+def _unrecorded_line(ledger: Ledger) -> Message:
+    """As `_missing_line`, after a record that breaks off: they may be there."""
+    cards = ledger.counts("qa")
+    line = plural(
+        "1 of {planned} cards is not recorded",
+        "{count} of {planned} cards are not recorded",
         count=cards.missing,
         planned=cards.planned,
     )

@@ -95,6 +95,7 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("REPORT_LANGUAGE", "zh_CN", "is not one of 'en', 'zh'; write one of these"),
         *(("CLOUD_RUN_EXECUTION", name, f'"{name}" is not valid; {CORRECT}') for name in ("a/b", "..")),
         ("CLOUD_RUN_TASK_ATTEMPT", "-1", f'"-1" is less than 0; {CORRECT}'),
+        ("TASK_MAX_RETRIES", "-1", f'"-1" is less than 0; {CORRECT}'),
         ("RUN_DEADLINE_SECONDS", "604801", f'"604801" is more than 604800; {CORRECT}'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", f'"me" is not valid; {CORRECT}'),
         ("SSL_CERT_FILE", "/no/ca.pem", f'"/no/ca.pem" cannot be read (No such file or directory); {CERTIFICATES}'),

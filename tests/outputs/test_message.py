@@ -17,7 +17,7 @@ from job.day.attempt import Outcome
 from job.day.ending import Ending
 from job.engines.failures import Cause, Failure
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
-from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
+from job.outputs.message import cut, run_fields, run_lines, trial_fields, trial_lines
 from job.telling.advice import Command, Commands, Step
 from job.telling.view import Line, Rank, View, day_lines
 from job.text.messages import Message, colon, listed, message
@@ -94,14 +94,6 @@ def test_the_job_is_that_of_the_start() -> None:
     assert lines(other)[0] == "✓ other, 2026-11-24"
     assert lines(nobody, CLOUD_RUN_JOB="")[0] == "✓ batch-orchestrator, 2026-11-24"
     assert str(next(trial_lines(settings(CLOUD_RUN_JOB=""))).text).startswith("batch-orchestrator: this is a test.")
-
-
-# --- a day that is late ---
-
-
-def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:
-    shown = texts(late_lines(settings(), DAY, NOW, None, (), None))
-    assert shown[1:] == ["The record cannot be read, so it is not known how the day stands."]
 
 
 # --- for programs ---

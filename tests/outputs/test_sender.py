@@ -139,7 +139,9 @@ GOOD: Severity = "good"
     [
         pytest.param("failures", "made with errors", {}, GOOD, True, id="an engine reported an error besides"),
         pytest.param("failures", "all made", {}, None, True, id="it is not known what was before"),
-        pytest.param("all", "bad config", OF_COMMAND, None, False, id="only who gave a command can correct it"),
+        pytest.param("all", "bad config", OF_COMMAND | {"execution": None}, None, False, id="a command on a laptop"),
+        pytest.param("failures", "bad config", OF_COMMAND, None, True, id="a command on Cloud Run"),
+        pytest.param("all", "bad config", OF_COMMAND | RETRY, None, False, id="its retry is refused for the same"),
         pytest.param("failures", "all made", SCHEDULED, None, False, id="nothing was left to do, as every night"),
         pytest.param("failures", "all made", BY_DATE, None, True, id="nothing was left; a person asked for a day"),
         pytest.param("failures", "all made", SCHEDULED | RETRY, None, True, id="nothing was left to its retry"),
@@ -149,6 +151,7 @@ async def test_who_waits_for_a_message_gets_it(
     chat: Chat, only: str, scene: str, about: dict[str, object], severity_before: Severity | None, is_sent: bool
 ) -> None:
     faults = about.get("faults", ())
+    about = {"execution": "cards-1", **about}
     report = begun(SCENES[scene]().report.model_copy(update={"faults": faults}), **about)
     given = settings(**chat.env(), NOTIFY_ONLY=only)
     assert await sent(given, scene, report=report, severity_before=severity_before) is None

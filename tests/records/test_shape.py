@@ -24,7 +24,7 @@ from job.engines.failures import Cause, Failure
 from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Progress
 from job.outputs.cards import COLUMNS
 from job.outputs.channels import channel_of
-from job.outputs.log import CloudLog, MessageEvent, Reporter, as_json, verdict
+from job.outputs.log import CloudLog, MessageEvent, Reporter, as_json, verified
 from job.outputs.message import Notifier, run_fields, trial_fields
 from job.records.lease import LEASE, Holder
 from job.records.record import Journal
@@ -40,7 +40,7 @@ KEPT = Path(__file__).with_name(f"format-{FORMAT}.txt")
 GONE = f"""\
 This is gone, or has another name or type. Days that are recorded have it, and programs read it.
 Leave it, and add the new one beside it; or raise FORMAT in job/day/attempt.py, and read format {FORMAT} as well."""
-GONE_SINCE = {"charged_again", "max_retries", "retry_by", "set_aside"}
+GONE_SINCE = {"charged_again", "retry_by", "set_aside"}
 """What no image since writes, and none reads."""
 NOT_RECORDED = {"start", "settings", "knows_days"}
 """A part of an object, whose own fields are; and what is only known at work."""
@@ -151,7 +151,7 @@ async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
         log.on_finish(replace(view, report=report, unrecorded=1))
     log.on_finish(SCENES["all made"]())
     await log.drain(5.0)
-    written = [*capfdbinary.readouterr().out.splitlines(), as_json(verdict(message("x"), done=True))]
+    written = [*capfdbinary.readouterr().out.splitlines(), as_json(verified(message("x"), done=True))]
     lines = [json.loads(line) for line in written]
     of_all = set.intersection(*(set(named(line)) for line in lines))
     own = {f"log {line['event']} {name}" for line in lines for name in named(line) if name not in of_all}

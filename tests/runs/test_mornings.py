@@ -373,18 +373,56 @@ async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what
     await night.begins(WEDNESDAY)
     await night.start(0)
 
-    async def new(*arguments: str) -> str:
+    async def new(*arguments: str) -> tuple[str, str]:
         refused = await night.start(2, f"--date={TUESDAY}", *arguments)
         (fault,) = refused.events("config.faulty")
         what, remedy = str(fault["message"]).rsplit("; ", 1)
-        assert remedy == "add --yes if that is meant"
-        return what.removeprefix(f"--date: the config has changed since {TUESDAY}: New since {TUESDAY}, ")
+        return what.removeprefix(f"--date: the config has changed since {TUESDAY}: New since {TUESDAY}, "), remedy
 
-    assert await new() == "8 cards: AMZN (4), AMD (4)"
-    assert await new("--without=AMZN") == "4 cards: AMD (4)"
+    def least(most: int) -> str:
+        asked = "add --without=AMZN,--without=AMD to make what was asked for then (tries: at most 3)"
+        return f"{asked}, or --yes to make all (tries: at most {most})"
+
+    assert await new() == ("8 cards: AMZN (4), AMD (4)", least(27))
+    assert await new("--without=AMZN") == ("4 cards: AMD (4)", least(15))
     count = len(world.qa.requests)
     await night.start(0, f"--date={TUESDAY}", "--without=AMZN", "--without=AMD")
     assert len(world.qa.requests) == count + 1
-    assert await new() == "8 cards: AMZN (4), AMD (4)"
+    all_of_it = "add --yes if that is meant (tries: at most 24)"
+    assert await new() == ("8 cards: AMZN (4), AMD (4)", all_of_it), "what was asked for then is there"
     await night.start(0, f"--date={TUESDAY}", "--yes")
     assert len(world.qa.requests) == count + 9
+
+
+REFUSED = {
+    "en": f"""\
+✗ cards, {TUESDAY}
+The command has 1 fault: nothing was called.
+✗ --date: the config has changed since {TUESDAY}: New since {TUESDAY}, 4 cards: AMZN (4)
+Add --without=AMZN to make what was asked for then (tries: at most 3), or --yes to make all (tries: at most 15)
+As of {WEDNESDAY} 22:30 UTC""",
+    "zh": f"""\
+✗ cards，{TUESDAY}
+命令有 1 处错误：没有调用任何引擎。
+✗ --date：{TUESDAY} 之后配置有变动：{TUESDAY} 之后新增 4 张：AMZN (4)
+加上 --without=AMZN，只补做当时要的（最多计费 3 次）；或加上 --yes，全部补做（最多计费 15 次）
+截至 {WEDNESDAY} 22:30 UTC""",
+}
+
+
+@pytest.mark.parametrize("language", REFUSED)
+async def test_a_command_that_is_refused_on_cloud_run_is_told_once_with_the_way_that_costs_least(
+    tuesday: Night, language: str
+) -> None:
+    tuesday.language, world = language, tuesday.scene.world
+    world.qa.script.append(Fault(when.both(TSLA, NEWS), do.status(422)))
+    await tuesday.start(3)
+    world.qa.script.clear()
+    await world.configure("ticker_list.json", [*TICKERS, "AMZN"])
+    await tuesday.begins(WEDNESDAY)
+    count = len(world.chat.texts)
+    await tuesday.tries(2, f"--date={TUESDAY}")
+    assert world.chat.texts[count:] == [REFUSED[language]]
+    asked = len(world.qa.requests)
+    await tuesday.start(0, f"--date={TUESDAY}", "--without=AMZN")
+    assert len(world.qa.requests) == asked + 1

@@ -19,10 +19,10 @@ from job.engines.failures import Cause, Failure
 from job.execution.progress import Progress
 from job.outputs.channels import FEISHU
 from job.outputs.log import Reporter
-from job.outputs.message import cut, late_lines, run_lines, trial_lines
+from job.outputs.message import cut, late_lines, run_lines, still_lines, trial_lines, unchecked_lines
 from job.outputs.pages import render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
-from job.telling.advice import Commands, advice, whole_night
+from job.telling.advice import Commands, advice, unchecked_steps, whole_night
 from job.telling.failures import failure_texts
 from job.telling.nights import nothing_of
 from job.telling.view import View
@@ -91,7 +91,9 @@ def reasons() -> Iterator[Failure]:
 
 VIEWS = [pytest.param(scene(), id=name) for name, scene in SCENES.items()]
 NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
-SETTINGS, FAULTS = read_settings({"RUN_TIME_ZONE": "x", "QA_ENGINE_URL": "http://1", "CLOUD_RUN_JOB": "cards"})
+SETTINGS, FAULTS = read_settings(
+    {"RUN_TIME_ZONE": "x", "QA_ENGINE_URL": "http://1", "CLOUD_RUN_JOB": "cards", "RUNS_URI": "gs://cards/runs"}
+)
 
 
 def written(page: bytes) -> str:
@@ -117,7 +119,7 @@ def test_every_output_of_a_day_has_only_translated_sentences(view: View) -> None
         assert narrow(as_text(replace(shown, page="/runs/x/report.html", unrecorded=2), WIDE)) == []
         for line in (
             *run_lines(shown, SETTINGS),
-            *late_lines(SETTINGS, view.report.day, NOW, shown, (), None),
+            *late_lines(SETTINGS, view.report.day, NOW, shown, (), view.report.sentence),
         ):
             assert narrow(cut([line], FEISHU, WIDE)) == []
 
@@ -163,8 +165,12 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
 
 def test_messages_about_no_day_are_translated() -> None:
     steps = whole_night(Commands(Day().start_of().days, NOW).run(Day().day, is_new=True))
-    lines = [*trial_lines(SETTINGS)]
-    for nothing in (nothing_of(Day().day), None):
-        lines += late_lines(SETTINGS, Day().day, NOW, None, steps, nothing)
+    nothing, seen = nothing_of(Day().day), unchecked_steps("cards", "asia-east1", "our-project")
+    lines = [
+        *trial_lines(SETTINGS),
+        *late_lines(SETTINGS, Day().day, NOW, None, steps, nothing),
+        *still_lines(SETTINGS, Day().day, NOW, None, nothing),
+        *unchecked_lines(SETTINGS, Day().day, nothing, seen),
+    ]
     for line in lines:
         assert narrow(cut([line], FEISHU, WIDE)) == []
