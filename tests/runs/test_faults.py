@@ -245,6 +245,7 @@ ELSEWHERE = {
     "a data engine refuses single": "runs/test_mornings.py",
     "an object of the day's record": "records/test_shape.py",
     "storage is down, or refuses": "runs/test_day.py",
+    "storage takes longer": "storage/test_gcs.py",
     "SIGTERM": "runs/test_signals.py",
     "SIGKILL": "runs/test_processes.py",
     "another start is at work": "runs/test_day.py",
