@@ -85,7 +85,7 @@ class Ledger:
         self._reruns: dict[tuple[Item, str], int] = {(rerun.item, rerun.date): rerun.number for rerun in reruns}
         """The number of each item and its date."""
         self._charged: Counter[Item] = Counter()
-        """How many tries at each item may have cost money."""
+        """How many tries at each item may have cost money, if any: a count of 0 for each would take 0.1 KiB."""
 
     @classmethod
     def empty(cls, day: str) -> "Ledger":
@@ -111,7 +111,8 @@ class Ledger:
             before = self.items[item.engine][item]
             if not call.done and self.plan.is_left_out(item):
                 continue
-            self._charged[item] += call.charged_tries or 0
+            if call.charged_tries:
+                self._charged[item] += call.charged_tries
             if before is None or _rank(call) > _rank(before):
                 self._set(item, call)
 
@@ -271,7 +272,7 @@ class Ledger:
     @property
     def charged_tries(self) -> Mapping[Item, int]:
         """The missing cards that may be made, and paid for: how many tries of all attempts may have cost money."""
-        return {item: tries for item, tries in self._charged.items() if tries and not self.is_done(item)}
+        return {item: tries for item, tries in self._charged.items() if not self.is_done(item)}
 
     @property
     def errors(self) -> list[CallResult]:

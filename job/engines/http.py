@@ -7,8 +7,8 @@ every request. A client would add redirects, cookies and proxies, and a third of
 import errno
 import socket
 import ssl
-from collections import defaultdict
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -75,19 +75,19 @@ def _causes(error: BaseException) -> Sequence[BaseException]:
     return causes
 
 
-LOOK_UPS_AT_A_TIME = 16
-"""Of one host. Each takes a thread, which stays at work after its call was given up if the resolver does not answer."""
+LOOK_UPS_AT_A_TIME = 64
+"""Each takes a thread, which stays at work after its call was given up if the resolver does not answer."""
 
 
 class Resolver(trio.abc.HostnameResolver):
-    """The system's resolver, with threads for each host: no other host and no other work waits for these."""
+    """The system's resolver, with threads of its own: no other work waits for these."""
 
     def __init__(self) -> None:
-        self._threads = defaultdict[object, trio.CapacityLimiter](lambda: trio.CapacityLimiter(LOOK_UPS_AT_A_TIME))
+        self._threads = trio.CapacityLimiter(LOOK_UPS_AT_A_TIME)
 
     async def getaddrinfo(self, host: bytes | None, *about: Any) -> Any:
-        limiter = self._threads[host]
-        return await trio.to_thread.run_sync(socket.getaddrinfo, host, *about, abandon_on_cancel=True, limiter=limiter)
+        look_up, threads = partial(socket.getaddrinfo, host, *about), self._threads
+        return await trio.to_thread.run_sync(look_up, abandon_on_cancel=True, limiter=threads)
 
     async def getnameinfo(self, address: Any, flags: int) -> tuple[str, str]:
         raise NotImplementedError  # nobody asks for a name

@@ -177,6 +177,12 @@ async def faulty_object(scene: Scene) -> Job:
     return await begin(scene)
 
 
+async def long_parameters(scene: Scene) -> Job:
+    targets = [{"id": "T1", "extra_params": {"a": "x" * 10_000_000}}]
+    await scene.world.configure("card_targets.json", targets)
+    return await begin(scene)
+
+
 # --- the faults ---
 
 
@@ -226,6 +232,7 @@ CASES = [
     Case(LATE, answers("qa", T3, broken.endless_body()), "cards_missing", "larger than 1 MiB", 3),
     Case("the host", variables(TRADING_ENGINE_URL=NOBODY), "data_engine_failed", "connection refused", 0),
     Case(CONFIG, faulty_object, "bad_config", 'ticker_list.json: [1] (\\"a/b\\")'),
+    Case(CONFIG, long_parameters, "bad_config", "takes more than 4 KiB in the URL of a card; shorten it"),
     Case(CONFIG, variables(CARD_URL="http://h/{ticker}.png"), "bad_config", "CARD_URL: is not an https URL"),
     Case(CONFIG, variables(SSL_CERT_FILE="/no"), "bad_config", 'no\\" cannot be read (No such'),
     Case(PAST, no_storage("folders"), says="past nights cannot be read"),
@@ -245,6 +252,7 @@ ELSEWHERE = {
     "a data engine refuses single": "runs/test_mornings.py",
     "an object of the day's record": "records/test_shape.py",
     "storage is down, or refuses": "runs/test_day.py",
+    "storage takes longer": "storage/test_gcs.py",
     "SIGTERM": "runs/test_signals.py",
     "SIGKILL": "runs/test_processes.py",
     "another start is at work": "runs/test_day.py",
