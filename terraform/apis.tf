@@ -7,7 +7,6 @@ locals {
       "iam.googleapis.com",
       "logging.googleapis.com",
       "monitoring.googleapis.com",
-      "run.googleapis.com",
       "storage.googleapis.com",
     ],
     var.notify == null ? [] : ["secretmanager.googleapis.com"],
@@ -20,4 +19,16 @@ resource "google_project_service" "main" {
   project            = var.project_id
   service            = each.value
   disable_on_destroy = false # others in the project may need it
+}
+
+# Engines are looked up while planning, unless this API is turned on only then.
+resource "google_project_service" "run" {
+  project            = var.project_id
+  service            = "run.googleapis.com"
+  disable_on_destroy = false
+}
+
+moved {
+  from = google_project_service.main["run.googleapis.com"]
+  to   = google_project_service.run
 }

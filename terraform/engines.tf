@@ -27,7 +27,7 @@ locals {
   }
 }
 
-# An engine that is missing fails the plan; or the apply, if that turns on the API with which it is looked up.
+# An engine that is missing fails the plan; or the first apply, which turns on the API with which it is looked up.
 data "google_cloud_run_v2_service" "engine" {
   for_each = local.services
 
@@ -35,7 +35,7 @@ data "google_cloud_run_v2_service" "engine" {
   location = each.value.region
   name     = each.value.service
 
-  depends_on = [google_project_service.main]
+  depends_on = [google_project_service.run]
 }
 
 resource "google_cloud_run_v2_service_iam_member" "engine" {
@@ -46,4 +46,6 @@ resource "google_cloud_run_v2_service_iam_member" "engine" {
   name     = each.value.service
   role     = "roles/run.invoker"
   member   = google_service_account.job.member
+
+  depends_on = [google_project_service.run]
 }

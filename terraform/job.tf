@@ -16,10 +16,10 @@ locals {
       # Otherwise the storage library would read the bucket's own metadata, for which the job has no permission.
       DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA = "true"
     },
+    { for name, url in local.urls : "${upper(name)}_ENGINE_URL" => url },
     [
       for name, engine in local.engines : {
         for key, value in {
-          URL         = local.urls[name]
           AUDIENCE    = engine.audience == null ? null : "${engine.audience} ${local.urls[name]}" # the job uses an audience for this URL only
           TIMEOUT     = engine.timeout_seconds
           CONCURRENCY = engine.concurrency
@@ -149,6 +149,7 @@ resource "google_cloud_run_v2_job" "main" {
   depends_on = [
     google_cloud_run_v2_service_iam_member.engine,
     google_project_service.main,
+    google_project_service.run,
     google_secret_manager_secret_iam_member.job,
     google_storage_bucket_iam_member.config_job,
     google_storage_bucket_iam_member.runs_job,

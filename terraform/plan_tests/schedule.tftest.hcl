@@ -3,6 +3,13 @@ mock_provider "google" {
   override_during = plan
 }
 
+# Before, no plan knows the engines' URLs.
+run "the_api_of_the_engines_is_on" {
+  plan_options {
+    target = [google_project_service.run]
+  }
+}
+
 run "the_schedule_starts_the_job" {
   command = plan
 

@@ -166,6 +166,12 @@ def test_an_outage_is_told_at_once_and_every_five_minutes_and_its_end_with_its_l
         assert str(failing[-1].reason) == "no answer within 300 s"
 
 
+def test_each_outage_is_told_anew() -> None:
+    played = night(any_of(out(503, 20.0, 60.0, "qa"), out(503, 200.0, 240.0, "qa")), targets=cards(60))
+    assert [type(event) for event in played.told] == [EngineFailing, EngineRecovered] * 2
+    assert [event.seconds for event in played.told[::2]] == pytest.approx([5.0, 5.0], abs=6)
+
+
 # --- stops, limits and tokens ---
 
 
