@@ -4,7 +4,6 @@ import re
 from collections.abc import Awaitable, Callable
 
 import pytest
-import trio
 
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
@@ -13,10 +12,8 @@ from job.records.past_nights import is_final
 from tests.simulators import do, when
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
-from tests.simulators.world import open_world
 from tests.support.days import SCENES
 from tests.support.records import begun
-from tests.support.runs import QUICK, SMALL, objects, run
 from tests.support.scene import ALL, CLOUD, DAY, NEXT_DAY, OTHER, RETRY, Scene
 
 THIRD = CLOUD | {"CLOUD_RUN_TASK_ATTEMPT": "2"}
@@ -136,19 +133,6 @@ async def test_a_day_that_cannot_be_read_hides_no_end_of_the_one_before(missing:
     missing.world.runs.create(foreign := "2026-11-25/ends/last.json", b"{}")
     await repeats(missing, 3, says=MISSING)
     missing.world.runs.objects.pop(foreign)
-
-
-@pytest.mark.slow
-async def test_two_processes_of_an_execution_have_one_end(nursery: trio.Nursery) -> None:
-    async with open_world(nursery, SMALL, latency=QUICK) as world:
-        world.qa.script.append(Fault(when.always, do.status(422)))
-        await run(world, 3, **CLOUD)
-        before = await objects(world)
-        world.forget()
-        await world.configure("card_types.json", b"[")
-        await run(world, 3, **RETRY)
-        assert not [engine for engine in world.engines.values() if engine.requests]
-        assert await objects(world) == before
 
 
 # --- a config that is refused again ---
