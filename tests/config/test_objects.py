@@ -111,7 +111,6 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ({"aapl": ["news_card"], "X": ["news_card"]}, f"aapl (AAPL?), X: {LISTED}"),
         ({"AAPL": []}, f"AAPL: {NO_TYPES}"),
         ({"AAPL": "news_card"}, f'AAPL ("news_card"): {NO_ARRAY}'),
-        ({"AAPL": ["nope"]}, f'AAPL[0]: "nope" {UNKNOWN}'),
         ({"equities_default": ["news_card"]}, f"equities_default: {LISTED}"),
         (
             [{"id": "X"}, {"id": "X", "date": 1}, {"id": "Y"}, {"id": "Y", "date": "2026-01-01"}],
