@@ -23,9 +23,10 @@ from job.records.record import read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.telling.advice import Commands, Step, late_steps, whole_night
+from job.telling.lines import SIGNS
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
-from job.telling.view import SIGNS, View, step_lines
+from job.telling.view import View, step_lines
 from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import printable
 
@@ -78,8 +79,8 @@ def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator,
 def _say_steps(steps: Iterable[Step], to: Translator) -> None:
     for line in step_lines(steps):
         say(to.text(line.text))
-        if line.command is not None:
-            say(f"  {line.command}")
+        if line.below is not None:
+            say(f"  {line.below}")
 
 
 async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str | None, now: datetime) -> View | None:
@@ -97,8 +98,7 @@ async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str
         return None
     report, record = recorded
     commands = Commands.of(report.start, runs_uri, nights.days(settings), now)
-    night = night_before(record.ledger.plan)
-    view = View.of(report, record.ledger, night, commands, undone_lines(nights, report))
+    view = View.of(report, record.ledger, commands, undone_lines(nights, report))
     return view.with_page(runs_uri) if PAGE in record.listing.documents else view
 
 
@@ -108,7 +108,7 @@ def _write_missing(view: View, to: Translator) -> None:
         text = template("The start of {day} was refused, so it is not known which cards are missing")
         raise RecordError(message(text, day=view.report.day))
     if view.ledger.counts("qa").missing == 0:
-        say_error(to.text(cards_line(view.ledger)))
+        say_error(to.text(cards_line(view.report)))
     for card in view.ledger.missing("qa"):  # not by `say`, which would replace the tab
         write_line(f"{printable(card.item.target)}\t{printable(card.item.card_type)}".encode())
 
@@ -137,7 +137,7 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
     answer = problem or nothing_of(day)
     if view is not None:
         text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
-        answer = message(text, day=day, sentence=view.report.sentence)
+        answer = message(text, day=day, sentence=view.sentence)
     steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
     to = translator(settings.language)
     if settings.log_format == "text":
@@ -164,7 +164,7 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
         return ()
     named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
     config_uri = settings.config_uri or (latest.config_uri if latest else None)
-    return whole_night(Commands(days, now, *named, settings.runs_uri, config_uri).run(day, is_new=True))
+    return (whole_night(Commands(days, now, *named, settings.runs_uri, config_uri), day),)
 
 
 def _records(options: Options, *others: str) -> ObjectStore:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 
@@ -21,7 +21,6 @@ from job.records.objects import RecordError
 from job.records.record import Listing, read_day, state_of
 from job.storage.store import ObjectStore, each_of, error_text, in_thread
 from job.storage.uri import open_store
-from job.telling.nights import repeated
 from job.text.messages import Message, message
 
 NIGHTS_READ = 60
@@ -79,7 +78,9 @@ async def ended_for_good(options: Options) -> Report | None:
                         end.start.execution == settings.execution and end.start.task_attempt < settings.task_attempt
                     )
                     if is_earlier and is_final(end, settings):
-                        return repeated(end, reports[max(reports)])
+                        latest = reports[max(reports)]
+                        known = latest if latest.outcome is Outcome.SUCCEEDED else end
+                        return known.model_copy(update={"ending": replace(known.ending, is_repeated=True)})
     return None
 
 
