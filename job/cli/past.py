@@ -26,10 +26,11 @@ from job.records.past_nights import attempt_before, read_nights
 from job.records.record import read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError, UnreachableError, UnusableError
 from job.storage.uri import open_store
-from job.telling.advice import Commands, Step, late_steps, unchecked_steps, whole_night
+from job.telling.advice import Commands, Step, late_steps, unchecked_step, whole_night
+from job.telling.lines import SIGNS, Line
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
-from job.telling.view import SIGNS, Line, View, step_lines
+from job.telling.view import View, step_lines
 from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import clock, printable
 
@@ -84,8 +85,8 @@ def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator,
 def _say_steps(steps: Iterable[Step], to: Translator) -> None:
     for line in step_lines(steps):
         say(to.text(line.text))
-        if line.command is not None:
-            say(f"  {line.command}")
+        if line.below is not None:
+            say(f"  {line.below}")
 
 
 async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str | None, now: datetime) -> View | None:
@@ -103,8 +104,7 @@ async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str
         return None
     report, record = recorded
     commands = Commands.of(report.start, runs_uri, nights.days(settings), now)
-    night = night_before(record.ledger.plan)
-    view = View.of(report, record.ledger, night, commands, undone_lines(nights, report))
+    view = View.of(report, record.ledger, commands, undone_lines(nights, report))
     return view.with_page(runs_uri) if PAGE in record.listing.documents else view
 
 
@@ -114,7 +114,7 @@ def _write_missing(view: View, to: Translator) -> None:
         text = template("The start of {day} was refused, so it is not known which cards are missing")
         raise RecordError(message(text, day=view.report.day))
     if view.ledger.counts("qa").missing == 0:
-        say_error(to.text(cards_line(view.ledger)))
+        say_error(to.text(cards_line(view.report)))
     for card in view.ledger.missing("qa"):  # not by `say`, which would replace the tab
         write_line(f"{printable(card.item.target)}\t{printable(card.item.card_type)}".encode())
 
@@ -171,17 +171,16 @@ async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _V
         why = error.text if isinstance(error, StorageError) else error.what
         problem = message("could not be checked at {time}: {problem}", time=at, problem=why)
         job = settings.job_to_start
-        steps = () if job is None else unchecked_steps(job, settings.region, settings.project)
-        return _Verdict(colon(day, problem), steps=steps, lines=unchecked_lines(settings, day, problem, steps))
+        seen = [] if job is None else [unchecked_step(job, settings.region, settings.project)]
+        return _Verdict(colon(day, problem), steps=seen, lines=unchecked_lines(settings, day, problem, seen))
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
     if view is None:
         answer, steps = nothing_of(day), _first_steps(settings, nights, day, now)
     elif view.report.had_plan and view.ledger.is_complete:
-        done = message("{day} is done: {sentence}", day=day, sentence=view.report.sentence)
-        return _Verdict(done, is_done=True)
+        return _Verdict(message("{day} is done: {sentence}", day=day, sentence=view.sentence), is_done=True)
     else:
-        answer = message("{day} is not done: {sentence}", day=day, sentence=view.report.sentence)
+        answer = message("{day} is not done: {sentence}", day=day, sentence=view.sentence)
         steps = view.steps
     told = None if date else _told(days, day, view, now)
     if told is not None:
@@ -237,7 +236,7 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
         return ()
     named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
     config_uri = settings.config_uri or (latest.config_uri if latest else None)
-    return whole_night(Commands(days, now, *named, settings.runs_uri, config_uri).run(day, is_new=True))
+    return (whole_night(Commands(days, now, *named, settings.runs_uri, config_uri), day),)
 
 
 def _records(options: Options, *others: str) -> ObjectStore:

@@ -10,14 +10,14 @@ from pydantic_core import to_json
 from job.config.faults import Fault
 from job.day.attempt import ExitCode, Start
 from job.day.report import Report
-from job.day.result import CallResult
-from job.engines.calls import ENGINES, Call, counted
+from job.day.result import CallResult, Counts
+from job.engines.calls import ENGINES, Call, EngineName, counted
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, Event, Progress
 from job.outputs.stdout import OutputQueue
-from job.telling.advice import command_of, start_fields
+from job.telling.advice import start_fields
 from job.telling.failures import reason_of
-from job.telling.reporting import totals_of
+from job.telling.fields import totals_of
 from job.telling.sentence import waited_for_data
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
@@ -91,7 +91,7 @@ class Reporter:
 
     def on_progress(self, progress: Progress, now: float) -> None:
         """Called once a minute."""
-        counts = {engine: progress.ledger.counts(engine) for engine in progress.engines}
+        counts = _counts(progress)
         engines = {
             name: {"planned": total.planned, "done": total.done, "failed": total.failed}
             for name, total in counts.items()
@@ -191,20 +191,17 @@ def _end(view: View) -> LogLine:
     severity: LogSeverity = "INFO" if view.unrecorded is None and report.severity == "good" else "WARNING"
     # Of a start whose variables are faulty, nothing was said before: no other line names its day.
     fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
-    if report.detail is not None:
-        fields["detail"] = shortened(str(report.detail), TEXT_LIMIT)
-    if report.answers:
-        fields["answers"] = [shortened(str(answer), TEXT_LIMIT) for answer in report.answers]
-    if report.changed:
-        fields["changed"] = [shortened(str(change), TEXT_LIMIT) for change in report.changed]
-    if report.notes:
-        fields["notes"] = [shortened(str(note), TEXT_LIMIT) for note in report.notes]
+    if report.ending.answer is not None:
+        fields["detail"] = shortened(str(report.ending.answer), TEXT_LIMIT)
+    for name, texts in (("answers", report.answers), ("changed", view.changed), ("notes", view.notes)):
+        if texts:
+            fields[name] = [shortened(str(text), TEXT_LIMIT) for text in texts]
     if view.unrecorded is not None:
         fields["unrecorded"] = view.unrecorded
-    if (command := command_of(view.steps, "start")) is not None:
-        fields |= start_fields(command)
+    if any(step.kind == "start" for step in view.steps):
+        fields |= start_fields(view.steps)
     severity = severity if report.exit_code == ExitCode.DONE else "ERROR"
-    return LogLine(severity, "run.finished", report.sentence, fields)
+    return LogLine(severity, "run.finished", view.sentence, fields)
 
 
 def error_report(report: Report) -> Mapping[str, object]:
@@ -240,7 +237,7 @@ def elapsed_time(progress: Progress, now: float) -> Message:
 
 def progress_message(progress: Progress, now: float) -> Message:
     """How many cards are done so far; before, the engines that they wait for, and how much of their data is done."""
-    if waited := waited_for_data(progress.ledger):
+    if waited := waited_for_data(_counts(progress)):
         return colon(message("Data phase"), semicolon(waited, elapsed_time(progress, now)))
     cards, engine = progress.ledger.counts("qa"), progress.engines.get("qa")
     return message(
@@ -250,6 +247,10 @@ def progress_message(progress: Progress, now: float) -> Message:
         failed=engine.counts.failed if engine is not None else 0,
         time=elapsed_time(progress, now),
     )
+
+
+def _counts(progress: Progress) -> Mapping[EngineName, Counts]:
+    return {engine: progress.ledger.counts(engine) for engine in progress.engines}
 
 
 class CloudLog:

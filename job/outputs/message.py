@@ -21,9 +21,11 @@ from job.engines.tls import tls_context
 from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
 from job.storage.uri import address_of
-from job.telling.advice import Step, command_of, start_fields
-from job.telling.reporting import totals_of, when
-from job.telling.view import SIGNS, Line, Rank, View, day_lines, step_lines
+from job.telling.advice import Step, start_fields
+from job.telling.fields import totals_of
+from job.telling.lines import SIGNS, Line, Rank
+from job.telling.sentence import when
+from job.telling.view import View, day_lines, step_lines
 from job.text.messages import ENGLISH, Message, Translator, colon, message, plural, template, translator
 from job.text.shown import clock, printable, shortened
 
@@ -46,7 +48,7 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
 
 
 def _body(view: View) -> Iterator[Line]:
-    yield Line(message("{sentence}.", sentence=view.report.sentence), Rank.KEPT)
+    yield Line(message("{sentence}.", sentence=view.sentence), Rank.KEPT)
     yield from (line for line in day_lines(view, FAULTS_LISTED) if line.rank is not Rank.ASIDE)
 
 
@@ -55,7 +57,7 @@ def run_fields(view: View) -> Mapping[str, object]:
     return {
         **_fields("run.finished", view.report.day, is_done=view.report.exit_code == ExitCode.DONE),
         **totals_of(view.report),
-        **start_fields(command_of(view.steps, "start")),
+        **start_fields(view.steps),
     }
 
 
@@ -80,7 +82,7 @@ def still_lines(settings: Settings, day: str, told: datetime, view: View | None,
     still = message(
         "still as told on {day}: {sentence} → {page}",
         day=f"{told:%m-%d}",
-        sentence=view.report.sentence if view else nothing,
+        sentence=view.sentence if view else nothing,
         page=(view and view.page) or address_of(runs_uri, NIGHTS_PAGE),
     )
     yield Line(colon(_title(settings, view.report if view else None, day), still), Rank.KEPT, mark="✗")
@@ -99,7 +101,7 @@ def trial_lines(settings: Settings) -> Iterator[Line]:
 def trial_fields() -> Mapping[str, object]:
     """The fields of `notify`: those of a run, with an event and an outcome that no run has."""
     outcome = {"outcome": "test", "exit_code": 0, "ended": None, "cards": asdict(Counts()), "engines": {}}
-    return {**_fields("notification.tested", "test", is_done=True), **outcome, **start_fields(None)}
+    return {**_fields("notification.tested", "test", is_done=True), **outcome, **start_fields(())}
 
 
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
@@ -112,8 +114,8 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
         ]
         text = "\n".join(shown)
     order = sorted(
-        (at for at, line in enumerate(lines) if line.rank is not Rank.KEPT),
-        key=lambda at: (lines[at].rank, -len(as_json(shown[at])) if lines[at].rank else 0, -at),
+        range(len(lines)),
+        key=lambda at: (lines[at].rank, -len(as_json(shown[at])) if lines[at].rank is Rank.KEPT else 0, -at),
     )
     for count in range(1, len(order) + 1):
         if _fits(text, channel):
@@ -133,7 +135,7 @@ def _shown(line: Line, channel: Channel, translator: Translator) -> str:
     """The text in one line, and the command in another."""
     text = f"{line.mark} {translator.text(line.text)}".lstrip()
     text = channel.plain(printable(shortened(text, FAULT_LIMIT) if line.is_of_config else text).replace("\n", " "))
-    return text if line.command is None else f"{text}\n{channel.pasted(printable(line.command))}"
+    return text if line.below is None else f"{text}\n{channel.pasted(printable(line.below))}"
 
 
 def _fields(event: str, day: str, *, is_done: bool) -> Mapping[str, object]:

@@ -21,9 +21,10 @@ from job.engines.calls import EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, elapsed_time
 from job.outputs.stdout import OutputQueue, QueuedText
+from job.telling.lines import SIGNS, Line, Mark, Rank
 from job.telling.nights import NO_NIGHT, done_at, marks_of
-from job.telling.reporting import when
-from job.telling.view import SIGNS, Line, Mark, Rank, View, day_lines
+from job.telling.sentence import when
+from job.telling.view import View, day_lines
 from job.text.messages import ENGLISH, Translator, colon, message, template
 from job.text.shown import printable, shortened
 
@@ -137,16 +138,16 @@ def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
     report, text = view.report, screen.translator.text
     is_at_work = report.outcome is Outcome.AT_WORK
     if is_at_work:
-        screen.print_line(report.sentence, style=_colour(view))
+        screen.print_line(view.sentence, style=_colour(view))
     if any(engine.calls for engine in report.engines.values()):
         print_table(screen, report.engines)
     for line in lines:
         is_long = line.is_answer or line.rank is Rank.ASIDE
         screen.print_line(shortened(text(line.text), SHOWN_LIMIT) if is_long else line.text, line.mark)
-        if line.command is not None:
-            screen.print_line(f"  {line.command}")
+        if line.below is not None:
+            screen.print_line(f"  {line.below}")
     if not is_at_work:
-        screen.print_line(report.sentence, style=_colour(view))
+        screen.print_line(view.sentence, style=_colour(view))
 
 
 def _colour(view: View) -> str:

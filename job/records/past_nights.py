@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 
@@ -21,7 +21,6 @@ from job.records.objects import RecordError
 from job.records.record import Listing, state_of
 from job.storage.store import ObjectStore, each_of, error_text, in_thread
 from job.storage.uri import open_store
-from job.telling.nights import repeated
 from job.text.messages import Message, message
 
 NIGHTS_READ = 60
@@ -69,7 +68,9 @@ async def ended_for_good(options: Options) -> Report | None:
                 reports = await (await Listing.of(store, day)).reports(store)
                 for end in reports.values():
                     if _is_earlier_try(end, settings) and is_final(end, settings):
-                        return repeated(end, reports[max(reports)])
+                        latest = reports[max(reports)]
+                        ended = latest if latest.outcome is Outcome.SUCCEEDED else end
+                        return ended.model_copy(update={"ending": replace(ended.ending, is_repeated=True)})
     return None
 
 

@@ -1,35 +1,33 @@
 """Session: for which day a start is, and one attempt's use of the record under the lease, to its end."""
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial, reduce
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 import trio
 
-from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
+from job.config.environment import AGAIN, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.plan import Plan
 from job.config.read import PlannedConfig, unreadable
 from job.day.attempt import Attempt, Outcome, Start
+from job.day.changes import differences
 from job.day.ledger import Ledger
-from job.day.report import Report
+from job.day.report import Change, Report
 from job.day.result import CallResult
+from job.errors import JobError
 from job.execution.progress import Event
 from job.execution.shutdown import RECORD_SHARE, Shutdown
+from job.records.earlier import end_json
 from job.records.lease import BusyError, Lease
 from job.records.objects import RecordError, attempt_name, end_name, plan_of
 from job.records.past_nights import day_of_retry, known_days
 from job.records.record import Documents, Journal, Listing, Record, write_document
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
-from job.telling.advice import as_list, option
-from job.telling.changes import differences
-from job.telling.sentence import LABELS
-from job.text.messages import NAMED, Message, Value, listed, message, not_written, semicolon, template
+from job.text.messages import NAMED, Message, Value, listed, message, not_written, template
 
 
 @contextmanager
@@ -175,7 +173,7 @@ class Session:
 
     async def _write_end(self, report: Report) -> None:
         """Writes the end, and tries again for as long as there is time."""
-        create = partial(self.lease.store.create, end_name(report.day, report.start.number), report.to_json())
+        create = partial(self.lease.store.create, end_name(report.day, report.start.number), end_json(report))
         while not self.is_ended:
             try:
                 await in_thread(create)
@@ -197,6 +195,18 @@ class Session:
             text = template("storage: the lease is not released; other starts have to wait for a minute")
             self.alarm.notify(message(text), True)
         self.lease.is_closed = True  # there is no time for another try
+
+
+class ChangedError(JobError):
+    """An earlier day was asked for by another plan, which has to be confirmed.
+
+    Has what has changed since, how many cards are missing by it, and how many of these were asked for then; `added` are
+    the targets without which nothing has changed, if they are few.
+    """
+
+    def __init__(self, start: Start, changes: Sequence[Change], missing: int, added: Sequence[str], asked: int) -> None:
+        super().__init__(start.day)
+        self.start, self.changes, self.missing, self.added, self.asked = start, changes, missing, added, asked
 
 
 class Opened(NamedTuple):
@@ -226,7 +236,7 @@ async def open_session(
     if attempt is None:
         return Opened(start, record, None)
     day, number = attempt.start.day, attempt.start.number
-    paused = BusyError(message("this one was paused for longer than its lease lasts"), LABELS[Outcome.BUSY])
+    paused = BusyError(message("this one was paused for longer than its lease lasts"))
     if not lease.is_held():
         raise paused
     try:
@@ -257,8 +267,8 @@ def decide(
         )
         what = message(text, then=begun.config_uri, now=start.config_uri)
         raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
-    if latest is not None and (fault := _changed(latest, start, ledger)) is not None:
-        raise ConfigError([fault])
+    if latest is not None:
+        _raise_if_changed(latest, start, ledger)
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
     if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
         if start.task_attempt:
@@ -293,36 +303,22 @@ def decide(
     )
 
 
-def _changed(latest: Attempt, start: Start, ledger: Ledger) -> Fault | None:
-    """The fault if an earlier day is named, and its latest attempt had another plan, or left out what is made now."""
+def _raise_if_changed(latest: Attempt, start: Start, ledger: Ledger) -> None:
+    """Raises `ChangedError` if an earlier day is named whose latest attempt had another plan, or left out what is made.
+
+    Not if that is confirmed, or if the plan, perhaps in another order, asks for the same.
+    """
     plan = ledger.plan
     is_earlier = start.names_day and start.day < start.days.current(datetime.fromisoformat(start.started))
     is_same = latest.plan == plan.digest and plan.left_out.issuperset(latest.start.without)
     if not is_earlier or "--yes" in start.arguments or is_same:
-        return None
+        return
     then = plan_of(latest)
     then = replace(then, targets=tuple(target for target in then.targets if target.id not in then.left_out))
-    changes = [*differences(then, plan)]
-    if not changes:  # in another order, for example, a plan is another one, and asks for the same
-        return None
-    text = template("the config has changed since {day}: {changes}")
-    what = message(text, day=start.day, changes=reduce(semicolon, changes))
-    return Fault(DATE, what, _least(then, start, ledger), FaultKind.COMMAND)
-
-
-def _least(then: Plan, start: Start, ledger: Ledger) -> Message:
-    """The remedy that costs least: to leave out the targets that are new since `then`, if that leaves no change."""
-    plan, tries = ledger.plan, start.qa_attempts or 1
-    most = ledger.counts("qa").missing * tries
-    left_out = [one.id for one in plan.targets if one.id in plan.left_out or one.id not in then.by_id]
-    asked = sum(card.item.target not in left_out for card in ledger.missing("qa")) * tries
-    if not asked or len(left_out) > NAMED or any(differences(then, plan.without(left_out))):
-        return message("add --yes if that is meant (tries: at most {most})", most=most)
-    without = option("without", left_out)
-    return message(
-        "add {without} to make what was asked for then (tries: at most {asked}), or --yes to make all (tries: at most "
-        "{most})",
-        without=shlex.join(without) if start.job is None else as_list(without),
-        asked=asked,
-        most=most,
-    )
+    changes = tuple(differences(then, plan))
+    if not changes:
+        return
+    added = tuple(one.id for one in plan.targets if one.id in plan.left_out or one.id not in then.by_id)
+    asked = sum(card.item.target not in added for card in ledger.missing("qa"))
+    is_enough = len(added) <= NAMED and not any(differences(then, plan.without(added)))
+    raise ChangedError(start, changes, ledger.counts("qa").missing, added if is_enough else (), asked)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from job.day.attempt import Outcome, Severity
+from job.day.attempt import Severity
 from job.day.history import Night, Nights
 from job.day.report import Report
 from job.day.result import Counts, EngineState
 from job.engines.calls import EngineName
 from job.telling.sentence import LABELS
-from job.text.messages import Message, dated, joined, listed, message, plural, said, template
+from job.text.messages import Message, dated, joined, listed, message, plural, said
 
 MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
     "good": ("good", "✓"),
@@ -50,17 +50,10 @@ def missing_of(night: Night) -> Message:
     return plural("1 card", "{count} cards", count=cards) if cards else LABELS[night.outcome]
 
 
-def undone_lines(nights: Nights, report: Report) -> tuple[Message, ...]:
-    """Which nights besides that of a report are not done."""
+def undone_lines(nights: Nights, besides: Report | Night) -> tuple[Message, ...]:
+    """Which nights besides this one are not done."""
     missing = [
         Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing_of(night)})
-        for night in nights.undone(report.day)
+        for night in nights.undone(besides.day)
     ]
     return (message("Not done: {nights}", nights=joined(missing)),) if missing else ()
-
-
-def repeated(end: Report, latest: Report) -> Report:
-    """How an execution ends that has ended for good with an earlier try; `latest` is the latest attempt at the day."""
-    ended = latest if latest.outcome is Outcome.SUCCEEDED else end
-    text = template("Cloud Run's retry: nothing to do, since attempt {number} has ended: {sentence}")
-    return ended.model_copy(update={"sentence": message(text, number=ended.start.number, sentence=ended.sentence)})

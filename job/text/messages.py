@@ -171,7 +171,9 @@ def both(parts: Sequence[Message]) -> Message:
     return message("{first} and {last}", first=joined(others), last=last) if others else last
 
 
-def listed(names: Sequence[str], limit: int = NAMED) -> str | Message:
-    """The first names in one line, and the number of further ones: a batch can have a thousand."""
-    shown, more = ", ".join(names[:limit]), len(names) - limit
+def listed(names: Sequence[str], limit: int = NAMED, count: int | None = None) -> str | Message:
+    """The first names in one line, and the number of further ones: a batch can have a thousand. Only the first may be
+    known, of so many.
+    """
+    shown, more = ", ".join(names[:limit]), (count or len(names)) - limit
     return message("{names} and {count} more", names=shown, count=more) if more > 0 else shown

@@ -11,7 +11,7 @@ import trio
 
 from job.day.attempt import ExitCode
 from job.outputs.message import Notifier
-from job.telling.view import Line
+from job.telling.lines import Line
 from job.text.messages import Message, message
 from tests.cli.conftest import TODAY, At, Command
 from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
@@ -240,7 +240,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         self: object, lines: Iterable[Line], fields: Callable[[], dict[str, object]], seconds: float
     ) -> Message:
         await trio.lowlevel.checkpoint()
-        found[:] = [text for line in lines for text in (f"{line.mark} {line.text}".strip(), line.command) if text]
+        found[:] = [text for line in lines for text in (f"{line.mark} {line.text}".strip(), line.below) if text]
         assert fields() == {"event": "run.verified", "done": False}
         return message("the message was not sent")
 

@@ -134,16 +134,16 @@ async def test_the_last_line_says_how_the_day_stands(lines: Any, scene: str) -> 
     view = SCENES[scene]()
     report = view.report
     (line,) = await lines(lambda log: log.on_finish(view))
-    assert (line["event"], line["message"]) == ("run.finished", str(report.sentence))
+    assert (line["event"], line["message"]) == ("run.finished", str(view.sentence))
     assert (line["outcome"], line["exit_code"], line["ended"]) == (report.outcome, report.exit_code, report.ended)
     done = "WARNING" if scene == "made with errors" else "INFO"
     assert line["severity"] == (done if report.exit_code == 0 else "ERROR")
     assert line["cards"]["done"] == report.cards.done
-    assert line.get("notes", []) == [str(note) for note in report.notes]
-    assert line.get("detail") == (None if report.detail is None else str(report.detail))
-    starts = [step.command for step in view.steps if step.kind == "start"]
+    assert line.get("notes", []) == [str(note) for note in view.notes]
+    assert line.get("detail") == (report.ending.answer and str(report.ending.answer))
+    starts = [step for step in view.steps if step.kind == "start"]
     assert {name: value for name, value in line.items() if name.startswith("start_")} == (
-        start_fields(starts[0]) if starts else {}
+        start_fields(starts) if starts else {}
     )
     is_error = report.exit_code not in {0, 70}  # a bug has a traceback on standard error
     assert ("@type" in line) is is_error
@@ -159,6 +159,7 @@ async def test_a_record_that_lacks_something_is_a_warning_and_no_failure(lines: 
 
 async def test_a_long_answer_is_shortened_in_the_last_line(lines: Any) -> None:
     view = SCENES["data failed"]()
-    long = view.report.model_copy(update={"detail": Message("图" * 100_000), "notes": (Message("记" * 100_000),)})
-    (line,) = await lines(lambda log: log.on_finish(replace(view, report=long)))
+    ending = replace(view.report.ending, answer=Message("图" * 100_000))
+    long = replace(view, report=view.report.model_copy(update={"ending": ending}), notes=(Message("记" * 100_000),))
+    (line,) = await lines(lambda log: log.on_finish(long))
     assert len(line["detail"]) == len(line["notes"][0]) == 8_000

@@ -17,7 +17,7 @@ from job.execution.shutdown import BUDGETS, MOMENT, Budget, Shutdown
 from job.outputs import message as sender
 from job.outputs.channels import Hook
 from job.outputs.message import Notifier, send
-from job.telling.view import Line, Rank
+from job.telling.lines import Line, Rank
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import PLACE, Chat

@@ -11,6 +11,8 @@ import pytest
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import parse_config
+from job.day.attempt import Outcome
+from job.day.ending import Ending
 from job.day.history import Nights
 from job.day.ledger import Ledger
 from job.day.result import FailedTry
@@ -22,15 +24,15 @@ from job.outputs.log import Reporter
 from job.outputs.message import cut, late_lines, run_lines, still_lines, trial_lines, unchecked_lines
 from job.outputs.pages import render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
-from job.telling.advice import Commands, advice, unchecked_steps, whole_night
-from job.telling.failures import failure_texts
+from job.telling.advice import Commands, advice, unchecked_step, whole_night
+from job.telling.failures import failure_lines
 from job.telling.nights import nothing_of
 from job.telling.view import View
 from job.text.messages import Translator, message
 from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.parsed import Parsed
-from tests.support.records import start_at
+from tests.support.records import report_at
 from tests.support.results import result_of
 from tests.text.test_messages import FILES, catalog, forms
 
@@ -119,7 +121,7 @@ def test_every_output_of_a_day_has_only_translated_sentences(view: View) -> None
         assert narrow(as_text(replace(shown, page="/runs/x/report.html", unrecorded=2), WIDE)) == []
         for line in (
             *run_lines(shown, SETTINGS),
-            *late_lines(SETTINGS, view.report.day, NOW, shown, (), view.report.sentence),
+            *late_lines(SETTINGS, view.report.day, NOW, shown, (), view.sentence),
         ):
             assert narrow(cut([line], FEISHU, WIDE)) == []
 
@@ -129,9 +131,8 @@ def test_every_kind_of_failure_is_translated_with_its_remedy() -> None:
     ledger = Ledger(plan)
     for call, failure in zip(plan.calls("qa"), reasons(), strict=False):
         ledger.add(result_of(call, failure))
-    for group in failure_texts(ledger, None, start_at()):
-        for sentence in (group.heading, group.remedy or "", *group.quotes):
-            assert narrow(WIDE.text(sentence)) == []
+    for line in failure_lines(report_at(Ending(Outcome.CARDS_MISSING), ledger)):
+        assert narrow(WIDE.text(line.text)) == []
 
 
 async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[str]) -> None:
@@ -164,8 +165,8 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
 
 
 def test_messages_about_no_day_are_translated() -> None:
-    steps = whole_night(Commands(Day().start_of().days, NOW).run(Day().day, is_new=True))
-    nothing, seen = nothing_of(Day().day), unchecked_steps("cards", "asia-east1", "our-project")
+    steps = [whole_night(Commands(Day().start_of().days, NOW), Day().day)]
+    nothing, seen = nothing_of(Day().day), [unchecked_step("cards", "asia-east1", "our-project")]
     lines = [
         *trial_lines(SETTINGS),
         *late_lines(SETTINGS, Day().day, NOW, None, steps, nothing),
