@@ -23,7 +23,7 @@ from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
 from job.telling.advice import Step, command_of, start_fields
 from job.telling.reporting import totals_of, when
 from job.telling.view import SIGNS, Line, Rank, View, day_lines, step_lines
-from job.text.messages import ENGLISH, Message, Translator, colon, message, plural, template, translator
+from job.text.messages import ENGLISH, Message, Translator, at_host, colon, message, plural, template, translator
 from job.text.shown import clock, printable, shortened
 
 NAME = "batch-orchestrator"
@@ -250,8 +250,8 @@ async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSL
                 if len(content) < REPLY_LIMIT:  # `break` would leave the generators to the garbage collector
                     content += piece
     except (httpx.ConnectError, httpx.ConnectTimeout):
-        return SendFailure(message("could not connect"), is_passing=True)
+        return SendFailure(at_host(message("could not connect"), url), is_passing=True)
     except httpx.TransportError:
         lost = message("the connection ended before the answer did, or the answer is not HTTP")
-        return SendFailure(lost, is_passing=False)
+        return SendFailure(at_host(lost, url), is_passing=False)
     return judge(hook, response.status_code, bytes(content))
