@@ -17,12 +17,12 @@ import trio
 
 from job.engines.answers import ANSWER_LIMIT, CONNECT_SECONDS, Response, TransportError
 from job.engines.failures import Cause
-from job.text.messages import Message, message, said
+from job.text.messages import Message, at_host, message, said
 from job.text.shown import excerpt
 
 
-def transport_error(error: Exception) -> TransportError:
-    """The error for a request that httpx could not make, or whose answer is not whole. It quotes no header."""
+def transport_error(error: Exception, url: str) -> TransportError:
+    """The error for a request to a URL that httpx could not make, or whose answer is not whole. It quotes no header."""
     causes = _causes(error)
     system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno is not None]
     full = [cause for cause in system if cause.errno in (errno.EMFILE, errno.ENFILE)]
@@ -32,8 +32,8 @@ def transport_error(error: Exception) -> TransportError:
         return TransportError(message("this process can open no connection: {error}", error=said), Cause.PROCESS_LIMIT)
     for unknown in (cause for cause in causes if isinstance(cause, socket.gaierror)):
         what = message("the host is not known ({error})", error=unknown.strerror or str(unknown))
-        return TransportError(what, Cause.HOST_UNKNOWN)
-    return TransportError(_reason(error, causes))
+        return TransportError(at_host(what, url), Cause.HOST_UNKNOWN)
+    return TransportError(at_host(_reason(error, causes), url))
 
 
 def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
@@ -173,7 +173,7 @@ class HttpConnection:
             return Response(response.status_code, content, _retry_after(response.headers.raw))
         except (httpx.TransportError, UnicodeError) as error:
             self.is_unsent |= isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            raise transport_error(error) from error
+            raise transport_error(error, str(self._origin)) from error
         finally:
             self._opened()
             if not is_complete:

@@ -26,7 +26,7 @@ from job.telling.fields import totals_of
 from job.telling.lines import SIGNS, Line, Rank
 from job.telling.sentence import when
 from job.telling.view import View, day_lines, step_lines
-from job.text.messages import ENGLISH, Message, Translator, colon, message, plural, template, translator
+from job.text.messages import ENGLISH, Message, Translator, at_host, colon, message, plural, template, translator
 from job.text.shown import clock, printable, shortened
 
 NAME = "batch-orchestrator"
@@ -268,8 +268,8 @@ async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSL
                 if len(content) < REPLY_LIMIT:  # `break` would leave the generators to the garbage collector
                     content += piece
     except (httpx.ConnectError, httpx.ConnectTimeout):
-        return SendFailure(message("could not connect"), is_passing=True)
+        return SendFailure(at_host(message("could not connect"), url), is_passing=True)
     except httpx.TransportError:
         lost = message("the connection ended before the answer did, or the answer is not HTTP")
-        return SendFailure(lost, is_passing=False)
+        return SendFailure(at_host(lost, url), is_passing=False)
     return judge(hook, response.status_code, bytes(content))

@@ -8,6 +8,7 @@ from functools import cache, reduce
 from gettext import NullTranslations, translation
 from pathlib import Path
 from typing import Literal, Union
+from urllib.parse import urlsplit
 
 Language = Literal["en", "zh"]
 LANGUAGES: Mapping[Language, str] = {"en": "en", "zh": "zh-CN"}
@@ -149,6 +150,14 @@ def said(value: Value) -> Message:
 def colon(before: Value, after: Value) -> Message:
     """A subject, a colon, and what is said of it."""
     return message("{before}: {after}", before=before, after=after)
+
+
+def at_host(error: Value, url: str) -> Message:
+    """An error of the network, and at which host and port. Of the URL nothing else is said: it may hold a secret."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    place = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    return message("{error} ({place})", error=error, place=place)
 
 
 def semicolon(first: Value, second: Value) -> Message:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -110,7 +111,8 @@ async def test_an_incomplete_answer_is_an_error_and_the_connection_is_replaced(
     service.script.append(Fault(when.nth(1), fault))
     with pytest.raises(TransportError) as error:
         await ask(connection)
-    assert str(error.value) == words
+    place = urlsplit(service.url).netloc
+    assert str(error.value) == (words if "MiB" in words else f"{words} ({place})")
     assert (await ask(connection)).status == 200
     assert service.traffic.connections == 2
 
@@ -394,7 +396,7 @@ async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
 ) -> None:
     with pytest.raises(TransportError) as error:
         await ask(connection, Authorization=f"Bearer {token}")
-    assert str(error.value) == "the request cannot be sent as it is"
+    assert str(error.value) == f"the request cannot be sent as it is ({urlsplit(service.url).netloc})"
     assert service.requests == []
 
 
@@ -402,14 +404,20 @@ def test_what_is_not_the_engines_fault_is_a_cause_of_its_own() -> None:
     no_port, no_name = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "Name or service not known"
     refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
     for cause, expected in (
-        (socket.gaierror(socket.EAI_NONAME, no_name), (Cause.HOST_UNKNOWN, f"the host is not known ({no_name})")),
+        (
+            socket.gaierror(socket.EAI_NONAME, no_name),
+            (Cause.HOST_UNKNOWN, f"the host is not known ({no_name}) (a.example:443)"),
+        ),
         (
             ExceptionGroup("", [no_port]),
             (Cause.PROCESS_LIMIT, f"this process can open no connection: {no_port.strerror}"),
         ),
-        (ExceptionGroup("on a machine without IPv6", [no_port, refused]), (Cause.TRANSPORT, "connection refused")),
+        (
+            ExceptionGroup("on a machine without IPv6", [no_port, refused]),
+            (Cause.TRANSPORT, "connection refused (a.example:443)"),
+        ),
     ):
         connecting = OSError("all attempts to connect failed")
         connecting.__cause__ = cause
-        failure = transport_error(connecting)
+        failure = transport_error(connecting, "https://a.example/secret")
         assert (failure.cause, str(failure)) == expected

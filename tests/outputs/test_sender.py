@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -85,6 +86,10 @@ async def test_a_connection_that_is_refused_is_tried_again(
             await chat.service.start(nursery)
         return problem
 
+    place = urlsplit(chat.service.url).netloc
+    assert await tried(chat, 0.5) == f"the message was not sent: could not connect ({place})", (
+        "host and port, no secret"
+    )
     monkeypatch.setattr(sender, "_try", then_it_is_back)
     assert await tried(chat) is None
     assert chat.texts == ["✓ cards"]
@@ -96,6 +101,7 @@ async def test_a_message_that_may_have_arrived_or_never_can_is_not_sent_again(ch
     chat.service.script.append(Fault(when.always, act))
     reason = await tried(chat)
     assert reason is not None
+    assert f" ({urlsplit(chat.service.url).netloc})" in reason or "307" in reason
     assert len(chat.service.requests) == 1
 
 

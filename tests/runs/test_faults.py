@@ -216,7 +216,7 @@ CASES = [
     Case(LATE, answers("news", T3, do.hang()), "data_engine_failed", "no answer within 1.5 s", 0),
     Case(LATE, answers("qa", T3, broken.trickle(0.4)), "cards_missing", "no answer within 1.5 s", 3),
     Case(LATE, answers("qa", T3, broken.endless_body()), "cards_missing", "larger than 1 MiB", 3),
-    Case("the host", variables(TRADING_ENGINE_URL=NOBODY), "data_engine_failed", "connection refused", 0),
+    Case("the host", variables(TRADING_ENGINE_URL=NOBODY), "data_engine_failed", "connection refused (127.0.0.1:1)", 0),
     Case(CONFIG, faulty_object, "bad_config", 'ticker_list.json: [1] (\\"a/b\\")'),
     Case(CONFIG, long_parameters, "bad_config", "takes more than 4 KiB in the URL of a card; shorten it"),
     Case(PAST, no_storage("folders"), says="past nights cannot be read"),
