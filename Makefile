@@ -33,8 +33,9 @@ test: .venv/ready ## run the fast tests, in a minute on two processors
 TERRAFORM ?= terraform
 IN_ROOT = $(TERRAFORM) -chdir=terraform
 setting = $(shell sed -n 's/^$(1) *= *"\([^"]*\)".*/\1/p' terraform/terraform.tfvars 2>/dev/null)
-STATE_BUCKET ?= $(call setting,project_id)-terraform
-STATE_PREFIX ?= $(or $(call setting,name),batch-orchestrator)
+# In Terraform's own order: the file, then the environment.
+STATE_BUCKET ?= $(or $(call setting,project_id),$(TF_VAR_project_id))-terraform
+STATE_PREFIX ?= $(or $(call setting,name),$(TF_VAR_name),batch-orchestrator)
 
 .PHONY: config-check
 config-check: .venv/ready ## look for faults in terraform/config/, as the job would
@@ -44,22 +45,37 @@ config-check: .venv/ready ## look for faults in terraform/config/, as the job wo
 installed:
 	@command -v $(TERRAFORM) >/dev/null || { echo 'There is no $(TERRAFORM) here: install Terraform, or name another with TERRAFORM=…' >&2; exit 2; }
 
+# If the two differ, the state of one project would describe the other.
+one_of = if [ '$(call setting,$(1))' ] && [ '$(TF_VAR_$(1))' ] && [ '$(call setting,$(1))' != '$(TF_VAR_$(1))' ]; then \
+	echo 'terraform/terraform.tfvars says $(1) = "$(call setting,$(1))", but the environment says TF_VAR_$(1)=$(TF_VAR_$(1)): remove one of the two.' >&2; exit 2; fi
+.PHONY: agreed
+agreed: installed
+	@$(call one_of,project_id)
+	@$(call one_of,name)
+
 .PHONY: init
-init: installed ## connect Terraform to its state, and fetch the provider: [STATE_BUCKET=…] [STATE_PREFIX=…]
-	@[ '$(STATE_BUCKET)' != -terraform ] || { echo 'terraform/terraform.tfvars names no project_id: make it from terraform.tfvars.example first.' >&2; exit 2; }
+init: agreed ## connect Terraform to its state, and fetch the provider: [STATE_BUCKET=…] [STATE_PREFIX=…]
+	@[ '$(STATE_BUCKET)' != -terraform ] || { echo 'Neither terraform/terraform.tfvars nor TF_VAR_project_id names a project: make the file from terraform.tfvars.example first.' >&2; exit 2; }
 	$(IN_ROOT) init -backend-config='bucket=$(STATE_BUCKET)' -backend-config='prefix=$(STATE_PREFIX)'
 
 # `init` makes it. Without it, Terraform would speak of backends.
 CONNECTED := terraform/.terraform/terraform.tfstate
 $(CONNECTED): | installed
 	@echo 'Terraform is not connected to its state here: run make init first.' >&2; exit 2
-plan apply execute logs push: installed $(CONNECTED)
+plan apply deploy execute logs: agreed $(CONNECTED)
 
-.PHONY: plan apply
+# Where images and jobs are, for terraform/deploy.sh.
+OUTPUTS = image=$$($(IN_ROOT) output -raw image) && jobs=$$($(IN_ROOT) output -raw jobs) && [[ $$image == *-docker.pkg.dev/* ]] && \
+	export PROJECT=$$(cut -d / -f 2 <<<"$$image") REGION=$${image%%-docker.pkg.dev/*}
+
+.PHONY: plan
 plan: ## show what an apply would change
+	$(IN_ROOT) plan
+
+.PHONY: apply
 apply: ## change it, after showing it and asking
-plan apply:
-	$(IN_ROOT) $@
+	$(IN_ROOT) apply
+	@! command -v gcloud >/dev/null || { $(OUTPUTS) && bash terraform/deploy.sh '' $$jobs; }
 
 .PHONY: execute
 execute: ## start the job now and wait for its end: [ARGS=run,--date=2026-11-23]
@@ -69,26 +85,31 @@ execute: ## start the job now and wait for its end: [ARGS=run,--date=2026-11-23]
 logs: ## follow the job's log
 	$$($(IN_ROOT) output -raw logs_command)
 
-# The repository has to be there first. Cloud Run runs only amd64, and would refuse an image for a Mac's own processor.
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' job/__init__.py)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
-.PHONY: push
-push: ## build and push the image, with Docker or in Cloud Build, and print what deploys it
-	$(IN_ROOT) apply -target=google_artifact_registry_repository.main
-	@set -e; image=$$($(IN_ROOT) output -raw image); \
-	build="docker build --tag=$$image:$(COMMIT) --tag=$$image:latest --build-arg=VERSION=$(VERSION) --build-arg=COMMIT=$(COMMIT)"; \
-	if docker info >/dev/null 2>&1; then \
-		$$build --platform=linux/amd64 .; docker push "$$image:$(COMMIT)"; docker push "$$image:latest"; \
+# Cloud Run runs only amd64, and would refuse an image for a Mac's own processor. No tag is deployed: it could name another
+# image by the next start. But what has the tag `deployed` is never cleaned up (terraform/registry.tf).
+.PHONY: deploy
+deploy: ## build and push the image, with Docker or in Cloud Build, and set it in the jobs; IMAGE=sha256:… goes back to that one
+	@set -eu; $(OUTPUTS) || { echo 'There is no job yet to deploy to: run make apply first.' >&2; exit 2; }; \
+	digest='$(lastword $(subst @, ,$(IMAGE)))'; \
+	if [ "$$digest" ]; then \
+		[[ $$digest =~ ^sha256:[0-9a-f]{64}$$ ]] || { echo 'IMAGE=$(IMAGE): is not the digest of an image; write sha256: and its 64 digits.' >&2; exit 2; }; \
+		source=--no-source tags=$$image:deployed script="docker pull $$image@$$digest && docker tag $$image@$$digest $$image:deployed"; \
 	else \
-		printf '{"steps": [{"name": "gcr.io/cloud-builders/docker", "script": "%s ."}], "images": ["%s", "%s"]}' "$$build" "$$image:$(COMMIT)" "$$image:latest" | \
-		gcloud builds submit --project='$(call setting,project_id)' --region='$(call setting,region)' --config=/dev/stdin .; \
+		source=. tags="$$image:$(COMMIT) $$image:latest $$image:deployed"; \
+		script="docker build --tag=$${tags// / --tag=} --build-arg=VERSION=$(VERSION) --build-arg=COMMIT=$(COMMIT) ."; \
 	fi; \
-	digest=$$(gcloud artifacts docker images describe "$$image:latest" --format='value(image_summary.fully_qualified_digest)'); \
-	if deploy=$$($(IN_ROOT) output -raw deploy_commands 2>/dev/null); then \
-		printf 'Pushed. This deploys it:\n%s\n' "$${deploy//IMAGE/$$digest}"; \
+	if docker info >/dev/null 2>&1; then \
+		DOCKER_DEFAULT_PLATFORM=linux/amd64 bash -ec "$$script"; \
+		for tag in $$tags; do docker push "$$tag"; done; \
 	else \
-		echo 'Pushed. This makes everything else: make apply'; \
-	fi
+		printf '{"steps": [{"name": "gcr.io/cloud-builders/docker", "script": "%s"}], "images": ["%s"]}' "$$script" "$${tags// /\", \"}" | \
+		gcloud builds submit --project="$$PROJECT" --region="$$REGION" --config=/dev/stdin $$source; \
+	fi; \
+	if [ "$$digest" ]; then image=$$image@$$digest; else \
+		image=$$(gcloud artifacts docker images describe "$$image:$(COMMIT)" --format='value(image_summary.fully_qualified_digest)'); fi; \
+	bash terraform/deploy.sh "$$image" $$jobs
 
 ## For those who change the code
 

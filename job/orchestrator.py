@@ -18,23 +18,24 @@ from job.day.ending import Ending, ending_of
 from job.day.history import NightBefore, Nights
 from job.day.ledger import Ledger
 from job.day.result import EngineFailedError, ShutdownReason
+from job.day.summary import report_of
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
 from job.execution.shutdown import Shutdown, ShutdownError, at_deadline, on_signals
 from job.outputs.log import Reporter
 from job.outputs.message import Notifier
 from job.outputs.pages import documents
+from job.records.earlier import end_json
 from job.records.lease import BusyError, Holder, acquire
 from job.records.objects import end_name
-from job.records.past_nights import PastNights, ended_for_good
+from job.records.past_nights import PastNights, ended_for_good, refused_before
 from job.records.record import Record, read_day, write_without_lease
-from job.records.session import Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
+from job.records.session import ChangedError, Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
-from job.telling.advice import Commands
+from job.telling.advice import Commands, changed_fault
 from job.telling.nights import undone_lines
 from job.telling.notes import plan_notes
-from job.telling.reporting import report_of
 from job.telling.view import View
 from job.text.messages import Message, colon, message, not_written
 
@@ -48,8 +49,10 @@ FAILURE_SECONDS = 0.5
 async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]]) -> None:
     """Prepares all data, and only then has every card generated.
 
-    The first data engine that fails cuts off its siblings and ends the run: its `EngineFailedError` is raised, and no
-    card is requested. A shutdown ends the data phase at once, and gives cards in flight some seconds.
+    A data engine has failed when a call of it has failed for good: at once if that is refused, after its patience for
+    all else. The first one that fails cuts off its siblings at once, and ends the run once it has tried what it had not
+    tried, for a minute at most: its `EngineFailedError` is raised, and no card is requested. A shutdown ends the data
+    phase at once, and gives cards in flight some seconds.
     """
     shutdown, error = phases.context.shutdown, None
     with suppress(ShutdownError), shutdown.interruptible():
@@ -58,7 +61,7 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
                 for engine in phases.data_engines:
                     data_phase.start_soon(phases.prepare, engine, name=engine)
         except* EngineFailedError as failed:
-            error = failed.exceptions[0]  # two may fail at the same moment
+            error = failed.exceptions[0]  # the only one
         if error is None and shutdown.reason is None:
             await cross_barrier()  # all results so far are durable then
     if error is not None:
@@ -120,7 +123,7 @@ class SoFar:
         before = NightBefore.of(past.before(start.day), past.attempt, start.day, ledger.plan, earlier)
         report = report_of(start, ledger, ending, seconds=self.seconds, faults=faults, before=before)
         undone = () if past.nights is None else undone_lines(past.nights, report)
-        return View.of(report, ledger, before, self.commands, undone)
+        return View.of(report, ledger, self.commands, undone)
 
 
 async def open_day(known: SoFar, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | View:
@@ -133,11 +136,13 @@ async def open_day(known: SoFar, stack: AsyncExitStack, helpers: trio.Nursery) -
             if (ended := await ended_for_good(known.options)) is not None:
                 known.start = ended.start
                 known.reporter.on_day(ended.start)
-                view = View.of(ended, Ledger.empty(ended.day), None, known.commands)
+                view = View.of(ended, Ledger.empty(ended.day), known.commands)
                 return replace(view, was_sent=True)
             opened = await _opened(known, stack, helpers)
     except ConfigError as error:
         faults = error.faults
+    except ChangedError as error:
+        faults = [changed_fault(error.start, error.changes, error.missing, error.added, error.asked)]
     except UnreadConfigError as error:
         ending = Ending(Outcome.STORAGE_FAILED, answer=colon("CONFIG_URI", error.reason))
     except BusyError as error:
@@ -205,7 +210,8 @@ async def _refused(known: SoFar, faults: Sequence[Fault]) -> View:
     try:
         with trio.fail_after(REFUSAL_SECONDS):
             store = open_store(known.runs_uri, make=True)
-            if not await write_without_lease(store, day, {end_name(day, 0): view.report.to_json}):
+            view = replace(view, was_sent=await refused_before(store, view.report, known.options.settings))
+            if not await write_without_lease(store, day, {end_name(day, 0): partial(end_json, view.report)}):
                 recorded = await read_day(store, day)
                 return known.view(ending, faults, None if recorded is None else recorded[1].ledger)
             if known.past.nights is None:

@@ -7,21 +7,37 @@ check "somebody_is_told" {
 
 locals {
   # What is so whenever the mail is read: nobody knows by then whether a command still helps.
-  recorded = "[The page of the nights](https://storage.cloud.google.com/${google_storage_bucket.runs.name}/runs/index.html) says how the latest night stands and what to do, as far as it is recorded. A start that was killed or never began leaves no message in the chat: its execution's page says why (memory, image, secret, right)."
+  page     = "https://storage.cloud.google.com/${google_storage_bucket.runs.name}/runs/index.html"
+  recorded = "[The page of the nights](${local.page}) says how the latest night stands and what to do, as far as it is recorded. A start that was killed or never began leaves no message in the chat. Then open the execution, read the red line, and call an owner of the project with it; do not start the job before."
 
   # Both show as a failed execution of one of the two jobs.
   execution_alerts = {
     run = {
       title = "${var.name}: the run failed"
-      help  = local.recorded
+      help  = "${local.recorded}${try(var.build.check, false) ? " If the execution is the `check` of a merge, no night has failed: its log names the engine that is not healthy, or the fault of the config." : ""}"
     }
     verify = {
       title = "${var.name}: no success by the hour" # without the hour: to change it stays a change of the schedule alone
-      help  = "When ${var.name}-verify looked, the latest night was not all done. It may be by now, or be at work. ${local.recorded} If no execution began, the schedule may be paused."
+      help  = "${var.name}-verify found the latest night not done, or could not look. It may be done by now, or be at work. ${local.recorded} If no execution began, the schedule may be paused."
     }
   }
+  run_filter = "resource.type = \"cloud_run_job\" AND resource.labels.job_name = \"${var.name}\""
   log_alerts = merge(
     {
+      # The job repeats the line every five minutes. No label: one whose value changes would open an incident at each.
+      engine = {
+        title    = "${var.name}: an engine is out"
+        severity = "WARNING"
+        help     = "An engine has done no call for five minutes or longer. The start goes on, and nothing has to be started. The latest line `engine.failing` has the engine, since when, its last answer, and by when the start ends at the latest: [these lines](${local.log_url}${urlencode("jsonPayload.event=\"engine.failing\"")}?project=${var.project_id})."
+        filter   = "${local.run_filter} AND jsonPayload.event = \"engine.failing\" AND jsonPayload.seconds >= 300"
+      }
+      # Such a start may have exited with 0: another exit code would have Cloud Run start it again.
+      record = {
+        title    = "${var.name}: the record is incomplete"
+        severity = "ERROR"
+        help     = "Storage did not take all results of a start. Do not start the job again: it would make, and pay for, what is not recorded. Call an owner of the project, who looks whether the job's account may still write into the bucket of the record. What the start has made is in [its end](${local.log_url}${urlencode("jsonPayload.unrecorded>0")}?project=${var.project_id})."
+        filter   = "${local.run_filter} AND jsonPayload.event = \"run.finished\" AND jsonPayload.unrecorded > 0"
+      }
       # Then there is no execution that could fail. The log has a line for each attempt, and none says whether it was the last.
       scheduler = {
         title    = "${var.name}: the scheduler could not start it"
@@ -38,7 +54,7 @@ locals {
       notification = {
         title    = "${var.name}: the message about a run was not sent" # which does not fail the run
         severity = "WARNING"
-        help     = "The line `notification.failed` in the execution's log says why. The run itself is not affected."
+        help     = "The line `notification.failed` in the execution's log says why. The chat could not be reached; how the night went is on [the page of the nights](${local.page})."
         filter = join(" AND ", [
           "resource.type = \"cloud_run_job\"",
           "resource.labels.job_name = (\"${var.name}\" OR \"${var.name}-verify\")",

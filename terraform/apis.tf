@@ -2,12 +2,11 @@ locals {
   apis = concat(
     [
       "artifactregistry.googleapis.com",
-      "cloudbuild.googleapis.com", # `make push` builds there if there is no Docker
+      "cloudbuild.googleapis.com", # `make deploy` builds there if there is no Docker
       "cloudscheduler.googleapis.com",
       "iam.googleapis.com",
       "logging.googleapis.com",
       "monitoring.googleapis.com",
-      "run.googleapis.com",
       "storage.googleapis.com",
     ],
     var.notify == null ? [] : ["secretmanager.googleapis.com"],
@@ -20,4 +19,16 @@ resource "google_project_service" "main" {
   project            = var.project_id
   service            = each.value
   disable_on_destroy = false # others in the project may need it
+}
+
+# Engines are looked up while planning, unless this API is turned on only then.
+resource "google_project_service" "run" {
+  project            = var.project_id
+  service            = "run.googleapis.com"
+  disable_on_destroy = false
+}
+
+moved {
+  from = google_project_service.main["run.googleapis.com"]
+  to   = google_project_service.run
 }

@@ -41,6 +41,8 @@ resource "google_artifact_registry_repository_iam_member" "build" {
 }
 
 # An update reads the job, replaces it, and reads it until it is ready: `run.jobs.get` and `run.jobs.update`, no operation.
+# `build.check` starts it with other arguments, and reads the execution until it ends: `run.jobs.runWithOverrides` and
+# `run.executions.get`, which this role has too.
 resource "google_cloud_run_v2_job_iam_member" "build" {
   for_each = { for key, job in local.jobs : key => job if var.build != null }
 
@@ -80,7 +82,8 @@ resource "google_cloudbuild_trigger" "main" {
   service_account = google_service_account.builder[each.key].id
   substitutions = merge(
     local.ships_config ? { _SHIP_TO = local.config_uri } : {},
-    each.key == "build" ? { _IMAGE = local.image, _JOBS = join(" ", [for job in google_cloud_run_v2_job.main : job.name]) } : {},
+    each.key == "build" ? { _IMAGE = local.image, _JOBS = local.job_names } : {},
+    each.key == "build" && var.build.check ? { _CHECK = "yes" } : {},
   )
 
   repository_event_config {

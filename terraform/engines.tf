@@ -1,13 +1,18 @@
-# The job no longer has this variable of the others. Earlier settings may.
-check "attempts_are_of_qa_alone" {
+# The job has these variables of some engines only. Earlier settings may have others.
+check "attempts_and_batches_where_they_count" {
   assert {
-    condition     = alltrue([for name, engine in var.engines : name == "qa" || engine.attempts == null])
-    error_message = "engines: another than qa has attempts, which only qa has, so they change nothing; remove them."
+    condition     = length(local.ignored) == 0
+    error_message = "${join(", ", local.ignored)}: changes nothing, since only qa has attempts, and only financial and trading take batches; remove it."
   }
 }
 
 locals {
   engine_names = ["financial", "trading", "news", "qa"] # as ENGINES in job/engines/calls.py
+  batch_names  = ["financial", "trading"]               # as BATCHES there
+  ignored = concat(
+    [for name, engine in var.engines : "engines[\"${name}\"].attempts" if name != "qa" && engine.attempts != null],
+    [for name, engine in var.engines : "engines[\"${name}\"].batch_size" if !contains(local.batch_names, name) && engine.batch_size != null],
+  )
 
   engines = {
     for name, engine in var.engines : name => merge(engine, {
@@ -22,13 +27,15 @@ locals {
   }
 }
 
-# Without depends_on: an engine that is missing fails the plan, not the apply.
+# An engine that is missing fails the plan; or the first apply, which turns on the API with which it is looked up.
 data "google_cloud_run_v2_service" "engine" {
   for_each = local.services
 
   project  = each.value.project
   location = each.value.region
   name     = each.value.service
+
+  depends_on = [google_project_service.run]
 }
 
 resource "google_cloud_run_v2_service_iam_member" "engine" {
@@ -39,4 +46,6 @@ resource "google_cloud_run_v2_service_iam_member" "engine" {
   name     = each.value.service
   role     = "roles/run.invoker"
   member   = google_service_account.job.member
+
+  depends_on = [google_project_service.run]
 }

@@ -10,23 +10,23 @@ locals {
       RUN_DEADLINE_SECONDS = tostring(var.job.task_timeout_seconds - 60) # the rest is for closing the record
       RUN_SCHEDULE         = var.schedule.cron
       RUN_TIME_ZONE        = var.schedule.time_zone
-      TASK_MEMORY_MIB      = tostring(var.job.memory_mib)
       RUNS_URI             = "gs://${google_storage_bucket.runs.name}/runs"
+      TASK_MAX_RETRIES     = tostring(var.job.max_retries) # of the run, for its verification too
 
       # Otherwise the storage library would read the bucket's own metadata, for which the job has no permission.
       DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA = "true"
     },
+    { for name, url in local.urls : "${upper(name)}_ENGINE_URL" => url },
     [
       for name, engine in local.engines : {
         for key, value in {
-          URL         = local.urls[name]
           AUDIENCE    = engine.audience == null ? null : "${engine.audience} ${local.urls[name]}" # the job uses an audience for this URL only
           TIMEOUT     = engine.timeout_seconds
           CONCURRENCY = engine.concurrency
           ATTEMPTS    = name == "qa" ? engine.attempts : null
           PATIENCE    = engine.patience_seconds
           PER_MINUTE  = engine.per_minute
-          BATCH_SIZE  = engine.batch_size
+          BATCH_SIZE  = contains(local.batch_names, name) ? engine.batch_size : null
         } : "${upper(name)}_ENGINE_${key}" => tostring(value) if value != null
       }
     ]...
@@ -42,7 +42,7 @@ locals {
     {
       run = {
         name            = var.name
-        args            = null
+        args            = ["run"]
         cron            = var.schedule.cron
         environment     = {}
         max_retries     = var.job.max_retries
@@ -53,11 +53,14 @@ locals {
     # job looks every day at `success_by` whether the latest night is done, and fails if it is not.
     var.alerts == null ? {} : {
       verify = {
-        name            = "${var.name}-verify"
-        args            = ["verify"]
-        cron            = format("%d %d * * *", reverse(split(":", var.alerts.success_by))...)
-        environment     = { JOB_TO_START = var.name } # which its message says how to start
-        max_retries     = 0                           # a failure is an answer; a retry would send a second message
+        name = "${var.name}-verify"
+        args = ["verify"]
+        cron = format("%d %d * * *", reverse(split(":", var.alerts.success_by))...)
+        environment = {
+          JOB_TO_START         = var.name # which its message says how to start
+          RUN_DEADLINE_SECONDS = "240"    # for so long it tries to look
+        }
+        max_retries     = 0 # a failure is an answer; a retry would send a second message
         timeout_seconds = 300
       }
     },
@@ -85,8 +88,11 @@ resource "google_cloud_run_v2_job" "main" {
       timeout               = "${each.value.timeout_seconds}s"
 
       containers {
-        image = "${local.image}:latest" # to begin with; every deployment sets a digest
-        args  = each.value.args
+        # Google's sample, which exists for everybody, until the first deployment sets a digest. It lacks the command, so it
+        # fails if somebody starts it. A command drops the image's own CMD: `run` has to be said, too.
+        image   = "us-docker.pkg.dev/cloudrun/container/job"
+        command = ["python", "-m", "job"]
+        args    = each.value.args
 
         resources {
           limits = { cpu = tostring(var.job.cpu), memory = "${var.job.memory_mib}Mi" }
@@ -143,6 +149,7 @@ resource "google_cloud_run_v2_job" "main" {
   depends_on = [
     google_cloud_run_v2_service_iam_member.engine,
     google_project_service.main,
+    google_project_service.run,
     google_secret_manager_secret_iam_member.job,
     google_storage_bucket_iam_member.config_job,
     google_storage_bucket_iam_member.runs_job,

@@ -1,6 +1,8 @@
 locals {
+  job_names      = join(" ", [for job in google_cloud_run_v2_job.main : job.name]) # the run first
   where          = "--region=${var.region} --project=${var.project_id}"
   executions_url = "https://console.cloud.google.com/run/jobs/details/${var.region}/${var.name}/executions?project=${var.project_id}"
+  log_url        = "https://console.cloud.google.com/logs/query;query=" # then what is looked for
 }
 
 output "console" {
@@ -11,11 +13,6 @@ output "console" {
     runs     = "https://console.cloud.google.com/storage/browser/${google_storage_bucket.runs.name}?project=${var.project_id}"
     schedule = "https://console.cloud.google.com/cloudscheduler?project=${var.project_id}"
   }
-}
-
-output "deploy_commands" {
-  description = "The lines that deploy an image, once IMAGE in them is its digest"
-  value       = join("\n", [for job in google_cloud_run_v2_job.main : "gcloud run jobs update ${job.name} ${local.where} --image=IMAGE"])
 }
 
 output "execute_command" {
@@ -31,6 +28,11 @@ output "image" {
 output "job_account" {
   description = "The job's account, which engines that are given by url have to let in: roles/run.invoker"
   value       = google_service_account.job.email
+}
+
+output "jobs" {
+  description = "The jobs that `make deploy` sets the image of"
+  value       = local.job_names
 }
 
 output "logs_command" {

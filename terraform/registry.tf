@@ -1,5 +1,4 @@
 locals {
-  # From the repository, so that `make push`, which makes that alone, has the output.
   image = "${google_artifact_registry_repository.main.location}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.main.repository_id}/job"
 }
 
@@ -12,7 +11,16 @@ resource "google_artifact_registry_repository" "main" {
   labels                 = var.labels
   cleanup_policy_dry_run = false
 
-  # KEEP overrides DELETE. What is deployed is among the latest, however long ago it was built, unless it was gone back to.
+  # KEEP overrides DELETE. Each deployment moves the tag, also one of an image of long ago.
+  cleanup_policies {
+    id     = "keep-deployed"
+    action = "KEEP"
+    condition {
+      tag_state    = "TAGGED"
+      tag_prefixes = ["deployed"]
+    }
+  }
+
   cleanup_policies {
     id     = "keep-latest"
     action = "KEEP"

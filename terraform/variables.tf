@@ -1,5 +1,5 @@
 variable "alerts" {
-  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM, every day, in the schedule's time zone; at the schedule's own minute it would fail, as the night has only begun; leave a night the time that it takes, an engine's `patience_seconds`, and six times its timeout)."
+  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started or recorded, has an engine that is out for five minutes, or has not succeeded by `success_by` (HH:MM, every day, in the schedule's time zone; at the schedule's own minute it would fail, as the night has only begun; leave a night the time that it takes, an engine's `patience_seconds`, and six times its timeout)."
   type = object({
     notification_channels = list(string)
     success_by            = string
@@ -7,8 +7,12 @@ variable "alerts" {
   default = null
 
   validation {
-    condition     = var.alerts == null || length(try(var.alerts.notification_channels, [])) > 0
+    condition     = var.alerts == null || try(length(var.alerts.notification_channels) > 0, false)
     error_message = "alerts.notification_channels: is empty; name a channel, or leave alerts out."
+  }
+  validation {
+    condition     = alltrue([for name in try(coalesce(var.alerts.notification_channels, []), []) : can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", name))])
+    error_message = "${join(", ", [for index, name in try(coalesce(var.alerts.notification_channels, []), []) : "alerts.notification_channels[${index}]" if !can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", name))])}: is not a channel's full name; write projects/PROJECT/notificationChannels/NUMBER, as `gcloud beta monitoring channels list --format='value(name)'` prints it."
   }
   validation {
     condition     = var.alerts == null || can(regex("^([01][0-9]|2[0-3]):[0-5][0-9]$", var.alerts.success_by))
@@ -17,14 +21,19 @@ variable "alerts" {
 }
 
 variable "build" {
-  description = "Deploys merges: the connected `repository`, the `branch` whose pushes are deployed, and whether a merge also makes the bucket's config the same as terraform/config/ (`ships_config`)."
+  description = "Deploys merges: the connected `repository`, the `branch` whose pushes are deployed, and whether a merge also makes the bucket's config the same as terraform/config/ (`ships_config`), and whether it then looks, by the job's `check`, if all engines are healthy (`check`)."
   type = object({
     branch       = optional(string, "main")
+    check        = optional(bool, false)
     repository   = string
     ships_config = optional(bool, true)
   })
   default = null
 
+  validation {
+    condition     = var.build == null || can(regex("^[^\\s~^:?*\\[\\\\]+$", var.build.branch)) && !can(regex("^(refs/|-)", var.build.branch))
+    error_message = "build.branch: is not the name of a branch; write it alone, such as main."
+  }
   validation {
     condition     = var.build == null || can(regex("^projects/[^/]+/locations/${var.region}/connections/[^/]+/repositories/[^/]+$", var.build.repository))
     error_message = "build.repository: is not a connected repository of this region; write projects/PROJECT/locations/${var.region}/connections/CONNECTION/repositories/REPO, with the NAME that `gcloud builds repositories list --connection=CONNECTION --region=${var.region}` prints."
@@ -37,7 +46,7 @@ variable "card_url" {
   default     = null
 
   validation {
-    condition     = var.card_url == null || can(regex("^https://[^/?#{}]+([/?#]([^{}]|\\{(date|ticker|card_type)\\})*)?$", var.card_url))
+    condition     = var.card_url == null || can(regex("^https://[A-Za-z0-9._:\\[\\]-]+([/?#]([^{}\\s\\\\]|\\{(date|ticker|card_type)\\})*)?$", var.card_url))
     error_message = "card_url: is not an https URL with no other braces than {date}, {ticker} and {card_type}; write one such as https://cards.example.com/{date}/{ticker}/{card_type}.png."
   }
 }
@@ -64,36 +73,56 @@ variable "engines" {
     error_message = "engines: are not those of the job; name ${join(", ", local.engine_names)}, each once."
   }
   validation {
-    condition     = alltrue([for engine in var.engines : (engine.service == null) != (engine.url == null)])
-    error_message = "engines: one has neither service nor url, or both; give one of the two."
+    condition     = !anytrue([for name, engine in var.engines : (engine.service == null) == (engine.url == null)])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"]" if(engine.service == null) == (engine.url == null)])}: has neither service nor url, or both; give one of the two."
   }
   validation {
-    condition     = alltrue([for engine in var.engines : engine.url == null || can(regex("^https://[^/]+", engine.url))])
-    error_message = "engines: a url does not begin with https://; write the engine's https URL."
+    condition     = !anytrue([for name, engine in var.engines : engine.service != null && !can(regex("^[a-z]([a-z0-9-]*[a-z0-9])?$", engine.service))])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].service" if engine.service != null && !can(regex("^[a-z]([a-z0-9-]*[a-z0-9])?$", engine.service))])}: is not the name of a Cloud Run service; write it alone, such as qa-engine, with project and region beside it if these are others."
   }
   validation {
-    condition     = alltrue([for engine in values(var.engines)[*].timeout_seconds : try(engine >= 1 && engine <= 3600, true)])
-    error_message = "engines: one has a timeout_seconds that is not from 1 to 3600; Cloud Run ends every request after an hour."
+    condition     = !anytrue([for name, engine in var.engines : engine.project != null && !can(regex("^(([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+)$", engine.project))])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].project" if engine.project != null && !can(regex("^(([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+)$", engine.project))])}: is not a project's id; write it as `gcloud projects list` prints it."
   }
   validation {
-    condition     = alltrue([for engine in values(var.engines)[*].attempts : try(engine == max(1, min(floor(engine), 20)), true)])
-    error_message = "engines: one has attempts that are not a whole number from 1 to 20."
+    condition     = !anytrue([for name, engine in var.engines : engine.region != null && !can(regex("^[a-z]+-[a-z]+[0-9]+$", engine.region))])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].region" if engine.region != null && !can(regex("^[a-z]+-[a-z]+[0-9]+$", engine.region))])}: is not a region; write one such as asia-east1."
   }
   validation {
-    condition     = alltrue([for name, engine in var.engines : try(engine.concurrency == max(1, min(floor(engine.concurrency), name == "qa" ? 8192 : 1024)), true)])
-    error_message = "engines: one has a concurrency that is not a whole number from 1 to 1024, or to 8192 for qa."
+    condition     = !anytrue([for name, engine in var.engines : engine.url != null && !can(regex("^https://[A-Za-z0-9._:-]+(/[!-~]*)?$", engine.url))])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].url" if engine.url != null && !can(regex("^https://[A-Za-z0-9._:-]+(/[!-~]*)?$", engine.url))])}: is not an https URL with a host; write the engine's https URL, in ASCII, without user and password."
   }
   validation {
-    condition     = alltrue([for engine in values(var.engines)[*].batch_size : try(engine == max(1, min(floor(engine), 1000)), true)])
-    error_message = "engines: one has a batch_size that is not a whole number from 1 to 1000."
+    condition     = !anytrue([for name, engine in var.engines : can(regex("[?#\\\\]|/\\.{1,2}(/|$)", engine.url))])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].url" if can(regex("[?#\\\\]|/\\.{1,2}(/|$)", engine.url))])}: has a query, a fragment, a backslash, or dots for a path segment; remove them."
   }
   validation {
-    condition     = alltrue([for engine in values(var.engines)[*].patience_seconds : try(engine >= 0 && engine <= 86400, true)])
-    error_message = "engines: one has a patience_seconds that is not from 0 to 86400, the seconds of a day."
+    condition     = !anytrue([for name, engine in var.engines : engine.audience != null && !can(regex("^[!-~]+$", engine.audience))])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].audience" if engine.audience != null && !can(regex("^[!-~]+$", engine.audience))])}: is empty, or has a space or another character than ASCII; write the service's URL or one of its custom audiences, or leave it out."
   }
   validation {
-    condition     = alltrue([for engine in values(var.engines)[*].per_minute : try(engine == max(1, min(floor(engine), 60000)), true)])
-    error_message = "engines: one has a per_minute that is not a whole number from 1 to 60000; without a quota, leave it out."
+    condition     = !anytrue([for name, engine in var.engines : try(engine.timeout_seconds < 1 || engine.timeout_seconds > 3600, false)])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].timeout_seconds" if try(engine.timeout_seconds < 1 || engine.timeout_seconds > 3600, false)])}: is not from 1 to 3600; Cloud Run ends every request after an hour."
+  }
+  validation {
+    condition     = !anytrue([for name, engine in var.engines : try(engine.attempts != max(1, min(floor(engine.attempts), 20)), false)])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].attempts" if try(engine.attempts != max(1, min(floor(engine.attempts), 20)), false)])}: is not a whole number from 1 to 20."
+  }
+  validation {
+    condition     = !anytrue([for name, engine in var.engines : try(engine.concurrency != max(1, min(floor(engine.concurrency), name == "qa" ? 8192 : 1024)), false)])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].concurrency" if try(engine.concurrency != max(1, min(floor(engine.concurrency), name == "qa" ? 8192 : 1024)), false)])}: is not a whole number from 1 to 1024, or to 8192 for qa."
+  }
+  validation {
+    condition     = !anytrue([for name, engine in var.engines : try(engine.batch_size != max(1, min(floor(engine.batch_size), 1000)), false)])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].batch_size" if try(engine.batch_size != max(1, min(floor(engine.batch_size), 1000)), false)])}: is not a whole number from 1 to 1000."
+  }
+  validation {
+    condition     = !anytrue([for name, engine in var.engines : try(engine.patience_seconds < 0 || engine.patience_seconds > 86400, false)])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].patience_seconds" if try(engine.patience_seconds < 0 || engine.patience_seconds > 86400, false)])}: is not from 0 to 86400, the seconds of a day."
+  }
+  validation {
+    condition     = !anytrue([for name, engine in var.engines : try(engine.per_minute != max(1, min(floor(engine.per_minute), 60000)), false)])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].per_minute" if try(engine.per_minute != max(1, min(floor(engine.per_minute), 60000)), false)])}: is not a whole number from 1 to 60000; without a quota, leave it out."
   }
 }
 
@@ -116,8 +145,26 @@ variable "job" {
   nullable = false
 
   validation {
-    condition     = var.job.task_timeout_seconds > 60
-    error_message = "job.task_timeout_seconds: is not above 60, the seconds that a run needs to close its record; write as many as a night takes, and these."
+    condition     = contains([1, 2, 4, 6, 8], var.job.cpu)
+    error_message = "job.cpu: is not 1, 2, 4, 6 or 8, which Cloud Run has for a job; write one of these."
+  }
+  validation {
+    condition     = var.job.max_retries == max(0, min(floor(var.job.max_retries), 10))
+    error_message = "job.max_retries: is not a whole number from 0 to 10."
+  }
+  validation {
+    # By the CPUs, as Cloud Run allows it; another number of CPUs is a fault of its own.
+    condition = try(
+      var.job.memory_mib == floor(var.job.memory_mib)
+      && var.job.memory_mib >= { 1 = 512, 2 = 512, 4 = 2048, 6 = 4096, 8 = 4096 }[var.job.cpu]
+      && var.job.memory_mib <= 4096 * var.job.cpu,
+      !contains([1, 2, 4, 6, 8], var.job.cpu)
+    )
+    error_message = "job.memory_mib: is not a whole number that Cloud Run allows for this job.cpu; write 512 to 4096 for 1, 512 to 8192 for 2, 2048 to 16384 for 4, 4096 to 24576 for 6, 4096 to 32768 for 8."
+  }
+  validation {
+    condition     = var.job.task_timeout_seconds == max(61, min(floor(var.job.task_timeout_seconds), 604800))
+    error_message = "job.task_timeout_seconds: is not a whole number from 61 to 604800, the seconds of a week; write as many as a night takes, and 60 to close its record."
   }
 }
 
@@ -126,6 +173,11 @@ variable "labels" {
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = alltrue([for key, value in var.labels : can(regex("^[\\p{Ll}\\p{Lo}][\\p{Ll}\\p{Lo}\\p{N}_-]{0,62}$", key)) && can(regex("^[\\p{Ll}\\p{Lo}\\p{N}_-]{0,63}$", value))])
+    error_message = "${join(", ", [for key, value in var.labels : "labels[\"${key}\"]" if !(can(regex("^[\\p{Ll}\\p{Lo}][\\p{Ll}\\p{Lo}\\p{N}_-]{0,62}$", key)) && can(regex("^[\\p{Ll}\\p{Lo}\\p{N}_-]{0,63}$", value)))])}: is not a label; write lower-case letters, digits, _ and -, at most 63, the key with a letter first."
+  }
 }
 
 variable "language" {
@@ -161,6 +213,23 @@ variable "network" {
     tags       = optional(list(string), [])
   })
   default = null
+
+  validation {
+    condition     = contains(["ALL_TRAFFIC", "PRIVATE_RANGES_ONLY"], try(var.network.egress, "ALL_TRAFFIC"))
+    error_message = "network.egress: is not one that Cloud Run has; write ALL_TRAFFIC or PRIVATE_RANGES_ONLY."
+  }
+  validation {
+    condition     = var.network == null || can(regex("^(projects/[^/]+/global/networks/)?[a-z]([a-z0-9-]*[a-z0-9])?$", var.network.network))
+    error_message = "network.network: is not the name of a VPC; write it as `gcloud compute networks list` prints it."
+  }
+  validation {
+    condition     = var.network == null || can(regex("^(projects/[^/]+/regions/[^/]+/subnetworks/)?[a-z]([a-z0-9-]*[a-z0-9])?$", var.network.subnetwork))
+    error_message = "network.subnetwork: is not the name of a subnetwork; write it as `gcloud compute networks subnets list` prints it."
+  }
+  validation {
+    condition     = alltrue([for tag in try(coalesce(var.network.tags, []), []) : can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", tag))])
+    error_message = "${join(", ", [for index, tag in try(coalesce(var.network.tags, []), []) : "network.tags[${index}]" if !can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", tag))])}: is not a network tag; write at most 63 lower-case letters, digits and dashes, with a letter first."
+  }
 }
 
 variable "notify" {
@@ -171,6 +240,19 @@ variable "notify" {
     signing_secret = optional(string)
   })
   default = null
+
+  validation {
+    condition     = contains(["all", "failures"], try(var.notify.only, "all"))
+    error_message = "notify.only: is not one that the job knows; write all or failures."
+  }
+  validation {
+    condition     = var.notify == null || can(regex("^(projects/[^/]+/secrets/)?[A-Za-z0-9_-]{1,255}$", var.notify.secret))
+    error_message = "notify.secret: is not the name of a secret; write it as `gcloud secrets list` prints it, and not what the secret holds."
+  }
+  validation {
+    condition     = try(var.notify.signing_secret, null) == null || can(regex("^(projects/[^/]+/secrets/)?[A-Za-z0-9_-]{1,255}$", var.notify.signing_secret))
+    error_message = "notify.signing_secret: is not the name of a secret; write it as `gcloud secrets list` prints it, and not what the secret holds."
+  }
 }
 
 variable "people" {
@@ -184,11 +266,8 @@ variable "people" {
   nullable = false
 
   validation {
-    condition = alltrue([
-      for member in flatten([for list in var.people : tolist(list)]) :
-      can(regex("^(user|group|serviceAccount):[^\\s:]+@[^\\s:]+$|^principal(Set)?://\\S+$", member))
-    ])
-    error_message = "people: one is not a member; write group:cards@example.com, user:… or serviceAccount:…."
+    condition     = alltrue(flatten([for list in var.people : [for member in list : can(regex("^(user|group|serviceAccount):[^\\s:]+@[^\\s:]+$|^principal(Set)?://\\S+$", member))]]))
+    error_message = "${join(", ", flatten([for name, list in var.people : [for member in list : "people.${name} (${member})" if !can(regex("^(user|group|serviceAccount):[^\\s:]+@[^\\s:]+$|^principal(Set)?://\\S+$", member))]]))}: is not a member; write group:cards@example.com, user:… or serviceAccount:…."
   }
 }
 
@@ -196,12 +275,22 @@ variable "project_id" {
   description = "The project that holds all of this."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id: is not a project's id; write the PROJECT_ID that `gcloud projects list` prints, not its name or number."
+  }
 }
 
 variable "region" {
   description = "The region of job, schedule, buckets and images, such as asia-east1, for good."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "region: is not a region; write one such as asia-east1 (without a zone's letter)."
+  }
 }
 
 variable "runs_retention_days" {
@@ -211,8 +300,8 @@ variable "runs_retention_days" {
   nullable    = false
 
   validation {
-    condition     = var.runs_retention_days >= 90
-    error_message = "runs_retention_days: is below 90; the job reads 60 nights, and five in a week take 84 days. Write 90 or more."
+    condition     = var.runs_retention_days == max(90, floor(var.runs_retention_days))
+    error_message = "runs_retention_days: is not a whole number from 90 on; the job reads 60 nights, and five in a week take 84 days. Write 90 or more."
   }
 }
 
@@ -226,10 +315,25 @@ variable "schedule" {
   nullable = false
 
   validation {
+    # What a field may have, then the numbers before each step: in their limits, and a range forwards.
     condition = can(regex(
       "^([0-9*,/-]+ +){3}([0-9*,/-]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)+ +([0-9*,/-]|SUN|MON|TUE|WED|THU|FRI|SAT)+$",
       upper(trimspace(var.schedule.cron))
-    ))
-    error_message = "schedule.cron: is not a cron line; write minute, hour, day of the month, month and day of the week, such as \"30 6 * * 1-5\"."
+      )) && alltrue(flatten([
+        for index, field in regexall("[^ ]+", var.schedule.cron) : [
+          for piece in split(",", field) : can(regex("^([*]|\\w+(-\\w+)?)(/[1-9][0-9]*)?$", piece)) && try(
+            alltrue([
+              for number in regexall("[0-9]+", split("/", piece)[0]) :
+              number >= [0, 0, 1, 1, 0][index] && number <= [59, 23, 31, 12, 7][index]
+            ]) && try(tonumber(regex("^[0-9]+", piece)) <= tonumber(regex("-([0-9]+)", piece)[0]), true),
+            true
+          )
+        ]
+    ]))
+    error_message = "schedule.cron: is not a cron line; write minute (0-59), hour (0-23), day of the month (1-31), month (1-12) and day of the week (0-7), such as \"30 6 * * 1-5\", in which no range runs backwards."
+  }
+  validation {
+    condition     = can(regex("^[A-Z][A-Za-z0-9_]*(-[A-Za-z]+)?$|^[A-Z][A-Za-z]+(/[A-Za-z0-9_+-]+)+$", var.schedule.time_zone))
+    error_message = "schedule.time_zone: is not an IANA name; write one such as Asia/Shanghai or UTC."
   }
 }

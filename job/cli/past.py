@@ -1,33 +1,40 @@
 """Commands about past days: `nights`, `report` and `verify`."""
 
 import argparse
-from collections.abc import Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from math import inf
+from typing import NamedTuple, TypeVar
 
 import trio
 
+from job.config.days import Days
 from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
-from job.day.attempt import ExitCode
+from job.day.attempt import ExitCode, Outcome
 from job.day.history import NightBefore, Nights
 from job.day.report import PAGE
-from job.outputs.log import LogLine, as_json, verdict
-from job.outputs.message import SEND_SECONDS, Notifier, late_lines
+from job.outputs.log import LogLine, as_json, verified
+from job.outputs.message import SEND_SECONDS, Notifier, late_lines, still_lines, unchecked_lines
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
 from job.records.objects import RecordError
 from job.records.past_nights import attempt_before, read_nights
 from job.records.record import read_day
-from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
+from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError, UnreachableError, UnusableError
 from job.storage.uri import open_store
-from job.telling.advice import Commands, Step, late_steps, whole_night
+from job.telling.advice import Commands, Step, late_steps, unchecked_step, whole_night
+from job.telling.lines import SIGNS, Line
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
-from job.telling.view import SIGNS, View, step_lines
+from job.telling.view import View, step_lines
 from job.text.messages import Message, Translator, colon, message, template, translator
-from job.text.shown import printable
+from job.text.shown import clock, printable
+
+T = TypeVar("T")
 
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
@@ -78,8 +85,8 @@ def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator,
 def _say_steps(steps: Iterable[Step], to: Translator) -> None:
     for line in step_lines(steps):
         say(to.text(line.text))
-        if line.command is not None:
-            say(f"  {line.command}")
+        if line.below is not None:
+            say(f"  {line.below}")
 
 
 async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str | None, now: datetime) -> View | None:
@@ -97,8 +104,7 @@ async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str
         return None
     report, record = recorded
     commands = Commands.of(report.start, runs_uri, nights.days(settings), now)
-    night = night_before(record.ledger.plan)
-    view = View.of(report, record.ledger, night, commands, undone_lines(nights, report))
+    view = View.of(report, record.ledger, commands, undone_lines(nights, report))
     return view.with_page(runs_uri) if PAGE in record.listing.documents else view
 
 
@@ -108,53 +114,119 @@ def _write_missing(view: View, to: Translator) -> None:
         text = template("The start of {day} was refused, so it is not known which cards are missing")
         raise RecordError(message(text, day=view.report.day))
     if view.ledger.counts("qa").missing == 0:
-        say_error(to.text(cards_line(view.ledger)))
+        say_error(to.text(cards_line(view.report)))
     for card in view.ledger.missing("qa"):  # not by `say`, which would replace the tab
         write_line(f"{printable(card.item.target)}\t{printable(card.item.card_type)}".encode())
 
 
 def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
-    """Says whether all the work of a day is done, by default of the latest night; sends a message if it is not.
+    """Says whether all the work of a day is done, by default of the latest night; sends a message unless it is.
 
     It reads the whole record, and needs RUNS_URI, RUN_TIME_ZONE and RUN_SCHEDULE alone.
     """
-    settings, now, date = options.settings, options.now, given.date
-    store = _records(options)
-    view: View | None = None
-    problem: Message | None = None
-    nights = Nights()
+    return trio.run(verify, options, given.date)
+
+
+async def verify(options: Options, date: str | None = None) -> ExitCode:
+    settings = options.settings
+    verdict, to, notifier = (
+        await _verdict(_records(options), options, date),
+        translator(settings.language),
+        Notifier(settings),
+    )
+    if settings.log_format == "text":
+        say(to.text(verdict.answer))
+        _say_steps(verdict.steps, to)
+    else:
+        write_line(as_json(verified(verdict.answer, done=verdict.is_done)))
+    if verdict.is_done:
+        return ExitCode.DONE
+    fields = {"event": "run.verified", "done": False}
+    problem = await notifier.send_lines(verdict.lines, lambda: fields, SEND_SECONDS)
+    if problem is not None and settings.log_format == "text":
+        say_error(to.text(problem))
+    elif problem is not None:
+        write_line(as_json(LogLine("ERROR", "notification.failed", problem, {})))
+    return ExitCode.FAILED
+
+
+class _Verdict(NamedTuple):
+    """What `verify` says of a day: that it is done, that it is not, or that it could not look."""
+
+    answer: Message
+    is_done: bool = False
+    steps: Sequence[Step] = ()
+    lines: Iterable[Line] = ()
+    """The message, unless it is done."""
+
+
+async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _Verdict:
+    settings, now = options.settings, options.now
     try:
-        nights = trio.run(read_nights, store)
-        begun = nights.days(settings).current(now, NOT_EARLY)
-        view = trio.run(_view, store, settings, nights, date or begun, now)
-    except RecordError as error:
-        problem = colon("RUNS_URI", error.what)
-    except StorageError as error:
-        problem = colon("RUNS_URI", error.text)
+        nights, view = await _patiently(options, partial(_look, store, options, date))
+    except (RecordError, StorageError) as error:
+        days = settings.days()
+        day = date or days.current(now, NOT_EARLY)
+        at = clock(now.astimezone(days.zone), day)
+        why = error.text if isinstance(error, StorageError) else error.what
+        problem = message("could not be checked at {time}: {problem}", time=at, problem=why)
+        job = settings.job_to_start
+        seen = [] if job is None else [unchecked_step(job, settings.region, settings.project)]
+        return _Verdict(colon(day, problem), steps=seen, lines=unchecked_lines(settings, day, problem, seen))
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
-    is_done = view is not None and view.report.had_plan and view.ledger.is_complete
-    answer = problem or nothing_of(day)
-    if view is not None:
-        text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
-        answer = message(text, day=day, sentence=view.report.sentence)
-    steps = view.steps if view is not None else () if problem else _first_steps(settings, nights, day, now)
-    to = translator(settings.language)
-    if settings.log_format == "text":
-        say(to.text(answer))
-        _say_steps(() if is_done else steps, to)
+    if view is None:
+        answer, steps = nothing_of(day), _first_steps(settings, nights, day, now)
+    elif view.report.had_plan and view.ledger.is_complete:
+        return _Verdict(message("{day} is done: {sentence}", day=day, sentence=view.sentence), is_done=True)
     else:
-        write_line(as_json(verdict(answer, done=is_done)))
-    if is_done:
-        return ExitCode.DONE
-    lines = late_lines(settings, day, now.astimezone(days.zone), view, steps, None if problem else answer)
-    notifier = Notifier(settings)
-    sent = trio.run(notifier.send_lines, lines, lambda: {"event": "run.verified", "done": False}, SEND_SECONDS)
-    if sent is not None and settings.log_format == "text":
-        say_error(to.text(sent))
-    elif sent is not None:
-        write_line(as_json(LogLine("ERROR", "notification.failed", sent, {})))
-    return ExitCode.FAILED
+        answer = message("{day} is not done: {sentence}", day=day, sentence=view.sentence)
+        steps = view.steps
+    told = None if date else _told(days, day, view, now)
+    if told is not None:
+        return _Verdict(answer, steps=steps, lines=still_lines(settings, day, told, view, answer))
+    return _Verdict(
+        answer, steps=steps, lines=late_lines(settings, day, now.astimezone(days.zone), view, steps, answer)
+    )
+
+
+LOOK_SECONDS = 240.0
+"""How long `verify` tries to look, at most, if it has a deadline: Cloud Run ends its job after 300 s."""
+LOOK_AGAIN_SECONDS = 2.0
+
+
+async def _patiently(options: Options, look: Callable[[], Awaitable[T]]) -> T:
+    """What `look` returns, which is tried again until the deadline if storage fails; without a deadline it is not."""
+    deadline = options.settings.deadline
+    seconds = inf if deadline is None else min(deadline, LOOK_SECONDS) - (time.monotonic() - options.started)
+    error: StorageError = UnreachableError(message("storage did not answer in time"))
+    with trio.move_on_after(max(0.0, seconds)):
+        while True:
+            try:
+                return await look()
+            except StorageError as failed:
+                if deadline is None or isinstance(failed, UnusableError):
+                    raise
+                error = failed
+            await trio.sleep(LOOK_AGAIN_SECONDS)
+    raise error
+
+
+async def _look(store: ObjectStore, options: Options, date: str | None) -> tuple[Nights, View | None]:
+    """The nights, and the day of `date`, by default of the latest night that has begun; `None` if nothing is there."""
+    nights = await read_nights(store)
+    day = date or nights.days(options.settings).current(options.now, NOT_EARLY)
+    return nights, await _view(store, options.settings, nights, day, options.now)
+
+
+def _told(days: Days, day: str, view: View | None, now: datetime) -> datetime | None:
+    """When `verify`, which looks every day, told first that the day is not done; `None` if it does so now."""
+    tick = days.tick_of(day)
+    if tick is None or (view is not None and view.report.outcome is Outcome.AT_WORK):
+        return None
+    since = max(tick, tick if view is None else datetime.fromisoformat(view.report.start.started))
+    ago = (now - since) // timedelta(days=1)
+    return (now - timedelta(days=ago)).astimezone(days.zone) if ago > 0 else None
 
 
 def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) -> tuple[Step, ...]:
@@ -164,7 +236,7 @@ def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) ->
         return ()
     named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
     config_uri = settings.config_uri or (latest.config_uri if latest else None)
-    return whole_night(Commands(days, now, *named, settings.runs_uri, config_uri).run(day, is_new=True))
+    return (whole_night(Commands(days, now, *named, settings.runs_uri, config_uri), day),)
 
 
 def _records(options: Options, *others: str) -> ObjectStore:

@@ -15,6 +15,7 @@ from job.config.objects import OBJECTS, parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import read_objects, unreadable
 from job.day.attempt import ExitCode
+from job.day.changes import differences
 from job.day.ledger import Ledger
 from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName, counted
 from job.outputs.stdout import say, say_error, write_line
@@ -23,7 +24,7 @@ from job.records.past_nights import read_nights
 from job.records.record import Listing, Record
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
-from job.telling.changes import differences
+from job.telling.changes import change_of
 from job.telling.notes import ledger_notes, past_day_notice
 from job.text.messages import Message, Translator, Value, colon, joined, listed, message, plural, template, translator
 
@@ -152,4 +153,4 @@ def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:
             yield message(text, left=left, count=count)
     if past.latest is not None:
         same = message("The same cards as on {day}", day=past.latest.date)
-        yield from list(differences(past.latest, plan)) or [same]
+        yield from [change_of(change, past.latest.date) for change in differences(past.latest, plan)] or [same]

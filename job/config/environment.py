@@ -103,6 +103,8 @@ class Settings(BaseModel):
     deadline: float | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS", ge=1, le=7 * 24 * 3600)
     """Seconds from the start of the process."""
     task_attempt: int = Field(0, validation_alias="CLOUD_RUN_TASK_ATTEMPT", ge=0, le=1000)
+    max_retries: int | None = Field(None, validation_alias="TASK_MAX_RETRIES", ge=0, le=1000)
+    """How often Cloud Run starts a failed task of the run again."""
     authorities: Authorities | None = Field(None, validation_alias="SSL_CERT_FILE")
     """The file with the authorities that TLS trusts; without it, those of certifi."""
     impersonate: ServiceAccount | None = Field(None, validation_alias="IMPERSONATE_SERVICE_ACCOUNT")

@@ -3,7 +3,7 @@
 `Outcome` has what is fixed for each way to end: exit code and gravity.
 """
 
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -132,6 +132,8 @@ class Start(BaseModel):
     """Drawn at random by the first attempt at the day; all attempts have the same, and so the same idempotency keys."""
     execution: str | None = None
     task_attempt: Count = 0
+    max_retries: Count | None = None
+    """How often Cloud Run starts its task again if it fails; `None` if that is not known."""
     deadline: Seconds | None = None
     """In seconds since it started; `None` if it has none, or if that is not known."""
     arguments: tuple[str, ...] = ()
@@ -171,6 +173,7 @@ class Start(BaseModel):
             trace_id=new_trace_id(),
             execution=settings.execution,
             task_attempt=settings.task_attempt,
+            max_retries=settings.max_retries,
             deadline=settings.deadline,
             arguments=options.arguments,
             job=settings.job,
@@ -199,6 +202,11 @@ class Start(BaseModel):
         return any(argument.startswith("--date") for argument in self.arguments)
 
     @property
+    def has_retry(self) -> bool:
+        """Whether Cloud Run starts its task once more if it fails, as far as that is known."""
+        return self.execution is not None and self.task_attempt < (self.max_retries or 0)
+
+    @property
     def known_day(self) -> str | None:
         """Its day, if that was named or its days are known."""
         return self.day if self.knows_days or self.names_day else None
@@ -210,6 +218,13 @@ class Start(BaseModel):
     @property
     def offset(self) -> tzinfo | None:
         return datetime.fromisoformat(self.started).tzinfo
+
+    @property
+    def ends_by(self) -> datetime | None:
+        """When it has ended at the latest, with a minute for its record; `None` if it has no deadline."""
+        if not self.deadline:
+            return None
+        return datetime.fromisoformat(self.started) + timedelta(seconds=self.deadline, minutes=1)
 
 
 class Attempt(BaseModel):

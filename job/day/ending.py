@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, with_config
 
 from job.day.attempt import ExitCode, Outcome
 from job.day.ledger import Ledger
-from job.day.result import CallResult, EngineFailedError, ShutdownReason
-from job.text.messages import Message
+from job.day.result import EngineFailedError, ShutdownReason
+from job.text.messages import Message, colon
 
 _STOPS: Mapping[ShutdownReason, Outcome] = {
     ShutdownReason.QA_DOWN: Outcome.QA_ENGINE_DOWN,
@@ -18,24 +21,29 @@ _STOPS: Mapping[ShutdownReason, Outcome] = {
 """A signal interrupts."""
 
 
+@with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
 class Ending:
     outcome: Outcome
-    signal: ExitCode | None = None
+    signal: Annotated[ExitCode | None, Field(validation_alias="exit_code")] = None
     """The exit code of the signal that has interrupted it."""
-    answer: Message | None = None
-    """What storage answered, or which other start is at work."""
-    failed: CallResult | None = None
-    """The call of a data engine that has ended it."""
+    answer: Annotated[Message | None, Field(validation_alias="detail")] = None
+    """What the call that has ended it, or storage, was answered; or which other start is at work. Not for chats."""
+
+    # All else is in no record.
     why: Message | None = None
     """Why it did not begin, or for which other start it waited until its deadline, if that is known."""
     done_since: datetime | None = None
     """Since when the day has been done, if nothing was left for this start."""
+    breaks_off: datetime | None = None
+    """When the record of a killed start breaks off."""
+    is_repeated: bool = False
+    """Whether an earlier try of this execution has ended so, and this one called nothing."""
 
     @property
     def exit_code(self) -> ExitCode | None:
         """`None` for a state."""
-        return self.outcome.exit if self.signal is None else self.signal
+        return self.signal if self.outcome.exit is None else self.outcome.exit
 
 
 def ending_of(
@@ -51,7 +59,7 @@ def ending_of(
     `not_renewed` is as in `Shutdown`.
     """
     if error is not None and ledger is not None:
-        return Ending(Outcome.DATA_ENGINE_FAILED, failed=error.result)
+        return Ending(Outcome.DATA_ENGINE_FAILED, answer=colon(error.result.label, error.result.reason or ""))
     if ledger is not None and ledger.is_complete:
         return Ending(Outcome.SUCCEEDED)
     if ledger is not None and reason is None:

@@ -1,43 +1,24 @@
 """Failure groups: what failed, in groups that failed alike, with the last answers; and which targets are at fault."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from job.day.history import NightBefore
 from job.day.ledger import ANSWERS_SHOWN, Ledger
+from job.day.report import FailureGroup, Items
 from job.day.result import CallResult
-from job.engines.calls import EngineName, Item
+from job.engines.calls import EngineName
 from job.engines.failures import Cause
-from job.text.messages import Message
 
 AT_FAULT_LIMIT = 20
 """So many targets may be at fault; of more, the engine is."""
 _OF_JOB = {Cause.IDENTITY, Cause.TOKEN_SERVER}
 """What is the same for all engines."""
+GROUPS_LISTED = 20
 
 
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
-    engines: Sequence[EngineName]
-    """Several only if the cause is not one of them."""
-    items: Sequence[Item]
-    cause: str | None
-    status: int | None
-    account: str | None
-    """The account that was denied access."""
-    is_down: bool
-    """Whether the engines did nothing at all: then no target is named."""
-    answers: Sequence[Message]
-    """The most frequent last answers, or why there was none."""
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether the engine has given the answers."""
-        return self.cause in {Cause.STATUS, Cause.DENIED}
-
-
-def failure_groups(ledger: Ledger) -> list[FailureGroup]:
+def failure_groups(ledger: Ledger, before: NightBefore | None) -> Iterator[FailureGroup]:
     """The failed calls that failed alike, the largest group first; also those that were cut off after a failed try."""
     groups: dict[tuple[EngineName | None, str | None, int | None], list[CallResult]] = {}
     failures = [call for call in ledger.failures if call.has_failed]
@@ -46,21 +27,20 @@ def failure_groups(ledger: Ledger) -> list[FailureGroup]:
         cause = call.interrupted_after if call.is_cut_off else call.cause
         key = (None, cause, None) if cause in _OF_JOB else (call.engine, cause, call.status)
         groups.setdefault(key, []).append(call)
-    made = []
-    for (_, cause, status), calls in groups.items():
-        engines, items = list(dict.fromkeys(call.engine for call in calls)), [*chain(*(call.items for call in calls))]
+    largest = sorted(groups.items(), key=lambda group: -sum(len(call.targets) for call in group[1]))
+    for (_, cause, status), calls in largest[:GROUPS_LISTED]:
+        engines, items = tuple(dict.fromkeys(call.engine for call in calls)), [*chain(*(call.items for call in calls))]
         answers = Counter(answer for call in calls for answer in call.answers)
-        group = FailureGroup(
-            engines,
-            items,
-            cause,
-            status,
+        yield FailureGroup(
+            engines=engines,
+            cause=cause,
+            status=status,
             account=next((call.account for call in calls if call.account), None),
             is_down=down.issuperset(engines) and not (cause == Cause.STATUS and status in {400, 422}),
-            answers=[answer for answer, _ in answers.most_common(ANSWERS_SHOWN)],
+            was_made=before is not None and before.made(items),
+            answers=tuple(answer for answer, _ in answers.most_common(ANSWERS_SHOWN)),
+            items=Items.of(items),
         )
-        made.append(group)
-    return sorted(made, key=lambda group: -len(group.items))
 
 
 def _down(ledger: Ledger, failures: Iterable[CallResult]) -> set[EngineName]:

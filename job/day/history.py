@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from job.config.days import Days
 from job.config.environment import Settings
@@ -54,20 +54,6 @@ class Nights:
         used = {engine for report in self.reports for engine in report.engines}
         return [name for name, engine in ENGINES.items() if engine.is_on or name in used]
 
-    @property
-    def unrecorded(self) -> list[str]:
-        """The days of the week before the latest night that have no record, though their schedule has them."""
-        days = []
-        for back in range(1, NIGHTS_LOOKED_AT + 1) if self.nights else ():
-            day = (date.fromisoformat(self.nights[0].day) - timedelta(days=back)).isoformat()
-            around = (
-                next(night.start for night in reversed(self.nights) if night.day >= day),
-                next((night.start for night in self.nights if night.day <= day), None),
-            )
-            if all(start and start.day != day and start.schedule and start.days.tick_of(day) for start in around):
-                days.append(day)
-        return days
-
     def next_tick(self, days: Days) -> datetime | None:
         """When the night after the latest begins; `None` without a schedule or a night."""
         return days.after(self.nights[0].day) if days.schedule and self.nights else None
@@ -104,8 +90,8 @@ class NightBefore:
     """`None` if that is not known."""
     is_other: bool
     """Whether it is not the plan of this day."""
-    are_changes_noted: bool
-    """Whether an earlier attempt at this day has told what was changed since: that is told once."""
+    are_changes_told: bool
+    """Whether an earlier attempt at this day has told what engine was changed since: that is told once."""
 
     @classmethod
     def of(
@@ -123,8 +109,8 @@ class NightBefore:
             is_other = attempt.plan != replace(plan, date=report.day).digest
             with suppress(ConfigError):  # this day can be shown without
                 then = attempt.plan_again() if is_other else plan
-        are_changes_noted = any(one.changed and one.done_at for one in earlier)
-        return cls(report, missing, then, is_other=is_other, are_changes_noted=are_changes_noted)
+        are_changes_told = any(one.done_at and any(one.loud_changes) for one in earlier)
+        return cls(report, missing, then, is_other=is_other, are_changes_told=are_changes_told)
 
     @property
     def day(self) -> str:

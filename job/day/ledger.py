@@ -84,8 +84,10 @@ class Ledger:
         """Kept up to date, since a terminal asks eight times a second, and counting a million items takes 0.2 s."""
         self._reruns: dict[tuple[Item, str], int] = {(rerun.item, rerun.date): rerun.number for rerun in reruns}
         """The number of each item and its date."""
+        self._targets: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """One for all results of the same targets: each card's own would take 0.1 KiB."""
         self._charged: Counter[Item] = Counter()
-        """How many tries at each item may have cost money."""
+        """How many tries at each item may have cost money, if any: a count of 0 for each would take 0.1 KiB."""
 
     @classmethod
     def empty(cls, day: str) -> "Ledger":
@@ -99,19 +101,21 @@ class Ledger:
         """
         if call.failed_tries:
             call = replace(call, failed_tries=())
+        call.targets = self._targets.setdefault(call.targets, call.targets)
         self.calls[call.engine].append(call)
-        items = call.items
+        items: Sequence[Item] = call.items
         if self._reruns:
             items = [item for item in items if call.again >= self._number(item, call.date)]
         if not is_of_plan:
-            call, items = self._as_of_plan(call, items)
+            items = self._as_of_plan(call, items)
         if len(items) < len(call.targets):
             call = replace(call, targets=tuple(item.target for item in items))
         for item in items:
             before = self.items[item.engine][item]
             if not call.done and self.plan.is_left_out(item):
                 continue
-            self._charged[item] += call.charged_tries or 0
+            if call.charged_tries:
+                self._charged[item] += call.charged_tries
             if before is None or _rank(call) > _rank(before):
                 self._set(item, call)
 
@@ -124,19 +128,16 @@ class Ledger:
     def _number(self, item: Item, date: str) -> int:
         return self._reruns.get((item, date), 0)
 
-    def _as_of_plan(self, call: CallResult, items: Sequence[Item]) -> tuple[CallResult, list[Item]]:
-        """A result of another plan as one of this plan, and which of its items count: news only if their request is the
-        same, cards if their date is. A card that was made with another model or other parameters counts as made, and is
-        marked.
+    def _as_of_plan(self, call: CallResult, items: Sequence[Item]) -> Sequence[Item]:
+        """Which items of a result of another plan count for this plan: news only if their request is the same, cards if
+        their date is.
         """
         planned = [item for item in items if item in self.items[item.engine]]
         if not planned or call.engine in BATCHES:
-            return call, planned
+            return planned
         wanted = self.plan.call(planned)
-        is_same = call.request == wanted.request
-        if not (is_same if call.engine == "news" else call.date == wanted.date):
-            return call, []
-        return (call if is_same else replace(call, is_outdated=call.done)), planned
+        is_same = call.request == wanted.request if call.engine == "news" else call.date == wanted.date
+        return planned if is_same else []
 
     # --- what is made again ---
 
@@ -274,7 +275,7 @@ class Ledger:
     @property
     def charged_tries(self) -> Mapping[Item, int]:
         """The missing cards that may be made, and paid for: how many tries of all attempts may have cost money."""
-        return {item: tries for item, tries in self._charged.items() if tries and not self.is_done(item)}
+        return {item: tries for item, tries in self._charged.items() if not self.is_done(item)}
 
     @property
     def errors(self) -> list[CallResult]:
@@ -287,11 +288,6 @@ class Ledger:
             if len(first) == ANSWERS_SHOWN:
                 break
         return [*first.values()]
-
-    @property
-    def outdated_cards(self) -> list[Item]:
-        """The cards that were made with another model or other parameters than those of this plan, in its order."""
-        return [item for item, result in self.items["qa"].items() if result is not None and result.is_outdated]
 
 
 def _rank(call: CallResult) -> tuple[bool, bool, float, str]:

@@ -1,39 +1,31 @@
-"""Report: how a day stands after an attempt. `telling/reporting` makes it, `ends/` stores it, every output shows it."""
+"""Report: the facts of a day after an attempt. `day/summary` makes it, `ends/` stores it, every output words it."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
-from pydantic_core import to_json
+from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
 
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
 from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start
-from job.day.ledger import ItemStatus, Ledger
+from job.day.ending import Ending
 from job.day.result import Count, Counts, MissingState, Seconds
 from job.engines.calls import DATA_ENGINES, EngineName, Item
-from job.text.messages import Message
+from job.engines.failures import Cause, FailureKind, handling_of
+from job.text.messages import Message, colon
 
 REPORT = "report.json"
 PAGE = "report.html"
 CARDS = "cards.csv"
 NIGHTS_PAGE = "index.html"
 """Stored beside the days."""
-END_LIMIT = 256 * 1024
-"""Maximum bytes of a report: lists of nights read many."""
-_GROUP_BYTES = 300
-"""Maximum bytes of a group without its targets."""
+MISSING_LISTED = 1_000
+"""How many missing items a report lists: lists of nights read many."""
+TARGETS_LISTED = 50
+"""How many targets a group of failures or a change lists; there are a few such groups."""
+ANSWERS_TOLD = 3
 
 Phase = Literal["data", "cards"]
 PHASES: Mapping[Phase, tuple[EngineName, ...]] = {"data": DATA_ENGINES, "cards": ("qa",)}
@@ -59,24 +51,110 @@ class MissingGroup(BaseModel):
         return [Item(self.engine, target, self.card_type) for target in self.targets]
 
 
+@with_config(ConfigDict(extra="ignore"))
+@dataclass(frozen=True, slots=True)
+class TargetItems:
+    """Items of one target: its data, or some of its cards."""
+
+    target: str
+    card_types: tuple[str, ...] = ()
+    """Empty for data."""
+
+
+@with_config(ConfigDict(extra="ignore"))
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Items by their targets, in their order. Of many, the first `TARGETS_LISTED` targets are listed."""
+
+    count: Count = 0
+    targets_count: Count = 0
+    targets: tuple[TargetItems, ...] = ()
+
+    @classmethod
+    def of(cls, items: Iterable[Item]) -> "Items":
+        count, found = 0, dict[str, list[str]]()
+        for _, target, card_type in items:
+            count += 1
+            types = found.setdefault(target, [])
+            if card_type is not None:
+                types.append(card_type)
+        listed = list(found.items())[:TARGETS_LISTED]
+        return cls(count, len(found), tuple(TargetItems(target, tuple(types)) for target, types in listed))
+
+
+@with_config(ConfigDict(extra="ignore"))
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """What failed alike."""
+
+    engines: tuple[EngineName, ...]
+    """Several only if the cause is not one of them."""
+    cause: Word | None
+    answers: tuple[Message, ...]
+    """The most frequent last answers, or why there was none."""
+    items: Items
+    status: Count | None = None
+    account: str | None = None
+    """The account that was denied access."""
+    is_down: bool = False
+    """Whether the engines did nothing at all: then no target is to blame."""
+    was_made: bool = False
+    """Whether it is known that all of it was made on the night before."""
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the engine has given the answers."""
+        return self.cause in {Cause.STATUS, Cause.DENIED}
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the engine has refused the calls: as they are, or whoever makes them."""
+        if self.status is None:  # older images have not recorded it
+            return False
+        return handling_of(self.cause, self.status).kind is FailureKind.FINAL or self.status in {401, 403}
+
+
+ChangeKind = Literal["switched_off", "switched_on", "moved", "new", "gone", "made_otherwise"]
+
+
+@with_config(ConfigDict(extra="ignore"))
+@dataclass(frozen=True, slots=True)
+class ValueChange:
+    before: str
+    after: str
+
+
+@with_config(ConfigDict(extra="ignore"))
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has changed since the night before: an engine was switched, its URL or audience is another one; cards are
+    new, no longer asked for, or made with something else.
+    """
+
+    kind: ChangeKind
+    name: str
+    """The engine that was switched, the variable that moved, or what cards are made with. Empty for others."""
+    cards: Count
+    """How many cards it is about; of an engine and its variables, how many this start has made so."""
+    values: tuple[ValueChange, ...] = ()
+    items: Items = Items()
+
+    @property
+    def is_loud(self) -> bool:
+        """Whether it makes a success a warning: what a plain start does not make anew."""
+        return self.kind in {"switched_off", "switched_on", "moved"} and self.cards > 0
+
+
 class Report(BaseModel):
     """How a day stands after an attempt. Totals and lists are those of all attempts at the day together.
 
-    As JSON, the fields of its start stand beside the others.
+    As JSON, what is recorded of its start and its ending stands beside the other fields.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     start: Start
-    outcome: Outcome
-    exit_code: ExitCode | None
-    """`None` for a state."""
-    sentence: Message
-    detail: Message | None = None
-    """The answer behind it; not for chats."""
-    notes: tuple[Message, ...] = ()
-    changed: tuple[Message, ...] = ()
-    """What was changed since the night before and has made the cards of this attempt other ones: told once a day."""
+    ending: Ending
     ended: Stamp | None
     """`None` for a state."""
     seconds: Seconds | None
@@ -100,8 +178,12 @@ class Report(BaseModel):
     """Whether an engine has refused what is left, as it is: then a start fails again until that is corrected."""
     at_fault: tuple[str, ...] = ()
     """The targets that a person may leave out, as `targets_at_fault` finds them."""
-    answers: tuple[Message, ...] = ()
-    """The last answer to what failed, of each engine and kind of failure, the most frequent first."""
+    failures: tuple[FailureGroup, ...] = ()
+    """What failed, the largest group first."""
+    compared_with: Date | None = None
+    """The night before, if it is known."""
+    changes: tuple[Change, ...] = ()
+    """What has changed since. Of engines and their variables it is told once a day."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
     """The seconds from the first call of the phase to its end, of all attempts; without phases that had no call."""
     missing: tuple[MissingGroup, ...] = ()
@@ -111,12 +193,25 @@ class Report(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _nested(cls, stored: object) -> object:
-        return {**stored, "start": stored} if isinstance(stored, dict) and "start" not in stored else stored
+        if isinstance(stored, dict) and "start" not in stored:
+            return {**stored, "start": stored, "ending": stored}
+        return stored
 
-    @model_serializer(mode="wrap")
-    def _flat(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        values = serialize(self)
-        return {**values.pop("start"), **values}
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """All that is recorded of it, by the names in JSON."""
+        ending = {"outcome": self.outcome, "exit_code": self.exit_code, "detail": self.ending.answer}
+        values = {**dict(self.start), **ending, **dict(self)}
+        return {name: value for name, value in values.items() if name not in {"start", "ending", "knows_days"}}
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.ending.outcome
+
+    @property
+    def exit_code(self) -> ExitCode | None:
+        """`None` for a state."""
+        return self.ending.exit_code
 
     @property
     def day(self) -> str:
@@ -127,9 +222,20 @@ class Report(BaseModel):
         return self.engines.get("qa", Counts())
 
     @property
+    def answers(self) -> tuple[Message, ...]:
+        """The last answer to what failed, of each engine and kind of failure, the most frequent first."""
+        answered = (group for group in self.failures if group.answers)
+        return tuple(colon(group.engines[0], group.answers[0]) for group in answered)[:ANSWERS_TOLD]
+
+    @property
+    def loud_changes(self) -> Iterator[Change]:
+        return (change for change in self.changes if change.is_loud)
+
+    @property
     def severity(self) -> Severity:
-        """How grave it is: a success is good only if no engine reported an error besides, and nothing was changed."""
-        return "warn" if self.changed and self.severity_unchanged == "good" else self.severity_unchanged
+        """How grave it is: a success is good only if no engine reported an error besides, and no change is loud."""
+        is_loud = any(self.loud_changes)
+        return "warn" if is_loud and self.severity_unchanged == "good" else self.severity_unchanged
 
     @property
     def severity_unchanged(self) -> Severity:
@@ -150,65 +256,3 @@ class Report(BaseModel):
     def done_at(self) -> datetime | None:
         """When the attempt ended that found everything done; `None` if something is missing."""
         return datetime.fromisoformat(self.ended) if self.ended and self.outcome is Outcome.SUCCEEDED else None
-
-    def to_json(self) -> bytes:
-        return self.model_dump_json().encode() + b"\n"
-
-    def as_text(self) -> bytes:
-        """The bytes of `report.json`, for other programs: each message is its English text."""
-
-        def plain(value: object) -> object:
-            """What has no JSON of its own."""
-            if isinstance(value, BaseModel):
-                return dict(value)
-            if isinstance(value, Counts | Fault):
-                return {field.name: getattr(value, field.name) for field in fields(value)}
-            return str(value)
-
-        # Card types were listed there by 0.2.0.
-        values = {**dict(self.start), **dict(self), "set_aside": []}
-        del values["start"], values["knows_days"]
-        return json.dumps(values, default=plain, ensure_ascii=False, indent=1).encode()
-
-
-def missing_groups(
-    day: str, ledger: Ledger, then: Mapping[Item, MissingGroup], left: int
-) -> tuple[tuple[MissingGroup, ...], int]:
-    """The missing items in groups, as many as fit into `left` bytes, and the number of further ones.
-
-    `then` are those of the night before.
-    """
-    groups: dict[tuple[object, ...], list[str]] = {}
-    listed = 0
-    failed = (status for status in _missing(ledger) if status.state == "failed")
-    for status in chain(failed, (status for status in _missing(ledger) if status.state != "failed")):
-        item, earlier = status.item, then.get(status.item)
-        since, nights = (earlier.since, earlier.nights + 1) if earlier else (day, 1)
-        key = (item.engine, item.card_type, status.state, status.cause, since, nights)
-        left -= len(to_json(item.target)) + 1 + (0 if key in groups else _GROUP_BYTES)
-        if left < 0:
-            break
-        groups.setdefault(key, []).append(item.target)
-        listed += 1
-    names = ("engine", "card_type", "state", "cause", "since", "nights")
-    made = (
-        MissingGroup.model_validate({**dict(zip(names, key, strict=True)), "targets": tuple(targets)})
-        for key, targets in groups.items()
-    )
-    return tuple(made), sum(1 for _ in _missing(ledger)) - listed
-
-
-def _missing(ledger: Ledger) -> Iterator[ItemStatus]:
-    return (status for engine in ledger.plan.engines() for status in ledger.missing(engine))
-
-
-def phases_of(ledger: Ledger) -> dict[Phase, float]:
-    phases: dict[Phase, float] = {}
-    for phase, engines in PHASES.items():
-        spans: dict[int, tuple[float, float]] = {}
-        for call in chain.from_iterable(ledger.calls[engine] for engine in engines):
-            began, ended = spans.get(call.attempt, (call.started, call.ended))
-            spans[call.attempt] = min(began, call.started), max(ended, call.ended)
-        if spans:
-            phases[phase] = round(sum(ended - began for began, ended in spans.values()), 3)
-    return phases

@@ -153,8 +153,6 @@ class CallResult:
     date: str = ""
     again: Count = 0
     """As in `Ledger.rerun_of`."""
-    is_outdated: bool = False
-    """Whether it made a card with another model or other parameters than its ledger's plan has; not stored."""
 
     def line(self) -> bytes:
         """The line of the journal, without the line feed. It leaves out what has its default."""
@@ -211,7 +209,7 @@ class CallResult:
         return label_of(self.engine, self.targets, self.card_type)
 
 
-_NOT_STORED = {"limit", "attempt", "is_outdated"}
+_NOT_STORED = {"limit", "attempt"}
 _STORED = {field.name: field.default for field in fields(CallResult) if field.name not in _NOT_STORED}
 """The fields that a line has, with their defaults."""
 _RESULT = TypeAdapter(CallResult)

@@ -56,6 +56,9 @@ class TokenError(JobError):
 class Connection(Protocol):
     """A connection to one engine, for one request at a time."""
 
+    is_unsent: bool
+    """Whether the latest request is known not to have been sent, however it ended: what is not known has been sent."""
+
     async def request(
         self,
         method: str,

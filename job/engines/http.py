@@ -7,8 +7,8 @@ every request. A client would add redirects, cookies and proxies, and a third of
 import errno
 import socket
 import ssl
-from collections import defaultdict
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,12 +17,12 @@ import trio
 
 from job.engines.answers import ANSWER_LIMIT, CONNECT_SECONDS, Response, TransportError
 from job.engines.failures import Cause
-from job.text.messages import Message, message, said
+from job.text.messages import Message, at_host, message, said
 from job.text.shown import excerpt
 
 
-def transport_error(error: Exception) -> TransportError:
-    """The error for a request that httpx could not make, or whose answer is not whole. It quotes no header."""
+def transport_error(error: Exception, url: str) -> TransportError:
+    """The error for a request to a URL that httpx could not make, or whose answer is not whole. It quotes no header."""
     causes = _causes(error)
     system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno is not None]
     full = [cause for cause in system if cause.errno in (errno.EMFILE, errno.ENFILE)]
@@ -32,8 +32,8 @@ def transport_error(error: Exception) -> TransportError:
         return TransportError(message("this process can open no connection: {error}", error=said), Cause.PROCESS_LIMIT)
     for unknown in (cause for cause in causes if isinstance(cause, socket.gaierror)):
         what = message("the host is not known ({error})", error=unknown.strerror or str(unknown))
-        return TransportError(what, Cause.HOST_UNKNOWN)
-    return TransportError(_reason(error, causes))
+        return TransportError(at_host(what, url), Cause.HOST_UNKNOWN)
+    return TransportError(at_host(_reason(error, causes), url))
 
 
 def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
@@ -75,24 +75,28 @@ def _causes(error: BaseException) -> Sequence[BaseException]:
     return causes
 
 
-LOOK_UPS_AT_A_TIME = 16
-"""Of one host. Each takes a thread, which stays at work after its call was given up if the resolver does not answer."""
+LOOK_UPS_AT_A_TIME = 64
+"""Each takes a thread, which stays at work after its call was given up if the resolver does not answer."""
 
 
 class Resolver(trio.abc.HostnameResolver):
-    """The system's resolver, with threads for each host: no other host and no other work waits for these."""
+    """The system's resolver, with threads of its own: no other work waits for these."""
 
     def __init__(self) -> None:
-        self._threads = defaultdict[object, trio.CapacityLimiter](lambda: trio.CapacityLimiter(LOOK_UPS_AT_A_TIME))
+        self._threads = trio.CapacityLimiter(LOOK_UPS_AT_A_TIME)
 
     async def getaddrinfo(self, host: bytes | None, *about: Any) -> Any:
-        limiter = self._threads[host]
-        return await trio.to_thread.run_sync(socket.getaddrinfo, host, *about, abandon_on_cancel=True, limiter=limiter)
+        look_up, threads = partial(socket.getaddrinfo, host, *about), self._threads
+        return await trio.to_thread.run_sync(look_up, abandon_on_cancel=True, limiter=threads)
 
     async def getnameinfo(self, address: Any, flags: int) -> tuple[str, str]:
         raise NotImplementedError  # nobody asks for a name
 
 
+NOT_CONNECTED = {"connection.connect_tcp.failed", "connection.start_tls.failed"}
+"""What httpx reports if a connection could not be opened, also because it was cut off. Without it, a request counts as
+sent: the names of what it reports may change.
+"""
 OPENED_AT_A_TIME = 64
 """A TLS handshake takes 1.4 ms of CPU time: thousands at once would delay all else, such as renewing the lease."""
 IDLE_SECONDS = 5.0
@@ -129,6 +133,7 @@ class HttpConnection:
         self._socket: Any = None
         """What httpx reports as the opened connection, before it speaks TLS."""
         self._is_opening = False
+        self.is_unsent = True
 
     async def request(
         self,
@@ -144,22 +149,31 @@ class HttpConnection:
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
             if event == "connection.connect_tcp.started":
+                self.is_unsent = True
                 await self._network.opening.acquire()
+                self.is_unsent = False
                 self._is_opening = True
             elif event == "connection.connect_tcp.complete":
                 self._socket = info["return_value"]
+            elif event in NOT_CONNECTED:
+                self.is_unsent = True
             elif event == "http11.send_request_headers.started":
                 self._opened()
+                self.is_unsent = True
                 on_sending()
+                self.is_unsent = False
 
-        is_complete = False
+        self.is_unsent, is_complete = True, False
         try:
-            response = await transport.handle_async_request(self._request(method, path, headers, body, trace))
+            request = self._request(method, path, headers, body, trace)
+            self.is_unsent = False
+            response = await transport.handle_async_request(request)
             content = await _content(response)
             is_complete = True
             return Response(response.status_code, content, _retry_after(response.headers.raw))
         except (httpx.TransportError, UnicodeError) as error:
-            raise transport_error(error) from error
+            self.is_unsent |= isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            raise transport_error(error, str(self._origin)) from error
         finally:
             self._opened()
             if not is_complete:

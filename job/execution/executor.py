@@ -21,12 +21,12 @@ from job.execution.progress import CallRetried, EngineFailing, EngineProgress, E
 from job.execution.retry_policy import RetryPolicy
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
-from job.text.messages import colon, message
+from job.text.messages import Message, colon, message
 
 QUICK_SECONDS = 5.0
 """No work of a batch has failed that fails earlier."""
-TELL_SECONDS = 5.0
-"""An outage that is shorter is not worth a word."""
+TELL_SECONDS, REPEAT_SECONDS = 5.0, 300.0
+"""After how long an outage is told, if a try has failed by then, and how often in any case."""
 Finished = Callable[[CallResult, Failure | None], None]
 """Gets the result of a call, and why it failed, if it did."""
 
@@ -72,8 +72,12 @@ class Executor:
         self._queue = WorkQueue(work, self._begin, self._policy, self._breaker, self._progress, context.shutdown)
         self._refused: str | None = None
         """The token that the engine refused last, if no call was done since."""
+        self._last_answer: Message | None = None
+        """Why a try failed last, but for refusals."""
         self._told_since = inf
         """Since when the engine is out, if people were told of it; infinity if not."""
+        self._tell_after = TELL_SECONDS
+        """For how long it has to be out for the next word."""
         self._workers = trio.CancelScope()
 
     async def run(self) -> bool:
@@ -85,9 +89,12 @@ class Executor:
         is_over = False
         try:
             with self._workers:
-                async with trio.open_nursery() as workers:
-                    for number in range(self._settings.concurrency):
-                        workers.start_soon(self._work, name=f"{self._settings.url} worker {number}")
+                async with trio.open_nursery() as watch:
+                    watch.start_soon(self._watch, name=f"{self._settings.url} outages")
+                    async with trio.open_nursery() as workers:
+                        for number in range(self._settings.concurrency):
+                            workers.start_soon(self._work, name=f"{self._settings.url} worker {number}")
+                    watch.cancel_scope.cancel()
                 is_over = self._context.shutdown.reason is None and not self._queue.is_failed
         finally:
             for pending in self._queue.left():
@@ -104,6 +111,23 @@ class Executor:
         """Ends soon: what was not tried is still tried, for so many seconds. Nothing is tried again."""
         self._queue.is_failed = True
         self._workers.deadline = min(self._workers.deadline, trio.current_time() + seconds)
+
+    async def _watch(self) -> None:
+        """Tells of an outage also while no try ends: one at an engine that hangs takes minutes."""
+        while True:
+            await trio.sleep(TELL_SECONDS)
+            self._tell(trio.current_time(), max(self._tell_after, REPEAT_SECONDS))
+
+    def _tell(self, now: float, after: float) -> None:
+        """Tells that the engine is out, if it is, and has been for so long."""
+        since, reason = self._breaker.failing_since, self._last_answer
+        is_out = self._breaker.state(now) is not State.CLOSED
+        if not is_out or reason is None or now < since + after:
+            return
+        self._told_since = since
+        self._tell_after = REPEAT_SECONDS * ((now - since) // REPEAT_SECONDS + 1)
+        engine, patience = self._settings.name, self._settings.patience
+        self._context.emit(EngineFailing(engine, reason, patience, self._stamp(since), now - since))
 
     async def _work(self) -> None:
         connection = self._context.connect(self._settings.name)
@@ -185,29 +209,21 @@ class Executor:
                 limiter.recover()
                 if self._told_since < inf:
                     self._context.emit(EngineRecovered(call.engine, latest.started - self._told_since))
-                    self._told_since = inf
+                    self._told_since, self._tell_after = inf, TELL_SECONDS
         else:
             if failure.handling.lowers_limit:
                 limiter.reject(latest, is_full=failure.status == 429)
             breaker.fail(latest, others=self._progress.in_flight - 1)
         limiter.end()
-        is_out = breaker.state(latest.ended) is not State.CLOSED
-        is_news = self._told_since == inf and latest.ended >= breaker.failing_since + TELL_SECONDS
-        if is_out and is_news and failure is not None and failure.handling.kind is not FailureKind.FINAL:
+        if failure is not None and failure.handling.kind is not FailureKind.FINAL:
             # If no other call has failed, it is named.
-            reason = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
-            self._told_since = breaker.failing_since
-            self._context.emit(EngineFailing(call.engine, reason, self._settings.patience))
+            self._last_answer = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
+            self._tell(latest.ended, self._tell_after)
         self._progress.limit = limiter.limit
 
     async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
         """Sends the request and judges the answer: `None` if all work is done."""
         call, context, timeout, refused = pending.call, self._context, self._settings.timeout, self._refused
-
-        def on_sending() -> None:
-            context.shutdown.raise_if_requested()  # connecting may have taken long
-            latest.sent = True
-
         with trio.move_on_after(timeout):
             try:
                 token = context.tokens.cached(self._audience, refused)
@@ -216,9 +232,11 @@ class Executor:
                         token = await context.tokens.get(self._audience, refused)
                 if pending.last_failure is not None:  # the engine may have spoiled the connection for what follows
                     await connection.aclose()
-                response = await connection.request(
-                    METHOD, call.path, self._headers(pending, token), call.body, on_sending
-                )
+                headers, on_sending = self._headers(pending, token), context.shutdown.raise_if_requested
+                try:
+                    response = await connection.request(METHOD, call.path, headers, call.body, on_sending)
+                finally:
+                    latest.sent = not connection.is_unsent
             except (TokenError, TransportError) as error:
                 return Failure(error.cause, error.reason)
             latest.status = response.status

@@ -26,7 +26,7 @@ class Try:
     room: int = 0
     """How many were in flight when it began, itself included, and rejected before."""
     sent: bool = False
-    """Whether the request may have been sent, after the token and the connection were there."""
+    """Whether the request may have been sent: unless it is known that no token or no connection was there."""
     ended: float = 0.0
     status: int | None = None
     verdict: Verdict | None = None

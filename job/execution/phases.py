@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -32,6 +32,8 @@ class Phases:
     """Has what earlier attempts have done, and gets the results of this one through `context.emit`."""
     engines: Mapping[EngineName, EngineSettings]
     context: RunContext
+    preparing: dict[EngineName, trio.CancelScope] = field(default_factory=dict)
+    """The data engines that prepare; only the first one that fails is left."""
 
     @classmethod
     def of(
@@ -70,21 +72,25 @@ class Phases:
     async def prepare(self, engine: EngineName) -> None:
         """Makes the calls of a data engine that are not done yet. Raises `EngineFailedError` if one has failed.
 
-        What was not tried by then is still tried, so that all that fails is known at once. Returns early if the run
-        shuts down.
+        Its siblings are cut off as soon as one has failed. What this engine has not tried by then it still tries, so
+        that all that fails is known at once. Returns early if the run shuts down, or if a sibling failed first.
         """
         failed: list[EngineFailedError] = []
         done = self.ledger.counts(engine).done
 
         def on_finished(result: CallResult, failure: Failure | None) -> None:
-            if failure is not None and not failure.is_interruption:
-                failed.append(EngineFailedError(result))
-                is_hopeless = self.ledger.counts(engine).done == done and len(failed) >= REFUSED_LIMIT
-                executor.stop(0.0 if is_hopeless else FAILED_SECONDS)
+            if failure is None or failure.is_interruption or engine not in self.preparing:
+                return
+            for sibling in self.preparing.keys() - {engine}:
+                self.preparing.pop(sibling).cancel()
+            failed.append(EngineFailedError(result))
+            is_hopeless = self.ledger.counts(engine).done == done and len(failed) >= REFUSED_LIMIT
+            executor.stop(0.0 if is_hopeless else FAILED_SECONDS)
 
         work = self.ledger.plan.work(engine, self.ledger.is_done)
         executor = Executor(self.engines[engine], self.context, work, on_finished)
-        await executor.run()
+        with trio.CancelScope() as self.preparing[engine]:
+            await executor.run()
         if failed:
             raise failed[0]
 

@@ -26,12 +26,16 @@ class CallRetried:
 
 @dataclass(frozen=True, slots=True)
 class EngineFailing:
-    """An engine does no call, and is tried again for `patience` seconds at least."""
+    """An engine does no call, and is tried for `patience` seconds at least. Comes again while this lasts."""
 
     engine: EngineName
     reason: Message
     """Its latest answer."""
     patience: float
+    since: float
+    """When it failed first, in seconds since 1970."""
+    seconds: float
+    """For how long it has failed."""
 
 
 @dataclass(frozen=True, slots=True)

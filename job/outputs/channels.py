@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from job.config.values import is_loopback
 from job.text.messages import Message, message
@@ -146,13 +146,11 @@ class Hook:
         return url, as_json(body)
 
     def without_secrets(self, answer: str) -> str:
-        """An excerpt of the channel's answer in which the URL and the secret are masked, in case it echoes them."""
-        text = excerpt(answer.encode(errors="replace"))
+        """An excerpt of the channel's answer in which the URL, the keys in it and the secret are masked."""
         parts = urlsplit(self.url)
-        for secret in (self.url, f"{parts.path}?{parts.query}", parts.query, parts.path, self.secret or ""):
-            if len(secret) > 1:
-                text = masked(re.sub(re.escape(secret), "[secret]", text, flags=re.IGNORECASE), secret)
-        return text
+        keys = [value for _, value in parse_qsl(parts.query)]
+        keys += [parts.path, parts.query, parts.path.rpartition("/")[2], self.secret or ""]
+        return excerpt(masked(answer, self.url, *(key for key in keys if len(key) > 1)).encode(errors="replace"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,18 @@ from pydantic_core import to_json
 from job.config.faults import Fault
 from job.day.attempt import ExitCode, Start
 from job.day.report import Report
-from job.day.result import CallResult
-from job.engines.calls import ENGINES, Call, counted
+from job.day.result import CallResult, Counts
+from job.engines.calls import ENGINES, Call, EngineName, counted
 from job.engines.identity import COMMIT, VERSION
 from job.execution.progress import CallRetried, EngineFailing, Event, Progress
 from job.outputs.stdout import OutputQueue
-from job.telling.advice import command_of, start_fields
+from job.telling.advice import start_fields
 from job.telling.failures import reason_of
-from job.telling.reporting import totals_of
+from job.telling.fields import totals_of
 from job.telling.sentence import waited_for_data
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
-from job.text.shown import shortened
+from job.text.shown import clock, shortened
 
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
 MessageEvent = Literal["config.noticed", "storage.failed", "storage.recovered", "notification.failed"]
@@ -55,7 +55,7 @@ class Reporter:
     def __init__(self, writer: Writer, project: str | None = None) -> None:
         self._writer = writer
         self._project = project
-        self._number = 0
+        self._start: Start | None = None
         self._about: Mapping[str, object] = {}
         """The day and its trace, once they are known: fields of every line."""
 
@@ -74,14 +74,15 @@ class Reporter:
 
     def on_day(self, start: Start) -> None:
         trace = f"projects/{self._project}/traces/{start.trace_id}" if self._project else start.trace_id
-        self._number, self._about = start.number, {"day": start.day, "logging.googleapis.com/trace": trace}
+        self._start, self._about = start, {"day": start.day, "logging.googleapis.com/trace": trace}
 
     def on_start(self, progress: Progress) -> None:
         plan = progress.ledger.plan
         planned = {engine: progress.ledger.counts(engine).planned for engine in plan.engines()}
         text = f"{plan.date} plans " + ", ".join(f"{engine} {count}" for engine, count in planned.items())
         heading = colon(plan.date, counted("qa", planned.get("qa", 0)))
-        fields = {"number": self._number, "planned": planned, "version": VERSION, "commit": COMMIT}
+        number = self._start.number if self._start else 0
+        fields = {"number": number, "planned": planned, "version": VERSION, "commit": COMMIT}
         self._write(LogLine("INFO", "run.started", text, fields, heading))
         self._writer.begin(progress)
 
@@ -90,7 +91,7 @@ class Reporter:
 
     def on_progress(self, progress: Progress, now: float) -> None:
         """Called once a minute."""
-        counts = {engine: progress.ledger.counts(engine) for engine in progress.engines}
+        counts = _counts(progress)
         engines = {
             name: {"planned": total.planned, "done": total.done, "failed": total.failed}
             for name, total in counts.items()
@@ -110,16 +111,37 @@ class Reporter:
             text = f"{event.call.label}: {event.reason}; again in {event.wait:.1f} s"
             self._write(LogLine("WARNING", "call.retried", text, fields))
         elif isinstance(event, EngineFailing):
-            text = template("The {engine} engine is out; the job tries it again for at least {time}: {reason}")
-            label, time = ENGINES[event.engine].label, duration(event.patience)
-            words = message(text, engine=label, time=time, reason=event.reason)
-            fields = {"engine": event.engine, "patience_seconds": event.patience}
-            self._say("WARNING", "engine.failing", words, **fields)
+            self._on_failing(event)
         else:
             label, time = ENGINES[event.engine].label, duration(event.seconds)
             words = message("The {engine} engine works again, after {time}", engine=label, time=time)
             fields = {"engine": event.engine, "seconds": round(event.seconds, 3)}
             self._say("NOTICE", "engine.recovered", words, **fields)
+
+    def _on_failing(self, event: EngineFailing) -> None:
+        """With `alerts`, a mail leads here: it has to say by when this start ends without anybody's help."""
+        start = self._start
+        if start is None:
+            raise AssertionError("no call is made before the day is known")
+        since, ends = datetime.fromtimestamp(event.since, start.offset), start.ends_by
+        text, values = template("The {engine} engine has been out since {since}: {reason}"), {}
+        if ends is not None:
+            text = template(
+                "The {engine} engine has been out since {since}; this start goes on, and ends by {end} at the latest: "
+                "{reason}"
+            )
+            values = {"end": clock(ends, start.day)}
+        label = ENGINES[event.engine].label
+        words = message(text, engine=label, since=clock(since, start.day), reason=event.reason, **values)
+        fields = {
+            "engine": event.engine,
+            "patience_seconds": event.patience,
+            "since": since.isoformat(timespec="seconds"),
+            "seconds": round(event.seconds, 3),
+            "answer": shortened(str(event.reason), TEXT_LIMIT),
+            "ends_by": None if ends is None else ends.isoformat(timespec="seconds"),
+        }
+        self._say("WARNING", "engine.failing", words, **fields)
 
     def on_finish(self, view: View) -> None:
         """The end. Its totals are those of all attempts at the day."""
@@ -137,7 +159,7 @@ class Reporter:
         self._writer.write(line._replace(fields={**self._about, **line.fields}))
 
 
-def verdict(text: Message, *, done: bool) -> LogLine:
+def verified(text: Message, *, done: bool) -> LogLine:
     return LogLine("INFO" if done else "ERROR", "run.verified", text, {"done": done}, text)
 
 
@@ -169,20 +191,17 @@ def _end(view: View) -> LogLine:
     severity: LogSeverity = "INFO" if view.unrecorded is None and report.severity == "good" else "WARNING"
     # Of a start whose variables are faulty, nothing was said before: no other line names its day.
     fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
-    if report.detail is not None:
-        fields["detail"] = shortened(str(report.detail), TEXT_LIMIT)
-    if report.answers:
-        fields["answers"] = [shortened(str(answer), TEXT_LIMIT) for answer in report.answers]
-    if report.changed:
-        fields["changed"] = [shortened(str(change), TEXT_LIMIT) for change in report.changed]
-    if report.notes:
-        fields["notes"] = [shortened(str(note), TEXT_LIMIT) for note in report.notes]
+    if report.ending.answer is not None:
+        fields["detail"] = shortened(str(report.ending.answer), TEXT_LIMIT)
+    for name, texts in (("answers", report.answers), ("changed", view.changed), ("notes", view.notes)):
+        if texts:
+            fields[name] = [shortened(str(text), TEXT_LIMIT) for text in texts]
     if view.unrecorded is not None:
         fields["unrecorded"] = view.unrecorded
-    if (command := command_of(view.steps, "start")) is not None:
-        fields |= start_fields(command)
+    if any(step.kind == "start" for step in view.steps):
+        fields |= start_fields(view.steps)
     severity = severity if report.exit_code == ExitCode.DONE else "ERROR"
-    return LogLine(severity, "run.finished", report.sentence, fields)
+    return LogLine(severity, "run.finished", view.sentence, fields)
 
 
 def error_report(report: Report) -> Mapping[str, object]:
@@ -212,28 +231,26 @@ def _call(call: Call | CallResult, limit: int, traceparent: str) -> dict[str, ob
     }
 
 
-def time_status(progress: Progress, now: float) -> Message:
-    """How long the run has taken, and how long the cards still take at the present pace, if that can be estimated."""
-    elapsed = duration(now - progress.began)
-    left = progress.seconds_left("qa", now)
-    if left is None:
-        return message("{elapsed} elapsed", elapsed=elapsed)
-    text = template("{elapsed} elapsed; at the present pace the cards are done in {left}")
-    return message(text, elapsed=elapsed, left=duration(left))
+def elapsed_time(progress: Progress, now: float) -> Message:
+    return message("{elapsed} elapsed", elapsed=duration(now - progress.began))
 
 
 def progress_message(progress: Progress, now: float) -> Message:
     """How many cards are done so far; before, the engines that they wait for, and how much of their data is done."""
-    if waited := waited_for_data(progress.ledger):
-        return colon(message("Data phase"), semicolon(waited, time_status(progress, now)))
+    if waited := waited_for_data(_counts(progress)):
+        return colon(message("Data phase"), semicolon(waited, elapsed_time(progress, now)))
     cards, engine = progress.ledger.counts("qa"), progress.engines.get("qa")
     return message(
         "cards: {done} of {planned} done, {failed} failed; {time}",
         done=cards.done,
         planned=cards.planned,
         failed=engine.counts.failed if engine is not None else 0,
-        time=time_status(progress, now),
+        time=elapsed_time(progress, now),
     )
+
+
+def _counts(progress: Progress) -> Mapping[EngineName, Counts]:
+    return {engine: progress.ledger.counts(engine) for engine in progress.engines}
 
 
 class CloudLog:

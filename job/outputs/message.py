@@ -14,16 +14,19 @@ import trio
 
 from job.config.environment import Settings
 from job.day.attempt import ExitCode, Outcome
-from job.day.report import Report
+from job.day.report import NIGHTS_PAGE, Report
 from job.day.result import Counts
 from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
 from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
-from job.telling.advice import Step, command_of, start_fields
-from job.telling.reporting import totals_of, when
-from job.telling.view import SIGNS, Line, Rank, View, day_lines, step_lines
-from job.text.messages import ENGLISH, Message, Translator, colon, message, plural, template, translator
+from job.storage.uri import address_of
+from job.telling.advice import Step, start_fields
+from job.telling.fields import totals_of
+from job.telling.lines import SIGNS, Line, Rank
+from job.telling.sentence import when
+from job.telling.view import View, day_lines, step_lines
+from job.text.messages import ENGLISH, Message, Translator, at_host, colon, message, plural, template, translator
 from job.text.shown import clock, printable, shortened
 
 NAME = "batch-orchestrator"
@@ -45,7 +48,7 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
 
 
 def _body(view: View) -> Iterator[Line]:
-    yield Line(message("{sentence}.", sentence=view.report.sentence), Rank.KEPT)
+    yield Line(message("{sentence}.", sentence=view.sentence), Rank.KEPT)
     yield from (line for line in day_lines(view, FAULTS_LISTED) if line.rank is not Rank.ASIDE)
 
 
@@ -54,28 +57,41 @@ def run_fields(view: View) -> Mapping[str, object]:
     return {
         **_fields("run.finished", view.report.day, is_done=view.report.exit_code == ExitCode.DONE),
         **totals_of(view.report),
-        **start_fields(command_of(view.steps, "start")),
+        **start_fields(view.steps),
     }
 
 
 def late_lines(
-    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], nothing: Message | None
+    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], nothing: Message
 ) -> Iterator[Line]:
-    """That a day is not done by `now`. Without a `view`, `steps` begin the day, of which `nothing` is recorded.
-
-    `nothing` says so as a sentence; it is `None` if the record could not be read.
-    """
+    """That a day is not done by `now`. Without a `view`, `steps` begin the day, of which `nothing` is recorded."""
     title = _title(settings, view.report if view else None, day)
     late = message("not done by {time}", time=clock(now, day))
     is_at_work = view is not None and view.report.outcome is Outcome.AT_WORK
     yield Line(colon(title, late), Rank.KEPT, mark="!" if is_at_work else "✗")
     if view is not None:
         yield from _body(view)
-    elif nothing is None:
-        yield Line(message("The record cannot be read, so it is not known how the day stands."), Rank.KEPT)
     else:
         yield Line(nothing, Rank.KEPT)
         yield from (line for line in step_lines(steps) if line.rank is not Rank.ASIDE)
+
+
+def still_lines(settings: Settings, day: str, told: datetime, view: View | None, nothing: Message) -> Iterator[Line]:
+    """That a day is still not done, of which more was `told` then."""
+    runs_uri = settings.runs_uri or ""
+    still = message(
+        "still as told on {day}: {sentence} → {page}",
+        day=f"{told:%m-%d}",
+        sentence=view.sentence if view else nothing,
+        page=(view and view.page) or address_of(runs_uri, NIGHTS_PAGE),
+    )
+    yield Line(colon(_title(settings, view.report if view else None, day), still), Rank.KEPT, mark="✗")
+
+
+def unchecked_lines(settings: Settings, day: str, problem: Message, steps: Iterable[Step]) -> Iterator[Line]:
+    """That `verify` could not look at a day."""
+    yield Line(colon(_title(settings, None, day), problem), Rank.KEPT, mark="!")
+    yield from step_lines(steps)
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
@@ -85,7 +101,7 @@ def trial_lines(settings: Settings) -> Iterator[Line]:
 def trial_fields() -> Mapping[str, object]:
     """The fields of `notify`: those of a run, with an event and an outcome that no run has."""
     outcome = {"outcome": "test", "exit_code": 0, "ended": None, "cards": asdict(Counts()), "engines": {}}
-    return {**_fields("notification.tested", "test", is_done=True), **outcome, **start_fields(None)}
+    return {**_fields("notification.tested", "test", is_done=True), **outcome, **start_fields(())}
 
 
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
@@ -98,8 +114,8 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
         ]
         text = "\n".join(shown)
     order = sorted(
-        (at for at, line in enumerate(lines) if line.rank is not Rank.KEPT),
-        key=lambda at: (lines[at].rank, -len(as_json(shown[at])) if lines[at].rank else 0, -at),
+        range(len(lines)),
+        key=lambda at: (lines[at].rank, -len(as_json(shown[at])) if lines[at].rank is Rank.KEPT else 0, -at),
     )
     for count in range(1, len(order) + 1):
         if _fits(text, channel):
@@ -119,7 +135,7 @@ def _shown(line: Line, channel: Channel, translator: Translator) -> str:
     """The text in one line, and the command in another."""
     text = f"{line.mark} {translator.text(line.text)}".lstrip()
     text = channel.plain(printable(shortened(text, FAULT_LIMIT) if line.is_of_config else text).replace("\n", " "))
-    return text if line.command is None else f"{text}\n{channel.pasted(printable(line.command))}"
+    return text if line.below is None else f"{text}\n{channel.pasted(printable(line.below))}"
 
 
 def _fields(event: str, day: str, *, is_done: bool) -> Mapping[str, object]:
@@ -173,8 +189,10 @@ class Notifier:
         report = view.report
         if view.was_sent:
             return False
+        if report.is_of_command:  # on a laptop, whoever gave the command sees it; and a retry is refused for the same
+            return report.start.execution is not None and not report.start.task_attempt
         if report.exit_code != ExitCode.DONE:
-            return not report.is_of_command
+            return True
         if report.start.task_attempt:  # the first try may have told that it failed
             return True
         if not report.start.number:  # nothing was left to do: whoever has asked waits to hear that
@@ -250,8 +268,8 @@ async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSL
                 if len(content) < REPLY_LIMIT:  # `break` would leave the generators to the garbage collector
                     content += piece
     except (httpx.ConnectError, httpx.ConnectTimeout):
-        return SendFailure(message("could not connect"), is_passing=True)
+        return SendFailure(at_host(message("could not connect"), url), is_passing=True)
     except httpx.TransportError:
         lost = message("the connection ended before the answer did, or the answer is not HTTP")
-        return SendFailure(lost, is_passing=False)
+        return SendFailure(at_host(lost, url), is_passing=False)
     return judge(hook, response.status_code, bytes(content))

@@ -6,8 +6,8 @@ holds, as nobody knows when it is read. Python computes all words and numbers, t
 module that uses Jinja2.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from posixpath import relpath
@@ -16,22 +16,24 @@ from typing import TYPE_CHECKING
 from job.config.days import Days
 from job.config.environment import Settings
 from job.config.plan import Target
-from job.day.attempt import Outcome, Severity, Start
+from job.day.attempt import Outcome, Start
 from job.day.ending import Ending
 from job.day.history import Night, Nights
 from job.day.ledger import Ledger
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Report
 from job.day.result import ItemState
+from job.day.summary import report_of
 from job.engines.calls import ENGINES
 from job.outputs.cards import card_table, picture_url
 from job.records.past_nights import PastNights
 from job.records.record import Documents
 from job.storage.uri import address_of
-from job.telling.advice import CONSOLE, Commands, Step, advice, quoted
-from job.telling.nights import done_at, marks_of, missing_of, unrecorded_line
-from job.telling.reporting import report_of, when
-from job.telling.sentence import LABELS
-from job.telling.view import SIGNS, View, complete_line, odd_lines
+from job.telling.advice import CONSOLE, Commands, quoted
+from job.telling.fields import report_json
+from job.telling.lines import SIGNS, Line, Rank
+from job.telling.nights import done_at, marks_of, undone_lines
+from job.telling.sentence import LABELS, sentence_of, when
+from job.telling.view import View, day_lines
 from job.text.messages import (
     Message,
     Translator,
@@ -39,7 +41,6 @@ from job.text.messages import (
     colon,
     dated,
     dated_time,
-    listed,
     message,
     plural,
     template,
@@ -57,55 +58,6 @@ def link(runs_uri: str, name: str, day: str = ".") -> str:
     It is absolute in a bucket, where the browser is redirected and a relative one fails.
     """
     return address_of(runs_uri, name) if runs_uri.startswith("gs://") else relpath(name, day)
-
-
-@dataclass(frozen=True, slots=True)
-class Headline:
-    """What both pages say of a day first."""
-
-    severity: Severity
-    sentence: Message
-    day: str
-    job: Sequence[str] = ()
-    """The job and its project, as far as they are known: pages of two of them must not look alike."""
-    link: str | None = None
-    """The link to the page of the day, if that is another page."""
-    when: Message | None = None
-    notes: Sequence[Message] = ()
-    """What was changed; and what is odd about a day that is done, on the page of the nights: the day's has it below."""
-    has_cause: bool = False
-    """Whether the page of the day, under `link`, says what is wrong."""
-    detail: Message | None = None
-    """The answer or the error behind it, if nothing else says it."""
-    steps: Sequence[Step] = ()
-    later: Sequence[Step] = ()
-    """The steps after these, behind a fold."""
-    later_heading: Message | None = None
-    """When these hold."""
-    next_night: Message | None = None
-
-
-def headline_of(night: Night, steps: Sequence[Step], start: Start | None) -> Headline:
-    """The headline of a day. `start` is one of its job, if any is known."""
-    report = night.report
-    expires = next((step.command.until for step in steps if step.command and step.command.until), None)
-    return Headline(
-        severity=night.severity,
-        sentence=LABELS[night.outcome] if report is None else report.sentence,
-        day=night.day,
-        job=job_of(start),
-        when=None if report is None else when(report),
-        notes=() if report is None else [message("{sentence}.", sentence=change) for change in report.changed],
-        detail=night.problem,
-        steps=steps,
-        later=[step.after for step in steps if step.after is not None],
-        later_heading=None if expires is None else message("After {time}", time=f"{expires:%m-%d %H:%M}"),
-    )
-
-
-def job_of(start: Start | None) -> Sequence[str]:
-    """The job and the project in which it started, as far as they are known; empty on a laptop."""
-    return [] if start is None else [name for name in (start.job, start.project) if name is not None]
 
 
 _MARGIN = timedelta(minutes=5)
@@ -128,12 +80,8 @@ def log_link(report: Report) -> str | None:
     return f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.start.project)}"
 
 
-ROWS = 300
-"""Maximum number of rows; further targets are only counted."""
-OPEN_ROWS = 40
-"""A board with more rows is closed at first."""
-COLUMNS = 24
-"""Maximum number of columns; further card types are only counted."""
+BOARD_TARGETS = 300
+"""Of more targets than these there is no board: the table of the cards has them."""
 CARD_MARKS: Mapping[ItemState, tuple[str, str]] = {
     "done": ("good", "✓"),
     "with_error": ("warn", "!"),
@@ -154,39 +102,36 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The targets that have cards, limited to `ROWS` rows and `COLUMNS` columns.
+    """The targets that have cards, each with a cell for each card type; none if they are too many.
 
     Those of which a card failed come first, then those that lack one, or have one with an error.
     """
 
-    headline: Message
+    targets: int
     card_types: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
     marks: Collection[str]
     is_open: bool
-    more: int
-    """Number of cards that have no cell."""
 
 
 def board(report: Report, ledger: Ledger) -> Board | None:
     """The board of a day; `None` if no card was reached."""
-    counts, headline = ledger.counts("qa"), complete_line(ledger)
-    if headline is None or counts.done + counts.failed == 0:
+    counts = ledger.counts("qa")
+    if counts.done + counts.failed == 0:
         return None
     targets = [target for target in ledger.plan.targets if target.card_types]
     odd = {item.target for item in ledger.with_error("qa")} | {card.item.target for card in ledger.missing("qa")}
     failed = {card.item.target for card in ledger.missing("qa") if card.has_failed}
-    ordered = sorted(targets, key=lambda target: (target.id not in failed, target.id not in odd))
-    types = list(dict.fromkeys(name for target in targets for name in target.card_types))
-    types = types[:COLUMNS]
-    rows = [(target.id, _cells(report, ledger, target, types)) for target in ordered[:ROWS]]
+    shown = targets if len(targets) <= BOARD_TARGETS else []
+    ordered = sorted(shown, key=lambda target: (target.id not in failed, target.id not in odd))
+    types = list(dict.fromkeys(name for target in shown for name in target.card_types))
+    rows = [(target.id, _cells(report, ledger, target, types)) for target in ordered]
     return Board(
-        headline=headline,
+        targets=len(targets),
         card_types=types,
         rows=rows,
         marks={cell.mark for _, cells in rows for cell in cells},
-        is_open=(counts.missing > 0 or counts.with_error > 0) and len(targets) <= OPEN_ROWS,
-        more=counts.planned - sum(cell.mark != NOT_PLANNED[1] for _, cells in rows for cell in cells),
+        is_open=counts.missing > 0 or counts.with_error > 0,
     )
 
 
@@ -237,8 +182,6 @@ def environment(translator: Translator) -> "Environment":
         "dated": dated,
         "done_at": done_at,
         "marks": marks_of,
-        "missing": missing_of,
-        "names": listed,
         "number": "{:,}".format,
         "shortened": beginning,
     }
@@ -249,62 +192,94 @@ def environment(translator: Translator) -> "Environment":
         "language": translator.tag,
         "engines": {name: engine.label for name, engine in ENGINES.items()},
         "signs": SIGNS,
+        "kinds": {sign: severity for severity, sign in SIGNS.items()},
+        "day_link": None,
     }
     return made
 
 
 def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Translator) -> bytes:
     """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
-    report, ledger, groups = view.report, view.ledger, view.groups
-    headline = headline_of(Night(report.day, report.outcome, report), view.steps, report.start)
-    page = environment(translator).get_template("day.html.j2")
-    return page.render(
-        headline=replace(headline, detail=None if groups else report.detail),
+    report = view.report
+    return _rendered(
+        "day.html.j2",
+        translator,
+        Night(report.day, report.outcome, report),
+        report.start,
+        lines=list(day_lines(view)),
+        when=when(report),
         nights_link=link(runs_uri, NIGHTS_PAGE, report.day),
         report=report,
-        groups=groups,
-        odd=[line.text for line in odd_lines(view)],
-        board=board(report, ledger),
+        board=board(report, view.ledger),
         table_link=link(runs_uri, f"{report.day}/{CARDS}", report.day) if has_table else None,
         log_link=log_link(report),
-    ).encode()
+    )
 
 
 def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, translator: Translator) -> bytes:
-    """The page of the nights, as it is right at `now`."""
-    headline = _headline(nights, runs_uri, days, now) if nights.nights else None
-    page = environment(translator).get_template("nights.html.j2")
-    return page.render(
-        headline=headline,
-        undone=nights.undone(headline.day) if headline else [],
-        link_of=lambda day: link(runs_uri, f"{day}/{PAGE}"),
-        unrecorded=unrecorded_line(nights),
+    """The page of the nights, as it is right at `now`. It opens with the latest."""
+    latest = next(iter(nights.nights), None)
+    # It may have no page.
+    page = None if latest is None or not _has_page(latest) else link(runs_uri, f"{latest.day}/{PAGE}")
+    at = when(latest.report) if latest is not None and latest.report is not None and page else None
+    return _rendered(
+        "nights.html.j2",
+        translator,
+        latest,
+        nights.latest_start if latest is None or latest.start is None else latest.start,
+        lines=[] if latest is None else list(_latest_lines(latest, nights, runs_uri, days, now)),
+        when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)) if latest and not at else at,
+        day_link=page,
+        link_of=lambda night: link(runs_uri, f"{night.day}/{PAGE}") if _has_page(night) else None,
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
         columns=nights.engines,
         marks={mark for night in nights.nights for _, mark in marks_of(night.report, nights.engines)},
-    ).encode()
-
-
-def _headline(nights: Nights, runs_uri: str, days: Days, now: datetime) -> Headline:
-    """That of the latest night, as it is right at `now`; and when the next one begins."""
-    latest, tick = nights.nights[0], nights.next_tick(days)
-    report, start = latest.report, latest.start
-    known = report
-    if known is None and start is not None:  # nothing but how to go on
-        known = report_of(start, Ledger.empty(latest.day), Ending(latest.outcome))
-    steps = () if known is None else advice(known, None, Commands.of(known.start, runs_uri, days, now))
-    headline = headline_of(latest, steps, start or nights.latest_start)
-    if tick is not None:
-        text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
-        headline = replace(headline, next_night=message(text, time=dated_time(tick)))
-    if report is None or not report.ended:  # it may have no page
-        return replace(headline, when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)))
-    notes = report.notes if report.outcome is Outcome.SUCCEEDED else ()  # else what failed is what counts
-    has_cause = bool(report.faults or report.answers)
-    return replace(
-        headline, link=link(runs_uri, f"{latest.day}/{PAGE}"), notes=(*headline.notes, *notes), has_cause=has_cause
     )
+
+
+def _has_page(night: Night) -> bool:
+    return night.report is not None and night.report.ended is not None
+
+
+def _rendered(name: str, translator: Translator, night: Night | None, start: Start | None, **more: object) -> bytes:
+    """A page that opens with a night. `start` is one of its job, if any is known."""
+    report = None if night is None else night.report
+    return (
+        environment(translator)
+        .get_template(name)
+        .render(
+            severity=None if night is None else night.severity,
+            sentence=None if night is None else LABELS[night.outcome] if report is None else sentence_of(report),
+            day=None if night is None else night.day,
+            # Pages of two jobs must not look alike.
+            job=[] if start is None else [known for known in (start.job, start.project) if known is not None],
+            **more,
+        )
+        .encode()
+    )
+
+
+def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now: datetime) -> Iterator[Line]:
+    """What the page of the nights says of the latest: what a message would not leave out, and where the rest is."""
+    if (tick := nights.next_tick(days)) is not None:
+        text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
+        yield Line(message(text, time=dated_time(tick)))
+    if latest.problem is not None:
+        yield Line(latest.problem)
+    report = latest.report
+    if report is not None and _has_page(latest) and (report.faults or report.failures):
+        page = link(runs_uri, f"{latest.day}/{PAGE}")
+        yield Line(message("What is wrong, and what to do"), below=page, form="link")
+    if report is None and latest.start is not None:  # nothing but how to go on
+        report = report_of(latest.start, Ledger.empty(latest.day), Ending(latest.outcome))
+    undone = undone_lines(nights, latest)
+    if report is None:
+        yield from (Line(line) for line in undone)
+    else:
+        commands = Commands.of(report.start, runs_uri, days, now)
+        view = View.of(report, Ledger.empty(latest.day), commands, undone)
+        yield from (line for line in day_lines(view) if line.rank is Rank.KEPT)
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> Documents:
@@ -312,7 +287,7 @@ def documents(view: View, past: PastNights, settings: Settings) -> Documents:
     report, runs_uri, day = view.report, settings.runs_uri or "", view.report.day
     to, has_table = translator(settings.language), report.cards.planned > 0
     made: dict[str, Callable[[], bytes]] = {
-        f"{day}/{REPORT}": report.as_text,
+        f"{day}/{REPORT}": partial(report_json, view),
         f"{day}/{PAGE}": partial(render_day, view, runs_uri, has_table=has_table, translator=to),
     }
     if has_table:

@@ -19,11 +19,12 @@ from job.day.history import Nights
 from job.day.result import Counts
 from job.engines.calls import EngineName
 from job.execution.progress import Progress
-from job.outputs.log import LogLine, LogSeverity, time_status
+from job.outputs.log import LogLine, LogSeverity, elapsed_time
 from job.outputs.stdout import OutputQueue, QueuedText
-from job.telling.nights import NO_NIGHT, done_at, marks_of, unrecorded_line
-from job.telling.reporting import when
-from job.telling.view import SIGNS, Line, Mark, Rank, View, day_lines
+from job.telling.lines import SIGNS, Line, Mark, Rank
+from job.telling.nights import NO_NIGHT, done_at, marks_of
+from job.telling.sentence import when
+from job.telling.view import View, day_lines
 from job.text.messages import ENGLISH, Translator, colon, message, template
 from job.text.shown import printable, shortened
 
@@ -76,8 +77,6 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
             screen.print(table)
         else:
             screen.print_line(NO_NIGHT)
-        if (unrecorded := unrecorded_line(nights)) is not None:
-            screen.print_line(unrecorded)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
@@ -110,7 +109,7 @@ class Terminal:
             # Standard output is not redirected, since nothing else writes to it.
             self._bars = LiveDisplay(
                 get_renderable=lambda: Group(
-                    _bars(progress, self._screen), self._screen.shown(time_status(progress, time.monotonic() + offset))
+                    _bars(progress, self._screen), self._screen.shown(elapsed_time(progress, time.monotonic() + offset))
                 ),
                 console=self._screen,
                 refresh_per_second=8,
@@ -139,16 +138,16 @@ def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
     report, text = view.report, screen.translator.text
     is_at_work = report.outcome is Outcome.AT_WORK
     if is_at_work:
-        screen.print_line(report.sentence, style=_colour(view))
+        screen.print_line(view.sentence, style=_colour(view))
     if any(engine.calls for engine in report.engines.values()):
         print_table(screen, report.engines)
     for line in lines:
         is_long = line.is_answer or line.rank is Rank.ASIDE
         screen.print_line(shortened(text(line.text), SHOWN_LIMIT) if is_long else line.text, line.mark)
-        if line.command is not None:
-            screen.print_line(f"  {line.command}")
+        if line.below is not None:
+            screen.print_line(f"  {line.below}")
     if not is_at_work:
-        screen.print_line(report.sentence, style=_colour(view))
+        screen.print_line(view.sentence, style=_colour(view))
 
 
 def _colour(view: View) -> str:

@@ -79,12 +79,12 @@ class Holder(BaseModel):
 
 
 class BusyError(JobError):
-    """Another start is alive, and this one does not wait for it; or another one has taken over. Says which one."""
+    """Another start is alive, and this one does not wait for it; or another one may have taken over."""
 
     def __init__(self, holder: Message | None, why: Message | None = None) -> None:
-        """`holder` is `None` if it is not known. `why` the start ends is given if perhaps no other start is at work."""
-        self.holder, self.why = holder, why or message("Another start is at work")
-        super().__init__(str(holder or self.why))
+        """`holder` is what is known of the other start, `why` is more exact than that one may have taken over."""
+        self.holder, self.why = holder, why
+        super().__init__(str(holder or why))
 
 
 @dataclass(slots=True)
@@ -190,7 +190,7 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
             has_renewed = watched is not None
             watched, stale_at = stored, now + LASTS_SECONDS
         if has_renewed and not waits:
-            raise BusyError(_words(holder))
+            raise BusyError(_words(holder), message("Another start is at work"))
         if notify_at == inf or now >= notify_at:
             text = template("Waiting until another start has ended, or shows no sign of life for {seconds} s: {holder}")
             notice = message(text, seconds=int(LASTS_SECONDS), holder=_words(holder))

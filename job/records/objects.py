@@ -4,15 +4,17 @@ A day is a folder below RUNS_URI that is named by its date. `D` stands for it he
 """
 
 import json
+from dataclasses import replace
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic_core import from_json
 
 from job.config.faults import ConfigError, FaultKind
 from job.config.plan import Plan
 from job.day.attempt import FORMAT, Attempt, ExitCode, Outcome
 from job.day.report import Report
 from job.errors import JobError
+from job.records.earlier import read_end
 from job.text.messages import Message, message, template
 
 ATTEMPTS = "attempts/"
@@ -90,16 +92,20 @@ def read_report(day: str, number: int, data: bytes) -> Report:
     """The report in the object of this number under `ends/`. Raises `RecordError`."""
     name = end_name(day, number)
     report = _read(Report, name, day, number, data)
-    is_done = report.exit_code is ExitCode.DONE
-    if report.exit_code is None or is_done is not (report.outcome is Outcome.SUCCEEDED):
+    code = report.ending.signal  # as it is stored, of any ending
+    if code is None or (code is ExitCode.DONE) is not (report.outcome is Outcome.SUCCEEDED):
         raise altered(name)
-    return report
+    return (
+        report
+        if report.outcome.exit is None
+        else report.model_copy(update={"ending": replace(report.ending, signal=None)})
+    )
 
 
 def _read(kind: type[R], name: str, day: str, number: int, data: bytes) -> R:
     try:
-        found = kind.model_validate_json(data)
-    except ValidationError as error:
+        found = kind.model_validate(read_end(data) if kind is Report else from_json(data))
+    except ValueError as error:
         check_format(name, *_format_of(data))  # a newer one may look different altogether
         raise altered(name) from error
     check_format(name, found.start.format, found.start.version)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 
@@ -21,12 +21,13 @@ from job.records.objects import RecordError
 from job.records.record import Listing, state_of
 from job.storage.store import ObjectStore, each_of, error_text, in_thread
 from job.storage.uri import open_store
-from job.telling.nights import repeated
 from job.text.messages import Message, message
 
 NIGHTS_READ = 60
 """How many of the latest days are read."""
 FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING}
+DAYS_OF_RETRY = 3
+"""How many of the latest days are searched for an earlier try: other nights may have begun since."""
 AT_A_TIME = 4
 """How many are read at a time: a start that reads them beside its work leaves most threads to that."""
 
@@ -62,16 +63,51 @@ async def ended_for_good(options: Options) -> Report | None:
         return None
     with suppress(JobError):
         store = open_store(settings.runs_uri)
-        for day in [options.date] if options.date else (await _days(store))[:3]:  # other nights may have begun since
+        for day in [options.date] if options.date else (await _days(store))[:DAYS_OF_RETRY]:
             with suppress(JobError):
                 reports = await (await Listing.of(store, day)).reports(store)
                 for end in reports.values():
-                    is_earlier = (
-                        end.start.execution == settings.execution and end.start.task_attempt < settings.task_attempt
-                    )
-                    if is_earlier and is_final(end, settings):
-                        return repeated(end, reports[max(reports)])
+                    if _is_earlier_try(end, settings) and is_final(end, settings):
+                        latest = reports[max(reports)]
+                        ended = latest if latest.outcome is Outcome.SUCCEEDED else end
+                        return ended.model_copy(update={"ending": replace(ended.ending, is_repeated=True)})
     return None
+
+
+async def day_of_retry(options: Options, store: ObjectStore) -> str | None:
+    """The day of the latest attempt of an execution whose task Cloud Run starts again: also once that day is over.
+
+    `None` if none is recorded, or if this is no such start. Raises `StorageError`.
+    """
+    settings = options.settings
+    if settings.execution is None or not settings.task_attempt:
+        return None
+    for day in (await _days(store))[:DAYS_OF_RETRY]:
+        with suppress(RecordError):  # it is read again if it is the day
+            listing = await Listing.of(store, day)
+            for number in sorted(listing.attempts, reverse=True):
+                attempt = await listing.attempt(store, number)
+                if attempt is not None and attempt.start.execution == settings.execution:
+                    return day
+    return None
+
+
+async def refused_before(store: ObjectStore, report: Report, settings: Settings) -> bool:
+    """Whether an earlier try of this execution was refused for the same faults as `report`: it was told of them.
+
+    Raises `StorageError` and `RecordError`.
+    """
+    listing = await Listing.of(store, report.day) if settings.execution and settings.task_attempt else None
+    if listing is None or not listing.is_refused:
+        return False
+    earlier = await listing.report(store, 0)
+    then, now = ([one.faults_not_listed, *map(str, one.faults)] for one in (earlier, report))
+    return _is_earlier_try(earlier, settings) and then == now
+
+
+def _is_earlier_try(end: Report, settings: Settings) -> bool:
+    """Whether a report is that of an earlier try of this execution."""
+    return end.start.execution == settings.execution and end.start.task_attempt < settings.task_attempt
 
 
 def is_final(end: Report, settings: Settings) -> bool:

@@ -6,7 +6,7 @@ A later attempt goes on from the record, and reports show it. Objects are never 
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
 
@@ -20,6 +20,7 @@ from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.report import CARDS, PAGE, Report
 from job.day.result import CallResult
+from job.day.summary import report_of
 from job.records.earlier import read_line
 from job.records.lease import Holder, peek
 from job.records.objects import (
@@ -44,7 +45,6 @@ from job.storage.store import (
     each_of,
     in_thread,
 )
-from job.telling.reporting import report_of
 from job.text.messages import Message, message, not_written
 
 WRITE_SECONDS = 1.0
@@ -264,12 +264,12 @@ class Listing:
         """Whether nothing is there but a start that was refused."""
         return self.latest == 0 and 0 in self.ends
 
-    async def attempt(self, store: ObjectStore) -> Attempt | None:
-        """How the latest attempt began; `None` without one. Raises `RecordError` and `StorageError`."""
-        if not self.latest:
+    async def attempt(self, store: ObjectStore, number: int | None = None) -> Attempt | None:
+        """How this attempt or the latest one began; `None` without one. Raises `RecordError` and `StorageError`."""
+        number = self.latest if number is None else number
+        if not number:
             return None
-        data = await _content(store, attempt_name(self.day, self.latest))
-        return read_attempt(self.day, self.latest, data)
+        return read_attempt(self.day, number, await _content(store, attempt_name(self.day, number)))
 
     async def report(self, store: ObjectStore, number: int) -> Report:
         """The report of an attempt that has ended. Raises `RecordError` and `StorageError`."""
@@ -339,19 +339,16 @@ async def read_day(
     ledger, ended, listing = record.ledger, record.ended, record.listing
     if record.latest is None:
         return (await listing.report(store, 0), record) if listing.is_refused else None
-    before = partial(night_before, ledger.plan)
-    if ended is None:
-        ending = Ending(state_of(day, await peek(store)))
-        return report_of(record.latest.start, ledger, ending, before=before()), record
-    calls = {engine: len(ledger.calls[engine]) for engine in ended.engines}
-    if calls != {engine: counts.calls for engine, counts in ended.engines.items()}:
-        # An attempt that was paused has added results since.
-        outcome = Outcome.SUCCEEDED if ledger.is_complete else ended.outcome
-        ending = Ending(outcome, signal=ended.exit_code if outcome.exit is None else None, answer=ended.detail)
-        now = report_of(record.latest.start, ledger, ending, before=before())
-        update = {"ended": ended.ended, "seconds": ended.seconds, "journal": ended.journal}
-        ended = now.model_copy(update=update)
-    return ended, record
+    outcome = state_of(day, await peek(store)) if ended is None else ended.outcome
+    if ended is not None and ledger.is_complete:  # an attempt that was paused may have added results since
+        outcome = Outcome.SUCCEEDED
+    ending = Ending(outcome) if ended is None else replace(ended.ending, outcome=outcome)
+    report = report_of(record.latest.start, ledger, ending, before=night_before(ledger.plan))
+    if ended is not None:
+        names = ("ended", "seconds", "journal", "not_written")
+        known = {name: getattr(ended, name) for name in names}
+        report = report.model_copy(update={**known, "changes": ended.changes or report.changes})
+    return report, record
 
 
 def state_of(day: str, holder: Holder | None) -> Outcome:

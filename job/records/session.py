@@ -4,29 +4,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial, reduce
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
 import trio
 
-from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
+from job.config.environment import AGAIN, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.plan import Plan
 from job.config.read import PlannedConfig, unreadable
 from job.day.attempt import Attempt, Outcome, Start
-from job.day.report import Report
+from job.day.changes import differences
+from job.day.ledger import Ledger
+from job.day.report import Change, Report
 from job.day.result import CallResult
+from job.errors import JobError
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
+from job.records.earlier import end_json
 from job.records.lease import BusyError, Lease
 from job.records.objects import RecordError, attempt_name, end_name, plan_of
-from job.records.past_nights import known_days
+from job.records.past_nights import day_of_retry, known_days
 from job.records.record import Documents, Journal, Listing, Record, write_document
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
-from job.telling.changes import differences
-from job.telling.sentence import LABELS
-from job.text.messages import Message, Value, listed, message, not_written, semicolon, template
+from job.text.messages import NAMED, Message, Value, listed, message, not_written, template
 
 
 @contextmanager
@@ -62,6 +63,7 @@ async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
     try:
         with faults_of_record(""):
             days = await known_days(options.settings, store)
+            begun = None if options.date else await day_of_retry(options, store)
         day, faults = options.day(days)
         fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
         listing = None
@@ -74,7 +76,9 @@ async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
             raise
         more = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
         return ResolvedDay(Start.of(options, options.days), [*options.faults, *more])
-    return ResolvedDay(Start.of(options, days), [*options.faults, *faults], listing)
+    start = Start.of(options, days)
+    start = start if begun is None else start.model_copy(update={"day": begun})
+    return ResolvedDay(start, [*options.faults, *faults], listing)
 
 
 END_RETRY_SECONDS = 1.0
@@ -167,7 +171,7 @@ class Session:
 
     async def _write_end(self, report: Report) -> None:
         """Writes the end, and tries again for as long as there is time."""
-        create = partial(self.lease.store.create, end_name(report.day, report.start.number), report.to_json())
+        create = partial(self.lease.store.create, end_name(report.day, report.start.number), end_json(report))
         while not self.is_ended:
             try:
                 await in_thread(create)
@@ -189,6 +193,18 @@ class Session:
             text = template("storage: the lease is not released; other starts have to wait for a minute")
             self.alarm.notify(message(text), True)
         self.lease.is_closed = True  # there is no time for another try
+
+
+class ChangedError(JobError):
+    """An earlier day was asked for by another plan, which has to be confirmed.
+
+    Has what has changed since, how many cards are missing by it, and how many of these were asked for then; `added` are
+    the targets without which nothing has changed, if they are few.
+    """
+
+    def __init__(self, start: Start, changes: Sequence[Change], missing: int, added: Sequence[str], asked: int) -> None:
+        super().__init__(start.day)
+        self.start, self.changes, self.missing, self.added, self.asked = start, changes, missing, added, asked
 
 
 class Opened(NamedTuple):
@@ -218,7 +234,7 @@ async def open_session(
     if attempt is None:
         return Opened(start, record, None)
     day, number = attempt.start.day, attempt.start.number
-    paused = BusyError(message("this one was paused for longer than its lease lasts"), LABELS[Outcome.BUSY])
+    paused = BusyError(message("this one was paused for longer than its lease lasts"))
     if not lease.is_held():
         raise paused
     try:
@@ -249,8 +265,8 @@ def decide(
         )
         what = message(text, then=begun.config_uri, now=start.config_uri)
         raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
-    if latest is not None and (fault := _changed(latest, start, config.plan)) is not None:
-        raise ConfigError([fault])
+    if latest is not None:
+        _raise_if_changed(latest, start, ledger)
     number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
     if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
         if start.task_attempt:
@@ -285,17 +301,22 @@ def decide(
     )
 
 
-def _changed(latest: Attempt, start: Start, plan: Plan) -> Fault | None:
-    """The fault if an earlier day is named, and its latest attempt had another plan, or left out what is made now."""
+def _raise_if_changed(latest: Attempt, start: Start, ledger: Ledger) -> None:
+    """Raises `ChangedError` if an earlier day is named whose latest attempt had another plan, or left out what is made.
+
+    Not if that is confirmed, or if the plan, perhaps in another order, asks for the same.
+    """
+    plan = ledger.plan
     is_earlier = start.names_day and start.day < start.days.current(datetime.fromisoformat(start.started))
     is_same = latest.plan == plan.digest and plan.left_out.issuperset(latest.start.without)
     if not is_earlier or "--yes" in start.arguments or is_same:
-        return None
+        return
     then = plan_of(latest)
     then = replace(then, targets=tuple(target for target in then.targets if target.id not in then.left_out))
-    changes = [*differences(then, plan)]
-    if not changes:  # in another order, for example, a plan is another one, and asks for the same
-        return None
-    text = template("the config has changed since {day}: {changes}")
-    what = message(text, day=start.day, changes=reduce(semicolon, changes))
-    return Fault(DATE, what, message("add --yes if that is meant"), FaultKind.COMMAND)
+    changes = tuple(differences(then, plan))
+    if not changes:
+        return
+    added = tuple(one.id for one in plan.targets if one.id in plan.left_out or one.id not in then.by_id)
+    asked = sum(card.item.target not in added for card in ledger.missing("qa"))
+    is_enough = len(added) <= NAMED and not any(differences(then, plan.without(added)))
+    raise ChangedError(start, changes, ledger.counts("qa").missing, added if is_enough else (), asked)

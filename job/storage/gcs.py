@@ -184,15 +184,21 @@ class GcsStore:
             blob.upload_from_string(data, content_type, if_generation_match=generation, **_ONCE)
             return _stored(blob, data)
         except Exception as error:
-            if not isinstance(error, PreconditionFailed) and not _is_odd(error):
+            is_late = isinstance(error, requests.ReadTimeout)
+            if not is_late and not isinstance(error, PreconditionFailed) and not _is_odd(error):
                 raise
-            # An earlier try, or this one, may have written the object.
-            existing = self.read(name)
+            # An earlier try, or this one, may have written the object. If all is slow, one look is time enough.
+            existing = self._seen(name) if is_late else self.read(name)
             if existing is None or existing.generation == str(generation):
                 raise
             if existing.data == data:
                 return existing
             raise ConflictError(changed(self._uri(name))) from error
+
+    def _seen(self, name: str) -> StoredObject | None:
+        """What `read` returns, asked for once."""
+        metadata = self._metadata(name)
+        return metadata and self._content(name, metadata, None)
 
     def _blob(self, name: str) -> storage.Blob:
         return self._bucket().blob(f"{self._prefix}{name}")

@@ -4,25 +4,26 @@ With the commands and links for it: how to start the job again, and where a page
 """
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from functools import partial, reduce
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from job.config.days import Days
-from job.config.faults import FaultKind
-from job.config.plan import UNCONFIRMED_LIMIT
+from job.config.environment import DATE
+from job.config.faults import Fault, FaultKind
 from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger
-from job.day.report import NIGHTS_PAGE, PAGE, Report
+from job.day.report import NIGHTS_PAGE, PAGE, Change, Report
 from job.engines.calls import counted
 from job.storage.uri import absolute, address_of
+from job.telling.changes import change_of
+from job.telling.lines import Form
 from job.text.messages import (
     NAMED,
     Message,
-    Value,
     listed,
     message,
     plural,
@@ -31,32 +32,21 @@ from job.text.messages import (
 )
 from job.text.shown import clock
 
+StepKind = Literal["at_work", "unless", "start", "look", "without", "left_out", "again"]
+"""What a step is: nothing, as a start is at work; when not to start the job; start it again; look at the day first; go
+on without some targets; make what was left out; make doubtful cards again."""
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    text: str
+
+class Step(NamedTuple):
+    kind: StepKind
+    sentence: Message
+    """What it is, and of a command what it does, costs, and until when it holds."""
+    command: str | None = None
+    """Or the address of a page, as its `form` says."""
     until: datetime | None = None
-    """Until when it is for its day; `None` if it is so at any time."""
-    is_maintainers: bool = False
-    """Whether an operator may not give it: it starts the job with other arguments."""
+    """Until when the command is for its day; `None` if it is so at any time."""
+    form: Form = "command"
     wants_checkout: bool = False
-    does: tuple[Message, ...] = ()
-
-    @property
-    def terms(self) -> Message:
-        """What it does, for whom it is, and until when it holds, as the end of a sentence."""
-        terms = [*self.does]
-        if self.is_maintainers:
-            terms.append(message("for a maintainer"))
-        if self.until is not None:
-            terms.append(message("until {time}", time=f"{self.until:%m-%d %H:%M}"))
-        return message(" ({terms})", terms=reduce(semicolon, terms)) if terms else Message("")
-
-
-def start_fields(command: Command | None) -> Mapping[str, str | None]:
-    """The command that starts the job again, for programs."""
-    until = None if command is None or command.until is None else command.until.isoformat(timespec="seconds")
-    return {"start_command": None if command is None else command.text, "start_command_until": until}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,44 +68,70 @@ class Commands:
         place = (start.job, start.region, start.project, start.start_with, runs_uri, start.config_uri)
         return cls(days, now, *place)
 
-    def run(self, day: str | None, *options: str, names_day: bool = False, is_new: bool = False) -> Command:
-        """The command that starts the job for a day, without its date if the day is current and need not be named.
+    def start(
+        self, kind: StepKind, text: Message, day: str | None, *options: str, is_new: bool = False, cards: int = 0
+    ) -> Step:
+        """The step that starts the job for a day, to make so many cards; `text` says so, with its places for terms and
+        price.
 
-        A `day` that is `None` is whichever is current by then. `is_new` is whether nothing may be recorded of the day:
-        then it is confirmed if it is named, as it is on a laptop, where a new shell may not have the schedule.
+        The command is without its date if the day is current: if it is `None`, whichever is current by then. `is_new`
+        is whether nothing may be recorded of the day: then it is confirmed if it is named, as it is on a laptop, where
+        a new shell may not have the schedule.
         """
-        job = self.job if self.start_with is None else None
-        names_day = day is not None and (names_day or (is_new and job is None) or self.days.current(self.now) != day)
-        confirmed = ["--yes"] if names_day and is_new and "--yes" not in options else []
-        arguments = ["run", *([f"--date={day}"] if names_day else []), *options, *confirmed]
-        until = None if names_day or day is None else self.days.until(day)
-        does = (message("by today's config"),) if names_day else ()
-        if job is None:
-            command = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.config_uri)
-            return replace(command, until=until, does=does)
-        where = {"region": self.region, "project": self.project}
-        named = [f"--{name}={value}" for name, value in where.items() if value is not None]
-        if len(arguments) > 1:
-            named.append(f"--args={_as_list(arguments)}")
-        text = shlex.join(["gcloud", "run", "jobs", "execute", job, *named])
-        return Command(text, until, is_maintainers=len(arguments) > 1, does=does)
+        on_cloud = self.job is not None and self.start_with is None
+        is_current = day is None or (self.days.current(self.now) == day and (on_cloud or not is_new))
+        named = [] if is_current else [f"--date={day}"]
+        confirmed = ["--yes"] if named and is_new and "--yes" not in options else []
+        arguments = ["run", *named, *options, *confirmed]
+        until = self.days.until(day) if is_current and day is not None else None
+        terms = []
+        if any(argument.startswith("--date") for argument in arguments):  # what it makes and costs is not known
+            terms.append(message("by today's config"))
+            text = Message(text.id, {**text.values, "price": ""}, text.plural)
+        elif cards:
+            terms.append(counted("qa", cards))
+        if on_cloud and len(arguments) > 1:
+            terms.append(message("for a maintainer"))
+        if until is not None:
+            terms.append(message("until {time}", time=f"{until:%m-%d %H:%M}"))
+        bracket = message(" ({terms})", terms=reduce(semicolon, terms)) if terms else ""
+        sentence = Message(text.id, {**text.values, "terms": bracket}, text.plural)
+        command = self._on_cloud(arguments) if on_cloud else self._here(arguments, self.config_uri)
+        return Step(kind, sentence, command, until, wants_checkout=not on_cloud and self.start_with is None)
 
-    def look(self, day: str | None) -> Command:
+    def look(self, text: Message, day: str | None) -> Step:
         """How to see a day, by default the latest: the address of a page, or on a laptop the command that shows it."""
         if self.job is not None and self.runs_uri:
-            return Command(address_of(self.runs_uri, NIGHTS_PAGE) if day is None else page_address(self.runs_uri, day))
-        return self._here(["report", *([day] if day else [])], RUNS_URI=self.runs_uri)
+            page = address_of(self.runs_uri, NIGHTS_PAGE) if day is None else page_address(self.runs_uri, day)
+            return Step("look", text, page, form="link" if self.runs_uri.startswith("gs://") else "path")
+        command = self._here(["report", *([day] if day else [])], None)
+        return Step("look", text, command, wants_checkout=self.start_with is None)
 
-    def _here(self, arguments: Sequence[str], **uris: str | None) -> Command:
+    def _on_cloud(self, arguments: Sequence[str]) -> str:
+        where = {"region": self.region, "project": self.project}
+        given = [f"--{name}={value}" for name, value in where.items() if value is not None]
+        if len(arguments) > 1:
+            given.append(f"--args={as_list(arguments)}")
+        return shlex.join(["gcloud", "run", "jobs", "execute", self.job or "", *given])
+
+    def _here(self, arguments: Sequence[str], config_uri: str | None) -> str:
         """A command of the job in a checkout: on a laptop with these variables, as a new shell lacks them."""
         if self.start_with is not None:
-            return Command(f"{self.start_with}{shlex.quote(shlex.join(arguments))}")
+            return f"{self.start_with}{shlex.quote(shlex.join(arguments))}"
         text = shlex.join(["python", "-m", "job", *arguments])
         if self.job is None:
-            variables = {name: uri for name, uri in uris.items() if uri is not None}  # an empty one is to be filled in
-            given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in variables.items()]
+            uris = {"RUNS_URI": self.runs_uri, "CONFIG_URI": config_uri}
+            known = {name: uri for name, uri in uris.items() if uri is not None}  # an empty one is to be filled in
+            given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in known.items()]
             text = " ".join([*given, text])
-        return Command(text, wants_checkout=True)
+        return text
+
+
+def start_fields(steps: Sequence[Step]) -> Mapping[str, str | None]:
+    """The command that starts the job again, for programs."""
+    step = next((step for step in steps if step.kind == "start"), None)
+    until = None if step is None or step.until is None else step.until.isoformat(timespec="seconds")
+    return {"start_command": None if step is None else step.command, "start_command_until": until}
 
 
 def option(name: str, values: Iterable[str]) -> list[str]:
@@ -126,7 +142,7 @@ def option(name: str, values: Iterable[str]) -> list[str]:
 _DELIMITERS = "|/;:#~@!%&*+_"
 
 
-def _as_list(arguments: Sequence[str]) -> str:
+def as_list(arguments: Sequence[str]) -> str:
     """The arguments as gcloud reads a list: separated by commas, or by the sign between two ^ that it begins with."""
     taken = "".join(arguments)
     if "," not in taken:
@@ -147,25 +163,10 @@ def quoted(value: str) -> str:
 CONSOLE = "https://console.cloud.google.com"
 
 
-StepKind = Literal["at_work", "start", "look", "without", "left_out", "again"]
-"""What a step is: nothing, as a start is at work; start the job again; look at the day first; go on without some
-targets; make what was left out; make doubtful cards again."""
-
-
-class Step(NamedTuple):
-    kind: StepKind
-    sentence: Message
-    """What it is, and of a command what it does, costs, and until when it holds."""
-    command: Command | None = None
-    after: "Step | None" = None
-    """The same step once its command has expired; `None` if it does not."""
-
-
-def advice(report: Report, ledger: Ledger | None, commands: Commands, unrecorded: int = 0) -> tuple[Step, ...]:
+def advice(report: Report, ledger: Ledger, commands: Commands, unrecorded: int = 0) -> tuple[Step, ...]:
     """What to do next, in this order. `commands` know when it is read.
 
-    Without a `ledger`, which a list of nights does not read, no card is named. So many cards that are made are
-    `unrecorded`: a start makes them again.
+    So many cards that are made are `unrecorded`: a start makes them again.
     """
     if report.is_of_command or report.outcome is Outcome.UNREADABLE:
         return ()
@@ -178,58 +179,58 @@ def advice(report: Report, ledger: Ledger | None, commands: Commands, unrecorded
     return tuple(_steps(report, commands, unrecorded))
 
 
-def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
-    return next((step.command for step in steps if step.kind == kind), None)
-
-
 def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step]:
+    start = report.start
     if _may_have_asked(report):
-        look = message("What you asked for may not be recorded. First look at how the day stands:")
-        yield Step("look", look, commands.look(report.start.known_day))
+        text = message("What you asked for may not be recorded. First look at how the day stands:")
+        yield commands.look(text, start.known_day)
         return
-    yield _start_step(report, commands, unrecorded)
+    missing = report.cards.missing + unrecorded
+    if report.outcome is Outcome.KILLED and report.cards.missing:
+        yield Step("unless", message("If a message said that all cards are made, do not paste this."))
+    yield _start_step(report, commands, missing)
     if report.at_fault:  # a plain start fails for them before it makes any card
-        run = partial(commands.run, report.day, *option("without", [*report.start.without, *report.at_fault]))
-        text = template("Or leave out {names}{terms}{price}:")
-        most = (report.cards.missing + unrecorded) * (report.start.qa_attempts or 0)
-        yield _now_and_later("without", text, run, most=most, names=listed(report.at_fault))
+        names, price = listed(report.at_fault), _price(start, missing)
+        text = message("Or leave out {names}{terms}{price}:", names=names, price=price)
+        yield commands.start("without", text, report.day, *option("without", [*start.without, *report.at_fault]))
 
 
-def _steps_of_success(report: Report, ledger: Ledger | None, commands: Commands) -> Iterator[Step]:
-    """How to make what was left out, and again the cards that have an error besides: many, only if of whole types."""
-    if report.start.without:
-        text = template("Once they can be made, this makes what was left out{terms}{price}:")
-        run = partial(commands.run, report.day)
-        left_out = report.cards.left_out
-        yield _now_and_later("left_out", text, run, cards=left_out, most=left_out * (report.start.qa_attempts or 0))
-    if ledger is None or report.start.qa_attempts is None:
+def _price(start: Start, cards: int) -> Message:
+    """How many tries at so many cards are charged at most; nothing if that is not known."""
+    most = cards * (start.qa_attempts or 0)
+    if not most:
+        return Message("")
+    return plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
+
+
+def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
+    """How to make what was left out, and again the cards that have an error besides, if they are few."""
+    start, left_out = report.start, report.cards.left_out
+    if start.without:
+        made = template("Once they can be made, this makes what was left out{terms}{price}:")
+        text = message(made, price=_price(start, left_out))
+        yield commands.start("left_out", text, report.day, cards=left_out)
+    if start.qa_attempts is None:
         return
-    cards = [card for card in ledger.with_error("qa") if card.target not in report.start.without]
-    names = [f"{card.target}/{card.card_type}" for card in cards]
-    if len(cards) > NAMED:
-        types = {card.card_type: None for card in cards}
-        whole = (card for card in ledger.plan.items("qa") if card.card_type in types)
-        is_exact = len(cards) == sum(card.target not in report.start.without for card in whole)
-        names = [f"/{name}" for name in types] if is_exact else []
-    if names:
-        options = [*option("again", names), *option("without", report.start.without)]
-        command = commands.run(report.day, *options, *["--yes"] * (len(cards) > UNCONFIRMED_LIMIT), names_day=True)
-        again = plural(
+    cards = [card for card in ledger.with_error("qa") if card.target not in start.without]
+    if 0 < len(cards) <= NAMED:
+        text = plural(
             "Once what the error names is put right, this makes 1 card again{terms}. It cannot be taken back: the card "
             "counts as missing until it is made, and 1 to {most} tries are charged:",
             "Once what the error names is put right, this makes {count} cards again{terms}. It cannot be taken back: "
             "they count as missing until they are made, and {count} to {most} tries are charged:",
             count=len(cards),
-            most=len(cards) * report.start.qa_attempts,
-            terms=command.terms,
+            most=len(cards) * start.qa_attempts,
         )
-        yield Step("again", again, command)
+        again = option("again", [f"{card.target}/{card.card_type}" for card in cards])
+        # Always for this day, whenever it is given.
+        given = [f"--date={report.day}", *again, *option("without", start.without)]
+        yield commands.start("again", text, None, *given)
 
 
 def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
-    ends = datetime.fromisoformat(start.started) + timedelta(seconds=start.deadline or 0.0, minutes=1)  # for its record
-    if start.deadline and ends > now:
-        yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(ends, start.day)))
+    if start.ends_by is not None and start.ends_by > now:
+        yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(start.ends_by, start.day)))
     yield from _executions_steps(start)
 
 
@@ -247,58 +248,69 @@ def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: date
     """What to do if the night of this tick has left nothing, whenever it is read; nothing if no `start` is known."""
     if start is None:
         return ()
-    return (*whole_night(Commands.of(start, runs_uri, days, tick).run(None)), *_executions_steps(start))
+    return (whole_night(Commands.of(start, runs_uri, days, tick), None), *_executions_steps(start))
 
 
 def _executions_steps(start: Start) -> Iterator[Step]:
-    """Where all executions of the job are, also those that left nothing."""
-    if start.job is not None and start.region is not None and start.project is not None:
-        region, job, project = map(quoted, (start.region, start.job, start.project))
-        link = f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
-        yield Step("look", message("All executions of the job"), Command(link))
+    if (executions := _executions(start.job, start.region, start.project)) is not None:
+        yield Step("look", message("All executions of the job"), executions, form="link")
 
 
-def whole_night(command: Command) -> tuple[Step, ...]:
-    return (Step("start", message("This makes, and pays for, the whole night{terms}:", terms=command.terms), command),)
+def unchecked_step(job: str, region: str | None, project: str | None) -> Step:
+    """What to do if it is not known how a day stands: no start."""
+    text = message("A message that this night sent is right; if none came, open the executions")
+    return Step("look", text, _executions(job, region, project), form="link")
 
 
-def _start_step(report: Report, commands: Commands, unrecorded: int) -> Step:
+def _executions(job: str | None, region: str | None, project: str | None) -> str | None:
+    """Where all executions of the job are, also those that left nothing; `None` if that is not known."""
+    if job is None or region is None or project is None:
+        return None
+    region, job, project = map(quoted, (region, job, project))
+    return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
+
+
+def whole_night(commands: Commands, day: str | None) -> Step:
+    """The step that begins a day of which nothing is recorded."""
+    text = message("This makes, and pays for, the whole night{terms}:")
+    return commands.start("start", text, day, is_new=True)
+
+
+def _start_step(report: Report, commands: Commands, missing: int) -> Step:
     start, is_refused = report.start, report.outcome is Outcome.BAD_CONFIG
     # Until an attempt is recorded, nobody else knows what it was asked for.
     options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
     if start.number:  # without what was left out, or it could keep back what is missing
         options = option("without", start.without)
-    # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
-    was_current = start.knows_days and start.days.current(datetime.fromisoformat(start.started)) == start.day
-    is_new = was_current and not start.number and not is_refused
-    names_day = not start.knows_days  # whether it is current is not known either
-    run = partial(commands.run, start.known_day, *options, names_day=names_day, is_new=is_new)
     text = template("This makes what is missing{terms}{price}:")
-    if report.outcome.severity == "bad" or report.answers:
+    if report.outcome.severity == "bad" or report.failures:
         text = template("Once what failed is over or put right, this makes what is missing{terms}{price}:")
     if is_refused:
         text = template("Once that is corrected, this makes what is missing{terms}:")
-    missing = 0 if is_refused else report.cards.missing + unrecorded  # of a refused config it is not known
-    return _now_and_later("start", text, run, cards=missing, most=missing * (start.qa_attempts or 0))
+        missing = 0  # it is not known
+    sentence = message(text, price=_price(start, missing))
+    if not start.knows_days:  # whether the day is current is not known either
+        named = [f"--date={start.known_day}"] if start.known_day else []
+        return commands.start("start", sentence, None, *named, *options, cards=missing)
+    # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
+    was_current = start.days.current(datetime.fromisoformat(start.started)) == start.day
+    is_new = was_current and not start.number and not is_refused
+    return commands.start("start", sentence, start.day, *options, is_new=is_new, cards=missing)
 
 
-def _now_and_later(
-    kind: StepKind,
-    text: str,
-    run: Callable[..., Command],
-    *,
-    cards: int = 0,
-    most: int = 0,
-    names: Value = "",
-) -> Step:
-    """The step with the command for now, which makes so many cards, and the one for when that has expired.
-
-    `most` is the greatest number of tries that may be charged; 0 if it is not known, as of a command by another config.
-    """
-    command, price = run(), Message("")
-    after = None if command.until is None else _now_and_later(kind, text, partial(run, names_day=True), names=names)
-    if most and not command.does:
-        price = plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
-    if cards and not command.does:
-        command = replace(command, does=(counted("qa", cards),))
-    return Step(kind, message(text, terms=command.terms, price=price, names=names), command, after)
+def changed_fault(start: Start, changes: Iterable[Change], missing: int, added: Sequence[str], asked: int) -> Fault:
+    """The fault of a start of an earlier day by another config, which has to be confirmed. Its fields are those of
+    `ChangedError`; the remedy names the way that costs least."""
+    named_changes = reduce(semicolon, [change_of(change, start.day) for change in changes])
+    what = message("the config has changed since {day}: {changes}", day=start.day, changes=named_changes)
+    tries, without = start.qa_attempts or 1, option("without", added)
+    remedy = message("add --yes if that is meant (tries: at most {most})", most=missing * tries)
+    if asked and added:
+        remedy = message(
+            "add {without} to make what was asked for then (tries: at most {asked}), or --yes to make all (tries: at "
+            "most {most})",
+            without=shlex.join(without) if start.job is None else as_list(without),
+            asked=asked * tries,
+            most=missing * tries,
+        )
+    return Fault(DATE, what, remedy, FaultKind.COMMAND)

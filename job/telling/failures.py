@@ -1,17 +1,14 @@
-"""Failures: what is said of what failed, of a single call and of a group, and where it is put right."""
+"""Failures in words: a single call, what failed alike, and where it is put right."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from job.day.attempt import Start
-from job.day.failure_groups import FailureGroup, failure_groups
-from job.day.history import NightBefore
-from job.day.ledger import Ledger
+from job.day.report import FailureGroup, Report
 from job.day.result import CallResult
 from job.engines.calls import ENGINES, counted
 from job.engines.failures import remedy_of
-from job.telling.sentence import names_of
-from job.text.messages import Message, duration, joined, message, plural, semicolon
+from job.telling.lines import Line, Rank
+from job.telling.sentence import named
+from job.text.messages import Message, colon, duration, joined, message, plural, semicolon
 
 
 def reason_of(call: CallResult) -> Message:
@@ -24,52 +21,39 @@ def reason_of(call: CallResult) -> Message:
     return reason
 
 
-@dataclass(frozen=True, slots=True)
-class FailureText:
-    """What is said of calls that failed alike."""
-
-    heading: Message
-    """What failed: the engine, the number of items, and what is known of all of them."""
-    names: Sequence[str]
-    """Which ones; empty if the engine is down."""
-    quotes: Sequence[Message]
-    """What is said of the answers: an answer is quoted; why there was none is a sentence."""
-    remedy: Message | None
-    """Where it is put right, and by whom."""
-
-
-def failure_texts(ledger: Ledger, before: NightBefore | None, start: Start) -> list[FailureText]:
-    """The failures of a day, the largest first."""
-    return [
-        FailureText(
-            heading=_heading(group, before),
-            names=[] if group.is_down else names_of(group.items),
-            quotes=_quotes(group),
-            remedy=remedy_of(
-                group.engines[0],
-                group.cause,
-                group.status,
-                url=start.engine_urls.get(group.engines[0]),
-                account=group.account,
-                is_deployed=start.job is not None,
-            ),
+def failure_lines(report: Report) -> Iterator[Line]:
+    """What failed, the largest group first: which items, what was answered, and where it is put right."""
+    for group in report.failures:
+        yield Line(message("{sentence}.", sentence=_failed(group, report.compared_with)), mark="✗")
+        for place, answer in enumerate(group.answers):
+            yield Line(_quoted(group, answer), Rank.ASIDE if place else Rank.DETAIL, is_answer=True)
+        remedy = remedy_of(
+            group.engines[0],
+            group.cause,
+            group.status,
+            url=report.start.engine_urls.get(group.engines[0]),
+            account=group.account,
+            is_deployed=report.start.job is not None,
         )
-        for group in failure_groups(ledger)
-    ]
+        if remedy is not None:
+            yield Line(remedy)
 
 
-def _heading(group: FailureGroup, before: NightBefore | None) -> Message:
-    title, count = joined([ENGINES[engine].title for engine in group.engines]), len(group.items)
+def _failed(group: FailureGroup, day_before: str | None) -> Message:
+    """The engine, the number of items, what is known of all of them, and which they are, unless the engine is down."""
+    title, count = joined([ENGINES[engine].title for engine in group.engines]), group.items.count
     if group.is_down:
         failed = message("{engine}: every call failed", engine=title)
     else:
         failed = message("{engine}: {items} failed", engine=title, items=counted(group.engines[0], count))
-    if before is None or not before.made(group.items):
-        return failed
-    return semicolon(failed, plural("it was made on {day}", "all were made on {day}", count, day=before.short_day))
+    if day_before is not None and group.was_made:
+        made = plural("it was made on {day}", "all were made on {day}", count, day=day_before[5:])
+        failed = semicolon(failed, made)
+    return failed if group.is_down else colon(failed, named(group.items))
 
 
-def _quotes(group: FailureGroup) -> list[Message]:
+def _quoted(group: FailureGroup, answer: Message) -> Message:
+    """An answer is quoted; why there was none is a sentence."""
     if group.is_answered:
-        return [message("Last answer: {answer}", answer=answer) for answer in group.answers]
-    return [message("{Sentence}.", Sentence=reason) for reason in group.answers]
+        return message("Last answer: {answer}", answer=answer)
+    return message("{Sentence}.", Sentence=answer)

@@ -1,15 +1,15 @@
-"""Nights in words: what is said of each in a table, and of those that are not done or have no record."""
+"""Nights in words: what is said of each in a table, and of those that are not done."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from job.day.attempt import Outcome, Severity
+from job.day.attempt import Severity
 from job.day.history import Night, Nights
 from job.day.report import Report
 from job.day.result import Counts, EngineState
 from job.engines.calls import EngineName
-from job.telling.sentence import LABELS, NOTHING_CALLED
-from job.text.messages import Message, dated, joined, listed, message, plural, said, semicolon, template
+from job.telling.sentence import LABELS
+from job.text.messages import Message, dated, joined, listed, message, plural, said
 
 MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
     "good": ("good", "✓"),
@@ -50,25 +50,10 @@ def missing_of(night: Night) -> Message:
     return plural("1 card", "{count} cards", count=cards) if cards else LABELS[night.outcome]
 
 
-def unrecorded_line(nights: Nights) -> Message | None:
-    """Which nights before the latest have no record."""
-    days = [dated(day, day[5:]) for day in nights.unrecorded]
-    return message("No record: {days} (was the schedule paused?)", days=joined(days)) if days else None
-
-
-def undone_lines(nights: Nights, report: Report) -> tuple[Message, ...]:
-    """Which nights besides that of a report are not done, in a line; and the dates before it that have no record."""
+def undone_lines(nights: Nights, besides: Report | Night) -> tuple[Message, ...]:
+    """Which nights besides this one are not done."""
     missing = [
         Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing_of(night)})
-        for night in nights.undone(report.day)
+        for night in nights.undone(besides.day)
     ]
-    undone = message("Not done: {nights}", nights=joined(missing)) if missing else None
-    return tuple(filter(None, [undone, unrecorded_line(nights.with_report(report))]))
-
-
-def repeated(end: Report, latest: Report) -> Report:
-    """How an execution ends that has ended for good with an earlier try; `latest` is the latest attempt at the day."""
-    if latest.outcome is Outcome.SUCCEEDED:
-        return latest.model_copy(update={"sentence": semicolon(latest.sentence, NOTHING_CALLED)})
-    text = template("This execution has ended with attempt {number}: {sentence}; nothing was called")
-    return end.model_copy(update={"sentence": message(text, number=end.start.number, sentence=end.sentence)})
+    return (message("Not done: {nights}", nights=joined(missing)),) if missing else ()

@@ -1,44 +1,33 @@
 """Notes: what else a person should know of a day, its config and its record."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-
-from pydantic_core import to_json
 
 from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, is_usual
-from job.day.attempt import ExitCode, Outcome, Start
-from job.day.ending import Ending
-from job.day.history import NightBefore
+from job.day.attempt import ExitCode, Outcome
 from job.day.ledger import Ledger
-from job.day.report import Report
-from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, counted
-from job.telling.changes import comparison_lines, moved
-from job.telling.sentence import names_of
+from job.day.report import Items, Report
+from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, Item, counted
+from job.telling.changes import change_of
+from job.telling.sentence import named
 from job.text.messages import Message, dated_time, listed, message, plural, template
 from job.text.shown import clock
 
 NOTICES_LISTED = 3
-COMPARED_BYTES = 8_000
-"""Maximum bytes of the comparison with the night before: a longer one is not noted."""
 
 
-def notes_of(
-    start: Start,
-    ending: Ending,
-    ledger: Ledger,
-    before: NightBefore | None,
-    changed: Sequence[Message],
-) -> Iterator[Message]:
-    """All notes of a report. `changed` is what it says of that by itself."""
+def notes_of(report: Report, ledger: Ledger) -> Iterator[Message]:
+    """All notes of a day."""
+    start, ending = report.start, report.ending
     began = datetime.fromisoformat(start.started)
     is_past = start.days.is_past(start.day, began)
     if is_past and any(call.started >= began.timestamp() for engine in BATCHES for call in ledger.calls[engine]):
         yield past_day_notice(start.day)
     if ending.outcome is Outcome.KILLED:
         text = template(
-            "The start was killed, or could no longer write; its calls in flight may have been charged too. If it sent "
-            "a message, believe the message. If the execution says memory, an owner raises {variable}."
+            "The start was killed, or could no longer write; its calls in flight may have been charged too. If the "
+            "execution says memory, an owner raises {variable}."
         )
         yield message(text, variable="job.memory_mib")
     if ending.done_since is not None:
@@ -47,11 +36,23 @@ def notes_of(
         if start.days.schedule:
             yield message("Next night: {time}", time=dated_time(start.days.after(start.days.current(began))))
     yield from ledger_notes(ledger)
-    if before is not None and ledger.plan.engines():
-        compared = [*comparison_lines(ending, ledger, before)]
-        if not changed:
-            compared = [*moved(before.report.start, start, before.short_day), *compared]
-        yield from compared if len(to_json(compared)) <= COMPARED_BYTES else ()
+    for change in report.changes:
+        if not change.is_loud:
+            yield change_of(change, report.compared_with or report.day)
+    yield from still_missing(report)
+
+
+def still_missing(report: Report) -> Iterator[Message]:
+    """What has failed for several nights. What failed only because its whole engine did, the sentence says."""
+    down = {engine for group in report.failures if group.is_down for engine in group.engines}
+    if report.outcome is Outcome.QA_ENGINE_DOWN:
+        down.add("qa")
+    still: dict[int, list[Item]] = {}
+    for group in report.missing:
+        if group.state == "failed" and group.nights > 1 and group.engine not in down:
+            still.setdefault(group.nights, []).extend(group.items)
+    for count, items in sorted(still.items(), reverse=True):
+        yield message("Still missing, for {count} nights: {names}", count=count, names=named(Items.of(items)))
 
 
 def ledger_notes(ledger: Ledger) -> Iterator[Message]:
@@ -62,20 +63,13 @@ def ledger_notes(ledger: Ledger) -> Iterator[Message]:
                 "The {engine} engine reported success for {items}, but also an error. Look at {names}",
                 items=counted(engine, count),
                 engine=ENGINES[engine].label,
-                names=listed(names_of(ledger.with_error(engine))),
+                names=named(Items.of(ledger.with_error(engine))),
             )
     yield from plan_notes(ledger.plan)
     if made := ledger.made_again:
-        yield message("Made again: {names}", names=listed(names_of(made)))
+        yield message("Made again: {names}", names=named(Items.of(made)))
     if missing := ledger.to_make_again:
-        yield message("To be made again, and missing until then: {names}", names=listed(names_of(missing)))
-    if outdated := ledger.outdated_cards:
-        yield plural(
-            "1 card was made with another model or other parameters than the last attempt wants: {names}",
-            "{count} cards were made with another model or other parameters than the last attempt wants: {names}",
-            count=len(outdated),
-            names=listed(names_of(outdated)),
-        )
+        yield message("To be made again, and missing until then: {names}", names=named(Items.of(missing)))
 
 
 def plan_notes(plan: Plan) -> Iterator[Message]:

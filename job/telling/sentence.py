@@ -3,15 +3,15 @@
 It quotes no answer of an engine or of storage: a report has that as its detail.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
-from job.config.faults import Fault, FaultKind
-from job.day.attempt import Outcome, Start
-from job.day.ending import Ending
-from job.day.ledger import Ledger
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, Item
-from job.text.messages import Message, both, colon, duration, listed, message, plural, semicolon
+from job.config.faults import FaultKind
+from job.day.attempt import Outcome
+from job.day.report import Items, Report, TargetItems
+from job.day.result import Counts
+from job.engines.calls import DATA_ENGINES, ENGINES, EngineName
+from job.text.messages import Message, both, colon, duration, listed, message, plural, semicolon, template
 from job.text.shown import clock
 
 NAMED = 3
@@ -35,83 +35,91 @@ NOTHING_CALLED = message("nothing was called")
 _OF_QA = {Outcome.CARDS_MISSING, Outcome.QA_ENGINE_DOWN}
 
 
-def sentence_of(start: Start, ending: Ending, ledger: Ledger, faults: Sequence[Fault] = ()) -> Message:
-    """How a start has ended, or the state it is in. `faults` are all of a config that could not be used."""
-    outcome, cards = ending.outcome, ledger.counts("qa")
+def sentence_of(report: Report) -> Message:
+    """How a start has ended, or the state it is in."""
+    if not report.ending.is_repeated:
+        return _day_sentence(report)
+    text = template("Cloud Run's retry: nothing to do, since attempt {number} has ended: {sentence}")
+    return message(text, number=report.start.number, sentence=_day_sentence(report))
+
+
+def _day_sentence(report: Report) -> Message:
+    """How the attempt of a report has ended, or the state it is in."""
+    ending, outcome, cards = report.ending, report.outcome, report.cards
     if outcome is Outcome.SUCCEEDED:
-        there = _all_there(ledger)
+        there = _all_there(report)
         return there if ending.done_since is None else semicolon(there, NOTHING_CALLED)
-    why = _why(start, ending, ledger, faults)
-    if not start.number or not ledger.plan.targets:
+    why = _why(report)
+    if not report.start.number or not report.had_plan:
         sentence = colon(why, NOTHING_CALLED)
-        return semicolon(sentence, _so_far_line(ledger)) if ledger.plan.targets else sentence
+        return semicolon(sentence, _so_far_line(cards)) if report.had_plan else sentence
     if outcome is Outcome.AT_WORK:
-        return colon(why, _so_far_line(ledger))
+        return colon(why, _so_far_line(cards))
+    if outcome is Outcome.KILLED and cards.missing:
+        return colon(why, _unrecorded_line(report))
     if outcome is Outcome.CARDS_MISSING and cards.done:
-        return _missing_line(ledger)
-    return colon(why, cards_line(ledger))
+        return _missing_line(report)
+    return colon(why, cards_line(report))
 
 
-def _why(start: Start, ending: Ending, ledger: Ledger, faults: Sequence[Fault]) -> Message:
+def _why(report: Report) -> Message:
     """How it ended, as the beginning of its sentence."""
-    outcome, began = ending.outcome, datetime.fromisoformat(start.started)
-    if ending.signal is not None:
+    start, ending, outcome = report.start, report.ending, report.outcome
+    if outcome is Outcome.INTERRUPTED and ending.signal is not None:
         return message("Interrupted by {signal}", signal=ending.signal.name)
     if outcome is Outcome.DEADLINE and start.deadline is not None:
-        return _passed(start.deadline, ledger, ending.why)
+        return _passed(start.deadline, report)
     if outcome is Outcome.BAD_CONFIG:
-        return _refused(faults)
+        return _refused(report)
     if outcome is Outcome.AT_WORK:
-        return message("At work since {time}", time=clock(began, start.day))
-    if outcome is Outcome.KILLED:
-        last = max(began, datetime.fromtimestamp(ledger.last, began.tzinfo))
-        return message("The record breaks off at {time}", time=clock(last, start.day))
-    failing = {call.engine for call in ledger.failures if call.has_failed}
+        return message("At work since {time}", time=clock(datetime.fromisoformat(start.started), start.day))
+    if outcome is Outcome.KILLED and ending.breaks_off is not None:
+        return message("The record breaks off at {time}", time=clock(ending.breaks_off, start.day))
+    failing = {engine for group in report.failures for engine in group.engines}
     failed = [engine for engine in DATA_ENGINES if engine in failing]
     if outcome is Outcome.DATA_ENGINE_FAILED and failed:
         named = both([ENGINES[engine].label for engine in failed])
         return plural("The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=named)
     # Whether the QA engine answers, and refuses all calls.
-    cards = [call for call in ledger.failures if call.engine == "qa"]
-    if outcome in _OF_QA and all(call.is_refusal or call.status in {401, 403} for call in cards):
+    cards = [group for group in report.failures if "qa" in group.engines]
+    if outcome in _OF_QA and cards and all(group.is_refused for group in cards):
         return message("The QA engine refuses the job's calls")
     return ending.why or LABELS[outcome]
 
 
-def _refused(faults: Sequence[Fault]) -> Message:
-    kinds = {fault.kind for fault in faults}
+def _refused(report: Report) -> Message:
+    kinds, count = {fault.kind for fault in report.faults}, len(report.faults) + report.faults_not_listed
     if FaultKind.IMAGE in kinds:
         return message("This image is too old for the day")
     if kinds == {FaultKind.COMMAND}:
-        return plural("The command has 1 fault", "The command has {count} faults", count=len(faults))
-    return plural("The configuration has 1 fault", "The configuration has {count} faults", count=len(faults))
+        return plural("The command has 1 fault", "The command has {count} faults", count=count)
+    return plural("The configuration has 1 fault", "The configuration has {count} faults", count=count)
 
 
-def _passed(deadline: float, ledger: Ledger, waited_for: Message | None) -> Message:
+def _passed(deadline: float, report: Report) -> Message:
     passed = message("The deadline of {time} passed", time=duration(deadline))
-    if waited_for is not None:
-        return message("{passed} while it waited for {start}", passed=passed, start=waited_for)
-    if slow := waited_for_data(ledger):
+    if report.ending.why is not None:
+        return message("{passed} while it waited for {start}", passed=passed, start=report.ending.why)
+    if slow := waited_for_data(report.engines):
         return Message("{passed}{slow}", {"passed": passed, "slow": message(" ({terms})", terms=slow)})
     return passed
 
 
-def waited_for_data(ledger: Ledger) -> str:
+def waited_for_data(engines: Mapping[EngineName, Counts]) -> str:
     """The data engines that the cards wait for, and how much of their data is done."""
-    counts = {engine: ledger.counts(engine) for engine in DATA_ENGINES}
+    counts = {engine: engines[engine] for engine in DATA_ENGINES if engine in engines}
     return ", ".join(f"{engine} {one.done}/{one.planned}" for engine, one in counts.items() if one.missing)
 
 
-def cards_line(ledger: Ledger) -> Message:
+def cards_line(report: Report) -> Message:
     """What is there of the cards, as the end of a sentence; and what a person has left out."""
-    cards = ledger.counts("qa")
+    cards = report.cards
     if not cards.done and cards.planned:
-        return _with_left_out(ledger, message("no card was made"))
-    return _missing_line(ledger) if cards.missing else _made_line(ledger)
+        return _with_left_out(report, message("no card was made"))
+    return _missing_line(report) if cards.missing else _made_line(report)
 
 
-def _so_far_line(ledger: Ledger) -> Message:
-    cards = ledger.counts("qa")
+def _so_far_line(cards: Counts) -> Message:
     return plural(
         "1 of {planned} cards is made so far",
         "{count} of {planned} cards are made so far",
@@ -120,48 +128,67 @@ def _so_far_line(ledger: Ledger) -> Message:
     )
 
 
-def _missing_line(ledger: Ledger) -> Message:
-    cards = ledger.counts("qa")
+def _missing_line(report: Report) -> Message:
     line = plural(
         "1 of {planned} cards is missing",
         "{count} of {planned} cards are missing",
-        count=cards.missing,
-        planned=cards.planned,
+        count=report.cards.missing,
+        planned=report.cards.planned,
     )
-    return _with_left_out(ledger, line)
+    return _with_left_out(report, line)
 
 
-def _with_left_out(ledger: Ledger, cards: Message) -> Message:
-    names = listed(ledger.left_out, NAMED)
+def _unrecorded_line(report: Report) -> Message:
+    """As `_missing_line`, after a record that breaks off: they may be there."""
+    line = plural(
+        "1 of {planned} cards is not recorded",
+        "{count} of {planned} cards are not recorded",
+        count=report.cards.missing,
+        planned=report.cards.planned,
+    )
+    return _with_left_out(report, line)
+
+
+def _with_left_out(report: Report, cards: Message) -> Message:
+    names = listed(report.start.without, NAMED)
     return message("{cards} (left out: {names})", cards=cards, names=names) if names else cards
 
 
-def _made_line(ledger: Ledger) -> Message:
-    cards = ledger.counts("qa")
+def _made_line(report: Report) -> Message:
+    cards = report.cards
     line = plural("the card is made", "all {count} cards are made", count=cards.done)
     if cards.left_out:
         line = plural("1 card is made", "{count} cards are made", count=cards.done)
-    return _with_left_out(ledger, line)
+    return _with_left_out(report, line)
 
 
-def _all_there(ledger: Ledger) -> Message:
-    has_cards = ledger.counts("qa").planned
-    line = _made_line(ledger) if has_cards else _with_left_out(ledger, message("All data is ready"))
-    if any(ledger.counts(engine).with_error for engine in ALL_ENGINES):
+def _all_there(report: Report) -> Message:
+    line = _made_line(report) if report.cards.planned else _with_left_out(report, message("All data is ready"))
+    if any(counts.with_error for counts in report.engines.values()):
         return message("{Sentence}, but an engine reported errors", Sentence=line)
     return Message("{Sentence}", {"Sentence": line})
 
 
-def names_of(items: Iterable[Item]) -> list[str]:
+def when(report: Report) -> Message | None:
+    """When it ended, if it has."""
+    if report.ended is None:
+        return None
+    time = clock(datetime.fromisoformat(report.ended), report.day)
+    is_done = report.done_at and report.start.number  # else it was done before
+    return message("Done at {time}", time=time) if is_done else message("As of {time}", time=time)
+
+
+def named(items: Items) -> str | Message:
     """Items for people: `AAPL`, `TSLA/news_card`, `NVDA (5)`; cards of one type: `/news_card: NVDA, TSLA`."""
-    by_target: dict[str, list[str | None]] = {}
-    for _, target, card_type in items:
-        by_target.setdefault(target, []).append(card_type)
-    types = {card_type for some in by_target.values() for card_type in some}
-    if len(by_target) > 1 and len(types) == 1 and None not in types:
-        first, *others = by_target
-        return [f"/{types.pop()}: {first}", *others]
-    return [
-        target if some == [None] else f"{target}/{some[0]}" if len(some) == 1 else f"{target} ({len(some)})"
-        for target, some in by_target.items()
-    ]
+    types = {card_type for one in items.targets for card_type in one.card_types}
+    names = [_name(one) for one in items.targets]
+    if len(names) > 1 and len(types) == 1 and all(one.card_types for one in items.targets):
+        names = [one.target for one in items.targets]
+        names[0] = f"/{types.pop()}: {names[0]}"
+    return listed(names, count=items.targets_count)
+
+
+def _name(one: TargetItems) -> str:
+    if not one.card_types:
+        return one.target
+    return f"{one.target}/{one.card_types[0]}" if len(one.card_types) == 1 else f"{one.target} ({len(one.card_types)})"

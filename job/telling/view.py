@@ -3,38 +3,21 @@
 The lines of a day are all that is said of it besides its sentence: the terminal prints them, a message cuts them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from enum import IntEnum
-from typing import Literal
 
 from job.config.faults import FaultKind
 from job.day.attempt import Outcome, Severity
-from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.report import PAGE, Report
+from job.day.summary import FAULTS_LISTED
 from job.telling.advice import Commands, Step, advice, page_address
-from job.telling.failures import FailureText, failure_texts
-from job.telling.notes import notices_of, unrecorded_notes
-from job.telling.reporting import FAULTS_LISTED
-from job.text.messages import Message, colon, listed, message, plural
-
-Mark = Literal["✓", "✗", "!", " ", ""]
-"""Before a line: a success, a failure, a warning, more about the line before, or none."""
-SIGNS: Mapping[Severity, Mark] = {"good": "✓", "warn": "!", "bad": "✗"}
-"""What a title begins with."""
-
-
-def complete_line(ledger: Ledger) -> Message | None:
-    """How many of the targets that have cards are complete; `None` if no card is planned."""
-    targets = [target for target in ledger.plan.targets if target.card_types]
-    if not targets:
-        return None
-    incomplete = {card.item.target for card in ledger.missing("qa")}
-    complete = sum(target.id not in incomplete for target in targets)
-    return plural(
-        "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
-    )
+from job.telling.changes import change_of
+from job.telling.failures import failure_lines
+from job.telling.lines import Line, Rank
+from job.telling.notes import notes_of, notices_of, unrecorded_notes
+from job.telling.sentence import sentence_of
+from job.text.messages import Message, colon, message, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +27,39 @@ class View:
     report: Report
     ledger: Ledger
     """That of an empty plan if the day has none."""
+    notes: tuple[Message, ...] = ()
     steps: tuple[Step, ...] = ()
     page: str | None = None
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
     undone: tuple[Message, ...] = ()
-    """Which nights besides are not done, and which have no record."""
-    before: NightBefore | None = None
+    """Which nights besides are not done."""
     was_sent: bool = False
     """Whether whoever reads messages was told of it before, as by a try that Cloud Run repeats."""
     severity_before: Severity | None = None
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
 
     @classmethod
-    def of(
-        cls,
-        report: Report,
-        ledger: Ledger,
-        before: NightBefore | None,
-        commands: Commands,
-        undone: tuple[Message, ...] = (),
-    ) -> "View":
+    def of(cls, report: Report, ledger: Ledger, commands: Commands, undone: tuple[Message, ...] = ()) -> "View":
         """What is shown of a report to whom the `commands` are given."""
-        return cls(report, ledger, advice(report, ledger, commands), undone=undone, before=before)
+        notes, steps = tuple(notes_of(report, ledger)), advice(report, ledger, commands)
+        return cls(report, ledger, notes, steps, undone=undone)
 
     @property
-    def groups(self) -> list[FailureText]:
-        return failure_texts(self.ledger, self.before, self.report.start)
+    def sentence(self) -> Message:
+        return sentence_of(self.report)
+
+    @property
+    def changed(self) -> list[Message]:
+        """What was changed since the night before and has made the cards of this attempt other ones."""
+        return [change_of(one, self.report.compared_with or self.report.day) for one in self.report.loud_changes]
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""
-        notes = unrecorded_notes(self.report, unrecorded, cards)
-        report = self.report.model_copy(update={"notes": (*self.report.notes, *notes)})
-        steps = advice(report, self.ledger, commands, cards)
-        return replace(self, report=report, steps=steps, unrecorded=unrecorded)
+        notes = (*self.notes, *unrecorded_notes(self.report, unrecorded, cards))
+        return replace(
+            self, notes=notes, steps=advice(self.report, self.ledger, commands, cards), unrecorded=unrecorded
+        )
 
     def with_page(self, runs_uri: str | None) -> "View":
         """The same with the address of its page there, if that was written."""
@@ -86,73 +68,31 @@ class View:
         return replace(self, page=page_address(runs_uri, self.report.day))
 
 
-class Rank(IntEnum):
-    """How much a line is needed in a message, if that has to be shortened."""
-
-    ASIDE = -1
-    """A message leaves it out: it needs a checkout, or is too much for a chat."""
-    DETAIL = 0
-    """What failed and why: the last goes first."""
-    EXTRA = 1
-    """What else one may know or do: the longest goes first, as of `NEXT`."""
-    NEXT = 2
-    """What to do next, and where to read more."""
-    KEPT = 3
-    """How the day stands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of text, and perhaps a command below it, which goes with it."""
-
-    text: Message
-    rank: Rank = Rank.DETAIL
-    mark: Mark = ""
-    command: str | None = None
-    is_answer: bool = False
-    """Whether it quotes an answer, which is cut before a line is left out."""
-    is_of_config: bool = False
-    """Whether it is a fault or a notice of the config, which a start says as soon as it knows it."""
-
-
 def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     """What failed and was answered, what is odd, what it has cost, and what to do next; so many faults of the config.
 
-    Terminal and message have them in this order, and the page the same in a layout of its own; `Rank` only says what a
-    message leaves out first.
+    Every reader has them in this order, after the sentence.
     """
-    report, ledger, groups = view.report, view.ledger, view.groups
-    yield from (Line(message("{sentence}.", sentence=change), Rank.NEXT, "!") for change in report.changed)
-    if (complete := complete_line(ledger)) is not None:
-        yield Line(complete, Rank.ASIDE)
-    for group in groups:
-        failed = colon(group.heading, listed(group.names)) if group.names else group.heading
-        yield Line(message("{sentence}.", sentence=failed), mark="✗")
-        yield from (Line(quote, is_answer=True) for quote in group.quotes[:1])
-        if group.remedy is not None:
-            yield Line(group.remedy)
-    if groups:
+    report, answer = view.report, view.report.ending.answer
+    yield from (Line(message("{sentence}.", sentence=change), Rank.KEPT, "!") for change in view.changed)
+    yield from failure_lines(report)
+    if report.failures:
         yield Line(colon(message("trace id"), report.start.trace_id), Rank.ASIDE)
-    elif report.detail is not None and report.outcome is Outcome.STORAGE_FAILED:
-        yield Line(message("Last answer: {answer}", answer=report.detail), is_answer=True)
+    elif answer is not None and report.outcome is Outcome.STORAGE_FAILED:
+        yield Line(message("Last answer: {answer}", answer=answer), is_answer=True)
     yield from _fault_lines(report, faults)
-    yield from odd_lines(view)
-    yield from (Line(undone, Rank.NEXT) for undone in view.undone)
-    yield from step_lines(view.steps)
-    if view.page is not None:
-        yield Line(message("Page: {page}", page=view.page), Rank.NEXT)
-    if report.detail is not None and report.outcome is Outcome.BUSY:
-        yield Line(report.detail, Rank.ASIDE)
-
-
-def odd_lines(view: View) -> Iterator[Line]:
-    """What is odd, and what it has cost."""
-    yield from (Line(note, Rank.EXTRA) for note in view.report.notes)
+    yield from (Line(note) for note in view.notes)
     for call in view.ledger.errors:
-        yield Line(colon(call.label, call.warning or ""), Rank.EXTRA, "!", is_answer=True)
+        yield Line(colon(call.label, call.warning or ""), mark="!", is_answer=True)
     yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(view.ledger.plan))
     if (cost := cost_line(view.ledger)) is not None:
-        yield Line(cost, Rank.EXTRA)
+        yield Line(cost)
+    yield from (Line(undone, Rank.KEPT) for undone in view.undone)
+    yield from step_lines(view.steps)
+    if view.page is not None:
+        yield Line(message("Page: {page}", page=view.page), Rank.KEPT)
+    if answer is not None and report.outcome is Outcome.BUSY:
+        yield Line(answer, Rank.ASIDE)
 
 
 def cost_line(ledger: Ledger) -> Message | None:
@@ -170,17 +110,19 @@ def cost_line(ledger: Ledger) -> Message | None:
 
 
 def step_lines(steps: Iterable[Step]) -> Iterator[Line]:
-    """What to do, and the commands for it."""
+    """What to do, and the commands and links for it."""
     for step in steps:
-        command, rank = step.command, Rank.EXTRA if step.kind == "again" else Rank.NEXT
-        if command is not None and command.wants_checkout:
-            rank = Rank.ASIDE
-        yield Line(step.sentence, rank, command=command.text if command else None)
+        rank = Rank.ASIDE if step.wants_checkout else Rank.DETAIL if step.kind == "again" else Rank.KEPT
+        yield Line(step.sentence, rank, below=step.command, form=step.form)
 
 
 def _fault_lines(report: Report, count: int) -> Iterator[Line]:
     for fault in report.faults[:count]:
-        yield Line(fault.sentence, mark="✗", is_of_config=True)
+        if fault.kind is FaultKind.COMMAND:  # apart, a message does not cut the way that costs least
+            yield Line(colon(fault.where, fault.what), mark="✗", is_of_config=True)
+            yield Line(Message("{Remedy}", {"Remedy": fault.remedy}), is_of_config=True)
+        else:
+            yield Line(fault.sentence, mark="✗", is_of_config=True)
     if more := max(0, len(report.faults) - count) + report.faults_not_listed:
         yield Line(message("and {count} more", count=more), is_of_config=True)
     if report.start.job and any(fault.kind is FaultKind.VARIABLE for fault in report.faults):

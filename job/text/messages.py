@@ -8,6 +8,7 @@ from functools import cache, reduce
 from gettext import NullTranslations, translation
 from pathlib import Path
 from typing import Literal, Union
+from urllib.parse import urlsplit
 
 Language = Literal["en", "zh"]
 LANGUAGES: Mapping[Language, str] = {"en": "en", "zh": "zh-CN"}
@@ -151,6 +152,14 @@ def colon(before: Value, after: Value) -> Message:
     return message("{before}: {after}", before=before, after=after)
 
 
+def at_host(error: Value, url: str) -> Message:
+    """An error of the network, and at which host and port. Of the URL nothing else is said: it may hold a secret."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    place = f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    return message("{error} ({place})", error=error, place=place)
+
+
 def semicolon(first: Value, second: Value) -> Message:
     return message("{first}; {second}", first=first, second=second)
 
@@ -171,7 +180,9 @@ def both(parts: Sequence[Message]) -> Message:
     return message("{first} and {last}", first=joined(others), last=last) if others else last
 
 
-def listed(names: Sequence[str], limit: int = NAMED) -> str | Message:
-    """The first names in one line, and the number of further ones: a batch can have a thousand."""
-    shown, more = ", ".join(names[:limit]), len(names) - limit
+def listed(names: Sequence[str], limit: int = NAMED, count: int | None = None) -> str | Message:
+    """The first names in one line, and the number of further ones: a batch can have a thousand. Only the first may be
+    known, of so many.
+    """
+    shown, more = ", ".join(names[:limit]), (count or len(names)) - limit
     return message("{names} and {count} more", names=shown, count=more) if more > 0 else shown

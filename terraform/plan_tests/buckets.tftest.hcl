@@ -31,10 +31,10 @@ run "the_buckets_are_private_and_outlive_a_destroy" {
     condition = (
       google_storage_bucket.runs.name == "my-project-batch-orchestrator-runs"
       && google_storage_bucket.runs.versioning[0].enabled == false
-      && google_storage_bucket.runs.soft_delete_policy[0].retention_duration_seconds == 0
+      && google_storage_bucket.runs.soft_delete_policy[0].retention_duration_seconds == 604800
       && tolist(google_storage_bucket.runs.lifecycle_rule[0].condition)[0].age == 90
     )
-    error_message = "Every renewal of a lease would be kept, or records are kept for another time."
+    error_message = "Every renewal of a lease would be kept for good, a deleted record could not be brought back, or records are kept for another time."
   }
   assert {
     condition = alltrue([
@@ -64,13 +64,21 @@ run "unless_they_are_to_be_destroyed" {
   }
 }
 
-run "the_latest_images_are_kept" {
+run "the_latest_images_and_what_is_deployed_are_kept" {
   command = plan
 
   assert {
     condition = google_artifact_registry_repository.main.cleanup_policy_dry_run == false && {
-      for policy in google_artifact_registry_repository.main.cleanup_policies : policy.action => policy.action == "KEEP" ? tostring(policy.most_recent_versions[0].keep_count) : policy.condition[0].older_than
-    } == { KEEP = "50", DELETE = "7776000s" }
+      for policy in google_artifact_registry_repository.main.cleanup_policies : "${policy.action} ${policy.id}" => (
+        length(policy.most_recent_versions) > 0 ? "the latest ${policy.most_recent_versions[0].keep_count}" : join(" ", compact(concat(
+          [policy.condition[0].tag_state, policy.condition[0].older_than], coalesce(policy.condition[0].tag_prefixes, [])
+        )))
+      )
+      } == {
+      "KEEP keep-deployed" = "TAGGED deployed"
+      "KEEP keep-latest"   = "the latest 50"
+      "DELETE delete-old"  = "ANY 7776000s"
+    }
     error_message = "Other images are deleted."
   }
 }

@@ -52,11 +52,16 @@ run "what_starts_a_build_and_as_whom" {
   }
 }
 
-run "where_people_own_the_config" {
+run "where_people_own_the_config_and_a_merge_looks_at_the_engines" {
   command = plan
 
   variables {
-    build = { repository = "projects/my-project/locations/asia-east1/connections/github/repositories/cards", ships_config = false }
+    build = { repository = "projects/my-project/locations/asia-east1/connections/github/repositories/cards", ships_config = false, check = true }
+  }
+
+  assert {
+    condition     = [for key, trigger in google_cloudbuild_trigger.main : key if contains(keys(trigger.substitutions), "_CHECK")] == ["build"]
+    error_message = "A merge does not look at the engines, or a pull request does."
   }
 
   assert {

@@ -3,6 +3,13 @@ mock_provider "google" {
   override_during = plan
 }
 
+# Before, no plan knows the engines' URLs.
+run "the_api_of_the_engines_is_on" {
+  plan_options {
+    target = [google_project_service.run]
+  }
+}
+
 run "the_job_as_it_is_by_default" {
   command = plan
 
@@ -32,7 +39,7 @@ run "the_job_as_it_is_by_default" {
       RUN_DEADLINE_SECONDS                           = "10740"
       RUN_SCHEDULE                                   = "30 6 * * 1-5"
       RUN_TIME_ZONE                                  = "Asia/Shanghai"
-      TASK_MEMORY_MIB                                = "512"
+      TASK_MAX_RETRIES                               = "1"
     }
     error_message = "The job's environment is another."
   }
@@ -66,8 +73,7 @@ run "the_job_as_it_is_by_default" {
   }
   assert {
     condition = (
-      google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].image == "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job:latest"
-      && google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].args == null
+      google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].image == "us-docker.pkg.dev/cloudrun/container/job"
       && google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].resources[0].limits == tomap({ cpu = "1", memory = "512Mi" })
     )
     error_message = "The container is another."
@@ -115,21 +121,21 @@ run "engines_by_url_and_all_that_can_be_said_of_one" {
   }
 }
 
-run "attempts_that_only_qa_has_are_accepted_of_others_with_a_warning" {
+run "attempts_and_batches_where_there_are_none_are_accepted_with_a_warning" {
   command = plan
 
   variables {
     engines = {
-      for name, engine in var.engines : name => merge(engine, { attempts = 2 })
+      for name, engine in var.engines : name => merge(engine, { attempts = 2, batch_size = 2 })
     }
   }
-  expect_failures = [check.attempts_are_of_qa_alone]
+  expect_failures = [check.attempts_and_batches_where_they_count]
 
   assert {
     condition = [
       for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.name
-      if endswith(env.name, "_ATTEMPTS")
-    ] == ["QA_ENGINE_ATTEMPTS"]
+      if can(regex("_(ATTEMPTS|BATCH_SIZE)$", env.name))
+    ] == ["FINANCIAL_ENGINE_BATCH_SIZE", "QA_ENGINE_ATTEMPTS", "TRADING_ENGINE_BATCH_SIZE"]
     error_message = "The job is given variables that it does not know, or not the one that it does."
   }
 }
@@ -150,7 +156,7 @@ run "all_that_can_be_said_of_the_job" {
     condition = {
       for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.name => (
         length(env.value_source) == 0 ? env.value : "${env.value_source[0].secret_key_ref[0].secret} ${env.value_source[0].secret_key_ref[0].version}"
-      ) if contains(["CARD_URL", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_DEADLINE_SECONDS", "TASK_MEMORY_MIB"], env.name)
+      ) if contains(["CARD_URL", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_DEADLINE_SECONDS", "TASK_MAX_RETRIES"], env.name)
       } == {
       CARD_URL             = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
       NOTIFY_ONLY          = "failures"
@@ -158,7 +164,7 @@ run "all_that_can_be_said_of_the_job" {
       NOTIFY_URL           = "cards-hook latest"
       REPORT_LANGUAGE      = "zh"
       RUN_DEADLINE_SECONDS = "21540"
-      TASK_MEMORY_MIB      = "1024"
+      TASK_MAX_RETRIES     = "3"
     }
     error_message = "The job's environment is another."
   }

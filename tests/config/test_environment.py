@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from job.config.environment import NOTIFIER, VARIABLES, Settings, read_settings
 from job.engines.calls import ENGINES
-from tests.support.chinese import in_chinese
 
 GOOD = {"CONFIG_URI": "gs://bucket/config", "QA_ENGINE_URL": "https://qa.example"}
 
@@ -20,9 +19,7 @@ def read(**variables: str) -> Settings:
 
 
 def faults(**variables: str) -> list[str]:
-    found = read_settings(GOOD | variables)[1]
-    assert all(in_chinese(fault.sentence) for fault in found)
-    return list(map(str, found))
+    return list(map(str, read_settings(GOOD | variables)[1]))
 
 
 def test_blank_counts_as_unset() -> None:
@@ -70,7 +67,6 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("QA_ENGINE_CONCURRENCY", "0", f'"0" is less than 1; {CORRECT}'),
         ("QA_ENGINE_CONCURRENCY", "8193", f'"8193" is more than 8,192; {CORRECT}'),
         ("TRADING_ENGINE_CONCURRENCY", "1025", f'"1025" is more than 1,024; {CORRECT}'),
-        ("NEWS_ENGINE_CONCURRENCY", "4.5", f'"4.5" {WHOLE}'),
         ("NEWS_ENGINE_CONCURRENCY", "9" * 5000, f'"{"9" * 78}… {WHOLE}'),
         ("QA_ENGINE_ATTEMPTS", "21", f'"21" is more than 20; {CORRECT}'),
         ("NEWS_ENGINE_PER_MINUTE", "0", f'"0" is less than 1; {CORRECT}'),
@@ -95,6 +91,7 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("REPORT_LANGUAGE", "zh_CN", "is not one of 'en', 'zh'; write one of these"),
         *(("CLOUD_RUN_EXECUTION", name, f'"{name}" is not valid; {CORRECT}') for name in ("a/b", "..")),
         ("CLOUD_RUN_TASK_ATTEMPT", "-1", f'"-1" is less than 0; {CORRECT}'),
+        ("TASK_MAX_RETRIES", "-1", f'"-1" is less than 0; {CORRECT}'),
         ("RUN_DEADLINE_SECONDS", "604801", f'"604801" is more than 604800; {CORRECT}'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", f'"me" is not valid; {CORRECT}'),
         ("SSL_CERT_FILE", "/no/ca.pem", f'"/no/ca.pem" cannot be read (No such file or directory); {CERTIFICATES}'),

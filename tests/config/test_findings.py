@@ -67,12 +67,10 @@ def test_after_1000_faults_of_an_object_the_rest_of_it_is_not_checked() -> None:
 CONFIGS = {
     "990,000 unknown card types": """{"card_targets.json": array(target(b'"u"'), 99)}""",
     "a million wrong card types in one entry": """{"card_targets.json": b"[" + target(b"1", 999_990) + b"]"}""",
-    "49 entries of wrong ids": """{"card_targets.json": array(target(b'"xxxx/"', 19_990), 49)}""",
     "half a million topics": """{"card_targets.json": b"[" + many(b'{"id":"A%d"}', 499_000) + b"]"}""",
     "5,000 deep entries": """{"card_targets.json": array(deep(190), 5_000)}""",
     "as many card types as tickers": """dict.fromkeys(OBJECTS[:2], b"[" + many(b'"t%d"', 99_000) + b"]")""",
     "each object full of bad entries": """dict.fromkeys(OBJECTS, array(b'{"a":1,"b":2,"c":[3]}', 99_000))""",
-    "each object full of other keys": """dict.fromkeys(OBJECTS, b"{" + b",".join(keys) + b"}")""",
     "each object full of empty arrays": """dict.fromkeys(OBJECTS, array(b"[]", 5_000_000))""",
     "each object one long value": """dict.fromkeys(OBJECTS, b'["' + b"x" * 16_000_000 + b'"]')""",
 }
@@ -96,7 +94,6 @@ def target(card_type, count=9990):
 def deep(levels):
     return b"".join(b'{"key_%d":' % level for level in range(levels)) + b"1" + b"}" * levels
 
-keys = (b'"k%d":{}' % number for number in range(90_000))
 good = {"ticker_list.json": b'["A"]', "card_types.json": b'["c"]'}
 objects = good | CONFIG
 notices = []

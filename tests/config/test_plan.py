@@ -1,7 +1,6 @@
 """The plan holds every call exactly once, and its counts are those of its calls."""
 
 import json
-from collections import Counter
 from dataclasses import replace
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -15,7 +14,6 @@ from job.config.values import ID_LIMIT
 from job.day.ledger import Ledger
 from job.engines.calls import TARGET_ENGINES, Call, EngineName, Item, Kind, card, news
 from job.engines.http import HttpConnection, Network
-from job.engines.identity import RunIdentity
 from job.engines.tls import tls_context
 from tests.support.fakes import plan_of, settings_of, target
 
@@ -62,10 +60,6 @@ def test_counts_are_those_of_the_calls(made: list[Target], size: int) -> None:
     assert cards == [(each.id, name) for each in made for name in each.card_types]
     assert plan.count("qa") == len(cards)
     assert all(plan.count(engine) for engine in plan.engines())
-    keys = Counter(
-        RunIdentity("r").idempotency_key(*call.fingerprint) for engine in plan.engines() for call in plan.calls(engine)
-    )
-    assert set(keys.values()) <= {1}
 
 
 def test_the_entrys_date_overrides_the_days() -> None:

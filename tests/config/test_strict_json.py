@@ -4,7 +4,6 @@ import pytest
 
 from job.config.faults import InvalidError
 from job.config.objects import SIGNS_LIMIT, SIZE_LIMIT, parse_object
-from tests.support.chinese import in_chinese
 
 MEANT = "check that this is the right object"
 
@@ -12,8 +11,6 @@ MEANT = "check that this is the right object"
 def refusal(data: str | bytes) -> str:
     with pytest.raises(InvalidError) as refused:
         parse_object(data if isinstance(data, bytes) else data.encode())
-    assert in_chinese(refused.value.what)
-    assert in_chinese(refused.value.remedy)
     return f"{refused.value.what}; {refused.value.remedy}"
 
 

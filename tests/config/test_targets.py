@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from job.config.objects import parse_config
-from job.config.plan import Target, resolve, topic_key
+from job.config.plan import QUERY_LIMIT, Target, resolve, topic_key
 from job.engines.calls import TARGET_ENGINES
 
 TYPES = ["news_card", "earnings_card", "old_card"]
@@ -81,6 +81,30 @@ def test_parameters_are_written_as_the_engine_reads_them() -> None:
     assert target.parameters == tuple(written.items()), "sorted: in another order they ask for the same"
 
 
+def test_parameters_that_no_server_takes_in_a_url_are_a_fault() -> None:
+    """As they are sent: percent-encoded, each of these characters takes nine bytes."""
+    fits, is_long = "x" * (QUERY_LIMIT - len("a=")), "词" * (QUERY_LIMIT // 9)
+    assert entry(id="Topic", extra_params={"a": fits}).parameters == (("a", fits),)
+    objects = {
+        "ticker_list.json": ["AAPL"],
+        "card_types.json": TYPES,
+        "card_targets.json": [
+            {"id": "AAPL", "extra_params": {"a": is_long}},
+            {"id": "Fed", "target_type": "topic", "extra_params": {"a": f"{fits}x"}},
+        ],
+        "llm_config.json": {"default": {"model_name": is_long}, "tasks": {"old_card": {"backend": f"{fits}x"}}},
+    }
+
+    def faults() -> list[str]:
+        _, found, _ = resolve(parse_config({name: json.dumps(value).encode() for name, value in objects.items()}))
+        return [str(fault) for fault in found]
+
+    said = "takes more than 4 KiB in the URL of a card; shorten it"
+    assert faults() == [f'card_targets.json: [0] ("AAPL").extra_params, [1] ("Fed").extra_params: {said}']
+    del objects["card_targets.json"]
+    assert faults() == [f"llm_config.json: default, tasks.old_card: {said}"]
+
+
 def test_a_card_type_that_no_target_asks_for_is_noticed() -> None:
     _, notices = resolved(card_targets=[{"id": "equities_default", "card_types": ["news_card", "old_card"]}])
     assert notices == ["card_types.json: earnings_card: no target asks for this card type"]
@@ -92,7 +116,6 @@ def test_an_entry_that_becomes_a_topic_by_default_is_a_notice() -> None:
     targets, notices = resolved(
         ticker_list=["AAPL", "TSLA"], card_targets=[{"id": "APPL"}, {"id": "META"}, {"id": "META"}, *others]
     )
-    assert notices[0] == 'card_targets.json: [2] ("META"): is listed twice; it counts once'
     assert "".join(notices[1:]) == (
         'card_targets.json: [0] ("APPL") (AAPL?), [1] ("META"): is not a ticker of ticker_list.json and has no '
         "target_type: it becomes a topic; correct it, add it to ticker_list.json, or give it a target_type"

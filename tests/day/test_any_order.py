@@ -75,7 +75,6 @@ def state(ledger: Ledger) -> dict[str, object]:
         "again": [(call.label, ledger.rerun_of(call)) for call in CALLS],
         "ready": (ledger.is_ready, ledger.is_complete),
         "made again": ledger.made_again,
-        "outdated": ledger.outdated_cards,
         "charged": ledger.charged_tries,
     }
 

@@ -37,6 +37,22 @@ def test_a_start_has_what_its_commands_and_links_need() -> None:
     assert str(start.offset) == "UTC+08:00"
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"TASK_MAX_RETRIES": "2"}, True),
+        ({"TASK_MAX_RETRIES": "1"}, False),
+        ({}, False),
+        ({"TASK_MAX_RETRIES": "2", "CLOUD_RUN_EXECUTION": ""}, False),
+    ],
+    ids=["one is left", "the last try", "not known", "on a laptop"],
+)
+def test_whether_cloud_run_goes_on_by_itself(variables: dict[str, str], *, expected: bool) -> None:
+    settings, faults = read_settings(CLOUD | variables)
+    assert not faults
+    assert Start.of(Options(settings, [], NOW, 0.0), settings.days()).has_retry is expected
+
+
 def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     secret = {
@@ -76,8 +92,7 @@ def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None
 )
 def test_an_attempt_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
     data = json.dumps({**json.loads(RecordedAttempt().stored.to_json()), **change}).encode()
-    words = "has format 2; this version of the job knows 1"
-    if "format" not in change:
-        words = "is not as the job wrote it"
-    with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000001\.json {words}"):
+    with pytest.raises(
+        RecordError, match=rf"^{DAY}/attempts/000001\.json ({'has' if 'format' in change else 'is not'}) "
+    ):
         read(data)

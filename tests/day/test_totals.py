@@ -1,5 +1,7 @@
 """The numbers of an engine: of calls that are done alone, and each try once."""
 
+import tracemalloc
+
 from job.day.ledger import Ledger
 from job.day.result import Counts
 from job.engines.failures import Cause, Failure
@@ -56,3 +58,17 @@ def test_the_failed_tries_of_a_result_are_not_kept_in_memory_and_are_counted() -
     ledger.add(result)
     assert [(one.failed_tries, one.tries) for one in (*ledger.calls["qa"], *ledger.failures)] == [((), 3)] * 2
     assert len(result.failed_tries) == 2, "the journal writes them"
+
+
+def test_the_ledger_keeps_nothing_of_a_card_that_is_made_but_its_result() -> None:
+    """A day may have a million of them."""
+    plan = plan_of([target(f"T{number}", [f"type_{one}" for one in range(100)]) for number in range(100)])
+    ledger, results = Ledger(plan), [result_of(call) for call in plan.calls("qa")]
+    tracemalloc.start()
+    try:
+        for result in results:
+            ledger.add(result)
+        assert tracemalloc.get_traced_memory()[0] <= 16 * len(results)
+    finally:
+        tracemalloc.stop()
+    assert len({id(result.targets) for result in ledger.calls["qa"]}) == len(plan.targets)

@@ -21,7 +21,9 @@ COMMIT = "c0ffee" * 6 + "c0ff"
 IMAGE = "asia-east1-docker.pkg.dev/p/cards/job"
 DIGEST = f"{IMAGE}@sha256:{'0123456789abcdef' * 4}"
 CONFIG = "gs://p-cards-config/config"
+BEFORE = f"{IMAGE}@sha256:{'9876543210abcdef' * 4}"
 GIVEN = {
+    "_CHECK": "",
     "_IMAGE": IMAGE,
     "_JOBS": "cards cards-verify",
     "_SHIP_TO": CONFIG,
@@ -83,7 +85,11 @@ def test_no_test_is_skipped_for_want_of_what_the_build_installs(path: Path) -> N
 NOTES = """#!/bin/sh
 call="${0##*/} $*"
 echo "$call" >>"$NOTES"
-case $call in "docker inspect"*) echo "$DIGESTS" ;; esac
+case $call in
+"docker inspect"*) echo "$DIGESTS" ;;
+"gcloud run jobs describe"*) echo "$BEFORE" ;;
+"gcloud run jobs execute"*) echo "gcloud run jobs executions describe cards-x" ;;
+esac
 case $call in "$FAILS"*) exit 1 ;; esac
 """
 
@@ -105,6 +111,9 @@ class Build:
     fails: str = "nothing"
     digests: str = DIGEST
     ship_to: str = CONFIG
+    check: str = ""
+    said: str = ""
+    """What the last step printed."""
 
     def run(self, path: Path) -> tuple[str | None, list[str]]:
         """The step that failed, if one did, and the calls of commands."""
@@ -114,6 +123,7 @@ class Build:
             (tools / name).write_text(NOTES)
             (tools / name).chmod(0o755)
         shutil.copytree(ROOT / "terraform/config", source / "terraform/config")
+        shutil.copy(ROOT / "terraform/deploy.sh", source / "terraform")
         (source / "job").mkdir()
         shutil.copy(ROOT / "job/__init__.py", source / "job")
         failed = next(
@@ -130,9 +140,12 @@ class Build:
             "NOTES": str(notes),
             "FAILS": self.fails,
             "DIGESTS": self.digests,
-            **environment(step, GIVEN | {"_SHIP_TO": self.ship_to}),
+            "BEFORE": BEFORE,
+            **environment(step, GIVEN | {"_SHIP_TO": self.ship_to, "_CHECK": self.check}),
         }
-        return subprocess.run([script], cwd=source, env=variables, check=False, capture_output=True).returncode == 0
+        done = subprocess.run([script], cwd=source, env=variables, check=False, capture_output=True, text=True)
+        self.said = done.stdout
+        return done.returncode == 0
 
 
 TESTED = ["make emulator", "make config-check", "make lint", "make test"]
@@ -141,11 +154,11 @@ TESTED = ["make emulator", "make config-check", "make lint", "make test"]
 def test_a_merge_deploys_what_it_built_by_its_digest_and_ships_the_config(tmp_path: Path) -> None:
     failed, calls = Build(tmp_path).run(MERGE)
     assert failed is None
-    tags = [f"{IMAGE}:{COMMIT}", f"{IMAGE}:latest"]
+    tags = [f"{IMAGE}:{COMMIT}", f"{IMAGE}:latest", f"{IMAGE}:deployed"]
     stamp = f"--build-arg VERSION={__version__} --build-arg COMMIT={COMMIT}"
-    assert [call for call in calls if not call.startswith("docker inspect")] == [
+    assert [call for call in calls if " inspect " not in call and " describe " not in call] == [
         *TESTED,
-        f"docker build --tag {tags[0]} --tag {tags[1]} {stamp} .",
+        f"docker build --tag {' --tag '.join(tags)} {stamp} .",
         *(f"docker push {tag}" for tag in tags),
         *(
             f"gcloud run jobs update {job} --project=p --region=asia-east1 --image={DIGEST}"
@@ -160,7 +173,8 @@ def test_a_merge_leaves_a_config_alone_that_is_the_operators(tmp_path: Path) -> 
     failed, calls = Build(tmp_path, ship_to="").run(MERGE)
     assert failed is None
     assert "make config-check" not in calls
-    assert {tuple(call.split()[1:4]) for call in calls if call.startswith("gcloud")} == {("run", "jobs", "update")}
+    assert {call.split()[3] for call in calls if call.startswith("gcloud")} == {"describe", "update"}
+    assert not any(call.startswith("gcloud storage") for call in calls)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +192,24 @@ def test_nothing_is_done_after_a_failure(tmp_path: Path, path: Path, fails: str,
     failed, calls = Build(tmp_path, fails=fails).run(path)
     assert failed == step
     assert calls[-1].startswith(fails)
+
+
+@pytest.mark.parametrize("fails", ["nothing", "gcloud run jobs execute"])
+def test_a_merge_may_end_with_a_check_of_what_it_has_deployed(tmp_path: Path, fails: str) -> None:
+    build = Build(tmp_path, check="yes", fails=fails)
+    failed, calls = build.run(MERGE)
+    where = "--project=p --region=asia-east1"
+    assert "storage rsync" in calls[-2]
+    assert calls[-1] == f"gcloud run jobs execute cards {where} --args=check --wait"
+    if fails == "nothing":
+        assert failed is None
+        return
+    assert failed == "check"
+    assert build.said.splitlines()[2:] == [
+        "https://console.cloud.google.com/run/jobs/executions/details/asia-east1/cards-x/logs?project=p",
+        f"Deployed in cards cards-verify: {DIGEST}",
+        f"To go back to the image before: make deploy IMAGE={BEFORE.partition('@')[2]}",
+    ]
 
 
 @pytest.mark.parametrize("digests", ["", f"{IMAGE}:{COMMIT}", f"elsewhere/{DIGEST}"])

@@ -1,6 +1,7 @@
 """The READMEs are correct: what they tell to type exists and is understood, and their tables agree with the code."""
 
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -14,13 +15,13 @@ import pytest
 from job.cli.main import make_parser
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, Settings, read_settings
 from job.config.plan import UNCONFIRMED_LIMIT
-from job.day.attempt import ExitCode, Outcome, Start
-from job.day.report import END_LIMIT, MissingGroup, Report
+from job.day.attempt import ExitCode, Outcome
+from job.day.report import MISSING_LISTED, Change, FailureGroup, MissingGroup
 from job.day.result import Counts, ShutdownReason
 from job.engines.answers import ANSWER_LIMIT
 from job.engines.failures import Cause, FailureKind, Handling, Remedy, handling_of
 from job.execution.circuit_breaker import LATE_TRIES
-from job.execution.executor import QUICK_SECONDS, TELL_SECONDS
+from job.execution.executor import QUICK_SECONDS, REPEAT_SECONDS, TELL_SECONDS
 from job.execution.phases import FAILED_SECONDS, REFUSED_LIMIT
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
@@ -33,9 +34,10 @@ from job.records.past_nights import NIGHTS_READ
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS
 from job.records.session import RELEASE_SECONDS
 from job.telling.advice import page_address
+from job.telling.fields import report_json
 from job.text.messages import Language, translator
 from tests.simulators.job import ROOT
-from tests.support.days import REFUSED, Day, failing
+from tests.support.days import REFUSED, SCENES, Day, failing
 from tests.support.fakes import target
 from tests.tools.run_local import TROUBLES
 
@@ -233,13 +235,15 @@ def test_exit_codes_and_outcomes_are_those_of_the_job() -> None:
 
 def test_the_report_has_the_fields_that_the_reference_names() -> None:
     rows = table("\n<!-- report -->")
-    stored = [name for some in (Start, Report) for name, field in some.model_fields.items() if not field.exclude]
+    stored = json.loads(report_json(SCENES["all made"]())).keys()
     named = [name for names, _ in rows for name in coded(names)]
-    assert set(named) <= set(stored)
+    assert set(named) <= stored
     assert len(named) == len(set(named)), "each once"
     meanings = {name: set(coded(meaning)) for names, meaning in rows for name in coded(names)}
     assert {field.name for field in fields(Counts)} <= meanings["engines"]
     assert set(MissingGroup.model_fields) <= meanings["missing"]
+    assert {field.name for field in fields(FailureGroup)} <= meanings["failures"]
+    assert {field.name for field in fields(Change)} <= meanings["changes"]
     assert set(coded(JOB.partition("\nA `cause` is ")[2].partition("\n\n")[0])) == set(Cause)
 
 
@@ -282,7 +286,7 @@ def test_numbers_are_those_of_the_job() -> None:
         f"one of more than {ANSWER_LIMIT >> 20} MiB",
         f"after pauses of {INITIAL_SECONDS:g} to {MAX_SECONDS:g} s ({COUNTED_SECONDS:g} s at least",
         f"After {TELL_SECONDS:g} s, log and terminal say",
-        f"a WARNING after {TELL_SECONDS:g} s of an outage",
+        f"a WARNING after {TELL_SECONDS:g} s of an outage, and again every {REPEAT_SECONDS:g} s",
         f"others come {COUNTED_SECONDS:g} s after a failure",
         f"a batch stays whole if it fails within {QUICK_SECONDS:g} s",
         f"{LATE_TRIES[1]} more calls fail that were not tried (or three times",
@@ -294,7 +298,7 @@ def test_numbers_are_those_of_the_job() -> None:
         f"nobody has renewed the lease for {LASTS_SECONDS:g} s",
         f"renewed every {RENEW_SECONDS:g} s",
         f"the latest {NIGHTS_READ} days",
-        f"at most {END_LIMIT >> 10} KiB",
+        f"of up to {MISSING_LISTED:,} items",
         f"cards in flight get {told.cards:g} s more, but not after Ctrl-C",
         f"record and page are closed within {told.closing * RECORD_SHARE + RELEASE_SECONDS:g} s",
         f"cards in flight get {late.cards:g} s more. The last line",

@@ -1,5 +1,6 @@
 """What can be said of terraform/ without Terraform."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from job.config.environment import read_settings
 from job.config.objects import OBJECTS
 from tests.simulators.job import ROOT
+from tests.support.environment import SHELL
 
 TERRAFORM = ROOT / "terraform"
 EXAMPLE = (TERRAFORM / "terraform.tfvars.example").read_text(encoding="utf-8")
@@ -48,7 +50,7 @@ def test_the_sample_config_has_no_object_that_the_job_does_not_read() -> None:
     assert {path.name for path in (TERRAFORM / "config").iterdir()} <= set(OBJECTS)
 
 
-NEEDS_STATE = ["plan", "apply", "execute", "logs", "push"]
+NEEDS_STATE = ["plan", "apply", "deploy", "execute", "logs"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ NEEDS_STATE = ["plan", "apply", "execute", "logs", "push"]
         *((f"{one} TERRAFORM=nope", "There is no nope here: install Terraform") for one in ("init", *NEEDS_STATE)),
         (
             "init TERRAFORM=echo",
-            "terraform/terraform.tfvars names no project_id: make it from terraform.tfvars.example",
+            "Neither terraform/terraform.tfvars nor TF_VAR_project_id names a project: make the file from",
         ),
         ("emulator PATH=/nowhere", "There is no Go here: install it from https://go.dev/dl"),
     ],
@@ -80,9 +82,67 @@ def test_every_target_uses_the_terraform_that_is_named(tmp_path: Path) -> None:
     for name in ("terraform", "other"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
-    words = ["make", "--dry-run", "lint", "init", "plan", "apply", "execute", "logs", "push", "TERRAFORM=other"]
+    words = ["make", "--dry-run", "lint", "init", *NEEDS_STATE, "TERRAFORM=other"]
     words.append("--old-file=terraform/.terraform/terraform.tfstate")  # as if it were there
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(words, cwd=ROOT, env=os.environ | path, capture_output=True, text=True, check=True)
     used = re.findall(r"(\w+) -chdir=terraform (\w+)", done.stdout)
     assert set(used) == {("other", name) for name in ("fmt", "validate", "init", "plan", "apply", "output")}
+
+
+@pytest.mark.parametrize("name", ["project_id", "name"])
+@pytest.mark.parametrize("command", ["init", *NEEDS_STATE])
+def test_a_project_that_the_file_and_the_environment_name_differently_is_refused(
+    name: str, command: str, tmp_path: Path
+) -> None:
+    (tmp_path / "terraform").mkdir()
+    (tmp_path / "terraform" / "terraform.tfvars").write_text('project_id = "cards"\nname       = "cards"\n')
+    words = ["make", "--no-print-directory", f"--file={ROOT}/Makefile", command, "TERRAFORM=echo"]
+    environment = SHELL | {f"TF_VAR_{name}": "other"}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        f'terraform/terraform.tfvars says {name} = "cards", but the environment says TF_VAR_{name}=other: remove one'
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "given", "bucket", "prefix"),
+    [
+        ('project_id = "cards"\n', {"TF_VAR_project_id": "cards"}, [], "cards-terraform", "batch-orchestrator"),
+        ('project_id = "cards"\nname = "test"\n', {}, [], "cards-terraform", "test"),
+        ('name = "test"\n', {"TF_VAR_project_id": "cards", "TF_VAR_name": "test"}, [], "cards-terraform", "test"),
+        ("", {"TF_VAR_project_id": "cards", "TF_VAR_name": "test"}, [], "cards-terraform", "test"),
+        ("", {"TF_VAR_project_id": "cards"}, ["STATE_BUCKET=b", "STATE_PREFIX=p"], "b", "p"),
+        ("", {}, ["STATE_BUCKET=b"], "b", "batch-orchestrator"),
+    ],
+)
+def test_the_state_is_that_of_the_project_and_the_name(
+    file: str, environment: dict[str, str], given: list[str], bucket: str, prefix: str, tmp_path: Path
+) -> None:
+    (tmp_path / "terraform").mkdir()
+    (tmp_path / "terraform" / "terraform.tfvars").write_text(file)
+    words = ["make", "--silent", f"--file={ROOT}/Makefile", "init", "TERRAFORM=echo", *given]
+    done = subprocess.run(words, cwd=tmp_path, env=SHELL | environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"-chdir=terraform init -backend-config=bucket={bucket} -backend-config=prefix={prefix}\n"
+
+
+def test_the_job_is_started_as_the_image_would_start_it() -> None:
+    """A command drops the image's CMD."""
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    entrypoint, command = (
+        json.loads(re.findall(rf"^{word} (\[.*\])$", dockerfile, re.MULTILINE)[0]) for word in ("ENTRYPOINT", "CMD")
+    )
+    job = (TERRAFORM / "job.tf").read_text(encoding="utf-8")
+    said = [json.loads(found) for found in re.findall(r"^ +(?:args|command) += (\[.*\])$", job, re.MULTILINE)]
+    assert said == [command, ["verify"], entrypoint]
+
+
+def test_the_alerts_look_for_what_the_log_has() -> None:
+    alerts = (TERRAFORM / "alerts.tf").read_text(encoding="utf-8")
+    named = re.findall(r'jsonPayload\.event = \\"([a-z.]+)\\"(?: AND jsonPayload\.(\w+) >)?', alerts)
+    assert {event for event, _ in named} == {"engine.failing", "notification.failed", "run.finished"}
+    shape = (ROOT / "tests/records/format-1.txt").read_text(encoding="utf-8").splitlines()
+    assert [
+        f"log {event} {field or 'day'}" for event, field in named if f"log {event} {field or 'day'}" not in shape
+    ] == []

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -110,7 +111,8 @@ async def test_an_incomplete_answer_is_an_error_and_the_connection_is_replaced(
     service.script.append(Fault(when.nth(1), fault))
     with pytest.raises(TransportError) as error:
         await ask(connection)
-    assert str(error.value) == words
+    place = urlsplit(service.url).netloc
+    assert str(error.value) == (words if "MiB" in words else f"{words} ({place})")
     assert (await ask(connection)).status == 200
     assert service.traffic.connections == 2
 
@@ -208,12 +210,12 @@ def descriptors() -> int:
 
 
 async def test_a_look_up_that_is_not_answered_keeps_nothing_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its thread stays at work after it was given up. Another host's look-up has other threads, as all else has."""
+    """Its thread stays at work after it was given up. All else has other threads, such as storage."""
     gate, look_up, begun = threading.Event(), socket.getaddrinfo, 0
 
     def silent(host: str | bytes, *about: Any) -> Any:
         nonlocal begun
-        if host == b"engine.example":
+        if isinstance(host, bytes):  # else trio looks whether it is an address
             begun += 1
             gate.wait()
         return look_up("127.0.0.1" if isinstance(host, bytes) else host, *about)
@@ -223,11 +225,12 @@ async def test_a_look_up_that_is_not_answered_keeps_nothing_else_waiting(monkeyp
     try:
         with trio.move_on_after(0.5):
             async with trio.open_nursery() as nursery:
-                for _ in range(64):
-                    nursery.start_soon(trio.socket.getaddrinfo, "engine.example", 443)
-        assert begun == LOOK_UPS_AT_A_TIME
+                for number in range(2 * LOOK_UPS_AT_A_TIME):
+                    nursery.start_soon(trio.socket.getaddrinfo, f"engine-{number}.example", 443)
+        assert begun == LOOK_UPS_AT_A_TIME, "of all hosts together"
         with trio.fail_after(30):
             assert await trio.to_thread.run_sync(lambda: "done") == "done"
+            gate.set()
             assert (await trio.socket.getaddrinfo("chat.example", 443))[0][4] == ("127.0.0.1", 443)
     finally:
         gate.set()
@@ -252,6 +255,7 @@ async def test_no_failure_leaves_a_descriptor_behind(
             await connection.request("POST", f"/{failure}", {}, None, stop if failure == "shutdown" else lambda: None)
             pytest.fail("it did not fail")
         assert scope.cancelled_caught == is_cut_off
+        assert connection.is_unsent or failure in {"answer", "reset"}
         failures += 1
 
     before = descriptors()
@@ -268,6 +272,53 @@ async def test_no_failure_leaves_a_descriptor_behind(
     finally:
         gc.enable()
     nursery.cancel_scope.cancel()
+
+
+async def test_what_was_sent_nowhere_is_known_to_be_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(module, "NOT_CONNECTED", set())
+    connection = HttpConnection(Network(tls_context(None)), "http://localhost:1")
+    for _ in range(2):  # refused; then unknown
+        with pytest.raises(TransportError):
+            await ask(connection)
+        assert connection.is_unsent
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+
+EVENTS = ["connection.connect_tcp.started", "connection.connect_tcp.complete", "http11.send_request_headers.started"]
+
+
+@pytest.mark.parametrize("lost", [*EVENTS, ""], ids=[*EVENTS, "all of them"])
+@pytest.mark.parametrize("fault", [do.hang(), broken.reset_in_body(), do.status(500)], ids=["hang", "reset", "status"])
+async def test_what_was_sent_counts_as_sent_whatever_httpx_no_longer_reports(
+    service: Service, connection: HttpConnection, lost: str, fault: Do, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its documentation says that the names of what it reports may change."""
+    service.script.append(Fault(when.always, fault))
+    made: Any = HttpConnection._request  # which hands the trace over
+
+    def request(*given: Any) -> Any:
+        *others, trace = given
+
+        async def some(event: str, info: Any) -> None:
+            if lost and event != lost:
+                await trace(event, info)
+
+        return made(*others, some)
+
+    monkeypatch.setattr(HttpConnection, "_request", request)
+
+    async def fail() -> None:
+        with suppress(TransportError):
+            await ask(connection)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail)
+        await service.until(lambda requests: len(requests) == 1)
+        nursery.cancel_scope.deadline = trio.current_time() + 0.1
+    assert not connection.is_unsent
 
 
 async def test_few_connections_are_opened_at_a_time(
@@ -345,7 +396,7 @@ async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
 ) -> None:
     with pytest.raises(TransportError) as error:
         await ask(connection, Authorization=f"Bearer {token}")
-    assert str(error.value) == "the request cannot be sent as it is"
+    assert str(error.value) == f"the request cannot be sent as it is ({urlsplit(service.url).netloc})"
     assert service.requests == []
 
 
@@ -353,14 +404,20 @@ def test_what_is_not_the_engines_fault_is_a_cause_of_its_own() -> None:
     no_port, no_name = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "Name or service not known"
     refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
     for cause, expected in (
-        (socket.gaierror(socket.EAI_NONAME, no_name), (Cause.HOST_UNKNOWN, f"the host is not known ({no_name})")),
+        (
+            socket.gaierror(socket.EAI_NONAME, no_name),
+            (Cause.HOST_UNKNOWN, f"the host is not known ({no_name}) (a.example:443)"),
+        ),
         (
             ExceptionGroup("", [no_port]),
             (Cause.PROCESS_LIMIT, f"this process can open no connection: {no_port.strerror}"),
         ),
-        (ExceptionGroup("on a machine without IPv6", [no_port, refused]), (Cause.TRANSPORT, "connection refused")),
+        (
+            ExceptionGroup("on a machine without IPv6", [no_port, refused]),
+            (Cause.TRANSPORT, "connection refused (a.example:443)"),
+        ),
     ):
         connecting = OSError("all attempts to connect failed")
         connecting.__cause__ = cause
-        failure = transport_error(connecting)
+        failure = transport_error(connecting, "https://a.example/secret")
         assert (failure.cause, str(failure)) == expected

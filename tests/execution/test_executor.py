@@ -1,19 +1,22 @@
 """A call is retried as often as its failures allow and no more, and its result is reported exactly once."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
+import httpx
 import pytest
 import trio
 
 from job.day.result import CallResult, ShutdownReason
-from job.engines.answers import Response, TransportError
+from job.engines.answers import Response, TokenError, TransportError
 from job.engines.calls import EngineName
 from job.engines.failures import Cause
+from job.engines.http import HttpConnection, Network
+from job.engines.tls import tls_context
 from job.execution.progress import CallRetried
 from job.telling.failures import reason_of
 from job.text.messages import message
-from tests.support.fakes import Asked, Script, Stage, at_once, reply, stage, target, well
+from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
@@ -106,6 +109,70 @@ async def test_a_last_try_that_cost_nothing_is_still_to_come_with_patience_anew_
     await made.play((5_000.0, ShutdownReason.DEADLINE))
     assert made.cards.failed == 1
     assert 1_200 <= starts(made)[-1] <= 1_230
+
+
+class Speechless:
+    """An httpx that reports nothing of what it does."""
+
+    asked: ClassVar[list[Step]] = []
+    steps: ClassVar[list[Step]] = []
+
+    def __init__(self, **_: object) -> None:
+        pass
+
+    async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
+        step = self.steps[min(len(self.asked), len(self.steps) - 1)]
+        self.asked.append(step)
+        await trio.sleep(step if isinstance(step, float) else 0)
+        if isinstance(step, Exception):
+            raise step
+        answer = step if isinstance(step, Response) else reply({"status": "success"})
+        return httpx.Response(answer.status, content=answer.body)
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("step", "is_sent"),
+    [
+        (reply({}, 500), True),
+        (DENIED, True),
+        (FOREVER, True),
+        (httpx.ReadError("reset"), True),
+        (httpx.WriteError("reset"), True),
+        (httpx.RemoteProtocolError("half an answer"), True),
+        (reply({}, 429), False),
+        (reply({}, 503), False),
+        (httpx.ConnectError("refused, unknown host, or no TLS"), False),
+        (httpx.ConnectTimeout("no answer"), False),
+        (TokenError(message("no token")), False),
+    ],
+)
+async def test_what_is_not_known_to_be_unsent_may_have_been_charged(
+    step: Step, is_sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names of what httpx reports may change: a bad card must not be paid for again and again then."""
+    made = stage([target("A", engines=())])
+    monkeypatch.setattr(Speechless, "asked", [])
+    monkeypatch.setattr(Speechless, "steps", [*[step] * 9, None])
+    monkeypatch.setattr(httpx, "AsyncHTTPTransport", Speechless)
+    network, missing = Network(tls_context(None)), [step] * 9 if isinstance(step, TokenError) else []
+
+    async def token(_audience: str, _rejected: str | None) -> str:
+        await trio.lowlevel.checkpoint()
+        if missing:
+            raise missing.pop()
+        return "token"
+
+    made.world.token = token
+    if missing:
+        monkeypatch.setattr(Speechless, "steps", [None])
+    context = replace(made.phases.context, connect=lambda engine: HttpConnection(network, f"https://{engine}"))
+    await replace(made.phases, context=context).generate()
+    assert the_end(made).done is not is_sent
+    assert the_end(made).charged_tries == (3 if is_sent else 0)
+    assert the_end(made).tries == (3 if is_sent else 10)
 
 
 async def test_all_attempts_at_a_call_are_equal_except_for_the_token_which_is_for_the_audience() -> None:

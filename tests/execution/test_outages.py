@@ -116,7 +116,7 @@ def test_an_outage_that_is_longer_ends_once_the_patience_is_over(name: str) -> N
     assert begin + 600 <= played.seconds <= begin + 600 + (1_300 if how == "hang" else 80)
     assert played.wasted(engine) <= limit + (37 if how in {500, "lost", "hang"} else 64)
     assert max(played.tries.values(), default=1) == 1, "what failed once stays failed: others come first"
-    assert [type(event) for event in played.told] == [EngineFailing]
+    assert {type(event) for event in played.told} == {EngineFailing}
     if how != "hang":
         assert not any(asked.cut_off for asked in played.made.world.of("qa")), "what is in flight is awaited"
     if played.error is not None:
@@ -138,13 +138,38 @@ def test_one_bad_ticker_fails_alone_after_its_patience(how: int, at_a_time: int)
 # --- what people are told ---
 
 
-def test_an_outage_is_told_after_five_seconds_and_its_end_with_its_length() -> None:
-    for seconds, told in ((4.0, []), (30.0, [EngineFailing, EngineRecovered])):
-        played = night(out(403, 20.0, 20.0 + seconds, "qa"), targets=cards(60))
-        assert [type(event) for event in played.told] == told
-        if told:
-            assert str(played.told[0].reason) == "HTTP 403: x"  # type: ignore[union-attr]
-            assert played.told[1].seconds == pytest.approx(seconds, abs=32)  # type: ignore[union-attr]
+TOLD: dict[str, tuple[How, float, float, list[float]]] = {
+    "not worth a word": (403, 20.0, 4.0, []),
+    "short": (403, 20.0, 30.0, [5.0]),
+    "two minutes": (503, 20.0, 120.0, [5.0]),
+    "a hang of two minutes": ("hang", 20.0, 120.0, []),
+    "six minutes": (503, 20.0, 360.0, [5.0, 300.0]),
+    "eleven minutes": (500, 20.0, 660.0, [5.0, 300.0, 600.0]),
+    "a hang of eleven minutes, whose tries take five": ("hang", 20.0, 660.0, [300.0, 600.0]),
+}
+"""How it fails, from when, for how long, and after how many seconds since its first failure people are told."""
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_an_outage_is_told_at_once_and_every_five_minutes_and_its_end_with_its_length(name: str) -> None:
+    how, begin, seconds, told = TOLD[name]
+    played = night(out(how, begin, begin + seconds, "qa"), targets=cards(60), patience=1200)
+    failing = [event for event in played.told if isinstance(event, EngineFailing)]
+    assert [event.seconds for event in failing] == pytest.approx(told, abs=6)
+    assert all(event.since == pytest.approx(failing[0].since) for event in failing)
+    recovered = [event for event in played.told if isinstance(event, EngineRecovered)]
+    assert len(recovered) == bool(told)
+    if how == 403 and recovered:
+        assert str(failing[0].reason) == "HTTP 403: x"
+        assert recovered[0].seconds == pytest.approx(seconds, abs=32)
+    if how == "hang" and told:
+        assert str(failing[-1].reason) == "no answer within 300 s"
+
+
+def test_each_outage_is_told_anew() -> None:
+    played = night(any_of(out(503, 20.0, 60.0, "qa"), out(503, 200.0, 240.0, "qa")), targets=cards(60))
+    assert [type(event) for event in played.told] == [EngineFailing, EngineRecovered] * 2
+    assert [event.seconds for event in played.told[::2]] == pytest.approx([5.0, 5.0], abs=6)
 
 
 # --- stops, limits and tokens ---

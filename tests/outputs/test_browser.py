@@ -86,15 +86,15 @@ def test_commands_and_facts_break_between_words_alone(
     browser.value(OPEN_ALL)
     lines = "[...document.querySelectorAll('code span, .facts span')].map(one => %s)"
     heights = browser.value(lines % "one.offsetHeight")
-    assert len(heights) > 10
+    assert len(heights) > 5
     assert max(heights) < 30, "two lines of text"
 
 
 def test_one_touch_selects_a_whole_command(browser: Browser, pages: dict[str, Path]) -> None:
     browser.open(pages["data"], *PHONE)
     browser.click("section code")
-    (command, *_) = [step.command for step in SCENES["data failed"]().steps if step.command is not None]
-    assert browser.value("getSelection().toString()") == command.text
+    (command, *_) = [step.command for step in SCENES["data failed"]().steps]
+    assert browser.value("getSelection().toString()") == command
 
 
 def test_in_chinese_nothing_sticks_out_on_a_phone(browser: Browser, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_every_link_and_every_folded_part_can_be_reached_by_keyboard(
 ) -> None:
     browser.open(pages[name])
     shown, reached = browser.reachable()
-    assert len([place for place in reached if place.startswith(("A ", "SUMMARY "))]) == shown > 4
+    assert len([place for place in reached if place.startswith(("A ", "SUMMARY "))]) == shown > 3
 
 
 def test_paper_shows_also_what_is_folded_on_the_screen(browser: Browser, pages: dict[str, Path]) -> None:

@@ -8,13 +8,19 @@ from typing import Any
 import pytest
 from jinja2 import UndefinedError
 
+from job.config.environment import read_settings
 from job.config.faults import Fault
 from job.day.attempt import Outcome
+from job.day.ending import Ending
+from job.day.summary import FAULTS_LISTED
 from job.engines.failures import Cause, Failure
 from job.outputs import pages as board_module
+from job.outputs.channels import FEISHU
+from job.outputs.message import cut, run_lines
 from job.outputs.pages import environment, render_day
-from job.telling.reporting import FAULTS_LISTED
-from job.telling.view import View
+from job.outputs.terminal import as_text
+from job.telling.lines import Rank
+from job.telling.view import View, day_lines
 from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day
@@ -50,26 +56,27 @@ def links_of(shown: Parsed) -> list[str]:
 
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("translator", [ENGLISH, CHINESE], ids=["en", "zh"])
-def test_every_outcome_is_shown_in_its_sentence_and_with_its_command_now_and_later(
-    scene: str, translator: Translator
-) -> None:
+def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: str, translator: Translator) -> None:
     view = SCENES[scene]()
     shown = page(view, translator=translator)
-    sentence = translator.text(view.report.sentence)
+    sentence = translator.text(view.sentence)
     assert re.findall("<h1>(.*?)</h1>", shown.source) == [sentence]
     mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.severity]
     day = translator.text(dated(DAY))
     assert f"<title>{mark} {sentence} · {day} · cards · our-project</title>" in shown.source
-    assert shown.source.count(sentence) == 2
-    above, _, below = shown.source.partition('<section class="panel steps">')
-    assert "<code>" not in above, "what failed comes before the command"
-    assert 'class="remedy"' not in below
-    steps = below.partition("</section>")[0]
-    commands = [one.command.text for step in view.steps for one in (step, step.after) if one and one.command]
-    most = 2 + 2 * bool(view.report.at_fault) + bool(view.report.faults)
-    assert steps.count("<code>") + steps.count("<a ") == len(commands) <= most
-    assert ('<details class="next">' in steps) is any(step.after for step in view.steps)
-    assert all(command in shown.text or command in links_of(shown) for command in commands)
+    lines = [*day_lines(view)]
+    texts = [f"{line.mark} {translator.text(line.text)}".strip() for line in lines]
+    below = [line.below for line in lines if line.below is not None]
+    drawn = [line for line in shown.lines if line in {*texts, *below}]
+    addresses = {line.below for line in lines if line.form == "link"}
+    both = [one for text, line in zip(texts, lines, strict=True) for one in (text, line.below) if one is not None]
+    assert drawn == [one for one in both if one not in addresses]
+    assert addresses <= {*links_of(shown)}
+    said = as_text(view, translator).splitlines()
+    assert [line.strip() for line in said if line.strip() in both] == both
+    sent = cut([*run_lines(view, read_settings({})[0])], FEISHU, translator).splitlines()
+    kept = {text for text, line in zip(texts, lines, strict=True) if line.rank is not Rank.ASIDE}
+    assert [line for line in sent if line in kept] == [text for text in texts if text in kept]
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
 
 
@@ -83,8 +90,7 @@ def test_of_what_failed_alike_three_last_answers_are_shown_and_ten_names() -> No
 
     said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(fate).view()).text
     assert (
-        "QA engine: 30 cards failed "
-        "/a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more "
+        "✗ QA engine: 30 cards failed: /a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more. "
         "Last answer: no 0 Last answer: no 1 Last answer: no 2 "
     ) in said
 
@@ -98,8 +104,8 @@ def test_of_faults_that_are_not_listed_there_is_the_number() -> None:
 @pytest.mark.parametrize(
     ("scene", "shown"),
     [
-        ("all made", ["Complete: 13 of 13 targets", "This day"]),
-        ("cards missing", ["*Complete: 11 of 13 targets", "This day"]),
+        ("all made", ["Cards", "This day"]),
+        ("cards missing", ["*Cards", "This day"]),
         ("bad config", ["This day"]),
     ],
 )
@@ -121,13 +127,11 @@ def test_a_made_card_links_to_its_picture() -> None:
     assert pictures == [f"https://cards.example/{DAY}/%5EA%2FB/a.png"]
 
 
-def test_a_large_matrix_is_closed_and_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ROWS": 3, "COLUMNS": 2, "OPEN_ROWS": 3}.items():
-        monkeypatch.setattr(board_module, name, value)
+def test_of_many_targets_the_page_has_no_matrix_and_links_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board_module, "BOARD_TARGETS", 12)
     shown = page(SCENES["cards missing"]())
-    assert parts(shown)[0] == "Complete: 11 of 13 targets"
-    assert matrix(shown) == ["NVDA ✗✗", "TSLA ✗✓", "AAPL ✓✓"]
-    assert "✓ done ✗ failed and 52 more cards.csv" in shown.text
+    assert matrix(shown) == []
+    assert "The cards of 13 targets are in this table: cards.csv" in shown.text
 
 
 def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_failure_that_the_message_names() -> None:
@@ -143,10 +147,10 @@ def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_failure_that
 def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_and_the_first_error() -> None:
     shown = page(SCENES["made with errors"]())
     notes = shown.text.partition("The QA engine reported success for 6 cards, but also an error. ")[2]
-    first = "qa NVDA news_card: the answer says success, but has an error: failed: the model refused"
-    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} Complete: 13 of 13 targets")
+    first = "! qa NVDA news_card: the answer says success, but has an error: failed: the model refused"
+    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} Cards")
     assert '<section class="headline panel warn">' in shown.source
-    assert parts(shown)[0] == "*Complete: 13 of 13 targets"
+    assert parts(shown)[0] == "*Cards"
     assert matrix(shown)[:3] == ["NVDA !!!!!", "美联储 !····", "AAPL ✓✓✓✓✓"]
     assert "! done, with an error" in shown.text
     assert "! done, with an error" not in page(SCENES["all made"]()).text
@@ -185,14 +189,13 @@ def hostile_view(text: str) -> View:
     view = day.play(lambda _, name, card_type: failure if card_type and name == id_ else None).view()
     outside: dict[str, Any] = {"project": text, "execution": text, "config_uri": text, "version": text, "commit": text}
     outside |= {"card_url": "https://x/{ticker}/{card_type}"}
-    noted = view.report.model_copy(update={"notes": (*view.report.notes, Message(text))})
-    return replace(view, report=begun(noted, **outside))
+    return replace(view, report=begun(view.report, **outside), notes=(*view.notes, Message(text)))
 
 
 def hostile_refusal(text: str) -> View:
     view = SCENES["bad config"]()
     fault = Fault(Message(text), Message(text), Message(text))
-    outside = {"faults": (fault,), "detail": Message(text), "sentence": Message(text)}
+    outside = {"faults": (fault,), "ending": Ending(Outcome.STORAGE_FAILED, answer=Message(text), why=Message(text))}
     return replace(view, report=view.report.model_copy(update=outside))
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -63,7 +64,9 @@ NOT_UNICODE = message("{file} is odd", file="\udcff.json")
 PROGRESS = Progress.of(Ledger(PLAN))
 PLANNED = f"{DAY} plans financial 1, trading 1, news 1, qa 1"
 RECOVERED = "The QA engine works again, after 1 min 30 s"
-FAILING = "The QA engine is out; the job tries it again for at least 10 min: HTTP 503"
+FAILED_SINCE = datetime.fromisoformat(f"{DAY}T02:10:00+08:00").timestamp()
+FAILING = EngineFailing("qa", message("HTTP 503"), 600.0, FAILED_SINCE, 300.0)
+OUT = "The QA engine has been out since 02:10 UTC+08:00: HTTP 503"
 
 
 @pytest.mark.parametrize(
@@ -82,8 +85,10 @@ FAILING = "The QA engine is out; the job tries it again for at least 10 min: HTT
         (lambda log: log.on_event(WARNED), "WARNING", "call.finished", "qa A c: done in 2.00 s; it is odd", {
             "warning": "it is odd",
         }),
-        (lambda log: log.on_event(EngineFailing("qa", message("HTTP 503"), 600.0)), "WARNING", "engine.failing",
-            FAILING, {"engine": "qa", "patience_seconds": 600.0}),
+        (lambda log: log.on_event(FAILING), "WARNING", "engine.failing", OUT, {
+            "engine": "qa", "patience_seconds": 600.0, "since": f"{DAY}T02:10:00+08:00", "seconds": 300.0,
+            "answer": "HTTP 503", "ends_by": None,
+        }),
         (lambda log: log.on_event(EngineRecovered("qa", 90.0)), "NOTICE", "engine.recovered", RECOVERED, {
             "engine": "qa", "seconds": 90.0,
         }),
@@ -102,6 +107,19 @@ async def test_what_happens_is_a_line(
     assert line.items() >= fields.items()
 
 
+async def test_a_line_of_an_outage_says_by_when_the_start_ends(lines: Any) -> None:
+    def report(log: Reporter) -> None:
+        log.on_day(start_at(deadline=10_740.0))
+        log.on_event(FAILING)
+
+    (line,) = await lines(report)
+    assert line["ends_by"] == f"{DAY}T05:00:03+08:00"
+    assert line["message"] == (
+        "The QA engine has been out since 02:10 UTC+08:00; this start goes on, and ends by 05:00 UTC+08:00 at the "
+        "latest: HTTP 503"
+    )
+
+
 @pytest.mark.parametrize("words", ["没有数据" * 50, "x" * 200, "😀" * 99])
 async def test_a_line_is_within_an_entry_though_a_batch_has_a_thousand_answers(lines: Any, words: str) -> None:
     batch = trading([f"{number:06}.SS" for number in range(1000)])
@@ -116,16 +134,16 @@ async def test_the_last_line_says_how_the_day_stands(lines: Any, scene: str) -> 
     view = SCENES[scene]()
     report = view.report
     (line,) = await lines(lambda log: log.on_finish(view))
-    assert (line["event"], line["message"]) == ("run.finished", str(report.sentence))
+    assert (line["event"], line["message"]) == ("run.finished", str(view.sentence))
     assert (line["outcome"], line["exit_code"], line["ended"]) == (report.outcome, report.exit_code, report.ended)
     done = "WARNING" if scene == "made with errors" else "INFO"
     assert line["severity"] == (done if report.exit_code == 0 else "ERROR")
     assert line["cards"]["done"] == report.cards.done
-    assert line.get("notes", []) == [str(note) for note in report.notes]
-    assert line.get("detail") == (None if report.detail is None else str(report.detail))
-    starts = [step.command for step in view.steps if step.kind == "start"]
+    assert line.get("notes", []) == [str(note) for note in view.notes]
+    assert line.get("detail") == (report.ending.answer and str(report.ending.answer))
+    starts = [step for step in view.steps if step.kind == "start"]
     assert {name: value for name, value in line.items() if name.startswith("start_")} == (
-        start_fields(starts[0]) if starts else {}
+        start_fields(starts) if starts else {}
     )
     is_error = report.exit_code not in {0, 70}  # a bug has a traceback on standard error
     assert ("@type" in line) is is_error
@@ -141,6 +159,7 @@ async def test_a_record_that_lacks_something_is_a_warning_and_no_failure(lines: 
 
 async def test_a_long_answer_is_shortened_in_the_last_line(lines: Any) -> None:
     view = SCENES["data failed"]()
-    long = view.report.model_copy(update={"detail": Message("图" * 100_000), "notes": (Message("记" * 100_000),)})
-    (line,) = await lines(lambda log: log.on_finish(replace(view, report=long)))
+    ending = replace(view.report.ending, answer=Message("图" * 100_000))
+    long = replace(view, report=view.report.model_copy(update={"ending": ending}), notes=(Message("记" * 100_000),))
+    (line,) = await lines(lambda log: log.on_finish(long))
     assert len(line["detail"]) == len(line["notes"][0]) == 8_000

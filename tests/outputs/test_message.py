@@ -17,9 +17,10 @@ from job.day.attempt import Outcome
 from job.day.ending import Ending
 from job.engines.failures import Cause, Failure
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
-from job.outputs.message import cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
-from job.telling.advice import Command, Commands, Step
-from job.telling.view import Line, Rank, View, day_lines
+from job.outputs.message import cut, run_fields, run_lines, trial_fields, trial_lines
+from job.telling.advice import Commands, Step
+from job.telling.lines import Line, Rank
+from job.telling.view import View, day_lines
 from job.text.messages import Message, colon, listed, message
 from job.text.shown import excerpt
 from tests.support.days import DAY, NULL, SCENES, Day, failing
@@ -36,7 +37,7 @@ CLOUD = {
     "GOOGLE_CLOUD_REGION": "asia-east1",
 }
 SIGN = {"good": "✓", "warn": "!", "bad": "✗"}
-START = Step("start", message("Now:"), Command("the command"))
+START = Step("start", message("Now:"), "the command")
 
 
 def settings(**changes: str) -> Settings:
@@ -48,13 +49,13 @@ def lines(view: View, **changes: str) -> list[str]:
 
 
 def texts(found: Iterable[Line]) -> list[str]:
-    return [text for line in found for text in (f"{line.mark} {line.text}".lstrip(), line.command) if text is not None]
+    return [text for line in found for text in (f"{line.mark} {line.text}".lstrip(), line.below) if text is not None]
 
 
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_for_a_checkout() -> None:
     view = Day(targets=()).view(Ending(Outcome.BAD_CONFIG), faults=[FAULT] * 7)
-    look = Step("look", message("Look."), Command("python -m job report", wants_checkout=True))
-    assert lines(replace(view, steps=(START._replace(after=START), look)))[1:-1] == [
+    look = Step("look", message("Look."), "python -m job report", wants_checkout=True)
+    assert lines(replace(view, steps=(START, look)))[1:-1] == [
         "The configuration has 7 faults: nothing was called.",
         *["✗ ticker_list.json: is not JSON; correct it"] * 5,
         "and 2 more",
@@ -70,7 +71,7 @@ def test_a_message_says_how_each_kind_of_day_stands(scene: str) -> None:
     text = "\n".join(shown)
     is_done = view.report.exit_code == 0
     assert shown[0] == f"{SIGN[view.report.severity]} cards, {DAY}"
-    assert shown[1] == f"{view.report.sentence}."
+    assert shown[1] == f"{view.sentence}."
     assert "python -m job" not in text
     for answer in ("the model refused", "connection reset", "the engine answered null", "HTTP 503"):
         assert answer not in str(run_fields(view))
@@ -84,7 +85,7 @@ def test_an_error_beside_a_success_is_told_in_the_engines_words() -> None:
     day = Day(with_error=["NVDA"], start={"qa_attempts": 3}).play()
     view = replace(day.view(), page="https://page")
     assert said in lines(view)[3]
-    ranks = {line.command or str(line.text): line.rank for line in run_lines(view, settings())}
+    ranks = {line.below or str(line.text): line.rank for line in run_lines(view, settings())}
     again = next(rank for text, rank in ranks.items() if "--again=" in text)
     assert again < ranks["Page: https://page"], "if the message is too long, that command is left out first"
 
@@ -94,14 +95,6 @@ def test_the_job_is_that_of_the_start() -> None:
     assert lines(other)[0] == "✓ other, 2026-11-24"
     assert lines(nobody, CLOUD_RUN_JOB="")[0] == "✓ batch-orchestrator, 2026-11-24"
     assert str(next(trial_lines(settings(CLOUD_RUN_JOB=""))).text).startswith("batch-orchestrator: this is a test.")
-
-
-# --- a day that is late ---
-
-
-def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:
-    shown = texts(late_lines(settings(), DAY, NOW, None, (), None))
-    assert shown[1:] == ["The record cannot be read, so it is not known how the day stands."]
 
 
 # --- for programs ---
@@ -132,15 +125,14 @@ def test_lines_go_by_their_rank_and_the_last_or_longest_first(ranks: list[Rank],
     whole = [str(line.text) for line in lines]
     shown = [whole.index(line) for line in text.splitlines() if line in whole]
     gone = set(range(len(ranks))) - set(shown)
-    assert all(ranks[at] is not Rank.KEPT for at in gone)
     for at in gone:
         for other in shown:
             assert ranks[other] >= ranks[at]
             if ranks[other] is ranks[at]:
-                assert other < at if ranks[at] is Rank.DETAIL else len(whole[other]) <= len(whole[at])
+                assert len(whole[other]) <= len(whole[at]) if ranks[at] is Rank.KEPT else other < at
     counts = [line for line in text.splitlines() if line not in whole]
     assert counts == ([f"… and {len(gone)} more line{'' if len(gone) == 1 else 's'}"] if gone else [])
-    assert len(as_json(text)) - 2 <= limit or all(ranks[at] is Rank.KEPT for at in shown)
+    assert len(as_json(text)) - 2 <= limit
 
 
 def test_what_is_odd_about_the_config_is_told_the_first_of_it() -> None:
@@ -163,7 +155,7 @@ def test_the_longest_text_of_a_run_fits_every_channel(channel: Channel, without:
     day.play(failing(NULL, "trading"))
     faults = [Fault("card_targets.json: [3]", Message("图" * 300), Message("改" * 300))] * 50
     view = replace(day.view(faults=faults), page="https://storage.cloud.google.com/" + "%E5%90%8D" * 40)
-    again = Step("without", message("Or without {names}:", names=listed(LONG)), Command(shlex.join(LONG[:20])))
+    again = Step("without", message("Or without {names}:", names=listed(LONG)), shlex.join(LONG[:20]))
     view = replace(view, steps=(*view.steps, again))
     text = cut(list(run_lines(view, settings())), channel)
     assert len(as_json(text)) - 2 <= channel.limit
@@ -205,7 +197,8 @@ def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:
 @pytest.mark.parametrize("start_with", [None, "make run-local ARGS="])
 def test_a_command_addresses_nobody_and_stays_the_same_for_a_shell(name: str, start_with: str | None) -> None:
     commands = Commands(Day().start_of().days, NOW, "cards", start_with=start_with)
-    command = commands.run(DAY, f"--without={name}").text
-    shown = cut([Line(message("Now:"), command=command)], FEISHU).removeprefix("Now:\n")
+    command = commands.start("start", message("x"), DAY, f"--without={name}").command
+    assert command is not None
+    shown = cut([Line(message("Now:"), below=command)], FEISHU).removeprefix("Now:\n")
     assert shlex.split(shown) == shlex.split(command)
     assert not re.search(r"(?<!\w)@\w|<[@a]|\]\(", shown)

@@ -9,8 +9,9 @@ import pytest
 from job.config.days import Days
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
+from job.day.ending import Ending
 from job.day.history import Night, Nights
-from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Report
+from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Change, Report, ValueChange
 from job.outputs.pages import NIGHTS_SHOWN, documents, render_nights
 from job.records.past_nights import PastNights
 from job.records.record import Documents
@@ -64,7 +65,7 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     assert len(rows(shown)) == len(NIGHTS.nights)
     assert shown.source.partition("<details>")[0].count("<tr><th scope") == NIGHTS_SHOWN
     linked = [f"{one.day}/report.html" for one in NIGHTS.nights if one.report]
-    above = ["2026-11-28/report.html"] * 2 + ["2026-11-25/report.html"]
+    above = ["2026-11-28/report.html"] * 2
     assert links_of(shown) == [*above, *linked]
     assert [tag for tag, _ in shown.tags].count("h1") == 1
     bucket = links_of(page(uri="gs://b/runs"))
@@ -116,7 +117,8 @@ def test_without_a_night_it_says_so() -> None:
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_markup_from_a_record_is_shown_as_text(hostile: str) -> None:
     """Also what the reader of a record refuses: a page does not depend on that."""
-    outside = {"sentence": Message(hostile), "notes": (Message(hostile),), "changed": (Message(hostile),)}
+    moved = Change("moved", hostile, 1, (ValueChange(hostile, hostile),))
+    outside = {"changes": (moved,), "ending": Ending(Outcome.BUSY, why=Message(hostile))}
     reports = [begun(one, project=hostile).model_copy(update=outside) for one in NIGHTS.reports]
     shown = page(
         Nights([*(night(one) for one in reports), Night("2026-11-01", Outcome.UNREADABLE, problem=Message(hostile))])

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -17,7 +18,7 @@ from job.execution.shutdown import BUDGETS, MOMENT, Budget, Shutdown
 from job.outputs import message as sender
 from job.outputs.channels import Hook
 from job.outputs.message import Notifier, send
-from job.telling.view import Line, Rank
+from job.telling.lines import Line, Rank
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import PLACE, Chat
@@ -85,6 +86,10 @@ async def test_a_connection_that_is_refused_is_tried_again(
             await chat.service.start(nursery)
         return problem
 
+    place = urlsplit(chat.service.url).netloc
+    assert await tried(chat, 0.5) == f"the message was not sent: could not connect ({place})", (
+        "host and port, no secret"
+    )
     monkeypatch.setattr(sender, "_try", then_it_is_back)
     assert await tried(chat) is None
     assert chat.texts == ["✓ cards"]
@@ -96,6 +101,7 @@ async def test_a_message_that_may_have_arrived_or_never_can_is_not_sent_again(ch
     chat.service.script.append(Fault(when.always, act))
     reason = await tried(chat)
     assert reason is not None
+    assert f" ({urlsplit(chat.service.url).netloc})" in reason or "307" in reason
     assert len(chat.service.requests) == 1
 
 
@@ -139,7 +145,9 @@ GOOD: Severity = "good"
     [
         pytest.param("failures", "made with errors", {}, GOOD, True, id="an engine reported an error besides"),
         pytest.param("failures", "all made", {}, None, True, id="it is not known what was before"),
-        pytest.param("all", "bad config", OF_COMMAND, None, False, id="only who gave a command can correct it"),
+        pytest.param("all", "bad config", OF_COMMAND | {"execution": None}, None, False, id="a command on a laptop"),
+        pytest.param("failures", "bad config", OF_COMMAND, None, True, id="a command on Cloud Run"),
+        pytest.param("all", "bad config", OF_COMMAND | RETRY, None, False, id="its retry is refused for the same"),
         pytest.param("failures", "all made", SCHEDULED, None, False, id="nothing was left to do, as every night"),
         pytest.param("failures", "all made", BY_DATE, None, True, id="nothing was left; a person asked for a day"),
         pytest.param("failures", "all made", SCHEDULED | RETRY, None, True, id="nothing was left to its retry"),
@@ -149,6 +157,7 @@ async def test_who_waits_for_a_message_gets_it(
     chat: Chat, only: str, scene: str, about: dict[str, object], severity_before: Severity | None, is_sent: bool
 ) -> None:
     faults = about.get("faults", ())
+    about = {"execution": "cards-1", **about}
     report = begun(SCENES[scene]().report.model_copy(update={"faults": faults}), **about)
     given = settings(**chat.env(), NOTIFY_ONLY=only)
     assert await sent(given, scene, report=report, severity_before=severity_before) is None

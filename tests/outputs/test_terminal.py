@@ -13,9 +13,9 @@ from job.day.ledger import Ledger
 from job.day.result import CallResult
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.progress import Progress
-from job.outputs.log import Reporter, progress_message, time_status
+from job.outputs.log import Reporter, progress_message
 from job.outputs.terminal import Screen, Terminal, _bars, as_text
-from job.telling.advice import Command, Step
+from job.telling.advice import Step
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, message
 from tests.outputs.ends import KEPT, ends
@@ -59,8 +59,8 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     ledger.add(failed(outside))
     shown_text = Message(outside.replace("\ud800", ""))
     report = report_at(Ending(Outcome.CARDS_MISSING), Ledger(ledger.plan))  # what is recorded can be encoded
-    report = report.model_copy(update={"sentence": shown_text, "detail": shown_text, "notes": (shown_text, shown_text)})
-    terminal.on_finish(View(report, ledger, (Step("start", text, Command(outside)),), outside))
+    report = report.model_copy(update={"ending": Ending(Outcome.BUSY, answer=shown_text, why=shown_text)})
+    terminal.on_finish(View(report, ledger, (shown_text, shown_text), (Step("start", text, outside),), outside))
     terminal.on_message("notification.failed", text)
     await terminal.drain(5.0)
     shown = capfd.readouterr().out
@@ -113,35 +113,19 @@ async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixtur
     assert capfd.readouterr().out == "", "it is counted at the end"
 
 
-# --- the pace ---
+# --- the progress ---
 
 
-HUNDRED = plan_of([target(str(number), engines=()) for number in range(100)])
-PACE = "1 min 33 s elapsed; at the present pace the cards are done in 4 min 30 s"
-
-
-def after(finished: int) -> Progress:
-    """A run that began 3 s before its first call, at second 1000, and has finished so many cards."""
-    live = Progress.of(Ledger(HUNDRED), began=997.0)
-    progress = live.engines["qa"]
-    progress.began = 1000.0
-    progress.counts.add("done", finished)
-    for call in list(HUNDRED.calls("qa"))[:finished]:
+async def test_text_that_is_no_terminal_has_a_line_that_forecasts_nothing_and_no_bars(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    hundred = plan_of([target(str(number), engines=()) for number in range(100)])
+    live = Progress.of(Ledger(hundred), began=997.0)  # 3 s before its first call
+    live.engines["qa"].began = 1000.0
+    live.engines["qa"].counts.add("done", 25)
+    for call in list(hundred.calls("qa"))[:25]:
         live.ledger.add(result_of(call))
-    return live
-
-
-def test_nothing_is_said_of_the_pace_while_no_card_is_made() -> None:
-    live = after(0)
-    for call in list(HUNDRED.calls("qa"))[:25]:
-        live.ledger.add(result_of(call, Failure(Cause.TRANSPORT, message("connection reset"))))
-        live.engines["qa"].counts.add("failed")
-    assert str(time_status(live, 1009.0)) == "12 s elapsed"
-
-
-async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = Reporter(Terminal())
-    live = after(25)
     terminal.on_day(start_at())
     terminal.on_start(live)
     terminal.on_progress(live, 1090.0)
@@ -149,7 +133,7 @@ async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(cap
     await terminal.drain(5.0)
     assert capfd.readouterr().out.splitlines() == [
         f"{DAY}: 100 cards",
-        f"cards: 25 of 100 done, 0 failed; {PACE}",
+        "cards: 25 of 100 done, 0 failed; 1 min 33 s elapsed",
         "All data is ready",
     ]
 

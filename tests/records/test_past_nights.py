@@ -1,7 +1,6 @@
 """A list of nights has a row for each day, read from its end alone; one that cannot be read spoils no other."""
 
 from dataclasses import replace
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,7 +14,6 @@ from job.records.lease import LEASE
 from job.records.objects import RecordError
 from job.records.past_nights import PastNights, read_nights
 from job.records.record import Record
-from job.telling.nights import unrecorded_line
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
 from tests.support.stores import Memory, memory
 
@@ -86,33 +84,6 @@ def test_on_a_laptop_the_latest_start_has_the_schedule_whichever_day_it_was_for(
 def night(attempt: RecordedAttempt) -> Night:
     report = attempt.report()
     return Night(report.day, report.outcome, report)
-
-
-@pytest.mark.parametrize(
-    ("recorded", "about", "expected"),
-    [
-        ([], {}, None),
-        ([20, 23, 26], {"schedule": "0 2 * * 1-5"}, "Wed 11-25, Tue 11-24"),
-        ([10, 12, 25, 26], {}, "Tue 11-24, Mon 11-23, Sun 11-22, Sat 11-21, Fri 11-20, Thu 11-19"),
-        ([24, 26], {"schedule": None}, None),
-    ],
-    ids=["no night", "weekdays", "of a week", "no schedule"],
-)
-def test_a_date_of_the_schedule_without_a_record_is_named(
-    recorded: list[int], about: dict[str, Any], expected: str | None
-) -> None:
-    nights = Nights([night(RecordedAttempt(f"2026-11-{day}", about=about)) for day in reversed(recorded)])
-    said = f"No record: {expected} (was the schedule paused?)" if expected else None
-    line = unrecorded_line(nights)
-    assert (line and str(line)) == said
-
-
-@pytest.mark.parametrize("schedules", [("0 2 * * 1", "0 2 * * *"), ("0 2 * * *", "0 2 * * 1")])
-def test_a_date_of_only_one_of_two_schedules_is_not_named(schedules: tuple[str, str]) -> None:
-    """The schedule was changed between the two nights."""
-    about = [{"schedule": one} for one in schedules]
-    days = [RecordedAttempt(f"2026-11-{day}", about=one) for day, one in zip((23, 30), about, strict=True)]
-    assert Nights([night(one) for one in reversed(days)]).unrecorded == []
 
 
 # --- past nights, read beside an attempt ---

@@ -5,9 +5,12 @@ from typing import NoReturn
 import pytest
 
 from job.day.attempt import ExitCode, Outcome
+from job.day.ending import Ending
 from job.day.report import Report
+from job.records.earlier import end_json
 from job.records.objects import RecordError
 from job.records.record import Record, read_day, write_document, write_without_lease
+from job.telling.sentence import sentence_of
 from tests.support.records import DAY, RecordedAttempt, config, put
 from tests.support.stores import Memory, memory
 
@@ -31,12 +34,13 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         (["MSFT"], ("data_engine_failed", 1), "data_engine_failed", 1, "Data engine failed: 1 of 3 cards is missing"),
         ([], ("interrupted", 143), "succeeded", 0, "All 3 cards are made"),
     ):
-        end = failed.report().model_copy(update={"outcome": Outcome[ended[0].upper()], "exit_code": ExitCode(ended[1])})
+        ending = Ending(Outcome[ended[0].upper()], signal=ExitCode(ended[1]))
+        end = failed.report().model_copy(update={"ending": ending})
         memory.objects.clear()
         put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
-        put(memory, {f"{DAY}/ends/000002.json": end.to_json()})
+        put(memory, {f"{DAY}/ends/000002.json": end_json(end)})
         report, record = await the_day(memory)
-        assert (report.outcome, report.exit_code, str(report.sentence)) == (outcome, code, sentence)
+        assert (report.outcome, report.exit_code, str(sentence_of(report))) == (outcome, code, sentence)
         assert (report.start.number, report.cards.done, len(report.missing)) == (2, 3 - len(added), len(added))
         assert record.ledger.is_complete is not bool(added)
         assert report.ended == end.ended
@@ -58,7 +62,7 @@ async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_
     reports = {1: {1: 1}, 2: {1: 1, 2: 1}}
     for attempt in (RecordedAttempt(), RecordedAttempt(number=2)):
         report = attempt.report().model_copy(update={"journal": reports[attempt.number]})
-        put(memory, attempt.record(), {f"{DAY}/ends/{attempt.number:06}.json": report.to_json()})
+        put(memory, attempt.record(), {f"{DAY}/ends/{attempt.number:06}.json": end_json(report)})
     del memory.objects[f"{DAY}/results/{number:06}-000000.jsonl"]
     with pytest.raises(RecordError, match=rf"results/00000{number}-000000\.jsonl is missing$"):
         await Record.read(memory, DAY)

@@ -17,17 +17,20 @@ from pydantic import BaseModel, TypeAdapter
 from job.cli.main import main
 from job.day.attempt import FORMAT, Attempt
 from job.day.ledger import Ledger
-from job.day.report import CARDS, REPORT, Report
+from job.day.report import CARDS, REPORT, Change, Items, Report, ValueChange
 from job.day.result import CallResult, Counts
-from job.engines.calls import ALL_ENGINES
+from job.engines.calls import ALL_ENGINES, Item
 from job.engines.failures import Cause, Failure
 from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Progress
 from job.outputs.cards import COLUMNS
 from job.outputs.channels import channel_of
-from job.outputs.log import CloudLog, MessageEvent, Reporter, as_json, verdict
+from job.outputs.log import CloudLog, MessageEvent, Reporter, as_json, verified
 from job.outputs.message import Notifier, run_fields, trial_fields
+from job.records.earlier import end_json
 from job.records.lease import LEASE, Holder
 from job.records.record import Journal
+from job.telling.fields import report_json
+from job.telling.view import View
 from job.text.messages import Message, message
 from tests.records.recorded import LEFT, objects_of
 from tests.support.days import SCENES
@@ -40,9 +43,9 @@ KEPT = Path(__file__).with_name(f"format-{FORMAT}.txt")
 GONE = f"""\
 This is gone, or has another name or type. Days that are recorded have it, and programs read it.
 Leave it, and add the new one beside it; or raise FORMAT in job/day/attempt.py, and read format {FORMAT} as well."""
-GONE_SINCE = {"charged_again", "max_retries", "retry_by", "set_aside"}
-"""What no image since writes, and none reads."""
-NOT_RECORDED = {"start", "settings", "knows_days"}
+GONE_SINCE = {"answers", "changed", "charged_again", "max_retries", "notes", "retry_by", "set_aside"}
+"""What no image since writes."""
+NOT_RECORDED = {"start", "ending", "settings", "knows_days", "why", "done_since", "breaks_off", "is_repeated"}
 """A part of an object, whose own fields are; and what is only known at work."""
 COUNTS = {one.name for one in fields(Counts)}
 NEW = f"This is new. Add these lines to {KEPT.name}, by hand: from then on they stay."
@@ -121,6 +124,15 @@ def of_flat(kind: type[BaseModel], *nested: str) -> set[str]:
     return described(schema | {"properties": properties})
 
 
+def of_ends() -> set[str]:
+    """The facts of a report, and what 0.5.0 wants besides."""
+    facts = of_flat(Report, "Start", "Ending")
+    written = json.loads(end_json(SCENES["cards missing"]().report))
+    assert written.keys() == {re.split(r"\W", line)[0] for line in facts} | {"sentence"}
+    assert written["sentence"].keys() == {"id", "values", "plural"}
+    return facts | {"sentence: message"}
+
+
 def of_header() -> set[str]:
     journal = Journal(Memory(), "2026-11-24", 1, "x", lambda _: None)
     return all_named([json.loads(journal.next_chunk().data)])
@@ -142,16 +154,18 @@ async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
     for one in (
         FAILED, result_of(CALL, warning=message("x")),
         CallRetried(CALL, message("x"), 1.0, 4, ""),
-        EngineFailing("qa", message("x"), 600.0), EngineRecovered("qa", 9.0),
+        EngineFailing("qa", message("x"), 600.0, 1.0, 300.0), EngineRecovered("qa", 9.0),
     ):  # fmt: skip
         log.on_event(one)
     for make in SCENES.values():
         view = make()
-        report = view.report.model_copy(update={"detail": Message("x"), "changed": (Message("x"),)})
+        changes = (Change("switched_off", "news", 1),)
+        ending = replace(view.report.ending, answer=Message("x"))
+        report = view.report.model_copy(update={"ending": ending, "changes": changes})
         log.on_finish(replace(view, report=report, unrecorded=1))
     log.on_finish(SCENES["all made"]())
     await log.drain(5.0)
-    written = [*capfdbinary.readouterr().out.splitlines(), as_json(verdict(message("x"), done=True))]
+    written = [*capfdbinary.readouterr().out.splitlines(), as_json(verified(message("x"), done=True))]
     lines = [json.loads(line) for line in written]
     of_all = set.intersection(*(set(named(line)) for line in lines))
     own = {f"log {line['event']} {name}" for line in lines for name in named(line) if name not in of_all}
@@ -177,16 +191,15 @@ def of_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
 def of_report() -> set[str]:
     """As other programs get it."""
     reports = [make().report for make in SCENES.values()]
+    change = Change("moved", "x", 1, (ValueChange("x", "y"),), Items.of([Item("qa", "x", "x")]))
     more = {
+        "changes": (change,),
         "faults": (FAULT,),
         "journal": {1: 1},
         "not_written": ("x",),
-        "notes": ("x",),
-        "changed": ("x",),
     }
-    return all_named(
-        json.loads(begun(one, generations={"x": "1"}).model_copy(update=more).as_text()) for one in reports
-    )
+    found = (begun(one, generations={"x": "1"}).model_copy(update=more) for one in reports)
+    return all_named(json.loads(report_json(View(one, Ledger.empty(one.day), (message("x"),)))) for one in found)
 
 
 def recorded() -> set[str]:
@@ -195,7 +208,7 @@ def recorded() -> set[str]:
         "attempts/": of_flat(Attempt, "Start"),
         "results/ header": of_header(),
         "results/": of_results(),
-        "ends/": of_flat(Report, "Start"),
+        "ends/": of_ends(),
         "message": described(TypeAdapter(Message).json_schema()["$defs"]["Message"]),
         REPORT: of_report(),
         LEASE: described(Holder.model_json_schema(mode="serialization")),

@@ -50,7 +50,6 @@ def told(night: Night) -> list[str]:
 
 ADVISED = ["cards-missing", "data-failed", "refused"]
 """The stories after which a command is advised for the latest day recorded."""
-MOMENTS = ["at once", "the next morning", "a day later"]
 READ = [(name, language) for name, language in TEXTS_KEPT if language != "en" or name not in ADVISED]
 """Every text but those that are read before a command is given."""
 
@@ -84,29 +83,22 @@ async def test_a_good_night_has_no_note(tuesday: Night) -> None:
     assert f"{next_night} All nights Day" in shown.text
 
 
-@pytest.mark.parametrize(("name", "moment"), [*zip(ADVISED, MOMENTS, strict=True)])
+@pytest.mark.parametrize(("name", "is_late"), [*zip(ADVISED, (False, True, False), strict=True)])
 async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
-    autojump_clock: MockClock, nursery: trio.Nursery, name: str, moment: str
+    autojump_clock: MockClock, nursery: trio.Nursery, name: str, is_late: bool
 ) -> None:
-    """Pasted while it holds, or later the one that holds then, it finishes the day that it was shown for."""
+    """Pasted at once or the next morning, while it holds, it finishes the day that it was shown for."""
     async with play(name, "en", nursery) as night:
         assert_it_reads_as_it_was_read(night, name, "en")
-        day, scene, is_late = night.day, night.scene, moment == "a day later"
+        day, scene = night.day, night.scene
         for service in scene.world.engines.values():
             service.script.clear()
         await scene.world.configure("card_types.json", CARDS)
-        following = date.fromisoformat(day) + timedelta(days=1)
-        if moment == "the next morning":
-            await scene.until(following.isoformat(), "08:30:00")
-        elif is_late:
-            while following.weekday() >= 5:
-                following += timedelta(days=1)
-            await scene.until(following.isoformat(), "23:30:00")
-        advised = [*commands(text_of(night))]
-        fitting = [given for given in advised if any("--date" in word for word in given) is is_late]
-        assert fitting, advised
+        if is_late:
+            await scene.until((date.fromisoformat(day) + timedelta(days=1)).isoformat(), "08:30:00")
+        first, *_ = commands(text_of(night))
         count, kept = len(scene.requests), {*scene.world.recorded()}
-        outcome = await night.start(0, *fitting[0])
+        outcome = await night.start(0, *first)
         assert outcome.finished["day"] == day
         assert len(scene.requests) > count, "nothing was left to do"
         new = {*scene.world.recorded()} - kept
@@ -315,12 +307,6 @@ async def test_what_failed_before_a_deadline_has_to_be_over(night: Night) -> Non
     assert OVER.format(2, 6) in told(night)
 
 
-async def test_a_night_that_never_began_is_told_with_the_next_one(night: Night) -> None:
-    await night.begins(THURSDAY)
-    await night.start(0)
-    assert "No record: Wed 11-25 (was the schedule paused?)" in told(night)
-
-
 # --- what a command does that is pasted from a message ---
 
 
@@ -379,18 +365,56 @@ async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what
     await night.begins(WEDNESDAY)
     await night.start(0)
 
-    async def new(*arguments: str) -> str:
+    async def new(*arguments: str) -> tuple[str, str]:
         refused = await night.start(2, f"--date={TUESDAY}", *arguments)
         (fault,) = refused.events("config.faulty")
         what, remedy = str(fault["message"]).rsplit("; ", 1)
-        assert remedy == "add --yes if that is meant"
-        return what.removeprefix(f"--date: the config has changed since {TUESDAY}: New since {TUESDAY}, ")
+        return what.removeprefix(f"--date: the config has changed since {TUESDAY}: New since {TUESDAY}, "), remedy
 
-    assert await new() == "8 cards: AMZN (4), AMD (4)"
-    assert await new("--without=AMZN") == "4 cards: AMD (4)"
+    def least(most: int) -> str:
+        asked = "add --without=AMZN,--without=AMD to make what was asked for then (tries: at most 3)"
+        return f"{asked}, or --yes to make all (tries: at most {most})"
+
+    assert await new() == ("8 cards: AMZN (4), AMD (4)", least(27))
+    assert await new("--without=AMZN") == ("4 cards: AMD (4)", least(15))
     count = len(world.qa.requests)
     await night.start(0, f"--date={TUESDAY}", "--without=AMZN", "--without=AMD")
     assert len(world.qa.requests) == count + 1
-    assert await new() == "8 cards: AMZN (4), AMD (4)"
+    all_of_it = "add --yes if that is meant (tries: at most 24)"
+    assert await new() == ("8 cards: AMZN (4), AMD (4)", all_of_it), "what was asked for then is there"
     await night.start(0, f"--date={TUESDAY}", "--yes")
     assert len(world.qa.requests) == count + 9
+
+
+REFUSED = {
+    "en": f"""\
+✗ cards, {TUESDAY}
+The command has 1 fault: nothing was called.
+✗ --date: the config has changed since {TUESDAY}: New since {TUESDAY}, 4 cards: AMZN (4)
+Add --without=AMZN to make what was asked for then (tries: at most 3), or --yes to make all (tries: at most 15)
+As of {WEDNESDAY} 22:30 UTC""",
+    "zh": f"""\
+✗ cards，{TUESDAY}
+命令有 1 处错误：没有调用任何引擎。
+✗ --date：{TUESDAY} 之后配置有变动：{TUESDAY} 之后新增 4 张：AMZN (4)
+加上 --without=AMZN，只补做当时要的（最多计费 3 次）；或加上 --yes，全部补做（最多计费 15 次）
+截至 {WEDNESDAY} 22:30 UTC""",
+}
+
+
+@pytest.mark.parametrize("language", REFUSED)
+async def test_a_command_that_is_refused_on_cloud_run_is_told_once_with_the_way_that_costs_least(
+    tuesday: Night, language: str
+) -> None:
+    tuesday.language, world = language, tuesday.scene.world
+    world.qa.script.append(Fault(when.both(TSLA, NEWS), do.status(422)))
+    await tuesday.start(3)
+    world.qa.script.clear()
+    await world.configure("ticker_list.json", [*TICKERS, "AMZN"])
+    await tuesday.begins(WEDNESDAY)
+    count = len(world.chat.texts)
+    await tuesday.tries(2, f"--date={TUESDAY}")
+    assert world.chat.texts[count:] == [REFUSED[language]]
+    asked = len(world.qa.requests)
+    await tuesday.start(0, f"--date={TUESDAY}", "--without=AMZN")
+    assert len(world.qa.requests) == asked + 1

@@ -1,19 +1,34 @@
-"""A day outlives its image: with what an earlier one has recorded, a start makes exactly what is missing."""
+"""A day outlives its image: what an earlier one has recorded is listed, shown, verified, and gone on with."""
 
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import trio
 
+from job.records.lease import LEASE
 from job.storage.store import StoredObject
+from tests.cli.conftest import At, Command, at, command, runs
 from tests.records.recorded import CARDS, CONFIG, CONFIG_URI, DAY, LEFT, SCHEDULE, TICKERS, objects_of
 from tests.runs.nights_by_chance.promise import days_of
+from tests.support.records import write
 from tests.support.scene import Scene, open_scene
+
+__all__ = ["at", "command", "runs"]
 
 ENV = {"CONFIG_URI": CONFIG_URI, "RUN_SCHEDULE": SCHEDULE}
 NEXT_DAY = "2026-12-01"
+LISTED = {
+    "done": "07:55",
+    "set-aside": "Not all made",
+    "killed": "Killed",
+    "refused": "Config faulty",
+    "batches": "23:28",
+    "batches-killed": "Killed",
+}
 
 
 @pytest.fixture(params=LEFT)
@@ -71,3 +86,28 @@ async def test_the_next_night_is_compared_with_it(scene: Scene, story: str) -> N
     assert "None" not in outcome.stdout, "an URL that was not recorded has not changed"
     assert outcome.finished["day"] == NEXT_DAY
     assert scene.cards().total() == len(CARDS) + 2
+
+
+@pytest.fixture
+def recorded(story: str, runs: Path, at: At) -> None:
+    """The day is in a directory; it is the next morning."""
+    write(runs, objects_of(story))
+    for lease in runs.glob(LEASE):
+        os.utime(lease, (0, 0))
+    at("2026-12-01T07:55")
+
+
+@pytest.mark.usefixtures("recorded")
+def test_it_is_listed_verified_and_shown(story: str, command: Command) -> None:
+    missing = [card.replace("/", "\t") for card in LEFT[story]]
+    code, out, err = command("nights")
+    assert (code, err) == (0, [])
+    assert out[1].startswith(f"{DAY} {LISTED[story]}")
+    assert LISTED[story] in {"Killed", "Config faulty"} or f"{len(CARDS) - len(missing)}/{len(CARDS)}" in out[1]
+    code, out, err = command("verify", LOG_FORMAT="text")
+    assert (code, err) == (1 if missing else 0, [])
+    assert out[0].startswith(f"{DAY} is not done: " if missing else f"{DAY} is done")
+    code, out, err = command("report")
+    assert (code, out[0][:10], err) == (0, DAY, [])
+    code, out, err = command("report", "--missing")
+    assert (code, out, len(err)) == (2, [], 1) if story == "refused" else (code, out) == (0, missing)

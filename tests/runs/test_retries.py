@@ -4,20 +4,18 @@ import re
 from collections.abc import Awaitable, Callable
 
 import pytest
-import trio
 
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
+from job.day.ending import Ending
 from job.engines.calls import DATA_ENGINES
 from job.records.past_nights import is_final
 from tests.simulators import do, when
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
-from tests.simulators.world import open_world
 from tests.support.days import SCENES
 from tests.support.records import begun
-from tests.support.runs import QUICK, SMALL, objects, run
-from tests.support.scene import ALL, CLOUD, DAY, OTHER, RETRY, Scene
+from tests.support.scene import ALL, CLOUD, DAY, NEXT_DAY, OTHER, RETRY, Scene
 
 THIRD = CLOUD | {"CLOUD_RUN_TASK_ATTEMPT": "2"}
 NEWS = when.card("news_card")
@@ -35,7 +33,7 @@ SETTINGS, _ = read_settings({f"{name.upper()}_ENGINE_TIMEOUT": "60" for name in 
 
 @pytest.mark.parametrize("outcome", [one for one in Outcome if one.exit or one is Outcome.INTERRUPTED])
 def test_each_way_to_end_is_in_the_table_of_the_page(outcome: Outcome) -> None:
-    report = SCENES["cards missing"]().report.model_copy(update={"outcome": outcome})
+    report = SCENES["cards missing"]().report.model_copy(update={"ending": Ending(outcome)})
     assert is_final(report, SETTINGS) is (outcome in ENDS_FOR_GOOD) is (outcome not in GOES_ON)
 
 
@@ -61,12 +59,15 @@ async def repeats(scene: Scene, code: int, *arguments: str, says: str, **env: st
     before = len(scene.requests), scene.world.chat.texts[:], scene.world.recorded()
     outcome = await scene.start(code, *arguments, **{**RETRY, **scene.world.chat.env(), **env})
     (line,) = outcome.lines
-    assert (line["event"], line["message"], line["day"]) == ("run.finished", f"{says}; nothing was called", DAY)
+    assert (line["event"], line["message"], line["day"]) == ("run.finished", says, DAY)
     assert (len(scene.requests), scene.world.chat.texts, scene.world.recorded()) == before
 
 
-HAS_ENDED = "This execution has ended with attempt 1: "
-MISSING = f"{HAS_ENDED}3 of 5 cards are missing"
+def ended_with(number: int) -> str:
+    return f"Cloud Run's retry: nothing to do, since attempt {number} has ended: "
+
+
+MISSING = f"{ended_with(1)}3 of 5 cards are missing"
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ async def test_it_is_seen_before_the_lease_is_waited_for(missing: Scene) -> None
 
 async def test_once_another_start_has_finished_the_day_it_ends_with_0(missing: Scene) -> None:
     await missing.start(0, **OTHER)
-    await repeats(missing, 0, says="All 5 cards are made")
+    await repeats(missing, 0, says=f"{ended_with(2)}All 5 cards are made")
 
 
 async def test_another_start_that_has_not_finished_the_day_changes_nothing(missing: Scene) -> None:
@@ -115,7 +116,7 @@ async def test_what_a_first_try_has_made_again_is_not_made_again_by_its_retry(sc
     await scene.start(0)
     scene.world.qa.script.append(Fault(NEWS, do.status(422)))
     await ended(scene, 3, "--again", "AAPL/news_card")
-    again = f"{HAS_ENDED[:-3]}2: 1 of 5 cards is missing"
+    again = f"{ended_with(2)}1 of 5 cards is missing"
     await repeats(scene, 3, "--again", "AAPL/news_card", says=again)
 
 
@@ -125,7 +126,7 @@ async def test_a_try_after_one_that_was_killed_is_seen_by_the_third(scene: Scene
     await scene.cards_in_flight()
     await scene.killed(job)
     await scene.start(3, **RETRY, **scene.world.chat.env())
-    await repeats(scene, 3, says=f"{HAS_ENDED[:-3]}2: 3 of 5 cards are missing", **THIRD)
+    await repeats(scene, 3, says=f"{ended_with(2)}3 of 5 cards are missing", **THIRD)
 
 
 async def test_a_day_that_cannot_be_read_hides_no_end_of_the_one_before(missing: Scene) -> None:
@@ -135,17 +136,40 @@ async def test_a_day_that_cannot_be_read_hides_no_end_of_the_one_before(missing:
     missing.world.runs.objects.pop(foreign)
 
 
-@pytest.mark.slow
-async def test_two_processes_of_an_execution_have_one_end(nursery: trio.Nursery) -> None:
-    async with open_world(nursery, SMALL, latency=QUICK) as world:
-        world.qa.script.append(Fault(when.always, do.status(422)))
-        await run(world, 3, **CLOUD)
-        before = await objects(world)
-        world.forget()
-        await world.configure("card_types.json", b"[")
-        await run(world, 3, **RETRY)
-        assert not [engine for engine in world.engines.values() if engine.requests]
-        assert await objects(world) == before
+# --- a config that is refused again ---
+
+
+@pytest.fixture
+async def refused(scene: Scene) -> Scene:
+    await scene.world.configure("card_types.json", b'["news_card" "price')
+    await ended(scene, 2)
+    return scene
+
+
+async def test_the_same_faults_are_told_once(refused: Scene) -> None:
+    """Of each execution: whoever starts it anew is told."""
+    chat = refused.world.chat
+    first = await refused.start(2, **RETRY, **chat.env())
+    assert first.finished["outcome"] == "bad_config"
+    assert len(chat.texts) == 1
+    await refused.start(2, **THIRD, **chat.env())
+    assert len(chat.texts) == 1
+    await refused.start(2, **OTHER, **chat.env())
+    assert len(chat.texts) == 2
+
+
+async def test_another_fault_is_told(refused: Scene) -> None:
+    chat = refused.world.chat
+    await refused.world.configure("card_types.json", b'["news_card", "price')
+    await refused.start(2, **RETRY, **chat.env())
+    assert len(chat.texts) == 2
+
+
+async def test_a_night_between_two_uploads_is_made_by_its_retry(refused: Scene) -> None:
+    chat = refused.world.chat
+    await refused.world.configure("card_types.json", ["news_card", "price_card"])
+    await refused.start(0, **RETRY, **chat.env())
+    assert [text[0] for text in chat.texts] == ["✗", "✓"]
 
 
 # --- any other ---
@@ -173,6 +197,24 @@ async def test_with_any_other_end_the_retry_goes_on(scene: Scene, play: Play) ->
     await play(scene)
     await scene.start(0, **RETRY)
     assert scene.cards().keys() == {*ALL}
+
+
+async def test_a_retry_after_the_end_of_its_day_goes_on_with_that_day(scene: Scene) -> None:
+    """Of another start's day it makes nothing, whatever that one has begun since."""
+    await scene.until(NEXT_DAY, "22:19:50")
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    await scene.killed(job)
+    await scene.until(NEXT_DAY, "22:20:10")
+    scene.world.qa.script.append(Fault(NEWS, do.status(422)))
+    outcome = await scene.start(3, **RETRY)
+    assert (outcome.finished["day"], outcome.finished["cards"]["planned"]) == (DAY, 5)
+    assert f"--date={DAY}" in outcome.finished["start_command"]
+    scene.world.qa.script.clear()
+    assert not scene.names(NEXT_DAY)
+    await scene.start(0, **OTHER)
+    assert scene.stored(f"{NEXT_DAY}/report.json")["outcome"] == "succeeded"
+    assert (await scene.start(3, **THIRD)).finished["day"] == DAY
 
 
 async def test_a_laptop_has_no_execution_that_could_have_ended(scene: Scene) -> None:

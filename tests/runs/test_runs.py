@@ -46,7 +46,7 @@ async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monke
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         await orchestrator.run(Options(settings, faults, NOW, time.monotonic()), reporter)
     (view,) = reporter.on_finish.call_args.args
-    assert str(view.report.sentence) == "The job has a bug: nothing was called"
+    assert str(view.sentence) == "The job has a bug: nothing was called"
 
 
 def test_a_ledger_that_cannot_be_counted_keeps_no_bug_from_being_told(monkeypatch: pytest.MonkeyPatch) -> None:

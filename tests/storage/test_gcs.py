@@ -19,7 +19,7 @@ from job.storage.store import ConflictError, ObjectStore, StorageError, StoredOb
 from tests.simulators import do
 from tests.simulators.do import in_turn
 from tests.simulators.seen import Seen
-from tests.simulators.service import Do, Fault
+from tests.simulators.service import Do, Fault, Visit
 from tests.simulators.world import RUNS_BUCKET
 from tests.support.stores import Bucket, open_bucket
 
@@ -218,6 +218,34 @@ async def test_a_write_with_an_unusable_answer_is_checked_by_a_read(
     bucket.script(Fault(uploads, do.status(200, {})))
     with pytest.raises(ConflictError):
         await in_thread(partial(write, "other", b"of another", first))
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+async def test_a_write_that_is_answered_too_late_is_looked_for(
+    store: ObjectStore, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Else storage that takes longer for each write than a request may take would hold up a night, and have it all."""
+
+    async def late(visit: Visit) -> None:
+        answer = await visit.work()
+        await visit.exchange.wait(60)
+        await visit.exchange.send(answer)
+
+    first = await in_thread(lambda: store.create("b", b"0"))
+    monkeypatch.setitem(gcs._ONCE, "timeout", 0.5)
+    bucket.script(Fault(uploads, late))
+    name = "a" if verb == "create" else "b"
+    write = (
+        partial(store.create, name) if verb == "create" else partial(store.replace, name, generation=first.generation)
+    )
+    made = await in_thread(partial(write, data=b"1"))
+    assert await in_thread(partial(store.read, name)) == made
+    with pytest.raises(ConflictError):
+        await in_thread(partial(write, data=b"of another"))
+    bucket.script(Fault(uploads, do.hang()))
+    with only_once(), pytest.raises(StorageError, match="Timeout") as error:
+        await in_thread(partial(store.create, "c", b"1"))
+    assert not isinstance(error.value, ConflictError), "it was not written, and may be tried again"
 
 
 async def test_a_removal_with_an_unusable_answer_is_repeated(store: ObjectStore, bucket: Bucket) -> None:

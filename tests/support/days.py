@@ -16,10 +16,10 @@ from job.day.history import Night, NightBefore, Nights
 from job.day.ledger import Ledger
 from job.day.report import PHASES, Report
 from job.day.result import EngineFailedError, ShutdownReason
+from job.day.summary import report_of
 from job.engines.calls import BATCHES, ENGINES, Call, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.telling.advice import Commands
-from job.telling.reporting import report_of
 from job.telling.view import View
 from job.text.messages import message, said
 from tests.support.fakes import target
@@ -133,7 +133,7 @@ class Day:
         before = before and replace(before, plan=self.plan)
         report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=before)
         now = self._began + timedelta(seconds=self.at)
-        return View.of(report, self.ledger, before, Commands.of(begun, None, begun.days, now))
+        return View.of(report, self.ledger, Commands.of(begun, None, begun.days, now))
 
     def start_of(self) -> Start:
         """How its latest attempt began."""

@@ -125,6 +125,7 @@ class Connection:
     engine: EngineName
     busy: bool = False
     closed: bool = False
+    is_unsent: bool = True
 
     async def request(
         self,
@@ -139,10 +140,12 @@ class Connection:
         self.closed = False
         assert method == "POST"
         assert path.startswith("/")
+        self.is_unsent = True
         if seconds := self.world.connect_seconds.get(self.engine):
             async with trio.open_nursery() as attempts:  # noqa: ASYNC112  as trio connects: a cancellation arrives in a group
                 attempts.start_soon(trio.sleep, seconds)
         on_sending()
+        self.is_unsent = False
         world, parts = self.world, urlsplit(path)
         asked = Asked(
             engine=self.engine,

@@ -17,13 +17,14 @@ from job.day.history import NightBefore
 from job.day.ledger import Ledger, Rerun
 from job.day.report import Report
 from job.day.result import CallResult
+from job.day.summary import report_of
 from job.engines.calls import ALL_ENGINES, BATCHES, Item
 from job.engines.failures import Cause, Failure
+from job.records.earlier import end_json
 from job.records.lease import Holder
 from job.records.objects import attempt_name, end_name, results_name
 from job.records.record import Journal, Listing, Record
 from job.storage.store import StoredObject
-from job.telling.reporting import report_of
 from job.text.messages import message
 from tests.support.results import result_of
 from tests.support.stores import Memory
@@ -172,7 +173,7 @@ class RecordedAttempt:
             results_name(self.day, self.number, 0): journal.next_chunk().data,
         }
         if self.outcome is not None:
-            found[end_name(self.day, self.number)] = self.report().to_json()
+            found[end_name(self.day, self.number)] = end_json(self.report())
         return found
 
 
@@ -192,9 +193,9 @@ def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
 def refusal(day: str) -> dict[str, bytes]:
     """The record of a day of which nothing is there but a start whose config has a fault."""
     return {
-        end_name(day, 0): report_at(
-            Ending(Outcome.BAD_CONFIG), start=start_at(day, number=0), seconds=0.4, faults=[FAULT]
-        ).to_json()
+        end_name(day, 0): end_json(
+            report_at(Ending(Outcome.BAD_CONFIG), start=start_at(day, number=0), seconds=0.4, faults=[FAULT])
+        )
     }
 
 

@@ -14,9 +14,9 @@ from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import Counts, ShutdownReason
+from job.day.summary import report_of
 from job.engines.failures import Cause, Failure
-from job.telling.advice import Commands, Step, advice, command_of
-from job.telling.reporting import report_of
+from job.telling.advice import Commands, Step, advice
 from job.text.messages import message
 from tests.support.days import RESET, SCENES, Day, failing
 from tests.support.fakes import target
@@ -63,13 +63,7 @@ def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tupl
 
 
 def shown_of(steps: Iterable[Step]) -> list[tuple[str, str, str | None]]:
-    """Each step, and as `later` what it is once its command has expired."""
-    found = list[tuple[str, str, str | None]]()
-    for step in steps:
-        for kind, one_step in ((step.kind, step), ("later", step.after)):
-            if one_step is not None:
-                found.append((kind, str(one_step.sentence), one_step.command.text if one_step.command else None))
-    return found
+    return [(step.kind, str(step.sentence), step.command) for step in steps]
 
 
 INTERRUPTED = ending_of(half_made(), ShutdownReason.SIGTERM)
@@ -86,13 +80,12 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
         assert [step.kind for step in steps].count("look") == looks
         for step in steps:
             if step.command is not None and step.kind != "look":
-                options = parser.parse_args(arguments_in(step.command.text))
+                options = parser.parse_args(arguments_in(step.command))
                 assert options.command == "run"
                 # Nobody else may know the schedule of a first start on a laptop.
                 is_named = scene == "storage failed" and place != CLOUD
                 assert options.date == ("2026-11-24" if is_named else date)
-                assert step.command.until == (None if options.date else LATER)
-                assert (step.after is None) is (step.command.until is None)
+                assert step.until == (None if options.date else LATER)
 
 
 WITHOUT = ("run", "--date=2026-11-24", "--without=MSFT")
@@ -130,8 +123,9 @@ UNKNOWN = {"number": 0, "knows_days": False}
 def test_the_command_asks_for_what_is_not_recorded_yet(
     about: dict[str, Any], arguments: Sequence[tuple[str, ...]]
 ) -> None:
-    commands = [command for _, _, command in shown(begun(report(NO_STORAGE), **about))]
-    assert commands == [EXECUTE + (f" --args={','.join(('run', *given))}" if given else "") for given in arguments]
+    one = begun(report(NO_STORAGE), **about)
+    commands = dict.fromkeys(command for now in (TODAY, LATER) for _, _, command in shown(one, now=now))
+    assert [*commands] == [EXECUTE + (f" --args={','.join(('run', *given))}" if given else "") for given in arguments]
 
 
 LOOK_FIRST = "What you asked for may not be recorded. First look at how the day stands:"
@@ -174,27 +168,25 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
     one = report_of(day.start_of(), day.ledger, ending_of(day.ledger, None, day.errors[0]), seconds=60)
     assert one.at_fault == ("AAPL",)
     sentence, both = "Or leave out AAPL {}:", "--without=TSLA,--without=AAPL"
-    start_first, plain_later, first, later = shown(one)
-    assert (start_first[0], plain_later[0]) == ("start", "later")
+    plain, first = shown(one)
+    assert plain[0] == "start"
     assert first == ("without", sentence.format(BOTH), f"{EXECUTE} --args=run,{both}")
-    assert later == ("later", sentence.format(MAINTAINER), f"{DATED},{both}"), "as also a plain start still fails"
+    assert shown(one, now=LATER)[1] == ("without", sentence.format(MAINTAINER), f"{DATED},{both}")
 
 
 @pytest.mark.parametrize("name", ["-X", "--yes", "^GSPC", "a,b", "Rate vs Inflation", "$(x)", "美联储", "a,b|c", "'"])
 @pytest.mark.parametrize("place", PLACES, ids=["Cloud Run", "laptop", "run-local"])
 def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
     one = report(MISSING).model_copy(update={"at_fault": (name, "MSFT")})
-    command = command_of(steps_of(one, place, LATER), "without")
-    assert command is not None
-    options = make_parser().parse_args(arguments_in(command.text))
+    (command,) = [command for kind, _, command in shown(one, place, LATER) if kind == "without"]
+    options = make_parser().parse_args(arguments_in(command or ""))
     assert (options.date, options.without) == ("2026-11-24", [name, "MSFT"])
 
 
 def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_can_be_made() -> None:
     done = begun(report(DONE), without=("MSFT", "TSLA"))
     again = "Once they can be made, this makes what was left out {}:"
-    later = ("later", again.format(MAINTAINER), DATED)
-    assert shown(done) == [("left_out", again.format(UNTIL), EXECUTE), later]
+    assert shown(done) == [("left_out", again.format(UNTIL), EXECUTE)]
     assert shown(done, now=LATER) == [("left_out", again.format(MAINTAINER), DATED)]
     counted = done.model_copy(update={"engines": {"qa": Counts(planned=7, not_attempted=2, left_out=2, done=5)}})
     terms = "(2 cards; until 11-25 01:50)"
@@ -208,11 +200,10 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
     """Of the command for its day; the one with a date makes cards by another config, and has none."""
     ending = ending_of(day.ledger, until, next(iter(day.errors), None))
     one = report_of(day.start_of(), day.ledger, ending, seconds=600)
-    now, later = shown_of(advice(one, day.ledger, Commands(DAYS, TODAY, **CLOUD), unrecorded))[:2]
-    expired, *_ = shown_of(advice(one, day.ledger, Commands(DAYS, LATER, **CLOUD), unrecorded))
-    assert expired[1:] == later[1:]
-    assert "charged" not in later[1]
-    return now[1].partition(" missing ")[2]
+    both = (advice(one, day.ledger, Commands(DAYS, moment, **CLOUD), unrecorded) for moment in (TODAY, LATER))
+    now, later = (str(steps[0].sentence) for steps in both)
+    assert "charged" not in later
+    return now.partition(" missing ")[2]
 
 
 @pytest.mark.parametrize("failure", [BROKEN, DENIED, RESET, AWAY, Failure(Cause.STATUS, message("HTTP 422"), 422)])

@@ -3,12 +3,13 @@
 import shlex
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from job.config.days import Days
-from job.telling.advice import Command, Commands, option, page_address
+from job.telling.advice import Commands, option, page_address
 from job.text.messages import message
 from tests.support.records import start_at
 from tests.support.shell import arguments_in
@@ -19,55 +20,68 @@ DURING, AFTER = (datetime.fromisoformat(f"2026-11-25T{clock}:00+08:00") for cloc
 """Within the night of `DAY`, and when it has ended."""
 
 
+TEXT = message("Now{terms}{price}:", price=message("; at most 3 tries"))
+SEEN = message("Look:")
+
+
 def commands(now: datetime = DURING, **place: str | None) -> Commands:
     return Commands(DAYS, now, **place)
 
 
+def start(given: Commands, day: str | None = DAY, *options: str, **more: Any) -> tuple[str, str]:
+    """What is said of a command, and the command itself."""
+    step = given.start("start", TEXT, day, *options, **more)
+    return str(step.sentence), step.command or ""
+
+
 def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need_not() -> None:
-    during, after = commands(DURING, job="cards").run(DAY), commands(AFTER, job="cards").run(DAY)
-    assert during == Command("gcloud run jobs execute cards", AFTER)
-    dated = f"gcloud run jobs execute cards --args=run,--date={DAY}"
-    assert after == Command(dated, is_maintainers=True, does=(message("by today's config"),))
-    assert commands(DURING, job="cards").run(DAY, names_day=True) == after
-    assert commands(DURING, job="cards").run(None) == Command("gcloud run jobs execute cards")
-    assert [str(one.terms) for one in (during, after, commands(DURING, job="cards").run(DAY, "--without=A"))] == [
-        " (until 11-25 22:20)",
-        " (by today's config; for a maintainer)",
-        " (for a maintainer; until 11-25 22:20)",
-    ]
-    anybodys = " (by today's config)"
-    assert str(commands(AFTER).run(DAY).terms) == anybodys, "whoever has the record may give it"
-    assert str(commands(AFTER).run(DAY, "--yes").terms) == " (by today's config)"
-    assert str(commands(AFTER).run(None).terms) == ""
+    plain, dated = "gcloud run jobs execute cards", f"gcloud run jobs execute cards --args=run,--date={DAY}"
+    assert start(commands(job="cards"), cards=1) == ("Now (1 card; until 11-25 22:20); at most 3 tries:", plain)
+    assert start(commands(AFTER, job="cards"), cards=1) == ("Now (by today's config; for a maintainer):", dated)
+    assert start(commands(job="cards"), None) == ("Now; at most 3 tries:", plain)
+    options = "Now (for a maintainer; until 11-25 22:20); at most 3 tries:"
+    assert start(commands(job="cards"), DAY, "--without=A")[0] == options
+    anybodys = "Now (by today's config):"
+    assert start(commands(AFTER))[0] == anybodys, "whoever has the record may give it"
+    assert start(commands(job="cards"), None, f"--date={DAY}")[1] == dated
+    steps = [commands(now, job="cards").start("start", TEXT, DAY) for now in (DURING, AFTER)]
+    assert [step.until for step in steps] == [AFTER, None]
 
 
 def test_a_day_of_which_nothing_may_be_recorded_is_confirmed_only_if_it_is_named() -> None:
+    def arguments(given: Commands, *options: str) -> list[str]:
+        return arguments_in(start(given, DAY, *options, is_new=True)[1])
+
     named = ["run", f"--date={DAY}", "--yes"]
-    assert arguments_in(commands(DURING, job="cards").run(DAY, is_new=True).text) == ["run"]
-    assert arguments_in(commands(AFTER, job="cards").run(DAY, is_new=True).text) == named
-    assert arguments_in(commands(AFTER).run(DAY, "--yes", is_new=True).text) == named
-    laptop = commands(DURING).run(DAY, is_new=True)
-    assert (arguments_in(laptop.text), laptop.until) == (named, None), "a new shell may not have the schedule"
+    assert arguments(commands(job="cards")) == ["run"]
+    assert arguments(commands(AFTER, job="cards")) == named
+    assert arguments(commands(AFTER), "--yes") == named
+    assert arguments(commands()) == named, "a new shell may not have the schedule"
 
 
 def test_where_the_job_is_started_in_a_way_of_its_own_every_command_is() -> None:
     own = Commands.of(start_at(start_with="make run-local ARGS="), "/tmp/runs", DAYS, DURING)
-    assert own.run(DAY).text == "make run-local ARGS=run"
-    text = own.run(DAY, *option("without", ["a b", "-X"])).text
+    assert start(own)[1] == "make run-local ARGS=run"
+    text = start(own, DAY, *option("without", ["a b", "-X"]))[1]
     assert text == "make run-local ARGS='run '\"'\"'--without=a b'\"'\"' --without=-X'"
     assert arguments_in(text) == ["run", "--without=a b", "--without=-X"]
-    assert own.look(DAY) == Command(f"make run-local ARGS='report {DAY}'")
+    assert own.look(SEEN, DAY).command == f"make run-local ARGS='report {DAY}'"
 
 
 def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     runs, config = (shlex.quote(str(tmp_path / name)) for name in ("my runs", "config"))
-    start = commands(runs_uri="my runs", config_uri="config").run(DAY).text
-    assert start == f"RUNS_URI={runs} CONFIG_URI={config} python -m job run"
-    assert commands(runs_uri="my runs").run(DAY).text == f"RUNS_URI={runs} python -m job run"
-    unset = commands(runs_uri="", config_uri="").run(DAY).text
+    found = start(commands(runs_uri="my runs", config_uri="config"))[1]
+    assert found == f"RUNS_URI={runs} CONFIG_URI={config} python -m job run"
+    assert start(commands(runs_uri="my runs"))[1] == f"RUNS_URI={runs} python -m job run"
+    unset = start(commands(runs_uri="", config_uri=""))[1]
     assert unset == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
-    assert commands(job="cards", runs_uri="").look(DAY).text == f"python -m job report {DAY}"
+    assert commands(job="cards", runs_uri="").look(SEEN, DAY).command == f"python -m job report {DAY}"
+
+
+@pytest.mark.parametrize(("uri", "form"), [("gs://cards/runs", "link"), ("/srv/runs", "path")])
+def test_where_a_day_is_looked_at_is_a_link_or_a_path(uri: str, form: str) -> None:
+    assert commands(job="cards", runs_uri=uri).look(SEEN, DAY)[2:] == (page_address(uri, DAY), None, form, False)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """A day is compared with the nights before: what is new, gone, and still missing."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import pytest
 
@@ -12,9 +11,7 @@ from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.result import ShutdownReason
 from job.engines.failures import Cause, Failure
-from job.telling.advice import Commands
-from job.telling.changes import comparison_lines
-from job.telling.view import View
+from job.telling.notes import still_missing
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import DAY, RESET, Day, Fate, failing, well
@@ -70,9 +67,8 @@ THREE = [STILL.format(3, "A/a"), STILL.format(2, "B/b")]
     ],
 )
 def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], expected: list[str]) -> None:
-    (*before, last), ledger = played(fates)
-    night = NightBefore.of(before, None, last.day, ledger.plan)
-    found = list(comparison_lines(Ending(last.outcome), ledger, night)) if night else []
+    (*_, last), _ = played(fates)
+    found = list(still_missing(last))
     assert all(map(in_chinese, found))
     assert list(map(str, found)) == expected
 
@@ -80,14 +76,14 @@ def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], exp
 def test_a_qa_engine_that_went_down_is_told_by_the_headline_alone() -> None:
     fate = lambda engine, name, _: RESET if engine == "qa" and name != "AAPL" else None  # noqa: E731
     day, before = Day(DAY).play(fate), Day("2026-11-23").play(fate).view().report
-    assert [str(line)[:5] for line in day.view(None, before).report.notes] == ["Still"]
-    assert day.view(ending_of(day.ledger, ShutdownReason.QA_DOWN), before).report.notes == ()
+    assert [str(line)[:5] for line in day.view(None, before).notes] == ["Still"]
+    assert day.view(ending_of(day.ledger, ShutdownReason.QA_DOWN), before).notes == ()
 
 
 def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
     before = night(20, without=("C",)).view().report
     assert before.cards.left_out == 2
-    assert list(map(str, night(21, cards("C/a")).view(None, before).report.notes)) == [STILL.format(2, "C/a")]
+    assert list(map(str, night(21, cards("C/a")).view(None, before).notes)) == [STILL.format(2, "C/a")]
 
 
 def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
@@ -100,10 +96,9 @@ def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
 
 def test_a_start_without_a_plan_is_compared_with_none() -> None:
     before = RecordedAttempt("2026-11-23")
-    refused = report_at(Ending(Outcome.BAD_CONFIG), start=start_at(number=0))
-    commands = Commands(refused.start.days, datetime.fromisoformat(refused.start.started))
     night = NightBefore.of([before.report()], before.stored, DAY, before.plan)
-    assert View.of(refused, Ledger.empty(DAY), night, commands).report.notes == ()
+    refused = report_at(Ending(Outcome.BAD_CONFIG), start=start_at(number=0), before=night)
+    assert (refused.changes, refused.compared_with) == ((), None)
 
 
 def test_the_night_before_is_the_latest_one_with_a_plan_in_whatever_order_they_come() -> None:

@@ -1,6 +1,5 @@
 """The sentence at the end says how the day stands; 0 means that its work is done, and no sentence claims more."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -57,13 +56,13 @@ def shown(ending: Ending, ledger: Ledger | None = None, **about: Any) -> tuple[s
     """How a start ended; without a ledger, one that called nothing."""
     faults = about.pop("faults", ())
     start = start_at(**{"number": 0 if ledger is None else 1, **about})
-    sentence = sentence_of(start, ending, ledger or Ledger.empty(DAY), faults)
+    sentence = sentence_of(report_at(ending, ledger, start, faults=faults))
     assert ending.why is not None or in_chinese(sentence)
     return ending.outcome.value, ending.exit_code, str(sentence)
 
 
 def noted(ending: Ending, ledger: Ledger) -> list[str]:
-    notes = [*notes_of(start_at(schedule=None), ending, ledger, None, ())]
+    notes = [*notes_of(report_at(ending, ledger, start_at(schedule=None)), ledger)]
     assert all(map(in_chinese, notes))
     return [*map(str, notes)]
 
@@ -109,8 +108,8 @@ def test_how_an_attempt_ended(ledger: Ledger, reason: ShutdownReason | None, exp
     failed = [one for one in ledger.failures if one.engine in DATA_ENGINES]
     ending = ending_of(ledger, reason, EngineFailedError(failed[-1]) if failed else None)
     assert shown(ending, ledger, deadline=240.0) == expected
-    detail = report_at(ending, ledger).detail
-    assert (detail and str(detail)) == ("news A: what an engine answered" if failed else None)
+    answer = report_at(ending, ledger).ending.answer
+    assert (answer and str(answer)) == ("news A: what an engine answered" if failed else None)
 
 
 @pytest.mark.parametrize("reason", [None, *ShutdownReason])
@@ -174,7 +173,7 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
     there = Ending(Outcome.SUCCEEDED, done_since=datetime.fromisoformat("2026-11-24T02:30:00+08:00"))
     assert noted(ending, ledger) == [said] == noted(there, ledger)[1:]
     report = report_at(ending, ledger)
-    assert (report.severity, json.loads(report.as_text())["engines"][engine]["with_error"]) == ("warn", int(items[0]))
+    assert (report.severity, report.engines[engine].with_error) == ("warn", int(items[0]))
 
 
 # --- without calls ---
@@ -216,15 +215,16 @@ def test_only_a_success_ends_with_0() -> None:
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_that_of_its_outcome(scene: str) -> None:
-    report = SCENES[scene]().report
-    assert not re.search(r"HTTP|refused|reset|null|since \d+ tries", str(report.sentence))
+    view = SCENES[scene]()
+    report, sentence = view.report, str(view.sentence)
+    assert not re.search(r"HTTP|refused|reset|null|since \d+ tries", sentence)
     outcome = report.outcome
     assert outcome.exit is None or report.exit_code == outcome.exit
     lacks = any(engine.missing for engine in report.engines.values())
     assert (report.exit_code == 0) is (report.outcome is Outcome.SUCCEEDED)
     assert report.exit_code != 0 or not lacks
-    claims = "all" in re.findall(r"\w+", str(report.sentence).lower())
-    assert not claims or not (lacks or report.start.without), report.sentence
+    claims = "all" in re.findall(r"\w+", sentence.lower())
+    assert not claims or not (lacks or report.start.without), sentence
 
 
 def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> None:

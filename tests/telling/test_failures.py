@@ -7,20 +7,23 @@ from typing import Any
 import pytest
 
 from job.config.plan import Plan
+from job.day.attempt import Outcome
+from job.day.ending import Ending
 from job.day.failure_groups import AT_FAULT_LIMIT, failure_groups, targets_at_fault
 from job.day.history import NightBefore
 from job.day.ledger import Ledger
+from job.day.report import TARGETS_LISTED, Items
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.records.earlier import read_line
-from job.telling.failures import failure_texts, reason_of
-from job.telling.sentence import names_of
+from job.telling.failures import failure_lines, reason_of
+from job.telling.sentence import named
 from job.telling.view import cost_line
 from job.text.messages import Message, colon, duration, message, semicolon
 from tests.support.chinese import in_chinese
 from tests.support.days import Day, failing
 from tests.support.fakes import plan_of, target
-from tests.support.records import start_at
+from tests.support.records import report_at
 from tests.support.results import result_of
 
 DENIED = Failure(Cause.DENIED, message("no"), 200)
@@ -42,25 +45,38 @@ def ledger_of(engine: EngineName, *failures: Failure | None) -> Ledger:
 @pytest.mark.parametrize(
     ("items", "names"),
     [
-        ([], []),
-        ([("A", None), ("B", None)], ["A", "B"]),
-        ([("A", "news")], ["A/news"]),
-        ([("A", "x"), ("A", "y"), ("B", "x")], ["A (2)", "B/x"]),
-        ([("A", "x"), ("B", "x")], ["/x: A", "B"]),
+        ([], ""),
+        ([("A", None), ("B", None)], "A, B"),
+        ([("A", "news")], "A/news"),
+        ([("A", "x"), ("A", "y"), ("B", "x")], "A (2), B/x"),
+        ([("A", "x"), ("B", "x")], "/x: A, B"),
     ],
 )
-def test_names_for_people(items: list[tuple[str, str | None]], names: list[str]) -> None:
-    assert names_of(Item("qa", *item) for item in items) == names
+def test_names_for_people(items: list[tuple[str, str | None]], names: str) -> None:
+    assert named(Items.of(Item("qa", *item) for item in items)) == names
+
+
+def test_of_many_targets_the_first_are_listed_and_all_are_counted() -> None:
+    many = Items.of(Item("qa", f"T{number}", card_type) for number in range(TARGETS_LISTED + 1) for card_type in "ab")
+    assert (many.count, many.targets_count, len(many.targets)) == (2 * 51, 51, TARGETS_LISTED)
+    assert str(named(many)).endswith("T8 (2), T9 (2) and 41 more")
+
+
+def failed(ledger: Ledger, before: NightBefore | None = None) -> list[str]:
+    """What is said to have failed, the largest group first."""
+    report = report_at(Ending(Outcome.CARDS_MISSING), ledger, before=before)
+    lines = [line.text for line in failure_lines(report) if line.mark]
+    assert all(map(in_chinese, lines))
+    return [*map(str, lines)]
 
 
 def test_calls_that_failed_alike_are_one_group_in_the_plans_order_and_the_largest_is_first() -> None:
     after = replace(CUT_OFF, status=503, after=Cause.STATUS)
     ledger = ledger_of("qa", None, DENIED, AWAY, TIMEOUT, TIMEOUT, TIMEOUT, CUT_OFF, after)
-    groups = failure_texts(ledger, None, start_at())
-    assert [(str(group.heading), group.names) for group in groups] == [
-        ("QA engine: 3 cards failed", ["T01/b", "T02 (2)"]),
-        ("QA engine: 2 cards failed", ["T01/a", "T03/b"]),
-        ("QA engine: 1 card failed", ["T00/b"]),
+    assert failed(ledger) == [
+        "QA engine: 3 cards failed: T01/b, T02 (2).",
+        "QA engine: 2 cards failed: T01/a, T03/b.",
+        "QA engine: 1 card failed: T00/b.",
     ], "also what was cut off after a try that failed"
 
 
@@ -96,28 +112,25 @@ def test_a_result_that_does_not_say_how_many_tries_may_have_cost_money_is_read_a
 def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
     answers = ["b", "a", "b", "c", "a", "b", "d"]
     ledger = ledger_of("qa", None, *(Failure(Cause.DENIED, message(text), 200) for text in answers))
-    (group,) = failure_groups(ledger)
+    (group,) = failure_groups(ledger, None)
     assert list(map(str, group.answers)) == ["b", "a", "c"]
 
 
 @pytest.mark.parametrize(
-    ("failures", "heading", "names"),
+    ("failures", "said"),
     [
-        ([NOT_FOUND, CUT_OFF], "1 target failed", ["T00"]),
-        ([AWAY, CUT_OFF, CUT_OFF], "1 target failed", ["T00"]),
-        ([TIMEOUT, CUT_OFF], "1 target failed", ["T00"]),
-        ([AWAY, replace(CUT_OFF, status=503, after=Cause.STATUS)], "every call failed", []),
-        ([TIMEOUT, TIMEOUT], "every call failed", []),
-        ([AWAY, None], "1 target failed", ["T00"]),
-        ([REFUSED, REFUSED], "2 targets failed", ["T00", "T01"]),
+        ([NOT_FOUND, CUT_OFF], "1 target failed: T00"),
+        ([AWAY, CUT_OFF, CUT_OFF], "1 target failed: T00"),
+        ([TIMEOUT, CUT_OFF], "1 target failed: T00"),
+        ([AWAY, replace(CUT_OFF, status=503, after=Cause.STATUS)], "every call failed"),
+        ([TIMEOUT, TIMEOUT], "every call failed"),
+        ([AWAY, None], "1 target failed: T00"),
+        ([REFUSED, REFUSED], "2 targets failed: T00, T01"),
     ],
     ids=["404", "503", "no answer in time", "the other had failed before", "both not in time", "done", "refused"],
 )
-def test_calls_that_were_cut_off_prove_nothing_of_the_engine(
-    failures: list[Failure], heading: str, names: list[str]
-) -> None:
-    (group,) = failure_texts(ledger_of("news", *failures), None, start_at())
-    assert (str(group.heading), group.names) == (f"News engine: {heading}", names)
+def test_calls_that_were_cut_off_prove_nothing_of_the_engine(failures: list[Failure], said: str) -> None:
+    assert failed(ledger_of("news", *failures)) == [f"News engine: {said}."]
 
 
 TRIED = message("{error} (tried for {time})", error=message("failed: no price"), time=duration(615))
@@ -184,16 +197,14 @@ LESS = plan_of([target("T00", ["a", "b"])])
 def test_what_is_said_of_the_night_before_is_so_of_all_that_failed(
     engine: EngineName, failures: list[Failure | None], then: NightBefore | None, said: str
 ) -> None:
-    (group,) = failure_texts(ledger_of(engine, *failures), then, start_at())
-    assert str(group.heading).partition(": ")[2] == said
-    assert in_chinese(group.heading)
+    (line,) = failed(ledger_of(engine, *failures), then)
+    assert line.split(": ")[1].rstrip(".") == said
 
 
 def test_of_a_night_before_whose_list_is_not_whole_nothing_is_known() -> None:
     then = before()
     cut = replace(then, report=then.report.model_copy(update={"missing_not_listed": 1}))
-    (group,) = failure_texts(ledger_of("qa", REFUSED), cut, start_at())
-    assert str(group.heading) == "QA engine: 1 card failed"
+    assert failed(ledger_of("qa", REFUSED), cut) == ["QA engine: 1 card failed: T00/a."]
 
 
 DENIED_BEFORE = replace(CUT_OFF, status=200, after=Cause.DENIED)

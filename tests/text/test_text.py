@@ -1,13 +1,13 @@
 """A token that was sent is in no text that is shown, nor is any other that looks like one."""
 
 import base64
-import re
+from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from job.text.shown import EXCERPT_LIMIT, SECRET_RUN, excerpt, masked
+from job.text.shown import EXCERPT_LIMIT, excerpt, masked
 from tests.simulators.tokens import Mint
 
 JWT = Mint().token("https://qa.example", 3600)
@@ -15,32 +15,18 @@ OPAQUE = "9k2lr0-vq_7tzx4mb1ny8cw3df6gh5jk0pq2su"
 """It does not look like a secret, since it has no capitals."""
 
 
-@pytest.mark.parametrize("token", [JWT, OPAQUE], ids=["JWT", "opaque"])
-def test_a_token_is_masked_where_it_is_echoed(token: str) -> None:
-    for echo in (token, token.upper(), token[: 2 * SECRET_RUN - 3], token[7:]):
-        assert excerpt(f'not allowed: "{echo}" was sent'.encode(), token) == 'not allowed: "[token]" was sent'
+@given(st.sampled_from([JWT, OPAQUE]), st.sampled_from([str, str.upper, str.title]), st.text(), st.text())
+def test_a_token_is_masked_where_it_is_echoed(
+    token: str, change: Callable[[str], str], before: str, after: str
+) -> None:
+    """In any case, and wherever it stands in the text."""
+    shown = excerpt(f"{before}{change(token)} {after}".encode(errors="replace"), f"other {token}")
+    assert token.lower() not in shown.lower()
+    assert excerpt(f"{OPAQUE} and {change(token)}".encode(), f"{OPAQUE} {token}") == "[token] and [token]"
 
 
-def test_the_text_around_a_token_is_shown() -> None:
-    assert excerpt(f"{OPAQUE} and {OPAQUE}".encode(), OPAQUE) == "[token] and [token]"
-    assert excerpt(f"a {OPAQUE[: SECRET_RUN - 1]} b".encode(), OPAQUE) == f"a {OPAQUE[: SECRET_RUN - 1]} b"
-
-
-SIGN = st.characters(exclude_categories=["Cs"]).filter(lambda sign: not re.match("[A-Za-z0-9]", sign))
-BETWEEN = st.sampled_from(["</b><b>", "<br/>"]) | st.text(SIGN, min_size=1)
-
-
-@given(st.sampled_from([JWT[5:], OPAQUE]), st.integers(1, SECRET_RUN - 1), BETWEEN)
-@example(OPAQUE, 16, ".")
-@example(OPAQUE, 16, "><")
-def test_a_token_that_is_echoed_in_pieces_is_not_shown(token: str, size: int, between: str) -> None:
-    """Whatever signs stand in between, or tags."""
-    pieces = between.join(token[at : at + size] for at in range(0, len(token), size))
-    for text in (f"sent: {pieces}", f"<p>sent: <b>{pieces}</b></p>"):
-        shown = excerpt(text.encode(), token).replace(between, "")
-        whole, secret = (re.sub("[^A-Za-z0-9]", "", one) for one in (shown, token))
-        assert masked(whole, secret) == whole
-    assert excerpt(token.encode("utf-16"), token) == "[token]"
+def test_the_beginning_of_a_token_is_masked_as_any_that_looks_like_one() -> None:
+    assert excerpt(f'not allowed: "{JWT[:37]}" was sent'.encode(), JWT) == 'not allowed: "[token]" was sent'
 
 
 SIGNATURE = "gE0KBIcD34b1jIPBpi-y24TQAdnoGbsGutRDX38jn9E"

@@ -11,6 +11,8 @@ import pytest
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import parse_config
+from job.day.attempt import Outcome
+from job.day.ending import Ending
 from job.day.history import Nights
 from job.day.ledger import Ledger
 from job.day.result import FailedTry
@@ -19,18 +21,18 @@ from job.engines.failures import Cause, Failure
 from job.execution.progress import Progress
 from job.outputs.channels import FEISHU
 from job.outputs.log import Reporter
-from job.outputs.message import cut, late_lines, run_lines, trial_lines
+from job.outputs.message import cut, late_lines, run_lines, still_lines, trial_lines, unchecked_lines
 from job.outputs.pages import render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
-from job.telling.advice import Commands, advice, whole_night
-from job.telling.failures import failure_texts
+from job.telling.advice import Commands, advice, unchecked_step, whole_night
+from job.telling.failures import failure_lines
 from job.telling.nights import nothing_of
 from job.telling.view import View
 from job.text.messages import Translator, message
 from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.parsed import Parsed
-from tests.support.records import start_at
+from tests.support.records import report_at
 from tests.support.results import result_of
 from tests.text.test_messages import FILES, catalog, forms
 
@@ -91,7 +93,9 @@ def reasons() -> Iterator[Failure]:
 
 VIEWS = [pytest.param(scene(), id=name) for name, scene in SCENES.items()]
 NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
-SETTINGS, FAULTS = read_settings({"RUN_TIME_ZONE": "x", "QA_ENGINE_URL": "http://1", "CLOUD_RUN_JOB": "cards"})
+SETTINGS, FAULTS = read_settings(
+    {"RUN_TIME_ZONE": "x", "QA_ENGINE_URL": "http://1", "CLOUD_RUN_JOB": "cards", "RUNS_URI": "gs://cards/runs"}
+)
 
 
 def written(page: bytes) -> str:
@@ -117,7 +121,7 @@ def test_every_output_of_a_day_has_only_translated_sentences(view: View) -> None
         assert narrow(as_text(replace(shown, page="/runs/x/report.html", unrecorded=2), WIDE)) == []
         for line in (
             *run_lines(shown, SETTINGS),
-            *late_lines(SETTINGS, view.report.day, NOW, shown, (), None),
+            *late_lines(SETTINGS, view.report.day, NOW, shown, (), view.sentence),
         ):
             assert narrow(cut([line], FEISHU, WIDE)) == []
 
@@ -127,9 +131,8 @@ def test_every_kind_of_failure_is_translated_with_its_remedy() -> None:
     ledger = Ledger(plan)
     for call, failure in zip(plan.calls("qa"), reasons(), strict=False):
         ledger.add(result_of(call, failure))
-    for group in failure_texts(ledger, None, start_at()):
-        for sentence in (group.heading, group.remedy or "", *group.quotes):
-            assert narrow(WIDE.text(sentence)) == []
+    for line in failure_lines(report_at(Ending(Outcome.CARDS_MISSING), ledger)):
+        assert narrow(WIDE.text(line.text)) == []
 
 
 async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[str]) -> None:
@@ -162,9 +165,13 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
 
 
 def test_messages_about_no_day_are_translated() -> None:
-    steps = whole_night(Commands(Day().start_of().days, NOW).run(Day().day, is_new=True))
-    lines = [*trial_lines(SETTINGS)]
-    for nothing in (nothing_of(Day().day), None):
-        lines += late_lines(SETTINGS, Day().day, NOW, None, steps, nothing)
+    steps = [whole_night(Commands(Day().start_of().days, NOW), Day().day)]
+    nothing, seen = nothing_of(Day().day), [unchecked_step("cards", "asia-east1", "our-project")]
+    lines = [
+        *trial_lines(SETTINGS),
+        *late_lines(SETTINGS, Day().day, NOW, None, steps, nothing),
+        *still_lines(SETTINGS, Day().day, NOW, None, nothing),
+        *unchecked_lines(SETTINGS, Day().day, nothing, seen),
+    ]
     for line in lines:
         assert narrow(cut([line], FEISHU, WIDE)) == []

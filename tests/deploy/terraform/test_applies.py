@@ -50,7 +50,7 @@ def deploy(state: Path) -> None:
     for job in (one["attributes"] for one in jobs):
         execution = job["template"][0]
         (container,) = execution["template"][0]["containers"]
-        container["image"] = container["image"].replace(":latest", DIGEST)
+        container["image"] = f"asia-east1-docker.pkg.dev/my-project/cards/job{DIGEST}"
         execution["labels"] = (execution["labels"] or {}) | {"client.knative.dev/nonce": "gut_fac_tiz"}
         execution["annotations"] = {"client.knative.dev/user-image": "job"}
         job |= {"client": "gcloud", "client_version": "528.0.0"}

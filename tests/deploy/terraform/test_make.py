@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from job import __version__
 from tests.deploy.terraform.command import PROJECT, ROOT, Terraform
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
@@ -19,8 +20,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
 IMAGE = "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job"
 DIGEST = f"{IMAGE}@sha256:{'0' * 64}"
 COMMANDS = {
+    # The image of a job is a file with its name.
     "gcloud": f"""echo gcloud "$@" >> notes
-case "$*" in *describe*) echo {DIGEST} ;; *submit*) (cat; echo) >> notes ;; esac""",
+case "$*" in
+*"images describe"*) echo {DIGEST} ;;
+*"jobs describe"*) cat "$4" 2>/dev/null || echo us-docker.pkg.dev/cloudrun/container/job ;;
+*"jobs update"*) echo "${{7#--image=}}" > "$4" ;;
+*submit*) (cat; echo) >> notes ;;
+esac""",
     "docker": 'echo docker "$@" >> notes; [ -z "$NO_DOCKER" ]',
     "git": "echo c0ffee",
 }
@@ -93,52 +100,107 @@ def paused(root: Path) -> dict[str, bool]:
     return {one["attributes"]["name"]: one["attributes"]["paused"] for one in chain(*schedules)}
 
 
-def test_the_nine_steps_lead_to_a_schedule(checkout: Checkout) -> None:
+def test_the_steps_lead_to_a_schedule(checkout: Checkout) -> None:
     section = (ROOT / "README.md").read_text().partition("\n## From nothing")[2].partition("\nCommit ")[0]
     steps = re.findall(r"^\d\. \*\*.*?(?=^\d\. |\Z)", section, re.MULTILINE | re.DOTALL)
     scripts = ["\n".join(map(textwrap.dedent, re.findall(r"```sh\n(.*?)```", step, re.DOTALL))) for step in steps]
-    assert len(scripts) == 9
+    assert len(scripts) == 8
     root = checkout.directory / "terraform"
     whole = {path.name: path.read_text() for path in (root / "config").iterdir()}
-    begun = checkout.run("\n".join(scripts[:7]))
+    begun = checkout.run("\n".join(scripts[:4]))
     assert "python -m job plan terraform/config" in begun
     assert "QA engine: 2 cards, 2 calls" in begun, "of one ticker"
-    assert "make apply" in begun.partition("Pushed.")[2]
     assert "so nobody is told" in begun
+    assert "No image is deployed yet, so no start can succeed: run make deploy." in begun
     asked = checkout.notes
-    assert asked.index("-backend-config=bucket=my-project-terraform") < asked.index(f"docker push {IMAGE}:latest")
-    assert "-backend-config=prefix=batch-orchestrator" in asked
-    assert f"docker push {IMAGE}:c0ffee" in asked
-    where = "batch-orchestrator --region=asia-east1 --project=my-project"
-    assert asked[-1] == f"gcloud run jobs execute {where} --wait"
+    assert [word for word in asked if word.startswith("-backend")] == [
+        "-backend-config=bucket=my-project-terraform",
+        "-backend-config=prefix=batch-orchestrator",
+    ]
+    assert not any("docker" in word or " update " in word for word in asked[-2:])
+
+    deployed = checkout.run("export PROJECT=my-project REGION=asia-east1\n" + "\n".join(scripts[4:6]))
+    assert f"Deployed in batch-orchestrator: {DIGEST}\n" in deployed
+    assert "go back" not in deployed
+    job = "batch-orchestrator --project=my-project --region=asia-east1"
+    tags = " ".join(f"--tag={IMAGE}:{tag}" for tag in ("c0ffee", "latest", "deployed"))
+    execute = "gcloud run jobs execute batch-orchestrator --region=asia-east1 --project=my-project --wait"
+    assert [word for word in checkout.notes if " info" not in word and "describe" not in word] == [
+        "gcloud auth configure-docker asia-east1-docker.pkg.dev",
+        f"docker build {tags} --build-arg=VERSION={__version__} --build-arg=COMMIT=c0ffee .",
+        *(f"docker push {IMAGE}:{tag}" for tag in ("c0ffee", "latest", "deployed")),
+        f"gcloud run jobs update {job} --image={DIGEST}",
+        execute,
+    ]
     assert "No changes." in checkout.run("make apply")
     assert paused(root) == {"batch-orchestrator": True}
 
     settings = (root / "terraform.tfvars").read_text()  # by hand, as the last two steps say
     (root / "terraform.tfvars").write_text(re.sub(r"\n +paused .*", "", settings).replace("\n# alerts =", "\nalerts ="))
-    ended = checkout.run("export PROJECT=my-project\n" + "\n".join(scripts[7:]))
+    ended = checkout.run("export PROJECT=my-project\n" + "\n".join(scripts[6:]))
     assert "told" not in ended
+    assert f"Deployed in batch-orchestrator-verify: {DIGEST}\n" in ended, "a new job has no image of its own"
     assert {path.name: path.read_text() for path in (root / "config").iterdir()} == whole
     assert paused(root) == {"batch-orchestrator": False, "batch-orchestrator-verify": False}
     assert "No changes." in checkout.run("make apply")
-
-    later = checkout.run("make push; make logs; make execute ARGS=report,--missing")
-    assert f"deploys it:\ngcloud run jobs update {where} --image={DIGEST}\n" in later
+    checkout.run("make logs; make execute ARGS=report,--missing")
     assert checkout.notes[-2:] == [
-        f"gcloud beta run jobs logs tail {where}",
-        f"gcloud run jobs execute {where} --wait --args=report,--missing",
+        "gcloud beta run jobs logs tail batch-orchestrator --region=asia-east1 --project=my-project",
+        f"{execute} --args=report,--missing",
     ]
+
+
+def test_nothing_is_deployed_before_there_is_a_job(checkout: Checkout) -> None:
+    with pytest.raises(AssertionError, match="There is no job yet to deploy to: run make apply first"):
+        checkout.run("cp terraform/terraform.tfvars.example terraform/terraform.tfvars; make init; make deploy")
+    assert [word for word in checkout.notes if not word.startswith("-backend")] == []
+
+
+@pytest.mark.parametrize("no_docker", ["", "1"])
+def test_going_back_builds_nothing_and_moves_the_tag(checkout: Checkout, no_docker: str) -> None:
+    checkout.run("cp terraform/terraform.tfvars.example terraform/terraform.tfvars; make init; make apply; make deploy")
+    _ = checkout.notes
+    digest = f"sha256:{'1' * 64}"
+    said = checkout.run(f"make deploy IMAGE={digest}", NO_DOCKER=no_docker)
+    pull = f"docker pull {IMAGE}@{digest}"
+    tag = f"docker tag {IMAGE}@{digest} {IMAGE}:deployed"
+    done = [word for word in checkout.notes if " info" not in word and " describe " not in word]
+    if no_docker:
+        assert done[0] == (
+            "gcloud builds submit --project=my-project --region=asia-east1 --config=/dev/stdin --no-source"
+        )
+        assert json.loads(done[1]) == {
+            "steps": [{"name": "gcr.io/cloud-builders/docker", "script": f"{pull} && {tag}"}],
+            "images": [f"{IMAGE}:deployed"],
+        }
+    else:
+        assert done[:3] == [pull, tag, f"docker push {IMAGE}:deployed"]
+    assert done[-1].startswith("gcloud run jobs update batch-orchestrator ")
+    assert done[-1].endswith(f" --image={IMAGE}@{digest}")
+    assert f"To go back to the image before: make deploy IMAGE={DIGEST.partition('@')[2]}" in said
+    for wrong in ("latest", "sha256:1", f"{digest}0"):
+        with pytest.raises(AssertionError, match="is not the digest of an image"):
+            checkout.run(f"make deploy IMAGE={wrong}")
+    assert not any("update" in word for word in checkout.notes)
 
 
 def test_without_docker_cloud_build_builds_the_image(checkout: Checkout) -> None:
     checkout.run(
-        "cp terraform/terraform.tfvars.example terraform/terraform.tfvars; make init; make push", NO_DOCKER="1"
+        "cp terraform/terraform.tfvars.example terraform/terraform.tfvars; make init; make apply; make deploy",
+        NO_DOCKER="1",
     )
-    *_, submitted, config, described = checkout.notes
-    assert submitted == "gcloud builds submit --project=my-project --region=asia-east1 --config=/dev/stdin ."
-    assert f'"script": "docker build --tag={IMAGE}:c0ffee --tag={IMAGE}:latest ' in config
-    assert f'"images": ["{IMAGE}:c0ffee", "{IMAGE}:latest"]' in config
-    assert described.startswith(f"gcloud artifacts docker images describe {IMAGE}:latest")
+    asked = checkout.notes
+    submitted = asked.index("gcloud builds submit --project=my-project --region=asia-east1 --config=/dev/stdin .")
+    build = json.loads(asked[submitted + 1])
+    assert build["steps"][0]["script"].startswith(f"docker build --tag={IMAGE}:c0ffee --tag={IMAGE}:latest ")
+    assert build["images"] == [f"{IMAGE}:{tag}" for tag in ("c0ffee", "latest", "deployed")]
+    assert asked[submitted + 2].startswith(f"gcloud artifacts docker images describe {IMAGE}:c0ffee")
+
+
+def test_the_environment_may_name_the_project(checkout: Checkout) -> None:
+    settings = "sed '/^project_id/d' terraform/terraform.tfvars.example > terraform/terraform.tfvars"
+    checkout.run(f"{settings}; make init; make apply; make deploy; make execute", TF_VAR_project_id="my-project")
+    assert "-backend-config=bucket=my-project-terraform" in checkout.notes
 
 
 def test_a_second_environment_in_the_same_project_has_a_state_of_its_own(checkout: Checkout) -> None:

@@ -5,14 +5,18 @@ of what happened, before they are committed.
 """
 
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import trio
 
 from job import __version__
+from job.cli.past import verify
+from job.config.environment import Options, read_settings
 from job.day.report import NIGHTS_PAGE
 from tests.simulators import do, when
 from tests.simulators.job import Outcome
@@ -20,6 +24,7 @@ from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
 from tests.support.scene import Scene, open_scene
 from tests.support.shell import arguments_in
+from tests.support.world import START
 
 TEXTS = Path(__file__).parent
 TICKERS = ["AAPL", "MSFT", "NVDA", "TSLA", "0700.HK", "600519.SS"]
@@ -72,6 +77,16 @@ class Night:
         """A start, and Cloud Run's retry of it, which both end with this code."""
         await self.start(code, *arguments, **env)
         await self._try(1, code, arguments, env)
+
+    async def verify(self, code: int, date: str | None = None, **env: str) -> str:
+        """Its own job looks now whether the night is done, and ends with this code. Returns the message, if any."""
+        chat = self.scene.world.chat
+        count = len(chat.texts)
+        own = {"CLOUD_RUN_JOB": "cards-verify", "JOB_TO_START": "cards", "RUN_DEADLINE_SECONDS": "240"}
+        settings, faults = read_settings(self.scene.world.environment(**{**self.variables, **own, **env}))
+        now = START + timedelta(seconds=trio.current_time())
+        assert await verify(Options(settings, faults, now, time.monotonic()), date) == code
+        return "\n".join(chat.texts[count:]).replace(self.scene.world.runs_uri, "RUNS")
 
     async def _try(self, attempt: int, code: int, arguments: Sequence[str], env: Mapping[str, str]) -> Outcome:
         own = {"CLOUD_RUN_EXECUTION": f"cards-{self.executions}", "CLOUD_RUN_TASK_ATTEMPT": str(attempt)}

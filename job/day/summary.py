@@ -1,0 +1,114 @@
+"""Summary: makes the report of a start, from its ledger and how it has ended."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import chain
+
+from job.config.faults import Fault
+from job.day.attempt import Outcome, Start
+from job.day.changes import changes_of
+from job.day.ending import Ending
+from job.day.failure_groups import failure_groups, is_refused, targets_at_fault
+from job.day.history import NightBefore
+from job.day.ledger import ItemStatus, Ledger
+from job.day.report import MISSING_LISTED, PHASES, MissingGroup, Phase, Report
+from job.engines.calls import Item
+from job.text.messages import Message, Value, said
+from job.text.shown import shortened
+
+FAULTS_LISTED = 50
+FAULT_LIMIT = 500
+"""Maximum number of characters of each text of a fault."""
+
+
+def report_of(
+    start: Start,
+    ledger: Ledger,
+    ending: Ending,
+    *,
+    seconds: float | None = None,
+    faults: Sequence[Fault] = (),
+    before: NightBefore | None = None,
+) -> Report:
+    """The report of an attempt that has ended after `seconds`, or that is in a state.
+
+    An attempt without a plan has the ledger of an empty plan.
+    """
+    began, made_again, charged_tries = datetime.fromisoformat(start.started), ledger.made_again, ledger.charged_tries
+    ended = None
+    if seconds is not None:
+        ended = (began + timedelta(seconds=seconds)).isoformat(timespec="seconds")
+    if ending.outcome is Outcome.KILLED:
+        ending = replace(ending, breaks_off=max(began, datetime.fromtimestamp(ledger.last, began.tzinfo)))
+    has_plan = bool(ledger.plan.engines())
+    missing, not_listed = missing_groups(start.day, ledger, {} if before is None else before.missing)
+    return Report(
+        start=start.model_copy(update={"without": ledger.left_out}),
+        ending=ending,
+        ended=ended,
+        seconds=None if seconds is None else round(seconds, 3),
+        faults=tuple(_limited(fault) for fault in faults[:FAULTS_LISTED]),
+        faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
+        engines=ledger.totals(),
+        asked_again=len(made_again) + len(ledger.to_make_again),
+        made_again=len(made_again),
+        perhaps_charged=len(charged_tries),
+        charged_tries=sum(charged_tries.values()),
+        refused=is_refused(ledger),
+        at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
+        failures=tuple(failure_groups(ledger, before)),
+        compared_with=before.day if before is not None and has_plan else None,
+        changes=tuple(changes_of(before, start, ledger)) if before is not None and has_plan else (),
+        phases=phases_of(ledger),
+        missing=missing,
+        missing_not_listed=not_listed,
+    )
+
+
+def _limited(fault: Fault) -> Fault:
+    """A fault for the report; a text that is too long is shortened, and stays English."""
+
+    def limited(text: Value) -> Message:
+        whole = str(text)
+        is_short = isinstance(text, Message) and len(whole) <= FAULT_LIMIT
+        return said(text) if is_short else Message(shortened(whole, FAULT_LIMIT))
+
+    return Fault(limited(fault.where), limited(fault.what), limited(fault.remedy), fault.kind)
+
+
+def missing_groups(day: str, ledger: Ledger, then: Mapping[Item, MissingGroup]) -> tuple[tuple[MissingGroup, ...], int]:
+    """The first missing items in groups, and the number of further ones. `then` are those of the night before."""
+    groups: dict[tuple[object, ...], list[str]] = {}
+    count = 0
+    failed = (status for status in _missing(ledger) if status.state == "failed")
+    for status in chain(failed, (status for status in _missing(ledger) if status.state != "failed")):
+        count += 1
+        if count > MISSING_LISTED:
+            continue
+        item, earlier = status.item, then.get(status.item)
+        since, nights = (earlier.since, earlier.nights + 1) if earlier else (day, 1)
+        key = (item.engine, item.card_type, status.state, status.cause, since, nights)
+        groups.setdefault(key, []).append(item.target)
+    names = ("engine", "card_type", "state", "cause", "since", "nights")
+    made = (
+        MissingGroup.model_validate({**dict(zip(names, key, strict=True)), "targets": tuple(targets)})
+        for key, targets in groups.items()
+    )
+    return tuple(made), max(0, count - MISSING_LISTED)
+
+
+def _missing(ledger: Ledger) -> Iterator[ItemStatus]:
+    return (status for engine in ledger.plan.engines() for status in ledger.missing(engine))
+
+
+def phases_of(ledger: Ledger) -> dict[Phase, float]:
+    phases: dict[Phase, float] = {}
+    for phase, engines in PHASES.items():
+        spans: dict[int, tuple[float, float]] = {}
+        for call in chain.from_iterable(ledger.calls[engine] for engine in engines):
+            began, ended = spans.get(call.attempt, (call.started, call.ended))
+            spans[call.attempt] = min(began, call.started), max(ended, call.ended)
+        if spans:
+            phases[phase] = round(sum(ended - began for began, ended in spans.values()), 3)
+    return phases

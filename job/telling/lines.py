@@ -1,0 +1,42 @@
+"""Lines: the form in which everything is said of a day. Terminal, message and pages draw them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+from job.day.attempt import Severity
+from job.text.messages import Message
+
+Mark = Literal["✓", "✗", "!", ""]
+SIGNS: Mapping[Severity, Mark] = {"good": "✓", "warn": "!", "bad": "✗"}
+"""What a title begins with."""
+Form = Literal["command", "link", "path"]
+
+
+class Rank(IntEnum):
+    """How much a line is needed in a message, if that has to be shortened."""
+
+    ASIDE = 0
+    """A message leaves it out: it needs a checkout, or is too much for a chat."""
+    DETAIL = 1
+    """What failed and why, what is odd: the last goes first."""
+    KEPT = 2
+    """How the day stands, and what to do: the longest goes first, once no detail is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text, and perhaps a command or an address below it, which goes with it."""
+
+    text: Message
+    rank: Rank = Rank.DETAIL
+    mark: Mark = ""
+    """Before a line: a success, a failure, a warning, or none."""
+    below: str | None = None
+    form: Form = "command"
+    """What `below` is."""
+    is_answer: bool = False
+    """Whether it quotes an answer, which is cut before a line is left out."""
+    is_of_config: bool = False
+    """Whether it is a fault or a notice of the config, which a start says as soon as it knows it."""
