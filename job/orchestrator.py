@@ -17,7 +17,7 @@ from job.day.attempt import ExitCode, Outcome, Start
 from job.day.ending import Ending, ending_of
 from job.day.history import NightBefore, Nights
 from job.day.ledger import Ledger
-from job.day.result import EngineFailedError, ShutdownReason
+from job.day.result import EngineFailedError
 from job.day.summary import report_of
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
@@ -87,8 +87,6 @@ class SoFar:
     """That of its day, once it is read."""
     waits_for: Message | None = None
     """The start for which this one waits, if that is known."""
-    closed: View | None = None
-    """How this start has ended, once its record is closed."""
 
     @property
     def seconds(self) -> float:
@@ -168,7 +166,7 @@ async def open_day(known: SoFar, stack: AsyncExitStack, helpers: trio.Nursery) -
             await known.past.read_beside(open_store(known.runs_uri or ""), start.day)
         undone = undone_lines(known.past.nights or Nights(), view.report)
         return replace(view, undone=undone).with_page(known.runs_uri)
-    helpers.start_soon(session.journal.run, name="journal")
+    helpers.start_soon(known.shutdown.watch, session.journal.run, name="journal")
     return session
 
 
@@ -190,7 +188,8 @@ async def _opened(known: SoFar, stack: AsyncExitStack, helpers: trio.Nursery) ->
         acquired = acquire(store, Holder.of(resolved.start), known.on_wait, waits=waits)
         lease = await stack.enter_async_context(acquired)
         known.waits_for = None
-        helpers.start_soon(lease.renew_forever, known.shutdown, partial(alarm, "lease"), name="lease")
+        renew = partial(lease.renew_forever, known.shutdown, partial(alarm, "lease"))
+        helpers.start_soon(known.shutdown.watch, renew, name="lease")
         if lease.has_waited:
             config = await read_config(options, day)
         helpers.start_soon(known.past.read_beside, store, day, name="past nights")
@@ -224,11 +223,11 @@ async def _refused(known: SoFar, faults: Sequence[Fault]) -> View:
     return view.with_page(known.runs_uri)
 
 
-async def work(known: SoFar, session: Session, helpers: trio.Nursery) -> Ending:
-    """Makes the calls of both phases; returns how they have ended."""
-    ledger, reporter, shutdown = session.record.ledger, known.reporter, known.shutdown
-    progress = Progress.of(ledger, trio.current_time() - known.seconds)
-    helpers.start_soon(report_each_minute, progress, reporter.on_progress, name="progress")
+async def work(known: SoFar, session: Session, helpers: trio.Nursery) -> EngineFailedError | None:
+    """Makes the calls of both phases; returns which data engine has failed, if one has."""
+    reporter, shutdown = known.reporter, known.shutdown
+    progress = Progress.of(session.record.ledger, trio.current_time() - known.seconds)
+    helpers.start_soon(shutdown.watch, report_each_minute, progress, reporter.on_progress, name="progress")
 
     def emit(event: Event) -> None:
         session.on_event(event)
@@ -239,26 +238,26 @@ async def work(known: SoFar, session: Session, helpers: trio.Nursery) -> Ending:
         reporter.on_barrier(progress)
 
     reporter.on_start(progress)
-    error: EngineFailedError | None = None
     try:
         phases = Phases.of(progress, known.options.settings, known.start.trace_id, shutdown, helpers, emit)
         await run_phases(phases, cross_barrier)
     except EngineFailedError as failed:
-        error = failed
-    return await trio.to_thread.run_sync(partial(ending_of, ledger, shutdown.reason, error, shutdown.not_renewed))
+        return failed
+    return None
 
 
-async def close(known: SoFar, session: Session, ending: Ending) -> View:
-    """Closes the record, whether or not both phases have succeeded. `run` goes on with the end of the start."""
-    past, settings = known.past, known.options.settings
-    known.shutdown.begin_closing()
-    with known.shutdown.nights:
+async def close(known: SoFar, session: Session, error: EngineFailedError | None) -> View:
+    """Closes the record, however both phases have ended. `run` goes on with the end of the start."""
+    past, settings, shutdown = known.past, known.options.settings, known.shutdown
+    ledger = session.record.ledger
+    ending = await trio.to_thread.run_sync(ending_of, ledger, shutdown.reason, error, shutdown.not_renewed)
+    shutdown.begin_closing()
+    with shutdown.nights:
         await past.wait_until_read()
-    with trio.CancelScope(shield=True):
-        view = await trio.to_thread.run_sync(known.view, ending)
+    view = await trio.to_thread.run_sync(known.view, ending)
     made = documents(view, past, settings)
     report = view.report.model_copy(update={"not_written": past.not_made})
-    report = await session.close(report, made, known.shutdown)
+    report = await session.close(report, made, shutdown)
     severity_before = session.record.severity or past.severity_before(report.day)
     view = replace(view, report=report, severity_before=severity_before).with_page(known.runs_uri)
     if session.is_ended:
@@ -267,28 +266,22 @@ async def close(known: SoFar, session: Session, ending: Ending) -> View:
 
 
 async def _whole(known: SoFar) -> View:
-    """The whole start, until its lease is released. Raises only for a bug."""
+    """The whole start, until its lease is released."""
+    shutdown, deadline = known.shutdown, known.options.settings.deadline
     async with trio.open_nursery() as helpers:
-        if (deadline := known.options.settings.deadline) is not None:
-            helpers.start_soon(at_deadline, known.shutdown, deadline - known.seconds, name="deadline")
+        if deadline is not None:
+            helpers.start_soon(shutdown.watch, at_deadline, shutdown, deadline - known.seconds, name="deadline")
         async with AsyncExitStack() as stack:  # releases the lease, whatever happens after it was acquired
             begun = await open_day(known, stack, helpers)
             if isinstance(begun, Session):
-                try:
-                    ending = await work(known, begun, helpers)
-                except BaseException:  # also if a helper has failed: this task is cancelled then
-                    known.shutdown.request(ShutdownReason.BUG)
-                    known.closed = await close(known, begun, Ending(Outcome.UNFORESEEN))  # noqa: ASYNC102  see `closing`
-                    raise
-                begun = await close(known, begun, ending)
+                error = await shutdown.watch(work, known, begun, helpers)
+                begun = await close(known, begun, error)
         helpers.cancel_scope.cancel()
     return begun
 
 
 def after_bug(known: SoFar) -> View:
-    """How a start ended that ended by a bug. It does not raise, even if the ledger has what it must not have."""
-    if known.closed is not None:
-        return known.closed
+    """How a start ended whose record a bug has kept from being closed. Whatever the ledger has, it does not raise."""
     try:
         return known.view(Ending(Outcome.UNFORESEEN))
     except Exception:  # noqa: BLE001  the bug itself is reported already
@@ -296,19 +289,16 @@ def after_bug(known: SoFar) -> View:
 
 
 async def run(options: Options, reporter: Reporter) -> ExitCode:
-    """Does what is missing of a day, and reports the end once. Raises only for a bug.
+    """Does what is missing of a day, and reports the end once.
 
     It ends in this order, also after a bug: the record is closed, the lease is released, the last line is printed, the
     message is sent. The outcome is final before that line is printed: no later signal changes it or the exit code.
     """
     known = SoFar.of(options, reporter)
-    shutdown, bug = known.shutdown, None
+    shutdown = known.shutdown
     async with trio.open_nursery() as listener:
-        await listener.start(on_signals, shutdown)
-        try:
-            view = await _whole(known)
-        except Exception as error:  # noqa: BLE001  it is raised again once the start has ended in this order
-            view, bug = after_bug(known), error
+        await listener.start(shutdown.watch, on_signals, shutdown)
+        view = await shutdown.watch(_whole, known) or after_bug(known)
         shutdown.is_final = True
         reporter.on_finish(view)
         await reporter.drain(min(LAST_LINE_SECONDS, shutdown.seconds_left))
@@ -317,6 +307,4 @@ async def run(options: Options, reporter: Reporter) -> ExitCode:
             reporter.on_message("notification.failed", problem)
             await reporter.drain(min(FAILURE_SECONDS, shutdown.seconds_left))
         listener.cancel_scope.cancel()
-    if bug is not None:
-        raise bug
     return view.report.exit_code or ExitCode.DONE

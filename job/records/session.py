@@ -186,7 +186,7 @@ class Session:
                 self.is_ended = True
 
     async def _release(self) -> None:
-        with trio.move_on_after(RELEASE_SECONDS, shield=True), suppress(StorageError):
+        with trio.move_on_after(RELEASE_SECONDS), suppress(StorageError):
             await self.lease.release()
             self.alarm("lease", None)  # it may not have been renewed since
         if not self.lease.is_closed:
