@@ -21,7 +21,7 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.day.summary import report_of
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
-from job.execution.shutdown import NIGHTS_SHARE, Shutdown, ShutdownError, at_deadline, on_signals
+from job.execution.shutdown import Shutdown, ShutdownError, at_deadline, on_signals
 from job.outputs.log import Reporter
 from job.outputs.message import Notifier
 from job.outputs.pages import documents
@@ -163,7 +163,8 @@ async def open_day(known: SoFar, stack: AsyncExitStack, helpers: trio.Nursery) -
         done_since = (known.record.ended and known.record.ended.done_at) or known.options.now
         nothing_left = Ending(Outcome.SUCCEEDED, done_since=done_since)
         view = await trio.to_thread.run_sync(known.view, nothing_left)
-        with known.shutdown.closing(NIGHTS_SHARE):
+        known.shutdown.begin_closing()
+        with known.shutdown.nights:
             await known.past.read_beside(open_store(known.runs_uri or ""), start.day)
         undone = undone_lines(known.past.nights or Nights(), view.report)
         return replace(view, undone=undone).with_page(known.runs_uri)
@@ -250,7 +251,8 @@ async def work(known: SoFar, session: Session, helpers: trio.Nursery) -> Ending:
 async def close(known: SoFar, session: Session, ending: Ending) -> View:
     """Closes the record, whether or not both phases have succeeded. `run` goes on with the end of the start."""
     past, settings = known.past, known.options.settings
-    with known.shutdown.closing(NIGHTS_SHARE):
+    known.shutdown.begin_closing()
+    with known.shutdown.nights:
         await past.wait_until_read()
     with trio.CancelScope(shield=True):
         view = await trio.to_thread.run_sync(known.view, ending)

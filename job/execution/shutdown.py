@@ -5,7 +5,7 @@ when something expires, by two clocks.
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -55,8 +55,8 @@ class Budget:
     cards: float
     """For cards in flight: one that is cut off is paid for twice. Data calls have none."""
     closing: float
-    """For all that follows the calls. The first half of it is the record's, so that the lease is released, the last
-    line printed and the message sent also if storage hangs.
+    """For all that follows the calls. Its first half is the record's, so that the lease is released, the last line
+    printed and the message sent also if storage hangs.
     """
 
 
@@ -73,9 +73,11 @@ BUDGETS: Mapping[ShutdownReason | None, Budget] = {
     ShutdownReason.SIGINT: Budget(0, 4),
 }
 """By the reason; a higher reason never has more seconds."""
-NIGHTS_SHARE = 0.05
-"""After this share of the closing, past nights that are not read yet are no longer waited for."""
 RECORD_SHARE = 0.5
+DOCUMENTS_SHARE = RECORD_SHARE / 2
+"""After this share of the closing, no document is written any more, so that the end of the record has its time."""
+NIGHTS_SHARE = 0.05
+"""After this share, past nights that are not read yet are no longer waited for."""
 MOMENT = 0.1
 """What is printed always has this long, for a reader that is not behind."""
 
@@ -99,32 +101,43 @@ class Shutdown:
         """Whether the outcome is final: no later signal changes it or the exit code."""
         self.cards = trio.CancelScope()
         """The scope of the cards in flight."""
+        self.nights, self.documents, self.record = (trio.CancelScope(shield=True) for _ in range(3))
+        """The scopes of the closing: of the wait for past nights, of all documents, and of the record with these."""
         self._waits: set[trio.CancelScope] = set()
+        self._is_closing = False
         self._over_by = inf
 
     def request(self, reason: ShutdownReason) -> None:
-        """Requests the shutdown. Once the outcome is final, each request ends what is in progress."""
+        """Requests the shutdown, and lowers deadlines. Once the outcome is final, it ends what is in progress."""
         if self.reason is None or reason > self.reason:
-            now, budget = trio.current_time(), BUDGETS[reason]
+            now, cards = trio.current_time(), BUDGETS[reason].cards
             self.reason = reason
-            self.cards.deadline = min(self.cards.deadline, now + budget.cards)
-            self._over_by = min(self._over_by, now + budget.cards + budget.closing)
+            self.cards.deadline = min(self.cards.deadline, now + cards)
+            self._close_from(now if self._is_closing else now + cards)
         elif not self.is_final:
             return
         for wait in self._waits:
             wait.cancel()
 
-    @contextmanager
-    def closing(self, share: float) -> Iterator[None]:
-        """A scope of what follows the calls, up to this share of the time for it; the first one begins that time.
+    def begin_closing(self) -> None:
+        """Begins the time for what follows the calls, which its scopes share."""
+        self._is_closing = True
+        self._close_from(trio.current_time())
 
-        It goes on if the scope around it is cancelled. A request ends it at once, so that it can be begun again with
-        less time: one of its requests to storage may hang, and the others would then get no time at all.
-        """
+    def _close_from(self, begin: float) -> None:
         seconds = BUDGETS[self.reason].closing
-        self._over_by = min(self._over_by, trio.current_time() + seconds)
-        with self.until_request(trio.CancelScope(deadline=self._over_by - (1 - share) * seconds, shield=True)):
-            yield
+        self._over_by = min(self._over_by, begin + seconds)
+        shares = {self.nights: NIGHTS_SHARE, self.documents: DOCUMENTS_SHARE, self.record: RECORD_SHARE}
+        for scope, share in shares.items():
+            scope.deadline = min(scope.deadline, begin + share * seconds)
+
+    async def again_after_requests(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Takes a step, and begins it again whenever a request comes: a request to storage may hang until then."""
+        is_done = False
+        while not is_done:
+            with self.until_request(trio.CancelScope()):
+                await step()
+                is_done = True
 
     @property
     def seconds_left(self) -> float:

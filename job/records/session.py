@@ -20,7 +20,7 @@ from job.day.report import Change, Report
 from job.day.result import CallResult
 from job.errors import JobError
 from job.execution.progress import Event
-from job.execution.shutdown import RECORD_SHARE, Shutdown
+from job.execution.shutdown import Shutdown
 from job.records.earlier import end_json
 from job.records.lease import BusyError, Lease
 from job.records.objects import RecordError, attempt_name, end_name, plan_of
@@ -131,25 +131,22 @@ class Session:
 
     async def close(self, report: Report, documents: Documents, shutdown: Shutdown) -> Report:
         """Writes results, documents and the end, releases the lease; returns the report with what was not written."""
-        left = dict(documents)
-        missing: dict[str, Value] = {}
+        missing: dict[str, Value] = dict.fromkeys(documents, message("storage did not answer in time"))
 
         def closed() -> Report:
             not_written = (*missing, *report.not_written)
             return report.model_copy(update={"journal": self.objects(), "not_written": not_written})
 
-        is_over = False
-        while not is_over:
-            reason = shutdown.reason
-            if reason is not None:
+        async def flush() -> None:
+            if shutdown.reason is not None:
                 self.journal.stop()
-            with shutdown.closing(RECORD_SHARE):
-                await self.journal.flush()
-                await self._write_documents(left, missing)
-                await self._write_end(closed())
-                is_over = True
-            is_over = is_over or shutdown.reason is reason  # else it is begun again
-        missing |= dict.fromkeys(left, message("storage did not answer in time") if self.lease.is_held() else LOST)
+            await self.journal.flush()
+
+        with shutdown.record:
+            await shutdown.again_after_requests(flush)
+            with shutdown.documents:
+                await self._write_documents(documents, missing)
+            await shutdown.again_after_requests(partial(self._write_end, closed()))
         for why in dict.fromkeys(missing.values()):
             names = [name for name, reason_of in missing.items() if reason_of == why]
             self.alarm.notify(not_written(listed(names), why), True)
@@ -159,17 +156,18 @@ class Session:
         await self._release()
         return closed()
 
-    async def _write_documents(self, left: dict[str, Callable[[], bytes]], missing: dict[str, Value]) -> None:
-        """Writes what is left, and takes each from there. `missing` gets what cannot be written, and why."""
-        for name, make in list(left.items()):
+    async def _write_documents(self, documents: Documents, missing: dict[str, Value]) -> None:
+        """Writes each document. `missing` has why they are not written, and loses those that are."""
+        for name, make in documents.items():
             if not self.lease.is_held():
                 missing[name] = LOST
+                continue
+            try:
+                await write_document(self.lease.store, name, make)
+            except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
+                missing[name] = error.reason if isinstance(error, StorageError) else str(error)
             else:
-                try:
-                    await write_document(self.lease.store, name, make)
-                except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
-                    missing[name] = error.reason if isinstance(error, StorageError) else str(error)
-            del left[name]
+                del missing[name]
 
     async def _write_end(self, report: Report) -> None:
         """Writes the end, and tries again for as long as there is time."""

@@ -17,7 +17,6 @@ from job.execution import shutdown as clocks
 from job.execution.shutdown import (
     BUDGETS,
     MOMENT,
-    NIGHTS_SHARE,
     RECORD_SHARE,
     SIGNALS,
     Expiry,
@@ -165,10 +164,10 @@ async def test_after_the_outcome_is_final_no_signal_ends_the_process() -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-async def hangs(shutdown: Shutdown, share: float | None = None) -> float:
-    """How long a step in which nothing comes to its end lasts: of the closing, or the cards in flight."""
+async def hangs(scope: trio.CancelScope) -> float:
+    """How long a step in which nothing comes to its end lasts: one of the closing, or the cards in flight."""
     began = trio.current_time()
-    with shutdown.cards if share is None else shutdown.closing(share), trio.move_on_after(1e6):
+    with scope, trio.move_on_after(1e6):
         await trio.sleep_forever()
     return trio.current_time() - began
 
@@ -183,12 +182,19 @@ async def test_a_step_that_hangs_is_cut_off_when_a_reason_comes_and_begun_again_
             await trio.sleep(1.5)
             shutdown.request(reason)
 
-    closing, at_work = Shutdown(), Shutdown()
+    async def step() -> None:
+        begun.append(trio.current_time())
+        await trio.sleep_forever()
+
+    closing, at_work, begun = Shutdown(), Shutdown(), list[float]()
+    closing.begin_closing()
     nursery.start_soon(come, closing)
-    short = BUDGETS[ShutdownReason.SIGTERM].closing * RECORD_SHARE
-    assert [await hangs(closing, RECORD_SHARE) for _ in range(3)] == [1.5, 1.5, short]
+    with closing.record:
+        await closing.again_after_requests(step)
+    assert begun == [0.0, 1.5, 3.0]
+    assert trio.current_time() == 3.0 + BUDGETS[ShutdownReason.SIGTERM].closing * RECORD_SHARE
     nursery.start_soon(come, at_work)
-    assert await hangs(at_work) == 1.5 + BUDGETS[ShutdownReason.DEADLINE].cards
+    assert await hangs(at_work.cards) == 1.5 + BUDGETS[ShutdownReason.DEADLINE].cards
 
 
 async def test_once_the_outcome_is_final_every_request_ends_what_is_in_progress(nursery: trio.Nursery) -> None:
@@ -201,7 +207,9 @@ async def test_once_the_outcome_is_final_every_request_ends_what_is_in_progress(
         shutdown.request(ShutdownReason.SIGTERM)
 
     nursery.start_soon(come)
-    assert await hangs(shutdown, 1.0) == 0.25
+    with shutdown.until_request(trio.CancelScope()):
+        await trio.sleep_forever()
+    assert trio.current_time() == 0.25
 
 
 @pytest.mark.parametrize(("lower", "higher"), list(pairwise([None, *ShutdownReason])))
@@ -220,13 +228,14 @@ async def test_whatever_hangs_all_is_over_before_cloud_run_kills() -> None:
     for reason, seconds in ((ShutdownReason.SIGTERM, 10), (ShutdownReason.SIGINT, 10), (ShutdownReason.DEADLINE, left)):
         shutdown, budget, began = Shutdown(), BUDGETS[reason], trio.current_time()
         shutdown.request(reason)
-        assert await hangs(shutdown) == budget.cards
+        assert await hangs(shutdown.cards) == budget.cards
         await trio.sleep(1)  # counting a million cards
-        for share in (NIGHTS_SHARE, RECORD_SHARE):
-            await hangs(shutdown, share)
+        shutdown.begin_closing()
+        for scope in (shutdown.nights, shutdown.documents, shutdown.record):
+            await hangs(scope)
         assert shutdown.seconds_left == pytest.approx(budget.closing / 2)
         assert shutdown.seconds_left >= RELEASE_SECONDS + LAST_LINE_SECONDS + 4 * MOMENT
-        await hangs(shutdown, 1.0)
+        await trio.sleep(shutdown.seconds_left)
         assert shutdown.seconds_left == MOMENT, "for a reader that is not behind"
         assert trio.current_time() - began == pytest.approx(budget.cards + budget.closing)
         assert budget.cards + budget.closing < float(seconds) - 0.5
@@ -243,6 +252,6 @@ async def test_the_closing_goes_on_if_a_task_beside_it_fails() -> None:
     shutdown = Shutdown()
     with trio.CancelScope() as scope:
         scope.cancel()
-        with shutdown.closing(RECORD_SHARE):
+        with shutdown.record:
             await trio.sleep(0.25)
     assert (trio.current_time(), scope.cancelled_caught) == (0.25, False)

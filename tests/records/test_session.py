@@ -11,7 +11,7 @@ import trio
 
 from job.day.report import Report
 from job.day.result import ShutdownReason
-from job.execution.shutdown import BUDGETS, RECORD_SHARE, Shutdown
+from job.execution.shutdown import BUDGETS, DOCUMENTS_SHARE, RECORD_SHARE, Shutdown
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
 from job.records.objects import read_report
 from job.records.record import Documents
@@ -65,6 +65,7 @@ class Desk:
         """Closes the record; returns the report and how long that took."""
         if reason is not None:
             self.shutdown.request(reason)
+        self.shutdown.begin_closing()
         begun = trio.current_time()
         report = await session.close(
             RecordedAttempt().report(), {**(documents or {}), PAGE: lambda: b"page"}, self.shutdown
@@ -154,17 +155,33 @@ async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: 
     assert desk.said == ["could not write index.html: odd"]
 
 
-async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(desk: Desk) -> None:
+@pytest.mark.parametrize("reason", [None, ShutdownReason.DEADLINE, ShutdownReason.SIGTERM])
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_documents_that_cannot_be_written_leave_the_end_half_of_the_time(
+    desk: Desk, reason: ShutdownReason | None, is_refused: bool
+) -> None:
+    """Each request is refused after the 20 s for which it was repeated; or none is answered."""
+    others = dict.fromkeys("1234", lambda: b"x")
     async with desk.session() as session:
-        desk.store.seconds = 0.32
-        others = dict.fromkeys("123456789", lambda: b"x")
-        report, took = await desk.close(session, ShutdownReason.SIGTERM, others)
-        assert took <= BUDGETS[ShutdownReason.SIGTERM].closing * RECORD_SHARE + RELEASE_SECONDS
+        desk.store.takes = lambda _verb, name: (20.0 if is_refused else 1e6) * (name in {*others, PAGE})
+        desk.store.refuse = lambda _verb, name: is_refused and name in {*others, PAGE}
+        report, took = await desk.close(session, reason, others)
+    assert took == BUDGETS[reason].closing * DOCUMENTS_SHARE
+    assert report.not_written == (*others, PAGE)
+    assert read_report(DAY, 1, desk.store.objects[END].data) == report
+    assert (session.is_ended, LEASE in desk.store.objects) == (True, False)
+
+
+async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(desk: Desk) -> None:
+    others = dict.fromkeys("123456789", lambda: b"x")
+    async with desk.session() as session:
+        desk.store.takes = lambda _verb, name: 0.16 * (name in others)
+        report, _ = await desk.close(session, ShutdownReason.SIGTERM, others)
     written = [name for name in others if name in desk.store.objects]
     assert 0 < len(written) < 9
     assert report.not_written == (*[*others][len(written) :], PAGE)
     left = ", ".join(report.not_written)
-    assert desk.said[0] == f"could not write {left}: storage did not answer in time", "in one line"
+    assert desk.said == [f"could not write {left}: storage did not answer in time"], "in one line"
 
 
 async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk) -> None:
@@ -197,7 +214,7 @@ async def test_closing_waits_no_longer_than_the_reason_to_shut_down_lets_it(
 
 @pytest.mark.parametrize("part", ["/results/", PAGE, "/ends/"])
 async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(desk: Desk, part: str) -> None:
-    """The record is begun again then: to wait on for this one request would lose the end."""
+    """What the record needs is written again then: to wait on for this one request would lose the end."""
 
     async def signal() -> None:
         await trio.sleep(10)
@@ -208,10 +225,11 @@ async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(desk:
         desk.store.hang("", part)
         nursery.start_soon(signal)
         report, took = await desk.close(session)
-    assert took == 10
-    assert (desk.said, report.not_written, session.journal.unwritten) == ([], (), 0)
+    lost = (PAGE,) if part == PAGE else ()
+    assert took == 10 + BUDGETS[ShutdownReason.SIGTERM].closing * DOCUMENTS_SHARE * len(lost)
+    assert (report.not_written, session.journal.unwritten) == (lost, 0)
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
-    assert {PAGE, f"{DAY}/results/000001-000000.jsonl"} <= desk.store.objects.keys()
+    assert f"{DAY}/results/000001-000000.jsonl" in desk.store.objects
     assert LEASE not in desk.store.objects
 
 

@@ -76,6 +76,19 @@ def no_storage(verb: str, part: str = "") -> Play:
     return play
 
 
+async def page_that_hangs(scene: Scene) -> Job:
+    """Storage does not answer once the first page is to be written. The record ends as ever."""
+    job = await begin(scene)
+    await scene.reached("read", ".html", lambda: setattr(scene.world, "storage_seconds", 300.0))
+    await trio.sleep(1)
+    scene.world.storage_seconds = 0.02
+    assert (await job.outcome()).seconds == pytest.approx(25, abs=1)
+    assert (len(scene.names("/ends/")), scene.names(".html")) == (1, [])
+    await (await begin(scene)).outcome()
+    assert len(scene.names(".html")) == 2
+    return job
+
+
 def outage_of_storage(seconds: float, latency: float) -> Play:
     """From the first card on; each card takes so long."""
 
@@ -220,6 +233,7 @@ CASES = [
     Case(CONFIG, faulty_object, "bad_config", 'ticker_list.json: [1] (\\"a/b\\")'),
     Case(CONFIG, long_parameters, "bad_config", "takes more than 4 KiB in the URL of a card; shorten it"),
     Case(PAST, no_storage("folders"), says="past nights cannot be read"),
+    Case(PAST, page_that_hangs, says="index.html: storage did not answer in time"),
     Case(PAST, no_storage("create", ".html"), says="report.html, index.html"),
     Case(OUT, storage_comes_back(10)),
     Case(OUT, storage_comes_back(25)),  # the lease waits for less

@@ -38,7 +38,9 @@ class Memory:
     lose: Callable[[str, str], bool] = lambda _verb, _name: False
     """Whether the answer to this request is lost, for good: it had its effect, and raises."""
     seconds: float = 0.0
-    """That a request takes, if it is made through `virtual`."""
+    """That a request takes."""
+    takes: Callable[[str, str], float] = lambda _verb, _name: 0.0
+    """How long this request takes besides."""
     clock: Callable[[], float] = trio.current_time
     """Its own, which nobody else's need agree with."""
     failed: list[float] = field(default_factory=list)
@@ -131,7 +133,7 @@ def memory(monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClo
         async with nullcontext() if urgent else store_module._limiter():
             await trio.sleep(made.seconds / 2)
             done = outcome.capture(function)
-            await trio.sleep(made.seconds / 2)
+            await trio.sleep(made.seconds / 2 + made.takes(*made.asked[-1]))
             return done.unwrap()
 
     for module in (record, lease, past_nights, session, store_module):
