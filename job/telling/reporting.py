@@ -15,7 +15,7 @@ from job.telling.changes import changes_of
 from job.telling.failures import reason_of
 from job.telling.notes import notes_of
 from job.telling.sentence import sentence_of
-from job.text.messages import Message, Value, colon, message, said
+from job.text.messages import Message, Value, colon, duration, message, said
 from job.text.shown import clock, shortened
 
 FAULTS_LISTED = 50
@@ -88,12 +88,14 @@ def _limited(fault: Fault) -> Fault:
 
 
 def when(report: Report) -> Message | None:
-    """When it ended, if it has."""
+    """When it ended, if it has; of what this start has done, also how long that took."""
     if report.ended is None:
         return None
-    time = clock(datetime.fromisoformat(report.ended), report.day)
-    is_done = report.done_at and report.start.number  # else it was done before
-    return message("Done at {time}", time=time) if is_done else message("As of {time}", time=time)
+    time, seconds = clock(datetime.fromisoformat(report.ended), report.day), report.seconds or 0.0
+    if not report.done_at or not report.start.number:  # it was done before
+        return message("As of {time}", time=time)
+    took = duration(seconds if seconds < 60 else 60 * round(seconds / 60))
+    return message("Done at {time}, after {took}", time=time, took=took)
 
 
 def totals_of(report: Report) -> Mapping[str, object]:
