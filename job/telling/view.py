@@ -46,6 +46,12 @@ class View:
         return cls(report, ledger, notes, steps, undone=undone)
 
     @property
+    def severity(self) -> Severity:
+        """That of the report; a success whose end is not recorded is odd."""
+        is_good = self.report.severity == "good"
+        return "warn" if is_good and self.unrecorded is not None else self.report.severity
+
+    @property
     def sentence(self) -> Message:
         return sentence_of(self.report)
 

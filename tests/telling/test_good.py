@@ -141,6 +141,7 @@ CHANGED = {"changes": (Change("switched_off", "news", 34),)}
 QUIET = {"changes": (Change("new", "", 1), Change("moved", "QA_ENGINE_URL", 0, (ValueChange("a", "b"),)))}
 LOUD: dict[str, Callable[[], View]] = {
     "an engine reported an error besides": SCENES["made with errors"],
+    "its end is not recorded": lambda: replace(good(), unrecorded=0),
     "an engine was switched off or on since the night before, and cards were made so": lambda: good(**CHANGED),
     "an engine's URL or audience changed since the night before, and cards were made so": lambda: good(**CHANGED),
     "cards that are new, no longer asked for, or made with another model or other parameters": lambda: good(**QUIET),
@@ -158,6 +159,6 @@ def test_which_notes_are_loud_is_the_table_of_the_page() -> None:
     page = (ROOT / "job" / "faults.md").read_text(encoding="utf-8").partition("<!-- loud -->")[2]
     rows = [line.strip("| ").split(" | ") for line in page.partition("<!-- /loud -->")[0].splitlines()[3:] if line]
     shown = {what: mark.split("`")[1] for what, mark in rows}
-    assert shown == {what: SIGNS[view().report.severity] for what, view in LOUD.items()}
+    assert shown == {what: SIGNS[view().severity] for what, view in LOUD.items()}
     loud = good(**CHANGED).report
     assert (loud.exit_code, loud.severity_unchanged, bool(loud.done_at)) == (0, "good", True)
