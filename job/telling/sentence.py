@@ -170,12 +170,14 @@ def _all_there(report: Report) -> Message:
 
 
 def when(report: Report) -> Message | None:
-    """When it ended, if it has."""
+    """When it ended, if it has; of what this start has done, also how long that took."""
     if report.ended is None:
         return None
-    time = clock(datetime.fromisoformat(report.ended), report.day)
-    is_done = report.done_at and report.start.number  # else it was done before
-    return message("Done at {time}", time=time) if is_done else message("As of {time}", time=time)
+    time, seconds = clock(datetime.fromisoformat(report.ended), report.day), report.seconds or 0.0
+    if not report.done_at or not report.start.number:  # it was done before
+        return message("As of {time}", time=time)
+    took = duration(seconds if seconds < 60 else 60 * round(seconds / 60))
+    return message("Done at {time}, after {took}", time=time, took=took)
 
 
 def named(items: Items) -> str | Message:

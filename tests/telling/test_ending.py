@@ -16,7 +16,7 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Failure
 from job.telling.notes import notes_of, unrecorded_notes
-from job.telling.sentence import sentence_of
+from job.telling.sentence import sentence_of, when
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
@@ -231,3 +231,20 @@ def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> 
     ending = ending_of(None, DEADLINE, waited_for=message("the start for 2026-11-23, at work"))
     said = f"{LATE} while it waited for the start for 2026-11-23, at work: {NOTHING}"
     assert shown(ending, deadline=240.0) == ("deadline", 4, said)
+
+
+@pytest.mark.parametrize(
+    ("made", "seconds", "english", "chinese"),
+    [
+        (2, 37.2, "Done at 02:00 UTC+08:00, after 37 s", "02:00 UTC+08:00 完成，用时 37 秒"),
+        (2, 252.0, "Done at 02:04 UTC+08:00, after 4 min", "02:04 UTC+08:00 完成，用时 4 分钟"),
+        (2, 5_460.0, "Done at 03:31 UTC+08:00, after 1 h 31 min", "03:31 UTC+08:00 完成，用时 1 小时 31 分钟"),
+        (1, 252.0, "As of 02:04 UTC+08:00", "截至 02:04 UTC+08:00"),
+    ],
+)
+def test_what_is_done_has_its_time_and_how_long_that_took(
+    made: int, seconds: float, english: str, chinese: str
+) -> None:
+    ledger = ledger_of(made, 2)
+    said = when(report_at(ending_of(ledger, None), ledger, seconds=seconds))
+    assert (str(said), in_chinese(said)) == (english, chinese)
