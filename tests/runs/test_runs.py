@@ -13,13 +13,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job import orchestrator
+from job import opening, orchestrator
 from job.config.environment import Options, read_settings
 from job.day.attempt import Outcome
 from job.day.result import ShutdownReason
 from job.execution.phases import Phases
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
-from job.orchestrator import SoFar, after_bug
+from job.opening import DayStatus
 from job.outputs.log import Reporter
 from job.records.lease import LEASE, Lease
 from job.records.record import Journal
@@ -54,7 +54,7 @@ def bugs_in(caplog: pytest.LogCaptureFixture) -> str:
 async def test_a_bug_before_the_first_call_claims_no_cards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(orchestrator, "read_config", AsyncMock(side_effect=ZeroDivisionError))
+    monkeypatch.setattr(opening, "read_config", AsyncMock(side_effect=ZeroDivisionError))
     settings, faults = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
     reporter = Mock(drain=AsyncMock())
     code = await orchestrator.run(Options(settings, faults, NOW, time.monotonic()), reporter)
@@ -67,9 +67,9 @@ def test_a_ledger_that_cannot_be_counted_keeps_no_bug_from_being_told(monkeypatc
     record = record_of(RecordedAttempt(outcome=None))
     monkeypatch.setattr(record.ledger, "totals", Mock(side_effect=KeyError))
     settings, _ = read_settings({})
-    known = SoFar.of(Options(settings, (), NOW, time.monotonic()), Mock())
-    known.start, known.record = start_at(number=1), record
-    report = after_bug(known).report
+    status = DayStatus.of(Options(settings, (), NOW, time.monotonic()), Mock())
+    status.start, status.record = start_at(number=1), record
+    report = status.view_after_bug().report
     assert (report.outcome, report.day, report.cards.planned) == (Outcome.UNFORESEEN, DAY, 0)
 
 
@@ -80,8 +80,8 @@ async def test_after_a_bug_storage_has_less_time(
     caplog: pytest.LogCaptureFixture,
     autojump_clock: MockClock,
 ) -> None:
-    monkeypatch.setattr(orchestrator, "open_store", lambda *_, **__: memory)
-    monkeypatch.setattr(orchestrator, "read_config", AsyncMock(return_value=prepared()))
+    monkeypatch.setattr(opening, "open_store", lambda *_, **__: memory)
+    monkeypatch.setattr(opening, "read_config", AsyncMock(return_value=prepared()))
     monkeypatch.setattr(orchestrator, "run_phases", AsyncMock(side_effect=ZeroDivisionError))
     memory.refuse = lambda verb, name: verb == "create" and "/ends/" in name
     settings, _ = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
