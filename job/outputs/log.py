@@ -188,12 +188,13 @@ def _finished(result: CallResult) -> LogLine:
 
 def _end(view: View) -> LogLine:
     report = view.report
-    severity: LogSeverity = "INFO" if view.unrecorded is None and report.severity == "good" else "WARNING"
+    severity: LogSeverity = "INFO" if view.unrecorded is None and view.severity == "good" else "WARNING"
     # Of a start whose variables are faulty, nothing was said before: no other line names its day.
     fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
     if report.ending.answer is not None:
         fields["detail"] = shortened(str(report.ending.answer), TEXT_LIMIT)
-    for name, texts in (("answers", report.answers), ("changed", view.changed), ("notes", view.notes)):
+    notes = view.notes if view.warning is None else (view.warning, *view.notes)
+    for name, texts in (("answers", report.answers), ("changed", view.changed), ("notes", notes)):
         if texts:
             fields[name] = [shortened(str(text), TEXT_LIMIT) for text in texts]
     if view.unrecorded is not None:

@@ -41,7 +41,7 @@ _TRIAL = template("{job}: this is a test. A message like this comes when a run h
 
 def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     report = view.report
-    yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[report.severity])
+    yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[view.severity])
     yield from _body(view)
     if (at := when(report)) is not None:
         yield Line(at, Rank.KEPT)
@@ -199,7 +199,7 @@ class Notifier:
             return report.start.arguments != ("run",) or not report.start.days.is_scheduled(
                 datetime.fromisoformat(report.start.started)
             )
-        return self._settings.notify_only == "all" or (view.severity_before, report.severity) != ("good", "good")
+        return self._settings.notify_only == "all" or (view.severity_before, view.severity) != ("good", "good")
 
     async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:
         """Sends any message, if NOTIFY_URL is set. Returns why it was not sent, or `None`."""

@@ -151,8 +151,7 @@ def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
 
 
 def _colour(view: View) -> str:
-    severity = view.report.severity
-    return _COLOURS[SIGNS["warn" if severity == "good" and view.unrecorded is not None else severity]]
+    return _COLOURS[SIGNS[view.severity]]
 
 
 def _bars(progress: Progress, screen: Screen) -> Table:

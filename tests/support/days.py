@@ -194,7 +194,9 @@ def _stopped(reason: ShutdownReason, until: float = 200) -> View:
 
 
 def _state(outcome: Outcome) -> View:
-    return Day(start={"deadline": 10_740.0}).play(until=180).view(Ending(outcome))
+    day = Day(start={"deadline": 10_740.0}).play(until=180)
+    day.ledger.breaks_off = outcome is Outcome.KILLED
+    return day.view(Ending(outcome))
 
 
 SCENES: Mapping[str, Callable[[], View]] = {

@@ -15,13 +15,14 @@ from job.day.ledger import Ledger
 from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Failure
+from job.telling.advice import Commands
 from job.telling.notes import notes_of, unrecorded_notes
 from job.telling.sentence import sentence_of
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, report_at, start_at
+from tests.support.records import DAY, NOW, report_at, start_at
 from tests.support.results import result_of
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
@@ -196,13 +197,28 @@ ONE = "1 card was made, but not recorded: the next start makes it again, and it 
 TWELVE = "12 cards were made, but not recorded: the next start makes them again, and they may be charged twice."
 
 
-@pytest.mark.parametrize(("results", "cards", "lacks"), [(1, 1, [ONE]), (26, 12, [TWELVE]), (1200, 0, []), (0, 0, [])])
-def test_what_the_record_lacks(results: int, cards: int, lacks: list[str]) -> None:
+@pytest.mark.parametrize(("cards", "lacks"), [(1, [ONE]), (12, [TWELVE]), (0, [])])
+def test_what_the_record_lacks(cards: int, lacks: list[str]) -> None:
     """What is fetched again costs nothing, and a record that only lacks its end is closed by the next start."""
     missing, done = (report_at(ending_of(ledger_of(made, 2), None)) for made in (1, 2))
-    assert [*map(str, unrecorded_notes(missing, results, cards))] == lacks
-    notes = [*map(str, unrecorded_notes(done, results, cards))]
-    assert [note.partition(":")[0] for note in notes] == ["Do not start it again"] * bool(results)
+    assert [*map(str, unrecorded_notes(missing, cards))] == lacks
+    assert [*unrecorded_notes(done, cards)] == []
+
+
+@pytest.mark.parametrize(
+    ("scene", "unrecorded", "severity"),
+    [("all made", 3, "warn"), ("all made", 0, "good"), ("made with errors", 3, "warn"), ("cards missing", 3, "bad")],
+)
+def test_of_a_success_that_is_not_recorded_a_warning_is_told_and_no_command(
+    scene: str, unrecorded: int, severity: str
+) -> None:
+    view = SCENES[scene]()
+    commands = Commands.of(view.report.start, None, view.report.start.days, NOW)
+    lacking = view.unended(unrecorded, 0, commands)
+    assert lacking.severity == severity
+    is_told = bool(unrecorded) and scene != "cards missing"
+    assert (lacking.warning is not None) is is_told
+    assert [step.kind for step in lacking.steps] == ([] if is_told else [step.kind for step in view.steps])
 
 
 # --- what holds for all ---

@@ -140,6 +140,7 @@ def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
 CHANGED = {"changes": (Change("switched_off", "news", 34),)}
 QUIET = {"changes": (Change("new", "", 1), Change("moved", "QA_ENGINE_URL", 0, (ValueChange("a", "b"),)))}
 LOUD: dict[str, Callable[[], View]] = {
+    "results are not recorded: do not start it again": lambda: replace(SCENES["all made"](), unrecorded=1),
     "an engine reported an error besides": SCENES["made with errors"],
     "an engine was switched off or on since the night before, and cards were made so": lambda: good(**CHANGED),
     "an engine's URL or audience changed since the night before, and cards were made so": lambda: good(**CHANGED),
@@ -158,6 +159,6 @@ def test_which_notes_are_loud_is_the_table_of_the_page() -> None:
     page = (ROOT / "job" / "faults.md").read_text(encoding="utf-8").partition("<!-- loud -->")[2]
     rows = [line.strip("| ").split(" | ") for line in page.partition("<!-- /loud -->")[0].splitlines()[3:] if line]
     shown = {what: mark.split("`")[1] for what, mark in rows}
-    assert shown == {what: SIGNS[view().report.severity] for what, view in LOUD.items()}
+    assert shown == {what: SIGNS[view().severity] for what, view in LOUD.items()}
     loud = good(**CHANGED).report
     assert (loud.exit_code, loud.severity_unchanged, bool(loud.done_at)) == (0, "good", True)
