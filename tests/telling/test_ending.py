@@ -130,7 +130,11 @@ def test_a_day_that_lacks_anything_is_never_a_success(reason: ShutdownReason | N
             ledger.add(result_of(call))
     if lacks == "a card that is to be made again":
         ledger.rerun([Item("qa", "A", "a")], 2)
-        assert shown(ending_of(ledger, None), ledger)[2] == "1 of 2 cards is missing"
+        sentence = "1 of 2 cards is not made again yet; the old picture stays"
+        assert shown(ending_of(ledger, None), ledger)[2] == sentence
+        ledger.rerun([Item("qa", "A", "b")], 2)
+        none = "Interrupted by SIGTERM: 2 of 2 cards are not made again yet; the old pictures stay"
+        assert shown(ending_of(ledger, SIGTERM), ledger)[2] == none
     assert not ledger.is_complete
     assert ending_of(ledger, reason).exit_code not in {ExitCode.DONE, None}
 
