@@ -58,7 +58,8 @@ def still_missing(report: Report) -> Iterator[Message]:
 def ledger_notes(ledger: Ledger) -> Iterator[Message]:
     """What is odd about the results of a day, and the cards of its plan."""
     for engine in ALL_ENGINES:
-        if count := ledger.counts(engine).with_error:
+        count = ledger.counts(engine).with_error
+        if count > 1:  # of a single one, the line with its error names it
             yield message(
                 "The {engine} engine reported success for {items}, but also an error. Look at {names}",
                 items=counted(engine, count),

@@ -10,6 +10,8 @@ from tests.support.days import SCENES
 SHOWN: Sequence[tuple[str, Language]] = (
     ("made with errors", "en"),
     ("cards missing", "en"),
+    ("several kinds", "en"),
+    ("several kinds", "zh"),
     ("at work", "en"),
     ("not made again", "en"),
     ("not made again", "zh"),

@@ -39,7 +39,7 @@ ONE_MISSING = {
 ✗ cards, {FRIDAY}: not done by 2026-11-28 07:00 UTC
 1 of 26 cards is missing.
 ✗ QA engine: 1 card failed: TSLA/news_card.
-Last answer: HTTP 422: 422 Error: 422 simulated front end
+Last answer: HTTP 422: Error: 422 simulated front end
 Once what failed is over or put right, this makes what is missing (1 card; until 11-30 22:20); at most 3 tries are \
 charged:
 {EXECUTE}
@@ -48,7 +48,7 @@ Page: RUNS/{FRIDAY}/report.html""",
 ✗ cards，{FRIDAY}：到 2026-11-28 07:00 UTC 尚未完成
 26 张图卡缺 1 张。
 ✗ QA 引擎：1 张图卡失败：TSLA/news_card。
-最后一次应答：HTTP 422：422 Error: 422 simulated front end
+最后一次应答：HTTP 422：Error: 422 simulated front end
 问题过去或解决后，用下面的命令补做缺少的部分（1 张图卡；11-30 22:20 之前有效），最多计费 3 次：
 {EXECUTE}
 页面：RUNS/{FRIDAY}/report.html""",
