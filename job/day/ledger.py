@@ -88,6 +88,8 @@ class Ledger:
         """One for all results of the same targets: each card's own would take 0.1 KiB."""
         self._charged: Counter[Item] = Counter()
         """How many tries at each item may have cost money, if any: a count of 0 for each would take 0.1 KiB."""
+        self.breaks_off = False
+        """Whether the record of an attempt has no end: what that has called last, and paid for, may not be here."""
 
     @classmethod
     def empty(cls, day: str) -> "Ledger":

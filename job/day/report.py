@@ -248,6 +248,11 @@ class Report(BaseModel):
         return bool(self.engines)
 
     @property
+    def is_made_but_again(self) -> bool:
+        """Whether all that is missing was made, and people have asked to have it made again."""
+        return 0 < self.cards.missing == self.asked_again - self.made_again
+
+    @property
     def is_of_command(self) -> bool:
         """Whether the command itself was faulty: only who gave it can correct it, and is told at once."""
         return any(fault.kind is FaultKind.COMMAND for fault in self.faults)

@@ -119,6 +119,8 @@ def _status_reason(response: Response, token: str) -> Message:
     if 300 <= response.status <= 399:
         return message("HTTP {status}: a redirect, which is not followed", status=str(response.status))
     shown = _own_words(response.body, token)
+    if response.body.lstrip().startswith(b"<"):  # a page says its status in its heading
+        shown = shown.removeprefix(f"{response.status} ")
     if not shown or shown == responses.get(response.status):
         return said(status)
     return colon(status, shown)

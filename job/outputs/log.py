@@ -193,7 +193,8 @@ def _end(view: View) -> LogLine:
     fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
     if report.ending.answer is not None:
         fields["detail"] = shortened(str(report.ending.answer), TEXT_LIMIT)
-    for name, texts in (("answers", report.answers), ("changed", view.changed), ("notes", view.notes)):
+    notes = view.notes if view.warning is None else (view.warning, *view.notes)
+    for name, texts in (("answers", report.answers), ("changed", view.changed), ("notes", notes)):
         if texts:
             fields[name] = [shortened(str(text), TEXT_LIMIT) for text in texts]
     if view.unrecorded is not None:

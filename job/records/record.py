@@ -310,6 +310,7 @@ class Record:
         if plan is None:
             plan = Plan.empty(day) if latest is None else plan_of(latest)
         ledger = await trio.to_thread.run_sync(Ledger, plan, latest.again if latest else ())
+        ledger.breaks_off = not listing.attempts <= listing.ends
         await read_journal(store, day, listing.results, ledger)
         return cls(listing, latest, reports, ledger)
 

@@ -23,8 +23,11 @@ def reason_of(call: CallResult) -> Message:
 
 def failure_lines(report: Report) -> Iterator[Line]:
     """What failed, the largest group first: which items, what was answered, and where it is put right."""
+    day_before, count = report.compared_with, len(report.failures)
+    all_made = count > 1 and all(group.was_made for group in report.failures)
     for group in report.failures:
-        yield Line(message("{sentence}.", sentence=_failed(group, report.compared_with)), mark="✗")
+        failed = _failed(group, None if all_made else day_before)
+        yield Line(message("{sentence}.", sentence=failed), mark="✗")
         for place, answer in enumerate(group.answers):
             yield Line(_quoted(group, answer), Rank.ASIDE if place else Rank.DETAIL, is_answer=True)
         remedy = remedy_of(
@@ -37,6 +40,8 @@ def failure_lines(report: Report) -> Iterator[Line]:
         )
         if remedy is not None:
             yield Line(remedy)
+    if all_made and day_before is not None:
+        yield Line(message("{Sentence}.", Sentence=_made_on(day_before, count)))
 
 
 def _failed(group: FailureGroup, day_before: str | None) -> Message:
@@ -47,9 +52,12 @@ def _failed(group: FailureGroup, day_before: str | None) -> Message:
     else:
         failed = message("{engine}: {items} failed", engine=title, items=counted(group.engines[0], count))
     if day_before is not None and group.was_made:
-        made = plural("it was made on {day}", "all were made on {day}", count, day=day_before[5:])
-        failed = semicolon(failed, made)
+        failed = semicolon(failed, _made_on(day_before, count))
     return failed if group.is_down else colon(failed, named(group.items))
+
+
+def _made_on(day: str, count: int) -> Message:
+    return plural("it was made on {day}", "all were made on {day}", count, day=day[5:])
 
 
 def _quoted(group: FailureGroup, answer: Message) -> Message:

@@ -58,7 +58,8 @@ def still_missing(report: Report) -> Iterator[Message]:
 def ledger_notes(ledger: Ledger) -> Iterator[Message]:
     """What is odd about the results of a day, and the cards of its plan."""
     for engine in ALL_ENGINES:
-        if count := ledger.counts(engine).with_error:
+        count = ledger.counts(engine).with_error
+        if count > 1:  # of a single one, the line with its error names it
             yield message(
                 "The {engine} engine reported success for {items}, but also an error. Look at {names}",
                 items=counted(engine, count),
@@ -69,7 +70,7 @@ def ledger_notes(ledger: Ledger) -> Iterator[Message]:
     if made := ledger.made_again:
         yield message("Made again: {names}", names=named(Items.of(made)))
     if missing := ledger.to_make_again:
-        yield message("To be made again, and missing until then: {names}", names=named(Items.of(missing)))
+        yield message("To be made again: {names}", names=named(Items.of(missing)))
 
 
 def plan_notes(plan: Plan) -> Iterator[Message]:
@@ -96,17 +97,20 @@ def notices_of(plan: Plan) -> list[Message]:
     return notices
 
 
-def unrecorded_notes(report: Report, results: int, cards: int) -> Iterator[Message]:
-    """What the record lacks if it could not be written to the end: `results`, of which some are made `cards`."""
-    if results and report.exit_code == ExitCode.DONE:
-        yield plural(
-            "Do not start it again: all work is done, but 1 result is not recorded, and a start would request it "
-            "again. If verify and its alert say that this day is not done, ignore that.",
-            "Do not start it again: all work is done, but {count} results are not recorded, and a start would request "
-            "them again. If verify and its alert say that this day is not done, ignore that.",
-            count=results,
-        )
-    elif cards:
+def not_to_start(results: int) -> Message:
+    """Of a success of which so many results are not recorded: no other sentence saves as much money."""
+    return plural(
+        "Do not start it again: all work is done, but 1 result is not recorded, and a start would request it "
+        "again. If verify and its alert say that this day is not done, ignore that.",
+        "Do not start it again: all work is done, but {count} results are not recorded, and a start would request "
+        "them again. If verify and its alert say that this day is not done, ignore that.",
+        count=results,
+    )
+
+
+def unrecorded_notes(report: Report, cards: int) -> Iterator[Message]:
+    """What it costs that the end of a start is not recorded, nor so many `cards` that it has made."""
+    if cards and report.exit_code != ExitCode.DONE:
         yield plural(
             "1 card was made, but not recorded: the next start makes it again, and it may be charged twice.",
             "{count} cards were made, but not recorded: the next start makes them again, and they may be charged "

@@ -57,7 +57,7 @@ def _day_sentence(report: Report) -> Message:
         return colon(why, _so_far_line(cards))
     if outcome is Outcome.KILLED and cards.missing:
         return colon(why, _unrecorded_line(report))
-    if outcome is Outcome.CARDS_MISSING and cards.done:
+    if outcome is Outcome.CARDS_MISSING and (cards.done or report.is_made_but_again):
         return _missing_line(report)
     return colon(why, cards_line(report))
 
@@ -114,7 +114,7 @@ def waited_for_data(engines: Mapping[EngineName, Counts]) -> str:
 def cards_line(report: Report) -> Message:
     """What is there of the cards, as the end of a sentence; and what a person has left out."""
     cards = report.cards
-    if not cards.done and cards.planned:
+    if not cards.done and cards.planned and not report.is_made_but_again:
         return _with_left_out(report, message("no card was made"))
     return _missing_line(report) if cards.missing else _made_line(report)
 
@@ -129,6 +129,14 @@ def _so_far_line(cards: Counts) -> Message:
 
 
 def _missing_line(report: Report) -> Message:
+    if report.is_made_but_again:
+        line = plural(
+            "1 of {planned} cards is not made again yet; the old picture stays",
+            "{count} of {planned} cards are not made again yet; the old pictures stay",
+            count=report.cards.missing,
+            planned=report.cards.planned,
+        )
+        return _with_left_out(report, line)
     line = plural(
         "1 of {planned} cards is missing",
         "{count} of {planned} cards are missing",

@@ -15,7 +15,7 @@ from job.telling.advice import Commands, Step, advice, page_address
 from job.telling.changes import change_of
 from job.telling.failures import failure_lines
 from job.telling.lines import Line, Rank
-from job.telling.notes import notes_of, notices_of, unrecorded_notes
+from job.telling.notes import not_to_start, notes_of, notices_of, unrecorded_notes
 from job.telling.sentence import sentence_of
 from job.text.messages import Message, colon, message, plural
 
@@ -60,12 +60,17 @@ class View:
         """What was changed since the night before and has made the cards of this attempt other ones."""
         return [change_of(one, self.report.compared_with or self.report.day) for one in self.report.loud_changes]
 
+    @property
+    def warning(self) -> Message | None:
+        """That nobody is to start it again, since a success is not wholly recorded."""
+        is_done = self.report.outcome is Outcome.SUCCEEDED
+        return not_to_start(self.unrecorded) if self.unrecorded and is_done else None
+
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`."""
-        notes = (*self.notes, *unrecorded_notes(self.report, unrecorded, cards))
-        return replace(
-            self, notes=notes, steps=advice(self.report, self.ledger, commands, cards), unrecorded=unrecorded
-        )
+        view = replace(self, notes=(*self.notes, *unrecorded_notes(self.report, cards)), unrecorded=unrecorded)
+        steps = () if view.warning is not None else advice(self.report, self.ledger, commands, cards)
+        return replace(view, steps=steps)
 
     def with_page(self, runs_uri: str | None) -> "View":
         """The same with the address of its page there, if that was written."""
@@ -80,6 +85,8 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     Every reader has them in this order, after the sentence.
     """
     report, answer = view.report, view.report.ending.answer
+    if view.warning is not None:
+        yield Line(view.warning, Rank.KEPT, "!")
     yield from (Line(message("{sentence}.", sentence=change), Rank.KEPT, "!") for change in view.changed)
     yield from failure_lines(report)
     if report.failures:
@@ -102,9 +109,16 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
 
 
 def cost_line(ledger: Ledger) -> Message | None:
-    """How many tries of the day may have been charged, if these are more than those that made a card."""
+    """How many tries of the day may have been charged, if these are or may be more than those that made a card."""
     made = sum(call.done for call in ledger.calls["qa"])
     charged = made + sum(call.charged_tries or 0 for call in ledger.calls["qa"])
+    if charged and ledger.breaks_off:
+        return plural(
+            "At least 1 try may have been charged; {made} made a card.",
+            "At least {count} tries may have been charged; {made} made a card.",
+            count=charged,
+            made=made,
+        )
     if charged <= made:
         return None
     return plural(

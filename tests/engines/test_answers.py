@@ -124,6 +124,25 @@ def test_a_field_that_is_refused_is_quoted_with_its_place() -> None:
     assert str(found.failure.reason) == "HTTP 422: query.as_of: Field required"
 
 
+GOOGLE = (
+    b"<html><head><title>503 Server Error</title></head>\n<body><h1>Error: Server Error</h1>\n"
+    b"<h2>The service you requested is not available yet.</h2></body></html>"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (GOOGLE, "HTTP 503: Error: Server Error The service you requested is not available yet."),
+        (b"<html><title>503 Service Unavailable</title><h1>503 Service Unavailable</h1></html>", "HTTP 503"),
+        (b"<html><title>Down for an hour</title></html>", "HTTP 503: Down for an hour"),
+        (b"503 tickers are too many", "HTTP 503: 503 tickers are too many"),
+    ],
+)
+def test_a_status_and_a_title_that_repeat_each_other_are_quoted_once(body: bytes, said: str) -> None:
+    assert str(failure_of(QA, body, 503).reason) == said
+
+
 SECRET = "9k2Lr0-Vq_7TzX4mB1nY8cW3dF6gH5jK0pQ2sU"
 
 

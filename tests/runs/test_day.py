@@ -216,7 +216,7 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     known = seconds < ANSWER_GRACE_SECONDS
     assert "--again" not in outcome.finished.get("start_command", "")
     assert ("start_command" in outcome.finished) is known
-    assert ("1 of 5 cards is missing" in outcome.finished["message"]) is known
+    assert ("1 of 5 cards is not made again yet" in outcome.finished["message"]) is known
     await scene.start(0)
     assert scene.cards()["AAPL/news_card"] == 2
 

@@ -134,10 +134,11 @@ ROWS: Mapping[str, tuple[int, Faults, Sequence[str]]] = {
         {"trading": [(TSLA, do.failing("TSLA"))], "news": [(when.ticker("NVDA"), do.body(UNKNOWN))]},
         [
             "The trading and news engines failed: no card was made.",
-            "✗ Trading engine: 1 target failed; it was made on 11-24: TSLA.",
+            "✗ Trading engine: 1 target failed: TSLA.",
             "Last answer: failed: no price history",
-            "✗ News engine: 1 target failed; it was made on 11-24: NVDA.",
+            "✗ News engine: 1 target failed: NVDA.",
             "Last answer: failed: unknown company",
+            "All were made on 11-24.",
             *ALL,
         ],
     ),
@@ -163,7 +164,7 @@ ROWS: Mapping[str, tuple[int, Faults, Sequence[str]]] = {
         [
             "The news engine failed: no card was made.",
             "✗ News engine: every call failed; all were made on 11-24.",
-            "Last answer: HTTP 403: 403 Error: 403 simulated front end",
+            "Last answer: HTTP 403: Error: 403 simulated front end",
             (
                 "Who: an owner of the project gives roles/run.invoker on {news} to "
                 "orchestrator@simulated-project.iam.gserviceaccount.com."

@@ -39,7 +39,7 @@ ONE_MISSING = {
 ✗ cards, {FRIDAY}: not done by 2026-11-28 07:00 UTC
 1 of 26 cards is missing.
 ✗ QA engine: 1 card failed: TSLA/news_card.
-Last answer: HTTP 422: 422 Error: 422 simulated front end
+Last answer: HTTP 422: Error: 422 simulated front end
 Once what failed is over or put right, this makes what is missing (1 card; until 11-30 22:20); at most 3 tries are \
 charged:
 {EXECUTE}
@@ -48,7 +48,7 @@ Page: RUNS/{FRIDAY}/report.html""",
 ✗ cards，{FRIDAY}：到 2026-11-28 07:00 UTC 尚未完成
 26 张图卡缺 1 张。
 ✗ QA 引擎：1 张图卡失败：TSLA/news_card。
-最后一次应答：HTTP 422：422 Error: 422 simulated front end
+最后一次应答：HTTP 422：Error: 422 simulated front end
 问题过去或解决后，用下面的命令补做缺少的部分（1 张图卡；11-30 22:20 之前有效），最多计费 3 次：
 {EXECUTE}
 页面：RUNS/{FRIDAY}/report.html""",
@@ -99,12 +99,32 @@ async def test_a_night_that_never_began_leads_to_the_page_of_the_nights(friday: 
     assert await friday.verify(1) == NEVER_BEGAN[friday.language]
 
 
+NOT_TO_START = {
+    "en": f"""\
+! cards, {FRIDAY}
+All 26 cards are made.
+! Do not start it again: all work is done, but 9 results are not recorded, and a start would request them again. If \
+verify and its alert say that this day is not done, ignore that.
+Done at 22:30 UTC, after 26 s""",
+    "zh": f"""\
+! cards，{FRIDAY}
+26 张图卡已全部生成。
+! 请勿再次启动：工作已全部完成，但有 9 个结果未记录，再次启动会重新请求它们。\
+verify 及其告警说这一天尚未完成时，忽略即可。
+22:30 UTC 完成，用时 26 秒""",
+}
+AT_LEAST = {
+    "en": "At least {0} tries may have been charged; {0} made a card.",
+    "zh": "至少 {0} 次尝试可能已计费，其中 {0} 次生成了图卡。",
+}
+"""Of cards whose record breaks off it is not known what they have cost."""
 BREAKS_OFF = {
     "en": f"""\
 ✗ cards, {FRIDAY}: not done by 2026-11-28 07:00 UTC
 The record breaks off at 22:30 UTC: 9 of 26 cards are not recorded.
 The start was killed, or could no longer write; its calls in flight may have been charged too. If the execution says \
 memory, an owner raises job.memory_mib.
+{AT_LEAST["en"].format(17)}
 If a message said that all cards are made, do not paste this.
 This makes what is missing (9 cards; until 11-30 22:20); at most 27 tries are charged:
 {EXECUTE}""",
@@ -113,6 +133,7 @@ This makes what is missing (9 cards; until 11-30 22:20); at most 27 tries are ch
 记录在 22:30 UTC 中断：26 张图卡有 9 张未记录。
 那次启动被强行终止了，或者无法再写入记录；当时正在进行的请求也可能已计费。\
 如果执行页面提到 memory（内存），请项目所有者调大 job.memory_mib。
+{AT_LEAST["zh"].format(17)}
 如果有消息说图卡已全部生成，请不要粘贴下面的命令。
 用下面的命令补做缺少的部分（9 张图卡；11-30 22:20 之前有效），最多计费 27 次：
 {EXECUTE}""",
@@ -120,15 +141,18 @@ This makes what is missing (9 cards; until 11-30 22:20); at most 27 tries are ch
 
 
 async def test_after_a_record_that_breaks_off_the_command_is_for_whoever_has_no_message(friday: Night) -> None:
-    """All cards were made and told, while storage was out: they are not missing."""
-    scene = friday.scene
-    job = await scene.begin(**friday.variables)
+    """All cards were made and told, while storage was out: they are not missing. Whoever starts it pays again."""
+    scene, chat = friday.scene, friday.scene.world.chat
+    job = await scene.begin(**friday.variables, NOTIFY_ONLY="failures")
     await scene.cards_in_flight(19)
     scene.fails()
     await scene.end(job, 0)
+    assert chat.texts == [NOT_TO_START[friday.language]]
     scene.works()
     await scene.until(SATURDAY, "07:00:00")
     assert await friday.verify(1) == BREAKS_OFF[friday.language]
+    await friday.start(0)
+    assert chat.texts[-1].splitlines()[2] == AT_LEAST[friday.language].format(26)
 
 
 UNCHECKED = {

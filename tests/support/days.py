@@ -164,6 +164,13 @@ def _cards_missing() -> View:
     return Day().play(lambda _, name, card: REFUSED if (name, card) in lost else None).view(None, before)
 
 
+def _several_kinds() -> View:
+    """Two ways to fail, and a card with an error besides; all were made on the night before."""
+    before, lost = Day("2026-11-23").play().view().report, {"NVDA": REFUSED, "TSLA": RESET}
+    day = Day(with_error=["美联储"])
+    return day.play(lambda engine, name, _: lost.get(name) if engine == "qa" else None).view(None, before)
+
+
 def _data_failed() -> View:
     before = Day("2026-11-23").play().view().report
     return Day().play(failing(NULL, "news", "AAPL"), until=50).view(None, before)
@@ -194,7 +201,9 @@ def _stopped(reason: ShutdownReason, until: float = 200) -> View:
 
 
 def _state(outcome: Outcome) -> View:
-    return Day(start={"deadline": 10_740.0}).play(until=180).view(Ending(outcome))
+    day = Day(start={"deadline": 10_740.0}).play(until=180)
+    day.ledger.breaks_off = outcome is Outcome.KILLED
+    return day.view(Ending(outcome))
 
 
 SCENES: Mapping[str, Callable[[], View]] = {
@@ -202,6 +211,7 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "made in a second attempt": _second_attempt,
     "made with errors": lambda: Day(with_error=["NVDA", "美联储"]).play().view(),
     "cards missing": _cards_missing,
+    "several kinds": _several_kinds,
     "data failed": _data_failed,
     "QA down": _qa_down,
     "bad config": _bad_config,

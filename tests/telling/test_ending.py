@@ -15,13 +15,14 @@ from job.day.ledger import Ledger
 from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Failure
+from job.telling.advice import Commands
 from job.telling.notes import notes_of, unrecorded_notes
 from job.telling.sentence import sentence_of, when
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, report_at, start_at
+from tests.support.records import DAY, NOW, report_at, start_at
 from tests.support.results import result_of
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
@@ -112,7 +113,7 @@ def test_how_an_attempt_ended(ledger: Ledger, reason: ShutdownReason | None, exp
     assert (answer and str(answer)) == ("news A: what an engine answered" if failed else None)
 
 
-@pytest.mark.parametrize("reason", [None, *ShutdownReason])
+@pytest.mark.parametrize("reason", [None, *({*ShutdownReason} - {ShutdownReason.BUG})])
 def test_a_day_whose_work_is_done_has_succeeded_whatever_stopped_the_attempt(reason: ShutdownReason | None) -> None:
     """A signal or the deadline may come after the last card: nothing is left to do."""
     assert ending_of(ledger_of(2, 2), reason, not_renewed=message("503")).exit_code == ExitCode.DONE
@@ -129,7 +130,11 @@ def test_a_day_that_lacks_anything_is_never_a_success(reason: ShutdownReason | N
             ledger.add(result_of(call))
     if lacks == "a card that is to be made again":
         ledger.rerun([Item("qa", "A", "a")], 2)
-        assert shown(ending_of(ledger, None), ledger)[2] == "1 of 2 cards is missing"
+        sentence = "1 of 2 cards is not made again yet; the old picture stays"
+        assert shown(ending_of(ledger, None), ledger)[2] == sentence
+        ledger.rerun([Item("qa", "A", "b")], 2)
+        none = "Interrupted by SIGTERM: 2 of 2 cards are not made again yet; the old pictures stay"
+        assert shown(ending_of(ledger, SIGTERM), ledger)[2] == none
     assert not ledger.is_complete
     assert ending_of(ledger, reason).exit_code not in {ExitCode.DONE, None}
 
@@ -169,9 +174,11 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
         ledger.add(result_of(call, warning=message("no credit") if call.engine == engine else None))
     ending = ending_of(ledger, None)
     assert shown(ending, ledger) == ("succeeded", 0, "All 2 cards are made, but an engine reported errors")
-    said = f"The {ENGINES[engine].label} engine reported success for {items}, but also an error. Look at {names}"
+    said = [f"The {ENGINES[engine].label} engine reported success for {items}, but also an error. Look at {names}"]
+    if items == "1 target":  # the line with its error names it
+        said = []
     there = Ending(Outcome.SUCCEEDED, done_since=datetime.fromisoformat("2026-11-24T02:30:00+08:00"))
-    assert noted(ending, ledger) == [said] == noted(there, ledger)[1:]
+    assert noted(ending, ledger) == said == noted(there, ledger)[1:]
     report = report_at(ending, ledger)
     assert (report.severity, report.engines[engine].with_error) == ("warn", int(items[0]))
 
@@ -196,13 +203,28 @@ ONE = "1 card was made, but not recorded: the next start makes it again, and it 
 TWELVE = "12 cards were made, but not recorded: the next start makes them again, and they may be charged twice."
 
 
-@pytest.mark.parametrize(("results", "cards", "lacks"), [(1, 1, [ONE]), (26, 12, [TWELVE]), (1200, 0, []), (0, 0, [])])
-def test_what_the_record_lacks(results: int, cards: int, lacks: list[str]) -> None:
+@pytest.mark.parametrize(("cards", "lacks"), [(1, [ONE]), (12, [TWELVE]), (0, [])])
+def test_what_the_record_lacks(cards: int, lacks: list[str]) -> None:
     """What is fetched again costs nothing, and a record that only lacks its end is closed by the next start."""
     missing, done = (report_at(ending_of(ledger_of(made, 2), None)) for made in (1, 2))
-    assert [*map(str, unrecorded_notes(missing, results, cards))] == lacks
-    notes = [*map(str, unrecorded_notes(done, results, cards))]
-    assert [note.partition(":")[0] for note in notes] == ["Do not start it again"] * bool(results)
+    assert [*map(str, unrecorded_notes(missing, cards))] == lacks
+    assert [*unrecorded_notes(done, cards)] == []
+
+
+@pytest.mark.parametrize(
+    ("scene", "unrecorded", "severity"),
+    [("all made", 3, "warn"), ("all made", 0, "warn"), ("made with errors", 3, "warn"), ("cards missing", 3, "bad")],
+)
+def test_of_a_success_that_is_not_recorded_a_warning_is_told_and_no_command(
+    scene: str, unrecorded: int, severity: str
+) -> None:
+    view = SCENES[scene]()
+    commands = Commands.of(view.report.start, None, view.report.start.days, NOW)
+    lacking = view.unended(unrecorded, 0, commands)
+    assert lacking.severity == severity
+    is_told = bool(unrecorded) and scene != "cards missing"
+    assert (lacking.warning is not None) is is_told
+    assert [step.kind for step in lacking.steps] == ([] if is_told else [step.kind for step in view.steps])
 
 
 # --- what holds for all ---

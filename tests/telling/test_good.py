@@ -140,6 +140,7 @@ def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
 CHANGED = {"changes": (Change("switched_off", "news", 34),)}
 QUIET = {"changes": (Change("new", "", 1), Change("moved", "QA_ENGINE_URL", 0, (ValueChange("a", "b"),)))}
 LOUD: dict[str, Callable[[], View]] = {
+    "results are not recorded: do not start it again": lambda: replace(SCENES["all made"](), unrecorded=1),
     "an engine reported an error besides": SCENES["made with errors"],
     "its end is not recorded": lambda: replace(good(), unrecorded=0),
     "an engine was switched off or on since the night before, and cards were made so": lambda: good(**CHANGED),
