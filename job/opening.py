@@ -25,7 +25,7 @@ from job.outputs.pages import documents
 from job.records.earlier import end_json
 from job.records.lease import BusyError, Holder, acquire
 from job.records.objects import end_name
-from job.records.past_nights import PastNights, ended_for_good, refused_before
+from job.records.past_nights import PastNights, ended_for_good, is_final, refused_before
 from job.records.record import Record, read_day, write_without_lease
 from job.records.session import ChangedError, Session, StorageAlarm, decide, faults_of_record, resolve_day
 from job.storage.store import StorageError, error_text
@@ -93,7 +93,8 @@ class DayStatus:
         before = NightBefore.of(past.before(start.day), past.attempt, start.day, ledger.plan, earlier)
         report = report_of(start, ledger, ending, seconds=self.seconds, faults=faults, before=before)
         undone = () if past.nights is None else undone_lines(past.nights, report)
-        return View.of(report, ledger, self.commands, undone)
+        is_retried = start.has_retry and not is_final(report, self.options.settings)
+        return View.of(report, ledger, self.commands, undone, is_retried=is_retried)
 
     def view_after_bug(self) -> View:
         """The same once a bug has kept the record from being closed. Whatever the ledger has, it does not raise."""

@@ -92,7 +92,7 @@ REFUSES = "The QA engine refuses the job's calls"
         (ledger_of(1, 66), QA_DOWN, ("qa_engine_down", 3, f"{FAILED} for all 65 cards that were left")),
         (refusing(503, 403), QA_DOWN, ("qa_engine_down", 3, f"{FAILED}: {NONE}")),
         (refusing(401, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
-        (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"{LATE}: {OF_TWO}")),
+        (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"{LATE}: of 2 cards 1 made, 1 failed, 0 cut off, 0 not tried")),
         (data_of(), DEADLINE, ("deadline", 4, f"{LATE} (financial 0/1, trading 0/1, news 0/1): {NONE}")),
         (data_of("financial", "trading"), DEADLINE, ("deadline", 4, f"{LATE} (news 0/1): {NONE}")),
         (ledger_of(1, 2), SIGTERM, ("interrupted", 143, f"Interrupted by SIGTERM: {OF_TWO}")),
