@@ -28,7 +28,7 @@ from job.outputs.pages import documents
 from job.records.earlier import end_json
 from job.records.lease import BusyError, Holder, acquire
 from job.records.objects import end_name
-from job.records.past_nights import PastNights, ended_for_good, refused_before
+from job.records.past_nights import PastNights, ended_for_good, is_final, refused_before
 from job.records.record import Record, read_day, write_without_lease
 from job.records.session import ChangedError, Opened, Session, StorageAlarm, faults_of_record, open_session, resolve_day
 from job.storage.store import StorageError, error_text
@@ -123,7 +123,8 @@ class SoFar:
         before = NightBefore.of(past.before(start.day), past.attempt, start.day, ledger.plan, earlier)
         report = report_of(start, ledger, ending, seconds=self.seconds, faults=faults, before=before)
         undone = () if past.nights is None else undone_lines(past.nights, report)
-        return View.of(report, ledger, self.commands, undone)
+        is_retried = start.has_retry and not is_final(report, self.options.settings)
+        return View.of(report, ledger, self.commands, undone, is_retried=is_retried)
 
 
 async def open_day(known: SoFar, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | View:

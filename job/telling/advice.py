@@ -6,7 +6,7 @@ With the commands and links for it: how to start the job again, and where a page
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 from typing import Literal, NamedTuple
 from urllib.parse import quote
@@ -32,8 +32,8 @@ from job.text.messages import (
 )
 from job.text.shown import clock
 
-StepKind = Literal["at_work", "unless", "start", "look", "without", "left_out", "again"]
-"""What a step is: nothing, as a start is at work; when not to start the job; start it again; look at the day first; go
+StepKind = Literal["at_work", "retry", "unless", "start", "look", "without", "left_out", "again"]
+"""What a step is: nothing, as a start is at work, or as Cloud Run starts it once more; when not to start the job; start it again; look at the day first; go
 on without some targets; make what was left out; make doubtful cards again."""
 
 
@@ -163,10 +163,13 @@ def quoted(value: str) -> str:
 CONSOLE = "https://console.cloud.google.com"
 
 
-def advice(report: Report, ledger: Ledger, commands: Commands, unrecorded: int = 0) -> tuple[Step, ...]:
+def advice(
+    report: Report, ledger: Ledger, commands: Commands, unrecorded: int = 0, *, is_retried: bool = False
+) -> tuple[Step, ...]:
     """What to do next, in this order. `commands` know when it is read.
 
-    So many cards that are made are `unrecorded`: a start makes them again.
+    So many cards that are made are `unrecorded`: a start makes them again. `is_retried` is whether Cloud Run starts the
+    task once more, and that goes on: of a killed start, it is known from its record.
     """
     if report.is_of_command or report.outcome is Outcome.UNREADABLE:
         return ()
@@ -176,16 +179,35 @@ def advice(report: Report, ledger: Ledger, commands: Commands, unrecorded: int =
         return tuple(_steps_of_success(report, ledger, commands))
     if any(fault.kind is FaultKind.IMAGE for fault in report.faults):  # this image would be refused again
         return ()
-    return tuple(_steps(report, commands, unrecorded))
+    return tuple(_steps(report, commands, unrecorded, is_retried=is_retried))
 
 
-def _steps(report: Report, commands: Commands, unrecorded: int) -> Iterator[Step]:
+RETRIED_WITHIN = timedelta(minutes=10)
+"""How long Cloud Run takes at most until it starts a failed task once more."""
+
+
+def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator[Step]:
+    """What Cloud Run goes on with by itself, unless it would be refused again, since its variables are the same."""
+    breaks_off = report.ending.breaks_off
+    if breaks_off is not None:
+        is_retried = report.start.has_retry and now - breaks_off < RETRIED_WITHIN
+    if not is_retried or any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
+        return
+    if report.outcome in {Outcome.INTERRUPTED, Outcome.KILLED}:
+        text = message("Cloud Run starts it once more within ten minutes, unless somebody cancelled it.")
+        yield Step("retry", text)
+    else:
+        yield Step("retry", message("Cloud Run starts it once more within ten minutes."))
+
+
+def _steps(report: Report, commands: Commands, unrecorded: int, *, is_retried: bool) -> Iterator[Step]:
     start = report.start
     if _may_have_asked(report):
         text = message("What you asked for may not be recorded. First look at how the day stands:")
         yield commands.look(text, start.known_day)
         return
     missing = report.cards.missing + unrecorded
+    yield from _retry_steps(report, commands.now, is_retried=is_retried)
     if report.outcome is Outcome.KILLED and report.cards.missing:
         yield Step("unless", message("If a message said that all cards are made, do not paste this."))
     yield _start_step(report, commands, missing)

@@ -109,7 +109,7 @@ def not_to_start(results: int) -> Message:
 
 
 def unrecorded_notes(report: Report, cards: int) -> Iterator[Message]:
-    """What it costs that the end of a start is not recorded, nor so many `cards` that it has made."""
+    """What it costs that so many `cards` that a start has made are not recorded."""
     if cards and report.exit_code != ExitCode.DONE:
         yield plural(
             "1 card was made, but not recorded: the next start makes it again, and it may be charged twice.",
@@ -117,8 +117,6 @@ def unrecorded_notes(report: Report, cards: int) -> Iterator[Message]:
             "twice.",
             count=cards,
         )
-    if report.start.execution and report.exit_code:
-        yield message("Its end is not recorded: if Cloud Run starts it once more, that start has as many tries again.")
 
 
 def past_day_notice(day: str) -> Message:

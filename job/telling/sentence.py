@@ -55,6 +55,8 @@ def _day_sentence(report: Report) -> Message:
         return semicolon(sentence, _so_far_line(cards)) if report.had_plan else sentence
     if outcome is Outcome.AT_WORK:
         return colon(why, _so_far_line(cards))
+    if outcome is Outcome.DEADLINE and cards.failed:
+        return colon(why, _apart_line(report))
     if outcome is Outcome.KILLED and cards.missing:
         return colon(why, _unrecorded_line(report))
     if outcome is Outcome.CARDS_MISSING and (cards.done or report.is_made_but_again):
@@ -142,6 +144,21 @@ def _missing_line(report: Report) -> Message:
         "{count} of {planned} cards are missing",
         count=report.cards.missing,
         planned=report.cards.planned,
+    )
+    return _with_left_out(report, line)
+
+
+def _apart_line(report: Report) -> Message:
+    """What a deadline has left: what was cut off at its first try needs no putting right."""
+    cards = report.cards
+    failed = sum(group.items.count for group in report.failures if "qa" in group.engines)
+    line = message(
+        "of {planned} cards {done} made, {failed} failed, {cut_off} cut off, {left} not tried",
+        planned=cards.planned,
+        done=cards.done,
+        failed=failed,
+        cut_off=cards.failed - failed,
+        left=cards.missing - cards.failed,
     )
     return _with_left_out(report, line)
 

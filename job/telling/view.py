@@ -40,10 +40,18 @@ class View:
     """How grave it was before this attempt, or else the night before; `None` if that is not known."""
 
     @classmethod
-    def of(cls, report: Report, ledger: Ledger, commands: Commands, undone: tuple[Message, ...] = ()) -> "View":
-        """What is shown of a report to whom the `commands` are given."""
-        notes, steps = tuple(notes_of(report, ledger)), advice(report, ledger, commands)
-        return cls(report, ledger, notes, steps, undone=undone)
+    def of(
+        cls,
+        report: Report,
+        ledger: Ledger,
+        commands: Commands,
+        undone: tuple[Message, ...] = (),
+        *,
+        is_retried: bool = False,
+    ) -> "View":
+        """What is shown of a report to whom the `commands` are given. `is_retried` is as in `advice`."""
+        steps = advice(report, ledger, commands, is_retried=is_retried)
+        return cls(report, ledger, tuple(notes_of(report, ledger)), steps, undone=undone)
 
     @property
     def sentence(self) -> Message:
@@ -66,10 +74,15 @@ class View:
         return "warn" if self.warning is not None else self.report.severity
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
-        """The same if the end could not be written, nor so many results, of which some are made `cards`."""
+        """The same if the end could not be written, nor so many results, of which some are made `cards`.
+
+        Cloud Run's retry goes on then, since it does not know how this start ended.
+        """
         view = replace(self, notes=(*self.notes, *unrecorded_notes(self.report, cards)), unrecorded=unrecorded)
-        steps = () if view.warning is not None else advice(self.report, self.ledger, commands, cards)
-        return replace(view, steps=steps)
+        if view.warning is not None:
+            return replace(view, steps=())
+        is_retried = self.report.start.has_retry
+        return replace(view, steps=advice(self.report, self.ledger, commands, cards, is_retried=is_retried))
 
     def with_page(self, runs_uri: str | None) -> "View":
         """The same with the address of its page there, if that was written."""

@@ -90,7 +90,7 @@ REFUSES = "The QA engine refuses the job's calls"
         (ledger_of(1, 2), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {OF_TWO}")),
         (refusing(503, 403), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
         (refusing(401, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
-        (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"{LATE}: {OF_TWO}")),
+        (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"{LATE}: of 2 cards 1 made, 1 failed, 0 cut off, 0 not tried")),
         (data_of(), DEADLINE, ("deadline", 4, f"{LATE} (financial 0/1, trading 0/1, news 0/1): {NONE}")),
         (data_of("financial", "trading"), DEADLINE, ("deadline", 4, f"{LATE} (news 0/1): {NONE}")),
         (ledger_of(1, 2), SIGTERM, ("interrupted", 143, f"Interrupted by SIGTERM: {OF_TWO}")),
