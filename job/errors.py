@@ -2,7 +2,6 @@
 
 JobError
 ├── ConfigError (config/faults): variables or config objects have faults; has all of them
-├── UnreadConfigError (config/read): storage is down, so nothing is known about the config
 ├── StorageError (storage/store): storage did not do what it was asked
 │   ├── UnusableError: RUNS_URI or CONFIG_URI can never work as it is
 │   ├── UnreachableError: no usable answer came

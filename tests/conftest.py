@@ -4,7 +4,7 @@ import fcntl
 import os
 import signal
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from inspect import iscoroutinefunction
 from pathlib import Path
 
@@ -50,6 +50,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         fcntl.flock(inside, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
         fcntl.flock(at_the_door, fcntl.LOCK_UN)
         return (yield)
+
+
+@pytest.fixture(autouse=True)
+def _no_bug_unseen(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """The job writes a bug to standard error, and ends in order: a test that means none fails, whatever it looks at."""
+    yield
+    assert not [one for one in caplog.get_records("call") if one.name.startswith("job.") and one.exc_info]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -6,7 +6,7 @@ import trio
 
 from job.config.environment import Options
 from job.config.faults import ConfigError, not_set
-from job.config.read import UnreadConfigError, read_config
+from job.config.read import read_config
 from job.config.values import HOOK_REMEDY
 from job.day.attempt import ExitCode
 from job.engines.calls import EngineName
@@ -16,6 +16,7 @@ from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
 from job.outputs.message import SEND_SECONDS, Notifier, trial_fields, trial_lines
 from job.outputs.stdout import say, say_error
+from job.storage.store import StorageError
 from job.telling.notes import plan_notes
 from job.text.messages import colon, message, translator
 
@@ -35,8 +36,8 @@ async def check(options: Options) -> ExitCode:
         for fault in error.faults:
             say(f"✗ {to.text(fault.sentence)}")
         return ExitCode.USAGE
-    except UnreadConfigError as error:
-        say(f"✗ CONFIG_URI: {error}")
+    except StorageError as error:
+        say(f"✗ {to.text(colon(error.place, error.text))}")
         return ExitCode.TEMPFAIL
     for notice in (*config.plan.notices, *plan_notes(config.plan)):
         say(f"! {to.text(notice)}")

@@ -276,7 +276,7 @@ class Plan:
     date: str
     """The date of every target that has none of its own."""
     batch_sizes: Mapping[EngineName, int]
-    """Of the engines' settings: how it is asked, which decides nothing of what is made."""
+    """Of each engine that there is or was: how it is asked, which decides nothing of what is made."""
     left_out: frozenset[str] = frozenset()
     """The targets that this attempt makes no calls for. They are planned all the same."""
     notices: tuple[Message, ...] = ()

@@ -11,10 +11,9 @@ from job.config.objects import OBJECTS, SIZE_LIMIT, parse_config
 from job.config.plan import Plan, left_out_faults, make_plan, select
 from job.config.values import ENGINE_URL_REMEDY
 from job.engines.calls import Item
-from job.errors import JobError
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
-from job.text.messages import Value, message
+from job.text.messages import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +26,8 @@ class PlannedConfig:
     """`None` if nobody asks for anything."""
 
 
-class UnreadConfigError(JobError):
-    """Storage does not answer, so nothing is known about the config. Has the reason."""
-
-    def __init__(self, reason: Value) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
-
-
 async def read_config(options: Options, day: str) -> PlannedConfig:
-    """Reads the objects and makes the plan. Raises `ConfigError`; `UnreadConfigError` if only storage is down."""
+    """Reads the objects and makes the plan. Raises `ConfigError`; `StorageError` if only storage is down."""
     settings, faults = options.settings, list(options.faults)
     if not settings.config_uri:
         raise ConfigError(faults)
@@ -44,7 +35,8 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
         objects = await read_objects(open_store(settings.config_uri))
     except StorageError as error:
         if isinstance(error, UnreachableError) and not faults:
-            raise UnreadConfigError(error.text) from error
+            error.place = "CONFIG_URI"
+            raise
         raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
     contents = {name: stored.data for name, stored in objects.items()}
     # In a thread, since the event loop may have a lease to renew: 100,000 cards take 0.1 s.

@@ -3,6 +3,7 @@
 `Outcome` has what is fixed for each way to end: exit code and gravity.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, Self
@@ -27,7 +28,7 @@ from job.config.read import PlannedConfig
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
 from job.day.ledger import Rerun
 from job.day.result import Count, Seconds
-from job.engines.calls import EngineName
+from job.engines.calls import DATA_ENGINES, EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
 from job.storage.uri import absolute
 from job.text.shown import without_credentials
@@ -237,6 +238,7 @@ class Attempt(BaseModel):
 
     start: Start
     batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
+    """Of each engine that there was: one that came later is in no plan of this attempt."""
     owner: str
     """Unique to its process: two starts never write the same attempt."""
     objects: dict[str, str]
@@ -264,5 +266,7 @@ class Attempt(BaseModel):
     def plan_again(self) -> Plan:
         """The plan of its objects. Raises `ConfigError` if one of them is not sound."""
         config = parse_config({name: text.encode() for name, text in self.objects.items()})
+        later = (engine for engine in DATA_ENGINES if engine not in self.batch_sizes)
+        config = replace(config, switched_off=(*config.switched_off, *later))
         plan, _ = make_plan(config, self.start.day, self.batch_sizes)
         return plan.without(self.start.without)

@@ -60,7 +60,7 @@ def ending_of(
     """
     if error is not None and ledger is not None:
         return Ending(Outcome.DATA_ENGINE_FAILED, answer=colon(error.result.label, error.result.reason or ""))
-    if ledger is not None and ledger.is_complete:
+    if ledger is not None and ledger.is_complete and reason is not ShutdownReason.BUG:
         return Ending(Outcome.SUCCEEDED)
     if ledger is not None and reason is None:
         return Ending(Outcome.QA_ENGINE_DOWN if _made_none(ledger) else Outcome.CARDS_MISSING)

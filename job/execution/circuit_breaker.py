@@ -9,10 +9,10 @@ from job.execution.limits import ConcurrencyLimiter
 from job.execution.pending_call import Try
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 
-SILENT_SECONDS = 120.0
-"""An engine is silent that did nothing for so long, or for twice as long as its longest call took."""
-LATE_TRIES, LATE_ROUNDS = (8, 16), 3
-"""Once the patience is over, so many rounds of the limit decide, or so many calls, at least and at most."""
+LATE_TRIES = 8
+"""Once the patience is over, so many calls decide."""
+LONG_LIFE = 4
+"""A probe that lives so many times as long as another call took to fail may be at work."""
 
 
 class State(Enum):
@@ -25,23 +25,26 @@ class CircuitBreaker:
     """Whether one engine works, by first tries alone: a retry may fail for a reason of its own.
 
     - *Closed*: calls may begin. Each that failed at its first try takes a place until another call is done.
-    - *Probing*, once half of the places are taken so: at once if nothing else is in flight; else once the engine is
-      silent. One call at a time begins, after pauses of 0.5 s at first and twice as long each time, up to 30 s; 10 s at
-      least if the failed call may have cost money; none after a refusal.
+    - *Probing*, once half of the places are taken so and nothing else is in flight. One call begins, after pauses of
+      0.5 s at first and twice as long each time, up to 30 s; 10 s at least if the failed call may have cost money; none
+      after a refusal. While none fails, one more begins once the first is ten seconds old, and four times as old as the
+      shortest that has failed; and then 2, 4, 8 after each such time.
     - *Late*, once its patience is over: a few calls decide. If all fail that were not tried before, it is down.
 
     A call that is done closes it, if it began after the first failure; one that began before gives one place back. A
-    refusal does not count. All times are by trio's clock.
+    refusal does not count, nor does an outlier. All times are by trio's clock.
     """
 
     def __init__(self, settings: EngineSettings, limiter: ConcurrencyLimiter) -> None:
         self._patience, self._limiter = settings.patience, limiter
         self.worked_at = -inf
         """When a call was done last."""
-        self.longest = 0.0
-        """How long a call took at most that is done."""
         self._late_failures = 0
         """How many calls have failed at their first try that began once it was late."""
+        self._failed_first: dict[str | None, float] = {}
+        """When each card type failed first; infinity once a call of it was done."""
+        self._begun_well = -inf
+        """When the latest call began that was done."""
         self._close()
 
     def _close(self) -> None:
@@ -49,36 +52,45 @@ class CircuitBreaker:
         """How many places are taken by first tries that failed."""
         self.failing_since = inf
         """When the first of these failed; infinity if there is none."""
-        self.opens = inf
-        """When it opens, or has opened; infinity if too few have failed."""
+        self._out_since = inf
+        self._shortest = inf
+        """How soon a call has failed."""
         self._pause, self._pause_ends = INITIAL_SECONDS, -inf
         self._probe: Try | None = None
-        """The latest probe, if it is in flight."""
+        """The first call that began after the pause, if none has failed since."""
+        self._probes = 0
+        """How many have begun since, itself included."""
 
-    def silent_from(self, since: float) -> float:
-        """When the engine is silent, if it does nothing from then on."""
-        return since + max(SILENT_SECONDS, 2 * self.longest)
+    def is_outlier(self, card_type: str | None) -> bool:
+        """Whether a card type fails while others do not: none of it was ever done, and it had failed before a call
+        began that was done."""
+        return self._failed_first.get(card_type, inf) < self._begun_well
+
+    @property
+    def has_outlier_in_flight(self) -> bool:
+        return any(self.is_outlier(one.card_type) for one in self._limiter.in_flight)
 
     @property
     def over(self) -> float:
-        """When the engine's patience is over; infinity while too few have failed."""
-        return max(self.opens, self.worked_at) + self._patience
+        """When the engine's patience is over; infinity while it is not out."""
+        return max(self._out_since, self.worked_at) + self._patience
 
     def state(self, now: float) -> State:
-        if now < self.opens:
+        if now < self._out_since:
             return State.CLOSED
         return State.PROBING if now < self.over else State.LATE
 
     @property
     def not_before(self) -> float:
         """When the next probe may begin."""
-        return self._pause_ends if self._probe is None else inf
+        if self._probe is None:
+            return self._pause_ends
+        return self._probe.started + max(COUNTED_SECONDS, LONG_LIFE * self._shortest) * self._probes.bit_length()
 
     @property
     def failures_to_go(self) -> int:
         """How many calls have yet to fail that were not tried, once it is late, until the engine is down."""
-        least, most = LATE_TRIES
-        return min(most, max(least, LATE_ROUNDS * self._limiter.limit)) - self._late_failures
+        return LATE_TRIES - self._late_failures
 
     def places(self, state: State, *, has_untried: bool) -> int:
         """How many calls may be in flight. Late, no more begin that were not tried than decide."""
@@ -92,43 +104,43 @@ class CircuitBreaker:
 
     def begin(self, latest: Try) -> None:
         """A try begins, which ends in `succeed` or `fail`."""
-        if self.state(latest.started) is State.PROBING and self.not_before <= latest.started:
-            self._probe = latest
+        if self.state(latest.started) is State.PROBING:
+            self._probe = self._probe or latest
+            self._probes += 1
 
     def succeed(self, latest: Try) -> bool:
         """A try has done its call, or a part of it. Returns whether this ends an outage."""
-        was_open = latest.ended >= self.opens
+        was_out = latest.ended >= self._out_since
         self.worked_at, self._late_failures = latest.ended, 0
-        self.longest = max(self.longest, latest.ended - latest.started)
-        if latest.started >= self.failing_since or (self.failed <= 1 and not was_open):
+        self._failed_first[latest.card_type] = inf
+        self._begun_well = max(self._begun_well, latest.started)
+        if latest.started >= self.failing_since or (self.failed <= 1 and not was_out):
             self._close()
-            return was_open
+            return was_out
         self.failed = max(0, self.failed - 1)
-        self._look(latest.ended)
         return False
 
-    def fail(self, latest: Try, *, others: int) -> None:
-        """A try has failed, while `others` are in flight."""
+    def fail(self, latest: Try) -> None:
+        """A try has failed, which is still one of those in flight."""
         now, is_refusal = latest.ended, latest.kind is FailureKind.FINAL
-        counts = latest.is_first and not is_refusal
-        if counts:
-            self._late_failures += latest.started >= self.over
-            self.failed += 1
-            self.failing_since = min(self.failing_since, now)
-        self._look(now)
-        opens = counts and not others and now < self.opens < inf
+        self._failed_first.setdefault(latest.card_type, now)
+        if not is_refusal and not self.is_outlier(latest.card_type):
+            self._shortest = min(self._shortest, now - latest.started)
+            if latest.is_first:
+                self._late_failures += latest.started >= self.over
+                self.failed += 1
+                self.failing_since = min(self.failing_since, now)
+        opens = now < self._out_since and 2 * self.failed >= self._limiter.limit and self._is_alone(latest)
         if opens:
-            self.opens = now
-        if opens or latest is self._probe:
-            self._probe, self._pause_ends = None, now
+            self._out_since = now
+        if opens or (self._probe is not None and latest.started >= self._probe.started):
+            self._probe, self._probes, self._pause_ends = None, 0, now
             if not is_refusal and latest.failure is not None:
                 least = COUNTED_SECONDS if latest.kind is FailureKind.COUNTED else 0.0
                 pause = min(max(self._pause, least, latest.failure.retry_after or 0.0), MAX_SECONDS)
                 self._pause = min(2 * pause, MAX_SECONDS)
                 self._pause_ends = now + pause
 
-    def _look(self, now: float) -> None:
-        """Unless it is open, it opens once the engine is silent, if half of the places are taken."""
-        if now < self.opens:
-            is_half = 2 * self.failed >= self._limiter.limit
-            self.opens = self.silent_from(max(self.failing_since, self.worked_at)) if is_half else inf
+    def _is_alone(self, latest: Try) -> bool:
+        """Whether no other call is in flight but outliers."""
+        return all(one is latest or self.is_outlier(one.card_type) for one in self._limiter.in_flight)

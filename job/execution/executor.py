@@ -144,7 +144,7 @@ class Executor:
 
     async def _run_call(self, pending: PendingCall, connection: Connection) -> None:
         """Makes one try."""
-        latest = Try(trio.current_time(), is_first=pending.failures == 0)
+        latest = Try(trio.current_time(), pending.call.card_type, is_first=pending.failures == 0)
         if pending.unfollowed is not None:
             pending.follow()
             self._progress.counts.retries += 1
@@ -174,14 +174,14 @@ class Executor:
         due = self._policy.next_try(pending, latest, self._breaker.worked_at, self._context.shutdown.deadline)
         is_halved = len(pending.call.targets) > 1 and self._is_halved(failure, latest, due)
         if due is None and not is_halved:
-            if pending.is_last:
-                self._queue.last.fail(latest)
+            if pending.is_last and not self._breaker.is_outlier(pending.call.card_type):
+                self._queue.pause(latest)
             self._fail_for_good(pending, failure, latest.ended)
             return
         pending.unfollowed = latest
         if due is None or is_halved:
             if due is not None:  # else the halves have no more patience than the batch
-                pending.failures, pending.failing_since, pending.free_since = 0, inf, inf
+                pending.failures, pending.failing_since = 0, inf
             due = latest.ended
             self._queue.put_halves(pending, is_too_large=failure.may_be_too_large)
         else:
@@ -204,7 +204,7 @@ class Executor:
         is_done = failure is None or bool(failure.targets)
         if failure is None or is_done:
             self._refused = None
-            limiter.succeed(latest, breaker.failed)
+            limiter.succeed(latest)
             if breaker.succeed(latest):
                 limiter.recover()
                 if self._told_since < inf:
@@ -212,9 +212,9 @@ class Executor:
                     self._told_since, self._tell_after = inf, TELL_SECONDS
         else:
             if failure.handling.lowers_limit:
-                limiter.reject(latest, is_full=failure.status == 429)
-            breaker.fail(latest, others=self._progress.in_flight - 1)
-        limiter.end()
+                limiter.reject(latest)
+            breaker.fail(latest)
+        limiter.end(latest)
         if failure is not None and failure.handling.kind is not FailureKind.FINAL:
             # If no other call has failed, it is named.
             self._last_answer = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)

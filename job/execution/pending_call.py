@@ -19,12 +19,11 @@ class Try:
     """One try at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
 
     started: float
+    card_type: str | None = None
     is_first: bool = False
     """Whether its call was not tried before."""
-    number: int = 0
-    """Its number among all tries at its engine."""
     room: int = 0
-    """How many were in flight when it began, itself included, and rejected before."""
+    """How many were in flight when it began, itself included, that were not rejected since."""
     sent: bool = False
     """Whether the request may have been sent: unless it is known that no token or no connection was there."""
     ended: float = 0.0
@@ -44,9 +43,8 @@ class PendingCall:
     failures: int = 0
     """How often it has failed, without the larger batches that it was part of."""
     failing_since: float = inf
-    """When it failed first, by trio's clock; infinity if it has not."""
-    free_since: float = inf
-    """The same since its last try that may have cost money."""
+    """From when its patience runs, by trio's clock: its first failure, and then the first of its last try; infinity
+    before."""
     is_last: bool = False
     """Whether one more try that may have cost money is its end."""
     tries: int = 0

@@ -18,11 +18,11 @@ COUNTED_SECONDS = 10.0
 class RetryPolicy:
     """When the calls of one engine are tried again: by the kinds of their failures (`FailureKind`).
 
-    A failure that cost nothing is repeated until a try has failed that began after the patience, which runs from the
-    first of them, or from when the engine did any call last, whichever is later. One that may have cost money is
-    repeated up to `attempts` times: 10 s after the first, four times as long after each other, and the last once a
-    patience has passed since the call failed first, or in time for the deadline; a wait that would end later is that
-    one. If the last try costs nothing, it is still to come.
+    A failure that cost nothing is repeated until a try has failed that began a patience after the call's first failure,
+    and after any call of the engine was done. One that may have cost money is repeated up to `attempts` times: 10 s
+    after the first, four times as long after each other, and the last once a patience has passed since the call failed
+    first, or in time for the deadline; a wait that would end later is that one. If the last try costs nothing, it is
+    still to come, with a patience of its own.
     """
 
     settings: EngineSettings
@@ -40,15 +40,16 @@ class RetryPolicy:
         due = now + self._backoff(call, failure)
         call.failing_since = min(call.failing_since, now)
         if latest.kind is FailureKind.FREE:
-            call.free_since = min(call.free_since, now)
-            return due if latest.started < max(call.free_since, worked_at) + settings.patience else None
-        call.free_since = inf
+            return due if latest.started < max(call.failing_since, worked_at) + settings.patience else None
         if call.is_last or call.charged_tries >= settings.attempts:
             return None
         last = max(min(call.failing_since + settings.patience, deadline - settings.timeout), now + COUNTED_SECONDS)
         due = max(due, now + COUNTED_SECONDS * 4.0 ** min(call.charged_tries - 1, 10))
         call.is_last = call.charged_tries == settings.attempts - 1 or due > last
-        return last if call.is_last else due
+        if not call.is_last:
+            return due
+        call.failing_since = inf
+        return last
 
     def _backoff(self, call: PendingCall, failure: Failure) -> float:
         """Seconds to wait: on average twice as long each time."""

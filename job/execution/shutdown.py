@@ -2,6 +2,7 @@
 when something expires, by two clocks.
 """
 
+import logging
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
+from typing import TypeVar
 
 import trio
 
@@ -16,6 +18,7 @@ from job.day.result import ShutdownReason
 from job.errors import JobError
 from job.text.messages import Message
 
+T = TypeVar("T")
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -101,7 +104,7 @@ class Shutdown:
         """Whether the outcome is final: no later signal changes it or the exit code."""
         self.cards = trio.CancelScope()
         """The scope of the cards in flight."""
-        self.nights, self.documents, self.record = (trio.CancelScope(shield=True) for _ in range(3))
+        self.nights, self.documents, self.record = trio.CancelScope(), trio.CancelScope(), trio.CancelScope()
         """The scopes of the closing: of the wait for past nights, of all documents, and of the record with these."""
         self._waits: set[trio.CancelScope] = set()
         self._is_closing = False
@@ -130,6 +133,16 @@ class Shutdown:
         shares = {self.nights: NIGHTS_SHARE, self.documents: DOCUMENTS_SHARE, self.record: RECORD_SHARE}
         for scope, share in shares.items():
             scope.deadline = min(scope.deadline, begin + share * seconds)
+
+    async def watch(self, task: Callable[..., Awaitable[T]], *arguments: object, **named: object) -> T | None:
+        """What a task returns; `None` after a bug in it, which standard error has. That is a reason to shut down."""
+        result: T | None = None
+        try:
+            result = await task(*arguments, **named)
+        except* Exception:
+            logging.getLogger(__name__).exception("the job has a bug")
+            self.request(ShutdownReason.BUG)
+        return result
 
     async def again_after_requests(self, step: Callable[[], Awaitable[None]]) -> None:
         """Takes a step, and begins it again whenever a request comes: a request to storage may hang until then."""

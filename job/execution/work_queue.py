@@ -1,14 +1,16 @@
 """Work queue: which call of one engine begins next, and when. A call waits nowhere else."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
+from operator import itemgetter
+from typing import Any
 
 import trio
 
-from job.config.environment import EngineSettings
 from job.engines.calls import Item
 from job.execution.circuit_breaker import CircuitBreaker, State
 from job.execution.limits import RateLimiter
@@ -19,52 +21,35 @@ from job.execution.shutdown import Shutdown
 
 LAST_PAUSE = 60.0
 """After a last try has failed, the next ones wait for so long at most, or for the patience if that is less."""
+FIRST, OTHERS, BEHIND = range(3)
+"""Where the calls of a card type stand: outliers come behind others, but for one in each timeout."""
+Waiting = list[tuple[float, int, PendingCall]]
+"""A heap, by when they are due."""
 
 
-class LastTries:
-    """The calls of one engine that have one try left, and when the next of these begins.
+@dataclass(slots=True)
+class Line:
+    """The calls of one card type that wait; of a data engine, all."""
 
-    Each waits until its own patience is over, and then while the engine is silent, but not for longer than a patience,
-    nor beyond the deadline. After one has failed, the next ones pause, since an outage may begin. A pause is half as
-    long as the one before if nothing was done since: then they fail for reasons of their own.
-    """
-
-    def __init__(self, settings: EngineSettings, breaker: CircuitBreaker, shutdown: Shutdown) -> None:
-        self._settings = settings
-        self._breaker = breaker
-        self._shutdown = shutdown
-        self._pause = self._longest_pause = min(LAST_PAUSE, settings.patience)
-        self._pause_ends = -inf
-        self.calls: list[tuple[float, int, PendingCall]] = []
-        """A heap, by when they are due."""
-
-    def begins(self) -> float:
-        """When the next one may begin."""
-        if not self.calls:
-            return inf
-        due, worked_at = self.calls[0][0], self._breaker.worked_at
-        begins = max(due, self._pause_ends)
-        if begins > self._breaker.silent_from(worked_at):
-            begins = max(due, worked_at + self._settings.patience)
-        return max(due, min(begins, self._shutdown.deadline - self._settings.timeout))
-
-    def fail(self, latest: Try) -> None:
-        """One has failed. Of those that began before the pause, the first one counts."""
-        if latest.started >= self._pause_ends:
-            is_vain = self._breaker.worked_at < self._pause_ends
-            self._pause = self._pause / 2 if is_vain else min(2 * self._pause, self._longest_pause)
-            self._pause_ends = latest.ended + self._pause
+    untried: list[Sequence[Item] | PendingCall] = field(default_factory=list)
+    """Calls that were not tried; the next one is the last. Parts of batches are such calls."""
+    due: float = -1.0
+    """When that one is due: at a random time before zero, as if each had one."""
+    retries: Waiting = field(default_factory=list)
+    last: Waiting = field(default_factory=list)
+    """The calls that have one try left."""
 
 
 class WorkQueue:
-    """The calls of one engine, in two phases: first each is tried once, in random order; then what has failed is
-    tried again, each call when it is due.
+    """The calls of one engine: first each is tried once, in random order; then what has failed is tried again, when it
+    is due: last tries before others.
 
     - The parts of a batch are calls that were not tried. They come next, one half to its end before the other.
-    - Last tries come as `LastTries` says.
-    - While the circuit breaker is probing, a call that was not tried begins after each pause; if none is left, a retry.
-    - Once it is late, as many begin that were not tried as it takes to decide that the engine is down. If none is left,
-      retries begin when they are due.
+    - After a last try has failed, the next ones pause, since an outage may begin: half as long each time, if nothing
+      was done since the pause before. If the engine did nothing for half of a timeout, they wait for its patience.
+    - The calls of an outlier (`CircuitBreaker`) come after all others, but for one in each timeout.
+    - While the circuit breaker is probing, what comes next begins when it says. Once it is late, as many begin that
+      were not tried as it takes to decide that the engine is down. If none is left, retries begin when they are due.
 
     It ends when no call is left and none is in flight, or when the engine is down.
     """
@@ -94,12 +79,13 @@ class WorkQueue:
         """A larger batch is split before it begins."""
         self._largest_done = 0
         """The largest number of targets of a call that is done."""
-        self._untried = list(work)
-        self._parts: list[PendingCall] = []
-        """Parts of batches that were not tried; the next one is the last."""
-        self._waiting: list[tuple[float, int, PendingCall]] = []
-        """A heap of the retries, by the times at which they are due."""
-        self.last = LastTries(settings, breaker, shutdown)
+        self._lines = defaultdict[str | None, Line](Line)
+        for items in sorted(work, key=lambda _: policy.random()):
+            self._lines[items[0].card_type].untried.append(items)
+        self._pause = self._longest_pause = min(LAST_PAUSE, settings.patience)
+        self._pause_ends = -inf
+        self._outlier_due = -inf
+        """From when on a call of an outlier goes before all others."""
         self._numbers = count()
         self._is_closed = False
         self._has_halved = False
@@ -122,7 +108,7 @@ class WorkQueue:
                 self._progress.in_flight += 1
                 self._parked.unpark()
                 return call
-            if self._is_closed or not (self._progress.in_flight or self._has_untried or self._has_retries):
+            if self._is_closed or not (self._progress.in_flight or self._is_waiting):
                 self._is_closed = True
                 self._parked.unpark_all()
                 return None
@@ -134,13 +120,14 @@ class WorkQueue:
 
     def put(self, call: PendingCall, due: float) -> None:
         """Puts a call back whose try has failed, until it is due."""
-        heappush(self.last.calls if call.is_last else self._waiting, (due, next(self._numbers), call))
-        self._progress.last_tries = len(self.last.calls)
+        line = self._lines[call.call.card_type]
+        heappush(line.last if call.is_last else line.retries, (due, next(self._numbers), call))
+        self._progress.last_tries += call.is_last
 
     def put_halves(self, call: PendingCall, *, is_too_large: bool) -> None:
         """Puts a batch back that has failed, in two parts. If it may be too large, later ones are smaller."""
         self._has_halved |= is_too_large
-        self._parts.append(self._first_part(call, (len(call.call.targets) + 1) // 2))
+        self._lines[call.call.card_type].untried.append(self._first_part(call, (len(call.call.targets) + 1) // 2))
 
     def succeed(self, targets: int) -> None:
         """A call for so many targets was done. Once a batch was halved, none is larger than the largest one done."""
@@ -148,51 +135,80 @@ class WorkQueue:
         if self._has_halved:
             self._batch_size = self._largest_done
 
-    def left(self) -> Sequence[PendingCall]:
+    def pause(self, latest: Try) -> None:
+        """A last try has failed. Of those that began before the pause, the first one counts."""
+        if latest.started >= self._pause_ends:
+            is_vain = self._breaker.worked_at < self._pause_ends
+            self._pause = self._pause / 2 if is_vain else min(2 * self._pause, self._longest_pause)
+            self._pause_ends = latest.ended + self._pause
+
+    def left(self) -> Iterator[PendingCall]:
         """The calls that were put back, and are not done yet."""
-        return [*self._parts, *(call for _, _, call in (*self._waiting, *self.last.calls))]
-
-    @property
-    def _has_untried(self) -> bool:
-        return bool(self._parts or self._untried)
-
-    @property
-    def _has_retries(self) -> bool:
-        return bool(self._waiting or self.last.calls) and not self.is_failed
+        for line in self._lines.values():
+            yield from (call for call in line.untried if isinstance(call, PendingCall))
+            yield from (call for _, _, call in (*line.retries, *line.last))
 
     def _next(self, now: float) -> tuple[PendingCall | None, float]:
         """The next call, if one may begin now; or `None`, and when to look again."""
         breaker, moment = self._breaker, self.rate.not_before
         state = breaker.state(now)
-        if state is State.LATE and self._has_untried and breaker.failures_to_go <= 0:
+        has_untried = any(line.untried and not breaker.is_outlier(name) for name, line in self._lines.items())
+        if state is State.LATE and has_untried and breaker.failures_to_go <= 0:
             self.is_down = self._is_closed = True
         if self._is_closed or now < moment:
             return None, moment
-        if self._progress.in_flight >= breaker.places(state, has_untried=self._has_untried):
-            return None, breaker.opens if state is State.CLOSED else inf
+        if self._progress.in_flight >= breaker.places(state, has_untried=has_untried):
+            return None, inf
         changes = breaker.over if state is State.PROBING else inf
         if state is State.PROBING and now < breaker.not_before:
             return None, min(breaker.not_before, changes)
-        if self._has_untried:
-            return self._take_untried(), now
-        if not self._has_retries:
-            return None, inf
-        due, last_try = self._waiting[0][0] if self._waiting else inf, self.last.begins()
-        if due <= now:
-            return heappop(self._waiting)[2], now
-        if last_try <= now:
-            _, _, call = heappop(self.last.calls)
-            self._progress.last_tries = len(self.last.calls)
-            return call, now
-        return None, min(due, last_try, changes)
+        heads = list(self._heads(now, state))
+        ready = [head for head in heads if head[1] <= now]
+        if not ready:
+            return None, min((begins for _, begins, _, _ in heads), default=changes)
+        (place, _, _), _, line, waiting = min(ready, key=itemgetter(0))
+        if place == BEHIND and any(head[0][0] != BEHIND for head in heads) and breaker.has_outlier_in_flight:
+            return None, min((begins for _, begins, _, _ in heads if begins > now), default=changes)
+        if place != OTHERS:
+            self._outlier_due = now + self._policy.settings.timeout
+        if waiting is line.untried:
+            return self._take_untried(line), now
+        call = heappop(waiting)[2]
+        self._progress.last_tries -= call.is_last
+        return call, now
 
-    def _take_untried(self) -> PendingCall:
-        if self._parts:
-            return self._parts.pop()
-        left = self._untried
-        number = min(int(self._policy.random() * len(left)), len(left) - 1)
-        left[number], left[-1] = left[-1], left[number]
-        return self._first_part(self._begin(left.pop()), self._batch_size)
+    def _heads(self, now: float, state: State) -> Iterator[tuple[tuple[int, int, float], float, Line, Any]]:
+        """The next call of each heap: its place among those that may begin, when it may, its line and heap."""
+        is_turn = state is State.CLOSED and now >= self._outlier_due
+        for card_type, line in self._lines.items():
+            place = OTHERS if not self._breaker.is_outlier(card_type) else FIRST if is_turn else BEHIND
+            if line.untried:
+                yield (place, 0, line.due), now, line, line.untried
+            if line.last and not self.is_failed:
+                due = line.last[0][0]
+                yield (place, 1, due), self._last_begins(due), line, line.last
+            if line.retries and not self.is_failed:
+                due = line.retries[0][0]
+                yield (place, 2, due), due, line, line.retries
+
+    def _last_begins(self, due: float) -> float:
+        """When a last try begins: not while the engine is silent, or in a pause, if there is time."""
+        settings, worked_at = self._policy.settings, self._breaker.worked_at
+        begins = max(due, self._pause_ends)
+        if begins > worked_at + settings.timeout / 2:
+            begins = worked_at + settings.patience
+        return max(due, min(begins, self._shutdown.deadline - settings.timeout))
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether a call waits that is still to be tried."""
+        lines = self._lines.values()
+        return any(line.untried or (not self.is_failed and (line.retries or line.last)) for line in lines)
+
+    def _take_untried(self, line: Line) -> PendingCall:
+        line.due *= self._policy.random() ** (1 / len(line.untried))
+        first = line.untried.pop()
+        return first if isinstance(first, PendingCall) else self._first_part(self._begin(first), self._batch_size)
 
     def _first_part(self, whole: PendingCall, size: int) -> PendingCall:
         """The first so many targets of a batch. The other parts come next; each has as much patience as the whole."""
@@ -204,7 +220,7 @@ class WorkQueue:
         for part in others:
             part.retries = part.waits = 0
             part.unfollowed = None
-        self._parts += reversed(others)
+        self._lines[whole.call.card_type].untried += reversed(others)
         return first
 
     async def _park(self, moment: float) -> None:

@@ -188,7 +188,7 @@ def _finished(result: CallResult) -> LogLine:
 
 def _end(view: View) -> LogLine:
     report = view.report
-    severity: LogSeverity = "INFO" if view.unrecorded is None and view.severity == "good" else "WARNING"
+    severity: LogSeverity = "INFO" if view.severity == "good" else "WARNING"
     # Of a start whose variables are faulty, nothing was said before: no other line names its day.
     fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
     if report.ending.answer is not None:

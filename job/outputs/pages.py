@@ -7,7 +7,7 @@ module that uses Jinja2.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from posixpath import relpath
@@ -261,14 +261,18 @@ def _rendered(name: str, translator: Translator, night: Night | None, start: Sta
 
 
 def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now: datetime) -> Iterator[Line]:
-    """What the page of the nights says of the latest: what a message would not leave out, and where the rest is."""
+    """What the page of the nights says of the latest: what a message would not leave out, and where the rest is.
+
+    A command stands once, beside its cause on the page of the day: here only if the night has no page.
+    """
     if (tick := nights.next_tick(days)) is not None:
         text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
         yield Line(message(text, time=dated_time(tick)))
     if latest.problem is not None:
         yield Line(latest.problem)
     report = latest.report
-    if report is not None and _has_page(latest) and (report.faults or report.failures):
+    has_page = _has_page(latest)
+    if has_page and latest.outcome is not Outcome.SUCCEEDED:
         page = link(runs_uri, f"{latest.day}/{PAGE}")
         yield Line(message("What is wrong, and what to do"), below=page, form="link")
     if report is None and latest.start is not None:  # nothing but how to go on
@@ -279,7 +283,8 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
     else:
         commands = Commands.of(report.start, runs_uri, days, now)
         view = View.of(report, Ledger.empty(latest.day), commands, undone)
-        yield from (line for line in day_lines(view) if line.rank is Rank.KEPT)
+        shown = replace(view, steps=()) if has_page else view
+        yield from (line for line in day_lines(shown) if line.rank is Rank.KEPT)
 
 
 def documents(view: View, past: PastNights, settings: Settings) -> Documents:

@@ -14,7 +14,7 @@ import trio
 from pydantic_core import to_json
 
 from job.config.plan import Plan
-from job.day.attempt import FORMAT, Attempt, Outcome, Severity
+from job.day.attempt import FORMAT, Attempt, Outcome, Severity, Start
 from job.day.ending import Ending
 from job.day.history import NightBefore
 from job.day.ledger import Ledger
@@ -313,6 +313,13 @@ class Record:
         ledger.breaks_off = not listing.attempts <= listing.ends
         await read_journal(store, day, listing.results, ledger)
         return cls(listing, latest, reports, ledger)
+
+    def continued_by(self, start: Start) -> Start:
+        """A start with what all attempts at the day have in common."""
+        if self.latest is None:
+            return start
+        begun = self.latest.start
+        return start.model_copy(update={"trace_id": begun.trace_id, "began": begun.began})
 
     @property
     def ended(self) -> Report | None:

@@ -1,12 +1,11 @@
 """Session: for which day a start is, and one attempt's use of the record under the lease, to its end."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
 
 import trio
 
@@ -18,6 +17,7 @@ from job.day.changes import differences
 from job.day.ledger import Ledger
 from job.day.report import Change, Report
 from job.day.result import CallResult
+from job.engines.calls import Item
 from job.errors import JobError
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
@@ -119,6 +119,20 @@ class Session:
     """What was recorded of the day when it began; the ledger goes on."""
     is_ended: bool = False
 
+    @classmethod
+    async def begin(cls, lease: Lease, attempt: Attempt, record: Record, alarm: StorageAlarm) -> "Session":
+        """Records the attempt. Raises `StorageError`, and `BusyError` if another start has taken over."""
+        day, number = attempt.start.day, attempt.start.number
+        paused = BusyError(message("this one was paused for longer than its lease lasts"))
+        if not lease.is_held():
+            raise paused
+        try:
+            await in_thread_to_its_end(partial(lease.store.create, attempt_name(day, number), attempt.to_json()))
+        except ConflictError:
+            raise paused from None
+        journal = Journal(lease.store, day, number, attempt.plan, partial(alarm, "results"))
+        return cls(lease, attempt, journal, alarm, record)
+
     def on_event(self, event: Event) -> None:
         if isinstance(event, CallResult):
             self.record.ledger.add(event)
@@ -186,7 +200,7 @@ class Session:
                 self.is_ended = True
 
     async def _release(self) -> None:
-        with trio.move_on_after(RELEASE_SECONDS, shield=True), suppress(StorageError):
+        with trio.move_on_after(RELEASE_SECONDS), suppress(StorageError):
             await self.lease.release()
             self.alarm("lease", None)  # it may not have been renewed since
         if not self.lease.is_closed:
@@ -207,90 +221,29 @@ class ChangedError(JobError):
         self.start, self.changes, self.missing, self.added, self.asked = start, changes, missing, added, asked
 
 
-class Opened(NamedTuple):
-    """A start whose day's record has been read."""
-
-    start: Start
-    """With the trace id of the day, and the number of its attempt."""
-    record: Record
-    session: Session | None
-    """`None` if nothing is left to do."""
-
-
-async def open_session(
-    lease: Lease, start: Start, config: PlannedConfig, alarm: StorageAlarm, listing_before: Listing | None = None
-) -> Opened:
-    """Reads the record of the day, decides what this start adds to it, and writes that.
-
-    `listing_before` is what was recorded of the day when this start began, if it asks for something again.
-
-    Raises `StorageError`, `RecordError`, what `decide` raises, and `BusyError` if another start has taken over.
-    """
-    record = await Record.read(lease.store, start.day, config.plan)
-    if record.latest is not None:
-        begun = record.latest.start
-        start = start.model_copy(update={"trace_id": begun.trace_id, "began": begun.began})
-    attempt = decide(record, start, config, lease.holder.owner, listing_before)
-    if attempt is None:
-        return Opened(start, record, None)
-    day, number = attempt.start.day, attempt.start.number
-    paused = BusyError(message("this one was paused for longer than its lease lasts"))
-    if not lease.is_held():
-        raise paused
-    try:
-        await in_thread_to_its_end(partial(lease.store.create, attempt_name(day, number), attempt.to_json()))
-    except ConflictError:
-        raise paused from None
-    journal = Journal(lease.store, day, number, attempt.plan, partial(alarm, "results"))
-    return Opened(attempt.start, record, Session(lease, attempt, journal, alarm, record))
-
-
 def decide(
     record: Record, start: Start, config: PlannedConfig, owner: str, listing_before: Listing | None = None
 ) -> Attempt | None:
     """The attempt that a start adds to the record of its day; `None` if everything is there already.
 
-    What it asks to have made again is opened in the ledger of the record. Raises `ConfigError` if the day is that of
-    another config, or if the changed plan of an earlier day has to be confirmed; and `BusyError` if this is the retry
-    of a start that is not recorded, or if something is asked for again and more is recorded than in `listing_before`:
-    another start may have made the same.
+    What it asks to have made again is opened in the ledger of the record. `listing_before` is what was recorded of the
+    day when this start began, if it asks for something again.
+
+    Raises `ConfigError` if the day is that of another config; `ChangedError`; and what `_rerun` raises.
     """
-    latest, ended, ledger = record.latest, record.ended, record.ledger
-    begun = None if latest is None else latest.start
-    if begun is not None and begun.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
-        text = template("the day began with the config of {then}, but this start has that of {now}")
-        remedy = message(
-            "if this start is wrong, give it its own RUNS_URI: nothing is lost. Only if the day is wrong, move its "
-            "folder out of runs/: the whole day is then made, and paid for, again"
-        )
-        what = message(text, then=begun.config_uri, now=start.config_uri)
-        raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
+    latest, ledger = record.latest, record.ledger
     if latest is not None:
+        _raise_if_other(latest.start, start)
         _raise_if_changed(latest, start, ledger)
-    number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
+    asked_by = latest.asked_by if latest else ()
     if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
-        if start.task_attempt:
-            text = template("The first try recorded nothing to make again on {day}, so this retry makes nothing again")
-            raise BusyError(None, message(text, day=start.day))
-        if listing_before is not None and record.listing != listing_before:
-            raise BusyError(None, message("Another start has just ended"))
-        if not any(call.done for call in chain.from_iterable(ledger.calls.values())):
-            what = message("nothing was made yet for {day}", day=start.day)
-            remedy = message("start it without this option, or add the --date that you mean")
-            raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
-        ledger.rerun(config.again, number)
+        _rerun(config.again, record, start, listing_before)
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     plan = config.plan.digest
-    is_closed = (
-        ended is not None
-        and ended.outcome is Outcome.SUCCEEDED
-        and ended.start.without == ledger.left_out
-        and not ended.not_written
-    )
-    if is_closed and latest is not None and latest.plan == plan and ledger.is_complete:
+    if _is_done(record, plan):
         return None
     return Attempt(
-        start=start.model_copy(update={"number": number}),
+        start=start.model_copy(update={"number": record.listing.latest + 1}),
         batch_sizes=dict(config.plan.batch_sizes),
         owner=owner,
         objects={name: stored.data.decode() for name, stored in config.objects.items()},
@@ -299,6 +252,46 @@ def decide(
         again=ledger.reruns,
         asked_by=asked_by,
     )
+
+
+def _raise_if_other(begun: Start, start: Start) -> None:
+    """Raises `ConfigError` if the day began with another config."""
+    if begun.config_uri.rstrip("/") == start.config_uri.rstrip("/"):
+        return
+    text = template("the day began with the config of {then}, but this start has that of {now}")
+    remedy = message(
+        "if this start is wrong, give it its own RUNS_URI: nothing is lost. Only if the day is wrong, move its "
+        "folder out of runs/: the whole day is then made, and paid for, again"
+    )
+    what = message(text, then=begun.config_uri, now=start.config_uri)
+    raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])
+
+
+def _rerun(items: Iterable[Item], record: Record, start: Start, listing_before: Listing | None) -> None:
+    """Opens what a start asks to have made again.
+
+    Raises `BusyError` if it is the retry of a start that is not recorded, or if more is recorded than in
+    `listing_before`: another start may have made the same; and `ConfigError` if nothing was made yet.
+    """
+    if start.task_attempt:
+        text = template("The first try recorded nothing to make again on {day}, so this retry makes nothing again")
+        raise BusyError(None, message(text, day=start.day))
+    if listing_before is not None and record.listing != listing_before:
+        raise BusyError(None, message("Another start has just ended"))
+    if not any(call.done for call in chain.from_iterable(record.ledger.calls.values())):
+        what = message("nothing was made yet for {day}", day=start.day)
+        remedy = message("start it without this option, or add the --date that you mean")
+        raise ConfigError([Fault(AGAIN, what, remedy, FaultKind.COMMAND)])
+    record.ledger.rerun(items, record.listing.latest + 1)
+
+
+def _is_done(record: Record, plan: str) -> bool:
+    """Whether the latest attempt had this plan and has ended with all of it done, and with all documents written."""
+    latest, ended, ledger = record.latest, record.ended, record.ledger
+    if latest is None or ended is None or latest.plan != plan or not ledger.is_complete:
+        return False
+    is_same = ended.start.without == ledger.left_out
+    return ended.outcome is Outcome.SUCCEEDED and is_same and not ended.not_written
 
 
 def _raise_if_changed(latest: Attempt, start: Start, ledger: Ledger) -> None:

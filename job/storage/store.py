@@ -35,6 +35,9 @@ class StoredObject:
 class StorageError(JobError):
     """A store could not do what was requested. The same request may succeed later."""
 
+    place = "RUNS_URI"
+    """The variable that names the store."""
+
     def __init__(self, reason: Value, remedy: Message | None = None, about: str | None = None) -> None:
         """`about` is the object or the place, unless the reason names it; `remedy` is what its owner has to do."""
         self.what = said(reason) if about is None else colon(about, reason)

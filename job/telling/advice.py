@@ -33,8 +33,8 @@ from job.text.messages import (
 from job.text.shown import clock
 
 StepKind = Literal["at_work", "retry", "unless", "start", "look", "without", "left_out", "again"]
-"""What a step is: nothing, as a start is at work, or as Cloud Run starts it once more; when not to start the job; start it again; look at the day first; go
-on without some targets; make what was left out; make doubtful cards again."""
+"""What a step is: nothing, as a start is at work, or as Cloud Run starts it once more; when not to start the job; start
+it again; look at the day first; go on without some targets; make what was left out; make doubtful cards again."""
 
 
 class Step(NamedTuple):

@@ -75,7 +75,7 @@ def ledger_notes(ledger: Ledger) -> Iterator[Message]:
 
 def plan_notes(plan: Plan) -> Iterator[Message]:
     """What is not as on other nights about the cards of a plan: data that they lack, and their date."""
-    for engine in (engine for engine in plan.switched_off if ENGINES[engine].is_on):
+    for engine in (engine for engine in plan.switched_off if ENGINES[engine].is_on and engine in plan.batch_sizes):
         lacking = (one for one in plan.targets if is_usual(engine, one.kind) and not plan.prepares(engine, one))
         if count := sum(len(target.card_types) for target in lacking):
             off = template("{object}: the {engine} engine is switched off. Cards without its data: {count}")

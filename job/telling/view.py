@@ -54,6 +54,12 @@ class View:
         return cls(report, ledger, tuple(notes_of(report, ledger)), steps, undone=undone)
 
     @property
+    def severity(self) -> Severity:
+        """That of the report; a success whose end is not recorded is odd."""
+        is_good = self.report.severity == "good"
+        return "warn" if is_good and self.unrecorded is not None else self.report.severity
+
+    @property
     def sentence(self) -> Message:
         return sentence_of(self.report)
 
@@ -67,11 +73,6 @@ class View:
         """That nobody is to start it again, since a success is not wholly recorded."""
         is_done = self.report.outcome is Outcome.SUCCEEDED
         return not_to_start(self.unrecorded) if self.unrecorded and is_done else None
-
-    @property
-    def severity(self) -> Severity:
-        """As in the report, which does not know what of it is not recorded."""
-        return "warn" if self.warning is not None else self.report.severity
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`.

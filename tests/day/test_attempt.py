@@ -10,6 +10,7 @@ from job.config.environment import Options, read_settings
 from job.day.attempt import Attempt, Start
 from job.engines.identity import COMMIT, VERSION
 from job.records.objects import RecordError, read_attempt
+from job.telling.notes import plan_notes
 from tests.support.records import DAY, RecordedAttempt, config, start_at
 
 NOW = datetime(2026, 11, 23, 18, 0, 3, 500_000, tzinfo=UTC)
@@ -80,6 +81,17 @@ def test_an_attempt_is_read_as_it_was_written_and_makes_its_plan_again() -> None
     assert read(json.dumps({**json.loads(found.to_json()), "style": "of a later version"}).encode()) == found
     assert found.plan_again() == attempt.plan
     assert found.plan_again().left_out == {"TSLA"}
+
+
+@pytest.mark.parametrize("given", [{}, {"engine_control.json": '{"run_trading_engine": false}'}])
+def test_an_engine_that_came_later_is_in_no_plan_of_an_attempt(given: dict[str, str]) -> None:
+    """Else each day that was done before would lack its data."""
+    recorded = RecordedAttempt(objects=config() | given)
+    sizes = {engine: size for engine, size in recorded.stored.batch_sizes.items() if engine != "news"}
+    stored = json.loads(recorded.stored.to_json()) | {"batch_sizes": sizes}
+    plan = read(json.dumps(stored).encode()).plan_again()
+    assert plan.engines() == tuple(engine for engine in recorded.plan.engines() if engine != "news")
+    assert [*plan_notes(plan)] == [*plan_notes(recorded.plan)], "nobody has switched it off"
 
 
 @pytest.mark.parametrize(

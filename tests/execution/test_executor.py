@@ -95,7 +95,7 @@ async def test_a_card_that_may_have_cost_money_has_its_tries_and_the_last_once_t
         made = await one_card(step, attempts=attempts)
         assert (starts(made), made.cards.failed) == (moments, 1)
         assert the_end(made).charged_tries == attempts
-    made = await one_card(step, attempts=9, patience=220.0)
+    made = await one_card(step, attempts=9, patience=220.0, concurrency=16)
     assert starts(made) == [0.0, 10.0, 50.0, 210.0, 220.0], "no wait is longer than the patience"
     made = await one_card(step, reply({}, 429), reply({}, 409), None)
     assert (made.cards.done, the_end(made).charged_tries) == (1, 1)

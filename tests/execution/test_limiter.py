@@ -9,51 +9,56 @@ from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.execution.pending_call import Try
 
 
-def play(limiter: ConcurrencyLimiter, done: int = 0, *, neither: int = 0, rejected: int = 0, failed: int = 0) -> None:
-    """So many calls begin at a time, and are then done, neither, or rejected with a 429; `failed` ones take a place."""
-    begun = [Try(0.0) for _ in range(done + neither + rejected)]
+def play(limiter: ConcurrencyLimiter, time: float, done: int = 0, *, neither: int = 0, rejected: int = 0) -> None:
+    """So many calls begin at a time, and are then done, neither, or rejected."""
+    begun = [Try(time, ended=time + 1.0) for _ in range(done + neither + rejected)]
     for latest in begun:
         limiter.begin(latest)
     for number, latest in enumerate(begun):
         if number < done:
-            limiter.succeed(latest, failed)
+            limiter.succeed(latest)
         elif number >= done + neither:
-            limiter.reject(latest, is_full=True)
-        limiter.end()
+            limiter.reject(latest)
+        limiter.end(latest)
 
 
-def test_room_that_is_gone_is_forgotten_after_two_rounds() -> None:
+def test_room_that_is_gone_is_forgotten_after_two_round_trips() -> None:
     limiter = ConcurrencyLimiter(16)
-    play(limiter, 16)
-    for _ in range(40):
-        play(limiter, 4, rejected=limiter.limit - 4)
+    play(limiter, 0.0, 16)
+    for time in range(2, 42):
+        play(limiter, time, 4, rejected=limiter.limit - 4)
     assert 4 <= limiter.limit <= 5
 
 
-def test_after_many_429s_in_a_row_what_was_shown_before_them_counts_no_more() -> None:
-    limiter = ConcurrencyLimiter(16)
-    play(limiter, 5)
-    for _ in range(60):
-        play(limiter, neither=5, rejected=1)
-    assert limiter.limit == 1
-
-
 def test_the_limit_stays_while_it_is_not_reached_and_is_at_least_what_is_done_at_a_time() -> None:
-    """Each failure takes a place."""
     limiter = ConcurrencyLimiter(16)
-    play(limiter, neither=7, rejected=9)
-    for failed, limit in ((0, 7), (6, 8)):
-        for _ in range(8):
-            play(limiter, 1, failed=failed)
-        assert limiter.limit == limit
-    play(limiter, 12)
+    play(limiter, 0.0, neither=7, rejected=9)
+    for time in range(2, 10):
+        play(limiter, time, 1)
+    assert limiter.limit == 7
+    play(limiter, 10.0, 12)
     assert limiter.limit == 12
+
+
+def test_a_rejection_within_the_room_that_was_shown_raises_the_limit() -> None:
+    limiter = ConcurrencyLimiter(16)
+    play(limiter, 0.0, neither=4, rejected=12)
+    play(limiter, 2.0, 4)
+    play(limiter, 4.0, 3, rejected=1)
+    assert limiter.limit == 5
+
+
+def test_what_it_keeps_is_bounded_by_the_calls_in_flight() -> None:
+    limiter = ConcurrencyLimiter(16)
+    for time in range(1_000):
+        play(limiter, time, rejected=16)
+    assert not limiter.in_flight
 
 
 @pytest.mark.parametrize(("low", "after"), [(1, 8), (12, 12)])
 def test_after_an_outage_the_limit_is_half_of_its_maximum_at_least(low: int, after: int) -> None:
     limiter = ConcurrencyLimiter(16)
-    play(limiter, neither=low, rejected=16 - low)
+    play(limiter, 0.0, neither=low, rejected=16 - low)
     assert limiter.limit == low
     limiter.recover()
     assert limiter.limit == after

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 import pytest
@@ -17,6 +17,7 @@ from tests.support.nights import (
     Strike,
     any_of,
     bad,
+    card_of,
     cards,
     crowded,
     night,
@@ -81,6 +82,64 @@ def test_a_type_that_always_fails_costs_no_good_card_and_hardly_any_time(
     assert not played.lost(is_bad)
     done = (one for one in played.made.world.finished if one.done)
     assert max(one.ended for one in done) <= (1.3 if (share, at_a_time) == (2, 4) else 1.15) * at_full_speed
+
+
+# --- bad types beside cards and tries that fail now and then ---
+
+
+@pytest.mark.parametrize(
+    ("count", "at_a_time", "seconds"),
+    [
+        (1_000, 16, 36.0),
+        *(pytest.param(*row, marks=pytest.mark.slow) for row in [(4_000, 16, 36.0), (10_000, 64, 60.0)]),
+    ],
+)
+@pytest.mark.parametrize("bad_types", [{"a": 429}, {"a": "hang"}, {"a": 429, "b": "hang", "c": 500}], ids=str)
+@pytest.mark.parametrize("every", [None, 10])
+def test_bad_types_cost_no_good_card_also_if_tries_of_the_others_fail(
+    count: int, at_a_time: int, seconds: float, bad_types: dict[str, How], every: int | None
+) -> None:
+    """Good cards are made as soon as if nothing else was asked, but for those whose tries have all failed by chance."""
+    luck = random.Random(3)
+
+    def strike(asked: Asked, _: float) -> How:
+        how = bad_types.get(card_of(asked)[1])
+        return 500 if how is None and every is not None and luck.random() < 1 / every else how
+
+    def is_bad(_: str, card_type: str) -> bool:
+        return card_type in bad_types
+
+    good = count - count // 10 * len(bad_types)
+    at_full_speed = good * seconds / at_a_time
+    played = night(
+        strike,
+        targets=cards(count // 10, "abcdefghij"),
+        seconds={**SECONDS, "qa": seconds},
+        fails_after=5.0,
+        deadline=min(DEADLINE, 1.25 * at_full_speed + 2 * PATIENCE),
+        patience=PATIENCE,
+        concurrency=at_a_time,
+    )
+    lost = played.lost(is_bad)
+    assert all(played.tries[card] == 3 for card in lost)
+    assert len(lost) <= (0 if every is None else 2 * good / every**3 + 3)
+    done = (one for one in played.made.world.finished if one.done)
+    last_tries = 0.0 if every is None else PATIENCE  # a small night is over before they are due
+    assert max(one.ended for one in done) <= 1.1 * at_full_speed + 600.0 + last_tries, "and two timeouts"
+
+
+def test_an_outage_in_a_wave_of_last_tries_costs_few_of_them() -> None:
+    """A tenth of the cards has one try left, and then the engine is out for ten minutes."""
+    slow = {number(card.id) for card in cards(900, "a")[::10]}
+
+    def strike(asked: Asked, now: float) -> How:
+        failed = played_tries[card_of(asked)]
+        played_tries[card_of(asked)] += 1
+        return 500 if 1_250 <= now < 1_850 or (number(card_of(asked)[0]) in slow and failed < 2) else None
+
+    played_tries = Counter[tuple[str, str]]()
+    played = night(strike, targets=cards(900, "a"), patience=PATIENCE, concurrency=16)
+    assert len(played.lost(lambda *_: False)) <= 20
 
 
 # --- cards that fail now and then ---

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 @pytest.mark.parametrize(
     ("refused", "seconds", "ends"),
-    [({3}, 7.0, 35.0), ({3, 11, 17}, 7.0, 35.0), ({*range(20)}, 7.0, 28.0), ({0}, 100.0, 160.0), ({19}, 7.0, 35.0)],
+    [({3}, 7.0, 35.0), ({3, 11, 17}, 7.0, 35.0), ({*range(20)}, 7.0, 28.0), ({19}, 100.0, 160.0), ({0}, 7.0, 35.0)],
     ids=["one", "three", "all", "slow", "the last"],
 )
 @pytest.mark.parametrize("waiting_for", ["answer", "token", "backoff"])

@@ -1,6 +1,7 @@
 """Which call begins next, and when: what was not tried, then what is due; circuit breaker and limits say when."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from math import inf
 
@@ -9,7 +10,7 @@ import trio
 
 from job.engines.calls import BATCHES, Call, EngineName, Item, news, trading
 from job.engines.failures import Cause, Failure
-from job.execution.circuit_breaker import CircuitBreaker, State
+from job.execution.circuit_breaker import LATE_TRIES, CircuitBreaker, State
 from job.execution.limits import ConcurrencyLimiter
 from job.execution.pending_call import PendingCall, Try
 from job.execution.progress import EngineProgress
@@ -41,6 +42,7 @@ class Work:
     """A queue of calls with these names, and what it looks at. Of what is drawn at random, it is the first."""
 
     def __init__(self, *fresh: str, limit: int = 4, per_minute: int | None = None, engine: EngineName = "news") -> None:
+        self.random = 0.0
         settings = engine_settings(engine, concurrency=limit, per_minute=per_minute)
         self.policy = RetryPolicy(settings, lambda: self.random)
         self.limiter = ConcurrencyLimiter(limit)
@@ -49,30 +51,35 @@ class Work:
         self.shutdown = Shutdown()
         work = [call(name).items for name in fresh]
         self.queue = WorkQueue(work, begun, self.policy, self.breaker, self.progress, self.shutdown)
-        self.random = 0.0
 
-    def put(self, name: str, due: float, *, is_last: bool = False) -> PendingCall:
+    def put(self, name: str, due: float, *, is_last: bool = False, card_type: str | None = None) -> PendingCall:
         """Puts a call back that has failed."""
-        pending = PendingCall(call(name), "", is_last=is_last, last_failure=DOWN)
+        pending = PendingCall(replace(call(name), card_type=card_type), "", is_last=is_last, last_failure=DOWN)
         self.queue.put(pending, due)
         return pending
 
-    def begin(self) -> Try:
-        latest = Try(trio.current_time(), is_first=True, sent=True)
+    def begin(self, card_type: str | None = None) -> Try:
+        """A first try begins."""
+        latest = Try(trio.current_time(), card_type, is_first=True, sent=True)
+        self.limiter.begin(latest)
         self.breaker.begin(latest)
         return latest
 
-    def fail(self, failure: Failure = DOWN, latest: Try | None = None, *, others: int = 1) -> None:
+    def fail(self, failure: Failure = DOWN, latest: Try | None = None, *, card_type: str | None = None) -> None:
         """A first try fails, which begins now unless it is given."""
-        latest = latest or self.begin()
+        latest = latest or self.begin(card_type)
         latest.ended, latest.failure = trio.current_time(), failure
         latest.kind = failure.kind(self.policy.settings.name, sent=True)
-        self.breaker.fail(latest, others=others)
+        self.breaker.fail(latest)
+        self.limiter.end(latest)
 
-    def succeed(self, latest: Try | None = None) -> bool:
-        latest = latest or self.begin()
+    def succeed(self, latest: Try | None = None, *, card_type: str | None = None) -> bool:
+        latest = latest or self.begin(card_type)
         latest.ended = trio.current_time()
-        return self.breaker.succeed(latest)
+        try:
+            return self.breaker.succeed(latest)
+        finally:
+            self.limiter.end(latest)
 
     async def take(self, count: int, *, ends: bool = True) -> list[str]:
         """The names of the next ones, each of which ends at once."""
@@ -85,16 +92,14 @@ class Work:
         return names
 
 
-async def test_what_was_not_tried_is_drawn_at_random_and_no_retry_comes_before_it() -> None:
+async def test_what_was_not_tried_comes_first_then_last_tries_then_retries_each_when_it_is_due() -> None:
     work = Work(*"vwxyz")
     for name, due in (("second", 1.5), ("first", 1.0), ("third", 50.0)):
         work.put(name, due)
-    work.put("last", 0.5, is_last=True)
+    work.put("last", 1.8, is_last=True)
     await trio.sleep(2.0)
-    assert await work.take(2) == ["v", "z"], "the last one takes the place of the one that was drawn"
-    work.random = 0.999
-    assert await work.take(5) == ["x", "w", "y", "first", "second"]
-    assert await work.take(3) == ["last", "third", "-"]
+    assert await work.take(5) == [*"zyxwv"], "as they were drawn"
+    assert await work.take(5) == ["last", "first", "second", "third", "-"]
     assert trio.current_time() == 50.0
 
 
@@ -123,12 +128,12 @@ async def test_an_engine_that_is_out_is_tried_one_call_at_a_time_after_pauses(
 ) -> None:
     work = Work(*map(str, range(30)), limit=2, engine=engine)
     for _ in range(2):
-        work.fail(failure, others=0)
+        work.fail(failure)
         begun = [trio.current_time()]
         for _ in pauses:
             await work.take(1)
             begun.append(trio.current_time())
-            work.fail(failure, others=0)
+            work.fail(failure)
         assert [later - earlier for earlier, later in pairwise(begun)] == pauses
         assert work.succeed(), "the next outage begins like the first"
 
@@ -139,7 +144,7 @@ async def test_a_call_that_began_before_the_first_failure_gives_one_place_back_a
     await trio.sleep(1.0)
     for _ in range(3):
         work.fail()
-    assert (await work.take(5, ends=False), work.breaker.failed) == (["v", "z", "y", "x", "w"], 3)
+    assert (await work.take(5, ends=False), work.breaker.failed) == ([*"zyxwv"], 3)
     assert not work.succeed(early)
     assert work.breaker.failed == 2
     await trio.sleep(1.0)
@@ -152,47 +157,71 @@ async def test_a_call_that_began_before_the_first_failure_gives_one_place_back_a
     assert work.breaker.failing_since == inf, "no failure is left that it could date"
 
 
-async def test_while_calls_are_in_flight_it_opens_two_minutes_after_the_last_that_was_done_or_twice_the_longest() -> (
-    None
-):
-    for took, opens in ((1.0, 120.0), (80.0, 160.0)):
-        work = Work(limit=4)
-        done, hanging = work.begin(), work.begin()
-        await trio.sleep(took)
-        work.succeed(done)
-        for _ in range(2):
-            work.fail(others=1)
-        now = trio.current_time()
-        assert work.breaker.opens == now + opens
-        assert work.breaker.state(now + opens - 1) is State.CLOSED
-        assert work.breaker.state(now + opens) is State.PROBING
-        await trio.sleep(opens)
-        assert work.succeed(), "it was open"
-        del hanging
-        for _ in range(2):
-            work.fail(others=0)
-        assert work.breaker.state(trio.current_time()) is State.PROBING, "nothing else is in flight"
+async def test_it_opens_once_half_of_the_places_are_taken_and_nothing_else_is_in_flight_but_outliers() -> None:
+    work = Work(limit=4)
+    hanging = work.begin()
+    for _ in range(2):
+        work.fail()
+    assert work.breaker.state(trio.current_time()) is State.CLOSED
+    work.fail(latest=hanging)
+    assert work.breaker.state(trio.current_time()) is State.PROBING
+    work = Work(limit=4)
+    work.fail(card_type="bad")
+    await trio.sleep(1.0)
+    work.succeed(card_type="good")
+    work.begin("bad")
+    for _ in range(2):
+        assert work.breaker.state(trio.current_time()) is State.CLOSED
+        work.fail(card_type="good")
+    assert work.breaker.state(trio.current_time()) is State.PROBING
 
 
-async def test_last_tries_begin_while_the_engine_works_or_once_it_did_nothing_for_a_whole_patience() -> None:
-    work, began = Work(limit=1), trio.current_time()
-    for name, due in (("first", 100.0), ("second", 200.0), ("third", 400.0)):
+async def test_probes_double_while_the_first_one_lives_long() -> None:
+    work = Work(*map(str, range(40)), limit=16)
+    for _ in range(8):
+        work.fail()
+    began, begun = trio.current_time(), list[float]()
+    with trio.move_on_after(45.0):
+        while True:
+            await work.take(1, ends=False)
+            work.begin()
+            begun.append(trio.current_time() - began)
+    assert begun == [0.5, 10.5, 20.5, 20.5, *[30.5] * 4, *[40.5] * 8]
+
+
+async def test_the_calls_of_an_outlier_come_last_but_for_one_in_each_timeout_until_one_is_done() -> None:
+    work = Work(limit=2)
+    for name, card_type in (("a", "bad"), ("b", "bad"), ("c", "good"), ("d", "good"), ("e", "good"), ("f", "bad")):
+        work.put(name, 0.0, card_type=card_type)
+    work.fail(card_type="bad")
+    assert not work.breaker.is_outlier("bad"), "it may be the engine"
+    await trio.sleep(1.0)
+    work.succeed(card_type="good")
+    assert work.breaker.is_outlier("bad")
+    assert not work.breaker.is_outlier("good")
+    assert await work.take(2) == ["a", "c"], "the first one in a timeout"
+    await trio.sleep(300.0)
+    assert await work.take(3) == ["b", "d", "e"]
+    work.succeed(card_type="bad")
+    assert not work.breaker.is_outlier("bad")
+
+
+async def test_last_tries_wait_in_an_outage_but_begin_in_time_for_the_deadline() -> None:
+    """The engine did its last call after 90 s, and is silent 150 s later."""
+    work, began = Work(limit=16), trio.current_time()
+    work.shutdown.deadline = began + 700.0
+    await trio.sleep(90.0)
+    work.succeed()
+    for name, due in (("first", 100.0), ("second", 100.0), ("third", 100.0), ("fourth", 250.0)):
         work.put(name, began + due, is_last=True)
     begun = []
-    for _ in range(3):
+    for _ in range(4):
         (name,) = await work.take(1)
         begun.append((name, trio.current_time() - began))
-        if name == "first":
-            await trio.sleep(20.0)
-            work.succeed()
-    assert begun == [("first", 100.0), ("second", 200.0), ("third", 720.0)]
-    work = Work(limit=1)
-    work.shutdown.deadline = trio.current_time() + 700.0
-    work.succeed()
-    work.put("last", trio.current_time() + 350.0, is_last=True)
-    began = trio.current_time()
-    assert await work.take(1) == ["last"]
-    assert trio.current_time() - began == 400.0, "in time for the deadline"
+        latest = work.begin()
+        work.fail(latest=latest)
+        work.queue.pause(latest)
+    assert begun == [("first", 100.0), ("second", 160.0), ("third", 190.0), ("fourth", 400.0)]
 
 
 async def test_after_a_last_try_has_failed_the_next_ones_pause_and_half_as_long_each_time_that_is_in_vain() -> None:
@@ -208,25 +237,25 @@ async def test_after_a_last_try_has_failed_the_next_ones_pause_and_half_as_long_
             await trio.sleep(1.0)
             work.succeed()
         work.fail(latest=latest)
-        work.queue.last.fail(latest)
+        work.queue.pause(latest)
     pauses = [later - earlier for earlier, later in pairwise(begun)]
     assert pauses == [60.0, 30.0, 15.0, 31.0, 61.0, 30.0, 15.0]
 
 
-@pytest.mark.parametrize(("limit", "most"), [(1, 8), (4, 12), (16, 16), (64, 16)])
-async def test_once_the_patience_is_over_a_few_calls_decide_and_no_more_begin(limit: int, most: int) -> None:
+@pytest.mark.parametrize("limit", [1, 4, 16, 64])
+async def test_once_the_patience_is_over_a_few_calls_decide_and_no_more_begin(limit: int) -> None:
     work = Work(*map(str, range(100)), limit=limit)
     for _ in range((limit + 1) // 2):
-        work.fail(others=0)
-    await trio.sleep(600.0)
+        work.fail()
+    await trio.sleep(work.policy.settings.patience)
     with trio.move_on_after(50.0):
         await work.take(100, ends=False)
-    assert work.progress.in_flight == min(limit, most)
-    began = [work.begin() for _ in range(most)]
+    assert work.progress.in_flight == min(limit, LATE_TRIES)
+    began = [work.begin() for _ in range(LATE_TRIES)]
     await trio.sleep(1.0)
     for latest in began:
         assert not work.queue.is_down
-        work.fail(FULL, latest, others=1)
+        work.fail(FULL, latest)
         work.progress.in_flight = 1
     assert await work.take(1) == ["-"]
     assert work.queue.is_down

@@ -78,6 +78,15 @@ def test_of_a_night_that_cannot_be_read_it_is_said_why() -> None:
     assert f"{said} know how it went. 2026-11-27/ends/000001.json is missing Not done: " in shown.text
 
 
+@pytest.mark.parametrize(("latest", "has_command"), [(0, False), (2, True)])
+def test_a_command_stands_on_the_page_of_its_day_and_only_of_a_night_without_a_page_here(
+    latest: int, has_command: bool
+) -> None:
+    shown = page(Nights(NIGHTS.nights[latest:]), written=TICK - timedelta(minutes=30))
+    assert any("gcloud run jobs execute" in line for line in shown.lines) is has_command
+    assert ("What is wrong, and what to do" in shown.text) is not has_command
+
+
 TICK = DAYS.after("2026-11-28")
 
 

@@ -94,6 +94,7 @@ async def test_a_bug_in_reading_past_nights_ends_no_attempt(memory: Memory, capl
     past = PastNights(lambda _: None)
     await past.read_beside(memory, "2026-11-30")
     assert "past nights are not read" in caplog.text
+    caplog.clear()
     assert past.severity_before(DAYS[3]) is None
 
 

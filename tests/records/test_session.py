@@ -14,8 +14,8 @@ from job.day.result import ShutdownReason
 from job.execution.shutdown import BUDGETS, DOCUMENTS_SHARE, RECORD_SHARE, Shutdown
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
 from job.records.objects import read_report
-from job.records.record import Documents
-from job.records.session import RELEASE_SECONDS, Opened, Session, StorageAlarm, open_session
+from job.records.record import Documents, Record
+from job.records.session import RELEASE_SECONDS, Session, StorageAlarm, decide
 from job.text.messages import Message
 from tests.records.test_lease import holder
 from tests.records.test_record import broken
@@ -44,16 +44,19 @@ class Desk:
         self.faults += [str(text)] * is_fault
 
     @asynccontextmanager
-    async def open(self, **about: Any) -> AsyncIterator[Opened]:
+    async def open(self, **about: Any) -> AsyncIterator[Session]:
         """A start that opens its session, with the lease."""
         async with acquire(self.store, holder("me"), lambda *_: None, waits=True) as lease:
-            yield await open_session(lease, start_at(number=0, **about), prepared(), self.alarm)
+            work = prepared()
+            record = await Record.read(self.store, DAY, work.plan)
+            attempt = decide(record, record.continued_by(start_at(number=0, **about)), work, "me")
+            assert attempt is not None
+            yield await Session.begin(lease, attempt, record, self.alarm)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """A first attempt, whose lease is renewed, with one result that is not written yet."""
-        async with self.open() as (_, _, session), trio.open_nursery() as helpers:
-            assert session is not None
+        async with self.open() as session, trio.open_nursery() as helpers:
             helpers.start_soon(session.lease.renew_forever, self.shutdown, partial(self.alarm, "lease"))
             session.journal.append(RecordedAttempt().results()[0])
             yield session
@@ -91,15 +94,16 @@ def desk(memory: Memory) -> Desk:
 
 async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk) -> None:
     put(desk.store, RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).record())
-    async with desk.open(trace_id=f"{2:032x}", began="2026-11-24T09:00:00+08:00") as (start, record, _):
+    async with desk.open(trace_id=f"{2:032x}", began="2026-11-24T09:00:00+08:00") as session:
+        start = session.attempt.start
         assert (start.number, start.trace_id, start.began) == (2, start_at().trace_id, start_at().began)
-        assert record.severity == "bad"
+        assert session.record.severity == "bad"
 
 
 async def test_a_day_that_is_done_with_an_error_besides_was_not_good(desk: Desk) -> None:
     put(desk.store, RecordedAttempt(with_error=["MSFT"]).record())
-    async with desk.open() as (_, record, _):
-        assert record.severity == "warn"
+    record = await Record.read(desk.store, DAY)
+    assert record.severity == "warn"
 
 
 async def test_a_start_whose_machine_slept_longer_than_its_lease_lasts_makes_no_attempt(

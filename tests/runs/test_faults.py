@@ -117,12 +117,34 @@ def storage_comes_back(seconds: float) -> Play:
     return play
 
 
-async def no_storage_to_the_end(scene: Scene) -> Job:
-    job = await outage_of_storage(600, 0.1)(scene)
+async def assert_unrecorded(job: Job) -> None:
     finished = (await job.outcome()).finished
     assert (finished["severity"], finished["unrecorded"] > 0) == ("WARNING", True)
     assert any(note.startswith("Do not start it again: all work is done") for note in finished["notes"])
+
+
+async def no_storage_to_the_end(scene: Scene) -> Job:
+    job = await outage_of_storage(600, 0.1)(scene)
+    await assert_unrecorded(job)
     return job
+
+
+def no_right_to_write(missing: int) -> Play:
+    """It is lost with the first card; QA refuses so many."""
+
+    async def play(scene: Scene) -> Job:
+        scene.world.qa.script.append(Fault(when.first(missing), do.status(422)))
+        job = await begin(scene, **scene.world.chat.env(NOTIFY_ONLY="failures"))
+        await scene.world.qa.until(bool)
+        scene.world.runs.refuse = lambda verb, _: verb in {"create", "replace", "delete"}
+        if not missing:
+            await assert_unrecorded(job)
+        await job.outcome()
+        (text,) = scene.world.chat.texts
+        assert text.startswith("✗ " if missing else "! ")
+        return job
+
+    return play
 
 
 def deadline(engine: str, latency: float) -> Play:
@@ -238,6 +260,8 @@ CASES = [
     Case(OUT, storage_comes_back(10)),
     Case(OUT, storage_comes_back(25)),  # the lease waits for less
     Case(OUT, no_storage_to_the_end, is_recorded=False),
+    Case(OUT, no_right_to_write(0), is_recorded=False),
+    Case(OUT, no_right_to_write(1), "cards_missing", is_recorded=False),
     Case(OUT, outage_of_storage(600, 15.0), "storage_failed", "could not write _lease.json", is_recorded=False),
     Case(DEADLINE, deadline("financial", 20.0), "deadline", failed=0),
     Case(DEADLINE, deadline("qa", 50.0), "deadline", failed=16),

@@ -13,13 +13,17 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job import orchestrator
+from job import opening, orchestrator
 from job.config.environment import Options, read_settings
 from job.day.attempt import Outcome
 from job.day.result import ShutdownReason
+from job.execution.phases import Phases
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
-from job.orchestrator import SoFar, after_bug
-from job.records.lease import LEASE
+from job.opening import DayStatus
+from job.outputs.log import Reporter
+from job.records.lease import LEASE, Lease
+from job.records.record import Journal
+from tests.runs.nights_by_chance import promise
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
@@ -28,6 +32,7 @@ from tests.simulators.world import World, open_world
 from tests.support.altered import BUG, altered
 from tests.support.records import DAY, NOW, RecordedAttempt, prepared, record_of, start_at
 from tests.support.runs import QUICK, SMALL, objects, run
+from tests.support.scene import Scene
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -39,12 +44,21 @@ async def small(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield opened
 
 
-async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orchestrator, "read_config", AsyncMock(side_effect=ZeroDivisionError))
+def bugs_in(caplog: pytest.LogCaptureFixture) -> str:
+    """What is on standard error of the bugs so far."""
+    said = caplog.text
+    caplog.clear()
+    return said
+
+
+async def test_a_bug_before_the_first_call_claims_no_cards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(opening, "read_config", AsyncMock(side_effect=ZeroDivisionError))
     settings, faults = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
     reporter = Mock(drain=AsyncMock())
-    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
-        await orchestrator.run(Options(settings, faults, NOW, time.monotonic()), reporter)
+    code = await orchestrator.run(Options(settings, faults, NOW, time.monotonic()), reporter)
+    assert (code, bugs_in(caplog).count("ZeroDivisionError\n")) == (70, 1)
     (view,) = reporter.on_finish.call_args.args
     assert str(view.sentence) == "The job has a bug: nothing was called"
 
@@ -53,24 +67,66 @@ def test_a_ledger_that_cannot_be_counted_keeps_no_bug_from_being_told(monkeypatc
     record = record_of(RecordedAttempt(outcome=None))
     monkeypatch.setattr(record.ledger, "totals", Mock(side_effect=KeyError))
     settings, _ = read_settings({})
-    known = SoFar.of(Options(settings, (), NOW, time.monotonic()), Mock())
-    known.start, known.record = start_at(number=1), record
-    report = after_bug(known).report
+    status = DayStatus.of(Options(settings, (), NOW, time.monotonic()), Mock())
+    status.start, status.record = start_at(number=1), record
+    report = status.view_after_bug().report
     assert (report.outcome, report.day, report.cards.planned) == (Outcome.UNFORESEEN, DAY, 0)
 
 
 async def test_after_a_bug_storage_has_less_time(
-    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    memory: Memory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    autojump_clock: MockClock,
 ) -> None:
-    monkeypatch.setattr(orchestrator, "open_store", lambda *_, **__: memory)
-    monkeypatch.setattr(orchestrator, "read_config", AsyncMock(return_value=prepared()))
+    monkeypatch.setattr(opening, "open_store", lambda *_, **__: memory)
+    monkeypatch.setattr(opening, "read_config", AsyncMock(return_value=prepared()))
     monkeypatch.setattr(orchestrator, "run_phases", AsyncMock(side_effect=ZeroDivisionError))
     memory.refuse = lambda verb, name: verb == "create" and "/ends/" in name
     settings, _ = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
-    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
-        await orchestrator.run(Options(settings, (), NOW, time.monotonic()), Mock(drain=AsyncMock()))
+    options = Options(settings, (), NOW, time.monotonic())
+    assert await orchestrator.run(options, Mock(drain=AsyncMock())) == 70
+    assert "ZeroDivisionError" in bugs_in(caplog)
     assert trio.current_time() == BUDGETS[ShutdownReason.BUG].closing * RECORD_SHARE
     assert LEASE not in memory.objects
+
+
+async def fails(*_: object, **__: object) -> None:
+    await trio.sleep(5)
+    raise ZeroDivisionError
+
+
+BUGGY = {
+    "the calls": (Phases, "generate", fails),
+    "what is said of a call": (Reporter, "on_event", Mock(side_effect=ZeroDivisionError)),
+    "what is said each minute": (Reporter, "on_progress", Mock(side_effect=ZeroDivisionError)),
+    "the journal": (Journal, "flush", fails),
+    "the lease": (Lease, "_renewed", Mock(side_effect=ZeroDivisionError)),
+    "the deadline": (orchestrator, "at_deadline", fails),
+}
+
+
+@pytest.mark.parametrize("where", BUGGY)
+async def test_wherever_a_bug_is_the_start_ends_in_order(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    """No call starts any more, the record is closed, the lease released, the message sent; the next start goes on."""
+    monkeypatch.setattr(promise, "CODES", {70, *promise.CODES})
+    scene.world.qa.latency = steady(40.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(*BUGGY[where])
+        job = await scene.begin(**scene.world.chat.env(RUN_DEADLINE_SECONDS="3600"))
+        outcome = await scene.end(job, 70)
+    assert "ZeroDivisionError" in bugs_in(caplog)
+    finished = outcome.finished
+    assert (finished["outcome"], finished["cards"]["not_attempted"] > 0) == ("unforeseen", True)
+    (text,) = scene.world.chat.texts
+    assert "✗ " in text
+    assert LEASE not in scene.names()
+    ended = [scene.stored(name)["outcome"] for name in scene.names("/ends/")]
+    assert ended == ([] if where == "the journal" else ["unforeseen"]), "what cannot be flushed has no end"
+    await scene.start(0)
 
 
 @pytest.mark.slow

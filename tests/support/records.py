@@ -33,7 +33,7 @@ DAY = "2026-11-24"
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
 """The morning after."""
 TRACE_ID = f"{1:032x}"
-SIZES = dict.fromkeys(BATCHES, 2)
+SIZES = {engine: 2 if engine in BATCHES else 1 for engine in ALL_ENGINES}
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
 REFUSED = Failure(Cause.STATUS, message("HTTP 422"), 422)
 

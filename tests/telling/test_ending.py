@@ -17,7 +17,7 @@ from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, It
 from job.engines.failures import Cause, Failure
 from job.telling.advice import Commands
 from job.telling.notes import notes_of, unrecorded_notes
-from job.telling.sentence import sentence_of
+from job.telling.sentence import sentence_of, when
 from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
@@ -113,7 +113,7 @@ def test_how_an_attempt_ended(ledger: Ledger, reason: ShutdownReason | None, exp
     assert (answer and str(answer)) == ("news A: what an engine answered" if failed else None)
 
 
-@pytest.mark.parametrize("reason", [None, *ShutdownReason])
+@pytest.mark.parametrize("reason", [None, *({*ShutdownReason} - {ShutdownReason.BUG})])
 def test_a_day_whose_work_is_done_has_succeeded_whatever_stopped_the_attempt(reason: ShutdownReason | None) -> None:
     """A signal or the deadline may come after the last card: nothing is left to do."""
     assert ending_of(ledger_of(2, 2), reason, not_renewed=message("503")).exit_code == ExitCode.DONE
@@ -213,7 +213,7 @@ def test_what_the_record_lacks(cards: int, lacks: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("scene", "unrecorded", "severity"),
-    [("all made", 3, "warn"), ("all made", 0, "good"), ("made with errors", 3, "warn"), ("cards missing", 3, "bad")],
+    [("all made", 3, "warn"), ("all made", 0, "warn"), ("made with errors", 3, "warn"), ("cards missing", 3, "bad")],
 )
 def test_of_a_success_that_is_not_recorded_a_warning_is_told_and_no_command(
     scene: str, unrecorded: int, severity: str
@@ -253,3 +253,20 @@ def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> 
     ending = ending_of(None, DEADLINE, waited_for=message("the start for 2026-11-23, at work"))
     said = f"{LATE} while it waited for the start for 2026-11-23, at work: {NOTHING}"
     assert shown(ending, deadline=240.0) == ("deadline", 4, said)
+
+
+@pytest.mark.parametrize(
+    ("made", "seconds", "english", "chinese"),
+    [
+        (2, 37.2, "Done at 02:00 UTC+08:00, after 37 s", "02:00 UTC+08:00 完成，用时 37 秒"),
+        (2, 252.0, "Done at 02:04 UTC+08:00, after 4 min", "02:04 UTC+08:00 完成，用时 4 分钟"),
+        (2, 5_460.0, "Done at 03:31 UTC+08:00, after 1 h 31 min", "03:31 UTC+08:00 完成，用时 1 小时 31 分钟"),
+        (1, 252.0, "As of 02:04 UTC+08:00", "截至 02:04 UTC+08:00"),
+    ],
+)
+def test_what_is_done_has_its_time_and_how_long_that_took(
+    made: int, seconds: float, english: str, chinese: str
+) -> None:
+    ledger = ledger_of(made, 2)
+    said = when(report_at(ending_of(ledger, None), ledger, seconds=seconds))
+    assert (str(said), in_chinese(said)) == (english, chinese)

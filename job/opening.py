@@ -1,0 +1,205 @@
+"""Opening: a start opens its day for an attempt; or it makes none, in one of the ways that are all here."""
+
+import gc
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+
+import trio
+
+from job.config.environment import Options
+from job.config.faults import ConfigError, Fault
+from job.config.read import read_config
+from job.day.attempt import Outcome, Start
+from job.day.ending import Ending, ending_of
+from job.day.history import NightBefore
+from job.day.ledger import Ledger
+from job.day.report import Report
+from job.day.summary import report_of
+from job.execution.shutdown import Shutdown, ShutdownError
+from job.outputs.log import Reporter
+from job.outputs.pages import documents
+from job.records.earlier import end_json
+from job.records.lease import BusyError, Holder, acquire
+from job.records.objects import end_name
+from job.records.past_nights import PastNights, ended_for_good, is_final, refused_before
+from job.records.record import Record, read_day, write_without_lease
+from job.records.session import ChangedError, Session, StorageAlarm, decide, faults_of_record, resolve_day
+from job.storage.store import StorageError, error_text
+from job.storage.uri import open_store
+from job.telling.advice import Commands, changed_fault
+from job.telling.nights import undone_lines
+from job.telling.notes import plan_notes
+from job.telling.view import View
+from job.text.messages import Message, colon, message, not_written
+
+REFUSAL_SECONDS = 3.0
+
+
+@dataclass(slots=True)
+class DayStatus:
+    """What a start knows of its day so far: also after a bug, a person is told that.
+
+    What looks at all items does so in a thread: of a million that takes 2 s, in which the lease is renewed.
+    """
+
+    options: Options
+    reporter: Reporter
+    shutdown: Shutdown
+    past: PastNights
+    start: Start
+    record: Record | None = None
+    """That of its day, once it is known what the start adds to it."""
+    waits_for: Message | None = None
+    """The start for which this one waits, if that is known."""
+
+    @classmethod
+    def of(cls, options: Options, reporter: Reporter) -> "DayStatus":
+        past = PastNights(reporter.on_notices)
+        return cls(options, reporter, Shutdown(), past, Start.of(options, options.days))
+
+    @property
+    def seconds(self) -> float:
+        """Since the process started."""
+        return time.monotonic() - self.options.started
+
+    @property
+    def runs_uri(self) -> str | None:
+        return self.options.settings.runs_uri
+
+    @property
+    def commands(self) -> Commands:
+        return Commands.of(self.start, self.runs_uri or "", self.start.days, datetime.now(UTC))
+
+    def on_start(self, start: Start) -> None:
+        self.start = start
+        self.reporter.on_day(start)
+
+    def on_wait(self, notice: Message, holder: Message | None) -> None:
+        self.waits_for = holder
+        self.reporter.on_notices([notice])
+
+    def on_storage(self, text: Message, is_fault: bool) -> None:
+        self.reporter.on_message("storage.failed" if is_fault else "storage.recovered", text)
+
+    def view(self, ending: Ending, faults: Sequence[Fault] = (), ledger: Ledger | None = None) -> View:
+        """The day as it stands now; `ledger` is that of its record, if this start has not read it."""
+        past, start, record = self.past, self.start, self.record
+        ledger = ledger or (Ledger.empty(start.day) if record is None else record.ledger)
+        earlier = () if record is None else record.reports.values()
+        before = NightBefore.of(past.before(start.day), past.attempt, start.day, ledger.plan, earlier)
+        report = report_of(start, ledger, ending, seconds=self.seconds, faults=faults, before=before)
+        undone = () if past.nights is None else undone_lines(past.nights, report)
+        is_retried = start.has_retry and not is_final(report, self.options.settings)
+        return View.of(report, ledger, self.commands, undone, is_retried=is_retried)
+
+    def view_after_bug(self) -> View:
+        """The same once a bug has kept the record from being closed. Whatever the ledger has, it does not raise."""
+        ending = Ending(Outcome.UNFORESEEN)
+        try:
+            return self.view(ending)
+        except Exception:  # noqa: BLE001  the bug itself is reported already
+            return self.view(ending, ledger=Ledger.empty(self.start.day))
+
+
+async def open_day(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | View:
+    """Opens the day for an attempt, and releases its lease with `stack`; or returns how the start ends without one."""
+    session: Session | None = None
+    earlier: Report | None = None
+    ending: Ending | None = None
+    faults: Sequence[Fault] = ()
+    try:
+        with suppress(ShutdownError), status.shutdown.interruptible():
+            earlier = await ended_for_good(status.options)
+            if earlier is None:
+                session = await _begin(status, stack, helpers)
+    except ConfigError as error:
+        faults = error.faults
+    except ChangedError as error:
+        faults = [changed_fault(error.start, error.changes, error.missing, error.added, error.asked)]
+    except BusyError as error:
+        ending = Ending(Outcome.BUSY, why=error.why, answer=error.holder)
+    except StorageError as error:
+        ending = Ending(Outcome.STORAGE_FAILED, answer=colon(error.place, error.text))
+    if session is not None:  # its attempt is recorded, also if a shutdown has come since
+        return session
+    if earlier is not None:
+        status.on_start(earlier.start)
+        return replace(View.of(earlier, Ledger.empty(earlier.day), status.commands), was_sent=True)
+    if faults:  # not above, where the error holds the record, which is read again
+        status.reporter.on_faults(faults)
+        return await _refused(status, faults)
+    if status.record is not None:
+        return await _nothing_left(status, status.record)
+    reason, not_renewed = status.shutdown.reason, status.shutdown.not_renewed
+    return status.view(ending or ending_of(None, reason, None, not_renewed, status.waits_for))
+
+
+async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | None:
+    """Gets the lease, reads what the day has, and adds an attempt to it, unless nothing is left to be done."""
+    options, shutdown = status.options, status.shutdown
+    status.reporter.on_notices(options.settings.notices)
+    if status.runs_uri is None:
+        await read_config(options, status.start.day)  # raises this fault, and those of the config
+    store = open_store(status.runs_uri or "", make=True)
+    resolved = await resolve_day(options, store)
+    status.on_start(resolved.start)
+    day, alarm = resolved.start.day, StorageAlarm(status.on_storage)
+    with faults_of_record(day):
+        config = await read_config(replace(options, faults=resolved.faults), day)
+        waits = not options.again  # who asks for something again looks first at what the other one makes
+        acquired = acquire(store, Holder.of(resolved.start), status.on_wait, waits=waits)
+        lease = await stack.enter_async_context(acquired)
+        status.waits_for = None
+        helpers.start_soon(shutdown.watch, lease.renew_forever, shutdown, partial(alarm, "lease"), name="lease")
+        helpers.start_soon(shutdown.watch, status.past.read_beside, store, day, name="past nights")
+        if lease.has_waited:
+            config = await read_config(options, day)
+        record = await Record.read(store, day, config.plan)
+        start = record.continued_by(resolved.start.with_config(config))
+        attempt = decide(record, start, config, lease.holder.owner, resolved.listing)
+        session = None if attempt is None else await Session.begin(lease, attempt, record, alarm)
+    status.record = record
+    status.on_start(start if attempt is None else attempt.start)
+    status.reporter.on_notices([*record.ledger.plan.notices, *plan_notes(record.ledger.plan)])
+    gc.freeze()  # looking for cycles among a million objects of plan and record takes 0.7 s, and stops all threads
+    if session is not None:
+        helpers.start_soon(shutdown.watch, session.journal.run, name="journal")
+    return session
+
+
+async def _nothing_left(status: DayStatus, record: Record) -> View:
+    """Everything is there, by whichever start."""
+    status.shutdown.begin_closing()
+    with status.shutdown.nights:
+        await status.past.wait_until_read()
+    done_since = (record.ended and record.ended.done_at) or status.options.now
+    view = await trio.to_thread.run_sync(status.view, Ending(Outcome.SUCCEEDED, done_since=done_since))
+    return view.with_page(status.runs_uri)
+
+
+async def _refused(status: DayStatus, faults: Sequence[Fault]) -> View:
+    """Records the faults if the day has no attempt; else says what is there. Never raises."""
+    ending, day = Ending(Outcome.BAD_CONFIG), status.start.day
+    view = status.view(ending, faults)
+    is_unknown = not status.start.knows_days or "RUNS_URI" in {fault.variable for fault in faults}
+    if view.report.is_of_command or status.runs_uri is None or is_unknown:
+        return view
+    try:
+        with trio.fail_after(REFUSAL_SECONDS):
+            store = open_store(status.runs_uri, make=True)
+            view = replace(view, was_sent=await refused_before(store, view.report, status.options.settings))
+            if not await write_without_lease(store, day, {end_name(day, 0): partial(end_json, view.report)}):
+                recorded = await read_day(store, day)
+                return status.view(ending, faults, None if recorded is None else recorded[1].ledger)
+            if status.past.nights is None:
+                await status.past.read_beside(store, day)
+            await write_without_lease(store, day, documents(view, status.past, status.options.settings))
+    except Exception as error:  # noqa: BLE001  see above
+        problem = error_text(error) or message("no answer within {seconds} s", seconds=REFUSAL_SECONDS)
+        status.on_storage(not_written(f"{day}/", problem), True)
+        return view
+    return view.with_page(status.runs_uri)
