@@ -174,6 +174,8 @@ class Report(BaseModel):
     """Number of missing cards of which an answer was lost: they may be made, and paid for."""
     charged_tries: Count = 0
     """Number of tries at these cards of which each may have been charged."""
+    qa_failed_seconds: Seconds | None = None
+    """For how long the QA engine had done no call, if the start has ended for that."""
     refused: bool = False
     """Whether an engine has refused what is left, as it is: then a start fails again until that is corrected."""
     at_fault: tuple[str, ...] = ()

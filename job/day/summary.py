@@ -55,6 +55,7 @@ def report_of(
         made_again=len(made_again),
         perhaps_charged=len(charged_tries),
         charged_tries=sum(charged_tries.values()),
+        qa_failed_seconds=_failed_seconds(ledger, began) if ending.outcome is Outcome.QA_ENGINE_DOWN else None,
         refused=is_refused(ledger),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         failures=tuple(failure_groups(ledger, before)),
@@ -64,6 +65,12 @@ def report_of(
         missing=missing,
         missing_not_listed=not_listed,
     )
+
+
+def _failed_seconds(ledger: Ledger, began: datetime) -> float:
+    """For how long no call has been done since the start `began`: at first its data, if it had any to prepare."""
+    done = (call.ended for calls in ledger.calls.values() for call in calls if call.done)
+    return round(max(0.0, ledger.last - max([began.timestamp(), *done])), 3)
 
 
 def _limited(fault: Fault) -> Fault:

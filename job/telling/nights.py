@@ -8,7 +8,7 @@ from job.day.history import Night, Nights
 from job.day.report import Report
 from job.day.result import Counts, EngineState
 from job.engines.calls import EngineName
-from job.telling.sentence import LABELS
+from job.telling.sentence import LABELS, fact_of
 from job.text.messages import Message, dated, joined, listed, message, plural, said
 
 MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
@@ -27,15 +27,19 @@ def nothing_of(day: str) -> Message:
 
 
 def done_at(night: Night) -> Message:
-    """When everything of a day was done, and without which targets; else how it ended, in a word."""
+    """When everything of a day was done, and without which targets; else what happened, as its sentence says it."""
     moment = night.report.done_at if night.report is not None else None
     if night.report is None or moment is None:
-        return LABELS[night.outcome]
+        return _fact_of(night)
     pattern = "%H:%M" if moment.date().isoformat() == night.day else "%m-%d %H:%M"
     time = f"{moment:{pattern}}"
     if night.report.start.without:
         return message("{time}, without {names}", time=time, names=listed(night.report.start.without))
     return said(time)
+
+
+def _fact_of(night: Night) -> Message:
+    return LABELS[night.outcome] if night.report is None else fact_of(night.report)
 
 
 def marks_of(report: Report | None, columns: Sequence[EngineName]) -> list[tuple[Severity | Literal["soft"], str]]:
@@ -47,7 +51,7 @@ def marks_of(report: Report | None, columns: Sequence[EngineName]) -> list[tuple
 def missing_of(night: Night) -> Message:
     """What a night that is not done is missing."""
     cards = night.report.cards.missing if night.report else 0
-    return plural("1 card", "{count} cards", count=cards) if cards else LABELS[night.outcome]
+    return plural("1 card", "{count} cards", count=cards) if cards else _fact_of(night)
 
 
 def undone_lines(nights: Nights, besides: Report | Night) -> tuple[Message, ...]:

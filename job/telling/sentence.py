@@ -17,20 +17,19 @@ from job.text.shown import clock
 NAMED = 3
 """Names of what was left out, in a line that is never cut; also of data that was not ready."""
 LABELS: Mapping[Outcome, Message] = {
-    Outcome.CARDS_MISSING: message("Not all made"),
-    Outcome.DATA_ENGINE_FAILED: message("Data engine failed"),
-    Outcome.QA_ENGINE_DOWN: message("The QA engine is down"),
+    Outcome.CARDS_MISSING: message("The QA engine failed"),
+    Outcome.DATA_ENGINE_FAILED: message("A data engine failed"),
+    Outcome.QA_ENGINE_DOWN: message("The QA engine failed"),
     Outcome.DEADLINE: message("Deadline passed"),
     Outcome.INTERRUPTED: message("Interrupted"),
     Outcome.BUSY: message("Another start may have taken over"),
     Outcome.STORAGE_FAILED: message("Storage failed"),
-    Outcome.BAD_CONFIG: message("Config faulty"),
     Outcome.UNFORESEEN: message("The job has a bug"),
     Outcome.AT_WORK: message("At work"),
     Outcome.KILLED: message("Killed"),
     Outcome.UNREADABLE: message("Unreadable"),
 }
-"""For tables of nights, and the beginning of the sentence about it, if nothing more is known; of no success."""
+"""How it ended, if nothing more is known; of no success, and of no refusal, which has its faults."""
 NOTHING_CALLED = message("nothing was called")
 _OF_QA = {Outcome.CARDS_MISSING, Outcome.QA_ENGINE_DOWN}
 
@@ -49,7 +48,7 @@ def _day_sentence(report: Report) -> Message:
     if outcome is Outcome.SUCCEEDED:
         there = _all_there(report)
         return there if ending.done_since is None else semicolon(there, NOTHING_CALLED)
-    why = _why(report)
+    why = fact_of(report)
     if not report.start.number or not report.had_plan:
         sentence = colon(why, NOTHING_CALLED)
         return semicolon(sentence, _so_far_line(cards)) if report.had_plan else sentence
@@ -59,9 +58,37 @@ def _day_sentence(report: Report) -> Message:
         return colon(why, _apart_line(report))
     if outcome is Outcome.KILLED and cards.missing:
         return colon(why, _unrecorded_line(report))
-    if outcome is Outcome.CARDS_MISSING and (cards.done or report.is_made_but_again):
+    return why if _tried_all(report) else colon(why, cards_line(report))
+
+
+def fact_of(report: Report) -> Message:
+    """What has happened, in the words with which its sentence begins: a row of a table says just that."""
+    if not _tried_all(report):
+        return _why(report)
+    if report.outcome is Outcome.CARDS_MISSING:
         return _missing_line(report)
-    return colon(why, cards_line(report))
+    line = plural(
+        "The QA engine failed for the card that was left",
+        "The QA engine failed for all {count} cards that were left",
+        count=report.cards.missing,
+    )
+    return _with_left_out(report, line)
+
+
+def _tried_all(report: Report) -> bool:
+    """Whether cards are made, and all others were tried: then it says of the cards how many are missing."""
+    cards = report.cards
+    if report.outcome is Outcome.CARDS_MISSING:
+        return cards.done > 0 or report.is_made_but_again
+    return (
+        report.outcome is Outcome.QA_ENGINE_DOWN and cards.done > 0 and not (cards.not_reached or _is_refused(report))
+    )
+
+
+def _is_refused(report: Report) -> bool:
+    """Whether the QA engine answers, and refuses all calls."""
+    cards = [group for group in report.failures if "qa" in group.engines]
+    return bool(cards) and all(group.is_refused for group in cards)
 
 
 def _why(report: Report) -> Message:
@@ -82,10 +109,10 @@ def _why(report: Report) -> Message:
     if outcome is Outcome.DATA_ENGINE_FAILED and failed:
         named = both([ENGINES[engine].label for engine in failed])
         return plural("The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=named)
-    # Whether the QA engine answers, and refuses all calls.
-    cards = [group for group in report.failures if "qa" in group.engines]
-    if outcome in _OF_QA and cards and all(group.is_refused for group in cards):
+    if outcome in _OF_QA and _is_refused(report):
         return message("The QA engine refuses the job's calls")
+    if report.cards.not_reached and report.qa_failed_seconds:
+        return message("The QA engine failed for {time}", time=_rounded(report.qa_failed_seconds))
     return ending.why or LABELS[outcome]
 
 
@@ -201,8 +228,12 @@ def when(report: Report) -> Message | None:
     time, seconds = clock(datetime.fromisoformat(report.ended), report.day), report.seconds or 0.0
     if not report.done_at or not report.start.number:  # it was done before
         return message("As of {time}", time=time)
-    took = duration(seconds if seconds < 60 else 60 * round(seconds / 60))
-    return message("Done at {time}, after {took}", time=time, took=took)
+    return message("Done at {time}, after {took}", time=time, took=_rounded(seconds))
+
+
+def _rounded(seconds: float) -> Message:
+    """A duration in minutes, or below one in seconds."""
+    return duration(seconds if seconds < 60 else 60 * round(seconds / 60))
 
 
 def named(items: Items) -> str | Message:

@@ -51,16 +51,16 @@ def night(report: Report) -> Night:
 def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     shown = page()
     assert rows(shown)[:10] == [
-        "Sat 2026-11-28 Not all made ✓ ✓ ✓ ✗ 53/58",
+        "Sat 2026-11-28 5 of 58 cards are missing ✓ ✓ ✓ ✗ 53/58",
         "Fri 2026-11-27 Unreadable · · · ·",
         "Thu 2026-11-26 Killed · · · ·",
-        "Wed 2026-11-25 Config faulty · · · ·",
+        "Wed 2026-11-25 The configuration has 2 faults · · · ·",
         "Tue 2026-11-24 11-25 02:06 ✓ ✓ ✓ ✓ 58/58",
         "Mon 2026-11-23 02:05 ✓ ✓ ✓ ✓ 58/58",
         "Sun 2026-11-22 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "Sat 2026-11-21 Data engine failed – – ✗ – 0/58",
+        "Sat 2026-11-21 The news engine failed – – ✗ – 0/58",
         "Fri 2026-11-20 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "Thu 2026-11-19 Not all made ✓ ✓ ✓ ✗ 53/58",
+        "Thu 2026-11-19 5 of 58 cards are missing ✓ ✓ ✓ ✗ 53/58",
     ]
     assert len(rows(shown)) == len(NIGHTS.nights)
     assert shown.source.partition("<details>")[0].count("<tr><th scope") == NIGHTS_SHOWN

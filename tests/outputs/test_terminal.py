@@ -103,7 +103,7 @@ async def test_failures_are_shown_as_they_come(capfd: pytest.CaptureFixture[str]
     await terminal.drain(5.0)
     ending = capfd.readouterr().out
     assert ending.count("no\n") == 1
-    assert ending.splitlines()[-1] == "The QA engine is down: no card was made"
+    assert ending.splitlines()[-1] == "The QA engine failed: no card was made"
 
 
 async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixture[str]) -> None:

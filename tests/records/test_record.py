@@ -31,7 +31,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
     for added, ended, outcome, code, sentence in (
         (["MSFT"], ("cards_missing", 3), "cards_missing", 3, "1 of 3 cards is missing"),
         (["MSFT"], ("interrupted", 143), "interrupted", 143, "Interrupted by SIGTERM: 1 of 3 cards is missing"),
-        (["MSFT"], ("data_engine_failed", 1), "data_engine_failed", 1, "Data engine failed: 1 of 3 cards is missing"),
+        (["MSFT"], ("data_engine_failed", 1), "data_engine_failed", 1, "A data engine failed: 1 of 3 cards is missing"),
         ([], ("interrupted", 143), "succeeded", 0, "All 3 cards are made"),
     ):
         ending = Ending(Outcome[ended[0].upper()], signal=ExitCode(ended[1]))

@@ -176,7 +176,7 @@ ROWS: Mapping[str, tuple[int, Faults, Sequence[str]]] = {
         3,
         {"qa": [(when.always, do.status(429, QUOTA))]},
         [
-            "The QA engine is down: no card was made.",
+            "The QA engine failed: no card was made.",
             "✗ QA engine: every call failed; all were made on 11-24.",
             "Last answer: HTTP 429: Daily quota exceeded; resets at 2026-11-26T08:00:00Z",
             *ALL,

@@ -23,9 +23,9 @@ ENV = {"CONFIG_URI": CONFIG_URI, "RUN_SCHEDULE": SCHEDULE}
 NEXT_DAY = "2026-12-01"
 LISTED = {
     "done": "07:55",
-    "set-aside": "Not all made",
+    "set-aside": "22 of 45 cards are missing",
     "killed": "Killed",
-    "refused": "Config faulty",
+    "refused": "The configuration has 1 fault",
     "batches": "23:28",
     "batches-killed": "Killed",
 }
@@ -103,7 +103,10 @@ def test_it_is_listed_verified_and_shown(story: str, command: Command) -> None:
     code, out, err = command("nights")
     assert (code, err) == (0, [])
     assert out[1].startswith(f"{DAY} {LISTED[story]}")
-    assert LISTED[story] in {"Killed", "Config faulty"} or f"{len(CARDS) - len(missing)}/{len(CARDS)}" in out[1]
+    assert (
+        LISTED[story] in {"Killed", "The configuration has 1 fault"}
+        or f"{len(CARDS) - len(missing)}/{len(CARDS)}" in out[1]
+    )
     code, out, err = command("verify", LOG_FORMAT="text")
     assert (code, err) == (1 if missing else 0, [])
     assert out[0].startswith(f"{DAY} is not done: " if missing else f"{DAY} is done")

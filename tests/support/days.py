@@ -183,11 +183,10 @@ def _qa_down() -> View:
     return day.view(ending_of(day.ledger, ShutdownReason.QA_DOWN))
 
 
-def _bad_config() -> View:
+def _bad_config(name: str = DAY) -> View:
     where, remedy = said('card_targets.json: [3] ("APPL")'), said("correct it, or add it to ticker_list.json")
     faults = [Fault(where, said("is not a ticker of ticker_list.json"), remedy, FaultKind.OBJECT)] * 2
-    day = Day(targets=())
-    return day.view(Ending(Outcome.BAD_CONFIG), faults=faults)
+    return Day(name, targets=()).view(Ending(Outcome.BAD_CONFIG), faults=faults)
 
 
 def _again(*names: str, fate: Fate = well) -> View:
@@ -244,7 +243,7 @@ def some_nights() -> Nights:
     late = Day("2026-11-24").play(failing(REFUSED, "qa", "NVDA"))
     late.at += 86_400
     reports.append(late.play().view(None, *reports).report)
-    reports.append(Day("2026-11-25", targets=()).view(Ending(Outcome.BAD_CONFIG)).report)
+    reports.append(_bad_config("2026-11-25").report)
     reports.append(Day("2026-11-28").play(failing(REFUSED, "qa", "NVDA")).view(None, *reports).report)
     broken = message("{object} is missing", object="2026-11-27/ends/000001.json")
     killed = Day("2026-11-26", start={"number": 1, "without": ("NVDA",)}).start_of()

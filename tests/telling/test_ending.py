@@ -74,6 +74,7 @@ OF_TWO = "1 of 2 cards is missing"
 LATE = "The deadline of 4 min passed"
 NONE = "no card was made"
 NOTHING = "nothing was called"
+FAILED = "The QA engine failed"
 REFUSES = "The QA engine refuses the job's calls"
 
 
@@ -84,11 +85,12 @@ REFUSES = "The QA engine refuses the job's calls"
         (ledger_of(1, 1), None, ("succeeded", 0, "The card is made")),
         (ledger_of(0, 0), None, ("succeeded", 0, "All data is ready")),
         (ledger_of(1, 2), None, ("cards_missing", 3, OF_TWO)),
-        (ledger_of(0, 2), None, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
+        (ledger_of(0, 2), None, ("qa_engine_down", 3, f"{FAILED}: {NONE}")),
         (refusing(400, 422), None, ("cards_missing", 3, f"{REFUSES}: {NONE}")),
-        (refusing(500, 422), None, ("cards_missing", 3, f"Not all made: {NONE}")),
-        (ledger_of(1, 2), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {OF_TWO}")),
-        (refusing(503, 403), QA_DOWN, ("qa_engine_down", 3, f"The QA engine is down: {NONE}")),
+        (refusing(500, 422), None, ("cards_missing", 3, f"{FAILED}: {NONE}")),
+        (ledger_of(1, 2), QA_DOWN, ("qa_engine_down", 3, f"{FAILED} for the card that was left")),
+        (ledger_of(1, 66), QA_DOWN, ("qa_engine_down", 3, f"{FAILED} for all 65 cards that were left")),
+        (refusing(503, 403), QA_DOWN, ("qa_engine_down", 3, f"{FAILED}: {NONE}")),
         (refusing(401, 403), QA_DOWN, ("qa_engine_down", 3, f"{REFUSES}: {NONE}")),
         (ledger_of(1, 2), DEADLINE, ("deadline", 4, f"{LATE}: of 2 cards 1 made, 1 failed, 0 cut off, 0 not tried")),
         (data_of(), DEADLINE, ("deadline", 4, f"{LATE} (financial 0/1, trading 0/1, news 0/1): {NONE}")),
