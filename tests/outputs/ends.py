@@ -13,6 +13,8 @@ SHOWN: Sequence[tuple[str, Language]] = (
     ("several kinds", "en"),
     ("several kinds", "zh"),
     ("at work", "en"),
+    ("deadline", "en"),
+    ("deadline", "zh"),
     ("not made again", "en"),
     ("not made again", "zh"),
 )

@@ -177,15 +177,23 @@ async def test_a_night_between_two_uploads_is_made_by_its_retry(refused: Scene) 
 
 async def past_its_deadline(scene: Scene) -> None:
     scene.world.qa.script.append(Fault(when.nth(1), do.hang()))
-    await scene.start(4, RUN_DEADLINE_SECONDS="60", **CLOUD)
+    chat = scene.world.chat
+    await scene.start(4, RUN_DEADLINE_SECONDS="60", **CLOUD, **chat.env(), TASK_MAX_RETRIES="1")
+    assert "Cloud Run starts it once more within ten minutes." in chat.texts[-1]
+
+
+async def test_of_an_end_for_good_no_retry_is_announced(scene: Scene) -> None:
+    scene.world.qa.script.append(Fault(NEWS, do.status(422)))
+    await scene.start(3, **CLOUD, **scene.world.chat.env(), TASK_MAX_RETRIES="1")
+    assert "Cloud Run" not in scene.world.chat.texts[-1]
 
 
 async def without_a_written_end(scene: Scene) -> None:
     scene.world.qa.script.append(Fault(when.nth(1), do.status(422)))
     scene.fails("create", "/ends/")
     chat = scene.world.chat
-    await scene.start(3, TASK_MAX_RETRIES="1", **CLOUD, **chat.env())
-    assert "\nCloud Run starts it once more within ten minutes.\n" in chat.texts[-1]
+    await scene.start(3, **CLOUD, **chat.env(), TASK_MAX_RETRIES="1")
+    assert "Cloud Run starts it once more within ten minutes." in chat.texts[-1]
     scene.works()
 
 

@@ -19,6 +19,7 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.day.summary import report_of
 from job.engines.calls import BATCHES, ENGINES, Call, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
+from job.records.past_nights import FINAL
 from job.telling.advice import Commands
 from job.telling.view import View
 from job.text.messages import message, said
@@ -133,7 +134,8 @@ class Day:
         before = before and replace(before, plan=self.plan)
         report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=before)
         now = self._began + timedelta(seconds=self.at)
-        return View.of(report, self.ledger, Commands.of(begun, None, begun.days, now))
+        is_retried = begun.has_retry and ending.outcome not in FINAL
+        return View.of(report, self.ledger, Commands.of(begun, None, begun.days, now), is_retried=is_retried)
 
     def start_of(self) -> Start:
         """How its latest attempt began."""
@@ -195,7 +197,7 @@ def _again(*names: str, fate: Fate = well) -> View:
 
 
 def _stopped(reason: ShutdownReason, until: float = 200) -> View:
-    day = Day(start={"deadline": 240.0}).play(until=until)
+    day = Day(start={"deadline": 240.0, "max_retries": 1}).play(until=until)
     return day.view(ending_of(day.ledger, reason, None, said("HTTP 503")))
 
 

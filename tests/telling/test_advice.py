@@ -1,6 +1,7 @@
 """What a person does next: one command after any failure, with its price, right where and when it is read."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from job.cli.main import make_parser
-from job.config.faults import Fault
+from job.config.faults import Fault, FaultKind
 from job.day.attempt import Outcome
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
@@ -157,6 +158,42 @@ def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected
         f"{EXECUTE} --args=run,--again=NVDA,--yes",
     )
     assert shown(begun(one, task_attempt=1))[0][:2] == ("look", LOOK_FIRST), "the first may have"
+
+
+# --- what Cloud Run goes on with by itself ---
+
+RETRIED: dict[str, Any] = {"execution": "cards-1", "max_retries": 1, "qa_attempts": 3}
+MORE = "Cloud Run starts it once more within ten minutes"
+UNLESS = f"{MORE}, unless somebody cancelled it"
+
+
+@pytest.mark.parametrize(
+    ("ending", "more", "said"),
+    [
+        (Ending(Outcome.DEADLINE), {}, f"{MORE}."),
+        (INTERRUPTED, {}, f"{UNLESS}."),
+        (Ending(Outcome.BAD_CONFIG), {"faults": [replace(IN_VARIABLE, kind=FaultKind.OBJECT)]}, f"{MORE}."),
+        (Ending(Outcome.BAD_CONFIG), {"faults": [IN_VARIABLE]}, None),
+        (DONE, {}, None),
+        (NO_STORAGE, ASKS_AGAIN, None),
+    ],
+    ids=["deadline", "signal", "an object", "a variable", "done", "what it asks for is asked for once"],
+)
+def test_what_cloud_run_goes_on_with_is_said_before_the_command(
+    ending: Ending, more: dict[str, Any], said: str | None
+) -> None:
+    one = report(ending, **RETRIED, **more)
+    steps = advice(one, Ledger.empty(one.day), Commands(DAYS, TODAY, **CLOUD), is_retried=True)
+    assert [str(step.sentence) for step in steps if step.kind == "retry"] == ([] if said is None else [said])
+    assert said is None or [step.kind for step in steps][:2] == ["retry", "start"]
+
+
+@pytest.mark.parametrize(("max_retries", "minutes", "is_told"), [(1, 9, True), (1, 10, False), (0, 9, False)])
+def test_of_a_killed_start_it_is_said_for_ten_minutes(max_retries: int, minutes: int, is_told: bool) -> None:
+    one = report(Ending(Outcome.KILLED), **(RETRIED | {"max_retries": max_retries}))
+    assert one.ending.breaks_off is not None
+    steps = steps_of(one, now=one.ending.breaks_off + timedelta(minutes=minutes))
+    assert [str(step.sentence) for step in steps if step.kind == "retry"] == [f"{UNLESS}."] * is_told
 
 
 # --- to go on without some targets ---
