@@ -8,9 +8,9 @@ from math import inf
 import trio
 
 from job.config.environment import EngineSettings
-from job.day.result import CallResult, FailedTry
+from job.day.result import CallResult
 from job.engines.answers import Connection, TokenError, TransportError, judge
-from job.engines.calls import BATCHES, METHOD, Call, EngineName, Item
+from job.engines.calls import METHOD, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, FailureKind
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT, RunIdentity
@@ -48,6 +48,10 @@ class RunContext:
     rerun_of: Callable[[Call], int] = lambda _: 0
     """As in `Ledger`. Each part of a batch has a number of its own."""
     jitter: Callable[[], float] = random.random
+
+    def stamp(self, time: float) -> float:
+        """A time by trio's clock, in seconds since 1970."""
+        return round(self.epoch + time, 3)
 
 
 class Executor:
@@ -127,7 +131,7 @@ class Executor:
         self._told_since = since
         self._tell_after = REPEAT_SECONDS * ((now - since) // REPEAT_SECONDS + 1)
         engine, patience = self._settings.name, self._settings.patience
-        self._context.emit(EngineFailing(engine, reason, patience, self._stamp(since), now - since))
+        self._context.emit(EngineFailing(engine, reason, patience, self._context.stamp(since), now - since))
 
     async def _work(self) -> None:
         connection = self._context.connect(self._settings.name)
@@ -165,7 +169,7 @@ class Executor:
             return
         if failure.targets:
             self._queue.succeed(len(pending.call.targets))
-            self._finish_done_targets(pending, failure)
+            self._finish(pending.part_done(failure.targets), None)
         self._fail(pending, failure, latest)
 
     def _fail(self, pending: PendingCall, failure: Failure, latest: Try) -> None:
@@ -258,15 +262,6 @@ class Executor:
             "User-Agent": USER_AGENT,
         } | ({} if pending.call.body is None else {"Content-Type": "application/json"})
 
-    def _finish_done_targets(self, pending: PendingCall, failure: Failure) -> None:
-        """Finishes the targets of a batch that were done, so that they are not requested again."""
-        batch = BATCHES[pending.call.engine]
-        done = [target for target in pending.call.targets if target not in failure.targets]
-        pending.call = batch(done)
-        self._finish(pending, None)
-        pending.call = batch(failure.targets)
-        pending.retries = pending.waits = 0
-
     def _fail_for_good(self, pending: PendingCall, failure: Failure, now: float) -> None:
         """Finishes a call that has failed for good. Of a data engine it is told for how long it was tried."""
         if pending.call.card_type is None and failure.handling.kind is not FailureKind.FINAL:
@@ -285,44 +280,9 @@ class Executor:
         self._finish(pending, replace(last, cause=Cause.INTERRUPTED, after=last.cause))
 
     def _finish(self, pending: PendingCall, failure: Failure | None) -> None:
-        call, latest = pending.call, pending.latest
-        if latest is None:
-            raise AssertionError("a call without a try has no result")
-        verdict = latest.verdict if failure is None else None
-        result = CallResult(
-            engine=call.engine,
-            targets=call.targets,
-            card_type=call.card_type,
-            done=failure is None,
-            tries=pending.tries,
-            retries=pending.retries,
-            waits=pending.waits,
-            charged_tries=pending.charged_tries,
-            started=self._stamp(latest.started),
-            ended=self._stamp(latest.ended),
-            status=latest.status,
-            cause=failure.cause if failure else None,
-            reason=failure.reason if failure else None,
-            by_target=failure.by_target if failure else (),
-            account=failure.account if failure else None,
-            tried_seconds=failure.seconds if failure else None,
-            warning=verdict.warning if verdict is not None else None,
-            with_error=verdict.with_error if verdict is not None else (),
-            failed_tries=tuple(
-                FailedTry(self._stamp(started), self._stamp(ended), reason)
-                for started, ended, reason in pending.failed_tries
-            ),
-            traceparent=pending.traceparent,
-            limit=self._progress.limit,
-            interrupted_after=failure.after if failure else None,
-            request=call.request,
-            date=call.date,
-            again=self._context.rerun_of(call),
-        )
+        context, call = self._context, pending.call
+        result = pending.result(failure, context.stamp, self._progress.limit, context.rerun_of(call))
         if failure is None or not failure.is_interruption:
             self._progress.counts.add("failed" if failure else "done", len(call.targets))
-        self._context.emit(result)
+        context.emit(result)
         self._on_finished(result, failure)
-
-    def _stamp(self, time: float) -> float:
-        return round(self._context.epoch + time, 3)

@@ -1,13 +1,14 @@
 """Pending call: a call that is neither done nor has failed for good, with its tries."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import inf
 
 import trio
 
-from job.day.result import FailedTry
+from job.day.result import CallResult, FailedTry
 from job.engines.answers import Verdict
-from job.engines.calls import Call
+from job.engines.calls import BATCHES, Call
 from job.engines.failures import Failure, FailureKind
 
 FAILED_TRIES_KEPT = 4
@@ -81,3 +82,44 @@ class PendingCall:
         kept = (*self.failed_tries[:1], *self.failed_tries[1:][2 - FAILED_TRIES_KEPT :])
         same = (one._replace(reason=reason) if one.reason == reason else one for one in kept)
         self.failed_tries = (*same, FailedTry(failed.started, failed.ended, reason))
+
+    def part_done(self, failed: Sequence[str]) -> "PendingCall":
+        """The targets of a batch that were done, as a call of their own. It goes on with those that have failed."""
+        batch = BATCHES[self.call.engine]
+        done = replace(self, call=batch([target for target in self.call.targets if target not in failed]))
+        self.call, self.retries, self.waits = batch(failed), 0, 0
+        return done
+
+    def result(self, failure: Failure | None, stamp: Callable[[float], float], limit: int, again: int) -> CallResult:
+        """How it has ended: done, or for good with this failure. `stamp` is as in `RunContext`."""
+        call, latest = self.call, self.latest
+        if latest is None:
+            raise AssertionError("a call without a try has no result")
+        verdict = latest.verdict if failure is None else None
+        return CallResult(
+            engine=call.engine,
+            targets=call.targets,
+            card_type=call.card_type,
+            done=failure is None,
+            tries=self.tries,
+            retries=self.retries,
+            waits=self.waits,
+            charged_tries=self.charged_tries,
+            started=stamp(latest.started),
+            ended=stamp(latest.ended),
+            status=latest.status,
+            cause=failure.cause if failure else None,
+            reason=failure.reason if failure else None,
+            by_target=failure.by_target if failure else (),
+            account=failure.account if failure else None,
+            tried_seconds=failure.seconds if failure else None,
+            warning=verdict.warning if verdict else None,
+            with_error=verdict.with_error if verdict else (),
+            failed_tries=tuple(FailedTry(stamp(began), stamp(ended), why) for began, ended, why in self.failed_tries),
+            traceparent=self.traceparent,
+            limit=limit,
+            interrupted_after=failure.after if failure else None,
+            request=call.request,
+            date=call.date,
+            again=again,
+        )
