@@ -273,28 +273,3 @@ def test_a_day_at_work_says_by_when_it_ends_until_then() -> None:
         "This start ends by 05:00 UTC+08:00 at the latest."
     ]
     assert [step.kind for step in late] == ["look"]
-
-
-MORE = "Cloud Run starts it once more within ten minutes"
-
-
-@pytest.mark.parametrize(
-    ("outcome", "is_retried", "about", "minutes", "expected"),
-    [
-        (Outcome.DEADLINE, True, {}, 180, f"{MORE}."),
-        (Outcome.INTERRUPTED, True, {}, 5, f"{MORE}, unless somebody cancelled it."),
-        (Outcome.CARDS_MISSING, False, {}, 60, None),
-        (Outcome.KILLED, False, {"max_retries": 1}, 9, f"{MORE}, unless somebody cancelled it."),
-        (Outcome.KILLED, False, {"max_retries": 1, "task_attempt": 1}, 9, None),
-        (Outcome.KILLED, False, {}, 9, None),
-        (Outcome.KILLED, False, {"max_retries": 1}, 10, None),
-    ],
-)
-def test_what_cloud_run_goes_on_with_by_itself_is_said_before_the_command(
-    outcome: Outcome, is_retried: bool, about: dict[str, int], minutes: int, expected: str | None
-) -> None:
-    """Of a killed start, whose record breaks off where it began, for ten minutes."""
-    one = report(Ending(outcome), number=1, execution="e1", **about)
-    now = datetime.fromisoformat(one.start.started) + timedelta(minutes=minutes)
-    first = advice(one, Ledger.empty(one.day), Commands(DAYS, now, **CLOUD), is_retried=is_retried)[0]
-    assert (str(first.sentence) if first.kind == "retry" else None) == expected
