@@ -16,7 +16,7 @@ from job.engines.tls import tls_context
 from job.execution.progress import CallRetried
 from job.telling.failures import reason_of
 from job.text.messages import message
-from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
+from tests.support.fakes import FOREVER, PATIENCE, Asked, Script, Stage, at_once, reply, stage, target, well
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
@@ -90,7 +90,7 @@ MAY_HAVE_COST = [
 
 @pytest.mark.parametrize("step", MAY_HAVE_COST)
 async def test_a_card_that_may_have_cost_money_has_its_tries_and_the_last_once_the_patience_is_over(step: Step) -> None:
-    begun = {1: [0.0], 2: [0.0, 600.0], 3: [0.0, 10.0, 600.0], 4: [0.0, 10.0, 50.0, 600.0]}
+    begun = {1: [0.0], 2: [0.0, PATIENCE], 3: [0.0, 10.0, PATIENCE], 4: [0.0, 10.0, 50.0, PATIENCE]}
     for attempts, moments in begun.items():
         made = await one_card(step, attempts=attempts)
         assert (starts(made), made.cards.failed) == (moments, 1)
@@ -108,7 +108,7 @@ async def test_a_last_try_that_cost_nothing_is_still_to_come_with_patience_anew_
     made = stage([target("A", engines=())], in_turn("qa", reply({}, 500), reply({}, status)), {"qa": {"attempts": 2}})
     await made.play((5_000.0, ShutdownReason.DEADLINE))
     assert made.cards.failed == 1
-    assert 1_200 <= starts(made)[-1] <= 1_230
+    assert 2 * PATIENCE <= starts(made)[-1] <= 2 * PATIENCE + 30
 
 
 class Speechless:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.support.fakes import Asked
+from tests.support.fakes import PATIENCE, Asked
 from tests.support.nights import (
     DEADLINE,
     SECONDS,
@@ -24,8 +24,6 @@ from tests.support.nights import (
     number,
     of_type,
 )
-
-PATIENCE = 1_200.0
 
 
 def idle_seconds(played: Night) -> float:
@@ -76,7 +74,6 @@ def test_a_type_that_always_fails_costs_no_good_card_and_hardly_any_time(
         seconds={**SECONDS, "qa": seconds},
         fails_after=after,
         deadline=min(DEADLINE, 1.2 * at_full_speed + 2 * PATIENCE),
-        patience=PATIENCE,
         concurrency=at_a_time,
     )
     assert not played.lost(is_bad)
@@ -117,7 +114,6 @@ def test_bad_types_cost_no_good_card_also_if_tries_of_the_others_fail(
         seconds={**SECONDS, "qa": seconds},
         fails_after=5.0,
         deadline=min(DEADLINE, 1.25 * at_full_speed + 2 * PATIENCE),
-        patience=PATIENCE,
         concurrency=at_a_time,
     )
     lost = played.lost(is_bad)
@@ -138,7 +134,7 @@ def test_an_outage_in_a_wave_of_last_tries_costs_few_of_them() -> None:
         return 500 if 1_250 <= now < 1_850 or (number(card_of(asked)[0]) in slow and failed < 2) else None
 
     played_tries = Counter[tuple[str, str]]()
-    played = night(strike, targets=cards(900, "a"), patience=PATIENCE, concurrency=16)
+    played = night(strike, targets=cards(900, "a"), concurrency=16)
     assert len(played.lost(lambda *_: False)) <= 20
 
 
@@ -164,9 +160,7 @@ def test_a_quota_beyond_which_the_engine_says_failed(per_minute: int, count: int
         begun.append(now)
         return None
 
-    played = night(
-        strike, targets=cards(count, "a"), seconds={**SECONDS, "qa": 10.0}, patience=PATIENCE, concurrency=16
-    )
+    played = night(strike, targets=cards(count, "a"), seconds={**SECONDS, "qa": 10.0}, concurrency=16)
     assert played.made.cards.missing <= 0.05 * count
     assert played.seconds <= 1.3 * 60 * count / per_minute + 1_200 + 60
 
@@ -188,7 +182,6 @@ def test_tries_that_fail_by_chance_end_in_one_wave(chance: float, good: int, of_
         any_of(bad(is_bad, 500), strike),
         targets=cards(good + of_bad, "a"),
         seconds={**SECONDS, "qa": 10.0},
-        patience=PATIENCE,
         concurrency=at_a_time,
     )
     assert all(played.tries[card] == 3 for card in played.lost(is_bad))
@@ -216,7 +209,7 @@ def test_an_engine_with_room_for_fewer_calls_is_used_and_few_are_rejected(
 ) -> None:
     count = 200 if room < 10 else 600
     strike = crowded(how, lambda _: room)
-    played = night(strike, targets=cards(count, "a"), fails_after=after, concurrency=at_a_time, patience=PATIENCE)
+    played = night(strike, targets=cards(count, "a"), fails_after=after, concurrency=at_a_time)
     assert played.outcome == "succeeded"
     assert played.wasted() <= most
     last_tries = PATIENCE if how in {502, "reset"} else 0.0
@@ -230,7 +223,7 @@ def test_room_that_grows_is_used_within_fifteen_percent(after: float) -> None:
     def room(now: float) -> int:
         return min(32, 2 + int(now / 40))
 
-    played = night(crowded(429, room), targets=cards(1_500, "a"), fails_after=after, concurrency=64, patience=PATIENCE)
+    played = night(crowded(429, room), targets=cards(1_500, "a"), fails_after=after, concurrency=64)
     done, now = 0.0, 0.0
     while done < 1_500:
         done, now = done + room(now) / SECONDS["qa"], now + 1

@@ -178,6 +178,10 @@ class Connection:
         await trio.lowlevel.checkpoint()
 
 
+PATIENCE: float = EngineSettings.model_fields["patience"].default
+"""As the job ships it."""
+
+
 def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:
     given: dict[str, Any] = {
         "name": name,
@@ -185,8 +189,8 @@ def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:
         "audience": f"https://{name}",
         "timeout": 300.0,
         "concurrency": 4,
-        "attempts": 3,
-        "patience": 600.0,
+        "attempts": EngineSettings.model_fields["attempts"].default,
+        "patience": PATIENCE,
         "per_minute": None,
         "batch_size": 2 if name in BATCHES else 1,
     }
