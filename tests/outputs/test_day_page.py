@@ -21,7 +21,7 @@ from job.outputs.pages import environment, render_day
 from job.outputs.terminal import as_text
 from job.telling.lines import Rank
 from job.telling.view import View, day_lines
-from job.text.messages import ENGLISH, Message, Translator, dated, message
+from job.text.messages import ENGLISH, Message, Translator, colon, dated, message
 from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day
 from tests.support.fakes import target
@@ -59,11 +59,11 @@ def links_of(shown: Parsed) -> list[str]:
 def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: str, translator: Translator) -> None:
     view = SCENES[scene]()
     shown = page(view, translator=translator)
-    sentence = translator.text(view.sentence)
-    assert re.findall("<h1>(.*?)</h1>", shown.source) == [sentence]
+    headline = translator.text(colon(dated(DAY, DAY[5:]), view.sentence))
+    assert re.findall("<h1>(.*?)</h1>", shown.source) == [headline]
     mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.severity]
-    day = translator.text(dated(DAY))
-    assert f"<title>{mark} {sentence} · {day} · cards · our-project</title>" in shown.source
+    title = translator.text(colon(dated(DAY), view.sentence))
+    assert f"<title>{mark} {title} · cards · our-project</title>" in shown.source
     lines = [*day_lines(view)]
     texts = [f"{line.mark} {translator.text(line.text)}".strip() for line in lines]
     below = [line.below for line in lines if line.below is not None]

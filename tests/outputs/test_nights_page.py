@@ -111,7 +111,7 @@ def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> 
     shown = page(Nights([night(SCENES["made with errors"]().report)]), written=then)
     sentence = "All 58 cards are made, but an engine reported errors"
     assert '<section class="headline panel warn">' in shown.source
-    assert f"! {sentence} ·" in shown.text
+    assert f"! Tue 2026-11-24: {sentence} ·" in shown.text
     assert rows(shown)[0] == "Tue 2026-11-24 02:05 ✓ ✓ ✓ ! 58/58"
     assert '<td class="warn-text">02:05</td>' in shown.source
     assert "! done, with an error" in shown.text
