@@ -15,7 +15,7 @@ from job.telling.advice import Commands, Step, advice, page_address
 from job.telling.changes import change_of
 from job.telling.failures import failure_lines
 from job.telling.lines import Line, Rank
-from job.telling.notes import not_to_start, notes_of, notices_of, unrecorded_notes
+from job.telling.notes import not_to_start, notes_of, notices_of, put_back, unrecorded_notes
 from job.telling.sentence import sentence_of
 from job.text.messages import Message, colon, message, plural
 
@@ -65,7 +65,7 @@ class View:
 
     @property
     def changed(self) -> list[Message]:
-        """What was changed since the night before and has made the cards of this attempt other ones."""
+        """What was changed since the night before and makes a success a warning."""
         return [change_of(one, self.report.compared_with or self.report.day) for one in self.report.loud_changes]
 
     @property
@@ -108,6 +108,8 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(message("Last answer: {answer}", answer=answer), is_answer=True)
     yield from _fault_lines(report, faults)
     yield from (Line(note) for note in view.notes)
+    if (config_changed := put_back(report, view.ledger.plan)) is not None:
+        yield Line(config_changed, Rank.KEPT)
     for call in view.ledger.errors:
         yield Line(colon(call.label, call.warning or ""), mark="!", is_answer=True)
     yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(view.ledger.plan))

@@ -105,7 +105,7 @@ def test_a_night_without_an_end_is_compared_when_it_is_shown(runs: Path, command
     at("2026-11-25T01:55")
     write(runs, RecordedAttempt("2026-11-23", objects=THREE).record(), KILLED.record())
     out = command("report")[1]
-    assert "No longer asked for since 2026-11-23, 1 card: TSLA/news_card" in out
+    assert "! No longer asked for since 2026-11-23, 1 card: TSLA/news_card." in out
     assert "its calls in flight may have been charged too." in "\n".join(out)
     (runs / "2026-11-23/attempts/000001.json").write_text("{}")
     assert command("report")[::2] == (ExitCode.DONE, []), "another day's attempt is not needed"
