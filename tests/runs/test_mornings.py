@@ -409,8 +409,9 @@ async def test_fewer_cards_by_a_change_of_config_are_a_warning_once(tuesday: Nig
     count = len(world.chat.texts)
     for day in (WEDNESDAY, THURSDAY):
         await tuesday.begins(day)
-        await tuesday.start(0, NOTIFY_ONLY="failures")
-        await tuesday.start(0, NOTIFY_ONLY="failures")
+        for arguments in ((), ("--again=AAPL/news_card",)):
+            await tuesday.start(0, *arguments, NOTIFY_ONLY="failures")
+            assert bool(tuesday.scene.stored(f"{day}/report.json")["changed"]) is (day == WEDNESDAY and not arguments)
     (text,) = world.chat.texts[count:]
     assert text.rpartition("\n")[0].rpartition("\n")[0] == FEWER[language]
     await tuesday.begins(WEDNESDAY)
