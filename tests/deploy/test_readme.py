@@ -249,7 +249,7 @@ def test_the_report_has_the_fields_that_the_reference_names() -> None:
     rows = table("\n<!-- report -->")
     stored = json.loads(report_json(SCENES["all made"]())).keys()
     named = [name for names, _ in rows for name in coded(names)]
-    assert set(named) <= stored
+    assert set(named) == stored
     assert len(named) == len(set(named)), "each once"
     meanings = {name: set(coded(meaning)) for names, meaning in rows for name in coded(names)}
     assert {field.name for field in fields(Counts)} <= meanings["engines"]
