@@ -154,8 +154,9 @@ LOUD: dict[str, Callable[[], View]] = {
     "results are not recorded: do not start it again": lambda: replace(SCENES["all made"](), unrecorded=1),
     "an engine reported an error besides": SCENES["made with errors"],
     "its end is not recorded": lambda: replace(good(), unrecorded=0),
-    "an engine was switched off or on since the night before, and cards were made so": lambda: good(**CHANGED),
-    "an engine's URL or audience changed since the night before, and cards were made so": lambda: good(**CHANGED),
+    "an engine was switched, or its URL or audience changed, since the night before, and cards were made so": (
+        lambda: good(**CHANGED)
+    ),
     "a change of config asks for fewer cards than the night before; it names the config objects that were written "
     "since": lambda: good(**FEWER),
     "as many or more cards of which some are new or no longer asked for, or made with another model or other "
