@@ -413,37 +413,6 @@ SUGGESTED = 5
 """Wrong names that are compared, since all of a long list would take seconds."""
 
 
-class _Names:
-    """What there is to name in a plan: nothing that is left out."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.targets: dict[str, Target] = {
-            target.id: target for target in plan.targets if target.id not in plan.left_out
-        }
-        self.types: dict[str, list[str]] = {}
-        """For each card type, the targets that get it."""
-        for target in self.targets.values():
-            for card_type in target.card_types:
-                self.types.setdefault(card_type, []).append(target.id)
-
-    def stands_for(self, name: str) -> Iterator[Item]:
-        """What a name stands for; nothing if it is wrong."""
-        if name == ALL and name not in self.targets:
-            yield from (item for item in _items(self.plan) if not self.plan.is_left_out(item))
-        elif name in self.targets:
-            target = self.targets[name]
-            yield from (Item("qa", name, card_type) for card_type in target.card_types)
-            yield from (Item(engine, name, None) for engine in target.engines)
-        elif name.startswith("/"):
-            yield from (Item("qa", target, name[1:]) for target in self.types.get(name[1:], ()))
-        else:
-            for at, letter in enumerate(name):  # an id may have a slash too
-                named = self.targets.get(name[:at]) if letter == "/" else None
-                if named is not None and name[at + 1 :] in named.card_types:
-                    yield Item("qa", named.id, name[at + 1 :])
-
-
 def _items(plan: Plan) -> Iterator[Item]:
     return (item for engine in ALL_ENGINES for item in plan.items(engine))
 
@@ -454,24 +423,32 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     `NVDA/news_card` is a card, `/outlook_card` all cards of a type, `NVDA` the data and the cards of a target, `all`
     everything. Many cards need to be confirmed.
     """
-    if not names:
-        return [], []
-    all_names = _Names(plan)
-    selected, wrong = set[Item](), list[str]()
-    for name in dict.fromkeys(names):
-        items = set(all_names.stands_for(name))
-        selected |= items
-        if not items:
-            wrong.append(name)
+    wanted = dict.fromkeys(names, False)  # whether it stands for anything
+    selected = []
+    for item in _items(plan) if names else ():
+        found = [] if plan.is_left_out(item) else [name for name in _names_of(plan, item) if name in wanted]
+        if found:
+            selected.append(item)
+            wanted.update(dict.fromkeys(found, True))
+    wrong = [name for name, is_found in wanted.items() if not is_found]
     remedy = message("write NVDA/news_card for a card, /news_card for all of a type, NVDA for a target, or all")
     faults = _faults(AGAIN, template("{name} names nothing that this start makes"), wrong, remedy)
     count = sum(item.engine == "qa" for item in selected)
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
         what = message("makes {count} cards again, which are paid for again", count=count)
         faults.append(Fault(AGAIN, what, message("add --yes if that is meant"), FaultKind.COMMAND))
-    if not selected:
-        return [], faults
-    return [item for item in _items(plan) if item in selected], faults
+    return selected, faults
+
+
+def _names_of(plan: Plan, item: Item) -> Iterator[str]:
+    """Every name that stands for an item, perhaps among others."""
+    if ALL not in plan.by_id:
+        yield ALL
+    if item.engine not in plan.daily:
+        yield item.target
+    if item.card_type is not None:
+        yield f"/{item.card_type}"
+        yield f"{item.target}/{item.card_type}"
 
 
 def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
