@@ -169,8 +169,6 @@ class _Resolver:
     def _chosen(self, step: str | int, of: str, names: Sequence[str]) -> list[str]:
         """Those of the card types of an entry that are switched on."""
         place = Place(CARD_TARGETS, [step]) if isinstance(step, str) else Place(CARD_TARGETS, [step, "card_types"], of)
-        if self.findings.is_full(place.document):
-            return []
         for index, name in enumerate(names):
             if name in self.switched_on:
                 continue
