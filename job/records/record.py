@@ -56,17 +56,6 @@ _NAME = re.compile(r"(attempts/|ends/)([0-9]{6})\.json|(results/)([0-9]{6})-[0-9
 """The names of a record, below its day."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """An object that is being written. It is kept unchanged until it is written, so that the write can be repeated."""
-
-    name: str
-    data: bytes
-    count: int
-    cards: int
-    """How many of its results are cards that were made."""
-
-
 @dataclass(slots=True)
 class Journal:
     """Appends results to the record of an attempt. Keeps every result until it is written."""
@@ -80,28 +69,23 @@ class Journal:
     """Gets why writing fails, and `None` when it works again."""
     objects: int = 0
     """How many objects were begun; once everything is flushed, all of them are written."""
-    _pending: list[bytes] = field(default_factory=list)
-    _pending_cards: int = 0
-    _chunk: _Chunk | None = None
+    _pending: list[CallResult] = field(default_factory=list)
+    _chunk: tuple[str, bytes] | None = None
+    """The object that is being written. It is kept unchanged until it is written, so that the write can be repeated."""
+    _in_chunk: list[CallResult] = field(default_factory=list)
     _full: trio.Event = field(default_factory=trio.Event)
     _running: trio.CancelScope = field(default_factory=trio.CancelScope)
     _writing: trio.Lock = field(default_factory=trio.Lock)
     _writing_took: float = 0.0
 
     @property
-    def unwritten(self) -> int:
-        """How many results are not known to be written."""
-        return len(self._pending) + (self._chunk.count if self._chunk else 0)
-
-    @property
-    def unwritten_cards(self) -> int:
-        """How many of these are cards that were made."""
-        return self._pending_cards + (self._chunk.cards if self._chunk else 0)
+    def unwritten(self) -> list[CallResult]:
+        """The results that are not known to be written."""
+        return self._in_chunk + self._pending
 
     def append(self, result: CallResult) -> None:
         """Adds a result. It is written within seconds."""
-        self._pending_cards += result.done and result.card_type is not None
-        self._pending.append(result.line())
+        self._pending.append(result)
         if len(self._pending) >= WRITE_RESULTS:
             self._full.set()
 
@@ -131,22 +115,21 @@ class Journal:
     async def _write(self) -> None:
         while self._chunk is not None:
             try:
-                await in_thread(partial(self.store.create, self._chunk.name, self._chunk.data))
+                await in_thread(partial(self.store.create, *self._chunk))
             except StorageError as error:
-                self.on_outage(not_written(self._chunk.name, error.reason))
+                self.on_outage(not_written(self._chunk[0], error.reason))
                 await trio.sleep(WRITE_RETRY_SECONDS)
             else:
-                self._chunk = None
+                self._chunk, self._in_chunk = None, []
                 self.on_outage(None)
 
-    def next_chunk(self) -> _Chunk:
+    def next_chunk(self) -> tuple[str, bytes]:
         """Takes what is not written yet: it is one object, whatever is appended until that is written."""
-        lines, self._pending, self._full = self._pending, [], trio.Event()
+        self._in_chunk, self._pending, self._full = self._pending, [], trio.Event()
         name = results_name(self.day, self.number, self.objects)
-        header = {"format": FORMAT, "name": name, "plan": self.plan, "lines": len(lines)}
+        header = {"format": FORMAT, "name": name, "plan": self.plan, "lines": len(self._in_chunk)}
         self.objects += 1
-        cards, self._pending_cards = self._pending_cards, 0
-        return _Chunk(name, b"\n".join([to_json(header), *lines, b""]), len(lines), cards)
+        return name, b"\n".join([to_json(header), *(result.line() for result in self._in_chunk), b""])
 
 
 async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], ledger: Ledger) -> None:

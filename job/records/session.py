@@ -166,7 +166,7 @@ class Session:
             self.alarm.notify(not_written(listed(names), why), True)
         if not self.is_ended:
             text = template("storage: the record is not complete: {count} results and the end are not written")
-            self.alarm.notify(message(text, count=self.journal.unwritten), True)
+            self.alarm.notify(message(text, count=len(self.journal.unwritten)), True)
         await self._release()
         return closed()
 
