@@ -9,16 +9,8 @@ from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import to_json
 
 from job.config.days import Days
 from job.config.environment import Options
@@ -250,18 +242,8 @@ class Attempt(BaseModel):
     asked_by: tuple[str, ...] = ()
     """The executions whose first try has asked for something again."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _nested(cls, stored: object) -> object:
-        return {**stored, "start": stored} if isinstance(stored, dict) and "start" not in stored else stored
-
-    @model_serializer(mode="wrap")
-    def _flat(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        values = serialize(self)
-        return {**values.pop("start"), **values}
-
     def to_json(self) -> bytes:
-        return self.model_dump_json().encode() + b"\n"
+        return to_json({**self.start.model_dump(), **self.model_dump(exclude={"start"})}) + b"\n"
 
     def plan_again(self) -> Plan:
         """The plan of its objects. Raises `ConfigError` if one of them is not sound."""

@@ -5,7 +5,7 @@ A day is a folder below RUNS_URI that is named by its date. `D` stands for it he
 
 import json
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic_core import from_json
 
@@ -32,14 +32,8 @@ class RecordError(JobError):
     def __init__(self, what: Message, remedy: Message | None = None, kind: FaultKind = FaultKind.STORAGE) -> None:
         """`remedy` is what to do, if that is not to restore the object."""
         self.remedy, self.kind = remedy, kind
-        # The name of an object may not be UTF-8, or may contain control characters for a terminal.
-        values = {name: _escaped(value) if isinstance(value, str) else value for name, value in what.values.items()}
-        self.what = Message(what.id, values, what.plural)
-        super().__init__(str(self.what))
-
-
-def _escaped(text: str) -> str:
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+        self.what = what
+        super().__init__(str(what))
 
 
 def missing(name: str) -> RecordError:
@@ -95,17 +89,15 @@ def read_report(day: str, number: int, data: bytes) -> Report:
     code = report.ending.signal  # as it is stored, of any ending
     if code is None or (code is ExitCode.DONE) is not (report.outcome is Outcome.SUCCEEDED):
         raise altered(name)
-    return (
-        report
-        if report.outcome.exit is None
-        else report.model_copy(update={"ending": replace(report.ending, signal=None)})
-    )
+    signal = code if report.outcome.exit is None else None
+    return report.model_copy(update={"ending": replace(report.ending, signal=signal)})
 
 
 def _read(kind: type[R], name: str, day: str, number: int, data: bytes) -> R:
     try:
-        found = kind.model_validate(read_end(data) if kind is Report else from_json(data))
-    except ValueError as error:
+        stored: Any = read_end(data) if kind is Report else from_json(data)
+        found = kind.model_validate({**stored, "start": stored, "ending": stored})
+    except (ValueError, TypeError) as error:
         check_format(name, *_format_of(data))  # a newer one may look different altogether
         raise altered(name) from error
     check_format(name, found.start.format, found.start.version)
