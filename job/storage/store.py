@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 THREADS = 32
 """Threads for requests that are not urgent: each waits for storage most of the time."""
+_TURNS = trio.CapacityLimiter(THREADS)
 
 ANSWER_SECONDS = 120.0
 """Time limit for any request. Most end much sooner, but not if an answer trickles or a disk hangs."""
@@ -117,7 +118,7 @@ async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
     If a request takes too long or its caller is cancelled, its thread is abandoned. The request may still take effect
     later, which is why every write has a condition.
     """
-    async with nullcontext() if urgent else _limiter():
+    async with nullcontext() if urgent else _TURNS:
         try:
             with trio.fail_after(ANSWER_SECONDS):
                 return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
@@ -182,15 +183,3 @@ async def each_of(names: Sequence[str], read: Callable[[str], Awaitable[T | None
     if errors:
         raise errors[0]
     return {name: value for name, value in values.items() if value is not None}
-
-
-_threads: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("storage threads")
-
-
-def _limiter() -> trio.CapacityLimiter:
-    try:
-        return _threads.get()
-    except LookupError:
-        limiter = trio.CapacityLimiter(THREADS)
-        _threads.set(limiter)
-        return limiter
