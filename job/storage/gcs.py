@@ -31,7 +31,6 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 
 from job.storage.store import (
-    SAVED_FIRST,
     THREADS,
     ConflictError,
     StorageError,
@@ -89,17 +88,7 @@ class GcsStore:
         self._lock = threading.Lock()
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
-        seen = False
-
-        def read() -> StoredObject | None:
-            nonlocal seen
-            metadata = self._metadata(name)
-            if metadata is None and seen:
-                raise _ChangedError
-            seen = True
-            return metadata and self._content(name, metadata, limit)
-
-        return self._repeated(name, read)
+        return self._repeated(name, lambda: self._seen(name, limit))
 
     def content(self, name: str) -> bytes | None:
         def read() -> bytes | None:
@@ -159,7 +148,7 @@ class GcsStore:
         try:
             data = blob.download_as_bytes(end=end, if_generation_match=metadata.generation, **_ONCE)
         except (NotFound, PreconditionFailed) as error:
-            raise _ChangedError from error
+            raise ConnectionError("changed while it was read") from error  # which the library repeats
         if len(data) != size:
             raise ValueError("the content is not as long as the metadata say")
         return _stored(metadata, data)
@@ -184,21 +173,19 @@ class GcsStore:
             blob.upload_from_string(data, content_type, if_generation_match=generation, **_ONCE)
             return _stored(blob, data)
         except Exception as error:
-            is_late = isinstance(error, requests.ReadTimeout)
-            if not is_late and not isinstance(error, PreconditionFailed) and not _is_odd(error):
+            if not isinstance(error, requests.ReadTimeout | PreconditionFailed) and not _is_odd(error):
                 raise
-            # An earlier try, or this one, may have written the object. If all is slow, one look is time enough.
-            existing = self._seen(name) if is_late else self.read(name)
+            existing = self._seen(name)  # an earlier try, or this one, may have written the object
             if existing is None or existing.generation == str(generation):
                 raise
             if existing.data == data:
                 return existing
             raise ConflictError(changed(self._uri(name))) from error
 
-    def _seen(self, name: str) -> StoredObject | None:
+    def _seen(self, name: str, limit: int | None = None) -> StoredObject | None:
         """What `read` returns, asked for once."""
         metadata = self._metadata(name)
-        return metadata and self._content(name, metadata, None)
+        return metadata and self._content(name, metadata, limit)
 
     def _blob(self, name: str) -> storage.Blob:
         return self._bucket().blob(f"{self._prefix}{name}")
@@ -242,8 +229,6 @@ class GcsStore:
                     raise ConflictError(changed(self._uri(name))) from raised
                 case NotFound():
                     raise StorageError(message("there is no such bucket"), about=f"gs://{self._name}") from raised
-                case _ChangedError():
-                    raise ConflictError(changed(self._uri(name)), SAVED_FIRST) from raised
                 case Forbidden():
                     reason = message("access is denied ({error})", error=_said(error))
                 case _OddAnswerError(__cause__=DataCorruption()):
@@ -258,10 +243,6 @@ class GcsStore:
             kind = UnreachableError if _is_passing(raised) else StorageError
             raise kind(reason, about=self._uri(name)) from raised
         return done
-
-
-class _ChangedError(ConnectionError):  # which the library repeats
-    """The object was changed or removed after its metadata was read and before its content was."""
 
 
 class _OddAnswerError(ConnectionError):  # which the library repeats

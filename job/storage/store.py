@@ -72,8 +72,6 @@ def changed(name: str) -> Message:
 
 
 NAME_A_PLACE = message("set it to gs://BUCKET/PREFIX or to a directory")
-SAVED_FIRST = message("try again when nobody is changing it")
-"""The remedy for an object that is changed while it is read."""
 
 
 class ObjectStore(Protocol):
@@ -83,11 +81,7 @@ class ObjectStore(Protocol):
     """
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
-        """Returns the object, or its first `limit` bytes; `None` if there is none.
-
-        `None` means that there was no object when reading began. Raises `ConflictError` if the object is changed or
-        removed repeatedly while it is read.
-        """
+        """Returns the object, or its first `limit` bytes; `None` if there is none."""
 
     def content(self, name: str) -> bytes | None:
         """Returns an object that never changes, in half the requests of `read`; `None` if there is none."""
