@@ -6,7 +6,7 @@ plan a person names: to make it again, or to leave it out.
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -43,16 +43,12 @@ from job.engines.calls import (
     counted,
     for_day,
     news,
-    query,
 )
 from job.text.messages import Message, joined, message, plural, template
 from job.text.shown import quoted
 
 CARDS_LIMIT = 1_000_000
 """Cards of one day: as many as one process is measured with."""
-
-QUERY_LIMIT = 4 * 2**10
-"""Bytes of one entry's parameters, as the URL of a card has them. Many servers take a URL of 8 KiB at most."""
 
 _PERSONS = {"celebrity", "person", "people"}
 
@@ -124,7 +120,6 @@ class _Resolver:
             kind = self._kind(step, entry, listed=listed)
             key = self._topic_key(step, entry, keys) if kind == "topic" else entry.id
             parameters = tuple((name, _parameter(value)) for name, value in sorted((entry.extra_params or {}).items()))
-            self._check_length(Place(CARD_TARGETS, [step, "extra_params"], entry.id), parameters)
             inherits = listed and kind == "equity"
             card_types = default_types if inherits else self.enabled
             if entry.card_types:
@@ -140,13 +135,7 @@ class _Resolver:
             )
         return list(targets.values())
 
-    def _check_length(self, place: Place, parameters: Iterable[tuple[str, object]]) -> None:
-        if len(query(parameters)) > QUERY_LIMIT:
-            what = message("takes more than {count} KiB in the URL of a card", count=QUERY_LIMIT >> 10)
-            self.findings.fault(place, what, message("shorten it"))
-
     def _check_cards(self, targets: Sequence[Target]) -> None:
-        self._check_length(Place(LLM_CONFIG, ["default"]), self.config.models.default)
         count = sum(len(target.card_types) for target in targets)
         if count > CARDS_LIMIT:
             what = message(
@@ -160,8 +149,7 @@ class _Resolver:
         for name in self.enabled:
             if name not in asked:
                 self.findings.notice(Place(CARD_TYPE_LIST, [name]), message("no target asks for this card type"))
-        for task, choice in self.config.models.tasks.items():
-            self._check_length(Place(LLM_CONFIG, ["tasks", task]), choice)
+        for task in self.config.models.tasks:
             if task not in self.config.card_types:
                 what = message("is not a card type of {list}; the job does not use it", list=CARD_TYPE_LIST)
                 self.findings.notice(Place(LLM_CONFIG, ["tasks", task]), what)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter
+from pydantic_core import PydanticKnownError
 
 from job.config.days import is_schedule
 from job.config.faults import UNSET_IT, WRONG_TYPE, InvalidError
@@ -226,7 +227,9 @@ def _check_text(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_check_text)]
+TEXT_LIMIT = 4096
+"""Characters of a text that the URL of a card has. Many servers take 8 KiB at most."""
+Text = Annotated[str, Field(max_length=TEXT_LIMIT), AfterValidator(_check_text)]
 
 
 def _check_date(value: object) -> str:
@@ -251,6 +254,8 @@ def _check_scalar(value: object) -> object:
     """Accepts a string, a number or a boolean. Not a pydantic union, whose errors would name each of its members."""
     if not isinstance(value, str | int | float):  # a bool is an int
         raise InvalidError(WRONG_TYPE, message("write a string, a number or a boolean"))
+    if isinstance(value, str) and len(value) > TEXT_LIMIT:
+        raise PydanticKnownError("string_too_long", {"max_length": TEXT_LIMIT})
     return value
 
 
