@@ -9,7 +9,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_core import PydanticKnownError
 
 from job.config.days import Days
 from job.config.faults import Fault, FaultKind, not_set, problems
@@ -53,7 +52,7 @@ class EngineSettings(BaseModel):
     """The audience of the engine's ID tokens. If it is not of the URL's origin, the variable states both together."""
     timeout: float = Field(default_factory=lambda earlier: _spec(earlier).timeout, ge=1, le=3600)
     """Seconds for one try, its token included. Cloud Run ends every request after 60 minutes."""
-    concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1)
+    concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1, le=8192)
     attempts: int = Field(3, ge=1, le=20)
     """Maximum number of tries of one call that may have cost money. Only QA has this variable."""
     patience: float = Field(1200.0, ge=0, le=86_400)
@@ -74,14 +73,6 @@ class EngineSettings(BaseModel):
     @classmethod
     def _patience(cls, seconds: float) -> float:
         return max(1.0, seconds)
-
-    @field_validator("concurrency")
-    @classmethod
-    def _concurrency(cls, number: int, info: ValidationInfo) -> int:
-        limit = _spec(info.data).concurrency_limit
-        if number > limit:
-            raise PydanticKnownError("less_than_equal", {"le": limit})
-        return number
 
 
 def _spec(earlier: dict[str, Any]) -> EngineSpec:

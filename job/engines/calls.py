@@ -30,7 +30,6 @@ class EngineSpec:
     """Whether it prepares data if engine_control.json does not say so."""
     kinds: Collection[Kind] = ()
     """The kinds of targets whose data it prepares without `run_engines`. With none, it is called once a day."""
-    concurrency_limit: int = 1024
     batch_size: int = 1
     """Tickers per call; 1 if the engine takes no batches."""
     is_costly: bool = False
@@ -74,7 +73,6 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
         message("QA"),
         timeout=300,
         concurrency=16,
-        concurrency_limit=8192,
         is_costly=True,
         keeps_connections=True,
     ),
