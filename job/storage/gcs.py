@@ -36,7 +36,6 @@ from job.storage.store import (
     StorageError,
     StoredObject,
     UnreachableError,
-    UnusableError,
     changed,
 )
 from job.text.messages import Value, duration, message
@@ -124,10 +123,7 @@ class GcsStore:
         return sorted(name.removesuffix("/") for name in folders)
 
     def _metadata(self, name: str) -> storage.Blob | None:
-        """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's.
-
-        An object with an encoding cannot be used: the library would unpack it, of whatever size that makes it.
-        """
+        """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's."""
         blob = self._blob(name)
         try:
             blob.reload(**_ONCE)
@@ -136,9 +132,6 @@ class GcsStore:
                 raise
             return None
         _stored(blob, b"")
-        if blob.content_encoding:
-            what = message("is stored compressed (it has a Content-Encoding)")
-            raise UnusableError(what, message("upload it as it is"), about=self._uri(name))
         return blob
 
     def _content(self, name: str, metadata: storage.Blob, limit: int | None) -> StoredObject:
@@ -146,7 +139,9 @@ class GcsStore:
         end = None if size == metadata.size else size - 1
         blob = self._blob(name)  # a new one: `metadata` itself would send the request to the host that it names
         try:
-            data = blob.download_as_bytes(end=end, if_generation_match=metadata.generation, **_ONCE)
+            data = blob.download_as_bytes(
+                end=end, if_generation_match=metadata.generation, raw_download=True, **_ONCE
+            )  # raw, since the library would unpack a compressed one, of whatever size that makes it
         except (NotFound, PreconditionFailed) as error:
             raise ConnectionError("changed while it was read") from error  # which the library repeats
         if len(data) != size:
