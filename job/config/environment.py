@@ -207,8 +207,6 @@ def _variable(path: Sequence[str | int]) -> str:
 
 
 DATE, AGAIN, WITHOUT = "--date", "--again", "--without"
-NAMES_LIMIT = 64 * 1024
-"""Bytes of the names of both options, as the record has them: twice in the end of an attempt, which has a limit."""
 
 
 @dataclass(frozen=True, slots=True)
