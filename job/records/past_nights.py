@@ -54,41 +54,38 @@ async def _days(store: ObjectStore) -> list[str]:
 
 
 async def ended_for_good(options: Options) -> Report | None:
-    """How an execution ends whose task Cloud Run starts again, if an earlier try of it has ended for good.
+    """How an execution ends whose task Cloud Run starts again, if the try before has ended for good.
 
     That is a success if other starts have done by then what was left. What cannot be read counts as none.
     """
-    settings = options.settings
-    if settings.execution is None or not settings.task_attempt or settings.runs_uri is None:
-        return None
     with suppress(JobError):
-        store = open_store(settings.runs_uri)
-        for day in [options.date] if options.date else (await _days(store))[:DAYS_OF_RETRY]:
-            with suppress(JobError):
-                reports = await (await Listing.of(store, day)).reports(store)
-                for end in reports.values():
-                    if _is_earlier_try(end, settings) and is_final(end, settings):
-                        latest = reports[max(reports)]
-                        ended = latest if latest.outcome is Outcome.SUCCEEDED else end
-                        return ended.model_copy(update={"ending": replace(ended.ending, is_repeated=True)})
+        store = open_store(options.settings.runs_uri or "")
+        found = await earlier_try(options, store)
+        if found is not None:
+            listing, attempt = found
+            end = await listing.report(store, attempt.start.number)
+            if is_final(end, options.settings):
+                latest = await listing.report(store, max(listing.ends))
+                ended = latest if latest.outcome is Outcome.SUCCEEDED else end
+                return ended.model_copy(update={"ending": replace(ended.ending, is_repeated=True)})
     return None
 
 
-async def day_of_retry(options: Options, store: ObjectStore) -> str | None:
-    """The day of the latest attempt of an execution whose task Cloud Run starts again: also once that day is over.
+async def earlier_try(options: Options, store: ObjectStore) -> tuple[Listing, Attempt] | None:
+    """The latest attempt of an execution whose task Cloud Run starts again, with all that its day has.
 
     `None` if none is recorded, or if this is no such start. Raises `StorageError`.
     """
     settings = options.settings
-    if settings.execution is None or not settings.task_attempt:
+    if settings.execution is None or not settings.task_attempt or settings.runs_uri is None:
         return None
-    for day in (await _days(store))[:DAYS_OF_RETRY]:
+    for day in [options.date] if options.date else (await _days(store))[:DAYS_OF_RETRY]:
         with suppress(RecordError):  # it is read again if it is the day
             listing = await Listing.of(store, day)
             for number in sorted(listing.attempts, reverse=True):
                 attempt = await listing.attempt(store, number)
                 if attempt is not None and attempt.start.execution == settings.execution:
-                    return day
+                    return listing, attempt
     return None
 
 
@@ -102,12 +99,7 @@ async def refused_before(store: ObjectStore, report: Report, settings: Settings)
         return False
     earlier = await listing.report(store, 0)
     then, now = ([one.faults_not_listed, *map(str, one.faults)] for one in (earlier, report))
-    return _is_earlier_try(earlier, settings) and then == now
-
-
-def _is_earlier_try(end: Report, settings: Settings) -> bool:
-    """Whether a report is that of an earlier try of this execution."""
-    return end.start.execution == settings.execution and end.start.task_attempt < settings.task_attempt
+    return earlier.start.execution == settings.execution and then == now
 
 
 def is_final(end: Report, settings: Settings) -> bool:

@@ -24,7 +24,7 @@ from job.execution.shutdown import Shutdown
 from job.records.earlier import end_json
 from job.records.lease import BusyError, Lease
 from job.records.objects import RecordError, attempt_name, end_name, plan_of
-from job.records.past_nights import day_of_retry, known_days
+from job.records.past_nights import earlier_try, known_days
 from job.records.record import Documents, Journal, Listing, Record, write_document
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
 from job.text.messages import NAMED, Message, Value, listed, message, not_written, template
@@ -63,7 +63,7 @@ async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
     try:
         with faults_of_record(""):
             days = await known_days(options.settings, store)
-            begun = None if options.date else await day_of_retry(options, store)
+            begun = None if options.date else await earlier_try(options, store)
         day, faults = options.day(days)
         fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
         listing = None
@@ -77,7 +77,7 @@ async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
         more = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
         return ResolvedDay(Start.of(options, options.days), [*options.faults, *more])
     start = Start.of(options, days)
-    start = start if begun is None else start.model_copy(update={"day": begun})
+    start = start if begun is None else start.model_copy(update={"day": begun[0].day})
     return ResolvedDay(start, [*options.faults, *faults], listing)
 
 
