@@ -45,40 +45,34 @@ def faults_of_record(day: str) -> Iterator[None]:
         raise ConfigError([Fault("RUNS_URI", error.what, remedy, FaultKind.STORAGE)]) from error
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedDay:
-    """For which day a start is, before its config is read."""
+async def resolve_day(options: Options, store: ObjectStore) -> tuple[Start, Options, Listing | None]:
+    """For which day a start is, before its config is read; the options with what is wrong with that; and what was
+    recorded of the day by then, if the start asks for something again.
 
-    start: Start
-    faults: Sequence[Fault]
-    """The faults of the variables, and of the arguments about the day."""
-    listing: Listing | None = None
-    """What was recorded of the day by then, if the start asks for something again."""
-
-
-async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
-    """Finds the day of a start. Adds its faults to earlier ones; else raises `ConfigError` or `StorageError`."""
+    Raises `ConfigError` or `StorageError`, unless there are faults already: then theirs is one more.
+    """
     if DAY_VARIABLES & {fault.variable for fault in options.faults}:
-        return ResolvedDay(Start.of(options, None), options.faults)
+        return Start.of(options, None), options, None
+    listing = None
     try:
         with faults_of_record(""):
             days = await known_days(options.settings, store)
             begun = None if options.date else await earlier_try(options, store)
         day, faults = options.day(days)
         fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
-        listing = None
         if not faults and (fault or asks):
             with faults_of_record(day):
                 listing = await Listing.of(store, day)
             faults = [fault] if fault and not (listing.latest or listing.is_refused) else []
+        start = Start.of(options, days)
     except (ConfigError, StorageError) as error:
         if not options.faults:
             raise
-        more = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
-        return ResolvedDay(Start.of(options, options.days), [*options.faults, *more])
-    start = Start.of(options, days)
-    start = start if begun is None else start.model_copy(update={"day": begun[0].day})
-    return ResolvedDay(start, [*options.faults, *faults], listing)
+        faults = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else [*error.faults]
+        start, begun = Start.of(options, options.days), None
+    if begun is not None:
+        start = start.model_copy(update={"day": begun[0].day})
+    return start, replace(options, faults=[*options.faults, *faults]), listing
 
 
 END_RETRY_SECONDS = 1.0
