@@ -85,7 +85,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     config_uri: PlaceUri = Field("", validation_alias="CONFIG_URI")
-    task_count: TaskCount = Field(1, validation_alias="CLOUD_RUN_TASK_COUNT")
+    task_count: TaskCount = Field("1", validation_alias="CLOUD_RUN_TASK_COUNT")
     time_zone: ZoneInfo = Field(ZoneInfo("UTC"), validation_alias="RUN_TIME_ZONE")
     schedule: Schedule | None = Field(None, validation_alias="RUN_SCHEDULE")
     execution: Execution | None = Field(None, validation_alias="CLOUD_RUN_EXECUTION")

@@ -93,7 +93,7 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("RUN_DEADLINE_SECONDS", "604801", f'"604801" is more than 604800; {CORRECT}'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", f'"me" is not valid; {CORRECT}'),
         ("SSL_CERT_FILE", "/no/ca.pem", f'"/no/ca.pem" cannot be read (No such file or directory); {CERTIFICATES}'),
-        ("SSL_CERT_FILE", os.devnull, f'"{os.devnull}" holds no certificates; {CERTIFICATES}'),
+        ("SSL_CERT_FILE", os.devnull, f'"{os.devnull}" cannot be read (NO_CERTIFICATE_OR_CRL_FOUND); {CERTIFICATES}'),
         (
             "CLOUD_RUN_TASK_COUNT",
             "2",

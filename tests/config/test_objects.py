@@ -115,7 +115,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         (
             [{"id": "X"}, {"id": "X", "date": 1}, {"id": "Y"}, {"id": "Y", "date": "2026-01-01"}],
             (
-                '[1] ("X").date (1): is not valid; write "YYYY-MM-DD"\n'
+                '[1] ("X").date (1): has the wrong type; write a string in quotes\n'
                 'card_targets.json: [3] ("Y"): is also listed as [2], with other content; keep one of the two'
             ),
         ),
