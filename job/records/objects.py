@@ -3,7 +3,6 @@
 A day is a folder below RUNS_URI that is named by its date. `D` stands for it here.
 """
 
-import json
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -58,7 +57,7 @@ def end_name(day: str, number: int) -> str:
 
 
 def check_format(name: str, stored_format: object, version: str = "") -> None:
-    """Raises `RecordError` unless `stored_format` is the one that is known here. `version` is what has written it."""
+    """Raises `RecordError` unless the format is the one that is known here. `version` is what has written it."""
     if stored_format == FORMAT:
         return
     text = template("{object} has format {found}; this version of the job knows {known}")
@@ -96,20 +95,12 @@ def read_report(day: str, number: int, data: bytes) -> Report:
 def _read(kind: type[R], name: str, day: str, number: int, data: bytes) -> R:
     try:
         stored: Any = read_end(data) if kind is Report else from_json(data)
+        check_format(
+            name, stored["format"], str(stored.get("version", ""))
+        )  # a newer one may look different altogether
         found = kind.model_validate({**stored, "start": stored, "ending": stored})
-    except (ValueError, TypeError) as error:
-        check_format(name, *_format_of(data))  # a newer one may look different altogether
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise altered(name) from error
-    check_format(name, found.start.format, found.start.version)
     if (found.start.day, found.start.number) != (day, number):
         raise altered(name)
     return found
-
-
-def _format_of(data: bytes) -> tuple[object, str]:
-    """The format of an object, and the version that has written it, as far as that is known."""
-    try:
-        content = json.loads(data)
-        return content["format"], str(content.get("version", ""))[:50]
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return FORMAT, ""
