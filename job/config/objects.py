@@ -16,16 +16,7 @@ from typing import Annotated, Any, TypeVar
 import jiter
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from job.config.faults import (
-    NOT_ONE_OF,
-    WRITE_ONE,
-    WRONG_TYPE,
-    ConfigError,
-    Fault,
-    FaultKind,
-    InvalidError,
-    problems,
-)
+from job.config.faults import NOT_ONE_OF, WRITE_ONE, WRONG_TYPE, ConfigError, Fault, FaultKind, InvalidError, problems
 from job.config.values import Date, Id, Parameter, Scalar, Text, Ticker
 from job.engines.calls import DATA_ENGINES, ENGINES, TARGET_ENGINES, EngineName, Kind
 from job.text.messages import Message, colon, listed, message

@@ -95,9 +95,8 @@ def read_report(day: str, number: int, data: bytes) -> Report:
 def _read(kind: type[R], name: str, day: str, number: int, data: bytes) -> R:
     try:
         stored: Any = read_end(data) if kind is Report else from_json(data)
-        check_format(
-            name, stored["format"], str(stored.get("version", ""))
-        )  # a newer one may look different altogether
+        # A newer one may look different altogether.
+        check_format(name, stored["format"], str(stored.get("version", "")))
         found = kind.model_validate({**stored, "start": stored, "ending": stored})
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise altered(name) from error

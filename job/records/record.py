@@ -38,13 +38,7 @@ from job.records.objects import (
     read_report,
     results_name,
 )
-from job.storage.store import (
-    THREADS,
-    ObjectStore,
-    StorageError,
-    each_of,
-    in_thread,
-)
+from job.storage.store import THREADS, ObjectStore, StorageError, each_of, in_thread
 from job.text.messages import Message, message, not_written
 
 WRITE_SECONDS = 1.0
