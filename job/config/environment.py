@@ -40,26 +40,21 @@ def raise_open_file_limit() -> None:
 
 
 class EngineSettings(BaseModel):
-    """The settings of one engine. Its variables are named like QA_ENGINE_TIMEOUT, for `timeout` of the QA engine."""
+    """The settings of one engine, as `job/reference.md` says. QA_ENGINE_TIMEOUT is `timeout` of the QA engine."""
 
     model_config = ConfigDict(frozen=True)
 
     name: EngineName
     """Not a variable."""
     url: EngineUrl | None = None
-    """The URL without a trailing slash; `None` if the variable is not set."""
     audience: str | None = Field(default_factory=lambda earlier: earlier["url"] and origin_of(earlier["url"]))
     """The audience of the engine's ID tokens. If it is not of the URL's origin, the variable states both together."""
     timeout: float = Field(default_factory=lambda earlier: _spec(earlier).timeout, ge=1, le=3600)
-    """Seconds for one try, its token included. Cloud Run ends every request after 60 minutes."""
     concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1, le=8192)
     attempts: int = Field(3, ge=1, le=20)
-    """Maximum number of tries of one call that may have cost money. Only QA has this variable."""
     patience: float = Field(1200.0, ge=0, le=86_400)
-    """Seconds for which the engine may do no call before it counts as down: at least 1."""
     per_minute: int | None = Field(None, ge=1, le=60_000)
     batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
-    """Tickers per call. Only engines that take batches have this variable."""
 
     _printable = field_validator("*", mode="before")(must_be_printable)
 
@@ -80,7 +75,7 @@ def _spec(earlier: dict[str, Any]) -> EngineSpec:
 
 
 class Settings(BaseModel):
-    """The environment, parsed. `validation_alias` is the variable's name."""
+    """The environment, parsed: `job/reference.md` says what each variable is, `validation_alias` is its name."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -92,30 +87,23 @@ class Settings(BaseModel):
     engines: Mapping[EngineName, EngineSettings]
     runs_uri: PlaceUri | None = Field(None, validation_alias="RUNS_URI")
     deadline: float | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS", ge=1, le=7 * 24 * 3600)
-    """Seconds from the start of the process."""
     task_attempt: int = Field(0, validation_alias="CLOUD_RUN_TASK_ATTEMPT", ge=0, le=1000)
     max_retries: int | None = Field(None, validation_alias="TASK_MAX_RETRIES", ge=0, le=1000)
-    """How often Cloud Run starts a failed task of the run again."""
     authorities: Authorities | None = Field(None, validation_alias="SSL_CERT_FILE")
-    """The file with the authorities that TLS trusts; without it, those of certifi."""
     impersonate: ServiceAccount | None = Field(None, validation_alias="IMPERSONATE_SERVICE_ACCOUNT")
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
     job_to_start: str | None = Field(None, validation_alias="JOB_TO_START")
-    """The job that `verify` advises to start: it runs as a job of its own."""
     language: Language = Field("en", validation_alias="REPORT_LANGUAGE")
-    """The language of pages, messages and text on a terminal; logs and records are in English."""
     log_format: LogFormat = Field(
         default_factory=lambda earlier: "json" if earlier["job"] else "text", validation_alias="LOG_FORMAT"
     )
     start_with: str | None = Field(None, validation_alias="START_WITH")
-    """The beginning of the command that starts the job, if it is not the job's own: `make run-local` sets it."""
     card_url: CardUrl | None = Field(None, validation_alias="CARD_URL")
     notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
     notify_secret: SecretStr | None = Field(None, validation_alias="NOTIFY_SECRET")
     notify_only: NotifyPolicy = Field("all", validation_alias="NOTIFY_ONLY")
-    """With `failures`, a success is told only if it may be the first after a failure."""
     notify_fault: Message | None = None
     """Not a variable: why no message can be sent although NOTIFY_URL is set."""
     notices: tuple[Message, ...] = ()

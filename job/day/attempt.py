@@ -33,15 +33,12 @@ class ExitCode(IntEnum):
 
     DONE = 0
     FAILED = 1
-    """A run: a data engine failed, so no card was requested. `check`, `verify` and `notify`: the answer is no."""
     USAGE = 2
-    """Configuration or usage is wrong: nothing was called."""
     CARDS_MISSING = 3
     DEADLINE = 4
     UNFORESEEN = 70
     """A bug (`EX_SOFTWARE` of sysexits.h); its traceback is on standard error."""
     TEMPFAIL = 75
-    """Another start is at work or has taken over, or storage failed (`EX_TEMPFAIL`)."""
     SIGINT = 130
     SIGTERM = 143
 
@@ -63,11 +60,9 @@ class Outcome(StrEnum):
     CARDS_MISSING = "cards_missing", ExitCode.CARDS_MISSING, "bad"
     DATA_ENGINE_FAILED = "data_engine_failed", ExitCode.FAILED, "bad"
     QA_ENGINE_DOWN = "qa_engine_down", ExitCode.CARDS_MISSING, "bad"
-    """Cards were not tried since the engine is down; or all were, none was made, and none of them was refused."""
     DEADLINE = "deadline", ExitCode.DEADLINE, "warn"
     INTERRUPTED = "interrupted", None, "warn"
     BUSY = "busy", ExitCode.TEMPFAIL, "warn"
-    """Another start is at work, and this one does not wait for it; or another one has taken over."""
     STORAGE_FAILED = "storage_failed", ExitCode.TEMPFAIL, "bad"
     BAD_CONFIG = "bad_config", ExitCode.USAGE, "bad"
     UNFORESEEN = "unforeseen", ExitCode.UNFORESEEN, "bad"
@@ -75,7 +70,6 @@ class Outcome(StrEnum):
     """A state: the latest attempt has not ended, and according to the lease it is at work. Else it was killed."""
     KILLED = "killed", None, "warn"
     UNREADABLE = "unreadable", None, "bad"
-    """A state: the record cannot be used."""
 
 
 FORMAT = 1
@@ -126,22 +120,17 @@ class Start(BaseModel):
     execution: str | None = None
     task_attempt: Count = 0
     max_retries: Count | None = None
-    """How often Cloud Run starts its task again if it fails; `None` if that is not known."""
     deadline: Seconds | None = None
-    """In seconds since it started; `None` if it has none, or if that is not known."""
     arguments: tuple[str, ...] = ()
     job: str | None = None
     """The Cloud Run job, if it started there; `region` and `project` are of that job."""
     region: str | None = None
     project: str | None = None
     start_with: str | None = None
-    """START_WITH: the beginning of the command that starts the job, if it is not the job's own."""
     config_uri: Printable
     engine_urls: dict[EngineName, str] = Field(default_factory=dict)
-    """Where the engines are that are set; empty if it is not known. So is `engine_audiences`."""
     engine_audiences: dict[EngineName, str] = Field(default_factory=dict)
     qa_attempts: Count | None = None
-    """How many tries of a card may be charged in a start; `None` if it is not known."""
     generations: dict[str, str] = Field(default_factory=dict)
     without: tuple[str, ...] = ()
     """The targets that a person has left out of this attempt; in a report those of which something is not there."""

@@ -11,26 +11,21 @@ from job.text.messages import Message, message, template
 
 
 class Cause(StrEnum):
+    """Why a try failed. Nothing was sent to an unknown host, at a limit of this process, and without a token."""
+
     TRANSPORT = "transport"
-    """No complete answer arrived: refused, reset, cut short, no TLS."""
     HOST_UNKNOWN = "host_unknown"
-    """No host has the name in the URL, so nothing was sent."""
     PROCESS_LIMIT = "process_limit"
-    """Nothing was sent, since this process has reached one of its own limits."""
     TIMEOUT = "timeout"
     TOO_LARGE = "too_large"
-    """The answer is larger than the limit, so it was not read to its end."""
     IDENTITY = "identity"
-    """The token server gives no token, so nothing was sent."""
     STATUS = "status"
     UNREADABLE = "unreadable"
     """The status is a success, but the body is not JSON or not an answer of this engine."""
     DENIED = "denied"
     """The status is a success, and the body says that the work was not done."""
     INTERRUPTED = "interrupted"
-    """The run ended before the answer came."""
     TOKEN_SERVER = "token_server"  # noqa: S105
-    """The token server did not answer, so nothing was sent."""
 
 
 class FailureKind(Enum):
