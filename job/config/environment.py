@@ -45,7 +45,6 @@ class EngineSettings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: EngineName
-    """Not a variable."""
     url: EngineUrl | None = None
     audience: str | None = Field(default_factory=lambda earlier: earlier["url"] and origin_of(earlier["url"]))
     """The audience of the engine's ID tokens. If it is not of the URL's origin, the variable states both together."""
@@ -150,7 +149,6 @@ VARIABLES = (
 )
 
 DAY_VARIABLES = {"RUN_TIME_ZONE", "RUN_SCHEDULE"}
-"""Variables without which it is not known which day it is."""
 
 NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "NOTIFY_ONLY"}
 """Variables that affect only the message about a run."""
@@ -208,7 +206,6 @@ class Options:
     """When the process started, by `time.monotonic`."""
     date: str | None = None
     again: tuple[str, ...] = ()
-    """What is made again, as in `job.config.plan`."""
     is_confirmed: bool = False
     """Whether many cards may be paid for again."""
     without: tuple[str, ...] = ()

@@ -36,7 +36,6 @@ class Place:
     document: str
     path: Sequence[str | int] = ()
     id: object = None
-    """The id of the entry at the first step of the path, if it has one."""
     shown: str | None = None
 
     def __str__(self) -> str:
@@ -57,7 +56,6 @@ class Place:
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 _Cause = tuple[Message, ...]
-"""What is wrong and its remedy; or a notice."""
 _Found = defaultdict[str, dict[_Cause, list[Place]]]
 """By the object: the first causes, and one more if there are others."""
 
@@ -157,7 +155,6 @@ def parse_object(data: bytes) -> list[Any] | dict[str, Any]:
 
 
 def _explained(error: str, data: bytes) -> tuple[Message, Message]:
-    """What is wrong at the place where the parser stopped, and the remedy."""
     said, _, place = error.rpartition(" at line ")
     line, column = map(int, place.split(" column "))
     at = sum(map(len, islice(BytesIO(data), line - 1))) + column - (not said.startswith("EOF"))  # in bytes
@@ -199,8 +196,6 @@ class StrictModel(BaseModel):
 
 
 class CardTypeEntry(StrictModel):
-    """An entry of the long form of card_types.json."""
-
     name: Id
     enabled: bool = True
 
@@ -369,7 +364,6 @@ class _Reader:
         return tuple(name for name in DATA_ENGINES if not on.get(control_key(name), ENGINES[name].is_on))
 
     def read(self, name: str, validate: Validate[T]) -> T | None:
-        """The validated value of an object; `None` if it does not exist or has a fault."""
         value = self._value(name)
         return None if value is None else self._checked(Place(name), value, validate)
 

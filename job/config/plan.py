@@ -255,8 +255,6 @@ def _parameter(value: object) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """The work of a run."""
-
     targets: tuple[Target, ...]
     models: LlmConfig
     date: str
@@ -282,7 +280,6 @@ class Plan:
         return item.target in self.left_out and item.engine not in self.daily
 
     def prepares(self, engine: EngineName, target: Target) -> bool:
-        """Whether the cards of a target are made with the data of an engine."""
         return engine in target.engines or engine in self.daily
 
     @cached_property
@@ -390,7 +387,6 @@ def make_plan(config: Config, day: str, batch_sizes: Mapping[EngineName, int]) -
 
 ALL = "all"
 UNCONFIRMED_LIMIT = 20
-"""Maximum number of cards that are made again without `--yes`."""
 _MISTYPED = 0.65
 """How alike two ids are of which one may be the other mistyped: of four letters, three are the same in this order."""
 COMPARED = 2000

@@ -108,7 +108,6 @@ class Start(BaseModel):
     number: Count = 0
     """The number of its attempt; 0 if none of it is known to be recorded, which proves nothing."""
     began: Stamp
-    """When the first attempt at the day began."""
     started: Stamp
     zone: Annotated[str, AfterValidator(_check_zone)]
     schedule: Schedule | None = None
@@ -123,7 +122,6 @@ class Start(BaseModel):
     deadline: Seconds | None = None
     arguments: tuple[str, ...] = ()
     job: str | None = None
-    """The Cloud Run job, if it started there; `region` and `project` are of that job."""
     region: str | None = None
     project: str | None = None
     start_with: str | None = None
@@ -190,7 +188,6 @@ class Start(BaseModel):
 
     @property
     def known_day(self) -> str | None:
-        """Its day, if that was named or its days are known."""
         return self.day if self.knows_days or self.names_day else None
 
     @property
@@ -221,9 +218,7 @@ class Attempt(BaseModel):
     batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
     """Of each engine that there was: one that came later is in no plan of this attempt."""
     owner: str
-    """Unique to its process: two starts never write the same attempt."""
     objects: dict[str, str]
-    """The content of each config object, from which the plan can be made again."""
     plan: str
     cards: Count
     again: tuple[Rerun, ...] = ()

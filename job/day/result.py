@@ -86,8 +86,6 @@ Moment = Annotated[float, Field(ge=0, le=2e11, allow_inf_nan=False)]
 
 
 class FailedTry(NamedTuple):
-    """A try of a call that failed and was followed by another."""
-
     started: Moment
     ended: Moment
     reason: Message
@@ -127,9 +125,7 @@ class CallResult:
     by_target: tuple[tuple[str, Message], ...] = ()
     """The answer about each target, if that of a batch has one for several."""
     account: str | None = None
-    """The account that was denied access, as in `Failure`."""
     tried_seconds: Seconds | None = None
-    """For how long it was tried, as in `Failure`."""
     warning: Message | None = None
     """What is odd about the answer, if it is done."""
     with_error: tuple[str, ...] = ()
@@ -172,7 +168,6 @@ class CallResult:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the end of an attempt interrupted it."""
         return self.cause == Cause.INTERRUPTED
 
     @property

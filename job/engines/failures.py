@@ -50,8 +50,6 @@ class Remedy(StrEnum):
 
 
 class Handling(NamedTuple):
-    """What follows a failure."""
-
     kind: FailureKind
     halves: bool = False
     """Whether a batch is tried again in halves: it may be too large, or one of its tickers may break the engine."""
@@ -137,7 +135,6 @@ class Failure:
 
     cause: Cause
     reason: Message
-    """The answer itself, or why there was none."""
     status: int | None = None
     retry_after: float | None = None
     targets: tuple[str, ...] = ()
@@ -145,7 +142,6 @@ class Failure:
     by_target: tuple[tuple[str, Message], ...] = ()
     """The answer about each target of a batch, if it has one for several."""
     account: str | None = None
-    """The account that was denied access with a 403, if the token names it."""
     after: Cause | None = None
     """For an interruption: why the try before it failed, if there was one; all else is then of that one."""
     seconds: float | None = None

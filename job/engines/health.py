@@ -10,7 +10,6 @@ from job.engines.identity import USER_AGENT
 from job.text.shown import excerpt
 
 PATIENCE_SECONDS = 30.0
-"""Time limit for one engine. It allows for a cold start."""
 
 
 async def health_problem(

@@ -40,7 +40,6 @@ LASTS_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 LEASE_RETRY_SECONDS = 2.0
 NOTICE_SECONDS = 60.0
-"""A start that waits says so this often."""
 WATCH_SECONDS = 3.0
 RELEASE_SECONDS = 3.0
 """Time limit for releasing it if no attempt was made."""
@@ -89,8 +88,6 @@ class BusyError(JobError):
 
 @dataclass(slots=True)
 class Lease:
-    """The lease, from when it is acquired until it is released or lost."""
-
     store: ObjectStore
     holder: Holder
     stored: StoredObject
@@ -132,7 +129,6 @@ class Lease:
         shutdown.request(ShutdownReason.LEASE_LOST)
 
     def is_held(self) -> bool:
-        """Whether the lease is still held, so that no other start can be at work."""
         return not self.expiry.has_passed()
 
     def _renewed(self) -> StoredObject:

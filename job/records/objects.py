@@ -69,7 +69,6 @@ def check_format(name: str, stored_format: object, version: str = "") -> None:
 
 
 def read_attempt(day: str, number: int, data: bytes) -> Attempt:
-    """The attempt in the object of this number. Raises `RecordError`."""
     return _read(Attempt, attempt_name(day, number), day, number, data)
 
 
@@ -82,7 +81,6 @@ def plan_of(attempt: Attempt) -> Plan:
 
 
 def read_report(day: str, number: int, data: bytes) -> Report:
-    """The report in the object of this number under `ends/`. Raises `RecordError`."""
     name = end_name(day, number)
     report = _read(Report, name, day, number, data)
     code = report.ending.signal  # as it is stored, of any ending

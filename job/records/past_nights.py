@@ -24,7 +24,6 @@ from job.storage.uri import open_store
 from job.text.messages import Message, message
 
 NIGHTS_READ = 60
-"""How many of the latest days are read."""
 FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING}
 DAYS_OF_RETRY = 3
 """How many of the latest days are searched for an earlier try: other nights may have begun since."""
@@ -140,11 +139,9 @@ class PastNights:
     """Past nights, which are read while the job is at work: it does not wait for them."""
 
     notify: Callable[[list[Message]], None]
-    """Gets a notice if they cannot be read."""
     nights: Nights | None = None
     """`None` until they are read."""
     attempt: Attempt | None = None
-    """How the latest attempt at the night before began; `None` if that is not known."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
     async def read_beside(self, store: ObjectStore, day: str) -> None:
@@ -161,7 +158,6 @@ class PastNights:
             self._is_over.set()
 
     async def wait_until_read(self) -> None:
-        """Returns once they are read, or cannot be."""
         await self._is_over.wait()
 
     @property

@@ -47,7 +47,6 @@ WRITE_RESULTS = 100
 """A write starts when this many results wait. At fewer than 40 calls per second, fewer arrive during one write."""
 WRITE_RETRY_SECONDS = 1.0
 _NAME = re.compile(r"(attempts/|ends/)([0-9]{6})\.json|(results/)([0-9]{6})-[0-9]{6}\.jsonl")
-"""The names of a record, below its day."""
 
 
 @dataclass(slots=True)
@@ -58,7 +57,6 @@ class Journal:
     day: str
     number: int
     plan: str
-    """The digest of the plan."""
     on_outage: Callable[[Message | None], None]
     """Gets why writing fails, and `None` when it works again."""
     objects: int = 0
@@ -78,7 +76,6 @@ class Journal:
         return self._in_chunk + self._pending
 
     def append(self, result: CallResult) -> None:
-        """Adds a result. It is written within seconds."""
         self._pending.append(result)
         if len(self._pending) >= WRITE_RESULTS:
             self._full.set()
@@ -197,7 +194,6 @@ class Listing:
     day: str
     attempts: frozenset[int]
     results: Mapping[int, int]
-    """How many objects of results there are of each attempt."""
     ends: frozenset[int]
     """0 is that of a start that was refused."""
     documents: frozenset[str]
@@ -271,7 +267,6 @@ class Record:
     listing: Listing
     latest: Attempt | None
     reports: Mapping[int, Report]
-    """Of the attempts that have ended, by their numbers."""
     ledger: Ledger
 
     @classmethod
@@ -292,7 +287,6 @@ class Record:
         return cls(listing, latest, reports, ledger)
 
     def continued_by(self, start: Start) -> Start:
-        """A start with what all attempts at the day have in common."""
         if self.latest is None:
             return start
         begun = self.latest.start

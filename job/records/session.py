@@ -86,7 +86,6 @@ class StorageAlarm:
     """Reports a storage outage once when it starts and once when it ends, however many parts of a start meet it."""
 
     notify: Callable[[Message, bool], None]
-    """Gets a text about storage, and whether it is a fault."""
     failing: set[str] = field(default_factory=set)
     """Which parts have met it, and have not written since."""
 
@@ -178,7 +177,6 @@ class Session:
                 del missing[name]
 
     async def _write_end(self, report: Report) -> None:
-        """Writes the end, and tries again for as long as there is time."""
         create = partial(self.lease.store.create, end_name(report.day, report.start.number), end_json(report))
         while not self.is_ended:
             try:

@@ -153,7 +153,6 @@ async def in_thread_to_its_end(function: Callable[[], T], *, urgent: bool = Fals
 
 
 async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:
-    """The objects that exist, in this order; never more reads than threads. Raises `StorageError`."""
     return await each_of(names, lambda name: in_thread(partial(store.read, name, limit)), THREADS)
 
 
