@@ -122,26 +122,21 @@ class GcsStore:
         folders = self._listed(prefix, "prefixes", lambda page: page.raw_page.get("prefixes", []), delimiter="/")
         return sorted(name.removesuffix("/") for name in folders)
 
-    def _metadata(self, name: str) -> storage.Blob | None:
-        """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's."""
-        blob = self._blob(name)
+    def _seen(self, name: str, limit: int | None = None) -> StoredObject | None:
+        """What `read` returns, asked for once: the metadata first. Raises if they are not Cloud Storage's."""
+        metadata, blob = self._blob(name), self._blob(name)  # of one, the content would come from a host that it names
         try:
-            blob.reload(**_ONCE)
+            metadata.reload(**_ONCE)
         except NotFound as error:
             if "bucket does not exist" in str(error.message):
                 raise
             return None
-        _stored(blob, b"")
-        return blob
-
-    def _content(self, name: str, metadata: storage.Blob, limit: int | None) -> StoredObject:
         size = metadata.size if limit is None else min(metadata.size, limit)
         end = None if size == metadata.size else size - 1
-        blob = self._blob(name)  # a new one: `metadata` itself would send the request to the host that it names
+        # Raw, since the library would unpack a compressed one, of whatever size that makes it.
+        options = {"end": end, "if_generation_match": metadata.generation, "raw_download": True, **_ONCE}
         try:
-            data = blob.download_as_bytes(
-                end=end, if_generation_match=metadata.generation, raw_download=True, **_ONCE
-            )  # raw, since the library would unpack a compressed one, of whatever size that makes it
+            data = blob.download_as_bytes(**options)
         except (NotFound, PreconditionFailed) as error:
             raise ConnectionError("changed while it was read") from error  # which the library repeats
         if len(data) != size:
@@ -176,11 +171,6 @@ class GcsStore:
             if existing.data == data:
                 return existing
             raise ConflictError(changed(self._uri(name))) from error
-
-    def _seen(self, name: str, limit: int | None = None) -> StoredObject | None:
-        """What `read` returns, asked for once."""
-        metadata = self._metadata(name)
-        return metadata and self._content(name, metadata, limit)
 
     def _blob(self, name: str) -> storage.Blob:
         return self._bucket().blob(f"{self._prefix}{name}")
