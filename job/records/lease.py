@@ -27,7 +27,6 @@ from job.storage.store import (
     ObjectStore,
     StorageError,
     StoredObject,
-    changed,
     in_thread,
     in_thread_to_its_end,
 )
@@ -43,7 +42,6 @@ NOTICE_SECONDS = 60.0
 WATCH_SECONDS = 3.0
 RELEASE_SECONDS = 3.0
 """Time limit for releasing it if no attempt was made."""
-MAX_CONFLICTS = 5
 TRUSTED_SECONDS = LASTS_SECONDS - BUDGETS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
@@ -165,9 +163,8 @@ async def acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wai
 async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, waits: bool) -> Lease:
     watched: StoredObject | None = None
     stale_at, notify_at = inf, inf
-    conflicts = 0
     has_renewed = False
-    while conflicts < MAX_CONFLICTS:
+    while True:
         is_stale = trio.current_time() >= stale_at
         expiry = Expiry.after(TRUSTED_SECONDS)
         claim = partial(_claim, store, new_holder, watched, is_stale=is_stale)
@@ -175,7 +172,6 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
             # To its end: a lease of which this start does not know would keep others waiting for a minute.
             stored, is_taken = await in_thread_to_its_end(claim, urgent=True)
         except ConflictError:
-            conflicts += 1
             # another start changed it in between: try again after a random delay
             await trio.sleep(LEASE_RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
             continue
@@ -193,7 +189,6 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
             notify(notice, None if holder is None else holder.label)
             notify_at = now + NOTICE_SECONDS
         await trio.sleep_until(min(now + WATCH_SECONDS, stale_at))
-    raise StorageError(changed(LEASE))
 
 
 def _claim(
