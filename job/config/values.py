@@ -4,6 +4,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -176,13 +177,9 @@ Schedule = Annotated[str, _only(is_schedule, _NOT_VALID, message(_FIVE_FIELDS, e
 
 def is_date(text: str) -> bool:
     """Whether it is a date, written YYYY-MM-DD, of a year that allows calculations without overflow."""
-    if not re.fullmatch(r"[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}", text):
-        return False
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+    with suppress(ValueError):
+        return bool(re.fullmatch(r"[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}", text) and date.fromisoformat(text))
+    return False
 
 
 Execution = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]

@@ -87,13 +87,6 @@ Stamp = Annotated[str, AfterValidator(_check_stamp)]
 """ISO 8601 with an offset. The range of years allows calculations without overflow."""
 
 
-def _check_zone(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (ValueError, OSError, LookupError) as error:  # what zoneinfo raises depends on how the name is wrong
-        raise ValueError("no time zone") from error
-
-
 Printable = Annotated[str, BeforeValidator(must_be_printable)]
 TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
@@ -109,7 +102,7 @@ class Start(BaseModel):
     """The number of its attempt; 0 if none of it is known to be recorded, which proves nothing."""
     began: Stamp
     started: Stamp
-    zone: Annotated[str, AfterValidator(_check_zone)]
+    zone: Annotated[str, AfterValidator(lambda name: ZoneInfo(name).key)]
     schedule: Schedule | None = None
     """The schedule that decided its day, unless it was named: from these two, a laptop knows which day is current."""
     knows_days: bool = Field(default=True, exclude=True)

@@ -96,7 +96,7 @@ def _read(kind: type[R], name: str, day: str, number: int, data: bytes) -> R:
         # A newer one may look different altogether.
         check_format(name, stored["format"], str(stored.get("version", "")))
         found = kind.model_validate({**stored, "start": stored, "ending": stored})
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         raise altered(name) from error
     if (found.start.day, found.start.number) != (day, number):
         raise altered(name)
