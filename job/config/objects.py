@@ -17,7 +17,7 @@ import jiter
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from job.config.faults import NOT_ONE_OF, WRITE_ONE, WRONG_TYPE, ConfigError, Fault, FaultKind, InvalidError, problems
-from job.config.values import Date, Id, Parameter, Scalar, Text, Ticker
+from job.config.values import Date, Id, Parameter, Scalar, Text, Ticker, only
 from job.engines.calls import DATA_ENGINES, ENGINES, TARGET_ENGINES, EngineName, Kind
 from job.text.messages import Message, colon, listed, message
 from job.text.shown import quoted
@@ -207,13 +207,7 @@ def control_key(engine: EngineName) -> str:
 
 def _one_of(names: Iterable[str]) -> AfterValidator:
     known = tuple(names)
-
-    def check(name: str) -> str:
-        if name not in known:
-            raise InvalidError(message(NOT_ONE_OF, expected=", ".join(known)), WRITE_ONE)
-        return name
-
-    return AfterValidator(check)
+    return only(lambda name: name in known, message(NOT_ONE_OF, expected=", ".join(known)), WRITE_ONE)
 
 
 RunEngines = dict[Annotated[str, _one_of(ENGINES[name].switch for name in TARGET_ENGINES)], bool | None]

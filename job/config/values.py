@@ -28,14 +28,14 @@ def must_be_printable(value: object) -> object:
     return value
 
 
-def _only(is_valid: Callable[[str], object], what: Message, remedy: Message) -> AfterValidator:
+def only(is_valid: Callable[[str], object], what: Message, remedy: Message) -> AfterValidator:
     """Refuses any other text, which `what` may quote as its `{value}`."""
 
     def check(text: str) -> str:
         if is_valid(text):
             return text
-        values = {"value": quoted(text)} if "{value}" in what.id else {}  # else equal faults could not be combined
-        raise InvalidError(Message(what.id, values), remedy)
+        shown = {"value": quoted(text)} if "{value}" in what.id else {}  # else equal faults could not be combined
+        raise InvalidError(Message(what.id, {**what.values, **shown}), remedy)
 
     return AfterValidator(check)
 
@@ -171,7 +171,7 @@ Authorities = Annotated[str, AfterValidator(_check_authorities)]
 
 
 _FIVE_FIELDS = template("set it to five fields such as {example}; a range must not run backwards")
-Schedule = Annotated[str, _only(is_schedule, _NOT_VALID, message(_FIVE_FIELDS, example="30 6 * * 1-5"))]
+Schedule = Annotated[str, only(is_schedule, _NOT_VALID, message(_FIVE_FIELDS, example="30 6 * * 1-5"))]
 """Cron's five fields, as Debian's cron reads them."""
 
 
@@ -187,7 +187,7 @@ ServiceAccount = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
 ONE_TASK = message("run the job with one task: the barrier holds only inside one process")
-TaskCount = Annotated[str, _only(lambda text: text == "1", _NOT_VALID, ONE_TASK)]
+TaskCount = Annotated[str, only(lambda text: text == "1", _NOT_VALID, ONE_TASK)]
 
 ID_LIMIT = 64
 
@@ -207,17 +207,17 @@ def _check_id(text: str) -> str:
     return text
 
 
-_NOT_BLANK = _only(str.strip, message("is blank"), message("write a value or remove it"))
+_NOT_BLANK = only(str.strip, message("is blank"), message("write a value or remove it"))
 Id = Annotated[str, Field(max_length=ID_LIMIT), _NOT_BLANK, AfterValidator(_check_id)]
 _COMMA = re.compile("[,;，；、]")
 _ONE_EACH = message("write each ticker in quotes of its own")
-Ticker = Annotated[Id, _only(lambda text: not _COMMA.search(text), message("holds a comma or a semicolon"), _ONE_EACH)]
+Ticker = Annotated[Id, only(lambda text: not _COMMA.search(text), message("holds a comma or a semicolon"), _ONE_EACH)]
 TEXT_LIMIT = 4096
 """Characters of a text that the URL of a card has. Many servers take 8 KiB at most."""
 Text = Annotated[str, Field(max_length=TEXT_LIMIT), _NOT_BLANK]
-Date = Annotated[str, _only(is_date, message("is not valid"), message('write "YYYY-MM-DD"'))]
+Date = Annotated[str, only(is_date, message("is not valid"), message('write "YYYY-MM-DD"'))]
 _OWN = {"ticker", "date_str"}
-Parameter = Annotated[Text, _only(lambda name: name not in _OWN, message("is set by the job"), message("remove it"))]
+Parameter = Annotated[Text, only(lambda name: name not in _OWN, message("is set by the job"), message("remove it"))]
 
 
 def _check_scalar(value: object) -> object:
