@@ -112,11 +112,6 @@ class NightBefore:
     def day(self) -> str:
         return self.report.day
 
-    @property
-    def short_day(self) -> str:
-        """As a reader of that day's messages knows it: `11-30`."""
-        return self.report.day[5:]
-
     def made(self, items: Iterable[Item]) -> bool:
         """Whether it is known that all of these were made then."""
         found = list(items)

@@ -63,7 +63,11 @@ def _is_odd(error: Exception) -> bool:
 
 # The library gives up as soon as the next delay would pass the limit. With its own delays, of up to a minute, it often
 # gave up after a few seconds.
-_RETRY = DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0).with_timeout(PATIENCE_SECONDS)
+_RETRY = (
+    DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0)
+    .with_timeout(PATIENCE_SECONDS)
+    .with_predicate(lambda error: DEFAULT_RETRY._predicate(error) or _is_odd(error))  # noqa: SLF001
+)
 
 _ONCE = {"timeout": REQUEST_SECONDS, "retry": None}
 """How the library makes each request: it is the whole operation that is repeated, with its checks."""
@@ -203,7 +207,7 @@ class GcsStore:
         """Does an operation, repeats it if that may help. Everything that the library raises is a `StorageError`."""
         began = time.monotonic()
         try:
-            done: T = _RETRY(partial(_once, operation))()
+            done: T = _RETRY(operation)()
         except StorageError:
             raise
         except Exception as raised:
@@ -216,9 +220,9 @@ class GcsStore:
                     raise StorageError(message("there is no such bucket"), about=f"gs://{self._name}") from raised
                 case Forbidden():
                     reason = message("access is denied ({error})", error=_said(error))
-                case _OddAnswerError(__cause__=DataCorruption()):
+                case DataCorruption():
                     reason = message("the download is damaged: its checksum does not match")
-                case _OddAnswerError():
+                case Exception() if _is_odd(error):
                     reason = message("the answer is not Cloud Storage's")
                 case _:
                     reason = _named(error)
@@ -228,19 +232,6 @@ class GcsStore:
             kind = UnreachableError if _is_passing(raised) else StorageError
             raise kind(reason, about=self._uri(name)) from raised
         return done
-
-
-class _OddAnswerError(ConnectionError):  # which the library repeats
-    """The answer cannot be used."""
-
-
-def _once(operation: Callable[[], T]) -> T:
-    try:
-        return operation()
-    except Exception as error:
-        if _is_odd(error):
-            raise _OddAnswerError from error
-        raise
 
 
 def _default_credentials() -> Credentials:
