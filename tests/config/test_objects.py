@@ -56,7 +56,7 @@ QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its 
 BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "ticker_list.json": [
         ({"AAPL": 1}, NO_ARRAY),
-        (["AAPL", 7, ["MSFT"]], "[1] (7), [2] ([…]): has the wrong type; write a string in quotes"),
+        (["AAPL", 7, ["MSFT"]], '[1] (7), [2] (["MSFT"]): has the wrong type; write a string in quotes'),
         ([], 'is empty; write an array of tickers, such as ["AAPL"], there'),
         (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write a value or remove it'),
         (["..", "a\\b", "a\0b"], f'[0] (".."), [1] ("a\\\\b"), [2] ("a\\u0000b"): {ID_RULE}'),
