@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -16,13 +16,9 @@ from job.config.values import (
     Authorities,
     CardUrl,
     EngineUrl,
-    Execution,
     HookUrl,
-    LogFormat,
-    NotifyPolicy,
     PlaceUri,
     Schedule,
-    ServiceAccount,
     TaskCount,
     must_be_printable,
     origin_of,
@@ -82,27 +78,29 @@ class Settings(BaseModel):
     task_count: TaskCount = Field("1", validation_alias="CLOUD_RUN_TASK_COUNT")
     time_zone: ZoneInfo = Field(ZoneInfo("UTC"), validation_alias="RUN_TIME_ZONE")
     schedule: Schedule | None = Field(None, validation_alias="RUN_SCHEDULE")
-    execution: Execution | None = Field(None, validation_alias="CLOUD_RUN_EXECUTION")
+    execution: str | None = Field(
+        None, validation_alias="CLOUD_RUN_EXECUTION", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+    )
     engines: Mapping[EngineName, EngineSettings]
     runs_uri: PlaceUri | None = Field(None, validation_alias="RUNS_URI")
     deadline: float | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS", ge=1, le=7 * 24 * 3600)
     task_attempt: int = Field(0, validation_alias="CLOUD_RUN_TASK_ATTEMPT", ge=0, le=1000)
     max_retries: int | None = Field(None, validation_alias="TASK_MAX_RETRIES", ge=0, le=1000)
     authorities: Authorities | None = Field(None, validation_alias="SSL_CERT_FILE")
-    impersonate: ServiceAccount | None = Field(None, validation_alias="IMPERSONATE_SERVICE_ACCOUNT")
+    impersonate: str | None = Field(None, validation_alias="IMPERSONATE_SERVICE_ACCOUNT", pattern=r"^[^@\s]+@[^@\s]+$")
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
     job_to_start: str | None = Field(None, validation_alias="JOB_TO_START")
     language: Language = Field("en", validation_alias="REPORT_LANGUAGE")
-    log_format: LogFormat = Field(
+    log_format: Literal["json", "text"] = Field(
         default_factory=lambda earlier: "json" if earlier["job"] else "text", validation_alias="LOG_FORMAT"
     )
     start_with: str | None = Field(None, validation_alias="START_WITH")
     card_url: CardUrl | None = Field(None, validation_alias="CARD_URL")
     notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
     notify_secret: SecretStr | None = Field(None, validation_alias="NOTIFY_SECRET")
-    notify_only: NotifyPolicy = Field("all", validation_alias="NOTIFY_ONLY")
+    notify_only: Literal["all", "failures"] = Field("all", validation_alias="NOTIFY_ONLY")
     notify_fault: Message | None = None
     """Not a variable: why no message can be sent although NOTIFY_URL is set."""
     notices: tuple[Message, ...] = ()

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter
@@ -114,12 +114,6 @@ HookUrl = Annotated[SecretStr, AfterValidator(_check_hook_url)]
 """https, or http to loopback."""
 
 
-NotifyPolicy = Literal["all", "failures"]
-
-LogFormat = Literal["json", "text"]
-"""How a run is reported while it is in progress: log lines for programs, or text for a person."""
-
-
 def origin_of(url: str) -> str:
     """The origin of an engine's URL as browsers and Cloud Run write it: in lower case, without the default port."""
     parts = urlsplit(url)
@@ -180,10 +174,6 @@ def is_date(text: str) -> bool:
     with suppress(ValueError):
         return bool(re.fullmatch(r"[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}", text) and date.fromisoformat(text))
     return False
-
-
-Execution = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-ServiceAccount = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
 ONE_TASK = message("run the job with one task: the barrier holds only inside one process")

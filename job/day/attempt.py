@@ -87,10 +87,6 @@ Stamp = Annotated[str, AfterValidator(_check_stamp)]
 """ISO 8601 with an offset. The range of years allows calculations without overflow."""
 
 
-Printable = Annotated[str, BeforeValidator(must_be_printable)]
-TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-
-
 class Start(BaseModel):
     """How a start began. No secret is in it."""
 
@@ -107,7 +103,7 @@ class Start(BaseModel):
     """The schedule that decided its day, unless it was named: from these two, a laptop knows which day is current."""
     knows_days: bool = Field(default=True, exclude=True)
     """Whether the zone and the schedule are known, and not only taken for granted: of a start that is recorded."""
-    trace_id: TraceId
+    trace_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     """Drawn at random by the first attempt at the day; all attempts have the same, and so the same idempotency keys."""
     execution: str | None = None
     task_attempt: Count = 0
@@ -118,7 +114,7 @@ class Start(BaseModel):
     region: str | None = None
     project: str | None = None
     start_with: str | None = None
-    config_uri: Printable
+    config_uri: Annotated[str, BeforeValidator(must_be_printable)]
     engine_urls: dict[EngineName, str] = Field(default_factory=dict)
     engine_audiences: dict[EngineName, str] = Field(default_factory=dict)
     qa_attempts: Count | None = None
