@@ -203,15 +203,13 @@ def _claim(
     if stored is None:
         return store.create(LEASE, data), True
     holder = _read(stored)
-    is_watched = watched is not None and watched.generation == stored.generation
-    if (holder is None or not _is_earlier_try(holder, new_holder)) and not (is_watched and is_stale):
+    is_stale = is_stale and watched is not None and watched.generation == stored.generation
+    is_same = holder is not None and holder.execution is not None and holder.execution == new_holder.execution
+    # An earlier try of the same execution has ended: Cloud Run starts the next one after it.
+    has_ended = holder is not None and is_same and holder.task_attempt < new_holder.task_attempt
+    if not has_ended and not is_stale:
         return stored, False
     return store.replace(LEASE, data, stored.generation), True
-
-
-def _is_earlier_try(holder: Holder, new: Holder) -> bool:
-    """Whether Cloud Run has started this process after the holder, a try of the same execution, had ended."""
-    return new.execution is not None and holder.execution == new.execution and holder.task_attempt < new.task_attempt
 
 
 async def peek(store: ObjectStore) -> Holder | None:

@@ -3,7 +3,6 @@
 A later attempt goes on from the record, and reports show it. Objects are never changed.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from functools import partial
 from threading import Lock
 
 import trio
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from job.config.plan import Plan
 from job.day.attempt import FORMAT, Attempt, Outcome, Severity, Start
@@ -142,28 +141,20 @@ async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], 
 def _add(name: str, number: int, data: bytes, plan: str, ledger: Ledger) -> None:
     head, _, body = data.partition(b"\n")
     lines = body[:-1].split(b"\n")
-    is_of_plan = _plan_of(name, head, len(lines)) == plan
     try:
-        for line in lines:
-            ledger.add(read_line(line, number), is_of_plan=is_of_plan)
-    except ValueError as error:
+        header = from_json(head)
+        check_format(name, header["format"])
+        if (header["name"], header.get("lines", len(lines))) != (name, len(lines)):  # 0.2.0 has not written the lines
+            raise altered(name)
+        is_of_plan = header["plan"] == plan
+        results = [read_line(line, number) for line in lines]
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise altered(name) from error
+    try:
+        for result in results:
+            ledger.add(result, is_of_plan=is_of_plan)
     except LookupError as error:
         raise RecordError(message("{object} has a result that its attempt did not plan", object=name)) from error
-
-
-def _plan_of(name: str, head: bytes, lines: int) -> object:
-    """The digest of the plan in the header of an object, which so many lines follow. Raises `RecordError`."""
-    try:
-        header = json.loads(head)
-        stored_format, stored_name, plan = header["format"], header["name"], header["plan"]
-        stored_lines = header.get("lines", lines)  # 0.2.0 has not written it
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise altered(name) from error
-    check_format(name, stored_format)
-    if (stored_name, stored_lines) != (name, lines):
-        raise altered(name)
-    return plan
 
 
 Documents = Mapping[str, Callable[[], bytes]]

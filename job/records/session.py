@@ -36,13 +36,11 @@ def faults_of_record(day: str) -> Iterator[None]:
     try:
         yield
     except RecordError as error:
-        remedy = message(
-            "restore it, or move the folder {day} away: all its cards are then made, and paid for, again", day=day
-        )
-        raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or remedy, error.kind)]) from error
+        text = template("restore it, or move the folder {day} away: all its cards are then made, and paid for, again")
+        remedy = error.remedy or message(text, day=day)
+        raise ConfigError([Fault("RUNS_URI", error.what, remedy, error.kind)]) from error
     except UnusableError as error:
-        remedy = error.remedy or message("correct it")
-        raise ConfigError([Fault("RUNS_URI", error.what, remedy, FaultKind.STORAGE)]) from error
+        raise ConfigError([unreadable("RUNS_URI", error)]) from error
 
 
 async def resolve_day(options: Options, store: ObjectStore) -> tuple[Start, Options, Listing | None]:
