@@ -14,7 +14,7 @@ from job.engines.health import health_problem
 from job.engines.http import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
-from job.outputs.message import SEND_SECONDS, Notifier, trial_fields, trial_lines
+from job.outputs.message import Notifier, trial_fields, trial_lines
 from job.outputs.stdout import say, say_error
 from job.storage.store import StorageError
 from job.telling.notes import plan_notes
@@ -72,7 +72,7 @@ def notify_command(options: Options, given: argparse.Namespace) -> ExitCode:  # 
         unset = not_set("NOTIFY_URL", HOOK_REMEDY)
         say_error(translator(settings.language).text(settings.notify_fault or unset.sentence))
         return ExitCode.USAGE
-    problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields, SEND_SECONDS)
+    problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields)
     to = translator(settings.language)
     taken = message("{channel} has taken the message", channel=notifier.hook.channel.title)
     say(f"✗ {to.text(problem)}" if problem else f"✓ {to.text(taken)}")

@@ -18,7 +18,7 @@ from job.day.attempt import ExitCode, Outcome
 from job.day.history import NightBefore, Nights
 from job.day.report import PAGE
 from job.outputs.log import LogLine, as_json, verified
-from job.outputs.message import SEND_SECONDS, Notifier, late_lines, still_lines, unchecked_lines
+from job.outputs.message import Notifier, late_lines, still_lines, unchecked_lines
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
 from job.records.objects import RecordError
@@ -142,7 +142,7 @@ async def verify(options: Options, date: str | None = None) -> ExitCode:
     if verdict.is_done:
         return ExitCode.DONE
     fields = {"event": "run.verified", "done": False}
-    problem = await notifier.send_lines(verdict.lines, lambda: fields, SEND_SECONDS)
+    problem = await notifier.send_lines(verdict.lines, lambda: fields)
     if problem is not None and settings.log_format == "text":
         say_error(to.text(problem))
     elif problem is not None:

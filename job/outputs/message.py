@@ -173,8 +173,6 @@ class Notifier:
         self.hook = Hook(url.get_secret_value(), secret.get_secret_value() if secret else None) if url else None
         """`None` if NOTIFY_URL is not set or faulty."""
         self._settings = settings
-        self._fault = settings.notify_fault
-        self._translator = translator(settings.language)
 
     async def send(self, view: View, shutdown: Shutdown) -> Message | None:
         """Sends the message about a start, if it is news. Returns why it was not sent, or `None`."""
@@ -201,12 +199,35 @@ class Notifier:
             )
         return self._settings.notify_only == "all" or (view.severity_before, view.severity) != ("good", "good")
 
-    async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:
-        """Sends any message, if NOTIFY_URL is set. Returns why it was not sent, or `None`."""
-        if self.hook is None:
+    async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float = SEND_SECONDS) -> Message | None:
+        """Sends any message, shortened to the channel's limit. Returns why it was not sent, or `None`, also without
+        NOTIFY_URL. Never raises.
+
+        Temporary failures are retried within `seconds`: 429, 5xx, the channel's codes for busy, and a failure to
+        connect. A request whose answer was lost is not retried, since the message may have arrived.
+        """
+        hook, settings = self.hook, self._settings
+        if hook is None:
             # A faulty NOTIFY_URL is reported here again: alerts watch this error, not the notice at the start.
-            return self._fault and _not_sent(self._fault)
-        return await send(self.hook, lines, fields, seconds, self._translator, self._settings.authorities)
+            return settings.notify_fault and _not_sent(settings.notify_fault)
+        if seconds <= 0:
+            return NO_TIME
+        reason = message("no answer within {seconds} s", seconds=round(seconds, 1))
+        with trio.move_on_after(seconds):
+            try:
+                text = cut(list(lines), hook.channel, translator(settings.language))
+                more, tls = fields(), tls_context(settings.authorities)
+                for wait in (0.0, *WAITS):
+                    await trio.sleep(wait)
+                    problem = await _try(hook, text, more, tls)
+                    if problem is None:
+                        return None
+                    reason = problem.reason
+                    if not problem.is_passing:
+                        break
+            except Exception as error:  # noqa: BLE001  a message that cannot be sent must not affect the run
+                reason = message("an error in the job: {error}", error=type(error).__name__)
+        return _not_sent(reason)
 
 
 def _not_sent(reason: Message) -> Message:
@@ -214,38 +235,6 @@ def _not_sent(reason: Message) -> Message:
 
 
 NO_TIME = _not_sent(message("no time was left for it"))
-
-
-async def send(
-    hook: Hook,
-    lines: Iterable[Line],
-    fields: Fields,
-    seconds: float,
-    translator: Translator = ENGLISH,
-    authorities: str | None = None,
-) -> Message | None:
-    """Sends the lines, shortened to the channel's limit. Returns why the message was not sent, or `None`. Never raises.
-
-    Temporary failures are retried within `seconds`: 429, 5xx, the channel's codes for busy, and a failure to connect. A
-    request whose answer was lost is not retried, since the message may have arrived.
-    """
-    if seconds <= 0:
-        return NO_TIME
-    reason = message("no answer within {seconds} s", seconds=round(seconds, 1))
-    with trio.move_on_after(seconds):
-        try:
-            text, more, tls = cut(list(lines), hook.channel, translator), fields(), tls_context(authorities)
-            for wait in (0.0, *WAITS):
-                await trio.sleep(wait)
-                problem = await _try(hook, text, more, tls)
-                if problem is None:
-                    return None
-                reason = problem.reason
-                if not problem.is_passing:
-                    break
-        except Exception as error:  # noqa: BLE001  a message that cannot be sent must not affect the run
-            reason = message("an error in the job: {error}", error=type(error).__name__)
-    return _not_sent(reason)
 
 
 async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSLContext) -> SendFailure | None:

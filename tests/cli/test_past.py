@@ -236,9 +236,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines of the latest message, which was not sent."""
     found: list[str] = []
 
-    async def send_lines(
-        self: object, lines: Iterable[Line], fields: Callable[[], dict[str, object]], seconds: float
-    ) -> Message:
+    async def send_lines(self: object, lines: Iterable[Line], fields: Callable[[], dict[str, object]]) -> Message:
         await trio.lowlevel.checkpoint()
         found[:] = [text for line in lines for text in (f"{line.mark} {line.text}".strip(), line.below) if text]
         assert fields() == {"event": "run.verified", "done": False}

@@ -176,7 +176,7 @@ def of_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
     """That of a program, from a start, from `notify` and from `verify`."""
     sent: list[Any] = [trial_fields(), *(run_fields(make()) for make in SCENES.values())]
 
-    async def send_lines(_: Notifier, _lines: object, more: Any, _seconds: float) -> None:
+    async def send_lines(_: Notifier, _lines: object, more: Any, _seconds: float = 0.0) -> None:
         sent.append(more())
         await trio.lowlevel.checkpoint()
 
