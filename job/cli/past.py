@@ -26,11 +26,11 @@ from job.records.past_nights import attempt_before, read_nights
 from job.records.record import read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError, UnreachableError, UnusableError
 from job.storage.uri import open_store
-from job.telling.advice import Commands, Step, late_steps, unchecked_step, whole_night
+from job.telling.advice import NO_START, Commands, executions_lines, late_steps, whole_night
 from job.telling.lines import SIGNS, Line
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
-from job.telling.view import View, step_lines
+from job.telling.view import View
 from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import clock, printable
 
@@ -79,11 +79,11 @@ def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator,
     if tick is None or now.timestamp() < tick.timestamp() or day not in {None, nights.nights[0].day}:
         return
     say(f"{SIGNS['warn']} {to.text(nothing_of(tick.date().isoformat()))}")
-    _say_steps(late_steps(nights.latest_start, settings.runs_uri, days, tick), to)
+    _say_lines(late_steps(nights.latest_start, settings.runs_uri, days, tick), to)
 
 
-def _say_steps(steps: Iterable[Step], to: Translator) -> None:
-    for line in step_lines(steps):
+def _say_lines(lines: Iterable[Line], to: Translator) -> None:
+    for line in lines:
         say(to.text(line.text))
         if line.below is not None:
             say(f"  {line.below}")
@@ -136,7 +136,7 @@ async def verify(options: Options, date: str | None = None) -> ExitCode:
     )
     if settings.log_format == "text":
         say(to.text(verdict.answer))
-        _say_steps(verdict.steps, to)
+        _say_lines(verdict.steps, to)
     else:
         write_line(as_json(verified(verdict.answer, done=verdict.is_done)))
     if verdict.is_done:
@@ -155,7 +155,7 @@ class _Verdict(NamedTuple):
 
     answer: Message
     is_done: bool = False
-    steps: Sequence[Step] = ()
+    steps: Sequence[Line] = ()
     lines: Iterable[Line] = ()
     """The message, unless it is done."""
 
@@ -170,8 +170,7 @@ async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _V
         at = clock(now.astimezone(days.zone), day)
         why = error.text if isinstance(error, StorageError) else error.what
         problem = message("could not be checked at {time}: {problem}", time=at, problem=why)
-        job = settings.job_to_start
-        seen = [] if job is None else [unchecked_step(job, settings.region, settings.project)]
+        seen = list(executions_lines(NO_START, settings.job_to_start, settings.region, settings.project))
         return _Verdict(colon(day, problem), steps=seen, lines=unchecked_lines(settings, day, problem, seen))
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
@@ -229,7 +228,7 @@ def _told(days: Days, day: str, view: View | None, now: datetime) -> datetime | 
     return (now - timedelta(days=ago)).astimezone(days.zone) if ago > 0 else None
 
 
-def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) -> tuple[Step, ...]:
+def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) -> tuple[Line, ...]:
     """How to start a day of which nothing is recorded; nothing if it is to come, or the job's name is not known."""
     days, latest = nights.days(settings), nights.latest_start
     if days.is_to_come(day, now) or (settings.job is not None and settings.job_to_start is None):

@@ -199,7 +199,7 @@ def _end(view: View) -> LogLine:
             fields[name] = [shortened(str(text), TEXT_LIMIT) for text in texts]
     if view.unrecorded is not None:
         fields["unrecorded"] = view.unrecorded
-    if any(step.kind == "start" for step in view.steps):
+    if any(step.is_start for step in view.steps):
         fields |= start_fields(view.steps)
     severity = severity if report.exit_code == ExitCode.DONE else "ERROR"
     return LogLine(severity, "run.finished", view.sentence, fields)

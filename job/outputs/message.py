@@ -21,11 +21,11 @@ from job.engines.tls import tls_context
 from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
 from job.storage.uri import address_of
-from job.telling.advice import Step, start_fields
+from job.telling.advice import start_fields
 from job.telling.fields import totals_of
 from job.telling.lines import SIGNS, Line, Rank
 from job.telling.sentence import when
-from job.telling.view import View, day_lines, step_lines
+from job.telling.view import View, day_lines
 from job.text.messages import ENGLISH, Message, Translator, at_host, colon, message, plural, template, translator
 from job.text.shown import clock, printable, shortened
 
@@ -62,7 +62,7 @@ def run_fields(view: View) -> Mapping[str, object]:
 
 
 def late_lines(
-    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], nothing: Message
+    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Line], nothing: Message
 ) -> Iterator[Line]:
     """That a day is not done by `now`. Without a `view`, `steps` begin the day, of which `nothing` is recorded."""
     title = _title(settings, view.report if view else None, day)
@@ -73,7 +73,7 @@ def late_lines(
         yield from _body(view)
     else:
         yield Line(nothing, Rank.KEPT)
-        yield from (line for line in step_lines(steps) if line.rank is not Rank.ASIDE)
+        yield from (line for line in steps if line.rank is not Rank.ASIDE)
 
 
 def still_lines(settings: Settings, day: str, told: datetime, view: View | None, nothing: Message) -> Iterator[Line]:
@@ -88,10 +88,10 @@ def still_lines(settings: Settings, day: str, told: datetime, view: View | None,
     yield Line(colon(_title(settings, view.report if view else None, day), still), Rank.KEPT, mark="✗")
 
 
-def unchecked_lines(settings: Settings, day: str, problem: Message, steps: Iterable[Step]) -> Iterator[Line]:
+def unchecked_lines(settings: Settings, day: str, problem: Message, steps: Iterable[Line]) -> Iterator[Line]:
     """That `verify` could not look at a day."""
     yield Line(colon(_title(settings, None, day), problem), Rank.KEPT, mark="!")
-    yield from step_lines(steps)
+    yield from steps
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:

@@ -274,7 +274,7 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
     has_page = _has_page(latest)
     if has_page and latest.outcome is not Outcome.SUCCEEDED:
         page = link(runs_uri, f"{latest.day}/{PAGE}")
-        yield Line(message("What is wrong, and what to do"), below=page, form="link")
+        yield Line(message("What is wrong, and what to do"), below=page, is_link=True)
     if report is None and latest.start is not None:  # nothing but how to go on
         report = report_of(latest.start, Ledger.empty(latest.day), Ending(latest.outcome))
     undone = undone_lines(nights, latest)

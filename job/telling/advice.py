@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
-from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from job.config.days import Days
@@ -20,7 +19,7 @@ from job.day.report import NIGHTS_PAGE, PAGE, Change, Report
 from job.engines.calls import counted
 from job.storage.uri import absolute, address_of
 from job.telling.changes import change_of
-from job.telling.lines import Form
+from job.telling.lines import Line, Rank
 from job.text.messages import (
     NAMED,
     Message,
@@ -31,22 +30,6 @@ from job.text.messages import (
     template,
 )
 from job.text.shown import clock
-
-StepKind = Literal["at_work", "retry", "unless", "start", "look", "without", "left_out", "again"]
-"""What a step is: nothing, as a start is at work, or as Cloud Run starts it once more; when not to start the job; start
-it again; look at the day first; go on without some targets; make what was left out; make doubtful cards again."""
-
-
-class Step(NamedTuple):
-    kind: StepKind
-    sentence: Message
-    """What it is, and of a command what it does, costs, and until when it holds."""
-    command: str | None = None
-    """Or the address of a page, as its `form` says."""
-    until: datetime | None = None
-    """Until when the command is for its day; `None` if it is so at any time."""
-    form: Form = "command"
-    wants_checkout: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +52,17 @@ class Commands:
         return cls(days, now, *place)
 
     def start(
-        self, kind: StepKind, text: Message, day: str | None, *options: str, is_new: bool = False, cards: int = 0
-    ) -> Step:
-        """The step that starts the job for a day, to make so many cards; `text` says so, with its places for terms and
-        price.
+        self,
+        text: Message,
+        day: str | None,
+        *options: str,
+        is_new: bool = False,
+        cards: int = 0,
+        rank: Rank = Rank.KEPT,
+        is_start: bool = False,
+    ) -> Line:
+        """The line whose command starts the job for a day, to make so many cards; `text` says so, with its places for
+        terms and price. `is_start` is that of the line.
 
         The command is without its date if the day is current: if it is `None`, whichever is current by then. `is_new`
         is whether nothing may be recorded of the day: then it is confirmed if it is named, as it is on a laptop, where
@@ -97,15 +87,16 @@ class Commands:
         bracket = message(" ({terms})", terms=reduce(semicolon, terms)) if terms else ""
         sentence = Message(text.id, {**text.values, "terms": bracket}, text.plural)
         command = self._on_cloud(arguments) if on_cloud else self._here(arguments, self.config_uri)
-        return Step(kind, sentence, command, until, wants_checkout=not on_cloud and self.start_with is None)
+        rank = rank if on_cloud or self.start_with is not None else Rank.ASIDE
+        return Line(sentence, rank, below=command, is_start=is_start, until=until)
 
-    def look(self, text: Message, day: str | None) -> Step:
+    def look(self, text: Message, day: str | None) -> Line:
         """How to see a day, by default the latest: the address of a page, or on a laptop the command that shows it."""
         if self.job is not None and self.runs_uri:
             page = address_of(self.runs_uri, NIGHTS_PAGE) if day is None else page_address(self.runs_uri, day)
-            return Step("look", text, page, form="link" if self.runs_uri.startswith("gs://") else "path")
+            return Line(text, Rank.KEPT, below=page, is_link=self.runs_uri.startswith("gs://"))
         command = self._here(["report", *([day] if day else [])], None)
-        return Step("look", text, command, wants_checkout=self.start_with is None)
+        return Line(text, Rank.ASIDE if self.start_with is None else Rank.KEPT, below=command)
 
     def _on_cloud(self, arguments: Sequence[str]) -> str:
         where = {"region": self.region, "project": self.project}
@@ -127,11 +118,11 @@ class Commands:
         return text
 
 
-def start_fields(steps: Sequence[Step]) -> Mapping[str, str | None]:
+def start_fields(steps: Sequence[Line]) -> Mapping[str, str | None]:
     """The command that starts the job again, for programs."""
-    step = next((step for step in steps if step.kind == "start"), None)
+    step = next((step for step in steps if step.is_start), None)
     until = None if step is None or step.until is None else step.until.isoformat(timespec="seconds")
-    return {"start_command": None if step is None else step.command, "start_command_until": until}
+    return {"start_command": None if step is None else step.below, "start_command_until": until}
 
 
 def option(name: str, values: Iterable[str]) -> list[str]:
@@ -161,11 +152,14 @@ def quoted(value: str) -> str:
 
 
 CONSOLE = "https://console.cloud.google.com"
+ALL_EXECUTIONS = message("All executions of the job")
+NO_START = message("A message that this night sent is right; if none came, open the executions")
+"""What to do if it is not known how a day stands."""
 
 
 def advice(
     report: Report, ledger: Ledger, commands: Commands, unrecorded: int = 0, *, is_retried: bool = False
-) -> tuple[Step, ...]:
+) -> tuple[Line, ...]:
     """What to do next, in this order. `commands` know when it is read.
 
     So many cards that are made are `unrecorded`: a start makes them again. `is_retried` is whether Cloud Run starts the
@@ -186,7 +180,7 @@ RETRIED_WITHIN = timedelta(minutes=10)
 """How long Cloud Run takes at most until it starts a failed task once more."""
 
 
-def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator[Step]:
+def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator[Line]:
     """What Cloud Run goes on with by itself, unless it would be refused again, since its variables are the same."""
     breaks_off = report.ending.breaks_off
     if breaks_off is not None:
@@ -195,12 +189,12 @@ def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator
         return
     if report.outcome in {Outcome.INTERRUPTED, Outcome.KILLED}:
         text = message("Cloud Run starts it once more within ten minutes, unless somebody cancelled it.")
-        yield Step("retry", text)
+        yield Line(text, Rank.KEPT)
     else:
-        yield Step("retry", message("Cloud Run starts it once more within ten minutes."))
+        yield Line(message("Cloud Run starts it once more within ten minutes."), Rank.KEPT)
 
 
-def _steps(report: Report, commands: Commands, unrecorded: int, *, is_retried: bool) -> Iterator[Step]:
+def _steps(report: Report, commands: Commands, unrecorded: int, *, is_retried: bool) -> Iterator[Line]:
     start = report.start
     if _may_have_asked(report):
         text = message("What you asked for may not be recorded. First look at how the day stands:")
@@ -209,12 +203,12 @@ def _steps(report: Report, commands: Commands, unrecorded: int, *, is_retried: b
     missing = report.cards.missing + unrecorded
     yield from _retry_steps(report, commands.now, is_retried=is_retried)
     if report.outcome is Outcome.KILLED and report.cards.missing:
-        yield Step("unless", message("If a message said that all cards are made, do not paste this."))
+        yield Line(message("If a message said that all cards are made, do not paste this."), Rank.KEPT)
     yield _start_step(report, commands, missing)
     if report.at_fault:  # a plain start fails for them before it makes any card
         names, price = listed(report.at_fault), _price(start, missing)
         text = message("Or leave out {names}{terms}{price}:", names=names, price=price)
-        yield commands.start("without", text, report.day, *option("without", [*start.without, *report.at_fault]))
+        yield commands.start(text, report.day, *option("without", [*start.without, *report.at_fault]))
 
 
 def _price(start: Start, cards: int) -> Message:
@@ -225,13 +219,13 @@ def _price(start: Start, cards: int) -> Message:
     return plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
 
 
-def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
+def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Line]:
     """How to make what was left out, and again the cards that have an error besides, if they are few."""
     start, left_out = report.start, report.cards.left_out
     if start.without:
         made = template("Once they can be made, this makes what was left out{terms}{price}:")
         text = message(made, price=_price(start, left_out))
-        yield commands.start("left_out", text, report.day, cards=left_out)
+        yield commands.start(text, report.day, cards=left_out)
     if start.qa_attempts is None:
         return
     cards = [card for card in ledger.with_error("qa") if card.target not in start.without]
@@ -247,13 +241,14 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
         again = option("again", [f"{card.target}/{card.card_type}" for card in cards])
         # Always for this day, whenever it is given.
         given = [f"--date={report.day}", *again, *option("without", start.without)]
-        yield commands.start("again", text, None, *given)
+        yield commands.start(text, None, *given, rank=Rank.DETAIL)
 
 
-def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
+def _waiting_steps(start: Start, now: datetime) -> Iterator[Line]:
     if start.ends_by is not None and start.ends_by > now:
-        yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(start.ends_by, start.day)))
-    yield from _executions_steps(start)
+        text = message("This start ends by {time} at the latest.", time=clock(start.ends_by, start.day))
+        yield Line(text, Rank.KEPT)
+    yield from executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
 
 
 def _may_have_asked(report: Report) -> bool:
@@ -266,39 +261,29 @@ def _may_have_asked(report: Report) -> bool:
     return report.outcome is not Outcome.BAD_CONFIG or report.start.task_attempt > 0
 
 
-def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:
+def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Line, ...]:
     """What to do if the night of this tick has left nothing, whenever it is read; nothing if no `start` is known."""
     if start is None:
         return ()
-    return (whole_night(Commands.of(start, runs_uri, days, tick), None), *_executions_steps(start))
+    executions = executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
+    return (whole_night(Commands.of(start, runs_uri, days, tick), None), *executions)
 
 
-def _executions_steps(start: Start) -> Iterator[Step]:
-    if (executions := _executions(start.job, start.region, start.project)) is not None:
-        yield Step("look", message("All executions of the job"), executions, form="link")
+def executions_lines(text: Message, job: str | None, region: str | None, project: str | None) -> Iterator[Line]:
+    """Where all executions of the job are, also those that left nothing; nothing if that is not known."""
+    if job is not None and region is not None and project is not None:
+        region, job, project = map(quoted, (region, job, project))
+        address = f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
+        yield Line(text, Rank.KEPT, below=address, is_link=True)
 
 
-def unchecked_step(job: str, region: str | None, project: str | None) -> Step:
-    """What to do if it is not known how a day stands: no start."""
-    text = message("A message that this night sent is right; if none came, open the executions")
-    return Step("look", text, _executions(job, region, project), form="link")
-
-
-def _executions(job: str | None, region: str | None, project: str | None) -> str | None:
-    """Where all executions of the job are, also those that left nothing; `None` if that is not known."""
-    if job is None or region is None or project is None:
-        return None
-    region, job, project = map(quoted, (region, job, project))
-    return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
-
-
-def whole_night(commands: Commands, day: str | None) -> Step:
-    """The step that begins a day of which nothing is recorded."""
+def whole_night(commands: Commands, day: str | None) -> Line:
+    """The command that begins a day of which nothing is recorded."""
     text = message("This makes, and pays for, the whole night{terms}:")
-    return commands.start("start", text, day, is_new=True)
+    return commands.start(text, day, is_new=True, is_start=True)
 
 
-def _start_step(report: Report, commands: Commands, missing: int) -> Step:
+def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     start, is_refused = report.start, report.outcome is Outcome.BAD_CONFIG
     # Until an attempt is recorded, nobody else knows what it was asked for.
     options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
@@ -313,11 +298,11 @@ def _start_step(report: Report, commands: Commands, missing: int) -> Step:
     sentence = message(text, price=_price(start, missing))
     if not start.knows_days:  # whether the day is current is not known either
         named = [f"--date={start.known_day}"] if start.known_day else []
-        return commands.start("start", sentence, None, *named, *options, cards=missing)
+        return commands.start(sentence, None, *named, *options, cards=missing, is_start=True)
     # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
     was_current = start.days.current(datetime.fromisoformat(start.started)) == start.day
     is_new = was_current and not start.number and not is_refused
-    return commands.start("start", sentence, start.day, *options, is_new=is_new, cards=missing)
+    return commands.start(sentence, start.day, *options, is_new=is_new, cards=missing, is_start=True)
 
 
 def changed_fault(start: Start, changes: Iterable[Change], missing: int, added: Sequence[str], asked: int) -> Fault:

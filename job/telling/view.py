@@ -3,7 +3,7 @@
 The lines of a day are all that is said of it besides its sentence: the terminal prints them, a message cuts them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from job.config.faults import FaultKind
@@ -11,7 +11,7 @@ from job.day.attempt import Outcome, Severity
 from job.day.ledger import Ledger
 from job.day.report import PAGE, Report
 from job.day.summary import FAULTS_LISTED
-from job.telling.advice import Commands, Step, advice, page_address
+from job.telling.advice import Commands, advice, page_address
 from job.telling.changes import change_of
 from job.telling.failures import failure_lines
 from job.telling.lines import Line, Rank
@@ -28,7 +28,8 @@ class View:
     ledger: Ledger
     """That of an empty plan if the day has none."""
     notes: tuple[Message, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Line, ...] = ()
+    """What to do next."""
     page: str | None = None
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
@@ -114,7 +115,7 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     if (cost := cost_line(view.ledger)) is not None:
         yield Line(cost)
     yield from (Line(undone, Rank.KEPT) for undone in view.undone)
-    yield from step_lines(view.steps)
+    yield from view.steps
     if view.page is not None:
         yield Line(message("Page: {page}", page=view.page), Rank.KEPT)
     if answer is not None and report.outcome is Outcome.BUSY:
@@ -140,13 +141,6 @@ def cost_line(ledger: Ledger) -> Message | None:
         count=charged,
         made=made,
     )
-
-
-def step_lines(steps: Iterable[Step]) -> Iterator[Line]:
-    """What to do, and the commands and links for it."""
-    for step in steps:
-        rank = Rank.ASIDE if step.wants_checkout else Rank.DETAIL if step.kind == "again" else Rank.KEPT
-        yield Line(step.sentence, rank, below=step.command, form=step.form)
 
 
 def _fault_lines(report: Report, count: int) -> Iterator[Line]:

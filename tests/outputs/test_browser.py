@@ -93,7 +93,7 @@ def test_commands_and_facts_break_between_words_alone(
 def test_one_touch_selects_a_whole_command(browser: Browser, pages: dict[str, Path]) -> None:
     browser.open(pages["data"], *PHONE)
     browser.click("section code")
-    (command, *_) = [step.command for step in SCENES["data failed"]().steps]
+    (command, *_) = [step.below for step in SCENES["data failed"]().steps]
     assert browser.value("getSelection().toString()") == command
 
 

@@ -68,7 +68,7 @@ def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: 
     texts = [f"{line.mark} {translator.text(line.text)}".strip() for line in lines]
     below = [line.below for line in lines if line.below is not None]
     drawn = [line for line in shown.lines if line in {*texts, *below}]
-    addresses = {line.below for line in lines if line.form == "link"}
+    addresses = {line.below for line in lines if line.is_link}
     both = [one for text, line in zip(texts, lines, strict=True) for one in (text, line.below) if one is not None]
     assert drawn == [one for one in both if one not in addresses]
     assert addresses <= {*links_of(shown)}

@@ -226,7 +226,7 @@ def test_of_a_success_that_is_not_recorded_a_warning_is_told_and_no_command(
     assert lacking.severity == severity
     is_told = bool(unrecorded) and scene != "cards missing"
     assert (lacking.warning is not None) is is_told
-    assert [step.kind for step in lacking.steps] == ([] if is_told else [step.kind for step in view.steps])
+    assert [step.is_start for step in lacking.steps] == ([] if is_told else [step.is_start for step in view.steps])
 
 
 # --- what holds for all ---

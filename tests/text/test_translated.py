@@ -24,7 +24,7 @@ from job.outputs.log import Reporter
 from job.outputs.message import cut, late_lines, run_lines, still_lines, trial_lines, unchecked_lines
 from job.outputs.pages import render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
-from job.telling.advice import Commands, advice, unchecked_step, whole_night
+from job.telling.advice import NO_START, Commands, advice, executions_lines, whole_night
 from job.telling.failures import failure_lines
 from job.telling.nights import nothing_of
 from job.telling.view import View
@@ -166,7 +166,7 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
 
 def test_messages_about_no_day_are_translated() -> None:
     steps = [whole_night(Commands(Day().start_of().days, NOW), Day().day)]
-    nothing, seen = nothing_of(Day().day), [unchecked_step("cards", "asia-east1", "our-project")]
+    nothing, seen = nothing_of(Day().day), [*executions_lines(NO_START, "cards", "asia-east1", "our-project")]
     lines = [
         *trial_lines(SETTINGS),
         *late_lines(SETTINGS, Day().day, NOW, None, steps, nothing),
