@@ -54,10 +54,6 @@ def _day_sentence(report: Report) -> Message:
         return semicolon(sentence, _so_far_line(cards)) if report.had_plan else sentence
     if outcome is Outcome.AT_WORK:
         return colon(why, _so_far_line(cards))
-    if outcome is Outcome.DEADLINE and cards.failed:
-        return colon(why, _apart_line(report))
-    if outcome is Outcome.KILLED and cards.missing:
-        return colon(why, _unrecorded_line(report))
     return why if _tried_all(report) else colon(why, cards_line(report))
 
 
@@ -66,7 +62,7 @@ def fact_of(report: Report) -> Message:
     if not _tried_all(report):
         return _why(report)
     if report.outcome is Outcome.CARDS_MISSING:
-        return _missing_line(report)
+        return cards_line(report)
     line = plural(
         "The QA engine failed for the card that was left",
         "The QA engine failed for all {count} cards that were left",
@@ -142,10 +138,49 @@ def waited_for_data(engines: Mapping[EngineName, Counts]) -> str:
 
 def cards_line(report: Report) -> Message:
     """What is there of the cards, as the end of a sentence; and what a person has left out."""
+    cards, outcome = report.cards, report.outcome
+    planned, missing = cards.planned, cards.missing
+    if outcome is Outcome.DEADLINE and cards.failed:
+        line = _apart_line(report)
+    elif outcome is Outcome.KILLED and missing:  # they may be there
+        line = plural(
+            "1 of {planned} cards is not recorded",
+            "{count} of {planned} cards are not recorded",
+            count=missing,
+            planned=planned,
+        )
+    elif report.is_made_but_again:
+        line = plural(
+            "1 of {planned} cards is not made again yet; the old picture stays",
+            "{count} of {planned} cards are not made again yet; the old pictures stay",
+            count=missing,
+            planned=planned,
+        )
+    elif planned and not cards.done:
+        line = message("no card was made")
+    elif missing:
+        line = plural(
+            "1 of {planned} cards is missing", "{count} of {planned} cards are missing", count=missing, planned=planned
+        )
+    elif cards.left_out:
+        line = plural("1 card is made", "{count} cards are made", count=cards.done)
+    else:
+        line = plural("the card is made", "all {count} cards are made", count=cards.done)
+    return _with_left_out(report, line)
+
+
+def _apart_line(report: Report) -> Message:
+    """What a deadline has left: what was cut off at its first try needs no putting right."""
     cards = report.cards
-    if not cards.done and cards.planned and not report.is_made_but_again:
-        return _with_left_out(report, message("no card was made"))
-    return _missing_line(report) if cards.missing else _made_line(report)
+    failed = sum(group.items.count for group in report.failures if "qa" in group.engines)
+    return message(
+        "of {planned} cards {done} made, {failed} failed, {cut_off} cut off, {left} not tried",
+        planned=cards.planned,
+        done=cards.done,
+        failed=failed,
+        cut_off=cards.failed - failed,
+        left=cards.missing - cards.failed,
+    )
 
 
 def _so_far_line(cards: Counts) -> Message:
@@ -157,65 +192,13 @@ def _so_far_line(cards: Counts) -> Message:
     )
 
 
-def _missing_line(report: Report) -> Message:
-    if report.is_made_but_again:
-        line = plural(
-            "1 of {planned} cards is not made again yet; the old picture stays",
-            "{count} of {planned} cards are not made again yet; the old pictures stay",
-            count=report.cards.missing,
-            planned=report.cards.planned,
-        )
-        return _with_left_out(report, line)
-    line = plural(
-        "1 of {planned} cards is missing",
-        "{count} of {planned} cards are missing",
-        count=report.cards.missing,
-        planned=report.cards.planned,
-    )
-    return _with_left_out(report, line)
-
-
-def _apart_line(report: Report) -> Message:
-    """What a deadline has left: what was cut off at its first try needs no putting right."""
-    cards = report.cards
-    failed = sum(group.items.count for group in report.failures if "qa" in group.engines)
-    line = message(
-        "of {planned} cards {done} made, {failed} failed, {cut_off} cut off, {left} not tried",
-        planned=cards.planned,
-        done=cards.done,
-        failed=failed,
-        cut_off=cards.failed - failed,
-        left=cards.missing - cards.failed,
-    )
-    return _with_left_out(report, line)
-
-
-def _unrecorded_line(report: Report) -> Message:
-    """As `_missing_line`, after a record that breaks off: they may be there."""
-    line = plural(
-        "1 of {planned} cards is not recorded",
-        "{count} of {planned} cards are not recorded",
-        count=report.cards.missing,
-        planned=report.cards.planned,
-    )
-    return _with_left_out(report, line)
-
-
 def _with_left_out(report: Report, cards: Message) -> Message:
     names = listed(report.start.without, NAMED)
     return message("{cards} (left out: {names})", cards=cards, names=names) if names else cards
 
 
-def _made_line(report: Report) -> Message:
-    cards = report.cards
-    line = plural("the card is made", "all {count} cards are made", count=cards.done)
-    if cards.left_out:
-        line = plural("1 card is made", "{count} cards are made", count=cards.done)
-    return _with_left_out(report, line)
-
-
 def _all_there(report: Report) -> Message:
-    line = _made_line(report) if report.cards.planned else _with_left_out(report, message("All data is ready"))
+    line = cards_line(report) if report.cards.planned else _with_left_out(report, message("All data is ready"))
     if any(counts.with_error for counts in report.engines.values()):
         return message("{Sentence}, but an engine reported errors", Sentence=line)
     return Message("{Sentence}", {"Sentence": line})
