@@ -5,7 +5,7 @@ from datetime import datetime
 
 from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, is_usual
-from job.day.attempt import ExitCode, Outcome
+from job.day.attempt import Outcome
 from job.day.ledger import Ledger
 from job.day.report import Items, Report
 from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, Item, counted
@@ -13,8 +13,6 @@ from job.telling.changes import change_of
 from job.telling.sentence import named
 from job.text.messages import Message, dated_time, listed, message, plural, template
 from job.text.shown import clock
-
-NOTICES_LISTED = 3
 
 
 def notes_of(report: Report, ledger: Ledger) -> Iterator[Message]:
@@ -86,36 +84,6 @@ def plan_notes(plan: Plan) -> Iterator[Message]:
             "{count} cards are for another date: {names}",
             count=sum(len(target.card_types) for target in other),
             names=listed([f"{target.id} ({target.date})" for target in other]),
-        )
-
-
-def notices_of(plan: Plan) -> list[Message]:
-    """What is odd about the config, at most `NOTICES_LISTED` lines and one that counts the others."""
-    notices = list(plan.notices[:NOTICES_LISTED])
-    if (more := len(plan.notices) - NOTICES_LISTED) > 0:
-        notices.append(message("and {count} more", count=more))
-    return notices
-
-
-def not_to_start(results: int) -> Message:
-    """Of a success of which so many results are not recorded: no other sentence saves as much money."""
-    return plural(
-        "Do not start it again: all work is done, but 1 result is not recorded, and a start would request it "
-        "again. If verify and its alert say that this day is not done, ignore that.",
-        "Do not start it again: all work is done, but {count} results are not recorded, and a start would request "
-        "them again. If verify and its alert say that this day is not done, ignore that.",
-        count=results,
-    )
-
-
-def unrecorded_notes(report: Report, cards: int) -> Iterator[Message]:
-    """What it costs that so many `cards` that a start has made are not recorded."""
-    if cards and report.exit_code != ExitCode.DONE:
-        yield plural(
-            "1 card was made, but not recorded: the next start makes it again, and it may be charged twice.",
-            "{count} cards were made, but not recorded: the next start makes them again, and they may be charged "
-            "twice.",
-            count=cards,
         )
 
 

@@ -16,7 +16,7 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Failure
 from job.telling.advice import Commands
-from job.telling.notes import notes_of, unrecorded_notes
+from job.telling.notes import notes_of
 from job.telling.sentence import sentence_of, when
 from job.text.messages import message
 from tests.support.chinese import in_chinese
@@ -208,9 +208,9 @@ TWELVE = "12 cards were made, but not recorded: the next start makes them again,
 @pytest.mark.parametrize(("cards", "lacks"), [(1, [ONE]), (12, [TWELVE]), (0, [])])
 def test_what_the_record_lacks(cards: int, lacks: list[str]) -> None:
     """What is fetched again costs nothing, and a record that only lacks its end is closed by the next start."""
-    missing, done = (report_at(ending_of(ledger_of(made, 2), None)) for made in (1, 2))
-    assert [*map(str, unrecorded_notes(missing, cards))] == lacks
-    assert [*unrecorded_notes(done, cards)] == []
+    view = SCENES["cards missing"]()
+    commands = Commands.of(view.report.start, None, view.report.start.days, NOW)
+    assert [*map(str, view.unended(12, cards, commands).notes)] == [*map(str, view.notes), *lacks]
 
 
 @pytest.mark.parametrize(
