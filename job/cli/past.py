@@ -2,12 +2,12 @@
 
 import argparse
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from math import inf
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import trio
 
@@ -16,25 +16,23 @@ from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
 from job.day.attempt import ExitCode, Outcome
 from job.day.history import NightBefore, Nights
-from job.day.report import PAGE
+from job.day.report import NIGHTS_PAGE, PAGE, Report
 from job.outputs.log import LogLine, as_json, verified
-from job.outputs.message import Notifier, late_lines, still_lines, unchecked_lines
+from job.outputs.message import Notifier, body_lines, verify_lines
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
 from job.records.objects import RecordError
 from job.records.past_nights import attempt_before, read_nights
 from job.records.record import read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError, UnreachableError, UnusableError
-from job.storage.uri import open_store
+from job.storage.uri import address_of, open_store
 from job.telling.advice import NO_START, Commands, executions_lines, late_steps, whole_night
-from job.telling.lines import SIGNS, Line
+from job.telling.lines import SIGNS, Line, Rank
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
 from job.telling.view import View
 from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import clock, printable
-
-T = TypeVar("T")
 
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
@@ -128,12 +126,8 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
 
 
 async def verify(options: Options, date: str | None = None) -> ExitCode:
-    settings = options.settings
-    verdict, to, notifier = (
-        await _verdict(_records(options), options, date),
-        translator(settings.language),
-        Notifier(settings),
-    )
+    settings, to = options.settings, translator(options.settings.language)
+    verdict = await _verdict(_records(options), options, date)
     if settings.log_format == "text":
         say(to.text(verdict.answer))
         _say_lines(verdict.steps, to)
@@ -142,7 +136,7 @@ async def verify(options: Options, date: str | None = None) -> ExitCode:
     if verdict.is_done:
         return ExitCode.DONE
     fields = {"event": "run.verified", "done": False}
-    problem = await notifier.send_lines(verdict.lines, lambda: fields)
+    problem = await Notifier(settings).send_lines(verdict.lines, lambda: fields)
     if problem is not None and settings.log_format == "text":
         say_error(to.text(problem))
     elif problem is not None:
@@ -163,7 +157,7 @@ class _Verdict(NamedTuple):
 async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _Verdict:
     settings, now = options.settings, options.now
     try:
-        nights, view = await _patiently(options, partial(_look, store, options, date))
+        nights, view = await _look(store, options, date)
     except (RecordError, StorageError) as error:
         days = settings.days()
         day = date or days.current(now, NOT_EARLY)
@@ -171,22 +165,27 @@ async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _V
         why = error.text if isinstance(error, StorageError) else error.what
         problem = message("could not be checked at {time}: {problem}", time=at, problem=why)
         seen = list(executions_lines(NO_START, settings.job_to_start, settings.region, settings.project))
-        return _Verdict(colon(day, problem), steps=seen, lines=unchecked_lines(settings, day, problem, seen))
+        return _Verdict(colon(day, problem), False, seen, verify_lines(settings, None, day, "!", problem, seen))
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
+    report, mark, page = None, SIGNS["bad"], address_of(settings.runs_uri or "", NIGHTS_PAGE)
     if view is None:
-        answer, steps = nothing_of(day), _first_steps(settings, nights, day, now)
+        answer = sentence = nothing_of(day)
+        steps = _first_steps(settings, nights, day, now)
+        lines = [Line(answer, Rank.KEPT), *steps]
     elif view.report.had_plan and view.ledger.is_complete:
         return _Verdict(message("{day} is done: {sentence}", day=day, sentence=view.sentence), is_done=True)
     else:
-        answer = message("{day} is not done: {sentence}", day=day, sentence=view.sentence)
-        steps = view.steps
-    told = None if date else _told(days, day, view, now)
+        report, sentence, steps, page = view.report, view.sentence, view.steps, view.page or page
+        answer = message("{day} is not done: {sentence}", day=day, sentence=sentence)
+        mark = SIGNS["warn"] if report.outcome is Outcome.AT_WORK else mark
+        lines = list(body_lines(view))
+    problem = message("not done by {time}", time=clock(now.astimezone(days.zone), day))
+    told = None if date else _told(days, day, report, now)
     if told is not None:
-        return _Verdict(answer, steps=steps, lines=still_lines(settings, day, told, view, answer))
-    return _Verdict(
-        answer, steps=steps, lines=late_lines(settings, day, now.astimezone(days.zone), view, steps, answer)
-    )
+        still = template("still as told on {day}: {sentence} → {page}")
+        problem, lines = message(still, day=f"{told:%m-%d}", sentence=sentence, page=page), []
+    return _Verdict(answer, False, steps, verify_lines(settings, report, day, mark, problem, lines))
 
 
 LOOK_SECONDS = 240.0
@@ -194,15 +193,21 @@ LOOK_SECONDS = 240.0
 LOOK_AGAIN_SECONDS = 2.0
 
 
-async def _patiently(options: Options, look: Callable[[], Awaitable[T]]) -> T:
-    """What `look` returns, which is tried again until the deadline if storage fails; without a deadline it is not."""
-    deadline = options.settings.deadline
+async def _look(store: ObjectStore, options: Options, date: str | None) -> tuple[Nights, View | None]:
+    """The nights, and the day of `date`, by default of the latest night that has begun; `None` if nothing is there.
+
+    If storage fails, it looks again until the deadline; without a deadline it does not.
+    """
+    settings = options.settings
+    deadline = settings.deadline
     seconds = inf if deadline is None else min(deadline, LOOK_SECONDS) - (time.monotonic() - options.started)
     error: StorageError = UnreachableError(message("storage did not answer in time"))
     with trio.move_on_after(max(0.0, seconds)):
         while True:
             try:
-                return await look()
+                nights = await read_nights(store)
+                day = date or nights.days(settings).current(options.now, NOT_EARLY)
+                return nights, await _view(store, settings, nights, day, options.now)
             except StorageError as failed:
                 if deadline is None or isinstance(failed, UnusableError):
                     raise
@@ -211,19 +216,12 @@ async def _patiently(options: Options, look: Callable[[], Awaitable[T]]) -> T:
     raise error
 
 
-async def _look(store: ObjectStore, options: Options, date: str | None) -> tuple[Nights, View | None]:
-    """The nights, and the day of `date`, by default of the latest night that has begun; `None` if nothing is there."""
-    nights = await read_nights(store)
-    day = date or nights.days(options.settings).current(options.now, NOT_EARLY)
-    return nights, await _view(store, options.settings, nights, day, options.now)
-
-
-def _told(days: Days, day: str, view: View | None, now: datetime) -> datetime | None:
+def _told(days: Days, day: str, report: Report | None, now: datetime) -> datetime | None:
     """When `verify`, which looks every day, told first that the day is not done; `None` if it does so now."""
     tick = days.tick_of(day)
-    if tick is None or (view is not None and view.report.outcome is Outcome.AT_WORK):
+    if tick is None or (report is not None and report.outcome is Outcome.AT_WORK):
         return None
-    since = max(tick, tick if view is None else datetime.fromisoformat(view.report.start.started))
+    since = max(tick, tick if report is None else datetime.fromisoformat(report.start.started))
     ago = (now - since) // timedelta(days=1)
     return (now - timedelta(days=ago)).astimezone(days.zone) if ago > 0 else None
 

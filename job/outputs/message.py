@@ -13,21 +13,20 @@ from functools import partial
 import trio
 
 from job.config.environment import Settings
-from job.day.attempt import ExitCode, Outcome
-from job.day.report import NIGHTS_PAGE, Report
+from job.day.attempt import ExitCode
+from job.day.report import Report
 from job.day.result import Counts
 from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
 from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
-from job.storage.uri import address_of
 from job.telling.advice import start_fields
 from job.telling.fields import totals_of
-from job.telling.lines import SIGNS, Line, Rank
+from job.telling.lines import SIGNS, Line, Mark, Rank
 from job.telling.sentence import when
 from job.telling.view import View, day_lines
 from job.text.messages import ENGLISH, Message, Translator, at_host, colon, message, plural, template, translator
-from job.text.shown import clock, printable, shortened
+from job.text.shown import printable, shortened
 
 NAME = "batch-orchestrator"
 """The job's name if it does not run on Cloud Run."""
@@ -42,12 +41,13 @@ _TRIAL = template("{job}: this is a test. A message like this comes when a run h
 def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     report = view.report
     yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[view.severity])
-    yield from _body(view)
+    yield from body_lines(view)
     if (at := when(report)) is not None:
         yield Line(at, Rank.KEPT)
 
 
-def _body(view: View) -> Iterator[Line]:
+def body_lines(view: View) -> Iterator[Line]:
+    """How a day stands, as far as a message says it."""
     yield Line(message("{sentence}.", sentence=view.sentence), Rank.KEPT)
     yield from (line for line in day_lines(view, FAULTS_LISTED) if line.rank is not Rank.ASIDE)
 
@@ -61,37 +61,12 @@ def run_fields(view: View) -> Mapping[str, object]:
     }
 
 
-def late_lines(
-    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Line], nothing: Message
+def verify_lines(
+    settings: Settings, report: Report | None, day: str, mark: Mark, problem: Message, more: Iterable[Line]
 ) -> Iterator[Line]:
-    """That a day is not done by `now`. Without a `view`, `steps` begin the day, of which `nothing` is recorded."""
-    title = _title(settings, view.report if view else None, day)
-    late = message("not done by {time}", time=clock(now, day))
-    is_at_work = view is not None and view.report.outcome is Outcome.AT_WORK
-    yield Line(colon(title, late), Rank.KEPT, mark="!" if is_at_work else "✗")
-    if view is not None:
-        yield from _body(view)
-    else:
-        yield Line(nothing, Rank.KEPT)
-        yield from (line for line in steps if line.rank is not Rank.ASIDE)
-
-
-def still_lines(settings: Settings, day: str, told: datetime, view: View | None, nothing: Message) -> Iterator[Line]:
-    """That a day is still not done, of which more was `told` then."""
-    runs_uri = settings.runs_uri or ""
-    still = message(
-        "still as told on {day}: {sentence} → {page}",
-        day=f"{told:%m-%d}",
-        sentence=view.sentence if view else nothing,
-        page=(view and view.page) or address_of(runs_uri, NIGHTS_PAGE),
-    )
-    yield Line(colon(_title(settings, view.report if view else None, day), still), Rank.KEPT, mark="✗")
-
-
-def unchecked_lines(settings: Settings, day: str, problem: Message, steps: Iterable[Line]) -> Iterator[Line]:
-    """That `verify` could not look at a day."""
-    yield Line(colon(_title(settings, None, day), problem), Rank.KEPT, mark="!")
-    yield from steps
+    """That `verify` has found a `problem` with a day, and what `more` is said of that."""
+    yield Line(colon(_title(settings, report, day), problem), Rank.KEPT, mark)
+    yield from (line for line in more if line.rank is not Rank.ASIDE)
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
