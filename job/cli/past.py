@@ -174,17 +174,17 @@ async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _V
         steps = _first_steps(settings, nights, day, now)
         lines = [Line(answer, Rank.KEPT), *steps]
     elif view.report.had_plan and view.ledger.is_complete:
-        return _Verdict(message("{day} is done: {sentence}", day=day, sentence=view.sentence), is_done=True)
+        return _Verdict(message("{day} is done: {continued}", day=day, continued=view.sentence), is_done=True)
     else:
         report, sentence, steps, page = view.report, view.sentence, view.steps, view.page or page
-        answer = message("{day} is not done: {sentence}", day=day, sentence=sentence)
+        answer = message("{day} is not done: {continued}", day=day, continued=sentence)
         mark = SIGNS["warn"] if report.outcome is Outcome.AT_WORK else mark
         lines = list(body_lines(view))
     problem = message("not done by {time}", time=clock(now.astimezone(days.zone), day))
     told = None if date else _told(days, day, report, now)
     if told is not None:
-        still = template("still as told on {day}: {sentence} → {page}")
-        problem, lines = message(still, day=f"{told:%m-%d}", sentence=sentence, page=page), []
+        still = template("still as told on {day}: {continued} → {page}")
+        problem, lines = message(still, day=f"{told:%m-%d}", continued=sentence, page=page), []
     return _Verdict(answer, False, steps, verify_lines(settings, report, day, mark, problem, lines))
 
 

@@ -38,8 +38,8 @@ def sentence_of(report: Report) -> Message:
     """How a start has ended, or the state it is in."""
     if not report.ending.is_repeated:
         return _day_sentence(report)
-    text = template("Cloud Run's retry: nothing to do, since attempt {number} has ended: {sentence}")
-    return message(text, number=report.start.number, sentence=_day_sentence(report))
+    text = template("Cloud Run's retry: nothing to do, since attempt {number} has ended: {continued}")
+    return message(text, number=report.start.number, continued=_day_sentence(report))
 
 
 def _day_sentence(report: Report) -> Message:

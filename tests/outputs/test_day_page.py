@@ -21,7 +21,7 @@ from job.outputs.pages import environment, render_day
 from job.outputs.terminal import as_text
 from job.telling.lines import Rank
 from job.telling.view import View, day_lines
-from job.text.messages import ENGLISH, Message, Translator, colon, dated, message
+from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day
 from tests.support.fakes import target
@@ -54,15 +54,18 @@ def links_of(shown: Parsed) -> list[str]:
     return [str(attributes["href"]) for tag, attributes in shown.tags if tag == "a"]
 
 
+HEADLINE = "{day}: {continued}"
+
+
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("translator", [ENGLISH, CHINESE], ids=["en", "zh"])
 def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: str, translator: Translator) -> None:
     view = SCENES[scene]()
     shown = page(view, translator=translator)
-    headline = translator.text(colon(dated(DAY, DAY[5:]), view.sentence))
+    headline = translator.text(message(HEADLINE, day=dated(DAY, DAY[5:]), continued=view.sentence))
     assert re.findall("<h1>(.*?)</h1>", shown.source) == [headline]
     mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.severity]
-    title = translator.text(colon(dated(DAY), view.sentence))
+    title = translator.text(message(HEADLINE, day=dated(DAY), continued=view.sentence))
     assert f"<title>{mark} {title} · cards · our-project</title>" in shown.source
     lines = [*day_lines(view)]
     texts = [f"{line.mark} {translator.text(line.text)}".strip() for line in lines]

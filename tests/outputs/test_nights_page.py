@@ -109,7 +109,7 @@ def test_without_a_schedule_nothing_is_due() -> None:
 def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> None:
     then = datetime.fromisoformat("2026-11-24T09:00:00+08:00")
     shown = page(Nights([night(SCENES["made with errors"]().report)]), written=then)
-    sentence = "All 58 cards are made, but an engine reported errors"
+    sentence = "all 58 cards are made, but an engine reported errors"
     assert '<section class="headline panel warn">' in shown.source
     assert f"! Tue 2026-11-24: {sentence} ·" in shown.text
     assert rows(shown)[0] == "Tue 2026-11-24 02:05 ✓ ✓ ✓ ! 58/58"

@@ -96,7 +96,7 @@ async def test_it_is_seen_before_the_lease_is_waited_for(missing: Scene) -> None
 
 async def test_once_another_start_has_finished_the_day_it_ends_with_0(missing: Scene) -> None:
     await missing.start(0, **OTHER)
-    await repeats(missing, 0, says=f"{ended_with(2)}All 5 cards are made")
+    await repeats(missing, 0, says=f"{ended_with(2)}all 5 cards are made")
 
 
 async def test_another_start_that_has_not_finished_the_day_changes_nothing(missing: Scene) -> None:
