@@ -185,13 +185,8 @@ def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator
     breaks_off = report.ending.breaks_off
     if breaks_off is not None:
         is_retried = report.start.has_retry and now - breaks_off < RETRIED_WITHIN
-    if not is_retried or any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
-        return
-    if report.outcome in {Outcome.INTERRUPTED, Outcome.KILLED}:
-        text = message("Cloud Run starts it once more within ten minutes, unless somebody cancelled it.")
-        yield Line(text, Rank.KEPT)
-    else:
-        yield Line(message("Cloud Run starts it once more within ten minutes."), Rank.KEPT)
+    if is_retried and not any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
+        yield Line(message("Cloud Run starts it once more within ten minutes, unless it was cancelled."), Rank.KEPT)
 
 
 def _steps(report: Report, commands: Commands, unrecorded: int, *, is_retried: bool) -> Iterator[Line]:
