@@ -67,8 +67,6 @@ def ledger_notes(ledger: Ledger) -> Iterator[Message]:
     yield from plan_notes(ledger.plan)
     if made := ledger.made_again:
         yield message("Made again: {names}", names=named(Items.of(made)))
-    if missing := ledger.to_make_again:
-        yield message("To be made again: {names}", names=named(Items.of(missing)))
 
 
 def plan_notes(plan: Plan) -> Iterator[Message]:
