@@ -107,7 +107,6 @@ class Board:
     Those of which a card failed come first, then those that lack one, or have one with an error.
     """
 
-    targets: int
     card_types: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
     marks: Collection[str]
@@ -127,7 +126,6 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     types = list(dict.fromkeys(name for target in shown for name in target.card_types))
     rows = [(target.id, _cells(report, ledger, target, types)) for target in ordered]
     return Board(
-        targets=len(targets),
         card_types=types,
         rows=rows,
         marks={cell.mark for _, cells in rows for cell in cells},

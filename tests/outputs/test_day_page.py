@@ -134,7 +134,7 @@ def test_of_many_targets_the_page_has_no_matrix_and_links_the_table(monkeypatch:
     monkeypatch.setattr(board_module, "BOARD_TARGETS", 12)
     shown = page(SCENES["cards missing"]())
     assert matrix(shown) == []
-    assert "The cards of 13 targets are in this table: cards.csv" in shown.text
+    assert " Cards cards.csv " in shown.text
 
 
 def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_failure_that_the_message_names() -> None:
