@@ -26,7 +26,7 @@ from job.records.past_nights import attempt_before, read_nights
 from job.records.record import read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError, UnreachableError, UnusableError
 from job.storage.uri import address_of, open_store
-from job.telling.advice import NO_START, Commands, executions_lines, late_steps, whole_night
+from job.telling.advice import ALL_EXECUTIONS, NO_START, Commands, executions_lines, whole_night
 from job.telling.lines import SIGNS, Line, Rank
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
@@ -77,7 +77,10 @@ def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator,
     if tick is None or now.timestamp() < tick.timestamp() or day not in {None, nights.nights[0].day}:
         return
     say(f"{SIGNS['warn']} {to.text(nothing_of(tick.date().isoformat()))}")
-    _say_lines(late_steps(nights.latest_start, settings.runs_uri, days, tick), to)
+    start = nights.latest_start
+    if start is not None:
+        executions = executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
+        _say_lines([whole_night(Commands.of(start, settings.runs_uri, days, tick), None), *executions], to)
 
 
 def _say_lines(lines: Iterable[Line], to: Translator) -> None:

@@ -256,14 +256,6 @@ def _may_have_asked(report: Report) -> bool:
     return report.outcome is not Outcome.BAD_CONFIG or report.start.task_attempt > 0
 
 
-def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Line, ...]:
-    """What to do if the night of this tick has left nothing, whenever it is read; nothing if no `start` is known."""
-    if start is None:
-        return ()
-    executions = executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
-    return (whole_night(Commands.of(start, runs_uri, days, tick), None), *executions)
-
-
 def executions_lines(text: Message, job: str | None, region: str | None, project: str | None) -> Iterator[Line]:
     """Where all executions of the job are, also those that left nothing; nothing if that is not known."""
     if job is not None and region is not None and project is not None:
