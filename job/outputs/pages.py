@@ -90,7 +90,6 @@ CARD_MARKS: Mapping[ItemState, tuple[str, str]] = {
     "not_attempted": ("warn", "–"),
     "left_out": ("soft", "○"),
 }
-NOT_PLANNED = ("soft", "·")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class Cell:
 class Board:
     """The targets that have cards, each with a cell for each card type; none if they are too many.
 
-    Those of which a card failed come first, then those that lack one, or have one with an error.
+    Those of which a card failed come first, then those that lack one or have one with an error, unless it is left out.
     """
 
     card_types: Sequence[str]
@@ -119,18 +118,12 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     if counts.done + counts.failed == 0:
         return None
     targets = [target for target in ledger.plan.targets if target.card_types]
-    odd = {item.target for item in ledger.with_error("qa")} | {card.item.target for card in ledger.missing("qa")}
-    failed = {card.item.target for card in ledger.missing("qa") if card.has_failed}
     shown = targets if len(targets) <= BOARD_TARGETS else []
-    ordered = sorted(shown, key=lambda target: (target.id not in failed, target.id not in odd))
     types = list(dict.fromkeys(name for target in shown for name in target.card_types))
-    rows = [(target.id, _cells(report, ledger, target, types)) for target in ordered]
-    return Board(
-        card_types=types,
-        rows=rows,
-        marks={cell.mark for _, cells in rows for cell in cells},
-        is_open=counts.missing > 0 or counts.with_error > 0,
-    )
+    rows = [(target.id, _cells(report, ledger, target, types)) for target in shown]
+    rows.sort(key=lambda row: [kind not in {cell.kind for cell in row[1]} for kind in ("bad", "warn")])
+    marks = {cell.mark for _, cells in rows for cell in cells}
+    return Board(types, rows, marks, is_open=counts.missing > 0 or counts.with_error > 0)
 
 
 def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str]) -> Sequence[Cell]:
@@ -138,7 +131,7 @@ def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str])
     return [
         Cell(*CARD_MARKS["failed" if card.has_failed else card.state], picture_url(report, target, card))
         if (card := cards.get(name))
-        else Cell(*NOT_PLANNED)
+        else Cell("soft", "·")
         for name in types
     ]
 
@@ -192,6 +185,7 @@ def environment(translator: Translator) -> "Environment":
         "signs": SIGNS,
         "kinds": {sign: severity for severity, sign in SIGNS.items()},
         "day_link": None,
+        "sentence": None,
     }
     return made
 
@@ -217,9 +211,7 @@ def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Transl
 def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, translator: Translator) -> bytes:
     """The page of the nights, as it is right at `now`. It opens with the latest."""
     latest = next(iter(nights.nights), None)
-    # It may have no page.
-    page = None if latest is None or not _has_page(latest) else link(runs_uri, f"{latest.day}/{PAGE}")
-    at = when(latest.report) if latest is not None and latest.report is not None and page else None
+    at = None if latest is None or latest.report is None else when(latest.report)
     return _rendered(
         "nights.html.j2",
         translator,
@@ -227,8 +219,8 @@ def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, tran
         nights.latest_start if latest is None or latest.start is None else latest.start,
         lines=[] if latest is None else list(_latest_lines(latest, nights, runs_uri, days, now)),
         when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)) if latest and not at else at,
-        day_link=page,
-        link_of=lambda night: link(runs_uri, f"{night.day}/{PAGE}") if _has_page(night) else None,
+        day_link=None if latest is None else _page_link(runs_uri, latest),
+        link_of=partial(_page_link, runs_uri),
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
         columns=nights.engines,
@@ -236,26 +228,20 @@ def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, tran
     )
 
 
-def _has_page(night: Night) -> bool:
-    return night.report is not None and night.report.ended is not None
+def _page_link(runs_uri: str, night: Night) -> str | None:
+    """Where the page of a night is; `None` if it has left none."""
+    has_page = night.report is not None and night.report.ended is not None
+    return link(runs_uri, f"{night.day}/{PAGE}") if has_page else None
 
 
 def _rendered(name: str, translator: Translator, night: Night | None, start: Start | None, **more: object) -> bytes:
-    """A page that opens with a night. `start` is one of its job, if any is known."""
-    report = None if night is None else night.report
-    return (
-        environment(translator)
-        .get_template(name)
-        .render(
-            severity=None if night is None else night.severity,
-            sentence=None if night is None else LABELS[night.outcome] if report is None else sentence_of(report),
-            day=None if night is None else night.day,
-            # Pages of two jobs must not look alike.
-            job=[] if start is None else [known for known in (start.job, start.project) if known is not None],
-            **more,
-        )
-        .encode()
-    )
+    """A page that opens with a night, if there is one. `start` is one of its job, if any is known."""
+    if night is not None:
+        sentence = LABELS[night.outcome] if night.report is None else sentence_of(night.report)
+        more |= {"severity": night.severity, "day": night.day, "sentence": sentence}
+    # Pages of two jobs must not look alike.
+    job = [] if start is None else [part for part in (start.job, start.project) if part is not None]
+    return environment(translator).get_template(name).render(job=job, **more).encode()
 
 
 def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now: datetime) -> Iterator[Line]:
@@ -268,10 +254,8 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
         yield Line(message(text, time=dated_time(tick)))
     if latest.problem is not None:
         yield Line(latest.problem)
-    report = latest.report
-    has_page = _has_page(latest)
-    if has_page and latest.outcome is not Outcome.SUCCEEDED:
-        page = link(runs_uri, f"{latest.day}/{PAGE}")
+    report, page = latest.report, _page_link(runs_uri, latest)
+    if page is not None and latest.outcome is not Outcome.SUCCEEDED:
         yield Line(message("What is wrong, and what to do"), below=page, is_link=True)
     if report is None and latest.start is not None:  # nothing but how to go on
         report = report_of(latest.start, Ledger.empty(latest.day), Ending(latest.outcome))
@@ -281,7 +265,7 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
     else:
         commands = Commands.of(report.start, runs_uri, days, now)
         view = View.of(report, Ledger.empty(latest.day), commands, undone)
-        shown = replace(view, steps=()) if has_page else view
+        shown = view if page is None else replace(view, steps=())
         yield from (line for line in day_lines(shown) if line.rank is Rank.KEPT)
 
 
