@@ -64,20 +64,21 @@ _MARGIN = timedelta(minutes=5)
 """Added on both sides: an engine may still log after the job has ended."""
 
 
-def log_link(report: Report) -> str | None:
-    """The log of the job and of the engines under the day's trace, with every call.
+def log_lines(report: Report) -> Iterator[Line]:
+    """Where the log of the job and of the engines is, under the day's trace, with every call.
 
     And that of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes.
     """
     if report.start.project is None:
-        return None
+        return
     query = f'trace="projects/{report.start.project}/traces/{report.start.trace_id}"'
     if report.start.execution is not None:
         query += f'\nOR labels."run.googleapis.com/execution_name"="{report.start.execution}"'
     began = datetime.fromisoformat(report.start.began) - _MARGIN
     ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
     span = quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
-    return f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.start.project)}"
+    address = f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.start.project)}"
+    yield Line(message("The log of the job and of the engines, with every call"), below=address, is_link=True)
 
 
 BOARD_TARGETS = 300
@@ -198,13 +199,12 @@ def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Transl
         translator,
         Night(report.day, report.outcome, report),
         report.start,
-        lines=list(day_lines(view)),
+        lines=[*day_lines(view), *log_lines(report)],
         when=when(report),
         nights_link=link(runs_uri, NIGHTS_PAGE, report.day),
         report=report,
         board=board(report, view.ledger),
         table_link=link(runs_uri, f"{report.day}/{CARDS}", report.day) if has_table else None,
-        log_link=log_link(report),
     )
 
 

@@ -107,9 +107,9 @@ def test_of_faults_that_are_not_listed_there_is_the_number() -> None:
 @pytest.mark.parametrize(
     ("scene", "shown"),
     [
-        ("all made", ["Cards", "This day"]),
-        ("cards missing", ["*Cards", "This day"]),
-        ("bad config", ["This day"]),
+        ("all made", ["Cards"]),
+        ("cards missing", ["*Cards"]),
+        ("bad config", []),
     ],
 )
 def test_only_the_matrix_is_open_and_only_if_a_card_is_missing(scene: str, shown: list[str]) -> None:
@@ -134,7 +134,7 @@ def test_of_many_targets_the_page_has_no_matrix_and_links_the_table(monkeypatch:
     monkeypatch.setattr(board_module, "BOARD_TARGETS", 12)
     shown = page(SCENES["cards missing"]())
     assert matrix(shown) == []
-    assert " Cards cards.csv " in shown.text
+    assert shown.text.endswith(" Cards cards.csv")
 
 
 def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_failure_that_the_message_names() -> None:
@@ -151,7 +151,7 @@ def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_an
     shown = page(SCENES["made with errors"]())
     notes = shown.text.partition("The QA engine reported success for 6 cards, but also an error. ")[2]
     first = "! qa NVDA news_card: the answer says success, but has an error: failed: the model refused"
-    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} Cards")
+    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} The log of the job ")
     assert '<section class="headline panel warn">' in shown.source
     assert parts(shown)[0] == "*Cards"
     assert matrix(shown)[:3] == ["NVDA !!!!!", "美联储 !····", "AAPL ✓✓✓✓✓"]
@@ -190,8 +190,7 @@ def hostile_view(text: str) -> View:
     targets = [target(id_, [id_, "b"]), target(f"{id_}2", [id_])]
     day = Day(targets=targets, start={"arguments": ("run", id_), "without": (id_,)})
     view = day.play(lambda _, name, card_type: failure if card_type and name == id_ else None).view()
-    outside: dict[str, Any] = {"project": text, "execution": text, "config_uri": text, "version": text, "commit": text}
-    outside |= {"card_url": "https://x/{ticker}/{card_type}"}
+    outside: dict[str, Any] = {"project": text, "execution": text, "card_url": "https://x/{ticker}/{card_type}"}
     return replace(view, report=begun(view.report, **outside), notes=(*view.notes, Message(text)))
 
 
