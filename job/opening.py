@@ -53,8 +53,6 @@ class DayStatus:
     start: Start
     record: Record | None = None
     """That of its day, once it is known what the start adds to it."""
-    waits_for: Message | None = None
-    """The start for which this one waits, if that is known."""
 
     @classmethod
     def of(cls, options: Options, reporter: Reporter) -> "DayStatus":
@@ -77,10 +75,6 @@ class DayStatus:
     def on_start(self, start: Start) -> None:
         self.start = start
         self.reporter.on_day(start)
-
-    def on_wait(self, notice: Message, holder: Message | None) -> None:
-        self.waits_for = holder
-        self.reporter.on_notices([notice])
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         self.reporter.on_message("storage.failed" if is_fault else "storage.recovered", text)
@@ -134,8 +128,7 @@ async def open_day(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nurse
         return await _refused(status, faults)
     if status.record is not None:
         return await _nothing_left(status, status.record)
-    reason, not_renewed = status.shutdown.reason, status.shutdown.not_renewed
-    return status.view(ending or ending_of(None, reason, None, not_renewed, status.waits_for))
+    return status.view(ending or ending_of(None, status.shutdown.reason, None, status.shutdown.not_renewed))
 
 
 async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | None:
@@ -151,9 +144,9 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
     with faults_of_record(day):
         config = await read_config(replace(options, faults=resolved.faults), day)
         waits = not options.again  # who asks for something again looks first at what the other one makes
-        acquired = acquire(store, Holder.of(resolved.start), status.on_wait, waits=waits)
+        on_wait = partial(status.reporter.on_message, "config.noticed")
+        acquired = acquire(store, Holder.of(resolved.start), on_wait, waits=waits)
         lease = await stack.enter_async_context(acquired)
-        status.waits_for = None
         helpers.start_soon(shutdown.watch, lease.renew_forever, shutdown, partial(alarm, "lease"), name="lease")
         helpers.start_soon(shutdown.watch, status.past.read_beside, store, day, name="past nights")
         if lease.has_waited:

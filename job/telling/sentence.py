@@ -123,8 +123,6 @@ def _refused(report: Report) -> Message:
 
 def _passed(deadline: float, report: Report) -> Message:
     passed = message("The deadline of {time} passed", time=duration(deadline))
-    if report.ending.why is not None:
-        return message("{passed} while it waited for {start}", passed=passed, start=report.ending.why)
     if slow := waited_for_data(report.engines):
         return Message("{passed}{slow}", {"passed": passed, "slow": message(" ({terms})", terms=slow)})
     return passed
