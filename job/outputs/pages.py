@@ -185,7 +185,6 @@ def environment(translator: Translator) -> "Environment":
         "engines": {name: engine.label for name, engine in ENGINES.items()},
         "signs": SIGNS,
         "kinds": {sign: severity for severity, sign in SIGNS.items()},
-        "day_link": None,
         "sentence": None,
     }
     return made
@@ -219,7 +218,6 @@ def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, tran
         nights.latest_start if latest is None or latest.start is None else latest.start,
         lines=[] if latest is None else list(_latest_lines(latest, nights, runs_uri, days, now)),
         when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)) if latest and not at else at,
-        day_link=None if latest is None else _page_link(runs_uri, latest),
         link_of=partial(_page_link, runs_uri),
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
