@@ -88,7 +88,9 @@ async def _read_past(settings: Settings, plan: Plan, day: str | None, now: datet
         days = nights.days(settings)
         day = day or days.current(now)
         record = await Record.read(store, day, replace(plan, date=day))
-        planned = [one.day for one in nights.nights if one.day <= day and (one.report is None or one.report.had_plan)]
+        planned = [
+            night.day for night in nights.nights if night.day <= day and (night.report is None or night.report.had_plan)
+        ]
         attempt = await (await Listing.of(store, planned[0])).attempt(store) if planned else None
         return _Past(days, None if attempt is None else plan_of(attempt), ledger=record.ledger)
     except (StorageError, RecordError) as error:

@@ -71,7 +71,7 @@ class Outcome(StrEnum):
     CARDS_MISSING = "cards_missing", ExitCode.CARDS_MISSING, "bad"
     DATA_ENGINE_FAILED = "data_engine_failed", ExitCode.FAILED, "bad"
     QA_ENGINE_DOWN = "qa_engine_down", ExitCode.CARDS_MISSING, "bad"
-    """Cards were not tried since the engine is down; or all were, none was made, and none of them was refused."""
+    """Cards were not tried since the engine failed; or all were, none was made, and none of them was refused."""
     DEADLINE = "deadline", ExitCode.DEADLINE, "warn"
     INTERRUPTED = "interrupted", None, "warn"
     BUSY = "busy", ExitCode.TEMPFAIL, "warn"

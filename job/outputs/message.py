@@ -85,7 +85,7 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
     text = "\n".join(shown)
     if not _fits(text, channel):
         shown = [
-            shortened(one, ANSWER_LIMIT) if line.is_answer else one for one, line in zip(shown, lines, strict=True)
+            shortened(part, ANSWER_LIMIT) if line.is_answer else part for part, line in zip(shown, lines, strict=True)
         ]
         text = "\n".join(shown)
     order = sorted(
@@ -98,7 +98,7 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
         first, *others = sorted(order[:count])
         more = plural("… and 1 more line", "… and {count} more lines", count=count)
         shown[first] = _shown(Line(more), channel, translator)
-        text = "\n".join(one for at, one in enumerate(shown) if at not in others)
+        text = "\n".join(part for at, part in enumerate(shown) if at not in others)
     return text
 
 

@@ -162,7 +162,7 @@ def environment(translator: Translator) -> "Environment":
     def beginning(value: object, limit: int) -> str:
         return shortened(translator.text(value), limit)
 
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("job.outputs"),
         autoescape=True,
         finalize=finalized,
@@ -170,14 +170,14 @@ def environment(translator: Translator) -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    templates.filters |= {
         "dated": dated,
         "done_at": done_at,
         "marks": marks_of,
         "number": "{:,}".format,
         "shortened": beginning,
     }
-    made.globals = {
+    templates.globals = {
         "_": message,
         "ngettext": plural,
         "colon": colon,
@@ -187,7 +187,7 @@ def environment(translator: Translator) -> "Environment":
         "kinds": {sign: severity for severity, sign in SIGNS.items()},
         "sentence": None,
     }
-    return made
+    return templates
 
 
 def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Translator) -> bytes:
@@ -267,18 +267,18 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
         yield from (line for line in day_lines(shown) if line.rank is Rank.KEPT)
 
 
-def documents(view: View, past: PastNights, settings: Settings) -> Documents:
+def documents(view: View, past_nights: PastNights, settings: Settings) -> Documents:
     """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
     report, runs_uri, day = view.report, settings.runs_uri or "", view.report.day
     to, has_table = translator(settings.language), report.cards.planned > 0
-    made: dict[str, Callable[[], bytes]] = {
+    contents: dict[str, Callable[[], bytes]] = {
         f"{day}/{REPORT}": partial(report_json, view),
         f"{day}/{PAGE}": partial(render_day, view, runs_uri, has_table=has_table, translator=to),
     }
     if has_table:
-        made[f"{day}/{CARDS}"] = partial(card_table, report, view.ledger, to)
-    nights = None if past.nights is None else past.nights.with_report(report)
+        contents[f"{day}/{CARDS}"] = partial(card_table, report, view.ledger, to)
+    nights = None if past_nights.nights is None else past_nights.nights.with_report(report)
     # A start that is at work writes it at its end.
     if nights is not None and all(night.outcome is not Outcome.AT_WORK for night in nights.nights):
-        made[NIGHTS_PAGE] = partial(render_nights, nights, runs_uri, report.start.days, datetime.now(UTC), to)
-    return made
+        contents[NIGHTS_PAGE] = partial(render_nights, nights, runs_uri, report.start.days, datetime.now(UTC), to)
+    return contents

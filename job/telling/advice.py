@@ -112,8 +112,8 @@ class Commands:
         text = shlex.join(["python", "-m", "job", *arguments])
         if self.job is None:
             uris = {"RUNS_URI": self.runs_uri, "CONFIG_URI": config_uri}
-            known = {name: uri for name, uri in uris.items() if uri is not None}  # an empty one is to be filled in
-            given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in known.items()]
+            set_here = {name: uri for name, uri in uris.items() if uri is not None}  # an empty one is to be filled in
+            given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in set_here.items()]
             text = " ".join([*given, text])
         return text
 

@@ -42,12 +42,12 @@ def notes_of(report: Report, ledger: Ledger) -> Iterator[Message]:
 
 def still_missing(report: Report) -> Iterator[Message]:
     """What has failed for several nights. What failed only because its whole engine did, the sentence says."""
-    down = {engine for group in report.failures if group.is_down for engine in group.engines}
+    failed_engines = {engine for group in report.failures if group.is_down for engine in group.engines}
     if report.outcome is Outcome.QA_ENGINE_DOWN:
-        down.add("qa")
+        failed_engines.add("qa")
     still: dict[int, list[Item]] = {}
     for group in report.missing:
-        if group.state == "failed" and group.nights > 1 and group.engine not in down:
+        if group.state == "failed" and group.nights > 1 and group.engine not in failed_engines:
             still.setdefault(group.nights, []).extend(group.items)
     for count, items in sorted(still.items(), reverse=True):
         yield message("Still missing, for {count} nights: {names}", count=count, names=named(Items.of(items)))
@@ -72,7 +72,9 @@ def ledger_notes(ledger: Ledger) -> Iterator[Message]:
 def plan_notes(plan: Plan) -> Iterator[Message]:
     """What is not as on other nights about the cards of a plan: data that they lack, and their date."""
     for engine in (engine for engine in plan.switched_off if ENGINES[engine].is_on and engine in plan.batch_sizes):
-        lacking = (one for one in plan.targets if is_usual(engine, one.kind) and not plan.prepares(engine, one))
+        lacking = (
+            target for target in plan.targets if is_usual(engine, target.kind) and not plan.prepares(engine, target)
+        )
         if count := sum(len(target.card_types) for target in lacking):
             off = template("{object}: the {engine} engine is switched off. Cards without its data: {count}")
             yield message(off, object=ENGINE_CONTROL, engine=ENGINES[engine].label, count=count)

@@ -131,7 +131,7 @@ def _passed(deadline: float, report: Report) -> Message:
 def waited_for_data(engines: Mapping[EngineName, Counts]) -> str:
     """The data engines that the cards wait for, and how much of their data is done."""
     counts = {engine: engines[engine] for engine in DATA_ENGINES if engine in engines}
-    return ", ".join(f"{engine} {one.done}/{one.planned}" for engine, one in counts.items() if one.missing)
+    return ", ".join(f"{engine} {data.done}/{data.planned}" for engine, data in counts.items() if data.missing)
 
 
 def cards_line(report: Report) -> Message:
@@ -219,15 +219,19 @@ def _rounded(seconds: float) -> Message:
 
 def named(items: Items) -> str | Message:
     """Items for people: `AAPL`, `TSLA/news_card`, `NVDA (5)`; cards of one type: `/news_card: NVDA, TSLA`."""
-    types = {card_type for one in items.targets for card_type in one.card_types}
-    names = [_name(one) for one in items.targets]
-    if len(names) > 1 and len(types) == 1 and all(one.card_types for one in items.targets):
-        names = [one.target for one in items.targets]
+    types = {card_type for target in items.targets for card_type in target.card_types}
+    names = [_name(target) for target in items.targets]
+    if len(names) > 1 and len(types) == 1 and all(target.card_types for target in items.targets):
+        names = [target.target for target in items.targets]
         names[0] = f"/{types.pop()}: {names[0]}"
     return listed(names, count=items.targets_count)
 
 
-def _name(one: TargetItems) -> str:
-    if not one.card_types:
-        return one.target
-    return f"{one.target}/{one.card_types[0]}" if len(one.card_types) == 1 else f"{one.target} ({len(one.card_types)})"
+def _name(target: TargetItems) -> str:
+    if not target.card_types:
+        return target.target
+    return (
+        f"{target.target}/{target.card_types[0]}"
+        if len(target.card_types) == 1
+        else f"{target.target} ({len(target.card_types)})"
+    )

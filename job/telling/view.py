@@ -69,7 +69,7 @@ class View:
     @property
     def changed(self) -> list[Message]:
         """What was changed since the night before and has made the cards of this attempt other ones."""
-        return [change_of(one, self.report.compared_with or self.report.day) for one in self.report.loud_changes]
+        return [change_of(change, self.report.compared_with or self.report.day) for change in self.report.loud_changes]
 
     @property
     def warning(self) -> Message | None:
