@@ -20,7 +20,7 @@ from job.telling.failures import reason_of
 from job.telling.fields import totals_of
 from job.telling.sentence import waited_for_data
 from job.telling.view import View
-from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
+from job.text.messages import Message, Value, colon, duration, message, semicolon, template
 from job.text.shown import clock, shortened
 
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
@@ -41,7 +41,6 @@ class LogLine(NamedTuple):
 
 
 class Writer(Protocol):
-    translator: Translator
     output: OutputQueue
 
     def write(self, line: LogLine) -> None: ...
@@ -258,8 +257,6 @@ class CloudLog:
     """Writes a line for each event. What cannot be written (closed pipe, full disk) does not stop the run, and a slow
     reader does not delay it.
     """
-
-    translator = ENGLISH
 
     def __init__(self) -> None:
         self.output = OutputQueue()

@@ -80,7 +80,7 @@ class Terminal:
     """
 
     def __init__(self, translator: Translator = ENGLISH) -> None:
-        self.translator, self.output = translator, OutputQueue()
+        self.output = OutputQueue()
         self._screen = Screen(translator, QueuedText(self.output))
         self._bars: LiveDisplay | None = None
 
