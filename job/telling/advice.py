@@ -159,21 +159,31 @@ NO_START = message("A message that this night sent is right; if none came, open 
 
 def advice(
     report: Report, ledger: Ledger, commands: Commands, unrecorded: int = 0, *, is_retried: bool = False
-) -> tuple[Line, ...]:
+) -> Iterator[Line]:
     """What to do next, in this order. `commands` know when it is read.
 
     So many cards that are made are `unrecorded`: a start makes them again. `is_retried` is whether Cloud Run starts the
     task once more, and that goes on: of a killed start, it is known from its record.
     """
-    if report.is_of_command or report.outcome is Outcome.UNREADABLE:
-        return ()
-    if report.outcome is Outcome.AT_WORK:
-        return tuple(_waiting_steps(report.start, commands.now))
-    if report.outcome is Outcome.SUCCEEDED:
-        return tuple(_steps_of_success(report, ledger, commands))
-    if any(fault.kind is FaultKind.IMAGE for fault in report.faults):  # this image would be refused again
-        return ()
-    return tuple(_steps(report, commands, unrecorded, is_retried=is_retried))
+    start, outcome = report.start, report.outcome
+    if outcome is Outcome.AT_WORK:
+        if start.ends_by is not None and start.ends_by > commands.now:
+            ends_by = clock(start.ends_by, start.day)
+            yield Line(message("This start ends by {time} at the latest.", time=ends_by), Rank.KEPT)
+        yield from executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
+    elif outcome is Outcome.SUCCEEDED:
+        yield from _steps_of_success(report, ledger, commands)
+    elif outcome is Outcome.UNREADABLE or {fault.kind for fault in report.faults} & {
+        FaultKind.COMMAND,
+        FaultKind.IMAGE,
+    }:
+        return  # only who gave the command can correct it, and an image that is too old is refused again
+    elif _may_have_asked(report):
+        text = message("What you asked for may not be recorded. First look at how the day stands:")
+        yield commands.look(text, start.known_day)
+    else:
+        yield from _retry_steps(report, commands.now, is_retried=is_retried)
+        yield from _steps_of_failure(report, commands, report.cards.missing + unrecorded)
 
 
 RETRIED_WITHIN = timedelta(minutes=10)
@@ -189,14 +199,8 @@ def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator
         yield Line(message("Cloud Run starts it once more within ten minutes, unless it was cancelled."), Rank.KEPT)
 
 
-def _steps(report: Report, commands: Commands, unrecorded: int, *, is_retried: bool) -> Iterator[Line]:
+def _steps_of_failure(report: Report, commands: Commands, missing: int) -> Iterator[Line]:
     start = report.start
-    if _may_have_asked(report):
-        text = message("What you asked for may not be recorded. First look at how the day stands:")
-        yield commands.look(text, start.known_day)
-        return
-    missing = report.cards.missing + unrecorded
-    yield from _retry_steps(report, commands.now, is_retried=is_retried)
     if report.outcome is Outcome.KILLED and report.cards.missing:
         yield Line(message("If a message said that all cards are made, do not paste this."), Rank.KEPT)
     yield _start_step(report, commands, missing)
@@ -237,13 +241,6 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
         # Always for this day, whenever it is given.
         given = [f"--date={report.day}", *again, *option("without", start.without)]
         yield commands.start(text, None, *given, rank=Rank.DETAIL)
-
-
-def _waiting_steps(start: Start, now: datetime) -> Iterator[Line]:
-    if start.ends_by is not None and start.ends_by > now:
-        text = message("This start ends by {time} at the latest.", time=clock(start.ends_by, start.day))
-        yield Line(text, Rank.KEPT)
-    yield from executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
 
 
 def _may_have_asked(report: Report) -> bool:

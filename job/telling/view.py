@@ -53,7 +53,7 @@ class View:
         is_retried: bool = False,
     ) -> "View":
         """What is shown of a report to whom the `commands` are given. `is_retried` is as in `advice`."""
-        steps = advice(report, ledger, commands, is_retried=is_retried)
+        steps = tuple(advice(report, ledger, commands, is_retried=is_retried))
         return cls(report, ledger, tuple(notes_of(report, ledger)), steps, undone=undone)
 
     @property
@@ -101,7 +101,7 @@ class View:
             )
             view = replace(view, notes=(*self.notes, note))
         is_retried = self.report.start.has_retry
-        return replace(view, steps=advice(self.report, self.ledger, commands, cards, is_retried=is_retried))
+        return replace(view, steps=tuple(advice(self.report, self.ledger, commands, cards, is_retried=is_retried)))
 
     def with_page(self, runs_uri: str | None) -> "View":
         """The same with the address of its page there, if that was written."""

@@ -59,7 +59,7 @@ def report(ending: Ending, **about: Any) -> Report:
 
 
 def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> tuple[Line, ...]:
-    return advice(one, Ledger.empty(one.day), Commands(DAYS, now, **place))
+    return tuple(advice(one, Ledger.empty(one.day), Commands(DAYS, now, **place)))
 
 
 def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tuple[str, str | None]]:
@@ -183,7 +183,7 @@ def test_what_cloud_run_goes_on_with_is_said_before_the_command(
     ending: Ending, more: dict[str, Any], said: str | None
 ) -> None:
     one = report(ending, **RETRIED, **more)
-    steps = advice(one, Ledger.empty(one.day), Commands(DAYS, TODAY, **CLOUD), is_retried=True)
+    steps = [*advice(one, Ledger.empty(one.day), Commands(DAYS, TODAY, **CLOUD), is_retried=True)]
     assert [str(step.text) for step in steps if str(step.text) == MORE] == ([] if said is None else [said])
     assert said is None or [step.is_start for step in steps][:2] == [False, True]
 
@@ -238,7 +238,7 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
     ending = ending_of(day.ledger, until, next(iter(day.errors), None))
     one = report_of(day.start_of(), day.ledger, ending, seconds=600)
     both = (advice(one, day.ledger, Commands(DAYS, moment, **CLOUD), unrecorded) for moment in (TODAY, LATER))
-    now, later = (str(steps[0].text) for steps in both)
+    now, later = (str(next(steps).text) for steps in both)
     assert "charged" not in later
     return now.partition(" missing ")[2]
 

@@ -109,7 +109,7 @@ def with_steps(view: View) -> Iterator[View]:
     """What the outputs say about what to do next: on the day and later."""
     for now in (NOW, NOW.replace(day=25)):
         commands = Commands.of(view.report.start, None, view.report.start.days, now)
-        yield replace(view, steps=advice(view.report, view.ledger, commands))
+        yield replace(view, steps=tuple(advice(view.report, view.ledger, commands)))
 
 
 @pytest.mark.parametrize("view", VIEWS)
