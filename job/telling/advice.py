@@ -1,7 +1,4 @@
-"""Advice: what a person does next about a day. Every output shows these steps, and decides nothing itself.
-
-With the commands and links for it: how to start the job again, and where a page is. Commands are quoted for a shell.
-"""
+"""Advice: what a person does next about a day, with the commands and links for it. No output decides that itself."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -165,7 +162,7 @@ def advice(
     So many cards that are made are `unrecorded`: a start makes them again. `is_retried` is whether Cloud Run starts the
     task once more, and that goes on: of a killed start, it is known from its record.
     """
-    start, outcome = report.start, report.outcome
+    start, outcome, faults = report.start, report.outcome, {fault.kind for fault in report.faults}
     if outcome is Outcome.AT_WORK:
         if start.ends_by is not None and start.ends_by > commands.now:
             ends_by = clock(start.ends_by, start.day)
@@ -173,10 +170,7 @@ def advice(
         yield from executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
     elif outcome is Outcome.SUCCEEDED:
         yield from _steps_of_success(report, ledger, commands)
-    elif outcome is Outcome.UNREADABLE or {fault.kind for fault in report.faults} & {
-        FaultKind.COMMAND,
-        FaultKind.IMAGE,
-    }:
+    elif outcome is Outcome.UNREADABLE or faults & {FaultKind.COMMAND, FaultKind.IMAGE}:
         return  # only who gave the command can correct it, and an image that is too old is refused again
     elif _may_have_asked(report):
         text = message("What you asked for may not be recorded. First look at how the day stands:")

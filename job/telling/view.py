@@ -1,7 +1,4 @@
-"""View: all that is shown of a day, on its page, in a message, on a terminal and in the log.
-
-The lines of a day are all that is said of it besides its sentence: the terminal prints them, a message cuts them.
-"""
+"""View: all that is shown of a day, on its page, in a message, on a terminal and in the log."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
