@@ -70,7 +70,7 @@ class DayStatus:
 
     @property
     def commands(self) -> Commands:
-        return Commands.of(self.start, self.runs_uri or "", self.start.days, datetime.now(UTC))
+        return Commands(self.start, self.runs_uri or "", self.start.days, datetime.now(UTC))
 
     def on_start(self, start: Start) -> None:
         self.start = start

@@ -14,7 +14,7 @@ import trio
 from job.config.days import Days
 from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
-from job.day.attempt import ExitCode, Outcome
+from job.day.attempt import ExitCode, Outcome, Start
 from job.day.history import NightBefore, Nights
 from job.day.report import NIGHTS_PAGE, PAGE, Report
 from job.outputs.log import LogLine, as_json, verified
@@ -80,7 +80,7 @@ def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator,
     start = nights.latest_start
     if start is not None:
         executions = executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
-        _say_lines([whole_night(Commands.of(start, settings.runs_uri, days, tick), None), *executions], to)
+        _say_lines([whole_night(Commands(start, settings.runs_uri or "", days, tick), None), *executions], to)
 
 
 def _say_lines(lines: Iterable[Line], to: Translator) -> None:
@@ -104,7 +104,7 @@ async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str
     if recorded is None:
         return None
     report, record = recorded
-    commands = Commands.of(report.start, runs_uri, nights.days(settings), now)
+    commands = Commands(report.start, runs_uri, nights.days(settings), now)
     view = View.of(report, record.ledger, commands, undone_lines(nights, report))
     return view.with_page(runs_uri) if PAGE in record.listing.documents else view
 
@@ -174,7 +174,7 @@ async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _V
     report, mark, page = None, SIGNS["bad"], address_of(settings.runs_uri or "", NIGHTS_PAGE)
     if view is None:
         answer = sentence = nothing_of(day)
-        steps = _first_steps(settings, nights, day, now)
+        steps = _first_steps(options, nights, day)
         lines = [Line(answer, Rank.KEPT), *steps]
     elif view.report.had_plan and view.ledger.is_complete:
         return _Verdict(message("{day} is done: {continued}", day=day, continued=view.sentence), is_done=True)
@@ -229,14 +229,15 @@ def _told(days: Days, day: str, report: Report | None, now: datetime) -> datetim
     return (now - timedelta(days=ago)).astimezone(days.zone) if ago > 0 else None
 
 
-def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) -> tuple[Line, ...]:
+def _first_steps(options: Options, nights: Nights, day: str) -> tuple[Line, ...]:
     """How to start a day of which nothing is recorded; nothing if it is to come, or the job's name is not known."""
-    days, latest = nights.days(settings), nights.latest_start
-    if days.is_to_come(day, now) or (settings.job is not None and settings.job_to_start is None):
+    settings, days, latest = options.settings, nights.days(options.settings), nights.latest_start
+    if days.is_to_come(day, options.now) or (settings.job is not None and settings.job_to_start is None):
         return ()
-    named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
-    config_uri = settings.config_uri or (latest.config_uri if latest else None)
-    return (whole_night(Commands(days, now, *named, settings.runs_uri, config_uri), day),)
+    start = Start.of(options, days)
+    config_uri = start.config_uri or (latest.config_uri if latest else "")
+    place = start.model_copy(update={"job": settings.job_to_start, "config_uri": config_uri})
+    return (whole_night(Commands(place, settings.runs_uri or "", days, options.now), day),)
 
 
 def _records(options: Options, *others: str) -> ObjectStore:

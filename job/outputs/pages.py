@@ -261,7 +261,7 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
     if report is None:
         yield from (Line(line) for line in undone)
     else:
-        commands = Commands.of(report.start, runs_uri, days, now)
+        commands = Commands(report.start, runs_uri, days, now)
         view = View.of(report, Ledger.empty(latest.day), commands, undone)
         shown = view if page is None else replace(view, steps=())
         yield from (line for line in day_lines(shown) if line.rank is Rank.KEPT)

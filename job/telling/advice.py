@@ -33,20 +33,12 @@ from job.text.shown import clock
 class Commands:
     """Makes every command that people are told: on Cloud Run if the job started there, else on a laptop."""
 
+    place: Start
+    """A start of the job: where that is, and how it is started."""
+    runs_uri: str
+    """Empty if it is not set."""
     days: Days
     now: datetime
-    job: str | None = None
-    region: str | None = None
-    project: str | None = None
-    start_with: str | None = None
-    runs_uri: str | None = None
-    config_uri: str | None = None
-    """`None` if it is not known; empty if it was not set. So is `runs_uri`."""
-
-    @classmethod
-    def of(cls, start: Start, runs_uri: str | None, days: Days, now: datetime) -> "Commands":
-        place = (start.job, start.region, start.project, start.start_with, runs_uri, start.config_uri)
-        return cls(days, now, *place)
 
     def start(
         self,
@@ -65,7 +57,7 @@ class Commands:
         is whether nothing may be recorded of the day: then it is confirmed if it is named, as it is on a laptop, where
         a new shell may not have the schedule.
         """
-        on_cloud = self.job is not None and self.start_with is None
+        on_cloud = self.place.job is not None and self.place.start_with is None
         is_current = day is None or (self.days.current(self.now) == day and (on_cloud or not is_new))
         named = [] if is_current else [f"--date={day}"]
         confirmed = ["--yes"] if named and is_new and "--yes" not in options else []
@@ -83,36 +75,38 @@ class Commands:
             terms.append(message("until {time}", time=f"{until:%m-%d %H:%M}"))
         bracket = message(" ({terms})", terms=reduce(semicolon, terms)) if terms else ""
         sentence = Message(text.id, {**text.values, "terms": bracket}, text.plural)
-        command = self._on_cloud(arguments) if on_cloud else self._here(arguments, self.config_uri)
-        rank = rank if on_cloud or self.start_with is not None else Rank.ASIDE
+        if on_cloud:
+            command = self._on_cloud(arguments)
+        else:
+            command = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.place.config_uri)
+            rank = Rank.ASIDE if self.place.start_with is None else rank
         return Line(sentence, rank, below=command, is_start=is_start, until=until)
 
     def look(self, text: Message, day: str | None) -> Line:
         """How to see a day, by default the latest: the address of a page, or on a laptop the command that shows it."""
-        if self.job is not None and self.runs_uri:
+        if self.place.job is not None and self.runs_uri:
             page = address_of(self.runs_uri, NIGHTS_PAGE) if day is None else page_address(self.runs_uri, day)
             return Line(text, Rank.KEPT, below=page, is_link=self.runs_uri.startswith("gs://"))
-        command = self._here(["report", *([day] if day else [])], None)
-        return Line(text, Rank.ASIDE if self.start_with is None else Rank.KEPT, below=command)
+        command = self._here(["report", *([day] if day else [])], RUNS_URI=self.runs_uri)
+        return Line(text, Rank.ASIDE if self.place.start_with is None else Rank.KEPT, below=command)
 
     def _on_cloud(self, arguments: Sequence[str]) -> str:
-        where = {"region": self.region, "project": self.project}
+        where = {"region": self.place.region, "project": self.place.project}
         given = [f"--{name}={value}" for name, value in where.items() if value is not None]
         if len(arguments) > 1:
             given.append(f"--args={as_list(arguments)}")
-        return shlex.join(["gcloud", "run", "jobs", "execute", self.job or "", *given])
+        return shlex.join(["gcloud", "run", "jobs", "execute", self.place.job or "", *given])
 
-    def _here(self, arguments: Sequence[str], config_uri: str | None) -> str:
+    def _here(self, arguments: Sequence[str], **variables: str) -> str:
         """A command of the job in a checkout: on a laptop with these variables, as a new shell lacks them."""
-        if self.start_with is not None:
-            return f"{self.start_with}{shlex.quote(shlex.join(arguments))}"
+        if self.place.start_with is not None:
+            return f"{self.place.start_with}{shlex.quote(shlex.join(arguments))}"
         text = shlex.join(["python", "-m", "job", *arguments])
-        if self.job is None:
-            uris = {"RUNS_URI": self.runs_uri, "CONFIG_URI": config_uri}
-            set_here = {name: uri for name, uri in uris.items() if uri is not None}  # an empty one is to be filled in
-            given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in set_here.items()]
-            text = " ".join([*given, text])
-        return text
+        if self.place.job is not None:
+            return text
+        # One that is not set is to be filled in.
+        given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in variables.items()]
+        return " ".join([*given, text])
 
 
 def start_fields(steps: Sequence[Line]) -> Mapping[str, str | None]:

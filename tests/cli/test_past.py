@@ -206,8 +206,8 @@ def test_whether_the_work_of_a_day_is_done(
     write(runs, *(attempt.record() for attempt in attempts))
     found, (verdict, *steps), errors = command("verify", f"--date={DAY}")
     assert (found, verdict, errors) == (code, words, [])
-    config, yes = ("CONFIG_URI=gs://cards/config ", "") if attempts else ("", " --yes")
-    start = f"RUNS_URI={runs} {config}python -m job run --date={DAY}{yes}"
+    config, yes = ("gs://cards/config", "") if attempts else ("gs://BUCKET/PREFIX", " --yes")
+    start = f"RUNS_URI={runs} CONFIG_URI={config} python -m job run --date={DAY}{yes}"
     assert [line.strip() for line in steps if "python -m job" in line] == ([start] if code else [])
 
 

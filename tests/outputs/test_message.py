@@ -196,7 +196,7 @@ def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:
 )
 @pytest.mark.parametrize("start_with", [None, "make run-local ARGS="])
 def test_a_command_addresses_nobody_and_stays_the_same_for_a_shell(name: str, start_with: str | None) -> None:
-    commands = Commands(Day().start_of().days, NOW, "cards", start_with=start_with)
+    commands = Commands(Day(start={"start_with": start_with}).start_of(), "", Day().start_of().days, NOW)
     command = commands.start(message("x"), DAY, f"--without={name}").below
     assert command is not None
     shown = cut([Line(message("Now:"), below=command)], FEISHU).removeprefix("Now:\n")

@@ -30,9 +30,9 @@ DAYS = start_at().days
 TODAY = datetime.fromisoformat("2026-11-25T01:30:00+08:00")
 LATER = datetime.fromisoformat("2026-11-25T01:50:00+08:00")
 Where = dict[str, str]
-CLOUD: Where = {"job": "cards", "region": "asia-east1", "project": "p", "runs_uri": "gs://cards/runs"}
-LAPTOP: Where = {"runs_uri": "gs://cards/runs"}
-LOCAL: Where = {"start_with": "make run-local ARGS=", "runs_uri": "/tmp/runs"}
+CLOUD: Where = {"job": "cards", "region": "asia-east1", "project": "p"}
+LAPTOP: Where = {}
+LOCAL: Where = {"start_with": "make run-local ARGS="}
 PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
@@ -58,8 +58,12 @@ def report(ending: Ending, **about: Any) -> Report:
     return report_at(ending, start=start_at(**about), faults=faults)
 
 
+def commands(place: Where, now: datetime) -> Commands:
+    return Commands(start_at(**place), "gs://cards/runs", DAYS, now)
+
+
 def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> tuple[Line, ...]:
-    return tuple(advice(one, Ledger.empty(one.day), Commands(DAYS, now, **place)))
+    return tuple(advice(one, Ledger.empty(one.day), commands(place, now)))
 
 
 def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tuple[str, str | None]]:
@@ -183,7 +187,7 @@ def test_what_cloud_run_goes_on_with_is_said_before_the_command(
     ending: Ending, more: dict[str, Any], said: str | None
 ) -> None:
     one = report(ending, **RETRIED, **more)
-    steps = [*advice(one, Ledger.empty(one.day), Commands(DAYS, TODAY, **CLOUD), is_retried=True)]
+    steps = [*advice(one, Ledger.empty(one.day), commands(CLOUD, TODAY), is_retried=True)]
     assert [str(step.text) for step in steps if str(step.text) == MORE] == ([] if said is None else [said])
     assert said is None or [step.is_start for step in steps][:2] == [False, True]
 
@@ -237,7 +241,7 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
     """Of the command for its day; the one with a date makes cards by another config, and has none."""
     ending = ending_of(day.ledger, until, next(iter(day.errors), None))
     one = report_of(day.start_of(), day.ledger, ending, seconds=600)
-    both = (advice(one, day.ledger, Commands(DAYS, moment, **CLOUD), unrecorded) for moment in (TODAY, LATER))
+    both = (advice(one, day.ledger, commands(CLOUD, moment), unrecorded) for moment in (TODAY, LATER))
     now, later = (str(next(steps).text) for steps in both)
     assert "charged" not in later
     return now.partition(" missing ")[2]

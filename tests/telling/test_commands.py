@@ -25,8 +25,8 @@ TEXT = message("Now{terms}{price}:", price=message("; at most 3 tries"))
 SEEN = message("Look:")
 
 
-def commands(now: datetime = DURING, **place: str | None) -> Commands:
-    return Commands(DAYS, now, **place)
+def commands(now: datetime = DURING, runs_uri: str = "", **place: Any) -> Commands:
+    return Commands(start_at(**place), runs_uri, DAYS, now)
 
 
 def start(given: Commands, day: str | None = DAY, *options: str, **more: Any) -> tuple[str, str]:
@@ -61,7 +61,7 @@ def test_a_day_of_which_nothing_may_be_recorded_is_confirmed_only_if_it_is_named
 
 
 def test_where_the_job_is_started_in_a_way_of_its_own_every_command_is() -> None:
-    own = Commands.of(start_at(start_with="make run-local ARGS="), "/tmp/runs", DAYS, DURING)
+    own = Commands(start_at(start_with="make run-local ARGS="), "/tmp/runs", DAYS, DURING)
     assert start(own)[1] == "make run-local ARGS=run"
     text = start(own, DAY, *option("without", ["a b", "-X"]))[1]
     assert text == "make run-local ARGS='run '\"'\"'--without=a b'\"'\"' --without=-X'"
@@ -74,8 +74,7 @@ def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monke
     runs, config = (shlex.quote(str(tmp_path / name)) for name in ("my runs", "config"))
     found = start(commands(runs_uri="my runs", config_uri="config"))[1]
     assert found == f"RUNS_URI={runs} CONFIG_URI={config} python -m job run"
-    assert start(commands(runs_uri="my runs"))[1] == f"RUNS_URI={runs} python -m job run"
-    unset = start(commands(runs_uri="", config_uri=""))[1]
+    unset = start(commands(config_uri=""))[1]
     assert unset == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
     assert commands(job="cards", runs_uri="").look(SEEN, DAY).below == f"python -m job report {DAY}"
 

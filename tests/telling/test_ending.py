@@ -209,7 +209,7 @@ TWELVE = "12 cards were made, but not recorded: the next start makes them again,
 def test_what_the_record_lacks(cards: int, lacks: list[str]) -> None:
     """What is fetched again costs nothing, and a record that only lacks its end is closed by the next start."""
     view = SCENES["cards missing"]()
-    commands = Commands.of(view.report.start, None, view.report.start.days, NOW)
+    commands = Commands(view.report.start, "", view.report.start.days, NOW)
     assert [*map(str, view.unended(12, cards, commands).notes)] == [*map(str, view.notes), *lacks]
 
 
@@ -221,7 +221,7 @@ def test_of_a_success_that_is_not_recorded_a_warning_is_told_and_no_command(
     scene: str, unrecorded: int, severity: str
 ) -> None:
     view = SCENES[scene]()
-    commands = Commands.of(view.report.start, None, view.report.start.days, NOW)
+    commands = Commands(view.report.start, "", view.report.start.days, NOW)
     lacking = view.unended(unrecorded, 0, commands)
     assert lacking.severity == severity
     is_told = bool(unrecorded) and scene != "cards missing"

@@ -108,7 +108,7 @@ def written(page: bytes) -> str:
 def with_steps(view: View) -> Iterator[View]:
     """What the outputs say about what to do next: on the day and later."""
     for now in (NOW, NOW.replace(day=25)):
-        commands = Commands.of(view.report.start, None, view.report.start.days, now)
+        commands = Commands(view.report.start, "", view.report.start.days, now)
         yield replace(view, steps=tuple(advice(view.report, view.ledger, commands)))
 
 
@@ -161,5 +161,8 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
 
 
 def test_messages_about_no_day_are_translated() -> None:
-    for line in (*trial_lines(SETTINGS), whole_night(Commands(Day().start_of().days, NOW), Day().day)):
+    for line in (
+        *trial_lines(SETTINGS),
+        whole_night(Commands(Day().start_of(), "", Day().start_of().days, NOW), Day().day),
+    ):
         assert narrow(cut([line], FEISHU, WIDE)) == []
