@@ -49,17 +49,15 @@ class DayStatus:
     options: Options
     reporter: Reporter
     shutdown: Shutdown
-    past: PastNights
+    past_nights: PastNights
     start: Start
     record: Record | None = None
     """That of its day, once it is known what the start adds to it."""
-    waits_for: Message | None = None
-    """The start for which this one waits, if that is known."""
 
     @classmethod
     def of(cls, options: Options, reporter: Reporter) -> "DayStatus":
-        past = PastNights(reporter.on_notices)
-        return cls(options, reporter, Shutdown(), past, Start.of(options, options.days))
+        past_nights = PastNights(reporter.on_notices)
+        return cls(options, reporter, Shutdown(), past_nights, Start.of(options, options.days))
 
     @property
     def seconds(self) -> float:
@@ -72,27 +70,23 @@ class DayStatus:
 
     @property
     def commands(self) -> Commands:
-        return Commands.of(self.start, self.runs_uri or "", self.start.days, datetime.now(UTC))
+        return Commands(self.start, self.runs_uri or "", self.start.days, datetime.now(UTC))
 
     def on_start(self, start: Start) -> None:
         self.start = start
         self.reporter.on_day(start)
-
-    def on_wait(self, notice: Message, holder: Message | None) -> None:
-        self.waits_for = holder
-        self.reporter.on_notices([notice])
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         self.reporter.on_message("storage.failed" if is_fault else "storage.recovered", text)
 
     def view(self, ending: Ending, faults: Sequence[Fault] = (), ledger: Ledger | None = None) -> View:
         """The day as it stands now; `ledger` is that of its record, if this start has not read it."""
-        past, start, record = self.past, self.start, self.record
+        past_nights, start, record = self.past_nights, self.start, self.record
         ledger = ledger or (Ledger.empty(start.day) if record is None else record.ledger)
         earlier = () if record is None else record.reports.values()
-        before = NightBefore.of(past.before(start.day), past.attempt, start.day, ledger.plan, earlier)
+        before = NightBefore.of(past_nights.before(start.day), past_nights.attempt, start.day, ledger.plan, earlier)
         report = report_of(start, ledger, ending, seconds=self.seconds, faults=faults, before=before)
-        undone = () if past.nights is None else undone_lines(past.nights, report)
+        undone = () if past_nights.nights is None else undone_lines(past_nights.nights, report)
         is_retried = start.has_retry and not is_final(report, self.options.settings)
         return View.of(report, ledger, self.commands, undone, is_retried=is_retried)
 
@@ -134,8 +128,7 @@ async def open_day(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nurse
         return await _refused(status, faults)
     if status.record is not None:
         return await _nothing_left(status, status.record)
-    reason, not_renewed = status.shutdown.reason, status.shutdown.not_renewed
-    return status.view(ending or ending_of(None, reason, None, not_renewed, status.waits_for))
+    return status.view(ending or ending_of(None, status.shutdown.reason, None, status.shutdown.not_renewed))
 
 
 async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | None:
@@ -151,11 +144,11 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
     with faults_of_record(day):
         config = await read_config(options, day)
         waits = not options.again  # who asks for something again looks first at what the other one makes
-        acquired = acquire(store, Holder.of(start), status.on_wait, waits=waits)
+        on_wait = partial(status.reporter.on_message, "config.noticed")
+        acquired = acquire(store, Holder.of(start), on_wait, waits=waits)
         lease = await stack.enter_async_context(acquired)
-        status.waits_for = None
         helpers.start_soon(shutdown.watch, lease.renew_forever, shutdown, partial(alarm, "lease"), name="lease")
-        helpers.start_soon(shutdown.watch, status.past.read_beside, store, day, name="past nights")
+        helpers.start_soon(shutdown.watch, status.past_nights.read_beside, store, day, name="past nights")
         if lease.has_waited:
             config = await read_config(options, day)
         record = await Record.read(store, day, config.plan)
@@ -175,7 +168,7 @@ async def _nothing_left(status: DayStatus, record: Record) -> View:
     """Everything is there, by whichever start."""
     status.shutdown.begin_closing()
     with status.shutdown.nights:
-        await status.past.wait_until_read()
+        await status.past_nights.wait_until_read()
     done_since = (record.ended and record.ended.done_at) or status.options.now
     view = await trio.to_thread.run_sync(status.view, Ending(Outcome.SUCCEEDED, done_since=done_since))
     return view.with_page(status.runs_uri)
@@ -195,9 +188,9 @@ async def _refused(status: DayStatus, faults: Sequence[Fault]) -> View:
             if not await write_without_lease(store, day, {end_name(day, 0): partial(end_json, view.report)}):
                 recorded = await read_day(store, day)
                 return status.view(ending, faults, None if recorded is None else recorded[1].ledger)
-            if status.past.nights is None:
-                await status.past.read_beside(store, day)
-            await write_without_lease(store, day, documents(view, status.past, status.options.settings))
+            if status.past_nights.nights is None:
+                await status.past_nights.read_beside(store, day)
+            await write_without_lease(store, day, documents(view, status.past_nights, status.options.settings))
     except Exception as error:  # noqa: BLE001  see above
         problem = error_text(error) or message("no answer within {seconds} s", seconds=REFUSAL_SECONDS)
         status.on_storage(not_written(f"{day}/", problem), True)

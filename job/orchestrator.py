@@ -113,17 +113,17 @@ async def work(status: DayStatus, session: Session, helpers: trio.Nursery) -> En
 
 async def close(status: DayStatus, session: Session, error: EngineFailedError | None) -> View:
     """Closes the record, however both phases have ended. `run` goes on with the end of the start."""
-    past, settings, shutdown = status.past, status.options.settings, status.shutdown
+    past_nights, settings, shutdown = status.past_nights, status.options.settings, status.shutdown
     ledger = session.record.ledger
     ending = await trio.to_thread.run_sync(ending_of, ledger, shutdown.reason, error, shutdown.not_renewed)
     shutdown.begin_closing()
     with shutdown.nights:
-        await past.wait_until_read()
+        await past_nights.wait_until_read()
     view = await trio.to_thread.run_sync(status.view, ending)
-    made = documents(view, past, settings)
-    report = view.report.model_copy(update={"not_written": past.not_made})
-    report = await session.close(report, made, shutdown)
-    severity_before = session.record.severity or past.severity_before(report.day)
+    to_write = documents(view, past_nights, settings)
+    report = view.report.model_copy(update={"not_written": past_nights.not_made})
+    report = await session.close(report, to_write, shutdown)
+    severity_before = session.record.severity or past_nights.severity_before(report.day)
     view = replace(view, report=report, severity_before=severity_before).with_page(status.runs_uri)
     if session.is_ended:
         return view

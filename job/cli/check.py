@@ -9,12 +9,11 @@ from job.config.faults import ConfigError, not_set
 from job.config.read import read_config
 from job.config.values import HOOK_REMEDY
 from job.day.attempt import ExitCode
-from job.engines.calls import EngineName
 from job.engines.health import health_problem
 from job.engines.http import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
-from job.outputs.message import SEND_SECONDS, Notifier, trial_fields, trial_lines
+from job.outputs.message import Notifier, trial_fields, trial_lines
 from job.outputs.stdout import say, say_error
 from job.storage.store import StorageError
 from job.telling.notes import plan_notes
@@ -43,26 +42,21 @@ async def check(options: Options) -> ExitCode:
         say(f"! {to.text(notice)}")
     plan = config.plan
     say(f"✓ {to.text(colon(message('config'), plan.size))}")
-    wrong: dict[str, str | None] = {}
+    code = ExitCode.DONE
     network = Network(tls_context(settings.authorities))
     async with trio.open_nursery() as helpers:
         tokens = IdTokens(helpers, settings.impersonate)
-
-        async def examine(name: EngineName) -> None:
+        for name in plan.engines():
             engine = settings.engines[name]
             url = engine.url or ""
-            connection = HttpConnection(network, url)
-            wrong[name] = await health_problem(name, url, engine.audience or "", connection, tokens)
-
-        async with trio.open_nursery() as nursery:
-            for name in plan.engines():
-                nursery.start_soon(examine, name)
+            problem = await health_problem(name, url, engine.audience or "", HttpConnection(network, url), tokens)
+            if problem is None:
+                say(f"✓ {to.text(message('{engine}: {url} is healthy', engine=name, url=url))}")
+            else:
+                say(f"✗ {name}: {problem}")
+                code = ExitCode.FAILED
         helpers.cancel_scope.cancel()
-    for name in plan.engines():
-        url = settings.engines[name].url or ""
-        healthy = to.text(message("{engine}: {url} is healthy", engine=name, url=url))
-        say(f"✗ {name}: {wrong[name]}" if wrong[name] else f"✓ {healthy}")
-    return ExitCode.FAILED if any(wrong.values()) else ExitCode.DONE
+    return code
 
 
 def notify_command(options: Options, given: argparse.Namespace) -> ExitCode:  # noqa: ARG001  as every command
@@ -72,7 +66,7 @@ def notify_command(options: Options, given: argparse.Namespace) -> ExitCode:  # 
         unset = not_set("NOTIFY_URL", HOOK_REMEDY)
         say_error(translator(settings.language).text(settings.notify_fault or unset.sentence))
         return ExitCode.USAGE
-    problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields, SEND_SECONDS)
+    problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields)
     to = translator(settings.language)
     taken = message("{channel} has taken the message", channel=notifier.hook.channel.title)
     say(f"✗ {to.text(problem)}" if problem else f"✓ {to.text(taken)}")

@@ -92,20 +92,17 @@ def _run(options: Options) -> ExitCode:
 
 def _look(given: argparse.Namespace, options: Options) -> ExitCode:
     """Does a command that makes no cards. Raises what keeps it from an answer."""
-    match given.command:
-        case "plan":
-            from job.cli.plan import plan_command as command
-        case "nights":
-            from job.cli.past import nights_command as command
-        case "report":
-            from job.cli.past import report_command as command
-        case "verify":
-            from job.cli.past import verify_command as command
-        case "check":
-            from job.cli.check import check_command as command
-        case _:
-            from job.cli.check import notify_command as command
-    return command(options, given)
+    from job.cli import check, past, plan
+
+    commands = {
+        "plan": plan.plan_command,
+        "nights": past.nights_command,
+        "report": past.report_command,
+        "verify": past.verify_command,
+        "check": check.check_command,
+        "notify": check.notify_command,
+    }
+    return commands[given.command](options, given)
 
 
 def options_of(

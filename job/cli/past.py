@@ -2,39 +2,37 @@
 
 import argparse
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from math import inf
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import trio
 
 from job.config.days import Days
 from job.config.environment import DAY_VARIABLES, Options, Settings
 from job.config.faults import ConfigError, not_set
-from job.day.attempt import ExitCode, Outcome
+from job.day.attempt import ExitCode, Outcome, Start
 from job.day.history import NightBefore, Nights
-from job.day.report import PAGE
+from job.day.report import NIGHTS_PAGE, PAGE, Report
 from job.outputs.log import LogLine, as_json, verified
-from job.outputs.message import SEND_SECONDS, Notifier, late_lines, still_lines, unchecked_lines
+from job.outputs.message import Notifier, body_lines, verify_lines
 from job.outputs.stdout import say, say_error, write_line
 from job.outputs.terminal import as_text, nights_table
 from job.records.objects import RecordError
 from job.records.past_nights import attempt_before, read_nights
 from job.records.record import read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError, UnreachableError, UnusableError
-from job.storage.uri import open_store
-from job.telling.advice import Commands, Step, late_steps, unchecked_step, whole_night
-from job.telling.lines import SIGNS, Line
+from job.storage.uri import address_of, open_store
+from job.telling.advice import ALL_EXECUTIONS, NO_START, Commands, executions_lines, whole_night
+from job.telling.lines import SIGNS, Line, Rank
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
-from job.telling.view import View, step_lines
+from job.telling.view import View
 from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import clock, printable
-
-T = TypeVar("T")
 
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
@@ -79,11 +77,14 @@ def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator,
     if tick is None or now.timestamp() < tick.timestamp() or day not in {None, nights.nights[0].day}:
         return
     say(f"{SIGNS['warn']} {to.text(nothing_of(tick.date().isoformat()))}")
-    _say_steps(late_steps(nights.latest_start, settings.runs_uri, days, tick), to)
+    start = nights.latest_start
+    if start is not None:
+        executions = executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
+        _say_lines([whole_night(Commands(start, settings.runs_uri or "", days, tick), None), *executions], to)
 
 
-def _say_steps(steps: Iterable[Step], to: Translator) -> None:
-    for line in step_lines(steps):
+def _say_lines(lines: Iterable[Line], to: Translator) -> None:
+    for line in lines:
         say(to.text(line.text))
         if line.below is not None:
             say(f"  {line.below}")
@@ -103,7 +104,7 @@ async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str
     if recorded is None:
         return None
     report, record = recorded
-    commands = Commands.of(report.start, runs_uri, nights.days(settings), now)
+    commands = Commands(report.start, runs_uri, nights.days(settings), now)
     view = View.of(report, record.ledger, commands, undone_lines(nights, report))
     return view.with_page(runs_uri) if PAGE in record.listing.documents else view
 
@@ -128,21 +129,17 @@ def verify_command(options: Options, given: argparse.Namespace) -> ExitCode:
 
 
 async def verify(options: Options, date: str | None = None) -> ExitCode:
-    settings = options.settings
-    verdict, to, notifier = (
-        await _verdict(_records(options), options, date),
-        translator(settings.language),
-        Notifier(settings),
-    )
+    settings, to = options.settings, translator(options.settings.language)
+    verdict = await _verdict(_records(options), options, date)
     if settings.log_format == "text":
         say(to.text(verdict.answer))
-        _say_steps(verdict.steps, to)
+        _say_lines(verdict.steps, to)
     else:
         write_line(as_json(verified(verdict.answer, done=verdict.is_done)))
     if verdict.is_done:
         return ExitCode.DONE
     fields = {"event": "run.verified", "done": False}
-    problem = await notifier.send_lines(verdict.lines, lambda: fields, SEND_SECONDS)
+    problem = await Notifier(settings).send_lines(verdict.lines, lambda: fields)
     if problem is not None and settings.log_format == "text":
         say_error(to.text(problem))
     elif problem is not None:
@@ -155,7 +152,7 @@ class _Verdict(NamedTuple):
 
     answer: Message
     is_done: bool = False
-    steps: Sequence[Step] = ()
+    steps: Sequence[Line] = ()
     lines: Iterable[Line] = ()
     """The message, unless it is done."""
 
@@ -163,31 +160,35 @@ class _Verdict(NamedTuple):
 async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _Verdict:
     settings, now = options.settings, options.now
     try:
-        nights, view = await _patiently(options, partial(_look, store, options, date))
+        nights, view = await _look(store, options, date)
     except (RecordError, StorageError) as error:
         days = settings.days()
         day = date or days.current(now, NOT_EARLY)
         at = clock(now.astimezone(days.zone), day)
         why = error.text if isinstance(error, StorageError) else error.what
         problem = message("could not be checked at {time}: {problem}", time=at, problem=why)
-        job = settings.job_to_start
-        seen = [] if job is None else [unchecked_step(job, settings.region, settings.project)]
-        return _Verdict(colon(day, problem), steps=seen, lines=unchecked_lines(settings, day, problem, seen))
+        seen = list(executions_lines(NO_START, settings.job_to_start, settings.region, settings.project))
+        return _Verdict(colon(day, problem), False, seen, verify_lines(settings, None, day, "!", problem, seen))
     days = nights.days(settings)
     day = date or days.current(now, NOT_EARLY)
+    report, mark, page = None, SIGNS["bad"], address_of(settings.runs_uri or "", NIGHTS_PAGE)
     if view is None:
-        answer, steps = nothing_of(day), _first_steps(settings, nights, day, now)
+        answer = sentence = nothing_of(day)
+        steps = _first_steps(options, nights, day)
+        lines = [Line(answer, Rank.KEPT), *steps]
     elif view.report.had_plan and view.ledger.is_complete:
-        return _Verdict(message("{day} is done: {sentence}", day=day, sentence=view.sentence), is_done=True)
+        return _Verdict(message("{day} is done: {continued}", day=day, continued=view.sentence), is_done=True)
     else:
-        answer = message("{day} is not done: {sentence}", day=day, sentence=view.sentence)
-        steps = view.steps
-    told = None if date else _told(days, day, view, now)
+        report, sentence, steps, page = view.report, view.sentence, view.steps, view.page or page
+        answer = message("{day} is not done: {continued}", day=day, continued=sentence)
+        mark = SIGNS["warn"] if report.outcome is Outcome.AT_WORK else mark
+        lines = list(body_lines(view))
+    problem = message("not done by {time}", time=clock(now.astimezone(days.zone), day))
+    told = None if date else _told(days, day, report, now)
     if told is not None:
-        return _Verdict(answer, steps=steps, lines=still_lines(settings, day, told, view, answer))
-    return _Verdict(
-        answer, steps=steps, lines=late_lines(settings, day, now.astimezone(days.zone), view, steps, answer)
-    )
+        still = template("still as told on {day}: {continued} → {page}")
+        problem, lines = message(still, day=f"{told:%m-%d}", continued=sentence, page=page), []
+    return _Verdict(answer, False, steps, verify_lines(settings, report, day, mark, problem, lines))
 
 
 LOOK_SECONDS = 240.0
@@ -195,15 +196,21 @@ LOOK_SECONDS = 240.0
 LOOK_AGAIN_SECONDS = 2.0
 
 
-async def _patiently(options: Options, look: Callable[[], Awaitable[T]]) -> T:
-    """What `look` returns, which is tried again until the deadline if storage fails; without a deadline it is not."""
-    deadline = options.settings.deadline
+async def _look(store: ObjectStore, options: Options, date: str | None) -> tuple[Nights, View | None]:
+    """The nights, and the day of `date`, by default of the latest night that has begun; `None` if nothing is there.
+
+    If storage fails, it looks again until the deadline; without a deadline it does not.
+    """
+    settings = options.settings
+    deadline = settings.deadline
     seconds = inf if deadline is None else min(deadline, LOOK_SECONDS) - (time.monotonic() - options.started)
     error: StorageError = UnreachableError(message("storage did not answer in time"))
     with trio.move_on_after(max(0.0, seconds)):
         while True:
             try:
-                return await look()
+                nights = await read_nights(store)
+                day = date or nights.days(settings).current(options.now, NOT_EARLY)
+                return nights, await _view(store, settings, nights, day, options.now)
             except StorageError as failed:
                 if deadline is None or isinstance(failed, UnusableError):
                     raise
@@ -212,31 +219,25 @@ async def _patiently(options: Options, look: Callable[[], Awaitable[T]]) -> T:
     raise error
 
 
-async def _look(store: ObjectStore, options: Options, date: str | None) -> tuple[Nights, View | None]:
-    """The nights, and the day of `date`, by default of the latest night that has begun; `None` if nothing is there."""
-    nights = await read_nights(store)
-    day = date or nights.days(options.settings).current(options.now, NOT_EARLY)
-    return nights, await _view(store, options.settings, nights, day, options.now)
-
-
-def _told(days: Days, day: str, view: View | None, now: datetime) -> datetime | None:
+def _told(days: Days, day: str, report: Report | None, now: datetime) -> datetime | None:
     """When `verify`, which looks every day, told first that the day is not done; `None` if it does so now."""
     tick = days.tick_of(day)
-    if tick is None or (view is not None and view.report.outcome is Outcome.AT_WORK):
+    if tick is None or (report is not None and report.outcome is Outcome.AT_WORK):
         return None
-    since = max(tick, tick if view is None else datetime.fromisoformat(view.report.start.started))
+    since = max(tick, tick if report is None else datetime.fromisoformat(report.start.started))
     ago = (now - since) // timedelta(days=1)
     return (now - timedelta(days=ago)).astimezone(days.zone) if ago > 0 else None
 
 
-def _first_steps(settings: Settings, nights: Nights, day: str, now: datetime) -> tuple[Step, ...]:
+def _first_steps(options: Options, nights: Nights, day: str) -> tuple[Line, ...]:
     """How to start a day of which nothing is recorded; nothing if it is to come, or the job's name is not known."""
-    days, latest = nights.days(settings), nights.latest_start
-    if days.is_to_come(day, now) or (settings.job is not None and settings.job_to_start is None):
+    settings, days, latest = options.settings, nights.days(options.settings), nights.latest_start
+    if days.is_to_come(day, options.now) or (settings.job is not None and settings.job_to_start is None):
         return ()
-    named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
-    config_uri = settings.config_uri or (latest.config_uri if latest else None)
-    return (whole_night(Commands(days, now, *named, settings.runs_uri, config_uri), day),)
+    start = Start.of(options, days)
+    config_uri = start.config_uri or (latest.config_uri if latest else "")
+    place = start.model_copy(update={"job": settings.job_to_start, "config_uri": config_uri})
+    return (whole_night(Commands(place, settings.runs_uri or "", days, options.now), day),)
 
 
 def _records(options: Options, *others: str) -> ObjectStore:

@@ -26,10 +26,7 @@ from job.storage.store import StorageError, UnreachableError, UnusableError, in_
 from job.storage.uri import open_store
 from job.telling.changes import change_of
 from job.telling.notes import ledger_notes, past_day_notice
-from job.text.messages import Message, Translator, Value, colon, joined, listed, message, plural, template, translator
-
-READ_SECONDS = 10.0
-"""How long reading past nights may take."""
+from job.text.messages import Message, Translator, colon, joined, listed, message, plural, template, translator
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +62,7 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
     plan, between = make_plan(parse_config(objects, faults), settings.days().current(now), settings.batch_sizes)
     if all_faults := [*faults, *between]:
         raise ConfigError(all_faults)
-    past = _Past(settings.days(), problem=message("RUNS_URI is not set: it is not known which of these calls are done"))
-    if settings.runs_uri is not None:
-        past = trio.run(_read_past, settings, plan, given.date, now)
+    past = trio.run(_read_past, settings, plan, given.date, now)
     plan = replace(plan, date=given.date or past.days.current(now))
     is_past = past.days.is_past(plan.date, now) and BATCHES.keys() & {*plan.engines()}
     notices = [*plan.notices, *ledger_notes(past.ledger or Ledger(plan))]
@@ -84,23 +79,22 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
 
 async def _read_past(settings: Settings, plan: Plan, day: str | None, now: datetime) -> _Past:
     """What past nights tell about the plan for a day, by default for that of a start at `now`. Never raises."""
-    known_days = settings.days()
-    problem: Value = message("no answer within {seconds} s", seconds=int(READ_SECONDS))
-    with trio.move_on_after(READ_SECONDS):
-        try:
-            store = open_store(settings.runs_uri or "")
-            nights = await read_nights(store)
-            known_days = nights.days(settings)
-            day = day or known_days.current(now)
-            record = await Record.read(store, day, replace(plan, date=day))
-            days = [night.day for night in nights.nights if night.report is None or night.report.had_plan]
-            latest = next((recorded for recorded in days if recorded <= day), None)
-            attempt = None if latest is None else await (await Listing.of(store, latest)).attempt(store)
-            planned = None if attempt is None else plan_of(attempt)
-            return _Past(known_days, planned, ledger=record.ledger)
-        except (StorageError, RecordError) as error:
-            problem = error.what
-    return _Past(known_days, problem=message("past nights cannot be read: {error}", error=problem))
+    days = settings.days()
+    if settings.runs_uri is None:
+        return _Past(days, problem=message("RUNS_URI is not set: it is not known which of these calls are done"))
+    try:
+        store = open_store(settings.runs_uri)
+        nights = await read_nights(store)
+        days = nights.days(settings)
+        day = day or days.current(now)
+        record = await Record.read(store, day, replace(plan, date=day))
+        planned = [
+            night.day for night in nights.nights if night.day <= day and (night.report is None or night.report.had_plan)
+        ]
+        attempt = await (await Listing.of(store, planned[0])).attempt(store) if planned else None
+        return _Past(days, None if attempt is None else plan_of(attempt), ledger=record.ledger)
+    except (StorageError, RecordError) as error:
+        return _Past(days, problem=message("past nights cannot be read: {error}", error=error.what))
 
 
 def _say_notices(notices: Iterable[Message], to: Translator) -> None:

@@ -32,7 +32,7 @@ class Ending:
 
     # All else is in no record.
     why: Message | None = None
-    """Why it did not begin, or for which other start it waited until its deadline, if that is known."""
+    """Why it did not begin, if that is known."""
     done_since: datetime | None = None
     """Since when the day has been done, if nothing was left for this start."""
     breaks_off: datetime | None = None
@@ -50,12 +50,10 @@ def ending_of(
     reason: ShutdownReason | None,
     error: EngineFailedError | None = None,
     not_renewed: Message | None = None,
-    waited_for: Message | None = None,
 ) -> Ending:
     """How an attempt ended. `error` is the failure of the data phase, `reason` is why the start was shut down.
 
-    `ledger` is `None` if it was shut down before it had a plan, perhaps while it `waited_for` another start.
-    `not_renewed` is as in `Shutdown`.
+    `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
     """
     if error is not None and ledger is not None:
         return Ending(Outcome.DATA_ENGINE_FAILED, answer=colon(error.result.label, error.result.reason or ""))
@@ -67,9 +65,7 @@ def ending_of(
         return Ending(Outcome.STORAGE_FAILED, answer=not_renewed)
     reason = reason or ShutdownReason.SIGTERM
     outcome = _STOPS.get(reason, Outcome.INTERRUPTED)
-    if outcome is Outcome.INTERRUPTED:
-        return Ending(outcome, signal=ExitCode[reason.name])
-    return Ending(outcome, why=waited_for if outcome is Outcome.DEADLINE else None)
+    return Ending(outcome, signal=ExitCode[reason.name] if outcome is Outcome.INTERRUPTED else None)
 
 
 def _made_none(ledger: Ledger) -> bool:

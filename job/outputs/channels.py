@@ -108,21 +108,6 @@ WECOM = Channel(
 CHANNELS = (FEISHU, DINGTALK, WECOM)
 
 
-def _other(host: str) -> Channel:
-    """The channel for Slack, Mattermost and others that accept a `text`. Mattermost's limit is 16,383 characters."""
-    return Channel(title=host, hosts=(host,), path="/", limit=16_000, body=lambda text: {"text": text})
-
-
-def channel_of(url: str) -> Channel:
-    """The channel that a URL belongs to, by its host; on loopback by its path."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    for channel in CHANNELS:
-        if host in channel.hosts or (is_loopback(host) and parts.path.startswith(channel.path)):
-            return channel
-    return _other(host)
-
-
 @dataclass(frozen=True, slots=True)
 class Hook:
     """An incoming webhook: its URL, and the secret to sign with. Neither may appear in a message or an error."""
@@ -132,7 +117,14 @@ class Hook:
 
     @property
     def channel(self) -> Channel:
-        return channel_of(self.url)
+        """That of its host, on loopback of its path; else one for Slack, Mattermost and others that take a `text`."""
+        parts = urlsplit(self.url)
+        host = (parts.hostname or "").lower()
+        for channel in CHANNELS:
+            if host in channel.hosts or (is_loopback(host) and parts.path.startswith(channel.path)):
+                return channel
+        # Mattermost's limit is 16,383 characters.
+        return Channel(title=host, hosts=(host,), path="/", limit=16_000, body=lambda text: {"text": text})
 
     def request(self, text: str, fields: Mapping[str, object], now: float) -> tuple[str, bytes]:
         """The URL and the body, signed anew. A channel that is not in `CHANNELS` gets `fields` as well."""

@@ -20,7 +20,7 @@ from job.telling.failures import reason_of
 from job.telling.fields import totals_of
 from job.telling.sentence import waited_for_data
 from job.telling.view import View
-from job.text.messages import ENGLISH, Message, Translator, Value, colon, duration, message, semicolon, template
+from job.text.messages import Message, Value, colon, duration, message, semicolon, template
 from job.text.shown import clock, shortened
 
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
@@ -41,7 +41,6 @@ class LogLine(NamedTuple):
 
 
 class Writer(Protocol):
-    translator: Translator
     output: OutputQueue
 
     def write(self, line: LogLine) -> None: ...
@@ -199,7 +198,7 @@ def _end(view: View) -> LogLine:
             fields[name] = [shortened(str(text), TEXT_LIMIT) for text in texts]
     if view.unrecorded is not None:
         fields["unrecorded"] = view.unrecorded
-    if any(step.kind == "start" for step in view.steps):
+    if any(step.is_start for step in view.steps):
         fields |= start_fields(view.steps)
     severity = severity if report.exit_code == ExitCode.DONE else "ERROR"
     return LogLine(severity, "run.finished", view.sentence, fields)
@@ -258,8 +257,6 @@ class CloudLog:
     """Writes a line for each event. What cannot be written (closed pipe, full disk) does not stop the run, and a slow
     reader does not delay it.
     """
-
-    translator = ENGLISH
 
     def __init__(self) -> None:
         self.output = OutputQueue()

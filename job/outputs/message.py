@@ -13,21 +13,20 @@ from functools import partial
 import trio
 
 from job.config.environment import Settings
-from job.day.attempt import ExitCode, Outcome
-from job.day.report import NIGHTS_PAGE, Report
+from job.day.attempt import ExitCode
+from job.day.report import Report
 from job.day.result import Counts
 from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
 from job.execution.shutdown import MOMENT, Shutdown
 from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
-from job.storage.uri import address_of
-from job.telling.advice import Step, start_fields
+from job.telling.advice import start_fields
 from job.telling.fields import totals_of
-from job.telling.lines import SIGNS, Line, Rank
+from job.telling.lines import SIGNS, Line, Mark, Rank
 from job.telling.sentence import when
-from job.telling.view import View, day_lines, step_lines
+from job.telling.view import View, day_lines
 from job.text.messages import ENGLISH, Message, Translator, at_host, colon, message, plural, template, translator
-from job.text.shown import clock, printable, shortened
+from job.text.shown import printable, shortened
 
 NAME = "batch-orchestrator"
 """The job's name if it does not run on Cloud Run."""
@@ -42,12 +41,13 @@ _TRIAL = template("{job}: this is a test. A message like this comes when a run h
 def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     report = view.report
     yield Line(_title(settings, report, report.day), Rank.KEPT, mark=SIGNS[view.severity])
-    yield from _body(view)
+    yield from body_lines(view)
     if (at := when(report)) is not None:
         yield Line(at, Rank.KEPT)
 
 
-def _body(view: View) -> Iterator[Line]:
+def body_lines(view: View) -> Iterator[Line]:
+    """How a day stands, as far as a message says it."""
     yield Line(message("{sentence}.", sentence=view.sentence), Rank.KEPT)
     yield from (line for line in day_lines(view, FAULTS_LISTED) if line.rank is not Rank.ASIDE)
 
@@ -61,37 +61,12 @@ def run_fields(view: View) -> Mapping[str, object]:
     }
 
 
-def late_lines(
-    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], nothing: Message
+def verify_lines(
+    settings: Settings, report: Report | None, day: str, mark: Mark, problem: Message, more: Iterable[Line]
 ) -> Iterator[Line]:
-    """That a day is not done by `now`. Without a `view`, `steps` begin the day, of which `nothing` is recorded."""
-    title = _title(settings, view.report if view else None, day)
-    late = message("not done by {time}", time=clock(now, day))
-    is_at_work = view is not None and view.report.outcome is Outcome.AT_WORK
-    yield Line(colon(title, late), Rank.KEPT, mark="!" if is_at_work else "✗")
-    if view is not None:
-        yield from _body(view)
-    else:
-        yield Line(nothing, Rank.KEPT)
-        yield from (line for line in step_lines(steps) if line.rank is not Rank.ASIDE)
-
-
-def still_lines(settings: Settings, day: str, told: datetime, view: View | None, nothing: Message) -> Iterator[Line]:
-    """That a day is still not done, of which more was `told` then."""
-    runs_uri = settings.runs_uri or ""
-    still = message(
-        "still as told on {day}: {sentence} → {page}",
-        day=f"{told:%m-%d}",
-        sentence=view.sentence if view else nothing,
-        page=(view and view.page) or address_of(runs_uri, NIGHTS_PAGE),
-    )
-    yield Line(colon(_title(settings, view.report if view else None, day), still), Rank.KEPT, mark="✗")
-
-
-def unchecked_lines(settings: Settings, day: str, problem: Message, steps: Iterable[Step]) -> Iterator[Line]:
-    """That `verify` could not look at a day."""
-    yield Line(colon(_title(settings, None, day), problem), Rank.KEPT, mark="!")
-    yield from step_lines(steps)
+    """That `verify` has found a `problem` with a day, and what `more` is said of that."""
+    yield Line(colon(_title(settings, report, day), problem), Rank.KEPT, mark)
+    yield from (line for line in more if line.rank is not Rank.ASIDE)
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
@@ -110,7 +85,7 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
     text = "\n".join(shown)
     if not _fits(text, channel):
         shown = [
-            shortened(one, ANSWER_LIMIT) if line.is_answer else one for one, line in zip(shown, lines, strict=True)
+            shortened(part, ANSWER_LIMIT) if line.is_answer else part for part, line in zip(shown, lines, strict=True)
         ]
         text = "\n".join(shown)
     order = sorted(
@@ -123,7 +98,7 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
         first, *others = sorted(order[:count])
         more = plural("… and 1 more line", "… and {count} more lines", count=count)
         shown[first] = _shown(Line(more), channel, translator)
-        text = "\n".join(one for at, one in enumerate(shown) if at not in others)
+        text = "\n".join(part for at, part in enumerate(shown) if at not in others)
     return text
 
 
@@ -173,8 +148,6 @@ class Notifier:
         self.hook = Hook(url.get_secret_value(), secret.get_secret_value() if secret else None) if url else None
         """`None` if NOTIFY_URL is not set or faulty."""
         self._settings = settings
-        self._fault = settings.notify_fault
-        self._translator = translator(settings.language)
 
     async def send(self, view: View, shutdown: Shutdown) -> Message | None:
         """Sends the message about a start, if it is news. Returns why it was not sent, or `None`."""
@@ -201,12 +174,35 @@ class Notifier:
             )
         return self._settings.notify_only == "all" or (view.severity_before, view.severity) != ("good", "good")
 
-    async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:
-        """Sends any message, if NOTIFY_URL is set. Returns why it was not sent, or `None`."""
-        if self.hook is None:
+    async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float = SEND_SECONDS) -> Message | None:
+        """Sends any message, shortened to the channel's limit. Returns why it was not sent, or `None`, also without
+        NOTIFY_URL. Never raises.
+
+        Temporary failures are retried within `seconds`: 429, 5xx, the channel's codes for busy, and a failure to
+        connect. A request whose answer was lost is not retried, since the message may have arrived.
+        """
+        hook, settings = self.hook, self._settings
+        if hook is None:
             # A faulty NOTIFY_URL is reported here again: alerts watch this error, not the notice at the start.
-            return self._fault and _not_sent(self._fault)
-        return await send(self.hook, lines, fields, seconds, self._translator, self._settings.authorities)
+            return settings.notify_fault and _not_sent(settings.notify_fault)
+        if seconds <= 0:
+            return NO_TIME
+        reason = message("no answer within {seconds} s", seconds=round(seconds, 1))
+        with trio.move_on_after(seconds):
+            try:
+                text = cut(list(lines), hook.channel, translator(settings.language))
+                more, tls = fields(), tls_context(settings.authorities)
+                for wait in (0.0, *WAITS):
+                    await trio.sleep(wait)
+                    problem = await _try(hook, text, more, tls)
+                    if problem is None:
+                        return None
+                    reason = problem.reason
+                    if not problem.is_passing:
+                        break
+            except Exception as error:  # noqa: BLE001  a message that cannot be sent must not affect the run
+                reason = message("an error in the job: {error}", error=type(error).__name__)
+        return _not_sent(reason)
 
 
 def _not_sent(reason: Message) -> Message:
@@ -214,38 +210,6 @@ def _not_sent(reason: Message) -> Message:
 
 
 NO_TIME = _not_sent(message("no time was left for it"))
-
-
-async def send(
-    hook: Hook,
-    lines: Iterable[Line],
-    fields: Fields,
-    seconds: float,
-    translator: Translator = ENGLISH,
-    authorities: str | None = None,
-) -> Message | None:
-    """Sends the lines, shortened to the channel's limit. Returns why the message was not sent, or `None`. Never raises.
-
-    Temporary failures are retried within `seconds`: 429, 5xx, the channel's codes for busy, and a failure to connect. A
-    request whose answer was lost is not retried, since the message may have arrived.
-    """
-    if seconds <= 0:
-        return NO_TIME
-    reason = message("no answer within {seconds} s", seconds=round(seconds, 1))
-    with trio.move_on_after(seconds):
-        try:
-            text, more, tls = cut(list(lines), hook.channel, translator), fields(), tls_context(authorities)
-            for wait in (0.0, *WAITS):
-                await trio.sleep(wait)
-                problem = await _try(hook, text, more, tls)
-                if problem is None:
-                    return None
-                reason = problem.reason
-                if not problem.is_passing:
-                    break
-        except Exception as error:  # noqa: BLE001  a message that cannot be sent must not affect the run
-            reason = message("an error in the job: {error}", error=type(error).__name__)
-    return _not_sent(reason)
 
 
 async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSLContext) -> SendFailure | None:

@@ -64,20 +64,21 @@ _MARGIN = timedelta(minutes=5)
 """Added on both sides: an engine may still log after the job has ended."""
 
 
-def log_link(report: Report) -> str | None:
-    """The log of the job and of the engines under the day's trace, with every call.
+def log_lines(report: Report) -> Iterator[Line]:
+    """Where the log of the job and of the engines is, under the day's trace, with every call.
 
     And that of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes.
     """
     if report.start.project is None:
-        return None
+        return
     query = f'trace="projects/{report.start.project}/traces/{report.start.trace_id}"'
     if report.start.execution is not None:
         query += f'\nOR labels."run.googleapis.com/execution_name"="{report.start.execution}"'
     began = datetime.fromisoformat(report.start.began) - _MARGIN
     ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
     span = quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
-    return f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.start.project)}"
+    address = f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.start.project)}"
+    yield Line(message("The log of the job and of the engines, with every call"), below=address, is_link=True)
 
 
 BOARD_TARGETS = 300
@@ -90,7 +91,6 @@ CARD_MARKS: Mapping[ItemState, tuple[str, str]] = {
     "not_attempted": ("warn", "–"),
     "left_out": ("soft", "○"),
 }
-NOT_PLANNED = ("soft", "·")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,9 @@ class Cell:
 class Board:
     """The targets that have cards, each with a cell for each card type; none if they are too many.
 
-    Those of which a card failed come first, then those that lack one, or have one with an error.
+    Those of which a card failed come first, then those that lack one or have one with an error, unless it is left out.
     """
 
-    targets: int
     card_types: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
     marks: Collection[str]
@@ -120,19 +119,12 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     if counts.done + counts.failed == 0:
         return None
     targets = [target for target in ledger.plan.targets if target.card_types]
-    odd = {item.target for item in ledger.with_error("qa")} | {card.item.target for card in ledger.missing("qa")}
-    failed = {card.item.target for card in ledger.missing("qa") if card.has_failed}
     shown = targets if len(targets) <= BOARD_TARGETS else []
-    ordered = sorted(shown, key=lambda target: (target.id not in failed, target.id not in odd))
     types = list(dict.fromkeys(name for target in shown for name in target.card_types))
-    rows = [(target.id, _cells(report, ledger, target, types)) for target in ordered]
-    return Board(
-        targets=len(targets),
-        card_types=types,
-        rows=rows,
-        marks={cell.mark for _, cells in rows for cell in cells},
-        is_open=counts.missing > 0 or counts.with_error > 0,
-    )
+    rows = [(target.id, _cells(report, ledger, target, types)) for target in shown]
+    rows.sort(key=lambda row: [kind not in {cell.kind for cell in row[1]} for kind in ("bad", "warn")])
+    marks = {cell.mark for _, cells in rows for cell in cells}
+    return Board(types, rows, marks, is_open=counts.missing > 0 or counts.with_error > 0)
 
 
 def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str]) -> Sequence[Cell]:
@@ -140,7 +132,7 @@ def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str])
     return [
         Cell(*CARD_MARKS["failed" if card.has_failed else card.state], picture_url(report, target, card))
         if (card := cards.get(name))
-        else Cell(*NOT_PLANNED)
+        else Cell("soft", "·")
         for name in types
     ]
 
@@ -170,7 +162,7 @@ def environment(translator: Translator) -> "Environment":
     def beginning(value: object, limit: int) -> str:
         return shortened(translator.text(value), limit)
 
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("job.outputs"),
         autoescape=True,
         finalize=finalized,
@@ -178,14 +170,14 @@ def environment(translator: Translator) -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    templates.filters |= {
         "dated": dated,
         "done_at": done_at,
         "marks": marks_of,
         "number": "{:,}".format,
         "shortened": beginning,
     }
-    made.globals = {
+    templates.globals = {
         "_": message,
         "ngettext": plural,
         "colon": colon,
@@ -193,9 +185,9 @@ def environment(translator: Translator) -> "Environment":
         "engines": {name: engine.label for name, engine in ENGINES.items()},
         "signs": SIGNS,
         "kinds": {sign: severity for severity, sign in SIGNS.items()},
-        "day_link": None,
+        "sentence": None,
     }
-    return made
+    return templates
 
 
 def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Translator) -> bytes:
@@ -206,22 +198,19 @@ def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Transl
         translator,
         Night(report.day, report.outcome, report),
         report.start,
-        lines=list(day_lines(view)),
+        lines=[*day_lines(view), *log_lines(report)],
         when=when(report),
         nights_link=link(runs_uri, NIGHTS_PAGE, report.day),
         report=report,
         board=board(report, view.ledger),
         table_link=link(runs_uri, f"{report.day}/{CARDS}", report.day) if has_table else None,
-        log_link=log_link(report),
     )
 
 
 def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, translator: Translator) -> bytes:
     """The page of the nights, as it is right at `now`. It opens with the latest."""
     latest = next(iter(nights.nights), None)
-    # It may have no page.
-    page = None if latest is None or not _has_page(latest) else link(runs_uri, f"{latest.day}/{PAGE}")
-    at = when(latest.report) if latest is not None and latest.report is not None and page else None
+    at = None if latest is None or latest.report is None else when(latest.report)
     return _rendered(
         "nights.html.j2",
         translator,
@@ -229,8 +218,7 @@ def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, tran
         nights.latest_start if latest is None or latest.start is None else latest.start,
         lines=[] if latest is None else list(_latest_lines(latest, nights, runs_uri, days, now)),
         when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)) if latest and not at else at,
-        day_link=page,
-        link_of=lambda night: link(runs_uri, f"{night.day}/{PAGE}") if _has_page(night) else None,
+        link_of=partial(_page_link, runs_uri),
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
         columns=nights.engines,
@@ -238,26 +226,20 @@ def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, tran
     )
 
 
-def _has_page(night: Night) -> bool:
-    return night.report is not None and night.report.ended is not None
+def _page_link(runs_uri: str, night: Night) -> str | None:
+    """Where the page of a night is; `None` if it has left none."""
+    has_page = night.report is not None and night.report.ended is not None
+    return link(runs_uri, f"{night.day}/{PAGE}") if has_page else None
 
 
 def _rendered(name: str, translator: Translator, night: Night | None, start: Start | None, **more: object) -> bytes:
-    """A page that opens with a night. `start` is one of its job, if any is known."""
-    report = None if night is None else night.report
-    return (
-        environment(translator)
-        .get_template(name)
-        .render(
-            severity=None if night is None else night.severity,
-            sentence=None if night is None else LABELS[night.outcome] if report is None else sentence_of(report),
-            day=None if night is None else night.day,
-            # Pages of two jobs must not look alike.
-            job=[] if start is None else [known for known in (start.job, start.project) if known is not None],
-            **more,
-        )
-        .encode()
-    )
+    """A page that opens with a night, if there is one. `start` is one of its job, if any is known."""
+    if night is not None:
+        sentence = LABELS[night.outcome] if night.report is None else sentence_of(night.report)
+        more |= {"severity": night.severity, "day": night.day, "sentence": sentence}
+    # Pages of two jobs must not look alike.
+    job = [] if start is None else [part for part in (start.job, start.project) if part is not None]
+    return environment(translator).get_template(name).render(job=job, **more).encode()
 
 
 def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now: datetime) -> Iterator[Line]:
@@ -270,35 +252,33 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
         yield Line(message(text, time=dated_time(tick)))
     if latest.problem is not None:
         yield Line(latest.problem)
-    report = latest.report
-    has_page = _has_page(latest)
-    if has_page and latest.outcome is not Outcome.SUCCEEDED:
-        page = link(runs_uri, f"{latest.day}/{PAGE}")
-        yield Line(message("What is wrong, and what to do"), below=page, form="link")
+    report, page = latest.report, _page_link(runs_uri, latest)
+    if page is not None and latest.outcome is not Outcome.SUCCEEDED:
+        yield Line(message("What is wrong, and what to do"), below=page, is_link=True)
     if report is None and latest.start is not None:  # nothing but how to go on
         report = report_of(latest.start, Ledger.empty(latest.day), Ending(latest.outcome))
     undone = undone_lines(nights, latest)
     if report is None:
         yield from (Line(line) for line in undone)
     else:
-        commands = Commands.of(report.start, runs_uri, days, now)
+        commands = Commands(report.start, runs_uri, days, now)
         view = View.of(report, Ledger.empty(latest.day), commands, undone)
-        shown = replace(view, steps=()) if has_page else view
+        shown = view if page is None else replace(view, steps=())
         yield from (line for line in day_lines(shown) if line.rank is Rank.KEPT)
 
 
-def documents(view: View, past: PastNights, settings: Settings) -> Documents:
+def documents(view: View, past_nights: PastNights, settings: Settings) -> Documents:
     """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
     report, runs_uri, day = view.report, settings.runs_uri or "", view.report.day
     to, has_table = translator(settings.language), report.cards.planned > 0
-    made: dict[str, Callable[[], bytes]] = {
+    contents: dict[str, Callable[[], bytes]] = {
         f"{day}/{REPORT}": partial(report_json, view),
         f"{day}/{PAGE}": partial(render_day, view, runs_uri, has_table=has_table, translator=to),
     }
     if has_table:
-        made[f"{day}/{CARDS}"] = partial(card_table, report, view.ledger, to)
-    nights = None if past.nights is None else past.nights.with_report(report)
+        contents[f"{day}/{CARDS}"] = partial(card_table, report, view.ledger, to)
+    nights = None if past_nights.nights is None else past_nights.nights.with_report(report)
     # A start that is at work writes it at its end.
     if nights is not None and all(night.outcome is not Outcome.AT_WORK for night in nights.nights):
-        made[NIGHTS_PAGE] = partial(render_nights, nights, runs_uri, report.start.days, datetime.now(UTC), to)
-    return made
+        contents[NIGHTS_PAGE] = partial(render_nights, nights, runs_uri, report.start.days, datetime.now(UTC), to)
+    return contents

@@ -16,8 +16,6 @@ from rich.table import Table
 
 from job.day.attempt import Outcome
 from job.day.history import Nights
-from job.day.result import Counts
-from job.engines.calls import EngineName
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, elapsed_time
 from job.outputs.stdout import OutputQueue, QueuedText
@@ -48,16 +46,6 @@ class Screen(Console):
 
 def _marked(mark: str) -> str:
     return f"[{_COLOURS[mark]}]{mark}[/]" if mark in _COLOURS else mark
-
-
-def print_table(screen: Screen, engines: Mapping[EngineName, Counts]) -> None:
-    table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
-    table.add_column(no_wrap=True)
-    for heading in (message("done"), message("failed"), message("not finished")):
-        table.add_column(screen.shown(heading), justify="right", no_wrap=True)
-    for name, engine in engines.items():
-        table.add_row(name, f"{engine.done:,}", f"{engine.failed - engine.cut_off:,}", f"{engine.not_reached:,}")
-    screen.print(table)
 
 
 def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
@@ -92,7 +80,7 @@ class Terminal:
     """
 
     def __init__(self, translator: Translator = ENGLISH) -> None:
-        self.translator, self.output = translator, OutputQueue()
+        self.output = OutputQueue()
         self._screen = Screen(translator, QueuedText(self.output))
         self._bars: LiveDisplay | None = None
 
@@ -118,7 +106,7 @@ class Terminal:
             self._bars.start()
 
     def end(self, view: View) -> None:
-        """Prints the totals, the failures by cause, what to do next, and how the start ended."""
+        """Prints the failures by cause, what to do next, and how the start ended."""
         if self._bars is not None:
             self._bars.stop()
         _print_view(self._screen, view, (line for line in day_lines(view) if not line.is_of_config))
@@ -135,12 +123,9 @@ def as_text(view: View, translator: Translator = ENGLISH) -> str:
 
 
 def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
-    report, text = view.report, screen.translator.text
-    is_at_work = report.outcome is Outcome.AT_WORK
+    text, is_at_work = screen.translator.text, view.report.outcome is Outcome.AT_WORK
     if is_at_work:
         screen.print_line(view.sentence, style=_colour(view))
-    if any(engine.calls for engine in report.engines.values()):
-        print_table(screen, report.engines)
     for line in lines:
         is_long = line.is_answer or line.rank is Rank.ASIDE
         screen.print_line(shortened(text(line.text), SHOWN_LIMIT) if is_long else line.text, line.mark)

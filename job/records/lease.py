@@ -45,8 +45,8 @@ RELEASE_SECONDS = 3.0
 TRUSTED_SECONDS = LASTS_SECONDS - BUDGETS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
-OnWait = Callable[[Message, Message | None], None]
-"""Gets a notice that a start waits, and which one it waits for, if that is known."""
+OnWait = Callable[[Message], None]
+"""Gets a notice that a start waits, and for which one."""
 
 
 class Holder(BaseModel):
@@ -185,8 +185,7 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
             raise BusyError(_words(holder), message("Another start is at work"))
         if notify_at == inf or now >= notify_at:
             text = template("Waiting until another start has ended, or shows no sign of life for {seconds} s: {holder}")
-            notice = message(text, seconds=int(LASTS_SECONDS), holder=_words(holder))
-            notify(notice, None if holder is None else holder.label)
+            notify(message(text, seconds=int(LASTS_SECONDS), holder=_words(holder)))
             notify_at = now + NOTICE_SECONDS
         await trio.sleep_until(min(now + WATCH_SECONDS, stale_at))
 

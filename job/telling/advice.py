@@ -1,14 +1,10 @@
-"""Advice: what a person does next about a day. Every output shows these steps, and decides nothing itself.
-
-With the commands and links for it: how to start the job again, and where a page is. Commands are quoted for a shell.
-"""
+"""Advice: what a person does next about a day, with the commands and links for it. No output decides that itself."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
-from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from job.config.days import Days
@@ -20,7 +16,7 @@ from job.day.report import NIGHTS_PAGE, PAGE, Change, Report
 from job.engines.calls import counted
 from job.storage.uri import absolute, address_of
 from job.telling.changes import change_of
-from job.telling.lines import Form
+from job.telling.lines import Line, Rank
 from job.text.messages import (
     NAMED,
     Message,
@@ -32,53 +28,36 @@ from job.text.messages import (
 )
 from job.text.shown import clock
 
-StepKind = Literal["at_work", "retry", "unless", "start", "look", "without", "left_out", "again"]
-"""What a step is: nothing, as a start is at work, or as Cloud Run starts it once more; when not to start the job; start
-it again; look at the day first; go on without some targets; make what was left out; make doubtful cards again."""
-
-
-class Step(NamedTuple):
-    kind: StepKind
-    sentence: Message
-    """What it is, and of a command what it does, costs, and until when it holds."""
-    command: str | None = None
-    """Or the address of a page, as its `form` says."""
-    until: datetime | None = None
-    """Until when the command is for its day; `None` if it is so at any time."""
-    form: Form = "command"
-    wants_checkout: bool = False
-
 
 @dataclass(frozen=True, slots=True)
 class Commands:
     """Makes every command that people are told: on Cloud Run if the job started there, else on a laptop."""
 
+    place: Start
+    """A start of the job: where that is, and how it is started."""
+    runs_uri: str
+    """Empty if it is not set."""
     days: Days
     now: datetime
-    job: str | None = None
-    region: str | None = None
-    project: str | None = None
-    start_with: str | None = None
-    runs_uri: str | None = None
-    config_uri: str | None = None
-    """`None` if it is not known; empty if it was not set. So is `runs_uri`."""
-
-    @classmethod
-    def of(cls, start: Start, runs_uri: str | None, days: Days, now: datetime) -> "Commands":
-        place = (start.job, start.region, start.project, start.start_with, runs_uri, start.config_uri)
-        return cls(days, now, *place)
 
     def start(
-        self, kind: StepKind, text: Message, day: str | None, *options: str, is_new: bool = False, cards: int = 0
-    ) -> Step:
-        """The step that starts the job for a day, to make so many cards; `text` says so, with its places for terms and
-        price.
+        self,
+        text: Message,
+        day: str | None,
+        *options: str,
+        is_new: bool = False,
+        cards: int = 0,
+        rank: Rank = Rank.KEPT,
+        is_start: bool = False,
+    ) -> Line:
+        """The line whose command starts the job for a day, to make so many cards; `text` says so, with its places for
+        terms and price. `is_start` is that of the line.
 
         The command is without its date if the day is current: if it is `None`, whichever is current by then. `is_new`
         is whether nothing may be recorded of the day: then it is confirmed if it is named, as it is on a laptop, where
         a new shell may not have the schedule.
         """
-        on_cloud = self.job is not None and self.start_with is None
+        on_cloud = self.place.job is not None and self.place.start_with is None
         is_current = day is None or (self.days.current(self.now) == day and (on_cloud or not is_new))
         named = [] if is_current else [f"--date={day}"]
         confirmed = ["--yes"] if named and is_new and "--yes" not in options else []
@@ -96,42 +75,45 @@ class Commands:
             terms.append(message("until {time}", time=f"{until:%m-%d %H:%M}"))
         bracket = message(" ({terms})", terms=reduce(semicolon, terms)) if terms else ""
         sentence = Message(text.id, {**text.values, "terms": bracket}, text.plural)
-        command = self._on_cloud(arguments) if on_cloud else self._here(arguments, self.config_uri)
-        return Step(kind, sentence, command, until, wants_checkout=not on_cloud and self.start_with is None)
+        if on_cloud:
+            command = self._on_cloud(arguments)
+        else:
+            command = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.place.config_uri)
+            rank = Rank.ASIDE if self.place.start_with is None else rank
+        return Line(sentence, rank, below=command, is_start=is_start, until=until)
 
-    def look(self, text: Message, day: str | None) -> Step:
+    def look(self, text: Message, day: str | None) -> Line:
         """How to see a day, by default the latest: the address of a page, or on a laptop the command that shows it."""
-        if self.job is not None and self.runs_uri:
+        if self.place.job is not None and self.runs_uri:
             page = address_of(self.runs_uri, NIGHTS_PAGE) if day is None else page_address(self.runs_uri, day)
-            return Step("look", text, page, form="link" if self.runs_uri.startswith("gs://") else "path")
-        command = self._here(["report", *([day] if day else [])], None)
-        return Step("look", text, command, wants_checkout=self.start_with is None)
+            return Line(text, Rank.KEPT, below=page, is_link=self.runs_uri.startswith("gs://"))
+        command = self._here(["report", *([day] if day else [])], RUNS_URI=self.runs_uri)
+        return Line(text, Rank.ASIDE if self.place.start_with is None else Rank.KEPT, below=command)
 
     def _on_cloud(self, arguments: Sequence[str]) -> str:
-        where = {"region": self.region, "project": self.project}
+        where = {"region": self.place.region, "project": self.place.project}
         given = [f"--{name}={value}" for name, value in where.items() if value is not None]
         if len(arguments) > 1:
             given.append(f"--args={as_list(arguments)}")
-        return shlex.join(["gcloud", "run", "jobs", "execute", self.job or "", *given])
+        return shlex.join(["gcloud", "run", "jobs", "execute", self.place.job or "", *given])
 
-    def _here(self, arguments: Sequence[str], config_uri: str | None) -> str:
+    def _here(self, arguments: Sequence[str], **variables: str) -> str:
         """A command of the job in a checkout: on a laptop with these variables, as a new shell lacks them."""
-        if self.start_with is not None:
-            return f"{self.start_with}{shlex.quote(shlex.join(arguments))}"
+        if self.place.start_with is not None:
+            return f"{self.place.start_with}{shlex.quote(shlex.join(arguments))}"
         text = shlex.join(["python", "-m", "job", *arguments])
-        if self.job is None:
-            uris = {"RUNS_URI": self.runs_uri, "CONFIG_URI": config_uri}
-            known = {name: uri for name, uri in uris.items() if uri is not None}  # an empty one is to be filled in
-            given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in known.items()]
-            text = " ".join([*given, text])
-        return text
+        if self.place.job is not None:
+            return text
+        # One that is not set is to be filled in.
+        given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in variables.items()]
+        return " ".join([*given, text])
 
 
-def start_fields(steps: Sequence[Step]) -> Mapping[str, str | None]:
+def start_fields(steps: Sequence[Line]) -> Mapping[str, str | None]:
     """The command that starts the job again, for programs."""
-    step = next((step for step in steps if step.kind == "start"), None)
+    step = next((step for step in steps if step.is_start), None)
     until = None if step is None or step.until is None else step.until.isoformat(timespec="seconds")
-    return {"start_command": None if step is None else step.command, "start_command_until": until}
+    return {"start_command": None if step is None else step.below, "start_command_until": until}
 
 
 def option(name: str, values: Iterable[str]) -> list[str]:
@@ -161,60 +143,59 @@ def quoted(value: str) -> str:
 
 
 CONSOLE = "https://console.cloud.google.com"
+ALL_EXECUTIONS = message("All executions of the job")
+NO_START = message("A message that this night sent is right; if none came, open the executions")
+"""What to do if it is not known how a day stands."""
 
 
 def advice(
     report: Report, ledger: Ledger, commands: Commands, unrecorded: int = 0, *, is_retried: bool = False
-) -> tuple[Step, ...]:
+) -> Iterator[Line]:
     """What to do next, in this order. `commands` know when it is read.
 
     So many cards that are made are `unrecorded`: a start makes them again. `is_retried` is whether Cloud Run starts the
     task once more, and that goes on: of a killed start, it is known from its record.
     """
-    if report.is_of_command or report.outcome is Outcome.UNREADABLE:
-        return ()
-    if report.outcome is Outcome.AT_WORK:
-        return tuple(_waiting_steps(report.start, commands.now))
-    if report.outcome is Outcome.SUCCEEDED:
-        return tuple(_steps_of_success(report, ledger, commands))
-    if any(fault.kind is FaultKind.IMAGE for fault in report.faults):  # this image would be refused again
-        return ()
-    return tuple(_steps(report, commands, unrecorded, is_retried=is_retried))
+    start, outcome, faults = report.start, report.outcome, {fault.kind for fault in report.faults}
+    if outcome is Outcome.AT_WORK:
+        if start.ends_by is not None and start.ends_by > commands.now:
+            ends_by = clock(start.ends_by, start.day)
+            yield Line(message("This start ends by {time} at the latest.", time=ends_by), Rank.KEPT)
+        yield from executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
+    elif outcome is Outcome.SUCCEEDED:
+        yield from _steps_of_success(report, ledger, commands)
+    elif outcome is Outcome.UNREADABLE or faults & {FaultKind.COMMAND, FaultKind.IMAGE}:
+        return  # only who gave the command can correct it, and an image that is too old is refused again
+    elif _may_have_asked(report):
+        text = message("What you asked for may not be recorded. First look at how the day stands:")
+        yield commands.look(text, start.known_day)
+    else:
+        yield from _retry_steps(report, commands.now, is_retried=is_retried)
+        yield from _steps_of_failure(report, commands, report.cards.missing + unrecorded)
 
 
 RETRIED_WITHIN = timedelta(minutes=10)
 """How long Cloud Run takes at most until it starts a failed task once more."""
 
 
-def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator[Step]:
+def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator[Line]:
     """What Cloud Run goes on with by itself, unless it would be refused again, since its variables are the same."""
     breaks_off = report.ending.breaks_off
     if breaks_off is not None:
         is_retried = report.start.has_retry and now - breaks_off < RETRIED_WITHIN
-    if not is_retried or any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
-        return
-    if report.outcome in {Outcome.INTERRUPTED, Outcome.KILLED}:
-        text = message("Cloud Run starts it once more within ten minutes, unless somebody cancelled it.")
-        yield Step("retry", text)
-    else:
-        yield Step("retry", message("Cloud Run starts it once more within ten minutes."))
+    if is_retried and not any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
+        yield Line(message("Cloud Run starts it once more within ten minutes, unless it was cancelled."), Rank.KEPT)
 
 
-def _steps(report: Report, commands: Commands, unrecorded: int, *, is_retried: bool) -> Iterator[Step]:
+def _steps_of_failure(report: Report, commands: Commands, missing: int) -> Iterator[Line]:
     start = report.start
-    if _may_have_asked(report):
-        text = message("What you asked for may not be recorded. First look at how the day stands:")
-        yield commands.look(text, start.known_day)
-        return
-    missing = report.cards.missing + unrecorded
-    yield from _retry_steps(report, commands.now, is_retried=is_retried)
     if report.outcome is Outcome.KILLED and report.cards.missing:
-        yield Step("unless", message("If a message said that all cards are made, do not paste this."))
+        yield Line(message("If a message said that all cards are made, do not paste this."), Rank.KEPT)
     yield _start_step(report, commands, missing)
     if report.at_fault:  # a plain start fails for them before it makes any card
         names, price = listed(report.at_fault), _price(start, missing)
         text = message("Or leave out {names}{terms}{price}:", names=names, price=price)
-        yield commands.start("without", text, report.day, *option("without", [*start.without, *report.at_fault]))
+        yield commands.start(text, report.day, *option("without", [*start.without, *report.at_fault]))
 
 
 def _price(start: Start, cards: int) -> Message:
@@ -225,13 +206,13 @@ def _price(start: Start, cards: int) -> Message:
     return plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
 
 
-def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Step]:
+def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Line]:
     """How to make what was left out, and again the cards that have an error besides, if they are few."""
     start, left_out = report.start, report.cards.left_out
     if start.without:
         made = template("Once they can be made, this makes what was left out{terms}{price}:")
         text = message(made, price=_price(start, left_out))
-        yield commands.start("left_out", text, report.day, cards=left_out)
+        yield commands.start(text, report.day, cards=left_out)
     if start.qa_attempts is None:
         return
     cards = [card for card in ledger.with_error("qa") if card.target not in start.without]
@@ -247,13 +228,7 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
         again = option("again", [f"{card.target}/{card.card_type}" for card in cards])
         # Always for this day, whenever it is given.
         given = [f"--date={report.day}", *again, *option("without", start.without)]
-        yield commands.start("again", text, None, *given)
-
-
-def _waiting_steps(start: Start, now: datetime) -> Iterator[Step]:
-    if start.ends_by is not None and start.ends_by > now:
-        yield Step("at_work", message("This start ends by {time} at the latest.", time=clock(start.ends_by, start.day)))
-    yield from _executions_steps(start)
+        yield commands.start(text, None, *given, rank=Rank.DETAIL)
 
 
 def _may_have_asked(report: Report) -> bool:
@@ -266,39 +241,21 @@ def _may_have_asked(report: Report) -> bool:
     return report.outcome is not Outcome.BAD_CONFIG or report.start.task_attempt > 0
 
 
-def late_steps(start: Start | None, runs_uri: str | None, days: Days, tick: datetime) -> tuple[Step, ...]:
-    """What to do if the night of this tick has left nothing, whenever it is read; nothing if no `start` is known."""
-    if start is None:
-        return ()
-    return (whole_night(Commands.of(start, runs_uri, days, tick), None), *_executions_steps(start))
+def executions_lines(text: Message, job: str | None, region: str | None, project: str | None) -> Iterator[Line]:
+    """Where all executions of the job are, also those that left nothing; nothing if that is not known."""
+    if job is not None and region is not None and project is not None:
+        region, job, project = map(quoted, (region, job, project))
+        address = f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
+        yield Line(text, Rank.KEPT, below=address, is_link=True)
 
 
-def _executions_steps(start: Start) -> Iterator[Step]:
-    if (executions := _executions(start.job, start.region, start.project)) is not None:
-        yield Step("look", message("All executions of the job"), executions, form="link")
-
-
-def unchecked_step(job: str, region: str | None, project: str | None) -> Step:
-    """What to do if it is not known how a day stands: no start."""
-    text = message("A message that this night sent is right; if none came, open the executions")
-    return Step("look", text, _executions(job, region, project), form="link")
-
-
-def _executions(job: str | None, region: str | None, project: str | None) -> str | None:
-    """Where all executions of the job are, also those that left nothing; `None` if that is not known."""
-    if job is None or region is None or project is None:
-        return None
-    region, job, project = map(quoted, (region, job, project))
-    return f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
-
-
-def whole_night(commands: Commands, day: str | None) -> Step:
-    """The step that begins a day of which nothing is recorded."""
+def whole_night(commands: Commands, day: str | None) -> Line:
+    """The command that begins a day of which nothing is recorded."""
     text = message("This makes, and pays for, the whole night{terms}:")
-    return commands.start("start", text, day, is_new=True)
+    return commands.start(text, day, is_new=True, is_start=True)
 
 
-def _start_step(report: Report, commands: Commands, missing: int) -> Step:
+def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     start, is_refused = report.start, report.outcome is Outcome.BAD_CONFIG
     # Until an attempt is recorded, nobody else knows what it was asked for.
     options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
@@ -313,11 +270,11 @@ def _start_step(report: Report, commands: Commands, missing: int) -> Step:
     sentence = message(text, price=_price(start, missing))
     if not start.knows_days:  # whether the day is current is not known either
         named = [f"--date={start.known_day}"] if start.known_day else []
-        return commands.start("start", sentence, None, *named, *options, cards=missing)
+        return commands.start(sentence, None, *named, *options, cards=missing, is_start=True)
     # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
     was_current = start.days.current(datetime.fromisoformat(start.started)) == start.day
     is_new = was_current and not start.number and not is_refused
-    return commands.start("start", sentence, start.day, *options, is_new=is_new, cards=missing)
+    return commands.start(sentence, start.day, *options, is_new=is_new, cards=missing, is_start=True)
 
 
 def changed_fault(start: Start, changes: Iterable[Change], missing: int, added: Sequence[str], asked: int) -> Fault:

@@ -45,7 +45,7 @@ def failure_lines(report: Report) -> Iterator[Line]:
 
 
 def _failed(group: FailureGroup, day_before: str | None) -> Message:
-    """The engine, the number of items, what is known of all of them, and which they are, unless the engine is down."""
+    """The engine, the number of items, what is known of all of them, and which they are, unless every call failed."""
     title, count = joined([ENGINES[engine].title for engine in group.engines]), group.items.count
     if group.is_down:
         failed = message("{engine}: every call failed", engine=title)

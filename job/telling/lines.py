@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from typing import Literal
 
@@ -11,7 +12,6 @@ from job.text.messages import Message
 Mark = Literal["✓", "✗", "!", ""]
 SIGNS: Mapping[Severity, Mark] = {"good": "✓", "warn": "!", "bad": "✗"}
 """What a title begins with."""
-Form = Literal["command", "link", "path"]
 
 
 class Rank(IntEnum):
@@ -27,15 +27,22 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text, and perhaps a command or an address below it, which goes with it."""
+    """A line of text, and perhaps a command or an address below it, which goes with it.
+
+    The text of what a person does next says what the command does, costs, and until when it holds.
+    """
 
     text: Message
     rank: Rank = Rank.DETAIL
     mark: Mark = ""
     """Before a line: a success, a failure, a warning, or none."""
     below: str | None = None
-    form: Form = "command"
-    """What `below` is."""
+    is_link: bool = False
+    """Whether `below` is an address for a browser, and neither a command nor a path."""
+    is_start: bool = False
+    """Whether the command starts the job again for what is missing: programs are told that one."""
+    until: datetime | None = None
+    """Until when the command is for its day; `None` if it is so at any time."""
     is_answer: bool = False
     """Whether it quotes an answer, which is cut before a line is left out."""
     is_of_config: bool = False

@@ -7,9 +7,9 @@ from job.day.attempt import Severity
 from job.day.history import Night, Nights
 from job.day.report import Report
 from job.day.result import Counts, EngineState
-from job.engines.calls import EngineName
+from job.engines.calls import EngineName, counted
 from job.telling.sentence import LABELS, fact_of
-from job.text.messages import Message, dated, joined, listed, message, plural, said
+from job.text.messages import Message, dated, joined, listed, message, said
 
 MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
     "good": ("good", "✓"),
@@ -48,16 +48,11 @@ def marks_of(report: Report | None, columns: Sequence[EngineName]) -> list[tuple
     return [MARKS[engines.get(engine, Counts()).state] for engine in columns]
 
 
-def missing_of(night: Night) -> Message:
-    """What a night that is not done is missing."""
-    cards = night.report.cards.missing if night.report else 0
-    return plural("1 card", "{count} cards", count=cards) if cards else _fact_of(night)
-
-
 def undone_lines(nights: Nights, besides: Report | Night) -> tuple[Message, ...]:
     """Which nights besides this one are not done."""
-    missing = [
-        Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing_of(night)})
-        for night in nights.undone(besides.day)
-    ]
-    return (message("Not done: {nights}", nights=joined(missing)),) if missing else ()
+    undone = []
+    for night in nights.undone(besides.day):
+        cards = night.report.cards.missing if night.report else 0
+        missing = counted("qa", cards) if cards else _fact_of(night)
+        undone.append(Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing}))
+    return (message("Not done: {nights}", nights=joined(undone)),) if undone else ()

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from job.config.objects import ENGINE_CONTROL
 from job.config.plan import Plan, Target, is_usual
-from job.day.attempt import ExitCode, Outcome
+from job.day.attempt import Outcome
 from job.day.ledger import Ledger
 from job.day.report import Items, Report
 from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, Item, counted
@@ -13,8 +13,6 @@ from job.telling.changes import change_of
 from job.telling.sentence import named
 from job.text.messages import Message, dated_time, listed, message, plural, template
 from job.text.shown import clock
-
-NOTICES_LISTED = 3
 
 
 def notes_of(report: Report, ledger: Ledger) -> Iterator[Message]:
@@ -44,12 +42,12 @@ def notes_of(report: Report, ledger: Ledger) -> Iterator[Message]:
 
 def still_missing(report: Report) -> Iterator[Message]:
     """What has failed for several nights. What failed only because its whole engine did, the sentence says."""
-    down = {engine for group in report.failures if group.is_down for engine in group.engines}
+    failed_engines = {engine for group in report.failures if group.is_down for engine in group.engines}
     if report.outcome is Outcome.QA_ENGINE_DOWN:
-        down.add("qa")
+        failed_engines.add("qa")
     still: dict[int, list[Item]] = {}
     for group in report.missing:
-        if group.state == "failed" and group.nights > 1 and group.engine not in down:
+        if group.state == "failed" and group.nights > 1 and group.engine not in failed_engines:
             still.setdefault(group.nights, []).extend(group.items)
     for count, items in sorted(still.items(), reverse=True):
         yield message("Still missing, for {count} nights: {names}", count=count, names=named(Items.of(items)))
@@ -69,14 +67,14 @@ def ledger_notes(ledger: Ledger) -> Iterator[Message]:
     yield from plan_notes(ledger.plan)
     if made := ledger.made_again:
         yield message("Made again: {names}", names=named(Items.of(made)))
-    if missing := ledger.to_make_again:
-        yield message("To be made again: {names}", names=named(Items.of(missing)))
 
 
 def plan_notes(plan: Plan) -> Iterator[Message]:
     """What is not as on other nights about the cards of a plan: data that they lack, and their date."""
     for engine in (engine for engine in plan.switched_off if ENGINES[engine].is_on and engine in plan.batch_sizes):
-        lacking = (one for one in plan.targets if is_usual(engine, one.kind) and not plan.prepares(engine, one))
+        lacking = (
+            target for target in plan.targets if is_usual(engine, target.kind) and not plan.prepares(engine, target)
+        )
         if count := sum(len(target.card_types) for target in lacking):
             off = template("{object}: the {engine} engine is switched off. Cards without its data: {count}")
             yield message(off, object=ENGINE_CONTROL, engine=ENGINES[engine].label, count=count)
@@ -108,36 +106,6 @@ def put_back(report: Report, plan: Plan) -> Message | None:
         day=report.compared_with[5:],
         names=listed(report.changed_objects),
     )
-
-
-def notices_of(plan: Plan) -> list[Message]:
-    """What is odd about the config, at most `NOTICES_LISTED` lines and one that counts the others."""
-    notices = list(plan.notices[:NOTICES_LISTED])
-    if (more := len(plan.notices) - NOTICES_LISTED) > 0:
-        notices.append(message("and {count} more", count=more))
-    return notices
-
-
-def not_to_start(results: int) -> Message:
-    """Of a success of which so many results are not recorded: no other sentence saves as much money."""
-    return plural(
-        "Do not start it again: all work is done, but 1 result is not recorded, and a start would request it "
-        "again. If verify and its alert say that this day is not done, ignore that.",
-        "Do not start it again: all work is done, but {count} results are not recorded, and a start would request "
-        "them again. If verify and its alert say that this day is not done, ignore that.",
-        count=results,
-    )
-
-
-def unrecorded_notes(report: Report, cards: int) -> Iterator[Message]:
-    """What it costs that so many `cards` that a start has made are not recorded."""
-    if cards and report.exit_code != ExitCode.DONE:
-        yield plural(
-            "1 card was made, but not recorded: the next start makes it again, and it may be charged twice.",
-            "{count} cards were made, but not recorded: the next start makes them again, and they may be charged "
-            "twice.",
-            count=cards,
-        )
 
 
 def past_day_notice(day: str) -> Message:

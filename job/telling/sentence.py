@@ -38,8 +38,8 @@ def sentence_of(report: Report) -> Message:
     """How a start has ended, or the state it is in."""
     if not report.ending.is_repeated:
         return _day_sentence(report)
-    text = template("Cloud Run's retry: nothing to do, since attempt {number} has ended: {sentence}")
-    return message(text, number=report.start.number, sentence=_day_sentence(report))
+    text = template("Cloud Run's retry: nothing to do, since attempt {number} has ended: {continued}")
+    return message(text, number=report.start.number, continued=_day_sentence(report))
 
 
 def _day_sentence(report: Report) -> Message:
@@ -54,10 +54,6 @@ def _day_sentence(report: Report) -> Message:
         return semicolon(sentence, _so_far_line(cards)) if report.had_plan else sentence
     if outcome is Outcome.AT_WORK:
         return colon(why, _so_far_line(cards))
-    if outcome is Outcome.DEADLINE and cards.failed:
-        return colon(why, _apart_line(report))
-    if outcome is Outcome.KILLED and cards.missing:
-        return colon(why, _unrecorded_line(report))
     return why if _tried_all(report) else colon(why, cards_line(report))
 
 
@@ -66,7 +62,7 @@ def fact_of(report: Report) -> Message:
     if not _tried_all(report):
         return _why(report)
     if report.outcome is Outcome.CARDS_MISSING:
-        return _missing_line(report)
+        return cards_line(report)
     line = plural(
         "The QA engine failed for the card that was left",
         "The QA engine failed for all {count} cards that were left",
@@ -127,8 +123,6 @@ def _refused(report: Report) -> Message:
 
 def _passed(deadline: float, report: Report) -> Message:
     passed = message("The deadline of {time} passed", time=duration(deadline))
-    if report.ending.why is not None:
-        return message("{passed} while it waited for {start}", passed=passed, start=report.ending.why)
     if slow := waited_for_data(report.engines):
         return Message("{passed}{slow}", {"passed": passed, "slow": message(" ({terms})", terms=slow)})
     return passed
@@ -137,15 +131,54 @@ def _passed(deadline: float, report: Report) -> Message:
 def waited_for_data(engines: Mapping[EngineName, Counts]) -> str:
     """The data engines that the cards wait for, and how much of their data is done."""
     counts = {engine: engines[engine] for engine in DATA_ENGINES if engine in engines}
-    return ", ".join(f"{engine} {one.done}/{one.planned}" for engine, one in counts.items() if one.missing)
+    return ", ".join(f"{engine} {data.done}/{data.planned}" for engine, data in counts.items() if data.missing)
 
 
 def cards_line(report: Report) -> Message:
     """What is there of the cards, as the end of a sentence; and what a person has left out."""
+    cards, outcome = report.cards, report.outcome
+    planned, missing = cards.planned, cards.missing
+    if outcome is Outcome.DEADLINE and cards.failed:
+        line = _apart_line(report)
+    elif outcome is Outcome.KILLED and missing:  # they may be there
+        line = plural(
+            "1 of {planned} cards is not recorded",
+            "{count} of {planned} cards are not recorded",
+            count=missing,
+            planned=planned,
+        )
+    elif report.is_made_but_again:
+        line = plural(
+            "1 of {planned} cards is not made again yet; the old picture stays",
+            "{count} of {planned} cards are not made again yet; the old pictures stay",
+            count=missing,
+            planned=planned,
+        )
+    elif planned and not cards.done:
+        line = message("no card was made")
+    elif missing:
+        line = plural(
+            "1 of {planned} cards is missing", "{count} of {planned} cards are missing", count=missing, planned=planned
+        )
+    elif cards.left_out:
+        line = plural("1 card is made", "{count} cards are made", count=cards.done)
+    else:
+        line = plural("the card is made", "all {count} cards are made", count=cards.done)
+    return _with_left_out(report, line)
+
+
+def _apart_line(report: Report) -> Message:
+    """What a deadline has left: what was cut off at its first try needs no putting right."""
     cards = report.cards
-    if not cards.done and cards.planned and not report.is_made_but_again:
-        return _with_left_out(report, message("no card was made"))
-    return _missing_line(report) if cards.missing else _made_line(report)
+    failed = sum(group.items.count for group in report.failures if "qa" in group.engines)
+    return message(
+        "of {planned} cards {done} made, {failed} failed, {cut_off} cut off, {left} not tried",
+        planned=cards.planned,
+        done=cards.done,
+        failed=failed,
+        cut_off=cards.failed - failed,
+        left=cards.missing - cards.failed,
+    )
 
 
 def _so_far_line(cards: Counts) -> Message:
@@ -157,65 +190,13 @@ def _so_far_line(cards: Counts) -> Message:
     )
 
 
-def _missing_line(report: Report) -> Message:
-    if report.is_made_but_again:
-        line = plural(
-            "1 of {planned} cards is not made again yet; the old picture stays",
-            "{count} of {planned} cards are not made again yet; the old pictures stay",
-            count=report.cards.missing,
-            planned=report.cards.planned,
-        )
-        return _with_left_out(report, line)
-    line = plural(
-        "1 of {planned} cards is missing",
-        "{count} of {planned} cards are missing",
-        count=report.cards.missing,
-        planned=report.cards.planned,
-    )
-    return _with_left_out(report, line)
-
-
-def _apart_line(report: Report) -> Message:
-    """What a deadline has left: what was cut off at its first try needs no putting right."""
-    cards = report.cards
-    failed = sum(group.items.count for group in report.failures if "qa" in group.engines)
-    line = message(
-        "of {planned} cards {done} made, {failed} failed, {cut_off} cut off, {left} not tried",
-        planned=cards.planned,
-        done=cards.done,
-        failed=failed,
-        cut_off=cards.failed - failed,
-        left=cards.missing - cards.failed,
-    )
-    return _with_left_out(report, line)
-
-
-def _unrecorded_line(report: Report) -> Message:
-    """As `_missing_line`, after a record that breaks off: they may be there."""
-    line = plural(
-        "1 of {planned} cards is not recorded",
-        "{count} of {planned} cards are not recorded",
-        count=report.cards.missing,
-        planned=report.cards.planned,
-    )
-    return _with_left_out(report, line)
-
-
 def _with_left_out(report: Report, cards: Message) -> Message:
     names = listed(report.start.without, NAMED)
     return message("{cards} (left out: {names})", cards=cards, names=names) if names else cards
 
 
-def _made_line(report: Report) -> Message:
-    cards = report.cards
-    line = plural("the card is made", "all {count} cards are made", count=cards.done)
-    if cards.left_out:
-        line = plural("1 card is made", "{count} cards are made", count=cards.done)
-    return _with_left_out(report, line)
-
-
 def _all_there(report: Report) -> Message:
-    line = _made_line(report) if report.cards.planned else _with_left_out(report, message("All data is ready"))
+    line = cards_line(report) if report.cards.planned else _with_left_out(report, message("All data is ready"))
     if any(counts.with_error for counts in report.engines.values()):
         return message("{Sentence}, but an engine reported errors", Sentence=line)
     return Message("{Sentence}", {"Sentence": line})
@@ -238,15 +219,19 @@ def _rounded(seconds: float) -> Message:
 
 def named(items: Items) -> str | Message:
     """Items for people: `AAPL`, `TSLA/news_card`, `NVDA (5)`; cards of one type: `/news_card: NVDA, TSLA`."""
-    types = {card_type for one in items.targets for card_type in one.card_types}
-    names = [_name(one) for one in items.targets]
-    if len(names) > 1 and len(types) == 1 and all(one.card_types for one in items.targets):
-        names = [one.target for one in items.targets]
+    types = {card_type for target in items.targets for card_type in target.card_types}
+    names = [_name(target) for target in items.targets]
+    if len(names) > 1 and len(types) == 1 and all(target.card_types for target in items.targets):
+        names = [target.target for target in items.targets]
         names[0] = f"/{types.pop()}: {names[0]}"
     return listed(names, count=items.targets_count)
 
 
-def _name(one: TargetItems) -> str:
-    if not one.card_types:
-        return one.target
-    return f"{one.target}/{one.card_types[0]}" if len(one.card_types) == 1 else f"{one.target} ({len(one.card_types)})"
+def _name(target: TargetItems) -> str:
+    if not target.card_types:
+        return target.target
+    return (
+        f"{target.target}/{target.card_types[0]}"
+        if len(target.card_types) == 1
+        else f"{target.target} ({len(target.card_types)})"
+    )

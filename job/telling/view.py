@@ -1,9 +1,6 @@
-"""View: all that is shown of a day, on its page, in a message, on a terminal and in the log.
+"""View: all that is shown of a day, on its page, in a message, on a terminal and in the log."""
 
-The lines of a day are all that is said of it besides its sentence: the terminal prints them, a message cuts them.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from job.config.faults import FaultKind
@@ -11,13 +8,15 @@ from job.day.attempt import Outcome, Severity
 from job.day.ledger import Ledger
 from job.day.report import PAGE, Report
 from job.day.summary import FAULTS_LISTED
-from job.telling.advice import Commands, Step, advice, page_address
+from job.telling.advice import Commands, advice, page_address
 from job.telling.changes import change_of
 from job.telling.failures import failure_lines
 from job.telling.lines import Line, Rank
-from job.telling.notes import not_to_start, notes_of, notices_of, put_back, unrecorded_notes
+from job.telling.notes import notes_of, put_back
 from job.telling.sentence import sentence_of
 from job.text.messages import Message, colon, message, plural
+
+NOTICES_LISTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,8 @@ class View:
     ledger: Ledger
     """That of an empty plan if the day has none."""
     notes: tuple[Message, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Line, ...] = ()
+    """What to do next."""
     page: str | None = None
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
@@ -50,7 +50,7 @@ class View:
         is_retried: bool = False,
     ) -> "View":
         """What is shown of a report to whom the `commands` are given. `is_retried` is as in `advice`."""
-        steps = advice(report, ledger, commands, is_retried=is_retried)
+        steps = tuple(advice(report, ledger, commands, is_retried=is_retried))
         return cls(report, ledger, tuple(notes_of(report, ledger)), steps, undone=undone)
 
     @property
@@ -66,24 +66,39 @@ class View:
     @property
     def changed(self) -> list[Message]:
         """What was changed since the night before and makes a success a warning."""
-        return [change_of(one, self.report.compared_with or self.report.day) for one in self.report.loud_changes]
+        return [change_of(change, self.report.compared_with or self.report.day) for change in self.report.loud_changes]
 
     @property
     def warning(self) -> Message | None:
-        """That nobody is to start it again, since a success is not wholly recorded."""
-        is_done = self.report.outcome is Outcome.SUCCEEDED
-        return not_to_start(self.unrecorded) if self.unrecorded and is_done else None
+        """That nobody is to start it again, since a success is not wholly recorded: no other sentence saves so much."""
+        if not self.unrecorded or self.report.outcome is not Outcome.SUCCEEDED:
+            return None
+        return plural(
+            "Do not start it again: all work is done, but 1 result is not recorded, and a start would request it "
+            "again. If verify and its alert say that this day is not done, ignore that.",
+            "Do not start it again: all work is done, but {count} results are not recorded, and a start would request "
+            "them again. If verify and its alert say that this day is not done, ignore that.",
+            count=self.unrecorded,
+        )
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
         """The same if the end could not be written, nor so many results, of which some are made `cards`.
 
         Cloud Run's retry goes on then, since it does not know how this start ended.
         """
-        view = replace(self, notes=(*self.notes, *unrecorded_notes(self.report, cards)), unrecorded=unrecorded)
+        view = replace(self, unrecorded=unrecorded)
         if view.warning is not None:
             return replace(view, steps=())
+        if cards:
+            note = plural(
+                "1 card was made, but not recorded: the next start makes it again, and it may be charged twice.",
+                "{count} cards were made, but not recorded: the next start makes them again, and they may be charged "
+                "twice.",
+                count=cards,
+            )
+            view = replace(view, notes=(*self.notes, note))
         is_retried = self.report.start.has_retry
-        return replace(view, steps=advice(self.report, self.ledger, commands, cards, is_retried=is_retried))
+        return replace(view, steps=tuple(advice(self.report, self.ledger, commands, cards, is_retried=is_retried)))
 
     def with_page(self, runs_uri: str | None) -> "View":
         """The same with the address of its page there, if that was written."""
@@ -112,15 +127,22 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(config_changed, Rank.KEPT)
     for call in view.ledger.errors:
         yield Line(colon(call.label, call.warning or ""), mark="!", is_answer=True)
-    yield from (Line(notice, mark="!", is_of_config=True) for notice in notices_of(view.ledger.plan))
+    yield from _notice_lines(view.ledger.plan.notices)
     if (cost := cost_line(view.ledger)) is not None:
         yield Line(cost)
     yield from (Line(undone, Rank.KEPT) for undone in view.undone)
-    yield from step_lines(view.steps)
+    yield from view.steps
     if view.page is not None:
         yield Line(message("Page: {page}", page=view.page), Rank.KEPT)
     if answer is not None and report.outcome is Outcome.BUSY:
         yield Line(answer, Rank.ASIDE)
+
+
+def _notice_lines(notices: Sequence[Message]) -> Iterator[Line]:
+    """What is odd about the config: the first of it, and a line that counts the others."""
+    yield from (Line(notice, mark="!", is_of_config=True) for notice in notices[:NOTICES_LISTED])
+    if (more := len(notices) - NOTICES_LISTED) > 0:
+        yield Line(message("and {count} more", count=more), mark="!", is_of_config=True)
 
 
 def cost_line(ledger: Ledger) -> Message | None:
@@ -142,13 +164,6 @@ def cost_line(ledger: Ledger) -> Message | None:
         count=charged,
         made=made,
     )
-
-
-def step_lines(steps: Iterable[Step]) -> Iterator[Line]:
-    """What to do, and the commands and links for it."""
-    for step in steps:
-        rank = Rank.ASIDE if step.wants_checkout else Rank.DETAIL if step.kind == "again" else Rank.KEPT
-        yield Line(step.sentence, rank, below=step.command, form=step.form)
 
 
 def _fault_lines(report: Report, count: int) -> Iterator[Line]:

@@ -41,13 +41,16 @@ class Message:
         return hash((self.id, frozenset(self.values.items()))) if self.values else hash(self.id)
 
     def filled(self, template: str, shown: Callable[[Value], str]) -> str:
-        """The template with its values. One whose name begins with a capital begins a sentence.
+        """The template with its values. One whose name begins with a capital begins a sentence; `continued` is a
+        sentence that goes on with another: only an abbreviation keeps its capital there.
 
         This is not str.format: a template from a record must not access attributes of the values.
         """
 
         def value_of(place: re.Match[str]) -> str:
             value = shown(self.values.get(place[1], place[0]))
+            if place[1] == "continued" and not value[1:2].isupper():
+                return value[:1].lower() + value[1:]
             return value[:1].upper() + value[1:] if place[1][:1].isupper() else value
 
         return _PLACE.sub(value_of, template)

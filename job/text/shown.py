@@ -42,8 +42,8 @@ def _unless_secret(match: re.Match[str]) -> str:
 
 def masked(text: str, *secrets: str) -> str:
     """The text with these secrets masked, in capitals or not."""
-    known = "|".join(re.escape(secret) for secret in sorted(filter(None, secrets), key=len, reverse=True))
-    return re.sub(known, "[token]", text, flags=re.IGNORECASE) if known else text
+    pattern = "|".join(re.escape(secret) for secret in sorted(filter(None, secrets), key=len, reverse=True))
+    return re.sub(pattern, "[token]", text, flags=re.IGNORECASE) if pattern else text
 
 
 def printable(value: object) -> str:

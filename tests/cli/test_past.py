@@ -143,13 +143,15 @@ def test_without_a_record_the_list_and_a_report_say_so(runs: Path, command: Comm
     )
 
 
-BREAKS_OFF = "The record breaks off at 02:00 UTC+08:00"
-AT_WORK = "At work since 02:00 UTC+08:00"
+BREAKS_OFF = "record breaks off at 02:00 UTC+08:00"
 
 
 @pytest.mark.parametrize(
     ("age", "words"),
-    [(0, "At work since 02:00 UTC+08:00: 2 of 2 cards are made so far"), (61, f"{BREAKS_OFF}: all 2 cards are made")],
+    [
+        (0, "At work since 02:00 UTC+08:00: 2 of 2 cards are made so far"),
+        (61, f"The {BREAKS_OFF}: all 2 cards are made"),
+    ],
 )
 def test_a_report_of_a_day_at_work_gives_no_command(runs: Path, command: Command, age: int, words: str, at: At) -> None:
     at(f"{DAY}T08:00")
@@ -198,11 +200,11 @@ MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_
 @pytest.mark.parametrize(
     ("attempts", "code", "words"),
     [
-        ([RecordedAttempt()], ExitCode.DONE, f"{DAY} is done: All 2 cards are made"),
+        ([RecordedAttempt()], ExitCode.DONE, f"{DAY} is done: all 2 cards are made"),
         ([WITHOUT], ExitCode.DONE, f"{DAY} is done: 2 cards are made (left out: TSLA)"),
         ([HALF], ExitCode.FAILED, f"{DAY} is not done: 1 of 2 cards is missing"),
-        ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: {BREAKS_OFF}: all 2 cards are made"),
-        ([KILLED], ExitCode.FAILED, f"{DAY} is not done: {BREAKS_OFF}: 1 of 2 cards is not recorded"),
+        ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: the {BREAKS_OFF}: all 2 cards are made"),
+        ([KILLED], ExitCode.FAILED, f"{DAY} is not done: the {BREAKS_OFF}: 1 of 2 cards is not recorded"),
         ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: 1 of 3 cards is missing"),
         ([], ExitCode.FAILED, f"No start of {DAY} is recorded. Is the schedule paused?"),
     ],
@@ -214,8 +216,8 @@ def test_whether_the_work_of_a_day_is_done(
     write(runs, *(attempt.record() for attempt in attempts))
     found, (verdict, *steps), errors = command("verify", f"--date={DAY}")
     assert (found, verdict, errors) == (code, words, [])
-    config, yes = ("CONFIG_URI=gs://cards/config ", "") if attempts else ("", " --yes")
-    start = f"RUNS_URI={runs} {config}python -m job run --date={DAY}{yes}"
+    config, yes = ("gs://cards/config", "") if attempts else ("gs://BUCKET/PREFIX", " --yes")
+    start = f"RUNS_URI={runs} CONFIG_URI={config} python -m job run --date={DAY}{yes}"
     assert [line.strip() for line in steps if "python -m job" in line] == ([start] if code else [])
 
 
@@ -246,9 +248,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The lines of the latest message, which was not sent."""
     found: list[str] = []
 
-    async def send_lines(
-        self: object, lines: Iterable[Line], fields: Callable[[], dict[str, object]], seconds: float
-    ) -> Message:
+    async def send_lines(self: object, lines: Iterable[Line], fields: Callable[[], dict[str, object]]) -> Message:
         await trio.lowlevel.checkpoint()
         found[:] = [text for line in lines for text in (f"{line.mark} {line.text}".strip(), line.below) if text]
         assert fields() == {"event": "run.verified", "done": False}
@@ -301,9 +301,9 @@ def test_of_a_night_at_work_verify_says_so_and_when_it_ends(
     write(runs, RecordedAttempt(outcome=None, failed=["MSFT"], about=about).record(), {"_lease.json": lease_of(DAY)})
     code, out, _ = command("verify", f"--date={DAY}")
     executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=p"
-    sentence = f"{AT_WORK}: 1 of 2 cards is made so far"
+    sentence = "work since 02:00 UTC+08:00: 1 of 2 cards is made so far"
     steps = ["This start ends by 05:00 UTC+08:00 at the latest.", "All executions of the job"]
     assert code == ExitCode.FAILED
-    assert out == [f"{DAY} is not done: {sentence}", *steps, f"  {executions}"]
-    assert told[:2] == [f"! cards, {DAY}: not done by 03:00 UTC+08:00", f"{sentence}."]
+    assert out == [f"{DAY} is not done: at {sentence}", *steps, f"  {executions}"]
+    assert told[:2] == [f"! cards, {DAY}: not done by 03:00 UTC+08:00", f"At {sentence}."]
     assert told[-3:] == [*steps, executions]

@@ -21,7 +21,7 @@ from job.outputs.pages import environment, render_day
 from job.outputs.terminal import as_text
 from job.telling.lines import Rank
 from job.telling.view import View, day_lines
-from job.text.messages import ENGLISH, Message, Translator, colon, dated, message
+from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day
 from tests.support.fakes import target
@@ -54,21 +54,24 @@ def links_of(shown: Parsed) -> list[str]:
     return [str(attributes["href"]) for tag, attributes in shown.tags if tag == "a"]
 
 
+HEADLINE = "{day}: {continued}"
+
+
 @pytest.mark.parametrize("scene", SCENES)
 @pytest.mark.parametrize("translator", [ENGLISH, CHINESE], ids=["en", "zh"])
 def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: str, translator: Translator) -> None:
     view = SCENES[scene]()
     shown = page(view, translator=translator)
-    headline = translator.text(colon(dated(DAY, DAY[5:]), view.sentence))
+    headline = translator.text(message(HEADLINE, day=dated(DAY, DAY[5:]), continued=view.sentence))
     assert re.findall("<h1>(.*?)</h1>", shown.source) == [headline]
     mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.severity]
-    title = translator.text(colon(dated(DAY), view.sentence))
+    title = translator.text(message(HEADLINE, day=dated(DAY), continued=view.sentence))
     assert f"<title>{mark} {title} · cards · our-project</title>" in shown.source
     lines = [*day_lines(view)]
     texts = [f"{line.mark} {translator.text(line.text)}".strip() for line in lines]
     below = [line.below for line in lines if line.below is not None]
     drawn = [line for line in shown.lines if line in {*texts, *below}]
-    addresses = {line.below for line in lines if line.form == "link"}
+    addresses = {line.below for line in lines if line.is_link}
     both = [one for text, line in zip(texts, lines, strict=True) for one in (text, line.below) if one is not None]
     assert drawn == [one for one in both if one not in addresses]
     assert addresses <= {*links_of(shown)}
@@ -104,9 +107,9 @@ def test_of_faults_that_are_not_listed_there_is_the_number() -> None:
 @pytest.mark.parametrize(
     ("scene", "shown"),
     [
-        ("all made", ["Cards", "This day"]),
-        ("cards missing", ["*Cards", "This day"]),
-        ("bad config", ["This day"]),
+        ("all made", ["Cards"]),
+        ("cards missing", ["*Cards"]),
+        ("bad config", []),
     ],
 )
 def test_only_the_matrix_is_open_and_only_if_a_card_is_missing(scene: str, shown: list[str]) -> None:
@@ -131,7 +134,7 @@ def test_of_many_targets_the_page_has_no_matrix_and_links_the_table(monkeypatch:
     monkeypatch.setattr(board_module, "BOARD_TARGETS", 12)
     shown = page(SCENES["cards missing"]())
     assert matrix(shown) == []
-    assert "The cards of 13 targets are in this table: cards.csv" in shown.text
+    assert shown.text.endswith(" Cards cards.csv")
 
 
 def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_failure_that_the_message_names() -> None:
@@ -148,7 +151,7 @@ def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_an
     shown = page(SCENES["made with errors"]())
     notes = shown.text.partition("The QA engine reported success for 6 cards, but also an error. ")[2]
     first = "! qa NVDA news_card: the answer says success, but has an error: failed: the model refused"
-    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} Cards")
+    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} The log of the job ")
     assert '<section class="headline panel warn">' in shown.source
     assert parts(shown)[0] == "*Cards"
     assert matrix(shown)[:3] == ["NVDA !!!!!", "美联储 !····", "AAPL ✓✓✓✓✓"]
@@ -187,8 +190,7 @@ def hostile_view(text: str) -> View:
     targets = [target(id_, [id_, "b"]), target(f"{id_}2", [id_])]
     day = Day(targets=targets, start={"arguments": ("run", id_), "without": (id_,)})
     view = day.play(lambda _, name, card_type: failure if card_type and name == id_ else None).view()
-    outside: dict[str, Any] = {"project": text, "execution": text, "config_uri": text, "version": text, "commit": text}
-    outside |= {"card_url": "https://x/{ticker}/{card_type}"}
+    outside: dict[str, Any] = {"project": text, "execution": text, "card_url": "https://x/{ticker}/{card_type}"}
     return replace(view, report=begun(view.report, **outside), notes=(*view.notes, Message(text)))
 
 

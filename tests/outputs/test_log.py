@@ -141,7 +141,7 @@ async def test_the_last_line_says_how_the_day_stands(lines: Any, scene: str) -> 
     assert line["cards"]["done"] == report.cards.done
     assert line.get("notes", []) == [str(note) for note in view.notes]
     assert line.get("detail") == (report.ending.answer and str(report.ending.answer))
-    starts = [step for step in view.steps if step.kind == "start"]
+    starts = [step for step in view.steps if step.is_start]
     assert {name: value for name, value in line.items() if name.startswith("start_")} == (
         start_fields(starts) if starts else {}
     )

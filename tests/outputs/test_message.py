@@ -18,7 +18,7 @@ from job.day.ending import Ending
 from job.engines.failures import Cause, Failure
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, run_fields, run_lines, trial_fields, trial_lines
-from job.telling.advice import Commands, Step
+from job.telling.advice import Commands
 from job.telling.lines import Line, Rank
 from job.telling.view import View, day_lines
 from job.text.messages import Message, colon, listed, message
@@ -37,7 +37,7 @@ CLOUD = {
     "GOOGLE_CLOUD_REGION": "asia-east1",
 }
 SIGN = {"good": "✓", "warn": "!", "bad": "✗"}
-START = Step("start", message("Now:"), "the command")
+START = Line(message("Now:"), Rank.KEPT, below="the command", is_start=True)
 
 
 def settings(**changes: str) -> Settings:
@@ -54,7 +54,7 @@ def texts(found: Iterable[Line]) -> list[str]:
 
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_for_a_checkout() -> None:
     view = Day(targets=()).view(Ending(Outcome.BAD_CONFIG), faults=[FAULT] * 7)
-    look = Step("look", message("Look."), "python -m job report", wants_checkout=True)
+    look = Line(message("Look."), Rank.ASIDE, below="python -m job report")
     assert lines(replace(view, steps=(START, look)))[1:-1] == [
         "The configuration has 7 faults: nothing was called.",
         *["✗ ticker_list.json: is not JSON; correct it"] * 5,
@@ -155,7 +155,7 @@ def test_the_longest_text_of_a_run_fits_every_channel(channel: Channel, without:
     day.play(failing(NULL, "trading"))
     faults = [Fault("card_targets.json: [3]", Message("图" * 300), Message("改" * 300))] * 50
     view = replace(day.view(faults=faults), page="https://storage.cloud.google.com/" + "%E5%90%8D" * 40)
-    again = Step("without", message("Or without {names}:", names=listed(LONG)), shlex.join(LONG[:20]))
+    again = Line(message("Or without {names}:", names=listed(LONG)), Rank.KEPT, below=shlex.join(LONG[:20]))
     view = replace(view, steps=(*view.steps, again))
     text = cut(list(run_lines(view, settings())), channel)
     assert len(as_json(text)) - 2 <= channel.limit
@@ -196,8 +196,8 @@ def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:
 )
 @pytest.mark.parametrize("start_with", [None, "make run-local ARGS="])
 def test_a_command_addresses_nobody_and_stays_the_same_for_a_shell(name: str, start_with: str | None) -> None:
-    commands = Commands(Day().start_of().days, NOW, "cards", start_with=start_with)
-    command = commands.start("start", message("x"), DAY, f"--without={name}").command
+    commands = Commands(Day(start={"start_with": start_with}).start_of(), "", Day().start_of().days, NOW)
+    command = commands.start(message("x"), DAY, f"--without={name}").below
     assert command is not None
     shown = cut([Line(message("Now:"), below=command)], FEISHU).removeprefix("Now:\n")
     assert shlex.split(shown) == shlex.split(command)

@@ -65,7 +65,7 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     assert len(rows(shown)) == len(NIGHTS.nights)
     assert shown.source.partition("<details>")[0].count("<tr><th scope") == NIGHTS_SHOWN
     linked = [f"{one.day}/report.html" for one in NIGHTS.nights if one.report]
-    above = ["2026-11-28/report.html"] * 2
+    above = ["2026-11-28/report.html"]
     assert links_of(shown) == [*above, *linked]
     assert [tag for tag, _ in shown.tags].count("h1") == 1
     bucket = links_of(page(uri="gs://b/runs"))
@@ -109,7 +109,7 @@ def test_without_a_schedule_nothing_is_due() -> None:
 def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> None:
     then = datetime.fromisoformat("2026-11-24T09:00:00+08:00")
     shown = page(Nights([night(SCENES["made with errors"]().report)]), written=then)
-    sentence = "All 58 cards are made, but an engine reported errors"
+    sentence = "all 58 cards are made, but an engine reported errors"
     assert '<section class="headline panel warn">' in shown.source
     assert f"! Tue 2026-11-24: {sentence} ·" in shown.text
     assert rows(shown)[0] == "Tue 2026-11-24 02:05 ✓ ✓ ✓ ! 58/58"

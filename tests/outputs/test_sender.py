@@ -17,7 +17,7 @@ from job.day.result import ShutdownReason
 from job.execution.shutdown import BUDGETS, MOMENT, Budget, Shutdown
 from job.outputs import message as sender
 from job.outputs.channels import Hook
-from job.outputs.message import Notifier, send
+from job.outputs.message import Notifier
 from job.telling.lines import Line, Rank
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
@@ -44,9 +44,7 @@ def settings(**variables: str) -> Settings:
 
 
 async def tried(chat: Chat, seconds: float = 60.0, **more: str) -> str | None:
-    hook = Notifier(settings(**chat.env(**more))).hook
-    assert hook is not None
-    problem = await send(hook, LINES, dict, seconds)
+    problem = await Notifier(settings(**chat.env(**more))).send_lines(LINES, dict, seconds)
     return str(problem) if problem else None
 
 
@@ -115,13 +113,11 @@ async def test_sending_never_takes_longer_than_its_time(chat: Chat, act: Do) -> 
 
 
 async def test_a_bug_in_the_message_is_a_problem_of_the_message_only(chat: Chat) -> None:
-    hook = Notifier(settings(**chat.env())).hook
-    assert hook is not None
-
     def fields() -> dict[str, object]:
         raise KeyError("secret-of-the-feishu-bot")
 
-    assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: an error in the job: KeyError"
+    problem = await Notifier(settings(**chat.env())).send_lines(LINES, fields)
+    assert str(problem) == "the message was not sent: an error in the job: KeyError"
 
 
 async def sent(given: Settings, scene: str = "busy", shutdown: Shutdown | None = None, **about: Any) -> Message | None:

@@ -15,7 +15,7 @@ from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.progress import Progress
 from job.outputs.log import Reporter, progress_message
 from job.outputs.terminal import Screen, Terminal, _bars, as_text
-from job.telling.advice import Step
+from job.telling.lines import Line
 from job.telling.view import View
 from job.text.messages import ENGLISH, Message, message
 from tests.outputs.ends import KEPT, ends
@@ -60,7 +60,7 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     shown_text = Message(outside.replace("\ud800", ""))
     report = report_at(Ending(Outcome.CARDS_MISSING), Ledger(ledger.plan))  # what is recorded can be encoded
     report = report.model_copy(update={"ending": Ending(Outcome.BUSY, answer=shown_text, why=shown_text)})
-    terminal.on_finish(View(report, ledger, (shown_text, shown_text), (Step("start", text, outside),), outside))
+    terminal.on_finish(View(report, ledger, (shown_text, shown_text), (Line(text, below=outside),), outside))
     terminal.on_message("notification.failed", text)
     await terminal.drain(5.0)
     shown = capfd.readouterr().out

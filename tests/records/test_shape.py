@@ -23,7 +23,7 @@ from job.engines.calls import ALL_ENGINES, Item
 from job.engines.failures import Cause, Failure
 from job.execution.progress import CallRetried, EngineFailing, EngineRecovered, Progress
 from job.outputs.cards import COLUMNS
-from job.outputs.channels import channel_of
+from job.outputs.channels import Hook
 from job.outputs.log import CloudLog, MessageEvent, Reporter, as_json, verified
 from job.outputs.message import Notifier, run_fields, trial_fields
 from job.records.earlier import end_json
@@ -176,14 +176,14 @@ def of_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
     """That of a program, from a start, from `notify` and from `verify`."""
     sent: list[Any] = [trial_fields(), *(run_fields(make()) for make in SCENES.values())]
 
-    async def send_lines(_: Notifier, _lines: object, more: Any, _seconds: float) -> None:
+    async def send_lines(_: Notifier, _lines: object, more: Any, _seconds: float = 0.0) -> None:
         sent.append(more())
         await trio.lowlevel.checkpoint()
 
     monkeypatch.setattr(Notifier, "send_lines", send_lines)
     monkeypatch.setenv("RUNS_URI", str(tmp_path))
     main(["verify"])
-    text = channel_of("https://any.example").body("x")
+    text = Hook("https://any.example", None).channel.body("x")
     sent = json.loads(json.dumps([text | one for one in sent]))
     return {f"webhook {one['event']} {name}" for one in sent for name in named(one)}
 

@@ -269,7 +269,7 @@ async def test_an_engine_that_was_switched_is_told_once_and_not_with_the_next_go
     assert outcome.finished["changed"] == night.scene.stored(f"{night.day}/report.json")["changed"] == [what[:-1]]
     for page in ("index.html", f"{night.day}/report.html"):
         assert what in Parsed(world.recorded()[page].decode()).text
-    assert ": All 26 cards are made" in world.recorded()[f"{night.day}/report.html"].decode()
+    assert ": all 26 cards are made" in world.recorded()[f"{night.day}/report.html"].decode()
     if not was_off:
         await night.start(0, "--again=NVDA/news_card", **only)
     await night.begins(FRIDAY)

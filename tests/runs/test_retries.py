@@ -96,7 +96,7 @@ async def test_it_is_seen_before_the_lease_is_waited_for(missing: Scene) -> None
 
 async def test_once_another_start_has_finished_the_day_it_ends_with_0(missing: Scene) -> None:
     await missing.start(0, **OTHER)
-    await repeats(missing, 0, says=f"{ended_with(2)}All 5 cards are made")
+    await repeats(missing, 0, says=f"{ended_with(2)}all 5 cards are made")
 
 
 async def test_another_start_that_has_not_finished_the_day_changes_nothing(missing: Scene) -> None:
@@ -179,7 +179,7 @@ async def past_its_deadline(scene: Scene) -> None:
     scene.world.qa.script.append(Fault(when.nth(1), do.hang()))
     chat = scene.world.chat
     await scene.start(4, RUN_DEADLINE_SECONDS="60", **CLOUD, **chat.env(), TASK_MAX_RETRIES="1")
-    assert "Cloud Run starts it once more within ten minutes." in chat.texts[-1]
+    assert "Cloud Run starts it once more within ten minutes, unless it was cancelled." in chat.texts[-1]
 
 
 async def test_of_an_end_for_good_no_retry_is_announced(scene: Scene) -> None:
@@ -193,7 +193,7 @@ async def without_a_written_end(scene: Scene) -> None:
     scene.fails("create", "/ends/")
     chat = scene.world.chat
     await scene.start(3, **CLOUD, **chat.env(), TASK_MAX_RETRIES="1")
-    assert "Cloud Run starts it once more within ten minutes." in chat.texts[-1]
+    assert "Cloud Run starts it once more within ten minutes, unless it was cancelled." in chat.texts[-1]
     scene.works()
 
 

@@ -88,7 +88,7 @@ async def test_what_a_person_has_started_since_is_told_whole(friday: Night) -> N
 
 
 NEVER_BEGAN = {
-    "en": f"✗ cards, {FRIDAY}: still as told on 11-28: No start of {FRIDAY} is recorded. Is the schedule paused? → "
+    "en": f"✗ cards, {FRIDAY}: still as told on 11-28: no start of {FRIDAY} is recorded. Is the schedule paused? → "
     "RUNS/index.html",
     "zh": f"✗ cards，{FRIDAY}：仍如 11-28 所告知：没有 {FRIDAY} 的启动记录。定时运行是否已暂停？ → RUNS/index.html",
 }

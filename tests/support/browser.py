@@ -50,10 +50,10 @@ class Browser:
     _rest: bytes = b""
     _loaded: bool = False
 
-    def open(self, page: Path, width: int = 1280, height: int = 1000, *, dark: bool = False, media: str = "") -> None:
+    def open(self, page: Path, width: int = 1280, height: int = 1000, *, dark: bool = False) -> None:
         """Loads the file and waits until it is there."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
+        self.ask("Emulation.setEmulatedMedia", features=[scheme])
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         self._loaded = False

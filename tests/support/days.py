@@ -135,7 +135,7 @@ class Day:
         report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=before)
         now = self._began + timedelta(seconds=self.at)
         is_retried = begun.has_retry and ending.outcome not in FINAL
-        return View.of(report, self.ledger, Commands.of(begun, None, begun.days, now), is_retried=is_retried)
+        return View.of(report, self.ledger, Commands(begun, "", begun.days, now), is_retried=is_retried)
 
     def start_of(self) -> Start:
         """How its latest attempt began."""

@@ -17,7 +17,8 @@ from job.day.report import Report
 from job.day.result import Counts, ShutdownReason
 from job.day.summary import report_of
 from job.engines.failures import Cause, Failure
-from job.telling.advice import Commands, Step, advice
+from job.telling.advice import Commands, advice
+from job.telling.lines import Line
 from job.text.messages import message
 from tests.support.days import RESET, SCENES, Day, failing
 from tests.support.fakes import target
@@ -29,14 +30,16 @@ DAYS = start_at().days
 TODAY = datetime.fromisoformat("2026-11-25T01:30:00+08:00")
 LATER = datetime.fromisoformat("2026-11-25T01:50:00+08:00")
 Where = dict[str, str]
-CLOUD: Where = {"job": "cards", "region": "asia-east1", "project": "p", "runs_uri": "gs://cards/runs"}
-LAPTOP: Where = {"runs_uri": "gs://cards/runs"}
-LOCAL: Where = {"start_with": "make run-local ARGS=", "runs_uri": "/tmp/runs"}
+CLOUD: Where = {"job": "cards", "region": "asia-east1", "project": "p"}
+LAPTOP: Where = {}
+LOCAL: Where = {"start_with": "make run-local ARGS="}
 PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
 UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
 MAINTAINER = "(by today's config; for a maintainer)"
+LOOK_FIRST = "What you asked for may not be recorded. First look at how the day stands:"
+LOOKS = {LOOK_FIRST, "All executions of the job"}
 OVER = "Once what failed is over or put right, this makes what is missing {}:"
 NO_STORAGE = Ending(Outcome.STORAGE_FAILED, answer=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
@@ -55,16 +58,20 @@ def report(ending: Ending, **about: Any) -> Report:
     return report_at(ending, start=start_at(**about), faults=faults)
 
 
-def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> tuple[Step, ...]:
-    return advice(one, Ledger.empty(one.day), Commands(DAYS, now, **place))
+def commands(place: Where, now: datetime) -> Commands:
+    return Commands(start_at(**place), "gs://cards/runs", DAYS, now)
 
 
-def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tuple[str, str, str | None]]:
+def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> tuple[Line, ...]:
+    return tuple(advice(one, Ledger.empty(one.day), commands(place, now)))
+
+
+def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tuple[str, str | None]]:
     return shown_of(steps_of(one, place, now))
 
 
-def shown_of(steps: Iterable[Step]) -> list[tuple[str, str, str | None]]:
-    return [(step.kind, str(step.sentence), step.command) for step in steps]
+def shown_of(steps: Iterable[Line]) -> list[tuple[str, str | None]]:
+    return [(str(step.text), step.below) for step in steps]
 
 
 INTERRUPTED = ending_of(half_made(), ShutdownReason.SIGTERM)
@@ -77,11 +84,11 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
     needs, looks = one.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}, scene in {"busy", "at work"}
     for place, (now, date) in product(PLACES, ((TODAY, None), (LATER, "2026-11-24"))):
         steps = steps_of(one, place, now)
-        assert [step.kind for step in steps].count("start") == (needs and not looks)
-        assert [step.kind for step in steps].count("look") == looks
+        assert [step.is_start for step in steps].count(True) == (needs and not looks)
+        assert [str(step.text) in LOOKS for step in steps].count(True) == looks
         for step in steps:
-            if step.command is not None and step.kind != "look":
-                options = parser.parse_args(arguments_in(step.command))
+            if step.below is not None and str(step.text) not in LOOKS:
+                options = parser.parse_args(arguments_in(step.below))
                 assert options.command == "run"
                 # Nobody else may know the schedule of a first start on a laptop.
                 is_named = scene == "storage failed" and place != CLOUD
@@ -125,11 +132,10 @@ def test_the_command_asks_for_what_is_not_recorded_yet(
     about: dict[str, Any], arguments: Sequence[tuple[str, ...]]
 ) -> None:
     one = begun(report(NO_STORAGE), **about)
-    commands = dict.fromkeys(command for now in (TODAY, LATER) for _, _, command in shown(one, now=now))
+    commands = dict.fromkeys(command for now in (TODAY, LATER) for _, command in shown(one, now=now))
     assert [*commands] == [EXECUTE + (f" --args={','.join(('run', *given))}" if given else "") for given in arguments]
 
 
-LOOK_FIRST = "What you asked for may not be recorded. First look at how the day stands:"
 ASKS_AGAIN = {"number": 0, "arguments": ("run", "--again=NVDA", "--yes")}
 PAGES = "https://storage.cloud.google.com/cards/runs"
 BUSY = Ending(Outcome.BUSY, answer=message("the start for 2026-11-24"))
@@ -145,34 +151,32 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(
 ) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
     one = begun(report(ending), **ASKS_AGAIN, **more)
-    assert shown(one, LAPTOP) == [("look", LOOK_FIRST, f"RUNS_URI=gs://cards/runs python -m job report{here}")]
-    assert shown(one, CLOUD) == [("look", LOOK_FIRST, f"{PAGES}/{there}")]
-    assert "look" not in [kind for kind, _, _ in shown(begun(one, number=2))]
+    assert shown(one, LAPTOP) == [(LOOK_FIRST, f"RUNS_URI=gs://cards/runs python -m job report{here}")]
+    assert shown(one, CLOUD) == [(LOOK_FIRST, f"{PAGES}/{there}")]
+    assert LOOK_FIRST not in dict(shown(begun(one, number=2)))
 
 
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = begun(report(Ending(Outcome.BAD_CONFIG), faults=[IN_VARIABLE]), **ASKS_AGAIN)
     assert shown(one)[0] == (
-        "start",
         f"Once that is corrected, this makes what is missing {BOTH}:",
         f"{EXECUTE} --args=run,--again=NVDA,--yes",
     )
-    assert shown(begun(one, task_attempt=1))[0][:2] == ("look", LOOK_FIRST), "the first may have"
+    assert shown(begun(one, task_attempt=1))[0][0] == LOOK_FIRST, "the first may have"
 
 
 # --- what Cloud Run goes on with by itself ---
 
 RETRIED: dict[str, Any] = {"execution": "cards-1", "max_retries": 1, "qa_attempts": 3}
-MORE = "Cloud Run starts it once more within ten minutes"
-UNLESS = f"{MORE}, unless somebody cancelled it"
+MORE = "Cloud Run starts it once more within ten minutes, unless it was cancelled."
 
 
 @pytest.mark.parametrize(
     ("ending", "more", "said"),
     [
-        (Ending(Outcome.DEADLINE), {}, f"{MORE}."),
-        (INTERRUPTED, {}, f"{UNLESS}."),
-        (Ending(Outcome.BAD_CONFIG), {"faults": [replace(IN_VARIABLE, kind=FaultKind.OBJECT)]}, f"{MORE}."),
+        (Ending(Outcome.DEADLINE), {}, MORE),
+        (INTERRUPTED, {}, MORE),
+        (Ending(Outcome.BAD_CONFIG), {"faults": [replace(IN_VARIABLE, kind=FaultKind.OBJECT)]}, MORE),
         (Ending(Outcome.BAD_CONFIG), {"faults": [IN_VARIABLE]}, None),
         (DONE, {}, None),
         (NO_STORAGE, ASKS_AGAIN, None),
@@ -183,9 +187,9 @@ def test_what_cloud_run_goes_on_with_is_said_before_the_command(
     ending: Ending, more: dict[str, Any], said: str | None
 ) -> None:
     one = report(ending, **RETRIED, **more)
-    steps = advice(one, Ledger.empty(one.day), Commands(DAYS, TODAY, **CLOUD), is_retried=True)
-    assert [str(step.sentence) for step in steps if step.kind == "retry"] == ([] if said is None else [said])
-    assert said is None or [step.kind for step in steps][:2] == ["retry", "start"]
+    steps = [*advice(one, Ledger.empty(one.day), commands(CLOUD, TODAY), is_retried=True)]
+    assert [str(step.text) for step in steps if str(step.text) == MORE] == ([] if said is None else [said])
+    assert said is None or [step.is_start for step in steps][:2] == [False, True]
 
 
 @pytest.mark.parametrize(("max_retries", "minutes", "is_told"), [(1, 9, True), (1, 10, False), (0, 9, False)])
@@ -193,7 +197,7 @@ def test_of_a_killed_start_it_is_said_for_ten_minutes(max_retries: int, minutes:
     one = report(Ending(Outcome.KILLED), **(RETRIED | {"max_retries": max_retries}))
     assert one.ending.breaks_off is not None
     steps = steps_of(one, now=one.ending.breaks_off + timedelta(minutes=minutes))
-    assert [str(step.sentence) for step in steps if step.kind == "retry"] == [f"{UNLESS}."] * is_told
+    assert [str(step.text) for step in steps if str(step.text) == MORE] == [MORE] * is_told
 
 
 # --- to go on without some targets ---
@@ -206,16 +210,16 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
     assert one.at_fault == ("AAPL",)
     sentence, both = "Or leave out AAPL {}:", "--without=TSLA,--without=AAPL"
     plain, first = shown(one)
-    assert plain[0] == "start"
-    assert first == ("without", sentence.format(BOTH), f"{EXECUTE} --args=run,{both}")
-    assert shown(one, now=LATER)[1] == ("without", sentence.format(MAINTAINER), f"{DATED},{both}")
+    assert plain[1] == EXECUTE + " --args=run,--without=TSLA"
+    assert first == (sentence.format(BOTH), f"{EXECUTE} --args=run,{both}")
+    assert shown(one, now=LATER)[1] == (sentence.format(MAINTAINER), f"{DATED},{both}")
 
 
 @pytest.mark.parametrize("name", ["-X", "--yes", "^GSPC", "a,b", "Rate vs Inflation", "$(x)", "美联储", "a,b|c", "'"])
 @pytest.mark.parametrize("place", PLACES, ids=["Cloud Run", "laptop", "run-local"])
 def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
     one = report(MISSING).model_copy(update={"at_fault": (name, "MSFT")})
-    (command,) = [command for kind, _, command in shown(one, place, LATER) if kind == "without"]
+    (command,) = [command for text, command in shown(one, place, LATER) if text.startswith("Or leave out")]
     options = make_parser().parse_args(arguments_in(command or ""))
     assert (options.date, options.without) == ("2026-11-24", [name, "MSFT"])
 
@@ -223,11 +227,11 @@ def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
 def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_can_be_made() -> None:
     done = begun(report(DONE), without=("MSFT", "TSLA"))
     again = "Once they can be made, this makes what was left out {}:"
-    assert shown(done) == [("left_out", again.format(UNTIL), EXECUTE)]
-    assert shown(done, now=LATER) == [("left_out", again.format(MAINTAINER), DATED)]
+    assert shown(done) == [(again.format(UNTIL), EXECUTE)]
+    assert shown(done, now=LATER) == [(again.format(MAINTAINER), DATED)]
     counted = done.model_copy(update={"engines": {"qa": Counts(planned=7, not_attempted=2, left_out=2, done=5)}})
     terms = "(2 cards; until 11-25 01:50)"
-    assert shown(counted)[0] == ("left_out", again.format(terms), EXECUTE)
+    assert shown(counted)[0] == (again.format(terms), EXECUTE)
 
 
 # --- what a start costs at most ---
@@ -237,8 +241,8 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
     """Of the command for its day; the one with a date makes cards by another config, and has none."""
     ending = ending_of(day.ledger, until, next(iter(day.errors), None))
     one = report_of(day.start_of(), day.ledger, ending, seconds=600)
-    both = (advice(one, day.ledger, Commands(DAYS, moment, **CLOUD), unrecorded) for moment in (TODAY, LATER))
-    now, later = (str(steps[0].sentence) for steps in both)
+    both = (advice(one, day.ledger, commands(CLOUD, moment), unrecorded) for moment in (TODAY, LATER))
+    now, later = (str(next(steps).text) for steps in both)
     assert "charged" not in later
     return now.partition(" missing ")[2]
 
@@ -269,7 +273,7 @@ def test_of_a_start_of_an_image_that_did_not_record_it_no_price_is_told() -> Non
 def test_a_day_at_work_says_by_when_it_ends_until_then() -> None:
     one = SCENES["at work"]().report
     early, late = (steps_of(one, now=datetime.fromisoformat(f"2026-11-24T05:0{minute}+08:00")) for minute in (0, 1))
-    assert [str(step.sentence) for step in early if step not in late] == [
+    assert [str(step.text) for step in early if step not in late] == [
         "This start ends by 05:00 UTC+08:00 at the latest."
     ]
-    assert [step.kind for step in late] == ["look"]
+    assert [str(step.text) for step in late] == ["All executions of the job"]

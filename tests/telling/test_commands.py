@@ -10,6 +10,7 @@ import pytest
 
 from job.config.days import Days
 from job.telling.advice import Commands, option, page_address
+from job.telling.lines import Line, Rank
 from job.text.messages import message
 from tests.support.records import start_at
 from tests.support.shell import arguments_in
@@ -24,14 +25,14 @@ TEXT = message("Now{terms}{price}:", price=message("; at most 3 tries"))
 SEEN = message("Look:")
 
 
-def commands(now: datetime = DURING, **place: str | None) -> Commands:
-    return Commands(DAYS, now, **place)
+def commands(now: datetime = DURING, runs_uri: str = "", **place: Any) -> Commands:
+    return Commands(start_at(**place), runs_uri, DAYS, now)
 
 
 def start(given: Commands, day: str | None = DAY, *options: str, **more: Any) -> tuple[str, str]:
     """What is said of a command, and the command itself."""
-    step = given.start("start", TEXT, day, *options, **more)
-    return str(step.sentence), step.command or ""
+    step = given.start(TEXT, day, *options, **more)
+    return str(step.text), step.below or ""
 
 
 def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need_not() -> None:
@@ -44,7 +45,7 @@ def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need
     anybodys = "Now (by today's config):"
     assert start(commands(AFTER))[0] == anybodys, "whoever has the record may give it"
     assert start(commands(job="cards"), None, f"--date={DAY}")[1] == dated
-    steps = [commands(now, job="cards").start("start", TEXT, DAY) for now in (DURING, AFTER)]
+    steps = [commands(now, job="cards").start(TEXT, DAY) for now in (DURING, AFTER)]
     assert [step.until for step in steps] == [AFTER, None]
 
 
@@ -60,12 +61,12 @@ def test_a_day_of_which_nothing_may_be_recorded_is_confirmed_only_if_it_is_named
 
 
 def test_where_the_job_is_started_in_a_way_of_its_own_every_command_is() -> None:
-    own = Commands.of(start_at(start_with="make run-local ARGS="), "/tmp/runs", DAYS, DURING)
+    own = Commands(start_at(start_with="make run-local ARGS="), "/tmp/runs", DAYS, DURING)
     assert start(own)[1] == "make run-local ARGS=run"
     text = start(own, DAY, *option("without", ["a b", "-X"]))[1]
     assert text == "make run-local ARGS='run '\"'\"'--without=a b'\"'\"' --without=-X'"
     assert arguments_in(text) == ["run", "--without=a b", "--without=-X"]
-    assert own.look(SEEN, DAY).command == f"make run-local ARGS='report {DAY}'"
+    assert own.look(SEEN, DAY).below == f"make run-local ARGS='report {DAY}'"
 
 
 def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,15 +74,15 @@ def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monke
     runs, config = (shlex.quote(str(tmp_path / name)) for name in ("my runs", "config"))
     found = start(commands(runs_uri="my runs", config_uri="config"))[1]
     assert found == f"RUNS_URI={runs} CONFIG_URI={config} python -m job run"
-    assert start(commands(runs_uri="my runs"))[1] == f"RUNS_URI={runs} python -m job run"
-    unset = start(commands(runs_uri="", config_uri=""))[1]
+    unset = start(commands(config_uri=""))[1]
     assert unset == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
-    assert commands(job="cards", runs_uri="").look(SEEN, DAY).command == f"python -m job report {DAY}"
+    assert commands(job="cards", runs_uri="").look(SEEN, DAY).below == f"python -m job report {DAY}"
 
 
-@pytest.mark.parametrize(("uri", "form"), [("gs://cards/runs", "link"), ("/srv/runs", "path")])
-def test_where_a_day_is_looked_at_is_a_link_or_a_path(uri: str, form: str) -> None:
-    assert commands(job="cards", runs_uri=uri).look(SEEN, DAY)[2:] == (page_address(uri, DAY), None, form, False)
+@pytest.mark.parametrize(("uri", "is_link"), [("gs://cards/runs", True), ("/srv/runs", False)])
+def test_where_a_day_is_looked_at_is_a_link_or_a_path(uri: str, is_link: bool) -> None:
+    line = Line(SEEN, Rank.KEPT, below=page_address(uri, DAY), is_link=is_link)
+    assert commands(job="cards", runs_uri=uri).look(SEEN, DAY) == line
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, Item
 from job.engines.failures import Cause, Failure
 from job.telling.advice import Commands
-from job.telling.notes import notes_of, unrecorded_notes
+from job.telling.notes import notes_of
 from job.telling.sentence import sentence_of, when
 from job.text.messages import message
 from tests.support.chinese import in_chinese
@@ -208,9 +208,9 @@ TWELVE = "12 cards were made, but not recorded: the next start makes them again,
 @pytest.mark.parametrize(("cards", "lacks"), [(1, [ONE]), (12, [TWELVE]), (0, [])])
 def test_what_the_record_lacks(cards: int, lacks: list[str]) -> None:
     """What is fetched again costs nothing, and a record that only lacks its end is closed by the next start."""
-    missing, done = (report_at(ending_of(ledger_of(made, 2), None)) for made in (1, 2))
-    assert [*map(str, unrecorded_notes(missing, cards))] == lacks
-    assert [*unrecorded_notes(done, cards)] == []
+    view = SCENES["cards missing"]()
+    commands = Commands(view.report.start, "", view.report.start.days, NOW)
+    assert [*map(str, view.unended(12, cards, commands).notes)] == [*map(str, view.notes), *lacks]
 
 
 @pytest.mark.parametrize(
@@ -221,12 +221,12 @@ def test_of_a_success_that_is_not_recorded_a_warning_is_told_and_no_command(
     scene: str, unrecorded: int, severity: str
 ) -> None:
     view = SCENES[scene]()
-    commands = Commands.of(view.report.start, None, view.report.start.days, NOW)
+    commands = Commands(view.report.start, "", view.report.start.days, NOW)
     lacking = view.unended(unrecorded, 0, commands)
     assert lacking.severity == severity
     is_told = bool(unrecorded) and scene != "cards missing"
     assert (lacking.warning is not None) is is_told
-    assert [step.kind for step in lacking.steps] == ([] if is_told else [step.kind for step in view.steps])
+    assert [step.is_start for step in lacking.steps] == ([] if is_told else [step.is_start for step in view.steps])
 
 
 # --- what holds for all ---
@@ -249,12 +249,6 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
     assert report.exit_code != 0 or not lacks
     claims = "all" in re.findall(r"\w+", sentence.lower())
     assert not claims or not (lacks or report.start.without), sentence
-
-
-def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> None:
-    ending = ending_of(None, DEADLINE, waited_for=message("the start for 2026-11-23, at work"))
-    said = f"{LATE} while it waited for the start for 2026-11-23, at work: {NOTHING}"
-    assert shown(ending, deadline=240.0) == ("deadline", 4, said)
 
 
 @pytest.mark.parametrize(

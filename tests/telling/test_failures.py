@@ -1,4 +1,4 @@
-"""What failed alike is one group; an engine that is wholly down is one line, and no target is blamed."""
+"""What failed alike is one group; an engine of which every call failed is one line, and no target is blamed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -44,10 +44,10 @@ def advised(ledger: Ledger, *without: str) -> str | None:
     """The sentence and the command with which the cards are made again."""
     start = start_at("2026-11-24", job="cards", qa_attempts=3, schedule="30 22 * * *", without=without)
     report = report_at(ending_of(ledger, None), ledger, start)
-    view = View.of(report, ledger, Commands.of(start, None, start.days, NOW))
-    found = [step for step in view.steps if step.kind == "again"]
-    assert all(in_chinese(step.sentence) for step in found)
-    return f"{found[0].sentence} {found[0].command}" if found else None
+    view = View.of(report, ledger, Commands(start, "", start.days, NOW))
+    found = [step for step in view.steps if "--again" in (step.below or "")]
+    assert all(in_chinese(step.text) for step in found)
+    return f"{found[0].text} {found[0].below}" if found else None
 
 
 # --- what the config has left behind ---

@@ -79,3 +79,16 @@ def test_a_recorded_message_may_hold_any_count(count: object) -> None:
 def test_an_empty_message_is_not_the_header_of_the_catalog() -> None:
     assert translator("zh").text(message("")) == ""
     assert isinstance(translator("zh")._catalog, GNUTranslations)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("All is there", "Mon: all is there"),
+        ("A card", "Mon: a card"),
+        ("QA 引擎失败", "Mon: QA 引擎失败"),
+        ("", "Mon: "),
+    ],
+)
+def test_a_sentence_that_goes_on_with_another_begins_with_a_small_letter(sentence: str, shown: str) -> None:
+    assert str(message("{day}: {continued}", day="Mon", continued=message(sentence))) == shown

@@ -21,12 +21,11 @@ from job.engines.failures import Cause, Failure
 from job.execution.progress import Progress
 from job.outputs.channels import FEISHU
 from job.outputs.log import Reporter
-from job.outputs.message import cut, late_lines, run_lines, still_lines, trial_lines, unchecked_lines
+from job.outputs.message import cut, run_lines, trial_lines
 from job.outputs.pages import render_day, render_nights
 from job.outputs.terminal import Terminal, as_text, nights_table
-from job.telling.advice import Commands, advice, unchecked_step, whole_night
+from job.telling.advice import Commands, advice, whole_night
 from job.telling.failures import failure_lines
-from job.telling.nights import nothing_of
 from job.telling.view import View
 from job.text.messages import Translator, message
 from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights
@@ -109,8 +108,8 @@ def written(page: bytes) -> str:
 def with_steps(view: View) -> Iterator[View]:
     """What the outputs say about what to do next: on the day and later."""
     for now in (NOW, NOW.replace(day=25)):
-        commands = Commands.of(view.report.start, None, view.report.start.days, now)
-        yield replace(view, steps=advice(view.report, view.ledger, commands))
+        commands = Commands(view.report.start, "", view.report.start.days, now)
+        yield replace(view, steps=tuple(advice(view.report, view.ledger, commands)))
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -119,10 +118,7 @@ def test_every_output_of_a_day_has_only_translated_sentences(view: View) -> None
     assert narrow(written(page)) == []
     for shown in with_steps(view):
         assert narrow(as_text(replace(shown, page="/runs/x/report.html", unrecorded=2), WIDE)) == []
-        for line in (
-            *run_lines(shown, SETTINGS),
-            *late_lines(SETTINGS, view.report.day, NOW, shown, (), view.sentence),
-        ):
+        for line in run_lines(shown, SETTINGS):
             assert narrow(cut([line], FEISHU, WIDE)) == []
 
 
@@ -165,13 +161,8 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
 
 
 def test_messages_about_no_day_are_translated() -> None:
-    steps = [whole_night(Commands(Day().start_of().days, NOW), Day().day)]
-    nothing, seen = nothing_of(Day().day), [unchecked_step("cards", "asia-east1", "our-project")]
-    lines = [
+    for line in (
         *trial_lines(SETTINGS),
-        *late_lines(SETTINGS, Day().day, NOW, None, steps, nothing),
-        *still_lines(SETTINGS, Day().day, NOW, None, nothing),
-        *unchecked_lines(SETTINGS, Day().day, nothing, seen),
-    ]
-    for line in lines:
+        whole_night(Commands(Day().start_of(), "", Day().start_of().days, NOW), Day().day),
+    ):
         assert narrow(cut([line], FEISHU, WIDE)) == []

@@ -79,12 +79,12 @@ def _news_fails_first(world: World) -> None:
 
 TROUBLES: Mapping[str, Trouble] = {
     "financial": Trouble(
-        Said("the financial engine is down (503)", "财务引擎不可用（503）"),
+        Said("the financial engine always answers 503", "财务引擎一直应答 503"),
         lambda world: world.financial.script.append(Fault(when.always, do.status(503))),
         1,
         Said(
-            "no card was requested, since the financial engine stayed down after every retry",
-            "财务引擎重试后仍不可用，没有请求任何图卡",
+            "no card was requested, since the financial engine failed every call, however often it was repeated",
+            "财务引擎的请求重试后仍然失败，没有请求任何图卡",
         ),
     ),
     "trading": Trouble(
@@ -109,8 +109,8 @@ TROUBLES: Mapping[str, Trouble] = {
         lambda world: world.qa.script.append(Fault(when.always, broken.reset())),
         3,
         Said(
-            "the data is there, and no card was made, since the engine is down",
-            "数据已就绪；QA 引擎不可用，没有生成图卡",
+            "the data is there, and no card was made, since the engine failed every call",
+            "数据已就绪；QA 引擎的请求全部失败，没有生成图卡",
         ),
     ),
     "cards": Trouble(
