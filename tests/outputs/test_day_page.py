@@ -21,8 +21,7 @@ from job.outputs.pages import environment, render_day
 from job.outputs.terminal import as_text
 from job.telling.lines import Rank
 from job.telling.view import View, day_lines
-from job.text.messages import ENGLISH, Message, Translator, colon, dated, message
-from tests.support.chinese import CHINESE
+from job.text.messages import ENGLISH, LANGUAGES, Message, Translator, colon, dated, message, translator
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day
 from tests.support.fakes import target
 from tests.support.parsed import Parsed
@@ -55,7 +54,7 @@ def links_of(shown: Parsed) -> list[str]:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-@pytest.mark.parametrize("translator", [ENGLISH, CHINESE], ids=["en", "zh"])
+@pytest.mark.parametrize("translator", [*map(translator, LANGUAGES)], ids=LANGUAGES)
 def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: str, translator: Translator) -> None:
     view = SCENES[scene]()
     shown = page(view, translator=translator)

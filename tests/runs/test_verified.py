@@ -17,13 +17,11 @@ EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=my-projec
 EXECUTIONS = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=my-project"
 
 
-@pytest.fixture(params=["en", "zh"])
-async def friday(
-    request: pytest.FixtureRequest, autojump_clock: MockClock, nursery: trio.Nursery
-) -> AsyncIterator[Night]:
+@pytest.fixture
+async def friday(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Night]:
     """A Friday at half past ten, with 26 cards."""
     async with open_scene(nursery, CONFIG) as scene:
-        night = Night(scene, request.param)
+        night = Night(scene, "en")
         await night.begins(FRIDAY)
         yield night
 
@@ -34,8 +32,7 @@ async def test_of_a_night_that_is_done_nothing_is_sent(friday: Night) -> None:
     assert await friday.verify(0) == ""
 
 
-ONE_MISSING = {
-    "en": f"""\
+ONE_MISSING = f"""\
 ✗ cards, {FRIDAY}: not done by 2026-11-28 07:00 UTC
 1 of 26 cards is missing.
 ✗ QA engine: 1 card failed: TSLA/news_card.
@@ -43,20 +40,8 @@ Last answer: HTTP 422: Error: 422 simulated front end
 Once what failed is over or put right, this makes what is missing (1 card; until 11-30 22:20); at most 3 tries are \
 charged:
 {EXECUTE}
-Page: RUNS/{FRIDAY}/report.html""",
-    "zh": f"""\
-✗ cards，{FRIDAY}：到 2026-11-28 07:00 UTC 尚未完成
-26 张图卡缺 1 张。
-✗ QA 引擎：1 张图卡失败：TSLA/news_card。
-最后一次应答：HTTP 422：Error: 422 simulated front end
-问题过去或解决后，用下面的命令补做缺少的部分（1 张图卡；11-30 22:20 之前有效），最多计费 3 次：
-{EXECUTE}
-页面：RUNS/{FRIDAY}/report.html""",
-}
-STILL = {
-    "en": f"✗ cards, {FRIDAY}: still as told on 11-28: 1 of 26 cards is missing → RUNS/{FRIDAY}/report.html",
-    "zh": f"✗ cards，{FRIDAY}：仍如 11-28 所告知：26 张图卡缺 1 张 → RUNS/{FRIDAY}/report.html",
-}
+Page: RUNS/{FRIDAY}/report.html"""
+STILL = f"✗ cards, {FRIDAY}: still as told on 11-28: 1 of 26 cards is missing → RUNS/{FRIDAY}/report.html"
 
 
 async def test_a_night_that_is_not_done_is_told_whole_once_and_then_in_a_line(friday: Night) -> None:
@@ -64,11 +49,11 @@ async def test_a_night_that_is_not_done_is_told_whole_once_and_then_in_a_line(fr
     friday.scene.world.qa.script.append(Fault(when.both(when.ticker("TSLA"), when.card("news_card")), do.status(422)))
     await friday.start(3)
     await friday.scene.until(SATURDAY, "07:00:00")
-    assert await friday.verify(1) == ONE_MISSING[friday.language]
+    assert await friday.verify(1) == ONE_MISSING
     for day in (SUNDAY, MONDAY):
         await friday.scene.until(day, "07:00:00")
-        assert await friday.verify(1) == STILL[friday.language]
-    whole = ONE_MISSING[friday.language].replace("2026-11-28 07:00", "2026-11-30 07:00")
+        assert await friday.verify(1) == STILL
+    whole = ONE_MISSING.replace("2026-11-28 07:00", "2026-11-30 07:00")
     assert await friday.verify(1, FRIDAY) == whole
 
 
@@ -87,57 +72,29 @@ async def test_what_a_person_has_started_since_is_told_whole(friday: Night) -> N
     assert EXECUTE in await friday.verify(1)
 
 
-NEVER_BEGAN = {
-    "en": f"✗ cards, {FRIDAY}: still as told on 11-28: No start of {FRIDAY} is recorded. Is the schedule paused? → "
-    "RUNS/index.html",
-    "zh": f"✗ cards，{FRIDAY}：仍如 11-28 所告知：没有 {FRIDAY} 的启动记录。定时运行是否已暂停？ → RUNS/index.html",
-}
-
-
 async def test_a_night_that_never_began_leads_to_the_page_of_the_nights(friday: Night) -> None:
     await friday.scene.until(SUNDAY, "07:00:00")
-    assert await friday.verify(1) == NEVER_BEGAN[friday.language]
+    nothing = f"No start of {FRIDAY} is recorded. Is the schedule paused? → RUNS/index.html"
+    assert await friday.verify(1) == f"✗ cards, {FRIDAY}: still as told on 11-28: {nothing}"
 
 
-NOT_TO_START = {
-    "en": f"""\
+NOT_TO_START = f"""\
 ! cards, {FRIDAY}
 All 26 cards are made.
 ! Do not start it again: all work is done, but 9 results are not recorded, and a start would request them again. If \
 verify and its alert say that this day is not done, ignore that.
-Done at 22:30 UTC, after 26 s""",
-    "zh": f"""\
-! cards，{FRIDAY}
-26 张图卡已全部生成。
-! 请勿再次启动：工作已全部完成，但有 9 个结果未记录，再次启动会重新请求它们。\
-verify 及其告警说这一天尚未完成时，忽略即可。
-22:30 UTC 完成，用时 26 秒""",
-}
-AT_LEAST = {
-    "en": "At least {0} tries may have been charged; {0} made a card.",
-    "zh": "至少 {0} 次尝试可能已计费，其中 {0} 次生成了图卡。",
-}
+Done at 22:30 UTC, after 26 s"""
+AT_LEAST = "At least {0} tries may have been charged; {0} made a card."
 """Of cards whose record breaks off it is not known what they have cost."""
-BREAKS_OFF = {
-    "en": f"""\
+BREAKS_OFF = f"""\
 ✗ cards, {FRIDAY}: not done by 2026-11-28 07:00 UTC
 The record breaks off at 22:30 UTC: 9 of 26 cards are not recorded.
 The start was killed, or could no longer write; its calls in flight may have been charged too. If the execution says \
 memory, an owner raises job.memory_mib.
-{AT_LEAST["en"].format(17)}
+{AT_LEAST.format(17)}
 If a message said that all cards are made, do not paste this.
 This makes what is missing (9 cards; until 11-30 22:20); at most 27 tries are charged:
-{EXECUTE}""",
-    "zh": f"""\
-✗ cards，{FRIDAY}：到 2026-11-28 07:00 UTC 尚未完成
-记录在 22:30 UTC 中断：26 张图卡有 9 张未记录。
-那次启动被强行终止了，或者无法再写入记录；当时正在进行的请求也可能已计费。\
-如果执行页面提到 memory（内存），请项目所有者调大 job.memory_mib。
-{AT_LEAST["zh"].format(17)}
-如果有消息说图卡已全部生成，请不要粘贴下面的命令。
-用下面的命令补做缺少的部分（9 张图卡；11-30 22:20 之前有效），最多计费 27 次：
-{EXECUTE}""",
-}
+{EXECUTE}"""
 
 
 async def test_after_a_record_that_breaks_off_the_command_is_for_whoever_has_no_message(friday: Night) -> None:
@@ -147,24 +104,18 @@ async def test_after_a_record_that_breaks_off_the_command_is_for_whoever_has_no_
     await scene.cards_in_flight(19)
     scene.fails()
     await scene.end(job, 0)
-    assert chat.texts == [NOT_TO_START[friday.language]]
+    assert chat.texts == [NOT_TO_START]
     scene.works()
     await scene.until(SATURDAY, "07:00:00")
-    assert await friday.verify(1) == BREAKS_OFF[friday.language]
+    assert await friday.verify(1) == BREAKS_OFF
     await friday.start(0)
-    assert chat.texts[-1].splitlines()[2] == AT_LEAST[friday.language].format(26)
+    assert chat.texts[-1].splitlines()[2] == AT_LEAST.format(26)
 
 
-UNCHECKED = {
-    "en": f"""\
+UNCHECKED = f"""\
 ! cards, {FRIDAY}: could not be checked at 2026-11-28 07:00 UTC: {FRIDAY}/: 503 from the fake
 A message that this night sent is right; if none came, open the executions
-{EXECUTIONS}""",
-    "zh": f"""\
-! cards，{FRIDAY}：2026-11-28 07:00 UTC 无法检查：{FRIDAY}/：503 from the fake
-这一晚发过的消息是对的；如果没有发过，请打开执行列表
-{EXECUTIONS}""",
-}
+{EXECUTIONS}"""
 
 
 async def test_storage_that_is_out_for_two_of_the_four_minutes_changes_nothing(friday: Night) -> None:
@@ -181,10 +132,10 @@ async def test_storage_that_stays_out_is_no_failure_of_the_night(friday: Night) 
     await friday.scene.until(SATURDAY, "07:00:00")
     friday.scene.fails(part="/")
     began = trio.current_time()
-    assert await friday.verify(1) == UNCHECKED[friday.language]
+    assert await friday.verify(1) == UNCHECKED
     assert 235 < trio.current_time() - began < 245
     began = trio.current_time()
-    assert await friday.verify(1, RUN_DEADLINE_SECONDS="") == UNCHECKED[friday.language].replace("07:00", "07:04")
+    assert await friday.verify(1, RUN_DEADLINE_SECONDS="") == UNCHECKED.replace("07:00", "07:04")
     assert trio.current_time() - began < 5, "each request has a patience of its own"
     friday.scene.works()
 
@@ -197,8 +148,8 @@ async def test_a_record_that_cannot_be_read_is_not_looked_at_again(friday: Night
     stored[name] = replace(sound, data=b"{}")
     await friday.scene.until(SATURDAY, "07:00:00")
     began = trio.current_time()
-    end = {"en": f"{name} is not as the job wrote it", "zh": f"{name} 不是任务写入时的样子"}[friday.language]
-    title, *rest = UNCHECKED[friday.language].splitlines()
+    end = f"{name} is not as the job wrote it"
+    title, *rest = UNCHECKED.splitlines()
     assert (await friday.verify(1)).splitlines() == [title.partition(f"{FRIDAY}/")[0] + end, *rest]
     assert trio.current_time() - began < 5
     stored[name] = sound
