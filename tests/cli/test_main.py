@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from job import __version__
 from job.cli import main as main_module
 from job.cli.main import main, make_parser, options_of
 from job.config.environment import Options, read_settings
@@ -109,14 +108,6 @@ def test_words_that_came_as_one_are_said_to_be_several(given: str, capfd: pytest
     assert ended.value.code == ExitCode.USAGE
     said = capfd.readouterr().err.splitlines()[-1]
     assert said.endswith("error: one word each: run --again NVDA (on Cloud Run --args=run,--again,NVDA)")
-
-
-def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
-    for argument, expected in (("--help", "COMMAND"), ("--version", __version__)):
-        with pytest.raises(SystemExit) as ended:
-            main([argument])
-        assert ended.value.code == 0
-        assert expected in capfd.readouterr().out
 
 
 def test_the_command_after_an_unset_place_has_where_to_fill_it_in(command: Command) -> None:

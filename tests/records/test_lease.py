@@ -1,6 +1,5 @@
 """At any time at most one start holds the lease; one that may have lost it stops before another may begin."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
@@ -24,7 +23,6 @@ from job.records.lease import (
     Lease,
     OnWait,
     acquire,
-    peek,
 )
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, read_many
 from job.text.messages import Message
@@ -234,14 +232,6 @@ async def test_a_lease_that_is_released_before_it_is_read_is_acquired(memory: Me
     await take(memory, holder("two"))
     assert LEASE in memory.objects
     assert trio.current_time() == 0
-
-
-async def test_a_lease_that_was_not_renewed_lately_or_cannot_be_read_seems_dead(memory: Memory) -> None:
-    memory.clock = lambda: 0.0
-    await take(memory, holder())
-    assert await peek(memory) is None
-    memory.objects[LEASE] = StoredObject(b"?", "1", time.time())  # noqa: TID251  a lease's age is real
-    assert await peek(memory) is None
 
 
 # --- keeping it ---

@@ -228,11 +228,6 @@ def test_of_a_success_that_is_not_recorded_a_warning_is_told_and_no_command(
 # --- what holds for all ---
 
 
-def test_only_a_success_ends_with_0() -> None:
-    assert [one for one in Outcome if one.exit == ExitCode.DONE] == [Outcome.SUCCEEDED]
-    assert [one for one in Outcome if one.severity == "good"] == [Outcome.SUCCEEDED]
-
-
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_that_of_its_outcome(scene: str) -> None:
     view = SCENES[scene]()
