@@ -4,22 +4,14 @@ A rule yields what is broken. A *good* item is one that its engine never fails f
 """
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate
 
-from tests.runs.nights_by_chance.night import ATTEMPTS, CONCURRENCY, FREE, PATIENCE, REFUSAL, TIMEOUT, Item
+from tests.runs.nights_by_chance.night import ATTEMPTS, CONCURRENCY, FREE, PATIENCE, TIMEOUT, Item
 from tests.runs.nights_by_chance.play import Play, Played, Try
-from tests.simulators.job import Outcome
 
-PAUSE = 30.0
-"""The longest between two probes of an engine that fails."""
-LEASE_LASTS = 61.0
-"""Seconds for which that of a killed start is watched."""
 UNWRITTEN = 3.5
 """Seconds of results that a kill may lose."""
-CODES = {"succeeded": 0, "data_engine_failed": 1, "cards_missing": 3, "qa_engine_down": 3, "deadline": 4}
 
 
 class Facts:
@@ -35,12 +27,10 @@ class Facts:
             self.tried.setdefault(one.items[0], []).append(one)
         self.made = {one.items[0] for one in self.qa if one.result == "done"}
         self.deadline = played.began + self.night.deadline
-        self.is_last = played is play.starts[-1]
         self.storage_failed = any(played.began <= at <= played.ended for at in play.refused)
-        self.cards = self.night.cards_of(self.start)
-        self.kept = kept = {one[1:3] for one in self._recorded() if one[0] == "qa"}
-        """The cards of the day that are there when it begins, and not asked for again."""
-        self.wanted = [card for card in self.cards if card[0] not in self.start.without and card not in kept]
+        kept = {one[1:3] for one in self._recorded() if one[0] == "qa"}
+        cards = self.night.cards_of(self.start)
+        self.wanted = [card for card in cards if card[0] not in self.start.without and card not in kept]
         """The cards that the start has to make."""
 
     def _recorded(self) -> set[tuple[str, str, str | None]]:
@@ -51,14 +41,12 @@ class Facts:
         done = day.done(latest, opened) if day and latest else set()
         return {one[:3] for one in done if not again & {one[1:3], (one.target, None)}}
 
-    def missing_data(self, until: float | None = None) -> dict[str, set[str]]:
-        """What the data engines have not done until then, by default the end, of what is not left out."""
-        until, left_out = until or self.played.ended, {*self.start.without, *self.start.absent}
+    def lacks_data(self) -> bool:
+        """Whether the data engines have not done all of what is not left out."""
         done = {one[:2] for one in self._recorded()}
-        done |= {(one.engine, name) for one in self.tries if is_done(one, one.engine, until) for name, _ in one.items}
-        wanted = {*self.night.targets} - left_out
-        missing = {engine: {name for name in wanted if (engine, name) not in done} for engine in CONCURRENCY}
-        return {engine: names for engine, names in missing.items() if names}
+        done |= {(one.engine, name) for one in self.tries if is_done(one, one.engine) for name, _ in one.items}
+        wanted = {*self.night.targets} - {*self.start.without, *self.start.absent}
+        return any((engine, name) not in done for engine in CONCURRENCY for name in wanted)
 
     def is_out(self, engine: str) -> bool:
         """Whether the engine has done nothing more in an outage that was as long as the patience."""
@@ -67,7 +55,10 @@ class Facts:
         return any(end > done and end - max(begin, self.played.began) >= PATIENCE - 1 for begin, end in outages)
 
     def _whole_outages(self, engine: str) -> list[tuple[float, float]]:
-        """When the engine did nothing at all. In a short gap between two, no call can have shown that it works."""
+        """When the engine did nothing at all. In a short gap between two, no call can have shown that it works.
+
+        At most 30 s pass between two probes of an engine that fails.
+        """
         found: list[tuple[float, float]] = []
         zero, gap = self.play.zero.get(engine, math.inf), 0.0
         for outage in self.night.outages.get(engine, []):
@@ -75,7 +66,7 @@ class Facts:
                 begin, end = zero + outage.begin, zero + outage.end
                 is_gap_short = found and begin - found[-1][1] < gap
                 found.append((found.pop()[0] if is_gap_short else begin, end))
-                gap = PAUSE + 4 * self.night.seconds + (TIMEOUT[engine] if outage.mode == "hang" else 0.0)
+                gap = 30.0 + 4 * self.night.seconds + (TIMEOUT[engine] if outage.mode == "hang" else 0.0)
         return found
 
 
@@ -84,43 +75,6 @@ def is_done(one: Try, engine: str, until: float = math.inf) -> bool:
 
 
 # --- the rules ---
-
-
-def it_ends(facts: Facts) -> Iterator[str]:
-    """A start neither loops busily, nor sleeps for ever."""
-    if facts.is_last and facts.play.stuck:
-        yield facts.play.stuck
-
-
-def it_keeps_its_limits(facts: Facts) -> Iterator[str]:
-    """Calls in flight, calls a minute, the deadline."""
-    for engine in {one.engine for one in facts.tries}:
-        some = [one for one in facts.tries if one.engine == engine]
-        moves = sorted([(one.arrived, 1) for one in some] + [(one.ended, -1) for one in some])
-        peak = max(accumulate(step for _, step in moves))
-        if peak > CONCURRENCY.get(engine, facts.night.size):
-            yield f"{peak} calls at {engine} at once"
-    limit = facts.night.per_minute or len(facts.qa)
-    if any(b.arrived - a.arrived < 59.99 for a, b in zip(facts.qa, facts.qa[limit:], strict=False)):
-        yield f"over {limit} calls within a minute"
-    if any(one.arrived > facts.deadline + 0.01 for one in facts.tries):
-        yield "a call has begun after the deadline"
-
-
-def it_pays_at_most(facts: Facts) -> Iterator[str]:
-    """`ATTEMPTS` tries at a card; and while QA is out, about its limit and 25 until all cards were tried."""
-    for card, tries in facts.tried.items():
-        if (paid := sum(one.result not in FREE for one in tries)) > ATTEMPTS:
-            yield f"{paid} paid tries at {card}"
-    last = max((tries[0].arrived for tries in facts.tried.values()), default=0.0)
-    paid_in_vain = Counter(
-        one.outage
-        for one in facts.qa
-        if one.outage and one.outage.share == 1.0 and one.result not in FREE and one.arrived < last
-    )
-    for outage, count in paid_in_vain.items():
-        if count > 2 * facts.night.size + 40:
-            yield f"{count} paid tries in {outage}"
 
 
 def it_records_what_is_done(facts: Facts) -> Iterator[str]:
@@ -141,96 +95,6 @@ def it_is_alone(facts: Facts) -> Iterator[str]:
         yield f"it begins while {others} are at work"
 
 
-def it_adds_up(facts: Facts) -> Iterator[str]:
-    """What it says is done and failed is so: see `promise` for the sums."""
-    if not facts.played.outcome or not facts.day or facts.storage_failed:
-        return
-    counts = {"planned": len(facts.cards), "done": len({*facts.cards} & (facts.made | facts.kept))}
-    if len(facts.play.starts) == 1:
-        counts["failed"] = len(facts.tried.keys() - facts.made)
-    if not counts.items() <= (said := facts.played.outcome.finished["cards"]).items():
-        yield f"{said}, but really {counts}"
-
-
-def it_ends_by_facts(facts: Facts) -> Iterator[str]:
-    """The last line says what the engines have seen."""
-    outcome = facts.played.outcome
-    if not outcome or not outcome.events("run.finished"):
-        return
-    wanted = {*facts.wanted}
-    is_refused = any(one.result == REFUSAL for one in facts.qa)
-    if wanted <= facts.made and not facts.missing_data():
-        must = "succeeded"
-    elif facts.played.ended >= facts.deadline - 1:
-        must = "deadline"
-    elif facts.missing_data():
-        must = "data_engine_failed"
-    elif wanted <= facts.tried.keys() and (facts.made or facts.kept or is_refused):
-        must = "cards_missing"
-    else:  # cards were not tried since it is down, or all failed, none was refused, and the day has no other
-        must = "qa_engine_down"
-    word, code = outcome.finished["outcome"], outcome.exit_code
-    if (word, code) not in {(must, CODES[must]), *_other_ends(facts)}:
-        yield f"ends with {code} {word}, not with {must}"
-
-
-def _other_ends(facts: Facts) -> Iterator[tuple[str, int]]:
-    """How a start may end for a reason that lies not with the engines."""
-    start, played = facts.start, facts.played
-    if first := _repeated(facts):
-        yield first.finished["outcome"], first.exit_code
-    if played.struck:
-        yield "interrupted", 128 + played.struck
-    if facts.storage_failed:
-        yield from [("storage_failed", 75), ("busy", 75)]
-    if start.again:
-        others = [other for other in facts.play.starts if other is not played and other.began <= played.ended]
-        if any(other.ended >= played.began - LEASE_LASTS for other in others):
-            yield "busy", 75
-    targets, left_out = {target for target, _ in facts.cards}, {*start.without}
-    is_unknown = not (targets >= left_out and {*facts.cards, *((name, None) for name in targets)} >= {*start.again})
-    is_both = left_out & {name for name, _ in start.again}
-    if is_unknown or is_both or targets <= left_out or (start.again and not facts.kept):
-        yield "bad_config", 2
-
-
-def _repeated(facts: Facts) -> Outcome | None:
-    """How the start has ended for good of which this is the retry."""
-    first = facts.played.retry_of.outcome if facts.played.retry_of else None
-    if first is None or first.finished["outcome"] not in {"data_engine_failed", "qa_engine_down", "cards_missing"}:
-        return None
-    return first
-
-
-def it_repeats_nothing(facts: Facts) -> Iterator[str]:
-    """The retry of what has ended for good makes no attempt, and so no call."""
-    if _repeated(facts) and facts.played.outcome and (facts.attempt or len(facts.played.outcome.lines) > 1):
-        yield f"it goes on with what has ended for good, in {facts.attempt}"
-
-
-def all_tickers_are_tried(facts: Facts) -> Iterator[str]:
-    """A data engine has tried all its good tickers before it fails for the bad ones."""
-    for engine, bad in facts.night.bad.items():
-        if engine == "qa" or facts.start.without or facts.night.deadline < math.inf:
-            continue
-        tried = {item for one in facts.play.tries if one.engine == engine for item in one.items}
-        if missing := {(target, None) for target in facts.night.targets} - bad.keys() - tried:
-            yield f"{engine} has not tried {missing}, which are good"
-
-
-RULES: list[Callable[[Facts], Iterator[str]]] = [
-    it_ends,
-    it_keeps_its_limits,
-    it_pays_at_most,
-    it_records_what_is_done,
-    it_is_alone,
-    it_adds_up,
-    it_ends_by_facts,
-    it_repeats_nothing,
-    all_tickers_are_tried,
-]
-
-
 # --- what is lost ---
 
 
@@ -245,10 +109,10 @@ class Verdict:
 
 def judge(play: Play) -> Verdict:
     """Holds all starts against the rules, and looks for what the last one has lost."""
-    verdict = Verdict([*play.broken])
+    verdict = Verdict([*play.broken, *filter(None, [play.stuck])])
     for played in play.starts:
         facts = Facts(play, played)
-        verdict.broken += [f"{rule.__name__}: {found}" for rule in RULES for found in rule(facts)]
+        verdict.broken += [*it_records_what_is_done(facts), *it_is_alone(facts)]
     facts = Facts(play, play.starts[-1])
     for card in facts.wanted:
         if (
@@ -268,7 +132,7 @@ def _excuse(facts: Facts, card: Item) -> str | None:
     tries = facts.tried.get(card, [])
     if facts.played.ended >= facts.deadline - 1 or (tries and tries[-1].arrived >= facts.deadline - TIMEOUT["qa"] - 1):
         return "deadline"
-    if facts.missing_data():
+    if facts.lacks_data():
         is_right = any(facts.is_out(engine) or facts.night.bad.get(engine) for engine in CONCURRENCY)
         return "data failed" if is_right else None
     if facts.is_out("qa"):

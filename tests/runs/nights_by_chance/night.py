@@ -23,7 +23,6 @@ FREE = ["401", "403", "404", "409", "422", "429", "503"]
 REFUSAL = "422"
 ENGINE_FAILS = ["500", "502", "503", "lost", "hang", "401", "403", "404", "409", "429", "failed"]
 """What an engine may answer for a while, or to an item for good: statuses, a lost connection, no answer, a 2xx."""
-BREAKS_BATCHES = ["500", "504", "lost", "hang"]
 SIGNALS = [SIGKILL, SIGKILL, SIGTERM, SIGINT]
 VERBS = ["create", "create", "replace", "read", "delete", "names", "all", "lost"]
 """What storage may refuse for a while; with `lost`, it does what is written, and does not say so."""
@@ -99,12 +98,8 @@ class Night:
 
     Those of storage run since the night began; a right that is lost for a while is one.
     """
-    chance: float = 0.0
-    """The share of all tries at cards that get a 500, besides."""
     room: float = math.inf
     """How many calls QA works on. All others get a 429."""
-    batch_room: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """By engine: how many tickers it can do at once, and what it answers to more."""
     token_ends: float = math.inf
     """When QA stops accepting the tokens that it has seen, by its clock."""
 
@@ -115,10 +110,6 @@ class Night:
     def cards_of(self, start: Start) -> list[Item]:
         """The cards that the config of a start asks for."""
         return [card for card in self.cards if not {*start.absent}.intersection(card)]
-
-    @property
-    def per_minute(self) -> int | None:
-        return int(self.variables["QA_ENGINE_PER_MINUTE"]) if "QA_ENGINE_PER_MINUTE" in self.variables else None
 
     @property
     def deadline(self) -> float:
@@ -220,17 +211,6 @@ def _tickers(night: Night, r: random.Random) -> None:
     first = r.randrange(len(night.targets))
     some = r.choice([night.targets[first : first + 3], r.sample(night.targets, min(2, len(night.targets)))])
     night.bad[r.choice([*CONCURRENCY])] = {(target, None): r.choice(["500", "503", "lost", "hang"]) for target in some}
-
-
-def _batches(night: Night, r: random.Random) -> None:
-    """Batches that are too large: by one halving and by three."""
-    night.targets, night.types = [f"T{number:02}" for number in range(r.choice([16, 30, 50]))], ["c0"]
-    for engine in r.choice([["financial"], ["trading"], ["financial", "trading"]]):
-        size = r.choice([8, 16])
-        night.variables[f"{engine.upper()}_ENGINE_BATCH_SIZE"] = f"{size}"
-        night.batch_room[engine] = (size // r.choice([2, 8]), r.choice(BREAKS_BATCHES))
-        if _is_sometimes(r):
-            night.outages[engine] = [*_short_outages(r)]
 
 
 def _token(night: Night, r: random.Random) -> None:
@@ -335,15 +315,6 @@ EVENTS: dict[str, Callable[[Night, random.Random, Start], None]] = {
 }
 
 
-def _chance(night: Night, r: random.Random) -> None:
-    """200 cards, of whose tries one of a hundred fails, and one outage of five minutes as the first phase ends."""
-    night.targets, night.types = [f"T{number:02}" for number in range(40)], [f"c{number}" for number in range(5)]
-    night.seconds, night.spread, night.chance = 20.0, 0.5, 0.01
-    first_phase = len(night.cards) / night.size * night.seconds * math.exp(night.spread**2 / 2)
-    begin = first_phase * r.uniform(0.8, 1.1)
-    night.outages["qa"] = [Outage(begin, begin + 300.0, r.choice(["500", "502", "lost", "failed", "503", "hang"]))]
-
-
 SEVERAL: dict[str, Sequence[str]] = {
     "killed": ["struck"],
     "edited": ["edited", "struck"],
@@ -363,13 +334,11 @@ KINDS: dict[str, Callable[[Night, random.Random], None]] = {
     "long": _long,
     "data": _data,
     "tickers": _tickers,
-    "batches": _batches,
     "token": _token,
     "limits": _limits,
     "deadline": _deadline,
     "named": _named,
     **{kind: partial(_several, events=events) for kind, events in SEVERAL.items()},
-    "chance": _chance,
 }
 
 

@@ -217,21 +217,15 @@ class Play(Instrument):
         if start.is_quiet:
             return REFUSAL if one.items[0] in start.left else "done"
         bad = night.bad.get(one.engine, {})
-        room, too_large = night.batch_room.get(one.engine, (math.inf, "done"))
         if found := [bad[item] for item in one.items if item in bad]:
             return found[0]
-        if len(one.items) > room:
-            return too_large
         if one.engine != "qa":
             return "done"
         if self._since("qa") < night.token_ends:
             self._old_tokens.add(token)
         elif token in self._old_tokens:
             return "401"
-        if len(self._in_flight["qa"]) >= night.room:
-            return "429"
-        luck = fate(night, "by chance", one.items, visit.seen.attempt)
-        return "500" if luck.random() < night.chance else "done"
+        return "429" if len(self._in_flight["qa"]) >= night.room else "done"
 
     def _coming(self, one: Try, attempt: int) -> Outage | None:
         """The outage that strikes a request, or will if it takes long enough."""
