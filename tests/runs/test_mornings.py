@@ -1,7 +1,7 @@
 """What a person reads in the morning: whole texts, messages once read wrongly, and commands that are pasted."""
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from datetime import date, timedelta
 
 import pytest
@@ -11,9 +11,7 @@ from trio.testing import MockClock
 from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TICKERS, TOPIC, Night, commands, file_of, play, text_of
 from tests.simulators import do, when
 from tests.simulators.engines import steady
-from tests.simulators.seen import Seen
-from tests.simulators.service import Do, Fault
-from tests.simulators.when import When
+from tests.simulators.service import Fault
 from tests.support.parsed import Parsed
 from tests.support.scene import open_scene
 
@@ -113,112 +111,23 @@ OVER = (
     "Once what failed is over or put right, this makes what is missing ({} cards; until 11-26 "
     "22:20); at most {} tries are charged:"
 )
-ALL, SEVEN = ([OVER.format(count, 3 * count), EXECUTE] for count in (26, 7))
 WITHOUT = "Or leave out {} (for a maintainer; until 11-26 22:20); at most 78 tries are charged:"
 NEWS, TSLA = when.card("news_card"), when.ticker("TSLA")
-QUOTA = {"error": {"code": 429, "message": "Daily quota exceeded; resets at 2026-11-26T08:00:00Z"}}
-GONE = {"detail": [{"loc": ["query"], "msg": "model gpt-4o-mini was withdrawn"}]}
-UNKNOWN = {"status": "failed", "error": "unknown company"}
 
 
-def fed(seen: Seen) -> bool:
-    return "fed" in seen.path
-
-
-Faults = Mapping[str, Sequence[tuple[When, Do]]]
-ROWS: Mapping[str, tuple[int, Faults, Sequence[str]]] = {
-    # The first that fails for good ends the night; the other had failed by then, in its own engine.
-    "bad tickers in two engines": (
-        1,
-        {"trading": [(TSLA, do.failing("TSLA"))], "news": [(when.ticker("NVDA"), do.body(UNKNOWN))]},
-        [
-            "The trading and news engines failed: no card was made.",
-            "✗ Trading engine: 1 target failed: TSLA.",
-            "Last answer: failed: no price history",
-            "✗ News engine: 1 target failed: NVDA.",
-            "Last answer: failed: unknown company",
-            "All were made on 11-24.",
-            *ALL,
-        ],
-    ),
-    # Trading had not said yet that it refuses TSLA: nothing is said of who was cut off.
-    "a topic of ours that is refused": (
-        1,
-        {
-            "news": [(when.both(fed, when.attempt(1)), do.status(503)), (fed, do.status(422, {"detail": "gone"}))],
-            "trading": [(TSLA, do.hang())],
-        },
-        [
-            "The news engine failed: no card was made.",
-            "✗ News engine: 1 target failed; it was made on 11-24: 美联储.",
-            "Last answer: HTTP 422: gone",
-            *ALL,
-            WITHOUT.format("美联储"),
-            f"{EXECUTE} '--args=run,--without=美联储'",
-        ],
-    ),
-    "a right that was lost": (
-        1,
-        {"news": [(when.always, do.status(403))]},
-        [
-            "The news engine failed: no card was made.",
-            "✗ News engine: every call failed; all were made on 11-24.",
-            "Last answer: HTTP 403: Error: 403 simulated front end",
-            (
-                "Who: an owner of the project gives roles/run.invoker on {news} to "
-                "orchestrator@simulated-project.iam.gserviceaccount.com."
-            ),
-            *ALL,
-        ],
-    ),
-    "a quota is what the vendor calls it": (
-        3,
-        {"qa": [(when.always, do.status(429, QUOTA))]},
-        [
-            "The QA engine failed: no card was made.",
-            "✗ QA engine: every call failed; all were made on 11-24.",
-            "Last answer: HTTP 429: Daily quota exceeded; resets at 2026-11-26T08:00:00Z",
-            *ALL,
-        ],
-    ),
-    "a model that was withdrawn": (
-        3,
-        {"qa": [(when.always, do.status(422, GONE))]},
-        [
-            "The QA engine refuses the job's calls: no card was made.",
-            (
-                "✗ QA engine: 26 cards failed; all were made on 11-24: AAPL (4), MSFT (4), NVDA (4), TSLA (4), "
-                "0700.HK (4), 600519.SS (4), 美联储 (2)."
-            ),
-            "Last answer: HTTP 422: query: model gpt-4o-mini was withdrawn",
-            *ALL,
-        ],
-    ),
-    "an engine that hangs until the end": (
-        3,
-        {"qa": [(NEWS, do.hang())]},
-        [
-            "7 of 26 cards are missing.",
-            (
-                "✗ QA engine: 7 cards failed; all were made on 11-24: "
-                "/news_card: AAPL, MSFT, NVDA, TSLA, 0700.HK, 600519.SS, 美联储."
-            ),
-            "No answer within 300 s.",
-            "40 tries may have been charged; 19 made a card.",
-            *SEVEN,
-        ],
-    ),
-}
-
-
-@pytest.mark.parametrize("row", ROWS)
-async def test_what_is_told_of_a_night_that_failed(night: Night, row: str) -> None:
-    code, faults, lines = ROWS[row]
-    world = night.scene.world
-    for engine, struck in faults.items():
-        world.engines[engine].script += [Fault(condition, act) for condition, act in struck]
-    await night.tries(code, NEWS_ENGINE_CONCURRENCY="8", QA_ENGINE_CONCURRENCY="8")
-    assert told(night) == [line.format(news=world.news.url.removeprefix("http://")) for line in lines]
+async def test_a_right_that_was_lost_is_given_back_by_whom_the_message_names(night: Night) -> None:
+    news = night.scene.world.news
+    news.script.append(Fault(when.always, do.status(403)))
+    await night.tries(1)
+    account = "orchestrator@simulated-project.iam.gserviceaccount.com"
+    assert told(night) == [
+        "The news engine failed: no card was made.",
+        "✗ News engine: every call failed; all were made on 11-24.",
+        "Last answer: HTTP 403: Error: 403 simulated front end",
+        f"Who: an owner of the project gives roles/run.invoker on {news.url.removeprefix('http://')} to {account}.",
+        OVER.format(26, 78),
+        EXECUTE,
+    ]
 
 
 async def test_a_variable_that_somebody_changed_by_day_is_named_with_both_values(night: Night) -> None:

@@ -242,12 +242,6 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
     assert not claims or not (lacks or report.start.without), sentence
 
 
-def test_a_deadline_that_passed_while_another_start_was_at_work_names_that() -> None:
-    ending = ending_of(None, DEADLINE, waited_for=message("the start for 2026-11-23, at work"))
-    said = f"{LATE} while it waited for the start for 2026-11-23, at work: {NOTHING}"
-    assert shown(ending, deadline=240.0) == ("deadline", 4, said)
-
-
 @pytest.mark.parametrize(
     ("made", "seconds", "said"),
     [
