@@ -153,12 +153,6 @@ MANY = "has more than 20,000 values; " + MEANT
             [{"id": "X", "extra_params": {str(number): [] for number in range(19_999)}}],
             f'[0] ("X"): {MANY}',
         ),
-        (
-            "engine_control.json",
-            dict.fromkeys(map(str, range(20_000))),
-            dict.fromkeys(map(str, range(20_001))),
-            MANY,
-        ),
     ],
 )
 def test_what_holds_too_much_is_one_fault(name: str, most: object, more: object, fault: str) -> None:
@@ -308,11 +302,8 @@ def test_after_1000_faults_of_an_object_the_rest_of_it_is_not_checked() -> None:
 # --- memory ---
 
 CONFIGS = {
-    "990,000 unknown card types": """{"card_targets.json": array(target(b'"u"'), 99)}""",
-    "a million wrong card types in one entry": """{"card_targets.json": b"[" + target(b"1", 999_990) + b"]"}""",
-    "half a million topics": """{"card_targets.json": b"[" + many(b'{"id":"A%d"}', 499_000) + b"]"}""",
-    "5,000 deep entries": """{"card_targets.json": array(deep(190), 5_000)}""",
-    "as many card types as tickers": """dict.fromkeys(OBJECTS[:2], b"[" + many(b'"t%d"', 99_000) + b"]")""",
+    "unknown types": """{"card_targets.json": array(b'{"id":"A","card_types":[' + b'"u",' * 9989 + b'"u"]}', 99)}""",
+    "5,000 deep entries": """{"card_targets.json": array(b'{"k":' * 190 + b"1" + b"}" * 190, 5_000)}""",
     "each object full of bad entries": """dict.fromkeys(OBJECTS, array(b'{"a":1,"b":2,"c":[3]}', 99_000))""",
     "each object full of empty arrays": """dict.fromkeys(OBJECTS, array(b"[]", 5_000_000))""",
     "each object one long value": """dict.fromkeys(OBJECTS, b'["' + b"x" * 16_000_000 + b'"]')""",
@@ -327,15 +318,6 @@ from job.config.plan import resolve
 
 def array(item, count):
     return b"[" + (item + b",") * (count - 1) + item + b"]"
-
-def many(item, count):
-    return b",".join(item % number for number in range(count))
-
-def target(card_type, count=9990):
-    return b'{"id":"A","card_types":' + array(card_type, count) + b"}"
-
-def deep(levels):
-    return b"".join(b'{"key_%d":' % level for level in range(levels)) + b"1" + b"}" * levels
 
 good = {"ticker_list.json": b'["A"]', "card_types.json": b'["c"]'}
 objects = good | CONFIG
