@@ -258,7 +258,9 @@ async def test_an_outage_that_lasts_stops_the_holder_in_time(memory: Memory, how
     assert trio.current_time() == pytest.approx(TRUSTED_SECONDS)
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
     words = "503 from the fake" if how == "refused" else "storage did not answer in time"
-    assert str(kept.shutdown.not_renewed) == f"could not write _lease.json: {words}"
+    said = str(kept.shutdown.not_renewed)
+    assert said == f"could not write _lease.json: {words}"
+    assert {*map(str, kept.troubles)} == ({said} if how == "refused" else set())
 
 
 @pytest.mark.parametrize("after_outage", [False, True])
