@@ -1,9 +1,6 @@
 """Whatever bytes the config objects hold, the result is a config or faults: each names its object, place and remedy."""
 
 import json
-import re
-import subprocess
-import sys
 from collections.abc import Mapping
 
 import pytest
@@ -297,50 +294,3 @@ def test_after_1000_faults_of_an_object_the_rest_of_it_is_not_checked() -> None:
     unknown = [{"id": f"T{number}", "card_types": ["x"] * 501} for number in range(3)]
     found = judged(GOOD | {"card_targets.json": unknown})[0]
     assert found[1:] == [unread]
-
-
-# --- memory ---
-
-CONFIGS = {
-    "unknown types": """{"card_targets.json": array(b'{"id":"A","card_types":[' + b'"u",' * 9989 + b'"u"]}', 99)}""",
-    "5,000 deep entries": """{"card_targets.json": array(b'{"k":' * 190 + b"1" + b"}" * 190, 5_000)}""",
-    "each object full of bad entries": """dict.fromkeys(OBJECTS, array(b'{"a":1,"b":2,"c":[3]}', 99_000))""",
-    "each object full of empty arrays": """dict.fromkeys(OBJECTS, array(b"[]", 5_000_000))""",
-    "each object one long value": """dict.fromkeys(OBJECTS, b'["' + b"x" * 16_000_000 + b'"]')""",
-}
-SCRIPT = """
-import re
-import time
-from pathlib import Path
-from job.config.faults import ConfigError
-from job.config.objects import OBJECTS, parse_config
-from job.config.plan import resolve
-
-def array(item, count):
-    return b"[" + (item + b",") * (count - 1) + item + b"]"
-
-good = {"ticker_list.json": b'["A"]', "card_types.json": b'["c"]'}
-objects = good | CONFIG
-notices = []
-try:
-    config = parse_config(objects)
-    _, faults, notices = resolve(config)
-    notices = [*config.notices, *notices]
-except ConfigError as error:
-    faults = error.faults
-peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
-print(peak, sum(len(str(line)) + 1 for line in (*faults, *notices)), time.process_time())
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.needs("linux")
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_whatever_the_config_holds_memory_time_and_lines_stay_small(config: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", re.sub("CONFIG", lambda _: config, SCRIPT)], capture_output=True, text=True, check=True
-    )
-    peak, characters, seconds = map(float, ended.stdout.split())
-    assert peak <= 256 * 1024, "half of the memory that a task has by default"
-    assert 0 < characters <= 20_000
-    assert seconds <= 10
