@@ -47,21 +47,6 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     return called("make", *own, *arguments)
 
 
-@pytest.mark.parametrize(
-    ("argument", "error"),
-    [
-        ("news qa", "FAULT: invalid choice: 'news qa'"),
-        ("--args=run --again 'NVDA", "is not the job's command line, such as 'run --again NVDA'"),
-    ],
-)
-def test_a_wrong_argument_is_an_error(argument: str, error: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^2$"):
-        run_local.main([argument])
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert error in err
-
-
 def test_a_night_begins_only_if_no_other_is_at_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
