@@ -33,7 +33,6 @@ RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
 """Where its days are recorded, pages and all."""
 PASSED_ON = ("LOG_FORMAT", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_TIME_ZONE")
 """Variables of the job that it gets from our own environment; where messages go, only if that is asked for."""
-SECRET = {"NOTIFY_SECRET", "NOTIFY_URL"}
 PATIENCE = "3"
 """Seconds for which the job waits for an engine that fails: nobody wants to watch ten minutes of that."""
 CUT_OFF_SECONDS = 30.0
@@ -155,22 +154,18 @@ def main(arguments: list[str]) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="make run-local",
-        usage="make run-local NIGHTS=5, or [FAULT=…] [ARGS='run --again NVDA'] [DETAILS=1]; with [REPORT_LANGUAGE=zh] "
-        "[NOTIFY=1]",
+        usage="make run-local NIGHTS=5, or [FAULT=…] [ARGS='run --again NVDA']; with [REPORT_LANGUAGE=zh] [NOTIFY=1]",
         allow_abbrev=False,
     )
     faults = "; ".join(f"{name}: {trouble.what.english}" for name, trouble in TROUBLES.items())
     parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
     parser.add_argument("--nights", metavar="NIGHTS", type=int, choices=range(1, 31))
     parser.add_argument("--args", metavar="ARGS", type=_arguments, help="go on with what is recorded, by this command")
-    parser.add_argument("--details", action="store_true", help="show the services, and the variables of the job")
     parser.add_argument("--notify", action="store_true", help="send the messages to the NOTIFY_URL of the shell")
     options = parser.parse_args(arguments)
     if not options.notify:
         os.environ.pop("NOTIFY_URL", None)
-    play: Callable[[], int] = partial(
-        trio.run, _run, TROUBLES.get(options.fault), options.args or ["run"], options.details
-    )
+    play: Callable[[], int] = partial(trio.run, _run, TROUBLES.get(options.fault), options.args or ["run"])
     if options.nights is not None:
         if options.fault or options.args:
             parser.error("NIGHTS goes without FAULT and ARGS")
@@ -210,16 +205,14 @@ def _environment(world: World) -> dict[str, str]:
     )
 
 
-async def _run(trouble: Trouble | None, command: list[str], details: bool = False) -> int:
+async def _run(trouble: Trouble | None, command: list[str]) -> int:
     """Plays a command on what is recorded. Engines take their usual time."""
     async with trio.open_nursery() as nursery, open_world(nursery, {}) as world:
-        code = await _run_in(world, trouble, command, details)
+        code = await _run_in(world, trouble, command)
     return code or bool(world.violations)
 
 
-async def _run_in(
-    world: World, trouble: Trouble | None, command: list[str], details: bool = False, pace: float = 1.0
-) -> int:
+async def _run_in(world: World, trouble: Trouble | None, command: list[str], pace: float = 1.0) -> int:
     """Plays a command in this world. Engines take `pace` times their usual time."""
     for service in (world.financial, world.trading):
         service.latency = varied(0.3 * pace, per_ticker=0.15 * pace)
@@ -229,13 +222,10 @@ async def _run_in(
         service.script.clear()
     if trouble:
         trouble.cause(world)
-    environment = _environment(world)
-    if details:
-        _show_details(world, command, environment)
     if trouble:
         what = str(trouble.what)
         print(Said(f"{what[0].upper()}{what[1:]}.\n", f"{what}。\n"), file=sys.stderr, flush=True)
-    code = await _play(command, environment)
+    code = await _play(command, _environment(world))
     for violation in world.violations:
         print(f"FORBIDDEN: {violation}", file=sys.stderr)
     reports = sorted(RUNS.glob(f"*/{REPORT}"), key=lambda path: path.stat().st_mtime)
@@ -281,16 +271,6 @@ def _record(*, is_new: bool) -> Iterator[None]:
         yield
     finally:
         os.close(beside)
-
-
-def _show_details(world: World, command: list[str], environment: Mapping[str, str]) -> None:
-    services = {"metadata server": world.metadata, **{f"{name} engine": world.engines[name] for name in world.engines}}
-    for name, service in services.items():
-        print(f"{name:17} {service.url}")
-    print(f"\nThe job, `python -m job {shlex.join(command)}`, sees these variables and no other:")
-    for name, value in sorted(environment.items()):
-        print(f"  {name}={'(a secret)' if name in SECRET else value}")
-    print(flush=True)
 
 
 async def _play(command: list[str], environment: Mapping[str, str]) -> int:
