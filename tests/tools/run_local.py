@@ -1,7 +1,6 @@
 """`make run-local`: the whole system on loopback, and the real job as a process of its own."""
 
 import argparse
-import fcntl
 import json
 import os
 import random
@@ -9,8 +8,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -138,10 +136,6 @@ TROUBLES: Mapping[str, Trouble] = {
 }
 
 
-AT_WORK = Said(
-    "Another make run-local is at work: wait for its end, or look on with make run-local ARGS=report.",
-    "另一个 make run-local 正在运行：请等它结束，或用 make run-local ARGS=report 查看进展。",
-)
 NIGHTS = (None, "news", None, "cards", None)
 """The trouble of each night that `NIGHTS=…` plays, again and again."""
 
@@ -150,7 +144,7 @@ def main(arguments: list[str]) -> int:
     """Plays a whole night, several nights, or the job's command line on what is recorded.
 
     Returns 0 if everything was done, or if what went wrong was the fault that was asked for; else the job's exit code,
-    1 if that is 0, or 2 for wrong arguments and while the record that would be removed is in use.
+    1 if that is 0, or 2 for wrong arguments.
     """
     parser = argparse.ArgumentParser(
         prog="make run-local",
@@ -174,11 +168,9 @@ def main(arguments: list[str]) -> int:
         except (OSError, ValueError, LookupError):
             parser.error(f"RUN_TIME_ZONE: {quoted(os.environ['RUN_TIME_ZONE'])} is no time zone, such as Asia/Shanghai")
         play = partial(trio.run, _play_nights, options.nights, today)
-    try:
-        with _record(is_new=options.args is None):
-            return play()
-    except BlockingIOError:
-        parser.exit(2, f"{AT_WORK}\n")
+    if options.args is None:
+        shutil.rmtree(RUNS, ignore_errors=True)
+    return play()
 
 
 def _arguments(text: str) -> list[str]:
@@ -254,23 +246,6 @@ async def _play_nights(count: int, today: date) -> int:
     page = RUNS / NIGHTS_PAGE
     print(Said(f"all nights: {page}", f"历次运行：{page}"), file=sys.stderr)
     return ended or bool(world.violations)
-
-
-@contextmanager
-def _record(*, is_new: bool) -> Iterator[None]:
-    """The record, which nobody else begins anew meanwhile. If it is new, what was recorded before is removed.
-
-    Raises `BlockingIOError` if it should be new while another one uses it. Nothing but records is ever in their place.
-    """
-    beside = os.open(RUNS.parent, os.O_RDONLY)
-    try:
-        if is_new:
-            fcntl.flock(beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(RUNS, ignore_errors=True)
-        fcntl.flock(beside, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(beside)
 
 
 async def _play(command: list[str], environment: Mapping[str, str]) -> int:
