@@ -55,10 +55,8 @@ UNKNOWN = {"card_targets.json": {"AAPL": ["nope"], "NVDA": ["news_card"]}}
 @pytest.mark.parametrize(
     ("objects", "variables", "told"),
     [
-        pytest.param({}, {VARIABLE: "x", "RUN_TIME_ZONE": "Mars"}, ["RUN_TIME_ZONE", VARIABLE], id="variables"),
-        pytest.param(
-            {}, {"QA_ENGINE_URL": "", "NEWS_ENGINE_URL": ""}, ["NEWS_ENGINE_URL", "QA_ENGINE_URL"], id="needed"
-        ),
+        pytest.param({}, {VARIABLE: "x", "QA_ENGINE_URL": "x"}, ["QA_ENGINE_URL", VARIABLE, "--again"], id="variables"),
+        pytest.param({}, {"QA_ENGINE_URL": ""}, ["QA_ENGINE_URL", "--again"], id="needed"),
         pytest.param(
             BAD, {VARIABLE: "x"}, [VARIABLE, "ticker_list.json", "ticker_list.json", "card_types.json"], id="both"
         ),
@@ -78,7 +76,7 @@ async def test_faults_of_variables_and_of_one_kind_in_objects_are_told_together(
         (place / name).write_text(json.dumps(value))
     settings, faults = read_settings({"CONFIG_URI": str(place), **URLS, **variables})
     with pytest.raises(ConfigError) as error:
-        await read_config(Options(settings, faults, NOW, time.monotonic()), DAY)
+        await read_config(Options(settings, faults, NOW, time.monotonic(), again=("TSLA",)), DAY)
     assert [str(fault.where).partition(":")[0] for fault in error.value.faults] == told
 
 

@@ -1,4 +1,4 @@
-"""What a person reads in the morning: whole texts, messages once read wrongly, commands that are pasted, and `verify`."""
+"""What a person reads in the morning: whole texts, messages once read wrongly, and commands that are pasted; `verify`."""
 
 import re
 from collections.abc import AsyncIterator
