@@ -1,4 +1,4 @@
-"""What a person reads in the morning: whole texts, messages once read wrongly, and commands that are pasted; `verify`."""
+"""What a person reads in the morning: whole texts, messages once read wrongly, pasted commands, and `verify`."""
 
 import re
 from collections.abc import AsyncIterator
