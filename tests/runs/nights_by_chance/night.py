@@ -91,10 +91,6 @@ class Night:
     def cards(self) -> list[Item]:
         return [*product(self.targets, self.types)]
 
-    def cards_of(self, start: Start) -> list[Item]:
-        """The cards that the config of a start asks for."""
-        return [card for card in self.cards if not {*start.absent}.intersection(card)]
-
 
 def draw(kind: str, seed: int, size: int, scale: float = 1.0) -> Night:
     """Draws a night. `scale` is that of its number of cards."""

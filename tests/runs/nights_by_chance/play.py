@@ -42,8 +42,6 @@ class Try:
     ended: float = math.inf
     result: str = "gone"
     """A word of `ANSWERS`; `gone`: the job hung up."""
-    outage: Outage | None = None
-    """That struck it."""
 
 
 @dataclass
@@ -225,7 +223,6 @@ class Play(Instrument):
             with trio.move_on_at(self.zero[engine] + outage.begin if outage else math.inf) as strike:
                 await self._answer(visit, one, usual)
             if outage and strike.cancelled_caught:
-                one.outage = outage
                 await self._answer(visit, one, outage.mode)
         finally:
             one.ended = trio.current_time()
