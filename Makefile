@@ -22,8 +22,8 @@ help:
 ## For everybody
 
 .PHONY: run-local
-run-local: .venv/ready ## play a whole night on this machine, with simulated engines, [FAULT=news] [ARGS='run --again NVDA'] [DETAILS=1] [NOTIFY=1], or NIGHTS=5; [REPORT_LANGUAGE=zh]
-	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(value ARGS),--args='$(subst ','\'',$(value ARGS))') $(if $(NIGHTS),--nights='$(NIGHTS)') $(if $(DETAILS),--details) $(if $(NOTIFY),--notify)
+run-local: .venv/ready ## play a whole night on this machine, with simulated engines, [FAULT=news] [ARGS='run --again NVDA'] [NOTIFY=1], or NIGHTS=5; [REPORT_LANGUAGE=zh]
+	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(value ARGS),--args='$(subst ','\'',$(value ARGS))') $(if $(NIGHTS),--nights='$(NIGHTS)') $(if $(NOTIFY),--notify)
 
 # On every processor. A file's fast tests stay together, since they share what they set up.
 .PHONY: test

@@ -6,18 +6,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trio
 
-from job import __version__
+from job.cli import check as module
 from job.cli import main as main_module
 from job.cli.main import main, make_parser, options_of
 from job.config.environment import Options, read_settings
 from job.config.faults import FaultKind
 from job.day.attempt import ExitCode
+from job.engines.calls import TARGET_ENGINES
+from job.outputs.message import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import UnreachableError
 from job.text.messages import message
 from tests.cli.conftest import Command
-from tests.support.records import URLS
+from tests.support.records import URLS, config
 
 NOTICE = "NOTIFY_ONLY: is not one of 'all', 'failures'; write one of these"
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
@@ -122,14 +125,6 @@ def test_on_cloud_run_a_usage_error_is_a_fault_of_which_the_chat_is_told(
     assert lines[-1]["event"] == "notification.failed", "nobody listens there"
 
 
-def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
-    for argument, expected in (("--help", "COMMAND"), ("--version", __version__)):
-        with pytest.raises(SystemExit) as ended:
-            main([argument])
-        assert ended.value.code == 0
-        assert expected in capfd.readouterr().out
-
-
 def test_the_command_after_an_unset_place_has_where_to_fill_it_in(command: Command) -> None:
     code, out, _ = command("run", LOG_FORMAT="json")
     last = json.loads(out[-1])
@@ -195,3 +190,73 @@ def test_a_bug_prints_its_traceback_and_has_an_exit_code_of_its_own(
     monkeypatch.setattr(main_module, "_command", break_down)
     code, out, err = command()
     assert (code, out, err[-1]) == (ExitCode.UNFORESEEN, [], "ZeroDivisionError: unforeseen")
+
+
+# --- check, and a message for a try ---
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config that can be used, and the URL of each engine."""
+    for name, text in config().items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("CONFIG_URI", str(tmp_path))
+    for name, url in URLS.items():
+        monkeypatch.setenv(name, url)
+    return tmp_path
+
+
+@pytest.fixture
+def wrong(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What is wrong with each engine."""
+    found: dict[str, str] = {}
+
+    async def health_problem(_: str, url: str, audience: str, *__: object) -> str | None:
+        await trio.lowlevel.checkpoint()
+        assert url == audience
+        return found.get(url.removeprefix("https://").removesuffix(".example"))
+
+    monkeypatch.setattr(module, "health_problem", health_problem)
+    return found
+
+
+def test_the_config_and_each_engine_have_a_line(place: Path, command: Command, wrong: dict[str, str]) -> None:
+    shown = {one: f"✓ {one}: https://{one}.example is healthy" for one in (*TARGET_ENGINES, "qa")}
+    assert command("check") == (ExitCode.DONE, ["✓ config: 2 targets, 2 cards", *shown.values()], [])
+    wrong.update(trading="HTTP 503", qa="no answer")
+    (place / "engine_control.json").write_text('{"run_news_engine": false}')
+    left_behind = "! engine_control.json: the news engine is switched off. Cards without its data: 2"
+    code, out, _ = command("check")
+    shown |= {"trading": "✗ trading: HTTP 503", "qa": "✗ qa: no answer"}
+    del shown["news"]
+    assert (code, out[0], out[2:]) == (ExitCode.FAILED, left_behind, [*shown.values()])
+
+
+def test_faults_of_the_config_are_told_and_no_engine_is_asked(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "health_problem", None)
+    (place / "ticker_list.json").write_text("[]")
+    code, out, _ = command("check")
+    assert code == ExitCode.USAGE
+    assert [line[:2] for line in out] == ["✗ "]
+
+
+def test_a_test_message_needs_a_hook(command: Command) -> None:
+    code, out, err = command("notify")
+    assert (code, out, len(err)) == (ExitCode.USAGE, [], 1)
+    assert err[0].startswith("NOTIFY_URL: is not set; ")
+    assert command("notify", NOTIFY_URL="nonsense")[2][0].startswith("NOTIFY_URL: is not an https URL")
+
+
+@pytest.mark.parametrize(("problem", "code", "mark"), [(None, ExitCode.DONE, "✓ Feishu has"), ("no", 1, "✗ no")])
+def test_whether_a_test_message_was_taken(
+    problem: str | None, code: int, mark: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def send_lines(*_: object) -> str | None:
+        await trio.lowlevel.checkpoint()
+        return problem
+
+    monkeypatch.setattr(Notifier, "send_lines", send_lines)
+    found, out, _ = command("notify", NOTIFY_URL="https://open.feishu.cn/open-apis/bot/v2/hook/x")
+    assert (found, out[0].startswith(mark)) == (code, True)

@@ -258,18 +258,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_a_verify_job_advises_to_start_the_job_itself(runs: Path, command: Command, told: list[str], at: At) -> None:
-    at("2026-11-25T06:00")
-    command("verify", CLOUD_RUN_JOB="cards-verify", RUN_SCHEDULE="30 22 * * 1-5", **SHANGHAI)
-    assert told[-1] == "No start of 2026-11-24 is recorded. Is the schedule paused?", "its job is not known"
-    command("verify", JOB_TO_START="cards")
-    assert told[0].startswith("✗ cards, 2026-11-24: not done by 2026-11-25 06:00 UTC+08:00")
-    assert told[-2:] == [
-        "This makes, and pays for, the whole night (until 11-25 22:20):",
-        "gcloud run jobs execute cards",
-    ]
-
-
 @pytest.mark.parametrize("log", ["text", "json"])
 def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
     log: str, runs: Path, command: Command, told: list[str]

@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.faults import ConfigError
-from job.config.objects import OBJECTS, control_key, parse_config
+from job.config.faults import ConfigError, InvalidError
+from job.config.objects import (
+    CAUSES_LISTED,
+    OBJECTS,
+    PLACES_NAMED,
+    SIGNS_LIMIT,
+    SIZE_LIMIT,
+    control_key,
+    parse_config,
+    parse_object,
+)
 from job.config.plan import resolve
 from job.engines.calls import DATA_ENGINES
 
@@ -150,12 +159,6 @@ MANY = "has more than 20,000 values; " + MEANT
             [{"id": "X", "extra_params": {str(number): [] for number in range(19_999)}}],
             f'[0] ("X"): {MANY}',
         ),
-        (
-            "engine_control.json",
-            dict.fromkeys(map(str, range(20_000))),
-            dict.fromkeys(map(str, range(20_001))),
-            MANY,
-        ),
     ],
 )
 def test_what_holds_too_much_is_one_fault(name: str, most: object, more: object, fault: str) -> None:
@@ -245,3 +248,120 @@ def test_no_bytes_raise_an_exception_and_every_sentence_names_its_object(objects
 )
 def test_ids_in_any_script_are_accepted(topic: str) -> None:
     assert faults_with("card_targets.json", [{"id": topic, "topic_key": "k"}]) == []
+
+
+# --- however many faults there are, a few lines are printed ---
+
+LONGEST = 600
+"""Characters of a line, at most."""
+
+
+def test_one_removed_card_type_is_one_fault_with_the_first_places_and_the_count() -> None:
+    entries = [{"id": f"T {number}", "card_types": ["news_card", "old_card"]} for number in range(900)]
+    places = ", ".join(f'[{number}] ("T {number}").card_types[1]' for number in range(PLACES_NAMED))
+    assert judged(GOOD | {"card_targets.json": entries})[0] == [
+        f'card_targets.json: {places} and 897 more: "old_card" {UNKNOWN}'
+    ]
+
+
+TOO_MANY = "card_targets.json: has so many faults that not all are listed; correct those that are listed first"
+
+
+def test_of_many_causes_the_first_are_listed() -> None:
+    entries = {"AAPL": [f"a{number}" for number in range(CAUSES_LISTED + 1)]}
+    assert judged(GOOD | {"card_targets.json": entries})[0] == [
+        *(f'card_targets.json: AAPL[{number}]: "a{number}" {UNKNOWN}' for number in range(CAUSES_LISTED)),
+        TOO_MANY,
+    ]
+
+
+def test_of_many_notices_the_first_are_listed() -> None:
+    names = [f"a{number}" for number in range(CAUSES_LISTED + 1)]
+    types = [{"name": "news_card"}, *({"name": name, "enabled": False} for name in names)]
+    entries = {"AAPL": ["news_card", *names]}
+    notices = judged(GOOD | {"card_types.json": types, "card_targets.json": entries})[1]
+    assert len(notices) == CAUSES_LISTED + 1
+    assert notices[-1] == "card_targets.json: has further notices"
+
+
+BAD_ENTRY = {"id": "x/" * 30, "card_types": [7, "a/b", "n" * 9999], "target_type": "p" * 9999, "k" * 9999: 1}
+
+
+@pytest.mark.parametrize("value", [BAD_ENTRY, {"a/" * 9999: 1}, "v" * 9999, ["w"], 10**39, None])
+def test_each_object_full_of_faults_makes_few_and_short_lines(value: object) -> None:
+    for each in ([value] * 30, {f"{number}": value for number in range(30)}):
+        faults, notices = judged(dict.fromkeys(OBJECTS, each))
+        assert 0 < len(faults) <= len(OBJECTS) * 12
+        assert all(len(line) <= LONGEST and line.isprintable() for line in (*faults, *notices))
+
+
+# --- a document that all JSON parsers read in the same way is accepted ---
+
+
+def refusal(data: str | bytes) -> str:
+    with pytest.raises(InvalidError) as refused:
+        parse_object(data if isinstance(data, bytes) else data.encode())
+    return f"{refused.value.what}; {refused.value.remedy}"
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b'["\xff"]', "is not UTF-8 at byte 2; save it as UTF-8"),
+        ('["AAPL"]'.encode("utf-16"), "is not UTF-8 at byte 0; save it as UTF-8"),
+        (b"[" * (SIZE_LIMIT + 1), f"is larger than 16 MiB; {MEANT}"),
+        (b"[" * (SIGNS_LIMIT + 1), f"has more than 1,000,000 commas and brackets; {MEANT}"),
+    ],
+    ids=["bytes", "UTF-16", "size", "signs"],
+)
+def test_a_document_that_is_too_large_or_no_text_is_refused(data: bytes, fault: str) -> None:
+    assert refusal(data) == fault
+
+
+@pytest.mark.parametrize("text", [" \n", "\ufeff", '"AAPL","MSFT"\n', "null"])
+def test_what_is_no_json_at_all_is_reported_as_that(text: str) -> None:
+    assert refusal(text) == (
+        "is not a JSON array or object; perhaps it is empty, a table, a web page or a workbook; "
+        'write JSON there, such as ["AAPL", "MSFT"]'
+    )
+
+
+STRAIGHT = 'write straight quotes: "'
+OPEN = "a string or a bracket is not closed; close it"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "cause"),
+    [
+        ('["AAPL",\n  ]', '2 column 3 (["AAPL", ▸ ])', "it has a comma after the last entry; remove it"),
+        ("{'a': 1}", "1 column 2 ({ ▸ 'a': 1})", f"it has the quote '; {STRAIGHT}"),
+        ('["AAPL”]', '1 column 9 (["AAPL”] ▸)', f"it has the quote ”; {STRAIGHT}"),
+        ('["AAPL”, "MSFT"]', '1 column 11 (["AAPL”, " ▸ MSFT"])', f"it has the quote ”; {STRAIGHT}"),
+        ('[\r\n"AAPL”,\r\n"MSFT"]', '2 column 8 ([ "AAPL”, ▸)', f"it has the quote ”; {STRAIGHT}"),
+        ('["茅台"，"MSFT"]', '1 column 6 (["茅台" ▸ ，"MSFT"])', "it has the full-width ，; write ,"),
+        ('["a", // x\n]', '1 column 7 (["a", ▸ // x)', "it has a comment; remove it"),
+        ("# tickers\n[1]", "1 column 1 (▸ # tickers)", "it has a comment; remove it"),
+        ('["a"\n\n', '1 column 5 (["a" ▸)', OPEN),
+        ('["a\nb"]', '1 column 4 (["a ▸)', OPEN),
+        ('[\n"茅台" "MSFT"\n]', '2 column 6 ([ "茅台" ▸ "MSFT")', "a comma is missing; add it"),
+        (
+            '[{"a": 1, "a": 2}]',
+            '1 column 15 ([{"a": 1, "a": ▸  2}])',
+            'it has the key "a" twice in one object; keep one of the two',
+        ),
+    ],
+)
+def test_a_common_mistake_is_reported_with_its_place_and_what_to_do(text: str, place: str, cause: str) -> None:
+    assert refusal(text) == f"is not JSON at line {place}: {cause}"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("[1,\u3000NaN]", "1 column 4 ([1, ▸ \\u3000NaN])"), ("[" * 300, f"1 column 202 ({'[' * 20} ▸ {'[' * 20})")],
+)
+def test_any_other_is_reported_with_its_place(text: str, place: str) -> None:
+    assert refusal(text) == f"is not JSON at line {place}; correct it"
+
+
+def test_a_byte_order_mark_is_accepted() -> None:
+    assert parse_object('\ufeff["茅台", 1.5, {"a": null}]'.encode()) == ["茅台", 1.5, {"a": None}]

@@ -4,19 +4,13 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-import trio
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from job.config.environment import Options, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.objects import OBJECTS
 from job.config.read import read_config
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError, UnreachableError
@@ -51,113 +45,39 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE))
     assert done.stdout == "(200, 200)\n"
 
 
-# --- no fault causes another one ---
+# --- no fault causes another one, and none hides one of its kind ---
 
-TYPES = ["news_card", "old_card", "price_card", "spare_card"]
-TARGETS = [
-    {"id": "equities_default", "card_types": ["news_card"], "run_engines": {"trading": False}},
-    {"id": "AAPL", "run_engines": {"financials": False}},
-    {"id": "Rate 1", "target_type": "topic"},
-    {"id": "Elon_Musk", "target_type": "person", "card_types": ["old_card", "price_card"]},
-]
-CHANGES: dict[str, list[tuple[Any, ...]]] = {
-    "variables": [("NEWS_ENGINE_URL", "news"), ("QA_ENGINE_CONCURRENCY", "many"), ("RUN_TIME_ZONE", "Mars")],
-    "objects": [
-        ("ticker_list.json", None),
-        ("ticker_list.json", b"?"),
-        ("ticker_list.json", 0, " AAPL"),
-        ("ticker_list.json", 1, 7),
-        ("card_types.json", []),
-        ("card_types.json", 0, "enabled", "yes"),
-        ("card_types.json", 3, "on", 1),
-        ("card_types.json", 4, {"name": "old_card"}),
-        ("card_targets.json", b"?"),
-        ("card_targets.json", {}),
-        ("card_targets.json", 0, "card_types", "news_card"),
-        ("card_targets.json", 0, "date", "2026-01-01"),
-        ("card_targets.json", 1, "run_engines", "news", "no"),
-        ("card_targets.json", 2, "topic_key", "a/b"),
-        ("card_targets.json", 2, "dat", 1),
-        ("card_targets.json", 4, {"id": "Elon_Musk", "run_engines": {"trading": True}}),
-        ("engine_control.json", "run_new_engine", True),
-        ("llm_config.json", "default", 1),
+VARIABLE = "QA_ENGINE_TIMEOUT"
+BAD = {"ticker_list.json": [" AAPL", 7], "card_types.json": [{"name": "news_card", "enabled": "yes"}]}
+UNKNOWN = {"card_targets.json": {"AAPL": ["nope"], "NVDA": ["news_card"]}}
+
+
+@pytest.mark.parametrize(
+    ("objects", "variables", "told"),
+    [
+        pytest.param({}, {VARIABLE: "x", "QA_ENGINE_URL": "x"}, ["QA_ENGINE_URL", VARIABLE, "--again"], id="variables"),
+        pytest.param({}, {"QA_ENGINE_URL": ""}, ["QA_ENGINE_URL", "--again"], id="needed"),
+        pytest.param(
+            BAD, {VARIABLE: "x"}, [VARIABLE, "ticker_list.json", "ticker_list.json", "card_types.json"], id="both"
+        ),
+        pytest.param(
+            BAD | UNKNOWN,
+            {"QA_ENGINE_URL": ""},
+            ["ticker_list.json", "ticker_list.json", "card_types.json"],
+            id="caused",
+        ),
+        pytest.param(UNKNOWN, {"QA_ENGINE_URL": ""}, [*["card_targets.json"] * 2, "QA_ENGINE_URL"], id="between"),
     ],
-    "mistaken": [("ticker_list.json", 3, "news_card")],
-    "between": [
-        ("card_types.json", [{"name": name, "enabled": False} for name in TYPES]),
-        ("card_types.json", 2, "name", "prize_card"),
-        ("QA_ENGINE_URL", ""),
-        ("FINANCIAL_ENGINE_URL", ""),
-        ("card_targets.json", 0, "card_types", 0, "new_card"),
-        ("card_targets.json", 3, "card_types", 2, "priced_card"),
-        ("card_targets.json", 4, {"id": "rate_1", "category": "macro"}),
-        ("card_targets.json", 4, {"id": "美联储", "category": "macro"}),
-    ],
-}
-"""The changes that make one fault; their kinds in the order in which they are told."""
-
-
-def change(inside: Any, step: Any, *rest: Any) -> None:
-    """Writes the last of these where the others lead, if another change has left the way there."""
-    if not isinstance(inside, list if isinstance(step, int) else dict):
-        return
-    if len(rest) > 1:
-        with suppress(LookupError):
-            change(inside[step], *rest)
-    elif isinstance(inside, dict):
-        inside[step] = rest[0]
-    elif step <= len(inside):
-        inside[step : step + 1] = rest
-
-
-def told(place: Path, *changes: tuple[object, ...]) -> set[tuple[str, str]]:
-    """The faults of a sound config with these changes: each object with each place in it, or variable; and what."""
-    written: dict[str, Any] = {
-        "ticker_list.json": ["AAPL", "MSFT", "TSLA"],
-        "card_types.json": [{"name": name, "enabled": name != "old_card"} for name in TYPES],
-        "card_targets.json": TARGETS,
-        "engine_control.json": {},
-        "llm_config.json": {},
-        **URLS,
-        "CONFIG_URI": str(place),
-    }
-    written, changes = deepcopy((written, changes))
-    for one in changes:
-        change(written, *one)
-    for name in OBJECTS:
-        (place / name).unlink(missing_ok=True)
-        if (value := written.pop(name)) is not None:
-            (place / name).write_bytes(value if isinstance(value, bytes) else json.dumps(value).encode())
-    variables, faults = read_settings(written)
-    try:
-        trio.run(read_config, Options(variables, faults, NOW, time.monotonic()), DAY)
-    except ConfigError as error:
-        found = set[tuple[str, str]]()
-        for fault in error.faults:
-            name, _, places = str(fault.where).partition(": ")
-            found |= {(f"{name}: {one}", f"{fault.what}; {fault.remedy}") for one in places.split(", ")}
-        return found
-    return set()
-
-
-@settings(max_examples=60)
-@given(data=st.data())
-def test_two_faults_tell_nothing_that_neither_tells_alone(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+)
+async def test_faults_of_variables_and_of_one_kind_in_objects_are_told_together(
+    place: Path, objects: dict[str, object], variables: dict[str, str], told: list[str]
 ) -> None:
-    kinds = [(kind, one) for kind, all_ in CHANGES.items() for one in all_]
-    pair = data.draw(st.lists(st.sampled_from(kinds), min_size=2, max_size=2, unique_by=str))
-    place = tmp_path_factory.mktemp("config")
-    alone = [told(place, one) for _, one in pair]
-    assert all(len({what for _, what in faults}) == 1 for faults in alone), "one fault is told as one"
-    both = told(place, *(one for _, one in pair))
-    assert both
-    assert both <= alone[0] | alone[1]
-    first = min((kind for kind, _ in pair if kind != "variables"), key=list(CHANGES).index, default=None)
-    is_apart = pair[0][1][:2] != pair[1][1][:2] and all(len(one) > 2 or one[0] not in OBJECTS for _, one in pair)
-    if is_apart:  # else one may undo the other
-        expected = [faults for (kind, _), faults in zip(pair, alone, strict=True) if kind in {"variables", first}]
-        assert both == set().union(*expected), "none hides another one of its kind"
+    for name, value in objects.items():
+        (place / name).write_text(json.dumps(value))
+    settings, faults = read_settings({"CONFIG_URI": str(place), **URLS, **variables})
+    with pytest.raises(ConfigError) as error:
+        await read_config(Options(settings, faults, NOW, time.monotonic(), again=("TSLA",)), DAY)
+    assert [str(fault.where).partition(":")[0] for fault in error.value.faults] == told
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from job import __version__
-from tests.support.needs import NEEDS
 
 ROOT = Path(__file__).resolve().parents[2]
 MERGE = ROOT / "cloudbuild.yaml"
@@ -66,18 +65,6 @@ def test_every_substitution_is_declared_and_used_and_set_by_a_trigger(path: Path
     trigger = (ROOT / "terraform/build.tf").read_text(encoding="utf-8")
     assert f'filename = "{path.relative_to(ROOT)}"' in trigger
     assert all(re.search(rf"\b{name} +=", trigger) for name in declared)
-
-
-@both
-def test_no_test_is_skipped_for_want_of_what_the_build_installs(path: Path) -> None:
-    emulator, test = load(path)["steps"][:2]
-    assert "emulator" in environment(test, {})["REQUIRE"].split(",")
-    place, _, name = environment(test, {})["STORAGE_EMULATOR"].rpartition("/")
-    assert environment(emulator, {})["GOBIN"] == place
-    assert emulator["volumes"] == test["volumes"] == [{"name": "tools", "path": place}]
-    command = ["make", "-n", "--no-print-directory", "emulator"]  # a make around the tests would have it printed
-    installed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert re.search(rf"/{name}@v[\d.]+$", installed.strip())
 
 
 # --- what they do ---
@@ -226,9 +213,3 @@ def test_a_pull_request_is_tested_and_nothing_else(tmp_path: Path) -> None:
     assert " install " in calls[4]
     assert " chromium " in calls[4]
     assert [*calls[:3], *calls[5:]] == [*TESTED[:3], "make .terraform-tests/ready", "make test-all"]
-
-
-def test_each_test_that_needs_something_runs_for_a_pull_request() -> None:
-    """No build has Docker in the step that tests: `.ci/run` builds the image."""
-    required = environment(load(REVIEW)["steps"][1], {})["REQUIRE"].split(",")
-    assert set(required) == NEEDS.keys() - {"image", "linux"}

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from job.config.environment import read_settings
-from job.config.objects import OBJECTS
 from tests.simulators.job import ROOT
 from tests.support.environment import SHELL
 
@@ -44,10 +43,6 @@ def test_what_the_example_says_of_an_engine_is_the_default() -> None:
     assert {name for _, name in shown} == numbers
     for (engine, name), value in shown.items():
         assert getattr(settings.engines[engine], name.removesuffix("_seconds")) == value, f"{engine}: {name}"
-
-
-def test_the_sample_config_has_no_object_that_the_job_does_not_read() -> None:
-    assert {path.name for path in (TERRAFORM / "config").iterdir()} <= set(OBJECTS)
 
 
 NEEDS_STATE = ["plan", "apply", "deploy", "execute", "logs"]

@@ -117,11 +117,11 @@ def test_a_success_with_an_error_text_is_a_success_with_a_warning(
     assert str(found.warning) == f"the answer says success, but has an error: {said}"
 
 
-def test_a_field_that_is_refused_is_quoted_with_its_place() -> None:
-    body = {"detail": [{"type": "missing", "loc": ["query", "as_of"], "msg": "Field required"}]}
-    found = judge(QA, Response(422, json.dumps(body).encode()), "token")
-    assert found.failure is not None
-    assert str(found.failure.reason) == "HTTP 422: query.as_of: Field required"
+def test_the_words_of_an_error_are_quoted_with_the_place_of_a_field() -> None:
+    refused = {"detail": [{"type": "missing", "loc": ["query", "as_of"], "msg": "Field required"}]}
+    assert str(failure_of(QA, refused, 422).reason) == "HTTP 422: query.as_of: Field required"
+    quota = {"error": {"code": 429, "message": "Daily quota exceeded"}}
+    assert str(failure_of(QA, quota, 429).reason) == "HTTP 429: Daily quota exceeded"
 
 
 GOOGLE = (

@@ -3,7 +3,6 @@
 import json
 import threading
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,17 +19,7 @@ from job.engines import credentials, id_tokens
 from job.engines.answers import TokenError
 from job.engines.failures import Cause
 from job.engines.id_tokens import IdTokens
-from tests.simulators.engines import steady
-from tests.simulators.seen import Seen
 from tests.simulators.tokens import Mint
-from tests.simulators.world import open_world
-from tests.support.runs import NO_DATA, run
-
-
-def overlapping(requests: list[Seen]) -> bool:
-    moments = sorted((request.arrived, request.ended or request.arrived) for request in requests)
-    return any(later[0] < earlier[1] for earlier, later in pairwise(moments))
-
 
 TOKEN = Mint().token("https://x", 3600)
 PERSON = {"type": "authorized_user", "client_id": "id", "client_secret": "secret", "refresh_token": "1//of-a-person"}
@@ -72,29 +61,13 @@ async def test_impersonation_works_on_a_laptop_or_says_why_not_and_quotes_no_ans
         await tokens.get("https://z")
 
 
-@pytest.mark.slow
-async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(nursery: trio.Nursery) -> None:
-    """google-auth renews a token 225 s before it expires: these are used for two seconds each."""
-    tickers = [f"T{number}" for number in range(40)]
-    config = {"ticker_list.json": tickers, "card_types.json": ["a"], "engine_control.json": NO_DATA}
-    async with open_world(nursery, config, latency=steady(0.4)) as world:
-        world.tokens.lifetime = 227.0
-        await run(world, 0, QA_ENGINE_CONCURRENCY="5")
-        asked = [one for one in world.metadata.requests if one.path.endswith("/identity")]
-        assert len({dict(one.query)["audience"] for one in asked}) == 1
-        assert 2 <= len(asked) <= 4
-        assert not overlapping(asked)
-        assert len({request.token for request in world.qa.requests}) == len(asked)
-        assert {request.status for request in world.qa.requests} == {200}
-
-
 class Credentials:
     """The credentials of google-auth, from a token server that answers once it may."""
 
     token: str | None = None
 
     def __init__(self, token: str) -> None:
-        self._token = token
+        self._token, self.count = token, 0
         self.is_asked, self.may_answer = threading.Event(), threading.Event()
 
     @property
@@ -102,6 +75,7 @@ class Credentials:
         return self.token is not None
 
     def refresh(self, _: object) -> None:
+        self.count += 1
         self.is_asked.set()
         self.may_answer.wait(60)
         self.token = self._token
@@ -120,6 +94,20 @@ async def test_a_token_is_shared_until_an_engine_refuses_it(
     assert tokens.cached("https://x") == await tokens.get("https://x") == "first"
     assert tokens.cached("https://x", rejected="first") is None
     assert await tokens.get("https://x", rejected="first") == "second"
+
+
+async def test_a_token_is_renewed_once_for_all_workers_that_wait_for_it(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Credentials("one")
+    monkeypatch.setattr(credentials, "fetch_id_token_credentials", lambda *_: source)
+    tokens = IdTokens(nursery, None)
+    async with trio.open_nursery() as workers:
+        for _ in range(5):
+            workers.start_soon(tokens.get, "https://x")
+        assert await trio.to_thread.run_sync(source.is_asked.wait, 30)
+        source.may_answer.set()
+    assert source.count == 1
 
 
 async def test_a_token_server_that_never_comes_to_an_end_is_given_up(

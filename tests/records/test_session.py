@@ -9,17 +9,23 @@ from typing import Any
 import pytest
 import trio
 
+from job.config.faults import ConfigError, FaultKind
+from job.config.read import PlannedConfig
+from job.day.attempt import Attempt
+from job.day.ledger import Rerun
 from job.day.report import Report
 from job.day.result import ShutdownReason
+from job.engines.calls import Item
 from job.execution.shutdown import BUDGETS, DOCUMENTS_SHARE, RECORD_SHARE, Shutdown
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
-from job.records.objects import read_report
+from job.records.objects import RecordError, read_report
 from job.records.record import Documents, Record
-from job.records.session import RELEASE_SECONDS, Session, StorageAlarm, decide
-from job.text.messages import Message
+from job.records.session import RELEASE_SECONDS, Session, StorageAlarm, decide, faults_of_record
+from job.storage.store import UnusableError
+from job.text.messages import Message, message
 from tests.records.test_lease import holder
 from tests.records.test_record import broken
-from tests.support.records import DAY, RecordedAttempt, prepared, put, start_at
+from tests.support.records import DAY, RecordedAttempt, prepared, put, record_of, start_at
 from tests.support.stores import Memory, memory
 from tests.support.virtual_time import MachineClock, machine_clock
 
@@ -176,18 +182,6 @@ async def test_documents_that_cannot_be_written_leave_the_end_half_of_the_time(
     assert (session.is_ended, LEASE in desk.store.objects) == (True, False)
 
 
-async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(desk: Desk) -> None:
-    others = dict.fromkeys("123456789", lambda: b"x")
-    async with desk.session() as session:
-        desk.store.takes = lambda _verb, name: 0.16 * (name in others)
-        report, _ = await desk.close(session, ShutdownReason.SIGTERM, others)
-    written = [name for name in others if name in desk.store.objects]
-    assert 0 < len(written) < 9
-    assert report.not_written == (*[*others][len(written) :], PAGE)
-    left = ", ".join(report.not_written)
-    assert desk.said == [f"could not write {left}: storage did not answer in time"], "in one line"
-
-
 async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk) -> None:
     async with desk.session() as session:
         desk.store.refuse = lambda _verb, _name: trio.current_time() < 20
@@ -237,16 +231,6 @@ async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(desk:
     assert LEASE not in desk.store.objects
 
 
-async def test_results_that_the_journal_was_writing_in_vain_are_written_at_the_end(desk: Desk) -> None:
-    async with desk.session() as session, trio.open_nursery() as nursery:
-        desk.store.hang("create", "/results/")
-        nursery.start_soon(session.journal.run)
-        await trio.sleep(10)
-        desk.store.seconds = 0.0
-        assert (await desk.close(session, ShutdownReason.SIGTERM))[1] == 0
-    assert (desk.said, session.is_ended, session.journal.unwritten) == ([], True, [])
-
-
 async def test_without_the_lease_no_document_is_written_but_results_and_the_end_are(
     desk: Desk, machine_clock: MachineClock
 ) -> None:
@@ -277,3 +261,63 @@ async def test_a_lease_whose_release_takes_too_long_is_reported(desk: Desk) -> N
         assert (await desk.close(session))[1] == RELEASE_SECONDS
     assert desk.said == ["storage: the lease is not released; other starts have to wait for a minute"]
     assert session.is_ended
+
+
+# --- what a start adds to the record of its day, without storage ---
+
+CARD = Item("qa", "AAPL", "news_card")
+OTHER = Item("qa", "MSFT", "news_card")
+ASKED = Rerun("qa", "AAPL", "news_card", DAY, 2)
+INTERRUPTED = RecordedAttempt(outcome="interrupted")
+MADE_AGAIN = RecordedAttempt(number=2, again=[ASKED], asked_by=["x"])
+
+
+def decided(*attempts: RecordedAttempt, work: PlannedConfig | None = None, **about: Any) -> Attempt | None:
+    """What a start decides on a day with these attempts."""
+    work = work or prepared()
+    return decide(record_of(*attempts, plan=work.plan), start_at(**{"number": 0, **about}), work, "me")
+
+
+def test_a_day_is_for_one_config() -> None:
+    assert decided(INTERRUPTED, config_uri="gs://cards/config/") is not None
+    with pytest.raises(ConfigError) as error:
+        decided(INTERRUPTED, config_uri="gs://cards/other")
+    assert str(error.value) == (
+        "CONFIG_URI: the day began with the config of gs://cards/config, but this start has that of gs://cards/other; "
+        "if this start is wrong, give it its own RUNS_URI: nothing is lost. "
+        "Only if the day is wrong, move its folder out of runs/: the whole day is then made, and paid for, again"
+    )
+    assert error.value.faults[0].kind is FaultKind.STORAGE
+
+
+@pytest.mark.parametrize("error", [RecordError(message("odd")), UnusableError(message("odd"))])
+def test_what_is_wrong_where_days_are_recorded_is_in_no_variable(error: Exception) -> None:
+    with pytest.raises(ConfigError) as found, faults_of_record("2026-11-24"):
+        raise error
+    assert [(fault.where, fault.kind) for fault in found.value.faults] == [("RUNS_URI", FaultKind.STORAGE)]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "asked_by"),
+    [
+        pytest.param([RecordedAttempt()], ("x",), id="a first try"),
+        pytest.param([RecordedAttempt(asked_by=["y"])], ("y", "x"), id="after another execution"),
+        pytest.param([RecordedAttempt(), MADE_AGAIN], ("x",), id="a first try that is delivered twice"),
+    ],
+)
+def test_who_asks_for_something_again_is_recorded_with_it(
+    attempts: list[RecordedAttempt], asked_by: tuple[str, ...]
+) -> None:
+    attempt = decided(*attempts, work=prepared(again=[CARD]), execution="x", task_attempt=0)
+    assert attempt is not None
+    assert (attempt.again, attempt.asked_by) == ((ASKED,), asked_by)
+
+
+@pytest.mark.parametrize("attempts", [[], [RecordedAttempt(asked_by=["y"])]])
+def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[RecordedAttempt]) -> None:
+    with pytest.raises(BusyError) as error:
+        decided(*attempts, work=prepared(again=[CARD]), execution="x", task_attempt=1)
+    assert (
+        str(error.value.why)
+        == f"The first try recorded nothing to make again on {DAY}, so this retry makes nothing again"
+    )

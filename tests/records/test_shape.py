@@ -32,7 +32,6 @@ from job.records.record import Journal
 from job.telling.fields import report_json
 from job.telling.view import View
 from job.text.messages import Message, message
-from tests.records.recorded import LEFT, objects_of
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
 from tests.support.records import FAULT, begun, start_at
@@ -43,8 +42,6 @@ KEPT = Path(__file__).with_name(f"format-{FORMAT}.txt")
 GONE = f"""\
 This is gone, or has another name or type. Days that are recorded have it, and programs read it.
 Leave it, and add the new one beside it; or raise FORMAT in job/day/attempt.py, and read format {FORMAT} as well."""
-GONE_SINCE = {"answers", "changed", "charged_again", "max_retries", "notes", "retry_by", "set_aside"}
-"""What no image since writes."""
 NOT_RECORDED = {"start", "ending", "settings", "knows_days", "why", "done_since", "breaks_off", "is_repeated"}
 """A part of an object, whose own fields are; and what is only known at work."""
 COUNTS = {one.name for one in fields(Counts)}
@@ -233,19 +230,3 @@ def assert_kept(now: set[str], kind: str, *, is_of: bool = True) -> None:
     then = {line for line in kept if line.startswith(f"{kind} ") is is_of}
     assert then <= now, "\n".join((GONE, *sorted(then - now)))
     assert now <= then, "\n".join((NEW, *sorted(now - then)))
-
-
-@pytest.mark.parametrize("story", LEFT)
-def test_every_name_that_an_earlier_image_has_recorded_is_in_the_file(story: str) -> None:
-    """So that no line goes whose name was ever written, but of what is gone on purpose."""
-    kept = {tuple(re.findall(r"^\S+ (?:header )?|[\w()]+", line)[:2]) for line in KEPT.read_text().splitlines()}
-    found = {name for path, data in objects_of(story).items() for name in names_in(path, data)}
-    assert {name for _, name in found - kept} <= GONE_SINCE
-
-
-def names_in(path: str, data: bytes) -> Iterator[tuple[str, str]]:
-    """The kind of a recorded object, with the names that it has at its top."""
-    kind = path.rpartition("/")[2] if path.count("/") < 2 else f"{path.split('/')[1]}/"
-    first, *lines = data.splitlines() if kind == "results/" else [data]
-    yield from ((f"{kind} header " if lines else f"{kind} ", name) for name in json.loads(first))
-    yield from ((f"{kind} ", name) for line in lines for name in json.loads(line))

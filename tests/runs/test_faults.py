@@ -280,8 +280,8 @@ ELSEWHERE = {
     "somebody asks for `--again`": "runs/test_day.py",
     "the process was paused": "records/test_session.py",
     "the job has a bug": "runs/test_runs.py",
-    "`verify` finds": "runs/test_verified.py",
-    "`verify` cannot look": "runs/test_verified.py",
+    "`verify` finds": "runs/test_mornings.py",
+    "`verify` cannot look": "runs/test_mornings.py",
 }
 """How the other rows begin, and the tests that play them."""
 

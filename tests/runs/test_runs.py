@@ -1,6 +1,5 @@
 """A start of the real process makes every call of its plan once, and shows what only a process shows."""
 
-import json
 import os
 import subprocess
 import sys
@@ -29,9 +28,8 @@ from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
-from tests.support.altered import BUG, altered
 from tests.support.records import DAY, NOW, RecordedAttempt, prepared, record_of, start_at
-from tests.support.runs import QUICK, SMALL, objects, run
+from tests.support.runs import QUICK, SMALL
 from tests.support.scene import Scene
 from tests.support.stores import Memory, memory
 
@@ -127,16 +125,6 @@ async def test_wherever_a_bug_is_the_start_ends_in_order(
     ended = [scene.stored(name)["outcome"] for name in scene.names("/ends/")]
     assert ended == ([] if where == "the journal" else ["unforeseen"]), "what cannot be flushed has no end"
     await scene.start(0)
-
-
-@pytest.mark.slow
-async def test_a_bug_is_on_standard_error_and_the_record_is_closed(small: World) -> None:
-    outcome = await run(small, 70, **altered(small.directory, BUG))
-    assert outcome.stderr.count("ZeroDivisionError: unforeseen") == 1
-    finished, recorded = outcome.finished, await objects(small)
-    assert (finished["outcome"], finished["cards"]["not_attempted"]) == ("unforeseen", 2)
-    assert json.loads(recorded[f"{finished['day']}/ends/000001.json"])["outcome"] == "unforeseen"
-    assert LEASE not in recorded
 
 
 @pytest.mark.slow

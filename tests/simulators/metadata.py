@@ -13,6 +13,8 @@ _ROOT = "/computeMetadata/v1/"
 _ACCOUNT = "instance/service-accounts/default/"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 PROJECT = "simulated-project"
+LIFETIME = 3600.0
+"""Of a fresh ID token, in seconds."""
 CACHED_UNTIL = 240.0
 """A token is handed out again until it has this many seconds left."""
 
@@ -22,8 +24,6 @@ class TokenSource:
     """What the metadata server hands out; a test may change it at any time."""
 
     mint: Mint
-    lifetime: float = 3600.0
-    """Of a fresh ID token, in seconds; negative: it has expired before it is handed out."""
     foreign_audience: str | None = None
     """Where set, every ID token is for this audience, whatever was asked for."""
     _cache: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -33,8 +33,8 @@ class TokenSource:
         cached = self._cache.get(audience)
         if cached and cached[1] - time.time() > CACHED_UNTIL and not self.foreign_audience:  # noqa: TID251  a token's age is real
             return cached[0]
-        token = self.mint.token(self.foreign_audience or audience, self.lifetime)
-        self._cache[audience] = (token, time.time() + self.lifetime)  # noqa: TID251  a token's age is real
+        token = self.mint.token(self.foreign_audience or audience, LIFETIME)
+        self._cache[audience] = (token, time.time() + LIFETIME)  # noqa: TID251  a token's age is real
         return token
 
     def forget(self) -> None:

@@ -1,17 +1,27 @@
 """Every object store keeps the same promises: conditions hold, and a write whose answer was lost is recognised."""
 
 import os
+import threading
+import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
-from job.storage.store import ConflictError, ObjectStore, StorageError, in_thread, in_thread_to_its_end, read_many
+from job.storage.store import (
+    THREADS,
+    ConflictError,
+    ObjectStore,
+    StorageError,
+    in_thread,
+    in_thread_to_its_end,
+    read_many,
+)
 from job.storage.uri import open_store
 from tests.simulators import do, when
 from tests.simulators.service import Fault
-from tests.support.stores import open_bucket, store
+from tests.support.stores import Memory, open_bucket, store
 
 __all__ = ["store"]
 
@@ -105,15 +115,6 @@ async def test_names_and_folders_are_those_with_the_prefix_in_order(store: Objec
         assert await in_thread(partial(store.folders, prefix)) == folders
 
 
-async def test_many_are_read_at_once_in_the_order_of_their_names(store: ObjectStore) -> None:
-    names = [f"n{number}" for number in range(20)]
-    for name in names[::2]:
-        await in_thread(partial(store.create, name, name.encode()))
-    found = await read_many(store, names)
-    assert list(found) == names[::2]
-    assert [stored.data.decode() for stored in found.values()] == names[::2]
-
-
 async def test_after_a_signal_no_write_is_begun() -> None:
     done: list[str] = []
     with trio.CancelScope() as scope:
@@ -152,3 +153,60 @@ async def test_a_bucket_says_what_is_wrong_with_it(nursery: trio.Nursery, monkey
                 with pytest.raises(StorageError) as refused:
                     await in_thread(act)
                 assert str(refused.value) == f"gs://simulated-runs/runs/a: access is denied ({said.rstrip('.')})"
+
+
+# --- requests run in a few threads ---
+
+
+async def test_an_urgent_request_does_not_queue_behind_others() -> None:
+    gate = threading.Event()
+    async with trio.open_nursery() as nursery:
+        for _ in range(2 * THREADS):
+            nursery.start_soon(in_thread, gate.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        try:
+            with trio.fail_after(30):
+                assert await in_thread(lambda: "done", urgent=True) == "done"
+        finally:
+            gate.set()
+
+
+async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("job.storage.store.ANSWER_SECONDS", 0.05)
+    gate = threading.Event()
+    try:
+        for _ in range(2):  # the second does not queue behind the first
+            with pytest.raises(StorageError, match=r"^storage did not answer in time$"), trio.fail_after(30):
+                await in_thread(gate.wait, urgent=True)
+    finally:
+        gate.set()
+
+
+async def test_a_read_that_fails_gives_up_the_others() -> None:
+    down, begun = Memory(clock=trio.current_time), 0
+
+    def read(_name: str, _limit: int | None = None) -> None:
+        nonlocal begun
+        begun += 1
+        raise StorageError("down")
+
+    down.read = read  # type: ignore[method-assign,assignment]
+    with pytest.raises(StorageError, match=r"^down$"):
+        await read_many(down, [f"n{number}" for number in range(20 * THREADS)])
+    assert begun <= 2 * THREADS
+
+
+async def test_a_request_waits_for_few_of_many_reads() -> None:
+    """A long record is read while other requests are made: each of them gets a thread at its turn."""
+    slow, done = Memory(clock=trio.current_time), 0
+
+    def read(_name: str, _limit: int | None = None) -> None:
+        nonlocal done
+        time.sleep(0.01)
+        done += 1
+
+    slow.read = read  # type: ignore[method-assign,assignment]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_many, slow, [f"n{number}" for number in range(8 * THREADS)])
+        await trio.testing.wait_all_tasks_blocked()
+        assert await in_thread(lambda: done) <= 4 * THREADS

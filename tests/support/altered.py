@@ -1,16 +1,8 @@
-"""The real job with one thing changed that no variable changes: a bug, its resolver, its own account."""
+"""The real job with one thing changed that no variable changes: its resolver, its own account."""
 
 from pathlib import Path
 
 from tests.simulators.job import ROOT
-
-# The card phase raises what nobody expects.
-BUG = """
-from job.execution.phases import Phases
-async def generate(self):
-    raise ZeroDivisionError("unforeseen")
-Phases.generate = generate
-"""
 
 # The resolver does not answer for localhost.
 SILENT_RESOLVER = """

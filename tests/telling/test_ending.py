@@ -19,7 +19,6 @@ from job.telling.advice import Commands
 from job.telling.notes import notes_of
 from job.telling.sentence import sentence_of, when
 from job.text.messages import message
-from tests.support.chinese import in_chinese
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, NOW, report_at, start_at
@@ -58,14 +57,11 @@ def shown(ending: Ending, ledger: Ledger | None = None, **about: Any) -> tuple[s
     faults = about.pop("faults", ())
     start = start_at(**{"number": 0 if ledger is None else 1, **about})
     sentence = sentence_of(report_at(ending, ledger, start, faults=faults))
-    assert ending.why is not None or in_chinese(sentence)
     return ending.outcome.value, ending.exit_code, str(sentence)
 
 
 def noted(ending: Ending, ledger: Ledger) -> list[str]:
-    notes = [*notes_of(report_at(ending, ledger, start_at(schedule=None)), ledger)]
-    assert all(map(in_chinese, notes))
-    return [*map(str, notes)]
+    return [*map(str, notes_of(report_at(ending, ledger, start_at(schedule=None)), ledger))]
 
 
 SIGTERM, SIGINT = ShutdownReason.SIGTERM, ShutdownReason.SIGINT
@@ -232,11 +228,6 @@ def test_of_a_success_that_is_not_recorded_a_warning_is_told_and_no_command(
 # --- what holds for all ---
 
 
-def test_only_a_success_ends_with_0() -> None:
-    assert [one for one in Outcome if one.exit == ExitCode.DONE] == [Outcome.SUCCEEDED]
-    assert [one for one in Outcome if one.severity == "good"] == [Outcome.SUCCEEDED]
-
-
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_that_of_its_outcome(scene: str) -> None:
     view = SCENES[scene]()
@@ -252,17 +243,14 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
 
 
 @pytest.mark.parametrize(
-    ("made", "seconds", "english", "chinese"),
+    ("made", "seconds", "said"),
     [
-        (2, 37.2, "Done at 02:00 UTC+08:00, after 37 s", "02:00 UTC+08:00 完成，用时 37 秒"),
-        (2, 252.0, "Done at 02:04 UTC+08:00, after 4 min", "02:04 UTC+08:00 完成，用时 4 分钟"),
-        (2, 5_460.0, "Done at 03:31 UTC+08:00, after 1 h 31 min", "03:31 UTC+08:00 完成，用时 1 小时 31 分钟"),
-        (1, 252.0, "As of 02:04 UTC+08:00", "截至 02:04 UTC+08:00"),
+        (2, 37.2, "Done at 02:00 UTC+08:00, after 37 s"),
+        (2, 252.0, "Done at 02:04 UTC+08:00, after 4 min"),
+        (2, 5_460.0, "Done at 03:31 UTC+08:00, after 1 h 31 min"),
+        (1, 252.0, "As of 02:04 UTC+08:00"),
     ],
 )
-def test_what_is_done_has_its_time_and_how_long_that_took(
-    made: int, seconds: float, english: str, chinese: str
-) -> None:
+def test_what_is_done_has_its_time_and_how_long_that_took(made: int, seconds: float, said: str) -> None:
     ledger = ledger_of(made, 2)
-    said = when(report_at(ending_of(ledger, None), ledger, seconds=seconds))
-    assert (str(said), in_chinese(said)) == (english, chinese)
+    assert str(when(report_at(ending_of(ledger, None), ledger, seconds=seconds))) == said

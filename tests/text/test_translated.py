@@ -1,12 +1,16 @@
 """Every sentence that people read comes from the catalog: a catalog of widened letters shows those that do not."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from gettext import NullTranslations
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
 
 import pytest
+from babel.messages import Catalog, Message
+from babel.messages.pofile import read_po
 
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
@@ -27,13 +31,26 @@ from job.outputs.terminal import Terminal, as_text, nights_table
 from job.telling.advice import Commands, advice, whole_night
 from job.telling.failures import failure_lines
 from job.telling.view import View
-from job.text.messages import Translator, message
+from job.text.messages import CATALOGS, DOMAIN, LANGUAGES, Translator, message, plural, translator
 from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.parsed import Parsed
 from tests.support.records import report_at
 from tests.support.results import result_of
-from tests.text.test_messages import FILES, catalog, forms
+from tests.tools.messages import bring_up_to_date
+
+FILES = sorted(CATALOGS.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
+
+
+def catalog(file: Path) -> Catalog:
+    with file.open("rb") as opened:
+        return read_po(opened)
+
+
+def forms(text: object) -> list[str]:
+    """The forms of a sentence: one, or those of its plural too."""
+    return [text] if isinstance(text, str) else list(text) if isinstance(text, tuple | list) else [""]
+
 
 SENTENCES = {forms(one.id)[0] for one in catalog(FILES[0]) if one.id}
 """Those that have a translation."""
@@ -166,3 +183,61 @@ def test_messages_about_no_day_are_translated() -> None:
         whole_night(Commands(Day().start_of(), "", Day().start_of().days, NOW), Day().day),
     ):
         assert narrow(cut([line], FEISHU, WIDE)) == []
+
+
+# --- the catalogues ---
+
+
+def sentences() -> Iterator[Message]:
+    for file in FILES:
+        yield from (one for one in catalog(file) if one.id)
+
+
+def places(text: str) -> set[str]:
+    return set(re.findall(r"\{\w+\}", text))
+
+
+def test_each_language_but_english_has_a_catalog() -> None:
+    assert [file.parts[-3] for file in FILES] == sorted(
+        tag.replace("-", "_") for tag in LANGUAGES.values() if tag != "en"
+    )
+
+
+def test_the_catalogs_are_what_make_messages_makes_of_the_sources(tmp_path: Path) -> None:
+    shutil.copytree(CATALOGS, tmp_path, dirs_exist_ok=True)
+    bring_up_to_date(tmp_path)
+    for file in FILES:
+        fresh = tmp_path / file.relative_to(CATALOGS)
+        for ending in (".po", ".mo"):
+            old, new = file.with_suffix(ending), fresh.with_suffix(ending)
+            assert old.read_bytes() == new.read_bytes(), f"{old.name} is not current: run `make messages`"
+
+
+def test_nothing_is_left_untranslated() -> None:
+    assert [one.id for one in sentences() if one.fuzzy or not all(forms(one.string))] == []
+
+
+def test_a_translation_has_the_places_of_its_sentence() -> None:
+    for one in sentences():
+        for text in forms(one.string):
+            # `1 card` has no place for its number, but the form for every number has.
+            assert places(text) == places(forms(one.id)[-1]), one.id
+
+
+def test_a_message_that_the_catalog_lacks_is_shown_in_english() -> None:
+    chinese = translator("zh")
+    assert chinese.text(message("of {a} newer version", a=1)) == "of 1 newer version"
+    assert chinese.text(plural("1 new thing", "{count} new things", count=2)) == "2 new things"
+    assert chinese.text("as it is") == "as it is"
+
+
+@pytest.mark.parametrize("count", ["many", 1.5, True])
+def test_a_recorded_message_may_hold_any_count(count: object) -> None:
+    altered = plural("1 card", "{count} cards", count=count)  # type: ignore[arg-type]
+    assert str(altered)
+    assert translator("zh").text(altered)
+
+
+def test_an_empty_message_is_not_the_header_of_the_catalog() -> None:
+    assert translator("zh").text(message("")) == ""
+    assert isinstance(translator("zh")._catalog, GNUTranslations)

@@ -1,7 +1,6 @@
 """`make run-local`: the whole system on loopback, and the real job as a process of its own."""
 
 import argparse
-import fcntl
 import json
 import os
 import random
@@ -9,8 +8,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -33,7 +31,6 @@ RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
 """Where its days are recorded, pages and all."""
 PASSED_ON = ("LOG_FORMAT", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_TIME_ZONE")
 """Variables of the job that it gets from our own environment; where messages go, only if that is asked for."""
-SECRET = {"NOTIFY_SECRET", "NOTIFY_URL"}
 PATIENCE = "3"
 """Seconds for which the job waits for an engine that fails: nobody wants to watch ten minutes of that."""
 CUT_OFF_SECONDS = 30.0
@@ -139,10 +136,6 @@ TROUBLES: Mapping[str, Trouble] = {
 }
 
 
-AT_WORK = Said(
-    "Another make run-local is at work: wait for its end, or look on with make run-local ARGS=report.",
-    "另一个 make run-local 正在运行：请等它结束，或用 make run-local ARGS=report 查看进展。",
-)
 NIGHTS = (None, "news", None, "cards", None)
 """The trouble of each night that `NIGHTS=…` plays, again and again."""
 
@@ -151,26 +144,22 @@ def main(arguments: list[str]) -> int:
     """Plays a whole night, several nights, or the job's command line on what is recorded.
 
     Returns 0 if everything was done, or if what went wrong was the fault that was asked for; else the job's exit code,
-    1 if that is 0, or 2 for wrong arguments and while the record that would be removed is in use.
+    1 if that is 0, or 2 for wrong arguments.
     """
     parser = argparse.ArgumentParser(
         prog="make run-local",
-        usage="make run-local NIGHTS=5, or [FAULT=…] [ARGS='run --again NVDA'] [DETAILS=1]; with [REPORT_LANGUAGE=zh] "
-        "[NOTIFY=1]",
+        usage="make run-local NIGHTS=5, or [FAULT=…] [ARGS='run --again NVDA']; with [REPORT_LANGUAGE=zh] [NOTIFY=1]",
         allow_abbrev=False,
     )
     faults = "; ".join(f"{name}: {trouble.what.english}" for name, trouble in TROUBLES.items())
     parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
     parser.add_argument("--nights", metavar="NIGHTS", type=int, choices=range(1, 31))
     parser.add_argument("--args", metavar="ARGS", type=_arguments, help="go on with what is recorded, by this command")
-    parser.add_argument("--details", action="store_true", help="show the services, and the variables of the job")
     parser.add_argument("--notify", action="store_true", help="send the messages to the NOTIFY_URL of the shell")
     options = parser.parse_args(arguments)
     if not options.notify:
         os.environ.pop("NOTIFY_URL", None)
-    play: Callable[[], int] = partial(
-        trio.run, _run, TROUBLES.get(options.fault), options.args or ["run"], options.details
-    )
+    play: Callable[[], int] = partial(trio.run, _run, TROUBLES.get(options.fault), options.args or ["run"])
     if options.nights is not None:
         if options.fault or options.args:
             parser.error("NIGHTS goes without FAULT and ARGS")
@@ -179,11 +168,9 @@ def main(arguments: list[str]) -> int:
         except (OSError, ValueError, LookupError):
             parser.error(f"RUN_TIME_ZONE: {quoted(os.environ['RUN_TIME_ZONE'])} is no time zone, such as Asia/Shanghai")
         play = partial(trio.run, _play_nights, options.nights, today)
-    try:
-        with _record(is_new=options.args is None):
-            return play()
-    except BlockingIOError:
-        parser.exit(2, f"{AT_WORK}\n")
+    if options.args is None:
+        shutil.rmtree(RUNS, ignore_errors=True)
+    return play()
 
 
 def _arguments(text: str) -> list[str]:
@@ -210,16 +197,14 @@ def _environment(world: World) -> dict[str, str]:
     )
 
 
-async def _run(trouble: Trouble | None, command: list[str], details: bool = False) -> int:
+async def _run(trouble: Trouble | None, command: list[str]) -> int:
     """Plays a command on what is recorded. Engines take their usual time."""
     async with trio.open_nursery() as nursery, open_world(nursery, {}) as world:
-        code = await _run_in(world, trouble, command, details)
+        code = await _run_in(world, trouble, command)
     return code or bool(world.violations)
 
 
-async def _run_in(
-    world: World, trouble: Trouble | None, command: list[str], details: bool = False, pace: float = 1.0
-) -> int:
+async def _run_in(world: World, trouble: Trouble | None, command: list[str], pace: float = 1.0) -> int:
     """Plays a command in this world. Engines take `pace` times their usual time."""
     for service in (world.financial, world.trading):
         service.latency = varied(0.3 * pace, per_ticker=0.15 * pace)
@@ -229,13 +214,10 @@ async def _run_in(
         service.script.clear()
     if trouble:
         trouble.cause(world)
-    environment = _environment(world)
-    if details:
-        _show_details(world, command, environment)
     if trouble:
         what = str(trouble.what)
         print(Said(f"{what[0].upper()}{what[1:]}.\n", f"{what}。\n"), file=sys.stderr, flush=True)
-    code = await _play(command, environment)
+    code = await _play(command, _environment(world))
     for violation in world.violations:
         print(f"FORBIDDEN: {violation}", file=sys.stderr)
     reports = sorted(RUNS.glob(f"*/{REPORT}"), key=lambda path: path.stat().st_mtime)
@@ -264,33 +246,6 @@ async def _play_nights(count: int, today: date) -> int:
     page = RUNS / NIGHTS_PAGE
     print(Said(f"all nights: {page}", f"历次运行：{page}"), file=sys.stderr)
     return ended or bool(world.violations)
-
-
-@contextmanager
-def _record(*, is_new: bool) -> Iterator[None]:
-    """The record, which nobody else begins anew meanwhile. If it is new, what was recorded before is removed.
-
-    Raises `BlockingIOError` if it should be new while another one uses it. Nothing but records is ever in their place.
-    """
-    beside = os.open(RUNS.parent, os.O_RDONLY)
-    try:
-        if is_new:
-            fcntl.flock(beside, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(RUNS, ignore_errors=True)
-        fcntl.flock(beside, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(beside)
-
-
-def _show_details(world: World, command: list[str], environment: Mapping[str, str]) -> None:
-    services = {"metadata server": world.metadata, **{f"{name} engine": world.engines[name] for name in world.engines}}
-    for name, service in services.items():
-        print(f"{name:17} {service.url}")
-    print(f"\nThe job, `python -m job {shlex.join(command)}`, sees these variables and no other:")
-    for name, value in sorted(environment.items()):
-        print(f"  {name}={'(a secret)' if name in SECRET else value}")
-    print(flush=True)
 
 
 async def _play(command: list[str], environment: Mapping[str, str]) -> int:

@@ -195,16 +195,3 @@ def test_without_docker_cloud_build_builds_the_image(checkout: Checkout) -> None
     assert build["steps"][0]["script"].startswith(f"docker build --tag={IMAGE}:c0ffee --tag={IMAGE}:latest ")
     assert build["images"] == [f"{IMAGE}:{tag}" for tag in ("c0ffee", "latest", "deployed")]
     assert asked[submitted + 2].startswith(f"gcloud artifacts docker images describe {IMAGE}:c0ffee")
-
-
-def test_the_environment_may_name_the_project(checkout: Checkout) -> None:
-    settings = "sed '/^project_id/d' terraform/terraform.tfvars.example > terraform/terraform.tfvars"
-    checkout.run(f"{settings}; make init; make apply; make deploy; make execute", TF_VAR_project_id="my-project")
-    assert "-backend-config=bucket=my-project-terraform" in checkout.notes
-
-
-def test_a_second_environment_in_the_same_project_has_a_state_of_its_own(checkout: Checkout) -> None:
-    checkout.run(
-        "sed '$aname = \"cards-test\"' terraform/terraform.tfvars.example > terraform/terraform.tfvars; make init"
-    )
-    assert checkout.notes == ["-backend-config=bucket=my-project-terraform", "-backend-config=prefix=cards-test"]

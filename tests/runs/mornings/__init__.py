@@ -128,17 +128,6 @@ async def _data_failed(night: Night) -> None:
     await night.tries(1)
 
 
-async def _killed(night: Night) -> None:
-    await night.begins("2026-11-24")
-    await night.start(0)
-    await night.begins("2026-11-25")
-    job = await night.scene.begin(**night.variables)
-    await night.scene.cards_in_flight(4)
-    await trio.sleep(5)
-    await night.scene.killed(job)
-    await night.start(0, "--date=2026-11-24", "--again=TSLA/news_card")
-
-
 async def _refused(night: Night) -> None:
     await night.begins("2026-11-24")
     await night.start(0)
@@ -152,7 +141,6 @@ STORIES: Mapping[str, Story] = {
     "good-with-notes": _good_with_notes,
     "cards-missing": _cards_missing,
     "data-failed": _data_failed,
-    "killed": _killed,
     "refused": _refused,
 }
 """One of each kind of line, and no more: what else is said has its test in the module that says it."""
