@@ -13,6 +13,7 @@ from job.config.plan import Plan, make_plan
 from job.config.read import PlannedConfig
 from job.day.attempt import Attempt, ExitCode, Outcome, Start
 from job.day.ending import Ending
+from job.day.history import NightBefore
 from job.day.ledger import Ledger, Rerun
 from job.day.report import Report
 from job.day.result import CallResult
@@ -110,6 +111,8 @@ class RecordedAttempt:
     seconds: float = 1500.0
     again: Sequence[Rerun] = ()
     asked_by: Sequence[str] = ()
+    before: Report | None = None
+    """The report of the night before."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What is special about its start."""
 
@@ -156,7 +159,8 @@ class RecordedAttempt:
         """The report with which it ended."""
         (outcome,) = (one for one in Outcome if one == (self.outcome or "killed"))
         ending = Ending(outcome, signal=ExitCode.SIGTERM if outcome is Outcome.INTERRUPTED else None)
-        made = report_of(self.start, self.ledger(), ending, seconds=self.seconds)
+        before = NightBefore.of([self.before], None, self.day, self.plan) if self.before else None
+        made = report_of(self.start, self.ledger(), ending, seconds=self.seconds, before=before)
         return made.model_copy(update={"journal": {self.number: 1}})
 
     def record(self) -> dict[str, bytes]:
@@ -195,9 +199,9 @@ def refusal(day: str) -> dict[str, bytes]:
     }
 
 
-def lease_of(day: str) -> bytes:
+def lease_of(day: str, execution: str | None = None) -> bytes:
     """A lease that a start for this day holds."""
-    holder = Holder(owner="x", day=day, since=f"{day}T02:00:03+08:00", execution=None, task_attempt=0)
+    holder = Holder(owner="x", day=day, since=f"{day}T02:00:03+08:00", execution=execution, task_attempt=0)
     return holder.model_dump_json().encode()
 
 

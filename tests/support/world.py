@@ -31,6 +31,8 @@ from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
 
 from job.cli.main import make_parser, options_of
 from job.config.environment import read_settings
+from job.engines.answers import TokenError
+from job.engines.failures import Cause
 from job.engines.id_tokens import IdTokens
 from job.execution import phases
 from job.orchestrator import run
@@ -147,6 +149,8 @@ class VirtualWorld(World):
     patience: str | None = None
     storage_seconds: float = 0.02
     """How long a request to storage takes. Its effect comes in the middle."""
+    token_server: Callable[[], str] = lambda: "well"
+    """Asked for a token in place of one that an engine refused, it may be `out`, or hand out what it has `cached`."""
     import_seconds: float = 0.0
     """How long ago a process was started when its run begins."""
 
@@ -418,7 +422,10 @@ def _replace_tokens(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         _reach_outside()
         await trio.lowlevel.checkpoint()
         if world.tokens.identity(audience) == rejected:
-            world.tokens.forget()
+            if world.token_server() == "out":
+                raise TokenError(Message("no answer"), Cause.TOKEN_SERVER)
+            if world.token_server() == "well" and world.tokens.identity(audience) == rejected:
+                world.tokens.forget()
         return world.tokens.identity(audience)
 
     patch.setattr(IdTokens, "cached", cached)

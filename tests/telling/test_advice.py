@@ -295,39 +295,39 @@ TEXT = message("Now{terms}{price}:", price=message("; at most 3 tries"))
 SEEN = message("Look:")
 
 
-def commands(now: datetime = DURING, runs_uri: str = "", **place: Any) -> Commands:
+def given(now: datetime = DURING, runs_uri: str = "", **place: Any) -> Commands:
     return Commands(start_at(**place), runs_uri, EVENINGS, now)
 
 
-def start(given: Commands, day: str | None = DAY, *options: str, **more: Any) -> tuple[str, str]:
+def start(found: Commands, day: str | None = DAY, *options: str, **more: Any) -> tuple[str, str]:
     """What is said of a command, and the command itself."""
-    step = given.start(TEXT, day, *options, **more)
+    step = found.start(TEXT, day, *options, **more)
     return str(step.text), step.below or ""
 
 
 def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need_not() -> None:
     plain, dated = "gcloud run jobs execute cards", f"gcloud run jobs execute cards --args=run,--date={DAY}"
-    assert start(commands(job="cards"), cards=1) == ("Now (1 card; until 11-25 22:20); at most 3 tries:", plain)
-    assert start(commands(AFTER, job="cards"), cards=1) == ("Now (by today's config; for a maintainer):", dated)
-    assert start(commands(job="cards"), None) == ("Now; at most 3 tries:", plain)
+    assert start(given(job="cards"), cards=1) == ("Now (1 card; until 11-25 22:20); at most 3 tries:", plain)
+    assert start(given(AFTER, job="cards"), cards=1) == ("Now (by today's config; for a maintainer):", dated)
+    assert start(given(job="cards"), None) == ("Now; at most 3 tries:", plain)
     options = "Now (for a maintainer; until 11-25 22:20); at most 3 tries:"
-    assert start(commands(job="cards"), DAY, "--without=A")[0] == options
+    assert start(given(job="cards"), DAY, "--without=A")[0] == options
     anybodys = "Now (by today's config):"
-    assert start(commands(AFTER))[0] == anybodys, "whoever has the record may give it"
-    assert start(commands(job="cards"), None, f"--date={DAY}")[1] == dated
-    steps = [commands(now, job="cards").start(TEXT, DAY) for now in (DURING, AFTER)]
+    assert start(given(AFTER))[0] == anybodys, "whoever has the record may give it"
+    assert start(given(job="cards"), None, f"--date={DAY}")[1] == dated
+    steps = [given(now, job="cards").start(TEXT, DAY) for now in (DURING, AFTER)]
     assert [step.until for step in steps] == [AFTER, None]
 
 
 def test_a_day_of_which_nothing_may_be_recorded_is_confirmed_only_if_it_is_named() -> None:
-    def arguments(given: Commands, *options: str) -> list[str]:
-        return arguments_in(start(given, DAY, *options, is_new=True)[1])
+    def arguments(found: Commands, *options: str) -> list[str]:
+        return arguments_in(start(found, DAY, *options, is_new=True)[1])
 
     named = ["run", f"--date={DAY}", "--yes"]
-    assert arguments(commands(job="cards")) == ["run"]
-    assert arguments(commands(AFTER, job="cards")) == named
-    assert arguments(commands(AFTER), "--yes") == named
-    assert arguments(commands()) == named, "a new shell may not have the schedule"
+    assert arguments(given(job="cards")) == ["run"]
+    assert arguments(given(AFTER, job="cards")) == named
+    assert arguments(given(AFTER), "--yes") == named
+    assert arguments(given()) == named, "a new shell may not have the schedule"
 
 
 def test_where_the_job_is_started_in_a_way_of_its_own_every_command_is() -> None:
@@ -342,11 +342,11 @@ def test_where_the_job_is_started_in_a_way_of_its_own_every_command_is() -> None
 def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     runs, config = (shlex.quote(str(tmp_path / name)) for name in ("my runs", "config"))
-    found = start(commands(runs_uri="my runs", config_uri="config"))[1]
+    found = start(given(runs_uri="my runs", config_uri="config"))[1]
     assert found == f"RUNS_URI={runs} CONFIG_URI={config} python -m job run"
-    unset = start(commands(config_uri=""))[1]
+    unset = start(given(config_uri=""))[1]
     assert unset == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
-    assert commands(job="cards", runs_uri="").look(SEEN, DAY).below == f"python -m job report {DAY}"
+    assert given(job="cards", runs_uri="").look(SEEN, DAY).below == f"python -m job report {DAY}"
 
 
 @pytest.mark.parametrize(
@@ -360,4 +360,4 @@ def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monke
 def test_where_a_day_is_looked_at_is_a_link_or_a_path(uri: str, is_link: bool, place: str) -> None:
     address = f"{place}/{DAY}/report.html"
     line = Line(SEEN, Rank.KEPT, below=address, is_link=is_link)
-    assert commands(job="cards", runs_uri=uri).look(SEEN, DAY) == line
+    assert given(job="cards", runs_uri=uri).look(SEEN, DAY) == line

@@ -2,5 +2,6 @@
 
 `python -m tests.runs.nights_by_chance` plays some. All of it knows of the job only its commands, its variables, its
 catalog of engines, its last line, its record and what the engines saw. `night` is what is drawn and `play` how it is
-played, and what it has lost. `promise` is what must hold of every start whatsoever.
+played. `promise` is what must hold of every start whatsoever, and `judge` what must hold of a night of which all is
+known.
 """

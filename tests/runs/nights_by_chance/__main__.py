@@ -1,9 +1,11 @@
 """Plays nights by chance, or one of them by its seed, and tells it."""
 
 import argparse
+from collections import Counter
 from itertools import product
 
-from tests.runs.nights_by_chance.night import KINDS, SEVERAL, draw
+from tests.runs.nights_by_chance.judge import judge
+from tests.runs.nights_by_chance.night import KINDS, draw
 from tests.runs.nights_by_chance.play import play
 
 
@@ -18,16 +20,17 @@ def main() -> None:
     asked = parser.parse_args()
     seeds = range(asked.first, asked.first + asked.nights) if asked.seed is None else [asked.seed]
     for kind, size in product(asked.kind, asked.size):
-        faults = []
+        faults, excused = [], Counter[str]()
         for seed in seeds:
             played = play(draw(kind, seed, size, asked.scale))
-            lost = set() if kind in SEVERAL else played.lost
-            if lost or played.broken:
-                faults.append(f"{seed}: lost {len(lost)} {lost}, broken {played.broken}"[:200])
+            verdict = judge(played)
+            excused.update(verdict.excused.values())
+            if verdict.lost or verdict.broken:
+                faults.append(f"{seed}: lost {len(verdict.lost)} {verdict.lost}, broken {verdict.broken}"[:200])
             if asked.seed is not None:
                 print(played.night, *played.tries, sep="\n")
-                print(*(one.outcome and one.outcome.finished for one in played.starts), sep="\n")
-        print(f"{kind:10} {size:3}: {len(faults)} of {len(seeds)} nights", *faults, sep="\n  ")
+                print(*(one.outcome and one.outcome.finished for one in played.starts), verdict, sep="\n")
+        print(f"{kind:10} {size:3}: {len(faults)} of {len(seeds)} nights, {dict(excused)} excused", *faults, sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What is drawn of a night: its cards, what goes wrong at the engines, and its starts. A seed draws the same again."""
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,14 +9,21 @@ from itertools import product
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from typing import NamedTuple
 
-from job.engines.calls import TARGET_ENGINES
+from job.engines.calls import ENGINES, TARGET_ENGINES
 
 Item = tuple[str, str | None]
 """A target, and its card type if it is a card."""
 
+PATIENCE, ATTEMPTS = 1_200.0, 3
+TIMEOUT: dict[str, float] = {name: spec.timeout for name, spec in ENGINES.items()}
+CONCURRENCY: dict[str, int] = {name: ENGINES[name].concurrency for name in TARGET_ENGINES}
+"""Of the data engines; that of QA is drawn."""
+FREE = ["401", "403", "404", "409", "422", "429", "503"]
+"""What costs nothing. Any other try at a card may have been paid for."""
 REFUSAL = "422"
 ENGINE_FAILS = ["500", "502", "503", "lost", "hang", "401", "403", "404", "409", "429", "failed"]
 """What an engine may answer for a while, or to an item for good: statuses, a lost connection, no answer, a 2xx."""
+BREAKS_BATCHES = ["500", "504", "lost", "hang"]
 SIGNALS = [SIGKILL, SIGKILL, SIGTERM, SIGINT]
 VERBS = ["create", "create", "replace", "read", "delete", "names", "all", "lost"]
 """What storage may refuse for a while; with `lost`, it does what is written, and does not say so."""
@@ -56,8 +64,9 @@ class Start:
     without: list[str] = field(default_factory=list)
     again: list[Item] = field(default_factory=list)
     """What a person asks for by name: cards, and whole targets, whose card type is `None`."""
+    left: list[Item] = field(default_factory=list)
+    """The cards that are left: QA refuses them, and nothing else goes wrong. Nothing does in a start that is quiet."""
     is_quiet: bool = False
-    """Nothing goes wrong in it."""
 
     @property
     def arguments(self) -> list[str]:
@@ -81,15 +90,39 @@ class Night:
     fails_after: float = 0.0
     """How long it takes an engine to fail."""
     starts: list[Start] = field(default_factory=lambda: [Start()])
+    """Only the last one is judged by what it has lost."""
     variables: dict[str, str] = field(default_factory=dict)
     bad: dict[str, dict[Item, str]] = field(default_factory=dict)
     """By engine: what always fails, and how."""
     outages: dict[str, list[Outage]] = field(default_factory=dict)
-    """By engine. Those of storage run since the night began; a right that is lost for a while is one."""
+    """By engine; those of the token server run by the clock of QA. There, `cached` means: it has no other token.
+
+    Those of storage run since the night began; a right that is lost for a while is one.
+    """
+    chance: float = 0.0
+    """The share of all tries at cards that get a 500, besides."""
+    room: float = math.inf
+    """How many calls QA works on. All others get a 429."""
+    batch_room: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """By engine: how many tickers it can do at once, and what it answers to more."""
+    token_ends: float = math.inf
+    """When QA stops accepting the tokens that it has seen, by its clock."""
 
     @property
     def cards(self) -> list[Item]:
         return [*product(self.targets, self.types)]
+
+    def cards_of(self, start: Start) -> list[Item]:
+        """The cards that the config of a start asks for."""
+        return [card for card in self.cards if not {*start.absent}.intersection(card)]
+
+    @property
+    def per_minute(self) -> int | None:
+        return int(self.variables["QA_ENGINE_PER_MINUTE"]) if "QA_ENGINE_PER_MINUTE" in self.variables else None
+
+    @property
+    def deadline(self) -> float:
+        return float(self.variables.get("RUN_DEADLINE_SECONDS", math.inf))
 
 
 def draw(kind: str, seed: int, size: int, scale: float = 1.0) -> Night:
@@ -112,13 +145,19 @@ def _is_sometimes(r: random.Random) -> bool:
     return r.random() < 0.3
 
 
-def _short_outages(r: random.Random, most: int = 3) -> Iterator[Outage]:
-    """So many, each shorter than the patience."""
+def _short_outages(r: random.Random) -> Iterator[Outage]:
+    """Up to three, each shorter than the patience."""
     begin = r.choice([0.0, r.uniform(0, 60), r.uniform(0, 400)])
-    for _ in range(r.choice([1, 1, 2, 3][: most + 1])):
+    for _ in range(r.choice([1, 1, 2, 3])):
         end = begin + r.choice([1.0, 20.0, 90.0, 300.0, 540.0]) * r.uniform(0.9, 1.0)
         yield Outage(begin, end, r.choice(ENGINE_FAILS), r.choice([1.0, 1.0, 1.0, 0.7, 0.3]), _is_sometimes(r))
         begin = end + r.choice([r.uniform(5, 60), r.uniform(60, 300), r.uniform(300, 1500)])
+
+
+def _long_outage(r: random.Random) -> Outage:
+    begin = r.choice([0.0, r.uniform(0, 60), r.uniform(0, 400)])
+    length = r.choice([math.inf, r.uniform(700, 1800)])
+    return Outage(begin, begin + length, r.choice(ENGINE_FAILS), r.choice([1.0, 1.0, 0.7, 0.3]), _is_sometimes(r))
 
 
 def _bad_cards(night: Night, r: random.Random, *, is_in_row: bool) -> dict[Item, str]:
@@ -142,22 +181,98 @@ def _bad_cards(night: Night, r: random.Random, *, is_in_row: bool) -> dict[Item,
 # --- the kinds of nights: each changes one in which nothing goes wrong ---
 
 
-def _outage(night: Night, r: random.Random) -> None:
-    """Of one engine; with another, three paid tries could lose a card."""
-    night.outages[r.choice(["qa", "qa", *TARGET_ENGINES])] = [*_short_outages(r, 1)]
+def _outages(night: Night, r: random.Random) -> None:
+    night.outages["qa"] = [*_short_outages(r)]
     if _is_sometimes(r):
-        _bad(night, r)
+        night.bad["qa"] = _bad_cards(night, r, is_in_row=False)
 
 
-def _bad(night: Night, r: random.Random) -> None:
-    night.bad["qa"] = _bad_cards(night, r, is_in_row=r.random() < 0.5)
+def _front(night: Night, r: random.Random, *, is_in_row: bool = True) -> None:
+    night.bad["qa"] = _bad_cards(night, r, is_in_row=is_in_row)
+    if _is_sometimes(r):
+        night.outages["qa"] = [*_short_outages(r)]
+
+
+def _scattered(night: Night, r: random.Random) -> None:
+    _front(night, r, is_in_row=False)
+
+
+def _few(night: Night, r: random.Random) -> None:
+    """A second start, with one to six cards left, of which any number is bad."""
+    left = r.sample(night.cards, r.randint(1, 6))
+    night.starts = [Start(left=left, is_quiet=True), Start()]
+    night.bad["qa"] = {card: r.choice([*ENGINE_FAILS, REFUSAL]) for card in left[: r.randint(0, len(left))]}
+    night.outages["qa"] = [*_short_outages(r)] if r.random() < 0.7 else []
+
+
+def _long(night: Night, r: random.Random) -> None:
+    night.outages["qa"] = [_long_outage(r)]
+    if _is_sometimes(r):
+        night.bad["qa"] = _bad_cards(night, r, is_in_row=False)
+
+
+def _data(night: Night, r: random.Random) -> None:
+    night.outages = {engine: [*_short_outages(r)] for engine in r.sample([*CONCURRENCY], r.choice([1, 1, 2]))}
+
+
+def _tickers(night: Night, r: random.Random) -> None:
+    """A data engine that never does some of its tickers, or a few in a row."""
+    first = r.randrange(len(night.targets))
+    some = r.choice([night.targets[first : first + 3], r.sample(night.targets, min(2, len(night.targets)))])
+    night.bad[r.choice([*CONCURRENCY])] = {(target, None): r.choice(["500", "503", "lost", "hang"]) for target in some}
+
+
+def _batches(night: Night, r: random.Random) -> None:
+    """Batches that are too large: by one halving and by three."""
+    night.targets, night.types = [f"T{number:02}" for number in range(r.choice([16, 30, 50]))], ["c0"]
+    for engine in r.choice([["financial"], ["trading"], ["financial", "trading"]]):
+        size = r.choice([8, 16])
+        night.variables[f"{engine.upper()}_ENGINE_BATCH_SIZE"] = f"{size}"
+        night.batch_room[engine] = (size // r.choice([2, 8]), r.choice(BREAKS_BATCHES))
+        if _is_sometimes(r):
+            night.outages[engine] = [*_short_outages(r)]
+
+
+def _token(night: Night, r: random.Random) -> None:
+    """QA refuses the token from some time on, or cards get 401 for good; and the token server has no other for long."""
+    begin = r.uniform(0, 200)
+    mode, end = r.choice(["cached", "out"]), begin + r.choice([0, 1, 60, 300, 540])
+    night.outages["token server"] = [Outage(begin, end, mode)]
+    night.token_ends = r.choice([math.inf, begin])
+    if night.token_ends == math.inf:
+        night.bad["qa"] = dict.fromkeys(r.sample(night.cards, r.choice([1, 1, 3])), "401")
+        if mode == "cached":
+            night.outages["token server"] = [Outage(0.0, math.inf, mode)]
+
+
+def _limits(night: Night, r: random.Random) -> None:
+    night.variables |= r.choice([{}, *({"QA_ENGINE_PER_MINUTE": number} for number in ["6", "30", "120"])])
+    night.room = r.choice([math.inf, max(2, night.size // 4), max(2, night.size // 2)])
+    _front(night, r, is_in_row=False)
+
+
+def _deadline(night: Night, r: random.Random) -> None:
+    _outages(night, r)
+    night.variables["RUN_DEADLINE_SECONDS"] = r.choice(["100", "400", "700", "1000", "1500"])
+
+
+def _named(night: Night, r: random.Random) -> None:
+    """Somebody leaves out a target that no engine can do, or asks for cards again."""
+    _front(night, r, is_in_row=False)
+    if r.random() < 0.5:
+        target = r.choice(night.targets)
+        night.bad |= {engine: {(target, None): "500"} for engine in CONCURRENCY}
+        night.starts = [Start(without=[target])]
+    else:
+        again = r.sample(night.cards, r.randint(1, min(20, len(night.cards))))
+        night.starts = [Start(is_quiet=True), Start(again=again)]
 
 
 def _several(night: Night, r: random.Random, events: Sequence[str]) -> None:
     """Several starts to which such things happen. Then nothing goes wrong: one makes the rest, and one has none."""
     night.seconds = r.choice([0.3, 2, 10, 30])
     if r.random() < 0.5:
-        engine = r.choice(["qa", "qa", *TARGET_ENGINES])
+        engine = r.choice(["qa", "qa", *CONCURRENCY])
         night.outages[engine] = [*_short_outages(r)]
     if r.random() < 0.7:  # or all is made before the last ones begin
         night.bad["qa"] = dict.fromkeys(r.sample(night.cards, len(night.cards) // 3), r.choice([REFUSAL, "500"]))
@@ -220,6 +335,15 @@ EVENTS: dict[str, Callable[[Night, random.Random, Start], None]] = {
 }
 
 
+def _chance(night: Night, r: random.Random) -> None:
+    """200 cards, of whose tries one of a hundred fails, and one outage of five minutes as the first phase ends."""
+    night.targets, night.types = [f"T{number:02}" for number in range(40)], [f"c{number}" for number in range(5)]
+    night.seconds, night.spread, night.chance = 20.0, 0.5, 0.01
+    first_phase = len(night.cards) / night.size * night.seconds * math.exp(night.spread**2 / 2)
+    begin = first_phase * r.uniform(0.8, 1.1)
+    night.outages["qa"] = [Outage(begin, begin + 300.0, r.choice(["500", "502", "lost", "failed", "503", "hang"]))]
+
+
 SEVERAL: dict[str, Sequence[str]] = {
     "killed": ["struck"],
     "edited": ["edited", "struck"],
@@ -230,10 +354,22 @@ SEVERAL: dict[str, Sequence[str]] = {
     "any": ["together", "edited", "named", "struck", "storage"],
 }
 """The kinds of nights that have several starts, with what happens to these."""
+
 KINDS: dict[str, Callable[[Night, random.Random], None]] = {
-    "outage": _outage,
-    "bad": _bad,
+    "outages": _outages,
+    "front": _front,
+    "scattered": _scattered,
+    "few": _few,
+    "long": _long,
+    "data": _data,
+    "tickers": _tickers,
+    "batches": _batches,
+    "token": _token,
+    "limits": _limits,
+    "deadline": _deadline,
+    "named": _named,
     **{kind: partial(_several, events=events) for kind, events in SEVERAL.items()},
+    "chance": _chance,
 }
 
 

@@ -1,6 +1,7 @@
 """How a night is played: whole starts in virtual time, among engines that do what was drawn and note every try."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import takewhile
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import just
 from trio.abc import Instrument
 
-from tests.runs.nights_by_chance.night import Blow, Item, Night, Outage, Start, fate
+from tests.runs.nights_by_chance.night import REFUSAL, Blow, Item, Night, Outage, Start, fate
 from tests.runs.nights_by_chance.promise import Day, broken, broken_of_shown, days_of
 from tests.simulators import broken as breaking
 from tests.simulators import do
@@ -26,8 +27,6 @@ ANSWERS: dict[str, Do] = {code: do.status(int(code)) for code in STATUSES}
 ANSWERS |= {"done": do.nothing(), "failed": do.body({"status": "failed"}), "lost": breaking.reset(), "hang": do.hang()}
 ENDLESS_SECONDS, ENDLESS_TRIES = 100_000.0, 500
 """No night takes so long, and no item so many tries."""
-UNWRITTEN = 3.5
-"""Seconds of results that a kill may lose."""
 
 
 @dataclass(eq=False)
@@ -42,6 +41,8 @@ class Try:
     ended: float = math.inf
     result: str = "gone"
     """A word of `ANSWERS`; `gone`: the job hung up."""
+    outage: Outage | None = None
+    """That struck it."""
 
 
 @dataclass
@@ -79,6 +80,8 @@ class Play(Instrument):
         """When requests to storage failed."""
         self.zero: dict[str, float] = {}
         """When an engine's first request arrived: the zero of its outages."""
+        self._in_flight: defaultdict[str, set[Try]] = defaultdict(set)
+        self._old_tokens: set[str] = set()
         self._arrived = trio.Event()
         self._turns = 0
         self._scope = trio.CancelScope()
@@ -91,6 +94,7 @@ class Play(Instrument):
         async with trio.open_nursery() as nursery:
             async with open_virtual_world(nursery, config) as world:
                 self._world = world
+                world.token_server = lambda: self._strikes("token server", "qa") or "well"
                 world.runs.refuse = lambda verb, _: self._storage_fails(verb)
                 world.runs.lose = lambda *_: self._storage_fails("lost")
                 for engine, service in world.engines.items():
@@ -110,32 +114,9 @@ class Play(Instrument):
                         played.attempt, played.opened = number, self.day.at(number)
                         for one in self.tries:
                             one.start = played.number if one.arrived >= played.opened else one.start
-                for played in self.starts:
-                    self._look_at(played)
             nursery.cancel_scope.cancel()
         if self._scope.cancelled_caught:
-            self.broken.append(self.stuck or "sleeps for ever")
-
-    def _look_at(self, played: Played) -> None:
-        """All that a start has done is recorded, unless storage fails; a signal may lose the last seconds.
-
-        No call of another start is in flight when it begins, even if that one could not renew its lease.
-        """
-        if any(one.arrived < played.opened < one.ended for one in self.tries):
-            self.broken.append(f"{played.number} begins while another is at work")
-        if self.day is None or any(played.began <= at <= played.ended for at in self.refused):
-            return
-        until = played.ended - (UNWRITTEN if played.struck else 0.0)
-        done = [one for one in self.tries if one.result == "done" and one.start == played.number and one.ended <= until]
-        recorded = {item[:3] for one in self.day.recorded if one.result.done for item in one.items}
-        if lost := {(one.engine, *item) for one in done for item in one.items} - recorded:
-            self.broken.append(f"{lost} are done, and not recorded")
-
-    @property
-    def lost(self) -> set[Item]:
-        """The good cards that were never made: QA does not fail them for a reason of their own."""
-        made = {one.items[0] for one in self.tries if one.engine == "qa" and one.result == "done"}
-        return {*self.night.cards} - made - self.night.bad.get("qa", {}).keys()
+            self.stuck = self.stuck or "sleeps for ever"
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
         """Of trio, once for each turn of its loop: a start that turns too often loops busily."""
@@ -209,10 +190,11 @@ class Play(Instrument):
         """Answers a request as usual, until an outage strikes it."""
         now = trio.current_time()
         one = Try(engine, [(name, visit.seen.card) for name in visit.seen.tickers], now)
-        usual = self._usual(one)
+        usual = self._usual(one, visit)
         self.tries.append(one)
         self._arrived.set()
         self._arrived = trio.Event()
+        self._in_flight[engine].add(one)
         latest = takewhile(lambda other: other.arrived > now - 1, reversed(self.tries))
         if sum(other.items == one.items for other in latest) > 9:
             self._give_up(f"asks for {one.items} ten times within a second")
@@ -223,14 +205,33 @@ class Play(Instrument):
             with trio.move_on_at(self.zero[engine] + outage.begin if outage else math.inf) as strike:
                 await self._answer(visit, one, usual)
             if outage and strike.cancelled_caught:
+                one.outage = outage
                 await self._answer(visit, one, outage.mode)
         finally:
             one.ended = trio.current_time()
+            self._in_flight[engine].remove(one)
 
-    def _usual(self, one: Try) -> str:
+    def _usual(self, one: Try, visit: Visit) -> str:
         """What a request gets that no outage strikes."""
-        bad = {} if self.starts[-1].start.is_quiet else self.night.bad.get(one.engine, {})
-        return next((bad[item] for item in one.items if item in bad), "done")
+        night, start, token = self.night, self.starts[-1].start, visit.seen.token or ""
+        if start.is_quiet:
+            return REFUSAL if one.items[0] in start.left else "done"
+        bad = night.bad.get(one.engine, {})
+        room, too_large = night.batch_room.get(one.engine, (math.inf, "done"))
+        if found := [bad[item] for item in one.items if item in bad]:
+            return found[0]
+        if len(one.items) > room:
+            return too_large
+        if one.engine != "qa":
+            return "done"
+        if self._since("qa") < night.token_ends:
+            self._old_tokens.add(token)
+        elif token in self._old_tokens:
+            return "401"
+        if len(self._in_flight["qa"]) >= night.room:
+            return "429"
+        luck = fate(night, "by chance", one.items, visit.seen.attempt)
+        return "500" if luck.random() < night.chance else "done"
 
     def _coming(self, one: Try, attempt: int) -> Outage | None:
         """The outage that strikes a request, or will if it takes long enough."""
@@ -242,6 +243,14 @@ class Play(Instrument):
             if at < outage.end and (at >= outage.begin or outage.cuts) and luck.random() < outage.share:
                 return outage
         return None
+
+    def _since(self, engine: str) -> float:
+        return trio.current_time() - self.zero.get(engine, trio.current_time())
+
+    def _strikes(self, name: str, clock: str) -> str | None:
+        """How an outage strikes now, by the clock of an engine."""
+        at = self._since(clock)
+        return next((x.mode for x in self.night.outages.get(name, []) if x.begin <= at < x.end), None)
 
     async def _answer(self, visit: Visit, one: Try, mode: str) -> None:
         await trio.lowlevel.checkpoint()  # an outage that is at work already strikes here
