@@ -19,7 +19,18 @@ def changes_of(before: NightBefore, start: Start, ledger: Ledger) -> Iterator[Ch
         yield from _switched(before.plan or ledger.plan, ledger.plan, made)
         yield from _moved(before.report.start, start, len(made))
     if before.plan is not None and before.is_other:
-        yield from differences(before.plan, ledger.plan)  # of a million cards, that takes seconds
+        found = differences(before.plan, ledger.plan)  # of a million cards, that takes seconds
+        yield from (change for change in found if change.kind != "gone" or not before.are_changes_told)
+
+
+def changed_objects(then: Start, now: Start) -> Iterator[str]:
+    """The config objects that were written, or are no longer there, since that start read them."""
+    if then.config_uri != now.config_uri:
+        yield "CONFIG_URI"
+        return
+    for name in sorted({*then.generations, *now.generations}):
+        if then.generations.get(name) != now.generations.get(name):
+            yield name
 
 
 def _switched(then: Plan, plan: Plan, made: Iterable[Item]) -> Iterator[Change]:

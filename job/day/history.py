@@ -91,7 +91,7 @@ class NightBefore:
     is_other: bool
     """Whether it is not the plan of this day."""
     are_changes_told: bool
-    """Whether an earlier attempt at this day has told what engine was changed since: that is told once."""
+    """Whether an earlier attempt at this day has told what makes a success a warning: that is told once."""
 
     @classmethod
     def of(
@@ -109,7 +109,7 @@ class NightBefore:
             is_other = attempt.plan != replace(plan, date=report.day).digest
             with suppress(ConfigError):  # this day can be shown without
                 then = attempt.plan_again() if is_other else plan
-        are_changes_told = any(one.done_at and any(one.loud_changes) for one in earlier)
+        are_changes_told = any(one.done_at and one.loud_changes for one in earlier)
         return cls(report, missing, then, is_other=is_other, are_changes_told=are_changes_told)
 
     @property

@@ -1,6 +1,6 @@
 """Report: the facts of a day after an attempt. `day/summary` makes it, `ends/` stores it, every output words it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -139,11 +139,6 @@ class Change:
     values: tuple[ValueChange, ...] = ()
     items: Items = Items()
 
-    @property
-    def is_loud(self) -> bool:
-        """Whether it makes a success a warning: what a plain start does not make anew."""
-        return self.kind in {"switched_off", "switched_on", "moved"} and self.cards > 0
-
 
 class Report(BaseModel):
     """How a day stands after an attempt. Totals and lists are those of all attempts at the day together.
@@ -185,7 +180,9 @@ class Report(BaseModel):
     compared_with: Date | None = None
     """The night before, if it is known."""
     changes: tuple[Change, ...] = ()
-    """What has changed since. Of engines and their variables it is told once a day."""
+    """What has changed since. Of engines, their variables and cards that are gone it is told once a day."""
+    changed_objects: tuple[str, ...] = ()
+    """The config objects that were written since, or CONFIG_URI if that is another one."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
     """The seconds from the first call of the phase to its end, of all attempts; without phases that had no call."""
     missing: tuple[MissingGroup, ...] = ()
@@ -230,14 +227,18 @@ class Report(BaseModel):
         return tuple(colon(group.engines[0], group.answers[0]) for group in answered)[:ANSWERS_TOLD]
 
     @property
-    def loud_changes(self) -> Iterator[Change]:
-        return (change for change in self.changes if change.is_loud)
+    def loud_changes(self) -> list[Change]:
+        """Those that make a success a warning: what a plain start does not make anew, and fewer cards than before."""
+        counts = {change.kind: change.cards for change in self.changes}
+        loud = {"switched_off", "switched_on", "moved"}
+        if counts.get("gone", 0) > counts.get("new", 0):
+            loud.add("gone")
+        return [change for change in self.changes if change.kind in loud and change.cards]
 
     @property
     def severity(self) -> Severity:
         """How grave it is: a success is good only if no engine reported an error besides, and no change is loud."""
-        is_loud = any(self.loud_changes)
-        return "warn" if is_loud and self.severity_unchanged == "good" else self.severity_unchanged
+        return "warn" if self.loud_changes and self.severity_unchanged == "good" else self.severity_unchanged
 
     @property
     def severity_unchanged(self) -> Severity:

@@ -7,7 +7,7 @@ from itertools import chain
 
 from job.config.faults import Fault
 from job.day.attempt import Outcome, Start
-from job.day.changes import changes_of
+from job.day.changes import changed_objects, changes_of
 from job.day.ending import Ending
 from job.day.failure_groups import failure_groups, is_refused, targets_at_fault
 from job.day.history import NightBefore
@@ -61,6 +61,7 @@ def report_of(
         failures=tuple(failure_groups(ledger, before)),
         compared_with=before.day if before is not None and has_plan else None,
         changes=tuple(changes_of(before, start, ledger)) if before is not None and has_plan else (),
+        changed_objects=tuple(changed_objects(before.report.start, start)) if before is not None and has_plan else (),
         phases=phases_of(ledger),
         missing=missing,
         missing_not_listed=not_listed,

@@ -353,9 +353,10 @@ async def read_day(
     ending = Ending(outcome) if ended is None else replace(ended.ending, outcome=outcome)
     report = report_of(record.latest.start, ledger, ending, before=night_before(ledger.plan))
     if ended is not None:
-        names = ("ended", "seconds", "journal", "not_written")
-        known = {name: getattr(ended, name) for name in names}
-        report = report.model_copy(update={**known, "changes": ended.changes or report.changes})
+        names = ["ended", "seconds", "journal", "not_written"]
+        if ended.compared_with is not None:
+            names += ["compared_with", "changes", "changed_objects"]
+        report = report.model_copy(update={name: getattr(ended, name) for name in names})
     return report, record
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from job.config.objects import ENGINE_CONTROL
-from job.config.plan import Plan, is_usual
+from job.config.plan import Plan, Target, is_usual
 from job.day.attempt import Outcome
 from job.day.ledger import Ledger
 from job.day.report import Items, Report
@@ -35,7 +35,7 @@ def notes_of(report: Report, ledger: Ledger) -> Iterator[Message]:
             yield message("Next night: {time}", time=dated_time(start.days.after(start.days.current(began))))
     yield from ledger_notes(ledger)
     for change in report.changes:
-        if not change.is_loud:
+        if change not in report.loud_changes:
             yield change_of(change, report.compared_with or report.day)
     yield from still_missing(report)
 
@@ -78,13 +78,34 @@ def plan_notes(plan: Plan) -> Iterator[Message]:
         if count := sum(len(target.card_types) for target in lacking):
             off = template("{object}: the {engine} engine is switched off. Cards without its data: {count}")
             yield message(off, object=ENGINE_CONTROL, engine=ENGINES[engine].label, count=count)
-    if other := [target for target in plan.targets if target.card_types and target.date not in {None, plan.date}]:
+    if other := dated(plan):
         yield plural(
             "1 card is for another date: {names}",
             "{count} cards are for another date: {names}",
             count=sum(len(target.card_types) for target in other),
             names=listed([f"{target.id} ({target.date})" for target in other]),
         )
+
+
+def dated(plan: Plan) -> list[Target]:
+    """The targets whose cards are for another date than the plan's."""
+    return [target for target in plan.targets if target.card_types and target.date not in {None, plan.date}]
+
+
+def put_back(report: Report, plan: Plan) -> Message | None:
+    """What of the config has changed since the night before, if it asks for fewer cards, or for those of another date;
+    and what to do if nobody meant that.
+    """
+    is_fewer = any(change.kind == "gone" for change in report.loud_changes)
+    if report.compared_with is None or not report.changed_objects or not (is_fewer or dated(plan)):
+        return None
+    return plural(
+        "Changed or written again since {day}: {names}. If that is not meant, put it back as it was, then start.",
+        "Changed or written again since {day}: {names}. If that is not meant, put them back as they were, then start.",
+        count=len(report.changed_objects),
+        day=report.compared_with[5:],
+        names=listed(report.changed_objects),
+    )
 
 
 def past_day_notice(day: str) -> Message:

@@ -12,7 +12,7 @@ from job.telling.advice import Commands, advice, page_address
 from job.telling.changes import change_of
 from job.telling.failures import failure_lines
 from job.telling.lines import Line, Rank
-from job.telling.notes import notes_of
+from job.telling.notes import notes_of, put_back
 from job.telling.sentence import sentence_of
 from job.text.messages import Message, colon, message, plural
 
@@ -65,7 +65,7 @@ class View:
 
     @property
     def changed(self) -> list[Message]:
-        """What was changed since the night before and has made the cards of this attempt other ones."""
+        """What was changed since the night before and makes a success a warning."""
         return [change_of(change, self.report.compared_with or self.report.day) for change in self.report.loud_changes]
 
     @property
@@ -123,6 +123,8 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(message("Last answer: {answer}", answer=answer), is_answer=True)
     yield from _fault_lines(report, faults)
     yield from (Line(note) for note in view.notes)
+    if (config_changed := put_back(report, view.ledger.plan)) is not None:
+        yield Line(config_changed, Rank.KEPT)
     for call in view.ledger.errors:
         yield Line(colon(call.label, call.warning or ""), mark="!", is_answer=True)
     yield from _notice_lines(view.ledger.plan.notices)

@@ -111,6 +111,28 @@ def test_words_that_came_as_one_are_said_to_be_several(given: str, capfd: pytest
     assert said.endswith("error: one word each: run --again NVDA (on Cloud Run --args=run,--again,NVDA)")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["run", "--agin=NVDA"], "unrecognized arguments: --agin=NVDA"),
+        (["rnu"], "argument COMMAND: invalid choice: 'rnu'"),
+        (["run --again NVDA"], "one word each: run --again NVDA (on Cloud Run --args=run,--again,NVDA)"),
+    ],
+)
+def test_on_cloud_run_a_usage_error_is_a_fault_of_which_the_chat_is_told(
+    arguments: list[str], what: str, command: Command, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("job.outputs.message.SEND_SECONDS", 0.1)
+    cloud = {"CLOUD_RUN_JOB": "cards", "CLOUD_RUN_EXECUTION": "cards-1", "CONFIG_URI": str(runs)}
+    code, out, err = command(*arguments, **cloud, NOTIFY_URL="http://127.0.0.1:9/hook")
+    lines = [json.loads(line) for line in out]
+    assert (code, err, [*runs.iterdir()]) == (ExitCode.USAGE, [], [])
+    (fault,) = (line for line in lines if line.get("where") == "--args")
+    assert fault["what"].startswith(what)
+    assert fault["remedy"] == "the options of run are --date --again --yes --without"
+    assert lines[-1]["event"] == "notification.failed", "nobody listens there"
+
+
 def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
     for argument, expected in (("--help", "COMMAND"), ("--version", __version__)):
         with pytest.raises(SystemExit) as ended:
@@ -167,11 +189,12 @@ def test_storage_that_does_not_answer_is_neither_an_empty_record_nor_a_faulty_co
     assert (code, out + err) == (ExitCode.TEMPFAIL, [said])
 
 
-def test_without_a_command_there_is_help_and_no_run(command: Command) -> None:
+def test_without_a_command_there_is_help_and_no_run(capfd: pytest.CaptureFixture[str]) -> None:
     """Off a terminal too: whoever pipes it may not mean to pay."""
-    code, out, _ = command(CLOUD_RUN_JOB="cards")
-    assert code == ExitCode.USAGE, "0 would say that the work of the day is done"
-    assert out[0].startswith("usage: python -m job")
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == ExitCode.USAGE, "0 would say that the work of the day is done"
+    assert capfd.readouterr().out.startswith("usage: python -m job")
 
 
 def test_a_bug_prints_its_traceback_and_has_an_exit_code_of_its_own(

@@ -272,10 +272,8 @@ CASES = [
 ELSEWHERE = {
     "an answer of 200 says `success`": "runs/test_mornings.py",
     "a data engine refuses single": "runs/test_mornings.py",
-    "the `date` of an entry": "runs/test_day.py",
     "an object of the day's record": "records/test_shape.py",
     "storage is down, or refuses": "runs/test_day.py",
-    "storage takes longer": "storage/test_gcs.py",
     "SIGTERM": "runs/test_signals.py",
     "SIGKILL": "runs/test_processes.py",
     "another start is at work": "runs/test_day.py",

@@ -387,6 +387,40 @@ async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what
     assert len(world.qa.requests) == count + 9
 
 
+FEWER = {
+    "en": f"""\
+! cards, {WEDNESDAY}
+All 22 cards are made.
+! No longer asked for since {TUESDAY}, 4 cards: TSLA (4).
+Changed or written again since 11-24: ticker_list.json. If that is not meant, put it back as it was, then start.""",
+    "zh": f"""\
+! cards，{WEDNESDAY}
+22 张图卡已全部生成。
+! {TUESDAY} 之后不再要求 4 张：TSLA (4)。
+11-24 之后改过或重新写过：ticker_list.json。如果不是有意的，请先恢复原样，再启动。""",
+}
+
+
+@pytest.mark.parametrize("language", FEWER)
+async def test_fewer_cards_by_a_change_of_config_are_a_warning_once(tuesday: Night, language: str) -> None:
+    tuesday.language, world = language, tuesday.scene.world
+    await tuesday.start(0)
+    await world.configure("ticker_list.json", [name for name in TICKERS if name != "TSLA"])
+    count = len(world.chat.texts)
+    for day in (WEDNESDAY, THURSDAY):
+        await tuesday.begins(day)
+        for arguments in ((), ("--again=AAPL/news_card",)):
+            await tuesday.start(0, *arguments, NOTIFY_ONLY="failures")
+            assert bool(tuesday.scene.stored(f"{day}/report.json")["changed"]) is (day == WEDNESDAY and not arguments)
+    (text,) = world.chat.texts[count:]
+    assert text.rpartition("\n")[0].rpartition("\n")[0] == FEWER[language]
+    await tuesday.begins(WEDNESDAY)
+    await world.configure("ticker_list.json", TICKERS)
+    asked = len(world.qa.requests)
+    await tuesday.start(0, f"--date={WEDNESDAY}", "--yes")
+    assert len(world.qa.requests) == asked + 4, "put back, then started"
+
+
 REFUSED = {
     "en": f"""\
 ✗ cards, {TUESDAY}

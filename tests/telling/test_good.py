@@ -14,7 +14,7 @@ from job.engines.calls import ALL_ENGINES
 from job.telling.advice import Commands
 from job.telling.lines import SIGNS
 from job.telling.notes import ledger_notes
-from job.telling.view import View
+from job.telling.view import View, day_lines
 from job.text.messages import message
 from tests.simulators.job import ROOT
 from tests.support.chinese import in_chinese
@@ -90,6 +90,15 @@ def test_a_switch_and_a_date_are_noted_and_what_entries_switch_off_is_not(
     assert notes(made(plan_with(objects))) == expected
 
 
+@pytest.mark.parametrize("dated", [True, False])
+def test_what_was_written_is_named_for_cards_of_another_date(*, dated: bool) -> None:
+    plan = plan_with({"card_targets.json": '[{"id": "AAPL", "date": "2026-11-20"}]'} if dated else {})
+    told = {"compared_with": "2026-11-23", "changed_objects": ("card_targets.json", "ticker_list.json")}
+    view = replace(good(**told), ledger=made(plan))
+    names = [str(line.text) for line in day_lines(view) if "card_targets.json, ticker_list.json" in str(line.text)]
+    assert bool(names) is dated
+
+
 # --- the command for cards that are odd ---
 
 
@@ -138,14 +147,20 @@ def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
 # --- which notes are loud ---
 
 CHANGED = {"changes": (Change("switched_off", "news", 34),)}
-QUIET = {"changes": (Change("new", "", 1), Change("moved", "QA_ENGINE_URL", 0, (ValueChange("a", "b"),)))}
+MOVED = Change("moved", "QA_ENGINE_URL", 0, (ValueChange("a", "b"),))
+QUIET = {"changes": (Change("new", "", 1), Change("gone", "", 1), MOVED)}
+FEWER = {"changes": (Change("new", "", 1), Change("gone", "", 2))}
 LOUD: dict[str, Callable[[], View]] = {
     "results are not recorded: do not start it again": lambda: replace(SCENES["all made"](), unrecorded=1),
     "an engine reported an error besides": SCENES["made with errors"],
     "its end is not recorded": lambda: replace(good(), unrecorded=0),
-    "an engine was switched off or on since the night before, and cards were made so": lambda: good(**CHANGED),
-    "an engine's URL or audience changed since the night before, and cards were made so": lambda: good(**CHANGED),
-    "cards that are new, no longer asked for, or made with another model or other parameters": lambda: good(**QUIET),
+    "an engine was switched, or its URL or audience changed, since the night before, and cards were made so": (
+        lambda: good(**CHANGED)
+    ),
+    "a change of config asks for fewer cards than the night before; it names the config objects that were written "
+    "since": lambda: good(**FEWER),
+    "as many or more cards of which some are new or no longer asked for, or made with another model or other "
+    "parameters": lambda: good(**QUIET),
     "something is left out": SCENES["without one"],
 }
 
