@@ -138,22 +138,22 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
     if status.runs_uri is None:
         await read_config(options, status.start.day)  # raises this fault, and those of the config
     store = open_store(status.runs_uri or "", make=True)
-    resolved = await resolve_day(options, store)
-    status.on_start(resolved.start)
-    day, alarm = resolved.start.day, StorageAlarm(status.on_storage)
+    start, options, listing_before = await resolve_day(options, store)
+    status.on_start(start)
+    day, alarm = start.day, StorageAlarm(status.on_storage)
     with faults_of_record(day):
-        config = await read_config(replace(options, faults=resolved.faults), day)
+        config = await read_config(options, day)
         waits = not options.again  # who asks for something again looks first at what the other one makes
         on_wait = partial(status.reporter.on_message, "config.noticed")
-        acquired = acquire(store, Holder.of(resolved.start), on_wait, waits=waits)
+        acquired = acquire(store, Holder.of(start), on_wait, waits=waits)
         lease = await stack.enter_async_context(acquired)
         helpers.start_soon(shutdown.watch, lease.renew_forever, shutdown, partial(alarm, "lease"), name="lease")
         helpers.start_soon(shutdown.watch, status.past_nights.read_beside, store, day, name="past nights")
         if lease.has_waited:
             config = await read_config(options, day)
         record = await Record.read(store, day, config.plan)
-        start = record.continued_by(resolved.start.with_config(config))
-        attempt = decide(record, start, config, lease.holder.owner, resolved.listing)
+        start = record.continued_by(start.with_config(config))
+        attempt = decide(record, start, config, lease.holder.owner, listing_before)
         session = None if attempt is None else await Session.begin(lease, attempt, record, alarm)
     status.record = record
     status.on_start(start if attempt is None else attempt.start)

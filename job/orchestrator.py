@@ -127,4 +127,5 @@ async def close(status: DayStatus, session: Session, error: EngineFailedError | 
     view = replace(view, report=report, severity_before=severity_before).with_page(status.runs_uri)
     if session.is_ended:
         return view
-    return view.unended(session.journal.unwritten, session.journal.unwritten_cards, status.commands)
+    unwritten = session.journal.unwritten
+    return view.unended(len(unwritten), sum(one.done and one.engine == "qa" for one in unwritten), status.commands)

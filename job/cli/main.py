@@ -10,18 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from pydantic_core import to_json
-
-from job.config.environment import (
-    AGAIN,
-    DATE,
-    NAMES_LIMIT,
-    WITHOUT,
-    Options,
-    Settings,
-    raise_open_file_limit,
-    read_settings,
-)
+from job.config.environment import DATE, Options, Settings, raise_open_file_limit, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.config.plan import UNCONFIRMED_LIMIT
 from job.config.values import is_date
@@ -130,11 +119,7 @@ def options_of(
         date = None
     # An argument that is no Unicode is no name of the config either, and could not be recorded.
     again, without = (tuple(map(printable, names)) for names in (given.again, given.without))
-    options = Options(settings, all_faults, now, started, date, again, is_confirmed=given.yes, without=without)
-    if len(to_json(options.arguments)) > NAMES_LIMIT:
-        what = message("the names take more than {count} KiB", count=NAMES_LIMIT >> 10)
-        all_faults.append(Fault(WITHOUT if without else AGAIN, what, message("name fewer"), FaultKind.COMMAND))
-    return options
+    return Options(settings, all_faults, now, started, date, again, is_confirmed=given.yes, without=without)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -51,12 +51,12 @@ class Days:
 
     def is_to_come(self, day: str, now: datetime) -> bool:
         """Whether the day may not be started yet: it is later than the current one and the calendar's."""
-        return day > max(self.current(now), _date(now.astimezone(self.zone)))
+        return day > max(self.current(now), now.astimezone(self.zone).date().isoformat())
 
     def is_past(self, day: str, now: datetime) -> bool:
         """Whether the day began 24 hours ago or more, so that what is current now is not what was current then."""
         then = now.astimezone(UTC) - timedelta(hours=24)
-        today = _date(then.astimezone(self.zone))
+        today = then.astimezone(self.zone).date().isoformat()
         if day != today:
             return day < today
         began = self.tick_of(day)
@@ -88,16 +88,12 @@ class Days:
                 continue
             while _is_left_out(tick):
                 tick += timedelta(minutes=1)
-            yield _date(shown), tick
+            yield shown.date().isoformat(), tick
 
 
 def _is_left_out(tick: datetime) -> bool:
     """Whether the clocks of its zone never show this time."""
     return tick.astimezone(UTC).astimezone(tick.tzinfo) != tick
-
-
-def _date(moment: datetime) -> str:
-    return moment.date().isoformat()
 
 
 def is_schedule(text: str) -> bool:

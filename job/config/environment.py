@@ -5,11 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_core import PydanticKnownError
 
 from job.config.days import Days
 from job.config.faults import Fault, FaultKind, not_set, problems
@@ -17,13 +16,9 @@ from job.config.values import (
     Authorities,
     CardUrl,
     EngineUrl,
-    Execution,
     HookUrl,
-    LogFormat,
-    NotifyPolicy,
     PlaceUri,
     Schedule,
-    ServiceAccount,
     TaskCount,
     must_be_printable,
     origin_of,
@@ -41,26 +36,20 @@ def raise_open_file_limit() -> None:
 
 
 class EngineSettings(BaseModel):
-    """The settings of one engine. Its variables are named like QA_ENGINE_TIMEOUT, for `timeout` of the QA engine."""
+    """The settings of one engine, as `job/reference.md` says. QA_ENGINE_TIMEOUT is `timeout` of the QA engine."""
 
     model_config = ConfigDict(frozen=True)
 
     name: EngineName
-    """Not a variable."""
     url: EngineUrl | None = None
-    """The URL without a trailing slash; `None` if the variable is not set."""
     audience: str | None = Field(default_factory=lambda earlier: earlier["url"] and origin_of(earlier["url"]))
     """The audience of the engine's ID tokens. If it is not of the URL's origin, the variable states both together."""
     timeout: float = Field(default_factory=lambda earlier: _spec(earlier).timeout, ge=1, le=3600)
-    """Seconds for one try, its token included. Cloud Run ends every request after 60 minutes."""
-    concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1)
+    concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1, le=8192)
     attempts: int = Field(3, ge=1, le=20)
-    """Maximum number of tries of one call that may have cost money. Only QA has this variable."""
     patience: float = Field(1200.0, ge=0, le=86_400)
-    """Seconds for which the engine may do no call before it counts as down: at least 1."""
     per_minute: int | None = Field(None, ge=1, le=60_000)
     batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
-    """Tickers per call. Only engines that take batches have this variable."""
 
     _printable = field_validator("*", mode="before")(must_be_printable)
 
@@ -75,56 +64,43 @@ class EngineSettings(BaseModel):
     def _patience(cls, seconds: float) -> float:
         return max(1.0, seconds)
 
-    @field_validator("concurrency")
-    @classmethod
-    def _concurrency(cls, number: int, info: ValidationInfo) -> int:
-        limit = _spec(info.data).concurrency_limit
-        if number > limit:
-            raise PydanticKnownError("less_than_equal", {"le": limit})
-        return number
-
 
 def _spec(earlier: dict[str, Any]) -> EngineSpec:
     return ENGINES[earlier["name"]]
 
 
 class Settings(BaseModel):
-    """The environment, parsed. `validation_alias` is the variable's name."""
+    """The environment, parsed: `job/reference.md` says what each variable is, `validation_alias` is its name."""
 
     model_config = ConfigDict(frozen=True)
 
     config_uri: PlaceUri = Field("", validation_alias="CONFIG_URI")
-    task_count: TaskCount = Field(1, validation_alias="CLOUD_RUN_TASK_COUNT")
+    task_count: TaskCount = Field("1", validation_alias="CLOUD_RUN_TASK_COUNT")
     time_zone: ZoneInfo = Field(ZoneInfo("UTC"), validation_alias="RUN_TIME_ZONE")
     schedule: Schedule | None = Field(None, validation_alias="RUN_SCHEDULE")
-    execution: Execution | None = Field(None, validation_alias="CLOUD_RUN_EXECUTION")
+    execution: str | None = Field(
+        None, validation_alias="CLOUD_RUN_EXECUTION", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+    )
     engines: Mapping[EngineName, EngineSettings]
     runs_uri: PlaceUri | None = Field(None, validation_alias="RUNS_URI")
     deadline: float | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS", ge=1, le=7 * 24 * 3600)
-    """Seconds from the start of the process."""
     task_attempt: int = Field(0, validation_alias="CLOUD_RUN_TASK_ATTEMPT", ge=0, le=1000)
     max_retries: int | None = Field(None, validation_alias="TASK_MAX_RETRIES", ge=0, le=1000)
-    """How often Cloud Run starts a failed task of the run again."""
     authorities: Authorities | None = Field(None, validation_alias="SSL_CERT_FILE")
-    """The file with the authorities that TLS trusts; without it, those of certifi."""
-    impersonate: ServiceAccount | None = Field(None, validation_alias="IMPERSONATE_SERVICE_ACCOUNT")
+    impersonate: str | None = Field(None, validation_alias="IMPERSONATE_SERVICE_ACCOUNT", pattern=r"^[^@\s]+@[^@\s]+$")
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
     job_to_start: str | None = Field(None, validation_alias="JOB_TO_START")
-    """The job that `verify` advises to start: it runs as a job of its own."""
     language: Language = Field("en", validation_alias="REPORT_LANGUAGE")
-    """The language of pages, messages and text on a terminal; logs and records are in English."""
-    log_format: LogFormat = Field(
+    log_format: Literal["json", "text"] = Field(
         default_factory=lambda earlier: "json" if earlier["job"] else "text", validation_alias="LOG_FORMAT"
     )
     start_with: str | None = Field(None, validation_alias="START_WITH")
-    """The beginning of the command that starts the job, if it is not the job's own: `make run-local` sets it."""
     card_url: CardUrl | None = Field(None, validation_alias="CARD_URL")
     notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
     notify_secret: SecretStr | None = Field(None, validation_alias="NOTIFY_SECRET")
-    notify_only: NotifyPolicy = Field("all", validation_alias="NOTIFY_ONLY")
-    """With `failures`, a success is told only if it may be the first after a failure."""
+    notify_only: Literal["all", "failures"] = Field("all", validation_alias="NOTIFY_ONLY")
     notify_fault: Message | None = None
     """Not a variable: why no message can be sent although NOTIFY_URL is set."""
     notices: tuple[Message, ...] = ()
@@ -171,7 +147,6 @@ VARIABLES = (
 )
 
 DAY_VARIABLES = {"RUN_TIME_ZONE", "RUN_SCHEDULE"}
-"""Variables without which it is not known which day it is."""
 
 NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "NOTIFY_ONLY"}
 """Variables that affect only the message about a run."""
@@ -216,8 +191,6 @@ def _variable(path: Sequence[str | int]) -> str:
 
 
 DATE, AGAIN, WITHOUT = "--date", "--again", "--without"
-NAMES_LIMIT = 64 * 1024
-"""Bytes of the names of both options, as the record has them: twice in the end of an attempt, which has a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +204,6 @@ class Options:
     """When the process started, by `time.monotonic`."""
     date: str | None = None
     again: tuple[str, ...] = ()
-    """What is made again, as in `job.config.plan`."""
     is_confirmed: bool = False
     """Whether many cards may be paid for again."""
     without: tuple[str, ...] = ()

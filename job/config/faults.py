@@ -82,7 +82,7 @@ def problems(error: ValidationError) -> Iterator[tuple[Sequence[str | int], Inva
             continue
         found = ctx.get("error") or _explained(kind, value, ctx)
         is_of_key = kind in {"missing", "extra_forbidden"} or "[key]" in loc  # pydantic's mark of an object's key
-        shown = found.shown or (None if is_of_key else brief(value))
+        shown = found.shown or (None if is_of_key else quoted(value, 40))
         yield [step for step in loc if step != "[key]"], InvalidError(found.what, found.remedy, shown)
 
 
@@ -91,14 +91,6 @@ def _explained(kind: str, value: object, ctx: Mapping[str, Any]) -> InvalidError
     values = {**ctx, "value": quoted(value), "expected": ctx.get("expected", "").replace(" or ", ", ")}
     used = {name: values[name] for name in re.findall(r"\{(\w+)\}", what.id)}  # equal faults are combined
     return InvalidError(Message(what.id, used), remedy)
-
-
-def brief(value: object) -> str:
-    if isinstance(value, list):
-        return "[…]" if value else "[]"
-    if isinstance(value, dict):
-        return "{…}" if value else "{}"
-    return quoted(value, 40)
 
 
 _EXPLAINED: Mapping[str, tuple[Message, Message]] = {

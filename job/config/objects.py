@@ -16,17 +16,8 @@ from typing import Annotated, Any, TypeVar
 import jiter
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from job.config.faults import (
-    NOT_ONE_OF,
-    WRITE_ONE,
-    WRONG_TYPE,
-    ConfigError,
-    Fault,
-    FaultKind,
-    InvalidError,
-    problems,
-)
-from job.config.values import Date, Id, Parameter, Scalar, Text, Ticker
+from job.config.faults import NOT_ONE_OF, WRITE_ONE, WRONG_TYPE, ConfigError, Fault, FaultKind, InvalidError, problems
+from job.config.values import Date, Id, Parameter, Scalar, Text, Ticker, only
 from job.engines.calls import DATA_ENGINES, ENGINES, TARGET_ENGINES, EngineName, Kind
 from job.text.messages import Message, colon, listed, message
 from job.text.shown import quoted
@@ -35,9 +26,6 @@ T = TypeVar("T")
 
 CAUSES_LISTED = 20
 """Faults of one object that are listed, and notices as well."""
-
-FINDINGS_LIMIT = 1_000
-"""Faults of one object after which no further ones are looked for: a million would take 10 s. Notices as well."""
 
 PLACES_NAMED = 3
 """Places of one fault or notice that are named; further ones are only counted."""
@@ -48,7 +36,6 @@ class Place:
     document: str
     path: Sequence[str | int] = ()
     id: object = None
-    """The id of the entry at the first step of the path, if it has one."""
     shown: str | None = None
 
     def __str__(self) -> str:
@@ -69,28 +56,22 @@ class Place:
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 _Cause = tuple[Message, ...]
-"""What is wrong and its remedy; or a notice."""
-_Found = defaultdict[str, list[tuple[Place, _Cause]]]
-"""By the object."""
+_Found = defaultdict[str, dict[_Cause, list[Place]]]
+"""By the object: the first causes, and one more if there are others."""
 
 
 class Findings:
     """The faults and notices of the objects. Those of one object with the same wording are combined."""
 
     def __init__(self) -> None:
-        self._faults: _Found = defaultdict(list)
-        self._notices: _Found = defaultdict(list)
-
-    def is_full(self, document: str) -> bool:
-        """Whether so many faults of an object were found that the rest of it need not be checked."""
-        return len(self._faults[document]) > FINDINGS_LIMIT
+        self._faults: _Found = defaultdict(dict)
+        self._notices: _Found = defaultdict(dict)
 
     def fault(self, place: Place, what: Message, remedy: Message) -> None:
-        self._faults[place.document].append((place, (what, remedy)))
+        _add(self._faults, place, (what, remedy))
 
     def notice(self, place: Place, what: Message) -> None:
-        if len(self._notices[place.document]) <= FINDINGS_LIMIT:
-            self._notices[place.document].append((place, (what,)))
+        _add(self._notices, place, (what,))
 
     def once(self, items: Mapping[int, T], name: Callable[[T], str], place: Place) -> dict[int, T]:
         """The items of an array by their index, each once: twice is odd, and with other content it is a fault."""
@@ -115,15 +96,19 @@ class Findings:
         return [colon(where, what) for where, (what,) in _listed(self._notices, (message("has further notices"),))]
 
 
+def _add(found: _Found, place: Place, cause: _Cause) -> None:
+    causes = found[place.document]
+    if cause in causes or len(causes) <= CAUSES_LISTED:
+        causes.setdefault(cause, []).append(place)
+
+
 def _listed(found: _Found, more: _Cause) -> Iterator[tuple[str | Message, _Cause]]:
     """Of each object the first causes, each behind its places; and `more` if there are others."""
-    for document, findings in found.items():
-        causes = dict[_Cause, list[str]]()
-        for place, cause in findings:
-            causes.setdefault(cause, []).append(str(place))
+    for document, causes in found.items():
         for cause, places in islice(causes.items(), CAUSES_LISTED):
-            yield (colon(document, listed(places, PLACES_NAMED)) if any(places) else document), cause
-        if len(causes) > CAUSES_LISTED or len(findings) > FINDINGS_LIMIT:
+            shown = [str(place) for place in places]
+            yield (colon(document, listed(shown, PLACES_NAMED)) if any(shown) else document), cause
+        if len(causes) > CAUSES_LISTED:
             yield document, more
 
 
@@ -170,7 +155,6 @@ def parse_object(data: bytes) -> list[Any] | dict[str, Any]:
 
 
 def _explained(error: str, data: bytes) -> tuple[Message, Message]:
-    """What is wrong at the place where the parser stopped, and the remedy."""
     said, _, place = error.rpartition(" at line ")
     line, column = map(int, place.split(" column "))
     at = sum(map(len, islice(BytesIO(data), line - 1))) + column - (not said.startswith("EOF"))  # in bytes
@@ -212,8 +196,6 @@ class StrictModel(BaseModel):
 
 
 class CardTypeEntry(StrictModel):
-    """An entry of the long form of card_types.json."""
-
     name: Id
     enabled: bool = True
 
@@ -225,13 +207,7 @@ def control_key(engine: EngineName) -> str:
 
 def _one_of(names: Iterable[str]) -> AfterValidator:
     known = tuple(names)
-
-    def check(name: str) -> str:
-        if name not in known:
-            raise InvalidError(message(NOT_ONE_OF, expected=", ".join(known)), WRITE_ONE)
-        return name
-
-    return AfterValidator(check)
+    return only(lambda name: name in known, message(NOT_ONE_OF, expected=", ".join(known)), WRITE_ONE)
 
 
 RunEngines = dict[Annotated[str, _one_of(ENGINES[name].switch for name in TARGET_ENGINES)], bool | None]
@@ -382,7 +358,6 @@ class _Reader:
         return tuple(name for name in DATA_ENGINES if not on.get(control_key(name), ENGINES[name].is_on))
 
     def read(self, name: str, validate: Validate[T]) -> T | None:
-        """The validated value of an object; `None` if it does not exist or has a fault."""
         value = self._value(name)
         return None if value is None else self._checked(Place(name), value, validate)
 
@@ -414,8 +389,6 @@ class _Reader:
         return {at: entry for at, entry in found if entry is not None}
 
     def _checked(self, place: Place, value: object, validate: Validate[T]) -> T | None:
-        if self.findings.is_full(place.document):
-            return None
         if _count(value) > VALUES_LIMIT:
             self.findings.fault(place, message("has more than {count} values", count=VALUES_LIMIT), WRONG_OBJECT)
             return None

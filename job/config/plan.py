@@ -6,7 +6,7 @@ plan a person names: to make it again, or to leave it out.
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -43,16 +43,12 @@ from job.engines.calls import (
     counted,
     for_day,
     news,
-    query,
 )
 from job.text.messages import Message, joined, message, plural, template
 from job.text.shown import quoted
 
 CARDS_LIMIT = 1_000_000
 """Cards of one day: as many as one process is measured with."""
-
-QUERY_LIMIT = 4 * 2**10
-"""Bytes of one entry's parameters, as the URL of a card has them. Many servers take a URL of 8 KiB at most."""
 
 _PERSONS = {"celebrity", "person", "people"}
 
@@ -124,7 +120,6 @@ class _Resolver:
             kind = self._kind(step, entry, listed=listed)
             key = self._topic_key(step, entry, keys) if kind == "topic" else entry.id
             parameters = tuple((name, _parameter(value)) for name, value in sorted((entry.extra_params or {}).items()))
-            self._check_length(Place(CARD_TARGETS, [step, "extra_params"], entry.id), parameters)
             inherits = listed and kind == "equity"
             card_types = default_types if inherits else self.enabled
             if entry.card_types:
@@ -140,13 +135,7 @@ class _Resolver:
             )
         return list(targets.values())
 
-    def _check_length(self, place: Place, parameters: Iterable[tuple[str, object]]) -> None:
-        if len(query(parameters)) > QUERY_LIMIT:
-            what = message("takes more than {count} KiB in the URL of a card", count=QUERY_LIMIT >> 10)
-            self.findings.fault(place, what, message("shorten it"))
-
     def _check_cards(self, targets: Sequence[Target]) -> None:
-        self._check_length(Place(LLM_CONFIG, ["default"]), self.config.models.default)
         count = sum(len(target.card_types) for target in targets)
         if count > CARDS_LIMIT:
             what = message(
@@ -160,8 +149,7 @@ class _Resolver:
         for name in self.enabled:
             if name not in asked:
                 self.findings.notice(Place(CARD_TYPE_LIST, [name]), message("no target asks for this card type"))
-        for task, choice in self.config.models.tasks.items():
-            self._check_length(Place(LLM_CONFIG, ["tasks", task]), choice)
+        for task in self.config.models.tasks:
             if task not in self.config.card_types:
                 what = message("is not a card type of {list}; the job does not use it", list=CARD_TYPE_LIST)
                 self.findings.notice(Place(LLM_CONFIG, ["tasks", task]), what)
@@ -169,8 +157,6 @@ class _Resolver:
     def _chosen(self, step: str | int, of: str, names: Sequence[str]) -> list[str]:
         """Those of the card types of an entry that are switched on."""
         place = Place(CARD_TARGETS, [step]) if isinstance(step, str) else Place(CARD_TARGETS, [step, "card_types"], of)
-        if self.findings.is_full(place.document):
-            return []
         for index, name in enumerate(names):
             if name in self.switched_on:
                 continue
@@ -269,8 +255,6 @@ def _parameter(value: object) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """The work of a run."""
-
     targets: tuple[Target, ...]
     models: LlmConfig
     date: str
@@ -296,7 +280,6 @@ class Plan:
         return item.target in self.left_out and item.engine not in self.daily
 
     def prepares(self, engine: EngineName, target: Target) -> bool:
-        """Whether the cards of a target are made with the data of an engine."""
         return engine in target.engines or engine in self.daily
 
     @cached_property
@@ -404,44 +387,12 @@ def make_plan(config: Config, day: str, batch_sizes: Mapping[EngineName, int]) -
 
 ALL = "all"
 UNCONFIRMED_LIMIT = 20
-"""Maximum number of cards that are made again without `--yes`."""
 _MISTYPED = 0.65
 """How alike two ids are of which one may be the other mistyped: of four letters, three are the same in this order."""
 COMPARED = 2000
 """Maximum number of names that a wrong one is compared with: each takes 10 to 40 µs."""
 SUGGESTED = 5
 """Wrong names that are compared, since all of a long list would take seconds."""
-
-
-class _Names:
-    """What there is to name in a plan: nothing that is left out."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.targets: dict[str, Target] = {
-            target.id: target for target in plan.targets if target.id not in plan.left_out
-        }
-        self.types: dict[str, list[str]] = {}
-        """For each card type, the targets that get it."""
-        for target in self.targets.values():
-            for card_type in target.card_types:
-                self.types.setdefault(card_type, []).append(target.id)
-
-    def stands_for(self, name: str) -> Iterator[Item]:
-        """What a name stands for; nothing if it is wrong."""
-        if name == ALL and name not in self.targets:
-            yield from (item for item in _items(self.plan) if not self.plan.is_left_out(item))
-        elif name in self.targets:
-            target = self.targets[name]
-            yield from (Item("qa", name, card_type) for card_type in target.card_types)
-            yield from (Item(engine, name, None) for engine in target.engines)
-        elif name.startswith("/"):
-            yield from (Item("qa", target, name[1:]) for target in self.types.get(name[1:], ()))
-        else:
-            for at, letter in enumerate(name):  # an id may have a slash too
-                named = self.targets.get(name[:at]) if letter == "/" else None
-                if named is not None and name[at + 1 :] in named.card_types:
-                    yield Item("qa", named.id, name[at + 1 :])
 
 
 def _items(plan: Plan) -> Iterator[Item]:
@@ -454,24 +405,32 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     `NVDA/news_card` is a card, `/outlook_card` all cards of a type, `NVDA` the data and the cards of a target, `all`
     everything. Many cards need to be confirmed.
     """
-    if not names:
-        return [], []
-    all_names = _Names(plan)
-    selected, wrong = set[Item](), list[str]()
-    for name in dict.fromkeys(names):
-        items = set(all_names.stands_for(name))
-        selected |= items
-        if not items:
-            wrong.append(name)
+    wanted = dict.fromkeys(names, False)  # whether it stands for anything
+    selected = []
+    for item in _items(plan) if names else ():
+        found = [] if plan.is_left_out(item) else [name for name in _names_of(plan, item) if name in wanted]
+        if found:
+            selected.append(item)
+            wanted.update(dict.fromkeys(found, True))
+    wrong = [name for name, is_found in wanted.items() if not is_found]
     remedy = message("write NVDA/news_card for a card, /news_card for all of a type, NVDA for a target, or all")
     faults = _faults(AGAIN, template("{name} names nothing that this start makes"), wrong, remedy)
     count = sum(item.engine == "qa" for item in selected)
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
         what = message("makes {count} cards again, which are paid for again", count=count)
         faults.append(Fault(AGAIN, what, message("add --yes if that is meant"), FaultKind.COMMAND))
-    if not selected:
-        return [], faults
-    return [item for item in _items(plan) if item in selected], faults
+    return selected, faults
+
+
+def _names_of(plan: Plan, item: Item) -> Iterator[str]:
+    """Every name that stands for an item, perhaps among others."""
+    if ALL not in plan.by_id:
+        yield ALL
+    if item.engine not in plan.daily:
+        yield item.target
+    if item.card_type is not None:
+        yield f"/{item.card_type}"
+        yield f"{item.target}/{item.card_type}"
 
 
 def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:

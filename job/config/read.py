@@ -23,7 +23,6 @@ class PlannedConfig:
     plan: Plan
     objects: Mapping[str, StoredObject]
     again: Sequence[Item] | None = None
-    """`None` if nobody asks for anything."""
 
 
 async def read_config(options: Options, day: str) -> PlannedConfig:
@@ -58,7 +57,6 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
 
 
 async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
-    """The config objects that exist. Raises `StorageError`."""
     return await read_many(store, OBJECTS, SIZE_LIMIT + 1)
 
 

@@ -2,13 +2,15 @@
 
 import ipaddress
 import re
-import ssl
 import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter
+from pydantic_core import PydanticKnownError
 
 from job.config.days import is_schedule
 from job.config.faults import UNSET_IT, WRONG_TYPE, InvalidError
@@ -24,6 +26,21 @@ def must_be_printable(value: object) -> object:
     if isinstance(value, str) and not value.isprintable():
         raise InvalidError(message("holds unprintable characters"), UNSET_IT)
     return value
+
+
+def only(is_valid: Callable[[str], object], what: Message, remedy: Message) -> AfterValidator:
+    """Refuses any other text, which `what` may quote as its `{value}`."""
+
+    def check(text: str) -> str:
+        if is_valid(text):
+            return text
+        shown = {"value": quoted(text)} if "{value}" in what.id else {}  # else equal faults could not be combined
+        raise InvalidError(Message(what.id, {**what.values, **shown}), remedy)
+
+    return AfterValidator(check)
+
+
+_NOT_VALID = message("{value} is not valid")
 
 
 def _url(text: str, remedy: Message) -> SplitResult:
@@ -97,12 +114,6 @@ HookUrl = Annotated[SecretStr, AfterValidator(_check_hook_url)]
 """https, or http to loopback."""
 
 
-NotifyPolicy = Literal["all", "failures"]
-
-LogFormat = Literal["json", "text"]
-"""How a run is reported while it is in progress: log lines for programs, or text for a person."""
-
-
 def origin_of(url: str) -> str:
     """The origin of an engine's URL as browsers and Cloud Run write it: in lower case, without the default port."""
     parts = urlsplit(url)
@@ -143,10 +154,9 @@ def _check_authorities(text: str) -> str:
     remedy = message("set it to a file with certificates (PEM), or unset it")
     try:
         tls_context(text)
-    except ssl.SSLError:
-        raise InvalidError(message("{value} holds no certificates", value=quoted(text)), remedy) from None
     except OSError as error:
-        what = message("{value} cannot be read ({error})", value=quoted(text), error=error.strerror or str(error))
+        why = getattr(error, "reason", None) or error.strerror or str(error)  # a reason of TLS is a name
+        what = message("{value} cannot be read ({error})", value=quoted(text), error=why)
         raise InvalidError(what, remedy) from None
     return text
 
@@ -154,47 +164,26 @@ def _check_authorities(text: str) -> str:
 Authorities = Annotated[str, AfterValidator(_check_authorities)]
 
 
-def _check_schedule(text: str) -> str:
-    if not is_schedule(text):
-        remedy = template("set it to five fields such as {example}; a range must not run backwards")
-        raise InvalidError(message("{value} is not valid", value=quoted(text)), message(remedy, example="30 6 * * 1-5"))
-    return text
-
-
-Schedule = Annotated[str, AfterValidator(_check_schedule)]
+_FIVE_FIELDS = template("set it to five fields such as {example}; a range must not run backwards")
+Schedule = Annotated[str, only(is_schedule, _NOT_VALID, message(_FIVE_FIELDS, example="30 6 * * 1-5"))]
 """Cron's five fields, as Debian's cron reads them."""
 
 
 def is_date(text: str) -> bool:
     """Whether it is a date, written YYYY-MM-DD, of a year that allows calculations without overflow."""
-    if not re.fullmatch(r"[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}", text):
-        return False
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+    with suppress(ValueError):
+        return bool(re.fullmatch(r"[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}", text) and date.fromisoformat(text))
+    return False
 
 
-Execution = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
-ServiceAccount = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
-
-
-def _check_task_count(text: str) -> str:
-    if text != "1":
-        remedy = message("run the job with one task: the barrier holds only inside one process")
-        raise InvalidError(message("{value} is not valid", value=quoted(text)), remedy)
-    return text
-
-
-TaskCount = Annotated[int, BeforeValidator(_check_task_count)]
+ONE_TASK = message("run the job with one task: the barrier holds only inside one process")
+TaskCount = Annotated[str, only(lambda text: text == "1", _NOT_VALID, ONE_TASK)]
 
 ID_LIMIT = 64
 
 
 def _check_id(text: str) -> str:
     """Refuses an id that could change the path or the query of a request, or that looks like another id."""
-    _check_text(text)
     visible = "".join(char for char in text if unicodedata.category(char) != "Cf").strip()
     plain = unicodedata.normalize("NFKC", visible)
     if not plain.isascii():  # wide characters belong to its script then, but no space except the plain one
@@ -208,49 +197,25 @@ def _check_id(text: str) -> str:
     return text
 
 
-Id = Annotated[str, Field(max_length=ID_LIMIT), AfterValidator(_check_id)]
-
-
-def _check_ticker(text: str) -> str:
-    if re.search("[,;，；、]", text):
-        raise InvalidError(message("holds a comma or a semicolon"), message("write each ticker in quotes of its own"))
-    return text
-
-
-Ticker = Annotated[Id, AfterValidator(_check_ticker)]
-
-
-def _check_text(text: str) -> str:
-    if not text.strip():
-        raise InvalidError(message("is blank"), message("write a value or remove it"))
-    return text
-
-
-Text = Annotated[str, AfterValidator(_check_text)]
-
-
-def _check_date(value: object) -> str:
-    if not isinstance(value, str) or not is_date(value):
-        raise InvalidError(message("is not valid"), message('write "YYYY-MM-DD"'))
-    return value
-
-
-Date = Annotated[str, BeforeValidator(_check_date)]
-
-
-def _check_parameter(name: str) -> str:
-    if name in {"ticker", "date_str"}:
-        raise InvalidError(message("is set by the job"), message("remove it"))
-    return _check_text(name)
-
-
-Parameter = Annotated[str, AfterValidator(_check_parameter)]
+_NOT_BLANK = only(str.strip, message("is blank"), message("write a value or remove it"))
+Id = Annotated[str, Field(max_length=ID_LIMIT), _NOT_BLANK, AfterValidator(_check_id)]
+_COMMA = re.compile("[,;，；、]")
+_ONE_EACH = message("write each ticker in quotes of its own")
+Ticker = Annotated[Id, only(lambda text: not _COMMA.search(text), message("holds a comma or a semicolon"), _ONE_EACH)]
+TEXT_LIMIT = 4096
+"""Characters of a text that the URL of a card has. Many servers take 8 KiB at most."""
+Text = Annotated[str, Field(max_length=TEXT_LIMIT), _NOT_BLANK]
+Date = Annotated[str, only(is_date, message("is not valid"), message('write "YYYY-MM-DD"'))]
+_OWN = {"ticker", "date_str"}
+Parameter = Annotated[Text, only(lambda name: name not in _OWN, message("is set by the job"), message("remove it"))]
 
 
 def _check_scalar(value: object) -> object:
     """Accepts a string, a number or a boolean. Not a pydantic union, whose errors would name each of its members."""
     if not isinstance(value, str | int | float):  # a bool is an int
         raise InvalidError(WRONG_TYPE, message("write a string, a number or a boolean"))
+    if isinstance(value, str) and len(value) > TEXT_LIMIT:
+        raise PydanticKnownError("string_too_long", {"max_length": TEXT_LIMIT})
     return value
 
 

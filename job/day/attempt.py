@@ -9,16 +9,8 @@ from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import to_json
 
 from job.config.days import Days
 from job.config.environment import Options
@@ -41,15 +33,12 @@ class ExitCode(IntEnum):
 
     DONE = 0
     FAILED = 1
-    """A run: a data engine failed, so no card was requested. `check`, `verify` and `notify`: the answer is no."""
     USAGE = 2
-    """Configuration or usage is wrong: nothing was called."""
     CARDS_MISSING = 3
     DEADLINE = 4
     UNFORESEEN = 70
     """A bug (`EX_SOFTWARE` of sysexits.h); its traceback is on standard error."""
     TEMPFAIL = 75
-    """Another start is at work or has taken over, or storage failed (`EX_TEMPFAIL`)."""
     SIGINT = 130
     SIGTERM = 143
 
@@ -71,11 +60,9 @@ class Outcome(StrEnum):
     CARDS_MISSING = "cards_missing", ExitCode.CARDS_MISSING, "bad"
     DATA_ENGINE_FAILED = "data_engine_failed", ExitCode.FAILED, "bad"
     QA_ENGINE_DOWN = "qa_engine_down", ExitCode.CARDS_MISSING, "bad"
-    """Cards were not tried since the engine failed; or all were, none was made, and none of them was refused."""
     DEADLINE = "deadline", ExitCode.DEADLINE, "warn"
     INTERRUPTED = "interrupted", None, "warn"
     BUSY = "busy", ExitCode.TEMPFAIL, "warn"
-    """Another start is at work, and this one does not wait for it; or another one has taken over."""
     STORAGE_FAILED = "storage_failed", ExitCode.TEMPFAIL, "bad"
     BAD_CONFIG = "bad_config", ExitCode.USAGE, "bad"
     UNFORESEEN = "unforeseen", ExitCode.UNFORESEEN, "bad"
@@ -83,7 +70,6 @@ class Outcome(StrEnum):
     """A state: the latest attempt has not ended, and according to the lease it is at work. Else it was killed."""
     KILLED = "killed", None, "warn"
     UNREADABLE = "unreadable", None, "bad"
-    """A state: the record cannot be used."""
 
 
 FORMAT = 1
@@ -101,17 +87,6 @@ Stamp = Annotated[str, AfterValidator(_check_stamp)]
 """ISO 8601 with an offset. The range of years allows calculations without overflow."""
 
 
-def _check_zone(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (ValueError, OSError, LookupError) as error:  # what zoneinfo raises depends on how the name is wrong
-        raise ValueError("no time zone") from error
-
-
-Printable = Annotated[str, BeforeValidator(must_be_printable)]
-TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-
-
 class Start(BaseModel):
     """How a start began. No secret is in it."""
 
@@ -122,34 +97,27 @@ class Start(BaseModel):
     number: Count = 0
     """The number of its attempt; 0 if none of it is known to be recorded, which proves nothing."""
     began: Stamp
-    """When the first attempt at the day began."""
     started: Stamp
-    zone: Annotated[str, AfterValidator(_check_zone)]
+    zone: Annotated[str, AfterValidator(lambda name: ZoneInfo(name).key)]
     schedule: Schedule | None = None
     """The schedule that decided its day, unless it was named: from these two, a laptop knows which day is current."""
     knows_days: bool = Field(default=True, exclude=True)
     """Whether the zone and the schedule are known, and not only taken for granted: of a start that is recorded."""
-    trace_id: TraceId
+    trace_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     """Drawn at random by the first attempt at the day; all attempts have the same, and so the same idempotency keys."""
     execution: str | None = None
     task_attempt: Count = 0
     max_retries: Count | None = None
-    """How often Cloud Run starts its task again if it fails; `None` if that is not known."""
     deadline: Seconds | None = None
-    """In seconds since it started; `None` if it has none, or if that is not known."""
     arguments: tuple[str, ...] = ()
     job: str | None = None
-    """The Cloud Run job, if it started there; `region` and `project` are of that job."""
     region: str | None = None
     project: str | None = None
     start_with: str | None = None
-    """START_WITH: the beginning of the command that starts the job, if it is not the job's own."""
-    config_uri: Printable
+    config_uri: Annotated[str, BeforeValidator(must_be_printable)]
     engine_urls: dict[EngineName, str] = Field(default_factory=dict)
-    """Where the engines are that are set; empty if it is not known. So is `engine_audiences`."""
     engine_audiences: dict[EngineName, str] = Field(default_factory=dict)
     qa_attempts: Count | None = None
-    """How many tries of a card may be charged in a start; `None` if it is not known."""
     generations: dict[str, str] = Field(default_factory=dict)
     without: tuple[str, ...] = ()
     """The targets that a person has left out of this attempt; in a report those of which something is not there."""
@@ -209,7 +177,6 @@ class Start(BaseModel):
 
     @property
     def known_day(self) -> str | None:
-        """Its day, if that was named or its days are known."""
         return self.day if self.knows_days or self.names_day else None
 
     @property
@@ -240,9 +207,7 @@ class Attempt(BaseModel):
     batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
     """Of each engine that there was: one that came later is in no plan of this attempt."""
     owner: str
-    """Unique to its process: two starts never write the same attempt."""
     objects: dict[str, str]
-    """The content of each config object, from which the plan can be made again."""
     plan: str
     cards: Count
     again: tuple[Rerun, ...] = ()
@@ -250,18 +215,8 @@ class Attempt(BaseModel):
     asked_by: tuple[str, ...] = ()
     """The executions whose first try has asked for something again."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _nested(cls, stored: object) -> object:
-        return {**stored, "start": stored} if isinstance(stored, dict) and "start" not in stored else stored
-
-    @model_serializer(mode="wrap")
-    def _flat(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        values = serialize(self)
-        return {**values.pop("start"), **values}
-
     def to_json(self) -> bytes:
-        return self.model_dump_json().encode() + b"\n"
+        return to_json({**self.start.model_dump(), **self.model_dump(exclude={"start"})}) + b"\n"
 
     def plan_again(self) -> Plan:
         """The plan of its objects. Raises `ConfigError` if one of them is not sound."""

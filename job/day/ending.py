@@ -42,7 +42,6 @@ class Ending:
 
     @property
     def exit_code(self) -> ExitCode | None:
-        """`None` for a state."""
         return self.signal if self.outcome.exit is None else self.outcome.exit
 
 

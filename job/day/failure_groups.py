@@ -14,7 +14,6 @@ from job.engines.failures import Cause
 AT_FAULT_LIMIT = 20
 """So many targets may be at fault; of more, the engine is."""
 _OF_JOB = {Cause.IDENTITY, Cause.TOKEN_SERVER}
-"""What is the same for all engines."""
 GROUPS_LISTED = 20
 
 

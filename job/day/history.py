@@ -15,7 +15,6 @@ from job.engines.calls import ENGINES, EngineName, Item
 from job.text.messages import Message
 
 NIGHTS_LOOKED_AT = 7
-"""How many are read to find the latest start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,6 @@ class Night:
     """`None` if the latest attempt has not ended, or if its report cannot be used."""
     problem: Message | None = None
     attempt: Start | None = None
-    """How its latest attempt began, if that has not ended."""
 
     @property
     def severity(self) -> Severity:
@@ -65,7 +63,6 @@ class Nights:
 
     @property
     def latest_start(self) -> Start | None:
-        """The latest start, whichever day it was for."""
         starts = (night.start for night in self.nights if night.start is not None)
         return max(starts, key=lambda start: datetime.fromisoformat(start.started), default=None)
 
@@ -87,7 +84,6 @@ class NightBefore:
     report: Report
     missing: Mapping[Item, MissingGroup]
     plan: Plan | None
-    """`None` if that is not known."""
     is_other: bool
     """Whether it is not the plan of this day."""
     are_changes_told: bool
@@ -115,11 +111,6 @@ class NightBefore:
     @property
     def day(self) -> str:
         return self.report.day
-
-    @property
-    def short_day(self) -> str:
-        """As a reader of that day's messages knows it: `11-30`."""
-        return self.report.day[5:]
 
     def made(self, items: Iterable[Item]) -> bool:
         """Whether it is known that all of these were made then."""

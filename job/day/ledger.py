@@ -18,7 +18,6 @@ from job.engines.failures import Cause
 from job.text.messages import Message
 
 ANSWERS_SHOWN = 3
-"""Different answers that are quoted."""
 _CAUSES: Mapping[str | None, Cause] = {cause: cause for cause in Cause}
 
 
@@ -26,11 +25,9 @@ class ItemStatus(NamedTuple):
     item: Item
     state: ItemState
     result: CallResult | None
-    """Of the call that did the item, or that failed last."""
 
     @property
     def is_done(self) -> bool:
-        """Whether it is done, with an error besides or not."""
         return self.result is not None and self.result.done
 
     @property
@@ -83,7 +80,6 @@ class Ledger:
         }
         """Kept up to date, since a terminal asks eight times a second, and counting a million items takes 0.2 s."""
         self._reruns: dict[tuple[Item, str], int] = {(rerun.item, rerun.date): rerun.number for rerun in reruns}
-        """The number of each item and its date."""
         self._targets: dict[tuple[str, ...], tuple[str, ...]] = {}
         """One for all results of the same targets: each card's own would take 0.1 KiB."""
         self._charged: Counter[Item] = Counter()
@@ -181,7 +177,6 @@ class Ledger:
     # --- what is left ---
 
     def state(self, item: Item) -> ItemState:
-        """The state of an item of the plan."""
         result = self.items[item.engine][item]
         if result is None:
             return "left_out" if self.plan.is_left_out(item) else "not_attempted"
@@ -204,12 +199,10 @@ class Ledger:
         return [] if planned is None else [self.status(item) for item in self.plan.items_of(engine, planned)]
 
     def missing(self, engine: EngineName) -> Iterator[ItemStatus]:
-        """Every item that is not done, in the order of the plan."""
         items = self.items[engine].items()
         return (self.status(item) for item, result in items if result is None or not result.done)
 
     def with_error(self, engine: EngineName) -> Iterator[Item]:
-        """Every item that is done with an error besides."""
         items = self.items[engine].items()
         warned = (item for item, result in items if result is not None and result.warning is not None)
         return (item for item in warned if self.state(item) == "with_error")
@@ -220,7 +213,6 @@ class Ledger:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every planned item is done or left out."""
         return not any(counts.missing for counts in self._counts.values())
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
+from pydantic import BaseModel, ConfigDict, Field, with_config
 
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
@@ -188,13 +188,6 @@ class Report(BaseModel):
     missing: tuple[MissingGroup, ...] = ()
     """Failed items first."""
     missing_not_listed: Count = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nested(cls, stored: object) -> object:
-        if isinstance(stored, dict) and "start" not in stored:
-            return {**stored, "start": stored, "ending": stored}
-        return stored
 
     @property
     def facts(self) -> Mapping[str, object]:

@@ -29,26 +29,20 @@ EngineState = Literal["good", "odd", "warn", "bad", "none"]
 class Counts:
     """The items of one engine: `done`, `failed` and `not_attempted` add up to `planned`; and its calls, once reported.
 
-    Items are cards for qa and targets for the others; calls may be batches.
+    Items are cards for qa and targets for the others; calls may be batches. `job/reference.md` says what includes what.
     """
 
     planned: Count = 0
     done: Count = 0
     failed: Count = 0
-    """Includes those that were cut off."""
     not_attempted: Count = 0
-    """Also those that are still in flight."""
     cut_off: Count = 0
-    """How many of `failed` were interrupted by the end of an attempt."""
     left_out: Count = 0
-    """How many of `not_attempted` a person has left out."""
     with_error: Count = 0
-    """How many of `done` were answered with an error besides."""
     calls: Count = 0
     """Calls that are done or failed. Parts of a batch that ended separately count separately."""
     retries: Count = 0
     waits: Count = 0
-    """How many of the retries waited for room, after an answer of 429 or 503."""
     p50_seconds: Seconds | None = None
     """The median of the calls that are done; `None` without any."""
 
@@ -92,8 +86,6 @@ Moment = Annotated[float, Field(ge=0, le=2e11, allow_inf_nan=False)]
 
 
 class FailedTry(NamedTuple):
-    """A try of a call that failed and was followed by another."""
-
     started: Moment
     ended: Moment
     reason: Message
@@ -133,9 +125,7 @@ class CallResult:
     by_target: tuple[tuple[str, Message], ...] = ()
     """The answer about each target, if that of a batch has one for several."""
     account: str | None = None
-    """The account that was denied access, as in `Failure`."""
     tried_seconds: Seconds | None = None
-    """For how long it was tried, as in `Failure`."""
     warning: Message | None = None
     """What is odd about the answer, if it is done."""
     with_error: tuple[str, ...] = ()
@@ -178,7 +168,6 @@ class CallResult:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether the end of an attempt interrupted it."""
         return self.cause == Cause.INTERRUPTED
 
     @property

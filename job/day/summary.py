@@ -14,12 +14,8 @@ from job.day.history import NightBefore
 from job.day.ledger import ItemStatus, Ledger
 from job.day.report import MISSING_LISTED, PHASES, MissingGroup, Phase, Report
 from job.engines.calls import Item
-from job.text.messages import Message, Value, said
-from job.text.shown import shortened
 
 FAULTS_LISTED = 50
-FAULT_LIMIT = 500
-"""Maximum number of characters of each text of a fault."""
 
 
 def report_of(
@@ -48,7 +44,7 @@ def report_of(
         ending=ending,
         ended=ended,
         seconds=None if seconds is None else round(seconds, 3),
-        faults=tuple(_limited(fault) for fault in faults[:FAULTS_LISTED]),
+        faults=tuple(faults[:FAULTS_LISTED]),
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
         engines=ledger.totals(),
         asked_again=len(made_again) + len(ledger.to_make_again),
@@ -72,17 +68,6 @@ def _failed_seconds(ledger: Ledger, began: datetime) -> float:
     """For how long no call has been done since the start `began`: at first its data, if it had any to prepare."""
     done = (call.ended for calls in ledger.calls.values() for call in calls if call.done)
     return round(max(0.0, ledger.last - max([began.timestamp(), *done])), 3)
-
-
-def _limited(fault: Fault) -> Fault:
-    """A fault for the report; a text that is too long is shortened, and stays English."""
-
-    def limited(text: Value) -> Message:
-        whole = str(text)
-        is_short = isinstance(text, Message) and len(whole) <= FAULT_LIMIT
-        return said(text) if is_short else Message(shortened(whole, FAULT_LIMIT))
-
-    return Fault(limited(fault.where), limited(fault.what), limited(fault.remedy), fault.kind)
 
 
 def missing_groups(day: str, ledger: Ledger, then: Mapping[Item, MissingGroup]) -> tuple[tuple[MissingGroup, ...], int]:

@@ -29,8 +29,6 @@ CONNECT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer to one try: any status, the whole body."""
-
     status: int
     body: bytes
     retry_after: float | None = None
@@ -73,8 +71,7 @@ class Connection(Protocol):
         before the request is sent; if it raises, nothing is sent.
         """
 
-    async def aclose(self) -> None:
-        """Closes the connection at once; the next request opens another one."""
+    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,6 @@ class Verdict:
 
     failure: Failure | None = None
     warning: Message | None = None
-    """What is odd about an answer which says that the work was done."""
     with_error: tuple[str, ...] = ()
     """The targets of a batch that the warning is about; empty if it is about all."""
 
@@ -233,7 +229,6 @@ def _denied(answer: object, token: str) -> Verdict:
 
 
 def _misshapen(answer: object, token: str) -> Verdict:
-    """The answer is JSON, but not one of this engine."""
     reason = message("unexpected answer: {answer}", answer=_shown(answer, token))
     return Verdict(Failure(Cause.UNREADABLE, reason, 200))
 

@@ -30,9 +30,7 @@ class EngineSpec:
     """Whether it prepares data if engine_control.json does not say so."""
     kinds: Collection[Kind] = ()
     """The kinds of targets whose data it prepares without `run_engines`. With none, it is called once a day."""
-    concurrency_limit: int = 1024
     batch_size: int = 1
-    """Tickers per call; 1 if the engine takes no batches."""
     is_costly: bool = False
     """Whether a failed try may have cost money, and then counts."""
     keeps_connections: bool = False
@@ -74,7 +72,6 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
         message("QA"),
         timeout=300,
         concurrency=16,
-        concurrency_limit=8192,
         is_costly=True,
         keeps_connections=True,
     ),
@@ -82,7 +79,6 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)
 DATA_ENGINES: tuple[EngineName, ...] = tuple(name for name in ENGINES if name != "qa")
 TARGET_ENGINES: tuple[EngineName, ...] = tuple(name for name in DATA_ENGINES if ENGINES[name].kinds)
-"""The data engines that take targets."""
 
 METHOD = "POST"
 
@@ -99,7 +95,6 @@ class Item(NamedTuple):
     engine: EngineName
     target: str
     card_type: str | None
-    """`None` for data."""
 
 
 def counted(engine: EngineName, count: int) -> Message:
@@ -160,9 +155,7 @@ def _batch(engine: EngineName, tickers: Sequence[str]) -> Call:
 
 
 financial = partial(_batch, "financial")
-"""The call that refreshes the financial statements of some tickers."""
 trading = partial(_batch, "trading")
-"""The call that refreshes price history and features of some tickers."""
 BATCHES: dict[EngineName, Callable[[Sequence[str]], Call]] = {"financial": financial, "trading": trading}
 """The engines whose calls are for several tickers at a time."""
 

@@ -11,26 +11,21 @@ from job.text.messages import Message, message, template
 
 
 class Cause(StrEnum):
+    """Why a try failed. Nothing was sent to an unknown host, at a limit of this process, and without a token."""
+
     TRANSPORT = "transport"
-    """No complete answer arrived: refused, reset, cut short, no TLS."""
     HOST_UNKNOWN = "host_unknown"
-    """No host has the name in the URL, so nothing was sent."""
     PROCESS_LIMIT = "process_limit"
-    """Nothing was sent, since this process has reached one of its own limits."""
     TIMEOUT = "timeout"
     TOO_LARGE = "too_large"
-    """The answer is larger than the limit, so it was not read to its end."""
     IDENTITY = "identity"
-    """The token server gives no token, so nothing was sent."""
     STATUS = "status"
     UNREADABLE = "unreadable"
     """The status is a success, but the body is not JSON or not an answer of this engine."""
     DENIED = "denied"
     """The status is a success, and the body says that the work was not done."""
     INTERRUPTED = "interrupted"
-    """The run ended before the answer came."""
     TOKEN_SERVER = "token_server"  # noqa: S105
-    """The token server did not answer, so nothing was sent."""
 
 
 class FailureKind(Enum):
@@ -55,8 +50,6 @@ class Remedy(StrEnum):
 
 
 class Handling(NamedTuple):
-    """What follows a failure."""
-
     kind: FailureKind
     halves: bool = False
     """Whether a batch is tried again in halves: it may be too large, or one of its tickers may break the engine."""
@@ -142,7 +135,6 @@ class Failure:
 
     cause: Cause
     reason: Message
-    """The answer itself, or why there was none."""
     status: int | None = None
     retry_after: float | None = None
     targets: tuple[str, ...] = ()
@@ -150,7 +142,6 @@ class Failure:
     by_target: tuple[tuple[str, Message], ...] = ()
     """The answer about each target of a batch, if it has one for several."""
     account: str | None = None
-    """The account that was denied access with a 403, if the token names it."""
     after: Cause | None = None
     """For an interruption: why the try before it failed, if there was one; all else is then of that one."""
     seconds: float | None = None

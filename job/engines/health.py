@@ -1,5 +1,7 @@
 """Health: checks that an engine can be reached and is healthy."""
 
+from contextlib import suppress
+
 import trio
 
 from job.engines.answers import Connection, Response, TokenError, TransportError, account_in, parse_answer
@@ -10,7 +12,6 @@ from job.engines.identity import USER_AGENT
 from job.text.shown import excerpt
 
 PATIENCE_SECONDS = 30.0
-"""Time limit for one engine. It allows for a cold start."""
 
 
 async def health_problem(
@@ -45,8 +46,7 @@ def _unhealthy(engine: EngineName, response: Response, token: str, url: str) -> 
 
 
 def _says_ok(body: bytes) -> bool:
-    try:
+    with suppress(ValueError):
         answer = parse_answer(body)
-    except ValueError:
-        return False
-    return isinstance(answer, dict) and answer.get("status") == "ok"
+        return isinstance(answer, dict) and answer.get("status") == "ok"
+    return False

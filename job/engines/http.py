@@ -39,30 +39,28 @@ def transport_error(error: Exception, url: str) -> TransportError:
 def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
     """What happened, from the first known cause in the chain: httpx's own message is often empty."""
     for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return said(f"TLS: {cause.verify_message}")
         if isinstance(cause, ssl.SSLError):
-            return said(f"TLS: {cause.reason or cause}")
-        if isinstance(cause, ConnectionRefusedError):
-            return message("connection refused")
-        if isinstance(cause, ConnectionResetError | BrokenPipeError):
-            return message("connection reset")
+            return said(f"TLS: {getattr(cause, 'verify_message', None) or cause.reason or cause}")
     for kind, reason in _REASONS.items():
-        if isinstance(error, kind):
+        if any(isinstance(cause, kind) for cause in causes):
             return reason
     return said(excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")))
 
 
 _UNFIT = message("the request cannot be sent as it is")
 
-_REASONS: dict[type[Exception], Message] = {
+_RESET = message("connection reset")
+_REASONS: Mapping[type[Exception], Message] = {
+    ConnectionRefusedError: message("connection refused"),
+    ConnectionResetError: _RESET,
+    BrokenPipeError: _RESET,
     # The messages of these two quote the headers, which include the token.
     httpx.LocalProtocolError: _UNFIT,
     UnicodeError: _UNFIT,
     httpx.ConnectTimeout: message("no connection within {seconds} s", seconds=CONNECT_SECONDS),
     httpx.RemoteProtocolError: message("the connection ended before the answer did, or the answer is not HTTP"),
-    httpx.ReadError: message("connection reset"),
-    httpx.WriteError: message("connection reset"),
+    httpx.ReadError: _RESET,
+    httpx.WriteError: _RESET,
 }
 
 

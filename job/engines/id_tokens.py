@@ -83,7 +83,6 @@ class IdTokens:
             renewal.done.set()
 
     def _refresh(self, audience: str, credentials: "Credentials | None") -> "tuple[Credentials, str]":
-        """The given credentials, or new ones if there are none, with a new token."""
         from job.engines.credentials import Credentials  # noqa: PLC0415  google-auth takes 0.15 s to import
 
         credentials = credentials or Credentials(audience, self._impersonate)

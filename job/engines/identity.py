@@ -23,7 +23,6 @@ COMMIT = _commit()
 
 
 def new_trace_id() -> str:
-    """A random trace id, in 32 hexadecimal digits, for a day that has none."""
     return secrets.token_hex(16)
 
 
@@ -33,8 +32,6 @@ _SPANS = count(secrets.randbits(63) | 1)
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """A day as the engines see it: all attempts at it have the same trace id."""
-
     trace_id: str
 
     def traceparent(self) -> str:

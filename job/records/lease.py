@@ -27,7 +27,6 @@ from job.storage.store import (
     ObjectStore,
     StorageError,
     StoredObject,
-    changed,
     in_thread,
     in_thread_to_its_end,
 )
@@ -40,11 +39,9 @@ LASTS_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 LEASE_RETRY_SECONDS = 2.0
 NOTICE_SECONDS = 60.0
-"""A start that waits says so this often."""
 WATCH_SECONDS = 3.0
 RELEASE_SECONDS = 3.0
 """Time limit for releasing it if no attempt was made."""
-MAX_CONFLICTS = 5
 TRUSTED_SECONDS = LASTS_SECONDS - BUDGETS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
@@ -89,8 +86,6 @@ class BusyError(JobError):
 
 @dataclass(slots=True)
 class Lease:
-    """The lease, from when it is acquired until it is released or lost."""
-
     store: ObjectStore
     holder: Holder
     stored: StoredObject
@@ -132,7 +127,6 @@ class Lease:
         shutdown.request(ShutdownReason.LEASE_LOST)
 
     def is_held(self) -> bool:
-        """Whether the lease is still held, so that no other start can be at work."""
         return not self.expiry.has_passed()
 
     def _renewed(self) -> StoredObject:
@@ -169,9 +163,8 @@ async def acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wai
 async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, waits: bool) -> Lease:
     watched: StoredObject | None = None
     stale_at, notify_at = inf, inf
-    conflicts = 0
     has_renewed = False
-    while conflicts < MAX_CONFLICTS:
+    while True:
         is_stale = trio.current_time() >= stale_at
         expiry = Expiry.after(TRUSTED_SECONDS)
         claim = partial(_claim, store, new_holder, watched, is_stale=is_stale)
@@ -179,7 +172,6 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
             # To its end: a lease of which this start does not know would keep others waiting for a minute.
             stored, is_taken = await in_thread_to_its_end(claim, urgent=True)
         except ConflictError:
-            conflicts += 1
             # another start changed it in between: try again after a random delay
             await trio.sleep(LEASE_RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
             continue
@@ -196,7 +188,6 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
             notify(message(text, seconds=int(LASTS_SECONDS), holder=_words(holder)))
             notify_at = now + NOTICE_SECONDS
         await trio.sleep_until(min(now + WATCH_SECONDS, stale_at))
-    raise StorageError(changed(LEASE))
 
 
 def _claim(
@@ -211,15 +202,13 @@ def _claim(
     if stored is None:
         return store.create(LEASE, data), True
     holder = _read(stored)
-    is_watched = watched is not None and watched.generation == stored.generation
-    if (holder is None or not _is_earlier_try(holder, new_holder)) and not (is_watched and is_stale):
+    is_stale = is_stale and watched is not None and watched.generation == stored.generation
+    is_same = holder is not None and holder.execution is not None and holder.execution == new_holder.execution
+    # An earlier try of the same execution has ended: Cloud Run starts the next one after it.
+    has_ended = holder is not None and is_same and holder.task_attempt < new_holder.task_attempt
+    if not has_ended and not is_stale:
         return stored, False
     return store.replace(LEASE, data, stored.generation), True
-
-
-def _is_earlier_try(holder: Holder, new: Holder) -> bool:
-    """Whether Cloud Run has started this process after the holder, a try of the same execution, had ended."""
-    return new.execution is not None and holder.execution == new.execution and holder.task_attempt < new.task_attempt
 
 
 async def peek(store: ObjectStore) -> Holder | None:

@@ -3,9 +3,8 @@
 A day is a folder below RUNS_URI that is named by its date. `D` stands for it here.
 """
 
-import json
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic_core import from_json
 
@@ -32,14 +31,8 @@ class RecordError(JobError):
     def __init__(self, what: Message, remedy: Message | None = None, kind: FaultKind = FaultKind.STORAGE) -> None:
         """`remedy` is what to do, if that is not to restore the object."""
         self.remedy, self.kind = remedy, kind
-        # The name of an object may not be UTF-8, or may contain control characters for a terminal.
-        values = {name: _escaped(value) if isinstance(value, str) else value for name, value in what.values.items()}
-        self.what = Message(what.id, values, what.plural)
-        super().__init__(str(self.what))
-
-
-def _escaped(text: str) -> str:
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+        self.what = what
+        super().__init__(str(what))
 
 
 def missing(name: str) -> RecordError:
@@ -64,7 +57,7 @@ def end_name(day: str, number: int) -> str:
 
 
 def check_format(name: str, stored_format: object, version: str = "") -> None:
-    """Raises `RecordError` unless `stored_format` is the one that is known here. `version` is what has written it."""
+    """Raises `RecordError` unless the format is the one that is known here. `version` is what has written it."""
     if stored_format == FORMAT:
         return
     text = template("{object} has format {found}; this version of the job knows {known}")
@@ -76,7 +69,6 @@ def check_format(name: str, stored_format: object, version: str = "") -> None:
 
 
 def read_attempt(day: str, number: int, data: bytes) -> Attempt:
-    """The attempt in the object of this number. Raises `RecordError`."""
     return _read(Attempt, attempt_name(day, number), day, number, data)
 
 
@@ -89,35 +81,23 @@ def plan_of(attempt: Attempt) -> Plan:
 
 
 def read_report(day: str, number: int, data: bytes) -> Report:
-    """The report in the object of this number under `ends/`. Raises `RecordError`."""
     name = end_name(day, number)
     report = _read(Report, name, day, number, data)
     code = report.ending.signal  # as it is stored, of any ending
     if code is None or (code is ExitCode.DONE) is not (report.outcome is Outcome.SUCCEEDED):
         raise altered(name)
-    return (
-        report
-        if report.outcome.exit is None
-        else report.model_copy(update={"ending": replace(report.ending, signal=None)})
-    )
+    signal = code if report.outcome.exit is None else None
+    return report.model_copy(update={"ending": replace(report.ending, signal=signal)})
 
 
 def _read(kind: type[R], name: str, day: str, number: int, data: bytes) -> R:
     try:
-        found = kind.model_validate(read_end(data) if kind is Report else from_json(data))
-    except ValueError as error:
-        check_format(name, *_format_of(data))  # a newer one may look different altogether
+        stored: Any = read_end(data) if kind is Report else from_json(data)
+        # A newer one may look different altogether.
+        check_format(name, stored["format"], str(stored.get("version", "")))
+        found = kind.model_validate({**stored, "start": stored, "ending": stored})
+    except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         raise altered(name) from error
-    check_format(name, found.start.format, found.start.version)
     if (found.start.day, found.start.number) != (day, number):
         raise altered(name)
     return found
-
-
-def _format_of(data: bytes) -> tuple[object, str]:
-    """The format of an object, and the version that has written it, as far as that is known."""
-    try:
-        content = json.loads(data)
-        return content["format"], str(content.get("version", ""))[:50]
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return FORMAT, ""

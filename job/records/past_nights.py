@@ -24,7 +24,6 @@ from job.storage.uri import open_store
 from job.text.messages import Message, message
 
 NIGHTS_READ = 60
-"""How many of the latest days are read."""
 FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING}
 DAYS_OF_RETRY = 3
 """How many of the latest days are searched for an earlier try: other nights may have begun since."""
@@ -54,41 +53,38 @@ async def _days(store: ObjectStore) -> list[str]:
 
 
 async def ended_for_good(options: Options) -> Report | None:
-    """How an execution ends whose task Cloud Run starts again, if an earlier try of it has ended for good.
+    """How an execution ends whose task Cloud Run starts again, if the try before has ended for good.
 
     That is a success if other starts have done by then what was left. What cannot be read counts as none.
     """
-    settings = options.settings
-    if settings.execution is None or not settings.task_attempt or settings.runs_uri is None:
-        return None
     with suppress(JobError):
-        store = open_store(settings.runs_uri)
-        for day in [options.date] if options.date else (await _days(store))[:DAYS_OF_RETRY]:
-            with suppress(JobError):
-                reports = await (await Listing.of(store, day)).reports(store)
-                for end in reports.values():
-                    if _is_earlier_try(end, settings) and is_final(end, settings):
-                        latest = reports[max(reports)]
-                        ended = latest if latest.outcome is Outcome.SUCCEEDED else end
-                        return ended.model_copy(update={"ending": replace(ended.ending, is_repeated=True)})
+        store = open_store(options.settings.runs_uri or "")
+        found = await earlier_try(options, store)
+        if found is not None:
+            listing, attempt = found
+            end = await listing.report(store, attempt.start.number)
+            if is_final(end, options.settings):
+                latest = await listing.report(store, max(listing.ends))
+                ended = latest if latest.outcome is Outcome.SUCCEEDED else end
+                return ended.model_copy(update={"ending": replace(ended.ending, is_repeated=True)})
     return None
 
 
-async def day_of_retry(options: Options, store: ObjectStore) -> str | None:
-    """The day of the latest attempt of an execution whose task Cloud Run starts again: also once that day is over.
+async def earlier_try(options: Options, store: ObjectStore) -> tuple[Listing, Attempt] | None:
+    """The latest attempt of an execution whose task Cloud Run starts again, with all that its day has.
 
     `None` if none is recorded, or if this is no such start. Raises `StorageError`.
     """
     settings = options.settings
-    if settings.execution is None or not settings.task_attempt:
+    if settings.execution is None or not settings.task_attempt or settings.runs_uri is None:
         return None
-    for day in (await _days(store))[:DAYS_OF_RETRY]:
+    for day in [options.date] if options.date else (await _days(store))[:DAYS_OF_RETRY]:
         with suppress(RecordError):  # it is read again if it is the day
             listing = await Listing.of(store, day)
             for number in sorted(listing.attempts, reverse=True):
                 attempt = await listing.attempt(store, number)
                 if attempt is not None and attempt.start.execution == settings.execution:
-                    return day
+                    return listing, attempt
     return None
 
 
@@ -102,12 +98,7 @@ async def refused_before(store: ObjectStore, report: Report, settings: Settings)
         return False
     earlier = await listing.report(store, 0)
     then, now = ([one.faults_not_listed, *map(str, one.faults)] for one in (earlier, report))
-    return _is_earlier_try(earlier, settings) and then == now
-
-
-def _is_earlier_try(end: Report, settings: Settings) -> bool:
-    """Whether a report is that of an earlier try of this execution."""
-    return end.start.execution == settings.execution and end.start.task_attempt < settings.task_attempt
+    return earlier.start.execution == settings.execution and then == now
 
 
 def is_final(end: Report, settings: Settings) -> bool:
@@ -148,11 +139,9 @@ class PastNights:
     """Past nights, which are read while the job is at work: it does not wait for them."""
 
     notify: Callable[[list[Message]], None]
-    """Gets a notice if they cannot be read."""
     nights: Nights | None = None
     """`None` until they are read."""
     attempt: Attempt | None = None
-    """How the latest attempt at the night before began; `None` if that is not known."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
     async def read_beside(self, store: ObjectStore, day: str) -> None:
@@ -169,7 +158,6 @@ class PastNights:
             self._is_over.set()
 
     async def wait_until_read(self) -> None:
-        """Returns once they are read, or cannot be."""
         await self._is_over.wait()
 
     @property

@@ -3,7 +3,6 @@
 A later attempt goes on from the record, and reports show it. Objects are never changed.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from functools import partial
 from threading import Lock
 
 import trio
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from job.config.plan import Plan
 from job.day.attempt import FORMAT, Attempt, Outcome, Severity, Start
@@ -38,13 +37,7 @@ from job.records.objects import (
     read_report,
     results_name,
 )
-from job.storage.store import (
-    THREADS,
-    ObjectStore,
-    StorageError,
-    each_of,
-    in_thread,
-)
+from job.storage.store import THREADS, ObjectStore, StorageError, each_of, in_thread
 from job.text.messages import Message, message, not_written
 
 WRITE_SECONDS = 1.0
@@ -53,18 +46,6 @@ WRITE_RESULTS = 100
 """A write starts when this many results wait. At fewer than 40 calls per second, fewer arrive during one write."""
 WRITE_RETRY_SECONDS = 1.0
 _NAME = re.compile(r"(attempts/|ends/)([0-9]{6})\.json|(results/)([0-9]{6})-[0-9]{6}\.jsonl")
-"""The names of a record, below its day."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """An object that is being written. It is kept unchanged until it is written, so that the write can be repeated."""
-
-    name: str
-    data: bytes
-    count: int
-    cards: int
-    """How many of its results are cards that were made."""
 
 
 @dataclass(slots=True)
@@ -75,33 +56,26 @@ class Journal:
     day: str
     number: int
     plan: str
-    """The digest of the plan."""
     on_outage: Callable[[Message | None], None]
     """Gets why writing fails, and `None` when it works again."""
     objects: int = 0
     """How many objects were begun; once everything is flushed, all of them are written."""
-    _pending: list[bytes] = field(default_factory=list)
-    _pending_cards: int = 0
-    _chunk: _Chunk | None = None
+    _pending: list[CallResult] = field(default_factory=list)
+    _chunk: tuple[str, bytes] | None = None
+    """The object that is being written. It is kept unchanged until it is written, so that the write can be repeated."""
+    _in_chunk: list[CallResult] = field(default_factory=list)
     _full: trio.Event = field(default_factory=trio.Event)
     _running: trio.CancelScope = field(default_factory=trio.CancelScope)
     _writing: trio.Lock = field(default_factory=trio.Lock)
     _writing_took: float = 0.0
 
     @property
-    def unwritten(self) -> int:
-        """How many results are not known to be written."""
-        return len(self._pending) + (self._chunk.count if self._chunk else 0)
-
-    @property
-    def unwritten_cards(self) -> int:
-        """How many of these are cards that were made."""
-        return self._pending_cards + (self._chunk.cards if self._chunk else 0)
+    def unwritten(self) -> list[CallResult]:
+        """The results that are not known to be written."""
+        return self._in_chunk + self._pending
 
     def append(self, result: CallResult) -> None:
-        """Adds a result. It is written within seconds."""
-        self._pending_cards += result.done and result.card_type is not None
-        self._pending.append(result.line())
+        self._pending.append(result)
         if len(self._pending) >= WRITE_RESULTS:
             self._full.set()
 
@@ -131,22 +105,21 @@ class Journal:
     async def _write(self) -> None:
         while self._chunk is not None:
             try:
-                await in_thread(partial(self.store.create, self._chunk.name, self._chunk.data))
+                await in_thread(partial(self.store.create, *self._chunk))
             except StorageError as error:
-                self.on_outage(not_written(self._chunk.name, error.reason))
+                self.on_outage(not_written(self._chunk[0], error.reason))
                 await trio.sleep(WRITE_RETRY_SECONDS)
             else:
-                self._chunk = None
+                self._chunk, self._in_chunk = None, []
                 self.on_outage(None)
 
-    def next_chunk(self) -> _Chunk:
+    def next_chunk(self) -> tuple[str, bytes]:
         """Takes what is not written yet: it is one object, whatever is appended until that is written."""
-        lines, self._pending, self._full = self._pending, [], trio.Event()
+        self._in_chunk, self._pending, self._full = self._pending, [], trio.Event()
         name = results_name(self.day, self.number, self.objects)
-        header = {"format": FORMAT, "name": name, "plan": self.plan, "lines": len(lines)}
+        header = {"format": FORMAT, "name": name, "plan": self.plan, "lines": len(self._in_chunk)}
         self.objects += 1
-        cards, self._pending_cards = self._pending_cards, 0
-        return _Chunk(name, b"\n".join([to_json(header), *lines, b""]), len(lines), cards)
+        return name, b"\n".join([to_json(header), *(result.line() for result in self._in_chunk), b""])
 
 
 async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], ledger: Ledger) -> None:
@@ -168,28 +141,20 @@ async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], 
 def _add(name: str, number: int, data: bytes, plan: str, ledger: Ledger) -> None:
     head, _, body = data.partition(b"\n")
     lines = body[:-1].split(b"\n")
-    is_of_plan = _plan_of(name, head, len(lines)) == plan
     try:
-        for line in lines:
-            ledger.add(read_line(line, number), is_of_plan=is_of_plan)
-    except ValueError as error:
+        header = from_json(head)
+        check_format(name, header["format"])
+        if (header["name"], header.get("lines", len(lines))) != (name, len(lines)):  # 0.2.0 has not written the lines
+            raise altered(name)
+        is_of_plan = header["plan"] == plan
+        results = [read_line(line, number) for line in lines]
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise altered(name) from error
+    try:
+        for result in results:
+            ledger.add(result, is_of_plan=is_of_plan)
     except LookupError as error:
         raise RecordError(message("{object} has a result that its attempt did not plan", object=name)) from error
-
-
-def _plan_of(name: str, head: bytes, lines: int) -> object:
-    """The digest of the plan in the header of an object, which so many lines follow. Raises `RecordError`."""
-    try:
-        header = json.loads(head)
-        stored_format, stored_name, plan = header["format"], header["name"], header["plan"]
-        stored_lines = header.get("lines", lines)  # 0.2.0 has not written it
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise altered(name) from error
-    check_format(name, stored_format)
-    if (stored_name, stored_lines) != (name, lines):
-        raise altered(name)
-    return plan
 
 
 Documents = Mapping[str, Callable[[], bytes]]
@@ -220,7 +185,6 @@ class Listing:
     day: str
     attempts: frozenset[int]
     results: Mapping[int, int]
-    """How many objects of results there are of each attempt."""
     ends: frozenset[int]
     """0 is that of a start that was refused."""
     documents: frozenset[str]
@@ -294,7 +258,6 @@ class Record:
     listing: Listing
     latest: Attempt | None
     reports: Mapping[int, Report]
-    """Of the attempts that have ended, by their numbers."""
     ledger: Ledger
 
     @classmethod
@@ -315,7 +278,6 @@ class Record:
         return cls(listing, latest, reports, ledger)
 
     def continued_by(self, start: Start) -> Start:
-        """A start with what all attempts at the day have in common."""
         if self.latest is None:
             return start
         begun = self.latest.start

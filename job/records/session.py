@@ -24,7 +24,7 @@ from job.execution.shutdown import Shutdown
 from job.records.earlier import end_json
 from job.records.lease import BusyError, Lease
 from job.records.objects import RecordError, attempt_name, end_name, plan_of
-from job.records.past_nights import day_of_retry, known_days
+from job.records.past_nights import earlier_try, known_days
 from job.records.record import Documents, Journal, Listing, Record, write_document
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
 from job.text.messages import NAMED, Message, Value, listed, message, not_written, template
@@ -36,49 +36,41 @@ def faults_of_record(day: str) -> Iterator[None]:
     try:
         yield
     except RecordError as error:
-        remedy = message(
-            "restore it, or move the folder {day} away: all its cards are then made, and paid for, again", day=day
-        )
-        raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or remedy, error.kind)]) from error
+        text = template("restore it, or move the folder {day} away: all its cards are then made, and paid for, again")
+        remedy = error.remedy or message(text, day=day)
+        raise ConfigError([Fault("RUNS_URI", error.what, remedy, error.kind)]) from error
     except UnusableError as error:
-        remedy = error.remedy or message("correct it")
-        raise ConfigError([Fault("RUNS_URI", error.what, remedy, FaultKind.STORAGE)]) from error
+        raise ConfigError([unreadable("RUNS_URI", error)]) from error
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedDay:
-    """For which day a start is, before its config is read."""
+async def resolve_day(options: Options, store: ObjectStore) -> tuple[Start, Options, Listing | None]:
+    """For which day a start is, before its config is read; the options with what is wrong with that; and what was
+    recorded of the day by then, if the start asks for something again.
 
-    start: Start
-    faults: Sequence[Fault]
-    """The faults of the variables, and of the arguments about the day."""
-    listing: Listing | None = None
-    """What was recorded of the day by then, if the start asks for something again."""
-
-
-async def resolve_day(options: Options, store: ObjectStore) -> ResolvedDay:
-    """Finds the day of a start. Adds its faults to earlier ones; else raises `ConfigError` or `StorageError`."""
+    Raises `ConfigError` or `StorageError`, unless there are faults already: then theirs is one more.
+    """
     if DAY_VARIABLES & {fault.variable for fault in options.faults}:
-        return ResolvedDay(Start.of(options, None), options.faults)
+        return Start.of(options, None), options, None
+    listing = None
     try:
         with faults_of_record(""):
             days = await known_days(options.settings, store)
-            begun = None if options.date else await day_of_retry(options, store)
+            begun = None if options.date else await earlier_try(options, store)
         day, faults = options.day(days)
         fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
-        listing = None
         if not faults and (fault or asks):
             with faults_of_record(day):
                 listing = await Listing.of(store, day)
             faults = [fault] if fault and not (listing.latest or listing.is_refused) else []
+        start = Start.of(options, days)
     except (ConfigError, StorageError) as error:
         if not options.faults:
             raise
-        more = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
-        return ResolvedDay(Start.of(options, options.days), [*options.faults, *more])
-    start = Start.of(options, days)
-    start = start if begun is None else start.model_copy(update={"day": begun})
-    return ResolvedDay(start, [*options.faults, *faults], listing)
+        faults = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else [*error.faults]
+        start, begun = Start.of(options, options.days), None
+    if begun is not None:
+        start = start.model_copy(update={"day": begun[0].day})
+    return start, replace(options, faults=[*options.faults, *faults]), listing
 
 
 END_RETRY_SECONDS = 1.0
@@ -92,7 +84,6 @@ class StorageAlarm:
     """Reports a storage outage once when it starts and once when it ends, however many parts of a start meet it."""
 
     notify: Callable[[Message, bool], None]
-    """Gets a text about storage, and whether it is a fault."""
     failing: set[str] = field(default_factory=set)
     """Which parts have met it, and have not written since."""
 
@@ -166,7 +157,7 @@ class Session:
             self.alarm.notify(not_written(listed(names), why), True)
         if not self.is_ended:
             text = template("storage: the record is not complete: {count} results and the end are not written")
-            self.alarm.notify(message(text, count=self.journal.unwritten), True)
+            self.alarm.notify(message(text, count=len(self.journal.unwritten)), True)
         await self._release()
         return closed()
 
@@ -184,7 +175,6 @@ class Session:
                 del missing[name]
 
     async def _write_end(self, report: Report) -> None:
-        """Writes the end, and tries again for as long as there is time."""
         create = partial(self.lease.store.create, end_name(report.day, report.start.number), end_json(report))
         while not self.is_ended:
             try:

@@ -90,18 +90,14 @@ class DirectoryStore:
         raise ConflictError(changed(str(target)))
 
     def _ensure(self) -> None:
-        if not self._make:
-            if not self._path.is_dir():
-                raise StorageError(message("{path} is not a directory", path=str(self._path)))
-            return
-        try:
-            self._path.mkdir(parents=True, exist_ok=True)
-            is_usable = os.access(self._path, os.W_OK | os.X_OK)
-        except OSError:
-            is_usable = False
-        if not is_usable:
-            what = message("{path} is not a directory in which this user may write", path=str(self._path))
-            raise UnusableError(what, NAME_A_PLACE)
+        if self._make:
+            with suppress(OSError):
+                self._path.mkdir(parents=True, exist_ok=True)
+            if not self._path.is_dir() or not os.access(self._path, os.W_OK | os.X_OK):
+                what = message("{path} is not a directory in which this user may write", path=str(self._path))
+                raise UnusableError(what, NAME_A_PLACE)
+        elif not self._path.is_dir():
+            raise StorageError(message("{path} is not a directory", path=str(self._path)))
 
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:

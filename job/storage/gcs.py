@@ -31,13 +31,11 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 
 from job.storage.store import (
-    SAVED_FIRST,
     THREADS,
     ConflictError,
     StorageError,
     StoredObject,
     UnreachableError,
-    UnusableError,
     changed,
 )
 from job.text.messages import Value, duration, message
@@ -65,7 +63,11 @@ def _is_odd(error: Exception) -> bool:
 
 # The library gives up as soon as the next delay would pass the limit. With its own delays, of up to a minute, it often
 # gave up after a few seconds.
-_RETRY = DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0).with_timeout(PATIENCE_SECONDS)
+_RETRY = (
+    DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0)
+    .with_timeout(PATIENCE_SECONDS)
+    .with_predicate(lambda error: DEFAULT_RETRY._predicate(error) or _is_odd(error))  # noqa: SLF001
+)
 
 _ONCE = {"timeout": REQUEST_SECONDS, "retry": None}
 """How the library makes each request: it is the whole operation that is repeated, with its checks."""
@@ -89,17 +91,7 @@ class GcsStore:
         self._lock = threading.Lock()
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
-        seen = False
-
-        def read() -> StoredObject | None:
-            nonlocal seen
-            metadata = self._metadata(name)
-            if metadata is None and seen:
-                raise _ChangedError
-            seen = True
-            return metadata and self._content(name, metadata, limit)
-
-        return self._repeated(name, read)
+        return self._repeated(name, lambda: self._seen(name, limit))
 
     def content(self, name: str) -> bytes | None:
         def read() -> bytes | None:
@@ -134,32 +126,23 @@ class GcsStore:
         folders = self._listed(prefix, "prefixes", lambda page: page.raw_page.get("prefixes", []), delimiter="/")
         return sorted(name.removesuffix("/") for name in folders)
 
-    def _metadata(self, name: str) -> storage.Blob | None:
-        """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's.
-
-        An object with an encoding cannot be used: the library would unpack it, of whatever size that makes it.
-        """
-        blob = self._blob(name)
+    def _seen(self, name: str, limit: int | None = None) -> StoredObject | None:
+        """What `read` returns, asked for once: the metadata first. Raises if they are not Cloud Storage's."""
+        metadata, blob = self._blob(name), self._blob(name)  # of one, the content would come from a host that it names
         try:
-            blob.reload(**_ONCE)
+            metadata.reload(**_ONCE)
         except NotFound as error:
             if "bucket does not exist" in str(error.message):
                 raise
             return None
-        _stored(blob, b"")
-        if blob.content_encoding:
-            what = message("is stored compressed (it has a Content-Encoding)")
-            raise UnusableError(what, message("upload it as it is"), about=self._uri(name))
-        return blob
-
-    def _content(self, name: str, metadata: storage.Blob, limit: int | None) -> StoredObject:
         size = metadata.size if limit is None else min(metadata.size, limit)
         end = None if size == metadata.size else size - 1
-        blob = self._blob(name)  # a new one: `metadata` itself would send the request to the host that it names
+        # Raw, since the library would unpack a compressed one, of whatever size that makes it.
+        options = {"end": end, "if_generation_match": metadata.generation, "raw_download": True, **_ONCE}
         try:
-            data = blob.download_as_bytes(end=end, if_generation_match=metadata.generation, **_ONCE)
+            data = blob.download_as_bytes(**options)
         except (NotFound, PreconditionFailed) as error:
-            raise _ChangedError from error
+            raise ConnectionError("changed while it was read") from error  # which the library repeats
         if len(data) != size:
             raise ValueError("the content is not as long as the metadata say")
         return _stored(metadata, data)
@@ -184,21 +167,14 @@ class GcsStore:
             blob.upload_from_string(data, content_type, if_generation_match=generation, **_ONCE)
             return _stored(blob, data)
         except Exception as error:
-            is_late = isinstance(error, requests.ReadTimeout)
-            if not is_late and not isinstance(error, PreconditionFailed) and not _is_odd(error):
+            if not isinstance(error, requests.ReadTimeout | PreconditionFailed) and not _is_odd(error):
                 raise
-            # An earlier try, or this one, may have written the object. If all is slow, one look is time enough.
-            existing = self._seen(name) if is_late else self.read(name)
+            existing = self._seen(name)  # an earlier try, or this one, may have written the object
             if existing is None or existing.generation == str(generation):
                 raise
             if existing.data == data:
                 return existing
             raise ConflictError(changed(self._uri(name))) from error
-
-    def _seen(self, name: str) -> StoredObject | None:
-        """What `read` returns, asked for once."""
-        metadata = self._metadata(name)
-        return metadata and self._content(name, metadata, None)
 
     def _blob(self, name: str) -> storage.Blob:
         return self._bucket().blob(f"{self._prefix}{name}")
@@ -231,7 +207,7 @@ class GcsStore:
         """Does an operation, repeats it if that may help. Everything that the library raises is a `StorageError`."""
         began = time.monotonic()
         try:
-            done: T = _RETRY(partial(_once, operation))()
+            done: T = _RETRY(operation)()
         except StorageError:
             raise
         except Exception as raised:
@@ -242,13 +218,11 @@ class GcsStore:
                     raise ConflictError(changed(self._uri(name))) from raised
                 case NotFound():
                     raise StorageError(message("there is no such bucket"), about=f"gs://{self._name}") from raised
-                case _ChangedError():
-                    raise ConflictError(changed(self._uri(name)), SAVED_FIRST) from raised
                 case Forbidden():
                     reason = message("access is denied ({error})", error=_said(error))
-                case _OddAnswerError(__cause__=DataCorruption()):
+                case DataCorruption():
                     reason = message("the download is damaged: its checksum does not match")
-                case _OddAnswerError():
+                case Exception() if _is_odd(error):
                     reason = message("the answer is not Cloud Storage's")
                 case _:
                     reason = _named(error)
@@ -258,23 +232,6 @@ class GcsStore:
             kind = UnreachableError if _is_passing(raised) else StorageError
             raise kind(reason, about=self._uri(name)) from raised
         return done
-
-
-class _ChangedError(ConnectionError):  # which the library repeats
-    """The object was changed or removed after its metadata was read and before its content was."""
-
-
-class _OddAnswerError(ConnectionError):  # which the library repeats
-    """The answer cannot be used."""
-
-
-def _once(operation: Callable[[], T]) -> T:
-    try:
-        return operation()
-    except Exception as error:
-        if _is_odd(error):
-            raise _OddAnswerError from error
-        raise
 
 
 def _default_credentials() -> Credentials:

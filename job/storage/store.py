@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 THREADS = 32
 """Threads for requests that are not urgent: each waits for storage most of the time."""
+_TURNS = trio.CapacityLimiter(THREADS)
 
 ANSWER_SECONDS = 120.0
 """Time limit for any request. Most end much sooner, but not if an answer trickles or a disk hangs."""
@@ -71,8 +72,6 @@ def changed(name: str) -> Message:
 
 
 NAME_A_PLACE = message("set it to gs://BUCKET/PREFIX or to a directory")
-SAVED_FIRST = message("try again when nobody is changing it")
-"""The remedy for an object that is changed while it is read."""
 
 
 class ObjectStore(Protocol):
@@ -82,11 +81,7 @@ class ObjectStore(Protocol):
     """
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
-        """Returns the object, or its first `limit` bytes; `None` if there is none.
-
-        `None` means that there was no object when reading began. Raises `ConflictError` if the object is changed or
-        removed repeatedly while it is read.
-        """
+        """Returns the object, or its first `limit` bytes; `None` if there is none."""
 
     def content(self, name: str) -> bytes | None:
         """Returns an object that never changes, in half the requests of `read`; `None` if there is none."""
@@ -117,7 +112,7 @@ async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
     If a request takes too long or its caller is cancelled, its thread is abandoned. The request may still take effect
     later, which is why every write has a condition.
     """
-    async with nullcontext() if urgent else _limiter():
+    async with nullcontext() if urgent else _TURNS:
         try:
             with trio.fail_after(ANSWER_SECONDS):
                 return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
@@ -158,7 +153,6 @@ async def in_thread_to_its_end(function: Callable[[], T], *, urgent: bool = Fals
 
 
 async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:
-    """The objects that exist, in this order; never more reads than threads. Raises `StorageError`."""
     return await each_of(names, lambda name: in_thread(partial(store.read, name, limit)), THREADS)
 
 
@@ -182,15 +176,3 @@ async def each_of(names: Sequence[str], read: Callable[[str], Awaitable[T | None
     if errors:
         raise errors[0]
     return {name: value for name, value in values.items() if value is not None}
-
-
-_threads: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("storage threads")
-
-
-def _limiter() -> trio.CapacityLimiter:
-    try:
-        return _threads.get()
-    except LookupError:
-        limiter = trio.CapacityLimiter(THREADS)
-        _threads.set(limiter)
-        return limiter

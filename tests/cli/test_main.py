@@ -61,17 +61,6 @@ def test_a_date_that_cannot_be_is_a_fault_of_the_command(date: str, shown: str) 
     assert request.date is None
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("option", ["--again", "--without"])
-def test_the_names_of_both_options_take_64_kib_at_most(option: str) -> None:
-    """With more, the end of the attempt would be longer than lists read."""
-    most = [f"{option}=T{number:05}" for number in range(64 * 1024 // len(f'"{option}=T00000",') - 1)]
-    assert asked("run", *most).faults == []
-    (fault,) = asked("run", *most, "--again=MSFT", f"{option}=NVDA").faults
-    assert str(fault) == f"{option}: the names take more than 64 KiB; name fewer"
-    assert fault.kind is FaultKind.COMMAND
-
-
 def test_a_start_needs_a_place_for_its_record() -> None:
     (unset,) = asked("run", RUNS_URI="").faults
     assert str(unset) == "RUNS_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory"

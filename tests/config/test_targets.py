@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from job.config.faults import ConfigError
 from job.config.objects import parse_config
-from job.config.plan import QUERY_LIMIT, Target, resolve, topic_key
+from job.config.plan import Target, resolve, topic_key
+from job.config.values import TEXT_LIMIT
 from job.engines.calls import TARGET_ENGINES
 
 TYPES = ["news_card", "earnings_card", "old_card"]
@@ -82,27 +84,21 @@ def test_parameters_are_written_as_the_engine_reads_them() -> None:
 
 
 def test_parameters_that_no_server_takes_in_a_url_are_a_fault() -> None:
-    """As they are sent: percent-encoded, each of these characters takes nine bytes."""
-    fits, is_long = "x" * (QUERY_LIMIT - len("a=")), "词" * (QUERY_LIMIT // 9)
+    fits = "x" * TEXT_LIMIT
     assert entry(id="Topic", extra_params={"a": fits}).parameters == (("a", fits),)
     objects = {
         "ticker_list.json": ["AAPL"],
         "card_types.json": TYPES,
-        "card_targets.json": [
-            {"id": "AAPL", "extra_params": {"a": is_long}},
-            {"id": "Fed", "target_type": "topic", "extra_params": {"a": f"{fits}x"}},
-        ],
-        "llm_config.json": {"default": {"model_name": is_long}, "tasks": {"old_card": {"backend": f"{fits}x"}}},
+        "card_targets.json": [{"id": "AAPL", "extra_params": {"a": f"{fits}x"}}],
+        "llm_config.json": {"default": {"model_name": f"{fits}x"}},
     }
-
-    def faults() -> list[str]:
-        _, found, _ = resolve(parse_config({name: json.dumps(value).encode() for name, value in objects.items()}))
-        return [str(fault) for fault in found]
-
-    said = "takes more than 4 KiB in the URL of a card; shorten it"
-    assert faults() == [f'card_targets.json: [0] ("AAPL").extra_params, [1] ("Fed").extra_params: {said}']
-    del objects["card_targets.json"]
-    assert faults() == [f"llm_config.json: default, tasks.old_card: {said}"]
+    with pytest.raises(ConfigError) as error:
+        parse_config({name: json.dumps(value).encode() for name, value in objects.items()})
+    shown = f'("{"x" * 38}…): is longer than 4,096 characters; shorten it'
+    assert [str(fault) for fault in error.value.faults] == [
+        f'card_targets.json: [0] ("AAPL").extra_params.a {shown}',
+        f"llm_config.json: default.model_name {shown}",
+    ]
 
 
 def test_a_card_type_that_no_target_asks_for_is_noticed() -> None:

@@ -27,7 +27,7 @@ from job.records.lease import (
     acquire,
     peek,
 )
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, read_many
+from job.storage.store import ConflictError, ObjectStore, StoredObject, in_thread, read_many
 from job.text.messages import Message
 from tests.support.stores import Memory, memory, store
 from tests.support.virtual_time import MachineClock, machine_clock
@@ -229,16 +229,6 @@ async def test_of_many_starts_exactly_one_acquires_the_lease(memory: Memory) -> 
             nursery.start_soon(want, f"w{number}")
     assert (len(got), len(busy)) == (1, 4)
     assert await there(memory) == holder(got[0])
-
-
-async def test_a_lease_that_others_change_all_the_time_is_not_acquired(memory: Memory) -> None:
-    memory.create = conflict  # type: ignore[method-assign]
-    with pytest.raises(StorageError, match=r"^_lease.json was changed by another process or person$"):
-        await take(memory, holder())
-
-
-def conflict(name: str, data: bytes) -> StoredObject:
-    raise ConflictError(Message(f"{name} was changed"))
 
 
 async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Memory) -> None:

@@ -143,7 +143,7 @@ async def test_all_is_written_the_end_last_and_the_lease_released(desk: Desk, re
     async with desk.session() as session:
         report, took = await desk.close(session, reason)
         assert (took, report.not_written) == (0.0, ())
-    assert (desk.said, session.is_ended, session.journal.unwritten) == ([], True, 0)
+    assert (desk.said, session.is_ended, session.journal.unwritten) == ([], True, [])
     written = [name for verb, name in desk.store.asked if verb == "create" and name.startswith(DAY)]
     assert written[1:] == [f"{DAY}/results/000001-000000.jsonl", PAGE, END]
     assert read_report(DAY, 1, desk.store.objects[END].data).journal == {1: 1}
@@ -231,7 +231,7 @@ async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(desk:
         report, took = await desk.close(session)
     lost = (PAGE,) if part == PAGE else ()
     assert took == 10 + BUDGETS[ShutdownReason.SIGTERM].closing * DOCUMENTS_SHARE * len(lost)
-    assert (report.not_written, session.journal.unwritten) == (lost, 0)
+    assert (report.not_written, session.journal.unwritten) == (lost, [])
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
     assert f"{DAY}/results/000001-000000.jsonl" in desk.store.objects
     assert LEASE not in desk.store.objects
@@ -244,7 +244,7 @@ async def test_results_that_the_journal_was_writing_in_vain_are_written_at_the_e
         await trio.sleep(10)
         desk.store.seconds = 0.0
         assert (await desk.close(session, ShutdownReason.SIGTERM))[1] == 0
-    assert (desk.said, session.is_ended, session.journal.unwritten) == ([], True, 0)
+    assert (desk.said, session.is_ended, session.journal.unwritten) == ([], True, [])
 
 
 async def test_without_the_lease_no_document_is_written_but_results_and_the_end_are(

@@ -135,7 +135,7 @@ def of_ends() -> set[str]:
 
 def of_header() -> set[str]:
     journal = Journal(Memory(), "2026-11-24", 1, "x", lambda _: None)
-    return all_named([json.loads(journal.next_chunk().data)])
+    return all_named([json.loads(journal.next_chunk()[1])])
 
 
 async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:

@@ -253,7 +253,7 @@ CASES = [
     Case(LATE, answers("qa", T3, broken.endless_body()), "cards_missing", "larger than 1 MiB", 3),
     Case("the host", variables(TRADING_ENGINE_URL=NOBODY), "data_engine_failed", "connection refused (127.0.0.1:1)", 0),
     Case(CONFIG, faulty_object, "bad_config", 'ticker_list.json: [1] (\\"a/b\\")'),
-    Case(CONFIG, long_parameters, "bad_config", "takes more than 4 KiB in the URL of a card; shorten it"),
+    Case(CONFIG, long_parameters, "bad_config", "is longer than 4,096 characters; shorten it"),
     Case(PAST, no_storage("folders"), says="past nights cannot be read"),
     Case(PAST, page_that_hangs, says="index.html: storage did not answer in time"),
     Case(PAST, no_storage("create", ".html"), says="report.html, index.html"),

@@ -1,11 +1,11 @@
 """Thousands of calls cost little time and memory, and a million recorded cards fit into what a task may have."""
 
-import json
 import re
 import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,6 @@ from typing import NamedTuple
 import pytest
 import trio
 import trustme
-from pydantic_core import to_json
 
 from job.config.environment import Options, read_settings
 from job.config.read import read_config
@@ -136,16 +135,14 @@ async def _killed_start(world: World) -> None:
         plan=plan.digest,
         cards=plan.count("qa"),
     )
-    common = json.loads(result_of(next(plan.calls("qa")), traceparent="0" * 55, limit=64).line())
+    common = result_of(next(plan.calls("qa")), traceparent="0" * 55, limit=64)
     journal = Journal(Memory(), DAY, 1, plan.digest, lambda _: None)
     objects = {attempt_name(DAY, 1): attempt.to_json()}
     for number, item in enumerate(islice(plan.items("qa"), plan.count("qa") - LEFT)):
         ended = NOW.timestamp() + number / 2600
-        own = {"targets": [item.target], "card_type": item.card_type, "started": ended - 0.02, "ended": ended}
-        journal._pending.append(to_json(common | own))
+        own = replace(common, targets=(item.target,), card_type=item.card_type, started=ended - 0.02, ended=ended)
+        journal._pending.append(own)
         if number % 1100 == 1099:
-            chunk = journal.next_chunk()
-            objects[chunk.name] = chunk.data
-    chunk = journal.next_chunk()
-    objects[chunk.name] = chunk.data
+            objects.update([journal.next_chunk()])
+    objects.update([journal.next_chunk()])
     write(world.directory / "runs", objects)

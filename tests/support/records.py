@@ -22,7 +22,7 @@ from job.engines.calls import ALL_ENGINES, BATCHES, Item
 from job.engines.failures import Cause, Failure
 from job.records.earlier import end_json
 from job.records.lease import Holder
-from job.records.objects import attempt_name, end_name, results_name
+from job.records.objects import attempt_name, end_name
 from job.records.record import Journal, Listing, Record
 from job.storage.store import StoredObject
 from job.text.messages import message
@@ -170,7 +170,7 @@ class RecordedAttempt:
             journal.append(result)
         found = {
             attempt_name(self.day, self.number): self.stored.to_json(),
-            results_name(self.day, self.number, 0): journal.next_chunk().data,
+            **dict([journal.next_chunk()]),
         }
         if self.outcome is not None:
             found[end_name(self.day, self.number)] = end_json(self.report())

@@ -130,7 +130,7 @@ def memory(monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClo
     made = Memory()
 
     async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
-        async with nullcontext() if urgent else store_module._limiter():
+        async with nullcontext() if urgent else store_module._TURNS:
             await trio.sleep(made.seconds / 2)
             done = outcome.capture(function)
             await trio.sleep(made.seconds / 2 + made.takes(*made.asked[-1]))

@@ -309,9 +309,16 @@ def _replace_threads(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
                 await trio.sleep(world.storage_seconds / 2)
         return done.unwrap()
 
-    def limiter() -> trio.CapacityLimiter:
-        process = _running.get()
-        return trio.CapacityLimiter(1) if process is None else process.limiter
+    class Turns:
+        """Each process has its own."""
+
+        async def __aenter__(self) -> None:
+            if (process := _running.get()) is not None:
+                await process.limiter.acquire()
+
+        async def __aexit__(self, *_: object) -> None:
+            if (process := _running.get()) is not None:
+                process.limiter.release()
 
     def write(_: OutputQueue, data: bytes) -> None:
         _own().stdout.put_data(data)
@@ -320,7 +327,7 @@ def _replace_threads(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         await trio.lowlevel.checkpoint()
 
     patch.setattr(trio.to_thread, "run_sync", run_sync)  # a thread would make the clock run wild
-    patch.setattr(store, "_limiter", limiter)
+    patch.setattr(store, "_TURNS", Turns())
     patch.setattr(OutputQueue, "write", write)
     patch.setattr(OutputQueue, "drain", drain)
 

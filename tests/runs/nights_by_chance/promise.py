@@ -67,7 +67,8 @@ class Recorded(NamedTuple):
 
 @lru_cache(10_000)
 def _attempt(data: bytes) -> Attempt:
-    return Attempt.model_validate_json(data)
+    stored = json.loads(data)
+    return Attempt.model_validate({**stored, "start": stored})
 
 
 @lru_cache(1000)
