@@ -18,7 +18,7 @@ def run_command(options: Options) -> ExitCode:
     """Does what is missing of a day, reported as LOG_FORMAT says."""
     gc.set_threshold(GARBAGE)
     if options.settings.log_format == "json":
-        return trio.run(run, options, Reporter(CloudLog(), options.settings.project))
+        return trio.run(run, options, Reporter(CloudLog()))
     from job.outputs.terminal import Terminal  # noqa: PLC0415  rich takes 0.05 s to import
 
     return trio.run(run, options, Reporter(Terminal(translator(options.settings.language))))

@@ -51,9 +51,8 @@ class Writer(Protocol):
 class Reporter:
     """Reports a start to its user while it is in progress, and its end."""
 
-    def __init__(self, writer: Writer, project: str | None = None) -> None:
+    def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._project = project
         self._start: Start | None = None
         self._about: Mapping[str, object] = {}
         """The day and its trace, once they are known: fields of every line."""
@@ -72,7 +71,7 @@ class Reporter:
         self._say("ERROR" if event.endswith(".failed") else "NOTICE", event, text)
 
     def on_day(self, start: Start) -> None:
-        trace = f"projects/{self._project}/traces/{start.trace_id}" if self._project else start.trace_id
+        trace = f"projects/{start.project}/traces/{start.trace_id}" if start.project else start.trace_id
         self._start, self._about = start, {"day": start.day, "logging.googleapis.com/trace": trace}
 
     def on_start(self, progress: Progress) -> None:

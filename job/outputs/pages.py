@@ -185,7 +185,6 @@ def environment(translator: Translator) -> "Environment":
         "engines": {name: engine.label for name, engine in ENGINES.items()},
         "signs": SIGNS,
         "kinds": {sign: severity for severity, sign in SIGNS.items()},
-        "sentence": None,
     }
     return templates
 
@@ -201,23 +200,22 @@ def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Transl
         lines=[*day_lines(view), *log_lines(report)],
         when=when(report),
         nights_link=link(runs_uri, NIGHTS_PAGE, report.day),
-        report=report,
         board=board(report, view.ledger),
         table_link=link(runs_uri, f"{report.day}/{CARDS}", report.day) if has_table else None,
     )
 
 
 def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, translator: Translator) -> bytes:
-    """The page of the nights, as it is right at `now`. It opens with the latest."""
-    latest = next(iter(nights.nights), None)
-    at = None if latest is None or latest.report is None else when(latest.report)
+    """The page of the nights, of which there is one at least, as it is right at `now`. It opens with the latest."""
+    latest = nights.nights[0]
+    at = None if latest.report is None else when(latest.report)
     return _rendered(
         "nights.html.j2",
         translator,
         latest,
-        nights.latest_start if latest is None or latest.start is None else latest.start,
-        lines=[] if latest is None else list(_latest_lines(latest, nights, runs_uri, days, now)),
-        when=message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)) if latest and not at else at,
+        latest.start or nights.latest_start,
+        lines=list(_latest_lines(latest, nights, runs_uri, days, now)),
+        when=at or message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)),
         link_of=partial(_page_link, runs_uri),
         nights=nights.nights[:NIGHTS_SHOWN],
         earlier=nights.nights[NIGHTS_SHOWN:],
@@ -232,11 +230,10 @@ def _page_link(runs_uri: str, night: Night) -> str | None:
     return link(runs_uri, f"{night.day}/{PAGE}") if has_page else None
 
 
-def _rendered(name: str, translator: Translator, night: Night | None, start: Start | None, **more: object) -> bytes:
-    """A page that opens with a night, if there is one. `start` is one of its job, if any is known."""
-    if night is not None:
-        sentence = LABELS[night.outcome] if night.report is None else sentence_of(night.report)
-        more |= {"severity": night.severity, "day": night.day, "sentence": sentence}
+def _rendered(name: str, translator: Translator, night: Night, start: Start | None, **more: object) -> bytes:
+    """A page that opens with a night. `start` is one of its job, if any is known."""
+    sentence = LABELS[night.outcome] if night.report is None else sentence_of(night.report)
+    more |= {"severity": night.severity, "day": night.day, "sentence": sentence}
     # Pages of two jobs must not look alike.
     job = [] if start is None else [part for part in (start.job, start.project) if part is not None]
     return environment(translator).get_template(name).render(job=job, **more).encode()

@@ -37,8 +37,8 @@ def lines(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[[Callable[[Repo
     """The lines that a reporter writes."""
 
     async def written(report: Callable[[Reporter], object]) -> list[Log]:
-        log = Reporter(CloudLog(), "p")
-        log.on_day(start_at(number=2))
+        log = Reporter(CloudLog())
+        log.on_day(start_at(number=2, project="p"))
         report(log)
         await log.drain(5.0)
         found = capfdbinary.readouterr().out.splitlines()

@@ -93,7 +93,7 @@ TICK = DAYS.after("2026-11-28")
 def test_a_page_may_run_no_script() -> None:
     days = (day_page(SCENES[scene]()) for scene in ("cards missing", "all made"))
     policy = "default-src 'none'; script-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    for shown in (page(), page(Nights()), *days):
+    for shown in (page(), *days):
         assert [found["content"] for tag, found in shown.tags if tag == "meta" and "http-equiv" in found] == [policy]
         assert "script" not in {tag for tag, _ in shown.tags}
         assert not [name for _, found in shown.tags for name in found if name.startswith("on")]
@@ -116,11 +116,6 @@ def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> 
     assert '<td class="warn-text">02:05</td>' in shown.source
     assert "! done, with an error" in shown.text
     assert "! done, with an error" not in page().text
-
-
-def test_without_a_night_it_says_so() -> None:
-    shown = page(Nights())
-    assert shown.text == "All nights All nights no night is recorded"
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

@@ -138,7 +138,7 @@ def of_header() -> set[str]:
 async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
     """Every event with all its fields; those that all events have are of `*`."""
     writer = CloudLog()
-    log = Reporter(writer, "p")
+    log = Reporter(writer)
     log.on_day(start_at())
     progress = Progress.of(Ledger(PLAN))
     log.on_faults([FAULT])

@@ -59,7 +59,7 @@ async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now:
     """`python -m job run`, off a terminal: what `job.cli` does for it."""
     settings, faults = read_settings(environment)
     options = PARSER.parse_args(arguments or ("run",))
-    return await run(options_of(options, settings, faults, now, started), Reporter(CloudLog(), settings.project))
+    return await run(options_of(options, settings, faults, now, started), Reporter(CloudLog()))
 
 
 class _DeadError(BaseException):
