@@ -119,10 +119,8 @@ class Settings(BaseModel):
 
     def days(self, otherwise: Days | None = None) -> Days:
         """The days of RUN_TIME_ZONE and RUN_SCHEDULE; `otherwise` has what is not set."""
-        if otherwise is None:
-            return Days(self.time_zone, self.schedule)
-        zone = self.time_zone if "time_zone" in self.model_fields_set else otherwise.zone
-        return Days(zone, self.schedule or otherwise.schedule)
+        zone = self.time_zone if otherwise is None or "time_zone" in self.model_fields_set else otherwise.zone
+        return Days(zone, self.schedule or (otherwise.schedule if otherwise else None))
 
 
 def _engine_variable(engine: str | int, field: str | int) -> str:
@@ -166,7 +164,9 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     try:
         settings = Settings.model_validate(_values(given))
     except ValidationError as error:
-        faults += [Fault(_variable(path), found.what, found.remedy) for path, found in problems(error)]
+        for path, found in problems(error):
+            variable = _engine_variable(*path[1:]) if path[0] == "engines" else str(path[0])
+            faults.append(Fault(variable, found.what, found.remedy))
         faulty = {fault.variable for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound))
@@ -181,13 +181,6 @@ def _values(given: Mapping[str, str]) -> dict[str, object]:
         for engine, variables in ENGINE_VARIABLES.items()
     }
     return {**given, "engines": engines}
-
-
-def _variable(path: Sequence[str | int]) -> str:
-    match path:
-        case ["engines", engine, field]:
-            return _engine_variable(engine, field)
-    return str(path[-1])
 
 
 DATE, AGAIN, WITHOUT = "--date", "--again", "--without"

@@ -46,10 +46,6 @@ class Counts:
     p50_seconds: Seconds | None = None
     """The median of the calls that are done; `None` without any."""
 
-    @classmethod
-    def of(cls, planned: int) -> "Counts":
-        return cls(planned=planned, not_attempted=planned)
-
     def add(self, state: ItemState, items: int = 1) -> None:
         """Items that were not attempted are in this state now; with a negative number, they are so no longer."""
         if state == "left_out":

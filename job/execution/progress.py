@@ -78,7 +78,11 @@ class Progress:
     @classmethod
     def of(cls, ledger: Ledger, began: float = 0.0) -> "Progress":
         missing = {engine: ledger.counts(engine).missing for engine in ledger.plan.engines()}
-        return cls(ledger, began, {engine: EngineProgress(counts=Counts.of(left)) for engine, left in missing.items()})
+        return cls(
+            ledger,
+            began,
+            {engine: EngineProgress(counts=Counts(left, not_attempted=left)) for engine, left in missing.items()},
+        )
 
     def seconds_left(self, engine: EngineName, now: float) -> float | None:
         """How long the rest of an engine's items takes at its pace so far, by trio's clock.
