@@ -1,7 +1,4 @@
-"""Result of a call: how it ended. The executor makes one for each call; the journal stores it as a line.
-
-Also how many items of an engine are in which state, live and as reports store them; and why an attempt ends early.
-"""
+"""Result of a call: how it ended. The executor makes one for each call; the journal stores it as a line."""
 
 from dataclasses import dataclass, fields
 from enum import IntEnum

@@ -1,7 +1,4 @@
-"""Answers: judges whether the work was done. A 2xx is not enough: the engines report most failures with one.
-
-Also the interface of the connection that a call needs, and the errors of connections and tokens.
-"""
+"""Answers: judges whether the work was done. A 2xx is not enough: the engines report most failures with one."""
 
 import json
 from base64 import urlsafe_b64decode

@@ -44,8 +44,7 @@ def faults_of_record(day: str) -> Iterator[None]:
 
 
 async def resolve_day(options: Options, store: ObjectStore) -> tuple[Start, Options, Listing | None]:
-    """For which day a start is, before its config is read; the options with what is wrong with that; and what was
-    recorded of the day by then, if the start asks for something again.
+    """A start of its day, the options with what is wrong with that, and what is recorded of it if it asks for it again.
 
     Raises `ConfigError` or `StorageError`, unless there are faults already: then theirs is one more.
     """
