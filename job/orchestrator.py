@@ -9,6 +9,7 @@ import trio
 from job.config.environment import Options
 from job.day.attempt import ExitCode
 from job.day.ending import ending_of
+from job.day.report import NIGHTS_PAGE
 from job.day.result import EngineFailedError
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
@@ -121,7 +122,7 @@ async def close(status: DayStatus, session: Session, error: EngineFailedError | 
         await past.wait_until_read()
     view = await trio.to_thread.run_sync(status.view, ending)
     made = documents(view, past, settings)
-    report = view.report.model_copy(update={"not_written": past.not_made})
+    report = view.report.model_copy(update={"not_written": (NIGHTS_PAGE,) if past.nights is None else ()})
     report = await session.close(report, made, shutdown)
     severity_before = session.record.severity or past.severity_before(report.day)
     view = replace(view, report=report, severity_before=severity_before).with_page(status.runs_uri)

@@ -5,10 +5,19 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from job.config.days import Days
 from job.config.faults import Fault, FaultKind, not_set, problems
@@ -47,7 +56,7 @@ class EngineSettings(BaseModel):
     timeout: float = Field(default_factory=lambda earlier: _spec(earlier).timeout, ge=1, le=3600)
     concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1, le=8192)
     attempts: int = Field(3, ge=1, le=20)
-    patience: float = Field(1200.0, ge=0, le=86_400)
+    patience: Annotated[float, AfterValidator(lambda seconds: max(1.0, seconds))] = Field(1200.0, ge=0, le=86_400)
     per_minute: int | None = Field(None, ge=1, le=60_000)
     batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
 
@@ -58,11 +67,6 @@ class EngineSettings(BaseModel):
     def _audience(cls, text: str, info: ValidationInfo) -> str:
         url = info.data.get("url")  # `None` if it is not set or faulty
         return text if url is None else parse_audience(text, url)
-
-    @field_validator("patience")
-    @classmethod
-    def _patience(cls, seconds: float) -> float:
-        return max(1.0, seconds)
 
 
 def _spec(earlier: dict[str, Any]) -> EngineSpec:

@@ -27,9 +27,9 @@ from job.records.lease import (
     acquire,
     peek,
 )
-from job.storage.store import ConflictError, ObjectStore, StoredObject, in_thread, read_many
+from job.storage.store import ConflictError, ObjectStore, StoredObject, in_thread
 from job.text.messages import Message
-from tests.support.stores import Memory, memory, store
+from tests.support.stores import Memory, memory, read_many, store
 from tests.support.virtual_time import MachineClock, machine_clock
 
 __all__ = ["machine_clock", "memory", "store"]

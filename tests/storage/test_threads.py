@@ -7,8 +7,8 @@ import pytest
 import trio
 
 from job.storage import store
-from job.storage.store import THREADS, StorageError, in_thread, read_many
-from tests.support.stores import Memory
+from job.storage.store import THREADS, StorageError, in_thread
+from tests.support.stores import Memory, read_many
 
 
 async def test_an_urgent_request_does_not_queue_behind_others() -> None:
