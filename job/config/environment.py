@@ -5,19 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from job.config.days import Days
 from job.config.faults import Fault, FaultKind, not_set, problems
@@ -26,6 +17,7 @@ from job.config.values import (
     CardUrl,
     EngineUrl,
     HookUrl,
+    Patience,
     PlaceUri,
     Schedule,
     TaskCount,
@@ -56,7 +48,7 @@ class EngineSettings(BaseModel):
     timeout: float = Field(default_factory=lambda earlier: _spec(earlier).timeout, ge=1, le=3600)
     concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1, le=8192)
     attempts: int = Field(3, ge=1, le=20)
-    patience: Annotated[float, AfterValidator(lambda seconds: max(1.0, seconds))] = Field(1200.0, ge=0, le=86_400)
+    patience: Patience = Field(1200.0, ge=0, le=86_400)
     per_minute: int | None = Field(None, ge=1, le=60_000)
     batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
 
