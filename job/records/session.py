@@ -128,18 +128,14 @@ class Session:
             self.record.ledger.add(event)
             self.journal.append(event)
 
-    def objects(self) -> dict[int, int]:
-        """How many objects of results there are of each attempt, this one included."""
-        begun = {self.attempt.start.number: self.journal.objects} if self.journal.objects else {}
-        return {**self.record.listing.results, **begun}
-
     async def close(self, report: Report, documents: Documents, shutdown: Shutdown) -> Report:
         """Writes results, documents and the end, releases the lease; returns the report with what was not written."""
         missing: dict[str, Value] = dict.fromkeys(documents, message("storage did not answer in time"))
 
         def closed() -> Report:
-            not_written = (*missing, *report.not_written)
-            return report.model_copy(update={"journal": self.objects(), "not_written": not_written})
+            begun = {self.attempt.start.number: self.journal.objects} if self.journal.objects else {}
+            journal = {**self.record.listing.results, **begun}
+            return report.model_copy(update={"journal": journal, "not_written": (*missing, *report.not_written)})
 
         async def flush() -> None:
             if shutdown.reason is not None:
