@@ -23,7 +23,7 @@ class PlannedConfig:
 
     plan: Plan
     objects: Mapping[str, StoredObject]
-    again: Sequence[Item] | None = None
+    again: Sequence[Item]
 
 
 async def read_config(options: Options, day: str) -> PlannedConfig:
@@ -54,7 +54,7 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
         all_faults += unknown
     if all_faults:
         raise ConfigError(all_faults)
-    return PlannedConfig(plan, objects, again if options.again else None)
+    return PlannedConfig(plan, objects, again)
 
 
 async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:

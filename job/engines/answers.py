@@ -206,9 +206,9 @@ _JUDGES: Mapping[EngineName, Callable[[Call, object, str], Verdict]] = {
 
 
 def _says_failed(answer: object) -> bool:
-    if not isinstance(answer, dict):
-        return False
-    return answer.get("error") is not None or answer.get("status", "success") != "success"
+    return isinstance(answer, dict) and (
+        answer.get("error") is not None or answer.get("status", "success") != "success"
+    )
 
 
 def _done(answer: dict[str, object], token: str) -> Verdict:

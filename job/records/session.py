@@ -221,7 +221,7 @@ def decide(
         _raise_if_other(latest.start, start)
         _raise_if_changed(latest, start, ledger)
     asked_by = latest.asked_by if latest else ()
-    if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
+    if config.again and start.execution not in asked_by:  # a first try may be delivered twice
         _rerun(config.again, record, start, listing_before)
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     plan = config.plan.digest
