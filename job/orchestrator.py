@@ -9,6 +9,7 @@ import trio
 from job.config.environment import Options
 from job.day.attempt import ExitCode
 from job.day.ending import ending_of
+from job.day.report import NIGHTS_PAGE
 from job.day.result import EngineFailedError
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
@@ -121,7 +122,7 @@ async def close(status: DayStatus, session: Session, error: EngineFailedError | 
         await past_nights.wait_until_read()
     view = await trio.to_thread.run_sync(status.view, ending)
     to_write = documents(view, past_nights, settings)
-    report = view.report.model_copy(update={"not_written": past_nights.not_made})
+    report = view.report.model_copy(update={"not_written": (NIGHTS_PAGE,) if past_nights.nights is None else ()})
     report = await session.close(report, to_write, shutdown)
     severity_before = session.record.severity or past_nights.severity_before(report.day)
     view = replace(view, report=report, severity_before=severity_before).with_page(status.runs_uri)

@@ -17,6 +17,7 @@ from job.config.values import (
     CardUrl,
     EngineUrl,
     HookUrl,
+    Patience,
     PlaceUri,
     Schedule,
     TaskCount,
@@ -47,7 +48,7 @@ class EngineSettings(BaseModel):
     timeout: float = Field(default_factory=lambda earlier: _spec(earlier).timeout, ge=1, le=3600)
     concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1, le=8192)
     attempts: int = Field(3, ge=1, le=20)
-    patience: float = Field(1200.0, ge=0, le=86_400)
+    patience: Patience = Field(1200.0, ge=0, le=86_400)
     per_minute: int | None = Field(None, ge=1, le=60_000)
     batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
 
@@ -58,11 +59,6 @@ class EngineSettings(BaseModel):
     def _audience(cls, text: str, info: ValidationInfo) -> str:
         url = info.data.get("url")  # `None` if it is not set or faulty
         return text if url is None else parse_audience(text, url)
-
-    @field_validator("patience")
-    @classmethod
-    def _patience(cls, seconds: float) -> float:
-        return max(1.0, seconds)
 
 
 def _spec(earlier: dict[str, Any]) -> EngineSpec:
@@ -119,10 +115,8 @@ class Settings(BaseModel):
 
     def days(self, otherwise: Days | None = None) -> Days:
         """The days of RUN_TIME_ZONE and RUN_SCHEDULE; `otherwise` has what is not set."""
-        if otherwise is None:
-            return Days(self.time_zone, self.schedule)
-        zone = self.time_zone if "time_zone" in self.model_fields_set else otherwise.zone
-        return Days(zone, self.schedule or otherwise.schedule)
+        zone = self.time_zone if otherwise is None or "time_zone" in self.model_fields_set else otherwise.zone
+        return Days(zone, self.schedule or (otherwise.schedule if otherwise else None))
 
 
 def _engine_variable(engine: str | int, field: str | int) -> str:
@@ -166,7 +160,9 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     try:
         settings = Settings.model_validate(_values(given))
     except ValidationError as error:
-        faults += [Fault(_variable(path), found.what, found.remedy) for path, found in problems(error)]
+        for path, found in problems(error):
+            variable = _engine_variable(*path[1:]) if path[0] == "engines" else str(path[0])
+            faults.append(Fault(variable, found.what, found.remedy))
         faulty = {fault.variable for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound))
@@ -181,13 +177,6 @@ def _values(given: Mapping[str, str]) -> dict[str, object]:
         for engine, variables in ENGINE_VARIABLES.items()
     }
     return {**given, "engines": engines}
-
-
-def _variable(path: Sequence[str | int]) -> str:
-    match path:
-        case ["engines", engine, field]:
-            return _engine_variable(engine, field)
-    return str(path[-1])
 
 
 DATE, AGAIN, WITHOUT = "--date", "--again", "--without"

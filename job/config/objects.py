@@ -1,8 +1,4 @@
-"""Config objects: their names, their schema, and the content of each, validated on its own.
-
-Their forms are those of the engines' own system. They are read as strict JSON: an error says where the text is wrong,
-and what to do about a common mistake. Faults and notices are grouped by cause and limited in number.
-"""
+"""Config objects: their names, their schema, and the content of each, validated on its own."""
 
 import re
 from collections import defaultdict

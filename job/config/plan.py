@@ -1,8 +1,4 @@
-"""Plan: every call of a run, a pure function of config and settings.
-
-The config objects are combined into one list of targets, each with its engines and card types. A selection is what of a
-plan a person names: to make it again, or to leave it out.
-"""
+"""Plan: every call of a run, a pure function of config and settings; and what of it a person names."""
 
 import hashlib
 import json

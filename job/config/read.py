@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -11,7 +12,7 @@ from job.config.objects import OBJECTS, SIZE_LIMIT, parse_config
 from job.config.plan import Plan, left_out_faults, make_plan, select
 from job.config.values import ENGINE_URL_REMEDY
 from job.engines.calls import Item
-from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
+from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, each_of, in_thread
 from job.storage.uri import open_store
 from job.text.messages import message
 
@@ -22,7 +23,7 @@ class PlannedConfig:
 
     plan: Plan
     objects: Mapping[str, StoredObject]
-    again: Sequence[Item] | None = None
+    again: Sequence[Item]
 
 
 async def read_config(options: Options, day: str) -> PlannedConfig:
@@ -53,11 +54,11 @@ async def read_config(options: Options, day: str) -> PlannedConfig:
         all_faults += unknown
     if all_faults:
         raise ConfigError(all_faults)
-    return PlannedConfig(plan, objects, again if options.again else None)
+    return PlannedConfig(plan, objects, again)
 
 
 async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
-    return await read_many(store, OBJECTS, SIZE_LIMIT + 1)
+    return await each_of(OBJECTS, lambda name: in_thread(partial(store.read, name, SIZE_LIMIT + 1)), len(OBJECTS))
 
 
 def unreadable(where: str, error: StorageError) -> Fault:

@@ -114,6 +114,9 @@ HookUrl = Annotated[SecretStr, AfterValidator(_check_hook_url)]
 """https, or http to loopback."""
 
 
+Patience = Annotated[float, AfterValidator(lambda seconds: max(1.0, seconds))]
+
+
 def origin_of(url: str) -> str:
     """The origin of an engine's URL as browsers and Cloud Run write it: in lower case, without the default port."""
     parts = urlsplit(url)

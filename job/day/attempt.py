@@ -1,7 +1,4 @@
-"""Attempt: how a start began, as the record and its report have it; and how one can end.
-
-`Outcome` has what is fixed for each way to end: exit code and gravity.
-"""
+"""Attempt: how a start began, as the record and its report have it; and how one can end."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo

@@ -1,7 +1,4 @@
-"""Result of a call: how it ended. The executor makes one for each call; the journal stores it as a line.
-
-Also how many items of an engine are in which state, live and as reports store them; and why an attempt ends early.
-"""
+"""Result of a call: how it ended. The executor makes one for each call; the journal stores it as a line."""
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -45,10 +42,6 @@ class Counts:
     waits: Count = 0
     p50_seconds: Seconds | None = None
     """The median of the calls that are done; `None` without any."""
-
-    @classmethod
-    def of(cls, planned: int) -> "Counts":
-        return cls(planned=planned, not_attempted=planned)
 
     def add(self, state: ItemState, items: int = 1) -> None:
         """Items that were not attempted are in this state now; with a negative number, they are so no longer."""

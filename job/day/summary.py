@@ -27,10 +27,7 @@ def report_of(
     faults: Sequence[Fault] = (),
     before: NightBefore | None = None,
 ) -> Report:
-    """The report of an attempt that has ended after `seconds`, or that is in a state.
-
-    An attempt without a plan has the ledger of an empty plan.
-    """
+    """The report of an attempt that has ended after `seconds`, or that is in a state."""
     began, made_again, charged_tries = datetime.fromisoformat(start.started), ledger.made_again, ledger.charged_tries
     ended = None
     if seconds is not None:

@@ -1,7 +1,4 @@
-"""Answers: judges whether the work was done. A 2xx is not enough: the engines report most failures with one.
-
-Also the interface of the connection that a call needs, and the errors of connections and tokens.
-"""
+"""Answers: judges whether the work was done. A 2xx is not enough: the engines report most failures with one."""
 
 import json
 from base64 import urlsafe_b64decode
@@ -209,9 +206,9 @@ _JUDGES: Mapping[EngineName, Callable[[Call, object, str], Verdict]] = {
 
 
 def _says_failed(answer: object) -> bool:
-    if not isinstance(answer, dict):
-        return False
-    return answer.get("error") is not None or answer.get("status", "success") != "success"
+    return isinstance(answer, dict) and (
+        answer.get("error") is not None or answer.get("status", "success") != "success"
+    )
 
 
 def _done(answer: dict[str, object], token: str) -> Verdict:

@@ -172,12 +172,8 @@ def for_day(engine: EngineName, date: str) -> Call:
 
 def card(target: str, card_type: str, date: str, parameters: Iterable[tuple[str, str]]) -> Call:
     sent = [("ticker", target), ("date_str", date), *parameters]
-    return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{query(sent)}", None, date)
-
-
-def query(parameters: Iterable[tuple[str, object]]) -> str:
-    """The parameters as the query of a URL has them, percent-encoded."""
-    return urlencode(list(parameters), safe="", quote_via=quote)
+    query = urlencode(sent, safe="", quote_via=quote)
+    return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{query}", None, date)
 
 
 def _segment(text: str) -> str:

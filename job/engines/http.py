@@ -168,7 +168,8 @@ class HttpConnection:
             response = await transport.handle_async_request(request)
             content = await _content(response)
             is_complete = True
-            return Response(response.status_code, content, _retry_after(response.headers.raw))
+            wait = response.headers.get("Retry-After", "")  # the form with a date is ignored
+            return Response(response.status_code, content, float(wait) if wait.isdecimal() else None)
         except (httpx.TransportError, UnicodeError) as error:
             self.is_unsent |= isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             raise transport_error(error, str(self._origin)) from error
@@ -220,10 +221,3 @@ async def _content(response: httpx.Response) -> bytes:
         reason = message("the answer is larger than {limit} MiB", limit=ANSWER_LIMIT >> 20)
         raise TransportError(reason, Cause.TOO_LARGE)
     return bytes(content)
-
-
-def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
-    for name, value in headers:
-        if name.lower() == b"retry-after" and value.isdigit():  # the form with a date is ignored
-            return float(value)
-    return None

@@ -11,15 +11,8 @@ from job import __version__
 VERSION = __version__
 
 
-def _commit() -> str | None:
-    """The commit that the image was built from, from a file that the build writes; `None` without one."""
-    try:
-        return Path(__file__).parents[1].joinpath("COMMIT").read_text(encoding="ascii").strip() or None
-    except OSError:
-        return None
-
-
-COMMIT = _commit()
+_BUILT_FROM = Path(__file__).parents[1] / "COMMIT"  # the build writes it
+COMMIT = (_BUILT_FROM.read_text(encoding="ascii").strip() or None) if _BUILT_FROM.is_file() else None
 
 
 def new_trace_id() -> str:

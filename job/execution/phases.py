@@ -26,8 +26,6 @@ REFUSED_LIMIT = 16
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """The work of both phases, for one attempt at a run."""
-
     ledger: Ledger
     """Has what earlier attempts have done, and gets the results of this one through `context.emit`."""
     engines: Mapping[EngineName, EngineSettings]

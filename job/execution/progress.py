@@ -77,8 +77,9 @@ class Progress:
 
     @classmethod
     def of(cls, ledger: Ledger, began: float = 0.0) -> "Progress":
-        missing = {engine: ledger.counts(engine).missing for engine in ledger.plan.engines()}
-        return cls(ledger, began, {engine: EngineProgress(counts=Counts.of(left)) for engine, left in missing.items()})
+        left = {engine: ledger.counts(engine).missing for engine in ledger.plan.engines()}
+        counts = {engine: Counts(count, not_attempted=count) for engine, count in left.items()}
+        return cls(ledger, began, {engine: EngineProgress(counts=one) for engine, one in counts.items()})
 
     def seconds_left(self, engine: EngineName, now: float) -> float | None:
         """How long the rest of an engine's items takes at its pace so far, by trio's clock.

@@ -14,7 +14,7 @@ from job.config.environment import Options, Settings
 from job.config.values import is_date
 from job.day.attempt import Attempt, Outcome, Severity
 from job.day.history import NIGHTS_LOOKED_AT, Night, Nights, night_before
-from job.day.report import NIGHTS_PAGE, Report
+from job.day.report import Report
 from job.errors import JobError
 from job.records.lease import Holder, peek
 from job.records.objects import RecordError
@@ -159,11 +159,6 @@ class PastNights:
 
     async def wait_until_read(self) -> None:
         await self._is_over.wait()
-
-    @property
-    def not_made(self) -> tuple[str, ...]:
-        """The documents that cannot be made, since the nights are not known."""
-        return (NIGHTS_PAGE,) if self.nights is None else ()
 
     def before(self, day: str) -> list[Report]:
         return [report for report in (self.nights or Nights()).reports if report.day < day]

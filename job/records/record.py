@@ -1,7 +1,4 @@
-"""Record of one day: how it is read, and the journal, which writes an attempt's results in the background.
-
-A later attempt goes on from the record, and reports show it. Objects are never changed.
-"""
+"""Record of one day: how it is read, and the journal, which writes an attempt's results in the background."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -301,10 +298,7 @@ class Record:
 async def read_day(
     store: ObjectStore, day: str, night_before: Callable[[Plan], NightBefore | None] = lambda _: None
 ) -> tuple[Report, Record] | None:
-    """How a day stands, and its record; `None` without any start. Raises `RecordError` and `StorageError`.
-
-    What has no report yet is compared with the `night_before` a plan.
-    """
+    """How a day stands, and its record; `None` without any start. Raises `RecordError` and `StorageError`."""
     record = await Record.read(store, day)
     ledger, ended, listing = record.ledger, record.ended, record.listing
     if record.latest is None:

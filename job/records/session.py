@@ -44,8 +44,7 @@ def faults_of_record(day: str) -> Iterator[None]:
 
 
 async def resolve_day(options: Options, store: ObjectStore) -> tuple[Start, Options, Listing | None]:
-    """For which day a start is, before its config is read; the options with what is wrong with that; and what was
-    recorded of the day by then, if the start asks for something again.
+    """A start of its day, the options with what is wrong with that, and what is recorded of it if it asks for it again.
 
     Raises `ConfigError` or `StorageError`, unless there are faults already: then theirs is one more.
     """
@@ -129,18 +128,14 @@ class Session:
             self.record.ledger.add(event)
             self.journal.append(event)
 
-    def objects(self) -> dict[int, int]:
-        """How many objects of results there are of each attempt, this one included."""
-        begun = {self.attempt.start.number: self.journal.objects} if self.journal.objects else {}
-        return {**self.record.listing.results, **begun}
-
     async def close(self, report: Report, documents: Documents, shutdown: Shutdown) -> Report:
         """Writes results, documents and the end, releases the lease; returns the report with what was not written."""
         missing: dict[str, Value] = dict.fromkeys(documents, message("storage did not answer in time"))
 
         def closed() -> Report:
-            not_written = (*missing, *report.not_written)
-            return report.model_copy(update={"journal": self.objects(), "not_written": not_written})
+            begun = {self.attempt.start.number: self.journal.objects} if self.journal.objects else {}
+            journal = {**self.record.listing.results, **begun}
+            return report.model_copy(update={"journal": journal, "not_written": (*missing, *report.not_written)})
 
         async def flush() -> None:
             if shutdown.reason is not None:
@@ -226,7 +221,7 @@ def decide(
         _raise_if_other(latest.start, start)
         _raise_if_changed(latest, start, ledger)
     asked_by = latest.asked_by if latest else ()
-    if config.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
+    if config.again and start.execution not in asked_by:  # a first try may be delivered twice
         _rerun(config.again, record, start, listing_before)
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     plan = config.plan.digest

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol, TypeVar
 
 import trio
@@ -150,10 +149,6 @@ async def in_thread_to_its_end(function: Callable[[], T], *, urgent: bool = Fals
     if not answers:
         await trio.sleep_forever()
     return answers[0]
-
-
-async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:
-    return await each_of(names, lambda name: in_thread(partial(store.read, name, limit)), THREADS)
 
 
 async def each_of(names: Sequence[str], read: Callable[[str], Awaitable[T | None]], at_a_time: int) -> dict[str, T]:

@@ -24,9 +24,9 @@ from job.records.lease import (
     OnWait,
     acquire,
 )
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, read_many
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject
 from job.text.messages import Message
-from tests.support.stores import Memory, memory
+from tests.support.stores import Memory, memory, read_many
 from tests.support.virtual_time import MachineClock, machine_clock
 
 __all__ = ["machine_clock", "memory"]

@@ -9,19 +9,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from job.storage.store import (
-    THREADS,
-    ConflictError,
-    ObjectStore,
-    StorageError,
-    in_thread,
-    in_thread_to_its_end,
-    read_many,
-)
+from job.storage.store import THREADS, ConflictError, ObjectStore, StorageError, in_thread, in_thread_to_its_end
 from job.storage.uri import open_store
 from tests.simulators import do, when
 from tests.simulators.service import Fault
-from tests.support.stores import Memory, open_bucket, store
+from tests.support.stores import Memory, open_bucket, read_many, store
 
 __all__ = ["store"]
 

@@ -54,7 +54,7 @@ def plan_from(objects: Mapping[str, str], day: str = DAY) -> Plan:
     return plan
 
 
-def prepared(objects: Mapping[str, str] | None = None, again: Sequence[Item] | None = None) -> PlannedConfig:
+def prepared(objects: Mapping[str, str] | None = None, again: Sequence[Item] = ()) -> PlannedConfig:
     """What a start has prepared."""
     objects = config() if objects is None else objects
     stored = {name: StoredObject(text.encode(), "7", 0.0) for name, text in objects.items()}

@@ -1,7 +1,7 @@
 """A store in memory for virtual time that can fail, be slow, lose answers and have a clock of its own."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 
+from job.config import read as config_read
 from job.records import lease, past_nights, record, session
 from job.storage import store as store_module
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError, changed
@@ -121,6 +122,13 @@ class Memory:
         return stored
 
 
+async def read_many(store: ObjectStore, names: Sequence[str]) -> dict[str, StoredObject]:
+    async def read(name: str) -> StoredObject | None:
+        return await store_module.in_thread(lambda: store.read(name))
+
+    return await store_module.each_of(names, read, store_module.THREADS)
+
+
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock) -> Memory:
     """A store in memory whose requests take virtual time instead of threads, which would make the clock run wild.
@@ -136,7 +144,7 @@ def memory(monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClo
             await trio.sleep(made.seconds / 2 + made.takes(*made.asked[-1]))
             return done.unwrap()
 
-    for module in (record, lease, past_nights, session, store_module):
+    for module in (config_read, record, lease, past_nights, session, store_module):
         if hasattr(module, "in_thread"):
             monkeypatch.setattr(module, "in_thread", in_thread)
     return made
