@@ -22,25 +22,18 @@ class State(Enum):
 
 
 class CircuitBreaker:
-    """Whether one engine works, by first tries alone: a retry may fail for a reason of its own.
+    """Whether one engine works, by first tries alone: rules 3 to 5 of `job/engines/README.md`.
 
-    - *Closed*: calls may begin. Each that failed at its first try takes a place until another call is done.
-    - *Probing*, once half of the places are taken so and nothing else is in flight. One call begins, after pauses of
-      0.5 s at first and twice as long each time, up to 30 s; 10 s at least if the failed call may have cost money; none
-      after a refusal. While none fails, one more begins once the first is ten seconds old, and four times as old as the
-      shortest that has failed; and then 2, 4, 8 after each such time.
-    - *Late*, once its patience is over: a few calls decide. If all fail that were not tried before, it is down.
-
-    A call that is done closes it, if it began after the first failure; one that began before gives one place back. A
-    refusal does not count, nor does an outlier. All times are by trio's clock.
+    Closed, each call that failed at its first try takes a place. One that is done gives one back; if it began after the
+    first failure, all, and an outage is over. All times are by trio's clock.
     """
 
     def __init__(self, settings: EngineSettings, limiter: ConcurrencyLimiter) -> None:
         self._patience, self._limiter = settings.patience, limiter
         self.worked_at = -inf
         """When a call was done last."""
-        self._late_failures = 0
-        """How many calls have failed at their first try that began once it was late."""
+        self.failures_to_go = LATE_TRIES
+        """How many calls have yet to fail that were not tried, once it is late, until the engine is down."""
         self._failed_first: dict[str | None, float] = {}
         """When each card type failed first; infinity once a call of it was done."""
         self._begun_well = -inf
@@ -87,23 +80,14 @@ class CircuitBreaker:
             return self._pause_ends
         return self._probe.started + max(COUNTED_SECONDS, LONG_LIFE * self._shortest) * self._probes.bit_length()
 
-    @property
-    def failures_to_go(self) -> int:
-        """How many calls have yet to fail that were not tried, once it is late, until the engine is down."""
-        return LATE_TRIES - self._late_failures
-
     def places(self, state: State, *, has_untried: bool) -> int:
         """How many calls may be in flight. Late, no more begin that were not tried than decide."""
         limit = self._limiter.limit
-        match state:
-            case State.CLOSED:
-                return max(1, limit - self.failed)
-            case State.LATE if has_untried:
-                return min(limit, self.failures_to_go)
-        return limit
+        if state is State.CLOSED:
+            return max(1, limit - self.failed)
+        return min(limit, self.failures_to_go) if state is State.LATE and has_untried else limit
 
     def begin(self, latest: Try) -> None:
-        """A try begins, which ends in `succeed` or `fail`."""
         if self.state(latest.started) is State.PROBING:
             self._probe = self._probe or latest
             self._probes += 1
@@ -111,7 +95,7 @@ class CircuitBreaker:
     def succeed(self, latest: Try) -> bool:
         """A try has done its call, or a part of it. Returns whether this ends an outage."""
         was_out = latest.ended >= self._out_since
-        self.worked_at, self._late_failures = latest.ended, 0
+        self.worked_at, self.failures_to_go = latest.ended, LATE_TRIES
         self._failed_first[latest.card_type] = inf
         self._begun_well = max(self._begun_well, latest.started)
         if latest.started >= self.failing_since or (self.failed <= 1 and not was_out):
@@ -127,7 +111,7 @@ class CircuitBreaker:
         if not is_refusal and not self.is_outlier(latest.card_type):
             self._shortest = min(self._shortest, now - latest.started)
             if latest.is_first:
-                self._late_failures += latest.started >= self.over
+                self.failures_to_go -= latest.started >= self.over
                 self.failed += 1
                 self.failing_since = min(self.failing_since, now)
         opens = now < self._out_since and 2 * self.failed >= self._limiter.limit and self._is_alone(latest)

@@ -78,10 +78,8 @@ class Executor:
         """The token that the engine refused last, if no call was done since."""
         self._last_answer: Message | None = None
         """Why a try failed last, but for refusals."""
-        self._told_since = inf
-        """Since when the engine is out, if people were told of it; infinity if not."""
         self._tell_after = TELL_SECONDS
-        """For how long it has to be out for the next word."""
+        """For how long the engine has to be out for the next word."""
         self._workers = trio.CancelScope()
 
     async def run(self) -> bool:
@@ -90,7 +88,6 @@ class Executor:
         The value is whether calls were not tried since the engine is down.
         """
         self._progress.began, self._progress.limit = trio.current_time(), self._limiter.limit
-        is_over = False
         try:
             with self._workers:
                 async with trio.open_nursery() as watch:
@@ -99,10 +96,9 @@ class Executor:
                         for number in range(self._settings.concurrency):
                             workers.start_soon(self._work, name=f"{self._settings.url} worker {number}")
                     watch.cancel_scope.cancel()
-                is_over = self._context.shutdown.reason is None and not self._queue.is_failed
         finally:
             for pending in self._queue.left():
-                if is_over and pending.last_failure is not None:
+                if self._queue.is_down and pending.last_failure is not None:
                     self._fail_for_good(pending, pending.last_failure, trio.current_time())
                 else:
                     self._interrupted(pending)
@@ -125,10 +121,8 @@ class Executor:
     def _tell(self, now: float, after: float) -> None:
         """Tells that the engine is out, if it is, and has been for so long."""
         since, reason = self._breaker.failing_since, self._last_answer
-        is_out = self._breaker.state(now) is not State.CLOSED
-        if not is_out or reason is None or now < since + after:
+        if self._breaker.state(now) is State.CLOSED or reason is None or now < since + after:
             return
-        self._told_since = since
         self._tell_after = REPEAT_SECONDS * ((now - since) // REPEAT_SECONDS + 1)
         engine, patience = self._settings.name, self._settings.patience
         self._context.emit(EngineFailing(engine, reason, patience, self._context.stamp(since), now - since))
@@ -140,7 +134,7 @@ class Executor:
                 try:
                     await self._run_call(pending, connection)
                 finally:
-                    self._queue.task_done()
+                    self._progress.in_flight -= 1
         except ShutdownError:
             pass
         finally:
@@ -174,23 +168,21 @@ class Executor:
 
     def _fail(self, pending: PendingCall, failure: Failure, latest: Try) -> None:
         """Finishes a call whose try has failed, or puts it or its halves back into the queue."""
-        pending.last_failure = failure
+        pending.last_failure, pending.unfollowed = failure, latest
         due = self._policy.next_try(pending, latest, self._breaker.worked_at, self._context.shutdown.deadline)
-        is_halved = len(pending.call.targets) > 1 and self._is_halved(failure, latest, due)
-        if due is None and not is_halved:
-            if pending.is_last and not self._breaker.is_outlier(pending.call.card_type):
-                self._queue.pause(latest)
-            self._fail_for_good(pending, failure, latest.ended)
-            return
-        pending.unfollowed = latest
-        if due is None or is_halved:
+        if len(pending.call.targets) > 1 and self._is_halved(failure, latest, due):
             if due is not None:  # else the halves have no more patience than the batch
                 pending.failures, pending.failing_since = 0, inf
             due = latest.ended
             self._queue.put_halves(pending, is_too_large=failure.may_be_too_large)
-        else:
+        elif due is not None:
             self._queue.put(pending, due)
-        if is_halved or not self._queue.is_failed:
+        else:
+            if pending.is_last and not self._breaker.is_outlier(pending.call.card_type):
+                self._queue.pause(latest)
+            self._fail_for_good(pending, failure, latest.ended)
+            return
+        if not self._queue.is_failed:
             wait, limit = due - latest.ended, self._progress.limit
             self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
 
@@ -205,24 +197,23 @@ class Executor:
     def _adapt(self, call: Call, latest: Try) -> None:
         """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
         limiter, breaker, failure = self._limiter, self._breaker, latest.failure
-        is_done = failure is None or bool(failure.targets)
-        if failure is None or is_done:
-            self._refused = None
+        if failure is None or failure.targets:
+            self._refused, since = None, breaker.failing_since
             limiter.succeed(latest)
             if breaker.succeed(latest):
                 limiter.recover()
-                if self._told_since < inf:
-                    self._context.emit(EngineRecovered(call.engine, latest.started - self._told_since))
-                    self._told_since, self._tell_after = inf, TELL_SECONDS
+                if self._tell_after > TELL_SECONDS:
+                    self._context.emit(EngineRecovered(call.engine, latest.started - since))
+                    self._tell_after = TELL_SECONDS
         else:
             if failure.handling.lowers_limit:
                 limiter.reject(latest)
             breaker.fail(latest)
+            if failure.handling.kind is not FailureKind.FINAL:
+                # If no other call has failed, it is named.
+                self._last_answer = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
+                self._tell(latest.ended, self._tell_after)
         limiter.end(latest)
-        if failure is not None and failure.handling.kind is not FailureKind.FINAL:
-            # If no other call has failed, it is named.
-            self._last_answer = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
-            self._tell(latest.ended, self._tell_after)
         self._progress.limit = limiter.limit
 
     async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
@@ -270,14 +261,11 @@ class Executor:
 
     def _interrupted(self, pending: PendingCall) -> None:
         """Finishes a call that was interrupted. A call without any try gets no result: it is not attempted."""
-        if pending.latest is None:
-            return
         last = pending.last_failure
-        if last is None:
+        if last is not None:
+            self._finish(pending, replace(last, cause=Cause.INTERRUPTED, after=last.cause))
+        elif pending.latest is not None:
             self._finish(pending, CUT_OFF)
-            return
-        pending.latest.status = last.status
-        self._finish(pending, replace(last, cause=Cause.INTERRUPTED, after=last.cause))
 
     def _finish(self, pending: PendingCall, failure: Failure | None) -> None:
         context, call = self._context, pending.call

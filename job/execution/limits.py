@@ -28,12 +28,11 @@ class ConcurrencyLimiter:
         """For how many calls there was room in this round trip, and in the one before."""
 
     def begin(self, latest: Try) -> None:
-        """A try begins, which ends in `end`."""
         self.in_flight[latest] = None
         latest.room = len(self.in_flight)
 
     def end(self, latest: Try) -> None:
-        """A try in flight has ended, whether it was done, rejected or neither."""
+        """A try has ended, whether it was done, rejected or neither."""
         del self.in_flight[latest]
 
     def succeed(self, latest: Try) -> None:
@@ -45,7 +44,6 @@ class ConcurrencyLimiter:
         self._set(max(self._limit + is_reached / self._limit, self._shown))
 
     def reject(self, latest: Try) -> None:
-        """A try in flight was rejected."""
         for later in reversed(self.in_flight):
             if later is latest:
                 break
@@ -54,7 +52,7 @@ class ConcurrencyLimiter:
         self._set(max(shown, self._limit - 1) if latest.room > shown else self._limit + 1)
 
     def recover(self) -> None:
-        """Adapts to the end of an outage."""
+        """An outage is over."""
         self._set(max(self._limit, self._maximum / 2))
 
     def _set(self, limit: float) -> None:

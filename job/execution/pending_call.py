@@ -32,7 +32,6 @@ class Try:
     verdict: Verdict | None = None
     failure: Failure | None = None
     kind: FailureKind | None = None
-    """What follows its failure."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,10 +50,9 @@ class PendingCall:
     tries: int = 0
     """How often its targets were requested, also as part of larger batches."""
     charged_tries: int = 0
-    """As in `CallResult`."""
     retries: int = 0
-    """As in `CallResult`, and `waits` too."""
     waits: int = 0
+    """As in `CallResult`, like `retries` and `charged_tries`."""
     unfollowed: Try | None = None
     """Its latest try if that has failed, until another one follows."""
     latest: Try | None = None
@@ -107,7 +105,7 @@ class PendingCall:
             charged_tries=self.charged_tries,
             started=stamp(latest.started),
             ended=stamp(latest.ended),
-            status=latest.status,
+            status=failure.status if failure else latest.status,
             cause=failure.cause if failure else None,
             reason=failure.reason if failure else None,
             by_target=failure.by_target if failure else (),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from job.config.environment import EngineSettings
-from job.engines.failures import Failure, FailureKind
+from job.engines.failures import FailureKind
 from job.execution.pending_call import PendingCall, Try
 
 INITIAL_SECONDS = 0.5
@@ -16,14 +16,7 @@ COUNTED_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When the calls of one engine are tried again: by the kinds of their failures (`FailureKind`).
-
-    A failure that cost nothing is repeated until a try has failed that began a patience after the call's first failure,
-    and after any call of the engine was done. One that may have cost money is repeated up to `attempts` times: 10 s
-    after the first, four times as long after each other, and the last once a patience has passed since the call failed
-    first, or in time for the deadline; a wait that would end later is that one. If the last try costs nothing, it is
-    still to come, with a patience of its own.
-    """
+    """When the calls of one engine are tried again, by their failures: rule 2 of `job/engines/README.md`."""
 
     settings: EngineSettings
     random: Callable[[], float]
@@ -37,22 +30,18 @@ class RetryPolicy:
         failure, settings, now = latest.failure, self.settings, latest.ended
         if failure is None or latest.kind is FailureKind.FINAL:
             return None
-        due = now + self._backoff(call, failure)
+        wait = self.random() * min(MAX_SECONDS, INITIAL_SECONDS * 2.0 ** min(call.failures, 10))
+        due = now + max(wait, min(failure.retry_after or 0.0, MAX_SECONDS))
+        call.failures += 1
         call.failing_since = min(call.failing_since, now)
         if latest.kind is FailureKind.FREE:
             return due if latest.started < max(call.failing_since, worked_at) + settings.patience else None
         if call.is_last or call.charged_tries >= settings.attempts:
             return None
         last = max(min(call.failing_since + settings.patience, deadline - settings.timeout), now + COUNTED_SECONDS)
-        due = max(due, now + COUNTED_SECONDS * 4.0 ** min(call.charged_tries - 1, 10))
+        due = max(due, now + COUNTED_SECONDS * 4.0 ** (call.charged_tries - 1))
         call.is_last = call.charged_tries == settings.attempts - 1 or due > last
         if not call.is_last:
             return due
         call.failing_since = inf
         return last
-
-    def _backoff(self, call: PendingCall, failure: Failure) -> float:
-        """Seconds to wait: on average twice as long each time."""
-        delay = self.random() * min(MAX_SECONDS, INITIAL_SECONDS * 2.0 ** min(call.failures, 10))
-        call.failures += 1
-        return max(delay, min(failure.retry_after or 0.0, MAX_SECONDS))

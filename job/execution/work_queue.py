@@ -41,15 +41,7 @@ class Line:
 
 
 class WorkQueue:
-    """The calls of one engine: first each is tried once, in random order; then what has failed is tried again, when it
-    is due: last tries before others.
-
-    - The parts of a batch are calls that were not tried. They come next, one half to its end before the other.
-    - After a last try has failed, the next ones pause, since an outage may begin: half as long each time, if nothing
-      was done since the pause before. If the engine did nothing for half of a timeout, they wait for its patience.
-    - The calls of an outlier (`CircuitBreaker`) come after all others, but for one in each timeout.
-    - While the circuit breaker is probing, what comes next begins when it says. Once it is late, as many begin that
-      were not tried as it takes to decide that the engine is down. If none is left, retries begin when they are due.
+    """The calls of one engine, in the order and at the times of `job/engines/README.md`.
 
     It ends when no call is left and none is in flight, or when the engine is down.
     """
@@ -75,10 +67,9 @@ class WorkQueue:
         self._breaker = breaker
         self._progress = progress
         self._shutdown = shutdown
-        self._batch_size = settings.batch_size
-        """A larger batch is split before it begins."""
+        self._has_halved = False
         self._largest_done = 0
-        """The largest number of targets of a call that is done."""
+        """The largest number of targets of a call that is done: once a batch was halved, none is larger."""
         self._lines = defaultdict[str | None, Line](Line)
         for items in sorted(work, key=lambda _: policy.random()):
             self._lines[items[0].card_type].untried.append(items)
@@ -88,15 +79,14 @@ class WorkQueue:
         """From when on a call of an outlier goes before all others."""
         self._numbers = count()
         self._is_closed = False
-        self._has_halved = False
         self._parked = trio.lowlevel.ParkingLot()
         self._sleeper: trio.CancelScope | None = None
         """Of the one parked worker that looks again after a time."""
 
     async def get(self) -> PendingCall | None:
-        """Returns the next call, once it may begin; `None` once the queue has ended. Call `task_done` for each.
+        """Returns the next call, once it may begin, and counts it as in flight; `None` once the queue has ended.
 
-        Raises `ShutdownError` if the run stops first.
+        Whoever gets a call counts it out, and calls this next. Raises `ShutdownError` if the run stops first.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
@@ -108,15 +98,10 @@ class WorkQueue:
                 self._progress.in_flight += 1
                 self._parked.unpark()
                 return call
-            if self._is_closed or not (self._progress.in_flight or self._is_waiting):
-                self._is_closed = True
+            if self._is_closed:
                 self._parked.unpark_all()
                 return None
             await self._park(moment)
-
-    def task_done(self) -> None:
-        """Ends the try of a call that was returned. Whoever calls this calls `get` next."""
-        self._progress.in_flight -= 1
 
     def put(self, call: PendingCall, due: float) -> None:
         """Puts a call back whose try has failed, until it is due."""
@@ -130,10 +115,8 @@ class WorkQueue:
         self._lines[call.call.card_type].untried.append(self._first_part(call, (len(call.call.targets) + 1) // 2))
 
     def succeed(self, targets: int) -> None:
-        """A call for so many targets was done. Once a batch was halved, none is larger than the largest one done."""
+        """A call for so many targets was done."""
         self._largest_done = max(self._largest_done, targets)
-        if self._has_halved:
-            self._batch_size = self._largest_done
 
     def pause(self, latest: Try) -> None:
         """A last try has failed. Of those that began before the pause, the first one counts."""
@@ -150,19 +133,18 @@ class WorkQueue:
 
     def _next(self, now: float) -> tuple[PendingCall | None, float]:
         """The next call, if one may begin now; or `None`, and when to look again."""
-        breaker, moment = self._breaker, self.rate.not_before
-        state = breaker.state(now)
-        has_untried = any(line.untried and not breaker.is_outlier(name) for name, line in self._lines.items())
-        if state is State.LATE and has_untried and breaker.failures_to_go <= 0:
-            self.is_down = self._is_closed = True
-        if self._is_closed or now < moment:
-            return None, moment
+        breaker, state = self._breaker, self._breaker.state(now)
+        heads = list(self._heads(now, state))
+        has_untried = any(place == OTHERS and waiting is line.untried for (place, *_), _, line, waiting in heads)
+        self.is_down |= state is State.LATE and has_untried and breaker.failures_to_go <= 0
+        self._is_closed |= self.is_down or not (heads or self._progress.in_flight)
+        if self._is_closed or now < self.rate.not_before:
+            return None, self.rate.not_before
         if self._progress.in_flight >= breaker.places(state, has_untried=has_untried):
             return None, inf
         changes = breaker.over if state is State.PROBING else inf
         if state is State.PROBING and now < breaker.not_before:
             return None, min(breaker.not_before, changes)
-        heads = list(self._heads(now, state))
         ready = [head for head in heads if head[1] <= now]
         if not ready:
             return None, min((begins for _, begins, _, _ in heads), default=changes)
@@ -199,27 +181,21 @@ class WorkQueue:
             begins = worked_at + settings.patience
         return max(due, min(begins, self._shutdown.deadline - settings.timeout))
 
-    @property
-    def _is_waiting(self) -> bool:
-        """Whether a call waits that is still to be tried."""
-        lines = self._lines.values()
-        return any(line.untried or (not self.is_failed and (line.retries or line.last)) for line in lines)
-
     def _take_untried(self, line: Line) -> PendingCall:
         line.due *= self._policy.random() ** (1 / len(line.untried))
         first = line.untried.pop()
-        return first if isinstance(first, PendingCall) else self._first_part(self._begin(first), self._batch_size)
+        if isinstance(first, PendingCall):
+            return first
+        return self._first_part(self._begin(first), self._largest_done if self._has_halved else 0)
 
     def _first_part(self, whole: PendingCall, size: int) -> PendingCall:
-        """The first so many targets of a batch. The other parts come next; each has as much patience as the whole."""
+        """The first so many targets of a batch, or all if that is 0. The other parts come next, as patient as it is."""
         items = whole.call.items
-        if len(items) <= size:
+        if not 0 < size < len(items):
             return whole
         parts = [self._begin(items[start : start + size]) for start in range(0, len(items), size)]
         first, *others = [replace(whole, call=part.call, traceparent=part.traceparent) for part in parts]
-        for part in others:
-            part.retries = part.waits = 0
-            part.unfollowed = None
+        others = [replace(part, retries=0, waits=0, unfollowed=None) for part in others]
         self._lines[whole.call.card_type].untried += reversed(others)
         return first
 

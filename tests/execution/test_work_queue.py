@@ -88,7 +88,7 @@ class Work:
             pending = await self.queue.get()
             names.append(name_of(pending) if pending is not None else "-")
             if pending is not None and ends:
-                self.queue.task_done()
+                self.progress.in_flight -= 1
         return names
 
 
@@ -98,19 +98,19 @@ async def test_what_was_not_tried_comes_first_then_last_tries_then_retries_each_
         work.put(name, due)
     work.put("last", 1.8, is_last=True)
     await trio.sleep(2.0)
-    assert await work.take(5) == [*"zyxwv"], "as they were drawn"
+    assert (await work.take(5), work.progress.last_tries) == ([*"zyxwv"], 1), "as they were drawn"
     assert await work.take(5) == ["last", "first", "second", "third", "-"]
+    assert work.progress.last_tries == 0
     assert trio.current_time() == 50.0
 
 
 async def test_the_parts_of_a_batch_come_next_one_half_to_its_end_before_the_other() -> None:
     work = Work("x", engine="trading")
-    work.queue._batch_size = 8
     work.queue.put_halves(PendingCall(trading("ABCDEFGH"), ""), is_too_large=True)
     first = await work.queue.get()
     assert first is not None
     assert name_of(first) == "A+B+C+D"
-    work.queue.task_done()
+    work.progress.in_flight -= 1
     work.queue.put_halves(first, is_too_large=True)
     assert await work.take(4) == ["A+B", "C+D", "E+F+G+H", "x"]
 
