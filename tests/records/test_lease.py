@@ -24,7 +24,7 @@ from job.records.lease import (
     OnWait,
     acquire,
 )
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject
+from job.storage.store import ObjectStore, StoredObject
 from job.text.messages import Message
 from tests.support.stores import Memory, memory, read_many
 from tests.support.virtual_time import MachineClock, machine_clock
@@ -174,16 +174,6 @@ async def test_a_retry_of_the_same_execution_takes_over_at_once(
     lease = await take(memory, holder("new", **new))
     assert lease.has_waited is not enters
     assert trio.current_time() == (0 if enters else LASTS_SECONDS)
-
-
-async def test_a_lease_that_others_change_all_the_time_is_not_acquired(memory: Memory) -> None:
-    memory.create = conflict  # type: ignore[method-assign]
-    with pytest.raises(StorageError, match=r"^_lease.json was changed by another process or person$"):
-        await take(memory, holder())
-
-
-def conflict(name: str, data: bytes) -> StoredObject:
-    raise ConflictError(Message(f"{name} was changed"))
 
 
 async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Memory) -> None:
