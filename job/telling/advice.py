@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
 from urllib.parse import quote
@@ -46,8 +46,8 @@ class Commands:
         day: str | None,
         *options: str,
         is_new: bool = False,
+        is_confirmed: bool = False,
         cards: int = 0,
-        rank: Rank = Rank.KEPT,
         is_start: bool = False,
     ) -> Line:
         """The line whose command starts the job for a day, to make so many cards; `text` says so, with its places for
@@ -55,12 +55,13 @@ class Commands:
 
         The command is without its date if the day is current: if it is `None`, whichever is current by then. `is_new`
         is whether nothing may be recorded of the day: then it is confirmed if it is named, as it is on a laptop, where
-        a new shell may not have the schedule.
+        a new shell may not have the schedule. `is_confirmed` is whether it is confirmed only if it is named anyway, as
+        what was left out of an earlier day wants.
         """
         on_cloud = self.place.job is not None and self.place.start_with is None
         is_current = day is None or (self.days.current(self.now) == day and (on_cloud or not is_new))
         named = [] if is_current else [f"--date={day}"]
-        confirmed = ["--yes"] if named and is_new and "--yes" not in options else []
+        confirmed = ["--yes"] if named and (is_new or is_confirmed) and "--yes" not in options else []
         arguments = ["run", *named, *options, *confirmed]
         until = self.days.until(day) if is_current and day is not None else None
         terms = []
@@ -79,7 +80,7 @@ class Commands:
             command = self._on_cloud(arguments)
         else:
             command = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.place.config_uri)
-            rank = Rank.ASIDE if self.place.start_with is None else rank
+        rank = Rank.KEPT if on_cloud or self.place.start_with is not None else Rank.ASIDE
         return Line(sentence, rank, below=command, is_start=is_start, until=until)
 
     def look(self, text: Message, day: str | None) -> Line:
@@ -212,7 +213,7 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
     if start.without:
         made = template("Once they can be made, this makes what was left out{terms}{price}:")
         text = message(made, price=_price(start, left_out))
-        yield commands.start(text, report.day, cards=left_out)
+        yield commands.start(text, report.day, is_confirmed=True, cards=left_out)
     if start.qa_attempts is None:
         return
     cards = [card for card in ledger.with_error("qa") if card.target not in start.without]
@@ -228,7 +229,8 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
         again = option("again", [f"{card.target}/{card.card_type}" for card in cards])
         # Always for this day, whenever it is given.
         given = [f"--date={report.day}", *again, *option("without", start.without)]
-        yield commands.start(text, None, *given, rank=Rank.DETAIL)
+        step = commands.start(text, None, *given)
+        yield replace(step, rank=min(step.rank, Rank.DETAIL))
 
 
 def _may_have_asked(report: Report) -> bool:

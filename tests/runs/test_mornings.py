@@ -288,6 +288,17 @@ async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what
     assert len(world.qa.requests) == count + 9
 
 
+async def test_what_was_left_out_of_an_earlier_day_is_made_by_the_command_that_says_so(tuesday: Night) -> None:
+    world = tuesday.scene.world
+    await tuesday.start(0, "--without=TSLA")
+    await tuesday.begins(WEDNESDAY)
+    await tuesday.start(0, f"--date={TUESDAY}", "--yes", "--without=TSLA", "--again=AAPL/news_card")
+    (pasted,) = commands(world.chat.texts[-1])
+    asked = len(world.qa.requests)
+    await tuesday.start(0, *pasted)
+    assert len(world.qa.requests) == asked + 4
+
+
 FEWER = {
     "en": f"""\
 ! cards, {WEDNESDAY}

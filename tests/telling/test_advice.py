@@ -232,7 +232,7 @@ def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_c
     done = begun(report(DONE), without=("MSFT", "TSLA"))
     again = "Once they can be made, this makes what was left out {}:"
     assert shown(done) == [(again.format(UNTIL), EXECUTE)]
-    assert shown(done, now=LATER) == [(again.format(MAINTAINER), DATED)]
+    assert shown(done, now=LATER) == [(again.format(MAINTAINER), f"{DATED},--yes")]
     counted = done.model_copy(update={"engines": {"qa": Counts(planned=7, not_attempted=2, left_out=2, done=5)}})
     terms = "(2 cards; until 11-25 01:50)"
     assert shown(counted)[0] == (again.format(terms), EXECUTE)
