@@ -89,6 +89,7 @@ class View:
         view = replace(self, unrecorded=unrecorded)
         if view.warning is not None:
             return replace(view, steps=())
+        note = None
         if cards:
             note = plural(
                 "1 card was made, but not recorded: the next start makes it again, and it may be charged twice.",
@@ -96,6 +97,13 @@ class View:
                 "twice.",
                 count=cards,
             )
+        elif unrecorded and "cards" not in self.report.phases:
+            note = plural(
+                "1 result is not recorded, since storage failed: no card is requested before it is.",
+                "{count} results are not recorded, since storage failed: no card is requested before they are.",
+                count=unrecorded,
+            )
+        if note is not None:
             view = replace(view, notes=(*self.notes, note))
         is_retried = self.report.start.has_retry
         return replace(view, steps=tuple(advice(self.report, self.ledger, commands, cards, is_retried=is_retried)))

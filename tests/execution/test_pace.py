@@ -120,7 +120,8 @@ def test_bad_types_cost_no_good_card_and_hardly_any_time(row: Types) -> None:
     assert len(lost) <= (0 if every is None else 2 * good / every**3 + 3)
     done = (one for one in played.made.world.finished if one.done)
     last_tries = 0.0 if every is None else PATIENCE  # a small night is over before they are due
-    waits = 60.0 if every is None and "hang" not in types.values() else 600.0  # two timeouts
+    timeouts = 2 * ("hang" in types.values()) + 2 * (every is not None)
+    waits = 60.0 + 300.0 * timeouts
     assert max(one.ended for one in done) <= 1.1 * at_full_speed + waits + last_tries
 
 

@@ -201,10 +201,21 @@ ONE = "1 card was made, but not recorded: the next start makes it again, and it 
 TWELVE = "12 cards were made, but not recorded: the next start makes them again, and they may be charged twice."
 
 
-@pytest.mark.parametrize(("cards", "lacks"), [(1, [ONE]), (12, [TWELVE]), (0, [])])
-def test_what_the_record_lacks(cards: int, lacks: list[str]) -> None:
-    """What is fetched again costs nothing, and a record that only lacks its end is closed by the next start."""
-    view = SCENES["cards missing"]()
+HELD = "12 results are not recorded, since storage failed: no card is requested before they are."
+
+
+@pytest.mark.parametrize(
+    ("scene", "cards", "lacks"),
+    [
+        ("cards missing", 1, [ONE]),
+        ("cards missing", 12, [TWELVE]),
+        ("cards missing", 0, []),
+        ("interrupted before the cards", 0, [HELD]),
+    ],
+)
+def test_what_the_record_lacks(scene: str, cards: int, lacks: list[str]) -> None:
+    """A failed card is requested again for nothing; a record that only lacks its end is closed by the next start."""
+    view = SCENES[scene]()
     commands = Commands(view.report.start, "", view.report.start.days, NOW)
     assert [*map(str, view.unended(12, cards, commands).notes)] == [*map(str, view.notes), *lacks]
 
