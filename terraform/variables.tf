@@ -109,8 +109,8 @@ variable "engines" {
     error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].attempts" if try(engine.attempts != max(1, min(floor(engine.attempts), 20)), false)])}: is not a whole number from 1 to 20."
   }
   validation {
-    condition     = !anytrue([for name, engine in var.engines : try(engine.concurrency != max(1, min(floor(engine.concurrency), name == "qa" ? 8192 : 1024)), false)])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].concurrency" if try(engine.concurrency != max(1, min(floor(engine.concurrency), name == "qa" ? 8192 : 1024)), false)])}: is not a whole number from 1 to 1024, or to 8192 for qa."
+    condition     = !anytrue([for name, engine in var.engines : try(engine.concurrency != max(1, min(floor(engine.concurrency), 8192)), false)])
+    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].concurrency" if try(engine.concurrency != max(1, min(floor(engine.concurrency), 8192)), false)])}: is not a whole number from 1 to 8192."
   }
   validation {
     condition     = !anytrue([for name, engine in var.engines : try(engine.batch_size != max(1, min(floor(engine.batch_size), 1000)), false)])

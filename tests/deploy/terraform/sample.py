@@ -24,7 +24,7 @@ EVERYTHING: dict[str, Any] = LITTLE | {
             "project": f"{name}-project",
             "audience": f"https://{name}-audience.example.com",
             "timeout_seconds": 3600 - number,
-            "concurrency": {"qa": 8192}.get(name, 1024 - number),
+            "concurrency": {"qa": 8192}.get(name, 8192 - number),
             "patience_seconds": 86_400 - number,
             "per_minute": 60_000 - number,
         }
