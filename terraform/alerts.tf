@@ -8,7 +8,7 @@ check "somebody_is_told" {
 locals {
   # What is so whenever the mail is read: nobody knows by then whether a command still helps.
   page     = "https://storage.cloud.google.com/${google_storage_bucket.runs.name}/runs/index.html"
-  recorded = "[The page of the nights](${local.page}) says how the latest night stands and what to do, as far as it is recorded. A start that was killed or never began leaves no message in the chat. Then open the execution, read the red line, and call an owner of the project with it; do not start the job before."
+  recorded = "[The page of the nights](${local.page}) says how the latest night stands and what to do, as far as it is recorded. If it has nothing of that night, as of a start that never began, open the execution, read the red line, and call an owner of the project with it; do not start the job before."
 
   # Both show as a failed execution of one of the two jobs.
   execution_alerts = {
@@ -35,7 +35,7 @@ locals {
       record = {
         title    = "${var.name}: the record is incomplete"
         severity = "ERROR"
-        help     = "Storage did not take all results of a start. Do not start the job again: it would make, and pay for, what is not recorded. Call an owner of the project, who looks whether the job's account may still write into the bucket of the record. What the start has made is in [its end](${local.log_url}${urlencode("jsonPayload.unrecorded>0")}?project=${var.project_id})."
+        help     = "Storage did not take all results of a start. Do what its message says. If all work is done, or without a message, do not start the job again: it would make, and pay for, what is not recorded. Call an owner of the project, who looks whether the job's account may still write into the bucket of the record. What the start has made is in [its end](${local.log_url}${urlencode("jsonPayload.unrecorded>0")}?project=${var.project_id})."
         filter   = "${local.run_filter} AND jsonPayload.event = \"run.finished\" AND jsonPayload.unrecorded > 0"
       }
       # Then there is no execution that could fail. The log has a line for each attempt, and none says whether it was the last.

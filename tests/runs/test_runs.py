@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest.mock import AsyncMock, Mock
@@ -15,7 +16,8 @@ from trio.testing import MockClock
 from job import opening, orchestrator
 from job.config.environment import Options, read_settings
 from job.day.attempt import Outcome
-from job.day.result import ShutdownReason
+from job.day.ledger import Ledger
+from job.day.result import CallResult, ShutdownReason
 from job.execution.phases import Phases
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
 from job.opening import DayStatus
@@ -30,7 +32,7 @@ from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.records import DAY, NOW, RecordedAttempt, prepared, record_of, start_at
 from tests.support.runs import QUICK, SMALL
-from tests.support.scene import Scene
+from tests.support.scene import ALL, Scene
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -125,6 +127,23 @@ async def test_wherever_a_bug_is_the_start_ends_in_order(
     ended = [scene.stored(name)["outcome"] for name in scene.names("/ends/")]
     assert ended == ([] if where == "the journal" else ["unforeseen"]), "what cannot be flushed has no end"
     await scene.start(0)
+
+
+async def test_a_bug_in_what_is_told_of_the_day_loses_no_result(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failures(ledger: Ledger) -> list[CallResult]:
+        if ledger.plan.targets:
+            raise ZeroDivisionError
+        return []
+
+    monkeypatch.setattr(promise, "CODES", {70, *promise.CODES})
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "failures", property(failures))
+        await scene.start(70)
+    assert "ZeroDivisionError" in bugs_in(caplog)
+    await scene.start(0)
+    assert scene.cards() == Counter(ALL)
 
 
 @pytest.mark.slow

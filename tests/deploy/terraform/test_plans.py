@@ -161,7 +161,7 @@ def test_a_mail_says_where_to_look_and_has_no_command(everything: dict[str, Any]
         "the message about a run was not sent",
         "the run failed",
     }
-    assert "Do not start the job again" in titled["the record is incomplete"]
+    assert "If all work is done, or without a message, do not start the job again" in titled["the record is incomplete"]
     assert "nothing has to be started" in titled["an engine is out"]
     logs = r"\(https://console.cloud.google.com/logs/query;query=jsonPayload\.[^ )]+\?project=my-project\)"
     for title, text in titled.items():
