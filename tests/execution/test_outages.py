@@ -44,7 +44,6 @@ def test_an_outage_that_is_shorter_than_the_patience_costs_time_and_nothing_else
 
 
 DATA: dict[str, Strike] = {
-    "503 for 300 s, trading": out(503, 10, 310, "trading"),
     "failed for 400 s, news": out("denied", 10, 410, "news"),
     "answers lost for 300 s, trading": out("lost", 10, 310, "trading"),
     "no right for the first 7 min": out(403, 0, 420),
@@ -76,7 +75,6 @@ LONG: dict[str, tuple[EngineName, How, int]] = {
     "503, 4 at a time": ("qa", 503, 4),
     "answers lost, 64 at a time": ("qa", "lost", 64),
     "a hang": ("qa", "hang", 16),
-    "403": ("qa", 403, 16),
     "429, one at a time": ("qa", 429, 1),
 }
 

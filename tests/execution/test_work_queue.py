@@ -169,6 +169,7 @@ async def test_it_opens_once_half_of_the_places_are_taken_and_nothing_else_is_in
     work.fail(card_type="bad")
     await trio.sleep(1.0)
     work.succeed(card_type="good")
+    work.fail(card_type="bad")
     work.begin("bad")
     for _ in range(2):
         assert work.breaker.state(trio.current_time()) is State.CLOSED
@@ -202,7 +203,10 @@ async def test_the_calls_of_an_outlier_come_last_but_for_one_in_each_timeout_unt
     assert await work.take(2) == ["a", "c"], "the first one in a timeout"
     await trio.sleep(300.0)
     assert await work.take(3) == ["b", "d", "e"]
-    work.succeed(card_type="bad")
+    work.put("g", 1_000.0, card_type="good")
+    hanging = work.begin("bad")
+    assert (await work.take(1), trio.current_time() >= 600.0) == (["f"], True), "one at a time while others wait"
+    work.succeed(hanging, card_type="bad")
     assert not work.breaker.is_outlier("bad")
 
 
@@ -259,6 +263,8 @@ async def test_once_the_patience_is_over_a_few_calls_decide_and_no_more_begin(li
         work.progress.in_flight = 1
     assert await work.take(1) == ["-"]
     assert work.queue.is_down
+    work.succeed()
+    assert work.breaker.failures_to_go == LATE_TRIES, "another outage is decided anew"
 
 
 async def test_calls_begin_evenly_spread_and_a_part_of_a_batch_takes_a_place_of_its_own() -> None:
