@@ -144,3 +144,10 @@ def test_each_outage_is_told_anew() -> None:
     played = night(any_of(out(503, 20.0, 60.0, "qa"), out(503, 200.0, 240.0, "qa")), targets=cards(60))
     assert [type(event) for event in played.told] == [EngineFailing, EngineRecovered] * 2
     assert [event.seconds for event in played.told[::2]] == pytest.approx([5.0, 5.0], abs=6)
+
+
+@pytest.mark.parametrize(("begin", "least"), [(0.0, 8), (100.0, 15)])
+def test_after_an_outage_half_of_the_calls_begin_at_once_or_as_many_as_before(begin: float, least: int) -> None:
+    asked = night(out(503, begin, begin + 60.0, "qa"), targets=cards(40), concurrency=16).made.world.asked
+    done = min(one.ended or 0.0 for one in asked if one.how is None and one.time > begin)
+    assert sum(one.time == done for one in asked) >= least

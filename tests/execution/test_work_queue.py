@@ -165,16 +165,20 @@ async def test_it_opens_once_half_of_the_places_are_taken_and_nothing_else_is_in
     assert work.breaker.state(trio.current_time()) is State.CLOSED
     work.fail(latest=hanging)
     assert work.breaker.state(trio.current_time()) is State.PROBING
-    work = Work(limit=4)
-    work.fail(card_type="bad")
+    work = Work("outlier", limit=4)
+    work.fail()
     await trio.sleep(1.0)
     work.succeed(card_type="good")
-    work.fail(card_type="bad")
-    work.begin("bad")
+    work.fail()
+    work.begin()
     for _ in range(2):
         assert work.breaker.state(trio.current_time()) is State.CLOSED
         work.fail(card_type="good")
     assert work.breaker.state(trio.current_time()) is State.PROBING
+    await trio.sleep(work.policy.settings.patience)
+    for _ in range(LATE_TRIES):
+        work.fail(card_type="good")
+    assert await work.take(1) == ["outlier"], "only what is tried of others decides"
 
 
 async def test_probes_double_while_the_first_one_lives_long() -> None:
