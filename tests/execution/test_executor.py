@@ -177,15 +177,14 @@ async def test_all_attempts_at_a_call_are_equal_except_for_the_token_which_is_fo
     }  # fmt: skip
 
 
-async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted() -> None:
-    made = stage([target("A", engines=())], in_turn("qa", reply({"detail": "x"}, 500), None))
-    await made.play((0.25, ShutdownReason.SIGTERM))
-    assert trio.current_time() == 0.25
+@pytest.mark.parametrize(("seconds", "ends", "tries"), [(0.25, 0.25, 1), (12.0, 17.0, 2)])
+async def test_an_interrupt_after_a_failed_try_counts_as_failed(seconds: float, ends: float, tries: int) -> None:
+    made = stage([target("A", engines=())], in_turn("qa", reply({"detail": "x"}, 500), FOREVER))
+    await made.play((seconds, ShutdownReason.SIGTERM))
     failure = the_end(made)
-    assert failure.cause == Cause.INTERRUPTED
+    assert (trio.current_time(), failure.tries) == (ends, tries)
     assert str(reason_of(failure)) == "cut off; the try before it failed: HTTP 500: x"
-    assert (failure.status, failure.interrupted_after) == (500, Cause.STATUS)
-    assert the_end(made).tries == 1
+    assert (failure.cause, failure.status, failure.interrupted_after) == (Cause.INTERRUPTED, 500, Cause.STATUS)
 
 
 async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before() -> None:

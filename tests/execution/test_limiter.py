@@ -49,15 +49,6 @@ def test_a_rejection_within_the_room_that_was_shown_raises_the_limit() -> None:
     assert limiter.limit == 5
 
 
-@pytest.mark.parametrize(("low", "after"), [(1, 8), (12, 12)])
-def test_after_an_outage_the_limit_is_half_of_its_maximum_at_least(low: int, after: int) -> None:
-    limiter = ConcurrencyLimiter(16)
-    play(limiter, 0.0, neither=low, rejected=16 - low)
-    assert limiter.limit == low
-    limiter.recover()
-    assert limiter.limit == after
-
-
 @pytest.mark.parametrize(("per_minute", "delay"), [(60, 0.0), (60, 0.09), (7, 0.0), (6_000, 0.003), (60_000, 0.004)])
 def test_in_no_minute_more_calls_begin_than_may_and_hardly_fewer(per_minute: int, delay: float) -> None:
     """Each begins late by up to `delay` seconds, as timers are never exact."""

@@ -44,7 +44,6 @@ def test_an_outage_that_is_shorter_than_the_patience_costs_time_and_nothing_else
 
 
 DATA: dict[str, Strike] = {
-    "503 for 300 s, trading": out(503, 10, 310, "trading"),
     "failed for 400 s, news": out("denied", 10, 410, "news"),
     "answers lost for 300 s, trading": out("lost", 10, 310, "trading"),
     "no right for the first 7 min": out(403, 0, 420),
@@ -76,7 +75,6 @@ LONG: dict[str, tuple[EngineName, How, int]] = {
     "503, 4 at a time": ("qa", 503, 4),
     "answers lost, 64 at a time": ("qa", "lost", 64),
     "a hang": ("qa", "hang", 16),
-    "403": ("qa", 403, 16),
     "429, one at a time": ("qa", 429, 1),
 }
 
@@ -146,3 +144,10 @@ def test_each_outage_is_told_anew() -> None:
     played = night(any_of(out(503, 20.0, 60.0, "qa"), out(503, 200.0, 240.0, "qa")), targets=cards(60))
     assert [type(event) for event in played.told] == [EngineFailing, EngineRecovered] * 2
     assert [event.seconds for event in played.told[::2]] == pytest.approx([5.0, 5.0], abs=6)
+
+
+@pytest.mark.parametrize(("begin", "least"), [(0.0, 8), (100.0, 15)])
+def test_after_an_outage_half_of_the_calls_begin_at_once_or_as_many_as_before(begin: float, least: int) -> None:
+    asked = night(out(503, begin, begin + 60.0, "qa"), targets=cards(40), concurrency=16).made.world.asked
+    done = min(one.ended or 0.0 for one in asked if one.how is None and one.time > begin)
+    assert sum(one.time == done for one in asked) >= least

@@ -165,15 +165,20 @@ async def test_it_opens_once_half_of_the_places_are_taken_and_nothing_else_is_in
     assert work.breaker.state(trio.current_time()) is State.CLOSED
     work.fail(latest=hanging)
     assert work.breaker.state(trio.current_time()) is State.PROBING
-    work = Work(limit=4)
-    work.fail(card_type="bad")
+    work = Work("outlier", limit=4)
+    work.fail()
     await trio.sleep(1.0)
     work.succeed(card_type="good")
-    work.begin("bad")
+    work.fail()
+    work.begin()
     for _ in range(2):
         assert work.breaker.state(trio.current_time()) is State.CLOSED
         work.fail(card_type="good")
     assert work.breaker.state(trio.current_time()) is State.PROBING
+    await trio.sleep(work.policy.settings.patience)
+    for _ in range(LATE_TRIES):
+        work.fail(card_type="good")
+    assert await work.take(1) == ["outlier"], "only what is tried of others decides"
 
 
 async def test_probes_double_while_the_first_one_lives_long() -> None:
@@ -202,7 +207,10 @@ async def test_the_calls_of_an_outlier_come_last_but_for_one_in_each_timeout_unt
     assert await work.take(2) == ["a", "c"], "the first one in a timeout"
     await trio.sleep(300.0)
     assert await work.take(3) == ["b", "d", "e"]
-    work.succeed(card_type="bad")
+    work.put("g", 1_000.0, card_type="good")
+    hanging = work.begin("bad")
+    assert (await work.take(1), trio.current_time() >= 600.0) == (["f"], True), "one at a time while others wait"
+    work.succeed(hanging, card_type="bad")
     assert not work.breaker.is_outlier("bad")
 
 
@@ -259,6 +267,8 @@ async def test_once_the_patience_is_over_a_few_calls_decide_and_no_more_begin(li
         work.progress.in_flight = 1
     assert await work.take(1) == ["-"]
     assert work.queue.is_down
+    work.succeed()
+    assert work.breaker.failures_to_go == LATE_TRIES, "another outage is decided anew"
 
 
 async def test_calls_begin_evenly_spread_and_a_part_of_a_batch_takes_a_place_of_its_own() -> None:
