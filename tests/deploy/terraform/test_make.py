@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from job import __version__
-from tests.deploy.terraform.command import PROJECT, ROOT, Terraform
+from tests.deploy.terraform.command import COMMAND, PROJECT, ROOT, Terraform
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
 
@@ -86,7 +86,7 @@ def checkout(terraform: Terraform, tmp_path: Path) -> Checkout:
     for name in (".venv", "commands"):
         (directory / name).mkdir()
     (directory / ".venv" / "ready").touch()
-    commands = COMMANDS | {"terraform": WITHOUT_A_BUCKET + f'exec {" ".join(terraform.command)} "$@"'}
+    commands = COMMANDS | {"terraform": WITHOUT_A_BUCKET + f'exec {" ".join(COMMAND)} "$@"'}
     for name, script in commands.items():
         (directory / "commands" / name).write_text(f"#!/bin/sh\n{script}\n")
         (directory / "commands" / name).chmod(0o755)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.terraform.command import ROOT, TESTS, Terraform, commands
-from tests.deploy.terraform.sample import LITTLE
+from tests.deploy.terraform.command import ROOT, TESTS, Terraform
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
 
@@ -47,11 +46,3 @@ def test_a_setting_is_refused_in_these_words_or_accepted(terraform: Terraform, o
     assert found == [(setting, [text.strip()] if text else []) for setting, text in rows]
     variables = re.findall(r'^variable "(\w+)" \{', (own_root / "variables.tf").read_text(), re.MULTILINE)
     assert {setting.split()[0] for setting, text in rows if text} == set(variables) - {"force_destroy"}
-
-
-@pytest.mark.parametrize("name", commands())
-def test_with_an_installed_terraform_and_without(name: str, terraform: Terraform, tmp_path: Path) -> None:
-    one = Terraform(commands()[name], terraform.providers, tmp_path)
-    root = one.copy(tmp_path / "root")
-    assert "Success! 2 passed" in one.test(root, f"-filter={TESTS}/build.tftest.hcl").stdout
-    assert one.plan(root, LITTLE)["complete"]
