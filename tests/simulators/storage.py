@@ -46,20 +46,14 @@ class Emulator:
         answer.raise_for_status()
 
     async def get(self, bucket: str, name: str) -> bytes:
-        """Reads an object; raises KeyError if there is none."""
+        """Reads an object that exists."""
         answer = await self.client.get(f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}", params={"alt": "media"})
-        if answer.status_code == 404:
-            raise KeyError(f"gs://{bucket}/{name}")
         return answer.raise_for_status().content
 
     async def names(self, bucket: str, prefix: str = "") -> list[str]:
         """The names of all objects under a prefix, sorted."""
         answer = await self.client.get(f"/storage/v1/b/{bucket}/o", params={"prefix": prefix})
         return sorted(item["name"] for item in answer.raise_for_status().json().get("items", []))
-
-    async def delete(self, bucket: str, name: str) -> None:
-        """Deletes an object that exists."""
-        (await self.client.delete(f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}")).raise_for_status()
 
 
 @asynccontextmanager
