@@ -189,36 +189,24 @@ def test_a_bug_prints_its_traceback_and_has_an_exit_code_of_its_own(
 # --- check, and a message for a try ---
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A config that can be used, and the URL of each engine."""
-    for name, text in config().items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setenv("CONFIG_URI", str(tmp_path))
-    for name, url in URLS.items():
-        monkeypatch.setenv(name, url)
-    return tmp_path
-
-
-@pytest.fixture
-def wrong(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What is wrong with each engine."""
-    found: dict[str, str] = {}
+def test_the_config_and_each_engine_have_a_line(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong: dict[str, str] = {}
 
     async def health_problem(_: str, url: str, audience: str, *__: object) -> str | None:
         await trio.lowlevel.checkpoint()
         assert url == audience
-        return found.get(url.removeprefix("https://").removesuffix(".example"))
+        return wrong.get(url.removeprefix("https://").removesuffix(".example"))
 
     monkeypatch.setattr(module, "health_problem", health_problem)
-    return found
-
-
-def test_the_config_and_each_engine_have_a_line(place: Path, command: Command, wrong: dict[str, str]) -> None:
+    for name, text in config().items():
+        (tmp_path / name).write_text(text)
     shown = {one: f"✓ {one}: https://{one}.example is healthy" for one in (*TARGET_ENGINES, "qa")}
-    assert command("check") == (ExitCode.DONE, ["✓ config: 2 targets, 2 cards", *shown.values()], [])
+    good = ["✓ config: 2 targets, 2 cards", *shown.values()]
+    assert command("check", CONFIG_URI=str(tmp_path), **URLS) == (ExitCode.DONE, good, [])
     wrong.update(trading="HTTP 503", qa="no answer")
-    (place / "engine_control.json").write_text('{"run_news_engine": false}')
+    (tmp_path / "engine_control.json").write_text('{"run_news_engine": false}')
     left_behind = "! engine_control.json: the news engine is switched off. Cards without its data: 2"
     code, out, _ = command("check")
     shown |= {"trading": "✗ trading: HTTP 503", "qa": "✗ qa: no answer"}

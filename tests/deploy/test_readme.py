@@ -259,11 +259,7 @@ def test_the_columns_of_the_table_of_cards_are_in_the_reference() -> None:
 
 
 def test_what_follows_a_failure_is_the_table_of_the_engines_page() -> None:
-    words = {
-        "charged": FailureKind.COUNTED,
-        "free": FailureKind.FREE,
-        "refused": FailureKind.FINAL,
-    }
+    words = {"charged": FailureKind.COUNTED, "free": FailureKind.FREE, "refused": FailureKind.FINAL}
     shown: dict[str, Handling] = {}
     for what, follows, halved, overload, remedy in table("\n## What is repeated\n"):
         put_right = Remedy(coded(remedy)[0]) if remedy else None

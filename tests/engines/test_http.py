@@ -22,14 +22,7 @@ import trustme
 from job.engines import http as module
 from job.engines.answers import ANSWER_LIMIT, Response, TransportError
 from job.engines.failures import Cause
-from job.engines.http import (
-    LOOK_UPS_AT_A_TIME,
-    OPENED_AT_A_TIME,
-    HttpConnection,
-    Network,
-    Resolver,
-    transport_error,
-)
+from job.engines.http import LOOK_UPS_AT_A_TIME, OPENED_AT_A_TIME, HttpConnection, Network, Resolver, transport_error
 from job.engines.tls import tls_context
 from job.execution.shutdown import ShutdownError
 from tests.simulators import broken, do, when

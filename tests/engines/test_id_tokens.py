@@ -212,11 +212,7 @@ async def test_an_answer_that_is_no_token_is_not_quoted(data: str, monkeypatch: 
     ids=["none on Cloud Run", "none on a laptop", "silent", "silent otherwise", "overloaded", "refusal"],
 )
 async def test_a_token_server_that_does_not_answer_is_not_one_that_refuses(
-    found: Exception | Answer,
-    answer: Exception | Answer,
-    cloud: bool,
-    cause: Cause,
-    monkeypatch: pytest.MonkeyPatch,
+    found: Exception | Answer, answer: Exception | Answer, cloud: bool, cause: Cause, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if cloud:
         monkeypatch.setenv("CLOUD_RUN_JOB", "cards")

@@ -182,11 +182,7 @@ async def open_world(
 
 
 def make_world(
-    kind: type[W],
-    nursery: trio.Nursery,
-    directory: Path,
-    emulator: Emulator | None,
-    tls: ssl.SSLContext | None = None,
+    kind: type[W], nursery: trio.Nursery, directory: Path, emulator: Emulator | None, tls: ssl.SSLContext | None = None
 ) -> W:
     """A world of this kind, in which no service listens yet."""
     seen: list[Seen] = []

@@ -18,14 +18,7 @@ from google.api_core.retry import retry_base, retry_unary
 from requests import Session
 
 from job.storage import gcs
-from job.storage.store import (
-    ConflictError,
-    ObjectStore,
-    StorageError,
-    StoredObject,
-    UnreachableError,
-    in_thread,
-)
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError, in_thread
 from job.text.messages import duration
 from tests.simulators import broken, do, when
 from tests.simulators.do import in_turn

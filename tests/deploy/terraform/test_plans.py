@@ -10,15 +10,7 @@ from job.config.objects import OBJECTS
 from job.day.report import NIGHTS_PAGE
 from job.engines.calls import ALL_ENGINES
 from job.storage.uri import address_of
-from tests.deploy.terraform.sample import (
-    EVERYTHING,
-    MAINTAINER,
-    OPERATOR,
-    VIEWER,
-    environment,
-    resources,
-    secrets,
-)
+from tests.deploy.terraform.sample import EVERYTHING, MAINTAINER, OPERATOR, VIEWER, environment, resources, secrets
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
 
