@@ -67,18 +67,9 @@ def test_the_first_date_and_the_last_have_a_day_after_them_in_every_zone(zone: s
 
 
 def test_which_texts_are_dates() -> None:
-    texts = [
-        "2026-11-24",
-        "0001-01-01",
-        "8999-12-31",
-        "9000-01-01",
-        "2026-1-2",
-        "20261124",
-        "2026-W48-2",
-        "2026-02-30",
-        "",
-    ]
-    assert [*filter(is_date, texts)] == texts[:3]
+    dates = ["2026-11-24", "0001-01-01", "8999-12-31"]
+    others = ["9000-01-01", "2026-1-2", "20261124", "2026-W48-2", "2026-02-30", ""]
+    assert [*filter(is_date, dates + others)] == dates
 
 
 def test_a_day_is_past_24_hours_after_it_began() -> None:

@@ -202,12 +202,9 @@ def test_settings_with_faults_hold_the_values_that_are_valid() -> None:
     assert (qa.url, qa.audience, qa.timeout, qa.concurrency) == ("http://localhost:1", "http://localhost:1", 300, 3)
 
 
-def test_a_schedule_is_taken_as_it_is() -> None:
+def test_a_schedule_and_a_template_of_the_pictures_urls_are_taken_as_they_are() -> None:
     for schedule in ("0  22,23 1-7,15 */2 mon#1", "0 0 29 2 *"):
         assert read(RUN_SCHEDULE=schedule).schedule == schedule
-
-
-def test_a_template_of_the_pictures_urls_is_taken_as_it_is() -> None:
     url = "https://cards.example.com:8443/图卡?d={date}&t={ticker}&d={date}#{card_type}"
     assert read(CARD_URL=f" {url} ").card_url == url
 

@@ -258,13 +258,13 @@ def test_targets_to_leave_out_are_those_of_the_config_and_not_all(names: list[st
 def test_no_number_of_names_takes_long_among_many_targets() -> None:
     """The loop is blocked meanwhile, on which the lease is renewed."""
     began = time.process_time()
-    plan = plan_of([target(f"T{number:05}") for number in range(50_000)])
+    plan = plan_of([target(f"T{number:05}") for number in range(20_000)])
     numbers = [str(number) for number in range(500)]
-    right = [f"T{number:05}" for number in range(49_000, 50_000)]
+    right = [f"T{number:05}" for number in range(19_000, 20_000)]
     _, faults = select(plan, numbers, is_confirmed=True)
     assert len(faults) == 500
     assert len(select(plan, [f"/{number}" for number in numbers], is_confirmed=True)[1]) == 500
     assert len(select(plan, right, is_confirmed=True)[0]) == 4000
     assert len(left_out_faults(plan, numbers)) == 500
     assert left_out_faults(plan, right) == []
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 2

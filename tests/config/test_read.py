@@ -1,21 +1,19 @@
 """Every fault of a start is found before anything is called; a config that storage does not give is no faulty one."""
 
 import json
-import subprocess
-import sys
+import resource
 import time
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
-from job.config.environment import Options, read_settings
+from job.config.environment import Options, raise_open_file_limit, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.read import read_config
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
-from tests.simulators.job import ROOT
 from tests.support.records import DAY, NOW, URLS, config
 
 FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))
@@ -33,16 +31,12 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one() -> None:
-    program = """
-import resource
-from job.config.environment import raise_open_file_limit
-resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))
-raise_open_file_limit()
-print(resource.getrlimit(resource.RLIMIT_NOFILE))
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "(200, 200)\n"
+def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 200))
+    monkeypatch.setattr(resource, "setrlimit", lambda *given: asked.append(given))
+    raise_open_file_limit()
+    assert asked == [(resource.RLIMIT_NOFILE, (200, 200))]
 
 
 # --- no fault causes another one, and none hides one of its kind ---

@@ -10,7 +10,6 @@ import pytest
 
 from job.config.environment import read_settings
 from tests.simulators.job import ROOT
-from tests.support.environment import SHELL
 
 TERRAFORM = ROOT / "terraform"
 EXAMPLE = (TERRAFORM / "terraform.tfvars.example").read_text(encoding="utf-8")
@@ -48,6 +47,15 @@ def test_what_the_example_says_of_an_engine_is_the_default() -> None:
 NEEDS_STATE = ["plan", "apply", "deploy", "execute", "logs"]
 
 
+def make(directory: Path, command: str, tfvars: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs our Makefile in a folder that has nothing but these settings of Terraform's."""
+    (directory / "terraform").mkdir()
+    (directory / "terraform" / "terraform.tfvars").write_text(tfvars)
+    words = ["make", "--silent", f"--file={ROOT}/Makefile", *command.split()]
+    environment = os.environ | variables
+    return subprocess.run(words, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
@@ -64,9 +72,7 @@ NEEDS_STATE = ["plan", "apply", "deploy", "execute", "logs"]
     ],
 )
 def test_what_is_missing_is_said_in_a_sentence(command: str, sentence: str, tmp_path: Path) -> None:
-    (tmp_path / "terraform").mkdir()
-    words = ["make", "--no-print-directory", f"--file={ROOT}/Makefile", *command.split(), "ARGS=run,--again,NVDA"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = make(tmp_path, f"{command} ARGS=run,--again,NVDA")
     assert (done.returncode, done.stdout) == (2, "")
     said, *after = done.stderr.splitlines()
     assert said.startswith(sentence)
@@ -90,11 +96,8 @@ def test_every_target_uses_the_terraform_that_is_named(tmp_path: Path) -> None:
 def test_a_project_that_the_file_and_the_environment_name_differently_is_refused(
     name: str, command: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "terraform").mkdir()
-    (tmp_path / "terraform" / "terraform.tfvars").write_text('project_id = "cards"\nname       = "cards"\n')
-    words = ["make", "--no-print-directory", f"--file={ROOT}/Makefile", command, "TERRAFORM=echo"]
-    environment = SHELL | {f"TF_VAR_{name}": "other"}
-    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    file = 'project_id = "cards"\nname       = "cards"\n'
+    done = make(tmp_path, f"{command} TERRAFORM=echo", file, **{f"TF_VAR_{name}": "other"})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(
         f'terraform/terraform.tfvars says {name} = "cards", but the environment says TF_VAR_{name}=other: remove one'
@@ -104,21 +107,18 @@ def test_a_project_that_the_file_and_the_environment_name_differently_is_refused
 @pytest.mark.parametrize(
     ("file", "environment", "given", "bucket", "prefix"),
     [
-        ('project_id = "cards"\n', {"TF_VAR_project_id": "cards"}, [], "cards-terraform", "batch-orchestrator"),
-        ('project_id = "cards"\nname = "test"\n', {}, [], "cards-terraform", "test"),
-        ('name = "test"\n', {"TF_VAR_project_id": "cards", "TF_VAR_name": "test"}, [], "cards-terraform", "test"),
-        ("", {"TF_VAR_project_id": "cards", "TF_VAR_name": "test"}, [], "cards-terraform", "test"),
-        ("", {"TF_VAR_project_id": "cards"}, ["STATE_BUCKET=b", "STATE_PREFIX=p"], "b", "p"),
-        ("", {}, ["STATE_BUCKET=b"], "b", "batch-orchestrator"),
+        ('project_id = "cards"\n', {"TF_VAR_project_id": "cards"}, "", "cards-terraform", "batch-orchestrator"),
+        ('project_id = "cards"\nname = "test"\n', {}, "", "cards-terraform", "test"),
+        ('name = "test"\n', {"TF_VAR_project_id": "cards", "TF_VAR_name": "test"}, "", "cards-terraform", "test"),
+        ("", {"TF_VAR_project_id": "cards", "TF_VAR_name": "test"}, "", "cards-terraform", "test"),
+        ("", {"TF_VAR_project_id": "cards"}, "STATE_BUCKET=b STATE_PREFIX=p", "b", "p"),
+        ("", {}, "STATE_BUCKET=b", "b", "batch-orchestrator"),
     ],
 )
 def test_the_state_is_that_of_the_project_and_the_name(
-    file: str, environment: dict[str, str], given: list[str], bucket: str, prefix: str, tmp_path: Path
+    file: str, environment: dict[str, str], given: str, bucket: str, prefix: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "terraform").mkdir()
-    (tmp_path / "terraform" / "terraform.tfvars").write_text(file)
-    words = ["make", "--silent", f"--file={ROOT}/Makefile", "init", "TERRAFORM=echo", *given]
-    done = subprocess.run(words, cwd=tmp_path, env=SHELL | environment, capture_output=True, text=True, check=True)
+    done = make(tmp_path, f"init TERRAFORM=echo {given}", file, **environment)
     assert done.stdout == f"-chdir=terraform init -backend-config=bucket={bucket} -backend-config=prefix={prefix}\n"
 
 

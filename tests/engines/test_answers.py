@@ -117,13 +117,8 @@ def test_a_success_with_an_error_text_is_a_success_with_a_warning(
     assert str(found.warning) == f"the answer says success, but has an error: {said}"
 
 
-def test_the_words_of_an_error_are_quoted_with_the_place_of_a_field() -> None:
-    refused = {"detail": [{"type": "missing", "loc": ["query", "as_of"], "msg": "Field required"}]}
-    assert str(failure_of(QA, refused, 422).reason) == "HTTP 422: query.as_of: Field required"
-    quota = {"error": {"code": 429, "message": "Daily quota exceeded"}}
-    assert str(failure_of(QA, quota, 429).reason) == "HTTP 429: Daily quota exceeded"
-
-
+MISSING = {"detail": [{"type": "missing", "loc": ["query", "as_of"], "msg": "Field required"}]}
+QUOTA = {"error": {"code": 429, "message": "Daily quota exceeded"}}
 GOOGLE = (
     b"<html><head><title>503 Server Error</title></head>\n<body><h1>Error: Server Error</h1>\n"
     b"<h2>The service you requested is not available yet.</h2></body></html>"
@@ -131,16 +126,19 @@ GOOGLE = (
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("status", "answer", "said"),
     [
-        (GOOGLE, "HTTP 503: Error: Server Error The service you requested is not available yet."),
-        (b"<html><title>503 Service Unavailable</title><h1>503 Service Unavailable</h1></html>", "HTTP 503"),
-        (b"<html><title>Down for an hour</title></html>", "HTTP 503: Down for an hour"),
-        (b"503 tickers are too many", "HTTP 503: 503 tickers are too many"),
+        (422, MISSING, "query.as_of: Field required"),
+        (429, QUOTA, "Daily quota exceeded"),
+        (503, GOOGLE, "Error: Server Error The service you requested is not available yet."),
+        (503, b"<html><title>503 Service Unavailable</title><h1>503 Service Unavailable</h1></html>", ""),
+        (503, b"<html><title>Down for an hour</title></html>", "Down for an hour"),
+        (503, b"503 tickers are too many", "503 tickers are too many"),
     ],
 )
-def test_a_status_and_a_title_that_repeat_each_other_are_quoted_once(body: bytes, said: str) -> None:
-    assert str(failure_of(QA, body, 503).reason) == said
+def test_the_words_of_an_error_are_quoted_once(status: int, answer: object, said: str) -> None:
+    """With the place of a field, without a title that repeats the status or the heading."""
+    assert str(failure_of(QA, answer, status).reason) == (f"HTTP {status}: {said}" if said else f"HTTP {status}")
 
 
 SECRET = "9k2Lr0-Vq_7TzX4mB1nY8cW3dF6gH5jK0pQ2sU"

@@ -22,14 +22,7 @@ import trustme
 from job.engines import http as module
 from job.engines.answers import ANSWER_LIMIT, Response, TransportError
 from job.engines.failures import Cause
-from job.engines.http import (
-    LOOK_UPS_AT_A_TIME,
-    OPENED_AT_A_TIME,
-    HttpConnection,
-    Network,
-    Resolver,
-    transport_error,
-)
+from job.engines.http import LOOK_UPS_AT_A_TIME, OPENED_AT_A_TIME, HttpConnection, Network, Resolver, transport_error
 from job.engines.tls import tls_context
 from job.execution.shutdown import ShutdownError
 from tests.simulators import broken, do, when
@@ -384,24 +377,21 @@ async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
     assert service.requests == []
 
 
-def test_what_is_not_the_engines_fault_is_a_cause_of_its_own() -> None:
-    no_port, no_name = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "Name or service not known"
-    refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
-    for cause, expected in (
-        (
-            socket.gaierror(socket.EAI_NONAME, no_name),
-            (Cause.HOST_UNKNOWN, f"the host is not known ({no_name}) (a.example:443)"),
-        ),
-        (
-            ExceptionGroup("", [no_port]),
-            (Cause.PROCESS_LIMIT, f"this process can open no connection: {no_port.strerror}"),
-        ),
-        (
-            ExceptionGroup("on a machine without IPv6", [no_port, refused]),
-            (Cause.TRANSPORT, "connection refused (a.example:443)"),
-        ),
-    ):
-        connecting = OSError("all attempts to connect failed")
-        connecting.__cause__ = cause
-        failure = transport_error(connecting, "https://a.example/secret")
-        assert (failure.cause, str(failure)) == expected
+NO_NAME = socket.gaierror(socket.EAI_NONAME, "no such name")
+NO_PORT = OSError(errno.EADDRNOTAVAIL, "no port is free")
+REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+
+@pytest.mark.parametrize(
+    ("why", "cause", "said"),
+    [
+        (NO_NAME, Cause.HOST_UNKNOWN, "the host is not known (no such name) (a.example:443)"),
+        (ExceptionGroup("", [NO_PORT]), Cause.PROCESS_LIMIT, "this process can open no connection: no port is free"),
+        (ExceptionGroup("no IPv6", [NO_PORT, REFUSED]), Cause.TRANSPORT, "connection refused (a.example:443)"),
+    ],
+)
+def test_what_is_not_the_engines_fault_is_a_cause_of_its_own(why: Exception, cause: Cause, said: str) -> None:
+    connecting = OSError("all attempts to connect failed")
+    connecting.__cause__ = why
+    failure = transport_error(connecting, "https://a.example/secret")
+    assert (failure.cause, str(failure)) == (cause, said)

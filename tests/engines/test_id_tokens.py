@@ -5,13 +5,11 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import requests
 import trio
 from google.auth import _exponential_backoff
-from google.auth.compute_engine import IDTokenCredentials
 from google.auth.exceptions import TransportError
 from trio.testing import MockClock, wait_all_tasks_blocked, wait_all_threads_completed
 
@@ -171,22 +169,34 @@ class Answer:
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "text/plain"})
 
 
-@pytest.mark.parametrize("data", [OPAQUE, f"{OPAQUE}.{OPAQUE}.{OPAQUE}", "a.e30.b", "<html>sorry</html>", ""])
-async def test_an_answer_that_is_no_token_is_not_quoted(
-    data: str, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def source(audience: str, _: object) -> Any:
-        account = Answer(b'{"email": "me"}', headers={"content-type": "application/json"})
-        return IDTokenCredentials(lambda **_: account, audience, use_metadata_identity_endpoint=True)
-
-    monkeypatch.setattr(credentials, "fetch_id_token_credentials", source)
-    monkeypatch.setattr(credentials, "Request", lambda _: lambda **_: Answer(data.encode()))
-    with pytest.raises(TokenError) as error:
-        await IdTokens(nursery, None).get("https://x")
-    assert str(error.value) == "no token for https://x: the token server's answer is not a token"
-
-
+ACCOUNT = Answer(b'{"email": "me"}', headers={"content-type": "application/json", "metadata-flavor": "Google"})
 NOT_THERE = TransportError("refused")
+
+
+async def error_from(
+    found: Exception | Answer, answer: Exception | Answer, monkeypatch: pytest.MonkeyPatch
+) -> TokenError:
+    """The error if a metadata server is looked for and asked for a token, and this comes of it."""
+
+    def request(url: str, **_: object) -> Answer:
+        reply = answer if "/identity" in url else found
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setattr(_exponential_backoff, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(credentials, "Request", lambda _: request)
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(TokenError) as error:
+            await IdTokens(nursery, None).get("https://x")
+    return error.value
+
+
+@pytest.mark.parametrize("data", [OPAQUE, f"{OPAQUE}.{OPAQUE}.{OPAQUE}", "a.e30.b", "<html>sorry</html>", ""])
+async def test_an_answer_that_is_no_token_is_not_quoted(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = await error_from(ACCOUNT, Answer(data.encode()), monkeypatch)
+    assert str(error) == "no token for https://x: the token server's answer is not a token"
 
 
 @pytest.mark.parametrize(
@@ -194,32 +204,16 @@ NOT_THERE = TransportError("refused")
     [
         (NOT_THERE, NOT_THERE, True, Cause.TOKEN_SERVER),
         (NOT_THERE, NOT_THERE, False, Cause.IDENTITY),
-        (None, NOT_THERE, False, Cause.TOKEN_SERVER),
-        (None, requests.ConnectionError("refused"), False, Cause.TOKEN_SERVER),
-        (None, Answer(b"later", 503), True, Cause.TOKEN_SERVER),
-        (None, Answer(b"no such account", 404), True, Cause.IDENTITY),
+        (ACCOUNT, NOT_THERE, False, Cause.TOKEN_SERVER),
+        (ACCOUNT, requests.ConnectionError("refused"), False, Cause.TOKEN_SERVER),
+        (ACCOUNT, Answer(b"later", 503), True, Cause.TOKEN_SERVER),
+        (ACCOUNT, Answer(b"no such account", 404), True, Cause.IDENTITY),
     ],
     ids=["none on Cloud Run", "none on a laptop", "silent", "silent otherwise", "overloaded", "refusal"],
 )
 async def test_a_token_server_that_does_not_answer_is_not_one_that_refuses(
-    found: Exception | None,
-    answer: Exception | Answer,
-    cloud: bool,
-    cause: Cause,
-    nursery: trio.Nursery,
-    monkeypatch: pytest.MonkeyPatch,
+    found: Exception | Answer, answer: Exception | Answer, cloud: bool, cause: Cause, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def request(url: str, **_: object) -> Answer:
-        account = Answer(b'{"email": "me"}', headers={"content-type": "application/json", "metadata-flavor": "Google"})
-        reply = answer if "/identity" in url else found or account
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-    for name, is_set in (("CLOUD_RUN_JOB", cloud), ("GOOGLE_APPLICATION_CREDENTIALS", False)):
-        monkeypatch.setenv(name, "cards") if is_set else monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_exponential_backoff, "time", SimpleNamespace(sleep=lambda _: None))
-    monkeypatch.setattr(credentials, "Request", lambda _: request)
-    with pytest.raises(TokenError) as error:
-        await IdTokens(nursery, None).get("https://x")
-    assert error.value.cause is cause
+    if cloud:
+        monkeypatch.setenv("CLOUD_RUN_JOB", "cards")
+    assert (await error_from(found, answer, monkeypatch)).cause is cause

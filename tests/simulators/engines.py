@@ -9,24 +9,18 @@ from tests.simulators.service import Latency, Service
 from tests.simulators.tokens import Mint
 
 
-def steady(seconds: float, per_ticker: float = 0.0) -> Latency:
-    """The same every time, plus some for each ticker of a batch."""
-
-    def latency(seen: Seen) -> float:
-        if seen.path == "/health":
-            return 0.0
-        return seconds + per_ticker * len(seen.tickers) if per_ticker else seconds
-
-    return latency
+def steady(seconds: float) -> Latency:
+    """The same every time."""
+    return lambda seen: 0.0 if seen.path == "/health" else seconds
 
 
-def varied(median: float, sigma: float = 0.5, per_ticker: float = 0.0, seed: int = 0) -> Latency:
+def varied(median: float, per_ticker: float = 0.0, seed: int = 0) -> Latency:
     """Log-normal, as real services are; depends on the request and its attempt, not on the order of arrival."""
 
     def latency(seen: Seen) -> float:
         if seen.path == "/health":
             return 0.0
-        draw = random.Random(f"{seed} {seen.attempt} {seen.target} {seen.body!r}").lognormvariate(0.0, sigma)
+        draw = random.Random(f"{seed} {seen.attempt} {seen.target} {seen.body!r}").lognormvariate(0.0, 0.5)
         return draw * (median + per_ticker * len(seen.tickers))
 
     return latency

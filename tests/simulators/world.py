@@ -15,12 +15,10 @@ from tests.simulators.chat import Chat
 from tests.simulators.contract import CONTRACTS, violation
 from tests.simulators.engines import engine
 from tests.simulators.job import Job, Outcome, start_job
-from tests.simulators.metadata import TokenSource
 from tests.simulators.seen import Seen
 from tests.simulators.service import Latency, Service
-from tests.simulators.storage import Emulator, open_emulator
-from tests.simulators.storage_front import StorageFront
-from tests.simulators.tokens import Mint
+from tests.simulators.storage import Emulator, StorageFront, open_emulator
+from tests.simulators.tokens import Mint, TokenSource
 from tests.simulators.wire import Reply
 from tests.support.environment import bare
 
@@ -184,11 +182,7 @@ async def open_world(
 
 
 def make_world(
-    kind: type[W],
-    nursery: trio.Nursery,
-    directory: Path,
-    emulator: Emulator | None,
-    tls: ssl.SSLContext | None = None,
+    kind: type[W], nursery: trio.Nursery, directory: Path, emulator: Emulator | None, tls: ssl.SSLContext | None = None
 ) -> W:
     """A world of this kind, in which no service listens yet."""
     seen: list[Seen] = []

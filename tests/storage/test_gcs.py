@@ -1,7 +1,9 @@
 """Whatever Cloud Storage, or another server in its place, answers is used, requested again, or a `StorageError`."""
 
 import gzip
+import random
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,18 +14,13 @@ from typing import TypeVar
 
 import pytest
 import trio
+from google.api_core.retry import retry_base, retry_unary
 from requests import Session
 
 from job.storage import gcs
-from job.storage.store import (
-    ConflictError,
-    ObjectStore,
-    StorageError,
-    StoredObject,
-    UnreachableError,
-    in_thread,
-)
-from tests.simulators import do
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError, in_thread
+from job.text.messages import duration
+from tests.simulators import broken, do, when
 from tests.simulators.do import in_turn
 from tests.simulators.seen import Seen
 from tests.simulators.service import Do, Fault, Visit
@@ -54,14 +51,14 @@ def uploads(seen: Seen) -> bool:
 
 @pytest.fixture
 async def bucket(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bucket]:
-    """One whose operations are repeated at once, not after a pause."""
-    monkeypatch.setattr(gcs, "_RETRY", gcs._RETRY.with_delay(initial=0.0, maximum=0.0))
     async with open_bucket(nursery, monkeypatch) as opened:
         yield opened
 
 
 @pytest.fixture
-async def store(bucket: Bucket) -> ObjectStore:
+async def store(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """That of the bucket. Operations are repeated at once, not after a pause."""
+    monkeypatch.setattr(gcs, "_RETRY", gcs._RETRY.with_delay(initial=0.0, maximum=0.0))
     return bucket.store
 
 
@@ -98,7 +95,7 @@ async def test_a_damaged_download_is_requested_again(store: ObjectStore, bucket:
     bucket.script(Fault(asks_content, in_turn(do.damaged(), do.nothing())))
     assert await content(store) == b"data"
     bucket.script(Fault(asks_content, do.damaged()))
-    with only_once(), pytest.raises(StorageError, match=r"runs/a: the download is damaged: .*checksum"):
+    with only_once(), pytest.raises(UnreachableError, match=r"runs/a: the download is damaged: .*checksum"):
         await content(store)
 
 
@@ -135,7 +132,7 @@ async def requested_again(
 ) -> T:
     """What a use of storage returns if the first of these requests has an odd answer. If all have, it fails."""
     bucket.script(Fault(which, odd))
-    with only_once(), pytest.raises(StorageError, match=match + NOT_GOOGLE):
+    with only_once(), pytest.raises(UnreachableError, match=match + NOT_GOOGLE):
         await in_thread(use)
     bucket.script(Fault(which, in_turn(odd, do.nothing())))
     return await in_thread(use)
@@ -199,9 +196,8 @@ async def test_a_write_with_an_unusable_answer_is_checked_by_a_read(
         assert made.generation != first
         assert await in_thread(partial(store.read, name)) == made
     first = await begin("other", do.status(200, {}))
-    with only_once(), pytest.raises(StorageError, match=NOT_GOOGLE) as error:
+    with only_once(), pytest.raises(UnreachableError, match=NOT_GOOGLE):  # it was not written, and may be tried again
         await in_thread(partial(write, "other", b"same", first))
-    assert not isinstance(error.value, ConflictError), "it was not written, and may be tried again"
     bucket.script()
     await in_thread(partial(write, "other", b"same", first))
     bucket.script(Fault(uploads, do.status(200, {})))
@@ -221,7 +217,7 @@ async def test_a_write_that_is_answered_too_late_is_looked_for(
         await visit.exchange.send(answer)
 
     first = await in_thread(lambda: store.create("b", b"0"))
-    monkeypatch.setitem(gcs._ONCE, "timeout", 0.5)
+    monkeypatch.setitem(gcs._ONCE, "timeout", 0.2)
     bucket.script(Fault(uploads, late))
     name = "a" if verb == "create" else "b"
     write = (
@@ -232,9 +228,8 @@ async def test_a_write_that_is_answered_too_late_is_looked_for(
     with pytest.raises(ConflictError):
         await in_thread(partial(write, data=b"of another"))
     bucket.script(Fault(uploads, do.hang()))
-    with only_once(), pytest.raises(StorageError, match="Timeout") as error:
+    with only_once(), pytest.raises(UnreachableError, match="Timeout"):  # it was not written, and may be tried again
         await in_thread(partial(store.create, "c", b"1"))
-    assert not isinstance(error.value, ConflictError), "it was not written, and may be tried again"
 
 
 async def test_a_removal_with_an_unusable_answer_is_repeated(store: ObjectStore, bucket: Bucket) -> None:
@@ -287,3 +282,104 @@ async def test_an_object_has_the_content_type_of_its_name(store: ObjectStore, bu
         await in_thread(partial(store.create, name, b"x"))
         (sent,) = filter(uploads, bucket.front.requests)
         assert f"\r\ncontent-type: {kind}\r\n\r\nx\r\n".encode() in sent.body, "the second part is the object"
+
+
+# --- outages: one of eight seconds fails no operation, a longer one does after twenty ---
+
+OUTAGE = 8.0
+FAULTS: dict[str, Do] = {
+    "429": do.status(429),
+    "reset before": broken.reset(),
+    "503 after": do.late_status(503),
+    "half an answer": broken.reset_in_body(),
+}
+
+
+@dataclass
+class Clock:
+    """Virtual time for Google's library and for the store, in one thread; earlier tests have left others."""
+
+    now: float = 0.0
+    thread: int = 0
+
+    def monotonic(self) -> float:
+        return self.now if threading.get_ident() == self.thread else time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        if threading.get_ident() == self.thread:
+            self.now += seconds
+        else:
+            time.sleep(seconds)
+
+    async def run(self, operation: Callable[[], T]) -> T:
+        def work() -> T:
+            self.thread = threading.get_ident()
+            return operation()
+
+        return await in_thread(work)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """That of the operations on a bucket. Between two tries it passes as slowly as it may."""
+    made = Clock()
+    for module in (retry_base, retry_unary, gcs):
+        monkeypatch.setattr(module, "time", made)
+    monkeypatch.setattr(random, "uniform", lambda _least, most: most)
+    return made
+
+
+async def do_all(store: ObjectStore, name: str, clock: Clock, before: Callable[[], None]) -> None:
+    """Every operation on one object; `before` is called before each."""
+
+    async def asked(operation: Callable[[], object]) -> object:
+        before()
+        return await clock.run(operation)
+
+    made = await asked(partial(store.create, name, b"1"))
+    assert isinstance(made, StoredObject)
+    assert await asked(partial(store.read, name)) == made
+    assert await asked(partial(store.names, name)) == [name]
+    changed = await asked(partial(store.replace, name, b"2", made.generation))
+    assert isinstance(changed, StoredObject)
+    assert await asked(partial(store.read, name)) == changed
+    await asked(partial(store.delete, name, changed.generation))
+    assert await asked(partial(store.read, name)) is None
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_an_outage_of_eight_seconds_fails_no_operation(bucket: Bucket, clock: Clock, name: str) -> None:
+    began = 0.0
+
+    def away(_: Seen) -> bool:
+        return clock.now < began + OUTAGE
+
+    def begin() -> None:
+        nonlocal began
+        assert clock.now >= began + OUTAGE, "the operation before was not done in an outage"
+        began = clock.now
+
+    clock.now = OUTAGE
+    bucket.script(Fault(away, FAULTS[name]))
+    await do_all(bucket.store, name.replace(" ", "-"), clock, begin)
+
+
+@pytest.mark.parametrize("verb", ["create", "read"])
+async def test_a_longer_outage_fails_an_operation_after_twenty_seconds_and_says_after_how_many(
+    bucket: Bucket, clock: Clock, verb: str
+) -> None:
+    bucket.script(Fault(when.always, do.status(503)))
+    with pytest.raises(UnreachableError) as error:
+        await clock.run(lambda: bucket.store.read("a") if verb == "read" else bucket.store.create("a", b""))
+    assert gcs.PATIENCE_SECONDS - 2.0 <= clock.now <= gcs.PATIENCE_SECONDS
+    said = "Error: 503 simulated front end"
+    tried = duration(clock.now)
+    assert str(error.value) == f"gs://simulated-runs/runs/a: ServiceUnavailable: {said} (tried for {tried})"
+
+
+@pytest.mark.parametrize("status", [400, 403])
+async def test_what_a_person_has_to_correct_is_no_outage(store: ObjectStore, bucket: Bucket, status: int) -> None:
+    bucket.script(Fault(when.always, do.status(status)))
+    with pytest.raises(StorageError) as error:
+        await content(store)
+    assert type(error.value) is StorageError

@@ -34,16 +34,11 @@ def of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUN_LOCAL_RUNS", str(tmp_path / "runs"))
 
 
-def called(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False, stdin=subprocess.DEVNULL
-    )
-
-
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs make with the tests' own environment instead of `.venv`."""
     own = ("--no-print-directory", "--old-file=.venv/ready", f"BIN={Path(sys.executable).parent}")
-    return called("make", *own, *arguments)
+    command, nothing = ("make", *own, *arguments), subprocess.DEVNULL
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False, stdin=nothing)
 
 
 def test_a_night_begins_on_an_empty_record_and_a_command_goes_on_with_it(

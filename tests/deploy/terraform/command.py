@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -30,10 +30,8 @@ TESTS = "plan_tests"
 """The folder of the root's own tests; nothing reads it that is not told to, as only Terraform understands them."""
 
 
-def commands() -> dict[str, Sequence[str]]:
-    """The Terraform that is installed, if one is, and the one that comes as a library."""
-    path = shutil.which("terraform")
-    return ({"installed": (path,)} if path else {}) | {"library": (PYTHON, "-c", EMBEDDED)}
+INSTALLED = shutil.which("terraform")
+COMMAND = (INSTALLED,) if INSTALLED else (PYTHON, "-c", EMBEDDED)
 
 
 @contextmanager
@@ -49,9 +47,8 @@ def stand_in() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Terraform:
-    """A Terraform, and the provider that it attaches to."""
+    """Terraform, and the provider that it attaches to."""
 
-    command: Sequence[str]
     providers: str
     """The value of TF_REATTACH_PROVIDERS."""
     home: Path
@@ -74,7 +71,7 @@ class Terraform:
 
     def run(self, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What it printed and its exit code, whatever that is."""
-        words = [*self.command, *arguments]
+        words = [*COMMAND, *arguments]
         return subprocess.run(words, cwd=directory, env=self.environment, capture_output=True, text=True, check=False)
 
     def ask(self, directory: Path, *arguments: str) -> str:

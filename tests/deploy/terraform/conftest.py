@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.terraform.command import Terraform, commands, stand_in
+from tests.deploy.terraform.command import Terraform, stand_in
 from tests.deploy.terraform.sample import EVERYTHING
 
 
 @pytest.fixture(scope="session")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
     with stand_in() as providers:
-        yield Terraform(next(iter(commands().values())), providers, tmp_path_factory.mktemp("home"))
+        yield Terraform(providers, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")

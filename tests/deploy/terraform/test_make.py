@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from job import __version__
-from tests.deploy.terraform.command import PROJECT, ROOT, Terraform
+from tests.deploy.terraform.command import COMMAND, PROJECT, ROOT, Terraform
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
 
@@ -48,15 +48,12 @@ class Checkout:
     def run(self, script: str, **environment: str) -> str:
         """What the script printed. Fails the test if it failed."""
         approve = {"TF_CLI_ARGS_apply": "-auto-approve -no-color", "NO_DOCKER": ""}
-        path = {"PATH": f"{self.directory}/commands:{self.terraform.environment['PATH']}"}
+        ours = self.terraform.environment
+        path = {"PATH": f"{self.directory}/commands:{ours['PATH']}", "MAKEFLAGS": f"BIN={Path(sys.executable).parent}"}
         done = subprocess.run(
             ["bash", "-euc", script],
             cwd=self.directory,
-            env=self.terraform.environment
-            | path
-            | approve
-            | {"MAKEFLAGS": f"BIN={Path(sys.executable).parent}"}
-            | environment,
+            env=ours | path | approve | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -86,7 +83,7 @@ def checkout(terraform: Terraform, tmp_path: Path) -> Checkout:
     for name in (".venv", "commands"):
         (directory / name).mkdir()
     (directory / ".venv" / "ready").touch()
-    commands = COMMANDS | {"terraform": WITHOUT_A_BUCKET + f'exec {" ".join(terraform.command)} "$@"'}
+    commands = COMMANDS | {"terraform": WITHOUT_A_BUCKET + f'exec {" ".join(COMMAND)} "$@"'}
     for name, script in commands.items():
         (directory / "commands" / name).write_text(f"#!/bin/sh\n{script}\n")
         (directory / "commands" / name).chmod(0o755)
@@ -150,15 +147,19 @@ def test_the_steps_lead_to_a_schedule(checkout: Checkout) -> None:
     ]
 
 
+FILE = "cp terraform/terraform.tfvars.example terraform/terraform.tfvars"
+DEPLOYED = f"{FILE}; make init; make apply; make deploy"
+
+
 def test_nothing_is_deployed_before_there_is_a_job(checkout: Checkout) -> None:
     with pytest.raises(AssertionError, match="There is no job yet to deploy to: run make apply first"):
-        checkout.run("cp terraform/terraform.tfvars.example terraform/terraform.tfvars; make init; make deploy")
+        checkout.run(f"{FILE}; make init; make deploy")
     assert [word for word in checkout.notes if not word.startswith("-backend")] == []
 
 
 @pytest.mark.parametrize("no_docker", ["", "1"])
 def test_going_back_builds_nothing_and_moves_the_tag(checkout: Checkout, no_docker: str) -> None:
-    checkout.run("cp terraform/terraform.tfvars.example terraform/terraform.tfvars; make init; make apply; make deploy")
+    checkout.run(DEPLOYED)
     _ = checkout.notes
     digest = f"sha256:{'1' * 64}"
     said = checkout.run(f"make deploy IMAGE={digest}", NO_DOCKER=no_docker)
@@ -185,10 +186,7 @@ def test_going_back_builds_nothing_and_moves_the_tag(checkout: Checkout, no_dock
 
 
 def test_without_docker_cloud_build_builds_the_image(checkout: Checkout) -> None:
-    checkout.run(
-        "cp terraform/terraform.tfvars.example terraform/terraform.tfvars; make init; make apply; make deploy",
-        NO_DOCKER="1",
-    )
+    checkout.run(DEPLOYED, NO_DOCKER="1")
     asked = checkout.notes
     submitted = asked.index("gcloud builds submit --project=my-project --region=asia-east1 --config=/dev/stdin .")
     build = json.loads(asked[submitted + 1])

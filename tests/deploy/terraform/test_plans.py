@@ -5,22 +5,12 @@ from typing import Any
 
 import pytest
 
-from job.cli.main import make_parser
 from job.config.environment import VARIABLES, read_settings
 from job.config.objects import OBJECTS
 from job.day.report import NIGHTS_PAGE
 from job.engines.calls import ALL_ENGINES
 from job.storage.uri import address_of
-from tests.deploy.terraform.sample import (
-    EVERYTHING,
-    MAINTAINER,
-    OPERATOR,
-    VIEWER,
-    container,
-    environment,
-    resources,
-    secrets,
-)
+from tests.deploy.terraform.sample import EVERYTHING, MAINTAINER, OPERATOR, VIEWER, environment, resources, secrets
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
 
@@ -143,9 +133,7 @@ def test_the_job_accepts_the_planned_environment(everything: dict[str, Any]) -> 
         assert [fault.where for fault in faults] == [highest], "a plan refuses more than the job does"
 
 
-def test_the_jobs_have_commands_that_the_job_knows_and_a_config_where_they_read_it(everything: dict[str, Any]) -> None:
-    for job, command in (("run", "run"), ("verify", "verify")):
-        assert make_parser().parse_args(container(everything, job)["args"] or ["run"]).command == command
+def test_the_config_is_written_where_the_job_reads_it(everything: dict[str, Any]) -> None:
     objects = resources(everything, "google_storage_bucket_object").values()
     read, _ = read_settings(environment(everything))
     assert {f"gs://{one['bucket']}/{one['name'].rpartition('/')[0]}" for one in objects} == {read.config_uri}
