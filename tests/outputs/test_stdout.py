@@ -60,9 +60,7 @@ async def test_the_queue_takes_more_than_its_reader_and_loses_nothing(monkeypatc
         await output.drain(5.0)
 
 
-async def test_without_a_reader_the_queue_drains_in_its_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_without_a_reader_the_queue_drains_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     monkeypatch.setattr(stdout, "STDOUT", writing)
     output = OutputQueue()

@@ -88,8 +88,6 @@ async def test_a_document_replaces_what_is_there_but_without_the_lease_not_that_
 
 # --- a day is what the names of its objects say ---
 
-__all__ = ["memory"]
-
 
 def listing(*names: str) -> Listing:
     return Listing.from_names(DAY, sorted(f"{DAY}/{name}" for name in names))

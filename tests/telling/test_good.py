@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from job.config.objects import parse_config
-from job.config.plan import Plan, make_plan
+from job.config.plan import Plan
 from job.day.ending import ending_of
 from job.day.ledger import Ledger
 from job.day.report import Change, ValueChange
@@ -19,7 +18,7 @@ from job.text.messages import message
 from tests.simulators.job import ROOT
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
-from tests.support.records import NOW, SIZES, config, report_at, start_at
+from tests.support.records import NOW, config, plan_from, report_at, start_at
 from tests.support.results import result_of
 
 PLAN = plan_of([target("AAPL", ["a", "b"]), target("MSFT", ["a", "b"])])
@@ -51,10 +50,7 @@ def advised(ledger: Ledger, *without: str) -> str | None:
 
 
 def plan_with(objects: Mapping[str, str]) -> Plan:
-    contents = {name: text.encode() for name, text in (config(types=["a", "b"]) | dict(objects)).items()}
-    plan, faults = make_plan(parse_config(contents), "2026-11-24", SIZES)
-    assert not faults
-    return plan
+    return plan_from(config(types=["a", "b"]) | dict(objects))
 
 
 OFF = {"engine_control.json": '{"run_news_engine": false}'}
