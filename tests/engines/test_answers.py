@@ -135,7 +135,6 @@ GOOGLE = (
     [
         (GOOGLE, "HTTP 503: Error: Server Error The service you requested is not available yet."),
         (b"<html><title>503 Service Unavailable</title><h1>503 Service Unavailable</h1></html>", "HTTP 503"),
-        (b"<html><title>Down for an hour</title></html>", "HTTP 503: Down for an hour"),
         (b"503 tickers are too many", "HTTP 503: 503 tickers are too many"),
     ],
 )
