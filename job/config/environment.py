@@ -39,7 +39,7 @@ def raise_open_file_limit() -> None:
 class EngineSettings(BaseModel):
     """The settings of one engine, as `job/reference.md` says. QA_ENGINE_TIMEOUT is `timeout` of the QA engine."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     name: EngineName
     url: EngineUrl | None = None
@@ -64,7 +64,7 @@ class EngineSettings(BaseModel):
 class Settings(BaseModel):
     """The environment, parsed: `job/reference.md` says what each variable is, `validation_alias` is its name."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     config_uri: PlaceUri = Field("", validation_alias="CONFIG_URI")
     task_count: TaskCount = Field("1", validation_alias="CLOUD_RUN_TASK_COUNT")

@@ -109,6 +109,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
             '[0] ("X").extra_params.a (null), [1] ("Y").extra_params.b ([]), [1] ("Y").extra_params.c ({}): '
             + NO_VALUE,
         ),
+        (b'[{"id": "X", "extra_params": {"a": 1e999}}]', f'[0] ("X").extra_params.a (Infinity): {NO_VALUE}'),
         ({}, "is empty; write targets there, or remove the object: every ticker then gets every enabled card type"),
         ([{"id": "X", "topic_key": "a/b"}], f'[0] ("X").topic_key ("a/b"): {ID_RULE}'),
         (
