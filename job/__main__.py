@@ -19,15 +19,8 @@ os.close(descriptor)
 try:
     from job.cli.main import main
 except Exception as error:  # noqa: BLE001  Python would exit with 1, as after a failed data engine
-    name = error.name if isinstance(error, ModuleNotFoundError) else None
-    missing = (name or "").partition(".")[0]
-    if missing in {"", "job", *sys.stdlib_module_names}:
-        sys.excepthook(type(error), error, error.__traceback__)
-        sys.exit(70)
-    # in a checkout whose environment is not activated
-    remedy = "activate the environment: make .venv/ready && . .venv/bin/activate"
-    print(f"{missing} is not installed for {sys.executable}; {remedy}", file=sys.stderr)
-    sys.exit(2)
+    sys.excepthook(type(error), error, error.__traceback__)
+    sys.exit(70)
 
 code = main(sys.argv[1:])
 # While Python shuts down it restores the default actions, with which a signal would change the exit code.

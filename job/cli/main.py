@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from job.config.environment import DATE, Options, Settings, raise_open_file_limit, read_settings
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
@@ -19,9 +19,9 @@ from job.engines.identity import COMMIT, VERSION
 from job.outputs.stdout import say_error
 from job.records.objects import RecordError
 from job.storage.store import NAME_A_PLACE, StorageError
-from job.storage.uri import is_place
+from job.storage.uri import is_place, no_place
 from job.text.messages import Message, colon, message, translator
-from job.text.shown import printable, quoted, shortened, without_credentials
+from job.text.shown import printable, quoted, shortened
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -134,11 +134,10 @@ def make_parser() -> argparse.ArgumentParser:
         help="make the cards of the latest night exist: prepare the data, then generate what is missing",
     )
     run.add_argument("--date", metavar="YYYY-MM-DD", help="another day than that of the latest night")
+    several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
     run.add_argument(
         "--again",
-        nargs="+",
-        action="extend",
-        default=[],
+        **several,
         metavar="CARD",
         help="make these again too, and pay for them again; NVDA/news_card: a card; /news_card: all cards of a type; "
         "NVDA: the data and the cards of a target; all: everything; write one that begins with a dash as --again=-X",
@@ -150,9 +149,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--without",
-        nargs="+",
-        action="extend",
-        default=[],
+        **several,
         metavar="TARGET",
         help="leave out these tickers, topics or persons this time; write one that begins with a dash as --without=-X",
     )
@@ -180,8 +177,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _place(text: str) -> str:
     # unlike Path.is_dir, os.path.isdir is false for a name that is too long
     if not is_place(text) or not (text.startswith("gs://") or os.path.isdir(text)):  # noqa: PTH112
-        shown = quoted(without_credentials(text))
-        raise argparse.ArgumentTypeError(f"{shown} is neither gs://BUCKET/PREFIX nor a directory")
+        raise argparse.ArgumentTypeError(str(no_place(text)))
     return text
 
 

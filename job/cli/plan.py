@@ -22,7 +22,7 @@ from job.outputs.stdout import say, say_error, write_line
 from job.records.objects import RecordError, plan_of
 from job.records.past_nights import read_nights
 from job.records.record import Listing, Record
-from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
+from job.storage.store import StorageError, UnreachableError, in_thread
 from job.storage.uri import open_store
 from job.telling.changes import change_of
 from job.telling.notes import ledger_notes, past_day_notice
@@ -52,9 +52,7 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
         objects, unknown = trio.run(_read, uri, place is not None)
     except StorageError as error:
         fault = unreadable(place or "CONFIG_URI", error)
-        # 2 says that the config is faulty, also if CONFIG_URI is wrong. An unreadable place may hold a valid config.
-        is_wrong = place is None and not isinstance(error, UnreachableError)
-        if faults or is_wrong or isinstance(error, UnusableError):
+        if faults or not isinstance(error, UnreachableError):
             raise ConfigError([*faults, fault]) from error
         say_error(to.text(fault.sentence))
         return ExitCode.TEMPFAIL

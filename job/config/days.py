@@ -21,9 +21,8 @@ _PUT_BACK = timedelta(hours=3)
 class Days:
     """The days of a schedule. A tick is a moment of the schedule, and its day is the date for which that has it.
 
-    Of a time that the clocks of the `zone` show twice it is the first. In an hour that they leave out it is at the end;
-    `*` and `*/15` have none there. Without a schedule a day begins at midnight, and nobody is early. All moments that
-    are returned are in the zone.
+    Of a time that the clocks of the `zone` show twice it is the first. In an hour that they leave out it is at the end.
+    Without a schedule a day begins at midnight, and nobody is early. All moments that are returned are in the zone.
     """
 
     zone: ZoneInfo
@@ -79,13 +78,9 @@ class Days:
 
     def _ticks(self, clock: datetime, *, reverse: bool = False) -> Iterator[tuple[str, datetime]]:
         """The ticks from a time of the clock on, each behind its day."""
-        schedule = self.schedule or "0 0 * * *"
-        is_often = any(field.startswith("*") for field in schedule.split()[:2])
         # Without a zone, as cronsim may never end where a clock changes at a quarter to.
-        for shown in CronSim(schedule, clock, reverse):
+        for shown in CronSim(self.schedule or "0 0 * * *", clock, reverse):
             tick = shown.replace(tzinfo=self.zone)
-            if is_often and _is_left_out(tick):
-                continue
             while _is_left_out(tick):
                 tick += timedelta(minutes=1)
             yield shown.date().isoformat(), tick

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -25,7 +25,7 @@ from job.config.values import (
     origin_of,
     parse_audience,
 )
-from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, EngineName, EngineSpec
+from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, EngineName
 from job.storage.store import NAME_A_PLACE
 from job.text.messages import Language, Message, message
 
@@ -39,18 +39,18 @@ def raise_open_file_limit() -> None:
 class EngineSettings(BaseModel):
     """The settings of one engine, as `job/reference.md` says. QA_ENGINE_TIMEOUT is `timeout` of the QA engine."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     name: EngineName
     url: EngineUrl | None = None
     audience: str | None = Field(default_factory=lambda earlier: earlier["url"] and origin_of(earlier["url"]))
     """The audience of the engine's ID tokens. If it is not of the URL's origin, the variable states both together."""
-    timeout: float = Field(default_factory=lambda earlier: _spec(earlier).timeout, ge=1, le=3600)
-    concurrency: int = Field(default_factory=lambda earlier: _spec(earlier).concurrency, ge=1, le=8192)
+    timeout: float = Field(default_factory=lambda earlier: ENGINES[earlier["name"]].timeout, ge=1, le=3600)
+    concurrency: int = Field(default_factory=lambda earlier: ENGINES[earlier["name"]].concurrency, ge=1, le=8192)
     attempts: int = Field(3, ge=1, le=20)
     patience: Patience = Field(1200.0, ge=0, le=86_400)
     per_minute: int | None = Field(None, ge=1, le=60_000)
-    batch_size: int = Field(default_factory=lambda earlier: _spec(earlier).batch_size, ge=1, le=1000)
+    batch_size: int = Field(default_factory=lambda earlier: ENGINES[earlier["name"]].batch_size, ge=1, le=1000)
 
     _printable = field_validator("*", mode="before")(must_be_printable)
 
@@ -61,14 +61,10 @@ class EngineSettings(BaseModel):
         return text if url is None else parse_audience(text, url)
 
 
-def _spec(earlier: dict[str, Any]) -> EngineSpec:
-    return ENGINES[earlier["name"]]
-
-
 class Settings(BaseModel):
     """The environment, parsed: `job/reference.md` says what each variable is, `validation_alias` is its name."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     config_uri: PlaceUri = Field("", validation_alias="CONFIG_URI")
     task_count: TaskCount = Field("1", validation_alias="CLOUD_RUN_TASK_COUNT")

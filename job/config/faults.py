@@ -16,6 +16,7 @@ WRONG_TYPE = message("has the wrong type")
 NOT_ONE_OF, WRITE_ONE = template("is not one of {expected}"), message("write one of these")
 UNSET_IT = message("correct it or unset it")
 _NO_WHOLE_NUMBER = message("{value} is not a whole number")
+_NO_SECONDS = message("{value} is not a number of seconds"), UNSET_IT
 
 
 class FaultKind(StrEnum):
@@ -108,7 +109,8 @@ _EXPLAINED: Mapping[str, tuple[Message, Message]] = {
     # of variables
     "int_parsing": (_NO_WHOLE_NUMBER, UNSET_IT),
     "int_parsing_size": (_NO_WHOLE_NUMBER, UNSET_IT),
-    "float_parsing": (message("{value} is not a number of seconds"), UNSET_IT),
+    "float_parsing": _NO_SECONDS,
+    "finite_number": _NO_SECONDS,
     "greater_than_equal": (message("{value} is less than {ge}"), UNSET_IT),
     "less_than_equal": (message("{value} is more than {le}"), UNSET_IT),
     "string_pattern_mismatch": (message("{value} is not valid"), UNSET_IT),

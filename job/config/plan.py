@@ -19,6 +19,7 @@ from job.config.objects import (
     WRONG_OBJECT,
     Config,
     Findings,
+    LlmChoice,
     LlmConfig,
     Place,
     RunEngines,
@@ -63,14 +64,9 @@ class Target:
     """The entry's own query parameters of its cards, sorted: in another order they ask for the same."""
 
 
-def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Message]]:
-    """All targets, tickers first; the faults between the objects, which may leave some out; and the notices."""
-    resolver = _Resolver(config)
-    targets = resolver.targets()
-    return tuple(targets), resolver.findings.faults(), resolver.findings.notices()
-
-
 class _Resolver:
+    """Finds all targets, tickers first; and the faults between the objects, which may leave some out."""
+
     def __init__(self, config: Config) -> None:
         self.findings = Findings()
         self.config = config
@@ -197,7 +193,7 @@ class _Resolver:
         if self.compared > SUGGESTED:
             return None
         spelled = {ticker.casefold(): ticker for ticker in self.config.tickers[:COMPARED]}
-        near = get_close_matches(name.casefold(), spelled, 1, _MISTYPED)
+        near = get_close_matches(name.casefold(), spelled, 1)
         return f"{spelled[near[0]]}?" if near else None
 
     def _topic_key(self, step: str | int, entry: TargetEntry, keys: dict[str, str]) -> str:
@@ -231,16 +227,12 @@ def topic_key(topic: str) -> str:
     return "".join(char for char in topic.lower().replace(" ", "_") if char in "abcdefghijklmnopqrstuvwxyz0123456789_")
 
 
-def llm_parameters(models: LlmConfig, card_type: str) -> tuple[tuple[str, str], ...]:
-    """The parameters that choose a card's model. The default's `model_name` is never used with another backend."""
-    task = models.tasks.get(card_type)
-    backend, model_name = models.default.backend, models.default.model_name
-    if task is not None:
-        if task.backend not in {None, backend}:
-            backend, model_name = task.backend, None
-        model_name = task.model_name or model_name
-    given = (("preferred_llm_backend", backend), ("model_name", model_name))
-    return tuple((name, value) for name, value in given if value is not None)
+_BACKEND, _MODEL = "preferred_llm_backend", "model_name"
+
+
+def _llm_parameters(choice: LlmChoice) -> dict[str, str]:
+    given = {_BACKEND: choice.backend, _MODEL: choice.model_name}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _parameter(value: object) -> str:
@@ -355,11 +347,16 @@ class Plan:
         return "" if item.engine in BATCHES else (target and target.date) or self.date
 
     def parameters(self, target: Target, card_type: str) -> dict[str, str]:
-        """The parameters of a card: the target's own override the model's. A model is not used with another backend."""
-        parameters, given = dict(llm_parameters(self.models, card_type)), dict(target.parameters)
-        if given.get("preferred_llm_backend") not in {None, parameters.get("preferred_llm_backend")}:
-            parameters.pop("model_name", None)
-        return parameters | given
+        """The parameters of a card: the target's own override its type's, and these the default's. A model is not used
+        with another backend.
+        """
+        parameters: dict[str, str] = {}
+        of_type = self.models.tasks.get(card_type, LlmChoice())
+        for given in (_llm_parameters(self.models.default), _llm_parameters(of_type), dict(target.parameters)):
+            if given.get(_BACKEND) not in {None, parameters.get(_BACKEND)}:
+                parameters.pop(_MODEL, None)
+            parameters |= given
+        return parameters
 
     def made_with(self, target: Target, card_type: str) -> dict[str, object]:
         """All that a card is made with. Its date is `None` if that is the plan's."""
@@ -374,25 +371,20 @@ _values = attrgetter("id", "kind", "key", "date", "engines", "card_types", "para
 
 def make_plan(config: Config, day: str, batch_sizes: Mapping[EngineName, int]) -> tuple[Plan, list[Fault]]:
     """The plan of a config, and the faults between its objects. If there are any, the plan must not run."""
-    targets, faults, notices = resolve(config)
-    all_notices = (*config.notices, *notices)
-    off = config.switched_off
+    resolver, off = _Resolver(config), config.switched_off
+    targets = tuple(resolver.targets())
+    notices = (*config.notices, *resolver.findings.notices())
     daily = tuple(name for name in DATA_ENGINES if name not in {*TARGET_ENGINES, *off})
-    return Plan(targets, config.models, day, batch_sizes, notices=all_notices, switched_off=off, daily=daily), faults
+    plan = Plan(targets, config.models, day, batch_sizes, notices=notices, switched_off=off, daily=daily)
+    return plan, resolver.findings.faults()
 
 
 ALL = "all"
 UNCONFIRMED_LIMIT = 20
-_MISTYPED = 0.65
-"""How alike two ids are of which one may be the other mistyped: of four letters, three are the same in this order."""
 COMPARED = 2000
 """Maximum number of names that a wrong one is compared with: each takes 10 to 40 µs."""
 SUGGESTED = 5
 """Wrong names that are compared, since all of a long list would take seconds."""
-
-
-def _items(plan: Plan) -> Iterator[Item]:
-    return (item for engine in ALL_ENGINES for item in plan.items(engine))
 
 
 def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Sequence[Item], list[Fault]]:
@@ -403,7 +395,7 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     """
     wanted = dict.fromkeys(names, False)  # whether it stands for anything
     selected = []
-    for item in _items(plan) if names else ():
+    for item in (item for engine in ALL_ENGINES for item in plan.items(engine)) if names else ():
         found = [] if plan.is_left_out(item) else [name for name in _names_of(plan, item) if name in wanted]
         if found:
             selected.append(item)

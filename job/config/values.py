@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
+from math import inf
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -215,7 +216,7 @@ Parameter = Annotated[Text, only(lambda name: name not in _OWN, message("is set 
 
 def _check_scalar(value: object) -> object:
     """Accepts a string, a number or a boolean. Not a pydantic union, whose errors would name each of its members."""
-    if not isinstance(value, str | int | float):  # a bool is an int
+    if not isinstance(value, str | int | float) or value in {inf, -inf}:  # a bool is an int
         raise InvalidError(WRONG_TYPE, message("write a string, a number or a boolean"))
     if isinstance(value, str) and len(value) > TEXT_LIMIT:
         raise PydanticKnownError("string_too_long", {"max_length": TEXT_LIMIT})

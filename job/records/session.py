@@ -130,7 +130,7 @@ class Session:
 
     async def close(self, report: Report, documents: Documents, shutdown: Shutdown) -> Report:
         """Writes results, documents and the end, releases the lease; returns the report with what was not written."""
-        missing: dict[str, Value] = dict.fromkeys(documents, message("storage did not answer in time"))
+        missing: dict[str, Value] = dict.fromkeys(documents, message("no time was left for it"))
 
         def closed() -> Report:
             begun = {self.attempt.start.number: self.journal.objects} if self.journal.objects else {}

@@ -26,7 +26,7 @@ from google.auth.environment_vars import CREDENTIALS
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 from google.cloud import storage
-from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+from google.cloud.storage.exceptions import InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 
@@ -220,8 +220,6 @@ class GcsStore:
                     raise StorageError(message("there is no such bucket"), about=f"gs://{self._name}") from raised
                 case Forbidden():
                     reason = message("access is denied ({error})", error=_said(error))
-                case DataCorruption():
-                    reason = message("the download is damaged: its checksum does not match")
                 case Exception() if _is_odd(error):
                     reason = message("the answer is not Cloud Storage's")
                 case _:

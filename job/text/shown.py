@@ -12,9 +12,8 @@ _TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*|ya29\.[\w.-]+")
 
 _RUN = re.compile(r"[A-Za-z0-9+/_=%-]{32,}+")
 _RANDOM = re.compile(r"[A-Za-z0-9]{16,}+")
-_TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
-_TITLED = re.compile(r"<title\b.*?</title>(?=.*<h1\b)", re.DOTALL | re.IGNORECASE)
-"""The title of a page whose heading repeats it."""
+_TAG = re.compile(r"<(style|script|title)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+"""The heading of a page repeats its title."""
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 """What a terminal takes for a command: a colour, a title."""
 
@@ -27,7 +26,7 @@ def excerpt(data: bytes, token: str = "") -> str:
     """
     text = _ANSI.sub("", data[: EXCERPT_LIMIT * 50].decode("utf-8", "replace"))
     if text.lstrip().startswith("<"):
-        text = _TAG.sub(" ", _TITLED.sub("", text))
+        text = _TAG.sub(" ", text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     text = masked(text, *token.split())
     return shortened(_RUN.sub(_unless_secret, _TOKEN.sub("[token]", text)), EXCERPT_LIMIT)

@@ -12,7 +12,7 @@ from job.cli.main import main
 from job.day.attempt import ExitCode
 from job.engines.calls import ENGINES
 from job.storage.directory import DirectoryStore
-from job.storage.store import StorageError
+from job.storage.store import UnreachableError
 from job.text.messages import Message
 from tests.cli.conftest import TODAY, At, Command
 from tests.support.records import DAY, RecordedAttempt, config
@@ -129,7 +129,7 @@ def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(command: Comma
     assert len(err) == 4
 
 
-def test_of_a_given_place_only_what_somebody_can_correct_is_a_fault(
+def test_a_place_that_does_not_answer_is_no_fault_of_its_config(
     command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "llm_config.json").mkdir()
@@ -137,12 +137,12 @@ def test_of_a_given_place_only_what_somebody_can_correct_is_a_fault(
     assert command("plan", f"{place}/") == (ExitCode.USAGE, [], [f"{place}/: {place}/{what}"])
 
     def fails(*_: object) -> None:
-        raise StorageError(Message("storage fails"))
+        raise UnreachableError(Message("storage fails"))
 
     monkeypatch.setattr(DirectoryStore, "read", fails)
     code, out, (said,) = command("plan", place)
     assert (code, out) == (ExitCode.TEMPFAIL, [])
-    assert ": storage fails; check that it is" in said
+    assert ": storage fails; try again later" in said
     code, _, err = command("plan", place, RUN_TIME_ZONE="Mars")
     assert (code, len(err)) == (ExitCode.USAGE, 2)
 

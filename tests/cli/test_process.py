@@ -21,14 +21,6 @@ def python(*arguments: str, directory: Path, **env: str) -> subprocess.Completed
     )
 
 
-def test_missing_dependencies_are_one_line_that_says_how_to_activate_the_environment() -> None:
-    done = python("-S", "-m", "job", "nights", directory=ROOT)  # -S: without the installed packages
-    assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
-    (line,) = done.stderr.splitlines()
-    assert " is not installed for " in line
-    assert line.endswith("; activate the environment: make .venv/ready && . .venv/bin/activate")
-
-
 def test_a_module_of_the_job_that_is_missing_is_a_bug(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "job", tmp_path / "job")
     (tmp_path / "job" / "engines" / "identity.py").unlink()

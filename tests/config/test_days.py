@@ -56,10 +56,6 @@ def test_a_day_begins_with_its_first_tick_whatever_the_clocks_do(
     assert utc(days.until(before)) == begins - early
 
 
-def test_what_comes_often_is_not_made_up_for_in_an_hour_that_is_left_out() -> None:
-    assert Days(ZoneInfo("America/New_York"), "*/20 2 * * *").tick_of("2026-03-08") is None
-
-
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/New_York"])
 def test_the_first_date_and_the_last_have_a_day_after_them_in_every_zone(zone: str) -> None:
     days = Days(ZoneInfo(zone), "30 22 * * *")

@@ -71,7 +71,7 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("FINANCIAL_ENGINE_BATCH_SIZE", "1001", f'"1001" is more than 1,000; {CORRECT}'),
         ("FINANCIAL_ENGINE_TIMEOUT", "5min", f'"5min" is not a number of seconds; {CORRECT}'),
         ("QA_ENGINE_PATIENCE", "-1", f'"-1" is less than 0; {CORRECT}'),
-        ("QA_ENGINE_PATIENCE", "nan", f'"nan" is more than 86400; {CORRECT}'),
+        ("QA_ENGINE_PATIENCE", "nan", f'"nan" is not a number of seconds; {CORRECT}'),
         ("QA_ENGINE_TIMEOUT", "0.5", f'"0.5" is less than 1; {CORRECT}'),
         ("QA_ENGINE_TIMEOUT", "3601", f'"3601" is more than 3600; {CORRECT}'),
         *(("QA_ENGINE_URL", url, ENGINE_URL) for url in NO_ENGINE_URLS),

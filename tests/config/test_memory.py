@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from job.config.faults import ConfigError
 from job.config.objects import OBJECTS, parse_config
-from job.config.plan import resolve
+from job.config.plan import make_plan
 
 def array(item, count):
     return b"[" + (item + b",") * (count - 1) + item + b"]"
@@ -41,8 +41,8 @@ objects = good | CONFIG
 notices = []
 try:
     config = parse_config(objects)
-    _, faults, notices = resolve(config)
-    notices = [*config.notices, *notices]
+    plan, faults = make_plan(config, "2026-11-24", {})
+    notices = plan.notices
 except ConfigError as error:
     faults = error.faults
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]

@@ -18,7 +18,7 @@ from job.config.objects import (
     parse_config,
     parse_object,
 )
-from job.config.plan import resolve
+from job.config.plan import make_plan
 from job.engines.calls import DATA_ENGINES
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "earnings_card"]}
@@ -34,8 +34,8 @@ def judged(objects: Mapping[str, object]) -> tuple[list[str], list[str]]:
         config = parse_config({name: written(value) for name, value in objects.items()})
     except ConfigError as error:
         return list(map(str, error.faults)), []
-    _, faults, notices = resolve(config)
-    return list(map(str, faults)), list(map(str, [*config.notices, *notices]))
+    plan, faults = make_plan(config, "2026-11-24", {})
+    return list(map(str, faults)), list(map(str, plan.notices))
 
 
 def faults_with(name: str, value: object) -> list[str]:
@@ -109,6 +109,7 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
             '[0] ("X").extra_params.a (null), [1] ("Y").extra_params.b ([]), [1] ("Y").extra_params.c ({}): '
             + NO_VALUE,
         ),
+        (b'[{"id": "X", "extra_params": {"a": 1e999}}]', f'[0] ("X").extra_params.a (Infinity): {NO_VALUE}'),
         ({}, "is empty; write targets there, or remove the object: every ticker then gets every enabled card type"),
         ([{"id": "X", "topic_key": "a/b"}], f'[0] ("X").topic_key ("a/b"): {ID_RULE}'),
         (

@@ -7,7 +7,7 @@ import pytest
 
 from job.config.faults import ConfigError
 from job.config.objects import parse_config
-from job.config.plan import Target, resolve, topic_key
+from job.config.plan import Target, make_plan, topic_key
 from job.config.values import TEXT_LIMIT
 from job.engines.calls import TARGET_ENGINES
 
@@ -17,10 +17,10 @@ TYPES = ["news_card", "earnings_card", "old_card"]
 def resolved(**objects: Any) -> tuple[dict[str, Target], list[str]]:
     given = {"ticker_list": ["AAPL", "MSFT"], "card_types": TYPES} | objects
     config = parse_config({f"{name}.json": json.dumps(v).encode() for name, v in given.items()})
-    targets, faults, notices = resolve(config)
+    plan, faults = make_plan(config, "2026-11-24", {})
     assert faults == []
-    assert len({target.id for target in targets}) == len(targets)
-    return {target.id: target for target in targets}, [str(notice) for notice in (*config.notices, *notices)]
+    assert len(plan.by_id) == len(plan.targets)
+    return dict(plan.by_id), [str(notice) for notice in plan.notices]
 
 
 def entry(**given_entry: Any) -> Target:
@@ -126,6 +126,6 @@ def test_a_ticker_that_is_a_card_type_is_a_fault(enabled: bool) -> None:
     objects = {"ticker_list": ["news_card", "AAPL", "price_card"], "card_types": types}
     config = parse_config({f"{name}.json": json.dumps(value).encode() for name, value in objects.items()})
     places = '[0] ("news_card"), [2] ("price_card")'
-    assert [str(one) for one in resolve(config)[1]] == [
+    assert [str(one) for one in make_plan(config, "2026-11-24", {})[1]] == [
         f"ticker_list.json: {places}: is a card type of card_types.json; check that this is the right object"
     ]

@@ -132,7 +132,6 @@ GOOGLE = (
         (429, QUOTA, "Daily quota exceeded"),
         (503, GOOGLE, "Error: Server Error The service you requested is not available yet."),
         (503, b"<html><title>503 Service Unavailable</title><h1>503 Service Unavailable</h1></html>", ""),
-        (503, b"<html><title>Down for an hour</title></html>", "Down for an hour"),
         (503, b"503 tickers are too many", "503 tickers are too many"),
     ],
 )

@@ -255,7 +255,7 @@ CASES = [
     Case(CONFIG, faulty_object, "bad_config", 'ticker_list.json: [1] (\\"a/b\\")'),
     Case(CONFIG, long_parameters, "bad_config", "is longer than 4,096 characters; shorten it"),
     Case(PAST, no_storage("folders"), says="past nights cannot be read"),
-    Case(PAST, page_that_hangs, says="index.html: storage did not answer in time"),
+    Case(PAST, page_that_hangs, says="index.html: no time was left for it"),
     Case(PAST, no_storage("create", ".html"), says="report.html, index.html"),
     Case(OUT, storage_comes_back(10)),
     Case(OUT, storage_comes_back(25)),  # the lease waits for less
