@@ -32,7 +32,7 @@ class Line:
     """The calls of one card type that wait; of a data engine, all."""
 
     untried: list[Sequence[Item] | PendingCall] = field(default_factory=list)
-    """Calls that were not tried; the next one is the last. Parts of batches are such calls."""
+    """Calls that were not tried, of which any may be next; but parts of batches, which are last, come first."""
     due: float = -1.0
     """When that one is due: at a random time before zero, as if each had one."""
     retries: Waiting = field(default_factory=list)
@@ -71,7 +71,7 @@ class WorkQueue:
         self._largest_done = 0
         """The largest number of targets of a call that is done: once a batch was halved, none is larger."""
         self._lines = defaultdict[str | None, Line](Line)
-        for items in sorted(work, key=lambda _: policy.random()):
+        for items in work:
             self._lines[items[0].card_type].untried.append(items)
         self._pause = self._longest_pause = min(LAST_PAUSE, settings.patience)
         self._pause_ends = -inf
@@ -182,8 +182,12 @@ class WorkQueue:
         return max(due, min(begins, self._shutdown.deadline - settings.timeout))
 
     def _take_untried(self, line: Line) -> PendingCall:
-        line.due *= self._policy.random() ** (1 / len(line.untried))
-        first = line.untried.pop()
+        untried = line.untried
+        line.due *= self._policy.random() ** (1 / len(untried))
+        if not isinstance(untried[-1], PendingCall):
+            drawn = -1 - int(self._policy.random() * len(untried)) % len(untried)
+            untried[drawn], untried[-1] = untried[-1], untried[drawn]
+        first = untried.pop()
         if isinstance(first, PendingCall):
             return first
         return self._first_part(self._begin(first), self._largest_done if self._has_halved else 0)
