@@ -42,7 +42,6 @@ from job.text.messages import (
     dated,
     dated_time,
     message,
-    plural,
     template,
     translator,
 )
@@ -137,12 +136,9 @@ def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str])
     ]
 
 
-NIGHTS_SHOWN = 14
-
-
 @lru_cache(maxsize=4)
 def environment(translator: Translator) -> "Environment":
-    """The templates in a language. `_` and `ngettext` make messages, which `finalize` translates.
+    """The templates in a language. `_` makes a message, which `finalize` translates.
 
     Thus a value within a sentence is escaped and cleaned like any other value. Jinja2's own i18n extension would fill
     in values after `finalize`; it is used only to collect the sentences.
@@ -179,7 +175,6 @@ def environment(translator: Translator) -> "Environment":
     }
     templates.globals = {
         "_": message,
-        "ngettext": plural,
         "colon": colon,
         "language": translator.tag,
         "engines": {name: engine.label for name, engine in ENGINES.items()},
@@ -217,8 +212,7 @@ def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, tran
         lines=list(_latest_lines(latest, nights, runs_uri, days, now)),
         when=at or message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)),
         link_of=partial(_page_link, runs_uri),
-        nights=nights.nights[:NIGHTS_SHOWN],
-        earlier=nights.nights[NIGHTS_SHOWN:],
+        nights=nights.nights,
         columns=nights.engines,
         marks={mark for night in nights.nights for _, mark in marks_of(night.report, nights.engines)},
     )

@@ -188,9 +188,6 @@ class Session:
         with trio.move_on_after(RELEASE_SECONDS), suppress(StorageError):
             await self.lease.release()
             self.alarm("lease", None)  # it may not have been renewed since
-        if not self.lease.is_closed:
-            text = template("storage: the lease is not released; other starts have to wait for a minute")
-            self.alarm.notify(message(text), True)
         self.lease.is_closed = True  # there is no time for another try
 
 

@@ -8,8 +8,8 @@ from babel.messages.frontend import CommandLineInterface
 from job.text.messages import CATALOGS, DOMAIN
 from tests.simulators.job import ROOT
 
-KEYWORDS = "message template plural:1,2 _ ngettext:1,2"
-"""The functions of `job.text.messages` that take sentences, two of them by the names that templates know them by."""
+KEYWORDS = "message template plural:1,2 _"
+"""The functions of `job.text.messages` that take sentences, one of them by the name that templates know it by."""
 
 
 def bring_up_to_date(catalogs: Path) -> None:
