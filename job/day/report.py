@@ -98,6 +98,8 @@ class FailureGroup:
     """The account that was denied access."""
     is_down: bool = False
     """Whether the engines did nothing at all: then no target is to blame."""
+    is_cut_off: bool = False
+    """Whether tries of all of it failed, and it was cut off before it had failed for good."""
     was_made: bool = False
     """Whether it is known that all of it was made on the night before."""
 

@@ -123,12 +123,52 @@ async def test_a_right_that_was_lost_is_given_back_by_whom_the_message_names(nig
     account = "orchestrator@simulated-project.iam.gserviceaccount.com"
     assert told(night) == [
         "The news engine failed: no card was made.",
-        "✗ News engine: every call failed; all were made on 11-24.",
+        "✗ News engine: every try failed; all were made on 11-24.",
         "Last answer: HTTP 403: Error: 403 simulated front end",
         f"Who: an owner of the project gives roles/run.invoker on {news.url.removeprefix('http://')} to {account}.",
         OVER.format(26, 78),
         EXECUTE,
     ]
+
+
+OWN_CALLS = {
+    "en": f"""\
+✗ cards, {WEDNESDAY}
+The news engine failed: no card was made.
+✗ News engine: 1 target failed; it was made on 11-24: 美联储.
+Last answer: HTTP 422: Error: 422 simulated front end
+{OVER.format(26, 78)}
+{EXECUTE}
+{WITHOUT.format("美联储")}
+{EXECUTE} '--args=run,--without=美联储'""",
+    "zh": f"""\
+✗ cards，{WEDNESDAY}
+新闻引擎失败：没有生成图卡。
+✗ 新闻引擎：1 个标的失败；11-24 都生成过：美联储。
+最后一次应答：HTTP 422：Error: 422 simulated front end
+问题过去或解决后，用下面的命令补做缺少的部分（26 张图卡；11-26 22:20 之前有效），最多计费 78 次：
+{EXECUTE}
+或者用下面的命令排除 美联储（须由维护者执行；11-26 22:20 之前有效），最多计费 78 次：
+{EXECUTE} '--args=run,--without=美联储'""",
+}
+CUT_OFF = {"en": "✗ Financial engine: every try failed.", "zh": "✗ 财务引擎：所有尝试均失败。"}
+
+
+@pytest.mark.parametrize("language", OWN_CALLS)
+async def test_a_start_tells_of_its_own_calls_and_not_why_one_failed_before(night: Night, language: str) -> None:
+    """Both times, news refuses a topic, which cuts financial off: at first it had lost its right, then it had it."""
+    night.language, world = language, night.scene.world
+    world.financial.script.append(Fault(when.always, do.status(403)))
+    world.news.script.append(Fault(when.ticker("fed"), do.status(422)))
+    headline = OWN_CALLS[language].splitlines()[1]
+    await night.tries(1)
+    assert world.chat.texts[-1].splitlines()[1:3] == [headline, CUT_OFF[language]]
+    world.financial.script.clear()
+    await night.start(1)
+    text = world.chat.texts[-1]
+    assert text.rpartition("\n")[0].rpartition("\n")[0] == OWN_CALLS[language]
+    financial = night.scene.stored(f"{WEDNESDAY}/report.json")["engines"]["financial"]
+    assert (financial["failed"], financial["cut_off"], financial["not_attempted"]) == (6, 6, 0)
 
 
 async def test_a_variable_that_somebody_changed_by_day_is_named_with_both_values(night: Night) -> None:
@@ -203,10 +243,16 @@ async def test_a_right_to_write_that_is_lost_in_mid_run_leaves_cards_to_make_aga
 
 
 async def test_what_failed_before_a_deadline_has_to_be_over(night: Night) -> None:
+    """It was cut off with tries left, and counted so; another start that does not reach it has not tried it."""
     hangs = Fault(when.both(NEWS, when.ticker("NVDA", "TSLA")), do.hang())
     night.scene.world.qa.script.append(hangs)
     await night.tries(4, RUN_DEADLINE_SECONDS="500", QA_ENGINE_CONCURRENCY="8")
+    passed = "The deadline of 8 min 20 s passed: of 26 cards 24 made, 0 failed, {} cut off, {} not tried."
+    cut_off = "✗ QA engine: 2 cards cut off after failed tries; all were made on 11-24: /news_card: NVDA, TSLA."
+    assert told(night)[:2] == [passed.format(2, 0), cut_off]
     assert OVER.format(2, 6) in told(night)
+    await night.start(4, RUN_DEADLINE_SECONDS="100")
+    assert told(night)[0] == passed.replace("8 min 20 s", "1 min 40 s").format(1, 1)
 
 
 # --- what a command does that is pasted from a message ---
