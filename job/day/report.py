@@ -116,7 +116,7 @@ class FailureGroup:
         return handling_of(self.cause, self.status).kind is FailureKind.FINAL or self.status in {401, 403}
 
 
-ChangeKind = Literal["switched_off", "switched_on", "moved", "new", "gone", "made_otherwise"]
+ChangeKind = Literal["switched_off", "switched_on", "moved", "new", "left_out", "gone", "made_otherwise"]
 
 
 @with_config(ConfigDict(extra="ignore"))
@@ -130,7 +130,7 @@ class ValueChange:
 @dataclass(frozen=True, slots=True)
 class Change:
     """What has changed since the night before: an engine was switched, its URL or audience is another one; cards are
-    new, no longer asked for, or made with something else.
+    new, were left out then, are no longer asked for, or made with something else.
     """
 
     kind: ChangeKind

@@ -39,6 +39,14 @@ def change_of(change: Change, day: str) -> Message:
             day=day,
             names=names,
         )
+    if change.kind == "left_out":
+        return plural(
+            "Left out on {day}, 1 card: {names}",
+            "Left out on {day}, {count} cards: {names}",
+            count=count,
+            day=day,
+            names=names,
+        )
     if change.kind == "gone":
         return plural(
             "No longer asked for since {day}, 1 card: {names}",

@@ -26,7 +26,7 @@ LABELS: Mapping[Outcome, Message] = {
     Outcome.STORAGE_FAILED: message("Storage failed"),
     Outcome.UNFORESEEN: message("The job has a bug"),
     Outcome.AT_WORK: message("At work"),
-    Outcome.KILLED: message("Killed"),
+    Outcome.KILLED: message("The record breaks off"),
     Outcome.UNREADABLE: message("Unreadable"),
 }
 """How it ended, if nothing more is known; of no success, and of no refusal, which has its faults."""
@@ -148,8 +148,8 @@ def cards_line(report: Report) -> Message:
         )
     elif report.is_made_but_again:
         line = plural(
-            "1 of {planned} cards is not made again yet; the old picture stays",
-            "{count} of {planned} cards are not made again yet; the old pictures stay",
+            "1 of {planned} cards is not made again yet",
+            "{count} of {planned} cards are not made again yet",
             count=missing,
             planned=planned,
         )

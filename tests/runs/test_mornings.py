@@ -110,9 +110,9 @@ async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
 
 OVER = (
     "Once what failed is over or put right, this makes what is missing ({} cards; until 11-26 "
-    "22:20); at most {} tries are charged:"
+    "22:20); at most {} tries are charged per start:"
 )
-WITHOUT = "Or leave out {} (for a maintainer; until 11-26 22:20); at most 78 tries are charged:"
+WITHOUT = "Or leave out {} (for a maintainer; until 11-26 22:20); at most 78 tries are charged per start:"
 NEWS, TSLA = when.card("news_card"), when.ticker("TSLA")
 
 
@@ -146,9 +146,9 @@ Last answer: HTTP 422: Error: 422 simulated front end
 新闻引擎失败：没有生成图卡。
 ✗ 新闻引擎：1 个标的失败；11-24 都生成过：美联储。
 最后一次应答：HTTP 422：Error: 422 simulated front end
-问题过去或解决后，用下面的命令补做缺少的部分（26 张图卡；11-26 22:20 之前有效），最多计费 78 次：
+问题过去或解决后，用下面的命令补做缺少的部分（26 张图卡；11-26 22:20 之前有效），每次启动最多计费 78 次：
 {EXECUTE}
-或者用下面的命令排除 美联储（须由维护者执行；11-26 22:20 之前有效），最多计费 78 次：
+或者用下面的命令排除 美联储（须由维护者执行；11-26 22:20 之前有效），每次启动最多计费 78 次：
 {EXECUTE} '--args=run,--without=美联储'""",
 }
 CUT_OFF = {"en": "✗ Financial engine: every try failed.", "zh": "✗ 财务引擎：所有尝试均失败。"}
@@ -277,11 +277,11 @@ async def test_the_command_for_odd_cards_makes_just_these_again(night: Night) ->
     assert lines[2].endswith(" news_card: the answer says success, but has an error: no credit for charts")
     assert lines == [
         "All 26 cards are made, but an engine reported errors.",
-        "The QA engine reported success for 2 cards, but also an error. Look at /news_card: NVDA, TSLA",
+        "Look at 2 cards of the QA engine: /news_card: NVDA, TSLA",
         lines[2],
         (
             "Once what the error names is put right, this makes 2 cards again (by today's config; for a maintainer). "
-            "It cannot be taken back: they count as missing until they are made, and 2 to 6 tries are charged:"
+            "It cannot be taken back: they count as missing until they are made, and 2 to 6 tries are charged per start:"
         ),
         f"{EXECUTE} --args=run,--date=2026-11-25,--again=NVDA/news_card,--again=TSLA/news_card",
     ]
@@ -305,7 +305,7 @@ async def test_if_one_target_alone_has_failed_the_second_command_goes_on_without
     assert told(night)[0] == "22 cards are made (left out: TSLA)."
     left_out = (
         "Once they can be made, this makes what was left out (4 cards; until 11-26 22:20); at "
-        "most 12 tries are charged:"
+        "most 12 tries are charged per start:"
     )
     assert told(night)[-2:] == [left_out, EXECUTE]
     script.clear()
@@ -314,7 +314,7 @@ async def test_if_one_target_alone_has_failed_the_second_command_goes_on_without
 
 
 async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what_is_new(tuesday: Night) -> None:
-    """What is left out now is not new; what was left out on that night is."""
+    """What is left out now is not new; what was left out on that night wants it too, and is named so."""
     night, world = tuesday, tuesday.scene.world
     world.qa.script.append(Fault(when.both(TSLA, NEWS), do.status(500)))
     await night.start(3)
@@ -330,18 +330,27 @@ async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what
         return what.removeprefix(f"--date: the config has changed since {TUESDAY}: New since {TUESDAY}, "), remedy
 
     def least(most: int) -> str:
-        asked = "add --without=AMZN,--without=AMD to make what was asked for then (tries: at most 3)"
-        return f"{asked}, or --yes to make all (tries: at most {most})"
+        asked = "add --without=AMZN,--without=AMD to make what was asked for then (tries per start: at most 3)"
+        return f"{asked}, or --yes to make all (at most {most})"
 
     assert await new() == ("8 cards: AMZN (4), AMD (4)", least(27))
     assert await new("--without=AMZN") == ("4 cards: AMD (4)", least(15))
     count = len(world.qa.requests)
     await night.start(0, f"--date={TUESDAY}", "--without=AMZN", "--without=AMD")
     assert len(world.qa.requests) == count + 1
-    all_of_it = "add --yes if that is meant (tries: at most 24)"
-    assert await new() == ("8 cards: AMZN (4), AMD (4)", all_of_it), "what was asked for then is there"
+    all_of_it = "add --yes if that is meant (tries per start: at most 24)"
+    left_out = f"--date: the config has changed since {TUESDAY}: Left out on {TUESDAY}, 8 cards: AMZN (4), AMD (4)"
+    assert await new() == (left_out, all_of_it)
     await night.start(0, f"--date={TUESDAY}", "--yes")
     assert len(world.qa.requests) == count + 9
+
+
+LEFT_OUT = [
+    f"✗ --date: the config has changed since {TUESDAY}: New since {TUESDAY}, 4 cards: AMZN (4); Left out on {TUESDAY}, 4 "
+    "cards: TSLA (4)",
+    "Add --yes,--without=AMZN to make what was asked for then (tries per start: at most 12), or --yes to make all (at "
+    "most 24)",
+]
 
 
 async def test_what_was_left_out_of_an_earlier_day_is_made_by_the_command_that_says_so(tuesday: Night) -> None:
@@ -350,7 +359,13 @@ async def test_what_was_left_out_of_an_earlier_day_is_made_by_the_command_that_s
     await tuesday.begins(WEDNESDAY)
     await tuesday.start(0, f"--date={TUESDAY}", "--yes", "--without=TSLA", "--again=AAPL/news_card")
     (pasted,) = commands(world.chat.texts[-1])
+    await world.configure("ticker_list.json", [*TICKERS, "AMZN"])
+    await tuesday.start(2, f"--date={TUESDAY}")
+    assert world.chat.texts[-1].splitlines()[2:4] == LEFT_OUT
     asked = len(world.qa.requests)
+    await tuesday.start(0, f"--date={TUESDAY}", "--yes", "--without=AMZN")
+    assert len(world.qa.requests) == asked + 4, "the way that costs least"
+    await world.configure("ticker_list.json", TICKERS)
     await tuesday.start(0, *pasted)
     assert len(world.qa.requests) == asked + 4
 
@@ -393,7 +408,7 @@ REFUSED = f"""\
 ✗ cards, {TUESDAY}
 The command has 1 fault: nothing was called.
 ✗ --date: the config has changed since {TUESDAY}: New since {TUESDAY}, 4 cards: AMZN (4)
-Add --without=AMZN to make what was asked for then (tries: at most 3), or --yes to make all (tries: at most 15)
+Add --without=AMZN to make what was asked for then (tries per start: at most 3), or --yes to make all (at most 15)
 As of {WEDNESDAY} 22:30 UTC"""
 
 
@@ -440,7 +455,7 @@ ONE_MISSING = f"""\
 ✗ QA engine: 1 card failed: TSLA/news_card.
 Last answer: HTTP 422: Error: 422 simulated front end
 Once what failed is over or put right, this makes what is missing (1 card; until 11-30 22:20); at most 3 tries are \
-charged:
+charged per start:
 {EXECUTE}
 Page: RUNS/{FRIDAY}/report.html"""
 STILL = f"✗ cards, {FRIDAY}: still as told on 11-28: 1 of 26 cards is missing → RUNS/{FRIDAY}/report.html"
@@ -486,7 +501,7 @@ All 26 cards are made.
 ! Do not start it again: all work is done, but 9 results are not recorded, and a start would request them again. If \
 verify and its alert say that this day is not done, ignore that.
 Done at 22:30 UTC, after 26 s"""
-AT_LEAST = "At least {0} tries may have been charged; {0} made a card."
+AT_LEAST = "At least {0} tries may have been charged; at least {0} made a card."
 """Of cards whose record breaks off it is not known what they have cost."""
 BREAKS_OFF = f"""\
 ✗ cards, {FRIDAY}: not done by 2026-11-28 07:00 UTC
@@ -495,7 +510,7 @@ The start was killed, or could no longer write; its calls in flight may have bee
 memory, an owner raises job.memory_mib.
 {AT_LEAST.format(17)}
 If a message said that all cards are made, do not paste this.
-This makes what is missing (9 cards; until 11-30 22:20); at most 27 tries are charged:
+This makes what is missing (9 cards; until 11-30 22:20); at most 27 tries are charged per start:
 {EXECUTE}"""
 
 
