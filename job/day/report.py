@@ -253,8 +253,8 @@ class Report(BaseModel):
 
     @property
     def is_of_command(self) -> bool:
-        """Whether the command itself was faulty: only who gave it can correct it, and is told at once."""
-        return any(fault.kind is FaultKind.COMMAND for fault in self.faults)
+        """Whether the command or its image was faulty: only who gave it can correct it, and its retry is refused."""
+        return not {fault.kind for fault in self.faults}.isdisjoint({FaultKind.COMMAND, FaultKind.IMAGE})
 
     @property
     def done_at(self) -> datetime | None:

@@ -292,12 +292,14 @@ class Record:
 
     @property
     def severity(self) -> Severity | None:
-        """How severe the state of the day was when it was read; `None` if nothing was recorded of it."""
+        """How severe the state of the day was, what was left out being odd; `None` if nothing was recorded of it."""
         if len(self.reports) < len(self.listing.attempts):
             return Outcome.KILLED.severity
         if self.listing.is_refused:
             return Outcome.BAD_CONFIG.severity
-        return None if self.ended is None else self.ended.severity_unchanged
+        if self.ended is None:
+            return None
+        return "warn" if self.ended.start.without else self.ended.severity_unchanged
 
 
 async def read_day(

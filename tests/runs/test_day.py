@@ -38,9 +38,7 @@ async def test_a_second_start_calls_nothing_and_writes_nothing(scene: Scene) -> 
     second = await scene.start(0)
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
     assert second.finished["message"] == "All 5 cards are made; nothing was called"
-    assert second.finished["notes"][0].startswith(
-        f"{second.finished['day']} has been done since 22:30"
-    )
+    assert second.finished["notes"][0].startswith(f"{second.finished['day']} has been done since 22:30")
 
 
 async def test_a_day_that_a_newer_image_began_is_left_to_that_image(scene: Scene) -> None:
