@@ -61,11 +61,12 @@ class Days:
         began = self.tick_of(day)
         return began is None or began.astimezone(UTC) <= then
 
-    def is_scheduled(self, now: datetime) -> bool:
-        """Whether a start at `now` may be the scheduler's own."""
+    def is_scheduled(self, now: datetime, done: datetime | None = None) -> bool:
+        """Whether a start at `now` may be the scheduler's own, and not one after that, for which all was `done`."""
         moment = now.astimezone(UTC)
         _, tick = self._latest(moment + _SKEW)
-        return self.schedule is not None and moment - tick < LATE
+        is_late = moment - tick >= LATE or (done is not None and done >= tick)
+        return self.schedule is not None and not is_late
 
     def _latest(self, moment: datetime) -> tuple[str, datetime]:
         """The latest tick that is not later than `moment`, behind its day."""

@@ -163,6 +163,9 @@ class Start(BaseModel):
         without = tuple(target.id for target in config.plan.targets if target.id in left_out)
         return self.model_copy(update={"generations": generations, "without": without})
 
+    def place(self, engine: EngineName, name: Literal["url", "audience"]) -> str | None:
+        return (self.engine_urls if name == "url" else self.engine_audiences).get(engine)
+
     @property
     def names_day(self) -> bool:
         return any(argument.startswith("--date") for argument in self.arguments)

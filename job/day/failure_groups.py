@@ -19,15 +19,16 @@ GROUPS_LISTED = 20
 
 def failure_groups(ledger: Ledger, before: NightBefore | None) -> Iterator[FailureGroup]:
     """The failed calls that failed alike, the largest group first; also those that were cut off after a failed try."""
-    groups: dict[tuple[EngineName | None, str | None, int | None], list[CallResult]] = {}
+    groups: dict[tuple[EngineName | None, str | None, int | None, bool], list[CallResult]] = {}
     failures = [call for call in ledger.failures if call.has_failed]
     down = _down(ledger, failures)
     for call in failures:
         cause = call.interrupted_after if call.is_cut_off else call.cause
-        key = (None, cause, None) if cause in _OF_JOB else (call.engine, cause, call.status)
+        is_cut_off = call.is_cut_off and call.engine not in down
+        key = (None, cause, None, is_cut_off) if cause in _OF_JOB else (call.engine, cause, call.status, is_cut_off)
         groups.setdefault(key, []).append(call)
     largest = sorted(groups.items(), key=lambda group: -sum(len(call.targets) for call in group[1]))
-    for (_, cause, status), calls in largest[:GROUPS_LISTED]:
+    for (_, cause, status, is_cut_off), calls in largest[:GROUPS_LISTED]:
         engines, items = tuple(dict.fromkeys(call.engine for call in calls)), [*chain(*(call.items for call in calls))]
         answers = Counter(answer for call in calls for answer in call.answers)
         yield FailureGroup(
@@ -36,6 +37,7 @@ def failure_groups(ledger: Ledger, before: NightBefore | None) -> Iterator[Failu
             status=status,
             account=next((call.account for call in calls if call.account), None),
             is_down=down.issuperset(engines) and not (cause == Cause.STATUS and status in {400, 422}),
+            is_cut_off=is_cut_off,
             was_made=before is not None and before.made(items),
             answers=tuple(answer for answer, _ in answers.most_common(ANSWERS_SHOWN)),
             items=Items.of(items),

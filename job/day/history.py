@@ -87,14 +87,22 @@ class NightBefore:
     is_other: bool
     """Whether it is not the plan of this day."""
     are_changes_told: bool
-    """Whether an earlier attempt at this day has told what makes a success a warning: that is told once."""
+    """Whether an earlier attempt at this day has told that fewer cards are asked for, or with other data: told once."""
+    starts: Mapping[int, Start]
+    """How the earlier attempts at this day began, as far as that is known, by their numbers."""
 
     @classmethod
     def of(
-        cls, nights: Sequence[Report], attempt: Attempt | None, day: str, plan: Plan, earlier: Iterable[Report] = ()
+        cls,
+        nights: Sequence[Report],
+        attempt: Attempt | None,
+        day: str,
+        plan: Plan,
+        earlier: Sequence[Report] = (),
+        latest: Attempt | None = None,
     ) -> "NightBefore | None":
         """That of these `nights`, in any order. `attempt` is the latest one at it, `plan` that of this day, of which
-        there are `earlier` reports.
+        there are `earlier` reports and the `latest` attempt.
         """
         report = night_before(nights, day)
         if report is None:
@@ -105,8 +113,16 @@ class NightBefore:
             is_other = attempt.plan != replace(plan, date=report.day).digest
             with suppress(ConfigError):  # this day can be shown without
                 then = attempt.plan_again() if is_other else plan
-        are_changes_told = any(one.done_at and one.loud_changes for one in earlier)
-        return cls(report, missing, then, is_other=is_other, are_changes_told=are_changes_told)
+        told = (change for one in earlier if one.done_at for change in one.loud_changes)
+        starts = [one.start for one in (*earlier, latest) if one is not None]
+        return cls(
+            report,
+            missing,
+            then,
+            is_other=is_other,
+            are_changes_told=any(change.kind != "moved" for change in told),
+            starts={start.number: start for start in starts},
+        )
 
     @property
     def day(self) -> str:

@@ -31,11 +31,6 @@ class ItemStatus(NamedTuple):
         return self.result is not None and self.result.done
 
     @property
-    def has_failed(self) -> bool:
-        """Whether a try of it failed, also if it was cut off later."""
-        return self.result is not None and self.result.has_failed
-
-    @property
     def cause(self) -> Cause | None:
         """Why it failed; `None` if it did not, or if no image of today gives this cause."""
         return None if self.result is None else _CAUSES.get(self.result.cause)
@@ -84,6 +79,8 @@ class Ledger:
         """One for all results of the same targets: each card's own would take 0.1 KiB."""
         self._charged: Counter[Item] = Counter()
         """How many tries at each item may have cost money, if any: a count of 0 for each would take 0.1 KiB."""
+        self.attempt = 0
+        """The number of the attempt that is told of: what failed in an earlier one is not attempted since."""
         self.breaks_off = False
         """Whether the record of an attempt has no end: what that has called last, and paid for, may not be here."""
 
@@ -114,7 +111,8 @@ class Ledger:
                 continue
             if call.charged_tries:
                 self._charged[item] += call.charged_tries
-            if before is None or _rank(call) > _rank(before):
+            is_over = not call.done and 0 < call.attempt < self.attempt
+            if not is_over and (before is None or _rank(call) > _rank(before)):
                 self._set(item, call)
 
     def _set(self, item: Item, result: CallResult | None) -> None:
@@ -284,9 +282,6 @@ class Ledger:
         return [*first.values()]
 
 
-def _rank(call: CallResult) -> tuple[bool, bool, float, str]:
-    """Of two results of an item, the one with the higher rank counts, whichever was added first.
-
-    One that was cut off at its first try proves nothing, and does not hide why the item failed before.
-    """
-    return call.done, call.has_failed, call.ended, call.traceparent
+def _rank(call: CallResult) -> tuple[bool, float, str]:
+    """Of two results of an item, the one with the higher rank counts, whichever was added first."""
+    return call.done, call.ended, call.traceparent

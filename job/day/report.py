@@ -98,6 +98,8 @@ class FailureGroup:
     """The account that was denied access."""
     is_down: bool = False
     """Whether the engines did nothing at all: then no target is to blame."""
+    is_cut_off: bool = False
+    """Whether tries of all of it failed, and it was cut off before it had failed for good."""
     was_made: bool = False
     """Whether it is known that all of it was made on the night before."""
 
@@ -114,7 +116,7 @@ class FailureGroup:
         return handling_of(self.cause, self.status).kind is FailureKind.FINAL or self.status in {401, 403}
 
 
-ChangeKind = Literal["switched_off", "switched_on", "moved", "new", "gone", "made_otherwise"]
+ChangeKind = Literal["switched_off", "switched_on", "moved", "new", "left_out", "gone", "made_otherwise"]
 
 
 @with_config(ConfigDict(extra="ignore"))
@@ -128,14 +130,15 @@ class ValueChange:
 @dataclass(frozen=True, slots=True)
 class Change:
     """What has changed since the night before: an engine was switched, its URL or audience is another one; cards are
-    new, no longer asked for, or made with something else.
+    new, were left out then, are no longer asked for, or made with something else.
     """
 
     kind: ChangeKind
     name: str
     """The engine that was switched, the variable that moved, or what cards are made with. Empty for others."""
     cards: Count
-    """How many cards it is about; of an engine and its variables, how many this start has made so."""
+    """How many cards it is about; of an engine and its variables, how many this start has made so, of a variable
+    how many of the day are made so."""
     values: tuple[ValueChange, ...] = ()
     items: Items = Items()
 
@@ -250,8 +253,8 @@ class Report(BaseModel):
 
     @property
     def is_of_command(self) -> bool:
-        """Whether the command itself was faulty: only who gave it can correct it, and is told at once."""
-        return any(fault.kind is FaultKind.COMMAND for fault in self.faults)
+        """Whether the command or its image was faulty: only who gave it can correct it, and its retry is refused."""
+        return not {fault.kind for fault in self.faults}.isdisjoint({FaultKind.COMMAND, FaultKind.IMAGE})
 
     @property
     def done_at(self) -> datetime | None:

@@ -129,7 +129,7 @@ def board(report: Report, ledger: Ledger) -> Board | None:
 def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str]) -> Sequence[Cell]:
     cards = {card.item.card_type: card for card in ledger.of("qa", target.id)}
     return [
-        Cell(*CARD_MARKS["failed" if card.has_failed else card.state], picture_url(report, target, card))
+        Cell(*CARD_MARKS[card.state], picture_url(report, target, card))
         if (card := cards.get(name))
         else Cell("soft", "·")
         for name in types

@@ -259,7 +259,10 @@ class Record:
 
     @classmethod
     async def read(cls, store: ObjectStore, day: str, plan: Plan | None = None) -> "Record":
-        """The record, with a ledger of this plan or the latest one. Raises `StorageError` and `RecordError`."""
+        """The record, with a ledger of the latest plan; or of this one, with which a start goes on.
+
+        Raises `StorageError` and `RecordError`.
+        """
         listing = await Listing.of(store, day)
         latest = await listing.attempt(store)
         reports = await listing.reports(store)
@@ -267,9 +270,11 @@ class Record:
             for number, count in report.journal.items():
                 if (listed := listing.results.get(number, 0)) < count:
                     raise missing(results_name(day, number, listed))
+        next_attempt = listing.latest + (plan is not None)
         if plan is None:
             plan = Plan.empty(day) if latest is None else plan_of(latest)
         ledger = await trio.to_thread.run_sync(Ledger, plan, latest.again if latest else ())
+        ledger.attempt = next_attempt
         ledger.breaks_off = not listing.attempts <= listing.ends
         await read_journal(store, day, listing.results, ledger)
         return cls(listing, latest, reports, ledger)
@@ -287,12 +292,14 @@ class Record:
 
     @property
     def severity(self) -> Severity | None:
-        """How severe the state of the day was when it was read; `None` if nothing was recorded of it."""
+        """How severe the state of the day was, what was left out being odd; `None` if nothing was recorded of it."""
         if len(self.reports) < len(self.listing.attempts):
             return Outcome.KILLED.severity
         if self.listing.is_refused:
             return Outcome.BAD_CONFIG.severity
-        return None if self.ended is None else self.ended.severity_unchanged
+        if self.ended is None:
+            return None
+        return "warn" if self.ended.start.without else self.ended.severity_unchanged
 
 
 async def read_day(

@@ -15,7 +15,7 @@ from job.config.read import PlannedConfig, unreadable
 from job.day.attempt import Attempt, Outcome, Start
 from job.day.changes import differences
 from job.day.ledger import Ledger
-from job.day.report import Change, Report
+from job.day.report import Change, Items, Report
 from job.day.result import CallResult
 from job.engines.calls import Item
 from job.errors import JobError
@@ -287,8 +287,11 @@ def _raise_if_changed(latest: Attempt, start: Start, ledger: Ledger) -> None:
     if not is_earlier or "--yes" in start.arguments or is_same:
         return
     then = plan_of(latest)
-    then = replace(then, targets=tuple(target for target in then.targets if target.id not in then.left_out))
-    changes = tuple(differences(then, plan))
+    made_now = then.left_out - plan.left_out
+    left_out = [card.item for card in ledger.missing("qa") if card.item.target in made_now]
+    changes = [*differences(then, plan)]
+    if left_out:
+        changes.append(Change("left_out", "", len(left_out), items=Items.of(left_out)))
     if not changes:
         return
     added = tuple(one.id for one in plan.targets if one.id in plan.left_out or one.id not in then.by_id)

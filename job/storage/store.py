@@ -40,7 +40,7 @@ class StorageError(JobError):
 
     def __init__(self, reason: Value, remedy: Message | None = None, about: str | None = None) -> None:
         """`about` is the object or the place, unless the reason names it; `remedy` is what its owner has to do."""
-        self.what = said(reason) if about is None else colon(about, reason)
+        self.what = colon(about, reason) if about else said(reason)
         self.text = self.what if remedy is None else semicolon(self.what, remedy)
         """The whole error, for people."""
         self.reason = reason if remedy is None else semicolon(reason, remedy)

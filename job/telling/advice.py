@@ -172,6 +172,9 @@ def advice(
         yield commands.look(text, start.known_day)
     else:
         yield from _retry_steps(report, commands.now, is_retried=is_retried)
+        is_unknown = outcome is Outcome.STORAGE_FAILED and not start.number
+        if is_unknown or (ledger.breaks_off and report.cards.missing):
+            yield Line(message("If a message said that all cards are made, do not paste this."), Rank.KEPT)
         yield from _steps_of_failure(report, commands, report.cards.missing + unrecorded)
 
 
@@ -182,16 +185,16 @@ RETRIED_WITHIN = timedelta(minutes=10)
 def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator[Line]:
     """What Cloud Run goes on with by itself, unless it would be refused again, since its variables are the same."""
     breaks_off = report.ending.breaks_off
+    text = message("Cloud Run starts it once more within ten minutes, unless it was cancelled.")
     if breaks_off is not None:
         is_retried = report.start.has_retry and now - breaks_off < RETRIED_WITHIN
+        text = message("If it was killed, Cloud Run starts it once more within ten minutes.")
     if is_retried and not any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
-        yield Line(message("Cloud Run starts it once more within ten minutes, unless it was cancelled."), Rank.KEPT)
+        yield Line(text, Rank.KEPT)
 
 
 def _steps_of_failure(report: Report, commands: Commands, missing: int) -> Iterator[Line]:
     start = report.start
-    if report.outcome is Outcome.KILLED and report.cards.missing:
-        yield Line(message("If a message said that all cards are made, do not paste this."), Rank.KEPT)
     yield _start_step(report, commands, missing)
     if report.at_fault:  # a plain start fails for them before it makes any card
         names, price = listed(report.at_fault), _price(start, missing)
@@ -204,7 +207,7 @@ def _price(start: Start, cards: int) -> Message:
     most = cards * (start.qa_attempts or 0)
     if not most:
         return Message("")
-    return plural("; at most 1 try is charged", "; at most {count} tries are charged", count=most)
+    return plural("; at most 1 try is charged per start", "; at most {count} tries are charged per start", count=most)
 
 
 def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Line]:
@@ -220,9 +223,9 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
     if 0 < len(cards) <= NAMED:
         text = plural(
             "Once what the error names is put right, this makes 1 card again{terms}. It cannot be taken back: the card "
-            "counts as missing until it is made, and 1 to {most} tries are charged:",
+            "counts as missing until it is made, and 1 to {most} tries are charged per start:",
             "Once what the error names is put right, this makes {count} cards again{terms}. It cannot be taken back: "
-            "they count as missing until they are made, and {count} to {most} tries are charged:",
+            "they count as missing until they are made, and {count} to {most} tries are charged per start:",
             count=len(cards),
             most=len(cards) * start.qa_attempts,
         )
@@ -279,17 +282,19 @@ def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     return commands.start(sentence, start.day, *options, is_new=is_new, cards=missing, is_start=True)
 
 
-def changed_fault(start: Start, changes: Iterable[Change], missing: int, added: Sequence[str], asked: int) -> Fault:
+def changed_fault(start: Start, changes: Sequence[Change], missing: int, added: Sequence[str], asked: int) -> Fault:
     """The fault of a start of an earlier day by another config, which has to be confirmed. Its fields are those of
     `ChangedError`; the remedy names the way that costs least."""
     named_changes = reduce(semicolon, [change_of(change, start.day) for change in changes])
     what = message("the config has changed since {day}: {changes}", day=start.day, changes=named_changes)
     tries, without = start.qa_attempts or 1, option("without", added)
-    remedy = message("add --yes if that is meant (tries: at most {most})", most=missing * tries)
+    if any(change.kind == "left_out" for change in changes):
+        without.insert(0, "--yes")
+    remedy = message("add --yes if that is meant (tries per start: at most {most})", most=missing * tries)
     if asked and added:
         remedy = message(
-            "add {without} to make what was asked for then (tries: at most {asked}), or --yes to make all (tries: at "
-            "most {most})",
+            "add {without} to make what was asked for then (tries per start: at most {asked}), or --yes to make all "
+            "(at most {most})",
             without=shlex.join(without) if start.job is None else as_list(without),
             asked=asked * tries,
             most=missing * tries,

@@ -39,6 +39,14 @@ def change_of(change: Change, day: str) -> Message:
             day=day,
             names=names,
         )
+    if change.kind == "left_out":
+        return plural(
+            "Left out on {day}, 1 card: {names}",
+            "Left out on {day}, {count} cards: {names}",
+            count=count,
+            day=day,
+            names=names,
+        )
     if change.kind == "gone":
         return plural(
             "No longer asked for since {day}, 1 card: {names}",
@@ -60,11 +68,13 @@ def change_of(change: Change, day: str) -> Message:
 
 def _moved(change: Change, day: str) -> Message:
     (value,) = change.values
-    moved = message(
-        "{variable} changed since {day}: {before} → {after}",
-        variable=change.name,
-        day=day,
-        before=value.before,
-        after=value.after,
+    values = {"variable": change.name, "day": day, "before": value.before, "after": value.after}
+    if not change.cards:
+        return message("{variable} changed since {day}: {before} → {after}", **values)
+    return plural(
+        "1 card was made with {variable} {after}, unlike on {day} ({before}); a plain start does not make it again",
+        "{count} cards were made with {variable} {after}, unlike on {day} ({before}); a plain start does not make them "
+        "again",
+        count=change.cards,
+        **values,
     )
-    return message("{change}; a plain start does not make any card again", change=moved) if change.cards else moved

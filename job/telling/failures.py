@@ -45,10 +45,14 @@ def failure_lines(report: Report) -> Iterator[Line]:
 
 
 def _failed(group: FailureGroup, day_before: str | None) -> Message:
-    """The engine, the number of items, what is known of all of them, and which they are, unless every call failed."""
+    """The engine, the number of items, what is known of all of them, and which they are, unless every try failed."""
     title, count = joined([ENGINES[engine].title for engine in group.engines]), group.items.count
     if group.is_down:
-        failed = message("{engine}: every call failed", engine=title)
+        failed = message("{engine}: every try failed", engine=title)
+    elif group.is_cut_off:
+        failed = message(
+            "{engine}: {items} cut off after failed tries", engine=title, items=counted(group.engines[0], count)
+        )
     else:
         failed = message("{engine}: {items} failed", engine=title, items=counted(group.engines[0], count))
     if day_before is not None and group.was_made:

@@ -55,4 +55,4 @@ def undone_lines(nights: Nights, besides: Report | Night) -> tuple[Message, ...]
         cards = night.report.cards.missing if night.report else 0
         missing = counted("qa", cards) if cards else _fact_of(night)
         undone.append(Message("{day} ({missing})", {"day": dated(night.day, night.day[5:]), "missing": missing}))
-    return (message("Not done: {nights}", nights=joined(undone)),) if undone else ()
+    return (message("Not recorded as done: {nights}", nights=joined(undone)),) if undone else ()

@@ -30,7 +30,7 @@ def notes_of(report: Report, ledger: Ledger) -> Iterator[Message]:
         yield message(text, variable="job.memory_mib")
     if ending.done_since is not None:
         since = clock(ending.done_since, start.day)
-        yield message("Nothing was left to do: {day} has been done since {time}", day=start.day, time=since)
+        yield message("{day} has been done since {time}", day=start.day, time=since)
         if start.days.schedule:
             yield message("Next night: {time}", time=dated_time(start.days.after(start.days.current(began))))
     yield from ledger_notes(ledger)
@@ -59,7 +59,7 @@ def ledger_notes(ledger: Ledger) -> Iterator[Message]:
         count = ledger.counts(engine).with_error
         if count > 1:  # of a single one, the line with its error names it
             yield message(
-                "The {engine} engine reported success for {items}, but also an error. Look at {names}",
+                "Look at {items} of the {engine} engine: {names}",
                 items=counted(engine, count),
                 engine=ENGINES[engine].label,
                 names=named(Items.of(ledger.with_error(engine))),

@@ -26,7 +26,7 @@ LABELS: Mapping[Outcome, Message] = {
     Outcome.STORAGE_FAILED: message("Storage failed"),
     Outcome.UNFORESEEN: message("The job has a bug"),
     Outcome.AT_WORK: message("At work"),
-    Outcome.KILLED: message("Killed"),
+    Outcome.KILLED: message("The record breaks off"),
     Outcome.UNREADABLE: message("Unreadable"),
 }
 """How it ended, if nothing more is known; of no success, and of no refusal, which has its faults."""
@@ -100,8 +100,7 @@ def _why(report: Report) -> Message:
         return message("At work since {time}", time=clock(datetime.fromisoformat(start.started), start.day))
     if outcome is Outcome.KILLED and ending.breaks_off is not None:
         return message("The record breaks off at {time}", time=clock(ending.breaks_off, start.day))
-    failing = {engine for group in report.failures for engine in group.engines}
-    failed = [engine for engine in DATA_ENGINES if engine in failing]
+    failed = [engine for engine in DATA_ENGINES if engine in report.engines and report.engines[engine].state == "bad"]
     if outcome is Outcome.DATA_ENGINE_FAILED and failed:
         named = both([ENGINES[engine].label for engine in failed])
         return plural("The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=named)
@@ -149,8 +148,8 @@ def cards_line(report: Report) -> Message:
         )
     elif report.is_made_but_again:
         line = plural(
-            "1 of {planned} cards is not made again yet; the old picture stays",
-            "{count} of {planned} cards are not made again yet; the old pictures stay",
+            "1 of {planned} cards is not made again yet",
+            "{count} of {planned} cards are not made again yet",
             count=missing,
             planned=planned,
         )
@@ -168,15 +167,14 @@ def cards_line(report: Report) -> Message:
 
 
 def _apart_line(report: Report) -> Message:
-    """What a deadline has left: what was cut off at its first try needs no putting right."""
+    """What a deadline has left: what was cut off had tries left."""
     cards = report.cards
-    failed = sum(group.items.count for group in report.failures if "qa" in group.engines)
     return message(
         "of {planned} cards {done} made, {failed} failed, {cut_off} cut off, {left} not tried",
         planned=cards.planned,
         done=cards.done,
-        failed=failed,
-        cut_off=cards.failed - failed,
+        failed=cards.failed - cards.cut_off,
+        cut_off=cards.cut_off,
         left=cards.missing - cards.failed,
     )
 

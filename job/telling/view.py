@@ -159,8 +159,8 @@ def cost_line(ledger: Ledger) -> Message | None:
     charged = made + sum(call.charged_tries or 0 for call in ledger.calls["qa"])
     if charged and ledger.breaks_off:
         return plural(
-            "At least 1 try may have been charged; {made} made a card.",
-            "At least {count} tries may have been charged; {made} made a card.",
+            "At least 1 try may have been charged; at least {made} made a card.",
+            "At least {count} tries may have been charged; at least {made} made a card.",
             count=charged,
             made=made,
         )

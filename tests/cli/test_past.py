@@ -61,7 +61,7 @@ def test_nights_are_a_table_the_newest_first(runs: Path, command: Command, at: A
     assert out == [
         "Day        Done at                       financial trading news qa Cards",
         "2026-11-24 The configuration has 1 fault ·         ·       ·    ·",
-        "2026-11-23 Killed                        ·         ·       ·    ·",
+        "2026-11-23 The record breaks off         ·         ·       ·    ·",
         "2026-11-21 1 of 2 cards is missing       ✓         ✓       ✓    ✗    1/2",
         "2026-11-20 1 of 2 cards is missing       ✓         ✓       ✓    ✗    1/2",
         "2026-11-19 06:10                         ✓         ✓       ✓    ✓    2/2",

@@ -126,21 +126,21 @@ def test_of_many_targets_the_page_has_no_matrix_and_links_the_table(monkeypatch:
     assert shown.text.endswith(" Cards cards.csv")
 
 
-def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_failure_that_the_message_names() -> None:
+def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_message_counts_it() -> None:
     after = {"a": None, "b": Cause.TIMEOUT}
     day = Day(targets=[target("NVDA", ["a", "b", "c"])]).play(
         lambda _, __, card_type: (
             Failure(Cause.INTERRUPTED, message("cut off"), after=after[card_type]) if card_type in after else None
         )
     )
-    assert matrix(page(day.view())) == ["NVDA –✗✓"]
+    assert matrix(page(day.view())) == ["NVDA ––✓"]
 
 
 def test_cards_with_an_error_besides_are_named_first_with_a_mark_of_their_own_and_the_first_error() -> None:
     shown = page(SCENES["made with errors"]())
-    notes = shown.text.partition("The QA engine reported success for 6 cards, but also an error. ")[2]
+    notes = shown.text.partition("Look at 6 cards of the QA engine: ")[2]
     first = "! qa NVDA news_card: the answer says success, but has an error: failed: the model refused"
-    assert notes.startswith(f"Look at NVDA (5), 美联储/news_card {first} The log of the job ")
+    assert notes.startswith(f"NVDA (5), 美联储/news_card {first} The log of the job ")
     assert '<section class="headline panel warn">' in shown.source
     assert parts(shown)[0] == "*Cards"
     assert matrix(shown)[:3] == ["NVDA !!!!!", "美联储 !····", "AAPL ✓✓✓✓✓"]

@@ -53,7 +53,7 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     assert rows(shown)[:10] == [
         "Sat 2026-11-28 5 of 58 cards are missing ✓ ✓ ✓ ✗ 53/58",
         "Fri 2026-11-27 Unreadable · · · ·",
-        "Thu 2026-11-26 Killed · · · ·",
+        "Thu 2026-11-26 The record breaks off · · · ·",
         "Wed 2026-11-25 The configuration has 2 faults · · · ·",
         "Tue 2026-11-24 11-25 02:06 ✓ ✓ ✓ ✓ 58/58",
         "Mon 2026-11-23 02:05 ✓ ✓ ✓ ✓ 58/58",
@@ -74,7 +74,7 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
 def test_of_a_night_that_cannot_be_read_it_is_said_why() -> None:
     said = "As of 2026-11-28 01:59 UTC+08:00 Next night: Sat 11-28 02:00. If it is later than that, this page does not"
     shown = page(Nights(NIGHTS.nights[1:]), written=TICK - timedelta(days=1, minutes=1))
-    assert f"{said} know how it went. 2026-11-27/ends/000001.json is missing Not done: " in shown.text
+    assert f"{said} know how it went. 2026-11-27/ends/000001.json is missing Not recorded as done: " in shown.text
 
 
 @pytest.mark.parametrize(("latest", "has_command"), [(0, False), (2, True)])

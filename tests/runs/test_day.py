@@ -38,9 +38,7 @@ async def test_a_second_start_calls_nothing_and_writes_nothing(scene: Scene) -> 
     second = await scene.start(0)
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
     assert second.finished["message"] == "All 5 cards are made; nothing was called"
-    assert second.finished["notes"][0].startswith(
-        f"Nothing was left to do: {second.finished['day']} has been done since 22:30"
-    )
+    assert second.finished["notes"][0].startswith(f"{second.finished['day']} has been done since 22:30")
 
 
 async def test_a_day_that_a_newer_image_began_is_left_to_that_image(scene: Scene) -> None:
@@ -306,10 +304,10 @@ async def test_what_an_attempt_is_charged_is_at_most_what_was_said_whatever_fail
     scene.world.engines[engine].script.append(Fault(*at_night))
     await scene.start(code, **env, **CLOUD)
     told, report = scene.world.chat.texts[-1], scene.stored(f"{DAY}/report.json")
-    (most,) = (int(found) for found in re.findall(r"; at most (\d+) tries are charged:", told))
+    (most,) = (int(found) for found in re.findall(r"; at most (\d+) tries are charged per start:", told))
     assert most == 3 * report["engines"]["qa"]["not_attempted"] or engine == "qa"
     page = Parsed(scene.world.recorded()[f"{DAY}/report.html"].decode())
-    assert f"; at most {most} tries are charged:" in page.text
+    assert f"; at most {most} tries are charged per start:" in page.text
     charged = [one for one in qa.requests if one.status not in {503, 422}]
     lost = [one for one in charged if at_night[0](one)]
     cost = f"{len(charged)} tries may have been charged; {len(charged) - len(lost)} made a card."

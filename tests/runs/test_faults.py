@@ -190,7 +190,7 @@ async def no_token(scene: Scene) -> Job:
         job = await begin(scene, **scene.world.chat.env())
         await job.outcome()
     (text,) = scene.world.chat.texts
-    assert "✗ Financial engine, Trading engine, News engine: every call failed.\nNo token for" in text
+    assert "✗ Financial engine, Trading engine, News engine: every try failed.\nNo token for" in text
     assert text.count("No token for the engines.") == 1
     return job
 

@@ -75,7 +75,7 @@ async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_ni
     assert message[:4] == [
         f"✓ batch-orchestrator, {FRIDAY}",
         "All 5 cards are made; nothing was called.",
-        f"Nothing was left to do: {FRIDAY} has been done since 22:30 UTC",
+        f"{FRIDAY} has been done since 22:30 UTC",
         "Next night: Mon 11-30 22:30",
     ]
     assert message[-1] == "As of 2026-11-28 08:30 UTC", "it was done before"

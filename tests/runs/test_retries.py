@@ -116,7 +116,7 @@ async def test_what_a_first_try_has_made_again_is_not_made_again_by_its_retry(sc
     await scene.start(0)
     scene.world.qa.script.append(Fault(NEWS, do.status(422)))
     await ended(scene, 3, "--again", "AAPL/news_card")
-    again = f"{ended_with(2)}1 of 5 cards is not made again yet; the old picture stays"
+    again = f"{ended_with(2)}1 of 5 cards is not made again yet"
     await repeats(scene, 3, "--again", "AAPL/news_card", says=again)
 
 

@@ -136,7 +136,7 @@ def test_the_command_asks_for_what_is_not_recorded_yet(
     about: dict[str, Any], arguments: Sequence[tuple[str, ...]]
 ) -> None:
     one = begun(report(NO_STORAGE), **about)
-    commands = dict.fromkeys(command for now in (TODAY, LATER) for _, command in shown(one, now=now))
+    commands = dict.fromkeys(command for now in (TODAY, LATER) for _, command in shown(one, now=now) if command)
     assert [*commands] == [EXECUTE + (f" --args={','.join(('run', *given))}" if given else "") for given in arguments]
 
 
@@ -196,12 +196,16 @@ def test_what_cloud_run_goes_on_with_is_said_before_the_command(
     assert said is None or [step.is_start for step in steps][:2] == [False, True]
 
 
+IF_KILLED = "If it was killed, Cloud Run starts it once more within ten minutes."
+"""Its record breaks off too if its end could not be written."""
+
+
 @pytest.mark.parametrize(("max_retries", "minutes", "is_told"), [(1, 9, True), (1, 10, False), (0, 9, False)])
 def test_of_a_killed_start_it_is_said_for_ten_minutes(max_retries: int, minutes: int, is_told: bool) -> None:
     one = report(Ending(Outcome.KILLED), **(RETRIED | {"max_retries": max_retries}))
     assert one.ending.breaks_off is not None
     steps = steps_of(one, now=one.ending.breaks_off + timedelta(minutes=minutes))
-    assert [str(step.text) for step in steps if str(step.text) == MORE] == [MORE] * is_told
+    assert [str(step.text) for step in steps if str(step.text) == IF_KILLED] == [IF_KILLED] * is_told
 
 
 # --- to go on without some targets ---
@@ -255,16 +259,16 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
 def test_whatever_cards_fail_with_each_has_its_tries(failure: Failure) -> None:
     """By the next morning another fault may have come."""
     day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
-    assert price(day) == "(5 cards; until 11-25 01:50); at most 15 tries are charged:"
+    assert price(day) == "(5 cards; until 11-25 01:50); at most 15 tries are charged per start:"
     assert price(day, unrecorded=2).startswith("(7 cards; until 11-25 01:50); at most 21 tries ")
 
 
 def test_what_was_not_tried_and_what_a_data_engine_has_held_back_has_its_tries_too() -> None:
     one = Day(start={"qa_attempts": 1}, targets=[target("A", ["a"])]).play(failing(DENIED, "news"))
-    assert price(one) == "(1 card; until 11-25 01:50); at most 1 try is charged:"
+    assert price(one) == "(1 card; until 11-25 01:50); at most 1 try is charged per start:"
     cut_short = Day(start={"qa_attempts": 3}).play(until=150)
     left = cut_short.ledger.counts("qa").missing
-    assert price(cut_short, ShutdownReason.SIGTERM).endswith(f"; at most {3 * left} tries are charged:")
+    assert price(cut_short, ShutdownReason.SIGTERM).endswith(f"; at most {3 * left} tries are charged per start:")
 
 
 def test_of_a_start_of_an_image_that_did_not_record_it_no_price_is_told() -> None:

@@ -1,4 +1,4 @@
-"""What failed alike is one group; an engine of which every call failed is one line, and no target is blamed."""
+"""What failed alike is one group; an engine of which every try failed is one line, and no target is blamed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -72,9 +72,10 @@ def test_calls_that_failed_alike_are_one_group_in_the_plans_order_and_the_larges
     ledger = ledger_of("qa", None, DENIED, AWAY, TIMEOUT, TIMEOUT, TIMEOUT, CUT_OFF, after)
     assert failed(ledger) == [
         "QA engine: 3 cards failed: T01/b, T02 (2).",
-        "QA engine: 2 cards failed: T01/a, T03/b.",
         "QA engine: 1 card failed: T00/b.",
-    ], "also what was cut off after a try that failed"
+        "QA engine: 1 card failed: T01/a.",
+        "QA engine: 1 card cut off after failed tries: T03/b.",
+    ], "what was cut off had tries left"
 
 
 def test_the_tries_that_may_have_been_charged_are_those_of_all_attempts_at_a_missing_card() -> None:
@@ -121,8 +122,8 @@ def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
         ([NOT_FOUND, CUT_OFF], "1 target failed: T00"),
         ([AWAY, CUT_OFF, CUT_OFF], "1 target failed: T00"),
         ([TIMEOUT, CUT_OFF], "1 target failed: T00"),
-        ([AWAY, replace(CUT_OFF, status=503, after=Cause.STATUS)], "every call failed"),
-        ([TIMEOUT, TIMEOUT], "every call failed"),
+        ([AWAY, replace(CUT_OFF, status=503, after=Cause.STATUS)], "every try failed"),
+        ([TIMEOUT, TIMEOUT], "every try failed"),
         ([AWAY, None], "1 target failed: T00"),
         ([REFUSED, REFUSED], "2 targets failed: T00, T01"),
     ],
@@ -190,7 +191,7 @@ LESS = plan_of([target("T00", ["a", "b"])])
         ("news", [DENIED, DENIED, None], before(plan=LESS), "2 targets failed"),
         ("qa", [REFUSED, REFUSED], before(Item("qa", "T00", "b")), "2 cards failed"),
         ("qa", [REFUSED], None, "1 card failed"),
-        ("news", [AWAY, AWAY], before(), "every call failed; all were made on 11-23"),
+        ("news", [AWAY, AWAY], before(), "every try failed; all were made on 11-23"),
     ],
 )
 def test_what_is_said_of_the_night_before_is_so_of_all_that_failed(

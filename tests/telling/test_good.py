@@ -106,7 +106,7 @@ def with_errors(*names: str, plan: Plan = PLAN) -> Ledger:
 
 AGAIN = (
     "Once what the error names is put right, this makes {0} cards again (by today's config; for a maintainer). It "
-    "cannot be taken back: they count as missing until they are made, and {0} to {1} tries are charged:"
+    "cannot be taken back: they count as missing until they are made, and {0} to {1} tries are charged per start:"
 )
 COMMAND = "gcloud run jobs execute cards --args=run,--date=2026-11-24"
 
