@@ -174,8 +174,9 @@ def advice(
         yield from _retry_steps(report, commands.now, is_retried=is_retried)
         is_unknown = outcome is Outcome.STORAGE_FAILED and not start.number
         if is_unknown or (ledger.breaks_off and report.cards.missing):
-            yield Line(message("If a message said that all cards are made, do not paste this."), Rank.KEPT)
-        yield from _steps_of_failure(report, commands, report.cards.missing + unrecorded)
+            text = message("If a message of {day} said that all cards are made, do not paste this:", day=report.day)
+            yield Line(text, Rank.KEPT)
+        yield from _steps_of_failure(report, ledger, commands, report.cards.missing + unrecorded)
 
 
 RETRIED_WITHIN = timedelta(minutes=10)
@@ -193,11 +194,12 @@ def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator
         yield Line(text, Rank.KEPT)
 
 
-def _steps_of_failure(report: Report, commands: Commands, missing: int) -> Iterator[Line]:
+def _steps_of_failure(report: Report, ledger: Ledger, commands: Commands, missing: int) -> Iterator[Line]:
     start = report.start
     yield _start_step(report, commands, missing)
     if report.at_fault:  # a plain start fails for them before it makes any card
-        names, price = listed(report.at_fault), _price(start, missing)
+        left_out = sum(card.item.target in report.at_fault for card in ledger.missing("qa"))
+        names, price = listed(report.at_fault), _price(start, missing - left_out)
         text = message("Or leave out {names}{terms}{price}:", names=names, price=price)
         yield commands.start(text, report.day, *option("without", [*start.without, *report.at_fault]))
 

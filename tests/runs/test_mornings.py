@@ -112,7 +112,7 @@ OVER = (
     "Once what failed is over or put right, this makes what is missing ({} cards; until 11-26 "
     "22:20); at most {} tries are charged per start:"
 )
-WITHOUT = "Or leave out {} (for a maintainer; until 11-26 22:20); at most 78 tries are charged per start:"
+WITHOUT = "Or leave out {} (for a maintainer; until 11-26 22:20); at most {} tries are charged per start:"
 NEWS, TSLA = when.card("news_card"), when.ticker("TSLA")
 
 
@@ -139,7 +139,7 @@ The news engine failed: no card was made.
 Last answer: HTTP 422: Error: 422 simulated front end
 {OVER.format(26, 78)}
 {EXECUTE}
-{WITHOUT.format("美联储")}
+{WITHOUT.format("美联储", 72)}
 {EXECUTE} '--args=run,--without=美联储'""",
     "zh": f"""\
 ✗ cards，{WEDNESDAY}
@@ -148,7 +148,7 @@ Last answer: HTTP 422: Error: 422 simulated front end
 最后一次应答：HTTP 422：Error: 422 simulated front end
 问题过去或解决后，用下面的命令补做缺少的部分（26 张图卡；11-26 22:20 之前有效），每次启动最多计费 78 次：
 {EXECUTE}
-或者用下面的命令排除 美联储（须由维护者执行；11-26 22:20 之前有效），每次启动最多计费 78 次：
+或者用下面的命令排除 美联储（须由维护者执行；11-26 22:20 之前有效），每次启动最多计费 72 次：
 {EXECUTE} '--args=run,--without=美联储'""",
 }
 CUT_OFF = {"en": "✗ Financial engine: every try failed.", "zh": "✗ 财务引擎：所有尝试均失败。"}
@@ -300,7 +300,7 @@ async def test_if_one_target_alone_has_failed_the_second_command_goes_on_without
     script.append(Fault(TSLA, do.failing("TSLA")))
     await night.tries(1, NEWS_ENGINE_CONCURRENCY="4")
     lines = told(night)
-    assert lines[-3:] == [EXECUTE, WITHOUT.format("TSLA"), f"{EXECUTE} --args=run,--without=TSLA"]
+    assert lines[-3:] == [EXECUTE, WITHOUT.format("TSLA", 66), f"{EXECUTE} --args=run,--without=TSLA"]
     plain, first = [*commands("\n".join(lines))]
     await night.start(0, *first)
     assert told(night)[0] == "22 cards are made (left out: TSLA)."
@@ -503,7 +503,7 @@ async def test_while_storage_is_out_the_command_is_for_whoever_has_no_message_to
     await friday.start(75)
     friday.scene.works()
     *_, do_not, _over, command, _ = friday.scene.world.chat.texts[-1].splitlines()
-    assert (do_not, command) == ("If a message said that all cards are made, do not paste this.", EXECUTE)
+    assert (do_not, command) == ("If a message of 2026-11-27 said that all cards are made, do not paste this:", EXECUTE)
 
 
 NOT_TO_START = f"""\
@@ -520,7 +520,7 @@ The record breaks off at 22:30 UTC: 9 of 26 cards are not recorded.
 The start was killed, or could no longer write; its calls in flight may have been charged too. If the execution says \
 memory, an owner raises job.memory_mib.
 {AT_LEAST.format(17)}
-If a message said that all cards are made, do not paste this.
+If a message of 2026-11-27 said that all cards are made, do not paste this:
 This makes what is missing (9 cards; until 11-30 22:20); at most 27 tries are charged per start:
 {EXECUTE}"""
 
