@@ -1,7 +1,7 @@
 """What a person does next: one command after any failure, with its price, right where and when it is read."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import product
@@ -18,7 +18,7 @@ from job.day.attempt import Outcome
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
 from job.day.report import Report
-from job.day.result import Counts, ShutdownReason
+from job.day.result import ShutdownReason
 from job.day.summary import report_of
 from job.engines.failures import Cause, Failure
 from job.telling.advice import Commands, advice, option
@@ -39,12 +39,8 @@ LAPTOP: Where = {}
 LOCAL: Where = {"start_with": "make run-local ARGS="}
 PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
-DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
-UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
-MAINTAINER = "(by today's config; for a maintainer)"
 LOOK_FIRST = "What you asked for may not be recorded. First look at how the day stands:"
 LOOKS = {LOOK_FIRST, "All executions of the job"}
-OVER = "Once what failed is over or put right, this makes what is missing {}:"
 NO_STORAGE = Ending(Outcome.STORAGE_FAILED, answer=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 DENIED = Failure(Cause.DENIED, message("no"), 200)
@@ -71,11 +67,7 @@ def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> tuple[
 
 
 def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tuple[str, str | None]]:
-    return shown_of(steps_of(one, place, now))
-
-
-def shown_of(steps: Iterable[Line]) -> list[tuple[str, str | None]]:
-    return [(str(step.text), step.below) for step in steps]
+    return [(str(step.text), step.below) for step in steps_of(one, place, now)]
 
 
 INTERRUPTED = ending_of(half_made(), ShutdownReason.SIGTERM)
@@ -163,7 +155,7 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = begun(report(Ending(Outcome.BAD_CONFIG), faults=[IN_VARIABLE]), **ASKS_AGAIN)
     assert shown(one)[0] == (
-        f"Once that is corrected, this makes what is missing {BOTH}:",
+        "Once that is corrected, this makes what is missing (for a maintainer; until 11-25 01:50):",
         f"{EXECUTE} --args=run,--again=NVDA,--yes",
     )
     assert shown(begun(one, task_attempt=1))[0][0] == LOOK_FIRST, "the first may have"
@@ -211,35 +203,13 @@ def test_of_a_killed_start_it_is_said_for_ten_minutes(max_retries: int, minutes:
 # --- to go on without some targets ---
 
 
-def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them() -> None:
-    start = {"without": ("TSLA",)}
-    day = Day(start=start).play(failing(DENIED, "news", "AAPL"))
-    one = report_of(day.start_of(), day.ledger, ending_of(day.ledger, None, day.errors[0]), seconds=60)
-    assert one.at_fault == ("AAPL",)
-    sentence, both = "Or leave out AAPL {}:", "--without=TSLA,--without=AAPL"
-    plain, first = shown(one)
-    assert plain[1] == EXECUTE + " --args=run,--without=TSLA"
-    assert first == (sentence.format(BOTH), f"{EXECUTE} --args=run,{both}")
-    assert shown(one, now=LATER)[1] == (sentence.format(MAINTAINER), f"{DATED},{both}")
-
-
 @pytest.mark.parametrize("name", ["-X", "--yes", "^GSPC", "a,b", "Rate vs Inflation", "$(x)", "美联储", "a,b|c", "'"])
 @pytest.mark.parametrize("place", PLACES, ids=["Cloud Run", "laptop", "run-local"])
 def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
-    one = report(MISSING).model_copy(update={"at_fault": (name, "MSFT")})
+    one = begun(report(MISSING), without=("TSLA",)).model_copy(update={"at_fault": (name, "MSFT")})
     (command,) = [command for text, command in shown(one, place, LATER) if text.startswith("Or leave out")]
     options = make_parser().parse_args(arguments_in(command or ""))
-    assert (options.date, options.without) == ("2026-11-24", [name, "MSFT"])
-
-
-def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_can_be_made() -> None:
-    done = begun(report(DONE), without=("MSFT", "TSLA"))
-    again = "Once they can be made, this makes what was left out {}:"
-    assert shown(done) == [(again.format(UNTIL), EXECUTE)]
-    assert shown(done, now=LATER) == [(again.format(MAINTAINER), f"{DATED},--yes")]
-    counted = done.model_copy(update={"engines": {"qa": Counts(planned=7, not_attempted=2, left_out=2, done=5)}})
-    terms = "(2 cards; until 11-25 01:50)"
-    assert shown(counted)[0] == (again.format(terms), EXECUTE)
+    assert (options.date, options.without) == ("2026-11-24", ["TSLA", name, "MSFT"])
 
 
 # --- what a start costs at most ---
@@ -271,20 +241,14 @@ def test_what_was_not_tried_and_what_a_data_engine_has_held_back_has_its_tries_t
     assert price(cut_short, ShutdownReason.SIGTERM).endswith(f"; at most {3 * left} tries are charged per start:")
 
 
-def test_of_a_start_of_an_image_that_did_not_record_it_no_price_is_told() -> None:
-    assert price(Day().play(failing(BROKEN, "qa", "NVDA"))) == "(5 cards; until 11-25 01:50):"
-
-
 # --- while a start is at work ---
 
 
 def test_a_day_at_work_says_by_when_it_ends_until_then() -> None:
     one = SCENES["at work"]().report
-    early, late = (steps_of(one, now=datetime.fromisoformat(f"2026-11-24T05:0{minute}+08:00")) for minute in (0, 1))
-    assert [str(step.text) for step in early if step not in late] == [
-        "This start ends by 05:00 UTC+08:00 at the latest."
-    ]
-    assert [str(step.text) for step in late] == ["All executions of the job"]
+    early, late = (shown(one, now=datetime.fromisoformat(f"2026-11-24T05:0{minute}+08:00")) for minute in (0, 1))
+    assert [text for text, _ in late] == ["All executions of the job"]
+    assert early[1:] == late
 
 
 # --- a command as it is pasted, and a link ---

@@ -50,7 +50,6 @@ THREE = [STILL.format(3, "A/a"), STILL.format(2, "B/b")]
     ("fates", "expected"),
     [
         pytest.param([cards("A/a")], [], id="no night before"),
-        pytest.param([well, well], [], id="all well"),
         pytest.param([cards("A/a"), well], [], id="mended"),
         pytest.param([well, cards("A/a")], [], id="new"),
         pytest.param([cards("A/a"), cards("A/a")], [STILL.format(2, "A/a")], id="still"),

@@ -10,7 +10,7 @@ from job.day.ending import ending_of
 from job.day.ledger import Ledger
 from job.day.report import Change, ValueChange
 from job.engines.calls import ALL_ENGINES
-from job.telling.advice import Commands
+from job.telling.advice import Commands, advice
 from job.telling.lines import SIGNS
 from job.telling.notes import ledger_notes
 from job.telling.view import View, day_lines
@@ -37,13 +37,12 @@ def notes(ledger: Ledger) -> list[str]:
     return [str(note) for note in ledger_notes(ledger)]
 
 
-def advised(ledger: Ledger, *without: str) -> str | None:
-    """The sentence and the command with which the cards are made again."""
-    start = start_at("2026-11-24", job="cards", qa_attempts=3, schedule="30 22 * * *", without=without)
+def advised(ledger: Ledger) -> str | None:
+    """The command with which the cards are made again."""
+    start = start_at("2026-11-24", job="cards", qa_attempts=3)
     report = report_at(ending_of(ledger, None), ledger, start)
-    view = View.of(report, ledger, Commands(start, "", start.days, NOW))
-    found = [step for step in view.steps if "--again" in (step.below or "")]
-    return f"{found[0].text} {found[0].below}" if found else None
+    found = [step.below for step in advice(report, ledger, Commands(start, "", start.days, NOW))]
+    return next((command for command in found if "--again" in (command or "")), None)
 
 
 # --- what the config has left behind ---
@@ -104,17 +103,6 @@ def with_errors(*names: str, plan: Plan = PLAN) -> Ledger:
     return ledger
 
 
-AGAIN = (
-    "Once what the error names is put right, this makes {0} cards again (by today's config; for a maintainer). It "
-    "cannot be taken back: they count as missing until they are made, and {0} to {1} tries are charged per start:"
-)
-COMMAND = "gcloud run jobs execute cards --args=run,--date=2026-11-24"
-
-
-def test_a_few_cards_are_named_in_the_command() -> None:
-    assert advised(with_errors("AAPL/a", "MSFT/b")) == f"{AGAIN.format(2, 6)} {COMMAND},--again=AAPL/a,--again=MSFT/b"
-
-
 def test_of_many_cards_there_is_no_command() -> None:
     plan = plan_of([target(f"T{number:02}", ["a"]) for number in range(11)])
     odd = [f"T{number:02}/a" for number in range(11)]
@@ -126,15 +114,8 @@ def test_what_is_left_out_is_in_no_command_but_as_left_out() -> None:
     plan = replace(PLAN, targets=(*PLAN.targets, target("TSLA"))).without(["TSLA"])
     left = with_errors("AAPL/a", plan=plan)
     left.add(result_of(next(call for call in plan.without([]).calls("qa") if call.targets == ("TSLA",)), ended=1.0))
-    one = AGAIN.format(1, 3).replace("1 cards again", "1 card again").replace("they count", "the card counts")
-    one = one.replace("until they are made", "until it is made")
-    assert advised(left) == f"{one} {COMMAND},--again=AAPL/a,--without=TSLA"
-
-
-def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
-    ledger = with_errors("AAPL/a")
-    ledger.rerun([PLAN.items("qa")[0]._replace(target="MSFT")], 2)
-    assert advised(ledger) is None
+    arguments = "--args=run,--date=2026-11-24,--again=AAPL/a,--without=TSLA"
+    assert advised(left) == f"gcloud run jobs execute cards {arguments}"
 
 
 # --- which notes are loud ---
