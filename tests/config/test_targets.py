@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from job.config.faults import ConfigError
 from job.config.objects import parse_config
 from job.config.plan import Target, make_plan, topic_key
 from job.config.values import TEXT_LIMIT
@@ -78,32 +77,11 @@ def test_keys_are_overridden_for_topics_and_never_derived_for_others() -> None:
 
 
 def test_parameters_are_written_as_the_engine_reads_them() -> None:
-    target = entry(id="Topic", extra_params={"g": "", "a": "x y", "b": 3, "c": 0.5, "d": True, "e": False, "f": 1e22})
-    written = {"a": "x y", "b": "3", "c": "0.5", "d": "true", "e": "false", "f": "1e+22", "g": ""}
+    longest = "x" * TEXT_LIMIT
+    given = {"h": longest, "g": "", "a": "x y", "b": 3, "c": 0.5, "d": True, "e": False, "f": 1e22}
+    target = entry(id="Topic", extra_params=given)
+    written = {"a": "x y", "b": "3", "c": "0.5", "d": "true", "e": "false", "f": "1e+22", "g": "", "h": longest}
     assert target.parameters == tuple(written.items()), "sorted: in another order they ask for the same"
-
-
-def test_parameters_that_no_server_takes_in_a_url_are_a_fault() -> None:
-    fits = "x" * TEXT_LIMIT
-    assert entry(id="Topic", extra_params={"a": fits}).parameters == (("a", fits),)
-    objects = {
-        "ticker_list.json": ["AAPL"],
-        "card_types.json": TYPES,
-        "card_targets.json": [{"id": "AAPL", "extra_params": {"a": f"{fits}x"}}],
-        "llm_config.json": {"default": {"model_name": f"{fits}x"}},
-    }
-    with pytest.raises(ConfigError) as error:
-        parse_config({name: json.dumps(value).encode() for name, value in objects.items()})
-    shown = f'("{"x" * 38}…): is longer than 4,096 characters; shorten it'
-    assert [str(fault) for fault in error.value.faults] == [
-        f'card_targets.json: [0] ("AAPL").extra_params.a {shown}',
-        f"llm_config.json: default.model_name {shown}",
-    ]
-
-
-def test_a_card_type_that_no_target_asks_for_is_noticed() -> None:
-    _, notices = resolved(card_targets=[{"id": "equities_default", "card_types": ["news_card", "old_card"]}])
-    assert notices == ["card_types.json: earnings_card: no target asks for this card type"]
 
 
 def test_an_entry_that_becomes_a_topic_by_default_is_a_notice() -> None:
