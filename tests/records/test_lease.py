@@ -43,11 +43,7 @@ def holder(owner: str = "one", **changes: Any) -> Holder:
     return Holder(**(known | changes))
 
 
-def ignore_notice(_notice: Message) -> None:
-    """Ignores notices."""
-
-
-async def take(store: ObjectStore, me: Holder, notify: OnWait = ignore_notice, *, waits: bool = True) -> Lease:
+async def take(store: ObjectStore, me: Holder, notify: OnWait = lambda _: None, *, waits: bool = True) -> Lease:
     """The lease of a start that is killed later, unless it releases it."""
     return await module._acquire(store, me, notify, waits=waits)
 
@@ -86,7 +82,7 @@ async def renewed(store: Memory) -> AsyncIterator[Kept]:
 async def test_what_was_acquired_is_released_at_the_end_whatever_happened(memory: Memory, ends: str) -> None:
     memory.seconds = 1.0
     with trio.move_on_after(1.5), pytest.raises(RuntimeError) if ends == "by an error" else nullcontext():
-        async with acquire(memory, holder(), ignore_notice, waits=True):
+        async with acquire(memory, holder(), lambda _: None, waits=True):
             assert there(memory) == holder()
             if ends == "by an error":
                 raise RuntimeError
@@ -96,13 +92,12 @@ async def test_what_was_acquired_is_released_at_the_end_whatever_happened(memory
 
 
 async def test_a_start_that_cannot_release_its_lease_ends_all_the_same(memory: Memory) -> None:
-    async with acquire(memory, holder(), ignore_notice, waits=True):
+    async with acquire(memory, holder(), lambda _: None, waits=True):
         memory.refuse = lambda _verb, _name: True
-    async with trio.open_nursery():
-        memory.refuse = lambda _verb, _name: False
-        memory.objects.clear()
-        async with acquire(memory, holder(), ignore_notice, waits=True):
-            memory.seconds = 1e6
+    memory.refuse = lambda _verb, _name: False
+    memory.objects.clear()
+    async with acquire(memory, holder(), lambda _: None, waits=True):
+        memory.seconds = 1e6
     assert trio.current_time() <= RELEASE_SECONDS
 
 

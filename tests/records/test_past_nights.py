@@ -74,16 +74,12 @@ async def test_a_day_of_which_age_has_taken_the_attempts_is_in_no_list_and_goes_
 def test_on_a_laptop_the_latest_start_has_the_schedule_whichever_day_it_was_for() -> None:
     """Also one that is at work; of a variable that is set, the variable counts."""
     later = start_at(DAYS[0], started="2027-01-01T09:00:00+08:00", schedule="0 9 * * *", zone="Europe/London")
-    nights = Nights([night(RecordedAttempt(DAYS[1])), Night(DAYS[0], Outcome.AT_WORK, attempt=later)])
+    report = RecordedAttempt(DAYS[1]).report()
+    nights = Nights([Night(DAYS[1], report.outcome, report), Night(DAYS[0], Outcome.AT_WORK, attempt=later)])
     assert nights.days(read_settings({})[0]) == Days(ZoneInfo("Europe/London"), "0 9 * * *")
     own, _ = read_settings({"RUN_TIME_ZONE": "UTC", "RUN_SCHEDULE": "0 1 * * *"})
     assert nights.days(own) == Days(ZoneInfo("UTC"), "0 1 * * *")
     assert Nights().days(read_settings({})[0]) == Days(ZoneInfo("UTC"))
-
-
-def night(attempt: RecordedAttempt) -> Night:
-    report = attempt.report()
-    return Night(report.day, report.outcome, report)
 
 
 # --- past nights, read beside an attempt ---

@@ -1,7 +1,5 @@
 """A recorded day is read whole: its totals are those of its results, and its state that of its latest attempt."""
 
-from typing import NoReturn
-
 import pytest
 
 from job.day.attempt import ExitCode, Outcome
@@ -69,10 +67,6 @@ async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_
 
 
 # --- documents ---
-
-
-def broken() -> NoReturn:
-    raise ValueError("odd")
 
 
 async def test_a_document_replaces_what_is_there_but_without_the_lease_not_that_of_an_attempt(memory: Memory) -> None:

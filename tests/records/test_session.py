@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trio
@@ -24,7 +24,6 @@ from job.records.session import RELEASE_SECONDS, Session, StorageAlarm, decide, 
 from job.storage.store import UnusableError
 from job.text.messages import Message, message
 from tests.records.test_lease import holder
-from tests.records.test_record import broken
 from tests.support.records import DAY, RecordedAttempt, prepared, put, record_of, start_at
 from tests.support.stores import Memory, memory
 from tests.support.virtual_time import MachineClock, machine_clock
@@ -157,6 +156,9 @@ async def test_all_is_written_the_end_last_and_the_lease_released(desk: Desk, re
 
 
 async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: Desk) -> None:
+    def broken() -> NoReturn:
+        raise ValueError("odd")
+
     async with desk.session() as session:
         report, _ = await desk.close(session, documents={"index.html": broken})
     assert report.not_written == ("index.html",)
@@ -266,7 +268,6 @@ async def test_a_lease_whose_release_takes_too_long_is_given_up(desk: Desk) -> N
 # --- what a start adds to the record of its day, without storage ---
 
 CARD = Item("qa", "AAPL", "news_card")
-OTHER = Item("qa", "MSFT", "news_card")
 ASKED = Rerun("qa", "AAPL", "news_card", DAY, 2)
 INTERRUPTED = RecordedAttempt(outcome="interrupted")
 MADE_AGAIN = RecordedAttempt(number=2, again=[ASKED], asked_by=["x"])
