@@ -119,13 +119,6 @@ def test_on_cloud_run_a_usage_error_is_a_fault_of_which_the_chat_is_told(
     assert lines[-1]["event"] == "notification.failed", "nobody listens there"
 
 
-def test_the_command_after_an_unset_place_has_where_to_fill_it_in(command: Command) -> None:
-    code, out, _ = command("run", LOG_FORMAT="json")
-    last = json.loads(out[-1])
-    assert (code, last["outcome"]) == (ExitCode.USAGE, "bad_config")
-    assert last["start_command"] == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
-
-
 @pytest.mark.parametrize(("verb", "marks"), [("plan", ["", ""]), ("check", ["! ", "✗ "])])
 def test_a_variable_of_the_notifier_is_noticed_before_the_faults(verb: str, marks: list[str], command: Command) -> None:
     code, out, err = command(verb, NOTIFY_ONLY="errors")

@@ -11,9 +11,6 @@ from trio.testing import MockClock
 from job.cli.main import main
 from job.day.attempt import ExitCode
 from job.engines.calls import ENGINES
-from job.storage.directory import DirectoryStore
-from job.storage.store import UnreachableError
-from job.text.messages import Message
 from tests.cli.conftest import TODAY, At, Command
 from tests.support.records import DAY, RecordedAttempt, config
 from tests.support.records import write as write_records
@@ -129,28 +126,10 @@ def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(command: Comma
     assert len(err) == 4
 
 
-def test_a_place_that_does_not_answer_is_no_fault_of_its_config(
-    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_given_place_that_cannot_be_read_is_named_as_it_was_given(command: Command, place: Path) -> None:
     (place / "llm_config.json").mkdir()
     what = "llm_config.json is not a file; replace it with a file or remove it"
     assert command("plan", f"{place}/") == (ExitCode.USAGE, [], [f"{place}/: {place}/{what}"])
-
-    def fails(*_: object) -> None:
-        raise UnreachableError(Message("storage fails"))
-
-    monkeypatch.setattr(DirectoryStore, "read", fails)
-    code, out, (said,) = command("plan", place)
-    assert (code, out) == (ExitCode.TEMPFAIL, [])
-    assert ": storage fails; try again later" in said
-    code, _, err = command("plan", place, RUN_TIME_ZONE="Mars")
-    assert (code, len(err)) == (ExitCode.USAGE, 2)
-
-
-def test_a_config_uri_that_cannot_be_read_ends_as_a_run_would(command: Command) -> None:
-    code, _, (line,) = command("plan", CONFIG_URI="/nowhere")
-    assert code == ExitCode.USAGE
-    assert line.startswith("CONFIG_URI: /nowhere is not a directory; check that")
 
 
 @pytest.mark.parametrize("place", ["", "/nowhere", "/" + "a" * 5000, "gs://"])

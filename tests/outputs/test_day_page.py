@@ -80,7 +80,6 @@ def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: 
     assert sent[0][0] == mark
     kept = {text for text, line in zip(texts, lines, strict=True) if line.rank is not Rank.ASIDE}
     assert [line for line in sent if line in kept] == [text for text in texts if text in kept]
-    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
 
 
 def test_the_outcomes_are_all_of_them() -> None:

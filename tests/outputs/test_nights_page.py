@@ -50,17 +50,13 @@ def night(report: Report) -> Night:
 
 def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     shown = page()
-    assert rows(shown)[:10] == [
+    assert rows(shown)[:6] == [
         "Sat 2026-11-28 5 of 58 cards are missing ✓ ✓ ✓ ✗ 53/58",
         "Fri 2026-11-27 Unreadable · · · ·",
         "Thu 2026-11-26 The record breaks off · · · ·",
         "Wed 2026-11-25 The configuration has 2 faults · · · ·",
         "Tue 2026-11-24 11-25 02:06 ✓ ✓ ✓ ✓ 58/58",
         "Mon 2026-11-23 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "Sun 2026-11-22 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "Sat 2026-11-21 The news engine failed – – ✗ – 0/58",
-        "Fri 2026-11-20 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "Thu 2026-11-19 5 of 58 cards are missing ✓ ✓ ✓ ✗ 53/58",
     ]
     assert len(rows(shown)) == len(NIGHTS.nights)
     linked = [f"{one.day}/report.html" for one in NIGHTS.nights if one.report]
