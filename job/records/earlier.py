@@ -1,18 +1,14 @@
-"""Earlier: what images of 0.2.0 to 0.5.0 have recorded otherwise, and want of a record. Nothing else knows of it."""
+"""Earlier: what images of 0.2.0 to 0.5.0 have recorded otherwise of a call, and want of an end."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterator
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from job.day.report import Report
 from job.day.result import CallResult
 from job.engines.calls import BATCHES, ENGINES
 from job.engines.failures import Cause
 from job.text.messages import Message, Value, colon, plural, said, semicolon
-
-# --- a result ---
 
 _AROUND = {"{error} (tried for {time})": "error", "cut off; the try before it failed: {reason}": "reason"}
 """What they wrote around an answer, with the value that has it."""
@@ -61,68 +57,6 @@ def _by_target(reason: Value) -> Iterator[tuple[str, Message]]:
             yield from _by_target(part)
     elif isinstance(reason, Message) and reason.id == colon("", "").id:
         yield str(reason.values["before"]), said(reason.values["after"])
-
-
-# --- the end of an attempt ---
-
-_SWITCHES = {
-    "1 card was made without {engine} data; a plain start does not make it again": "switched_off",
-    "1 card was made with {engine} data, unlike on {day}; a plain start does not make it again": "switched_on",
-}
-"""How they said that an engine was switched."""
-
-
-def read_end(data: bytes) -> object:
-    """What an end holds, whichever image has written it, with the facts of today. Raises `ValueError`."""
-    stored = from_json(data)
-    if isinstance(stored, dict) and "failures" not in stored:
-        with suppress(LookupError, TypeError, ValueError, AttributeError):  # it is validated afterwards
-            stored = {**stored, "failures": [*_failures(stored)], **_changes(stored)}
-    return stored
-
-
-def _failures(stored: Mapping[str, Any]) -> Iterator[Mapping[str, object]]:
-    """What failed alike, of what was missing, with the last answer of each engine."""
-    answers = {answer["values"]["before"]: answer["values"]["after"] for answer in reversed(stored.get("answers", []))}
-    alike: dict[tuple[str, str | None], dict[str, list[str]]] = {}
-    for group in stored.get("missing", []):
-        if group["state"] == "failed":
-            targets = alike.setdefault((group["engine"], group.get("cause")), {})
-            for target in group["targets"]:
-                targets.setdefault(target, []).extend(filter(None, [group.get("card_type")]))
-    for (engine, cause), targets in alike.items():
-        listed = [{"target": target, "card_types": types} for target, types in targets.items()]
-        count = sum(len(types) or 1 for types in targets.values())
-        yield {
-            "engines": [engine],
-            "cause": cause,
-            "answers": [answers[engine]] if engine in answers else [],
-            "items": {"count": count, "targets_count": len(targets), "targets": listed},
-        }
-
-
-def _changes(stored: Mapping[str, Any]) -> Mapping[str, object]:
-    """Which engines were switched or moved, and since when, of sentences."""
-    changes, since = list[Mapping[str, object]](), ""
-    for sentence in stored.get("changed", []):
-        values = sentence["values"]
-        if (kind := _SWITCHES.get(sentence["id"])) is not None:
-            changes.append({"kind": kind, "name": _text(values["engine"]), "cards": values["count"]})
-        else:
-            values = values["change"]["values"]
-            moved = {"before": values["before"], "after": values["after"]}
-            changes.append({"kind": "moved", "name": values["variable"], "cards": 1, "values": [moved]})
-        since = values.get("day", since)
-    if not since:
-        return {"changes": changes}
-    year = int(stored["day"][:4])
-    year -= f"{year}-{since}" >= stored["day"]
-    return {"changes": changes, "compared_with": f"{year}-{since}"}
-
-
-def _text(message: Any) -> str:
-    """The engine whose label it is."""
-    return next(name for name, engine in ENGINES.items() if engine.label.id == message["id"])
 
 
 def end_json(report: Report) -> bytes:
