@@ -137,7 +137,7 @@ class Change:
     name: str
     """The engine that was switched, the variable that moved, or what cards are made with. Empty for others."""
     cards: Count
-    """How many cards it is about; of an engine, how many this start has made so; of a variable, how many of the day."""
+    """How many cards it is about; of an engine, how many this start has made so; of a variable, how many are made."""
     values: tuple[ValueChange, ...] = ()
     items: Items = Items()
 

@@ -276,4 +276,4 @@ def test_a_night_that_has_not_ended_is_compared_with_too(command: Command, place
 def test_what_is_odd_about_the_cards_is_said_beside_the_plan(place: Path, command: Command) -> None:
     write(place, {"ticker_list.json": ["AAPL", "MSFT"], "card_targets.json": [{"id": "MSFT", "date": "2026-11-20"}]})
     _, _, err = command("plan", place, f"--date={DAY}")
-    assert err[0] == "1 card is for another date: MSFT (2026-11-20)"
+    assert err[0] == "1 card for another date: MSFT (2026-11-20)"
