@@ -168,10 +168,6 @@ class Notifier:
             return True
         if report.start.task_attempt:  # the first try may have told that it failed
             return True
-        if not report.start.number:  # nothing was left to do: whoever has asked waits to hear that
-            return report.start.arguments != ("run",) or not report.start.days.is_scheduled(
-                datetime.fromisoformat(report.start.started), report.ending.done_since
-            )
         return self._settings.notify_only == "all" or (view.severity_before, view.severity) != ("good", "good")
 
     async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float = SEND_SECONDS) -> Message | None:

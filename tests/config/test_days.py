@@ -75,10 +75,3 @@ def test_a_day_is_past_24_hours_after_it_began() -> None:
         assert WEEKDAYS.is_past(day, end)
     assert WEEKDAYS.is_past("0001-01-01", at("2026-11-24T09:00"))
     assert Days(WEEKDAYS.zone).is_past("2026-11-24", at("2026-11-25T00:00"))
-
-
-def test_the_schedulers_own_start_comes_soon_after_a_tick() -> None:
-    for clock, is_scheduled in (("22:28", False), ("22:29", True), ("22:59", True), ("23:00", False)):
-        assert WEEKDAYS.is_scheduled(at(f"2026-11-24T{clock}")) is is_scheduled
-    assert not WEEKDAYS.is_scheduled(at("2026-11-28T22:30"))
-    assert not Days(WEEKDAYS.zone).is_scheduled(at("2026-11-24T00:00"))
