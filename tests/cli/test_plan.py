@@ -20,7 +20,7 @@ from tests.support.records import write as write_records
 from tests.support.runs import CONFIG, QUICK, data_requests, run
 from tests.support.world import open_virtual_world
 
-NOT_LOOKED = "RUNS_URI is not set: it is not known which of these calls are done"
+NOT_LOOKED = "RUNS_URI is not set: this is compared with no other night"
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"]}
 
 
@@ -234,24 +234,6 @@ def test_a_plan_for_a_day_that_is_recorded_is_compared_with_its_latest_attempt(c
     assert new in out
     assert new in command("plan", "--json", "--date=2026-11-23", place)[2]
     assert notice.startswith("2026-11-23 is over: its cards get the financial and trading data of now")
-
-
-@pytest.mark.parametrize(
-    ("day", "tickers", "left"),
-    [
-        ("2026-11-23", ["AAPL", "MSFT"], "1 of these 6"),
-        ("2026-11-23", ["AAPL", "MSFT", "NVDA"], "5 of these 8"),
-        ("2026-11-24", ["AAPL", "MSFT"], None),
-    ],
-    ids=["a card failed", "a target is new", "nothing is there"],
-)
-def test_a_plan_says_how_many_of_its_calls_a_start_would_make_now(
-    command: Command, place: Path, runs: Path, day: str, tickers: list[str], left: str | None
-) -> None:
-    write_records(runs, RecordedAttempt("2026-11-23", failed=["MSFT"], outcome="cards_missing").record())
-    write(place, CARDS | {"ticker_list.json": tickers})
-    said = [line for line in command("plan", f"--date={day}", place)[1] if "now" in line]
-    assert said == ([f"A start would now make {left} calls; the others are done and recorded"] if left else [])
 
 
 def test_a_plan_is_that_of_today_in_its_time_zone(command: Command, place: Path, at: At) -> None:
