@@ -49,13 +49,8 @@ class Days:
         return day > max(self.current(now), now.astimezone(self.zone).date().isoformat())
 
     def is_past(self, day: str, now: datetime) -> bool:
-        """Whether the day began 24 hours ago or more, so that what is current now is not what was current then."""
-        then = now.astimezone(UTC) - timedelta(hours=24)
-        today = then.astimezone(self.zone).date().isoformat()
-        if day != today:
-            return day < today
-        began = self.tick_of(day)
-        return began is None or began.astimezone(UTC) <= then
+        """Whether a later day has begun, so that what is current now is not what was current then."""
+        return day < self.current(now)
 
     def _latest(self, moment: datetime) -> tuple[str, datetime]:
         """The latest tick that is not later than `moment`, behind its day."""
