@@ -52,10 +52,6 @@ class Nights:
         used = {engine for report in self.reports for engine in report.engines}
         return [name for name, engine in ENGINES.items() if engine.is_on or name in used]
 
-    def next_tick(self, days: Days) -> datetime | None:
-        """When the night after the latest begins; `None` without a schedule or a night."""
-        return days.after(self.nights[0].day) if days.schedule and self.nights else None
-
     def with_report(self, report: Report) -> "Nights":
         others = [night for night in self.nights if night.day != report.day]
         nights = [*others, Night(report.day, report.outcome, report)]

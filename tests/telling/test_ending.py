@@ -96,11 +96,6 @@ REFUSES = "The QA engine refuses the job's calls"
         (ledger_of(1, 2), LEASE_LOST, ("busy", 75, f"Another start may have taken over: {OF_TWO}")),
         # a data engine that failed comes first
         (data_of(failed=["news"]), SIGTERM, ("data_engine_failed", 1, f"The news engine failed: {NONE}")),
-        (
-            data_of(failed=DATA_ENGINES),
-            None,
-            ("data_engine_failed", 1, f"The financial, trading and news engines failed: {NONE}"),
-        ),
     ],
 )
 def test_how_an_attempt_ended(ledger: Ledger, reason: ShutdownReason | None, expected: tuple[str, int, str]) -> None:
