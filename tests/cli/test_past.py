@@ -163,24 +163,6 @@ def test_a_report_of_a_day_at_work_gives_no_command(runs: Path, command: Command
     assert ("python -m job run" in "\n".join(out)) is (age > 0)
 
 
-@pytest.mark.parametrize(("moment", "is_late"), [("2026-11-25T01:59", False), ("2026-11-25T02:00", True)])
-def test_a_night_that_has_begun_and_left_nothing_is_told_last(
-    moment: str, is_late: bool, runs: Path, command: Command, at: At
-) -> None:
-    at(moment)
-    write(runs, RecordedAttempt("2026-11-23").record(), RecordedAttempt().record())
-    told = [
-        "! No start of 2026-11-25 is recorded. Is the schedule paused?",
-        "This makes, and pays for, the whole night:",
-        f"  RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run",
-    ]
-    for arguments in (["nights"], ["report", DAY]):
-        out = command(*arguments)[1]
-        assert out[-3:] == told if is_late else told[0] not in out
-    for arguments in (["report", "2026-11-23"], ["report", "--missing"]):
-        assert told[0] not in command(*arguments)[1]
-
-
 def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command) -> None:
     write(runs, RecordedAttempt(objects=THREE, failed=["MSFT", "TSLA"], outcome="cards_missing").record())
     assert command("report", "--missing") == (ExitCode.DONE, ["MSFT\tnews_card", "TSLA\tnews_card"], [])
