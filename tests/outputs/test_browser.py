@@ -9,7 +9,7 @@ import pytest
 from job.day.history import Nights
 from job.outputs.pages import render_day, render_nights
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
-from tests.outputs.test_day_page import hostile_view
+from tests.outputs.test_pages import hostile_view
 from tests.support.browser import Browser, open_browser
 from tests.support.days import DAY, SCENES, Day, some_nights
 
