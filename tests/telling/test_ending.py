@@ -23,7 +23,7 @@ from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, NOW, report_at, start_at
 from tests.support.results import result_of
-from tests.telling.test_good import made
+from tests.telling.test_notes import made
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
 
