@@ -54,10 +54,17 @@ NO_OBJECT = "has the wrong type; write an object"
 NO_CARD = "no target gets an enabled card type; enable one, or name one that is enabled"
 NO_ENGINE = f"is not one of {', '.join(map(control_key, DATA_ENGINES))}; write one of these"
 NO_SWITCH = "is not one of financials, trading, news; write one of these"
-ANOTHER = "give one of them another topic_key"
+SAME_KEY = 'the key "rate_1" of the topic is also that of Rate 1; give one of them another topic_key'
+OTHER_CONTENT = "with other content; keep one of the two"
 NO_ARRAY = "has the wrong type; write an array"
 NO_TYPES = "is empty; name card types, or remove the ticker: it then gets every enabled one"
 NO_VALUE = "has the wrong type; write a string, a number or a boolean"
+NO_TEXT, NO_BOOL = (
+    "has the wrong type; write a string in quotes",
+    "has the wrong type; write true or false, without quotes",
+)
+OF_X = '[0] ("X").extra_params'
+NONE_OF_X = f"{OF_X}.a (null), {OF_X}.b ([]), {OF_X}.c ({{}})"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 LONG, TOO_LONG = "x" * (TEXT_LIMIT + 1), f'("{"x" * 38}…): is longer than 4,096 characters; shorten it'
 PLAIN = "holds invisible or full-width characters, or spaces around it; write plain characters"
@@ -66,7 +73,7 @@ QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its 
 BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "ticker_list.json": [
         ({"AAPL": 1}, NO_ARRAY),
-        (["AAPL", 7, ["MSFT"]], '[1] (7), [2] (["MSFT"]): has the wrong type; write a string in quotes'),
+        (["AAPL", 7, ["MSFT"]], f'[1] (7), [2] (["MSFT"]): {NO_TEXT}'),
         ([], 'is empty; write an array of tickers, such as ["AAPL"], there'),
         (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write a value or remove it'),
         (["..", "a\\b", "a\0b"], f'[0] (".."), [1] ("a\\\\b"), [2] ("a\\u0000b"): {ID_RULE}'),
@@ -82,18 +89,12 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ([{"enabled": True}], "[0].name: is missing; add it"),
         ([], 'is empty; write an array of card types, such as ["news_card"], there'),
         ([{"name": "a", "enabled": False}], NO_CARD),
-        (
-            [{"name": "a"}, {"name": "a", "enabled": False}],
-            '[1] ("a"): is also listed as [0], with other content; keep one of the two',
-        ),
-        (
-            [{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}],
-            '[1] ("b").enabled ("yes"): has the wrong type; write true or false, without quotes',
-        ),
+        ([{"name": "a"}, {"name": "a", "enabled": False}], f'[1] ("a"): is also listed as [0], {OTHER_CONTENT}'),
+        ([{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}], f'[1] ("b").enabled ("yes"): {NO_BOOL}'),
     ],
     "engine_control.json": [([], NO_OBJECT), ({"run_new_engine": True}, f"run_new_engine: {NO_ENGINE}")],
     "llm_config.json": [
-        ({"default": {"backend": 1}}, "default.backend (1): has the wrong type; write a string in quotes"),
+        ({"default": {"backend": 1}}, f"default.backend (1): {NO_TEXT}"),
         ({"default": {"model_name": " "}}, 'default.model_name (" "): is blank; write a value or remove it'),
         ({"default": {"model_name": LONG}}, f"default.model_name {TOO_LONG}"),
     ],
@@ -102,17 +103,10 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ([{"id": "X", "date": "24.11.2026"}], '[0] ("X").date ("24.11.2026"): is not valid; write "YYYY-MM-DD"'),
         ([{"id": "X", "run_engines": {"finance": True}}], f'[0] ("X").run_engines.finance: {NO_SWITCH}'),
         ([{"id": "X", "dat": 1}], f'[0] ("X").dat: {NOT_KNOWN}'),
-        (
-            [{"id": "X", "extra_params": {"ticker": "Y", "date_str": "Z"}}],
-            f'[0] ("X").extra_params.ticker, [0] ("X").extra_params.date_str: {SET}',
-        ),
-        (
-            [{"id": "X", "extra_params": {"a": None}}, {"id": "Y", "extra_params": {"b": [], "c": {}}}],
-            '[0] ("X").extra_params.a (null), [1] ("Y").extra_params.b ([]), [1] ("Y").extra_params.c ({}): '
-            + NO_VALUE,
-        ),
-        (b'[{"id": "X", "extra_params": {"a": 1e999}}]', f'[0] ("X").extra_params.a (Infinity): {NO_VALUE}'),
-        ([{"id": "X", "extra_params": {"a": LONG}}], f'[0] ("X").extra_params.a {TOO_LONG}'),
+        ([{"id": "X", "extra_params": {"ticker": "Y", "date_str": "Z"}}], f"{OF_X}.ticker, {OF_X}.date_str: {SET}"),
+        ([{"id": "X", "extra_params": {"a": None, "b": [], "c": {}}}], f"{NONE_OF_X}: {NO_VALUE}"),
+        (b'[{"id": "X", "extra_params": {"a": 1e999}}]', f"{OF_X}.a (Infinity): {NO_VALUE}"),
+        ([{"id": "X", "extra_params": {"a": LONG}}], f"{OF_X}.a {TOO_LONG}"),
         ({}, "is empty; write targets there, or remove the object: every ticker then gets every enabled card type"),
         ([{"id": "X", "topic_key": "a/b"}], f'[0] ("X").topic_key ("a/b"): {ID_RULE}'),
         (
@@ -125,17 +119,9 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ({"AAPL": []}, f"AAPL: {NO_TYPES}"),
         ({"AAPL": "news_card"}, f'AAPL ("news_card"): {NO_ARRAY}'),
         ({"equities_default": ["news_card"]}, f"equities_default: {LISTED}"),
-        (
-            [{"id": "X"}, {"id": "X", "date": 1}, {"id": "Y"}, {"id": "Y", "date": "2026-01-01"}],
-            (
-                '[1] ("X").date (1): has the wrong type; write a string in quotes\n'
-                'card_targets.json: [3] ("Y"): is also listed as [2], with other content; keep one of the two'
-            ),
-        ),
-        (
-            [{"id": "Rate 1"}, {"id": "rate_1"}],
-            f'[1] ("rate_1"): the key "rate_1" of the topic is also that of Rate 1; {ANOTHER}',
-        ),
+        ([{"id": "X"}, {"id": "X", "date": 1}], f'[1] ("X").date (1): {NO_TEXT}'),
+        ([{"id": "Y"}, {"id": "Y", "date": "2026-01-01"}], f'[1] ("Y"): is also listed as [0], {OTHER_CONTENT}'),
+        ([{"id": "Rate 1"}, {"id": "rate_1"}], f'[1] ("rate_1"): {SAME_KEY}'),
         ([{"id": "美联储"}], '[0] ("美联储"): its topic key would be empty; give it a topic_key'),
     ],
 }

@@ -6,7 +6,7 @@ import pytest
 
 from job.config.faults import Fault
 from job.day.attempt import ExitCode, Outcome
-from job.day.ending import Ending, ending_of
+from job.day.ending import Ending
 from job.day.failure_groups import GROUPS_LISTED
 from job.day.ledger import Ledger
 from job.day.report import MISSING_LISTED
@@ -49,13 +49,6 @@ def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, obje
     data = json.dumps({**json.loads(end_json(RecordedAttempt().report())), **change}).encode()
     with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json is not as the job wrote it"):
         read_report(DAY, 1, data)
-
-
-def test_when_it_ended_is_in_the_zone_of_its_start() -> None:
-    report = report_at(MISSING, Ledger(plan_of([target("A")])), seconds=61.5)
-    assert (report.ended, report.seconds, report.done_at) == ("2026-11-24T02:01:04+08:00", 61.5, None)
-    done = report_at(ending_of(Day().play().ledger, None), Day().play().ledger, seconds=60)
-    assert str(done.done_at) == "2026-11-24 02:01:03+08:00"
 
 
 def test_a_phase_lasts_from_its_first_call_to_its_end_in_each_attempt() -> None:

@@ -24,7 +24,7 @@ from job.engines.failures import Cause, Failure
 from job.telling.advice import Commands, advice, option
 from job.telling.lines import Line, Rank
 from job.text.messages import message
-from tests.support.days import RESET, SCENES, Day, failing
+from tests.support.days import SCENES, Day, failing
 from tests.support.fakes import target
 from tests.support.records import begun, report_at, start_at
 from tests.support.shell import arguments_in
@@ -44,8 +44,6 @@ LOOKS = {LOOK_FIRST, "All executions of the job"}
 NO_STORAGE = Ending(Outcome.STORAGE_FAILED, answer=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 DENIED = Failure(Cause.DENIED, message("no"), 200)
-AWAY = Failure(Cause.STATUS, message("HTTP 503"), 503)
-BROKEN = Failure(Cause.STATUS, message("HTTP 500"), 500)
 
 
 def half_made() -> Ledger:
@@ -92,7 +90,7 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
                 assert step.until == (None if options.date else LATER)
 
 
-WITHOUT = ("run", "--date=2026-11-24", "--without=MSFT")
+DATE, EARLIER, MSFT, DASH = "--date=2026-11-24", "--date=2026-10-24", "--without=MSFT", "--without=-X"
 OCTOBER = {"number": 0, "day": "2026-10-24", "started": start_at().started}
 UNKNOWN = {"number": 0, "knows_days": False}
 
@@ -100,28 +98,18 @@ UNKNOWN = {"number": 0, "knows_days": False}
 @pytest.mark.parametrize(
     ("about", "arguments"),
     [
-        pytest.param({"number": 0}, [(), ("--date=2026-11-24", "--yes")], id="not recorded: confirmed later"),
-        pytest.param(
-            {"number": 0, "arguments": WITHOUT},
-            [("--without=MSFT",), ("--date=2026-11-24", "--without=MSFT", "--yes")],
-            id="not recorded: with its own arguments",
-        ),
-        pytest.param(
-            {"arguments": ("run", "--again=NVDA", "--yes")}, [(), ("--date=2026-11-24",)], id="recorded: a plain one"
-        ),
-        pytest.param(
-            {"without": ("MSFT", "-X")},
-            [("--without=MSFT", "--without=-X"), ("--date=2026-11-24", "--without=MSFT", "--without=-X")],
-            id="what was left out stays so until the rest is there",
-        ),
-        pytest.param(OCTOBER | {"arguments": ("run", "--date=2026-10-24")}, [("--date=2026-10-24",)], id="not current"),
-        pytest.param(
-            OCTOBER | {"arguments": ("run", "--date=2026-10-24", "--yes")},
-            [("--date=2026-10-24", "--yes")],
-            id="not current, and confirmed by whoever named it",
-        ),
-        pytest.param(UNKNOWN, [()], id="unknown days: whichever it is"),
-        pytest.param(UNKNOWN | {"arguments": WITHOUT[:2]}, [("--date=2026-11-24",)], id="unknown days: the named one"),
+        ({"number": 0}, [(), (DATE, "--yes")]),
+        ({"number": 0, "arguments": ("run", DATE, MSFT)}, [(MSFT,), (DATE, MSFT, "--yes")]),
+        ({"arguments": ("run", "--again=NVDA", "--yes")}, [(), (DATE,)]),
+        ({"without": ("MSFT", "-X")}, [(MSFT, DASH), (DATE, MSFT, DASH)]),  # until the rest is there
+        (OCTOBER | {"arguments": ("run", EARLIER)}, [(EARLIER,)]),
+        (OCTOBER | {"arguments": ("run", EARLIER, "--yes")}, [(EARLIER, "--yes")]),
+        (UNKNOWN, [()]),
+        (UNKNOWN | {"arguments": ("run", DATE)}, [(DATE,)]),
+    ],
+    ids=[
+        *("not recorded: confirmed later", "with its own arguments", "recorded: a plain one", "what was left out"),
+        *("not current", "confirmed by whoever named it", "unknown days: whichever it is", "the named one"),
     ],
 )
 def test_the_command_asks_for_what_is_not_recorded_yet(
@@ -225,15 +213,11 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
     return now.partition(" missing ")[2]
 
 
-@pytest.mark.parametrize("failure", [BROKEN, DENIED, RESET, AWAY, Failure(Cause.STATUS, message("HTTP 422"), 422)])
-def test_whatever_cards_fail_with_each_has_its_tries(failure: Failure) -> None:
-    """By the next morning another fault may have come."""
-    day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
+def test_each_card_that_failed_was_not_tried_or_was_held_back_has_its_tries() -> None:
+    """Whatever it failed with: by the next morning another fault may have come."""
+    day = Day(start={"qa_attempts": 3}).play(failing(DENIED, "qa", "NVDA"))
     assert price(day) == "(5 cards; until 11-25 01:50); at most 15 tries are charged per start:"
     assert price(day, unrecorded=2).startswith("(7 cards; until 11-25 01:50); at most 21 tries ")
-
-
-def test_what_was_not_tried_and_what_a_data_engine_has_held_back_has_its_tries_too() -> None:
     one = Day(start={"qa_attempts": 1}, targets=[target("A", ["a"])]).play(failing(DENIED, "news"))
     assert price(one) == "(1 card; until 11-25 01:50); at most 1 try is charged per start:"
     cut_short = Day(start={"qa_attempts": 3}).play(until=150)

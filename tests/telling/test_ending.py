@@ -205,22 +205,6 @@ def test_what_the_record_lacks(scene: str, cards: int, lacks: list[str]) -> None
     assert [*map(str, view.unended(12, cards, commands).notes)] == [*map(str, view.notes), *lacks]
 
 
-@pytest.mark.parametrize(
-    ("scene", "unrecorded", "severity"),
-    [("all made", 3, "warn"), ("all made", 0, "warn"), ("made with errors", 3, "warn"), ("cards missing", 3, "bad")],
-)
-def test_of_a_success_that_is_not_recorded_a_warning_is_told_and_no_command(
-    scene: str, unrecorded: int, severity: str
-) -> None:
-    view = SCENES[scene]()
-    commands = Commands(view.report.start, "", view.report.start.days, NOW)
-    lacking = view.unended(unrecorded, 0, commands)
-    assert lacking.severity == severity
-    is_told = bool(unrecorded) and scene != "cards missing"
-    assert (lacking.warning is not None) is is_told
-    assert [step.is_start for step in lacking.steps] == ([] if is_told else [step.is_start for step in view.steps])
-
-
 # --- what holds for all ---
 
 
