@@ -130,9 +130,7 @@ def test_a_variable_of_the_notifier_is_noticed_before_the_faults(verb: str, mark
     ("variables", "is_text"),
     [({}, True), ({"CLOUD_RUN_JOB": "cards"}, False), ({"CLOUD_RUN_JOB": "cards", "LOG_FORMAT": "text"}, True)],
 )
-def test_output_is_text_for_a_person_unless_the_job_is_on_cloud_run(
-    variables: dict[str, str], is_text: bool, command: Command
-) -> None:
+def test_output_is_text_unless_it_is_on_cloud_run(variables: dict[str, str], is_text: bool, command: Command) -> None:
     _, out, _ = command("run", **variables)
     assert out[0].startswith("✗ CONFIG_URI: is not set; ") is is_text
     if not is_text:
@@ -168,7 +166,7 @@ def test_without_a_command_there_is_help_and_no_run(capfd: pytest.CaptureFixture
     assert capfd.readouterr().out.startswith("usage: python -m job")
 
 
-def test_a_bug_prints_its_traceback_and_has_an_exit_code_of_its_own(
+def test_a_bug_prints_its_traceback_and_has_its_own_exit_code(
     monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     def break_down(_: object) -> ExitCode:
@@ -182,9 +180,7 @@ def test_a_bug_prints_its_traceback_and_has_an_exit_code_of_its_own(
 # --- check, and a message for a try ---
 
 
-def test_the_config_and_each_engine_have_a_line(
-    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_config_and_each_engine_have_a_line(tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong: dict[str, str] = {}
 
     async def health_problem(_: str, url: str, audience: str, *__: object) -> str | None:

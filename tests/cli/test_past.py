@@ -39,9 +39,7 @@ def test_the_record_and_the_time_zone_are_all_that_they_need(verb: str, runs: Pa
         ("verify", "RUN_TIME_ZONE", "Mars", 'RUN_TIME_ZONE: "Mars" is not valid; '),
     ],
 )
-def test_a_place_or_a_time_zone_that_cannot_be_used_is_one_fault(
-    verb: str, name: str, value: str, fault: str, command: Command
-) -> None:
+def test_a_place_or_zone_of_no_use_is_one_fault(verb: str, name: str, value: str, fault: str, command: Command) -> None:
     code, out, err = command(verb, **{"RUNS_URI": "/runs", name: value})
     assert (code, out, len(err)) == (ExitCode.USAGE, [], 1)
     assert err[0].startswith(fault)
@@ -112,9 +110,7 @@ def test_a_night_without_an_end_is_compared_when_it_is_shown(runs: Path, command
     assert command("report")[::2] == (ExitCode.DONE, []), "another day's attempt is not needed"
 
 
-def test_a_night_with_an_end_says_what_its_latest_attempt_said_of_the_night_before(
-    runs: Path, command: Command
-) -> None:
+def test_a_night_with_an_end_says_what_its_latest_attempt_said_of_the_one_before(runs: Path, command: Command) -> None:
     """That cards are gone is told once a day, by the first attempt."""
     before = RecordedAttempt("2026-11-23", objects=THREE)
     write(runs, before.record(), replace(HALF, before=before.report()).record())
@@ -204,7 +200,7 @@ def test_whether_the_work_of_a_day_is_done(
 
 
 @pytest.mark.parametrize(("clock", "day"), [("06:29", "2026-11-24"), ("06:30", "2026-11-25")])
-def test_the_night_that_is_verified_is_the_latest_that_has_begun(
+def test_the_latest_night_that_has_begun_is_verified(
     clock: str, day: str, runs: Path, command: Command, at: At
 ) -> None:
     at(f"2026-11-25T{clock}")
@@ -241,9 +237,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("log", ["text", "json"])
-def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
-    log: str, runs: Path, command: Command, told: list[str]
-) -> None:
+def test_who_is_told_of_a_late_day_and_how_if_it_fails(log: str, runs: Path, command: Command, told: list[str]) -> None:
     write(runs, HALF.record())
     code, out, err = command("verify", f"--date={DAY}", LOG_FORMAT=log)
     assert code == ExitCode.FAILED
@@ -262,9 +256,7 @@ def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
     assert log == "text" or json.loads(line)["severity"] == "INFO"
 
 
-def test_of_a_night_at_work_verify_says_so_and_when_it_ends(
-    runs: Path, command: Command, told: list[str], at: At
-) -> None:
+def test_of_a_night_at_work_verify_says_when_it_ends(runs: Path, command: Command, told: list[str], at: At) -> None:
     """It has not failed: the message is no alarm, and has where to look."""
     at(f"{DAY}T03:00")
     about = {"job": "cards", "region": "asia-east1", "project": "p", "deadline": 10_740.0}

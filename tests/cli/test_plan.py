@@ -90,9 +90,7 @@ def test_a_plan_of_a_given_place_needs_no_variable(command: Command, place: Path
 
 
 @pytest.mark.parametrize("url", ["https://engine.example/v1", None])
-def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
-    command: Command, place: Path, url: str | None
-) -> None:
+def test_the_text_shows_no_url_and_json_the_whole_url_if_known(command: Command, place: Path, url: str | None) -> None:
     topic = {"id": "Rate vs Inflation", "category": "macro"}
     write(place, {"ticker_list.json": ["0700.HK"], "card_targets.json": [topic]})
     variables = {"QA_ENGINE_URL": f"{url}/"} if url else {}

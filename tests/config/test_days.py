@@ -38,9 +38,7 @@ def utc(moment: datetime | None) -> datetime | None:
         pytest.param("Pacific/Apia", "30 22 * * *", "2011-12-31", "2011-12-31T08:30", id="a whole day forth"),
     ],
 )
-def test_a_day_begins_with_its_first_tick_whatever_the_clocks_do(
-    zone: str, schedule: str | None, day: str, tick: str
-) -> None:
+def test_a_day_begins_with_its_first_tick_by_any_clock(zone: str, schedule: str | None, day: str, tick: str) -> None:
     days, begins = Days(ZoneInfo(zone), schedule), datetime.fromisoformat(f"{tick}+00:00")
     early = EARLY if schedule else timedelta()
     before = days.current(begins - early - SECOND)

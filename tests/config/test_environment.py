@@ -217,9 +217,7 @@ def test_the_url_for_messages_is_a_secret() -> None:
         ("NOTIFY_ONLY", "Failures", "is not one of 'all', 'failures'"),
     ],
 )
-def test_a_fault_of_the_notifier_is_a_notice_that_quotes_no_secret_and_hides_no_fault(
-    name: str, value: str, what: str
-) -> None:
+def test_a_fault_of_the_notifier_is_a_notice_that_quotes_and_hides_nothing(name: str, value: str, what: str) -> None:
     settings, faults = read_settings(GOOD | {"NOTIFY_URL": HOOK, "RUN_TIME_ZONE": "never", name: value})
     assert [fault.where for fault in faults] == ["RUN_TIME_ZONE"]
     (notice,) = settings.notices

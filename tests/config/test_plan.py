@@ -303,9 +303,7 @@ def entry(**given_entry: Any) -> Target:
         ("celebrity", "topic", "topic"),
     ],
 )
-def test_the_kind_comes_from_target_type_then_from_category(
-    category: str | None, target_type: str | None, kind: str
-) -> None:
+def test_the_kind_is_by_target_type_then_by_category(category: str | None, target_type: str | None, kind: str) -> None:
     given_entry = {"id": "Elon_Musk", "category": category, "target_type": target_type}
     target = entry(**{key: value for key, value in given_entry.items() if value is not None})
     assert target.kind == kind

@@ -109,9 +109,7 @@ WARNED = {"status": "success", "error": "quota exceeded"}
         (TRADING, {"results": {"AAPL": GOOD, "MSFT": WARNED}, "error": "about all"}, "msft: quota exceeded", ()),
     ],
 )
-def test_a_success_with_an_error_text_is_a_success_with_a_warning(
-    call: Call, answer: object, said: str, names: tuple[str, ...]
-) -> None:
+def test_a_success_with_an_error_has_a_warning(call: Call, answer: object, said: str, names: tuple[str, ...]) -> None:
     found = verdict(call, answer)
     assert (found.failure, found.with_error) == (None, names)
     assert str(found.warning) == f"the answer says success, but has an error: {said}"

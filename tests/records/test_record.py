@@ -63,9 +63,7 @@ async def test_only_the_latest_attempt_counts(memory: Memory) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2])
-async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_again(
-    memory: Memory, number: int
-) -> None:
+async def test_results_that_a_report_counts_and_are_gone_are_not_requested_again(memory: Memory, number: int) -> None:
     reports = {1: {1: 1}, 2: {1: 1, 2: 1}}
     for attempt in (RecordedAttempt(), RecordedAttempt(number=2)):
         report = attempt.report().model_copy(update={"journal": reports[attempt.number]})
@@ -188,9 +186,7 @@ async def test_each_day_has_a_row_with_its_state(memory: Memory, monkeypatch: py
 
 
 @pytest.mark.parametrize("gone", [("/attempts/",), ("/attempts/", "/ends/"), ("/attempts/", "-000000.jsonl")])
-async def test_a_day_of_which_age_has_taken_the_attempts_is_in_no_list_and_goes_not_on(
-    memory: Memory, gone: tuple[str, ...]
-) -> None:
+async def test_a_day_without_its_attempts_is_in_no_list_and_goes_not_on(memory: Memory, gone: tuple[str, ...]) -> None:
     old = RecordedAttempt(DAYS[0]).record()
     old |= {f"{DAYS[0]}/results/000001-000001.jsonl": b""}
     put(memory, {name: data for name, data in old.items() if not any(part in name for part in gone)})

@@ -152,9 +152,7 @@ async def test_content_that_does_not_match_the_object_is_requested_again(store: 
         assert await requested_again(bucket, asks_content, odd, partial(store.content, "a")) == b"data"
 
 
-async def test_an_unusable_list_is_requested_again_and_never_taken_for_empty(
-    store: ObjectStore, bucket: Bucket
-) -> None:
+async def test_an_unusable_list_is_requested_again_never_taken_for_empty(store: ObjectStore, bucket: Bucket) -> None:
     """An empty list would mean that nothing has been done."""
     odd_lists = [
         *(ODD_ANSWERS[name] for name in ("array", "no field", "html", "brackets")),
@@ -169,9 +167,7 @@ async def test_an_unusable_list_is_requested_again_and_never_taken_for_empty(
 
 
 @pytest.mark.parametrize("verb", ["create", "replace"])
-async def test_a_write_with_an_unusable_answer_is_checked_by_a_read(
-    store: ObjectStore, bucket: Bucket, verb: str
-) -> None:
+async def test_a_write_with_an_odd_answer_is_checked_by_a_read(store: ObjectStore, bucket: Bucket, verb: str) -> None:
     def write(name: str, data: bytes, first: str) -> StoredObject:
         """Not other data, maybe: the renewals of a lease are all the same."""
         return store.create(name, data) if verb == "create" else store.replace(name, data, first)

@@ -283,9 +283,7 @@ def test_a_change_waits_for_one_of_another_process(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_a_place_for_records_that_can_never_be_used_says_so_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_place_that_can_never_have_records_says_so_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     what = "is not a directory in which this user may write; set it to gs://BUCKET/PREFIX or to a directory"
     for place in (tmp_path / "file", tmp_path / "file" / "runs", Path("/proc/runs")):

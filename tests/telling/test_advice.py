@@ -112,9 +112,7 @@ UNKNOWN = {"number": 0, "knows_days": False}
         *("not current", "confirmed by whoever named it", "unknown days: whichever it is", "the named one"),
     ],
 )
-def test_the_command_asks_for_what_is_not_recorded_yet(
-    about: dict[str, Any], arguments: Sequence[tuple[str, ...]]
-) -> None:
+def test_the_command_asks_for_what_is_not_recorded(about: dict[str, Any], arguments: Sequence[tuple[str, ...]]) -> None:
     one = begun(report(NO_STORAGE), **about)
     commands = dict.fromkeys(command for now in (TODAY, LATER) for _, command in shown(one, now=now) if command)
     assert [*commands] == [EXECUTE + (f" --args={','.join(('run', *given))}" if given else "") for given in arguments]
@@ -167,9 +165,7 @@ MORE = "Cloud Run starts it once more within ten minutes, unless it was cancelle
     ],
     ids=["deadline", "signal", "an object", "a variable", "done", "what it asks for is asked for once"],
 )
-def test_what_cloud_run_goes_on_with_is_said_before_the_command(
-    ending: Ending, more: dict[str, Any], said: str | None
-) -> None:
+def test_what_cloud_run_goes_on_with_is_said_first(ending: Ending, more: dict[str, Any], said: str | None) -> None:
     one = report(ending, **RETRIED, **more)
     steps = [*advice(one, Ledger.empty(one.day), commands(CLOUD, TODAY), is_retried=True)]
     assert [str(step.text) for step in steps if str(step.text) == MORE] == ([] if said is None else [said])

@@ -83,9 +83,7 @@ def test_the_tries_that_may_have_been_charged_are_those_of_all_attempts_at_a_mis
     ("failure", "tries"),
     [(TIMEOUT, 3), (Failure(Cause.STATUS, message("HTTP 504"), 504), 3), (BROKEN, 0), (AWAY, 0), (CUT_OFF, 0)],
 )
-def test_a_result_that_does_not_say_how_many_tries_may_have_cost_money_is_read_as_it_was_then(
-    failure: Failure, tries: int
-) -> None:
+def test_a_result_that_does_not_say_how_many_tries_were_charged_is_read_as_then(failure: Failure, tries: int) -> None:
     results = (
         result_of(next(calls), failure, tries=3, charged_tries=None)
         for calls in (TWENTY.calls("qa"), TWENTY.calls("news"))

@@ -16,9 +16,7 @@ OPAQUE = "9k2lr0-vq_7tzx4mb1ny8cw3df6gh5jk0pq2su"
 
 
 @given(st.sampled_from([JWT, OPAQUE]), st.sampled_from([str, str.upper, str.title]), st.text(), st.text())
-def test_a_token_is_masked_where_it_is_echoed(
-    token: str, change: Callable[[str], str], before: str, after: str
-) -> None:
+def test_a_token_is_masked_where_it_echoes(token: str, change: Callable[[str], str], before: str, after: str) -> None:
     """In any case, and wherever it stands in the text."""
     shown = excerpt(f"{before}{change(token)} {after}".encode(errors="replace"), f"other {token}")
     assert token.lower() not in shown.lower()
