@@ -25,14 +25,11 @@ from job.engines.calls import DATA_ENGINES
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "earnings_card"]}
 
 
-def written(value: object) -> bytes:
-    return value if isinstance(value, bytes) else json.dumps(value).encode()
-
-
 def judged(objects: Mapping[str, object]) -> tuple[list[str], list[str]]:
     """The faults and the notices of a config, as a user reads them."""
+    written = {name: one if isinstance(one, bytes) else json.dumps(one).encode() for name, one in objects.items()}
     try:
-        config = parse_config({name: written(value) for name, value in objects.items()})
+        config = parse_config(written)
     except ConfigError as error:
         return list(map(str, error.faults)), []
     plan, faults = make_plan(config, "2026-11-24", {})

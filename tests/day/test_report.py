@@ -51,6 +51,20 @@ def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, obje
         read_report(DAY, 1, data)
 
 
+@pytest.mark.parametrize(
+    ("scene", "sentence"),
+    [
+        ("all made", "all 58 cards are made"),
+        ("cards missing", "6 of 58 cards are missing"),
+        ("data alone", "All data is ready"),
+        ("bad config", "nothing was called"),
+    ],
+)
+def test_an_end_has_the_sentence_without_which_0_5_0_refuses_it(scene: str, sentence: str) -> None:
+    stored = json.loads(end_json(SCENES[scene]().report))["sentence"]
+    assert (stored["plural"] or stored["id"]).format(**stored["values"]) == sentence
+
+
 def test_a_phase_lasts_from_its_first_call_to_its_end_in_each_attempt() -> None:
     ledger = Ledger(plan_of([target(name, engines=["news"]) for name in "ABCD"]))
     for call, (started, ended, attempt) in zip(
@@ -93,9 +107,6 @@ def test_of_much_that_is_missing_the_first_is_listed_and_the_rest_is_counted() -
     assert failed == ledger.counts("qa").failed - ledger.counts("qa").cut_off
     assert sum(group.items.count for group in report.failures) == failed
     assert len(report.failures) <= GROUPS_LISTED
-
-
-# --- faults ---
 
 
 def test_of_many_faults_the_first_are_listed() -> None:

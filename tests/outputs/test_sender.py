@@ -267,9 +267,7 @@ def said(url: str, status: int, answer: object, secret: str | None = None) -> tu
         (WECOM_URL, 200, {"errcode": 93000, "errmsg": None}, "WeCom refused it with code 93000: ", False),
         (WECOM_URL, 429, b"", "WeCom answered HTTP 429", True),
         (WECOM_URL, 502, b"<html>", "WeCom answered HTTP 502", True),
-        (WECOM_URL, 302, b"", "WeCom answered HTTP 302", False),
         (SLACK_URL, 403, b"invalid_token", "hooks.slack.com answered HTTP 403", False),
-        (SLACK_URL, 503, b"", "hooks.slack.com answered HTTP 503", True),
     ],
 )  # fmt: skip
 def test_whether_it_was_accepted(url: str, status: int, answer: object, reason: str | None, is_passing: bool) -> None:
