@@ -39,7 +39,7 @@ def test_the_record_and_the_time_zone_are_all_that_they_need(verb: str, runs: Pa
         ("verify", "RUN_TIME_ZONE", "Mars", 'RUN_TIME_ZONE: "Mars" is not valid; '),
     ],
 )
-def test_a_place_or_zone_of_no_use_is_one_fault(verb: str, name: str, value: str, fault: str, command: Command) -> None:
+def test_an_unusable_place_or_zone_is_one_fault(verb: str, name: str, value: str, fault: str, command: Command) -> None:
     code, out, err = command(verb, **{"RUNS_URI": "/runs", name: value})
     assert (code, out, len(err)) == (ExitCode.USAGE, [], 1)
     assert err[0].startswith(fault)
@@ -200,7 +200,7 @@ def test_whether_the_work_of_a_day_is_done(
 
 
 @pytest.mark.parametrize(("clock", "day"), [("06:29", "2026-11-24"), ("06:30", "2026-11-25")])
-def test_the_latest_night_that_has_begun_is_verified(
+def test_the_night_that_is_verified_is_the_latest_that_has_begun(
     clock: str, day: str, runs: Path, command: Command, at: At
 ) -> None:
     at(f"2026-11-25T{clock}")
@@ -237,7 +237,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("log", ["text", "json"])
-def test_who_is_told_of_a_late_day_and_how_if_it_fails(log: str, runs: Path, command: Command, told: list[str]) -> None:
+def test_who_is_told_of_a_late_day_and_if_that_fails(log: str, runs: Path, command: Command, told: list[str]) -> None:
     write(runs, HALF.record())
     code, out, err = command("verify", f"--date={DAY}", LOG_FORMAT=log)
     assert code == ExitCode.FAILED

@@ -92,7 +92,7 @@ async def test_a_token_is_shared_until_it_is_refused(nursery: trio.Nursery, monk
     assert await tokens.get("https://x", rejected="first") == "second"
 
 
-async def test_a_token_is_renewed_once_for_all_that_wait(
+async def test_a_token_is_renewed_once_for_all_workers_that_wait_for_it(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = Credentials("one")

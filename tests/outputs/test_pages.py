@@ -247,7 +247,7 @@ def test_of_a_night_that_cannot_be_read_it_is_said_why() -> None:
 
 
 @pytest.mark.parametrize(("latest", "has_command"), [(0, False), (2, True)])
-def test_a_command_stands_on_the_page_of_its_day_or_here_if_that_is_none(latest: int, has_command: bool) -> None:
+def test_a_command_stands_on_its_days_page_or_here_if_there_is_none(latest: int, has_command: bool) -> None:
     shown = nights_page(Nights(NIGHTS.nights[latest:]), written=TICK - timedelta(minutes=30))
     assert any("gcloud run jobs execute" in line for line in shown.lines) is has_command
     assert ("What is wrong, and what to do" in shown.text) is not has_command

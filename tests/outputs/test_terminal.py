@@ -116,7 +116,7 @@ async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixtur
 # --- the progress ---
 
 
-async def test_no_terminal_has_a_line_that_forecasts_nothing_and_no_bars(
+async def test_text_that_is_no_terminal_has_a_line_that_forecasts_nothing_and_no_bars(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     hundred = plan_of([target(str(number), engines=()) for number in range(100)])

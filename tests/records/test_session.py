@@ -300,7 +300,7 @@ def test_what_is_wrong_where_days_are_recorded_is_in_no_variable(error: Exceptio
         pytest.param([RecordedAttempt(), MADE_AGAIN], ("x",), id="a first try that is delivered twice"),
     ],
 )
-def test_who_asks_for_what_again_is_recorded(attempts: list[RecordedAttempt], asked_by: tuple[str, ...]) -> None:
+def test_who_asks_for_it_again_is_recorded_with_it(attempts: list[RecordedAttempt], asked_by: tuple[str, ...]) -> None:
     attempt = decided(*attempts, work=prepared(again=[CARD]), execution="x", task_attempt=0)
     assert attempt is not None
     assert (attempt.again, attempt.asked_by) == ((ASKED,), asked_by)

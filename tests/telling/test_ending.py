@@ -153,7 +153,7 @@ def test_without_a_target_not_all_cards_are_there() -> None:
 
 
 @pytest.mark.parametrize(("engine", "items", "names"), [("qa", "2 cards", "A (2)"), ("trading", "1 target", "A")])
-def test_a_success_with_an_error_besides_warns_and_says_of_what(engine: EngineName, items: str, names: str) -> None:
+def test_a_success_with_an_error_besides_is_a_warning_with_names(engine: EngineName, items: str, names: str) -> None:
     ledger = Ledger(plan_of([target("A", ["a", "b"], ("trading",))]))
     for call in (*ledger.plan.calls("trading"), *ledger.plan.calls("qa")):
         ledger.add(result_of(call, warning=message("no credit") if call.engine == engine else None))
