@@ -20,6 +20,7 @@ from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusa
 THREE = config(["AAPL", "MSFT", "TSLA"])
 HALF = RecordedAttempt(failed=["MSFT"], outcome="cards_missing")
 SHANGHAI = {"RUN_TIME_ZONE": "Asia/Shanghai"}
+SET = "set it to gs://BUCKET/PREFIX or to a directory"
 
 
 # --- what they need ---
@@ -34,8 +35,10 @@ def test_the_record_and_the_time_zone_are_all_that_they_need(verb: str, runs: Pa
 @pytest.mark.parametrize(
     ("verb", "name", "value", "fault"),
     [
-        ("nights", "RUNS_URI", "", "RUNS_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory"),
+        ("nights", "RUNS_URI", "", f"RUNS_URI: is not set; {SET}"),
         ("report", "RUNS_URI", "s3://x", "RUNS_URI: "),
+        ("nights", "RUNS_URI", "/nowhere", f"RUNS_URI: /nowhere is not a directory; {SET}"),
+        ("report", "RUNS_URI", "/nowhere", f"RUNS_URI: /nowhere is not a directory; {SET}"),
         ("verify", "RUN_TIME_ZONE", "Mars", 'RUN_TIME_ZONE: "Mars" is not valid; '),
     ],
 )
