@@ -172,8 +172,8 @@ def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command
     write(runs, RecordedAttempt("2026-11-25").record())
     assert command("report", "--missing") == (ExitCode.DONE, [], ["all 2 cards are made"])
     write(runs, refusal("2026-11-26"))
-    why = "RUNS_URI: The start of 2026-11-26 was refused, so it is not known which cards are missing"
-    assert command("report", "--missing") == (ExitCode.USAGE, [], [why])
+    why = "the start of 2026-11-26 was refused, so it is not known which cards are missing; leave it out to see why"
+    assert command("report", "--missing") == (ExitCode.USAGE, [], [f"--missing: {why}"])
 
 
 # --- verify ---
