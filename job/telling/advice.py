@@ -265,7 +265,10 @@ def whole_night(commands: Commands, day: str | None) -> Line:
 def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     start, is_refused = report.start, report.outcome is Outcome.BAD_CONFIG
     # Until an attempt is recorded, nobody else knows what it was asked for.
-    options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
+    left_out = ("run", "--date")
+    if is_refused and not _may_be_made(report):  # it would be refused again for that
+        left_out += ("--again", "--yes")
+    options = [argument for argument in start.arguments if not argument.startswith(left_out)]
     if start.number:  # without what was left out, or it could keep back what is missing
         options = option("without", start.without)
     text = template("This makes what is missing{terms}{price}:")
@@ -282,6 +285,12 @@ def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     was_current = start.days.current(datetime.fromisoformat(start.started)) == start.day
     is_new = was_current and not start.number and not is_refused
     return commands.start(sentence, start.day, *options, is_new=is_new, cards=missing, is_start=True)
+
+
+def _may_be_made(report: Report) -> bool:
+    """Whether something of the day is made, as far as that is known."""
+    is_known = report.start.knows_days and "RUNS_URI" not in {fault.variable for fault in report.faults}
+    return not is_known or any(counts.done for counts in report.engines.values())
 
 
 def changed_fault(start: Start, changes: Sequence[Change], missing: int, added: Sequence[str], asked: int) -> Fault:
