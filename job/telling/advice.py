@@ -1,7 +1,7 @@
 """Advice: what a person does next about a day, with the commands and links for it. No output decides that itself."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
@@ -14,6 +14,7 @@ from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger
 from job.day.report import NIGHTS_PAGE, PAGE, Change, Report
 from job.engines.calls import counted
+from job.storage.store import NAME_A_PLACE
 from job.storage.uri import absolute, address_of
 from job.telling.changes import change_of
 from job.telling.lines import Line, Rank
@@ -39,6 +40,8 @@ class Commands:
     """Empty if it is not set."""
     days: Days
     now: datetime
+    unusable: Collection[str | None] = ()
+    """The variables that name no place which can be used: they are to be filled in."""
 
     def start(
         self,
@@ -106,7 +109,8 @@ class Commands:
         if self.place.job is not None:
             return text
         # One that is not set is to be filled in.
-        given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in variables.items()]
+        places = {name: uri for name, uri in variables.items() if name not in self.unusable}
+        given = [f"{name}={shlex.quote(absolute(places.get(name) or 'gs://BUCKET/PREFIX'))}" for name in variables]
         return " ".join([*given, text])
 
 
@@ -264,11 +268,12 @@ def whole_night(commands: Commands, day: str | None) -> Line:
 
 def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     start, is_refused = report.start, report.outcome is Outcome.BAD_CONFIG
-    # Until an attempt is recorded, nobody else knows what it was asked for.
-    left_out = ("run", "--date")
-    if is_refused and not _may_be_made(report):  # it would be refused again for that
-        left_out += ("--again", "--yes")
-    options = [argument for argument in start.arguments if not argument.startswith(left_out)]
+    faulty = {fault.variable: fault.remedy for fault in report.faults}
+    is_known = start.knows_days and "RUNS_URI" not in faulty
+    is_unmade = is_known and not any(counts.done for counts in report.engines.values())
+    # Until an attempt is recorded, nobody else knows what it was asked for; what is not made is not made again.
+    taken = ("run", "--date", "--again", "--yes") if is_refused and is_unmade else ("run", "--date")
+    options = [argument for argument in start.arguments if not argument.startswith(taken)]
     if start.number:  # without what was left out, or it could keep back what is missing
         options = option("without", start.without)
     text = template("This makes what is missing{terms}{price}:")
@@ -278,6 +283,7 @@ def _start_step(report: Report, commands: Commands, missing: int) -> Line:
         text = template("Once that is corrected, this makes what is missing{terms}:")
         missing = 0  # it is not known
     sentence = message(text, price=_price(start, missing))
+    commands = replace(commands, unusable=[name for name, remedy in faulty.items() if remedy == NAME_A_PLACE])
     if not start.knows_days:  # whether the day is current is not known either
         named = [f"--date={start.known_day}"] if start.known_day else []
         return commands.start(sentence, None, *named, *options, cards=missing, is_start=True)
@@ -285,12 +291,6 @@ def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     was_current = start.days.current(datetime.fromisoformat(start.started)) == start.day
     is_new = was_current and not start.number and not is_refused
     return commands.start(sentence, start.day, *options, is_new=is_new, cards=missing, is_start=True)
-
-
-def _may_be_made(report: Report) -> bool:
-    """Whether something of the day is made, as far as that is known."""
-    is_known = report.start.knows_days and "RUNS_URI" not in {fault.variable for fault in report.faults}
-    return not is_known or any(counts.done for counts in report.engines.values())
 
 
 def changed_fault(start: Start, changes: Sequence[Change], missing: int, added: Sequence[str], asked: int) -> Fault:

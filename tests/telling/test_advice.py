@@ -21,6 +21,7 @@ from job.day.report import Report
 from job.day.result import Counts, ShutdownReason
 from job.day.summary import report_of
 from job.engines.failures import Cause, Failure
+from job.storage.store import NAME_A_PLACE
 from job.telling.advice import Commands, advice, option
 from job.telling.lines import Line, Rank
 from job.text.messages import message
@@ -356,6 +357,14 @@ def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monke
     unset = start(given(config_uri=""))[1]
     assert unset == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
     assert given(job="cards", runs_uri="").look(SEEN, DAY).below == f"python -m job report {DAY}"
+
+
+@pytest.mark.parametrize("name", ["RUNS_URI", "CONFIG_URI"])
+def test_a_place_that_has_to_be_another_is_to_be_filled_in(name: str) -> None:
+    fault = Fault(name, message("/x is not a directory"), NAME_A_PLACE, FaultKind.STORAGE)
+    (_, command), *_ = shown(report(Ending(Outcome.BAD_CONFIG), faults=[fault]), LAPTOP)
+    assert f"{name}=gs://BUCKET/PREFIX " in (command or "")
+    assert (command or "").count("BUCKET") == 1
 
 
 @pytest.mark.parametrize(
