@@ -183,19 +183,20 @@ def advice(
         yield from _steps_of_failure(report, ledger, commands, report.cards.missing + unrecorded)
 
 
-RETRIED_WITHIN = timedelta(minutes=10)
-"""How long Cloud Run takes at most until it starts a failed task once more."""
+RETRIED_WITHIN = timedelta(minutes=11)
+"""Until Cloud Run has started a failed task once more at the latest: ten minutes from the end of its process."""
 
 
 def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator[Line]:
     """What Cloud Run goes on with by itself, unless it would be refused again, since its variables are the same."""
     breaks_off = report.ending.breaks_off
-    text = message("Cloud Run starts it once more within ten minutes, unless it was cancelled.")
+    text = template("Cloud Run starts it once more by {time}, unless it was cancelled.")
     if breaks_off is not None:
         is_retried = report.start.has_retry and now - breaks_off < RETRIED_WITHIN
-        text = message("If it was killed, Cloud Run starts it once more within ten minutes.")
+        text = template("If it was killed, Cloud Run starts it once more by {time}.")
     if is_retried and not any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
-        yield Line(text, Rank.KEPT)
+        by = (now + RETRIED_WITHIN).astimezone(report.start.days.zone)
+        yield Line(message(text, time=clock(by, report.day)), Rank.KEPT)
 
 
 def _steps_of_failure(report: Report, ledger: Ledger, commands: Commands, missing: int) -> Iterator[Line]:
