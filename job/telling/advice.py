@@ -176,7 +176,7 @@ def advice(
         yield commands.look(text, start.known_day)
     else:
         yield from _retry_steps(report, commands.now, is_retried=is_retried)
-        is_unknown = outcome is Outcome.STORAGE_FAILED and not start.number
+        is_unknown = outcome in {Outcome.STORAGE_FAILED, Outcome.KILLED} and not report.had_plan
         if is_unknown or (ledger.breaks_off and report.cards.missing):
             text = message("If a message of {day} said that all cards are made, do not paste this:", day=report.day)
             yield Line(text, Rank.KEPT)
