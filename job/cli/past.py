@@ -13,7 +13,7 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import DAY_VARIABLES, Options, Settings
-from job.config.faults import ConfigError, not_set
+from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.day.attempt import ExitCode, Outcome, Start
 from job.day.history import NightBefore, Nights
 from job.day.report import NIGHTS_PAGE, PAGE, Report
@@ -97,8 +97,9 @@ async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str
 def _write_missing(view: View, to: Translator) -> None:
     """Writes target and card type of every card that is not there, a line each, separated by a tab."""
     if not view.report.had_plan:
-        text = template("The start of {day} was refused, so it is not known which cards are missing")
-        raise RecordError(message(text, day=view.report.day))
+        text = template("the start of {day} was refused, so it is not known which cards are missing")
+        what, remedy = message(text, day=view.report.day), message("leave it out to see why")
+        raise ConfigError([Fault("--missing", what, remedy, FaultKind.COMMAND)])
     if view.ledger.counts("qa").missing == 0:
         say_error(to.text(cards_line(view.report)))
     for card in view.ledger.missing("qa"):  # not by `say`, which would replace the tab

@@ -22,6 +22,7 @@ HALF = RecordedAttempt(failed=["MSFT"], outcome="cards_missing")
 SHANGHAI = {"RUN_TIME_ZONE": "Asia/Shanghai"}
 USELESS = {"QA_ENGINE_URL": "nonsense", "CONFIG_URI": "s3://x"}
 """They need the record and the time zone alone."""
+SET = "set it to gs://BUCKET/PREFIX or to a directory"
 
 
 # --- what they need ---
@@ -30,8 +31,10 @@ USELESS = {"QA_ENGINE_URL": "nonsense", "CONFIG_URI": "s3://x"}
 @pytest.mark.parametrize(
     ("verb", "name", "value", "fault"),
     [
-        ("nights", "RUNS_URI", "", "RUNS_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory"),
+        ("nights", "RUNS_URI", "", f"RUNS_URI: is not set; {SET}"),
         ("report", "RUNS_URI", "s3://x", "RUNS_URI: "),
+        ("nights", "RUNS_URI", "/nowhere", f"RUNS_URI: /nowhere is not a directory; {SET}"),
+        ("report", "RUNS_URI", "/nowhere", f"RUNS_URI: /nowhere is not a directory; {SET}"),
         ("verify", "RUN_TIME_ZONE", "Mars", 'RUN_TIME_ZONE: "Mars" is not valid; '),
     ],
 )
@@ -161,8 +164,8 @@ def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command
     write(runs, RecordedAttempt("2026-11-25").record())
     assert command("report", "--missing") == (ExitCode.DONE, [], ["all 2 cards are made"])
     write(runs, refusal("2026-11-26"))
-    why = "RUNS_URI: The start of 2026-11-26 was refused, so it is not known which cards are missing"
-    assert command("report", "--missing") == (ExitCode.USAGE, [], [why])
+    why = "the start of 2026-11-26 was refused, so it is not known which cards are missing; leave it out to see why"
+    assert command("report", "--missing") == (ExitCode.USAGE, [], [f"--missing: {why}"])
 
 
 # --- verify ---

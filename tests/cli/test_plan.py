@@ -130,6 +130,12 @@ def test_a_given_place_that_cannot_be_read_is_named_as_it_was_given(command: Com
     assert command("plan", f"{place}/") == (ExitCode.USAGE, [], [f"{place}/: {place}/{what}"])
 
 
+def test_a_config_uri_that_cannot_be_read_ends_as_a_run_would(command: Command) -> None:
+    code, _, (line,) = command("plan", CONFIG_URI="/nowhere")
+    assert code == ExitCode.USAGE
+    assert line == "CONFIG_URI: /nowhere is not a directory; set it to gs://BUCKET/PREFIX or to a directory"
+
+
 @pytest.mark.parametrize("place", ["", "/nowhere", "/" + "a" * 5000, "gs://"])
 def test_an_invalid_place_is_a_usage_error(capfd: pytest.CaptureFixture[str], place: str) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -54,12 +54,11 @@ NO_SWITCH = "is not one of financials, trading, news; write one of these"
 SAME_KEY = 'the key "rate_1" of the topic is also that of Rate 1; give one of them another topic_key'
 OTHER_CONTENT = "with other content; keep one of the two"
 NO_ARRAY = "has the wrong type; write an array"
+TICKERS = 'write an array of tickers, such as ["AAPL"], there'
 NO_TYPES = "is empty; name card types, or remove the ticker: it then gets every enabled one"
 NO_VALUE = "has the wrong type; write a string, a number or a boolean"
-NO_TEXT, NO_BOOL = (
-    "has the wrong type; write a string in quotes",
-    "has the wrong type; write true or false, without quotes",
-)
+NO_TEXT = "has the wrong type; write a string in quotes"
+NO_BOOL = "has the wrong type; write true or false, without quotes"
 OF_X = '[0] ("X").extra_params'
 NONE_OF_X = f"{OF_X}.a (null), {OF_X}.b ([]), {OF_X}.c ({{}})"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
@@ -71,7 +70,8 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "ticker_list.json": [
         ({"AAPL": 1}, NO_ARRAY),
         (["AAPL", 7, ["MSFT"]], f'[1] (7), [2] (["MSFT"]): {NO_TEXT}'),
-        ([], 'is empty; write an array of tickers, such as ["AAPL"], there'),
+        ([], f"is empty; {TICKERS}"),
+        ({}, f"is empty; {TICKERS}"),
         (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write a value or remove it'),
         (["..", "a\\b", "a\0b"], f'[0] (".."), [1] ("a\\\\b"), [2] ("a\\u0000b"): {ID_RULE}'),
         (["../x", "a/b", ".", "a\nb", "a\x9fb"], f'[0] ("../x"), [1] ("a/b"), [2] (".") and 2 more: {ID_RULE}'),

@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from job import __version__
 from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TICKERS, TOPIC, Night, commands, file_of, play, text_of
 from tests.simulators import do, when
 from tests.simulators.engines import steady
@@ -129,6 +130,29 @@ async def test_a_right_that_was_lost_is_given_back_by_whom_the_message_names(nig
         OVER.format(26, 78),
         EXECUTE,
     ]
+
+
+async def test_tokens_for_another_service_are_put_right_at_each_engine_that_refuses_them(night: Night) -> None:
+    night.scene.world.tokens.foreign_audience = "https://another-service.run.app"
+    await night.tries(1)
+    where = "Where: {}_ENGINE_AUDIENCE (Terraform: engines.{}.audience). Who: an owner of the project."
+    named = [where.format(name.upper(), name) for name in ("news", "financial", "trading")]
+    assert told(night)[0].endswith(" engine failed: no card was made.")
+    assert [line for line in told(night) if line.startswith("Where")] == named
+    assert told(night)[-2:] == [OVER.format(26, 78), EXECUTE]
+
+
+async def test_an_image_that_is_too_old_for_the_day_is_told_once_and_calls_nothing(night: Night) -> None:
+    world, name = night.scene.world, f"{TUESDAY}/attempts/000001.json"
+    stored = world.runs.objects[name]
+    world.runs.objects[name] = replace(stored, data=stored.data.replace(b'"format":1', b'"format":2'))
+    count, asked = len(world.chat.texts), len(night.scene.requests)
+    await night.tries(2, f"--date={TUESDAY}")
+    ((_, sentence, fault, _),) = (text.splitlines() for text in world.chat.texts[count:])
+    assert sentence == "This image is too old for the day: nothing was called."
+    assert fault.endswith(f"; ask an owner to put back the image of version {__version__}")
+    assert len(night.scene.requests) == asked
+    world.runs.objects[name] = stored
 
 
 OWN_CALLS = {
