@@ -166,9 +166,7 @@ def test_without_a_command_there_is_help_and_no_run(capfd: pytest.CaptureFixture
     assert capfd.readouterr().out.startswith("usage: python -m job")
 
 
-def test_a_bug_prints_its_traceback_and_has_an_exit_code_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, command: Command
-) -> None:
+def test_a_bug_prints_a_traceback_and_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     def break_down(_: object) -> ExitCode:
         raise ZeroDivisionError("unforeseen")
 

@@ -199,9 +199,7 @@ def test_whether_the_work_of_a_day_is_done(
 
 
 @pytest.mark.parametrize(("clock", "day"), [("06:29", "2026-11-24"), ("06:30", "2026-11-25")])
-def test_the_night_that_is_verified_is_the_latest_that_has_begun(
-    clock: str, day: str, runs: Path, command: Command, at: At
-) -> None:
+def test_the_latest_night_that_began_is_verified(clock: str, day: str, runs: Path, command: Command, at: At) -> None:
     at(f"2026-11-25T{clock}")
     code, out, _ = command("verify", RUN_SCHEDULE="30 6 * * 1-5", **SHANGHAI)
     assert (code, out[0]) == (ExitCode.FAILED, f"No start of {day} is recorded. Is the schedule paused?")

@@ -66,9 +66,7 @@ async def ask(connection: HttpConnection, **headers: str) -> Response:
     return await connection.request("POST", PATH, headers, None)
 
 
-async def test_one_connection_serves_all_exchanges_that_were_read_to_their_end(
-    service: Service, connection: HttpConnection
-) -> None:
+async def test_one_connection_serves_all_exchanges_read_whole(service: Service, connection: HttpConnection) -> None:
     service.script.append(Fault(when.nth(1), do.status(503)))
     assert (await ask(connection)).status == 503
     for _ in range(4):

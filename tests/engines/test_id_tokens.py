@@ -92,9 +92,7 @@ async def test_a_token_is_shared_until_it_is_refused(nursery: trio.Nursery, monk
     assert await tokens.get("https://x", rejected="first") == "second"
 
 
-async def test_a_token_is_renewed_once_for_all_workers_that_wait_for_it(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_token_is_renewed_once_for_all_waiting(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Credentials("one")
     monkeypatch.setattr(credentials, "fetch_id_token_credentials", lambda *_: source)
     tokens = IdTokens(nursery, None)

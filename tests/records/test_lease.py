@@ -240,9 +240,7 @@ async def test_an_outage_that_lasts_stops_the_holder_in_time(memory: Memory, how
 
 
 @pytest.mark.parametrize("after_outage", [False, True])
-async def test_a_lease_that_another_start_has_taken_stops_the_holder_at_the_next_renewal(
-    memory: Memory, after_outage: bool
-) -> None:
+async def test_a_lease_that_another_has_taken_stops_its_holder(memory: Memory, after_outage: bool) -> None:
     kept = Kept(await take(memory, holder()))
     memory.refuse = lambda verb, _name: after_outage and verb == "replace" and trio.current_time() < 20
     memory.objects[LEASE] = memory._write("replace", LEASE, b"another's")
@@ -272,9 +270,7 @@ async def test_the_time_for_which_the_machine_sleeps_counts(
 
 
 @pytest.mark.parametrize("verb", ["create", "replace"])
-async def test_a_sleep_between_a_request_and_its_answer_counts(
-    memory: Memory, machine_clock: MachineClock, verb: str
-) -> None:
+async def test_a_sleep_during_a_request_counts(memory: Memory, machine_clock: MachineClock, verb: str) -> None:
     """Storage may have written the lease before it."""
 
     def sleep(asked: str, _name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from job.config.faults import Fault, FaultKind
+from job.config.faults import FaultKind
 from job.day.attempt import ExitCode, Outcome
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
@@ -21,7 +21,7 @@ from job.telling.sentence import sentence_of
 from job.text.messages import message
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, NOW, report_at, start_at
+from tests.support.records import DAY, FAULT, NOW, report_at, start_at
 from tests.support.results import result_of
 from tests.telling.test_notes import made
 
@@ -171,15 +171,13 @@ def test_a_success_with_an_error_besides_is_a_warning_with_names(engine: EngineN
 # --- without calls ---
 
 
-SO_FAR = "1 of 2 cards is made so far"
-FAULT = f"The configuration has 1 fault: {NOTHING}"
-WRONG = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
+SO_FAR = f"The configuration has 1 fault: {NOTHING}; 1 of 2 cards is made so far"
 
 
 def test_an_ending_without_calls_says_what_is_there() -> None:
     refused = Ending(Outcome.BAD_CONFIG)
-    assert shown(refused, ledger_of(1, 2), number=0, faults=[WRONG]) == ("bad_config", 2, f"{FAULT}; {SO_FAR}")
-    of_command = [replace(WRONG, kind=FaultKind.COMMAND)] * 2
+    assert shown(refused, ledger_of(1, 2), number=0, faults=[FAULT]) == ("bad_config", 2, SO_FAR)
+    of_command = [replace(FAULT, kind=FaultKind.COMMAND)] * 2
     assert shown(refused, faults=of_command) == ("bad_config", 2, f"The command has 2 faults: {NOTHING}")
     assert shown(Ending(Outcome.UNFORESEEN), ledger_of(2, 2))[2] == "The job has a bug: all 2 cards are made"
 

@@ -168,9 +168,7 @@ OFF_NOTE = "engine_control.json: the {} engine is switched off. Cards without it
     ],
     ids=["trading", "on for one", "on for all", "off for one", "date"],
 )
-def test_a_switch_and_a_date_are_noted_and_what_entries_switch_off_is_not(
-    objects: Mapping[str, str], expected: list[str]
-) -> None:
+def test_a_switch_and_a_date_are_noted_not_those_of_entries(objects: Mapping[str, str], expected: list[str]) -> None:
     assert notes(made(plan_with(objects))) == expected
 
 
