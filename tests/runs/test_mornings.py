@@ -4,12 +4,13 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import islice
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TICKERS, TOPIC, Night, commands, file_of, play, text_of
+from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TICKERS, Night, commands, file_of, play, text_of
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
@@ -47,63 +48,26 @@ def told(night: Night) -> list[str]:
 
 # --- whole texts, and their commands ---
 
-ADVISED = ["cards-missing", "data-failed", "refused"]
-"""The stories after which a command is advised for the latest day recorded."""
-READ = [(name, language) for name, language in TEXTS_KEPT if language != "en" or name not in ADVISED]
-"""Every text but those that are read before a command is given."""
 
-
-def assert_it_reads_as_it_was_read(night: Night, name: str, language: str) -> None:
-    kept = file_of(name, language).read_text(encoding="utf-8")
-    assert text_of(night) == kept, "this writes it anew: python -m tests.runs.mornings"
-
-
-@pytest.mark.parametrize(("name", "language"), READ)
-async def test_a_morning_reads_as_it_was_read(
+@pytest.mark.parametrize(("name", "language"), TEXTS_KEPT)
+async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
     autojump_clock: MockClock, nursery: trio.Nursery, name: str, language: str
 ) -> None:
+    """Pasted the next morning, it finishes the day that it was shown for, and works on no other."""
     async with play(name, language, nursery) as night:
-        assert_it_reads_as_it_was_read(night, name, language)
-
-
-async def test_a_good_night_has_no_note(tuesday: Night) -> None:
-    """With a weekend, and engines that an entry switches off for good."""
-    scene = tuesday.scene
-    quiet = {"id": "600519.SS", "run_engines": {"news": False}}
-    await scene.world.configure("card_targets.json", [TOPIC, quiet])
-    for day in (THURSDAY, FRIDAY, MONDAY):
-        await tuesday.begins(day)
-        outcome = await tuesday.start(0)
-        assert "notes" not in outcome.finished
-        assert scene.stored(f"{day}/report.json")["notes"] == []
-        assert len(scene.world.chat.texts[-1].splitlines()) == 4, "title, cards, page, time"
-    shown = Parsed(scene.world.recorded()["index.html"].decode())
-    next_night = "Next night: Tue 12-01 22:30. If it is later than that, this page does not know how it went."
-    assert f"{next_night} All nights Day" in shown.text
-
-
-@pytest.mark.parametrize(("name", "is_late"), [*zip(ADVISED, (False, True, False), strict=True)])
-async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
-    autojump_clock: MockClock, nursery: trio.Nursery, name: str, is_late: bool
-) -> None:
-    """Pasted at once or the next morning, while it holds, it finishes the day that it was shown for."""
-    async with play(name, "en", nursery) as night:
-        assert_it_reads_as_it_was_read(night, name, "en")
-        day, scene = night.day, night.scene
-        for service in scene.world.engines.values():
-            service.script.clear()
-        await scene.world.configure("card_types.json", CARDS)
-        if is_late:
+        text = text_of(night)
+        assert text == file_of(name, language).read_text(encoding="utf-8"), "anew: python -m tests.runs.mornings"
+        for command in islice(commands(text), 1):
+            day, scene = night.day, night.scene
+            for service in scene.world.engines.values():
+                service.script.clear()
+            await scene.world.configure("card_types.json", CARDS)
             await scene.until((date.fromisoformat(day) + timedelta(days=1)).isoformat(), "08:30:00")
-        first, *_ = commands(text_of(night))
-        count, kept = len(scene.requests), {*scene.world.recorded()}
-        outcome = await night.start(0, *first)
-        assert outcome.finished["day"] == day
-        assert len(scene.requests) > count, "nothing was left to do"
-        new = {*scene.world.recorded()} - kept
-        assert {place.partition("/")[0] for place in new if re.match(r"\d", place)} == {day}, (
-            "only this day is worked on"
-        )
+            count, kept = len(scene.requests), {*scene.world.recorded()}
+            assert (await night.start(0, *command)).finished["day"] == day
+            assert len(scene.requests) > count, "nothing was left to do"
+            new = {*scene.world.recorded()} - kept
+            assert {place.partition("/")[0] for place in new if re.match(r"\d", place)} == {day}
 
 
 # --- messages of nights that were once read wrongly ---
@@ -131,8 +95,7 @@ async def test_a_right_that_was_lost_is_given_back_by_whom_the_message_names(nig
     ]
 
 
-OWN_CALLS = {
-    "en": f"""\
+OWN_CALLS = f"""\
 ✗ cards, {WEDNESDAY}
 The news engine failed: no card was made.
 ✗ News engine: 1 target failed; it was made on 11-24: 美联储.
@@ -140,33 +103,19 @@ Last answer: HTTP 422: Error: 422 simulated front end
 {OVER.format(26, 78)}
 {EXECUTE}
 {WITHOUT.format("美联储", 72)}
-{EXECUTE} '--args=run,--without=美联储'""",
-    "zh": f"""\
-✗ cards，{WEDNESDAY}
-新闻引擎失败：没有生成图卡。
-✗ 新闻引擎：1 个标的失败；11-24 都生成过：美联储。
-最后一次应答：HTTP 422：Error: 422 simulated front end
-问题过去或解决后，用下面的命令补做缺少的部分（26 张图卡；11-26 22:20 之前有效），每次启动最多计费 78 次：
-{EXECUTE}
-或者用下面的命令排除 美联储（须由维护者执行；11-26 22:20 之前有效），每次启动最多计费 72 次：
-{EXECUTE} '--args=run,--without=美联储'""",
-}
-CUT_OFF = {"en": "✗ Financial engine: every try failed.", "zh": "✗ 财务引擎：所有尝试均失败。"}
+{EXECUTE} '--args=run,--without=美联储'"""
 
 
-@pytest.mark.parametrize("language", OWN_CALLS)
-async def test_a_start_tells_of_its_own_calls_and_not_why_one_failed_before(night: Night, language: str) -> None:
+async def test_a_start_tells_of_its_own_calls_and_not_why_one_failed_before(night: Night) -> None:
     """Both times, news refuses a topic, which cuts financial off: at first it had lost its right, then it had it."""
-    night.language, world = language, night.scene.world
+    world = night.scene.world
     world.financial.script.append(Fault(when.always, do.status(403)))
     world.news.script.append(Fault(when.ticker("fed"), do.status(422)))
-    headline = OWN_CALLS[language].splitlines()[1]
     await night.tries(1)
-    assert world.chat.texts[-1].splitlines()[1:3] == [headline, CUT_OFF[language]]
+    assert told(night)[1] == "✗ Financial engine: every try failed."
     world.financial.script.clear()
     await night.start(1)
-    text = world.chat.texts[-1]
-    assert text.rpartition("\n")[0].rpartition("\n")[0] == OWN_CALLS[language]
+    assert world.chat.texts[-1].rpartition("\nPage: ")[0] == OWN_CALLS
     financial = night.scene.stored(f"{WEDNESDAY}/report.json")["engines"]["financial"]
     assert (financial["failed"], financial["cut_off"], financial["not_attempted"]) == (6, 6, 0)
 
@@ -346,23 +295,27 @@ async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what
     assert len(world.qa.requests) == count + 9
 
 
-LEFT_OUT = f"""\
+REFUSED = f"""\
+✗ cards, {TUESDAY}
+The command has 1 fault: nothing was called.
 ✗ --date: the config has changed since {TUESDAY}: New since {TUESDAY}, 4 cards: AMZN (4); Left out on {TUESDAY}, 4 \
 cards: TSLA (4)
 Add --yes,--without=AMZN to make what was asked for then (tries per start: at most 12), or --yes to make all (at most \
 24)
-"""
+As of {WEDNESDAY} 22:30 UTC"""
 
 
 async def test_what_was_left_out_of_an_earlier_day_is_made_by_the_command_that_says_so(tuesday: Night) -> None:
+    """A command that is refused on Cloud Run is told once, with the way that costs least."""
     world = tuesday.scene.world
     await tuesday.start(0, "--without=TSLA")
     await tuesday.begins(WEDNESDAY)
     await tuesday.start(0, f"--date={TUESDAY}", "--yes", "--without=TSLA", "--again=AAPL/news_card")
     (pasted,) = commands(world.chat.texts[-1])
     await world.configure("ticker_list.json", [*TICKERS, "AMZN"])
-    await tuesday.start(2, f"--date={TUESDAY}")
-    assert LEFT_OUT in world.chat.texts[-1]
+    count = len(world.chat.texts)
+    await tuesday.tries(2, f"--date={TUESDAY}")
+    assert world.chat.texts[count:] == [REFUSED]
     asked = len(world.qa.requests)
     await tuesday.start(0, f"--date={TUESDAY}", "--yes", "--without=AMZN")
     assert len(world.qa.requests) == asked + 4, "the way that costs least"
@@ -371,23 +324,15 @@ async def test_what_was_left_out_of_an_earlier_day_is_made_by_the_command_that_s
     assert len(world.qa.requests) == asked + 4
 
 
-FEWER = {
-    "en": f"""\
+FEWER = f"""\
 ! cards, {WEDNESDAY}
 All 22 cards are made.
 ! No longer asked for since {TUESDAY}, 4 cards: TSLA (4).
-Changed or written again since 11-24: ticker_list.json. If that is not meant, put it back as it was, then start.""",
-    "zh": f"""\
-! cards，{WEDNESDAY}
-22 张图卡已全部生成。
-! {TUESDAY} 之后不再要求 4 张：TSLA (4)。
-11-24 之后改过或重新写过：ticker_list.json。如果不是有意的，请先恢复原样，再启动。""",
-}
+Changed or written again since 11-24: ticker_list.json. If that is not meant, put it back as it was, then start."""
 
 
-@pytest.mark.parametrize("language", FEWER)
-async def test_fewer_cards_by_a_change_of_config_are_a_warning_once(tuesday: Night, language: str) -> None:
-    tuesday.language, world = language, tuesday.scene.world
+async def test_fewer_cards_by_a_change_of_config_are_a_warning_once(tuesday: Night) -> None:
+    world = tuesday.scene.world
     await tuesday.start(0)
     await world.configure("ticker_list.json", [name for name in TICKERS if name != "TSLA"])
     count = len(world.chat.texts)
@@ -397,37 +342,12 @@ async def test_fewer_cards_by_a_change_of_config_are_a_warning_once(tuesday: Nig
             await tuesday.start(0, *arguments, NOTIFY_ONLY="failures")
             assert bool(tuesday.scene.stored(f"{day}/report.json")["changed"]) is (day == WEDNESDAY and not arguments)
     (text,) = world.chat.texts[count:]
-    assert text.rpartition("\n")[0].rpartition("\n")[0] == FEWER[language]
+    assert text.rpartition("\nPage: ")[0] == FEWER
     await tuesday.begins(WEDNESDAY)
     await world.configure("ticker_list.json", TICKERS)
     asked = len(world.qa.requests)
     await tuesday.start(0, f"--date={WEDNESDAY}", "--yes")
     assert len(world.qa.requests) == asked + 4, "put back, then started"
-
-
-REFUSED = f"""\
-✗ cards, {TUESDAY}
-The command has 1 fault: nothing was called.
-✗ --date: the config has changed since {TUESDAY}: New since {TUESDAY}, 4 cards: AMZN (4)
-Add --without=AMZN to make what was asked for then (tries per start: at most 3), or --yes to make all (at most 15)
-As of {WEDNESDAY} 22:30 UTC"""
-
-
-async def test_a_command_that_is_refused_on_cloud_run_is_told_once_with_the_way_that_costs_least(
-    tuesday: Night,
-) -> None:
-    world = tuesday.scene.world
-    world.qa.script.append(Fault(when.both(TSLA, NEWS), do.status(422)))
-    await tuesday.start(3)
-    world.qa.script.clear()
-    await world.configure("ticker_list.json", [*TICKERS, "AMZN"])
-    await tuesday.begins(WEDNESDAY)
-    count = len(world.chat.texts)
-    await tuesday.tries(2, f"--date={TUESDAY}")
-    assert world.chat.texts[count:] == [REFUSED]
-    asked = len(world.qa.requests)
-    await tuesday.start(0, f"--date={TUESDAY}", "--without=AMZN")
-    assert len(world.qa.requests) == asked + 1
 
 
 # --- what verify says in the morning ---
@@ -436,18 +356,10 @@ EXECUTIONS = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards
 
 
 @pytest.fixture
-async def friday(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Night]:
-    """A Friday at half past ten, with 26 cards."""
-    async with open_scene(nursery, CONFIG) as scene:
-        night = Night(scene, "en")
-        await night.begins(FRIDAY)
-        yield night
-
-
-async def test_of_a_night_that_is_done_nothing_is_sent(friday: Night) -> None:
-    await friday.start(0)
-    await friday.scene.until(SATURDAY, "07:00:00")
-    assert await friday.verify(0) == ""
+async def friday(tuesday: Night) -> Night:
+    """The same on a Friday."""
+    await tuesday.begins(FRIDAY)
+    return tuesday
 
 
 ONE_MISSING = f"""\
