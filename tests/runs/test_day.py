@@ -8,16 +8,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from signal import SIGINT, SIGKILL, SIGTERM, Signals
+from signal import SIGINT, SIGTERM, Signals
 
 import pytest
 import trio
 
 from job.day.result import ShutdownReason
-from job.engines.calls import TARGET_ENGINES
 from job.execution.shutdown import BUDGETS
 from job.storage.store import ANSWER_GRACE_SECONDS, StoredObject
-from tests.runs.nights_by_chance.promise import WRONG
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Do, Fault
@@ -58,18 +56,6 @@ async def test_a_day_that_a_newer_image_began_is_left_to_that_image(scene: Scene
     await scene.start(0)
 
 
-@pytest.mark.parametrize("engine", TARGET_ENGINES)
-async def test_no_card_is_requested_before_all_data_is_there(scene: Scene, engine: str) -> None:
-    scene.world.engines[engine].script.append(Fault(when.ticker("AAPL"), do.status(422, after=5.0)))
-    outcome = await scene.start(1)
-    assert outcome.finished["outcome"] == "data_engine_failed"
-    assert scene.cards() == Counter()
-    scene.world.engines[engine].script.clear()
-    count = len(scene.requests)
-    await scene.start(0)
-    assert {one.service for one in scene.requests[count:]} == {engine, "qa"}, "the other data was there"
-
-
 async def test_no_card_is_requested_before_all_data_is_durable(scene: Scene) -> None:
     scene.fails("create", "/results/")
     job = await scene.begin()
@@ -105,23 +91,6 @@ async def test_a_start_waits_for_no_longer_than_its_deadline(scene: Scene) -> No
     await scene.end(job, 0)
 
 
-@pytest.mark.parametrize("ends", ["SIGTERM", "SIGKILL", "data", "cards"])
-async def test_a_start_that_waited_makes_what_the_other_one_left(scene: Scene, ends: str) -> None:
-    scene.world.qa.latency = steady(20.0)
-    if ends in {"data", "cards"}:
-        service = scene.world.news if ends == "data" else scene.world.qa
-        service.script.append(Fault(when.nth(1), do.status(422, after=40.0)))
-    first = await scene.begin()
-    await trio.sleep(3)
-    second = await scene.begin()
-    if ends.startswith("SIG"):
-        await trio.sleep(30)
-        first.send_signal({"SIGTERM": SIGTERM, "SIGKILL": SIGKILL}[ends])
-    await scene.end(first, {"SIGTERM": 143, "SIGKILL": -9, "data": 1, "cards": 3}[ends])
-    await scene.end(second, 0)
-    assert len(scene.keys()) == 5
-
-
 async def test_a_start_that_waited_goes_by_the_config_as_it_is_then(scene: Scene) -> None:
     scene.world.news.latency = steady(30.0)
     first = await scene.begin()
@@ -131,20 +100,6 @@ async def test_a_start_that_waited_goes_by_the_config_as_it_is_then(scene: Scene
     await scene.world.configure("card_types.json", [*CARDS, "risk_card"])
     await scene.end(first, 0)
     assert (await scene.end(second, 0)).finished["cards"]["planned"] == 7
-
-
-@pytest.mark.parametrize("engine", ["news", "qa"])
-async def test_a_wrong_url_of_an_engine_is_corrected_within_the_day(scene: Scene, engine: str) -> None:
-    wrong = {f"{engine.upper()}_ENGINE_URL": scene.world.engines[engine].url + WRONG}
-    first = await scene.begin(**wrong)
-    await first.seen("run.started")
-    second = await scene.begin()
-    await scene.end(first, 1 if engine == "news" else 3)
-    await scene.end(second, 0)
-    paid = [one for one in scene.requests if one.status == 200]
-    assert len(paid) == 5 + 5
-    await scene.start(0, **wrong)
-    assert len([one for one in scene.requests if one.status == 200]) == len(paid), "all was there"
 
 
 # --- the config changes ---
@@ -164,21 +119,6 @@ async def test_a_date_of_a_topic_that_is_changed_there_and_back_pays_once_for_ea
 
 
 # --- made again ---
-
-
-async def test_again_makes_what_was_named_and_what_is_missing(scene: Scene) -> None:
-    scene.world.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.card("news_card")), do.status(422)))
-    await scene.start(3)
-    scene.world.qa.script.clear()
-    outcome = await scene.start(0, "--again", "BRK.B/news_card")
-    assert scene.cards() - Counter(ALL) == Counter(["AAPL/news_card", "BRK.B/news_card"])
-    assert outcome.finished["notes"] == [DATED, "Made again: BRK.B/news_card"]
-    await scene.start(0)
-    await scene.start(0, "--again", "AAPL")
-    assert scene.cards() - Counter(ALL) == Counter(
-        ["AAPL/news_card", "AAPL/news_card", "AAPL/price_card", "BRK.B/news_card"]
-    )
-    assert len(scene.world.news.requests) == 3 + 1, "its data too"
 
 
 async def test_who_wants_again_what_another_start_is_just_making_pays_nothing(scene: Scene) -> None:
@@ -219,19 +159,6 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
 
 
 # --- refused ---
-
-
-async def test_a_refused_start_between_two_good_ones_writes_nothing(scene: Scene) -> None:
-    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    await scene.start(3)
-    scene.world.qa.script.clear()
-    await scene.world.configure("card_types.json", b"[")
-    before, count = scene.world.recorded(), len(scene.requests)
-    await scene.start(2)
-    assert (scene.world.recorded(), len(scene.requests)) == (before, count)
-    await scene.world.configure("card_types.json", CARDS)
-    await scene.start(0)
-    assert len(scene.requests) == count + 2
 
 
 @pytest.mark.parametrize("hangs", [False, True])

@@ -26,8 +26,6 @@ from tests.support.world import START, VirtualWorld
 
 CODES = {0, 1, 2, 3, 4, 75, 130, 143}
 """How a start may end; 70 is a bug."""
-WRONG = "/wrong"
-"""What a URL of an engine ends with if it is to be corrected."""
 
 
 class Item(NamedTuple):
@@ -147,16 +145,12 @@ class Day:
 def _items_of(seen: Seen, planned: set[Item]) -> list[Item]:
     """What a request is for."""
     if seen.service == "qa":
-        query, card_type = dict(seen.query), seen.path.removeprefix(WRONG).removeprefix("/card/")
+        query, card_type = dict(seen.query), seen.path.removeprefix("/card/")
         return [Item("qa", query["ticker"], card_type, query["date_str"])]
     if seen.service in BATCHES:
         return [Item(seen.service, ticker) for ticker in seen.tickers]
-    request = hashlib.sha256(b"\0".join((_target(seen).encode(), seen.body))).hexdigest()[:16]
+    request = hashlib.sha256(b"\0".join((seen.target.encode(), seen.body))).hexdigest()[:16]
     return [item for item in planned if item.request == request]
-
-
-def _target(seen: Seen) -> str:
-    return seen.target.removeprefix(WRONG)
 
 
 def _trace(seen: Seen) -> str:
@@ -210,7 +204,7 @@ def _asks_for_what_is_open(day: Day, requests: list[Seen]) -> Iterator[str]:
         if seen.service == "qa" and (missing := wanted[number] - known - cards(wanted[number])):
             yield f"{items} are requested without {missing}"
         again_as = max((asked[number].get(item.named, 0) for item in items), default=0)
-        place, key = (seen.service, _target(seen), seen.body, again_as), seen.headers["idempotency-key"]
+        place, key = (seen.service, seen.target, seen.body, again_as), seen.headers["idempotency-key"]
         if keys.setdefault(key, place) != place or keys.setdefault(place, key) != key:
             yield f"{place} has the key of another request, or another key than before"
 
