@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from job.day.attempt import Outcome
 from job.engines.answers import TokenError
 from job.engines.calls import ALL_ENGINES, BATCHES
 from job.engines.failures import Cause
@@ -33,15 +34,6 @@ ENV = {
     **{f"{name.upper()}_ENGINE_TIMEOUT": "1.5" for name in ALL_ENGINES},
     **{f"{name.upper()}_ENGINE_BATCH_SIZE": "2" for name in BATCHES},
     "QA_ENGINE_CONCURRENCY": "16",
-}
-CODES = {
-    "succeeded": 0,
-    "data_engine_failed": 1,
-    "bad_config": 2,
-    "cards_missing": 3,
-    "qa_engine_down": 3,
-    "deadline": 4,
-    "storage_failed": 75,
 }
 Play = Callable[[Scene], Awaitable[Job]]
 """Lets a start meet a fault."""
@@ -275,7 +267,7 @@ ELSEWHERE = {
     "an object of the day's record": "records/test_shape.py",
     "storage is down, or refuses": "runs/test_day.py",
     "SIGTERM": "runs/test_signals.py",
-    "SIGKILL": "runs/test_processes.py",
+    "SIGKILL": "runs/test_runs.py",
     "another start is at work": "runs/test_day.py",
     "somebody asks for `--again`": "runs/test_day.py",
     "the process was paused": "records/test_session.py",
@@ -297,7 +289,7 @@ async def test_a_fault_ends_as_the_page_says(nursery: trio.Nursery, autojump_clo
     config = {"ticker_list.json": case.tickers, "card_types.json": CARDS}
     async with open_scene(nursery, config) as scene:
         with trio.fail_after(1200 + 6 * 1.5 + 30):
-            outcome = await scene.end(await case.play(scene), CODES[case.outcome])
+            outcome = await scene.end(await case.play(scene), Outcome[case.outcome.upper()].exit or 0)
         finished = outcome.finished
         assert finished["outcome"] == case.outcome
         assert case.says in outcome.stdout, outcome.stdout

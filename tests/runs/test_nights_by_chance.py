@@ -1,5 +1,7 @@
 """A few nights by chance; `python -m tests.runs.nights_by_chance` plays more, and tells one by its seed."""
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from tests.runs.nights_by_chance.judge import Verdict, judge
@@ -14,38 +16,24 @@ def verdict(kind: str, seed: int, size: int, scale: float = 1.0) -> Verdict:
     return judge(play(draw(kind, seed, size, scale)))
 
 
-def assert_promise(kind: str, seed: int, size: int, scale: float = 1.0) -> None:
-    found = verdict(kind, seed, size, scale)
-    assert not found.lost
-    assert not found.broken
+FEW = {kind: [(seed, 4, 0.4) for seed in range(3)] for kind in SEVERAL}
+MANY = {kind: [(seed, 4, 0.4) for seed in range(3, 20)] for kind in SEVERAL}
+for one in ONE:
+    FEW[one] = [(0, 4, 0.4), (1, 16, 0.0)]
+    MANY[one] = [(seed, (4, 16, 64)[seed % 3], 1.0) for seed in range(6)]
+"""The seed, the size and the scale of each night."""
+LONG = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-@pytest.mark.parametrize("kind", ONE)
-def test_a_night_by_chance_loses_no_good_card(kind: str) -> None:
-    assert_promise(kind, 0, 4, 0.4)
-    assert_promise(kind, 1, 16, 0.0)
-
-
-@pytest.mark.parametrize("kind", SEVERAL)
-def test_several_starts_by_chance_break_no_promise(kind: str) -> None:
-    for seed in range(3):
-        assert_promise(kind, seed, 4, 0.4)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", ONE)
-def test_no_nights_by_chance_lose_a_good_card(kind: str) -> None:
-    for seed in range(6):
-        assert_promise(kind, seed, (4, 16, 64)[seed % 3])
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", SEVERAL)
-def test_no_several_starts_by_chance_break_a_promise(kind: str) -> None:
-    for seed in range(3, 20):
-        assert_promise(kind, seed, 4, 0.4)
+@pytest.mark.parametrize("kind", FEW)
+@pytest.mark.parametrize("nights", [pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=LONG)])
+def test_a_night_by_chance_breaks_no_promise_and_loses_no_good_card(
+    nights: Mapping[str, Sequence[tuple[int, int, float]]], kind: str
+) -> None:
+    for seed, size, scale in nights[kind]:
+        found = verdict(kind, seed, size, scale)
+        assert not found.lost
+        assert not found.broken
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from job.day.result import ShutdownReason
 from job.execution.shutdown import BUDGETS
@@ -33,7 +34,7 @@ async def cards(nursery: trio.Nursery) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def scene(nursery: trio.Nursery) -> AsyncIterator[Scene]:
+async def scene(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Scene]:
     """Twenty cards, and nothing is made yet."""
     async with open_scene(nursery, CONFIG) as opened:
         yield opened
@@ -111,20 +112,6 @@ async def test_a_terminal_that_was_closed_does_not_end_the_process_at_once(cards
     recorded = await objects(cards)
     assert "_lease.json" not in recorded
     assert any("/ends/" in name for name in recorded)
-
-
-@pytest.mark.slow
-async def test_a_signal_while_the_config_is_read_ends_the_process(cards: World) -> None:
-    """A service that never answers plays the storage."""
-    cards.metadata.script.append(Fault(when.always, do.hang()))
-    env = {"CONFIG_URI": "gs://bucket/config", "STORAGE_EMULATOR_HOST": cards.metadata.url}
-    job = await cards.start_job("run", env=env)
-    await cards.metadata.until(bool)
-    job.send_signal(SIGTERM)
-    outcome = await ended(cards, job, 143)
-    assert outcome.finished["message"] == "Interrupted by SIGTERM: nothing was called"
-    assert outcome.stderr == ""
-    assert {request.service for request in cards.seen} == {"metadata"}
 
 
 @pytest.mark.slow
