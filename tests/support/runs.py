@@ -5,7 +5,7 @@ import json
 from job.config.objects import control_key
 from job.engines.calls import DATA_ENGINES
 from tests.simulators.engines import steady
-from tests.simulators.job import Job, Outcome
+from tests.simulators.job import Outcome
 from tests.simulators.seen import Seen
 from tests.simulators.world import RUNS_BUCKET, World
 
@@ -61,14 +61,6 @@ async def run(world: World, code: int, *arguments: str, **env: str | None) -> Ou
     assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"
     assert_clean(world, outcome)
     assert outcome.stderr == "" or code == 70
-    return outcome
-
-
-async def ended(world: World, job: Job, code: int) -> Outcome:
-    """The end of a run in progress."""
-    outcome = await job.outcome()
-    assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"
-    assert_clean(world, outcome)
     return outcome
 
 
