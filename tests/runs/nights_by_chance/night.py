@@ -99,8 +99,6 @@ class Night:
 
     Those of storage run since the night began; a right that is lost for a while is one.
     """
-    chance: float = 0.0
-    """The share of all tries at cards that get a 500, besides."""
     room: float = math.inf
     """How many calls QA works on. All others get a 429."""
     batch_room: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -335,15 +333,6 @@ EVENTS: dict[str, Callable[[Night, random.Random, Start], None]] = {
 }
 
 
-def _chance(night: Night, r: random.Random) -> None:
-    """200 cards, of whose tries one of a hundred fails, and one outage of five minutes as the first phase ends."""
-    night.targets, night.types = [f"T{number:02}" for number in range(40)], [f"c{number}" for number in range(5)]
-    night.seconds, night.spread, night.chance = 20.0, 0.5, 0.01
-    first_phase = len(night.cards) / night.size * night.seconds * math.exp(night.spread**2 / 2)
-    begin = first_phase * r.uniform(0.8, 1.1)
-    night.outages["qa"] = [Outage(begin, begin + 300.0, r.choice(["500", "502", "lost", "failed", "503", "hang"]))]
-
-
 SEVERAL: dict[str, Sequence[str]] = {
     "killed": ["struck"],
     "edited": ["edited", "struck"],
@@ -369,7 +358,6 @@ KINDS: dict[str, Callable[[Night, random.Random], None]] = {
     "deadline": _deadline,
     "named": _named,
     **{kind: partial(_several, events=events) for kind, events in SEVERAL.items()},
-    "chance": _chance,
 }
 
 
