@@ -56,16 +56,6 @@ async def test_a_day_that_a_newer_image_began_is_left_to_that_image(scene: Scene
     await scene.start(0)
 
 
-async def test_no_card_is_requested_before_all_data_is_durable(scene: Scene) -> None:
-    scene.fails("create", "/results/")
-    job = await scene.begin()
-    await job.seen("storage.failed")
-    await trio.sleep(20)
-    assert scene.cards() == Counter()
-    scene.works()
-    await scene.end(job, 0)
-
-
 # --- killed, at the same time ---
 
 

@@ -14,11 +14,9 @@ import trio
 
 from job import opening, orchestrator
 from job.config.environment import Options, read_settings
-from job.day.attempt import Outcome
 from job.day.ledger import Ledger
 from job.day.result import CallResult
 from job.execution.phases import Phases
-from job.opening import DayStatus
 from job.outputs.log import Reporter
 from job.records.lease import LEASE, Lease
 from job.records.record import Journal
@@ -29,7 +27,7 @@ from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
-from tests.support.records import DAY, NOW, RecordedAttempt, record_of, start_at
+from tests.support.records import NOW
 from tests.support.runs import QUICK, SMALL, objects, run
 from tests.support.scene import ALL, CLOUD, RETRY, Scene
 from tests.support.stores import memory
@@ -60,16 +58,6 @@ async def test_a_bug_before_the_first_call_claims_no_cards(
     assert (code, bugs_in(caplog).count("ZeroDivisionError\n")) == (70, 1)
     (view,) = reporter.on_finish.call_args.args
     assert str(view.sentence) == "The job has a bug: nothing was called"
-
-
-def test_a_ledger_that_cannot_be_counted_keeps_no_bug_from_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    record = record_of(RecordedAttempt(outcome=None))
-    monkeypatch.setattr(record.ledger, "totals", Mock(side_effect=KeyError))
-    settings, _ = read_settings({})
-    status = DayStatus.of(Options(settings, (), NOW, time.monotonic()), Mock())
-    status.start, status.record = start_at(number=1), record
-    report = status.view_after_bug().report
-    assert (report.outcome, report.day, report.cards.planned) == (Outcome.UNFORESEEN, DAY, 0)
 
 
 async def fails(*_: object, **__: object) -> None:
