@@ -208,14 +208,13 @@ KINDS: Mapping[str, tuple[str, int, tuple[When, Do], tuple[When, Do], Mapping[st
     "refused at night, no answer in the morning": ("qa", 3, (when.always, do.status(422)), HANGS, {}),
     "a data engine at night, QA in the morning": ("news", 1, (when.always, do.status(422)), LOST, {}),
     "a deadline in the morning": ("qa", 3, OUT, LOST, {"RUN_DEADLINE_SECONDS": "300"}),
-    "killed in the morning": ("qa", 3, OUT, HANGS, {"killed": "yes"}),
 }
 """Which engine fails at night, and the exit code; what happens then, and what to QA in the morning; and how it ends."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_an_attempt_is_charged_is_at_most_what_was_said_whatever_fails_then(scene: Scene, kind: str) -> None:
-    """Each that follows; one that is killed is begun again."""
+    """Each that follows."""
     engine, code, at_night, then, how = KINDS[kind]
     env, qa = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards"}, scene.world.qa
     scene.world.engines[engine].script.append(Fault(*at_night))
@@ -237,11 +236,7 @@ async def test_what_an_attempt_is_charged_is_at_most_what_was_said_whatever_fail
     for attempt in ("0", "1"):
         before = len(qa.requests)
         job = await scene.begin(**env, **OTHER | {**how, "CLOUD_RUN_TASK_ATTEMPT": attempt})
-        if "killed" in how:
-            await scene.cards_in_flight(before + 2)
-            await scene.killed(job)
-        else:
-            await job.outcome()
+        await job.outcome()
         paid.append(sum(one.status not in {503, 422} for one in qa.requests[before:]))
     assert max(paid) <= most
     assert then is not LOST or how or paid[0] == most, "nor is more said than can be"

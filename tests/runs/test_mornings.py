@@ -146,34 +146,52 @@ async def test_a_variable_that_somebody_changed_by_day_is_named_with_both_values
     assert len(told(night)) == 1
 
 
-@pytest.mark.parametrize("was_off", [False, True])
-async def test_an_engine_that_was_switched_is_told_once_and_not_with_the_next_good_night(
-    night: Night, was_off: bool
+ALL = "26 cards: AAPL (4), MSFT (4), NVDA (4), TSLA (4), 0700.HK (4), 600519.SS (4), 美联储 (2)"
+OFF = [
+    "! 26 cards were made without news data; a plain start does not make them again.",
+    "engine_control.json: the news engine is switched off. Cards without its data: 26",
+    f"run_news_engine has changed since {TUESDAY} (true → false) for {ALL}",
+]
+ON = [
+    "! 26 cards were made with news data, unlike on 11-24; a plain start does not make them again.",
+    f"run_news_engine has changed since {TUESDAY} (false → true) for {ALL}",
+]
+FEWER = [
+    f"! No longer asked for since {TUESDAY}, 4 cards: TSLA (4).",
+    "Changed or written again since 11-24: ticker_list.json. If that is not meant, put it back as it was, then start.",
+]
+NEWS_OFF, NEWS_ON = {"run_news_engine": False}, {"run_news_engine": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "now", "cards", "lines"),
+    [
+        ("engine_control.json", NEWS_ON, NEWS_OFF, 26, OFF),
+        ("engine_control.json", NEWS_OFF, NEWS_ON, 26, ON),
+        ("ticker_list.json", TICKERS, [one for one in TICKERS if one != "TSLA"], 22, FEWER),
+    ],
+    ids=["off", "on", "fewer"],
+)
+async def test_a_change_of_config_that_nobody_may_have_meant_is_a_warning_once(
+    tuesday: Night, name: str, before: object, now: object, cards: int, lines: list[str]
 ) -> None:
     """With failures only, too. It says what a plain start does not do; the exit code and `verify` say done."""
-    world, only = night.scene.world, {"NOTIFY_ONLY": "failures"}
-    what = "26 cards were made without news data; a plain start does not make them again."
-    await world.configure("engine_control.json", {"run_news_engine": False})
-    if was_off:
-        await night.start(0, **only)
-        await night.begins(THURSDAY)
-        what = "26 cards were made with news data, unlike on 11-25; a plain start does not make them again."
-        await world.configure("engine_control.json", {"run_news_engine": True})
-    count = len(world.chat.texts)
-    outcome = await night.start(0, **only)
-    noticed = "engine_control.json: the news engine is switched off. Cards without its data: 26"
-    assert [line["message"] for line in outcome.events("config.noticed")] == ([] if was_off else [noticed])
-    assert outcome.finished["outcome"] == "succeeded"
-    assert len(world.chat.texts) == count + 1
-    assert world.chat.texts[-1].startswith(f"! cards, {night.day}\nAll 26 cards are made.\n! {what}\n")
-    assert outcome.finished["changed"] == night.scene.stored(f"{night.day}/report.json")["changed"] == [what[:-1]]
-    for page in ("index.html", f"{night.day}/report.html"):
+    world, only = tuesday.scene.world, {"NOTIFY_ONLY": "failures"}
+    await world.configure(name, before)
+    await tuesday.start(0)
+    await world.configure(name, now)
+    count, what = len(world.chat.texts), lines[0].removeprefix("! ")
+    await tuesday.begins(WEDNESDAY)
+    outcome = await tuesday.start(0, **only)
+    assert world.chat.texts[-1].startswith(f"! cards, {WEDNESDAY}\n")
+    assert told(tuesday) == [f"All {cards} cards are made.", *lines]
+    report = tuesday.scene.stored(f"{WEDNESDAY}/report.json")
+    assert outcome.finished["changed"] == report["changed"] == [what[:-1]]
+    for page in ("index.html", f"{WEDNESDAY}/report.html"):
         assert what in Parsed(world.recorded()[page].decode()).text
-    assert ": all 26 cards are made" in world.recorded()[f"{night.day}/report.html"].decode()
-    if not was_off:
-        await night.start(0, "--again=NVDA/news_card", **only)
-    await night.begins(FRIDAY)
-    await night.start(0, **only)
+    await tuesday.start(0, "--again=NVDA/news_card", **only)
+    await tuesday.begins(THURSDAY)
+    await tuesday.start(0, **only)
     assert len(world.chat.texts) == count + 1, "once a day, and the good night after it is no news"
 
 
@@ -324,32 +342,6 @@ async def test_what_was_left_out_of_an_earlier_day_is_made_by_the_command_that_s
     assert len(world.qa.requests) == asked + 4
 
 
-FEWER = f"""\
-! cards, {WEDNESDAY}
-All 22 cards are made.
-! No longer asked for since {TUESDAY}, 4 cards: TSLA (4).
-Changed or written again since 11-24: ticker_list.json. If that is not meant, put it back as it was, then start."""
-
-
-async def test_fewer_cards_by_a_change_of_config_are_a_warning_once(tuesday: Night) -> None:
-    world = tuesday.scene.world
-    await tuesday.start(0)
-    await world.configure("ticker_list.json", [name for name in TICKERS if name != "TSLA"])
-    count = len(world.chat.texts)
-    for day in (WEDNESDAY, THURSDAY):
-        await tuesday.begins(day)
-        for arguments in ((), ("--again=AAPL/news_card",)):
-            await tuesday.start(0, *arguments, NOTIFY_ONLY="failures")
-            assert bool(tuesday.scene.stored(f"{day}/report.json")["changed"]) is (day == WEDNESDAY and not arguments)
-    (text,) = world.chat.texts[count:]
-    assert text.rpartition("\nPage: ")[0] == FEWER
-    await tuesday.begins(WEDNESDAY)
-    await world.configure("ticker_list.json", TICKERS)
-    asked = len(world.qa.requests)
-    await tuesday.start(0, f"--date={WEDNESDAY}", "--yes")
-    assert len(world.qa.requests) == asked + 4, "put back, then started"
-
-
 # --- what verify says in the morning ---
 
 EXECUTIONS = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=my-project"
@@ -408,16 +400,6 @@ async def test_a_night_that_never_began_leads_to_the_page_of_the_nights(friday: 
     assert await friday.verify(1) == f"✗ cards, {FRIDAY}: still as told on 11-28: {nothing}"
 
 
-async def test_while_storage_is_out_the_command_is_for_whoever_has_no_message_too(friday: Night) -> None:
-    """What it has recorded is not known then, and its retry is at work if it was killed."""
-    await friday.start(0)
-    friday.scene.fails(part="/")
-    await friday.start(75)
-    friday.scene.works()
-    *_, do_not, _over, command, _ = friday.scene.world.chat.texts[-1].splitlines()
-    assert (do_not, command) == ("If a message of 2026-11-27 said that all cards are made, do not paste this:", EXECUTE)
-
-
 NOT_TO_START = f"""\
 ! cards, {FRIDAY}
 All 26 cards are made.
@@ -468,9 +450,13 @@ async def test_storage_that_is_out_for_two_of_the_four_minutes_changes_nothing(f
 
 
 async def test_storage_that_stays_out_is_no_failure_of_the_night(friday: Night) -> None:
+    """A start does not know what is recorded then: its command is for whoever has no message."""
     await friday.start(0)
-    await friday.scene.until(SATURDAY, "07:00:00")
     friday.scene.fails(part="/")
+    await friday.start(75)
+    *_, do_not, _over, command, _ = friday.scene.world.chat.texts[-1].splitlines()
+    assert (do_not, command) == ("If a message of 2026-11-27 said that all cards are made, do not paste this:", EXECUTE)
+    await friday.scene.until(SATURDAY, "07:00:00")
     began = trio.current_time()
     assert await friday.verify(1) == UNCHECKED
     assert 235 < trio.current_time() - began < 245
