@@ -192,12 +192,6 @@ async def faulty_object(scene: Scene) -> Job:
     return await begin(scene)
 
 
-async def long_parameters(scene: Scene) -> Job:
-    targets = [{"id": "T1", "extra_params": {"a": "x" * 10_000_000}}]
-    await scene.world.configure("card_targets.json", targets)
-    return await begin(scene)
-
-
 # --- the faults ---
 
 
@@ -245,7 +239,6 @@ CASES = [
     Case(LATE, answers("qa", T3, broken.endless_body()), "cards_missing", "larger than 1 MiB", 3),
     Case("the host", variables(TRADING_ENGINE_URL=NOBODY), "data_engine_failed", "connection refused (127.0.0.1:1)", 0),
     Case(CONFIG, faulty_object, "bad_config", 'ticker_list.json: [1] (\\"a/b\\")'),
-    Case(CONFIG, long_parameters, "bad_config", "is longer than 4,096 characters; shorten it"),
     Case(PAST, no_storage("folders"), says="past nights cannot be read"),
     Case(PAST, page_that_hangs, says="index.html: no time was left for it"),
     Case(PAST, no_storage("create", ".html"), says="report.html, index.html"),
