@@ -8,8 +8,7 @@ JobError
 │   └── ConflictError: another process has changed the object
 ├── RecordError (records/objects): a record cannot be used as it is
 ├── BusyError (records/lease): another start is at work, or has taken over
-├── TransportError (engines/answers): a request got no whole answer; has the cause
-├── TokenError (engines/answers): there is no token
+├── AnswerError (engines/answers): a request got no whole answer, or there is no token for it
 ├── EngineFailedError (day/result): a data engine has failed
 └── ShutdownError (execution/shutdown): the start ends early, so no call starts
 

@@ -83,9 +83,9 @@ class DayStatus:
         """The day as it stands now; `ledger` is that of its record, if this start has not read it."""
         past_nights, start, record = self.past_nights, self.start, self.record
         ledger = ledger or (Ledger.empty(start.day) if record is None else record.ledger)
-        earlier, latest = ([], None) if record is None else ([*record.reports.values()], record.latest)
+        earlier = [] if record is None else [*record.reports.values()]
         nights, attempt = past_nights.before(start.day), past_nights.attempt
-        before = NightBefore.of(nights, attempt, start.day, ledger.plan, earlier, latest)
+        before = NightBefore.of(nights, attempt, start.day, ledger.plan, earlier)
         report = report_of(start, ledger, ending, seconds=self.seconds, faults=faults, before=before)
         undone = () if past_nights.nights is None else undone_lines(past_nights.nights, report)
         is_retried = start.has_retry and not is_final(report, self.options.settings)

@@ -18,7 +18,7 @@ from job.day.attempt import ExitCode
 from job.engines.identity import COMMIT, VERSION
 from job.outputs.stdout import say_error
 from job.records.objects import RecordError
-from job.storage.store import NAME_A_PLACE, StorageError
+from job.storage.store import NAME_A_PLACE, StorageError, UnusableError
 from job.storage.uri import is_place, no_place
 from job.text.messages import Message, colon, message, translator
 from job.text.shown import printable, quoted, shortened
@@ -64,7 +64,8 @@ def _command(arguments: Sequence[str]) -> ExitCode:
     except RecordError as error:
         lines, code = [colon("RUNS_URI", error.what)], ExitCode.USAGE
     except StorageError as error:
-        lines, code = [colon("RUNS_URI", error.text)], ExitCode.TEMPFAIL
+        is_fault = isinstance(error, UnusableError)
+        lines, code = [colon("RUNS_URI", error.text)], ExitCode.USAGE if is_fault else ExitCode.TEMPFAIL
     for line in lines:
         say_error(translator(settings.language).text(line))
     return code

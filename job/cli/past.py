@@ -13,7 +13,7 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import DAY_VARIABLES, Options, Settings
-from job.config.faults import ConfigError, not_set
+from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.day.attempt import ExitCode, Outcome, Start
 from job.day.history import NightBefore, Nights
 from job.day.report import NIGHTS_PAGE, PAGE, Report
@@ -26,7 +26,7 @@ from job.records.past_nights import attempt_before, read_nights
 from job.records.record import read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError, UnreachableError, UnusableError
 from job.storage.uri import address_of, open_store
-from job.telling.advice import ALL_EXECUTIONS, NO_START, Commands, executions_lines, whole_night
+from job.telling.advice import NO_START, Commands, executions_lines, whole_night
 from job.telling.lines import SIGNS, Line, Rank
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
@@ -45,7 +45,6 @@ def nights_command(options: Options, given: argparse.Namespace) -> ExitCode:  # 
     nights = trio.run(read_nights, store)
     to = translator(settings.language)
     write_line(nights_table(nights, to).encode())
-    _say_late(settings, nights, options.now, to)
     problems = [night.problem for night in nights.nights if night.problem is not None]
     for problem in problems:
         say_error(to.text(colon("RUNS_URI", problem)))
@@ -66,21 +65,7 @@ def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
     else:
         # Not printed by rich, which would end the process with 1 if standard output is closed.
         write_line(as_text(view, to).encode())
-        _say_late(settings, nights, options.now, to, view.report.day)
     return ExitCode.DONE
-
-
-def _say_late(settings: Settings, nights: Nights, now: datetime, to: Translator, day: str | None = None) -> None:
-    """Says, once it has begun, that the night after the latest left nothing, unless only another `day` was printed."""
-    days = nights.days(settings)
-    tick = nights.next_tick(days)
-    if tick is None or now.timestamp() < tick.timestamp() or day not in {None, nights.nights[0].day}:
-        return
-    say(f"{SIGNS['warn']} {to.text(nothing_of(tick.date().isoformat()))}")
-    start = nights.latest_start
-    if start is not None:
-        executions = executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
-        _say_lines([whole_night(Commands(start, settings.runs_uri or "", days, tick), None), *executions], to)
 
 
 def _say_lines(lines: Iterable[Line], to: Translator) -> None:
@@ -112,8 +97,9 @@ async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str
 def _write_missing(view: View, to: Translator) -> None:
     """Writes target and card type of every card that is not there, a line each, separated by a tab."""
     if not view.report.had_plan:
-        text = template("The start of {day} was refused, so it is not known which cards are missing")
-        raise RecordError(message(text, day=view.report.day))
+        text = template("the start of {day} was refused, so it is not known which cards are missing")
+        what, remedy = message(text, day=view.report.day), message("leave it out to see why")
+        raise ConfigError([Fault("--missing", what, remedy, FaultKind.COMMAND)])
     if view.ledger.counts("qa").missing == 0:
         say_error(to.text(cards_line(view.report)))
     for card in view.ledger.missing("qa"):  # not by `say`, which would replace the tab

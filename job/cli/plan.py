@@ -16,17 +16,16 @@ from job.config.plan import Plan, make_plan
 from job.config.read import read_objects, unreadable
 from job.day.attempt import ExitCode
 from job.day.changes import differences
-from job.day.ledger import Ledger
-from job.engines.calls import BATCHES, ENGINES, METHOD, EngineName, counted
+from job.engines.calls import BATCHES, ENGINES, METHOD, counted
 from job.outputs.stdout import say, say_error, write_line
 from job.records.objects import RecordError, plan_of
 from job.records.past_nights import read_nights
-from job.records.record import Listing, Record
+from job.records.record import Listing
 from job.storage.store import StorageError, UnreachableError, in_thread
 from job.storage.uri import open_store
 from job.telling.changes import change_of
-from job.telling.notes import ledger_notes, past_day_notice
-from job.text.messages import Message, Translator, colon, joined, listed, message, plural, template, translator
+from job.telling.notes import past_day_notice, plan_notes
+from job.text.messages import Message, Translator, colon, joined, listed, message, plural, translator
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,6 @@ class _Past:
     latest: Plan | None = None
     """That of the latest attempt at this day, or else at the latest one before that has any."""
     problem: Message | None = None
-    ledger: Ledger | None = None
 
 
 def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
@@ -60,11 +58,10 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
     plan, between = make_plan(parse_config(objects, faults), settings.days().current(now), settings.batch_sizes)
     if all_faults := [*faults, *between]:
         raise ConfigError(all_faults)
-    past = trio.run(_read_past, settings, plan, given.date, now)
+    past = trio.run(_read_past, settings, given.date, now)
     plan = replace(plan, date=given.date or past.days.current(now))
     is_past = past.days.is_past(plan.date, now) and BATCHES.keys() & {*plan.engines()}
-    notices = [*plan.notices, *ledger_notes(past.ledger or Ledger(plan))]
-    _say_notices([*notices, *([past_day_notice(plan.date)] if is_past else [])], to)
+    _say_notices([*plan.notices, *plan_notes(plan), *([past_day_notice(plan.date)] if is_past else [])], to)
     past_lines = list(_past_lines(past, plan))
     if given.json:
         _say_notices(past_lines, to)
@@ -75,22 +72,21 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE
 
 
-async def _read_past(settings: Settings, plan: Plan, day: str | None, now: datetime) -> _Past:
+async def _read_past(settings: Settings, day: str | None, now: datetime) -> _Past:
     """What past nights tell about the plan for a day, by default for that of a start at `now`. Never raises."""
     days = settings.days()
     if settings.runs_uri is None:
-        return _Past(days, problem=message("RUNS_URI is not set: it is not known which of these calls are done"))
+        return _Past(days, problem=message("RUNS_URI is not set: this is compared with no other night"))
     try:
         store = open_store(settings.runs_uri)
         nights = await read_nights(store)
         days = nights.days(settings)
         day = day or days.current(now)
-        record = await Record.read(store, day, replace(plan, date=day))
         planned = [
             night.day for night in nights.nights if night.day <= day and (night.report is None or night.report.had_plan)
         ]
         attempt = await (await Listing.of(store, planned[0])).attempt(store) if planned else None
-        return _Past(days, None if attempt is None else plan_of(attempt), ledger=record.ledger)
+        return _Past(days, None if attempt is None else plan_of(attempt))
     except (StorageError, RecordError) as error:
         return _Past(days, problem=message("past nights cannot be read: {error}", error=error.what))
 
@@ -122,27 +118,14 @@ def _write_lines(plan: Plan, settings: Settings) -> None:
 
 def _summary_lines(plan: Plan) -> Iterator[Message]:
     yield colon(plan.date, plan.size)
-    ledger = Ledger(plan)
     for engine in plan.engines():
-        calls = plural("1 call", "{count} calls", count=_calls(ledger, engine))
+        calls = plural("1 call", "{count} calls", count=len(plan.work(engine)))
         yield colon(ENGINES[engine].title, joined([counted(engine, plan.count(engine)), calls]))
-
-
-def _calls(ledger: Ledger, engine: EngineName) -> int:
-    """How many calls of an engine are left to be made."""
-    return len(ledger.plan.work(engine, ledger.is_done))
 
 
 def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:
     if past.problem is not None:
         yield past.problem
-    if past.ledger is not None:
-        count, left = (
-            sum(_calls(ledger, engine) for engine in plan.engines()) for ledger in (Ledger(plan), past.ledger)
-        )
-        if left < count:
-            text = template("A start would now make {left} of these {count} calls; the others are done and recorded")
-            yield message(text, left=left, count=count)
     if past.latest is not None:
         same = message("The same cards as on {day}", day=past.latest.date)
         yield from [change_of(change, past.latest.date) for change in differences(past.latest, plan)] or [same]

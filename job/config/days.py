@@ -9,10 +9,6 @@ from cronsim import CronSim, CronSimError
 
 EARLY = timedelta(minutes=10)
 """A start so long before a tick is for the day of that tick already: clocks differ, and people press early."""
-LATE = timedelta(minutes=30)
-"""The scheduler's own start comes within this after its tick."""
-_SKEW = timedelta(minutes=1)
-"""How far the scheduler's clock may be ahead of this machine's."""
 _PUT_BACK = timedelta(hours=3)
 """More than a clock is ever put back."""
 
@@ -53,20 +49,8 @@ class Days:
         return day > max(self.current(now), now.astimezone(self.zone).date().isoformat())
 
     def is_past(self, day: str, now: datetime) -> bool:
-        """Whether the day began 24 hours ago or more, so that what is current now is not what was current then."""
-        then = now.astimezone(UTC) - timedelta(hours=24)
-        today = then.astimezone(self.zone).date().isoformat()
-        if day != today:
-            return day < today
-        began = self.tick_of(day)
-        return began is None or began.astimezone(UTC) <= then
-
-    def is_scheduled(self, now: datetime, done: datetime | None = None) -> bool:
-        """Whether a start at `now` may be the scheduler's own, and not one after that, for which all was `done`."""
-        moment = now.astimezone(UTC)
-        _, tick = self._latest(moment + _SKEW)
-        is_late = moment - tick >= LATE or (done is not None and done >= tick)
-        return self.schedule is not None and not is_late
+        """Whether a later day has begun, so that what is current now is not what was current then."""
+        return day < self.current(now)
 
     def _latest(self, moment: datetime) -> tuple[str, datetime]:
         """The latest tick that is not later than `moment`, behind its day."""

@@ -367,6 +367,7 @@ class _Reader:
                 return None
             if not value and name in _FILLED:
                 self.findings.fault(Place(name), message("is empty"), _FILLED[name])
+                return None
             if len(value) <= ENTRIES_LIMIT:
                 return value
             what = message("has more than {count} values", count=ENTRIES_LIMIT)

@@ -412,8 +412,7 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
 
 def _names_of(plan: Plan, item: Item) -> Iterator[str]:
     """Every name that stands for an item, perhaps among others."""
-    if ALL not in plan.by_id:
-        yield ALL
+    yield ALL
     if item.engine not in plan.daily:
         yield item.target
     if item.card_type is not None:

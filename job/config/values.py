@@ -168,7 +168,7 @@ def _check_authorities(text: str) -> str:
 Authorities = Annotated[str, AfterValidator(_check_authorities)]
 
 
-_FIVE_FIELDS = template("set it to five fields such as {example}; a range must not run backwards")
+_FIVE_FIELDS = template("set it to five fields such as {example}; the date must exist, and no range may run backwards")
 Schedule = Annotated[str, only(is_schedule, _NOT_VALID, message(_FIVE_FIELDS, example="30 6 * * 1-5"))]
 """Cron's five fields, as Debian's cron reads them."""
 

@@ -17,7 +17,7 @@ from job.config.read import PlannedConfig
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
 from job.day.ledger import Rerun
 from job.day.result import Count, Seconds
-from job.engines.calls import DATA_ENGINES, EngineName
+from job.engines.calls import DATA_ENGINES, ENGINES, EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
 from job.storage.uri import absolute
 from job.text.shown import without_credentials
@@ -84,6 +84,14 @@ Stamp = Annotated[str, AfterValidator(_check_stamp)]
 """ISO 8601 with an offset. The range of years allows calculations without overflow."""
 
 
+def _known(values: object) -> object:
+    """Without engines that only a newer image has: where they were off, this one goes on with what that recorded."""
+    return {name: value for name, value in values.items() if name in ENGINES} if isinstance(values, dict) else values
+
+
+_KNOWN = BeforeValidator(_known)
+
+
 class Start(BaseModel):
     """How a start began. No secret is in it."""
 
@@ -112,8 +120,8 @@ class Start(BaseModel):
     project: str | None = None
     start_with: str | None = None
     config_uri: Annotated[str, BeforeValidator(must_be_printable)]
-    engine_urls: dict[EngineName, str] = Field(default_factory=dict)
-    engine_audiences: dict[EngineName, str] = Field(default_factory=dict)
+    engine_urls: Annotated[dict[EngineName, str], _KNOWN] = Field(default_factory=dict)
+    engine_audiences: Annotated[dict[EngineName, str], _KNOWN] = Field(default_factory=dict)
     qa_attempts: Count | None = None
     generations: dict[str, str] = Field(default_factory=dict)
     without: tuple[str, ...] = ()
@@ -204,7 +212,7 @@ class Attempt(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     start: Start
-    batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
+    batch_sizes: Annotated[dict[EngineName, Annotated[int, Field(ge=1, le=1000)]], _KNOWN]
     """Of each engine that there was: one that came later is in no plan of this attempt."""
     owner: str
     objects: dict[str, str]

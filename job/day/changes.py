@@ -1,6 +1,5 @@
 """Changes: what has changed since the night before, as far as the job itself knows it; and between two plans."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from job.config.environment import ENGINE_VARIABLES
@@ -9,7 +8,7 @@ from job.day.attempt import Start
 from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.report import Change, ChangeKind, Items, ValueChange
-from job.engines.calls import ALL_ENGINES, DATA_ENGINES, EngineName, Item
+from job.engines.calls import ALL_ENGINES, DATA_ENGINES, Item
 from job.text.shown import excerpt, quoted
 
 
@@ -18,7 +17,7 @@ def changes_of(before: NightBefore, start: Start, ledger: Ledger) -> Iterator[Ch
     made = [item for item, card in ledger.items["qa"].items() if card is not None and card.done and not card.attempt]
     if not before.are_changes_told:
         yield from _switched(before.plan or ledger.plan, ledger.plan, made)
-    yield from _moved(before, start, ledger)
+    yield from _moved(before.report.start, start, ledger.counts("qa").done)
     if before.plan is not None and before.is_other:
         found = differences(before.plan, ledger.plan)  # of a million cards, that takes seconds
         yield from (change for change in found if change.kind != "gone" or not before.are_changes_told)
@@ -46,36 +45,14 @@ def _switched(then: Plan, plan: Plan, made: Iterable[Item]) -> Iterator[Change]:
             yield Change("switched_off" if is_off else "switched_on", engine, count)
 
 
-def _moved(before: NightBefore, now: Start, ledger: Ledger) -> Iterator[Change]:
-    """Which engines have another URL or else another audience than on that night, if both are known; and how many cards
-    of the day were made so, by whichever start.
-    """
-    told = {change.name: change.values[0].after for change in before.report.changes if change.kind == "moved"}
+def _moved(then: Start, now: Start, cards: int) -> Iterator[Change]:
+    """Which engines have another URL, or else another audience, than on that night, if both are known."""
     for engine in ALL_ENGINES:
         for field_name in ("url", "audience"):
-            variable = ENGINE_VARIABLES[engine][field_name]
-            old = told.get(variable, before.report.start.place(engine, field_name))
-            if old is None:
-                continue
-            places = {number: start.place(engine, field_name) for number, start in (*before.starts.items(), (0, now))}
-            others = {number: place for number, place in places.items() if place and place != old}
-            made = _made_by(engine, ledger) if others else Counter()
-            for place in dict.fromkeys(others.values()):
-                count = sum(made[number] for number, one in others.items() if one == place)
-                if count or place == places[0]:
-                    yield Change("moved", variable, count, (ValueChange(old, place),))
-            if others:
+            old, new = then.place(engine, field_name), now.place(engine, field_name)
+            if old is not None and new is not None and old != new:
+                yield Change("moved", ENGINE_VARIABLES[engine][field_name], cards, (ValueChange(old, new),))
                 break  # an audience usually follows its URL
-
-
-def _made_by(engine: EngineName, ledger: Ledger) -> Counter[int]:
-    """How many of the cards that are made each attempt has made, or of a data engine, has prepared data for."""
-    cards = Counter(item.target for item in ledger.items["qa"] if ledger.is_done(item))
-    counts = Counter[int]()
-    for item, result in ledger.items[engine].items():
-        if result is not None and result.done:
-            counts[result.attempt] += 1 if engine == "qa" else cards[item.target]
-    return counts
 
 
 def differences(then: Plan, now: Plan) -> Iterator[Change]:

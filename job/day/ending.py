@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import Field
 
 from job.day.attempt import ExitCode, Outcome
 from job.day.ledger import Ledger
@@ -21,7 +21,6 @@ _STOPS: Mapping[ShutdownReason, Outcome] = {
 """A signal interrupts."""
 
 
-@with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
 class Ending:
     outcome: Outcome

@@ -52,10 +52,6 @@ class Nights:
         used = {engine for report in self.reports for engine in report.engines}
         return [name for name, engine in ENGINES.items() if engine.is_on or name in used]
 
-    def next_tick(self, days: Days) -> datetime | None:
-        """When the night after the latest begins; `None` without a schedule or a night."""
-        return days.after(self.nights[0].day) if days.schedule and self.nights else None
-
     def with_report(self, report: Report) -> "Nights":
         others = [night for night in self.nights if night.day != report.day]
         nights = [*others, Night(report.day, report.outcome, report)]
@@ -88,8 +84,6 @@ class NightBefore:
     """Whether it is not the plan of this day."""
     are_changes_told: bool
     """Whether an earlier attempt at this day has told that fewer cards are asked for, or with other data: told once."""
-    starts: Mapping[int, Start]
-    """How the earlier attempts at this day began, as far as that is known, by their numbers."""
 
     @classmethod
     def of(
@@ -99,10 +93,9 @@ class NightBefore:
         day: str,
         plan: Plan,
         earlier: Sequence[Report] = (),
-        latest: Attempt | None = None,
     ) -> "NightBefore | None":
         """That of these `nights`, in any order. `attempt` is the latest one at it, `plan` that of this day, of which
-        there are `earlier` reports and the `latest` attempt.
+        there are `earlier` reports.
         """
         report = night_before(nights, day)
         if report is None:
@@ -114,14 +107,12 @@ class NightBefore:
             with suppress(ConfigError):  # this day can be shown without
                 then = attempt.plan_again() if is_other else plan
         told = (change for one in earlier if one.done_at for change in one.loud_changes)
-        starts = [one.start for one in (*earlier, latest) if one is not None]
         return cls(
             report,
             missing,
             then,
             is_other=is_other,
             are_changes_told=any(change.kind != "moved" for change in told),
-            starts={start.number: start for start in starts},
         )
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import BaseModel, ConfigDict, Field
 
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
@@ -51,7 +51,6 @@ class MissingGroup(BaseModel):
         return [Item(self.engine, target, self.card_type) for target in self.targets]
 
 
-@with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
 class TargetItems:
     """Items of one target: its data, or some of its cards."""
@@ -61,7 +60,6 @@ class TargetItems:
     """Empty for data."""
 
 
-@with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
 class Items:
     """Items by their targets, in their order. Of many, the first `TARGETS_LISTED` targets are listed."""
@@ -82,7 +80,6 @@ class Items:
         return cls(count, len(found), tuple(TargetItems(target, tuple(types)) for target, types in listed))
 
 
-@with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
     """What failed alike."""
@@ -119,14 +116,12 @@ class FailureGroup:
 ChangeKind = Literal["switched_off", "switched_on", "moved", "new", "left_out", "gone", "made_otherwise"]
 
 
-@with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
 class ValueChange:
     before: str
     after: str
 
 
-@with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
 class Change:
     """What has changed since the night before: an engine was switched, its URL or audience is another one; cards are
@@ -137,7 +132,7 @@ class Change:
     name: str
     """The engine that was switched, the variable that moved, or what cards are made with. Empty for others."""
     cards: Count
-    """How many cards it is about; of an engine, how many this start has made so; of a variable, how many of the day."""
+    """How many cards it is about; of an engine, how many this start has made so; of a variable, how many are made."""
     values: tuple[ValueChange, ...] = ()
     items: Items = Items()
 

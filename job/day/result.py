@@ -21,7 +21,6 @@ EngineState = Literal["good", "odd", "warn", "bad", "none"]
 """All done; all done, some with an error; not all done; some failed; nothing planned, or not known."""
 
 
-@with_config(ConfigDict(extra="ignore"))
 @dataclass(slots=True)
 class Counts:
     """The items of one engine: `done`, `failed` and `not_attempted` add up to `planned`; and its calls, once reported.
@@ -88,7 +87,7 @@ _IN_LINES = {"tries": "attempts", "failed_tries": "failed_attempts"}
 """What lines call these fields."""
 
 
-@with_config(ConfigDict(extra="ignore", allow_inf_nan=False))
+@with_config(ConfigDict(allow_inf_nan=False))
 @dataclass(slots=True, kw_only=True)  # not frozen, which would take four times as long; nobody changes it
 class CallResult:
     """The result of one call: its targets are done, or have failed for good. Times are seconds since 1970.

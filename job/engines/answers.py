@@ -32,18 +32,10 @@ class Response:
     """Seconds, if the engine asks for a pause."""
 
 
-class TransportError(JobError):
-    """No complete answer arrived. Has the cause and the reason, which contains no secret."""
+class AnswerError(JobError):
+    """No complete answer arrived, or there was no token to ask with. Has the cause; the reason contains no secret."""
 
     def __init__(self, reason: Message, cause: Cause = Cause.TRANSPORT) -> None:
-        super().__init__(str(reason))
-        self.reason, self.cause = reason, cause
-
-
-class TokenError(JobError):
-    """There is no token for an audience. Has the cause, and the reason, without a token."""
-
-    def __init__(self, reason: Message, cause: Cause = Cause.IDENTITY) -> None:
         super().__init__(str(reason))
         self.reason, self.cause = reason, cause
 
@@ -62,7 +54,7 @@ class Connection(Protocol):
         body: bytes | None,
         on_sending: Callable[[], None] = lambda: None,
     ) -> Response:
-        """The answer to a request, over the open connection or a new one. Raises `TransportError`.
+        """The answer to a request, over the open connection or a new one. Raises `AnswerError`.
 
         `path` follows the engine's URL, with its query. `on_sending` is called when the connection is open, just
         before the request is sent; if it raises, nothing is sent.

@@ -13,7 +13,8 @@ from google.auth.exceptions import DefaultCredentialsError, TransportError
 from google.auth.transport.requests import Request
 from google.oauth2.id_token import fetch_id_token_credentials
 
-from job.engines.answers import TokenError
+from job.engines.answers import AnswerError
+from job.engines.failures import Cause
 from job.text.messages import message
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -32,7 +33,7 @@ class Credentials:
         return self._made.token if self._made is not None and self._made.valid else None
 
     def renew(self) -> str:
-        """A new token. Raises `TokenError` for an answer that is none, and what google-auth and requests raise."""
+        """A new token. Raises `AnswerError` for an answer that is none, and what google-auth and requests raise."""
         with requests.Session() as session:
             session.trust_env = False  # a .netrc would replace the credentials; no proxy reaches the metadata server
             if self._impersonate is not None:  # on a laptop, which may need a proxy to reach Google
@@ -75,8 +76,8 @@ def is_no_answer(error: BaseException | None) -> bool:
     return False
 
 
-def _not_a_token() -> TokenError:
-    return TokenError(message("the token server's answer is not a token"))
+def _not_a_token() -> AnswerError:
+    return AnswerError(message("the token server's answer is not a token"), Cause.IDENTITY)
 
 
 _UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError)

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import trio
 
-from job.engines.answers import Connection, Response, TokenError, TransportError, account_in, parse_answer
+from job.engines.answers import AnswerError, Connection, Response, account_in, parse_answer
 from job.engines.calls import EngineName
 from job.engines.failures import Cause, remedy_of
 from job.engines.id_tokens import IdTokens
@@ -24,11 +24,11 @@ async def health_problem(
             token = await tokens.get(audience)
             headers = {"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT}
             reply = await connection.request("GET", "/health", headers, None)
-        except TokenError as error:
-            wrong = f"{error.reason}; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"
-        except TransportError as error:
+        except AnswerError as error:
             remedy = remedy_of(engine, error.cause, None)
             wrong = f"{url}: {error.reason}" + (f". {remedy}" if remedy else "")
+            if error.cause in {Cause.IDENTITY, Cause.TOKEN_SERVER}:
+                wrong = f"{error.reason}; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"
         else:
             wrong = _unhealthy(engine, reply, token, url)
     await connection.aclose()

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from job.engines.answers import ANSWER_LIMIT, CONNECT_SECONDS, Response, TransportError
+from job.engines.answers import ANSWER_LIMIT, CONNECT_SECONDS, AnswerError, Response
 from job.engines.failures import Cause
 from job.text.messages import Message, at_host, message, said
 from job.text.shown import excerpt
 
 
-def transport_error(error: Exception, url: str) -> TransportError:
+def transport_error(error: Exception, url: str) -> AnswerError:
     """The error for a request to a URL that httpx could not make, or whose answer is not whole. It quotes no header."""
     causes = _causes(error)
     system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno is not None]
@@ -29,11 +29,11 @@ def transport_error(error: Exception, url: str) -> TransportError:
     # A host may have several addresses, some of a family that this machine does not have. That alone is not a limit.
     if full or (system and all(cause.errno == errno.EADDRNOTAVAIL for cause in system)):
         said = (full or system)[0].strerror or ""
-        return TransportError(message("this process can open no connection: {error}", error=said), Cause.PROCESS_LIMIT)
+        return AnswerError(message("this process can open no connection: {error}", error=said), Cause.PROCESS_LIMIT)
     for unknown in (cause for cause in causes if isinstance(cause, socket.gaierror)):
         what = message("the host is not known ({error})", error=unknown.strerror or str(unknown))
-        return TransportError(at_host(what, url), Cause.HOST_UNKNOWN)
-    return TransportError(at_host(_reason(error, causes), url))
+        return AnswerError(at_host(what, url), Cause.HOST_UNKNOWN)
+    return AnswerError(at_host(_reason(error, causes), url))
 
 
 def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
@@ -219,5 +219,5 @@ async def _content(response: httpx.Response) -> bytes:
     await response.aclose()
     if len(content) > ANSWER_LIMIT:
         reason = message("the answer is larger than {limit} MiB", limit=ANSWER_LIMIT >> 20)
-        raise TransportError(reason, Cause.TOO_LARGE)
+        raise AnswerError(reason, Cause.TOO_LARGE)
     return bytes(content)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from job.engines.answers import TokenError
+from job.engines.answers import AnswerError
 from job.engines.failures import Cause
 from job.text.messages import message, said
 from job.text.shown import excerpt
@@ -21,7 +21,7 @@ THREADS = 4
 
 @dataclass(slots=True)
 class _Renewal:
-    outcome: str | TokenError
+    outcome: str | AnswerError
     done: trio.Event = field(default_factory=trio.Event)
 
 
@@ -46,19 +46,20 @@ class IdTokens:
         return token if token != rejected else None
 
     async def get(self, audience: str, rejected: str | None = None) -> str:
-        """A token for the audience; not `rejected`, unless the token server has no other. Raises `TokenError`."""
+        """A token for the audience; not `rejected`, unless the token server has no other. Raises `AnswerError`."""
         token = self.cached(audience, rejected)
         if token is not None:
             return token
         renewal = self._renewals.get(audience)
         if renewal is None:
-            renewal = self._renewals[audience] = _Renewal(TokenError(message("the renewal of the token was cut off")))
+            cut_off = AnswerError(message("the renewal of the token was cut off"), Cause.IDENTITY)
+            renewal = self._renewals[audience] = _Renewal(cut_off)
             self._nursery.start_soon(self._renew, audience, renewal, name=f"token for {audience}")
         await renewal.done.wait()
         if isinstance(renewal.outcome, str):
             return renewal.outcome
         reason = message("no token for {audience}: {error}", audience=audience, error=renewal.outcome.reason)
-        raise TokenError(reason, renewal.outcome.cause)
+        raise AnswerError(reason, renewal.outcome.cause)
 
     async def _renew(self, audience: str, renewal: _Renewal) -> None:
         threads = self._threads.setdefault(audience, trio.CapacityLimiter(THREADS))
@@ -70,14 +71,14 @@ class IdTokens:
         except trio.TooSlowError:
             self._credentials.pop(audience, None)
             late = message("no answer within {seconds} s", seconds=RENEWAL_SECONDS)
-            renewal.outcome = TokenError(late, Cause.TOKEN_SERVER)
-        except TokenError as error:
+            renewal.outcome = AnswerError(late, Cause.TOKEN_SERVER)
+        except AnswerError as error:
             renewal.outcome = error
         except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses
             from job.engines.credentials import is_no_answer  # noqa: PLC0415  as below
 
             reason = said(excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")))
-            renewal.outcome = TokenError(reason, Cause.TOKEN_SERVER if is_no_answer(error) else Cause.IDENTITY)
+            renewal.outcome = AnswerError(reason, Cause.TOKEN_SERVER if is_no_answer(error) else Cause.IDENTITY)
         finally:
             del self._renewals[audience]
             renewal.done.set()

@@ -9,7 +9,7 @@ import trio
 
 from job.config.environment import EngineSettings
 from job.day.result import CallResult
-from job.engines.answers import Connection, TokenError, TransportError, judge
+from job.engines.answers import AnswerError, Connection, judge
 from job.engines.calls import METHOD, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, FailureKind
 from job.engines.id_tokens import IdTokens
@@ -232,7 +232,7 @@ class Executor:
                     response = await connection.request(METHOD, call.path, headers, call.body, on_sending)
                 finally:
                     latest.sent = not connection.is_unsent
-            except (TokenError, TransportError) as error:
+            except AnswerError as error:
                 return Failure(error.cause, error.reason)
             latest.status = response.status
             verdict = judge(call, response, token if refused is None else f"{token} {refused}")

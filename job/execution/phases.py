@@ -20,8 +20,6 @@ from job.execution.shutdown import Shutdown
 
 FAILED_SECONDS = 60.0
 """For so long after its first failure, a data engine tries what was not tried."""
-REFUSED_LIMIT = 16
-"""If so many calls have failed and none was done, the others would fail too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,6 @@ class Phases:
         that all that fails is known at once. Returns early if the run shuts down, or if a sibling failed first.
         """
         failed: list[EngineFailedError] = []
-        done = self.ledger.counts(engine).done
 
         def on_finished(result: CallResult, failure: Failure | None) -> None:
             if failure is None or failure.is_interruption or engine not in self.preparing:
@@ -82,8 +79,7 @@ class Phases:
             for sibling in self.preparing.keys() - {engine}:
                 self.preparing.pop(sibling).cancel()
             failed.append(EngineFailedError(result))
-            is_hopeless = self.ledger.counts(engine).done == done and len(failed) >= REFUSED_LIMIT
-            executor.stop(0.0 if is_hopeless else FAILED_SECONDS)
+            executor.stop(FAILED_SECONDS)
 
         work = self.ledger.plan.work(engine, self.ledger.is_done)
         executor = Executor(self.engines[engine], self.context, work, on_finished)

@@ -33,8 +33,6 @@ NAME = "batch-orchestrator"
 FAULTS_LISTED = 5
 FAULT_LIMIT = 302
 """Maximum number of characters of a line about the config."""
-ANSWER_LIMIT = 80
-"""Maximum number of characters of a line that quotes an answer, in a message that is too long."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 
@@ -80,14 +78,9 @@ def trial_fields() -> Mapping[str, object]:
 
 
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
-    """The lines as a text within the channel's limit: answers are cut, then lines left out, and one counts these."""
+    """The lines as a text within the channel's limit: lines are left out, and one counts these."""
     shown = [_shown(line, channel, translator) for line in lines]
     text = "\n".join(shown)
-    if not _fits(text, channel):
-        shown = [
-            shortened(part, ANSWER_LIMIT) if line.is_answer else part for part, line in zip(shown, lines, strict=True)
-        ]
-        text = "\n".join(shown)
     order = sorted(
         range(len(lines)),
         key=lambda at: (lines[at].rank, -len(as_json(shown[at])) if lines[at].rank is Rank.KEPT else 0, -at),
@@ -168,10 +161,6 @@ class Notifier:
             return True
         if report.start.task_attempt:  # the first try may have told that it failed
             return True
-        if not report.start.number:  # nothing was left to do: whoever has asked waits to hear that
-            return report.start.arguments != ("run",) or not report.start.days.is_scheduled(
-                datetime.fromisoformat(report.start.started), report.ending.done_since
-            )
         return self._settings.notify_only == "all" or (view.severity_before, view.severity) != ("good", "good")
 
     async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float = SEND_SECONDS) -> Message | None:

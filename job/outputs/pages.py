@@ -238,9 +238,9 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
 
     A command stands once, beside its cause on the page of the day: here only if the night has no page.
     """
-    if (tick := nights.next_tick(days)) is not None:
+    if days.schedule:
         text = template("Next night: {time}. If it is later than that, this page does not know how it went.")
-        yield Line(message(text, time=dated_time(tick)))
+        yield Line(message(text, time=dated_time(days.after(latest.day))))
     if latest.problem is not None:
         yield Line(latest.problem)
     report, page = latest.report, _page_link(runs_uri, latest)

@@ -38,7 +38,6 @@ LASTS_SECONDS = 60.0
 """A lease that was watched for this long without a renewal is stale: the start that watched it may take it over."""
 RENEW_SECONDS = 15.0
 LEASE_RETRY_SECONDS = 2.0
-NOTICE_SECONDS = 60.0
 WATCH_SECONDS = 3.0
 RELEASE_SECONDS = 3.0
 """Time limit for releasing it if no attempt was made."""
@@ -148,8 +147,8 @@ async def acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wai
 
     An earlier try of the same execution has certainly ended, so its lease is taken over at once. Any other lease is
     watched: it is taken over after a minute, by this process's monotonic clock, without a renewal. A start that `waits`
-    does so for as long as the holder is alive, takes the lease when it is released, and tells `notify` each minute for
-    whom it waits.
+    does so for as long as the holder is alive, takes the lease when it is released, and tells `notify` once for whom it
+    waits.
     """
     lease = await _acquire(store, new_holder, notify, waits=waits)
     try:
@@ -162,8 +161,7 @@ async def acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wai
 
 async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, waits: bool) -> Lease:
     watched: StoredObject | None = None
-    stale_at, notify_at = inf, inf
-    has_renewed = False
+    stale_at, has_renewed = inf, False
     while True:
         is_stale = trio.current_time() >= stale_at
         expiry = Expiry.after(TRUSTED_SECONDS)
@@ -178,15 +176,14 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
         if is_taken:
             return Lease(store, new_holder, stored, expiry, has_waited=watched is not None)
         holder, now = _read(stored), trio.current_time()
+        if watched is None:
+            text = template("Waiting until another start has ended, or shows no sign of life for {seconds} s: {holder}")
+            notify(message(text, seconds=int(LASTS_SECONDS), holder=_words(holder)))
         if watched is None or stored.generation != watched.generation:
             has_renewed = watched is not None
             watched, stale_at = stored, now + LASTS_SECONDS
         if has_renewed and not waits:
             raise BusyError(_words(holder), message("Another start is at work"))
-        if notify_at == inf or now >= notify_at:
-            text = template("Waiting until another start has ended, or shows no sign of life for {seconds} s: {holder}")
-            notify(message(text, seconds=int(LASTS_SECONDS), holder=_words(holder)))
-            notify_at = now + NOTICE_SECONDS
         await trio.sleep_until(min(now + WATCH_SECONDS, stale_at))
 
 

@@ -13,7 +13,6 @@ from job.config.plan import Plan
 from job.day.attempt import FORMAT, Attempt, ExitCode, Outcome
 from job.day.report import Report
 from job.errors import JobError
-from job.records.earlier import read_end
 from job.text.messages import Message, message, template
 
 ATTEMPTS = "attempts/"
@@ -92,7 +91,7 @@ def read_report(day: str, number: int, data: bytes) -> Report:
 
 def _read(kind: type[R], name: str, day: str, number: int, data: bytes) -> R:
     try:
-        stored: Any = read_end(data) if kind is Report else from_json(data)
+        stored: Any = from_json(data)
         # A newer one may look different altogether.
         check_format(name, stored["format"], str(stored.get("version", "")))
         found = kind.model_validate({**stored, "start": stored, "ending": stored})

@@ -233,8 +233,14 @@ class Listing:
         return read_attempt(self.day, number, await _content(store, attempt_name(self.day, number)))
 
     async def report(self, store: ObjectStore, number: int) -> Report:
-        """The report of an attempt that has ended. Raises `RecordError` and `StorageError`."""
-        return read_report(self.day, number, await _content(store, end_name(self.day, number)))
+        """The report of an attempt that has ended. Raises `RecordError`, also if an object of results is missing that
+        it has counted, and `StorageError`.
+        """
+        report = read_report(self.day, number, await _content(store, end_name(self.day, number)))
+        for begun, count in report.journal.items():
+            if (listed := self.results.get(begun, 0)) < count:
+                raise missing(results_name(self.day, begun, listed))
+        return report
 
     async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
         """The reports of the attempts that have ended, by their numbers. Raises `RecordError` and `StorageError`."""
@@ -266,10 +272,6 @@ class Record:
         listing = await Listing.of(store, day)
         latest = await listing.attempt(store)
         reports = await listing.reports(store)
-        for report in reports.values():
-            for number, count in report.journal.items():
-                if (listed := listing.results.get(number, 0)) < count:
-                    raise missing(results_name(day, number, listed))
         next_attempt = listing.latest + (plan is not None)
         if plan is None:
             plan = Plan.empty(day) if latest is None else plan_of(latest)

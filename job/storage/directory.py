@@ -97,7 +97,7 @@ class DirectoryStore:
                 what = message("{path} is not a directory in which this user may write", path=str(self._path))
                 raise UnusableError(what, NAME_A_PLACE)
         elif not self._path.is_dir():
-            raise StorageError(message("{path} is not a directory", path=str(self._path)))
+            raise UnusableError(message("{path} is not a directory", path=str(self._path)), NAME_A_PLACE)
 
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:

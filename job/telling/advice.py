@@ -1,7 +1,7 @@
 """Advice: what a person does next about a day, with the commands and links for it. No output decides that itself."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
@@ -14,6 +14,7 @@ from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger
 from job.day.report import NIGHTS_PAGE, PAGE, Change, Report
 from job.engines.calls import counted
+from job.storage.store import NAME_A_PLACE
 from job.storage.uri import absolute, address_of
 from job.telling.changes import change_of
 from job.telling.lines import Line, Rank
@@ -39,6 +40,8 @@ class Commands:
     """Empty if it is not set."""
     days: Days
     now: datetime
+    unusable: Collection[str | None] = ()
+    """The variables that name no place which can be used: they are to be filled in."""
 
     def start(
         self,
@@ -106,7 +109,8 @@ class Commands:
         if self.place.job is not None:
             return text
         # One that is not set is to be filled in.
-        given = [f"{name}={shlex.quote(absolute(uri or 'gs://BUCKET/PREFIX'))}" for name, uri in variables.items()]
+        places = {name: uri for name, uri in variables.items() if name not in self.unusable}
+        given = [f"{name}={shlex.quote(absolute(places.get(name) or 'gs://BUCKET/PREFIX'))}" for name in variables]
         return " ".join([*given, text])
 
 
@@ -172,26 +176,27 @@ def advice(
         yield commands.look(text, start.known_day)
     else:
         yield from _retry_steps(report, commands.now, is_retried=is_retried)
-        is_unknown = outcome is Outcome.STORAGE_FAILED and not start.number
+        is_unknown = outcome in {Outcome.STORAGE_FAILED, Outcome.KILLED} and not report.had_plan
         if is_unknown or (ledger.breaks_off and report.cards.missing):
             text = message("If a message of {day} said that all cards are made, do not paste this:", day=report.day)
             yield Line(text, Rank.KEPT)
         yield from _steps_of_failure(report, ledger, commands, report.cards.missing + unrecorded)
 
 
-RETRIED_WITHIN = timedelta(minutes=10)
-"""How long Cloud Run takes at most until it starts a failed task once more."""
+RETRIED_WITHIN = timedelta(minutes=11)
+"""Until Cloud Run has started a failed task once more at the latest: ten minutes from the end of its process."""
 
 
 def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator[Line]:
     """What Cloud Run goes on with by itself, unless it would be refused again, since its variables are the same."""
     breaks_off = report.ending.breaks_off
-    text = message("Cloud Run starts it once more within ten minutes, unless it was cancelled.")
+    text = template("Cloud Run starts it once more by {time}, unless it was cancelled.")
     if breaks_off is not None:
         is_retried = report.start.has_retry and now - breaks_off < RETRIED_WITHIN
-        text = message("If it was killed, Cloud Run starts it once more within ten minutes.")
+        text = template("If it was killed, Cloud Run starts it once more by {time}.")
     if is_retried and not any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
-        yield Line(text, Rank.KEPT)
+        by = (now + RETRIED_WITHIN).astimezone(report.start.days.zone)
+        yield Line(message(text, time=clock(by, report.day)), Rank.KEPT)
 
 
 def _steps_of_failure(report: Report, ledger: Ledger, commands: Commands, missing: int) -> Iterator[Line]:
@@ -264,8 +269,12 @@ def whole_night(commands: Commands, day: str | None) -> Line:
 
 def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     start, is_refused = report.start, report.outcome is Outcome.BAD_CONFIG
-    # Until an attempt is recorded, nobody else knows what it was asked for.
-    options = [argument for argument in start.arguments if not argument.startswith(("run", "--date"))]
+    faulty = {fault.variable: fault.remedy for fault in report.faults}
+    is_known = start.knows_days and "RUNS_URI" not in faulty
+    is_unmade = is_known and not any(counts.done for counts in report.engines.values())
+    # Until an attempt is recorded, nobody else knows what it was asked for; what is not made is not made again.
+    taken = ("run", "--date", "--again", "--yes") if is_refused and is_unmade else ("run", "--date")
+    options = [argument for argument in start.arguments if not argument.startswith(taken)]
     if start.number:  # without what was left out, or it could keep back what is missing
         options = option("without", start.without)
     text = template("This makes what is missing{terms}{price}:")
@@ -275,6 +284,7 @@ def _start_step(report: Report, commands: Commands, missing: int) -> Line:
         text = template("Once that is corrected, this makes what is missing{terms}:")
         missing = 0  # it is not known
     sentence = message(text, price=_price(start, missing))
+    commands = replace(commands, unusable=[name for name, remedy in faulty.items() if remedy == NAME_A_PLACE])
     if not start.knows_days:  # whether the day is current is not known either
         named = [f"--date={start.known_day}"] if start.known_day else []
         return commands.start(sentence, None, *named, *options, cards=missing, is_start=True)

@@ -44,6 +44,6 @@ class Line:
     until: datetime | None = None
     """Until when the command is for its day; `None` if it is so at any time."""
     is_answer: bool = False
-    """Whether it quotes an answer, which is cut before a line is left out."""
+    """Whether it quotes an answer, which a terminal cuts."""
     is_of_config: bool = False
     """Whether it is a fault or a notice of the config, which a start says as soon as it knows it."""

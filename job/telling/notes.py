@@ -11,7 +11,7 @@ from job.day.report import Items, Report
 from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, Item, counted
 from job.telling.changes import change_of
 from job.telling.sentence import named
-from job.text.messages import Message, dated_time, listed, message, plural, template
+from job.text.messages import Message, dated_time, listed, message, template
 from job.text.shown import clock
 
 
@@ -79,12 +79,9 @@ def plan_notes(plan: Plan) -> Iterator[Message]:
             off = template("{object}: the {engine} engine is switched off. Cards without its data: {count}")
             yield message(off, object=ENGINE_CONTROL, engine=ENGINES[engine].label, count=count)
     if other := dated(plan):
-        yield plural(
-            "1 card is for another date: {names}",
-            "{count} cards are for another date: {names}",
-            count=sum(len(target.card_types) for target in other),
-            names=listed([f"{target.id} ({target.date})" for target in other]),
-        )
+        cards = counted("qa", sum(len(target.card_types) for target in other))
+        names = listed([f"{target.id} ({target.date})" for target in other])
+        yield message("{cards} for another date: {names}", cards=cards, names=names)
 
 
 def dated(plan: Plan) -> list[Target]:
@@ -99,13 +96,10 @@ def put_back(report: Report, plan: Plan) -> Message | None:
     is_fewer = any(change.kind == "gone" for change in report.loud_changes)
     if report.compared_with is None or not report.changed_objects or not (is_fewer or dated(plan)):
         return None
-    return plural(
-        "Changed or written again since {day}: {names}. If that is not meant, put it back as it was, then start.",
-        "Changed or written again since {day}: {names}. If that is not meant, put them back as they were, then start.",
-        count=len(report.changed_objects),
-        day=report.compared_with[5:],
-        names=listed(report.changed_objects),
+    text = template(
+        "Changed or written again since {day}: {names}. If that is not meant, put back what was, then start."
     )
+    return message(text, day=report.compared_with[5:], names=listed(report.changed_objects))
 
 
 def past_day_notice(day: str) -> Message:

@@ -11,7 +11,7 @@ from job.day.attempt import Outcome
 from job.day.report import Items, Report, TargetItems
 from job.day.result import Counts
 from job.engines.calls import DATA_ENGINES, ENGINES, EngineName
-from job.text.messages import Message, both, colon, duration, listed, message, plural, semicolon, template
+from job.text.messages import Message, colon, duration, listed, message, plural, semicolon, template
 from job.text.shown import clock
 
 NAMED = 3
@@ -101,9 +101,8 @@ def _why(report: Report) -> Message:
     if outcome is Outcome.KILLED and ending.breaks_off is not None:
         return message("The record breaks off at {time}", time=clock(ending.breaks_off, start.day))
     failed = [engine for engine in DATA_ENGINES if engine in report.engines and report.engines[engine].state == "bad"]
-    if outcome is Outcome.DATA_ENGINE_FAILED and failed:
-        named = both([ENGINES[engine].label for engine in failed])
-        return plural("The {engines} engine failed", "The {engines} engines failed", count=len(failed), engines=named)
+    if outcome is Outcome.DATA_ENGINE_FAILED and failed:  # the first one has cut off the others
+        return message("The {engine} engine failed", engine=ENGINES[failed[0]].label)
     if outcome in _OF_QA and _is_refused(report):
         return message("The QA engine refuses the job's calls")
     if report.cards.not_reached and report.qa_failed_seconds:

@@ -8,13 +8,14 @@ from job.day.attempt import Outcome, Severity
 from job.day.ledger import Ledger
 from job.day.report import PAGE, Report
 from job.day.summary import FAULTS_LISTED
+from job.engines.calls import counted
 from job.telling.advice import Commands, advice, page_address
 from job.telling.changes import change_of
 from job.telling.failures import failure_lines
 from job.telling.lines import Line, Rank
 from job.telling.notes import notes_of, put_back
 from job.telling.sentence import sentence_of
-from job.text.messages import Message, colon, message, plural
+from job.text.messages import Message, colon, message, plural, template
 
 NOTICES_LISTED = 3
 
@@ -73,12 +74,10 @@ class View:
         """That nobody is to start it again, since a success is not wholly recorded: no other sentence saves so much."""
         if not self.unrecorded or self.report.outcome is not Outcome.SUCCEEDED:
             return None
-        return plural(
-            "Do not start it again: all work is done, but 1 result is not recorded, and a start would request it "
-            "again. If verify and its alert say that this day is not done, ignore that.",
-            "Do not start it again: all work is done, but {count} results are not recorded, and a start would request "
-            "them again. If verify and its alert say that this day is not done, ignore that.",
-            count=self.unrecorded,
+        return message(
+            "Do not start it again: all work is done, but {results} could not be recorded, and a start would request "
+            "that again. If verify and its alert say that this day is not done, ignore that.",
+            results=_results(self.unrecorded),
         )
 
     def unended(self, unrecorded: int, cards: int, commands: Commands) -> "View":
@@ -91,18 +90,11 @@ class View:
             return replace(view, steps=())
         note = None
         if cards:
-            note = plural(
-                "1 card was made, but not recorded: the next start makes it again, and it may be charged twice.",
-                "{count} cards were made, but not recorded: the next start makes them again, and they may be charged "
-                "twice.",
-                count=cards,
-            )
+            text = template("Made, but not recorded: {cards}. The next start makes that again, and may pay twice.")
+            note = message(text, cards=counted("qa", cards))
         elif unrecorded and "cards" not in self.report.phases:
-            note = plural(
-                "1 result is not recorded, since storage failed: no card is requested before it is.",
-                "{count} results are not recorded, since storage failed: no card is requested before they are.",
-                count=unrecorded,
-            )
+            text = template("Not recorded, since storage failed: {results}. No card is requested before that is.")
+            note = message(text, results=_results(unrecorded))
         if note is not None:
             view = replace(view, notes=(*self.notes, note))
         is_retried = self.report.start.has_retry
@@ -157,21 +149,16 @@ def cost_line(ledger: Ledger) -> Message | None:
     """How many tries of the day may have been charged, if these are or may be more than those that made a card."""
     made = sum(call.done for call in ledger.calls["qa"])
     charged = made + sum(call.charged_tries or 0 for call in ledger.calls["qa"])
-    if charged and ledger.breaks_off:
-        return plural(
-            "At least 1 try may have been charged; at least {made} made a card.",
-            "At least {count} tries may have been charged; at least {made} made a card.",
-            count=charged,
-            made=made,
-        )
-    if charged <= made:
+    text = template("{tries} may have been charged; {made} made a card.")
+    if ledger.breaks_off:
+        text = template("At least {tries} may have been charged; at least {made} made a card.")
+    elif charged <= made:
         return None
-    return plural(
-        "1 try may have been charged; {made} made a card.",
-        "{count} tries may have been charged; {made} made a card.",
-        count=charged,
-        made=made,
-    )
+    return message(text, tries=plural("1 try", "{count} tries", count=charged), made=made) if charged else None
+
+
+def _results(count: int) -> Message:
+    return plural("1 result", "{count} results", count=count)
 
 
 def _fault_lines(report: Report, count: int) -> Iterator[Line]:

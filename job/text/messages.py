@@ -177,12 +177,6 @@ def joined(parts: Sequence[Message]) -> Message:
     return reduce(lambda first, following: message("{first}, {next}", first=first, next=following), parts)
 
 
-def both(parts: Sequence[Message]) -> Message:
-    """The same with "and" before the last one."""
-    *others, last = parts
-    return message("{first} and {last}", first=joined(others), last=last) if others else last
-
-
 def listed(names: Sequence[str], limit: int = NAMED, count: int | None = None) -> str | Message:
     """The first names in one line, and the number of further ones: a batch can have a thousand. Only the first may be
     known, of so many.

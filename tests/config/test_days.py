@@ -66,19 +66,3 @@ def test_which_texts_are_dates() -> None:
     dates = ["2026-11-24", "0001-01-01", "8999-12-31"]
     others = ["9000-01-01", "2026-1-2", "20261124", "2026-W48-2", "2026-02-30", ""]
     assert [*filter(is_date, dates + others)] == dates
-
-
-def test_a_day_is_past_24_hours_after_it_began() -> None:
-    for day, begins in (("2026-11-24", "22:30"), ("2026-11-28", "00:00")):  # a Saturday has no tick
-        end = at(f"{day}T{begins}") + timedelta(hours=24)
-        assert not WEEKDAYS.is_past(day, end - timedelta(seconds=1))
-        assert WEEKDAYS.is_past(day, end)
-    assert WEEKDAYS.is_past("0001-01-01", at("2026-11-24T09:00"))
-    assert Days(WEEKDAYS.zone).is_past("2026-11-24", at("2026-11-25T00:00"))
-
-
-def test_the_schedulers_own_start_comes_soon_after_a_tick() -> None:
-    for clock, is_scheduled in (("22:28", False), ("22:29", True), ("22:59", True), ("23:00", False)):
-        assert WEEKDAYS.is_scheduled(at(f"2026-11-24T{clock}")) is is_scheduled
-    assert not WEEKDAYS.is_scheduled(at("2026-11-28T22:30"))
-    assert not Days(WEEKDAYS.zone).is_scheduled(at("2026-11-24T00:00"))

@@ -30,7 +30,8 @@ def test_a_patience_below_one_second_is_one_second() -> None:
         assert read(NEWS_ENGINE_PATIENCE=text).engines["news"].patience == seconds
 
 
-CRON = '"{}" is not valid; set it to five fields such as 30 6 * * 1-5; a range must not run backwards'
+FIELDS = "set it to five fields such as 30 6 * * 1-5; the date must exist, and no range may run backwards"
+CRON = f'"{{}}" is not valid; {FIELDS}'
 CORRECT = "correct it or unset it"
 WHOLE = f"is not a whole number; {CORRECT}"
 UNPRINTABLE = f"holds unprintable characters; {CORRECT}"

@@ -55,6 +55,7 @@ NO_ENGINE = f"is not one of {', '.join(map(control_key, DATA_ENGINES))}; write o
 NO_SWITCH = "is not one of financials, trading, news; write one of these"
 ANOTHER = "give one of them another topic_key"
 NO_ARRAY = "has the wrong type; write an array"
+TICKERS = 'write an array of tickers, such as ["AAPL"], there'
 NO_TYPES = "is empty; name card types, or remove the ticker: it then gets every enabled one"
 NO_VALUE = "has the wrong type; write a string, a number or a boolean"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
@@ -66,7 +67,8 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "ticker_list.json": [
         ({"AAPL": 1}, NO_ARRAY),
         (["AAPL", 7, ["MSFT"]], '[1] (7), [2] (["MSFT"]): has the wrong type; write a string in quotes'),
-        ([], 'is empty; write an array of tickers, such as ["AAPL"], there'),
+        ([], f"is empty; {TICKERS}"),
+        ({}, f"is empty; {TICKERS}"),
         (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write a value or remove it'),
         (["..", "a\\b", "a\0b"], f'[0] (".."), [1] ("a\\\\b"), [2] ("a\\u0000b"): {ID_RULE}'),
         (["../x", "a/b", ".", "a\nb", "a\x9fb"], f'[0] ("../x"), [1] ("a/b"), [2] (".") and 2 more: {ID_RULE}'),

@@ -70,6 +70,9 @@ def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert start.engine_audiences == {"news": "https://news.example", "qa": "…@x/?…"}
 
 
+URLS_OF = {"qa": "https://qa.example"}
+
+
 def read(data: bytes) -> Attempt:
     return read_attempt(DAY, 1, data)
 
@@ -92,6 +95,14 @@ def test_an_engine_that_came_later_is_in_no_plan_of_an_attempt(given: dict[str, 
     plan = read(json.dumps(stored).encode()).plan_again()
     assert plan.engines() == tuple(engine for engine in recorded.plan.engines() if engine != "news")
     assert [*plan_notes(plan)] == [*plan_notes(recorded.plan)], "nobody has switched it off"
+
+
+def test_an_attempt_of_an_image_with_one_more_engine_that_is_off_is_read_as_if_there_was_none() -> None:
+    recorded = RecordedAttempt(about={"engine_urls": URLS_OF, "engine_audiences": URLS_OF}).stored
+    stored = json.loads(recorded.to_json())
+    for name, value in (("batch_sizes", 1), ("engine_urls", "https://x"), ("engine_audiences", "https://x")):
+        stored[name]["sentiment"] = value
+    assert read(json.dumps(stored).encode()) == recorded
 
 
 @pytest.mark.parametrize(

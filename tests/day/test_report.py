@@ -140,7 +140,7 @@ def test_who_is_at_fault_is_known_only_if_data_failed() -> None:
 
 @pytest.mark.parametrize(
     ("started", "calls", "said"),
-    [("2026-11-25T01:59:59", 24, 0), ("2026-11-25T02:00:00", 24, 1), ("2026-11-25T02:00:00", 0, 0)],
+    [("2026-11-25T01:49:59", 24, 0), ("2026-11-25T01:50:00", 24, 1), ("2026-11-25T01:50:00", 0, 0)],
 )
 def test_a_past_day_says_that_some_data_is_of_today_if_it_has_prepared_any(started: str, calls: int, said: int) -> None:
     """Its calls began some hours after 02:00:03 on the day."""

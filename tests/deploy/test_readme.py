@@ -22,7 +22,7 @@ from job.engines.answers import ANSWER_LIMIT
 from job.engines.failures import Cause, FailureKind, Handling, Remedy, handling_of
 from job.execution.circuit_breaker import LATE_TRIES
 from job.execution.executor import QUICK_SECONDS, REPEAT_SECONDS, TELL_SECONDS
-from job.execution.phases import FAILED_SECONDS, REFUSED_LIMIT
+from job.execution.phases import FAILED_SECONDS
 from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
 from job.orchestrator import FAILURE_SECONDS
@@ -292,7 +292,6 @@ def test_numbers_are_those_of_the_job() -> None:
         f"a batch stays whole if it fails within {QUICK_SECONDS:g} s",
         f"{LATE_TRIES} more calls fail that were not tried",
         f"tries for {FAILED_SECONDS:g} s more what was not tried",
-        f"if {REFUSED_LIMIT} calls have failed and none is done",
         f"above {UNCONFIRMED_LIMIT} cards it wants",
         f"every {WRITE_SECONDS:g} s or {WRITE_RESULTS} results",
         f"nobody has renewed the lease for {LASTS_SECONDS:g} s",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from job.engines.answers import Response, TokenError, TransportError
+from job.engines.answers import AnswerError, Response
 from job.engines.failures import Cause
 from job.engines.health import health_problem
 from job.text.messages import message
@@ -22,12 +22,12 @@ AT = f"{URL}/health: "
 class Engine:
     """An engine and its token server. `None` is no answer."""
 
-    answer: Response | TransportError | TokenError | None
+    answer: Response | AnswerError | None
     is_closed: bool = False
 
     async def get(self, _audience: str) -> str:
         await trio.lowlevel.checkpoint()
-        if isinstance(self.answer, TokenError):
+        if isinstance(self.answer, AnswerError) and self.answer.cause is Cause.IDENTITY:
             raise self.answer
         return TOKEN
 
@@ -55,9 +55,12 @@ class Engine:
         (Response(403, b"no"), f"{AT}HTTP 403: no. Who: an owner of the project gives {RIGHT}."),
         (Response(404, b"no route"), f"{AT}HTTP 404: no route"),
         (Response(500, f"no {TOKEN}".encode()), f"{AT}HTTP 500: no [token]"),
-        (TransportError(message("refused")), f"{URL}: refused"),
-        (TransportError(message("unknown"), Cause.HOST_UNKNOWN), f"{URL}: unknown. Where: QA_ENGINE_URL."),
-        (TokenError(message("no")), "no; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"),
+        (AnswerError(message("refused")), f"{URL}: refused"),
+        (AnswerError(message("unknown"), Cause.HOST_UNKNOWN), f"{URL}: unknown. Where: QA_ENGINE_URL."),
+        (
+            AnswerError(message("no"), Cause.IDENTITY),
+            "no; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT",
+        ),
         (None, f"{URL}: no answer within 30 s"),
     ],
 )

@@ -20,7 +20,7 @@ import trio
 import trustme
 
 from job.engines import http as module
-from job.engines.answers import ANSWER_LIMIT, Response, TransportError
+from job.engines.answers import ANSWER_LIMIT, AnswerError, Response
 from job.engines.failures import Cause
 from job.engines.http import LOOK_UPS_AT_A_TIME, OPENED_AT_A_TIME, HttpConnection, Network, Resolver, transport_error
 from job.engines.tls import tls_context
@@ -102,7 +102,7 @@ async def test_an_incomplete_answer_is_an_error_and_the_connection_is_replaced(
     service: Service, connection: HttpConnection, fault: Do, words: str
 ) -> None:
     service.script.append(Fault(when.nth(1), fault))
-    with pytest.raises(TransportError) as error:
+    with pytest.raises(AnswerError) as error:
         await ask(connection)
     place = urlsplit(service.url).netloc
     assert str(error.value) == (words if "MiB" in words else f"{words} ({place})")
@@ -228,7 +228,7 @@ async def test_no_failure_leaves_a_descriptor_behind(
 
     async def fail(connection: HttpConnection) -> None:
         nonlocal failures
-        with trio.move_on_after(0.1 if is_cut_off else 60) as scope, suppress(TransportError, ShutdownError):
+        with trio.move_on_after(0.1 if is_cut_off else 60) as scope, suppress(AnswerError, ShutdownError):
             await connection.request("POST", f"/{failure}", {}, None, stop if failure == "shutdown" else lambda: None)
             pytest.fail("it did not fail")
         assert scope.cancelled_caught == is_cut_off
@@ -258,7 +258,7 @@ async def test_what_was_sent_nowhere_is_known_to_be_unsent(monkeypatch: pytest.M
     monkeypatch.setattr(module, "NOT_CONNECTED", set())
     connection = HttpConnection(Network(tls_context(None)), "http://localhost:1")
     for _ in range(2):  # refused; then unknown
-        with pytest.raises(TransportError):
+        with pytest.raises(AnswerError):
             await ask(connection)
         assert connection.is_unsent
         monkeypatch.setattr(socket, "getaddrinfo", unknown)
@@ -288,7 +288,7 @@ async def test_what_was_sent_counts_as_sent_whatever_httpx_no_longer_reports(
     monkeypatch.setattr(HttpConnection, "_request", request)
 
     async def fail() -> None:
-        with suppress(TransportError):
+        with suppress(AnswerError):
             await ask(connection)
 
     async with trio.open_nursery() as nursery:
@@ -342,7 +342,7 @@ async def test_retry_after_is_read_in_seconds(service: Service, connection: Http
 )
 async def test_a_certificate_is_checked(secure: Service, tmp_path: Path) -> None:
     connection = HttpConnection(Network(tls_context(str(tmp_path / "ca.pem"))), secure.url)
-    with pytest.raises(TransportError, match=r"^TLS: "):
+    with pytest.raises(AnswerError, match=r"^TLS: "):
         await ask(connection)
     assert secure.requests == []
     await connection.aclose()
@@ -356,7 +356,7 @@ async def test_too_many_open_files_are_not_reported_as_the_engines_fault(
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
     try:
-        with pytest.raises(TransportError) as error:
+        with pytest.raises(AnswerError) as error:
             await ask(connection)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -371,7 +371,7 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
     service: Service, connection: HttpConnection, token: str
 ) -> None:
-    with pytest.raises(TransportError) as error:
+    with pytest.raises(AnswerError) as error:
         await ask(connection, Authorization=f"Bearer {token}")
     assert str(error.value) == f"the request cannot be sent as it is ({urlsplit(service.url).netloc})"
     assert service.requests == []

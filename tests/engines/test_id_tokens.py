@@ -14,7 +14,7 @@ from google.auth.exceptions import TransportError
 from trio.testing import MockClock, wait_all_tasks_blocked, wait_all_threads_completed
 
 from job.engines import credentials, id_tokens
-from job.engines.answers import TokenError
+from job.engines.answers import AnswerError
 from job.engines.failures import Cause
 from job.engines.id_tokens import IdTokens
 from tests.simulators.tokens import Mint
@@ -51,11 +51,11 @@ async def test_impersonation_works_on_a_laptop_or_says_why_not_and_quotes_no_ans
     tokens = IdTokens(nursery, ME)
     assert await tokens.get("https://x") == TOKEN
     answers["generateIdToken"] = (200, {"token": {"a": "b"}})
-    with pytest.raises(TokenError) as error:
+    with pytest.raises(AnswerError) as error:
         await tokens.get("https://y")
     assert str(error.value) == "no token for https://y: the token server's answer is not a token"
     answers["generateIdToken"] = (403, {"error": {"code": 403, "message": REFUSED, "status": "PERMISSION_DENIED"}})
-    with pytest.raises(TokenError, match=r"^no token for https://z: .*getOpenIdToken"):
+    with pytest.raises(AnswerError, match=r"^no token for https://z: .*getOpenIdToken"):
         await tokens.get("https://z")
 
 
@@ -139,12 +139,12 @@ async def test_threads_that_wait_for_a_token_server_do_not_become_more_and_more(
     assert [one.is_asked.is_set() for one in asked].count(True) == id_tokens.THREADS
 
 
-async def error_after_the_limit(tokens: IdTokens, clock: MockClock, asked: Credentials | None) -> TokenError:
+async def error_after_the_limit(tokens: IdTokens, clock: MockClock, asked: Credentials | None) -> AnswerError:
     """The error if the time for a renewal passes after these credentials were asked, or before a thread is free."""
     found = []
 
     async def get() -> None:
-        with pytest.raises(TokenError) as caught:
+        with pytest.raises(AnswerError) as caught:
             await tokens.get("https://x")
         found.append(caught.value)
 
@@ -175,7 +175,7 @@ NOT_THERE = TransportError("refused")
 
 async def error_from(
     found: Exception | Answer, answer: Exception | Answer, monkeypatch: pytest.MonkeyPatch
-) -> TokenError:
+) -> AnswerError:
     """The error if a metadata server is looked for and asked for a token, and this comes of it."""
 
     def request(url: str, **_: object) -> Answer:
@@ -188,7 +188,7 @@ async def error_from(
     monkeypatch.setattr(_exponential_backoff, "time", SimpleNamespace(sleep=lambda _: None))
     monkeypatch.setattr(credentials, "Request", lambda _: request)
     async with trio.open_nursery() as nursery:
-        with pytest.raises(TokenError) as error:
+        with pytest.raises(AnswerError) as error:
             await IdTokens(nursery, None).get("https://x")
     return error.value
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from job.day.result import CallResult, ShutdownReason
-from job.engines.answers import Response, TokenError, TransportError
+from job.engines.answers import AnswerError, Response
 from job.engines.calls import EngineName
 from job.engines.failures import Cause
 from job.engines.http import HttpConnection, Network
@@ -84,7 +84,7 @@ async def test_an_answer_to_the_second_token_does_not_show_the_first() -> None:
 
 MAY_HAVE_COST = [
     *[DENIED, UNREADABLE, reply({}, 500), reply({}, 501), reply({}, 504)],
-    *[TransportError(message(""), cause) for cause in (Cause.TRANSPORT, Cause.TOO_LARGE)],
+    *[AnswerError(message(""), cause) for cause in (Cause.TRANSPORT, Cause.TOO_LARGE)],
 ]
 
 
@@ -134,7 +134,11 @@ class Speechless:
 
 
 SENT = [reply({}, 500), DENIED, FOREVER, httpx.ReadError("reset"), httpx.RemoteProtocolError("half an answer")]
-UNSENT = [httpx.ConnectError("refused"), httpx.ConnectTimeout("no answer"), TokenError(message("no token"))]
+UNSENT = [
+    httpx.ConnectError("refused"),
+    httpx.ConnectTimeout("no answer"),
+    AnswerError(message("no token"), Cause.IDENTITY),
+]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +152,7 @@ async def test_what_is_not_known_to_be_unsent_may_have_been_charged(
     monkeypatch.setattr(Speechless, "asked", [])
     monkeypatch.setattr(Speechless, "steps", [*[step] * 9, None])
     monkeypatch.setattr(httpx, "AsyncHTTPTransport", Speechless)
-    network, missing = Network(tls_context(None)), [step] * 9 if isinstance(step, TokenError) else []
+    network, missing = Network(tls_context(None)), [step] * 9 if isinstance(step, AnswerError) else []
 
     async def token(_audience: str, _rejected: str | None) -> str:
         await trio.lowlevel.checkpoint()

@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from job.config.plan import Target
-from job.engines.answers import TokenError
+from job.engines.answers import AnswerError
+from job.engines.failures import Cause
 from job.text.messages import message
 from tests.support.fakes import PATIENCE, Asked
 from tests.support.nights import (
@@ -235,7 +236,7 @@ def test_one_card_that_always_gets_401_beside_a_token_server_that_returns_its_ca
     async def token(_audience: str, rejected: str | None) -> str:
         await trio.lowlevel.checkpoint()
         if rejected and 100 <= trio.current_time() < 500:
-            raise TokenError(message("no token"))
+            raise AnswerError(message("no token"), Cause.IDENTITY)
         return "cached"
 
     for at_a_time in (1, 4, 16, 64):

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from job.day.result import EngineFailedError, ShutdownReason
-from job.engines.answers import Response, TransportError
+from job.engines.answers import AnswerError, Response
 from job.engines.calls import Item, trading
 from job.engines.failures import Cause
 from job.engines.identity import RunIdentity
@@ -29,7 +29,7 @@ def breaking(how: str, strikes: Callable[[Asked], bool]) -> Script:
         if asked.engine == "qa" or not strikes(asked):
             return well(asked)
         if how == "too large":
-            raise TransportError(message("too large"), Cause.TOO_LARGE)
+            raise AnswerError(message("too large"), Cause.TOO_LARGE)
         if how == "timeout":
             await trio.sleep_forever()
         return reply({}, int(how))

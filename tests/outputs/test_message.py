@@ -15,14 +15,12 @@ from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.day.attempt import Outcome
 from job.day.ending import Ending
-from job.engines.failures import Cause, Failure
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, run_fields, run_lines, trial_fields, trial_lines
 from job.telling.advice import Commands
 from job.telling.lines import Line, Rank
 from job.telling.view import View
-from job.text.messages import Message, colon, listed, message
-from job.text.shown import excerpt
+from job.text.messages import Message, listed, message
 from tests.support.days import DAY, NULL, SCENES, Day, failing
 from tests.support.fakes import target
 from tests.support.records import FAULT
@@ -148,20 +146,6 @@ def test_the_longest_text_of_a_run_fits_every_channel(channel: Channel, without:
     named = f" (left out: {', '.join(LONG[:3])} and {without - 3} more)" if without else ""
     assert text.splitlines()[:2] == [f"✗ {'j' * 63}, {DAY}", f"The trading engine failed: no card was made{named}."]
     assert ("gcloud run jobs execute " in text) is (without == 0 or (channel is not WECOM and without == 20))
-
-
-LONGEST = "字" * 300
-
-
-def test_where_little_is_taken_the_answer_is_cut_and_the_command_stays() -> None:
-    failure = Failure(Cause.STATUS, colon("HTTP 500", excerpt(LONGEST.encode())), 500)
-    day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
-    view = replace(day.view(), page="https://storage.cloud.google.com/cards/2026-11-24/report.html")
-    whole, some = (cut([*run_lines(view, settings())], replace(FEISHU, limit=limit)) for limit in (10_000, 1_000))
-    assert len(as_json(some)) - 2 <= 1_000
-    assert f"Last answer: HTTP 500: {'字' * 199}…" in whole
-    assert "Last answer: HTTP 500: 字字字" in some
-    assert whole.replace("字", "") == some.replace("字", "")
 
 
 def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:

@@ -83,6 +83,8 @@ def test_a_command_stands_on_the_page_of_its_day_and_only_of_a_night_without_a_p
 ) -> None:
     shown = page(Nights(NIGHTS.nights[latest:]), written=TICK - timedelta(minutes=30))
     assert any("gcloud run jobs execute" in line for line in shown.lines) is has_command
+    not_to_paste = "If a message of 2026-11-26 said that all cards are made, do not paste this:"
+    assert (not_to_paste in shown.lines) is has_command, "the record of the killed night is not read for this page"
     assert ("What is wrong, and what to do" in shown.text) is not has_command
 
 

@@ -58,6 +58,13 @@ async def test_each_day_has_a_row_with_its_state(memory: Memory, monkeypatch: py
     assert [report.day for report in nights.reports] == [DAYS[3], DAYS[1], DAYS[0]]
 
 
+async def test_a_day_that_lacks_an_object_of_results_is_not_shown_as_done(memory: Memory) -> None:
+    put(memory, {name: data for name, data in RecordedAttempt(DAYS[0]).record().items() if "/results/" not in name})
+    (one,) = (await read_nights(memory)).nights
+    assert one.outcome is Outcome.UNREADABLE
+    assert str(one.problem) == f"{DAYS[0]}/results/000001-000000.jsonl is missing"
+
+
 @pytest.mark.parametrize("gone", [("/attempts/",), ("/attempts/", "/ends/"), ("/attempts/", "-000000.jsonl")])
 async def test_a_day_of_which_age_has_taken_the_attempts_is_in_no_list_and_goes_not_on(
     memory: Memory, gone: tuple[str, ...]

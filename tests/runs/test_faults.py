@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from job.day.attempt import Outcome
-from job.engines.answers import TokenError
+from job.engines.answers import AnswerError
 from job.engines.calls import ALL_ENGINES, BATCHES
 from job.engines.failures import Cause
 from job.engines.id_tokens import IdTokens
@@ -175,7 +175,7 @@ async def no_token(scene: Scene) -> Job:
 
     async def silent(_: IdTokens, audience: str, _rejected: str | None = None) -> str:
         await trio.sleep(1)
-        raise TokenError(message("no token for the engines"), Cause.TOKEN_SERVER)
+        raise AnswerError(message("no token for the engines"), Cause.TOKEN_SERVER)
 
     with pytest.MonkeyPatch.context() as patch:  # undone before the scene's own is
         patch.setattr(IdTokens, "get", silent)

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from job import __version__
 from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TICKERS, Night, commands, file_of, play, text_of
 from tests.simulators import do, when
 from tests.simulators.engines import steady
@@ -95,6 +96,29 @@ async def test_a_right_that_was_lost_is_given_back_by_whom_the_message_names(nig
     ]
 
 
+async def test_tokens_for_another_service_are_put_right_at_each_engine_that_refuses_them(night: Night) -> None:
+    night.scene.world.tokens.foreign_audience = "https://another-service.run.app"
+    await night.tries(1)
+    where = "Where: {}_ENGINE_AUDIENCE (Terraform: engines.{}.audience). Who: an owner of the project."
+    named = [where.format(name.upper(), name) for name in ("news", "financial", "trading")]
+    assert told(night)[0].endswith(" engine failed: no card was made.")
+    assert [line for line in told(night) if line.startswith("Where")] == named
+    assert told(night)[-2:] == [OVER.format(26, 78), EXECUTE]
+
+
+async def test_an_image_that_is_too_old_for_the_day_is_told_once_and_calls_nothing(night: Night) -> None:
+    world, name = night.scene.world, f"{TUESDAY}/attempts/000001.json"
+    stored = world.runs.objects[name]
+    world.runs.objects[name] = replace(stored, data=stored.data.replace(b'"format":1', b'"format":2'))
+    count, asked = len(world.chat.texts), len(night.scene.requests)
+    await night.tries(2, f"--date={TUESDAY}")
+    ((_, sentence, fault, _),) = (text.splitlines() for text in world.chat.texts[count:])
+    assert sentence == "This image is too old for the day: nothing was called."
+    assert fault.endswith(f"; ask an owner to put back the image of version {__version__}")
+    assert len(night.scene.requests) == asked
+    world.runs.objects[name] = stored
+
+
 OWN_CALLS = f"""\
 ✗ cards, {WEDNESDAY}
 The news engine failed: no card was made.
@@ -132,15 +156,10 @@ async def test_a_variable_that_somebody_changed_by_day_is_named_with_both_values
     qa.script.clear()
     await night.start(0, QA_ENGINE_URL=other, QA_ENGINE_AUDIENCE=f"{qa.url} {other}")
     assert night.scene.world.chat.texts[-1].startswith("! cards, 2026-11-25\n")
-    so = f"cards were made with QA_ENGINE_URL {other}, unlike on 11-24 ({qa.url}); a plain start does not make them "
-    so += "again."
-    assert told(night)[1:] == [f"! 26 {so}"], "the audience follows it, and it is told once"
-    await night.start(0, "--again=NVDA/news_card", NOTIFY_ONLY="failures")
-    assert night.scene.world.chat.texts[-1].startswith("! cards, 2026-11-25\n")
-    assert told(night)[1] == f"! 25 {so}", "as long as cards of the day are made by it"
+    assert told(night)[1:] == [f"! {changed}."], "the audience follows it, and it is told once"
     await night.begins(THURSDAY)
     await night.start(0)
-    assert told(night)[1].startswith(f"! 26 cards were made with QA_ENGINE_URL {qa.url}, unlike on 11-25 ({other}); ")
+    assert told(night)[1] == f"! QA_ENGINE_URL changed since 11-25: {other} → {qa.url}."
     await night.begins(FRIDAY)
     await night.start(0)
     assert len(told(night)) == 1
@@ -158,7 +177,7 @@ ON = [
 ]
 FEWER = [
     f"! No longer asked for since {TUESDAY}, 4 cards: TSLA (4).",
-    "Changed or written again since 11-24: ticker_list.json. If that is not meant, put it back as it was, then start.",
+    "Changed or written again since 11-24: ticker_list.json. If that is not meant, put back what was, then start.",
 ]
 NEWS_OFF, NEWS_ON = {"run_news_engine": False}, {"run_news_engine": True}
 
@@ -206,10 +225,9 @@ async def test_a_right_to_write_that_is_lost_in_mid_run_leaves_cards_to_make_aga
     outcome = await scene.end(job, 75)
     text = world.chat.texts[-1].splitlines()
     made = len([one for one in world.qa.requests[count:] if one.answered is not None and one.status == 200])
-    (lost,) = (line for line in text if line.endswith("and they may be charged twice."))
-    unrecorded = int(lost.split()[0])
+    (lost,) = (line for line in text if line.startswith("Made, but not recorded: "))
+    unrecorded = int(lost.split()[4])
     assert 0 < unrecorded <= made == outcome.finished["cards"]["done"]
-    assert lost.startswith(f"{unrecorded} cards were made, but not recorded: the next start makes them again, and ")
     left = 26 - made + unrecorded
     assert OVER.format(left, 3 * left) in text
     assert any(line.startswith("Last answer: could not write _lease.json: ") for line in text)
@@ -403,8 +421,8 @@ async def test_a_night_that_never_began_leads_to_the_page_of_the_nights(friday: 
 NOT_TO_START = f"""\
 ! cards, {FRIDAY}
 All 26 cards are made.
-! Do not start it again: all work is done, but 9 results are not recorded, and a start would request them again. If \
-verify and its alert say that this day is not done, ignore that.
+! Do not start it again: all work is done, but 9 results could not be recorded, and a start would request that again. \
+If verify and its alert say that this day is not done, ignore that.
 Done at 22:30 UTC, after 26 s"""
 AT_LEAST = "At least {0} tries may have been charged; at least {0} made a card."
 """Of cards whose record breaks off it is not known what they have cost."""

@@ -169,7 +169,7 @@ async def past_its_deadline(scene: Scene) -> None:
     scene.world.qa.script.append(Fault(when.nth(1), do.hang()))
     chat = scene.world.chat
     await scene.start(4, RUN_DEADLINE_SECONDS="60", **CLOUD, **chat.env(), TASK_MAX_RETRIES="1")
-    assert "Cloud Run starts it once more within ten minutes, unless it was cancelled." in chat.texts[-1]
+    assert "Cloud Run starts it once more by 22:4" in chat.texts[-1]
 
 
 async def test_of_an_end_for_good_no_retry_is_announced(scene: Scene) -> None:
@@ -183,7 +183,7 @@ async def without_a_written_end(scene: Scene) -> None:
     scene.fails("create", "/ends/")
     chat = scene.world.chat
     await scene.start(3, **CLOUD, **chat.env(), TASK_MAX_RETRIES="1")
-    assert "Cloud Run starts it once more within ten minutes, unless it was cancelled." in chat.texts[-1]
+    assert "Cloud Run starts it once more by 22:4" in chat.texts[-1]
     scene.works()
 
 

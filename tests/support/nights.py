@@ -11,7 +11,7 @@ import trio
 from job.config.plan import Target
 from job.day.ending import ending_of
 from job.day.result import EngineFailedError, ShutdownReason
-from job.engines.answers import Response, TransportError
+from job.engines.answers import AnswerError, Response
 from job.engines.calls import ALL_ENGINES, ENGINES, EngineName
 from job.execution.progress import EngineFailing, EngineRecovered
 from job.text.messages import message
@@ -52,7 +52,7 @@ def striking(strike: Strike, seconds: Mapping[EngineName, float] = SECONDS, fail
                 return Response(200, b"<html>")
             case "denied":
                 return reply({"status": "failed"})
-        raise TransportError(message("connection reset"))
+        raise AnswerError(message("connection reset"))
 
     return script
 

@@ -31,7 +31,7 @@ from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
 
 from job.cli.main import make_parser, options_of
 from job.config.environment import read_settings
-from job.engines.answers import TokenError
+from job.engines.answers import AnswerError
 from job.engines.failures import Cause
 from job.engines.id_tokens import IdTokens
 from job.execution import phases
@@ -423,7 +423,7 @@ def _replace_tokens(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         await trio.lowlevel.checkpoint()
         if world.tokens.identity(audience) == rejected:
             if world.token_server() == "out":
-                raise TokenError(Message("no answer"), Cause.TOKEN_SERVER)
+                raise AnswerError(Message("no answer"), Cause.TOKEN_SERVER)
             if world.token_server() == "well" and world.tokens.identity(audience) == rejected:
                 world.tokens.forget()
         return world.tokens.identity(audience)

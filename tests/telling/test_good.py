@@ -72,7 +72,7 @@ OFF_NOTE = "engine_control.json: the {} engine is switched off. Cards without it
         ({"card_targets.json": '[{"id": "AAPL", "run_engines": {"news": false, "trading": false}}]'}, []),
         (
             {"card_targets.json": '[{"id": "AAPL", "date": "2026-11-20"}, {"id": "MSFT", "date": "2026-11-24"}]'},
-            ["2 cards are for another date: AAPL (2026-11-20)"],
+            ["2 cards for another date: AAPL (2026-11-20)"],
         ),
     ],
     ids=["trading", "on for one", "on for all", "off for one", "date"],
