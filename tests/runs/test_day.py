@@ -4,7 +4,6 @@ All of it is in virtual time. `nights_by_chance.promise` looks at each request a
 no recorded card again, one key for each request, sums that add up, 0 only if all is done.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ import trio
 
 from job.day.result import ShutdownReason
 from job.execution.shutdown import BUDGETS
-from job.storage.store import ANSWER_GRACE_SECONDS, StoredObject
+from job.storage.store import ANSWER_GRACE_SECONDS
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Do, Fault
@@ -37,23 +36,6 @@ async def test_a_second_start_calls_nothing_and_writes_nothing(scene: Scene) -> 
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
     assert second.finished["message"] == "All 5 cards are made; nothing was called"
     assert second.finished["notes"][0].startswith(f"{second.finished['day']} has been done since 22:30")
-
-
-async def test_a_day_that_a_newer_image_began_is_left_to_that_image(scene: Scene) -> None:
-    await scene.start(0)
-    objects, count, (name,) = scene.world.runs.objects, len(scene.requests), scene.names("/attempts/")
-    own = objects[name]
-    newer = scene.stored(name) | {"format": 2, "version": "9.0.0", "commit": "c0ffee"}
-    objects[name] = StoredObject(json.dumps(newer).encode(), "2", 0.0)
-    outcome = await scene.start(2)
-    assert len(scene.requests) == count
-    assert outcome.finished["message"] == "This image is too old for the day: nothing was called"
-    assert outcome.events("config.faulty")[0]["message"] == (
-        f"RUNS_URI: {name} has format 2; this version of the job knows 1; "
-        "ask an owner to put back the image of version 9.0.0"
-    )
-    objects[name] = own
-    await scene.start(0)
 
 
 # --- killed, at the same time ---
