@@ -22,9 +22,6 @@ from tests.simulators.when import When
 from tests.support.parsed import Parsed
 from tests.support.scene import ALL, CARDS, CLOUD, DAY, LEASE, OTHER, RETRY, TOPIC, Scene
 
-DATED = "1 card for another date: 美联储 (2026-11-20)"
-"""The note of every day here."""
-
 # --- a start makes what is missing, and nothing else ---
 
 
