@@ -60,7 +60,7 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
         raise ConfigError(all_faults)
     past = trio.run(_read_past, settings, given.date, now)
     plan = replace(plan, date=given.date or past.days.current(now))
-    is_past = past.days.is_past(plan.date, now) and BATCHES.keys() & {*plan.engines()}
+    is_past = plan.date < past.days.current(now) and BATCHES.keys() & {*plan.engines()}
     _say_notices([*plan.notices, *plan_notes(plan), *([past_day_notice(plan.date)] if is_past else [])], to)
     past_lines = list(_past_lines(past, plan))
     if given.json:

@@ -48,10 +48,6 @@ class Days:
         """Whether the day may not be started yet: it is later than the current one and the calendar's."""
         return day > max(self.current(now), now.astimezone(self.zone).date().isoformat())
 
-    def is_past(self, day: str, now: datetime) -> bool:
-        """Whether a later day has begun, so that what is current now is not what was current then."""
-        return day < self.current(now)
-
     def _latest(self, moment: datetime) -> tuple[str, datetime]:
         """The latest tick that is not later than `moment`, behind its day."""
         moment = moment.astimezone(UTC)

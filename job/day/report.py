@@ -13,7 +13,7 @@ from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start
 from job.day.ending import Ending
 from job.day.result import Count, Counts, MissingState, Seconds
 from job.engines.calls import DATA_ENGINES, EngineName, Item
-from job.engines.failures import Cause, FailureKind, handling_of
+from job.engines.failures import FailureKind, handling_of
 from job.text.messages import Message, colon
 
 REPORT = "report.json"
@@ -99,11 +99,6 @@ class FailureGroup:
     """Whether tries of all of it failed, and it was cut off before it had failed for good."""
     was_made: bool = False
     """Whether it is known that all of it was made on the night before."""
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether the engine has given the answers."""
-        return self.cause in {Cause.STATUS, Cause.DENIED}
 
     @property
     def is_refused(self) -> bool:

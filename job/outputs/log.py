@@ -77,11 +77,9 @@ class Reporter:
     def on_start(self, progress: Progress) -> None:
         plan = progress.ledger.plan
         planned = {engine: progress.ledger.counts(engine).planned for engine in plan.engines()}
-        text = f"{plan.date} plans " + ", ".join(f"{engine} {count}" for engine, count in planned.items())
-        heading = colon(plan.date, counted("qa", planned.get("qa", 0)))
         number = self._start.number if self._start else 0
         fields = {"number": number, "planned": planned, "version": VERSION, "commit": COMMIT}
-        self._write(LogLine("INFO", "run.started", text, fields, heading))
+        self._say("INFO", "run.started", colon(plan.date, counted("qa", planned.get("qa", 0))), **fields)
         self._writer.begin(progress)
 
     def on_barrier(self, progress: Progress) -> None:

@@ -19,12 +19,12 @@ from job.day.history import Nights
 from job.execution.progress import Progress
 from job.outputs.log import LogLine, LogSeverity, elapsed_time
 from job.outputs.stdout import OutputQueue, QueuedText
-from job.telling.lines import SIGNS, Line, Mark, Rank
+from job.telling.lines import SIGNS, Line, Mark
 from job.telling.nights import NO_NIGHT, done_at, marks_of
 from job.telling.sentence import when
 from job.telling.view import View, day_lines
 from job.text.messages import ENGLISH, Translator, colon, message, template
-from job.text.shown import printable, shortened
+from job.text.shown import printable
 
 _COLOURS = {"✓": "green", "✗": "red", "!": "yellow", "–": "yellow"}
 
@@ -68,7 +68,6 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-SHOWN_LIMIT = 500
 _MARKS: Mapping[LogSeverity, Mark] = {"ERROR": "✗", "WARNING": "!", "NOTICE": "!"}
 
 
@@ -123,12 +122,11 @@ def as_text(view: View, translator: Translator = ENGLISH) -> str:
 
 
 def _print_view(screen: Screen, view: View, lines: Iterable[Line]) -> None:
-    text, is_at_work = screen.translator.text, view.report.outcome is Outcome.AT_WORK
+    is_at_work = view.report.outcome is Outcome.AT_WORK
     if is_at_work:
         screen.print_line(view.sentence, style=_colour(view))
     for line in lines:
-        is_long = line.is_answer or line.rank is Rank.ASIDE
-        screen.print_line(shortened(text(line.text), SHOWN_LIMIT) if is_long else line.text, line.mark)
+        screen.print_line(line.text, line.mark)
         if line.below is not None:
             screen.print_line(f"  {line.below}")
     if not is_at_work:

@@ -89,7 +89,7 @@ class Commands:
     def look(self, text: Message, day: str | None) -> Line:
         """How to see a day, by default the latest: the address of a page, or on a laptop the command that shows it."""
         if self.place.job is not None and self.runs_uri:
-            page = address_of(self.runs_uri, NIGHTS_PAGE) if day is None else page_address(self.runs_uri, day)
+            page = address_of(self.runs_uri, NIGHTS_PAGE) if day is None else address_of(self.runs_uri, f"{day}/{PAGE}")
             return Line(text, Rank.KEPT, below=page, is_link=self.runs_uri.startswith("gs://"))
         command = self._here(["report", *([day] if day else [])], RUNS_URI=self.runs_uri)
         return Line(text, Rank.ASIDE if self.place.start_with is None else Rank.KEPT, below=command)
@@ -136,11 +136,6 @@ def as_list(arguments: Sequence[str]) -> str:
         return ",".join(arguments)
     delimiter = next((sign for sign in _DELIMITERS if sign not in taken), "|")
     return f"^{delimiter}^{delimiter.join(arguments)}"
-
-
-def page_address(runs_uri: str, day: str) -> str:
-    """Where to open the page of a day: a path, or a URL for a browser that is signed in to Google."""
-    return address_of(runs_uri, f"{day}/{PAGE}")
 
 
 def quoted(value: str) -> str:

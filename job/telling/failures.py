@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from job.day.report import FailureGroup, Report
 from job.day.result import CallResult
 from job.engines.calls import ENGINES, counted
-from job.engines.failures import remedy_of
+from job.engines.failures import Cause, remedy_of
 from job.telling.lines import Line, Rank
 from job.telling.sentence import named
 from job.text.messages import Message, colon, duration, joined, message, plural, semicolon
@@ -29,7 +29,7 @@ def failure_lines(report: Report) -> Iterator[Line]:
         failed = _failed(group, None if all_made else day_before)
         yield Line(message("{sentence}.", sentence=failed), mark="✗")
         for place, answer in enumerate(group.answers):
-            yield Line(_quoted(group, answer), Rank.ASIDE if place else Rank.DETAIL, is_answer=True)
+            yield Line(_quoted(group, answer), Rank.ASIDE if place else Rank.DETAIL)
         remedy = remedy_of(
             group.engines[0],
             group.cause,
@@ -66,6 +66,6 @@ def _made_on(day: str, count: int) -> Message:
 
 def _quoted(group: FailureGroup, answer: Message) -> Message:
     """An answer is quoted; why there was none is a sentence."""
-    if group.is_answered:
+    if group.cause in {Cause.STATUS, Cause.DENIED}:
         return message("Last answer: {answer}", answer=answer)
     return message("{Sentence}.", Sentence=answer)

@@ -43,7 +43,5 @@ class Line:
     """Whether the command starts the job again for what is missing: programs are told that one."""
     until: datetime | None = None
     """Until when the command is for its day; `None` if it is so at any time."""
-    is_answer: bool = False
-    """Whether it quotes an answer, which a terminal cuts."""
     is_of_config: bool = False
     """Whether it is a fault or a notice of the config, which a start says as soon as it knows it."""

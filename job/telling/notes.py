@@ -19,7 +19,7 @@ def notes_of(report: Report, ledger: Ledger) -> Iterator[Message]:
     """All notes of a day."""
     start, ending = report.start, report.ending
     began = datetime.fromisoformat(start.started)
-    is_past = start.days.is_past(start.day, began)
+    is_past = start.day < start.days.current(began)
     if is_past and any(call.started >= began.timestamp() for engine in BATCHES for call in ledger.calls[engine]):
         yield past_day_notice(start.day)
     if ending.outcome is Outcome.KILLED:

@@ -9,7 +9,8 @@ from job.day.ledger import Ledger
 from job.day.report import PAGE, Report
 from job.day.summary import FAULTS_LISTED
 from job.engines.calls import counted
-from job.telling.advice import Commands, advice, page_address
+from job.storage.uri import address_of
+from job.telling.advice import Commands, advice
 from job.telling.changes import change_of
 from job.telling.failures import failure_lines
 from job.telling.lines import Line, Rank
@@ -104,7 +105,7 @@ class View:
         """The same with the address of its page there, if that was written."""
         if runs_uri is None or f"{self.report.day}/{PAGE}" in self.report.not_written:
             return self
-        return replace(self, page=page_address(runs_uri, self.report.day))
+        return replace(self, page=address_of(runs_uri, f"{self.report.day}/{PAGE}"))
 
 
 def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
@@ -120,13 +121,13 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     if report.failures:
         yield Line(colon(message("trace id"), report.start.trace_id), Rank.ASIDE)
     elif answer is not None and report.outcome is Outcome.STORAGE_FAILED:
-        yield Line(message("Last answer: {answer}", answer=answer), is_answer=True)
+        yield Line(message("Last answer: {answer}", answer=answer))
     yield from _fault_lines(report, faults)
     yield from (Line(note) for note in view.notes)
     if (config_changed := put_back(report, view.ledger.plan)) is not None:
         yield Line(config_changed, Rank.KEPT)
     for call in view.ledger.errors:
-        yield Line(colon(call.label, call.warning or ""), mark="!", is_answer=True)
+        yield Line(colon(call.label, call.warning or ""), mark="!")
     yield from _notice_lines(view.ledger.plan.notices)
     if (cost := cost_line(view.ledger)) is not None:
         yield Line(cost)

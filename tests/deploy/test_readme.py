@@ -33,7 +33,7 @@ from job.records.lease import LASTS_SECONDS, RENEW_SECONDS
 from job.records.past_nights import NIGHTS_READ
 from job.records.record import WRITE_RESULTS, WRITE_SECONDS
 from job.records.session import RELEASE_SECONDS
-from job.telling.advice import page_address
+from job.storage.uri import address_of
 from job.telling.fields import report_json
 from job.text.messages import Language, translator
 from tests.simulators.job import ROOT
@@ -155,7 +155,7 @@ def test_the_message_is_one_that_the_job_sends(page: str, language: Language) ->
     start = {"job": "batch-orchestrator", "region": "asia-east1", "project": "my-project", "qa_attempts": 3}
     before = Day("2026-11-23", targets, start).play().view()
     view = Day("2026-11-24", targets, start).play(failing(REFUSED, "qa", "NVDA", "TSLA")).view(None, before.report)
-    address = page_address("gs://my-project-batch-orchestrator-runs/runs", "2026-11-24")
+    address = address_of("gs://my-project-batch-orchestrator-runs/runs", "2026-11-24/report.html")
     lines = run_lines(replace(view, page=address), read_settings({})[0])
     assert cut(list(lines), FEISHU, translator(language)) in re.findall(r"```text\n(.*?)\n```", page, re.DOTALL)
 

@@ -62,7 +62,7 @@ async def test_a_line_of_a_call_has_its_day_its_trace_and_its_span(lines: Any) -
 FAULT = Fault("a.json: [0]", message("is wrong"), message("correct it"))
 NOT_UNICODE = message("{file} is odd", file="\udcff.json")
 PROGRESS = Progress.of(Ledger(PLAN))
-PLANNED = f"{DAY} plans financial 1, trading 1, news 1, qa 1"
+PLANNED = f"{DAY}: 1 card"
 RECOVERED = "The QA engine works again, after 1 min 30 s"
 FAILED_SINCE = datetime.fromisoformat(f"{DAY}T02:10:00+08:00").timestamp()
 FAILING = EngineFailing("qa", message("HTTP 503"), 600.0, FAILED_SINCE, 300.0)

@@ -152,14 +152,6 @@ def test_each_kind_of_day_ends_as_it_was_read() -> None:
     assert ends() == KEPT.read_text(encoding="utf-8"), "this writes it anew: python -m tests.outputs.ends"
 
 
-def test_the_longest_answers_are_shortened() -> None:
-    ledger = Ledger(ONE)
-    ledger.add(failed("x" * 900))
-    (answer,) = (line for line in as_text(view_of(ledger)).splitlines() if "Last answer" in line)
-    assert answer.endswith("…")
-    assert len(answer) < 530
-
-
 def test_a_record_that_lacks_something_is_not_green(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     view = SCENES["all made"]()
