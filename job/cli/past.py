@@ -68,13 +68,6 @@ def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE
 
 
-def _say_lines(lines: Iterable[Line], to: Translator) -> None:
-    for line in lines:
-        say(to.text(line.text))
-        if line.below is not None:
-            say(f"  {line.below}")
-
-
 async def _view(store: ObjectStore, settings: Settings, nights: Nights, day: str | None, now: datetime) -> View | None:
     """What is shown of a day, by default of the latest. Raises `RecordError` and `StorageError`."""
     runs_uri = settings.runs_uri or ""
@@ -119,7 +112,10 @@ async def verify(options: Options, date: str | None = None) -> ExitCode:
     verdict = await _verdict(_records(options), options, date)
     if settings.log_format == "text":
         say(to.text(verdict.answer))
-        _say_lines(verdict.steps, to)
+        for step in verdict.steps:
+            say(to.text(step.text))
+            if step.below is not None:
+                say(f"  {step.below}")
     else:
         write_line(as_json(verified(verdict.answer, done=verdict.is_done)))
     if verdict.is_done:

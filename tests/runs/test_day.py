@@ -4,29 +4,23 @@ All of it is in virtual time. `nights_by_chance.promise` looks at each request a
 no recorded card again, one key for each request, sums that add up, 0 only if all is done.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from signal import SIGINT, SIGKILL, SIGTERM, Signals
+from signal import SIGINT, SIGTERM, Signals
 
 import pytest
 import trio
 
 from job.day.result import ShutdownReason
-from job.engines.calls import TARGET_ENGINES
 from job.execution.shutdown import BUDGETS
-from job.storage.store import ANSWER_GRACE_SECONDS, StoredObject
-from tests.runs.nights_by_chance.promise import WRONG
+from job.storage.store import ANSWER_GRACE_SECONDS
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Do, Fault
 from tests.simulators.when import When
 from tests.support.parsed import Parsed
 from tests.support.scene import ALL, CARDS, CLOUD, DAY, LEASE, OTHER, RETRY, TOPIC, Scene
-
-DATED = "1 card for another date: 美联储 (2026-11-20)"
-"""The note of every day here."""
 
 # --- a start makes what is missing, and nothing else ---
 
@@ -39,45 +33,6 @@ async def test_a_second_start_calls_nothing_and_writes_nothing(scene: Scene) -> 
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
     assert second.finished["message"] == "All 5 cards are made; nothing was called"
     assert second.finished["notes"][0].startswith(f"{second.finished['day']} has been done since 22:30")
-
-
-async def test_a_day_that_a_newer_image_began_is_left_to_that_image(scene: Scene) -> None:
-    await scene.start(0)
-    objects, count, (name,) = scene.world.runs.objects, len(scene.requests), scene.names("/attempts/")
-    own = objects[name]
-    newer = scene.stored(name) | {"format": 2, "version": "9.0.0", "commit": "c0ffee"}
-    objects[name] = StoredObject(json.dumps(newer).encode(), "2", 0.0)
-    outcome = await scene.start(2)
-    assert len(scene.requests) == count
-    assert outcome.finished["message"] == "This image is too old for the day: nothing was called"
-    assert outcome.events("config.faulty")[0]["message"] == (
-        f"RUNS_URI: {name} has format 2; this version of the job knows 1; "
-        "ask an owner to put back the image of version 9.0.0"
-    )
-    objects[name] = own
-    await scene.start(0)
-
-
-@pytest.mark.parametrize("engine", TARGET_ENGINES)
-async def test_no_card_is_requested_before_all_data_is_there(scene: Scene, engine: str) -> None:
-    scene.world.engines[engine].script.append(Fault(when.ticker("AAPL"), do.status(422, after=5.0)))
-    outcome = await scene.start(1)
-    assert outcome.finished["outcome"] == "data_engine_failed"
-    assert scene.cards() == Counter()
-    scene.world.engines[engine].script.clear()
-    count = len(scene.requests)
-    await scene.start(0)
-    assert {one.service for one in scene.requests[count:]} == {engine, "qa"}, "the other data was there"
-
-
-async def test_no_card_is_requested_before_all_data_is_durable(scene: Scene) -> None:
-    scene.fails("create", "/results/")
-    job = await scene.begin()
-    await job.seen("storage.failed")
-    await trio.sleep(20)
-    assert scene.cards() == Counter()
-    scene.works()
-    await scene.end(job, 0)
 
 
 # --- killed, at the same time ---
@@ -105,23 +60,6 @@ async def test_a_start_waits_for_no_longer_than_its_deadline(scene: Scene) -> No
     await scene.end(job, 0)
 
 
-@pytest.mark.parametrize("ends", ["SIGTERM", "SIGKILL", "data", "cards"])
-async def test_a_start_that_waited_makes_what_the_other_one_left(scene: Scene, ends: str) -> None:
-    scene.world.qa.latency = steady(20.0)
-    if ends in {"data", "cards"}:
-        service = scene.world.news if ends == "data" else scene.world.qa
-        service.script.append(Fault(when.nth(1), do.status(422, after=40.0)))
-    first = await scene.begin()
-    await trio.sleep(3)
-    second = await scene.begin()
-    if ends.startswith("SIG"):
-        await trio.sleep(30)
-        first.send_signal({"SIGTERM": SIGTERM, "SIGKILL": SIGKILL}[ends])
-    await scene.end(first, {"SIGTERM": 143, "SIGKILL": -9, "data": 1, "cards": 3}[ends])
-    await scene.end(second, 0)
-    assert len(scene.keys()) == 5
-
-
 async def test_a_start_that_waited_goes_by_the_config_as_it_is_then(scene: Scene) -> None:
     scene.world.news.latency = steady(30.0)
     first = await scene.begin()
@@ -131,20 +69,6 @@ async def test_a_start_that_waited_goes_by_the_config_as_it_is_then(scene: Scene
     await scene.world.configure("card_types.json", [*CARDS, "risk_card"])
     await scene.end(first, 0)
     assert (await scene.end(second, 0)).finished["cards"]["planned"] == 7
-
-
-@pytest.mark.parametrize("engine", ["news", "qa"])
-async def test_a_wrong_url_of_an_engine_is_corrected_within_the_day(scene: Scene, engine: str) -> None:
-    wrong = {f"{engine.upper()}_ENGINE_URL": scene.world.engines[engine].url + WRONG}
-    first = await scene.begin(**wrong)
-    await first.seen("run.started")
-    second = await scene.begin()
-    await scene.end(first, 1 if engine == "news" else 3)
-    await scene.end(second, 0)
-    paid = [one for one in scene.requests if one.status == 200]
-    assert len(paid) == 5 + 5
-    await scene.start(0, **wrong)
-    assert len([one for one in scene.requests if one.status == 200]) == len(paid), "all was there"
 
 
 # --- the config changes ---
@@ -164,21 +88,6 @@ async def test_a_date_of_a_topic_that_is_changed_there_and_back_pays_once_for_ea
 
 
 # --- made again ---
-
-
-async def test_again_makes_what_was_named_and_what_is_missing(scene: Scene) -> None:
-    scene.world.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.card("news_card")), do.status(422)))
-    await scene.start(3)
-    scene.world.qa.script.clear()
-    outcome = await scene.start(0, "--again", "BRK.B/news_card")
-    assert scene.cards() - Counter(ALL) == Counter(["AAPL/news_card", "BRK.B/news_card"])
-    assert outcome.finished["notes"] == [DATED, "Made again: BRK.B/news_card"]
-    await scene.start(0)
-    await scene.start(0, "--again", "AAPL")
-    assert scene.cards() - Counter(ALL) == Counter(
-        ["AAPL/news_card", "AAPL/news_card", "AAPL/price_card", "BRK.B/news_card"]
-    )
-    assert len(scene.world.news.requests) == 3 + 1, "its data too"
 
 
 async def test_who_wants_again_what_another_start_is_just_making_pays_nothing(scene: Scene) -> None:
@@ -219,19 +128,6 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
 
 
 # --- refused ---
-
-
-async def test_a_refused_start_between_two_good_ones_writes_nothing(scene: Scene) -> None:
-    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    await scene.start(3)
-    scene.world.qa.script.clear()
-    await scene.world.configure("card_types.json", b"[")
-    before, count = scene.world.recorded(), len(scene.requests)
-    await scene.start(2)
-    assert (scene.world.recorded(), len(scene.requests)) == (before, count)
-    await scene.world.configure("card_types.json", CARDS)
-    await scene.start(0)
-    assert len(scene.requests) == count + 2
 
 
 @pytest.mark.parametrize("hangs", [False, True])
@@ -291,14 +187,13 @@ KINDS: Mapping[str, tuple[str, int, tuple[When, Do], tuple[When, Do], Mapping[st
     "refused at night, no answer in the morning": ("qa", 3, (when.always, do.status(422)), HANGS, {}),
     "a data engine at night, QA in the morning": ("news", 1, (when.always, do.status(422)), LOST, {}),
     "a deadline in the morning": ("qa", 3, OUT, LOST, {"RUN_DEADLINE_SECONDS": "300"}),
-    "killed in the morning": ("qa", 3, OUT, HANGS, {"killed": "yes"}),
 }
 """Which engine fails at night, and the exit code; what happens then, and what to QA in the morning; and how it ends."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_an_attempt_is_charged_is_at_most_what_was_said_whatever_fails_then(scene: Scene, kind: str) -> None:
-    """Each that follows; one that is killed is begun again."""
+    """Each that follows."""
     engine, code, at_night, then, how = KINDS[kind]
     env, qa = {**scene.world.chat.env(), "CLOUD_RUN_JOB": "cards"}, scene.world.qa
     scene.world.engines[engine].script.append(Fault(*at_night))
@@ -320,11 +215,7 @@ async def test_what_an_attempt_is_charged_is_at_most_what_was_said_whatever_fail
     for attempt in ("0", "1"):
         before = len(qa.requests)
         job = await scene.begin(**env, **OTHER | {**how, "CLOUD_RUN_TASK_ATTEMPT": attempt})
-        if "killed" in how:
-            await scene.cards_in_flight(before + 2)
-            await scene.killed(job)
-        else:
-            await job.outcome()
+        await job.outcome()
         paid.append(sum(one.status not in {503, 422} for one in qa.requests[before:]))
     assert max(paid) <= most
     assert then is not LOST or how or paid[0] == most, "nor is more said than can be"

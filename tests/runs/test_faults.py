@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from job.day.attempt import Outcome
 from job.engines.answers import AnswerError
 from job.engines.calls import ALL_ENGINES, BATCHES
 from job.engines.failures import Cause
@@ -33,15 +34,6 @@ ENV = {
     **{f"{name.upper()}_ENGINE_TIMEOUT": "1.5" for name in ALL_ENGINES},
     **{f"{name.upper()}_ENGINE_BATCH_SIZE": "2" for name in BATCHES},
     "QA_ENGINE_CONCURRENCY": "16",
-}
-CODES = {
-    "succeeded": 0,
-    "data_engine_failed": 1,
-    "bad_config": 2,
-    "cards_missing": 3,
-    "qa_engine_down": 3,
-    "deadline": 4,
-    "storage_failed": 75,
 }
 Play = Callable[[Scene], Awaitable[Job]]
 """Lets a start meet a fault."""
@@ -200,12 +192,6 @@ async def faulty_object(scene: Scene) -> Job:
     return await begin(scene)
 
 
-async def long_parameters(scene: Scene) -> Job:
-    targets = [{"id": "T1", "extra_params": {"a": "x" * 10_000_000}}]
-    await scene.world.configure("card_targets.json", targets)
-    return await begin(scene)
-
-
 # --- the faults ---
 
 
@@ -253,7 +239,6 @@ CASES = [
     Case(LATE, answers("qa", T3, broken.endless_body()), "cards_missing", "larger than 1 MiB", 3),
     Case("the host", variables(TRADING_ENGINE_URL=NOBODY), "data_engine_failed", "connection refused (127.0.0.1:1)", 0),
     Case(CONFIG, faulty_object, "bad_config", 'ticker_list.json: [1] (\\"a/b\\")'),
-    Case(CONFIG, long_parameters, "bad_config", "is longer than 4,096 characters; shorten it"),
     Case(PAST, no_storage("folders"), says="past nights cannot be read"),
     Case(PAST, page_that_hangs, says="index.html: no time was left for it"),
     Case(PAST, no_storage("create", ".html"), says="report.html, index.html"),
@@ -275,7 +260,7 @@ ELSEWHERE = {
     "an object of the day's record": "records/test_shape.py",
     "storage is down, or refuses": "runs/test_day.py",
     "SIGTERM": "runs/test_signals.py",
-    "SIGKILL": "runs/test_processes.py",
+    "SIGKILL": "runs/test_runs.py",
     "another start is at work": "runs/test_day.py",
     "somebody asks for `--again`": "runs/test_day.py",
     "the process was paused": "records/test_session.py",
@@ -297,7 +282,7 @@ async def test_a_fault_ends_as_the_page_says(nursery: trio.Nursery, autojump_clo
     config = {"ticker_list.json": case.tickers, "card_types.json": CARDS}
     async with open_scene(nursery, config) as scene:
         with trio.fail_after(1200 + 6 * 1.5 + 30):
-            outcome = await scene.end(await case.play(scene), CODES[case.outcome])
+            outcome = await scene.end(await case.play(scene), Outcome[case.outcome.upper()].exit or 0)
         finished = outcome.finished
         assert finished["outcome"] == case.outcome
         assert case.says in outcome.stdout, outcome.stdout

@@ -4,13 +4,14 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import islice
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from job import __version__
-from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TICKERS, TOPIC, Night, commands, file_of, play, text_of
+from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TICKERS, Night, commands, file_of, play, text_of
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
@@ -48,63 +49,26 @@ def told(night: Night) -> list[str]:
 
 # --- whole texts, and their commands ---
 
-ADVISED = ["cards-missing", "data-failed", "refused"]
-"""The stories after which a command is advised for the latest day recorded."""
-READ = [(name, language) for name, language in TEXTS_KEPT if language != "en" or name not in ADVISED]
-"""Every text but those that are read before a command is given."""
 
-
-def assert_it_reads_as_it_was_read(night: Night, name: str, language: str) -> None:
-    kept = file_of(name, language).read_text(encoding="utf-8")
-    assert text_of(night) == kept, "this writes it anew: python -m tests.runs.mornings"
-
-
-@pytest.mark.parametrize(("name", "language"), READ)
-async def test_a_morning_reads_as_it_was_read(
+@pytest.mark.parametrize(("name", "language"), TEXTS_KEPT)
+async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
     autojump_clock: MockClock, nursery: trio.Nursery, name: str, language: str
 ) -> None:
+    """Pasted the next morning, it finishes the day that it was shown for, and works on no other."""
     async with play(name, language, nursery) as night:
-        assert_it_reads_as_it_was_read(night, name, language)
-
-
-async def test_a_good_night_has_no_note(tuesday: Night) -> None:
-    """With a weekend, and engines that an entry switches off for good."""
-    scene = tuesday.scene
-    quiet = {"id": "600519.SS", "run_engines": {"news": False}}
-    await scene.world.configure("card_targets.json", [TOPIC, quiet])
-    for day in (THURSDAY, FRIDAY, MONDAY):
-        await tuesday.begins(day)
-        outcome = await tuesday.start(0)
-        assert "notes" not in outcome.finished
-        assert scene.stored(f"{day}/report.json")["notes"] == []
-        assert len(scene.world.chat.texts[-1].splitlines()) == 4, "title, cards, page, time"
-    shown = Parsed(scene.world.recorded()["index.html"].decode())
-    next_night = "Next night: Tue 12-01 22:30. If it is later than that, this page does not know how it went."
-    assert f"{next_night} All nights Day" in shown.text
-
-
-@pytest.mark.parametrize(("name", "is_late"), [*zip(ADVISED, (False, True, False), strict=True)])
-async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
-    autojump_clock: MockClock, nursery: trio.Nursery, name: str, is_late: bool
-) -> None:
-    """Pasted at once or the next morning, while it holds, it finishes the day that it was shown for."""
-    async with play(name, "en", nursery) as night:
-        assert_it_reads_as_it_was_read(night, name, "en")
-        day, scene = night.day, night.scene
-        for service in scene.world.engines.values():
-            service.script.clear()
-        await scene.world.configure("card_types.json", CARDS)
-        if is_late:
+        text = text_of(night)
+        assert text == file_of(name, language).read_text(encoding="utf-8"), "anew: python -m tests.runs.mornings"
+        for command in islice(commands(text), 1):
+            day, scene = night.day, night.scene
+            for service in scene.world.engines.values():
+                service.script.clear()
+            await scene.world.configure("card_types.json", CARDS)
             await scene.until((date.fromisoformat(day) + timedelta(days=1)).isoformat(), "08:30:00")
-        first, *_ = commands(text_of(night))
-        count, kept = len(scene.requests), {*scene.world.recorded()}
-        outcome = await night.start(0, *first)
-        assert outcome.finished["day"] == day
-        assert len(scene.requests) > count, "nothing was left to do"
-        new = {*scene.world.recorded()} - kept
-        assert {place.partition("/")[0] for place in new if re.match(r"\d", place)} == {day}, (
-            "only this day is worked on"
-        )
+            count, kept = len(scene.requests), {*scene.world.recorded()}
+            assert (await night.start(0, *command)).finished["day"] == day
+            assert len(scene.requests) > count, "nothing was left to do"
+            new = {*scene.world.recorded()} - kept
+            assert {place.partition("/")[0] for place in new if re.match(r"\d", place)} == {day}
 
 
 # --- messages of nights that were once read wrongly ---
@@ -155,8 +119,7 @@ async def test_an_image_that_is_too_old_for_the_day_is_told_once_and_calls_nothi
     world.runs.objects[name] = stored
 
 
-OWN_CALLS = {
-    "en": f"""\
+OWN_CALLS = f"""\
 ✗ cards, {WEDNESDAY}
 The news engine failed: no card was made.
 ✗ News engine: 1 target failed; it was made on 11-24: 美联储.
@@ -164,33 +127,19 @@ Last answer: HTTP 422: Error: 422 simulated front end
 {OVER.format(26, 78)}
 {EXECUTE}
 {WITHOUT.format("美联储", 72)}
-{EXECUTE} '--args=run,--without=美联储'""",
-    "zh": f"""\
-✗ cards，{WEDNESDAY}
-新闻引擎失败：没有生成图卡。
-✗ 新闻引擎：1 个标的失败；11-24 都生成过：美联储。
-最后一次应答：HTTP 422：Error: 422 simulated front end
-问题过去或解决后，用下面的命令补做缺少的部分（26 张图卡；11-26 22:20 之前有效），每次启动最多计费 78 次：
-{EXECUTE}
-或者用下面的命令排除 美联储（须由维护者执行；11-26 22:20 之前有效），每次启动最多计费 72 次：
-{EXECUTE} '--args=run,--without=美联储'""",
-}
-CUT_OFF = {"en": "✗ Financial engine: every try failed.", "zh": "✗ 财务引擎：所有尝试均失败。"}
+{EXECUTE} '--args=run,--without=美联储'"""
 
 
-@pytest.mark.parametrize("language", OWN_CALLS)
-async def test_a_start_tells_of_its_own_calls_and_not_why_one_failed_before(night: Night, language: str) -> None:
+async def test_a_start_tells_of_its_own_calls_and_not_why_one_failed_before(night: Night) -> None:
     """Both times, news refuses a topic, which cuts financial off: at first it had lost its right, then it had it."""
-    night.language, world = language, night.scene.world
+    world = night.scene.world
     world.financial.script.append(Fault(when.always, do.status(403)))
     world.news.script.append(Fault(when.ticker("fed"), do.status(422)))
-    headline = OWN_CALLS[language].splitlines()[1]
     await night.tries(1)
-    assert world.chat.texts[-1].splitlines()[1:3] == [headline, CUT_OFF[language]]
+    assert told(night)[1] == "✗ Financial engine: every try failed."
     world.financial.script.clear()
     await night.start(1)
-    text = world.chat.texts[-1]
-    assert text.rpartition("\n")[0].rpartition("\n")[0] == OWN_CALLS[language]
+    assert world.chat.texts[-1].rpartition("\nPage: ")[0] == OWN_CALLS
     financial = night.scene.stored(f"{WEDNESDAY}/report.json")["engines"]["financial"]
     assert (financial["failed"], financial["cut_off"], financial["not_attempted"]) == (6, 6, 0)
 
@@ -216,34 +165,52 @@ async def test_a_variable_that_somebody_changed_by_day_is_named_with_both_values
     assert len(told(night)) == 1
 
 
-@pytest.mark.parametrize("was_off", [False, True])
-async def test_an_engine_that_was_switched_is_told_once_and_not_with_the_next_good_night(
-    night: Night, was_off: bool
+ALL = "26 cards: AAPL (4), MSFT (4), NVDA (4), TSLA (4), 0700.HK (4), 600519.SS (4), 美联储 (2)"
+OFF = [
+    "! 26 cards were made without news data; a plain start does not make them again.",
+    "engine_control.json: the news engine is switched off. Cards without its data: 26",
+    f"run_news_engine has changed since {TUESDAY} (true → false) for {ALL}",
+]
+ON = [
+    "! 26 cards were made with news data, unlike on 11-24; a plain start does not make them again.",
+    f"run_news_engine has changed since {TUESDAY} (false → true) for {ALL}",
+]
+FEWER = [
+    f"! No longer asked for since {TUESDAY}, 4 cards: TSLA (4).",
+    "Changed or written again since 11-24: ticker_list.json. If that is not meant, put back what was, then start.",
+]
+NEWS_OFF, NEWS_ON = {"run_news_engine": False}, {"run_news_engine": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "now", "cards", "lines"),
+    [
+        ("engine_control.json", NEWS_ON, NEWS_OFF, 26, OFF),
+        ("engine_control.json", NEWS_OFF, NEWS_ON, 26, ON),
+        ("ticker_list.json", TICKERS, [one for one in TICKERS if one != "TSLA"], 22, FEWER),
+    ],
+    ids=["off", "on", "fewer"],
+)
+async def test_a_change_of_config_that_nobody_may_have_meant_is_a_warning_once(
+    tuesday: Night, name: str, before: object, now: object, cards: int, lines: list[str]
 ) -> None:
     """With failures only, too. It says what a plain start does not do; the exit code and `verify` say done."""
-    world, only = night.scene.world, {"NOTIFY_ONLY": "failures"}
-    what = "26 cards were made without news data; a plain start does not make them again."
-    await world.configure("engine_control.json", {"run_news_engine": False})
-    if was_off:
-        await night.start(0, **only)
-        await night.begins(THURSDAY)
-        what = "26 cards were made with news data, unlike on 11-25; a plain start does not make them again."
-        await world.configure("engine_control.json", {"run_news_engine": True})
-    count = len(world.chat.texts)
-    outcome = await night.start(0, **only)
-    noticed = "engine_control.json: the news engine is switched off. Cards without its data: 26"
-    assert [line["message"] for line in outcome.events("config.noticed")] == ([] if was_off else [noticed])
-    assert outcome.finished["outcome"] == "succeeded"
-    assert len(world.chat.texts) == count + 1
-    assert world.chat.texts[-1].startswith(f"! cards, {night.day}\nAll 26 cards are made.\n! {what}\n")
-    assert outcome.finished["changed"] == night.scene.stored(f"{night.day}/report.json")["changed"] == [what[:-1]]
-    for page in ("index.html", f"{night.day}/report.html"):
+    world, only = tuesday.scene.world, {"NOTIFY_ONLY": "failures"}
+    await world.configure(name, before)
+    await tuesday.start(0)
+    await world.configure(name, now)
+    count, what = len(world.chat.texts), lines[0].removeprefix("! ")
+    await tuesday.begins(WEDNESDAY)
+    outcome = await tuesday.start(0, **only)
+    assert world.chat.texts[-1].startswith(f"! cards, {WEDNESDAY}\n")
+    assert told(tuesday) == [f"All {cards} cards are made.", *lines]
+    report = tuesday.scene.stored(f"{WEDNESDAY}/report.json")
+    assert outcome.finished["changed"] == report["changed"] == [what[:-1]]
+    for page in ("index.html", f"{WEDNESDAY}/report.html"):
         assert what in Parsed(world.recorded()[page].decode()).text
-    assert ": all 26 cards are made" in world.recorded()[f"{night.day}/report.html"].decode()
-    if not was_off:
-        await night.start(0, "--again=NVDA/news_card", **only)
-    await night.begins(FRIDAY)
-    await night.start(0, **only)
+    await tuesday.start(0, "--again=NVDA/news_card", **only)
+    await tuesday.begins(THURSDAY)
+    await tuesday.start(0, **only)
     assert len(world.chat.texts) == count + 1, "once a day, and the good night after it is no news"
 
 
@@ -364,23 +331,27 @@ async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what
     assert len(world.qa.requests) == count + 9
 
 
-LEFT_OUT = f"""\
+REFUSED = f"""\
+✗ cards, {TUESDAY}
+The command has 1 fault: nothing was called.
 ✗ --date: the config has changed since {TUESDAY}: New since {TUESDAY}, 4 cards: AMZN (4); Left out on {TUESDAY}, 4 \
 cards: TSLA (4)
 Add --yes,--without=AMZN to make what was asked for then (tries per start: at most 12), or --yes to make all (at most \
 24)
-"""
+As of {WEDNESDAY} 22:30 UTC"""
 
 
 async def test_what_was_left_out_of_an_earlier_day_is_made_by_the_command_that_says_so(tuesday: Night) -> None:
+    """A command that is refused on Cloud Run is told once, with the way that costs least."""
     world = tuesday.scene.world
     await tuesday.start(0, "--without=TSLA")
     await tuesday.begins(WEDNESDAY)
     await tuesday.start(0, f"--date={TUESDAY}", "--yes", "--without=TSLA", "--again=AAPL/news_card")
     (pasted,) = commands(world.chat.texts[-1])
     await world.configure("ticker_list.json", [*TICKERS, "AMZN"])
-    await tuesday.start(2, f"--date={TUESDAY}")
-    assert LEFT_OUT in world.chat.texts[-1]
+    count = len(world.chat.texts)
+    await tuesday.tries(2, f"--date={TUESDAY}")
+    assert world.chat.texts[count:] == [REFUSED]
     asked = len(world.qa.requests)
     await tuesday.start(0, f"--date={TUESDAY}", "--yes", "--without=AMZN")
     assert len(world.qa.requests) == asked + 4, "the way that costs least"
@@ -389,83 +360,16 @@ async def test_what_was_left_out_of_an_earlier_day_is_made_by_the_command_that_s
     assert len(world.qa.requests) == asked + 4
 
 
-FEWER = {
-    "en": f"""\
-! cards, {WEDNESDAY}
-All 22 cards are made.
-! No longer asked for since {TUESDAY}, 4 cards: TSLA (4).
-Changed or written again since 11-24: ticker_list.json. If that is not meant, put back what was, then start.""",
-    "zh": f"""\
-! cards，{WEDNESDAY}
-22 张图卡已全部生成。
-! {TUESDAY} 之后不再要求 4 张图卡：TSLA (4)。
-11-24 之后改过或重新写过：ticker_list.json。如果不是有意的，请先恢复原样，再启动。""",
-}
-
-
-@pytest.mark.parametrize("language", FEWER)
-async def test_fewer_cards_by_a_change_of_config_are_a_warning_once(tuesday: Night, language: str) -> None:
-    tuesday.language, world = language, tuesday.scene.world
-    await tuesday.start(0)
-    await world.configure("ticker_list.json", [name for name in TICKERS if name != "TSLA"])
-    count = len(world.chat.texts)
-    for day in (WEDNESDAY, THURSDAY):
-        await tuesday.begins(day)
-        for arguments in ((), ("--again=AAPL/news_card",)):
-            await tuesday.start(0, *arguments, NOTIFY_ONLY="failures")
-            assert bool(tuesday.scene.stored(f"{day}/report.json")["changed"]) is (day == WEDNESDAY and not arguments)
-    (text,) = world.chat.texts[count:]
-    assert text.rpartition("\n")[0].rpartition("\n")[0] == FEWER[language]
-    await tuesday.begins(WEDNESDAY)
-    await world.configure("ticker_list.json", TICKERS)
-    asked = len(world.qa.requests)
-    await tuesday.start(0, f"--date={WEDNESDAY}", "--yes")
-    assert len(world.qa.requests) == asked + 4, "put back, then started"
-
-
-REFUSED = f"""\
-✗ cards, {TUESDAY}
-The command has 1 fault: nothing was called.
-✗ --date: the config has changed since {TUESDAY}: New since {TUESDAY}, 4 cards: AMZN (4)
-Add --without=AMZN to make what was asked for then (tries per start: at most 3), or --yes to make all (at most 15)
-As of {WEDNESDAY} 22:30 UTC"""
-
-
-async def test_a_command_that_is_refused_on_cloud_run_is_told_once_with_the_way_that_costs_least(
-    tuesday: Night,
-) -> None:
-    world = tuesday.scene.world
-    world.qa.script.append(Fault(when.both(TSLA, NEWS), do.status(422)))
-    await tuesday.start(3)
-    world.qa.script.clear()
-    await world.configure("ticker_list.json", [*TICKERS, "AMZN"])
-    await tuesday.begins(WEDNESDAY)
-    count = len(world.chat.texts)
-    await tuesday.tries(2, f"--date={TUESDAY}")
-    assert world.chat.texts[count:] == [REFUSED]
-    asked = len(world.qa.requests)
-    await tuesday.start(0, f"--date={TUESDAY}", "--without=AMZN")
-    assert len(world.qa.requests) == asked + 1
-
-
 # --- what verify says in the morning ---
 
 EXECUTIONS = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=my-project"
 
 
 @pytest.fixture
-async def friday(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Night]:
-    """A Friday at half past ten, with 26 cards."""
-    async with open_scene(nursery, CONFIG) as scene:
-        night = Night(scene, "en")
-        await night.begins(FRIDAY)
-        yield night
-
-
-async def test_of_a_night_that_is_done_nothing_is_sent(friday: Night) -> None:
-    await friday.start(0)
-    await friday.scene.until(SATURDAY, "07:00:00")
-    assert await friday.verify(0) == ""
+async def friday(tuesday: Night) -> Night:
+    """The same on a Friday."""
+    await tuesday.begins(FRIDAY)
+    return tuesday
 
 
 ONE_MISSING = f"""\
@@ -512,16 +416,6 @@ async def test_a_night_that_never_began_leads_to_the_page_of_the_nights(friday: 
     await friday.scene.until(SUNDAY, "07:00:00")
     nothing = f"no start of {FRIDAY} is recorded. Is the schedule paused? → RUNS/index.html"
     assert await friday.verify(1) == f"✗ cards, {FRIDAY}: still as told on 11-28: {nothing}"
-
-
-async def test_while_storage_is_out_the_command_is_for_whoever_has_no_message_too(friday: Night) -> None:
-    """What it has recorded is not known then, and its retry is at work if it was killed."""
-    await friday.start(0)
-    friday.scene.fails(part="/")
-    await friday.start(75)
-    friday.scene.works()
-    *_, do_not, _over, command, _ = friday.scene.world.chat.texts[-1].splitlines()
-    assert (do_not, command) == ("If a message of 2026-11-27 said that all cards are made, do not paste this:", EXECUTE)
 
 
 NOT_TO_START = f"""\
@@ -574,9 +468,13 @@ async def test_storage_that_is_out_for_two_of_the_four_minutes_changes_nothing(f
 
 
 async def test_storage_that_stays_out_is_no_failure_of_the_night(friday: Night) -> None:
+    """A start does not know what is recorded then: its command is for whoever has no message."""
     await friday.start(0)
-    await friday.scene.until(SATURDAY, "07:00:00")
     friday.scene.fails(part="/")
+    await friday.start(75)
+    *_, do_not, _over, command, _ = friday.scene.world.chat.texts[-1].splitlines()
+    assert (do_not, command) == ("If a message of 2026-11-27 said that all cards are made, do not paste this:", EXECUTE)
+    await friday.scene.until(SATURDAY, "07:00:00")
     began = trio.current_time()
     assert await friday.verify(1) == UNCHECKED
     assert 235 < trio.current_time() - began < 245

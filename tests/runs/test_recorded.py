@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from job.records.lease import LEASE
 from job.storage.store import StoredObject
@@ -37,7 +38,7 @@ def story(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def scene(nursery: trio.Nursery, story: str) -> AsyncIterator[Scene]:
+async def scene(autojump_clock: MockClock, nursery: trio.Nursery, story: str) -> AsyncIterator[Scene]:
     """Late on the day that is recorded, with the config that it had."""
     async with open_scene(nursery, CONFIG) as opened:
         world = opened.world

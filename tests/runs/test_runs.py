@@ -11,16 +11,12 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from job import opening, orchestrator
 from job.config.environment import Options, read_settings
-from job.day.attempt import Outcome
 from job.day.ledger import Ledger
-from job.day.result import CallResult, ShutdownReason
+from job.day.result import CallResult
 from job.execution.phases import Phases
-from job.execution.shutdown import BUDGETS, RECORD_SHARE
-from job.opening import DayStatus
 from job.outputs.log import Reporter
 from job.records.lease import LEASE, Lease
 from job.records.record import Journal
@@ -29,11 +25,12 @@ from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
+from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
-from tests.support.records import DAY, NOW, RecordedAttempt, prepared, record_of, start_at
-from tests.support.runs import QUICK, SMALL
-from tests.support.scene import ALL, Scene
-from tests.support.stores import Memory, memory
+from tests.support.records import NOW
+from tests.support.runs import QUICK, SMALL, objects, run
+from tests.support.scene import ALL, CLOUD, RETRY, Scene
+from tests.support.stores import memory
 
 __all__ = ["memory"]
 
@@ -61,35 +58,6 @@ async def test_a_bug_before_the_first_call_claims_no_cards(
     assert (code, bugs_in(caplog).count("ZeroDivisionError\n")) == (70, 1)
     (view,) = reporter.on_finish.call_args.args
     assert str(view.sentence) == "The job has a bug: nothing was called"
-
-
-def test_a_ledger_that_cannot_be_counted_keeps_no_bug_from_being_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    record = record_of(RecordedAttempt(outcome=None))
-    monkeypatch.setattr(record.ledger, "totals", Mock(side_effect=KeyError))
-    settings, _ = read_settings({})
-    status = DayStatus.of(Options(settings, (), NOW, time.monotonic()), Mock())
-    status.start, status.record = start_at(number=1), record
-    report = status.view_after_bug().report
-    assert (report.outcome, report.day, report.cards.planned) == (Outcome.UNFORESEEN, DAY, 0)
-
-
-async def test_after_a_bug_storage_has_less_time(
-    memory: Memory,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    autojump_clock: MockClock,
-) -> None:
-    monkeypatch.setattr(opening, "open_store", lambda *_, **__: memory)
-    monkeypatch.setattr(opening, "read_config", AsyncMock(return_value=prepared()))
-    monkeypatch.setattr(orchestrator, "run_phases", AsyncMock(side_effect=ZeroDivisionError))
-    memory.refuse = lambda verb, name: verb == "create" and "/ends/" in name
-    settings, _ = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
-    options = Options(settings, (), NOW, time.monotonic())
-    assert await orchestrator.run(options, Mock(drain=AsyncMock())) == 70
-    assert "ZeroDivisionError" in bugs_in(caplog)
-    assert trio.current_time() == BUDGETS[ShutdownReason.BUG].closing * RECORD_SHARE
-    assert LEASE not in memory.objects
 
 
 async def fails(*_: object, **__: object) -> None:
@@ -144,6 +112,22 @@ async def test_a_bug_in_what_is_told_of_the_day_loses_no_result(
     assert "ZeroDivisionError" in bugs_in(caplog)
     await scene.start(0)
     assert scene.cards() == Counter(ALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["directory", pytest.param("bucket", marks=pytest.mark.needs("emulator"))])
+async def test_an_execution_that_is_killed_is_tried_again_and_makes_the_rest(nursery: trio.Nursery, place: str) -> None:
+    emulator = emulator_binary() if place == "bucket" else None
+    async with open_world(nursery, SMALL, latency=QUICK, emulator=emulator) as world:
+        world.qa.script.append(Fault(when.both(when.ticker("MSFT"), when.attempt(1)), do.hang()))
+        job = await world.start_job("run", env={"QA_ENGINE_CONCURRENCY": "1", **CLOUD})
+        recorded = b""
+        while b'"card_type":"news_card"' not in recorded:
+            await trio.sleep(0.1)
+            recorded = b"".join(data for name, data in (await objects(world)).items() if "/results/" in name)
+        await job.kill()
+        assert (await run(world, 0, **RETRY)).finished["cards"]["done"] == 2
+        assert Counter(one.tickers[0] for one in world.qa.requests) == {"AAPL": 1, "MSFT": 2}
 
 
 @pytest.mark.slow

@@ -86,16 +86,6 @@ def failing(*tickers: str) -> Do:
     )
 
 
-def slow(seconds: float) -> Do:
-    """Answers well, but this much later than usual."""
-
-    async def act(visit: Visit) -> None:
-        await visit.exchange.wait(seconds)
-        await visit.exchange.send(await visit.work())
-
-    return act
-
-
 def hang() -> Do:
     """Never answers; ends when the client hangs up."""
 

@@ -171,7 +171,12 @@ async def open_world(
         storage = await stack.enter_async_context(open_emulator(emulator)) if emulator else None
         world = make_world(World, nursery, directory, storage, tls)
         stack.push_async_callback(close_world, world)
-        await _prepare(world)
+        if storage:
+            await storage.create_bucket(CONFIG_BUCKET)
+            await storage.create_bucket(RUNS_BUCKET)
+        else:
+            (directory / "config").mkdir()
+            (directory / "runs").mkdir()
         for name, content in config.items():
             await world.configure(name, content)
         for service in world.engines.values():
@@ -200,15 +205,6 @@ def make_world(
         emulator=emulator,
         nursery=nursery,
     )
-
-
-async def _prepare(world: World) -> None:
-    if world.emulator:
-        await world.emulator.create_bucket(CONFIG_BUCKET)
-        await world.emulator.create_bucket(RUNS_BUCKET)
-    else:
-        (world.directory / "config").mkdir()
-        (world.directory / "runs").mkdir()
 
 
 async def close_world(world: World) -> None:

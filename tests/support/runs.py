@@ -4,8 +4,9 @@ import json
 
 from job.config.objects import control_key
 from job.engines.calls import DATA_ENGINES
+from tests.runs.nights_by_chance import promise
 from tests.simulators.engines import steady
-from tests.simulators.job import Job, Outcome
+from tests.simulators.job import Outcome
 from tests.simulators.seen import Seen
 from tests.simulators.world import RUNS_BUCKET, World
 
@@ -49,10 +50,7 @@ def assert_clean(world: World, outcome: Outcome) -> None:
     assert [line for line in outcome.lines if line["event"] != "notification.failed"][-1] is finished
     assert finished["exit_code"] == outcome.exit_code
     assert {"day", "engines", "ended"} <= finished.keys()
-    for totals in [finished["cards"], *finished["engines"].values()]:
-        parts = [totals[part] for part in ("done", "failed", "not_attempted")]
-        assert min(parts) >= 0
-        assert totals["planned"] == sum(parts)
+    assert [*promise.adds_up({"cards": finished["cards"], **finished["engines"]})] == []
 
 
 async def run(world: World, code: int, *arguments: str, **env: str | None) -> Outcome:
@@ -61,14 +59,6 @@ async def run(world: World, code: int, *arguments: str, **env: str | None) -> Ou
     assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"
     assert_clean(world, outcome)
     assert outcome.stderr == "" or code == 70
-    return outcome
-
-
-async def ended(world: World, job: Job, code: int) -> Outcome:
-    """The end of a run in progress."""
-    outcome = await job.outcome()
-    assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"
-    assert_clean(world, outcome)
     return outcome
 
 

@@ -218,7 +218,7 @@ LOUD: dict[str, Callable[[], View]] = {
     "results are not recorded: do not start it again": lambda: replace(SCENES["all made"](), unrecorded=1),
     "an engine reported an error besides": SCENES["made with errors"],
     "its end is not recorded": lambda: replace(good(), unrecorded=0),
-    "an engine was switched, or its URL or audience changed, since the night before, and cards were made so": (
+    "since the night before, an engine was switched and cards were made so, or its URL or audience changed": (
         lambda: good(**CHANGED)
     ),
     "a change of config asks for fewer cards than the night before; it names the config objects that were written "

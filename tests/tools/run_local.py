@@ -71,7 +71,7 @@ def _flaky(world: World) -> None:
 def _news_fails_first(world: World) -> None:
     world.news.script.append(Fault(when.ticker("AAPL"), do.body(None)))
     for service in (world.financial, world.trading):
-        service.script.append(Fault(when.always, do.slow(CUT_OFF_SECONDS)))
+        service.script.append(Fault(when.always, do.meanwhile(partial(trio.sleep, CUT_OFF_SECONDS))))
 
 
 TROUBLES: Mapping[str, Trouble] = {

@@ -99,8 +99,6 @@ class Night:
 
     Those of storage run since the night began; a right that is lost for a while is one.
     """
-    chance: float = 0.0
-    """The share of all tries at cards that get a 500, besides."""
     room: float = math.inf
     """How many calls QA works on. All others get a 429."""
     batch_room: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -154,10 +152,10 @@ def _short_outages(r: random.Random) -> Iterator[Outage]:
         begin = end + r.choice([r.uniform(5, 60), r.uniform(60, 300), r.uniform(300, 1500)])
 
 
-def _long_outage(r: random.Random) -> Outage:
+def _long_outage(r: random.Random) -> Iterator[Outage]:
     begin = r.choice([0.0, r.uniform(0, 60), r.uniform(0, 400)])
     length = r.choice([math.inf, r.uniform(700, 1800)])
-    return Outage(begin, begin + length, r.choice(ENGINE_FAILS), r.choice([1.0, 1.0, 0.7, 0.3]), _is_sometimes(r))
+    yield Outage(begin, begin + length, r.choice(ENGINE_FAILS), r.choice([1.0, 1.0, 0.7, 0.3]), _is_sometimes(r))
 
 
 def _bad_cards(night: Night, r: random.Random, *, is_in_row: bool) -> dict[Item, str]:
@@ -181,8 +179,8 @@ def _bad_cards(night: Night, r: random.Random, *, is_in_row: bool) -> dict[Item,
 # --- the kinds of nights: each changes one in which nothing goes wrong ---
 
 
-def _outages(night: Night, r: random.Random) -> None:
-    night.outages["qa"] = [*_short_outages(r)]
+def _outages(night: Night, r: random.Random, drawn: Callable[..., Iterator[Outage]] = _short_outages) -> None:
+    night.outages["qa"] = [*drawn(r)]
     if _is_sometimes(r):
         night.bad["qa"] = _bad_cards(night, r, is_in_row=False)
 
@@ -193,22 +191,12 @@ def _front(night: Night, r: random.Random, *, is_in_row: bool = True) -> None:
         night.outages["qa"] = [*_short_outages(r)]
 
 
-def _scattered(night: Night, r: random.Random) -> None:
-    _front(night, r, is_in_row=False)
-
-
 def _few(night: Night, r: random.Random) -> None:
     """A second start, with one to six cards left, of which any number is bad."""
     left = r.sample(night.cards, r.randint(1, 6))
     night.starts = [Start(left=left, is_quiet=True), Start()]
     night.bad["qa"] = {card: r.choice([*ENGINE_FAILS, REFUSAL]) for card in left[: r.randint(0, len(left))]}
     night.outages["qa"] = [*_short_outages(r)] if r.random() < 0.7 else []
-
-
-def _long(night: Night, r: random.Random) -> None:
-    night.outages["qa"] = [_long_outage(r)]
-    if _is_sometimes(r):
-        night.bad["qa"] = _bad_cards(night, r, is_in_row=False)
 
 
 def _data(night: Night, r: random.Random) -> None:
@@ -335,15 +323,6 @@ EVENTS: dict[str, Callable[[Night, random.Random, Start], None]] = {
 }
 
 
-def _chance(night: Night, r: random.Random) -> None:
-    """200 cards, of whose tries one of a hundred fails, and one outage of five minutes as the first phase ends."""
-    night.targets, night.types = [f"T{number:02}" for number in range(40)], [f"c{number}" for number in range(5)]
-    night.seconds, night.spread, night.chance = 20.0, 0.5, 0.01
-    first_phase = len(night.cards) / night.size * night.seconds * math.exp(night.spread**2 / 2)
-    begin = first_phase * r.uniform(0.8, 1.1)
-    night.outages["qa"] = [Outage(begin, begin + 300.0, r.choice(["500", "502", "lost", "failed", "503", "hang"]))]
-
-
 SEVERAL: dict[str, Sequence[str]] = {
     "killed": ["struck"],
     "edited": ["edited", "struck"],
@@ -358,9 +337,9 @@ SEVERAL: dict[str, Sequence[str]] = {
 KINDS: dict[str, Callable[[Night, random.Random], None]] = {
     "outages": _outages,
     "front": _front,
-    "scattered": _scattered,
+    "scattered": partial(_front, is_in_row=False),
     "few": _few,
-    "long": _long,
+    "long": partial(_outages, drawn=_long_outage),
     "data": _data,
     "tickers": _tickers,
     "batches": _batches,
@@ -369,7 +348,6 @@ KINDS: dict[str, Callable[[Night, random.Random], None]] = {
     "deadline": _deadline,
     "named": _named,
     **{kind: partial(_several, events=events) for kind, events in SEVERAL.items()},
-    "chance": _chance,
 }
 
 

@@ -26,8 +26,6 @@ from tests.support.world import START, VirtualWorld
 
 CODES = {0, 1, 2, 3, 4, 75, 130, 143}
 """How a start may end; 70 is a bug."""
-WRONG = "/wrong"
-"""What a URL of an engine ends with if it is to be corrected."""
 
 
 class Item(NamedTuple):
@@ -147,16 +145,12 @@ class Day:
 def _items_of(seen: Seen, planned: set[Item]) -> list[Item]:
     """What a request is for."""
     if seen.service == "qa":
-        query, card_type = dict(seen.query), seen.path.removeprefix(WRONG).removeprefix("/card/")
+        query, card_type = dict(seen.query), seen.path.removeprefix("/card/")
         return [Item("qa", query["ticker"], card_type, query["date_str"])]
     if seen.service in BATCHES:
         return [Item(seen.service, ticker) for ticker in seen.tickers]
-    request = hashlib.sha256(b"\0".join((_target(seen).encode(), seen.body))).hexdigest()[:16]
+    request = hashlib.sha256(b"\0".join((seen.target.encode(), seen.body))).hexdigest()[:16]
     return [item for item in planned if item.request == request]
-
-
-def _target(seen: Seen) -> str:
-    return seen.target.removeprefix(WRONG)
 
 
 def _trace(seen: Seen) -> str:
@@ -210,7 +204,7 @@ def _asks_for_what_is_open(day: Day, requests: list[Seen]) -> Iterator[str]:
         if seen.service == "qa" and (missing := wanted[number] - known - cards(wanted[number])):
             yield f"{items} are requested without {missing}"
         again_as = max((asked[number].get(item.named, 0) for item in items), default=0)
-        place, key = (seen.service, _target(seen), seen.body, again_as), seen.headers["idempotency-key"]
+        place, key = (seen.service, seen.target, seen.body, again_as), seen.headers["idempotency-key"]
         if keys.setdefault(key, place) != place or keys.setdefault(place, key) != key:
             yield f"{place} has the key of another request, or another key than before"
 
@@ -235,7 +229,7 @@ def _is_asked_again(day: Day) -> Iterator[str]:
 def _ends_as_recorded(day: Day, runs: Memory) -> Iterator[str]:
     """The end of an attempt says what is recorded by then, and `report.json` is of the last one that ended."""
     for number, end in day.ends.items():
-        yield from _adds_up(end["engines"])
+        yield from adds_up(end["engines"])
         if (end["exit_code"] == 0) is not (end["outcome"] == "succeeded"):
             yield f"ends with {end['exit_code']} {end['outcome']}"
         if number not in day.attempts or end["missing_not_listed"]:
@@ -258,7 +252,7 @@ def _says_what_is_so(code: int | None, lines: list[dict[str, Any]], days: list[D
     for end in ends[:1]:
         if end["exit_code"] != code:
             yield f"says {end['exit_code']}, and ends with {code}"
-        yield from _adds_up({"cards": end["cards"], **end["engines"]})
+        yield from adds_up({"cards": end["cards"], **end["engines"]})
         if code != 0 or (runs.failed and end.get("unrecorded")):
             continue  # all is made, and storage could not be told
         now, trace = _seconds(end["time"]), str(end["logging.googleapis.com/trace"]).rpartition("/")[2]
@@ -278,7 +272,7 @@ def _says_what_is_so(code: int | None, lines: list[dict[str, Any]], days: list[D
             yield "done, without a word of what is left out"
 
 
-def _adds_up(engines: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+def adds_up(engines: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     for one in engines.values():
         is_sum = one["planned"] == one["done"] + one["failed"] + one["not_attempted"]
         if not (is_sum and 0 <= one["left_out"] <= one["not_attempted"] and min(one["done"], one["failed"]) >= 0):
@@ -296,7 +290,7 @@ async def broken_of_shown(world: VirtualWorld) -> list[str]:
         shown, latest = await read_day(store, day.name), max(day.attempts)
         assert shown is not None
         report, record = shown
-        found += _adds_up({engine: asdict(totals) for engine, totals in report.engines.items()})
+        found += adds_up({engine: asdict(totals) for engine, totals in report.engines.items()})
         planned, states = cards(day.planned(latest)), {"at work", "killed"}
         if (report.cards.planned, report.cards.done) != (len(planned), len(planned & day.done(latest))):
             found.append(f"shows {report.cards}, not what is recorded")
