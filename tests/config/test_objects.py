@@ -19,19 +19,17 @@ from job.config.objects import (
     parse_object,
 )
 from job.config.plan import make_plan
+from job.config.values import TEXT_LIMIT
 from job.engines.calls import DATA_ENGINES
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "earnings_card"]}
 
 
-def written(value: object) -> bytes:
-    return value if isinstance(value, bytes) else json.dumps(value).encode()
-
-
 def judged(objects: Mapping[str, object]) -> tuple[list[str], list[str]]:
     """The faults and the notices of a config, as a user reads them."""
+    written = {name: one if isinstance(one, bytes) else json.dumps(one).encode() for name, one in objects.items()}
     try:
-        config = parse_config({name: written(value) for name, value in objects.items()})
+        config = parse_config(written)
     except ConfigError as error:
         return list(map(str, error.faults)), []
     plan, faults = make_plan(config, "2026-11-24", {})
@@ -53,20 +51,25 @@ NO_OBJECT = "has the wrong type; write an object"
 NO_CARD = "no target gets an enabled card type; enable one, or name one that is enabled"
 NO_ENGINE = f"is not one of {', '.join(map(control_key, DATA_ENGINES))}; write one of these"
 NO_SWITCH = "is not one of financials, trading, news; write one of these"
-ANOTHER = "give one of them another topic_key"
+SAME_KEY = 'the key "rate_1" of the topic is also that of Rate 1; give one of them another topic_key'
+OTHER_CONTENT = "with other content; keep one of the two"
 NO_ARRAY = "has the wrong type; write an array"
 TICKERS = 'write an array of tickers, such as ["AAPL"], there'
 NO_TYPES = "is empty; name card types, or remove the ticker: it then gets every enabled one"
 NO_VALUE = "has the wrong type; write a string, a number or a boolean"
+NO_TEXT = "has the wrong type; write a string in quotes"
+NO_BOOL = "has the wrong type; write true or false, without quotes"
+OF_X = '[0] ("X").extra_params'
+NONE_OF_X = f"{OF_X}.a (null), {OF_X}.b ([]), {OF_X}.c ({{}})"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
-
+LONG, TOO_LONG = "x" * (TEXT_LIMIT + 1), f'("{"x" * 38}…): is longer than 4,096 characters; shorten it'
 PLAIN = "holds invisible or full-width characters, or spaces around it; write plain characters"
 QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its own"
 
 BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
     "ticker_list.json": [
         ({"AAPL": 1}, NO_ARRAY),
-        (["AAPL", 7, ["MSFT"]], '[1] (7), [2] (["MSFT"]): has the wrong type; write a string in quotes'),
+        (["AAPL", 7, ["MSFT"]], f'[1] (7), [2] (["MSFT"]): {NO_TEXT}'),
         ([], f"is empty; {TICKERS}"),
         ({}, f"is empty; {TICKERS}"),
         (["", "  ", "\u3000"], '[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write a value or remove it'),
@@ -83,35 +86,24 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ([{"enabled": True}], "[0].name: is missing; add it"),
         ([], 'is empty; write an array of card types, such as ["news_card"], there'),
         ([{"name": "a", "enabled": False}], NO_CARD),
-        (
-            [{"name": "a"}, {"name": "a", "enabled": False}],
-            '[1] ("a"): is also listed as [0], with other content; keep one of the two',
-        ),
-        (
-            [{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}],
-            '[1] ("b").enabled ("yes"): has the wrong type; write true or false, without quotes',
-        ),
+        ([{"name": "a"}, {"name": "a", "enabled": False}], f'[1] ("a"): is also listed as [0], {OTHER_CONTENT}'),
+        ([{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}], f'[1] ("b").enabled ("yes"): {NO_BOOL}'),
     ],
     "engine_control.json": [([], NO_OBJECT), ({"run_new_engine": True}, f"run_new_engine: {NO_ENGINE}")],
     "llm_config.json": [
-        ({"default": {"backend": 1}}, "default.backend (1): has the wrong type; write a string in quotes"),
+        ({"default": {"backend": 1}}, f"default.backend (1): {NO_TEXT}"),
         ({"default": {"model_name": " "}}, 'default.model_name (" "): is blank; write a value or remove it'),
+        ({"default": {"model_name": LONG}}, f"default.model_name {TOO_LONG}"),
     ],
     "card_targets.json": [
         ([{"card_types": ["news_card"]}], "[0].id: is missing; add it"),
         ([{"id": "X", "date": "24.11.2026"}], '[0] ("X").date ("24.11.2026"): is not valid; write "YYYY-MM-DD"'),
         ([{"id": "X", "run_engines": {"finance": True}}], f'[0] ("X").run_engines.finance: {NO_SWITCH}'),
         ([{"id": "X", "dat": 1}], f'[0] ("X").dat: {NOT_KNOWN}'),
-        (
-            [{"id": "X", "extra_params": {"ticker": "Y", "date_str": "Z"}}],
-            f'[0] ("X").extra_params.ticker, [0] ("X").extra_params.date_str: {SET}',
-        ),
-        (
-            [{"id": "X", "extra_params": {"a": None}}, {"id": "Y", "extra_params": {"b": [], "c": {}}}],
-            '[0] ("X").extra_params.a (null), [1] ("Y").extra_params.b ([]), [1] ("Y").extra_params.c ({}): '
-            + NO_VALUE,
-        ),
-        (b'[{"id": "X", "extra_params": {"a": 1e999}}]', f'[0] ("X").extra_params.a (Infinity): {NO_VALUE}'),
+        ([{"id": "X", "extra_params": {"ticker": "Y", "date_str": "Z"}}], f"{OF_X}.ticker, {OF_X}.date_str: {SET}"),
+        ([{"id": "X", "extra_params": {"a": None, "b": [], "c": {}}}], f"{NONE_OF_X}: {NO_VALUE}"),
+        (b'[{"id": "X", "extra_params": {"a": 1e999}}]', f"{OF_X}.a (Infinity): {NO_VALUE}"),
+        ([{"id": "X", "extra_params": {"a": LONG}}], f"{OF_X}.a {TOO_LONG}"),
         ({}, "is empty; write targets there, or remove the object: every ticker then gets every enabled card type"),
         ([{"id": "X", "topic_key": "a/b"}], f'[0] ("X").topic_key ("a/b"): {ID_RULE}'),
         (
@@ -124,17 +116,9 @@ BAD_OBJECTS: dict[str, list[tuple[object, str]]] = {
         ({"AAPL": []}, f"AAPL: {NO_TYPES}"),
         ({"AAPL": "news_card"}, f'AAPL ("news_card"): {NO_ARRAY}'),
         ({"equities_default": ["news_card"]}, f"equities_default: {LISTED}"),
-        (
-            [{"id": "X"}, {"id": "X", "date": 1}, {"id": "Y"}, {"id": "Y", "date": "2026-01-01"}],
-            (
-                '[1] ("X").date (1): has the wrong type; write a string in quotes\n'
-                'card_targets.json: [3] ("Y"): is also listed as [2], with other content; keep one of the two'
-            ),
-        ),
-        (
-            [{"id": "Rate 1"}, {"id": "rate_1"}],
-            f'[1] ("rate_1"): the key "rate_1" of the topic is also that of Rate 1; {ANOTHER}',
-        ),
+        ([{"id": "X"}, {"id": "X", "date": 1}], f'[1] ("X").date (1): {NO_TEXT}'),
+        ([{"id": "Y"}, {"id": "Y", "date": "2026-01-01"}], f'[1] ("Y"): is also listed as [0], {OTHER_CONTENT}'),
+        ([{"id": "Rate 1"}, {"id": "rate_1"}], f'[1] ("rate_1"): {SAME_KEY}'),
         ([{"id": "美联储"}], '[0] ("美联储"): its topic key would be empty; give it a topic_key'),
     ],
 }
@@ -187,24 +171,42 @@ def test_a_missing_object_is_named_with_what_belongs_there() -> None:
     ]
 
 
+# --- objects that do not go together; however many faults there are, a few lines are printed ---
+
 OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
+MANY_TARGETS = [{"id": f"T {number}", "card_types": ["news_card", "old_card"]} for number in range(900)]
+PLACES = ", ".join(f'[{number}] ("T {number}").card_types[1]' for number in range(PLACES_NAMED))
+MANY_TYPES = [f"a{number}" for number in range(CAUSES_LISTED + 1)]
+TOO_MANY = "has so many faults that not all are listed; correct those that are listed first"
 
 
-def test_a_config_that_leaves_no_card_to_make_is_faulty() -> None:
-    targets = {"AAPL": ["old_card"], "MSFT": ["old_card"]}
-    assert judged(GOOD | {"card_types.json": OFF, "card_targets.json": targets})[0] == [f"card_types.json: {NO_CARD}"]
-    targets["MSFT"] = ["nope"]
-    assert judged(GOOD | {"card_types.json": OFF, "card_targets.json": targets})[0] == [
-        f'card_targets.json: MSFT[0]: "nope" {UNKNOWN}'
-    ]
+@pytest.mark.parametrize(
+    ("types", "targets", "faults"),
+    [
+        (OFF, {"AAPL": ["old_card"], "MSFT": ["old_card"]}, [f"card_types.json: {NO_CARD}"]),
+        (OFF, {"AAPL": ["old_card"], "MSFT": ["nope"]}, [f'card_targets.json: MSFT[0]: "nope" {UNKNOWN}']),
+        (["news_card"], MANY_TARGETS, [f'card_targets.json: {PLACES} and 897 more: "old_card" {UNKNOWN}']),
+        (
+            ["news_card"],
+            {"AAPL": MANY_TYPES},
+            [
+                *(f'card_targets.json: AAPL[{at}]: "a{at}" {UNKNOWN}' for at in range(CAUSES_LISTED)),
+                f"card_targets.json: {TOO_MANY}",
+            ],
+        ),
+    ],
+    ids=["no card is left", "that has a cause", "many places", "many causes"],
+)
+def test_card_types_that_targets_ask_for_have_to_be_there(types: object, targets: object, faults: list[str]) -> None:
+    assert judged(GOOD | {"card_types.json": types, "card_targets.json": targets})[0] == faults
 
 
 def test_notices_name_likely_mistakes() -> None:
     faults, notices = judged(
         {
             "ticker_list.json": ["AAPL", "AAPL", "MSFT"],
-            "card_types.json": [{"name": "news_card"}, {"name": "old_card", "enabled": False}, {"name": "news_card"}],
-            "card_targets.json": {"AAPL": ["old_card", "news_card", "news_card"]},
+            "card_types.json": [*OFF, {"name": "news_card"}, {"name": "lone_card"}],
+            "card_targets.json": {"AAPL": ["old_card", "news_card", "news_card"], "MSFT": ["news_card"]},
             "llm_config.json": {"tasks": {"other_card": {"backend": "b"}}},
         }
     )
@@ -214,6 +216,7 @@ def test_notices_name_likely_mistakes() -> None:
         'card_types.json: [2] ("news_card"): is listed twice; it counts once',
         "card_targets.json: AAPL[0]: old_card is switched off in card_types.json; no card of it is made",
         'card_targets.json: AAPL[2] ("news_card"): is listed twice; it counts once',
+        "card_types.json: lone_card: no target asks for this card type",
         "llm_config.json: tasks.other_card: is not a card type of card_types.json; the job does not use it",
     ]
 
@@ -253,35 +256,9 @@ def test_ids_in_any_script_are_accepted(topic: str) -> None:
     assert faults_with("card_targets.json", [{"id": topic, "topic_key": "k"}]) == []
 
 
-# --- however many faults there are, a few lines are printed ---
-
-LONGEST = 600
-"""Characters of a line, at most."""
-
-
-def test_one_removed_card_type_is_one_fault_with_the_first_places_and_the_count() -> None:
-    entries = [{"id": f"T {number}", "card_types": ["news_card", "old_card"]} for number in range(900)]
-    places = ", ".join(f'[{number}] ("T {number}").card_types[1]' for number in range(PLACES_NAMED))
-    assert judged(GOOD | {"card_targets.json": entries})[0] == [
-        f'card_targets.json: {places} and 897 more: "old_card" {UNKNOWN}'
-    ]
-
-
-TOO_MANY = "card_targets.json: has so many faults that not all are listed; correct those that are listed first"
-
-
-def test_of_many_causes_the_first_are_listed() -> None:
-    entries = {"AAPL": [f"a{number}" for number in range(CAUSES_LISTED + 1)]}
-    assert judged(GOOD | {"card_targets.json": entries})[0] == [
-        *(f'card_targets.json: AAPL[{number}]: "a{number}" {UNKNOWN}' for number in range(CAUSES_LISTED)),
-        TOO_MANY,
-    ]
-
-
 def test_of_many_notices_the_first_are_listed() -> None:
-    names = [f"a{number}" for number in range(CAUSES_LISTED + 1)]
-    types = [{"name": "news_card"}, *({"name": name, "enabled": False} for name in names)]
-    entries = {"AAPL": ["news_card", *names]}
+    types = [{"name": "news_card"}, *({"name": name, "enabled": False} for name in MANY_TYPES)]
+    entries = {"AAPL": ["news_card", *MANY_TYPES]}
     notices = judged(GOOD | {"card_types.json": types, "card_targets.json": entries})[1]
     assert len(notices) == CAUSES_LISTED + 1
     assert notices[-1] == "card_targets.json: has further notices"
@@ -295,7 +272,7 @@ def test_each_object_full_of_faults_makes_few_and_short_lines(value: object) -> 
     for each in ([value] * 30, {f"{number}": value for number in range(30)}):
         faults, notices = judged(dict.fromkeys(OBJECTS, each))
         assert 0 < len(faults) <= len(OBJECTS) * 12
-        assert all(len(line) <= LONGEST and line.isprintable() for line in (*faults, *notices))
+        assert all(len(line) <= 600 and line.isprintable() for line in (*faults, *notices))
 
 
 # --- a document that all JSON parsers read in the same way is accepted ---

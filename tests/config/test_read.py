@@ -82,9 +82,7 @@ async def test_faults_of_variables_and_of_one_kind_in_objects_are_told_together(
         pytest.param({"without": ("AAPL", "MSFT")}, ["--without"], id="all left out"),
     ],
 )
-async def test_faults_of_the_command_are_found_when_the_config_has_none(
-    place: Path, asked: dict[str, Any], options: list[str]
-) -> None:
+async def test_faults_of_the_command_come_last(place: Path, asked: dict[str, Any], options: list[str]) -> None:
     with pytest.raises(ConfigError) as error:
         await read_config(request(str(place), **asked), DAY)
     assert [fault.where for fault in error.value.faults] == options

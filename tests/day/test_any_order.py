@@ -89,9 +89,7 @@ def state(ledger: Ledger) -> dict[str, object]:
     others=st.lists(results(OTHER_CALLS), max_size=8),
     chance=st.randoms(use_true_random=False),
 )
-def test_results_of_this_plan_and_of_another_may_come_in_any_order(
-    own: list[CallResult], others: list[CallResult], chance: Any
-) -> None:
+def test_results_of_any_plan_come_in_any_order(own: list[CallResult], others: list[CallResult], chance: Any) -> None:
     steps = [*((True, one) for one in own), *((False, one) for one in others)]
     found = []
     for _ in range(2):

@@ -6,7 +6,7 @@ import pytest
 
 from job.config.faults import Fault
 from job.day.attempt import ExitCode, Outcome
-from job.day.ending import Ending, ending_of
+from job.day.ending import Ending
 from job.day.failure_groups import GROUPS_LISTED
 from job.day.ledger import Ledger
 from job.day.report import MISSING_LISTED
@@ -51,11 +51,18 @@ def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, obje
         read_report(DAY, 1, data)
 
 
-def test_when_it_ended_is_in_the_zone_of_its_start() -> None:
-    report = report_at(MISSING, Ledger(plan_of([target("A")])), seconds=61.5)
-    assert (report.ended, report.seconds, report.done_at) == ("2026-11-24T02:01:04+08:00", 61.5, None)
-    done = report_at(ending_of(Day().play().ledger, None), Day().play().ledger, seconds=60)
-    assert str(done.done_at) == "2026-11-24 02:01:03+08:00"
+@pytest.mark.parametrize(
+    ("scene", "sentence"),
+    [
+        ("all made", "all 58 cards are made"),
+        ("cards missing", "6 of 58 cards are missing"),
+        ("data alone", "All data is ready"),
+        ("bad config", "nothing was called"),
+    ],
+)
+def test_an_end_has_the_sentence_without_which_0_5_0_refuses_it(scene: str, sentence: str) -> None:
+    stored = json.loads(end_json(SCENES[scene]().report))["sentence"]
+    assert (stored["plural"] or stored["id"]).format(**stored["values"]) == sentence
 
 
 def test_a_phase_lasts_from_its_first_call_to_its_end_in_each_attempt() -> None:
@@ -100,9 +107,6 @@ def test_of_much_that_is_missing_the_first_is_listed_and_the_rest_is_counted() -
     assert failed == ledger.counts("qa").failed - ledger.counts("qa").cut_off
     assert sum(group.items.count for group in report.failures) == failed
     assert len(report.failures) <= GROUPS_LISTED
-
-
-# --- faults ---
 
 
 def test_of_many_faults_the_first_are_listed() -> None:

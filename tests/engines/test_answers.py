@@ -24,12 +24,8 @@ def verdict(call: Call, answer: object, status: int = 200, token: str = "") -> V
     return judge(call, Response(status, body), token)
 
 
-def judged(call: Call, answer: object, status: int = 200) -> Failure | None:
-    return verdict(call, answer, status).failure
-
-
 def failure_of(call: Call, answer: object, status: int = 200) -> Failure:
-    failure = judged(call, answer, status)
+    failure = verdict(call, answer, status).failure
     assert failure is not None
     return failure
 
@@ -109,9 +105,7 @@ WARNED = {"status": "success", "error": "quota exceeded"}
         (TRADING, {"results": {"AAPL": GOOD, "MSFT": WARNED}, "error": "about all"}, "msft: quota exceeded", ()),
     ],
 )
-def test_a_success_with_an_error_text_is_a_success_with_a_warning(
-    call: Call, answer: object, said: str, names: tuple[str, ...]
-) -> None:
+def test_a_success_with_an_error_has_a_warning(call: Call, answer: object, said: str, names: tuple[str, ...]) -> None:
     found = verdict(call, answer)
     assert (found.failure, found.with_error) == (None, names)
     assert str(found.warning) == f"the answer says success, but has an error: {said}"
@@ -170,9 +164,9 @@ def test_no_sentence_on_an_answer_quotes_the_token_that_was_sent(call: Call, sta
 def test_the_ticker_as_it_was_sent_wins_over_its_upper_case() -> None:
     call = trading(["brk.b"])
     fine, failed = {"status": "success"}, {"status": "failed", "message": "no rows"}
-    assert judged(call, {"results": {"brk.b": failed, "BRK.B": fine}}) is not None
-    assert judged(call, {"results": {"brk.b": fine, "BRK.B": failed}}) is None
-    assert judged(call, {"results": {"BRK.B": fine}}) is None
+    assert verdict(call, {"results": {"brk.b": failed, "BRK.B": fine}}).failure is not None
+    assert verdict(call, {"results": {"brk.b": fine, "BRK.B": failed}}).failure is None
+    assert verdict(call, {"results": {"BRK.B": fine}}).failure is None
 
 
 def test_only_the_tickers_that_failed_are_named() -> None:
@@ -200,7 +194,7 @@ def test_no_body_turns_another_status_than_2xx_into_a_success(status: int) -> No
         assert (failure.cause, failure.status) == (Cause.STATUS, status)
         is_redirect = str(failure.reason) == f"HTTP {status}: a redirect, which is not followed"
         assert is_redirect is (status in {300, 399})
-    assert judged(QA, GOOD, 299) is None
+    assert verdict(QA, GOOD, 299).failure is None
 
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"

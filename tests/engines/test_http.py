@@ -66,9 +66,7 @@ async def ask(connection: HttpConnection, **headers: str) -> Response:
     return await connection.request("POST", PATH, headers, None)
 
 
-async def test_one_connection_serves_all_exchanges_that_were_read_to_their_end(
-    service: Service, connection: HttpConnection
-) -> None:
+async def test_one_connection_serves_all_exchanges_read_whole(service: Service, connection: HttpConnection) -> None:
     service.script.append(Fault(when.nth(1), do.status(503)))
     assert (await ask(connection)).status == 503
     for _ in range(4):
@@ -77,9 +75,7 @@ async def test_one_connection_serves_all_exchanges_that_were_read_to_their_end(
     assert {seen.target for seen in service.requests} == {PATH}
 
 
-async def test_a_connection_that_was_idle_for_long_is_replaced(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_connection_that_was_idle_long_is_replaced(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IDLE_SECONDS", 0.01)
     connection = HttpConnection(Network(tls_context(None)), service.url)
     await ask(connection)
@@ -110,9 +106,7 @@ async def test_an_incomplete_answer_is_an_error_and_the_connection_is_replaced(
     assert service.traffic.connections == 2
 
 
-async def test_bytes_that_arrive_after_an_answer_are_not_read_as_the_next_answer(
-    service: Service, connection: HttpConnection
-) -> None:
+async def test_bytes_after_an_answer_are_not_read_as_the_next_one(service: Service, connection: HttpConnection) -> None:
     service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after=0.01)))
     assert (await ask(connection)).status == 200
     await service.until(lambda requests: requests[0].ended is not None)
@@ -121,9 +115,7 @@ async def test_bytes_that_arrive_after_an_answer_are_not_read_as_the_next_answer
 
 
 @pytest.mark.parametrize("after", [None, 0.03], ids=["at once", "late"])
-async def test_a_connection_that_is_not_kept_never_reads_a_second_answer_as_the_next_one(
-    service: Service, after: float | None
-) -> None:
+async def test_a_connection_that_is_not_kept_reads_no_second_answer(service: Service, after: float | None) -> None:
     """Once the next request was sent, nothing would distinguish it from the answer to that."""
     service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after)))
     service.latency = steady(0.06)
@@ -348,9 +340,7 @@ async def test_a_certificate_is_checked(secure: Service, tmp_path: Path) -> None
     await connection.aclose()
 
 
-async def test_too_many_open_files_are_not_reported_as_the_engines_fault(
-    service: Service, connection: HttpConnection
-) -> None:
+async def test_too_many_open_files_are_not_the_engines_fault(service: Service, connection: HttpConnection) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
     os.close(free)

@@ -79,9 +79,7 @@ class Credentials:
         self.token = self._token
 
 
-async def test_a_token_is_shared_until_an_engine_refuses_it(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_token_is_shared_until_it_is_refused(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Credentials("first")
     source.may_answer.set()
     monkeypatch.setattr(credentials, "fetch_id_token_credentials", lambda *_: source)
@@ -94,9 +92,7 @@ async def test_a_token_is_shared_until_an_engine_refuses_it(
     assert await tokens.get("https://x", rejected="first") == "second"
 
 
-async def test_a_token_is_renewed_once_for_all_workers_that_wait_for_it(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_token_is_renewed_once_for_all_waiting(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Credentials("one")
     monkeypatch.setattr(credentials, "fetch_id_token_credentials", lambda *_: source)
     tokens = IdTokens(nursery, None)

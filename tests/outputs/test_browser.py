@@ -9,7 +9,7 @@ import pytest
 from job.day.history import Nights
 from job.outputs.pages import render_day, render_nights
 from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
-from tests.outputs.test_day_page import hostile_view
+from tests.outputs.test_pages import hostile_view
 from tests.support.browser import Browser, open_browser
 from tests.support.days import DAY, SCENES, Day, some_nights
 
@@ -79,9 +79,7 @@ def test_what_is_read_in_the_morning_fits_a_phone(
 
 @pytest.mark.parametrize("name", ["data", "seven"])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_commands_and_facts_break_between_words_alone(
-    browser: Browser, tmp_path: Path, name: str, language: Language
-) -> None:
+def test_commands_and_facts_break_at_spaces(browser: Browser, tmp_path: Path, name: str, language: Language) -> None:
     browser.open(write_pages(tmp_path, translator(language))[name], *PHONE)
     browser.value(OPEN_ALL)
     lines = "[...document.querySelectorAll('code span, .facts span')].map(one => %s)"
@@ -105,9 +103,7 @@ def test_in_chinese_nothing_sticks_out_on_a_phone(browser: Browser, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["nights", "missing"])
-def test_every_link_and_every_folded_part_can_be_reached_by_keyboard(
-    browser: Browser, pages: dict[str, Path], name: str
-) -> None:
+def test_links_and_folded_parts_can_be_reached_by_keyboard(browser: Browser, pages: dict[str, Path], name: str) -> None:
     browser.open(pages[name])
     shown, reached = browser.reachable()
     assert len([place for place in reached if place.startswith(("A ", "SUMMARY "))]) == shown > 3

@@ -151,12 +151,6 @@ async def test_the_last_line_says_how_the_day_stands(lines: Any, scene: str) -> 
         assert line["context"]["reportLocation"]["functionName"] == report.outcome, "one group for each outcome"
 
 
-async def test_a_record_that_lacks_something_is_a_warning_and_no_failure(lines: Any) -> None:
-    view = replace(SCENES["all made"](), unrecorded=12)
-    (line,) = await lines(lambda log: log.on_finish(view))
-    assert (line["severity"], line["exit_code"], line["unrecorded"]) == ("WARNING", 0, 12)
-
-
 async def test_a_long_answer_is_shortened_in_the_last_line(lines: Any) -> None:
     view = SCENES["data failed"]()
     ending = replace(view.report.ending, answer=Message("图" * 100_000))

@@ -233,9 +233,7 @@ DINGTALK_SIGNED = "&timestamp=1700000000250&sign=rQC2GeGO4iloPeV%2BQeBdpp%2Byk6Y
         (WECOM_URL, "of no use", "", {"msgtype": "markdown", "markdown": {"content": "图卡"}}),
     ],
 )
-def test_a_request_is_as_documented_and_signed_if_there_is_a_secret(
-    url: str, secret: str | None, in_url: str, body: object
-) -> None:
+def test_a_request_is_as_documented_signed_or_not(url: str, secret: str | None, in_url: str, body: object) -> None:
     target, content = Hook(url, secret).request("图卡", {}, NOW)
     assert (target, json.loads(content)) == (url + in_url, body)
     assert "图卡".encode() in content, "escaped it would take twice the room"
@@ -269,14 +267,10 @@ def said(url: str, status: int, answer: object, secret: str | None = None) -> tu
         (WECOM_URL, 200, {"errcode": 93000, "errmsg": None}, "WeCom refused it with code 93000: ", False),
         (WECOM_URL, 429, b"", "WeCom answered HTTP 429", True),
         (WECOM_URL, 502, b"<html>", "WeCom answered HTTP 502", True),
-        (WECOM_URL, 302, b"", "WeCom answered HTTP 302", False),
         (SLACK_URL, 403, b"invalid_token", "hooks.slack.com answered HTTP 403", False),
-        (SLACK_URL, 503, b"", "hooks.slack.com answered HTTP 503", True),
     ],
 )  # fmt: skip
-def test_whether_the_message_was_accepted(
-    url: str, status: int, answer: object, reason: str | None, is_passing: bool
-) -> None:
+def test_whether_it_was_accepted(url: str, status: int, answer: object, reason: str | None, is_passing: bool) -> None:
     assert said(url, status, answer) == (reason and (reason, is_passing))
 
 

@@ -116,9 +116,7 @@ async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixtur
 # --- the progress ---
 
 
-async def test_text_that_is_no_terminal_has_a_line_that_forecasts_nothing_and_no_bars(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+async def test_text_without_a_terminal_has_no_bars_and_forecasts_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     hundred = plan_of([target(str(number), engines=()) for number in range(100)])
     live = Progress.of(Ledger(hundred), began=997.0)  # 3 s before its first call
     live.engines["qa"].began = 1000.0

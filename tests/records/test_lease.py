@@ -42,11 +42,7 @@ def holder(owner: str = "one", **changes: Any) -> Holder:
     return Holder(**(known | changes))
 
 
-def ignore_notice(_notice: Message) -> None:
-    """Ignores notices."""
-
-
-async def take(store: ObjectStore, me: Holder, notify: OnWait = ignore_notice, *, waits: bool = True) -> Lease:
+async def take(store: ObjectStore, me: Holder, notify: OnWait = lambda _: None, *, waits: bool = True) -> Lease:
     """The lease of a start that is killed later, unless it releases it."""
     return await module._acquire(store, me, notify, waits=waits)
 
@@ -85,7 +81,7 @@ async def renewed(store: Memory) -> AsyncIterator[Kept]:
 async def test_what_was_acquired_is_released_at_the_end_whatever_happened(memory: Memory, ends: str) -> None:
     memory.seconds = 1.0
     with trio.move_on_after(1.5), pytest.raises(RuntimeError) if ends == "by an error" else nullcontext():
-        async with acquire(memory, holder(), ignore_notice, waits=True):
+        async with acquire(memory, holder(), lambda _: None, waits=True):
             assert there(memory) == holder()
             if ends == "by an error":
                 raise RuntimeError
@@ -95,13 +91,12 @@ async def test_what_was_acquired_is_released_at_the_end_whatever_happened(memory
 
 
 async def test_a_start_that_cannot_release_its_lease_ends_all_the_same(memory: Memory) -> None:
-    async with acquire(memory, holder(), ignore_notice, waits=True):
+    async with acquire(memory, holder(), lambda _: None, waits=True):
         memory.refuse = lambda _verb, _name: True
-    async with trio.open_nursery():
-        memory.refuse = lambda _verb, _name: False
-        memory.objects.clear()
-        async with acquire(memory, holder(), ignore_notice, waits=True):
-            memory.seconds = 1e6
+    memory.refuse = lambda _verb, _name: False
+    memory.objects.clear()
+    async with acquire(memory, holder(), lambda _: None, waits=True):
+        memory.seconds = 1e6
     assert trio.current_time() <= RELEASE_SECONDS
 
 
@@ -245,9 +240,7 @@ async def test_an_outage_that_lasts_stops_the_holder_in_time(memory: Memory, how
 
 
 @pytest.mark.parametrize("after_outage", [False, True])
-async def test_a_lease_that_another_start_has_taken_stops_the_holder_at_the_next_renewal(
-    memory: Memory, after_outage: bool
-) -> None:
+async def test_a_lease_that_another_has_taken_stops_its_holder(memory: Memory, after_outage: bool) -> None:
     kept = Kept(await take(memory, holder()))
     memory.refuse = lambda verb, _name: after_outage and verb == "replace" and trio.current_time() < 20
     memory.objects[LEASE] = memory._write("replace", LEASE, b"another's")
@@ -277,9 +270,7 @@ async def test_the_time_for_which_the_machine_sleeps_counts(
 
 
 @pytest.mark.parametrize("verb", ["create", "replace"])
-async def test_a_sleep_between_a_request_and_its_answer_counts(
-    memory: Memory, machine_clock: MachineClock, verb: str
-) -> None:
+async def test_a_sleep_during_a_request_counts(memory: Memory, machine_clock: MachineClock, verb: str) -> None:
     """Storage may have written the lease before it."""
 
     def sleep(asked: str, _name: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trio
@@ -24,7 +24,6 @@ from job.records.session import RELEASE_SECONDS, Session, StorageAlarm, decide, 
 from job.storage.store import UnusableError
 from job.text.messages import Message, message
 from tests.records.test_lease import holder
-from tests.records.test_record import broken
 from tests.support.records import DAY, RecordedAttempt, prepared, put, record_of, start_at
 from tests.support.stores import Memory, memory
 from tests.support.virtual_time import MachineClock, machine_clock
@@ -112,9 +111,7 @@ async def test_a_day_that_is_done_with_an_error_besides_was_not_good(desk: Desk)
     assert record.severity == "warn"
 
 
-async def test_a_start_whose_machine_slept_longer_than_its_lease_lasts_makes_no_attempt(
-    desk: Desk, machine_clock: MachineClock
-) -> None:
+async def test_a_start_that_slept_beyond_its_lease_makes_no_attempt(desk: Desk, machine_clock: MachineClock) -> None:
     def sleep(verb: str, _name: str) -> bool:
         machine_clock.slept += TRUSTED_SECONDS * (verb == "names")
         return False
@@ -157,6 +154,9 @@ async def test_all_is_written_the_end_last_and_the_lease_released(desk: Desk, re
 
 
 async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: Desk) -> None:
+    def broken() -> NoReturn:
+        raise ValueError("odd")
+
     async with desk.session() as session:
         report, _ = await desk.close(session, documents={"index.html": broken})
     assert report.not_written == ("index.html",)
@@ -195,9 +195,7 @@ async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk) -
 
 @pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE])
 @pytest.mark.parametrize("at", [0.0, 10.0])
-async def test_closing_waits_no_longer_than_the_reason_to_shut_down_lets_it(
-    desk: Desk, reason: ShutdownReason, at: float
-) -> None:
+async def test_closing_waits_no_longer_than_the_shutdown_lets_it(desk: Desk, reason: ShutdownReason, at: float) -> None:
     async def shutdown() -> None:
         await trio.sleep(at)
         desk.shutdown.request(reason)
@@ -231,9 +229,7 @@ async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(desk:
     assert LEASE not in desk.store.objects
 
 
-async def test_without_the_lease_no_document_is_written_but_results_and_the_end_are(
-    desk: Desk, machine_clock: MachineClock
-) -> None:
+async def test_without_the_lease_results_and_the_end_alone_are_written(desk: Desk, machine_clock: MachineClock) -> None:
     """They have its own number, and are true; the page is that of the start which took over."""
     async with desk.session() as session:
         desk.store.objects[LEASE] = desk.store._write("replace", LEASE, b"another's")
@@ -266,7 +262,6 @@ async def test_a_lease_whose_release_takes_too_long_is_given_up(desk: Desk) -> N
 # --- what a start adds to the record of its day, without storage ---
 
 CARD = Item("qa", "AAPL", "news_card")
-OTHER = Item("qa", "MSFT", "news_card")
 ASKED = Rerun("qa", "AAPL", "news_card", DAY, 2)
 INTERRUPTED = RecordedAttempt(outcome="interrupted")
 MADE_AGAIN = RecordedAttempt(number=2, again=[ASKED], asked_by=["x"])
@@ -305,9 +300,7 @@ def test_what_is_wrong_where_days_are_recorded_is_in_no_variable(error: Exceptio
         pytest.param([RecordedAttempt(), MADE_AGAIN], ("x",), id="a first try that is delivered twice"),
     ],
 )
-def test_who_asks_for_something_again_is_recorded_with_it(
-    attempts: list[RecordedAttempt], asked_by: tuple[str, ...]
-) -> None:
+def test_who_asks_for_it_again_is_recorded_with_it(attempts: list[RecordedAttempt], asked_by: tuple[str, ...]) -> None:
     attempt = decided(*attempts, work=prepared(again=[CARD]), execution="x", task_attempt=0)
     assert attempt is not None
     assert (attempt.again, attempt.asked_by) == ((ASKED,), asked_by)

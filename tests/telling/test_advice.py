@@ -1,7 +1,7 @@
 """What a person does next: one command after any failure, with its price, right where and when it is read."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import product
@@ -25,7 +25,7 @@ from job.storage.store import NAME_A_PLACE
 from job.telling.advice import Commands, advice, option
 from job.telling.lines import Line, Rank
 from job.text.messages import message
-from tests.support.days import RESET, SCENES, Day, failing
+from tests.support.days import SCENES, Day, failing
 from tests.support.fakes import target
 from tests.support.records import begun, report_at, start_at
 from tests.support.shell import arguments_in
@@ -40,17 +40,11 @@ LAPTOP: Where = {}
 LOCAL: Where = {"start_with": "make run-local ARGS="}
 PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
-DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
-UNTIL, BOTH = "(until 11-25 01:50)", "(for a maintainer; until 11-25 01:50)"
-MAINTAINER = "(by today's config; for a maintainer)"
 LOOK_FIRST = "What you asked for may not be recorded. First look at how the day stands:"
 LOOKS = {LOOK_FIRST, "All executions of the job"}
-OVER = "Once what failed is over or put right, this makes what is missing {}:"
 NO_STORAGE = Ending(Outcome.STORAGE_FAILED, answer=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 DENIED = Failure(Cause.DENIED, message("no"), 200)
-AWAY = Failure(Cause.STATUS, message("HTTP 503"), 503)
-BROKEN = Failure(Cause.STATUS, message("HTTP 500"), 500)
 
 
 def half_made() -> Ledger:
@@ -72,11 +66,7 @@ def steps_of(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> tuple[
 
 
 def shown(one: Report, place: Where = CLOUD, now: datetime = TODAY) -> list[tuple[str, str | None]]:
-    return shown_of(steps_of(one, place, now))
-
-
-def shown_of(steps: Iterable[Line]) -> list[tuple[str, str | None]]:
-    return [(str(step.text), step.below) for step in steps]
+    return [(str(step.text), step.below) for step in steps_of(one, place, now)]
 
 
 INTERRUPTED = ending_of(half_made(), ShutdownReason.SIGTERM)
@@ -101,7 +91,7 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
                 assert step.until == (None if options.date else LATER)
 
 
-WITHOUT = ("run", "--date=2026-11-24", "--without=MSFT")
+DATE, EARLIER, MSFT, DASH = "--date=2026-11-24", "--date=2026-10-24", "--without=MSFT", "--without=-X"
 OCTOBER = {"number": 0, "day": "2026-10-24", "started": start_at().started}
 UNKNOWN = {"number": 0, "knows_days": False}
 
@@ -109,33 +99,21 @@ UNKNOWN = {"number": 0, "knows_days": False}
 @pytest.mark.parametrize(
     ("about", "arguments"),
     [
-        pytest.param({"number": 0}, [(), ("--date=2026-11-24", "--yes")], id="not recorded: confirmed later"),
-        pytest.param(
-            {"number": 0, "arguments": WITHOUT},
-            [("--without=MSFT",), ("--date=2026-11-24", "--without=MSFT", "--yes")],
-            id="not recorded: with its own arguments",
-        ),
-        pytest.param(
-            {"arguments": ("run", "--again=NVDA", "--yes")}, [(), ("--date=2026-11-24",)], id="recorded: a plain one"
-        ),
-        pytest.param(
-            {"without": ("MSFT", "-X")},
-            [("--without=MSFT", "--without=-X"), ("--date=2026-11-24", "--without=MSFT", "--without=-X")],
-            id="what was left out stays so until the rest is there",
-        ),
-        pytest.param(OCTOBER | {"arguments": ("run", "--date=2026-10-24")}, [("--date=2026-10-24",)], id="not current"),
-        pytest.param(
-            OCTOBER | {"arguments": ("run", "--date=2026-10-24", "--yes")},
-            [("--date=2026-10-24", "--yes")],
-            id="not current, and confirmed by whoever named it",
-        ),
-        pytest.param(UNKNOWN, [()], id="unknown days: whichever it is"),
-        pytest.param(UNKNOWN | {"arguments": WITHOUT[:2]}, [("--date=2026-11-24",)], id="unknown days: the named one"),
+        ({"number": 0}, [(), (DATE, "--yes")]),
+        ({"number": 0, "arguments": ("run", DATE, MSFT)}, [(MSFT,), (DATE, MSFT, "--yes")]),
+        ({"arguments": ("run", "--again=NVDA", "--yes")}, [(), (DATE,)]),
+        ({"without": ("MSFT", "-X")}, [(MSFT, DASH), (DATE, MSFT, DASH)]),  # until the rest is there
+        (OCTOBER | {"arguments": ("run", EARLIER)}, [(EARLIER,)]),
+        (OCTOBER | {"arguments": ("run", EARLIER, "--yes")}, [(EARLIER, "--yes")]),
+        (UNKNOWN, [()]),
+        (UNKNOWN | {"arguments": ("run", DATE)}, [(DATE,)]),
+    ],
+    ids=[
+        *("not recorded: confirmed later", "with its own arguments", "recorded: a plain one", "what was left out"),
+        *("not current", "confirmed by whoever named it", "unknown days: whichever it is", "the named one"),
     ],
 )
-def test_the_command_asks_for_what_is_not_recorded_yet(
-    about: dict[str, Any], arguments: Sequence[tuple[str, ...]]
-) -> None:
+def test_the_command_asks_for_what_is_not_recorded(about: dict[str, Any], arguments: Sequence[tuple[str, ...]]) -> None:
     one = begun(report(NO_STORAGE), **about)
     commands = dict.fromkeys(command for now in (TODAY, LATER) for _, command in shown(one, now=now) if command)
     assert [*commands] == [EXECUTE + (f" --args={','.join(('run', *given))}" if given else "") for given in arguments]
@@ -164,12 +142,12 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     """If nothing is made yet, it would be refused for that."""
     first = begun(report(Ending(Outcome.BAD_CONFIG), faults=[IN_VARIABLE]), **ASKS_AGAIN)
-    assert shown(first) == [(f"Once that is corrected, this makes what is missing {UNTIL}:", EXECUTE)]
+    assert shown(first) == [("Once that is corrected, this makes what is missing (until 11-25 01:50):", EXECUTE)]
     unknown = first.model_copy(update={"faults": (replace(IN_VARIABLE, where="RUNS_URI"),)})
     assert shown(unknown)[0][1] == f"{EXECUTE} --args=run,--again=NVDA,--yes"
     one = first.model_copy(update={"engines": {"qa": Counts(planned=2, done=1)}})
     assert shown(one)[0] == (
-        f"Once that is corrected, this makes what is missing {BOTH}:",
+        "Once that is corrected, this makes what is missing (for a maintainer; until 11-25 01:50):",
         f"{EXECUTE} --args=run,--again=NVDA,--yes",
     )
     assert shown(begun(one, task_attempt=1))[0][0] == LOOK_FIRST, "the first may have"
@@ -193,9 +171,7 @@ MORE = "Cloud Run starts it once more by 2026-11-25 01:41 UTC+08:00, unless it w
     ],
     ids=["deadline", "signal", "an object", "a variable", "done", "what it asks for is asked for once"],
 )
-def test_what_cloud_run_goes_on_with_is_said_before_the_command(
-    ending: Ending, more: dict[str, Any], said: str | None
-) -> None:
+def test_what_cloud_run_goes_on_with_is_said_first(ending: Ending, more: dict[str, Any], said: str | None) -> None:
     one = report(ending, **RETRIED, **more)
     steps = [*advice(one, Ledger.empty(one.day), commands(CLOUD, TODAY), is_retried=True)]
     assert [str(step.text) for step in steps if "Cloud Run" in str(step.text)] == ([] if said is None else [said])
@@ -217,35 +193,13 @@ def test_of_a_killed_start_it_is_said_for_ten_minutes(max_retries: int, minutes:
 # --- to go on without some targets ---
 
 
-def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them() -> None:
-    start = {"without": ("TSLA",)}
-    day = Day(start=start).play(failing(DENIED, "news", "AAPL"))
-    one = report_of(day.start_of(), day.ledger, ending_of(day.ledger, None, day.errors[0]), seconds=60)
-    assert one.at_fault == ("AAPL",)
-    sentence, both = "Or leave out AAPL {}:", "--without=TSLA,--without=AAPL"
-    plain, first = shown(one)
-    assert plain[1] == EXECUTE + " --args=run,--without=TSLA"
-    assert first == (sentence.format(BOTH), f"{EXECUTE} --args=run,{both}")
-    assert shown(one, now=LATER)[1] == (sentence.format(MAINTAINER), f"{DATED},{both}")
-
-
 @pytest.mark.parametrize("name", ["-X", "--yes", "^GSPC", "a,b", "Rate vs Inflation", "$(x)", "美联储", "a,b|c", "'"])
 @pytest.mark.parametrize("place", PLACES, ids=["Cloud Run", "laptop", "run-local"])
 def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
-    one = report(MISSING).model_copy(update={"at_fault": (name, "MSFT")})
+    one = begun(report(MISSING), without=("TSLA",)).model_copy(update={"at_fault": (name, "MSFT")})
     (command,) = [command for text, command in shown(one, place, LATER) if text.startswith("Or leave out")]
     options = make_parser().parse_args(arguments_in(command or ""))
-    assert (options.date, options.without) == ("2026-11-24", [name, "MSFT"])
-
-
-def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out_once_that_can_be_made() -> None:
-    done = begun(report(DONE), without=("MSFT", "TSLA"))
-    again = "Once they can be made, this makes what was left out {}:"
-    assert shown(done) == [(again.format(UNTIL), EXECUTE)]
-    assert shown(done, now=LATER) == [(again.format(MAINTAINER), f"{DATED},--yes")]
-    counted = done.model_copy(update={"engines": {"qa": Counts(planned=7, not_attempted=2, left_out=2, done=5)}})
-    terms = "(2 cards; until 11-25 01:50)"
-    assert shown(counted)[0] == (again.format(terms), EXECUTE)
+    assert (options.date, options.without) == ("2026-11-24", ["TSLA", name, "MSFT"])
 
 
 # --- what a start costs at most ---
@@ -261,15 +215,11 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
     return now.partition(" missing ")[2]
 
 
-@pytest.mark.parametrize("failure", [BROKEN, DENIED, RESET, AWAY, Failure(Cause.STATUS, message("HTTP 422"), 422)])
-def test_whatever_cards_fail_with_each_has_its_tries(failure: Failure) -> None:
-    """By the next morning another fault may have come."""
-    day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
+def test_each_card_that_failed_was_not_tried_or_was_held_back_has_its_tries() -> None:
+    """Whatever it failed with: by the next morning another fault may have come."""
+    day = Day(start={"qa_attempts": 3}).play(failing(DENIED, "qa", "NVDA"))
     assert price(day) == "(5 cards; until 11-25 01:50); at most 15 tries are charged per start:"
     assert price(day, unrecorded=2).startswith("(7 cards; until 11-25 01:50); at most 21 tries ")
-
-
-def test_what_was_not_tried_and_what_a_data_engine_has_held_back_has_its_tries_too() -> None:
     one = Day(start={"qa_attempts": 1}, targets=[target("A", ["a"])]).play(failing(DENIED, "news"))
     assert price(one) == "(1 card; until 11-25 01:50); at most 1 try is charged per start:"
     cut_short = Day(start={"qa_attempts": 3}).play(until=150)
@@ -277,20 +227,14 @@ def test_what_was_not_tried_and_what_a_data_engine_has_held_back_has_its_tries_t
     assert price(cut_short, ShutdownReason.SIGTERM).endswith(f"; at most {3 * left} tries are charged per start:")
 
 
-def test_of_a_start_of_an_image_that_did_not_record_it_no_price_is_told() -> None:
-    assert price(Day().play(failing(BROKEN, "qa", "NVDA"))) == "(5 cards; until 11-25 01:50):"
-
-
 # --- while a start is at work ---
 
 
 def test_a_day_at_work_says_by_when_it_ends_until_then() -> None:
     one = SCENES["at work"]().report
-    early, late = (steps_of(one, now=datetime.fromisoformat(f"2026-11-24T05:0{minute}+08:00")) for minute in (0, 1))
-    assert [str(step.text) for step in early if step not in late] == [
-        "This start ends by 05:00 UTC+08:00 at the latest."
-    ]
-    assert [str(step.text) for step in late] == ["All executions of the job"]
+    early, late = (shown(one, now=datetime.fromisoformat(f"2026-11-24T05:0{minute}+08:00")) for minute in (0, 1))
+    assert [text for text, _ in late] == ["All executions of the job"]
+    assert early[1:] == late
 
 
 # --- a command as it is pasted, and a link ---

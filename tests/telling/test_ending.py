@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from job.config.faults import Fault, FaultKind
+from job.config.faults import FaultKind
 from job.day.attempt import ExitCode, Outcome
 from job.day.ending import Ending, ending_of
 from job.day.ledger import Ledger
@@ -17,21 +17,22 @@ from job.engines.calls import ALL_ENGINES, DATA_ENGINES, ENGINES, EngineName, It
 from job.engines.failures import Cause, Failure
 from job.telling.advice import Commands
 from job.telling.notes import notes_of
-from job.telling.sentence import sentence_of, when
+from job.telling.sentence import sentence_of
 from job.text.messages import message
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, NOW, report_at, start_at
+from tests.support.records import DAY, FAULT, NOW, report_at, start_at
 from tests.support.results import result_of
+from tests.telling.test_notes import made
 
 NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
 
 
-def ledger_of(made: int, planned: int, failure: Failure = NO) -> Ledger:
+def ledger_of(made: int, planned: int) -> Ledger:
     """A ledger of so many cards, of which so many are made, and the others failed."""
     ledger = Ledger(plan_of([target(f"T{number}", engines=()) for number in range(planned)]))
     for number, call in enumerate(ledger.plan.calls("qa")):
-        ledger.add(result_of(call, None if number < made else failure))
+        ledger.add(result_of(call, None if number < made else NO))
     return ledger
 
 
@@ -77,10 +78,8 @@ REFUSES = "The QA engine refuses the job's calls"
 @pytest.mark.parametrize(
     ("ledger", "reason", "expected"),
     [
-        (ledger_of(2, 2), None, ("succeeded", 0, "All 2 cards are made")),
         (ledger_of(1, 1), None, ("succeeded", 0, "The card is made")),
         (ledger_of(0, 0), None, ("succeeded", 0, "All data is ready")),
-        (ledger_of(1, 2), None, ("cards_missing", 3, OF_TWO)),
         (ledger_of(0, 2), None, ("qa_engine_down", 3, f"{FAILED}: {NONE}")),
         (refusing(400, 422), None, ("cards_missing", 3, f"{REFUSES}: {NONE}")),
         (refusing(500, 422), None, ("cards_missing", 3, f"{FAILED}: {NONE}")),
@@ -143,12 +142,7 @@ def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers() -> None:
 
 
 def test_without_a_target_not_all_cards_are_there() -> None:
-    plan = plan_of([target("A"), target("B"), target("C")]).without(["C"])
-    ledger = Ledger(plan)
-    for engine in ALL_ENGINES:
-        for call in plan.calls(engine):
-            assert "C" not in call.targets
-            ledger.add(result_of(call))
+    ledger = made(plan_of([target("A"), target("B"), target("C")]).without(["C"]))
     ending = ending_of(ledger, None)
     assert shown(ending, ledger) == ("succeeded", 0, "2 cards are made (left out: C)")
     assert noted(ending, ledger) == []
@@ -159,9 +153,7 @@ def test_without_a_target_not_all_cards_are_there() -> None:
 
 
 @pytest.mark.parametrize(("engine", "items", "names"), [("qa", "2 cards", "A (2)"), ("trading", "1 target", "A")])
-def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
-    engine: EngineName, items: str, names: str
-) -> None:
+def test_a_success_with_an_error_besides_is_a_warning_with_names(engine: EngineName, items: str, names: str) -> None:
     ledger = Ledger(plan_of([target("A", ["a", "b"], ("trading",))]))
     for call in (*ledger.plan.calls("trading"), *ledger.plan.calls("qa")):
         ledger.add(result_of(call, warning=message("no credit") if call.engine == engine else None))
@@ -179,15 +171,13 @@ def test_a_success_with_an_error_besides_is_a_warning_and_names_what_to_look_at(
 # --- without calls ---
 
 
-SO_FAR = "1 of 2 cards is made so far"
-FAULT = f"The configuration has 1 fault: {NOTHING}"
-WRONG = Fault("ticker_list.json", message("is not JSON"), message("correct it"), FaultKind.OBJECT)
+SO_FAR = f"The configuration has 1 fault: {NOTHING}; 1 of 2 cards is made so far"
 
 
 def test_an_ending_without_calls_says_what_is_there() -> None:
     refused = Ending(Outcome.BAD_CONFIG)
-    assert shown(refused, ledger_of(1, 2), number=0, faults=[WRONG]) == ("bad_config", 2, f"{FAULT}; {SO_FAR}")
-    of_command = [replace(WRONG, kind=FaultKind.COMMAND)] * 2
+    assert shown(refused, ledger_of(1, 2), number=0, faults=[FAULT]) == ("bad_config", 2, SO_FAR)
+    of_command = [replace(FAULT, kind=FaultKind.COMMAND)] * 2
     assert shown(refused, faults=of_command) == ("bad_config", 2, f"The command has 2 faults: {NOTHING}")
     assert shown(Ending(Outcome.UNFORESEEN), ledger_of(2, 2))[2] == "The job has a bug: all 2 cards are made"
 
@@ -211,22 +201,6 @@ def test_what_the_record_lacks(scene: str, cards: int, lacks: list[str]) -> None
     assert [*map(str, view.unended(12, cards, commands).notes)] == [*map(str, view.notes), *lacks]
 
 
-@pytest.mark.parametrize(
-    ("scene", "unrecorded", "severity"),
-    [("all made", 3, "warn"), ("all made", 0, "warn"), ("made with errors", 3, "warn"), ("cards missing", 3, "bad")],
-)
-def test_of_a_success_that_is_not_recorded_a_warning_is_told_and_no_command(
-    scene: str, unrecorded: int, severity: str
-) -> None:
-    view = SCENES[scene]()
-    commands = Commands(view.report.start, "", view.report.start.days, NOW)
-    lacking = view.unended(unrecorded, 0, commands)
-    assert lacking.severity == severity
-    is_told = bool(unrecorded) and scene != "cards missing"
-    assert (lacking.warning is not None) is is_told
-    assert [step.is_start for step in lacking.steps] == ([] if is_told else [step.is_start for step in view.steps])
-
-
 # --- what holds for all ---
 
 
@@ -242,17 +216,3 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
     assert report.exit_code != 0 or not lacks
     claims = "all" in re.findall(r"\w+", sentence.lower())
     assert not claims or not (lacks or report.start.without), sentence
-
-
-@pytest.mark.parametrize(
-    ("made", "seconds", "said"),
-    [
-        (2, 37.2, "Done at 02:00 UTC+08:00, after 37 s"),
-        (2, 252.0, "Done at 02:04 UTC+08:00, after 4 min"),
-        (2, 5_460.0, "Done at 03:31 UTC+08:00, after 1 h 31 min"),
-        (1, 252.0, "As of 02:04 UTC+08:00"),
-    ],
-)
-def test_what_is_done_has_its_time_and_how_long_that_took(made: int, seconds: float, said: str) -> None:
-    ledger = ledger_of(made, 2)
-    assert str(when(report_at(ending_of(ledger, None), ledger, seconds=seconds))) == said

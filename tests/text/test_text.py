@@ -1,4 +1,4 @@
-"""A token that was sent is in no text that is shown, nor is any other that looks like one."""
+"""A token that was sent is in no text that is shown, nor is any other that looks like one; durations are short."""
 
 import base64
 from collections.abc import Callable
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job.text.messages import duration, message
 from job.text.shown import EXCERPT_LIMIT, excerpt, masked
 from tests.simulators.tokens import Mint
 
@@ -16,9 +17,7 @@ OPAQUE = "9k2lr0-vq_7tzx4mb1ny8cw3df6gh5jk0pq2su"
 
 
 @given(st.sampled_from([JWT, OPAQUE]), st.sampled_from([str, str.upper, str.title]), st.text(), st.text())
-def test_a_token_is_masked_where_it_is_echoed(
-    token: str, change: Callable[[str], str], before: str, after: str
-) -> None:
+def test_a_token_is_masked_where_it_echoes(token: str, change: Callable[[str], str], before: str, after: str) -> None:
     """In any case, and wherever it stands in the text."""
     shown = excerpt(f"{before}{change(token)} {after}".encode(errors="replace"), f"other {token}")
     assert token.lower() not in shown.lower()
@@ -64,3 +63,12 @@ def test_hostile_text_is_masked_quickly() -> None:
     """Patterns with backtracking would take minutes for these."""
     for text in ("<", "<a", "eyJ.", JWT, OPAQUE[:19]):
         assert len(excerpt(text.encode() * 100_000, JWT)) <= EXCERPT_LIMIT
+
+
+def test_a_duration_is_in_whole_seconds_and_from_an_hour_on_in_minutes() -> None:
+    told = {0.4: "0 s", 59.6: "1 min", 93.0: "1 min 33 s", 3_600.0: "1 h", 5_460.0: "1 h 31 min"}
+    assert {seconds: str(duration(seconds)) for seconds in told} == told
+
+
+def test_a_sentence_that_goes_on_begins_small_unless_with_an_abbreviation() -> None:
+    assert [str(message("a: {continued}", continued=one)) for one in ("No", "QA is")] == ["a: no", "a: QA is"]

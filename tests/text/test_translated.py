@@ -122,18 +122,13 @@ def written(page: bytes) -> str:
     return "\n".join(["".join(parsed.texts), *(one for one in said if not re.fullmatch(r"00-\w+-\w+-01", one))])
 
 
-def with_steps(view: View) -> Iterator[View]:
-    """What the outputs say about what to do next: on the day and later."""
-    for now in (NOW, NOW.replace(day=25)):
-        commands = Commands(view.report.start, "", view.report.start.days, now)
-        yield replace(view, steps=tuple(advice(view.report, view.ledger, commands)))
-
-
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_output_of_a_day_has_only_translated_sentences(view: View) -> None:
     page = render_day(view, "gs://cards/runs", has_table=True, translator=WIDE)
     assert narrow(written(page)) == []
-    for shown in with_steps(view):
+    for now in (NOW, NOW.replace(day=25)):
+        commands = Commands(view.report.start, "", view.report.start.days, now)
+        shown = replace(view, steps=tuple(advice(view.report, view.ledger, commands)))
         assert narrow(as_text(replace(shown, page="/runs/x/report.html", unrecorded=2), WIDE)) == []
         for line in run_lines(shown, SETTINGS):
             assert narrow(cut([line], FEISHU, WIDE)) == []

@@ -1,25 +1,117 @@
-"""A night that is good says nothing more; whatever is odd about one is a note, with the command that puts it right."""
+"""A good night says nothing more; what is odd about one, new, gone or still missing is a note, and some are loud."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
 from job.config.plan import Plan
-from job.day.ending import ending_of
+from job.day.attempt import Outcome
+from job.day.ending import Ending, ending_of
+from job.day.history import NightBefore, night_before
 from job.day.ledger import Ledger
-from job.day.report import Change, ValueChange
+from job.day.report import Change, Report, ValueChange
+from job.day.result import ShutdownReason
 from job.engines.calls import ALL_ENGINES
-from job.telling.advice import Commands
+from job.engines.failures import Cause, Failure
+from job.telling.advice import Commands, advice
 from job.telling.lines import SIGNS
-from job.telling.notes import ledger_notes
+from job.telling.notes import ledger_notes, still_missing
 from job.telling.view import View, day_lines
 from job.text.messages import message
 from tests.simulators.job import ROOT
-from tests.support.days import SCENES
+from tests.support.days import DAY, RESET, SCENES, Day, Fate, failing, well
 from tests.support.fakes import plan_of, target
-from tests.support.records import NOW, config, plan_from, report_at, start_at
+from tests.support.records import NOW, RecordedAttempt, config, plan_from, report_at, start_at
 from tests.support.results import result_of
+
+NO = Failure(Cause.DENIED, message("no"), 200)
+
+
+def night(day: int, fate: Fate = well, **start: object) -> Day:
+    return Day(f"2026-11-{day}", [target(name, ["a", "b"]) for name in "ABC"], start).play(fate)
+
+
+def played(fates: Sequence[Fate | None]) -> tuple[list[Report], Ledger]:
+    """The reports of a night for each fate, and the ledger of the last; `None` is one whose config was faulty."""
+    reports, ledger = list[Report](), Ledger.empty(DAY)
+    for day, fate in enumerate(fates, 20):
+        if fate is None:
+            begun = start_at(f"2026-11-{day}", number=0)
+            reports.append(report_at(Ending(Outcome.BAD_CONFIG), start=begun))
+            continue
+        last = night(day, fate)
+        reports.append(last.view(None, *reports).report)
+        ledger = last.ledger
+    return reports, ledger
+
+
+def cards(*names: str) -> Fate:
+    return lambda engine, name, card: NO if engine == "qa" and f"{name}/{card}" in names else None
+
+
+STILL = "Still missing, for {} nights: {}"
+THREE = [STILL.format(3, "A/a"), STILL.format(2, "B/b")]
+
+
+@pytest.mark.parametrize(
+    ("fates", "expected"),
+    [
+        pytest.param([cards("A/a")], [], id="no night before"),
+        pytest.param([cards("A/a"), well], [], id="mended"),
+        pytest.param([well, cards("A/a")], [], id="new"),
+        pytest.param([cards("A/a"), cards("A/a")], [STILL.format(2, "A/a")], id="still"),
+        pytest.param([cards("A/a"), cards("A/a", "B/b"), cards("A/a", "B/b", "C/a")], THREE, id="new and still"),
+        pytest.param([cards("A/a"), well, cards("A/a")], [], id="again after a good night"),
+        pytest.param([cards("A/a"), None, cards("A/a")], [STILL.format(2, "A/a")], id="the night before had no plan"),
+        pytest.param([failing(NO, "news", "A")] * 2, [STILL.format(2, "A")], id="data"),
+        pytest.param([failing(RESET, "news")] * 2, [], id="a whole engine"),
+        pytest.param([failing(RESET, "qa")] * 2, [], id="the whole QA engine"),
+        pytest.param(
+            [well, failing(NO, "news", "A"), cards("A/a")], [STILL.format(2, "A/a")], id="the night before made no card"
+        ),
+    ],
+)
+def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], expected: list[str]) -> None:
+    (*_, last), _ = played(fates)
+    assert list(map(str, still_missing(last))) == expected
+
+
+def test_a_qa_engine_that_went_down_is_told_by_the_headline_alone() -> None:
+    fate = lambda engine, name, _: RESET if engine == "qa" and name != "AAPL" else None  # noqa: E731
+    day, before = Day(DAY).play(fate), Day("2026-11-23").play(fate).view().report
+    assert [str(line)[:5] for line in day.view(None, before).notes] == ["Still"]
+    assert day.view(ending_of(day.ledger, ShutdownReason.QA_DOWN), before).notes == ()
+
+
+def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
+    before = night(20, without=("C",)).view().report
+    assert before.cards.left_out == 2
+    assert list(map(str, night(21, cards("C/a")).view(None, before).notes)) == [STILL.format(2, "C/a")]
+
+
+def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
+    now, before = RecordedAttempt(), RecordedAttempt("2026-11-23")
+    other = before.stored.model_copy(update={"objects": config(["NVDA"])})
+    night = NightBefore.of([before.report()], other, DAY, now.plan)
+    assert night is not None
+    assert (night.plan, night.is_other) == (now.plan, False)
+
+
+def test_a_start_without_a_plan_is_compared_with_none() -> None:
+    before = RecordedAttempt("2026-11-23")
+    night = NightBefore.of([before.report()], before.stored, DAY, before.plan)
+    refused = report_at(Ending(Outcome.BAD_CONFIG), start=start_at(number=0), before=night)
+    assert (refused.changes, refused.compared_with) == ((), None)
+
+
+def test_the_night_before_is_the_latest_one_with_a_plan_in_whatever_order_they_come() -> None:
+    (first, second, faulty, last), _ = played([well, well, None, well])
+    assert night_before([faulty, first, last, second], last.day) == second
+    assert night_before([faulty, last], last.day) is None
+
+
+# --- what is odd about a night, and the command that puts it right ---
 
 PLAN = plan_of([target("AAPL", ["a", "b"]), target("MSFT", ["a", "b"])])
 
@@ -37,13 +129,12 @@ def notes(ledger: Ledger) -> list[str]:
     return [str(note) for note in ledger_notes(ledger)]
 
 
-def advised(ledger: Ledger, *without: str) -> str | None:
-    """The sentence and the command with which the cards are made again."""
-    start = start_at("2026-11-24", job="cards", qa_attempts=3, schedule="30 22 * * *", without=without)
+def advised(ledger: Ledger) -> str | None:
+    """The command with which the cards are made again."""
+    start = start_at("2026-11-24", job="cards", qa_attempts=3)
     report = report_at(ending_of(ledger, None), ledger, start)
-    view = View.of(report, ledger, Commands(start, "", start.days, NOW))
-    found = [step for step in view.steps if "--again" in (step.below or "")]
-    return f"{found[0].text} {found[0].below}" if found else None
+    found = [step.below for step in advice(report, ledger, Commands(start, "", start.days, NOW))]
+    return next((command for command in found if "--again" in (command or "")), None)
 
 
 # --- what the config has left behind ---
@@ -77,9 +168,7 @@ OFF_NOTE = "engine_control.json: the {} engine is switched off. Cards without it
     ],
     ids=["trading", "on for one", "on for all", "off for one", "date"],
 )
-def test_a_switch_and_a_date_are_noted_and_what_entries_switch_off_is_not(
-    objects: Mapping[str, str], expected: list[str]
-) -> None:
+def test_a_switch_and_a_date_are_noted_not_those_of_entries(objects: Mapping[str, str], expected: list[str]) -> None:
     assert notes(made(plan_with(objects))) == expected
 
 
@@ -104,17 +193,6 @@ def with_errors(*names: str, plan: Plan = PLAN) -> Ledger:
     return ledger
 
 
-AGAIN = (
-    "Once what the error names is put right, this makes {0} cards again (by today's config; for a maintainer). It "
-    "cannot be taken back: they count as missing until they are made, and {0} to {1} tries are charged per start:"
-)
-COMMAND = "gcloud run jobs execute cards --args=run,--date=2026-11-24"
-
-
-def test_a_few_cards_are_named_in_the_command() -> None:
-    assert advised(with_errors("AAPL/a", "MSFT/b")) == f"{AGAIN.format(2, 6)} {COMMAND},--again=AAPL/a,--again=MSFT/b"
-
-
 def test_of_many_cards_there_is_no_command() -> None:
     plan = plan_of([target(f"T{number:02}", ["a"]) for number in range(11)])
     odd = [f"T{number:02}/a" for number in range(11)]
@@ -126,15 +204,8 @@ def test_what_is_left_out_is_in_no_command_but_as_left_out() -> None:
     plan = replace(PLAN, targets=(*PLAN.targets, target("TSLA"))).without(["TSLA"])
     left = with_errors("AAPL/a", plan=plan)
     left.add(result_of(next(call for call in plan.without([]).calls("qa") if call.targets == ("TSLA",)), ended=1.0))
-    one = AGAIN.format(1, 3).replace("1 cards again", "1 card again").replace("they count", "the card counts")
-    one = one.replace("until they are made", "until it is made")
-    assert advised(left) == f"{one} {COMMAND},--again=AAPL/a,--without=TSLA"
-
-
-def test_as_long_as_a_card_is_missing_there_is_no_such_command() -> None:
-    ledger = with_errors("AAPL/a")
-    ledger.rerun([PLAN.items("qa")[0]._replace(target="MSFT")], 2)
-    assert advised(ledger) is None
+    arguments = "--args=run,--date=2026-11-24,--again=AAPL/a,--without=TSLA"
+    assert advised(left) == f"gcloud run jobs execute cards {arguments}"
 
 
 # --- which notes are loud ---

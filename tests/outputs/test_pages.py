@@ -1,28 +1,32 @@
-"""The page of a day shows how it ended and what to do, whatever ids and answers are."""
+"""The page of a day shows how it ended and what to do, that of the nights what has become of each; whatever ids are."""
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
 
+from job.config.days import Days
 from job.config.environment import read_settings
 from job.config.faults import Fault
 from job.day.attempt import Outcome
 from job.day.ending import Ending
+from job.day.history import Night, Nights
+from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Change, Report, ValueChange
 from job.day.summary import FAULTS_LISTED
 from job.engines.failures import Cause, Failure
 from job.outputs import pages as board_module
 from job.outputs.channels import FEISHU
 from job.outputs.message import cut, run_lines
-from job.outputs.pages import environment, render_day
+from job.outputs.pages import documents, environment, render_day, render_nights
 from job.outputs.terminal import as_text
+from job.records.past_nights import PastNights
 from job.telling.lines import Rank
 from job.telling.view import View, day_lines
 from job.text.messages import ENGLISH, LANGUAGES, Message, Translator, dated, message, translator
-from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day
+from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, some_nights
 from tests.support.fakes import target
 from tests.support.parsed import Parsed
 from tests.support.records import begun
@@ -80,7 +84,6 @@ def test_page_message_and_terminal_have_the_same_lines_in_the_same_order(scene: 
     assert sent[0][0] == mark
     kept = {text for text, line in zip(texts, lines, strict=True) if line.rank is not Rank.ASIDE}
     assert [line for line in sent if line in kept] == [text for text in texts if text in kept]
-    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
 
 
 def test_the_outcomes_are_all_of_them() -> None:
@@ -190,18 +193,129 @@ def hostile_refusal(text: str) -> View:
     return replace(view, report=view.report.model_copy(update=outside))
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
-@pytest.mark.parametrize("made", [hostile_view, hostile_refusal])
-def test_markup_from_outside_is_shown_as_text(made: Callable[[str], View], hostile: str) -> None:
-    shown, plain = page(made(hostile)), page(SCENES["cards missing"]())
-    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
-    known = {name for _, attributes in plain.tags for name in attributes} | {"open"}
-    assert {name for _, attributes in shown.tags for name in attributes} <= known
-    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", shown.source)
-
-
 def test_an_undefined_name_in_a_template_is_an_error() -> None:
     with pytest.raises(UndefinedError, match="nothing"):
         environment(ENGLISH).from_string("{% if report.nothing %}{% endif %}").render(
             report=SCENES["all made"]().report
         )
+
+
+# --- the page of the nights ---
+
+NIGHTS = some_nights()
+NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
+DAYS = Day().start_of().days
+TICK = DAYS.after("2026-11-28")
+
+
+def nights_page(nights: Nights = NIGHTS, uri: str = LINKS, *, days: Days = DAYS, written: datetime = NOW) -> Parsed:
+    return Parsed(render_nights(nights, uri, days, written, ENGLISH).decode())
+
+
+def rows(shown: Parsed) -> list[str]:
+    found = re.findall(r'<tr><th scope="row">(.*?)</tr>', shown.source, re.DOTALL)
+    return [Parsed(f"<tr><th>{row}</tr>").text for row in found]
+
+
+def night(report: Report) -> Night:
+    return Night(report.day, report.outcome, report)
+
+
+def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
+    shown = nights_page()
+    assert rows(shown)[:6] == [
+        "Sat 2026-11-28 5 of 58 cards are missing ✓ ✓ ✓ ✗ 53/58",
+        "Fri 2026-11-27 Unreadable · · · ·",
+        "Thu 2026-11-26 The record breaks off · · · ·",
+        "Wed 2026-11-25 The configuration has 2 faults · · · ·",
+        "Tue 2026-11-24 11-25 02:06 ✓ ✓ ✓ ✓ 58/58",
+        "Mon 2026-11-23 02:05 ✓ ✓ ✓ ✓ 58/58",
+    ]
+    assert len(rows(shown)) == len(NIGHTS.nights)
+    linked = [f"{one.day}/report.html" for one in NIGHTS.nights if one.report]
+    above = ["2026-11-28/report.html"]
+    assert links_of(shown) == [*above, *linked]
+    assert [tag for tag, _ in shown.tags].count("h1") == 1
+    bucket = links_of(nights_page(uri="gs://b/runs"))
+    assert bucket == [f"https://storage.cloud.google.com/b/runs/{link}" for link in links_of(shown)]
+
+
+def test_of_a_night_that_cannot_be_read_it_is_said_why() -> None:
+    said = "As of 2026-11-28 01:59 UTC+08:00 Next night: Sat 11-28 02:00. If it is later than that, this page does not"
+    shown = nights_page(Nights(NIGHTS.nights[1:]), written=TICK - timedelta(days=1, minutes=1))
+    assert f"{said} know how it went. 2026-11-27/ends/000001.json is missing Not recorded as done: " in shown.text
+
+
+@pytest.mark.parametrize(("latest", "has_command"), [(0, False), (2, True)])
+def test_a_command_stands_on_its_days_page_or_here_if_there_is_none(latest: int, has_command: bool) -> None:
+    shown = nights_page(Nights(NIGHTS.nights[latest:]), written=TICK - timedelta(minutes=30))
+    assert any("gcloud run jobs execute" in line for line in shown.lines) is has_command
+    not_to_paste = "If a message of 2026-11-26 said that all cards are made, do not paste this:"
+    assert (not_to_paste in shown.lines) is has_command, "the record of the killed night is not read for this page"
+    assert ("What is wrong, and what to do" in shown.text) is not has_command
+
+
+def test_a_page_may_run_no_script() -> None:
+    days = (page(SCENES[scene]()) for scene in ("cards missing", "all made"))
+    policy = "default-src 'none'; script-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    for shown in (nights_page(), *days):
+        assert [found["content"] for tag, found in shown.tags if tag == "meta" and "http-equiv" in found] == [policy]
+        assert "script" not in {tag for tag, _ in shown.tags}
+        assert not [name for _, found in shown.tags for name in found if name.startswith("on")]
+
+
+def test_without_a_schedule_nothing_is_due() -> None:
+    shown = nights_page(days=Days(DAYS.zone), written=TICK + timedelta(hours=3))
+    assert "5 of 58 cards are missing" in shown.text
+    for words in ("Next night", "is recorded"):
+        assert words not in shown.source
+
+
+def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> None:
+    then = datetime.fromisoformat("2026-11-24T09:00:00+08:00")
+    shown = nights_page(Nights([night(SCENES["made with errors"]().report)]), written=then)
+    sentence = "all 58 cards are made, but an engine reported errors"
+    assert '<section class="headline panel warn">' in shown.source
+    assert f"! Tue 2026-11-24: {sentence} ·" in shown.text
+    assert rows(shown)[0] == "Tue 2026-11-24 02:05 ✓ ✓ ✓ ! 58/58"
+    assert '<td class="warn-text">02:05</td>' in shown.source
+
+
+def hostile_nights(text: str) -> Nights:
+    moved = Change("moved", text, 1, (ValueChange(text, text),))
+    outside = {"changes": (moved,), "ending": Ending(Outcome.BUSY, why=Message(text))}
+    reports = [begun(one, project=text).model_copy(update=outside) for one in NIGHTS.reports]
+    return Nights([*(night(one) for one in reports), Night("2026-11-01", Outcome.UNREADABLE, problem=Message(text))])
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_markup_from_outside_is_shown_as_text(hostile: str) -> None:
+    """Also what the reader of a record refuses: a page does not depend on that."""
+    broken = Nights([replace(NIGHTS.nights[1], problem=Message(hostile))])
+    days = [page(made(hostile)) for made in (hostile_view, hostile_refusal)]
+    plain = [page(SCENES["cards missing"]()), nights_page()]
+    known = {name for one in plain for _, attributes in one.tags for name in attributes} | {"open"}
+    for shown in (*days, nights_page(hostile_nights(hostile)), nights_page(broken)):
+        assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
+        assert {name for _, attributes in shown.tags for name in attributes} <= known
+        assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", shown.source)
+
+
+# --- what is written beside the report of a day ---
+
+
+@pytest.mark.parametrize(("planned", "has_table"), [(0, False), (1, True)])
+def test_a_day_has_a_table_if_it_has_cards_and_the_page_links_it(planned: int, has_table: bool) -> None:
+    view = SCENES["all made"]()
+    cards = replace(view.report.cards, planned=planned)
+    view = replace(view, report=view.report.model_copy(update={"engines": {"qa": cards}}))
+    made = documents(view, PastNights(lambda _: None, Nights()), read_settings({"RUNS_URI": "/runs"})[0])
+    names = [REPORT, PAGE, *([CARDS] if has_table else [])]
+    assert list(made) == [*(f"{DAY}/{name}" for name in names), NIGHTS_PAGE]
+    assert (b'href="cards.csv"' in made[f"{DAY}/{PAGE}"]()) is has_table
+
+
+def test_a_day_has_no_address_of_a_page_that_could_not_be_written() -> None:
+    view = SCENES["all made"]()
+    lost = view.report.model_copy(update={"not_written": (f"{DAY}/{PAGE}",)})
+    assert replace(view, report=lost).with_page("/runs").page is None
