@@ -81,7 +81,7 @@ def log_lines(report: Report) -> Iterator[Line]:
 
 
 BOARD_TARGETS = 300
-"""Of more targets than these there is no board: the table of the cards has them."""
+"""How many targets the board has: the table of the cards has all."""
 CARD_MARKS: Mapping[ItemState, tuple[str, str]] = {
     "done": ("good", "✓"),
     "with_error": ("warn", "!"),
@@ -101,13 +101,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The targets that have cards, each with a cell for each card type; none if they are too many.
+    """The first targets that have cards, each with a cell for each card type; `more` have none.
 
     Those of which a card failed come first, then those that lack one or have one with an error, unless it is left out.
     """
 
     card_types: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
+    more: int
     marks: Collection[str]
     is_open: bool
 
@@ -118,12 +119,16 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     if counts.done + counts.failed == 0:
         return None
     targets = [target for target in ledger.plan.targets if target.card_types]
-    shown = targets if len(targets) <= BOARD_TARGETS else []
+    shown = sorted(targets, key=partial(_order, ledger))[:BOARD_TARGETS]
     types = list(dict.fromkeys(name for target in shown for name in target.card_types))
     rows = [(target.id, _cells(report, ledger, target, types)) for target in shown]
-    rows.sort(key=lambda row: [kind not in {cell.kind for cell in row[1]} for kind in ("bad", "warn")])
     marks = {cell.mark for _, cells in rows for cell in cells}
-    return Board(types, rows, marks, is_open=counts.missing > 0 or counts.with_error > 0)
+    return Board(types, rows, len(targets) - len(shown), marks, is_open=counts.missing > 0 or counts.with_error > 0)
+
+
+def _order(ledger: Ledger, target: Target) -> list[bool]:
+    kinds = {CARD_MARKS[card.state][0] for card in ledger.of("qa", target.id)}
+    return [kind not in kinds for kind in ("bad", "warn")]
 
 
 def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str]) -> Sequence[Cell]:
