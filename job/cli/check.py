@@ -9,6 +9,7 @@ from job.config.faults import ConfigError, not_set
 from job.config.read import read_config
 from job.config.values import HOOK_REMEDY
 from job.day.attempt import ExitCode
+from job.engines.calls import EngineName
 from job.engines.health import health_problem
 from job.engines.http import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
@@ -42,21 +43,23 @@ async def check(options: Options) -> ExitCode:
         say(f"! {to.text(notice)}")
     plan = config.plan
     say(f"✓ {to.text(colon(message('config'), plan.size))}")
-    code = ExitCode.DONE
     network = Network(tls_context(settings.authorities))
+    problems: dict[EngineName, str | None] = dict.fromkeys(plan.engines())
+
+    async def look(name: EngineName) -> None:
+        url, audience = settings.engines[name].url or "", settings.engines[name].audience or ""
+        problems[name] = await health_problem(name, url, audience, HttpConnection(network, url), tokens)
+
     async with trio.open_nursery() as helpers:
         tokens = IdTokens(helpers, settings.impersonate)
-        for name in plan.engines():
-            engine = settings.engines[name]
-            url = engine.url or ""
-            problem = await health_problem(name, url, engine.audience or "", HttpConnection(network, url), tokens)
-            if problem is None:
-                say(f"✓ {to.text(message('{engine}: {url} is healthy', engine=name, url=url))}")
-            else:
-                say(f"✗ {name}: {problem}")
-                code = ExitCode.FAILED
+        async with trio.open_nursery() as looks:
+            for name in plan.engines():
+                looks.start_soon(look, name)
         helpers.cancel_scope.cancel()
-    return code
+    for name, problem in problems.items():
+        good = message("{engine}: {url} is healthy", engine=name, url=settings.engines[name].url or "")
+        say(f"✗ {name}: {problem}" if problem else f"✓ {to.text(good)}")
+    return ExitCode.FAILED if any(problems.values()) else ExitCode.DONE
 
 
 def notify_command(options: Options, given: argparse.Namespace) -> ExitCode:  # noqa: ARG001  as every command
