@@ -75,11 +75,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = make_parser()
     if arguments and len(words := printable(arguments[0]).replace(",", " ").split()) > 1:
         parser.error(f"one word each: {' '.join(words)} (on Cloud Run --args={','.join(words)})")
-    given = parser.parse_args(arguments)
-    if given.command is None:  # whoever gives none may not mean to pay
-        parser.print_help()
-        parser.exit(ExitCode.USAGE)
-    return given
+    return parser.parse_args(arguments)
 
 
 # Each command imports what it needs: with what all need, a run would start 0.1 s later.
@@ -128,7 +124,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m job", description="Prepares the data of every target, then has every card generated."
     )
     parser.add_argument("--version", action="version", version=f"{VERSION} ({COMMIT or 'no commit'})")
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     run = commands.add_parser(
         "run",
         allow_abbrev=False,

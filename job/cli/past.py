@@ -168,7 +168,7 @@ async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _V
     problem = message("not done by {time}", time=clock(now.astimezone(days.zone), day))
     told = None if date else _told(days, day, report, now)
     if told is not None:
-        still = template("still as told on {day}: {continued} → {page}")
+        still = template("not done since {day}: {continued} → {page}")
         problem, lines = message(still, day=f"{told:%m-%d}", continued=sentence, page=page), []
     return _Verdict(answer, False, steps, verify_lines(settings, report, day, mark, problem, lines))
 

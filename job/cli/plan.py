@@ -120,7 +120,7 @@ def _summary_lines(plan: Plan) -> Iterator[Message]:
     yield colon(plan.date, plan.size)
     for engine in plan.engines():
         calls = plural("1 call", "{count} calls", count=len(plan.work(engine)))
-        yield colon(ENGINES[engine].title, joined([counted(engine, plan.count(engine)), calls]))
+        yield colon(ENGINES[engine].title, joined([counted(engine, len(plan.items(engine))), calls]))
 
 
 def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:

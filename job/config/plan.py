@@ -274,14 +274,10 @@ class Plan:
     def by_id(self) -> Mapping[str, Target]:
         return {target.id: target for target in self.targets}
 
-    def count(self, engine: EngineName) -> int:
-        """How many items are planned for an engine: cards for qa, targets for the others."""
-        return len(self.items(engine))
-
     @property
     def size(self) -> Message:
         targets = plural("1 target", "{count} targets", count=len(self.targets))
-        return joined([targets, counted("qa", self.count("qa"))])
+        return joined([targets, counted("qa", len(self.items("qa")))])
 
     def engines(self) -> tuple[EngineName, ...]:
         return tuple(engine for engine in ALL_ENGINES if self.items(engine))

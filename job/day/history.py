@@ -48,9 +48,8 @@ class Nights:
 
     @property
     def engines(self) -> Sequence[EngineName]:
-        """The engines of a table of these nights: one that is off by default, only if a night used it."""
-        used = {engine for report in self.reports for engine in report.engines}
-        return [name for name, engine in ENGINES.items() if engine.is_on or name in used]
+        """The engines that these nights have used."""
+        return [name for name in ENGINES if any(name in report.engines for report in self.reports)]
 
     def with_report(self, report: Report) -> "Nights":
         others = [night for night in self.nights if night.day != report.day]

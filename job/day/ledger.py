@@ -58,7 +58,7 @@ class Ledger:
     An item that is done stays done. One that is left out is either done or left out, whatever became of it before.
     """
 
-    def __init__(self, plan: Plan, reruns: Iterable[Rerun] = ()) -> None:
+    def __init__(self, plan: Plan, reruns: Iterable[Rerun] = (), *, attempt: int = 0, breaks_off: bool = False) -> None:
         self.plan = plan
         self.calls: Mapping[EngineName, list[CallResult]] = {engine: [] for engine in ALL_ENGINES}
         """Every call, also those of another plan. All else here is of this plan.
@@ -79,9 +79,9 @@ class Ledger:
         """One for all results of the same targets: each card's own would take 0.1 KiB."""
         self._charged: Counter[Item] = Counter()
         """How many tries at each item may have cost money, if any: a count of 0 for each would take 0.1 KiB."""
-        self.attempt = 0
+        self.attempt = attempt
         """The number of the attempt that is told of: what failed in an earlier one is not attempted since."""
-        self.breaks_off = False
+        self.breaks_off = breaks_off
         """Whether the record of an attempt has no end: what that has called last, and paid for, may not be here."""
 
     @classmethod

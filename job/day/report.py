@@ -133,7 +133,7 @@ class Change:
 
 
 class Report(BaseModel):
-    """How a day stands after an attempt. Totals and lists are those of all attempts at the day together.
+    """How a day stands after an attempt. Totals are of all attempts at the day; what failed has failed in this one.
 
     As JSON, what is recorded of its start and its ending stands beside the other fields.
     """

@@ -101,8 +101,6 @@ def parse_answer(body: bytes) -> object:
 
 def _status_reason(response: Response, token: str) -> Message:
     status = f"HTTP {response.status}"
-    if 300 <= response.status <= 399:
-        return message("HTTP {status}: a redirect, which is not followed", status=str(response.status))
     shown = _own_words(response.body, token)
     if response.body.lstrip().startswith(b"<"):  # a page says its status in its heading
         shown = shown.removeprefix(f"{response.status} ")

@@ -26,13 +26,11 @@ from job.telling.lines import SIGNS, Line, Mark, Rank
 from job.telling.sentence import when
 from job.telling.view import View, day_lines
 from job.text.messages import ENGLISH, Message, Translator, at_host, colon, message, plural, template, translator
-from job.text.shown import printable, shortened
+from job.text.shown import printable
 
 NAME = "batch-orchestrator"
 """The job's name if it does not run on Cloud Run."""
 FAULTS_LISTED = 5
-FAULT_LIMIT = 302
-"""Maximum number of characters of a line about the config."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 
@@ -102,7 +100,7 @@ def _fits(text: str, channel: Channel) -> bool:
 def _shown(line: Line, channel: Channel, translator: Translator) -> str:
     """The text in one line, and the command in another."""
     text = f"{line.mark} {translator.text(line.text)}".lstrip()
-    text = channel.plain(printable(shortened(text, FAULT_LIMIT) if line.is_of_config else text).replace("\n", " "))
+    text = channel.plain(printable(text).replace("\n", " "))
     return text if line.below is None else f"{text}\n{channel.pasted(printable(line.below))}"
 
 

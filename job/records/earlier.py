@@ -2,6 +2,7 @@
 
 from pydantic_core import to_json
 
+from job.day.attempt import Outcome
 from job.day.report import Report
 from job.day.result import CallResult
 from job.engines.calls import ENGINES
@@ -33,7 +34,7 @@ def end_json(report: Report) -> bytes:
     Nothing here reads that sentence. 0.5.0 has its words in both languages.
     """
     cards = report.cards
-    sentence = Message("All data is ready" if report.had_plan else "nothing was called")
+    sentence = Message("All data is ready" if report.outcome is Outcome.SUCCEEDED else "nothing was called")
     if cards.missing:
         of_all = {"count": cards.missing, "planned": cards.planned}
         sentence = Message("1 of {planned} cards is missing", of_all, "{count} of {planned} cards are missing")

@@ -275,9 +275,9 @@ class Record:
         next_attempt = listing.latest + (plan is not None)
         if plan is None:
             plan = Plan.empty(day) if latest is None else plan_of(latest)
-        ledger = await trio.to_thread.run_sync(Ledger, plan, latest.again if latest else ())
-        ledger.attempt = next_attempt
-        ledger.breaks_off = not listing.attempts <= listing.ends
+        breaks_off, reruns = not listing.attempts <= listing.ends, latest.again if latest else ()
+        made = partial(Ledger, plan, reruns, attempt=next_attempt, breaks_off=breaks_off)
+        ledger = await trio.to_thread.run_sync(made)
         await read_journal(store, day, listing.results, ledger)
         return cls(listing, latest, reports, ledger)
 

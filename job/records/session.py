@@ -75,7 +75,6 @@ async def resolve_day(options: Options, store: ObjectStore) -> tuple[Start, Opti
 END_RETRY_SECONDS = 1.0
 RELEASE_SECONDS = 0.5
 """Time limit for releasing the lease: after a signal, the last line and the message have little more."""
-LOST = message("the lease is lost")
 
 
 @dataclass(slots=True)
@@ -160,7 +159,7 @@ class Session:
         """Writes each document. `missing` has why they are not written, and loses those that are."""
         for name, make in documents.items():
             if not self.lease.is_held():
-                missing[name] = LOST
+                missing[name] = message("the lease is lost")
                 continue
             try:
                 await write_document(self.lease.store, name, make)
@@ -230,7 +229,7 @@ def decide(
         owner=owner,
         objects={name: stored.data.decode() for name, stored in config.objects.items()},
         plan=plan,
-        cards=config.plan.count("qa"),
+        cards=len(config.plan.items("qa")),
         again=ledger.reruns,
         asked_by=asked_by,
     )

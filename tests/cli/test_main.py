@@ -158,12 +158,12 @@ def test_storage_that_does_not_answer_is_neither_an_empty_record_nor_a_faulty_co
     assert (code, out + err) == (ExitCode.TEMPFAIL, [said])
 
 
-def test_without_a_command_there_is_help_and_no_run(capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_a_command_there_is_no_run(capfd: pytest.CaptureFixture[str]) -> None:
     """Off a terminal too: whoever pipes it may not mean to pay."""
     with pytest.raises(SystemExit) as ended:
         main([])
     assert ended.value.code == ExitCode.USAGE, "0 would say that the work of the day is done"
-    assert capfd.readouterr().out.startswith("usage: python -m job")
+    assert capfd.readouterr().err.startswith("usage: python -m job")
 
 
 def test_a_bug_prints_a_traceback_and_has_its_own_exit_code(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:

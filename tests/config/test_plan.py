@@ -40,7 +40,7 @@ def test_an_engine_without_targets_is_called_once_whatever_is_left_out_of_the_pl
     plan = plan_of([target("A", engines=()), replace(target("news", engines=()), date="2026-11-20")])
     made = replace(plan, daily=("news",)).without(["news"])
     data = Item("news", "news", None)
-    assert (made.engines(), made.count("news"), plan.count("news")) == (("news", "qa"), 1, 0)
+    assert (made.engines(), len(made.items("news")), len(plan.items("news"))) == (("news", "qa"), 1, 0)
     assert [(call.items, call.date, call.body) for call in made.calls("news")] == [
         ([data], made.date_of(data), b'{"date":"2026-11-24"}')
     ]
@@ -57,12 +57,12 @@ def test_counts_are_those_of_the_calls(made: list[Target], size: int) -> None:
     for engine in TARGET_ENGINES:
         asked = [name for call in plan.calls(engine) for name in call.targets]
         assert asked == [each.id for each in made if engine in each.engines]
-        assert plan.count(engine) == len(asked)
+        assert len(plan.items(engine)) == len(asked)
         assert all(1 <= len(call.targets) <= (size if engine != "news" else 1) for call in plan.calls(engine))
     cards = [(call.targets[0], call.card_type) for call in plan.calls("qa")]
     assert cards == [(each.id, name) for each in made for name in each.card_types]
-    assert plan.count("qa") == len(cards)
-    assert all(plan.count(engine) for engine in plan.engines())
+    assert len(plan.items("qa")) == len(cards)
+    assert all(len(plan.items(engine)) for engine in plan.engines())
 
 
 def test_the_entrys_date_overrides_the_days() -> None:

@@ -133,12 +133,12 @@ async def _killed_start(world: World) -> None:
         owner="killed",
         objects={name: stored.data.decode() for name, stored in prepared.objects.items()},
         plan=plan.digest,
-        cards=plan.count("qa"),
+        cards=len(plan.items("qa")),
     )
     common = result_of(next(plan.calls("qa")), traceparent="0" * 55, limit=64)
     journal = Journal(Memory(), DAY, 1, plan.digest, lambda _: None)
     objects = {attempt_name(DAY, 1): attempt.to_json()}
-    for number, item in enumerate(islice(plan.items("qa"), plan.count("qa") - LEFT)):
+    for number, item in enumerate(islice(plan.items("qa"), len(plan.items("qa")) - LEFT)):
         ended = NOW.timestamp() + number / 2600
         own = replace(common, targets=(item.target,), card_type=item.card_type, started=ended - 0.02, ended=ended)
         journal._pending.append(own)

@@ -381,7 +381,7 @@ Once what failed is over or put right, this makes what is missing (1 card; until
 charged per start:
 {EXECUTE}
 Page: RUNS/{FRIDAY}/report.html"""
-STILL = f"✗ cards, {FRIDAY}: still as told on 11-28: 1 of 26 cards is missing → RUNS/{FRIDAY}/report.html"
+STILL = f"✗ cards, {FRIDAY}: not done since 11-28: 1 of 26 cards is missing → RUNS/{FRIDAY}/report.html"
 
 
 async def test_a_night_that_is_not_done_is_told_whole_once_and_then_in_a_line(friday: Night) -> None:
@@ -415,7 +415,7 @@ async def test_what_a_person_has_started_since_is_told_whole(friday: Night) -> N
 async def test_a_night_that_never_began_leads_to_the_page_of_the_nights(friday: Night) -> None:
     await friday.scene.until(SUNDAY, "07:00:00")
     nothing = f"no start of {FRIDAY} is recorded. Is the schedule paused? → RUNS/index.html"
-    assert await friday.verify(1) == f"✗ cards, {FRIDAY}: still as told on 11-28: {nothing}"
+    assert await friday.verify(1) == f"✗ cards, {FRIDAY}: not done since 11-28: {nothing}"
 
 
 NOT_TO_START = f"""\

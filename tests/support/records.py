@@ -132,7 +132,7 @@ class RecordedAttempt:
             owner=f"owner of {self.number}",
             objects=dict(self.objects),
             plan=self.plan.digest,
-            cards=self.plan.count("qa"),
+            cards=len(self.plan.items("qa")),
             again=tuple(self.again),
             asked_by=tuple(self.asked_by),
         )
