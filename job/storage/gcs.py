@@ -61,13 +61,23 @@ def _is_odd(error: Exception) -> bool:
     return isinstance(error, requests.JSONDecodeError) or not isinstance(error, _FAILURES)
 
 
+_PASSING = {408, 429, 500, 502, 503, 504}
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the same request may succeed later: storage did not answer, or not as it should."""
+    if isinstance(error, GoogleAuthError):
+        return isinstance(error, TransportError) or error.retryable
+    if isinstance(error, GoogleAPICallError):
+        return error.code in _PASSING
+    if isinstance(error, InvalidResponse):
+        return error.response.status_code in _PASSING
+    return isinstance(error, RetryError | OSError) or _is_odd(error)
+
+
 # The library gives up as soon as the next delay would pass the limit. With its own delays, of up to a minute, it often
 # gave up after a few seconds.
-_RETRY = (
-    DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0)
-    .with_timeout(PATIENCE_SECONDS)
-    .with_predicate(lambda error: DEFAULT_RETRY._predicate(error) or _is_odd(error))  # noqa: SLF001
-)
+_RETRY = DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0).with_timeout(PATIENCE_SECONDS).with_predicate(_is_passing)
 
 _ONCE = {"timeout": REQUEST_SECONDS, "retry": None}
 """How the library makes each request: it is the whole operation that is repeated, with its checks."""
@@ -245,13 +255,6 @@ def _stored(blob: storage.Blob, data: bytes) -> StoredObject:
     if blob.size is None or blob.generation is None or blob.updated is None:
         raise LookupError("the metadata lack size, generation or time")
     return StoredObject(data, str(blob.generation), blob.updated.timestamp())
-
-
-def _is_passing(error: Exception) -> bool:
-    """Whether the same request may succeed later: storage did not answer, or not as it should."""
-    if isinstance(error, GoogleAuthError):
-        return isinstance(error, TransportError) or error.retryable
-    return isinstance(error, RetryError | OSError) or _is_odd(error)
 
 
 def _named(error: BaseException) -> str:
