@@ -165,7 +165,8 @@ class WorkQueue:
         for card_type, line in self._lines.items():
             place = OTHERS if not self._breaker.is_outlier(card_type) else FIRST if is_turn else BEHIND
             if line.untried:
-                yield (place, 0, line.due), now, line, line.untried
+                is_probe = state is not State.CLOSED and self._breaker.has_worked(card_type)
+                yield (place, -is_probe, line.due), now, line, line.untried
             if line.last and not self.is_failed:
                 due = line.last[0][0]
                 yield (place, 1, due), self._last_begins(due), line, line.last
