@@ -22,7 +22,7 @@ from job.execution.shutdown import Shutdown
 LAST_PAUSE = 60.0
 """After a last try has failed, the next ones wait for so long at most, or for the patience if that is less."""
 FIRST, OTHERS, BEHIND = range(3)
-"""Where the calls of a card type stand: outliers come behind others, but for one in each timeout."""
+"""Where the calls of a card type stand: outliers come behind others, but for one in each patience."""
 Waiting = list[tuple[float, int, PendingCall]]
 """A heap, by when they are due."""
 
@@ -152,7 +152,7 @@ class WorkQueue:
         if place == BEHIND and any(head[0][0] != BEHIND for head in heads) and breaker.has_outlier_in_flight:
             return None, min((begins for _, begins, _, _ in heads if begins > now), default=changes)
         if place != OTHERS:
-            self._outlier_due = now + self._policy.settings.timeout
+            self._outlier_due = now + self._policy.settings.patience
         if waiting is line.untried:
             return self._take_untried(line), now
         call = heappop(waiting)[2]
