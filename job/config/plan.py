@@ -299,14 +299,14 @@ class Plan:
         }
         return of_targets | {engine: [Item(engine, engine, None)] for engine in self.daily}
 
-    def work(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> list[list[Item]]:
+    def work(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> list[tuple[Item, ...]]:
         """The items of each call that is left to be made, in order: those that are neither done nor left out.
 
         Batches are formed before any item is removed, so that every attempt at a day has the same batches.
         """
         items, size = self.items(engine), self.batch_sizes.get(engine, 1)
         batches = (items[start : start + size] for start in range(0, len(items), size))
-        left = ([item for item in some if not self.is_left_out(item) and not is_done(item)] for some in batches)
+        left = (tuple(item for item in some if not self.is_left_out(item) and not is_done(item)) for some in batches)
         return [some for some in left if some]
 
     def call(self, items: Sequence[Item]) -> Call:

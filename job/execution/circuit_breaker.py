@@ -59,6 +59,9 @@ class CircuitBreaker:
         began that was done."""
         return self._failed_first.get(card_type, inf) < self._begun_well
 
+    def has_worked(self, card_type: str | None) -> bool:
+        return self._failed_first.get(card_type) == inf
+
     @property
     def has_outlier_in_flight(self) -> bool:
         return any(self.is_outlier(one.card_type) for one in self._limiter.in_flight)

@@ -22,7 +22,7 @@ from job.execution.shutdown import Shutdown
 LAST_PAUSE = 60.0
 """After a last try has failed, the next ones wait for so long at most, or for the patience if that is less."""
 FIRST, OTHERS, BEHIND = range(3)
-"""Where the calls of a card type stand: outliers come behind others, but for one in each timeout."""
+"""Where the calls of a card type stand: outliers come behind others, but for one in each patience."""
 Waiting = list[tuple[float, int, PendingCall]]
 """A heap, by when they are due."""
 
@@ -38,6 +38,8 @@ class Line:
     retries: Waiting = field(default_factory=list)
     last: Waiting = field(default_factory=list)
     """The calls that have one try left."""
+    turn: float = -inf
+    """From when on one of them goes before all others, if the type is an outlier."""
 
 
 class WorkQueue:
@@ -75,8 +77,6 @@ class WorkQueue:
             self._lines[items[0].card_type].untried.append(items)
         self._pause = self._longest_pause = min(LAST_PAUSE, settings.patience)
         self._pause_ends = -inf
-        self._outlier_due = -inf
-        """From when on a call of an outlier goes before all others."""
         self._numbers = count()
         self._is_closed = False
         self._parked = trio.lowlevel.ParkingLot()
@@ -152,7 +152,7 @@ class WorkQueue:
         if place == BEHIND and any(head[0][0] != BEHIND for head in heads) and breaker.has_outlier_in_flight:
             return None, min((begins for _, begins, _, _ in heads if begins > now), default=changes)
         if place != OTHERS:
-            self._outlier_due = now + self._policy.settings.timeout
+            line.turn = now + self._policy.settings.patience
         if waiting is line.untried:
             return self._take_untried(line), now
         call = heappop(waiting)[2]
@@ -161,11 +161,12 @@ class WorkQueue:
 
     def _heads(self, now: float, state: State) -> Iterator[tuple[tuple[int, int, float], float, Line, Any]]:
         """The next call of each heap: its place among those that may begin, when it may, its line and heap."""
-        is_turn = state is State.CLOSED and now >= self._outlier_due
         for card_type, line in self._lines.items():
+            is_turn = state is State.CLOSED and now >= line.turn
             place = OTHERS if not self._breaker.is_outlier(card_type) else FIRST if is_turn else BEHIND
             if line.untried:
-                yield (place, 0, line.due), now, line, line.untried
+                is_probe = state is not State.CLOSED and self._breaker.has_worked(card_type)
+                yield (place, -is_probe, line.due), now, line, line.untried
             if line.last and not self.is_failed:
                 due = line.last[0][0]
                 yield (place, 1, due), self._last_begins(due), line, line.last
