@@ -105,7 +105,7 @@ class FailureGroup:
         """Whether the engine has refused the calls: as they are, or whoever makes them."""
         if self.status is None:  # older images have not recorded it
             return False
-        return handling_of(self.cause, self.status).kind is FailureKind.FINAL or self.status in {401, 403}
+        return handling_of(self.cause, self.status).kind is FailureKind.REFUSED or self.status in {401, 403}
 
 
 ChangeKind = Literal["switched_off", "switched_on", "moved", "new", "left_out", "gone", "made_otherwise"]

@@ -169,7 +169,7 @@ class CallResult:
 
     @property
     def is_refusal(self) -> bool:
-        return handling_of(self.cause, self.status).kind is FailureKind.FINAL
+        return handling_of(self.cause, self.status).kind is FailureKind.REFUSED
 
     @property
     def is_of_one_target(self) -> bool:

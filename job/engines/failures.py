@@ -31,9 +31,9 @@ class Cause(StrEnum):
 class FailureKind(Enum):
     """What follows a failed try: how often, or for how long, the call is repeated."""
 
-    FINAL = "final"
+    REFUSED = "refused"
     """The engine refuses the call as it is: it is not repeated."""
-    COUNTED = "counted"
+    CHARGED = "charged"
     """The engine may have done the work, and been paid: a call of a costly engine has `attempts` such tries."""
     FREE = "free"
     """Nothing was done: the call is repeated until its patience is over."""
@@ -58,34 +58,34 @@ class Handling(NamedTuple):
     remedy: Remedy | None = None
 
 
-_FREE, _COUNTED, _FINAL = (Handling(kind) for kind in (FailureKind.FREE, FailureKind.COUNTED, FailureKind.FINAL))
+_FREE, _CHARGED, _REFUSED = (Handling(kind) for kind in (FailureKind.FREE, FailureKind.CHARGED, FailureKind.REFUSED))
 _ELSEWHERE = Handling(FailureKind.FREE, remedy=Remedy.URL)
 _BY_STATUS: Mapping[int, Handling] = {
     **dict.fromkeys(range(300, 400), _ELSEWHERE),
-    400: Handling(FailureKind.FINAL, halves=True),
+    400: Handling(FailureKind.REFUSED, halves=True),
     401: Handling(FailureKind.FREE, remedy=Remedy.AUDIENCE),
     403: Handling(FailureKind.FREE, remedy=Remedy.RIGHT),
     404: _FREE,
     405: _ELSEWHERE,
     409: _FREE,
-    413: Handling(FailureKind.FINAL, halves=True, remedy=Remedy.BATCH_SIZE),
-    422: Handling(FailureKind.FINAL, halves=True),
+    413: Handling(FailureKind.REFUSED, halves=True, remedy=Remedy.BATCH_SIZE),
+    422: Handling(FailureKind.REFUSED, halves=True),
     429: Handling(FailureKind.FREE, lowers_limit=True),
-    500: Handling(FailureKind.COUNTED, halves=True),
-    502: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
+    500: Handling(FailureKind.CHARGED, halves=True),
+    502: Handling(FailureKind.CHARGED, halves=True, lowers_limit=True),
     503: Handling(FailureKind.FREE, lowers_limit=True),
-    504: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
+    504: Handling(FailureKind.CHARGED, halves=True, lowers_limit=True),
 }
 """By the status of an answer that is no success. Any other 5xx may have cost money, any other 4xx is a refusal. What a
 service may answer while it is deployed anew is none: 3xx, 404, 405.
 """
 _BY_CAUSE: Mapping[str | None, Handling] = {
-    Cause.TRANSPORT: Handling(FailureKind.COUNTED, halves=True, lowers_limit=True),
-    Cause.TIMEOUT: Handling(FailureKind.COUNTED, halves=True),
-    Cause.TOO_LARGE: Handling(FailureKind.COUNTED, halves=True),
-    Cause.UNREADABLE: _COUNTED,
-    Cause.DENIED: _COUNTED,
-    Cause.INTERRUPTED: _COUNTED,
+    Cause.TRANSPORT: Handling(FailureKind.CHARGED, halves=True, lowers_limit=True),
+    Cause.TIMEOUT: Handling(FailureKind.CHARGED, halves=True),
+    Cause.TOO_LARGE: Handling(FailureKind.CHARGED, halves=True),
+    Cause.UNREADABLE: _CHARGED,
+    Cause.DENIED: _CHARGED,
+    Cause.INTERRUPTED: _CHARGED,
     Cause.HOST_UNKNOWN: Handling(FailureKind.FREE, lowers_limit=True, remedy=Remedy.URL),
     Cause.PROCESS_LIMIT: Handling(FailureKind.FREE, lowers_limit=True, remedy=Remedy.CONCURRENCY),
     Cause.IDENTITY: _FREE,
@@ -97,7 +97,7 @@ def handling_of(cause: str | None, status: int | None) -> Handling:
     """What follows a failure, also of a record. What was not sent has cost nothing, whatever this says."""
     if cause != Cause.STATUS:
         return _BY_CAUSE.get(cause, _FREE)
-    return _BY_STATUS.get(status or 0, _COUNTED if (status or 0) >= 500 else _FINAL)
+    return _BY_STATUS.get(status or 0, _CHARGED if (status or 0) >= 500 else _REFUSED)
 
 
 def remedy_of(
@@ -155,7 +155,7 @@ class Failure:
         """What follows; `sent` is whether the request may have been sent."""
         kind = self.handling.kind
         has_cost = ENGINES[engine].is_costly and sent
-        return FailureKind.FREE if kind is FailureKind.COUNTED and not has_cost else kind
+        return FailureKind.FREE if kind is FailureKind.CHARGED and not has_cost else kind
 
     @property
     def is_interruption(self) -> bool:

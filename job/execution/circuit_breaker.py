@@ -1,4 +1,4 @@
-"""Circuit breaker: whether one engine works, by its answers; while it does not, one call at a time is tried."""
+"""Circuit breaker: whether one engine works, by its answers; while it does not, few calls are tried."""
 
 from enum import Enum
 from math import inf
@@ -7,7 +7,7 @@ from job.config.environment import EngineSettings
 from job.engines.failures import FailureKind
 from job.execution.limits import ConcurrencyLimiter
 from job.execution.pending_call import Try
-from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
+from job.execution.retry_policy import CHARGED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 
 LATE_TRIES = 8
 """Once the patience is over, so many calls decide."""
@@ -81,7 +81,7 @@ class CircuitBreaker:
         """When the next probe may begin."""
         if self._probe is None:
             return self._pause_ends
-        return self._probe.started + max(COUNTED_SECONDS, LONG_LIFE * self._shortest) * self._probes.bit_length()
+        return self._probe.started + max(CHARGED_SECONDS, LONG_LIFE * self._shortest) * self._probes.bit_length()
 
     def places(self, state: State, *, has_untried: bool) -> int:
         """How many calls may be in flight. Late, no more begin that were not tried than decide."""
@@ -109,7 +109,7 @@ class CircuitBreaker:
 
     def fail(self, latest: Try) -> None:
         """A try has failed, which is still one of those in flight."""
-        now, is_refusal = latest.ended, latest.kind is FailureKind.FINAL
+        now, is_refusal = latest.ended, latest.kind is FailureKind.REFUSED
         self._failed_first.setdefault(latest.card_type, now)
         if not is_refusal and not self.is_outlier(latest.card_type):
             self._shortest = min(self._shortest, now - latest.started)
@@ -123,7 +123,7 @@ class CircuitBreaker:
         if opens or (self._probe is not None and latest.started >= self._probe.started):
             self._probe, self._probes, self._pause_ends = None, 0, now
             if not is_refusal and latest.failure is not None:
-                least = COUNTED_SECONDS if latest.kind is FailureKind.COUNTED else 0.0
+                least = CHARGED_SECONDS if latest.kind is FailureKind.CHARGED else 0.0
                 pause = min(max(self._pause, least, latest.failure.retry_after or 0.0), MAX_SECONDS)
                 self._pause = min(2 * pause, MAX_SECONDS)
                 self._pause_ends = now + pause

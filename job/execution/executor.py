@@ -189,7 +189,7 @@ class Executor:
     def _is_halved(self, failure: Failure, latest: Try, due: float | None) -> bool:
         """Whether a batch that has failed is tried again in halves: only a single ticker fails for good."""
         if due is None:
-            return failure.handling.halves or failure.handling.kind is not FailureKind.FINAL
+            return failure.handling.halves or failure.handling.kind is not FailureKind.REFUSED
         # In an outage it is tried whole if it failed at once: else all would be single tickers at its end.
         is_quick = latest.ended < latest.started + QUICK_SECONDS and failure.cause is not Cause.TOO_LARGE
         return failure.handling.halves and not (is_quick and self._breaker.state(latest.started) is State.PROBING)
@@ -209,7 +209,7 @@ class Executor:
             if failure.handling.lowers_limit:
                 limiter.reject(latest)
             breaker.fail(latest)
-            if failure.handling.kind is not FailureKind.FINAL:
+            if failure.handling.kind is not FailureKind.REFUSED:
                 # If no other call has failed, it is named.
                 self._last_answer = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
                 self._tell(latest.ended, self._tell_after)
@@ -255,7 +255,7 @@ class Executor:
 
     def _fail_for_good(self, pending: PendingCall, failure: Failure, now: float) -> None:
         """Finishes a call that has failed for good. Of a data engine it is told for how long it was tried."""
-        if pending.call.card_type is None and failure.handling.kind is not FailureKind.FINAL:
+        if pending.call.card_type is None and failure.handling.kind is not FailureKind.REFUSED:
             failure = replace(failure, seconds=now - min(pending.failing_since, self._breaker.failing_since))
         self._finish(pending, failure)
 

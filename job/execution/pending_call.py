@@ -67,7 +67,7 @@ class PendingCall:
         self.tries += 1
         if failure is not None:
             latest.kind = failure.kind(self.call.engine, sent=latest.sent)
-            self.charged_tries += latest.kind is FailureKind.COUNTED
+            self.charged_tries += latest.kind is FailureKind.CHARGED
 
     def follow(self) -> None:
         """Another try follows one that failed, which is kept. Equal reasons are one object: each would take 0.4 KiB."""

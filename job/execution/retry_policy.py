@@ -10,7 +10,7 @@ from job.execution.pending_call import PendingCall, Try
 
 INITIAL_SECONDS = 0.5
 MAX_SECONDS = 30.0
-COUNTED_SECONDS = 10.0
+CHARGED_SECONDS = 10.0
 """A call whose try may have cost money waits so long at least; four times as long each time."""
 
 
@@ -28,7 +28,7 @@ class RetryPolicy:
         The engine did any call last at `worked_at`, and the run ends at `deadline`.
         """
         failure, settings, now = latest.failure, self.settings, latest.ended
-        if failure is None or latest.kind is FailureKind.FINAL:
+        if failure is None or latest.kind is FailureKind.REFUSED:
             return None
         wait = self.random() * min(MAX_SECONDS, INITIAL_SECONDS * 2.0 ** min(call.failures, 10))
         due = now + max(wait, min(failure.retry_after or 0.0, MAX_SECONDS))
@@ -38,8 +38,8 @@ class RetryPolicy:
             return due if latest.started < max(call.failing_since, worked_at) + settings.patience else None
         if call.is_last or call.charged_tries >= settings.attempts:
             return None
-        last = max(min(call.failing_since + settings.patience, deadline - settings.timeout), now + COUNTED_SECONDS)
-        due = max(due, now + COUNTED_SECONDS * 4.0 ** (call.charged_tries - 1))
+        last = max(min(call.failing_since + settings.patience, deadline - settings.timeout), now + CHARGED_SECONDS)
+        due = max(due, now + CHARGED_SECONDS * 4.0 ** (call.charged_tries - 1))
         call.is_last = call.charged_tries == settings.attempts - 1 or due > last
         if not call.is_last:
             return due

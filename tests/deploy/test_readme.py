@@ -23,7 +23,7 @@ from job.engines.failures import Cause, FailureKind, Handling, Remedy, handling_
 from job.execution.circuit_breaker import LATE_TRIES
 from job.execution.executor import QUICK_SECONDS, REPEAT_SECONDS, TELL_SECONDS
 from job.execution.phases import FAILED_SECONDS
-from job.execution.retry_policy import COUNTED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
+from job.execution.retry_policy import CHARGED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
 from job.orchestrator import FAILURE_SECONDS
 from job.outputs.cards import COLUMNS
@@ -259,7 +259,7 @@ def test_the_columns_of_the_table_of_cards_are_in_the_reference() -> None:
 
 
 def test_what_follows_a_failure_is_the_table_of_the_engines_page() -> None:
-    words = {"charged": FailureKind.COUNTED, "free": FailureKind.FREE, "refused": FailureKind.FINAL}
+    words = {"charged": FailureKind.CHARGED, "free": FailureKind.FREE, "refused": FailureKind.REFUSED}
     shown: dict[str, Handling] = {}
     for what, follows, halved, overload, remedy in table("\n## What is repeated\n"):
         put_right = Remedy(coded(remedy)[0]) if remedy else None
@@ -286,9 +286,9 @@ def test_numbers_are_those_of_the_job() -> None:
     assert (late.cards, BUDGETS[ShutdownReason.SIGINT].cards) == (told.cards, 0)
     for words in (
         f"one of more than {ANSWER_LIMIT >> 20} MiB",
-        f"after pauses of {INITIAL_SECONDS:g} to {MAX_SECONDS:g} s ({COUNTED_SECONDS:g} s at least",
+        f"after pauses of {INITIAL_SECONDS:g} to {MAX_SECONDS:g} s ({CHARGED_SECONDS:g} s at least",
         f"After {TELL_SECONDS:g} s of an outage, and again every {REPEAT_SECONDS:g} s, log and terminal say",
-        f"others come {COUNTED_SECONDS:g} s after a failure",
+        f"others come {CHARGED_SECONDS:g} s after a failure",
         f"a batch stays whole if it fails within {QUICK_SECONDS:g} s",
         f"{LATE_TRIES} more calls fail that were not tried",
         f"tries for {FAILED_SECONDS:g} s more what was not tried",

@@ -134,11 +134,8 @@ class Speechless:
 
 
 SENT = [reply({}, 500), DENIED, FOREVER, httpx.ReadError("reset"), httpx.RemoteProtocolError("half an answer")]
-UNSENT = [
-    httpx.ConnectError("refused"),
-    httpx.ConnectTimeout("no answer"),
-    AnswerError(message("no token"), Cause.IDENTITY),
-]
+NO_TOKEN = AnswerError(message("no token"), Cause.IDENTITY)
+UNSENT = [httpx.ConnectError("refused"), httpx.ConnectTimeout("no answer"), NO_TOKEN]
 
 
 @pytest.mark.parametrize(

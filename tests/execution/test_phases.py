@@ -27,10 +27,8 @@ pytestmark = pytest.mark.usefixtures("autojump_clock")
     ids=["one", "three", "all", "slow", "the last"],
 )
 @pytest.mark.parametrize("waiting_for", ["answer", "token", "backoff"])
-async def test_a_data_engine_that_has_failed_cuts_off_its_siblings_at_once_and_tries_its_rest_for_a_minute(
-    waiting_for: str, refused: set[int], seconds: float, ends: float
-) -> None:
-    """Four at a time, of twenty."""
+async def test_siblings_are_cut_off_at_once(waiting_for: str, refused: set[int], seconds: float, ends: float) -> None:
+    """The engine that has failed tries its rest for a minute: four at a time, of twenty."""
 
     async def script(asked: Asked) -> Response:
         if asked.engine == "news":

@@ -10,7 +10,7 @@ from job.text.messages import message
 
 def result_of(call: Call, failure: Failure | None = None, **changes: Any) -> CallResult:
     """How a call ended: done, or with this failure. It took one attempt from second 10 to 12, unless told otherwise."""
-    is_counted = failure is not None and failure.kind(call.engine, sent=True) is FailureKind.COUNTED
+    is_counted = failure is not None and failure.kind(call.engine, sent=True) is FailureKind.CHARGED
     given: dict[str, Any] = {
         "engine": call.engine,
         "targets": call.targets,
