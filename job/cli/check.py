@@ -41,10 +41,9 @@ async def check(options: Options) -> ExitCode:
         return ExitCode.TEMPFAIL
     for notice in (*config.plan.notices, *plan_notes(config.plan)):
         say(f"! {to.text(notice)}")
-    plan = config.plan
-    say(f"✓ {to.text(colon(message('config'), plan.size))}")
+    say(f"✓ {to.text(colon(message('config'), config.plan.size))}")
     network = Network(tls_context(settings.authorities))
-    problems: dict[EngineName, str | None] = dict.fromkeys(plan.engines())
+    problems: dict[EngineName, str | None] = dict.fromkeys(config.plan.engines())
 
     async def look(name: EngineName) -> None:
         url, audience = settings.engines[name].url or "", settings.engines[name].audience or ""
@@ -53,7 +52,7 @@ async def check(options: Options) -> ExitCode:
     async with trio.open_nursery() as helpers:
         tokens = IdTokens(helpers, settings.impersonate)
         async with trio.open_nursery() as looks:
-            for name in plan.engines():
+            for name in config.plan.engines():
                 looks.start_soon(look, name)
         helpers.cancel_scope.cancel()
     for name, problem in problems.items():

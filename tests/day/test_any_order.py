@@ -211,14 +211,17 @@ def test_the_failed_tries_of_a_result_are_not_kept_in_memory_and_are_counted() -
     ledger, call = Ledger(THREE), next(THREE.calls("qa"))
     result = result_of(call, NO, tries=3, retries=2, failed_tries=tried((1.0, 2.0, "no"), (3.0, 4.0, "no")))
     ledger.add(result)
-    assert [(one.failed_tries, one.tries) for one in (*ledger.calls["qa"], *ledger.failures)] == [((), 3)] * 2
+    assert [(one.failed_tries, one.request, one.tries) for one in ledger.calls["qa"] + ledger.failures] == [
+        ((), "", 3)
+    ] * 2
     assert len(result.failed_tries) == 2, "the journal writes them"
+    assert len(result.request) == 16
 
 
 def test_the_ledger_keeps_nothing_of_a_card_that_is_made_but_its_result() -> None:
     """A day may have a million of them."""
     plan = plan_of([target(f"T{number}", [f"type_{one}" for one in range(100)]) for number in range(100)])
-    ledger, results = Ledger(plan), [result_of(call) for call in plan.calls("qa")]
+    ledger, results = Ledger(plan), [result_of(call, request="") for call in plan.calls("qa")]
     tracemalloc.start()
     try:
         for result in results:
