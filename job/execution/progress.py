@@ -59,8 +59,6 @@ class EngineProgress:
     """When its calls began, by trio's clock."""
     in_flight: int = 0
     limit: int = 0
-    last_tries: int = 0
-    """How many calls wait for the end of their patience, with one try left."""
     counts: Counts = field(default_factory=Counts)
     """Of the items that were to be requested when it began."""
 
@@ -84,13 +82,12 @@ class Progress:
     def seconds_left(self, engine: EngineName, now: float) -> float | None:
         """How long the rest of an engine's items takes at its pace so far, by trio's clock.
 
-        What waits for its last try does not count: that takes as long as its patience. `None` if nothing else is left,
-        while nothing was done, or before one round of calls has finished.
+        `None` if nothing is left, while nothing was done, or before one round of calls has finished.
         """
         progress = self.engines.get(engine)
         if progress is None or progress.began is None:
             return None
-        left = progress.counts.not_attempted - progress.last_tries
+        left = progress.counts.not_attempted
         finished = progress.counts.done + progress.counts.failed
         if not left or not progress.counts.done or finished < progress.in_flight:
             return None

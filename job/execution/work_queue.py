@@ -107,7 +107,6 @@ class WorkQueue:
         """Puts a call back whose try has failed, until it is due."""
         line = self._lines[call.call.card_type]
         heappush(line.last if call.is_last else line.retries, (due, next(self._numbers), call))
-        self._progress.last_tries += call.is_last
 
     def put_halves(self, call: PendingCall, *, is_too_large: bool) -> None:
         """Puts a batch back that has failed, in two parts. If it may be too large, later ones are smaller."""
@@ -155,9 +154,7 @@ class WorkQueue:
             line.turn = now + self._policy.settings.patience
         if waiting is line.untried:
             return self._take_untried(line), now
-        call = heappop(waiting)[2]
-        self._progress.last_tries -= call.is_last
-        return call, now
+        return heappop(waiting)[2], now
 
     def _heads(self, now: float, state: State) -> Iterator[tuple[tuple[int, int, float], float, Line, Any]]:
         """The next call of each heap: its place among those that may begin, when it may, its line and heap."""
