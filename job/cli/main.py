@@ -150,7 +150,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="TARGET",
         help="leave out these tickers, topics or persons this time; write one that begins with a dash as --without=-X",
     )
-    plan = commands.add_parser("plan", help="show what a run would call now, or the faults of its config")
+    plan = commands.add_parser("plan", help="show the calls of a whole night by a config, or its faults")
     plan.add_argument(
         "place",
         nargs="?",

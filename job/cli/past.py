@@ -31,9 +31,10 @@ from job.telling.lines import SIGNS, Line, Rank
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
 from job.telling.view import View
-from job.text.messages import Message, Translator, colon, message, template, translator
+from job.text.messages import Message, Translator, colon, message, semicolon, template, translator
 from job.text.shown import clock, printable
 
+RESTORE_IT = message("restore it")
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
 
@@ -147,7 +148,7 @@ async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _V
         days = settings.days()
         day = date or days.current(now, NOT_EARLY)
         at = clock(now.astimezone(days.zone), day)
-        why = error.text if isinstance(error, StorageError) else error.what
+        why = error.text if isinstance(error, StorageError) else semicolon(error.what, error.remedy or RESTORE_IT)
         problem = message("could not be checked at {time}: {problem}", time=at, problem=why)
         seen = list(executions_lines(NO_START, settings.job_to_start, settings.region, settings.project))
         return _Verdict(colon(day, problem), False, seen, verify_lines(settings, None, day, "!", problem, seen))

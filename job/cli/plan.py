@@ -1,4 +1,4 @@
-"""Command `plan`: what a run would call now, or the faults of its configuration."""
+"""Command `plan`: the calls of a whole night by a config, or its faults."""
 
 import argparse
 import json
@@ -37,7 +37,7 @@ class _Past:
 
 
 def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
-    """Prints what a run would call, or the faults; a JSON object that the job never reads is one."""
+    """Prints the calls, or the faults; a JSON object that the job never reads is one."""
     settings, faults, now = options.settings, list(options.faults), options.now
     place, to = given.place, translator(settings.language)
     _say_notices(settings.notices, to)

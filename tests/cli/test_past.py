@@ -77,7 +77,7 @@ def test_a_night_that_cannot_be_read_is_a_row_and_a_fault(runs: Path, command: C
     assert err == ["RUNS_URI: 2026-11-25/ends/000001.json is not as the job wrote it"]
     assert command("report") == (ExitCode.USAGE, [], err)
     unchecked = f"2026-11-25: could not be checked at 2026-11-26 01:00 UTC: {err[0].removeprefix('RUNS_URI: ')}"
-    assert command("verify", "--date=2026-11-25") == (ExitCode.FAILED, [unchecked], [])
+    assert command("verify", "--date=2026-11-25") == (ExitCode.FAILED, [f"{unchecked}; restore it"], [])
 
 
 # --- report ---

@@ -492,7 +492,7 @@ async def test_a_record_that_cannot_be_read_is_not_looked_at_again(friday: Night
     stored[name] = replace(sound, data=b"{}")
     await friday.scene.until(SATURDAY, "07:00:00")
     began = trio.current_time()
-    end = f"{name} is not as the job wrote it"
+    end = f"{name} is not as the job wrote it; restore it"
     title, *rest = UNCHECKED.splitlines()
     assert (await friday.verify(1)).splitlines() == [title.partition(f"{FRIDAY}/")[0] + end, *rest]
     assert trio.current_time() - began < 5
