@@ -120,7 +120,7 @@ async def test_an_execution_that_is_killed_is_tried_again_and_makes_the_rest(nur
     emulator = emulator_binary() if place == "bucket" else None
     async with open_world(nursery, SMALL, latency=QUICK, emulator=emulator) as world:
         world.qa.script.append(Fault(when.both(when.ticker("MSFT"), when.attempt(1)), do.hang()))
-        job = await world.start_job("run", env={"QA_ENGINE_CONCURRENCY": "1", **CLOUD})
+        job = await world.start_job("run", env=CLOUD)
         recorded = b""
         while b'"card_type":"news_card"' not in recorded:
             await trio.sleep(0.1)
