@@ -63,7 +63,7 @@ class Ledger:
         self.calls: Mapping[EngineName, list[CallResult]] = {engine: [] for engine in ALL_ENGINES}
         """Every call, also those of another plan. All else here is of this plan.
 
-        Each is without its failed tries, of which ten take 6 KiB, and without its request, but for news: nobody asks.
+        Each is without its failed tries, of which ten take 6 KiB, and of a card without its request: nobody asks.
         """
         self.items: Mapping[EngineName, dict[Item, CallResult | None]] = {
             engine: dict.fromkeys(plan.items(engine)) for engine in ALL_ENGINES
@@ -94,7 +94,7 @@ class Ledger:
 
         Raises `LookupError` if it is of this plan, and the plan does not have its items.
         """
-        request = call.request if call.engine == "news" else ""
+        request = "" if call.card_type is not None else call.request
         if call.failed_tries or call.request != request:
             call = replace(call, failed_tries=(), request=request)
         call.targets = self._targets.setdefault(call.targets, call.targets)
