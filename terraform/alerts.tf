@@ -8,7 +8,7 @@ check "somebody_is_told" {
 locals {
   # What is so whenever the mail is read: nobody knows by then whether a command still helps.
   page     = "https://storage.cloud.google.com/${google_storage_bucket.runs.name}/runs/index.html"
-  recorded = "[The page of the nights](${local.page}) says how the latest night stands and what to do, as far as it is recorded. If it has nothing of that night, as of a start that never began, open the execution, read the red line, and call an owner of the project with it; do not start the job before."
+  recorded = "[The page of the nights](${local.page}) says how the latest night stands, and leads to what to do, as far as it is recorded. If it has nothing of that night, as of a start that never began, open the execution, read the red line, and call an owner of the project with it; do not start the job before."
 
   # Both show as a failed execution of one of the two jobs.
   execution_alerts = {

@@ -62,7 +62,7 @@ def _command(arguments: Sequence[str]) -> ExitCode:
     except ConfigError as error:
         lines, code = [fault.sentence for fault in error.faults], ExitCode.USAGE
     except RecordError as error:
-        lines, code = [colon("RUNS_URI", error.what)], ExitCode.USAGE
+        lines, code = [colon("RUNS_URI", error.text)], ExitCode.USAGE
     except StorageError as error:
         is_fault = isinstance(error, UnusableError)
         lines, code = [colon("RUNS_URI", error.text)], ExitCode.USAGE if is_fault else ExitCode.TEMPFAIL
@@ -78,7 +78,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-# Each command imports what it needs: with what all need, a run would start 0.1 s later.
+# A run imports only what it needs: with what the other commands need, it would start 0.1 s later.
 
 
 def _run(options: Options) -> ExitCode:

@@ -31,10 +31,9 @@ from job.telling.lines import SIGNS, Line, Rank
 from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
 from job.telling.sentence import cards_line
 from job.telling.view import View
-from job.text.messages import Message, Translator, colon, message, semicolon, template, translator
+from job.text.messages import Message, Translator, colon, message, template, translator
 from job.text.shown import clock, printable
 
-RESTORE_IT = message("restore it")
 NOT_EARLY = timedelta()
 """`verify` looks at a night that has begun."""
 
@@ -60,7 +59,8 @@ def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
     to = translator(settings.language)
     view = trio.run(_view, store, settings, nights, given.day, options.now)
     if view is None:
-        raise RecordError(NO_NIGHT if given.day is None else nothing_of(given.day))
+        say_error(to.text(colon("RUNS_URI", NO_NIGHT if given.day is None else nothing_of(given.day))))
+        return ExitCode.USAGE
     if given.missing:
         _write_missing(view, to)
     else:
@@ -148,8 +148,7 @@ async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _V
         days = settings.days()
         day = date or days.current(now, NOT_EARLY)
         at = clock(now.astimezone(days.zone), day)
-        why = error.text if isinstance(error, StorageError) else semicolon(error.what, error.remedy or RESTORE_IT)
-        problem = message("could not be checked at {time}: {problem}", time=at, problem=why)
+        problem = message("could not be checked at {time}: {problem}", time=at, problem=error.text)
         seen = list(executions_lines(NO_START, settings.job_to_start, settings.region, settings.project))
         return _Verdict(colon(day, problem), False, seen, verify_lines(settings, None, day, "!", problem, seen))
     days = nights.days(settings)

@@ -88,7 +88,7 @@ _IN_LINES = {"tries": "attempts", "failed_tries": "failed_attempts"}
 
 
 @with_config(ConfigDict(allow_inf_nan=False))
-@dataclass(slots=True, kw_only=True)  # not frozen, which would take four times as long; nobody changes it
+@dataclass(slots=True, kw_only=True)  # not frozen, which would take four times as long
 class CallResult:
     """The result of one call: its targets are done, or have failed for good. Times are seconds since 1970.
 

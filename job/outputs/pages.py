@@ -42,6 +42,7 @@ from job.text.messages import (
     dated,
     dated_time,
     message,
+    plural,
     template,
     translator,
 )
@@ -108,7 +109,7 @@ class Board:
 
     card_types: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
-    more: int
+    more: Message | None
     marks: Collection[str]
     is_open: bool
 
@@ -123,7 +124,9 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     types = list(dict.fromkeys(name for target in shown for name in target.card_types))
     rows = [(target.id, _cells(report, ledger, target, types)) for target in shown]
     marks = {cell.mark for _, cells in rows for cell in cells}
-    return Board(types, rows, len(targets) - len(shown), marks, is_open=counts.missing > 0 or counts.with_error > 0)
+    hidden = len(targets) - len(shown)
+    more = plural("and 1 more target", "and {count} more targets", count=hidden) if hidden else None
+    return Board(types, rows, more, marks, is_open=counts.missing > 0 or counts.with_error > 0)
 
 
 def _order(ledger: Ledger, target: Target) -> list[bool]:

@@ -13,7 +13,7 @@ from job.config.plan import Plan
 from job.day.attempt import FORMAT, Attempt, ExitCode, Outcome
 from job.day.report import Report
 from job.errors import JobError
-from job.text.messages import Message, message, template
+from job.text.messages import Message, message, semicolon, template
 
 ATTEMPTS = "attempts/"
 """`D/attempts/000001.json` is how an attempt began."""
@@ -24,13 +24,15 @@ ENDS = "ends/"
 R = TypeVar("R", Attempt, Report)
 
 
+RESTORE_IT = message("restore it")
+
+
 class RecordError(JobError):
     """A record cannot be used: it has another format, is incomplete, or was altered. Says which object and why."""
 
-    def __init__(self, what: Message, remedy: Message | None = None, kind: FaultKind = FaultKind.STORAGE) -> None:
-        """`remedy` is what to do, if that is not to restore the object."""
-        self.remedy, self.kind = remedy, kind
-        self.what = what
+    def __init__(self, what: Message, remedy: Message = RESTORE_IT, kind: FaultKind = FaultKind.STORAGE) -> None:
+        self.what, self.remedy, self.kind = what, remedy, kind
+        self.text = semicolon(what, remedy)
         super().__init__(str(what))
 
 
@@ -38,7 +40,7 @@ def missing(name: str) -> RecordError:
     return RecordError(message("{object} is missing", object=name))
 
 
-def altered(name: str, remedy: Message | None = None) -> RecordError:
+def altered(name: str, remedy: Message = RESTORE_IT) -> RecordError:
     """The error of an object that the job has not written so, or not at all."""
     return RecordError(message("{object} is not as the job wrote it", object=name), remedy)
 

@@ -122,7 +122,7 @@ async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Ni
             return Night(day, report.outcome, report)
         attempt = await listing.attempt(store)
     except RecordError as error:
-        return Night(day, Outcome.UNREADABLE, problem=error.what)
+        return Night(day, Outcome.UNREADABLE, problem=error.text)
     return Night(day, state_of(day, holder), attempt=None if attempt is None else attempt.start)
 
 

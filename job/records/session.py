@@ -23,7 +23,7 @@ from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
 from job.records.earlier import end_json
 from job.records.lease import BusyError, Lease
-from job.records.objects import RecordError, attempt_name, end_name, plan_of
+from job.records.objects import RESTORE_IT, RecordError, attempt_name, end_name, plan_of
 from job.records.past_nights import earlier_try, known_days
 from job.records.record import Documents, Journal, Listing, Record, write_document
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
@@ -37,7 +37,7 @@ def faults_of_record(day: str) -> Iterator[None]:
         yield
     except RecordError as error:
         text = template("restore it, or move the folder {day} away: all its cards are then made, and paid for, again")
-        remedy = error.remedy or message(text, day=day)
+        remedy = message(text, day=day) if error.remedy is RESTORE_IT else error.remedy
         raise ConfigError([Fault("RUNS_URI", error.what, remedy, error.kind)]) from error
     except UnusableError as error:
         raise ConfigError([unreadable("RUNS_URI", error)]) from error

@@ -116,7 +116,7 @@ async def test_a_data_engine_has_failed_as_soon_as_the_page_says(how: str, colum
 
 
 async def test_progress_is_reported_once_a_minute_with_the_time_that_is_left() -> None:
-    """It is not known before one round of calls is done. What waits for its last try does not count."""
+    """It is not known before one round of calls is done."""
     seen = list[tuple[float, float | None]]()
 
     async def script(asked: Asked) -> Response:

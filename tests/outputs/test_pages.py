@@ -126,7 +126,7 @@ def test_of_many_targets_those_that_lack_something_are_shown_first(monkeypatch: 
     monkeypatch.setattr(board_module, "BOARD_TARGETS", 2)
     shown = page(SCENES["cards missing"]())
     assert [line.split()[0] for line in matrix(shown)] == ["NVDA", "TSLA"]
-    assert "and 11 more ✓ done ✗ failed" in shown.text
+    assert "and 11 more targets ✓ done ✗ failed" in shown.text
 
 
 def test_a_card_that_was_cut_off_after_a_failed_try_is_shown_as_the_message_counts_it() -> None:

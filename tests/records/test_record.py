@@ -180,7 +180,7 @@ async def test_each_day_has_a_row_with_its_state(memory: Memory, monkeypatch: py
         (DAYS[0], "succeeded"),
     ], "the newest first; a day that was only waited for has not begun"
     assert [str(one.problem) for one in nights.nights if one.problem] == [
-        f"{DAYS[4]}/ends/000001.json is not as the job wrote it"
+        f"{DAYS[4]}/ends/000001.json is not as the job wrote it; restore it"
     ]
     assert [report.day for report in nights.reports] == [DAYS[3], DAYS[1], DAYS[0]]
 
@@ -189,7 +189,7 @@ async def test_a_day_that_lacks_an_object_of_results_is_not_shown_as_done(memory
     put(memory, {name: data for name, data in RecordedAttempt(DAYS[0]).record().items() if "/results/" not in name})
     (one,) = (await read_nights(memory)).nights
     assert one.outcome is Outcome.UNREADABLE
-    assert str(one.problem) == f"{DAYS[0]}/results/000001-000000.jsonl is missing"
+    assert str(one.problem) == f"{DAYS[0]}/results/000001-000000.jsonl is missing; restore it"
 
 
 @pytest.mark.parametrize("gone", [("/attempts/",), ("/attempts/", "/ends/"), ("/attempts/", "-000000.jsonl")])
