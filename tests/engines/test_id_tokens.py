@@ -212,4 +212,6 @@ async def test_a_token_server_that_does_not_answer_is_not_one_that_refuses(
 ) -> None:
     if cloud:
         monkeypatch.setenv("CLOUD_RUN_JOB", "cards")
-    assert (await error_from(found, answer, monkeypatch)).cause is cause
+    error = await error_from(found, answer, monkeypatch)
+    assert error.cause is cause
+    assert not str(error).endswith("."), "a sentence may end with it"
