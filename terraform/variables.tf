@@ -193,7 +193,7 @@ variable "language" {
 }
 
 variable "name" {
-  description = "The name of the job, for good. The names of everything else start with it."
+  description = "The name of the job, for good. The names of everything else contain it."
   type        = string
   default     = "batch-orchestrator"
   nullable    = false
