@@ -32,7 +32,7 @@ RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
 PASSED_ON = ("LOG_FORMAT", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_TIME_ZONE")
 """Variables of the job that it gets from our own environment; where messages go, only if that is asked for."""
 PATIENCE = "3"
-"""Seconds for which the job waits for an engine that fails: nobody wants to watch ten minutes of that."""
+"""Seconds for which the job waits for an engine that fails: nobody wants to watch twenty minutes of that."""
 CUT_OFF_SECONDS = 30.0
 """How long financial and trading take if news is to fail before them: longer than all its attempts."""
 
@@ -98,7 +98,7 @@ TROUBLES: Mapping[str, Trouble] = {
         _news_fails_first,
         1,
         Said(
-            "no card was requested, financial and trading were cut off", "没有请求任何图卡，财务和交易引擎的调用被中断"
+            "no card was requested, financial and trading were cut off", "没有请求任何图卡，财务和交易引擎的请求被截断"
         ),
     ),
     "qa": Trouble(
@@ -121,11 +121,11 @@ TROUBLES: Mapping[str, Trouble] = {
     "flaky": Trouble(
         Said(
             "every engine answers 503 to one call in ten, and does it when asked again",
-            "每个引擎对十分之一的调用应答 503，重试即成功",
+            "每个引擎对十分之一的请求应答 503，重试即成功",
         ),
         _flaky,
         0,
-        Said("what failed was done when it was repeated", "失败的调用重试后都成功了"),
+        Said("what failed was done when it was repeated", "失败的请求重试后都成功了"),
     ),
     "token": Trouble(
         Said("the metadata server hands out tokens for another service", "元数据服务器给出其他服务的令牌"),
