@@ -18,7 +18,7 @@ from job.outputs.message import Notifier, trial_fields, trial_lines
 from job.outputs.stdout import say, say_error
 from job.storage.store import StorageError
 from job.telling.notes import plan_notes
-from job.text.messages import colon, message, translator
+from job.text.messages import Message, colon, message, translator
 
 
 def check_command(options: Options, given: argparse.Namespace) -> ExitCode:  # noqa: ARG001  as every command
@@ -41,9 +41,9 @@ async def check(options: Options) -> ExitCode:
         return ExitCode.TEMPFAIL
     for notice in (*config.plan.notices, *plan_notes(config.plan)):
         say(f"! {to.text(notice)}")
-    say(f"✓ {to.text(colon(message('config'), config.plan.size))}")
+    say(f"✓ {to.text(colon('CONFIG_URI', config.plan.size))}")
     network = Network(tls_context(settings.authorities))
-    problems: dict[EngineName, str | None] = dict.fromkeys(config.plan.engines())
+    problems: dict[EngineName, list[Message]] = {name: [] for name in config.plan.engines()}
 
     async def look(name: EngineName) -> None:
         url, audience = settings.engines[name].url or "", settings.engines[name].audience or ""
@@ -57,7 +57,7 @@ async def check(options: Options) -> ExitCode:
         helpers.cancel_scope.cancel()
     for name, problem in problems.items():
         good = message("{engine}: {url} is healthy", engine=name, url=settings.engines[name].url or "")
-        say(f"✗ {name}: {problem}" if problem else f"✓ {to.text(good)}")
+        say("\n".join(f"✗ {to.text(colon(name, line))}" for line in problem) or f"✓ {to.text(good)}")
     return ExitCode.FAILED if any(problems.values()) else ExitCode.DONE
 
 

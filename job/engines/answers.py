@@ -80,7 +80,7 @@ def judge(call: Call, response: Response, token: str) -> Verdict:
     """Whether the work of the call was done. `token` holds the tokens that were sent; it is masked in all messages."""
     if not 200 <= response.status <= 299:
         account = account_in(token) if response.status == 403 else None
-        reason = _status_reason(response, token)
+        reason = status_reason(response, token)
         return Verdict(Failure(Cause.STATUS, reason, response.status, response.retry_after, account=account))
     try:
         answer = parse_answer(response.body)
@@ -99,7 +99,7 @@ def parse_answer(body: bytes) -> object:
     return from_json(body.removeprefix(BOM_UTF8), catch_duplicate_keys=True)
 
 
-def _status_reason(response: Response, token: str) -> Message:
+def status_reason(response: Response, token: str) -> Message:
     status = f"HTTP {response.status}"
     shown = _own_words(response.body, token)
     if response.body.lstrip().startswith(b"<"):  # a page says its status in its heading

@@ -18,7 +18,7 @@ from job.engines.calls import TARGET_ENGINES
 from job.outputs.message import Notifier
 from job.storage.directory import DirectoryStore
 from job.storage.store import UnreachableError
-from job.text.messages import message
+from job.text.messages import Message, message
 from tests.cli.conftest import Command
 from tests.support.records import URLS, config
 
@@ -179,26 +179,27 @@ def test_a_bug_prints_a_traceback_and_has_its_own_exit_code(monkeypatch: pytest.
 
 
 def test_config_and_each_engine_have_a_line(tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong: dict[str, str] = {}
+    wrong: dict[str, list[Message]] = {}
 
-    async def health_problem(_: str, url: str, audience: str, *__: object) -> str | None:
+    async def health_problem(_: str, url: str, audience: str, *__: object) -> list[Message]:
         await trio.lowlevel.checkpoint()
         assert url == audience
-        return wrong.get(url.removeprefix("https://").removesuffix(".example"))
+        return wrong.get(url.removeprefix("https://").removesuffix(".example"), [])
 
     monkeypatch.setattr(module, "health_problem", health_problem)
     for name, text in config().items():
         (tmp_path / name).write_text(text)
     shown = {one: f"✓ {one}: https://{one}.example is healthy" for one in (*TARGET_ENGINES, "qa")}
-    good = ["✓ config: 2 targets, 2 cards", *shown.values()]
+    good = ["✓ CONFIG_URI: 2 targets, 2 cards", *shown.values()]
     assert command("check", CONFIG_URI=str(tmp_path), **URLS) == (ExitCode.DONE, good, [])
-    wrong.update(trading="HTTP 503", qa="no answer")
+    wrong.update(trading=[message("HTTP 503"), message("Where.")], qa=[message("failed")])
     (tmp_path / "engine_control.json").write_text('{"run_news_engine": false}')
     left_behind = "! engine_control.json: the news engine is switched off. Cards without its data: 2"
     code, out, _ = command("check")
-    shown |= {"trading": "✗ trading: HTTP 503", "qa": "✗ qa: no answer"}
+    shown |= {"trading": "✗ trading: HTTP 503\n✗ trading: Where.", "qa": "✗ qa: failed"}
     del shown["news"]
-    assert (code, out[0], out[2:]) == (ExitCode.FAILED, left_behind, [*shown.values()])
+    assert (code, out[0], out[2:]) == (ExitCode.FAILED, left_behind, "\n".join(shown.values()).splitlines())
+    assert command("check", REPORT_LANGUAGE="zh")[1][-1] == "✗ qa：失败"
 
 
 def test_a_test_message_needs_a_hook(command: Command) -> None:

@@ -48,23 +48,23 @@ class Engine:
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (Response(200, b'{"status": "ok"}'), None),
-        (Response(200, b'{"status": 1}'), f'{AT}not the answer of an engine: {{"status": 1}}'),
-        (Response(200, b"null"), f"{AT}not the answer of an engine: null"),
-        (Response(401, b""), f"{AT}HTTP 401. Where: QA_ENGINE_AUDIENCE."),
-        (Response(403, b"no"), f"{AT}HTTP 403: no. Who: an owner of the project gives {RIGHT}."),
-        (Response(404, b"no route"), f"{AT}HTTP 404: no route"),
-        (Response(500, f"no {TOKEN}".encode()), f"{AT}HTTP 500: no [token]"),
-        (AnswerError(message("refused")), f"{URL}: refused"),
-        (AnswerError(message("unknown"), Cause.HOST_UNKNOWN), f"{URL}: unknown. Where: QA_ENGINE_URL."),
+        (Response(200, b'{"status": "ok"}'), []),
+        (Response(200, b'{"status": 1}'), [f'{AT}unexpected answer: {{"status": 1}}']),
+        (Response(200, b"null"), [f"{AT}unexpected answer: null"]),
+        (Response(401, b""), [f"{AT}HTTP 401", "Where: QA_ENGINE_AUDIENCE."]),
+        (Response(403, b"no"), [f"{AT}HTTP 403: no", f"Who: an owner of the project gives {RIGHT}."]),
+        (Response(404, b"no route"), [f"{AT}HTTP 404: no route"]),
+        (Response(500, f"no {TOKEN}".encode()), [f"{AT}HTTP 500: no [token]"]),
+        (AnswerError(message("refused")), [f"{URL}: refused"]),
+        (AnswerError(message("unknown"), Cause.HOST_UNKNOWN), [f"{URL}: unknown", "Where: QA_ENGINE_URL."]),
         (
             AnswerError(message("no"), Cause.IDENTITY),
-            "no; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT",
+            ["no; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"],
         ),
-        (None, f"{URL}: no answer within 30 s"),
+        (None, [f"{URL}: no answer within 30 s"]),
     ],
 )
-async def test_what_is_wrong_with_an_engine(answer: Any, problem: str | None) -> None:
+async def test_what_is_wrong_with_an_engine(answer: Any, problem: list[str]) -> None:
     engine: Any = Engine(answer)
-    assert await health_problem("qa", URL, URL, engine, engine) == problem
+    assert [*map(str, await health_problem("qa", URL, URL, engine, engine))] == problem
     assert engine.is_closed
