@@ -64,7 +64,7 @@ async def ended_for_good(options: Options) -> Report | None:
             listing, attempt = found
             end = await listing.report(store, attempt.start.number)
             if is_final(end, options.settings):
-                latest = await listing.report(store, max(listing.ends))
+                latest = await listing.report(store, listing.latest) if listing.latest in listing.ends else end
                 ended = latest if latest.outcome is Outcome.SUCCEEDED else end
                 return ended.model_copy(update={"ending": replace(ended.ending, is_repeated=True)})
     return None

@@ -106,6 +106,14 @@ async def test_another_start_that_has_not_finished_the_day_changes_nothing(missi
     await repeats(missing, 3, says=MISSING)
 
 
+async def test_a_day_that_was_finished_and_of_which_a_card_is_asked_for_again_is_not_done(missing: Scene) -> None:
+    await missing.start(0, **OTHER)
+    job = await missing.begin("--again", "AAPL/news_card")
+    await missing.cards_in_flight(len(missing.world.qa.requests) + 1)
+    await missing.killed(job)
+    await repeats(missing, 3, says=MISSING)
+
+
 async def test_what_a_first_try_has_made_again_is_not_made_again_by_its_retry(scene: Scene) -> None:
     await scene.start(0)
     scene.world.qa.script.append(Fault(NEWS, do.status(422)))
