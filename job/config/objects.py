@@ -274,7 +274,7 @@ ENTRIES_LIMIT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The config objects, each sound by itself. `plan.resolve` checks whether they fit together."""
+    """The config objects, each sound by itself. `make_plan` checks whether they fit together."""
 
     tickers: tuple[str, ...]
     card_types: Mapping[str, bool]
@@ -399,8 +399,8 @@ class _Reader:
 
 
 def _count(value: object) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return len(inner) + sum(map(_count, inner))
+    inner = [*value.values()] if isinstance(value, dict) else value
+    return len(inner) + sum(map(_count, inner)) if isinstance(inner, list) else 0
 
 
 def _id_of(item: object) -> object:
