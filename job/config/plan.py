@@ -321,8 +321,8 @@ class Plan:
             return news(target.id, target.kind, target.key, date)
         return card(target.id, card_type, date, self.parameters(target, card_type).items())
 
-    def calls(self, engine: EngineName, is_done: Callable[[Item], bool] = lambda _: False) -> Iterator[Call]:
-        return map(self.call, self.work(engine, is_done))
+    def calls(self, engine: EngineName) -> Iterator[Call]:
+        return map(self.call, self.work(engine))
 
     @cached_property
     def digest(self) -> str:

@@ -174,7 +174,7 @@ def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
     }
 
     def left(engine: EngineName) -> list[tuple[str, ...]]:
-        return [call.targets for call in plan.calls(engine, done.__contains__)]
+        return [tuple(item.target for item in items) for items in plan.work(engine, done.__contains__)]
 
     assert [call.targets for call in plan.calls("trading")] == [("A", "B"), ("C", "D"), ("E",)]
     assert left("trading") == [("B",)]

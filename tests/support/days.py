@@ -88,7 +88,7 @@ class Day:
             began = self.at
             for engine in engines:
                 free = [began] * AT_A_TIME[engine]
-                for call in list(self.plan.calls(engine, self.ledger.is_done)):
+                for call in map(self.plan.call, self.plan.work(engine, self.ledger.is_done)):
                     slot = free.index(min(free))
                     if free[slot] < end:
                         free[slot] = self._call(call, fate, free[slot], end)
