@@ -28,8 +28,8 @@ def transport_error(error: Exception, url: str) -> AnswerError:
     full = [cause for cause in system if cause.errno in (errno.EMFILE, errno.ENFILE)]
     # A host may have several addresses, some of a family that this machine does not have. That alone is not a limit.
     if full or (system and all(cause.errno == errno.EADDRNOTAVAIL for cause in system)):
-        said = (full or system)[0].strerror or ""
-        return AnswerError(message("this process can open no connection: {error}", error=said), Cause.PROCESS_LIMIT)
+        why = (full or system)[0].strerror or ""
+        return AnswerError(message("this process can open no connection: {error}", error=why), Cause.PROCESS_LIMIT)
     for unknown in (cause for cause in causes if isinstance(cause, socket.gaierror)):
         what = message("the host is not known ({error})", error=unknown.strerror or str(unknown))
         return AnswerError(at_host(what, url), Cause.HOST_UNKNOWN)

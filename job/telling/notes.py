@@ -78,13 +78,13 @@ def plan_notes(plan: Plan) -> Iterator[Message]:
         if count := sum(len(target.card_types) for target in lacking):
             off = template("{object}: the {engine} engine is switched off. Cards without its data: {count}")
             yield message(off, object=ENGINE_CONTROL, engine=ENGINES[engine].label, count=count)
-    if other := dated(plan):
+    if other := for_another_date(plan):
         cards = counted("qa", sum(len(target.card_types) for target in other))
         names = listed([f"{target.id} ({target.date})" for target in other])
         yield message("{cards} for another date: {names}", cards=cards, names=names)
 
 
-def dated(plan: Plan) -> list[Target]:
+def for_another_date(plan: Plan) -> list[Target]:
     """The targets whose cards are for another date than the plan's."""
     return [target for target in plan.targets if target.card_types and target.date not in {None, plan.date}]
 
@@ -94,7 +94,7 @@ def put_back(report: Report, plan: Plan) -> Message | None:
     and what to do if nobody meant that.
     """
     is_fewer = any(change.kind == "gone" for change in report.loud_changes)
-    if report.compared_with is None or not report.changed_objects or not (is_fewer or dated(plan)):
+    if report.compared_with is None or not report.changed_objects or not (is_fewer or for_another_date(plan)):
         return None
     text = template(
         "Changed or written again since {day}: {names}. If that is not meant, put back what was, then start."

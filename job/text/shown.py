@@ -73,7 +73,7 @@ def without_credentials(uri: str) -> str:
     return re.sub(r"\?.+", "?…", re.sub(r".*@", "…@", uri, flags=re.DOTALL), flags=re.DOTALL)
 
 
-def clock(moment: datetime, day: str | None = None) -> str:
+def clock(moment: datetime, day: str) -> str:
     """The time of day with its time zone, as an offset from UTC; with the date, unless that is `day`."""
     pattern = "%H:%M" if f"{moment:%Y-%m-%d}" == day else "%Y-%m-%d %H:%M"
     return f"{moment:{pattern}} {zone_of(moment)}"
