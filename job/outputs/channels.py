@@ -37,22 +37,22 @@ class Channel:
     busy: frozenset[int] = frozenset()
     """Codes after which the same request may succeed soon."""
 
-    @staticmethod
-    def plain(text: str) -> str:
-        """The text with tags, mentions of people and links that hide where they lead in full-width characters.
-
-        Texts quote the config, and its authors must not be able to write to the whole chat in the job's name.
-        """
-        return _MENTION.sub("＠", text).replace("](", "］(").replace("<", "＜").replace(">", "＞")
-
-    @staticmethod
-    def pasted(command: str) -> str:
-        """A command for a shell, for which it means the same; what `plain` alters is parted by two quotation marks."""
-        return _PARTED.sub(r"\g<0>''", command)
-
 
 _MENTION = re.compile(r"(?<![^\W_])@(?=\w)")  # Mattermost takes _ for a sign between words
 _PARTED = re.compile(r"@(?=\w)|\](?=\()|<")
+
+
+def plain(text: str) -> str:
+    """The text with tags, mentions of people and links that hide where they lead in full-width characters.
+
+    Texts quote the config, and its authors must not be able to write to the whole chat in the job's name.
+    """
+    return _MENTION.sub("＠", text).replace("](", "］(").replace("<", "＜").replace(">", "＞")
+
+
+def pasted(command: str) -> str:
+    """A command for a shell, for which it means the same; what `plain` alters is parted by two quotation marks."""
+    return _PARTED.sub(r"\g<0>''", command)
 
 
 def _signature(key: str, text: str) -> str:

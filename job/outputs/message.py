@@ -19,7 +19,7 @@ from job.day.result import Counts
 from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
 from job.execution.shutdown import MOMENT, Shutdown
-from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge
+from job.outputs.channels import Channel, Hook, SendFailure, as_json, judge, pasted, plain
 from job.telling.advice import start_fields
 from job.telling.fields import totals_of
 from job.telling.lines import SIGNS, Line, Mark, Rank
@@ -77,7 +77,7 @@ def trial_fields() -> Mapping[str, object]:
 
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
     """The lines as a text within the channel's limit: lines are left out, and one counts these."""
-    shown = [_shown(line, channel, translator) for line in lines]
+    shown = [_shown(line, translator) for line in lines]
     text = "\n".join(shown)
     order = sorted(
         range(len(lines)),
@@ -88,7 +88,7 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
             break
         first, *others = sorted(order[:count])
         more = plural("… and 1 more line", "… and {count} more lines", count=count)
-        shown[first] = _shown(Line(more), channel, translator)
+        shown[first] = _shown(Line(more), translator)
         text = "\n".join(part for at, part in enumerate(shown) if at not in others)
     return text
 
@@ -97,11 +97,11 @@ def _fits(text: str, channel: Channel) -> bool:
     return len(as_json(text)) - 2 <= channel.limit  # without its quotes
 
 
-def _shown(line: Line, channel: Channel, translator: Translator) -> str:
+def _shown(line: Line, translator: Translator) -> str:
     """The text in one line, and the command in another."""
     text = f"{line.mark} {translator.text(line.text)}".lstrip()
-    text = channel.plain(printable(text).replace("\n", " "))
-    return text if line.below is None else f"{text}\n{channel.pasted(printable(line.below))}"
+    text = plain(printable(text).replace("\n", " "))
+    return text if line.below is None else f"{text}\n{pasted(printable(line.below))}"
 
 
 def _fields(event: str, day: str, *, is_done: bool) -> Mapping[str, object]:
