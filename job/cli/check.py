@@ -63,13 +63,12 @@ async def check(options: Options) -> ExitCode:
 
 def notify_command(options: Options, given: argparse.Namespace) -> ExitCode:  # noqa: ARG001  as every command
     """Sends a test message to NOTIFY_URL, and prints in one line whether it was accepted."""
-    settings, notifier = options.settings, Notifier(options.settings)
+    settings, to = options.settings, translator(options.settings.language)
+    notifier = Notifier(settings)
     if notifier.hook is None:
-        unset = not_set("NOTIFY_URL", HOOK_REMEDY)
-        say_error(translator(settings.language).text(settings.notify_fault or unset.sentence))
+        say_error(to.text(settings.notify_fault or not_set("NOTIFY_URL", HOOK_REMEDY).sentence))
         return ExitCode.USAGE
     problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields)
-    to = translator(settings.language)
     taken = message("{channel} has taken the message", channel=notifier.hook.channel.title)
     say(f"✗ {to.text(problem)}" if problem else f"✓ {to.text(taken)}")
     return ExitCode.FAILED if problem else ExitCode.DONE

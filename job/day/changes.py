@@ -100,4 +100,4 @@ VALUES_LISTED = 20
 
 
 def _shown(value: object) -> str:
-    return excerpt(quoted(value, 40).encode())
+    return excerpt(quoted(value, 40))

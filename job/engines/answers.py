@@ -132,10 +132,10 @@ def _words(value: object, depth: int = 0) -> str | None:
 
 def account_in(token: str) -> str | None:
     """The e-mail address of the account for which an ID token was made, if the token says it."""
-    with suppress(ValueError, LookupError, AttributeError):
+    with suppress(ValueError, LookupError, TypeError, AttributeError):
         claims = token.rpartition(" ")[2].split(".")[1]
         email = json.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["email"]
-        return excerpt(email.encode()) or None
+        return excerpt(email) or None
     return None
 
 
@@ -229,8 +229,8 @@ def _reason(result: object, token: str) -> Message:
 
 
 def _said(value: object, token: str) -> str:
-    return excerpt(value.encode(errors="replace"), token) if isinstance(value, str) else _shown(value, token)
+    return excerpt(value, token) if isinstance(value, str) else _shown(value, token)
 
 
 def _shown(value: object, token: str) -> str:
-    return excerpt(json.dumps(value, ensure_ascii=False).encode(errors="replace"), token)
+    return excerpt(json.dumps(value, ensure_ascii=False), token)

@@ -44,7 +44,7 @@ def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
     for kind, reason in _REASONS.items():
         if any(isinstance(cause, kind) for cause in causes):
             return reason
-    return said(excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")))
+    return said(excerpt(f"{type(error).__name__}: {error}"))
 
 
 _UNFIT = message("the request cannot be sent as it is")

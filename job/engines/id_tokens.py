@@ -77,7 +77,7 @@ class IdTokens:
         except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses
             from job.engines.credentials import is_no_answer  # noqa: PLC0415  as below
 
-            reason = said(excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")).rstrip(". "))
+            reason = said(excerpt(f"{type(error).__name__}: {error}").rstrip(". "))
             renewal.outcome = AnswerError(reason, Cause.TOKEN_SERVER if is_no_answer(error) else Cause.IDENTITY)
         finally:
             del self._renewals[audience]

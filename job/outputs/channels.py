@@ -142,7 +142,7 @@ class Hook:
         parts = urlsplit(self.url)
         keys = [value for _, value in parse_qsl(parts.query)]
         keys += [parts.path, parts.query, parts.path.rpartition("/")[2], self.secret or ""]
-        return excerpt(masked(answer, self.url, *(key for key in keys if len(key) > 1)).encode(errors="replace"))
+        return excerpt(masked(answer, self.url, *(key for key in keys if len(key) > 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,7 @@ def _stored(blob: storage.Blob, data: bytes) -> StoredObject:
 
 def _named(error: BaseException) -> str:
     said = _said(error) if isinstance(error, GoogleAPICallError) else str(error)
-    return excerpt(f"{type(error).__name__}: {said}".encode(errors="replace")).rstrip(". ")  # a remedy may follow
+    return excerpt(f"{type(error).__name__}: {said}").rstrip(". ")  # a remedy may follow
 
 
 def _said(error: GoogleAPICallError) -> str:
@@ -268,7 +268,7 @@ def _said(error: GoogleAPICallError) -> str:
     with suppress(ValueError, TypeError, LookupError):
         text = json.loads(text)["error"]["message"]
     text = text or _REQUEST.sub("", str(error.message))
-    return excerpt(str(text).encode(errors="replace")).rstrip(". ")
+    return excerpt(str(text)).rstrip(". ")
 
 
 _REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")

@@ -18,13 +18,14 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 """What a terminal takes for a command: a colour, a title."""
 
 
-def excerpt(data: bytes, token: str = "") -> str:
+def excerpt(said: str | bytes, token: str = "") -> str:
     """The beginning of a text from outside, in one line, without markup, control characters and tokens.
 
     `token` has the ones that the author of the text has seen. Other text that looks like a secret is masked too;
     digests, trace ids and paths are not.
     """
-    text = _ANSI.sub("", data[: EXCERPT_LIMIT * 50].decode("utf-8", "replace"))
+    beginning = said[: EXCERPT_LIMIT * 50]
+    text = _ANSI.sub("", beginning if isinstance(beginning, str) else beginning.decode("utf-8", "replace"))
     if text.lstrip().startswith("<"):
         text = _TAG.sub(" ", text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -199,9 +199,9 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 
 
 def test_excerpts_are_one_short_line_without_tokens() -> None:
-    assert excerpt(f"failed\n\t\x1b[31mfor\x00 Bearer {TOKEN}!".encode()) == "failed for Bearer [token]!"
+    assert excerpt(f"failed\n\t\x1b[31mfor\x00 Bearer {TOKEN}!") == "failed for Bearer [token]!"
     assert excerpt(b"x" * 10_000) == "x" * 199 + "…"
-    assert "eyJ" not in excerpt(("y" * 180 + TOKEN).encode())
+    assert "eyJ" not in excerpt("y" * 180 + TOKEN)
 
 
 ANYTHING = st.recursive(

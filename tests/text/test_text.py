@@ -19,13 +19,13 @@ OPAQUE = "9k2lr0-vq_7tzx4mb1ny8cw3df6gh5jk0pq2su"
 @given(st.sampled_from([JWT, OPAQUE]), st.sampled_from([str, str.upper, str.title]), st.text(), st.text())
 def test_a_token_is_masked_where_it_echoes(token: str, change: Callable[[str], str], before: str, after: str) -> None:
     """In any case, and wherever it stands in the text."""
-    shown = excerpt(f"{before}{change(token)} {after}".encode(errors="replace"), f"other {token}")
+    shown = excerpt(f"{before}{change(token)} {after}", f"other {token}")
     assert token.lower() not in shown.lower()
-    assert excerpt(f"{OPAQUE} and {change(token)}".encode(), f"{OPAQUE} {token}") == "[token] and [token]"
+    assert excerpt(f"{OPAQUE} and {change(token)}", f"{OPAQUE} {token}") == "[token] and [token]"
 
 
 def test_the_beginning_of_a_token_is_masked_as_any_that_looks_like_one() -> None:
-    assert excerpt(f'not allowed: "{JWT[:37]}" was sent'.encode(), JWT) == 'not allowed: "[token]" was sent'
+    assert excerpt(f'not allowed: "{JWT[:37]}" was sent', JWT) == 'not allowed: "[token]" was sent'
 
 
 SIGNATURE = "gE0KBIcD34b1jIPBpi-y24TQAdnoGbsGutRDX38jn9E"
@@ -37,7 +37,7 @@ SIGNATURE = "gE0KBIcD34b1jIPBpi-y24TQAdnoGbsGutRDX38jn9E"
     [Mint().token("https://other", 1), "ya29.c0ASRK0Gb-x_y.z", SIGNATURE, base64.b64encode(OPAQUE.encode()).decode()],
 )
 def test_text_that_looks_like_a_secret_is_masked(secret: str) -> None:
-    assert excerpt(f"refused: {secret} was sent".encode()) == "refused: [token] was sent"
+    assert excerpt(f"refused: {secret} was sent") == "refused: [token] was sent"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_text_that_looks_like_a_secret_is_masked(secret: str) -> None:
     ],
 )
 def test_text_that_shows_where_a_failure_came_from_is_kept(text: str) -> None:
-    assert excerpt(text.encode(), OPAQUE) == text
+    assert excerpt(text, OPAQUE) == text
 
 
 @given(st.text(max_size=300))
@@ -62,7 +62,7 @@ def test_a_text_without_the_token_stays_as_it_is(text: str) -> None:
 def test_hostile_text_is_masked_quickly() -> None:
     """Patterns with backtracking would take minutes for these."""
     for text in ("<", "<a", "eyJ.", JWT, OPAQUE[:19]):
-        assert len(excerpt(text.encode() * 100_000, JWT)) <= EXCERPT_LIMIT
+        assert len(excerpt(text * 100_000, JWT)) <= EXCERPT_LIMIT
 
 
 def test_a_duration_is_in_whole_seconds_and_from_an_hour_on_in_minutes() -> None:
