@@ -34,7 +34,7 @@ def report_of(
         ended = (began + timedelta(seconds=seconds)).isoformat(timespec="seconds")
     if ending.outcome is Outcome.KILLED:
         ending = replace(ending, breaks_off=max(began, datetime.fromtimestamp(ledger.last, began.tzinfo)))
-    has_plan = bool(ledger.plan.engines())
+    then = before if ledger.plan.engines() else None
     missing, not_listed = missing_groups(start.day, ledger, {} if before is None else before.missing)
     return Report(
         start=start.model_copy(update={"without": ledger.left_out}),
@@ -52,9 +52,9 @@ def report_of(
         refused=is_refused(ledger),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         failures=tuple(failure_groups(ledger, before)),
-        compared_with=before.day if before is not None and has_plan else None,
-        changes=tuple(changes_of(before, start, ledger)) if before is not None and has_plan else (),
-        changed_objects=tuple(changed_objects(before.report.start, start)) if before is not None and has_plan else (),
+        compared_with=None if then is None else then.day,
+        changes=() if then is None else tuple(changes_of(then, start, ledger)),
+        changed_objects=() if then is None else tuple(changed_objects(then.report.start, start)),
         phases=phases_of(ledger),
         missing=missing,
         missing_not_listed=not_listed,
