@@ -71,7 +71,7 @@ async def run(options: Options, reporter: Reporter) -> ExitCode:
             reporter.on_message("notification.failed", problem)
             await reporter.drain(min(FAILURE_SECONDS, shutdown.seconds_left))
         listener.cancel_scope.cancel()
-    return view.report.exit_code or ExitCode.DONE
+    return ExitCode.UNFORESEEN if view.report.exit_code is None else view.report.exit_code
 
 
 async def start(status: DayStatus) -> View:
