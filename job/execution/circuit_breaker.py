@@ -81,7 +81,12 @@ class CircuitBreaker:
         """When the next probe may begin."""
         if self._probe is None:
             return self._pause_ends
-        return self._probe.started + max(CHARGED_SECONDS, LONG_LIFE * self._shortest) * self._probes.bit_length()
+        return self._probe.started + self.long_life * self._probes.bit_length()
+
+    @property
+    def long_life(self) -> float:
+        """A call that lives so long may be at work, by how soon one has failed since the engine did any."""
+        return max(CHARGED_SECONDS, LONG_LIFE * self._shortest)
 
     def places(self, state: State, *, has_untried: bool) -> int:
         """How many calls may be in flight. Late, no more begin that were not tried than decide."""

@@ -168,6 +168,8 @@ class Executor:
 
     def _fail(self, pending: PendingCall, failure: Failure, latest: Try) -> None:
         """Finishes a call whose try has failed, or puts it or its halves back into the queue."""
+        if pending.is_last and not self._breaker.is_outlier(pending.call.card_type):
+            self._queue.pause(latest)
         pending.last_failure, pending.unfollowed = failure, latest
         due = self._policy.next_try(pending, latest, self._breaker.worked_at, self._context.shutdown.deadline)
         if len(pending.call.targets) > 1 and self._is_halved(failure, latest, due):
@@ -178,8 +180,6 @@ class Executor:
         elif due is not None:
             self._queue.put(pending, due)
         else:
-            if pending.is_last and not self._breaker.is_outlier(pending.call.card_type):
-                self._queue.pause(latest)
             self._fail_for_good(pending, failure, latest.ended)
             return
         if not self._queue.is_failed:
@@ -207,7 +207,7 @@ class Executor:
                     self._tell_after = TELL_SECONDS
         else:
             if failure.handling.lowers_limit:
-                limiter.reject(latest)
+                limiter.reject(latest, is_own=breaker.is_outlier(latest.card_type))
             breaker.fail(latest)
             if failure.handling.kind is not FailureKind.REFUSED:
                 # If no other call has failed, it is named.

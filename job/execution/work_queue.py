@@ -75,8 +75,8 @@ class WorkQueue:
         self._lines = defaultdict[str | None, Line](Line)
         for items in work:
             self._lines[items[0].card_type].untried.append(items)
-        self._pause = self._longest_pause = min(LAST_PAUSE, settings.patience)
-        self._pause_ends = -inf
+        self._pause = min(LAST_PAUSE, settings.patience)
+        self._pause_ends = self._vain_since = self._last_begun = -inf
         self._numbers = count()
         self._is_closed = False
         self._parked = trio.lowlevel.ParkingLot()
@@ -120,9 +120,9 @@ class WorkQueue:
     def pause(self, latest: Try) -> None:
         """A last try has failed. Of those that began before the pause, the first one counts."""
         if latest.started >= self._pause_ends:
-            is_vain = self._breaker.worked_at < self._pause_ends
-            self._pause = self._pause / 2 if is_vain else min(2 * self._pause, self._longest_pause)
             self._pause_ends = latest.ended + self._pause
+        if self._breaker.worked_at >= self._vain_since:
+            self._vain_since = latest.ended
 
     def left(self) -> Iterator[PendingCall]:
         """The calls that were put back, and are not done yet."""
@@ -154,6 +154,8 @@ class WorkQueue:
             line.turn = now + self._policy.settings.patience
         if waiting is line.untried:
             return self._take_untried(line), now
+        if waiting is line.last:
+            self._last_begun = now
         return heappop(waiting)[2], now
 
     def _heads(self, now: float, state: State) -> Iterator[tuple[tuple[int, int, float], float, Line, Any]]:
@@ -172,11 +174,10 @@ class WorkQueue:
                 yield (place, 2, due), due, line, line.retries
 
     def _last_begins(self, due: float) -> float:
-        """When a last try begins: not while the engine is silent, or in a pause, if there is time."""
-        settings, worked_at = self._policy.settings, self._breaker.worked_at
-        begins = max(due, self._pause_ends)
-        if begins > worked_at + settings.timeout / 2:
-            begins = worked_at + settings.patience
+        """When a last try begins: as a probe does, while the engine has done no call since one has failed."""
+        settings, begins = self._policy.settings, self._pause_ends
+        if self._breaker.worked_at < self._vain_since:
+            begins = min(max(begins, self._last_begun + self._breaker.long_life), self._vain_since + settings.patience)
         return max(due, min(begins, self._shutdown.deadline - settings.timeout))
 
     def _take_untried(self, line: Line) -> PendingCall:

@@ -18,7 +18,7 @@ def play(limiter: ConcurrencyLimiter, time: float, done: int = 0, *, neither: in
         if number < done:
             limiter.succeed(latest)
         elif number >= done + neither:
-            limiter.reject(latest)
+            limiter.reject(latest, is_own=False)
         limiter.end(latest)
 
 
@@ -41,12 +41,17 @@ def test_the_limit_stays_while_it_is_not_reached_and_is_at_least_what_is_done_at
     assert limiter.limit == 12
 
 
-def test_a_rejection_within_the_room_that_was_shown_raises_the_limit() -> None:
+def test_a_rejection_for_a_reason_of_its_own_raises_the_limit() -> None:
     limiter = ConcurrencyLimiter(16)
     play(limiter, 0.0, neither=4, rejected=12)
     play(limiter, 2.0, 4)
     play(limiter, 4.0, 3, rejected=1)
     assert limiter.limit == 5
+    crowd = [Try(6.0) for _ in range(9)]
+    for latest in crowd:
+        limiter.begin(latest)
+    limiter.reject(crowd[-1], is_own=True)
+    assert limiter.limit == 6, "so does one of an outlier"
 
 
 @pytest.mark.parametrize(("per_minute", "delay"), [(60, 0.0), (60, 0.09), (7, 0.0), (6_000, 0.003), (60_000, 0.004)])

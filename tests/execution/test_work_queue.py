@@ -213,26 +213,8 @@ async def test_the_calls_of_an_outlier_come_last_but_for_one_in_each_patience_un
     assert not work.breaker.is_outlier("bad")
 
 
-async def test_last_tries_wait_in_an_outage_but_begin_in_time_for_the_deadline() -> None:
-    """The engine did its last call after 90 s, and is silent 150 s later."""
-    work, began = Work(limit=16), trio.current_time()
-    work.shutdown.deadline = began + 700.0
-    await trio.sleep(90.0)
-    work.succeed()
-    for name, due in (("first", 100.0), ("second", 100.0), ("third", 100.0), ("fourth", 250.0)):
-        work.put(name, began + due, is_last=True)
-    begun = []
-    for _ in range(4):
-        (name,) = await work.take(1)
-        begun.append((name, trio.current_time() - began))
-        latest = work.begin()
-        work.fail(latest=latest)
-        work.queue.pause(latest)
-    assert begun == [("first", 100.0), ("second", 160.0), ("third", 190.0), ("fourth", 400.0)]
-
-
-async def test_after_a_last_try_has_failed_the_next_ones_pause_and_half_as_long_each_time_that_is_in_vain() -> None:
-    work, begun = Work(limit=1), list[float]()
+async def test_after_a_last_try_has_failed_others_are_probes_until_the_engine_does_a_call() -> None:
+    work, begun = Work(limit=16), list[float]()
     work.succeed()
     for number in range(8):
         work.put(f"{number}", 0.0, is_last=True)
@@ -240,13 +222,27 @@ async def test_after_a_last_try_has_failed_the_next_ones_pause_and_half_as_long_
         await work.take(1)
         begun.append(trio.current_time())
         latest = work.begin()
-        if number in {3, 4}:
-            await trio.sleep(1.0)
+        if number < 2:
+            work.fail(latest=latest)
+            work.queue.pause(latest)
+        elif number == 4:
             work.succeed()
+    assert begun == [0.0, 60.0, 120.0, 130.0, 140.0, 140.0, 140.0, 140.0]
+
+
+@pytest.mark.parametrize(("deadline", "most"), [(inf, PATIENCE), (800.0, 500.0)])
+async def test_last_tries_are_probes_for_a_patience_and_end_by_the_deadline(deadline: float, most: float) -> None:
+    work = Work(limit=16)
+    work.shutdown.deadline = deadline
+    for number in range(30):
+        work.put(f"{number}", 0.0, is_last=True)
+    for number in range(30):
+        await work.take(1)
+        assert trio.current_time() == min(60.0 * number, most)
+        latest = work.begin()
+        latest.is_first = False
         work.fail(latest=latest)
         work.queue.pause(latest)
-    pauses = [later - earlier for earlier, later in pairwise(begun)]
-    assert pauses == [60.0, 30.0, 15.0, 31.0, 61.0, 30.0, 15.0]
 
 
 @pytest.mark.parametrize("limit", [1, 4, 16, 64])
