@@ -49,10 +49,8 @@ class CircuitBreaker:
         self._shortest = inf
         """How soon a call has failed."""
         self._pause, self._pause_ends = INITIAL_SECONDS, -inf
-        self._probe: Try | None = None
-        """The first call that began after the pause, if none has failed since."""
-        self._probes = 0
-        """How many have begun since, itself included."""
+        self._probes: list[float] = []
+        """When calls began after the pause, if none of them has failed."""
 
     def is_outlier(self, card_type: str | None) -> bool:
         """Whether a card type fails while others do not: none of it was ever done, and it had failed before a call
@@ -79,9 +77,9 @@ class CircuitBreaker:
     @property
     def not_before(self) -> float:
         """When the next probe may begin."""
-        if self._probe is None:
+        if not self._probes:
             return self._pause_ends
-        return self._probe.started + self.long_life * self._probes.bit_length()
+        return self._probes[0] + self.long_life * len(self._probes).bit_length()
 
     @property
     def long_life(self) -> float:
@@ -97,8 +95,7 @@ class CircuitBreaker:
 
     def begin(self, latest: Try) -> None:
         if self.state(latest.started) is State.PROBING:
-            self._probe = self._probe or latest
-            self._probes += 1
+            self._probes.append(latest.started)
 
     def succeed(self, latest: Try) -> bool:
         """A try has done its call, or a part of it. Returns whether this ends an outage."""
@@ -125,8 +122,8 @@ class CircuitBreaker:
         opens = now < self._out_since and 2 * self.failed >= self._limiter.limit and self._is_alone(latest)
         if opens:
             self._out_since = now
-        if opens or (self._probe is not None and latest.started >= self._probe.started):
-            self._probe, self._probes, self._pause_ends = None, 0, now
+        if opens or (self._probes and latest.started >= self._probes[0]):
+            self._probes, self._pause_ends = [], now
             if not is_refusal and latest.failure is not None:
                 least = CHARGED_SECONDS if latest.kind is FailureKind.CHARGED else 0.0
                 pause = min(max(self._pause, least, latest.failure.retry_after or 0.0), MAX_SECONDS)

@@ -143,8 +143,8 @@ class Executor:
     async def _run_call(self, pending: PendingCall, connection: Connection) -> None:
         """Makes one try."""
         latest = Try(trio.current_time(), pending.call.card_type, is_first=pending.failures == 0)
-        if pending.unfollowed is not None:
-            pending.follow()
+        if pending.unfollowed is not None and pending.last_failure is not None:
+            pending.follow(pending.unfollowed, pending.last_failure)
             self._progress.counts.retries += 1
         self._limiter.begin(latest)
         self._breaker.begin(latest)
@@ -157,14 +157,11 @@ class Executor:
             raise
         pending.join(latest, failure)
         self._adapt(pending.call, latest)
-        if failure is None:
+        if failure is None or failure.targets:
             self._queue.succeed(len(pending.call.targets))
-            self._finish(pending, None)
-            return
-        if failure.targets:
-            self._queue.succeed(len(pending.call.targets))
-            self._finish(pending.part_done(failure.targets), None)
-        self._fail(pending, failure, latest)
+            self._finish(pending.part_done(failure.targets) if failure else pending, None)
+        if failure is not None:
+            self._fail(pending, failure, latest)
 
     def _fail(self, pending: PendingCall, failure: Failure, latest: Try) -> None:
         """Finishes a call whose try has failed, or puts it or its halves back into the queue."""

@@ -69,14 +69,11 @@ class PendingCall:
             latest.kind = failure.kind(self.call.engine, sent=latest.sent)
             self.charged_tries += latest.kind is FailureKind.CHARGED
 
-    def follow(self) -> None:
-        """Another try follows one that failed, which is kept. Equal reasons are one object: each would take 0.4 KiB."""
-        failed, self.unfollowed = self.unfollowed, None
-        if failed is None or failed.failure is None:
-            return
-        reason = failed.failure.reason
+    def follow(self, failed: Try, failure: Failure) -> None:
+        """Another try follows this one, which is kept. Equal reasons are one object: each would take 0.4 KiB."""
+        reason, self.unfollowed = failure.reason, None
         self.retries += 1
-        self.waits += failed.failure.has_no_room
+        self.waits += failure.has_no_room
         kept = (*self.failed_tries[:1], *self.failed_tries[1:][2 - FAILED_TRIES_KEPT :])
         same = (one._replace(reason=reason) if one.reason == reason else one for one in kept)
         self.failed_tries = (*same, FailedTry(failed.started, failed.ended, reason))

@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from itertools import count
 from math import inf
 from operator import itemgetter
-from typing import Any
+from typing import NamedTuple
 
 import trio
 
@@ -20,9 +20,11 @@ from job.execution.retry_policy import RetryPolicy
 from job.execution.shutdown import Shutdown
 
 LAST_PAUSE = 60.0
-"""After a last try has failed, the next ones wait for so long at most, or for the patience if that is less."""
+"""After a last try has failed, the next ones wait for so long, or for the patience if that is less."""
 FIRST, OTHERS, BEHIND = range(3)
 """Where the calls of a card type stand: outliers come behind others, but for one in each patience."""
+PROBE, UNTRIED, LAST, RETRY = range(4)
+"""In which order the calls that stand there come."""
 Waiting = list[tuple[float, int, PendingCall]]
 """A heap, by when they are due."""
 
@@ -40,6 +42,17 @@ class Line:
     """The calls that have one try left."""
     turn: float = -inf
     """From when on one of them goes before all others, if the type is an outlier."""
+
+
+class Head(NamedTuple):
+    """The call of a line that comes first of those of its kind."""
+
+    stand: int
+    kind: int
+    due: float
+    begins: float
+    """When it may begin."""
+    line: Line
 
 
 class WorkQueue:
@@ -75,7 +88,6 @@ class WorkQueue:
         self._lines = defaultdict[str | None, Line](Line)
         for items in work:
             self._lines[items[0].card_type].untried.append(items)
-        self._pause = min(LAST_PAUSE, settings.patience)
         self._pause_ends = self._vain_since = self._last_begun = -inf
         self._numbers = count()
         self._is_closed = False
@@ -118,9 +130,9 @@ class WorkQueue:
         self._largest_done = max(self._largest_done, targets)
 
     def pause(self, latest: Try) -> None:
-        """A last try has failed. Of those that began before the pause, the first one counts."""
+        """A last try has failed: in vain until the engine does a call. Of those before the pause, the first counts."""
         if latest.started >= self._pause_ends:
-            self._pause_ends = latest.ended + self._pause
+            self._pause_ends = latest.ended + min(LAST_PAUSE, self._policy.settings.patience)
         if self._breaker.worked_at >= self._vain_since:
             self._vain_since = latest.ended
 
@@ -134,7 +146,8 @@ class WorkQueue:
         """The next call, if one may begin now; or `None`, and when to look again."""
         breaker, state = self._breaker, self._breaker.state(now)
         heads = list(self._heads(now, state))
-        has_untried = any(place == OTHERS and waiting is line.untried for (place, *_), _, line, waiting in heads)
+        has_others = any(head.stand != BEHIND for head in heads)
+        has_untried = any(head.stand == OTHERS and head.kind <= UNTRIED for head in heads)
         self.is_down |= state is State.LATE and has_untried and breaker.failures_to_go <= 0
         self._is_closed |= self.is_down or not (heads or self._progress.in_flight)
         if self._is_closed or now < self.rate.not_before:
@@ -144,34 +157,29 @@ class WorkQueue:
         changes = breaker.over if state is State.PROBING else inf
         if state is State.PROBING and now < breaker.not_before:
             return None, min(breaker.not_before, changes)
-        ready = [head for head in heads if head[1] <= now]
-        if not ready:
-            return None, min((begins for _, begins, _, _ in heads), default=changes)
-        (place, _, _), _, line, waiting = min(ready, key=itemgetter(0))
-        if place == BEHIND and any(head[0][0] != BEHIND for head in heads) and breaker.has_outlier_in_flight:
-            return None, min((begins for _, begins, _, _ in heads if begins > now), default=changes)
-        if place != OTHERS:
-            line.turn = now + self._policy.settings.patience
-        if waiting is line.untried:
-            return self._take_untried(line), now
-        if waiting is line.last:
+        later = min((head.begins for head in heads if head.begins > now), default=changes)
+        head = min((head for head in heads if head.begins <= now), key=itemgetter(0, 1, 2), default=None)
+        if head is None or (head.stand == BEHIND and has_others and breaker.has_outlier_in_flight):
+            return None, later
+        if head.stand != OTHERS:
+            head.line.turn = now + self._policy.settings.patience
+        if head.kind == LAST:
             self._last_begun = now
-        return heappop(waiting)[2], now
+            return heappop(head.line.last)[2], now
+        return heappop(head.line.retries)[2] if head.kind == RETRY else self._take_untried(head.line), now
 
-    def _heads(self, now: float, state: State) -> Iterator[tuple[tuple[int, int, float], float, Line, Any]]:
-        """The next call of each heap: its place among those that may begin, when it may, its line and heap."""
+    def _heads(self, now: float, state: State) -> Iterator[Head]:
         for card_type, line in self._lines.items():
-            is_turn = state is State.CLOSED and now >= line.turn
-            place = OTHERS if not self._breaker.is_outlier(card_type) else FIRST if is_turn else BEHIND
+            stand = OTHERS
+            if self._breaker.is_outlier(card_type):
+                stand = FIRST if state is State.CLOSED and now >= line.turn else BEHIND
             if line.untried:
                 is_probe = state is not State.CLOSED and self._breaker.has_worked(card_type)
-                yield (place, -is_probe, line.due), now, line, line.untried
-            if line.last and not self.is_failed:
-                due = line.last[0][0]
-                yield (place, 1, due), self._last_begins(due), line, line.last
-            if line.retries and not self.is_failed:
-                due = line.retries[0][0]
-                yield (place, 2, due), due, line, line.retries
+                yield Head(stand, PROBE if is_probe else UNTRIED, line.due, now, line)
+            for kind, heap in ((LAST, line.last), (RETRY, line.retries)):
+                if heap and not self.is_failed:
+                    due = heap[0][0]
+                    yield Head(stand, kind, due, self._last_begins(due) if kind == LAST else due, line)
 
     def _last_begins(self, due: float) -> float:
         """When a last try begins: as a probe does, while the engine has done no call since one has failed."""

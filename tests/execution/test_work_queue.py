@@ -284,9 +284,8 @@ async def test_of_many_failed_tries_the_first_and_the_latest_are_listed_and_take
     pending = PendingCall(call("A"), "")
     for number in range(7):
         reason = message("busy") if number == 2 else message("HTTP {status}", status=503)
-        pending.unfollowed = Try(float(number))
-        pending.join(pending.unfollowed, Failure(Cause.STATUS, reason, 503))
-        pending.follow()
+        pending.join(Try(float(number)), Failure(Cause.STATUS, reason, 503))
+        pending.follow(Try(float(number)), Failure(Cause.STATUS, reason, 503))
     assert (pending.retries, pending.waits) == (7, 7)
     assert [one.started for one in pending.failed_tries] == [0.0, 4.0, 5.0, 6.0]
     assert len({id(one.reason) for one in pending.failed_tries}) == 1
