@@ -165,7 +165,8 @@ class Executor:
 
     def _fail(self, pending: PendingCall, failure: Failure, latest: Try) -> None:
         """Finishes a call whose try has failed, or puts it or its halves back into the queue."""
-        if pending.is_last and not self._breaker.is_outlier(pending.call.card_type):
+        is_refusal = latest.kind is FailureKind.REFUSED
+        if pending.is_last and not is_refusal and not self._breaker.is_outlier(latest.card_type):
             self._queue.pause(latest)
         pending.last_failure, pending.unfollowed = failure, latest
         due = self._policy.next_try(pending, latest, self._breaker.worked_at, self._context.shutdown.deadline)

@@ -111,6 +111,13 @@ async def test_a_last_try_that_cost_nothing_is_still_to_come_with_patience_anew_
     assert 2 * PATIENCE <= starts(made)[-1] <= 2 * PATIENCE + 30
 
 
+async def test_a_last_try_that_is_refused_makes_no_other_wait() -> None:
+    steps = in_turn("qa", reply({}, 500), reply({}, 400))
+    made = stage([target("A", engines=()), target("B", engines=())], steps, {"qa": {"attempts": 2, "concurrency": 1}})
+    await made.play()
+    assert starts(made) == [0.0, 10.0, PATIENCE, PATIENCE + 10.0]
+
+
 class Speechless:
     """An httpx that reports nothing of what it does."""
 

@@ -37,15 +37,13 @@ def breaking(how: str, strikes: Callable[[Asked], bool]) -> Script:
     return answer
 
 
-def batches(script: Script, **settings: object) -> Stage:
-    targets = [target(name, engines=("trading",)) for name in NAMES]
+def batches(script: Script, count: int = len(NAMES), **settings: object) -> Stage:
+    targets = [target(f"T{number}", engines=("trading",)) for number in range(count)]
     return stage(targets, script, {"trading": {"batch_size": 8, "concurrency": 2, "timeout": 1000.0} | settings})
 
 
 @pytest.mark.parametrize("how", ["429", "503"])
-async def test_only_a_single_ticker_fails_for_good_and_the_retries_that_its_batches_share_are_counted_once(
-    how: str,
-) -> None:
+async def test_only_a_single_ticker_fails_for_good_and_retries_of_its_batches_are_counted_once(how: str) -> None:
     """If the engine has no room, a batch stays whole until its patience is over; its halves have none left."""
     made = batches(breaking(how, lambda asked: "T0" in asked.tickers), concurrency=1)
     with pytest.raises(EngineFailedError) as error:
@@ -60,9 +58,7 @@ async def test_only_a_single_ticker_fails_for_good_and_the_retries_that_its_batc
 @pytest.mark.parametrize("how", ["500", "timeout", "too large"])
 async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done(how: str) -> None:
     """It is asked for until the patience is over; its batches once each."""
-    many = [target(f"T{number}", engines=("trading",)) for number in range(200)]
-    settings = {"batch_size": 8, "concurrency": 2, "timeout": 100.0}
-    made = stage(many, breaking(how, lambda asked: "T5" in asked.tickers), {"trading": settings})
+    made = batches(breaking(how, lambda asked: "T5" in asked.tickers), 200, timeout=100.0)
     with pytest.raises(EngineFailedError) as error:
         await made.play()
     assert error.value.result.targets == ("T5",)
@@ -82,8 +78,7 @@ async def test_after_an_outage_later_batches_are_whole_again() -> None:
         await trio.sleep(1000.0 if hangs else 1.0)
         return well(asked)
 
-    many = [target(f"T{number}", engines=("trading",)) for number in range(80)]
-    made = stage(many, script, {"trading": {"batch_size": 4, "concurrency": 1, "timeout": 60.0}})
+    made = batches(script, 80, batch_size=4, concurrency=1, timeout=60.0)
     await made.play()
     sizes = [len(asked.tickers) for asked in made.world.of("trading")]
     assert {1, 2} < {*sizes[:10]}
@@ -98,8 +93,7 @@ async def test_a_batch_that_fails_at_once_in_an_outage_stays_whole(at_a_time: in
         await trio.sleep(0.1 if is_out else 30.0)
         return reply({}, 500) if is_out else well(asked)
 
-    many = [target(f"T{number}", (), ("trading",)) for number in range(400)]
-    made = stage(many, script, {"trading": {"batch_size": 5, "concurrency": at_a_time, "timeout": 900.0}})
+    made = batches(script, 400, batch_size=5, concurrency=at_a_time, timeout=900.0)
     await made.play()
     sizes = Counter(len(asked.tickers) for asked in made.world.of("trading"))
     assert made.counts("trading").done == 400
@@ -112,9 +106,7 @@ async def test_a_batch_that_fails_at_once_in_an_outage_stays_whole(at_a_time: in
 async def test_batches_that_are_too_large_by_one_halving_or_three_are_all_done(
     how: str, most: int, at_a_time: int
 ) -> None:
-    many = [target(f"T{number}", (), ("trading",)) for number in range(150)]
-    settings = {"batch_size": 8, "concurrency": at_a_time, "timeout": 300.0}
-    made = stage(many, breaking(how, lambda asked: len(asked.tickers) > most), {"trading": settings})
+    made = batches(breaking(how, lambda asked: len(asked.tickers) > most), 150, concurrency=at_a_time, timeout=300.0)
     await made.play()
     assert made.counts("trading").done == 150
     sizes = Counter(len(asked.tickers) for asked in made.world.of("trading"))
@@ -146,8 +138,7 @@ async def test_a_batch_of_which_some_were_done_is_halved_for_the_others() -> Non
         results = {name: {"status": "failed" if name in bad else "success"} for name in asked.tickers}
         return reply({"message": "", "results": results})
 
-    targets = [target(name, engines=("trading",)) for name in NAMES[:8]]
-    made = stage(targets, script, {"trading": {"batch_size": 8, "concurrency": 1}})
+    made = batches(script, 8, concurrency=1)
     await made.play()
     assert [asked.tickers for asked in made.world.of("trading")] == [
         tuple(NAMES[:8]), ("T1", "T2", "T3"), ("T1", "T2"), ("T1",), ("T2",),
