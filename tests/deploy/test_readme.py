@@ -288,7 +288,7 @@ def test_numbers_are_those_of_the_job() -> None:
         f"one of more than {ANSWER_LIMIT >> 20} MiB",
         f"after pauses of {INITIAL_SECONDS:g} to {MAX_SECONDS:g} s ({CHARGED_SECONDS:g} s at least",
         f"After {TELL_SECONDS:g} s of an outage, and again every {REPEAT_SECONDS:g} s, log and terminal say",
-        f"others come {CHARGED_SECONDS:g} s after a failure",
+        f"others come {CHARGED_SECONDS:g}, {4 * CHARGED_SECONDS:g}, {16 * CHARGED_SECONDS:g} s after a failure",
         f"a batch stays whole if it fails within {QUICK_SECONDS:g} s",
         f"{LATE_TRIES} more calls fail that were not tried",
         f"tries for {FAILED_SECONDS:g} s more what was not tried",
