@@ -79,12 +79,13 @@ async def earlier_try(options: Options, store: ObjectStore) -> tuple[Listing, At
     if settings.execution is None or not settings.task_attempt or settings.runs_uri is None:
         return None
     for day in [options.date] if options.date else (await _days(store))[:DAYS_OF_RETRY]:
-        with suppress(RecordError):  # it is read again if it is the day
+        with suppress(RecordError):
             listing = await Listing.of(store, day)
             for number in sorted(listing.attempts, reverse=True):
-                attempt = await listing.attempt(store, number)
-                if attempt is not None and attempt.start.execution == settings.execution:
-                    return listing, attempt
+                with suppress(RecordError):  # it is read again if it is of the day
+                    attempt = await listing.attempt(store, number)
+                    if attempt is not None and attempt.start.execution == settings.execution:
+                        return listing, attempt
     return None
 
 

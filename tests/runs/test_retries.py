@@ -223,6 +223,18 @@ async def test_a_retry_after_the_end_of_its_day_goes_on_with_that_day(scene: Sce
     assert (await scene.start(3, **THIRD)).finished["day"] == DAY
 
 
+async def test_another_attempt_that_cannot_be_read_does_not_make_a_retry_begin_the_next_night(scene: Scene) -> None:
+    await scene.until(NEXT_DAY, "22:19:50")
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    await scene.killed(job)
+    scene.world.runs.create(altered := f"{DAY}/attempts/000002.json", b"{}")
+    await scene.until(NEXT_DAY, "22:20:10")
+    outcome = await scene.start(2, **RETRY)
+    assert (outcome.finished["day"], scene.names(NEXT_DAY)) == (DAY, [])
+    scene.world.runs.objects.pop(altered)
+
+
 async def test_a_laptop_has_no_execution_that_could_have_ended(scene: Scene) -> None:
     scene.world.qa.script.append(Fault(when.nth(1), do.status(422)))
     await scene.start(3)
