@@ -11,7 +11,6 @@ from itertools import accumulate
 
 from tests.runs.nights_by_chance.night import ATTEMPTS, CONCURRENCY, FREE, PATIENCE, REFUSAL, TIMEOUT, Item
 from tests.runs.nights_by_chance.play import Play, Played, Try
-from tests.simulators.job import Outcome
 
 PAUSE = 30.0
 """The longest between two probes of an engine that fails."""
@@ -47,7 +46,7 @@ class Facts:
         """What is there when the start begins, or has nothing to do, but for what it is to make again."""
         day, opened = self.play.day, min(self.played.opened, self.played.ended)
         latest = max((number for number in day.attempts if day.at(number) <= opened), default=0) if day else 0
-        again = {*self.start.again} if self.attempt else set()
+        again = {*self.start.again} if self.attempt and not self.played.retry_of else set()
         done = day.done(latest, opened) if day and latest else set()
         return {one[:3] for one in done if not again & {one[1:3], (one.target, None)}}
 
@@ -178,14 +177,18 @@ def _other_ends(facts: Facts) -> Iterator[tuple[str, int]]:
     """How a start may end for a reason that lies not with the engines."""
     start, played = facts.start, facts.played
     if first := _repeated(facts):
-        yield first.finished["outcome"], first.exit_code
+        yield first
+        latest = max((one for one in facts.play.starts if one.opened <= played.ended), key=lambda one: one.opened)
+        if latest.ended <= played.ended and latest.outcome and not latest.outcome.exit_code:
+            yield "succeeded", 0  # perhaps less what that one left out
     if played.struck:
         yield "interrupted", 128 + played.struck
     if facts.storage_failed:
         yield from [("storage_failed", 75), ("busy", 75)]
     if start.again:
         others = [other for other in facts.play.starts if other is not played and other.began <= played.ended]
-        if any(other.ended >= played.began - LEASE_LASTS for other in others):
+        is_unrecorded = played.retry_of is not None and played.retry_of.attempt is None
+        if is_unrecorded or any(other.ended >= played.began - LEASE_LASTS for other in others):
             yield "busy", 75
     targets, left_out = {target for target, _ in facts.cards}, {*start.without}
     is_unknown = not (targets >= left_out and {*facts.cards, *((name, None) for name in targets)} >= {*start.again})
@@ -194,12 +197,13 @@ def _other_ends(facts: Facts) -> Iterator[tuple[str, int]]:
         yield "bad_config", 2
 
 
-def _repeated(facts: Facts) -> Outcome | None:
-    """How the start has ended for good of which this is the retry."""
-    first = facts.played.retry_of.outcome if facts.played.retry_of else None
-    if first is None or first.finished["outcome"] not in {"data_engine_failed", "qa_engine_down", "cards_missing"}:
+def _repeated(facts: Facts) -> tuple[str, int] | None:
+    """How the start has ended for good of which this is the retry. It may be killed when that is recorded."""
+    first, day = facts.played.retry_of, facts.play.day
+    end = day.ends.get(first.attempt or 0) if first and day else None
+    if end is None or end["outcome"] not in {"data_engine_failed", "qa_engine_down", "cards_missing"}:
         return None
-    return first
+    return end["outcome"], end["exit_code"]
 
 
 def it_repeats_nothing(facts: Facts) -> Iterator[str]:

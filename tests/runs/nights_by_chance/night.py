@@ -55,6 +55,8 @@ class Start:
 
     after: float | None = None
     """Seconds since the one before began; by default it begins when all before have ended."""
+    follows: bool = False
+    """Whether it begins when the one before has ended, also if that is to be retried."""
     blow: Blow | None = None
     retry_after: float | None = None
     """Seconds after which Cloud Run starts it once more if it fails; `None` if it does not."""
@@ -313,6 +315,21 @@ def _loses_storage(night: Night, r: random.Random, _: Start) -> None:
     outages.append(Outage(begin, end, verb))
 
 
+def _asked_again(night: Night, r: random.Random) -> None:
+    """While Cloud Run has an execution to retry, others make what is missing, or ask for cards again."""
+    night.seconds = r.choice([0.3, 2, 10])
+    night.bad["qa"] = dict.fromkeys(r.sample(night.cards, max(1, len(night.cards) // 3)), REFUSAL)
+    night.starts = [Start(retry_after=r.uniform(60, 600))]
+    for _ in range(r.randint(2, 4)):
+        night.starts.append(start := Start(follows=True, is_quiet=r.random() < 0.7))
+        for event in ["named", "retried"]:
+            if r.random() < 0.5:
+                EVENTS[event](night, r, start)
+        if r.random() < 0.5:
+            start.blow = Blow(SIGKILL, r.randint(1, 3), r.uniform(0, night.seconds))
+    night.starts += [Start(is_quiet=True), Start(is_quiet=True)]
+
+
 EVENTS: dict[str, Callable[[Night, random.Random, Start], None]] = {
     "together": _comes_early,
     "edited": _is_edited,
@@ -323,16 +340,17 @@ EVENTS: dict[str, Callable[[Night, random.Random, Start], None]] = {
 }
 
 
-SEVERAL: dict[str, Sequence[str]] = {
-    "killed": ["struck"],
-    "edited": ["edited", "struck"],
-    "asked": ["together", "named", "struck"],
-    "together": ["together", "struck"],
-    "storage": ["together", "storage", "struck"],
-    "retried": ["together", "retried", "struck"],
-    "any": ["together", "edited", "named", "struck", "storage"],
+SEVERAL: dict[str, Callable[[Night, random.Random], None]] = {
+    "killed": partial(_several, events=["struck"]),
+    "edited": partial(_several, events=["edited", "struck"]),
+    "asked": partial(_several, events=["together", "named", "struck"]),
+    "together": partial(_several, events=["together", "struck"]),
+    "storage": partial(_several, events=["together", "storage", "struck"]),
+    "retried": partial(_several, events=["together", "retried", "struck"]),
+    "asked again": _asked_again,
+    "any": partial(_several, events=["together", "edited", "named", "struck", "storage"]),
 }
-"""The kinds of nights that have several starts, with what happens to these."""
+"""The kinds of nights that have several starts."""
 
 KINDS: dict[str, Callable[[Night, random.Random], None]] = {
     "outages": _outages,
@@ -347,7 +365,7 @@ KINDS: dict[str, Callable[[Night, random.Random], None]] = {
     "limits": _limits,
     "deadline": _deadline,
     "named": _named,
-    **{kind: partial(_several, events=events) for kind, events in SEVERAL.items()},
+    **SEVERAL,
 }
 
 

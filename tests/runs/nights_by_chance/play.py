@@ -131,6 +131,8 @@ class Play(Instrument):
     async def _begin(self, start: Start, nursery: trio.Nursery) -> None:
         if start.after is not None:
             await trio.sleep(start.after)
+        elif start.follows:
+            await next(one for one in reversed(self.starts) if one.retry_of is None).over.wait()
         else:
             for one in self.starts:
                 await one.over.wait()
