@@ -121,7 +121,7 @@ class Play(Instrument):
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
         """Of trio, once for each turn of its loop: a start that turns too often loops busily."""
         self._turns += 1
-        if self._turns > 20_000 + 100 * len(self.tries) + 5 * trio.current_time():
+        if self._turns > 20_000 + 100 * len(self.tries) + 5 * trio.current_time() * len(self.starts):
             self._give_up("loops busily")
 
     def _give_up(self, why: str) -> None:
