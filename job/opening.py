@@ -26,7 +26,7 @@ from job.records.earlier import end_json
 from job.records.lease import BusyError, Holder, acquire
 from job.records.objects import end_name
 from job.records.past_nights import PastNights, ended_for_good, is_final, refused_before
-from job.records.record import Record, read_day, write_without_lease
+from job.records.record import Record, read_day, write_document, write_without_lease
 from job.records.session import ChangedError, Session, StorageAlarm, decide, faults_of_record, resolve_day
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
@@ -176,7 +176,7 @@ async def _nothing_left(status: DayStatus, record: Record) -> View:
 
 
 async def _refused(status: DayStatus, faults: Sequence[Fault]) -> View:
-    """Records the faults if the day has no attempt; else says what is there. Never raises."""
+    """Records the faults, and how the day stands if it has no attempt; else says that. Never raises."""
     ending, day = Ending(Outcome.BAD_CONFIG), status.start.day
     view = status.view(ending, faults)
     is_unknown = not status.start.knows_days or "RUNS_URI" in {fault.variable for fault in faults}
@@ -186,9 +186,10 @@ async def _refused(status: DayStatus, faults: Sequence[Fault]) -> View:
         with trio.fail_after(REFUSAL_SECONDS):
             store = open_store(status.runs_uri, make=True)
             view = replace(view, was_sent=await refused_before(store, view.report, status.options.settings))
-            if not await write_without_lease(store, day, {end_name(day, 0): partial(end_json, view.report)}):
-                recorded = await read_day(store, day)
-                return status.view(ending, faults, None if recorded is None else recorded[1].ledger)
+            await write_document(store, end_name(day, 0), partial(end_json, view.report))
+            recorded = await read_day(store, day)
+            if recorded is not None and recorded[1].latest is not None:
+                return replace(status.view(ending, faults, recorded[1].ledger), was_sent=view.was_sent)
             if status.past_nights.nights is None:
                 await status.past_nights.read_beside(store, day)
             await write_without_lease(store, day, documents(view, status.past_nights, status.options.settings))

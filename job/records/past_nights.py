@@ -95,7 +95,7 @@ async def refused_before(store: ObjectStore, report: Report, settings: Settings)
     Raises `StorageError` and `RecordError`.
     """
     listing = await Listing.of(store, report.day) if settings.execution and settings.task_attempt else None
-    if listing is None or not listing.is_refused:
+    if listing is None or 0 not in listing.ends:
         return False
     earlier = await listing.report(store, 0)
     then, now = ([one.faults_not_listed, *map(str, one.faults)] for one in (earlier, report))

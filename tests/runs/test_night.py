@@ -158,7 +158,8 @@ async def test_on_a_laptop_a_faulty_variable_leaves_the_night_as_it_is(scene: Sc
     before = scene.world.recorded()
     refused = await scene.start(2, **LAPTOP, **faulty)
     assert refused.finished["day"] == TUESDAY
-    assert scene.world.recorded() == before
+    assert scene.world.recorded().keys() - before == {f"{TUESDAY}/ends/000000.json"}
+    assert before.items() <= scene.world.recorded().items()
     assert (await scene.start(0, **LAPTOP)).finished["day"] == TUESDAY
 
 

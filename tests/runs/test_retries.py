@@ -163,6 +163,16 @@ async def test_the_same_faults_are_told_once(refused: Scene) -> None:
     assert len(chat.texts) == 3
 
 
+async def test_the_same_faults_are_told_once_of_a_day_that_has_an_attempt_too(missing: Scene) -> None:
+    chat = missing.world.chat
+    await missing.world.configure("card_types.json", b'["news_card" "price')
+    await missing.start(2, **OTHER, **chat.env())
+    assert len(chat.texts) == 2
+    await missing.start(2, **(OTHER | {"CLOUD_RUN_TASK_ATTEMPT": "1"}), **chat.env())
+    assert len(chat.texts) == 2
+    assert missing.stored(f"{DAY}/report.json")["outcome"] == "cards_missing"
+
+
 async def test_a_night_between_two_uploads_is_made_by_its_retry(refused: Scene) -> None:
     chat = refused.world.chat
     await refused.world.configure("card_types.json", ["news_card", "price_card"])
