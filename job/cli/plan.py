@@ -85,7 +85,7 @@ async def _read_past(settings: Settings, day: str | None, now: datetime) -> _Pas
         planned = [
             night.day for night in nights.nights if night.day <= day and (night.report is None or night.report.had_plan)
         ]
-        attempt = await (await Listing.of(store, planned[0])).attempt(store) if planned else None
+        attempt = await (await Listing.of(store, planned[0])).latest_attempt(store) if planned else None
         return _Past(days, None if attempt is None else plan_of(attempt))
     except (StorageError, RecordError) as error:
         return _Past(days, problem=message("past nights cannot be read: {error}", error=error.what))

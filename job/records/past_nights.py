@@ -84,7 +84,7 @@ async def earlier_try(options: Options, store: ObjectStore) -> tuple[Listing, At
             for number in sorted(listing.attempts, reverse=True):
                 with suppress(RecordError):  # it is read again if it is of the day
                     attempt = await listing.attempt(store, number)
-                    if attempt is not None and attempt.start.execution == settings.execution:
+                    if attempt.start.execution == settings.execution:
                         return listing, attempt
     return None
 
@@ -121,7 +121,7 @@ async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Ni
         if listing.latest in listing.ends:
             report = await listing.report(store, listing.latest)
             return Night(day, report.outcome, report)
-        attempt = await listing.attempt(store)
+        attempt = await listing.latest_attempt(store)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.text)
     return Night(day, state_of(day, holder), attempt=None if attempt is None else attempt.start)
@@ -132,7 +132,7 @@ async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attemp
     before = night_before(nights.reports, day)
     if before is None:
         return None
-    return await (await Listing.of(store, before.day)).attempt(store)
+    return await (await Listing.of(store, before.day)).latest_attempt(store)
 
 
 @dataclass(slots=True)

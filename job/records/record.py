@@ -225,11 +225,12 @@ class Listing:
         """Whether nothing is there but a start that was refused."""
         return self.latest == 0 and 0 in self.ends
 
-    async def attempt(self, store: ObjectStore, number: int | None = None) -> Attempt | None:
-        """How this attempt or the latest one began; `None` without one. Raises `RecordError` and `StorageError`."""
-        number = self.latest if number is None else number
-        if not number:
-            return None
+    async def latest_attempt(self, store: ObjectStore) -> Attempt | None:
+        """How the latest attempt began; `None` without one. Raises `RecordError` and `StorageError`."""
+        return await self.attempt(store, self.latest) if self.latest else None
+
+    async def attempt(self, store: ObjectStore, number: int) -> Attempt:
+        """How this attempt began. Raises `RecordError` and `StorageError`."""
         return read_attempt(self.day, number, await _content(store, attempt_name(self.day, number)))
 
     async def report(self, store: ObjectStore, number: int) -> Report:
@@ -270,7 +271,7 @@ class Record:
         Raises `StorageError` and `RecordError`.
         """
         listing = await Listing.of(store, day)
-        latest = await listing.attempt(store)
+        latest = await listing.latest_attempt(store)
         reports = await listing.reports(store)
         next_attempt = listing.latest + (plan is not None)
         if plan is None:
