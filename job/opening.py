@@ -102,15 +102,12 @@ class DayStatus:
 
 async def open_day(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | View:
     """Opens the day for an attempt, and releases its lease with `stack`; or returns how the start ends without one."""
-    session: Session | None = None
-    earlier: Report | None = None
+    found: Session | Report | None = None
     ending: Ending | None = None
     faults: Sequence[Fault] = ()
     try:
         with suppress(ShutdownError), status.shutdown.interruptible():
-            earlier = await ended_for_good(status.options)
-            if earlier is None:
-                session = await _begin(status, stack, helpers)
+            found = await ended_for_good(status.options) or await _begin(status, stack, helpers)
     except ConfigError as error:
         faults = error.faults
     except ChangedError as error:
@@ -119,11 +116,11 @@ async def open_day(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nurse
         ending = Ending(Outcome.BUSY, why=error.why, answer=error.holder)
     except StorageError as error:
         ending = Ending(Outcome.STORAGE_FAILED, answer=colon(error.place, error.text))
-    if session is not None:  # its attempt is recorded, also if a shutdown has come since
-        return session
-    if earlier is not None:
-        status.on_start(earlier.start)
-        return replace(View.of(earlier, Ledger.empty(earlier.day), status.commands), was_sent=True)
+    if isinstance(found, Session):  # its attempt is recorded, also if a shutdown has come since
+        return found
+    if found is not None:
+        status.on_start(found.start)
+        return replace(View.of(found, Ledger.empty(found.day), status.commands), was_sent=True)
     if faults:  # not above, where the error holds the record, which is read again
         status.reporter.on_faults(faults)
         return await _refused(status, faults)
