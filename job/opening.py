@@ -167,7 +167,7 @@ async def _nothing_left(status: DayStatus, record: Record) -> View:
     status.shutdown.begin_closing()
     with status.shutdown.nights:
         await status.past_nights.wait_until_read()
-    done_since = (record.ended and record.ended.done_at) or status.options.now
+    done_since = (record.end and record.end.done_at) or status.options.now
     view = await trio.to_thread.run_sync(status.view, Ending(Outcome.SUCCEEDED, done_since=done_since))
     return view.with_page(status.runs_uri)
 

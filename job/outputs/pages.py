@@ -28,7 +28,7 @@ from job.outputs.cards import card_table, picture_url
 from job.records.past_nights import PastNights
 from job.records.record import Documents
 from job.storage.uri import address_of
-from job.telling.advice import CONSOLE, Commands, quoted
+from job.telling.advice import CONSOLE, Commands, escaped
 from job.telling.fields import report_json
 from job.telling.lines import SIGNS, Line, Rank
 from job.telling.nights import done_at, marks_of, undone_lines
@@ -76,8 +76,8 @@ def log_lines(report: Report) -> Iterator[Line]:
         query += f'\nOR labels."run.googleapis.com/execution_name"="{report.start.execution}"'
     began = datetime.fromisoformat(report.start.began) - _MARGIN
     ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
-    span = quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
-    address = f"{CONSOLE}/logs/query;query={quoted(query)};timeRange={span}?project={quoted(report.start.project)}"
+    span = escaped("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
+    address = f"{CONSOLE}/logs/query;query={escaped(query)};timeRange={span}?project={escaped(report.start.project)}"
     yield Line(message("The log of the job and of the engines, with every call"), below=address, is_link=True)
 
 

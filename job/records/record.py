@@ -289,7 +289,7 @@ class Record:
         return start.model_copy(update={"trace_id": begun.trace_id, "began": begun.began})
 
     @property
-    def ended(self) -> Report | None:
+    def end(self) -> Report | None:
         """The report of the latest attempt; `None` if that has not ended, or without one."""
         return self.reports.get(self.listing.latest)
 
@@ -300,9 +300,9 @@ class Record:
             return Outcome.KILLED.severity
         if self.listing.is_refused:
             return Outcome.BAD_CONFIG.severity
-        if self.ended is None:
+        if self.end is None:
             return None
-        return "warn" if self.ended.start.without else self.ended.severity_unchanged
+        return "warn" if self.end.start.without else self.end.severity_unchanged
 
 
 async def read_day(
@@ -310,19 +310,19 @@ async def read_day(
 ) -> tuple[Report, Record] | None:
     """How a day stands, and its record; `None` without any start. Raises `RecordError` and `StorageError`."""
     record = await Record.read(store, day)
-    ledger, ended, listing = record.ledger, record.ended, record.listing
+    ledger, end, listing = record.ledger, record.end, record.listing
     if record.latest is None:
         return (await listing.report(store, 0), record) if listing.is_refused else None
-    outcome = state_of(day, await peek(store)) if ended is None else ended.outcome
-    if ended is not None and ledger.is_complete:  # an attempt that was paused may have added results since
+    outcome = state_of(day, await peek(store)) if end is None else end.outcome
+    if end is not None and ledger.is_complete:  # an attempt that was paused may have added results since
         outcome = Outcome.SUCCEEDED
-    ending = Ending(outcome) if ended is None else replace(ended.ending, outcome=outcome)
+    ending = Ending(outcome) if end is None else replace(end.ending, outcome=outcome)
     report = report_of(record.latest.start, ledger, ending, before=night_before(ledger.plan))
-    if ended is not None:
+    if end is not None:
         names = ["ended", "seconds", "journal", "not_written"]
-        if ended.compared_with is not None:
+        if end.compared_with is not None:
             names += ["compared_with", "changes", "changed_objects"]
-        report = report.model_copy(update={name: getattr(ended, name) for name in names})
+        report = report.model_copy(update={name: getattr(end, name) for name in names})
     return report, record
 
 

@@ -268,11 +268,11 @@ def _rerun(items: Iterable[Item], record: Record, start: Start, listing_before: 
 
 def _is_done(record: Record, plan: str) -> bool:
     """Whether the latest attempt had this plan and has ended with all of it done, and with all documents written."""
-    latest, ended, ledger = record.latest, record.ended, record.ledger
-    if latest is None or ended is None or latest.plan != plan or not ledger.is_complete:
+    latest, end, ledger = record.latest, record.end, record.ledger
+    if latest is None or end is None or latest.plan != plan or not ledger.is_complete:
         return False
-    is_same = ended.start.without == ledger.left_out
-    return ended.outcome is Outcome.SUCCEEDED and is_same and not ended.not_written
+    is_same = end.start.without == ledger.left_out
+    return end.outcome is Outcome.SUCCEEDED and is_same and not end.not_written
 
 
 def _raise_if_changed(latest: Attempt, start: Start, ledger: Ledger) -> None:

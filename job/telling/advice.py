@@ -138,7 +138,7 @@ def as_list(arguments: Sequence[str]) -> str:
     return f"^{delimiter}^{delimiter.join(arguments)}"
 
 
-def quoted(value: str) -> str:
+def escaped(value: str) -> str:
     return quote(value, safe="", errors="replace")
 
 
@@ -251,7 +251,7 @@ def _may_have_asked(report: Report) -> bool:
 def executions_lines(text: Message, job: str | None, region: str | None, project: str | None) -> Iterator[Line]:
     """Where all executions of the job are, also those that left nothing; nothing if that is not known."""
     if job is not None and region is not None and project is not None:
-        region, job, project = map(quoted, (region, job, project))
+        region, job, project = map(escaped, (region, job, project))
         address = f"{CONSOLE}/run/jobs/details/{region}/{job}/executions?project={project}"
         yield Line(text, Rank.KEPT, below=address, is_link=True)
 
