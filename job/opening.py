@@ -182,11 +182,12 @@ async def _refused(status: DayStatus, faults: Sequence[Fault]) -> View:
     try:
         with trio.fail_after(REFUSAL_SECONDS):
             store = open_store(status.runs_uri, make=True)
+            recorded = await read_day(store, day)
+            view = status.view(ending, faults, recorded and recorded[1].ledger)
             view = replace(view, was_sent=await refused_before(store, view.report, status.options.settings))
             await write_document(store, end_name(day, 0), partial(end_json, view.report))
-            recorded = await read_day(store, day)
             if recorded is not None and recorded[1].latest is not None:
-                return replace(status.view(ending, faults, recorded[1].ledger), was_sent=view.was_sent)
+                return view
             if status.past_nights.nights is None:
                 await status.past_nights.read_beside(store, day)
             await write_without_lease(store, day, documents(view, status.past_nights, status.options.settings))

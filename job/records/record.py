@@ -331,10 +331,9 @@ def state_of(day: str, holder: Holder | None) -> Outcome:
     return Outcome.AT_WORK if holder is not None and holder.day == day else Outcome.KILLED
 
 
-async def write_without_lease(store: ObjectStore, day: str, documents: Documents) -> bool:
-    """Writes what a start leaves that was refused; false once the day has an attempt. Raises as `write_document`."""
+async def write_without_lease(store: ObjectStore, day: str, documents: Documents) -> None:
+    """Writes those of a start that was refused, as long as the day has no attempt. Raises as `write_document`."""
     for name, make in documents.items():
         if (await Listing.of(store, day)).latest:
-            return False
+            return
         await write_document(store, name, make)
-    return True

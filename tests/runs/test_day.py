@@ -147,6 +147,14 @@ async def test_faults_that_cannot_be_recorded_change_no_outcome(scene: Scene, ha
     assert outcome.seconds < 5
 
 
+async def test_a_refusal_that_cannot_be_recorded_says_how_the_day_stands(scene: Scene) -> None:
+    await scene.start(0)
+    await scene.world.configure("ticker_list.json", b'["AAPL",]')
+    scene.fails("create", "/ends/")
+    assert (await scene.start(2)).finished["cards"]["done"] == 5
+    scene.works()
+
+
 # --- storage fails ---
 
 
