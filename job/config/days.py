@@ -62,14 +62,9 @@ class Days:
         # Without a zone, as cronsim may never end where a clock changes at a quarter to.
         for shown in CronSim(self.schedule or "0 0 * * *", clock, reverse):
             tick = shown.replace(tzinfo=self.zone)
-            while _is_left_out(tick):
+            while tick.astimezone(UTC).astimezone(self.zone) != tick:  # no clock of the zone ever shows it
                 tick += timedelta(minutes=1)
             yield shown.date().isoformat(), tick
-
-
-def _is_left_out(tick: datetime) -> bool:
-    """Whether the clocks of its zone never show this time."""
-    return tick.astimezone(UTC).astimezone(tick.tzinfo) != tick
 
 
 def is_schedule(text: str) -> bool:

@@ -28,9 +28,8 @@ def changed_objects(then: Start, now: Start) -> Iterator[str]:
     if then.config_uri != now.config_uri:
         yield "CONFIG_URI"
         return
-    for name in sorted({*then.generations, *now.generations}):
-        if then.generations.get(name) != now.generations.get(name):
-            yield name
+    names = sorted({*then.generations, *now.generations})
+    yield from (name for name in names if then.generations.get(name) != now.generations.get(name))
 
 
 def _switched(then: Plan, plan: Plan, made: Iterable[Item]) -> Iterator[Change]:
