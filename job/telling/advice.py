@@ -276,7 +276,7 @@ def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     if report.outcome.severity == "bad" or report.failures:
         text = template("Once what failed is over or put right, this makes what is missing{terms}{price}:")
     if is_refused:
-        text = template("Once that is corrected, this makes what is missing{terms}:")
+        text = template("Once that is corrected, this makes whatever is missing{terms}:")
         missing = 0  # it is not known
     sentence = message(text, price=_price(start, missing))
     commands = replace(commands, unusable=[name for name, remedy in faulty.items() if remedy == NAME_A_PLACE])
@@ -293,7 +293,7 @@ def changed_fault(start: Start, changes: Sequence[Change], missing: int, added: 
     """The fault of a start of an earlier day by another config, which has to be confirmed. Its fields are those of
     `ChangedError`; the remedy names the way that costs least."""
     named_changes = reduce(semicolon, [change_of(change, start.day) for change in changes])
-    what = message("the config has changed since {day}: {changes}", day=start.day, changes=named_changes)
+    what = message("other cards are asked for than on {day}: {changes}", day=start.day, changes=named_changes)
     tries, without = start.qa_attempts or 1, option("without", added)
     if any(change.kind == "left_out" for change in changes):
         without.insert(0, "--yes")

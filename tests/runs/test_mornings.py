@@ -313,7 +313,7 @@ async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what
         refused = await night.start(2, f"--date={TUESDAY}", *arguments)
         (fault,) = refused.events("config.faulty")
         what, remedy = str(fault["message"]).rsplit("; ", 1)
-        return what.removeprefix(f"--date: the config has changed since {TUESDAY}: New since {TUESDAY}, "), remedy
+        return what.removeprefix(f"--date: other cards are asked for than on {TUESDAY}: New since {TUESDAY}, "), remedy
 
     def least(most: int) -> str:
         asked = "add --without=AMZN,--without=AMD to make what was asked for then (tries per start: at most 3)"
@@ -325,7 +325,7 @@ async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what
     await night.start(0, f"--date={TUESDAY}", "--without=AMZN", "--without=AMD")
     assert len(world.qa.requests) == count + 1
     all_of_it = "add --yes if that is meant (tries per start: at most 24)"
-    left_out = f"--date: the config has changed since {TUESDAY}: Left out on {TUESDAY}, 8 cards: AMZN (4), AMD (4)"
+    left_out = f"--date: other cards are asked for than on {TUESDAY}: Left out on {TUESDAY}, 8 cards: AMZN (4), AMD (4)"
     assert await new() == (left_out, all_of_it)
     await night.start(0, f"--date={TUESDAY}", "--yes")
     assert len(world.qa.requests) == count + 9
@@ -334,8 +334,8 @@ async def test_an_earlier_night_whose_config_has_changed_wants_yes_and_says_what
 REFUSED = f"""\
 ✗ cards, {TUESDAY}
 The command has 1 fault: nothing was called.
-✗ --date: the config has changed since {TUESDAY}: New since {TUESDAY}, 4 cards: AMZN (4); Left out on {TUESDAY}, 4 \
-cards: TSLA (4)
+✗ --date: other cards are asked for than on {TUESDAY}: New since {TUESDAY}, 4 cards: AMZN (4); Left out on {TUESDAY}, \
+4 cards: TSLA (4)
 Add --yes,--without=AMZN to make what was asked for then (tries per start: at most 12), or --yes to make all (at most \
 24)
 As of {WEDNESDAY} 22:30 UTC"""

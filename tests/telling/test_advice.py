@@ -142,12 +142,12 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     """If nothing is made yet, it would be refused for that."""
     first = begun(report(Ending(Outcome.BAD_CONFIG), faults=[IN_VARIABLE]), **ASKS_AGAIN)
-    assert shown(first) == [("Once that is corrected, this makes what is missing (until 11-25 01:50):", EXECUTE)]
+    assert shown(first) == [("Once that is corrected, this makes whatever is missing (until 11-25 01:50):", EXECUTE)]
     unknown = first.model_copy(update={"faults": (replace(IN_VARIABLE, where="RUNS_URI"),)})
     assert shown(unknown)[0][1] == f"{EXECUTE} --args=run,--again=NVDA,--yes"
     one = first.model_copy(update={"engines": {"qa": Counts(planned=2, done=1)}})
     assert shown(one)[0] == (
-        "Once that is corrected, this makes what is missing (for a maintainer; until 11-25 01:50):",
+        "Once that is corrected, this makes whatever is missing (for a maintainer; until 11-25 01:50):",
         f"{EXECUTE} --args=run,--again=NVDA,--yes",
     )
     assert shown(begun(one, task_attempt=1))[0][0] == LOOK_FIRST, "the first may have"
