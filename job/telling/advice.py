@@ -76,7 +76,7 @@ class Commands:
         if on_cloud and len(arguments) > 1:
             terms.append(message("for a maintainer"))
         if until is not None:
-            terms.append(message("until {time}", time=f"{until:%m-%d %H:%M}"))
+            terms.append(message("until {time}, then see the README", time=f"{until:%m-%d %H:%M}"))
         bracket = message(" ({terms})", terms=reduce(semicolon, terms)) if terms else ""
         sentence = Message(text.id, {**text.values, "terms": bracket}, text.plural)
         if on_cloud:

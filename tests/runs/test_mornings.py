@@ -74,10 +74,13 @@ async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
 # --- messages of nights that were once read wrongly ---
 
 OVER = (
-    "Once what failed is over or put right, this makes what is missing ({} cards; until 11-26 "
-    "22:20); at most {} tries are charged per start:"
+    "Once what failed is over or put right, this makes what is missing ({} cards; until 11-26 22:20, then see the "
+    "README); at most {} tries are charged per start:"
 )
-WITHOUT = "Or leave out {} (for a maintainer; until 11-26 22:20); at most {} tries are charged per start:"
+WITHOUT = (
+    "Or leave out {} (for a maintainer; until 11-26 22:20, then see the README); at most {} tries are charged per "
+    "start:"
+)
 NEWS, TSLA = when.card("news_card"), when.ticker("TSLA")
 
 
@@ -290,7 +293,7 @@ async def test_if_one_target_alone_has_failed_the_second_command_goes_on_without
     await night.start(0, *first)
     assert told(night)[0] == "22 cards are made (left out: TSLA)."
     left_out = (
-        "Once they can be made, this makes what was left out (4 cards; until 11-26 22:20); at "
+        "Once they can be made, this makes what was left out (4 cards; until 11-26 22:20, then see the README); at "
         "most 12 tries are charged per start:"
     )
     assert told(night)[-2:] == [left_out, EXECUTE]
@@ -377,8 +380,8 @@ ONE_MISSING = f"""\
 1 of 26 cards is missing.
 ✗ QA engine: 1 card failed: TSLA/news_card.
 Last answer: HTTP 422: Error: 422 simulated front end
-Once what failed is over or put right, this makes what is missing (1 card; until 11-30 22:20); at most 3 tries are \
-charged per start:
+Once what failed is over or put right, this makes what is missing (1 card; until 11-30 22:20, then see the \
+README); at most 3 tries are charged per start:
 {EXECUTE}
 Page: RUNS/{FRIDAY}/report.html"""
 STILL = f"✗ cards, {FRIDAY}: not done since 11-28: 1 of 26 cards is missing → RUNS/{FRIDAY}/report.html"
@@ -433,7 +436,7 @@ The start was killed, or could no longer write; its calls in flight may have bee
 memory, an owner raises job.memory_mib.
 {AT_LEAST.format(17)}
 If a message of 2026-11-27 said that all cards are made, do not paste this:
-This makes what is missing (9 cards; until 11-30 22:20); at most 27 tries are charged per start:
+This makes what is missing (9 cards; until 11-30 22:20, then see the README); at most 27 tries are charged per start:
 {EXECUTE}"""
 
 

@@ -142,12 +142,13 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     """If nothing is made yet, it would be refused for that."""
     first = begun(report(Ending(Outcome.BAD_CONFIG), faults=[IN_VARIABLE]), **ASKS_AGAIN)
-    assert shown(first) == [("Once that is corrected, this makes whatever is missing (until 11-25 01:50):", EXECUTE)]
+    whatever = "Once that is corrected, this makes whatever is missing"
+    assert shown(first) == [(f"{whatever} (until 11-25 01:50, then see the README):", EXECUTE)]
     unknown = first.model_copy(update={"faults": (replace(IN_VARIABLE, where="RUNS_URI"),)})
     assert shown(unknown)[0][1] == f"{EXECUTE} --args=run,--again=NVDA,--yes"
     one = first.model_copy(update={"engines": {"qa": Counts(planned=2, done=1)}})
     assert shown(one)[0] == (
-        "Once that is corrected, this makes whatever is missing (for a maintainer; until 11-25 01:50):",
+        f"{whatever} (for a maintainer; until 11-25 01:50, then see the README):",
         f"{EXECUTE} --args=run,--again=NVDA,--yes",
     )
     assert shown(begun(one, task_attempt=1))[0][0] == LOOK_FIRST, "the first may have"
@@ -218,10 +219,10 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
 def test_each_card_that_failed_was_not_tried_or_was_held_back_has_its_tries() -> None:
     """Whatever it failed with: by the next morning another fault may have come."""
     day = Day(start={"qa_attempts": 3}).play(failing(DENIED, "qa", "NVDA"))
-    assert price(day) == "(5 cards; until 11-25 01:50); at most 15 tries are charged per start:"
-    assert price(day, unrecorded=2).startswith("(7 cards; until 11-25 01:50); at most 21 tries ")
+    assert price(day) == "(5 cards; until 11-25 01:50, then see the README); at most 15 tries are charged per start:"
+    assert price(day, unrecorded=2).startswith("(7 cards; until 11-25 01:50, then see the README); at most 21 tries ")
     one = Day(start={"qa_attempts": 1}, targets=[target("A", ["a"])]).play(failing(DENIED, "news"))
-    assert price(one) == "(1 card; until 11-25 01:50); at most 1 try is charged per start:"
+    assert price(one) == "(1 card; until 11-25 01:50, then see the README); at most 1 try is charged per start:"
     cut_short = Day(start={"qa_attempts": 3}).play(until=150)
     left = cut_short.ledger.counts("qa").missing
     assert price(cut_short, ShutdownReason.SIGTERM).endswith(f"; at most {3 * left} tries are charged per start:")
@@ -261,10 +262,11 @@ def start(found: Commands, day: str | None = DAY, *options: str, **more: Any) ->
 
 def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need_not() -> None:
     plain, dated = "gcloud run jobs execute cards", f"gcloud run jobs execute cards --args=run,--date={DAY}"
-    assert start(given(job="cards"), cards=1) == ("Now (1 card; until 11-25 22:20); at most 3 tries:", plain)
+    one = "Now (1 card; until 11-25 22:20, then see the README); at most 3 tries:"
+    assert start(given(job="cards"), cards=1) == (one, plain)
     assert start(given(AFTER, job="cards"), cards=1) == ("Now (by today's config; for a maintainer):", dated)
     assert start(given(job="cards"), None) == ("Now; at most 3 tries:", plain)
-    options = "Now (for a maintainer; until 11-25 22:20); at most 3 tries:"
+    options = "Now (for a maintainer; until 11-25 22:20, then see the README); at most 3 tries:"
     assert start(given(job="cards"), DAY, "--without=A")[0] == options
     anybodys = "Now (by today's config):"
     assert start(given(AFTER))[0] == anybodys, "whoever has the record may give it"
