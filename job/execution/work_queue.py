@@ -88,7 +88,7 @@ class WorkQueue:
         self._lines = defaultdict[str | None, Line](Line)
         for items in work:
             self._lines[items[0].card_type].untried.append(items)
-        self._pause_ends = self._vain_since = self._last_begun = -inf
+        self._pause_ends = self._failing_since = self._last_begun = -inf
         self._numbers = count()
         self._is_closed = False
         self._parked = trio.lowlevel.ParkingLot()
@@ -130,11 +130,11 @@ class WorkQueue:
         self._largest_done = max(self._largest_done, targets)
 
     def pause(self, latest: Try) -> None:
-        """A last try has failed: in vain until the engine does a call. Of those before the pause, the first counts."""
+        """A last try has failed: others pause, from the first of those that were in flight, and are then probes."""
         if latest.started >= self._pause_ends:
             self._pause_ends = latest.ended + min(LAST_PAUSE, self._policy.settings.patience)
-        if self._breaker.worked_at >= self._vain_since:
-            self._vain_since = latest.ended
+        if self._breaker.worked_at >= self._failing_since:
+            self._failing_since = latest.ended
 
     def left(self) -> Iterator[PendingCall]:
         """The calls that were put back, and are not done yet."""
@@ -183,9 +183,9 @@ class WorkQueue:
 
     def _last_begins(self, due: float) -> float:
         """When a last try begins: as a probe does, while the engine has done no call since one has failed."""
-        settings, begins = self._policy.settings, self._pause_ends
-        if self._breaker.worked_at < self._vain_since:
-            begins = min(max(begins, self._last_begun + self._breaker.long_life), self._vain_since + settings.patience)
+        settings, breaker, begins = self._policy.settings, self._breaker, self._pause_ends
+        if breaker.worked_at < self._failing_since:
+            begins = min(max(begins, self._last_begun + breaker.long_life), self._failing_since + settings.patience)
         return max(due, min(begins, self._shutdown.deadline - settings.timeout))
 
     def _take_untried(self, line: Line) -> PendingCall:
