@@ -89,13 +89,13 @@ def _run(options: Options) -> ExitCode:
 
 def _look(given: argparse.Namespace, options: Options) -> ExitCode:
     """Does a command that makes no cards. Raises what keeps it from an answer."""
-    from job.cli import check, past, plan
+    from job.cli import check, past, plan, verify
 
     commands = {
         "plan": plan.plan_command,
         "nights": past.nights_command,
         "report": past.report_command,
-        "verify": past.verify_command,
+        "verify": verify.verify_command,
         "check": check.check_command,
         "notify": check.notify_command,
     }

@@ -1,19 +1,13 @@
-"""`nights`, `report` and `verify` print what the records hold, and need nothing else."""
+"""`nights` and `report` print what the records hold, and need nothing else."""
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import trio
 
 from job.day.attempt import ExitCode
-from job.outputs.message import Notifier
-from job.telling.lines import Line
-from job.text.messages import Message, message
 from tests.cli.conftest import At, Command
 from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
 
@@ -166,103 +160,3 @@ def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command
     write(runs, refusal("2026-11-26"))
     why = "the start of 2026-11-26 was refused, so it is not known which cards are missing; leave it out to see why"
     assert command("report", "--missing") == (ExitCode.USAGE, [], [f"--missing: {why}"])
-
-
-# --- verify ---
-
-WITHOUT = RecordedAttempt(objects=THREE, about={"without": ["TSLA"]})
-MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_missing")
-
-
-@pytest.mark.parametrize(
-    ("attempts", "code", "words"),
-    [
-        ([RecordedAttempt()], ExitCode.DONE, f"{DAY} is done: all 2 cards are made"),
-        ([WITHOUT], ExitCode.DONE, f"{DAY} is done: 2 cards are made (left out: TSLA)"),
-        ([HALF], ExitCode.FAILED, f"{DAY} is not done: 1 of 2 cards is missing"),
-        ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: the {BREAKS_OFF}: all 2 cards are made"),
-        ([KILLED], ExitCode.FAILED, f"{DAY} is not done: the {BREAKS_OFF}: 1 of 2 cards is not recorded"),
-        ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: 1 of 3 cards is missing"),
-        ([], ExitCode.FAILED, f"No start of {DAY} is recorded. Is the schedule paused?"),
-    ],
-    ids=["done", "without one", "a card missing", "killed, all there", "killed", "more", "none"],
-)
-def test_whether_the_work_of_a_day_is_done(
-    attempts: list[RecordedAttempt], code: ExitCode, words: str, runs: Path, command: Command
-) -> None:
-    write(runs, *(attempt.record() for attempt in attempts))
-    found, (verdict, *steps), errors = command("verify", f"--date={DAY}", **USELESS)
-    assert (found, verdict, errors) == (code, words, [])
-    config, yes = ("gs://cards/config", "") if attempts else ("gs://BUCKET/PREFIX", " --yes")
-    start = f"RUNS_URI={runs} CONFIG_URI={config} python -m job run --date={DAY}{yes}"
-    assert [line.strip() for line in steps if "python -m job" in line] == ([start] if code else [])
-
-
-@pytest.mark.parametrize(("clock", "day"), [("06:29", "2026-11-24"), ("06:30", "2026-11-25")])
-def test_the_latest_night_that_began_is_verified(clock: str, day: str, runs: Path, command: Command, at: At) -> None:
-    at(f"2026-11-25T{clock}")
-    code, out, _ = command("verify", RUN_SCHEDULE="30 6 * * 1-5", **SHANGHAI)
-    assert (code, out[0]) == (ExitCode.FAILED, f"No start of {day} is recorded. Is the schedule paused?")
-    write(runs, RecordedAttempt(day).record())
-    assert command("verify")[0] == ExitCode.DONE
-
-
-def test_nobody_is_told_to_start_a_day_that_is_to_come(runs: Path, command: Command, at: At) -> None:
-    at("2026-11-25T06:00")
-    evening = {"RUN_SCHEDULE": "30 22 * * 1-5", **SHANGHAI}
-    assert command("verify", "--date=2026-11-26", **evening)[1] == [
-        "No start of 2026-11-26 is recorded. Is the schedule paused?"
-    ]
-    write(runs, RecordedAttempt().record())
-    *_, start = command("verify", "--date=2026-11-25", **evening)[1]
-    assert start.strip() == f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date=2026-11-25 --yes"
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The lines of the latest message, which was not sent."""
-    found: list[str] = []
-
-    async def send_lines(self: object, lines: Iterable[Line], fields: Callable[[], dict[str, object]]) -> Message:
-        await trio.lowlevel.checkpoint()
-        found[:] = [text for line in lines for text in (f"{line.mark} {line.text}".strip(), line.below) if text]
-        assert fields() == {"event": "run.verified", "done": False}
-        return message("the message was not sent")
-
-    monkeypatch.setattr(Notifier, "send_lines", send_lines)
-    return found
-
-
-@pytest.mark.parametrize("log", ["text", "json"])
-def test_who_is_told_of_a_late_day_and_if_that_fails(log: str, runs: Path, command: Command, told: list[str]) -> None:
-    write(runs, HALF.record())
-    code, out, err = command("verify", f"--date={DAY}", LOG_FORMAT=log)
-    assert code == ExitCode.FAILED
-    assert told[0].startswith(f"✗ batch-orchestrator, {DAY}: not done by ")
-    if log == "text":
-        assert err == ["the message was not sent"]
-    else:
-        found = [json.loads(line) for line in out]
-        assert [line["event"] for line in found] == ["run.verified", "notification.failed"]
-        assert (found[0]["severity"], found[0]["done"]) == ("ERROR", False)
-        assert found[0]["message"].startswith(f"{DAY} is not done: ")
-    write(runs, RecordedAttempt(number=2).record())
-    told.clear()
-    code, (line,), _ = command("verify", f"--date={DAY}")
-    assert (code, told) == (ExitCode.DONE, [])
-    assert log == "text" or json.loads(line)["severity"] == "INFO"
-
-
-def test_of_a_night_at_work_verify_says_when_it_ends(runs: Path, command: Command, told: list[str], at: At) -> None:
-    """It has not failed: the message is no alarm, and has where to look."""
-    at(f"{DAY}T03:00")
-    about = {"job": "cards", "region": "asia-east1", "project": "p", "deadline": 10_740.0}
-    write(runs, RecordedAttempt(outcome=None, failed=["MSFT"], about=about).record(), {"_lease.json": lease_of(DAY)})
-    code, out, _ = command("verify", f"--date={DAY}")
-    executions = "https://console.cloud.google.com/run/jobs/details/asia-east1/cards/executions?project=p"
-    sentence = "work since 02:00 UTC+08:00: 1 of 2 cards is made so far"
-    steps = ["This start ends by 05:00 UTC+08:00 at the latest.", "All executions of the job"]
-    assert code == ExitCode.FAILED
-    assert out == [f"{DAY} is not done: at {sentence}", *steps, f"  {executions}"]
-    assert told[:2] == [f"! cards, {DAY}: not done by 03:00 UTC+08:00", f"At {sentence}."]
-    assert told[-3:] == [*steps, executions]

@@ -15,7 +15,7 @@ from pathlib import Path
 import trio
 
 from job import __version__
-from job.cli.past import verify
+from job.cli.verify import verify
 from job.config.environment import Options, read_settings
 from job.day.report import NIGHTS_PAGE
 from tests.simulators import do, when
