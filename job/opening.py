@@ -113,13 +113,13 @@ async def open_day(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nurse
     except ChangedError as error:
         faults = [changed_fault(error.start, error.changes, error.missing, error.added, error.asked)]
     except BusyError as error:
-        ending = Ending(Outcome.BUSY, why=error.why, answer=error.holder)
+        ending = Ending(Outcome.BUSY, why=error.why, detail=error.holder)
     except StorageError as error:
-        ending = Ending(Outcome.STORAGE_FAILED, answer=colon(error.place, error.text))
+        ending = Ending(Outcome.STORAGE_FAILED, detail=colon(error.place, error.text))
     if isinstance(found, Session):  # its attempt is recorded, also if a shutdown has come since
         return found
     if found is not None:
-        status.on_start(found.start)
+        status.on_start(found)
         return replace(View.of(found, Ledger.empty(found.day), status.commands), was_sent=True)
     if faults:  # not above, where the error holds the record, which is read again
         status.reporter.on_faults(faults)
@@ -154,7 +154,7 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
         attempt = decide(record, start, config, lease.holder.owner, listing_before)
         session = None if attempt is None else await Session.begin(lease, attempt, record, alarm)
     status.record = record
-    status.on_start(start if attempt is None else attempt.start)
+    status.on_start(start if attempt is None else attempt)
     status.reporter.on_notices([*record.ledger.plan.notices, *plan_notes(record.ledger.plan)])
     gc.freeze()  # looking for cycles among a million objects of plan and record takes 0.7 s, and stops all threads
     if session is not None:

@@ -71,7 +71,7 @@ async def view_of_day(store: ObjectStore, options: Options, nights: Nights, day:
     if recorded is None:
         return None
     report, record = recorded
-    commands = Commands(report.start, runs_uri, nights.days(options.settings), options.now)
+    commands = Commands(report, runs_uri, nights.days(options.settings), options.now)
     view = View.of(report, record.ledger, commands, undone_lines(nights, report))
     return view.with_page(runs_uri) if PAGE in record.listing.documents else view
 

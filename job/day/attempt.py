@@ -203,15 +203,9 @@ class Start(BaseModel):
         return datetime.fromisoformat(self.started) + timedelta(seconds=self.deadline, minutes=1)
 
 
-class Attempt(BaseModel):
-    """An attempt as it began, never changed. It carries all that the next one needs: only the latest is read.
+class Attempt(Start):
+    """An attempt as it began, never changed. It carries all that the next one needs: only the latest is read."""
 
-    As JSON, the fields of its start stand beside the others.
-    """
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    start: Start
     batch_sizes: Annotated[dict[EngineName, Annotated[int, Field(ge=1, le=1000)]], _KNOWN]
     """Of each engine that there was: one that came later is in no plan of this attempt."""
     owner: str
@@ -224,12 +218,12 @@ class Attempt(BaseModel):
     """The executions whose first try has asked for something again."""
 
     def to_json(self) -> bytes:
-        return to_json({**self.start.model_dump(), **self.model_dump(exclude={"start"})}) + b"\n"
+        return to_json(self.model_dump()) + b"\n"
 
     def plan_again(self) -> Plan:
         """The plan of its objects. Raises `ConfigError` if one of them is not sound."""
         config = parse_config({name: text.encode() for name, text in self.objects.items()})
         later = (engine for engine in DATA_ENGINES if engine not in self.batch_sizes)
         config = replace(config, switched_off=(*config.switched_off, *later))
-        plan, _ = make_plan(config, self.start.day, self.batch_sizes)
-        return plan.without(self.start.without)
+        plan, _ = make_plan(config, self.day, self.batch_sizes)
+        return plan.without(self.without)

@@ -17,7 +17,7 @@ def changes_of(before: NightBefore, start: Start, ledger: Ledger) -> Iterator[Ch
     made = [item for item, card in ledger.items["qa"].items() if card is not None and card.done and not card.attempt]
     if not before.are_changes_told:
         yield from _switched(before.plan or ledger.plan, ledger.plan, made)
-    yield from _moved(before.report.start, start, ledger.counts("qa").done)
+    yield from _moved(before.report, start, ledger.counts("qa").done)
     if before.plan is not None and before.is_other:
         found = differences(before.plan, ledger.plan)  # of a million cards, that takes seconds
         yield from (change for change in found if change.kind != "gone" or not before.are_changes_told)

@@ -1,11 +1,8 @@
-"""Ending: how a start has ended, or in which state it is, as facts: `telling/sentence` puts them into words."""
+"""Ending: how a start has ended, or in which state it is. `day/summary` makes the report of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
-
-from pydantic import Field
 
 from job.day.attempt import ExitCode, Outcome
 from job.day.ledger import Ledger
@@ -23,21 +20,14 @@ _STOPS: Mapping[ShutdownReason, Outcome] = {
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    outcome: Outcome
-    signal: Annotated[ExitCode | None, Field(validation_alias="exit_code")] = None
-    """The exit code of the signal that has interrupted it."""
-    answer: Annotated[Message | None, Field(validation_alias="detail")] = None
-    """What the call that has ended it, or storage, was answered; or which other start is at work. Not for chats."""
+    """What is known of an end besides the results. Each is as in `Report`."""
 
-    # All else is in no record.
+    outcome: Outcome
+    signal: ExitCode | None = None
+    """The exit code of the signal that has interrupted it."""
+    detail: Message | None = None
     why: Message | None = None
-    """Why it did not begin, if that is known."""
     done_since: datetime | None = None
-    """Since when the day has been done, if nothing was left for this start."""
-    breaks_off: datetime | None = None
-    """When the record of a killed start breaks off."""
-    is_repeated: bool = False
-    """Whether an earlier try of this execution has ended so, and this one called nothing."""
 
     @property
     def exit_code(self) -> ExitCode | None:
@@ -55,13 +45,13 @@ def ending_of(
     `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
     """
     if error is not None and ledger is not None:
-        return Ending(Outcome.DATA_ENGINE_FAILED, answer=colon(error.result.label, error.result.reason or ""))
+        return Ending(Outcome.DATA_ENGINE_FAILED, detail=colon(error.result.label, error.result.reason or ""))
     if ledger is not None and ledger.is_complete and reason is not ShutdownReason.BUG:
         return Ending(Outcome.SUCCEEDED)
     if ledger is not None and reason is None:
         return Ending(Outcome.QA_ENGINE_DOWN if _made_none(ledger) else Outcome.CARDS_MISSING)
     if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
-        return Ending(Outcome.STORAGE_FAILED, answer=not_renewed)
+        return Ending(Outcome.STORAGE_FAILED, detail=not_renewed)
     reason = reason or ShutdownReason.SIGTERM
     outcome = _STOPS.get(reason, Outcome.INTERRUPTED)
     return Ending(outcome, signal=ExitCode[reason.name] if outcome is Outcome.INTERRUPTED else None)

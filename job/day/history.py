@@ -33,7 +33,7 @@ class Night:
 
     @property
     def start(self) -> Start | None:
-        return self.attempt if self.report is None else self.report.start
+        return self.attempt if self.report is None else self.report
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class NightBefore:
             return None
         missing = {item: group for group in report.missing for item in group.items}
         then, is_other = None, False
-        if attempt is not None and attempt.start.day == report.day:
+        if attempt is not None and attempt.day == report.day:
             is_other = attempt.plan != replace(plan, date=report.day).digest
             with suppress(ConfigError):  # this day can be shown without
                 then = attempt.plan_again() if is_other else plan

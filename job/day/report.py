@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
 from job.day.attempt import ExitCode, Outcome, Severity, Stamp, Start
-from job.day.ending import Ending
 from job.day.result import Count, Counts, MissingState, Seconds
 from job.engines.calls import DATA_ENGINES, EngineName, Item
 from job.engines.failures import FailureKind, handling_of
@@ -132,16 +131,14 @@ class Change:
     items: Items = Items()
 
 
-class Report(BaseModel):
-    """How a day stands after an attempt. Totals are of all attempts at the day; what failed has failed in this one.
+class Report(Start):
+    """How a day stands after an attempt. Totals are of all attempts at the day; what failed has failed in this one."""
 
-    As JSON, what is recorded of its start and its ending stands beside the other fields.
-    """
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    start: Start
-    ending: Ending
+    outcome: Outcome
+    exit_code: ExitCode | None
+    """`None` for a state."""
+    detail: Message | None = None
+    """What the call that has ended it, or storage, was answered; or which other start is at work. Not for chats."""
     ended: Stamp | None
     """`None` for a state."""
     seconds: Seconds | None
@@ -181,25 +178,20 @@ class Report(BaseModel):
     """Failed items first."""
     missing_not_listed: Count = 0
 
+    # What is only known at work, and not recorded.
+    why: Message | None = Field(default=None, exclude=True)
+    """Why it did not begin, if that is known."""
+    done_since: datetime | None = Field(default=None, exclude=True)
+    """Since when the day has been done, if nothing was left for this start."""
+    breaks_off: datetime | None = Field(default=None, exclude=True)
+    """When the record of a killed start breaks off."""
+    is_repeated: bool = Field(default=False, exclude=True)
+    """Whether an earlier try of this execution has ended so, and this one called nothing."""
+
     @property
     def facts(self) -> Mapping[str, object]:
-        """All that is recorded of it, by the names in JSON."""
-        ending = {"outcome": self.outcome, "exit_code": self.exit_code, "detail": self.ending.answer}
-        values = {**dict(self.start), **ending, **dict(self)}
-        return {name: value for name, value in values.items() if name not in {"start", "ending", "knows_days"}}
-
-    @property
-    def outcome(self) -> Outcome:
-        return self.ending.outcome
-
-    @property
-    def exit_code(self) -> ExitCode | None:
-        """`None` for a state."""
-        return self.ending.exit_code
-
-    @property
-    def day(self) -> str:
-        return self.start.day
+        """All that is recorded of it."""
+        return {name: getattr(self, name) for name, field in type(self).model_fields.items() if not field.exclude}
 
     @property
     def cards(self) -> Counts:

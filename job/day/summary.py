@@ -1,7 +1,6 @@
 """Summary: makes the report of a start, from its ledger and how it has ended."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -32,13 +31,14 @@ def report_of(
     ended = None
     if seconds is not None:
         ended = (began + timedelta(seconds=seconds)).isoformat(timespec="seconds")
-    if ending.outcome is Outcome.KILLED:
-        ending = replace(ending, breaks_off=max(began, datetime.fromtimestamp(ledger.last, began.tzinfo)))
+    is_killed = ending.outcome is Outcome.KILLED
     then = before if ledger.plan.engines() else None
     missing, not_listed = missing_groups(start.day, ledger, {} if before is None else before.missing)
     return Report(
-        start=start.model_copy(update={"without": ledger.left_out}),
-        ending=ending,
+        **{**dict(start), "without": ledger.left_out},
+        outcome=ending.outcome,
+        exit_code=ending.exit_code,
+        detail=ending.detail,
         ended=ended,
         seconds=None if seconds is None else round(seconds, 3),
         faults=tuple(faults[:FAULTS_LISTED]),
@@ -54,10 +54,13 @@ def report_of(
         failures=tuple(failure_groups(ledger, before)),
         compared_with=None if then is None else then.day,
         changes=() if then is None else tuple(changes_of(then, start, ledger)),
-        changed_objects=() if then is None else tuple(changed_objects(then.report.start, start)),
+        changed_objects=() if then is None else tuple(changed_objects(then.report, start)),
         phases=phases_of(ledger),
         missing=missing,
         missing_not_listed=not_listed,
+        why=ending.why,
+        done_since=ending.done_since,
+        breaks_off=max(began, datetime.fromtimestamp(ledger.last, began.tzinfo)) if is_killed else None,
     )
 
 

@@ -35,14 +35,14 @@ _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
     """Where the picture of a made card is; `None` of any other card, and without CARD_URL."""
-    if report.start.card_url is None or not card.is_done:
+    if report.card_url is None or not card.is_done:
         return None
     values = {"date": target.date or report.day, "ticker": target.id, "card_type": card.item.card_type or ""}
-    return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe=""), report.start.card_url)
+    return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe=""), report.card_url)
 
 
 def card_table(report: Report, ledger: Ledger, translator: Translator = ENGLISH) -> bytes:
-    zone = zone_of(datetime.fromisoformat(report.start.started))
+    zone = zone_of(datetime.fromisoformat(report.started))
     table = BytesIO()
     text = TextIOWrapper(table, "utf-8-sig", newline="", write_through=True)
     writer = csv.writer(text)
@@ -53,7 +53,7 @@ def card_table(report: Report, ledger: Ledger, translator: Translator = ENGLISH)
 
 
 def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
-    zone = report.start.offset
+    zone = report.offset
     for card in map(ledger.status, ledger.items["qa"]):
         target, day = ledger.plan.by_id[card.item.target], report.day
         state = "made" if card.is_done else card.state

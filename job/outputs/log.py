@@ -187,8 +187,8 @@ def _end(view: View) -> LogLine:
     severity: LogSeverity = "INFO" if view.severity == "good" else "WARNING"
     # Of a start whose variables are faulty, nothing was said before: no other line names its day.
     fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
-    if report.ending.answer is not None:
-        fields["detail"] = shortened(str(report.ending.answer), TEXT_LIMIT)
+    if report.detail is not None:
+        fields["detail"] = shortened(str(report.detail), TEXT_LIMIT)
     notes = view.notes if view.warning is None else (view.warning, *view.notes)
     for name, texts in (("answers", report.answers), ("changed", view.changed), ("notes", notes)):
         if texts:

@@ -118,7 +118,7 @@ def _title(settings: Settings, report: Report | None, day: str) -> Message:
 
 
 def _job(settings: Settings, report: Report | None = None) -> str:
-    return (report.start.job if report else None) or settings.job_to_start or settings.job or NAME
+    return (report.job if report else None) or settings.job_to_start or settings.job or NAME
 
 
 SEND_SECONDS = 9.5
@@ -154,10 +154,10 @@ class Notifier:
         if view.was_sent:
             return False
         if report.is_of_command:  # on a laptop, whoever gave the command sees it; and a retry is refused for the same
-            return report.start.execution is not None and not report.start.task_attempt
+            return report.execution is not None and not report.task_attempt
         if report.exit_code != ExitCode.DONE:
             return True
-        if report.start.task_attempt:  # the first try may have told that it failed
+        if report.task_attempt:  # the first try may have told that it failed
             return True
         return self._settings.notify_only == "all" or (view.severity_before, view.severity) != ("good", "good")
 

@@ -69,15 +69,15 @@ def log_lines(report: Report) -> Iterator[Line]:
 
     And that of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes.
     """
-    if report.start.project is None:
+    if report.project is None:
         return
-    query = f'trace="projects/{report.start.project}/traces/{report.start.trace_id}"'
-    if report.start.execution is not None:
-        query += f'\nOR labels."run.googleapis.com/execution_name"="{report.start.execution}"'
-    began = datetime.fromisoformat(report.start.began) - _MARGIN
+    query = f'trace="projects/{report.project}/traces/{report.trace_id}"'
+    if report.execution is not None:
+        query += f'\nOR labels."run.googleapis.com/execution_name"="{report.execution}"'
+    began = datetime.fromisoformat(report.began) - _MARGIN
     ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
     span = escaped("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
-    address = f"{CONSOLE}/logs/query;query={escaped(query)};timeRange={span}?project={escaped(report.start.project)}"
+    address = f"{CONSOLE}/logs/query;query={escaped(query)};timeRange={span}?project={escaped(report.project)}"
     yield Line(message("The log of the job and of the engines, with every call"), below=address, is_link=True)
 
 
@@ -199,7 +199,7 @@ def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Transl
         "day.html.j2",
         translator,
         Night(report.day, report.outcome, report),
-        report.start,
+        report,
         lines=[*day_lines(view), *log_lines(report)],
         when=when(report),
         nights_link=link(runs_uri, NIGHTS_PAGE, report.day),
@@ -260,7 +260,7 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
     if report is None:
         yield from (Line(line) for line in undone)
     else:
-        commands = Commands(report.start, runs_uri, days, now)
+        commands = Commands(report, runs_uri, days, now)
         view = View.of(report, Ledger.empty(latest.day), commands, undone)
         shown = view if page is None else replace(view, steps=())
         yield from (line for line in day_lines(shown) if line.rank is Rank.KEPT)
@@ -279,5 +279,5 @@ def documents(view: View, past_nights: PastNights, settings: Settings) -> Docume
     nights = None if past_nights.nights is None else past_nights.nights.with_report(report)
     # A start that is at work writes it at its end.
     if nights is not None and all(night.outcome is not Outcome.AT_WORK for night in nights.nights):
-        contents[NIGHTS_PAGE] = partial(render_nights, nights, runs_uri, report.start.days, datetime.now(UTC), to)
+        contents[NIGHTS_PAGE] = partial(render_nights, nights, runs_uri, report.days, datetime.now(UTC), to)
     return contents

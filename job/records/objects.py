@@ -3,7 +3,6 @@
 A day is a folder below RUNS_URI that is named by its date. `D` stands for it here.
 """
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic_core import from_json
@@ -78,17 +77,16 @@ def plan_of(attempt: Attempt) -> Plan:
     try:
         return attempt.plan_again()
     except ConfigError as error:  # it was sound when it was recorded
-        raise altered(attempt_name(attempt.start.day, attempt.start.number)) from error
+        raise altered(attempt_name(attempt.day, attempt.number)) from error
 
 
 def read_report(day: str, number: int, data: bytes) -> Report:
     name = end_name(day, number)
     report = _read(Report, name, day, number, data)
-    code = report.ending.signal  # as it is stored, of any ending
+    code = report.exit_code
     if code is None or (code is ExitCode.DONE) is not (report.outcome is Outcome.SUCCEEDED):
         raise altered(name)
-    signal = code if report.outcome.exit is None else None
-    return report.model_copy(update={"ending": replace(report.ending, signal=signal)})
+    return report
 
 
 def _read(kind: type[R], name: str, day: str, number: int, data: bytes) -> R:
@@ -96,9 +94,9 @@ def _read(kind: type[R], name: str, day: str, number: int, data: bytes) -> R:
         stored: Any = from_json(data)
         # A newer one may look different altogether.
         check_format(name, stored["format"], str(stored.get("version", "")))
-        found = kind.model_validate({**stored, "start": stored, "ending": stored})
+        found = kind.model_validate(stored)
     except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         raise altered(name) from error
-    if (found.start.day, found.start.number) != (day, number):
+    if (found.day, found.number) != (day, number):
         raise altered(name)
     return found

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 
@@ -62,11 +62,11 @@ async def ended_for_good(options: Options) -> Report | None:
         found = await earlier_try(options, store)
         if found is not None:
             listing, attempt = found
-            end = await listing.report(store, attempt.start.number)
+            end = await listing.report(store, attempt.number)
             if is_final(end, options.settings):
                 latest = await listing.report(store, listing.latest) if listing.latest in listing.ends else end
                 ended = latest if latest.outcome is Outcome.SUCCEEDED else end
-                return ended.model_copy(update={"ending": replace(ended.ending, is_repeated=True)})
+                return ended.model_copy(update={"is_repeated": True})
     return None
 
 
@@ -84,7 +84,7 @@ async def earlier_try(options: Options, store: ObjectStore) -> tuple[Listing, At
             for number in sorted(listing.attempts, reverse=True):
                 with suppress(RecordError):  # it is read again if it is of the day
                     attempt = await listing.attempt(store, number)
-                    if attempt.start.execution == settings.execution:
+                    if attempt.execution == settings.execution:
                         return listing, attempt
     return None
 
@@ -99,7 +99,7 @@ async def refused_before(store: ObjectStore, report: Report, settings: Settings)
         return False
     earlier = await listing.report(store, 0)
     then, now = ([one.faults_not_listed, *map(str, one.faults)] for one in (earlier, report))
-    return earlier.start.execution == settings.execution and then == now
+    return earlier.execution == settings.execution and then == now
 
 
 def is_final(end: Report, settings: Settings) -> bool:
@@ -107,7 +107,7 @@ def is_final(end: Report, settings: Settings) -> bool:
 
     Within a patience and a timeout of the deadline, the last tries were made early.
     """
-    left = inf if end.start.deadline is None else end.start.deadline - (end.seconds or 0.0)
+    left = inf if end.deadline is None else end.deadline - (end.seconds or 0.0)
     lasts = [settings.engines[name].patience + settings.engines[name].timeout for name in end.engines]
     return end.outcome in FINAL and left > max(lasts, default=0.0)
 
@@ -124,7 +124,7 @@ async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Ni
         attempt = await listing.latest_attempt(store)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.text)
-    return Night(day, state_of(day, holder), attempt=None if attempt is None else attempt.start)
+    return Night(day, state_of(day, holder), attempt=attempt)
 
 
 async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attempt | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 
@@ -285,8 +285,7 @@ class Record:
     def continued_by(self, start: Start) -> Start:
         if self.latest is None:
             return start
-        begun = self.latest.start
-        return start.model_copy(update={"trace_id": begun.trace_id, "began": begun.began})
+        return start.model_copy(update={"trace_id": self.latest.trace_id, "began": self.latest.began})
 
     @property
     def end(self) -> Report | None:
@@ -302,7 +301,7 @@ class Record:
             return Outcome.BAD_CONFIG.severity
         if self.end is None:
             return None
-        return "warn" if self.end.start.without else self.end.severity_unchanged
+        return "warn" if self.end.without else self.end.severity_unchanged
 
 
 async def read_day(
@@ -316,8 +315,8 @@ async def read_day(
     outcome = state_of(day, await peek(store)) if end is None else end.outcome
     if end is not None and ledger.is_complete:  # an attempt that was paused may have added results since
         outcome = Outcome.SUCCEEDED
-    ending = Ending(outcome) if end is None else replace(end.ending, outcome=outcome)
-    report = report_of(record.latest.start, ledger, ending, before=night_before(ledger.plan))
+    ending = Ending(outcome) if end is None else Ending(outcome, end.exit_code, end.detail)
+    report = report_of(record.latest, ledger, ending, before=night_before(ledger.plan))
     if end is not None:
         names = ["ended", "seconds", "journal", "not_written"]
         if end.compared_with is not None:

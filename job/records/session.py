@@ -111,7 +111,7 @@ class Session:
     @classmethod
     async def begin(cls, lease: Lease, attempt: Attempt, record: Record, alarm: StorageAlarm) -> "Session":
         """Records the attempt. Raises `StorageError`, and `BusyError` if another start has taken over."""
-        day, number = attempt.start.day, attempt.start.number
+        day, number = attempt.day, attempt.number
         paused = BusyError(message("this one was paused for longer than its lease lasts"))
         if not lease.is_held():
             raise paused
@@ -132,7 +132,7 @@ class Session:
         missing: dict[str, Value] = dict.fromkeys(documents, message("no time was left for it"))
 
         def closed() -> Report:
-            begun = {self.attempt.start.number: self.journal.objects} if self.journal.objects else {}
+            begun = {self.attempt.number: self.journal.objects} if self.journal.objects else {}
             journal = {**self.record.listing.results, **begun}
             return report.model_copy(update={"journal": journal, "not_written": (*missing, *report.not_written)})
 
@@ -169,7 +169,7 @@ class Session:
                 del missing[name]
 
     async def _write_end(self, report: Report) -> None:
-        create = partial(self.lease.store.create, end_name(report.day, report.start.number), end_json(report))
+        create = partial(self.lease.store.create, end_name(report.day, report.number), end_json(report))
         while not self.is_ended:
             try:
                 await in_thread(create)
@@ -177,7 +177,7 @@ class Session:
                 self.alarm.notify(error.text, True)
                 return
             except StorageError as error:
-                self.alarm("end", not_written(end_name(report.day, report.start.number), error.reason))
+                self.alarm("end", not_written(end_name(report.day, report.number), error.reason))
                 await trio.sleep(END_RETRY_SECONDS)
             else:
                 self.alarm("end", None)
@@ -214,7 +214,7 @@ def decide(
     """
     latest, ledger = record.latest, record.ledger
     if latest is not None:
-        _raise_if_other(latest.start, start)
+        _raise_if_other(latest, start)
         _raise_if_changed(latest, start, ledger)
     asked_by = latest.asked_by if latest else ()
     if config.again and start.execution not in asked_by:  # a first try may be delivered twice
@@ -224,7 +224,7 @@ def decide(
     if _is_done(record, plan):
         return None
     return Attempt(
-        start=start.model_copy(update={"number": record.listing.latest + 1}),
+        **{**dict(start), "number": record.listing.latest + 1},
         batch_sizes=dict(config.plan.batch_sizes),
         owner=owner,
         objects={name: stored.data.decode() for name, stored in config.objects.items()},
@@ -271,7 +271,7 @@ def _is_done(record: Record, plan: str) -> bool:
     latest, end, ledger = record.latest, record.end, record.ledger
     if latest is None or end is None or latest.plan != plan or not ledger.is_complete:
         return False
-    is_same = end.start.without == ledger.left_out
+    is_same = end.without == ledger.left_out
     return end.outcome is Outcome.SUCCEEDED and is_same and not end.not_written
 
 
@@ -282,7 +282,7 @@ def _raise_if_changed(latest: Attempt, start: Start, ledger: Ledger) -> None:
     """
     plan = ledger.plan
     is_earlier = start.names_day and start.day < start.days.current(datetime.fromisoformat(start.started))
-    is_same = latest.plan == plan.digest and plan.left_out.issuperset(latest.start.without)
+    is_same = latest.plan == plan.digest and plan.left_out.issuperset(latest.without)
     if not is_earlier or "--yes" in start.arguments or is_same:
         return
     then = plan_of(latest)

@@ -156,19 +156,19 @@ def advice(
     So many cards that are made are `unrecorded`: a start makes them again. `is_retried` is whether Cloud Run starts the
     task once more, and that goes on: of a killed start, it is known from its record.
     """
-    start, outcome, faults = report.start, report.outcome, {fault.kind for fault in report.faults}
+    outcome, faults = report.outcome, {fault.kind for fault in report.faults}
     if outcome is Outcome.AT_WORK:
-        if start.ends_by is not None and start.ends_by > commands.now:
-            ends_by = clock(start.ends_by, start.day)
+        if report.ends_by is not None and report.ends_by > commands.now:
+            ends_by = clock(report.ends_by, report.day)
             yield Line(message("This start ends by {time} at the latest.", time=ends_by), Rank.KEPT)
-        yield from executions_lines(ALL_EXECUTIONS, start.job, start.region, start.project)
+        yield from executions_lines(ALL_EXECUTIONS, report.job, report.region, report.project)
     elif outcome is Outcome.SUCCEEDED:
         yield from _steps_of_success(report, ledger, commands)
     elif outcome is Outcome.UNREADABLE or faults & {FaultKind.COMMAND, FaultKind.IMAGE}:
         return  # only who gave the command can correct it, and an image that is too old is refused again
     elif _may_have_asked(report):
         text = message("What you asked for may not be recorded. First look at how the day stands:")
-        yield commands.look(text, start.known_day)
+        yield commands.look(text, report.known_day)
     else:
         yield from _retry_steps(report, commands.now, is_retried=is_retried)
         is_unknown = outcome in {Outcome.STORAGE_FAILED, Outcome.KILLED} and not report.had_plan
@@ -184,24 +184,23 @@ RETRIED_WITHIN = timedelta(minutes=11)
 
 def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator[Line]:
     """What Cloud Run goes on with by itself, unless it would be refused again, since its variables are the same."""
-    breaks_off = report.ending.breaks_off
+    breaks_off = report.breaks_off
     text = template("Cloud Run starts it once more by {time}, unless it was cancelled.")
     if breaks_off is not None:
-        is_retried = report.start.has_retry and now - breaks_off < RETRIED_WITHIN
+        is_retried = report.has_retry and now - breaks_off < RETRIED_WITHIN
         text = template("If it was killed, Cloud Run starts it once more by {time}.")
     if is_retried and not any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
-        by = (now + RETRIED_WITHIN).astimezone(report.start.days.zone)
+        by = (now + RETRIED_WITHIN).astimezone(report.days.zone)
         yield Line(message(text, time=clock(by, report.day)), Rank.KEPT)
 
 
 def _steps_of_failure(report: Report, ledger: Ledger, commands: Commands, missing: int) -> Iterator[Line]:
-    start = report.start
     yield _start_step(report, commands, missing)
     if report.at_fault:  # a plain start fails for them before it makes any card
         left_out = sum(card.item.target in report.at_fault for card in ledger.missing("qa"))
-        names, price = listed(report.at_fault), _price(start, missing - left_out)
+        names, price = listed(report.at_fault), _price(report, missing - left_out)
         text = message("Or leave out {names}{terms}{price}:", names=names, price=price)
-        yield commands.start(text, report.day, *option("without", [*start.without, *report.at_fault]))
+        yield commands.start(text, report.day, *option("without", [*report.without, *report.at_fault]))
 
 
 def _price(start: Start, cards: int) -> Message:
@@ -214,14 +213,13 @@ def _price(start: Start, cards: int) -> Message:
 
 def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Line]:
     """How to make what was left out, and again the cards that have an error besides, if they are few."""
-    start, left_out = report.start, report.cards.left_out
-    if start.without:
+    if report.without:
         made = template("Once they can be made, this makes what was left out{terms}{price}:")
-        text = message(made, price=_price(start, left_out))
-        yield commands.start(text, report.day, is_confirmed=True, cards=left_out)
-    if start.qa_attempts is None:
+        text = message(made, price=_price(report, report.cards.left_out))
+        yield commands.start(text, report.day, is_confirmed=True, cards=report.cards.left_out)
+    if report.qa_attempts is None:
         return
-    cards = [card for card in ledger.with_error("qa") if card.target not in start.without]
+    cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
     if 0 < len(cards) <= NAMED:
         text = plural(
             "Once what the error names is put right, this makes 1 card again{terms}. It cannot be taken back: the card "
@@ -229,11 +227,11 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
             "Once what the error names is put right, this makes {count} cards again{terms}. It cannot be taken back: "
             "they count as missing until they are made, and {count} to {most} tries are charged per start:",
             count=len(cards),
-            most=len(cards) * start.qa_attempts,
+            most=len(cards) * report.qa_attempts,
         )
         again = option("again", [f"{card.target}/{card.card_type}" for card in cards])
         # Always for this day, whenever it is given.
-        given = [f"--date={report.day}", *again, *option("without", start.without)]
+        given = [f"--date={report.day}", *again, *option("without", report.without)]
         step = commands.start(text, None, *given)
         yield replace(step, rank=min(step.rank, Rank.DETAIL))
 
@@ -243,9 +241,9 @@ def _may_have_asked(report: Report) -> bool:
 
     A first try that was refused has asked for nothing. A retry asks for nothing, but its first try may have.
     """
-    if report.start.number or not any(argument.startswith("--again") for argument in report.start.arguments):
+    if report.number or not any(argument.startswith("--again") for argument in report.arguments):
         return False
-    return report.outcome is not Outcome.BAD_CONFIG or report.start.task_attempt > 0
+    return report.outcome is not Outcome.BAD_CONFIG or report.task_attempt > 0
 
 
 def executions_lines(text: Message, job: str | None, region: str | None, project: str | None) -> Iterator[Line]:
@@ -263,30 +261,30 @@ def whole_night(commands: Commands, day: str | None) -> Line:
 
 
 def _start_step(report: Report, commands: Commands, missing: int) -> Line:
-    start, is_refused = report.start, report.outcome is Outcome.BAD_CONFIG
+    is_refused = report.outcome is Outcome.BAD_CONFIG
     faulty = {fault.variable: fault.remedy for fault in report.faults}
-    is_known = start.knows_days and "RUNS_URI" not in faulty
+    is_known = report.knows_days and "RUNS_URI" not in faulty
     is_unmade = is_known and not any(counts.done for counts in report.engines.values())
     # Until an attempt is recorded, nobody else knows what it was asked for; what is not made is not made again.
     taken = ("run", "--date", "--again", "--yes") if is_refused and is_unmade else ("run", "--date")
-    options = [argument for argument in start.arguments if not argument.startswith(taken)]
-    if start.number:  # without what was left out, or it could keep back what is missing
-        options = option("without", start.without)
+    options = [argument for argument in report.arguments if not argument.startswith(taken)]
+    if report.number:  # without what was left out, or it could keep back what is missing
+        options = option("without", report.without)
     text = template("This makes what is missing{terms}{price}:")
     if report.outcome.severity == "bad" or report.failures:
         text = template("Once what failed is over or put right, this makes what is missing{terms}{price}:")
     if is_refused:
         text = template("Once that is corrected, this makes whatever is missing{terms}:")
         missing = 0  # it is not known
-    sentence = message(text, price=_price(start, missing))
+    sentence = message(text, price=_price(report, missing))
     commands = replace(commands, unusable=[name for name, remedy in faulty.items() if remedy == NAME_A_PLACE])
-    if not start.knows_days:  # whether the day is current is not known either
-        named = [f"--date={start.known_day}"] if start.known_day else []
+    if not report.knows_days:  # whether the day is current is not known either
+        named = [f"--date={report.known_day}"] if report.known_day else []
         return commands.start(sentence, None, *named, *options, cards=missing, is_start=True)
     # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
-    was_current = start.days.current(datetime.fromisoformat(start.started)) == start.day
-    is_new = was_current and not start.number and not is_refused
-    return commands.start(sentence, start.day, *options, is_new=is_new, cards=missing, is_start=True)
+    was_current = report.days.current(datetime.fromisoformat(report.started)) == report.day
+    is_new = was_current and not report.number and not is_refused
+    return commands.start(sentence, report.day, *options, is_new=is_new, cards=missing, is_start=True)
 
 
 def changed_fault(start: Start, changes: Sequence[Change], missing: int, added: Sequence[str], asked: int) -> Fault:

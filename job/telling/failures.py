@@ -34,9 +34,9 @@ def failure_lines(report: Report) -> Iterator[Line]:
             group.engines[0],
             group.cause,
             group.status,
-            url=report.start.engine_urls.get(group.engines[0]),
+            url=report.engine_urls.get(group.engines[0]),
             account=group.account,
-            is_deployed=report.start.job is not None,
+            is_deployed=report.job is not None,
         )
         if remedy is not None:
             yield Line(remedy)

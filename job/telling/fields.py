@@ -42,5 +42,5 @@ def totals_of(report: Report) -> Mapping[str, object]:
         "cards": asdict(report.cards),
         "engines": {name: asdict(engine) for name, engine in report.engines.items()},
         **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
-        **({"without": report.start.without} if report.start.without else {}),
+        **({"without": report.without} if report.without else {}),
     }

@@ -33,8 +33,8 @@ def done_at(night: Night) -> Message:
         return _fact_of(night)
     pattern = "%H:%M" if moment.date().isoformat() == night.day else "%m-%d %H:%M"
     time = f"{moment:{pattern}}"
-    if night.report.start.without:
-        return message("{time}, without {names}", time=time, names=listed(night.report.start.without))
+    if night.report.without:
+        return message("{time}, without {names}", time=time, names=listed(night.report.without))
     return said(time)
 
 

@@ -17,22 +17,21 @@ from job.text.shown import clock
 
 def notes_of(report: Report, ledger: Ledger) -> Iterator[Message]:
     """All notes of a day."""
-    start, ending = report.start, report.ending
-    began = datetime.fromisoformat(start.started)
-    is_past = start.day < start.days.current(began)
+    began = datetime.fromisoformat(report.started)
+    is_past = report.day < report.days.current(began)
     if is_past and any(call.started >= began.timestamp() for engine in BATCHES for call in ledger.calls[engine]):
-        yield past_day_notice(start.day)
-    if ending.outcome is Outcome.KILLED:
+        yield past_day_notice(report.day)
+    if report.outcome is Outcome.KILLED:
         text = template(
             "The start was killed, or could no longer write; its calls in flight may have been charged too. If the "
             "execution says memory, an owner raises {variable}."
         )
         yield message(text, variable="job.memory_mib")
-    if ending.done_since is not None:
-        since = clock(ending.done_since, start.day)
-        yield message("{day} has been done since {time}", day=start.day, time=since)
-        if start.days.schedule:
-            yield message("Next night: {time}", time=dated_time(start.days.after(start.days.current(began))))
+    if report.done_since is not None:
+        since = clock(report.done_since, report.day)
+        yield message("{day} has been done since {time}", day=report.day, time=since)
+        if report.days.schedule:
+            yield message("Next night: {time}", time=dated_time(report.days.after(report.days.current(began))))
     yield from ledger_notes(ledger)
     for change in report.changes:
         if change not in report.loud_changes:

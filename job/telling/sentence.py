@@ -36,20 +36,20 @@ _OF_QA = {Outcome.CARDS_MISSING, Outcome.QA_ENGINE_DOWN}
 
 def sentence_of(report: Report) -> Message:
     """How a start has ended, or the state it is in."""
-    if not report.ending.is_repeated:
+    if not report.is_repeated:
         return _day_sentence(report)
     text = template("Cloud Run's retry: nothing to do, since attempt {number} has ended: {continued}")
-    return message(text, number=report.start.number, continued=_day_sentence(report))
+    return message(text, number=report.number, continued=_day_sentence(report))
 
 
 def _day_sentence(report: Report) -> Message:
     """How the attempt of a report has ended, or the state it is in."""
-    ending, outcome, cards = report.ending, report.outcome, report.cards
+    outcome, cards = report.outcome, report.cards
     if outcome is Outcome.SUCCEEDED:
         there = _all_there(report)
-        return there if ending.done_since is None else semicolon(there, NOTHING_CALLED)
+        return there if report.done_since is None else semicolon(there, NOTHING_CALLED)
     why = fact_of(report)
-    if not report.start.number or not report.had_plan:
+    if not report.number or not report.had_plan:
         sentence = colon(why, NOTHING_CALLED)
         return semicolon(sentence, _so_far_line(cards)) if report.had_plan else sentence
     if outcome is Outcome.AT_WORK:
@@ -89,17 +89,17 @@ def _is_refused(report: Report) -> bool:
 
 def _why(report: Report) -> Message:
     """How it ended, as the beginning of its sentence."""
-    start, ending, outcome = report.start, report.ending, report.outcome
-    if outcome is Outcome.INTERRUPTED and ending.signal is not None:
-        return message("Interrupted by {signal}", signal=ending.signal.name)
-    if outcome is Outcome.DEADLINE and start.deadline is not None:
-        return _passed(start.deadline, report)
+    outcome = report.outcome
+    if outcome is Outcome.INTERRUPTED and report.exit_code is not None:
+        return message("Interrupted by {signal}", signal=report.exit_code.name)
+    if outcome is Outcome.DEADLINE and report.deadline is not None:
+        return _passed(report.deadline, report)
     if outcome is Outcome.BAD_CONFIG:
         return _refused(report)
     if outcome is Outcome.AT_WORK:
-        return message("At work since {time}", time=clock(datetime.fromisoformat(start.started), start.day))
-    if outcome is Outcome.KILLED and ending.breaks_off is not None:
-        return message("The record breaks off at {time}", time=clock(ending.breaks_off, start.day))
+        return message("At work since {time}", time=clock(datetime.fromisoformat(report.started), report.day))
+    if outcome is Outcome.KILLED and report.breaks_off is not None:
+        return message("The record breaks off at {time}", time=clock(report.breaks_off, report.day))
     failed = [engine for engine in DATA_ENGINES if engine in report.engines and report.engines[engine].state == "bad"]
     if outcome is Outcome.DATA_ENGINE_FAILED and failed:  # the first one has cut off the others
         return message("The {engine} engine failed", engine=ENGINES[failed[0]].label)
@@ -107,7 +107,7 @@ def _why(report: Report) -> Message:
         return message("The QA engine refuses the job's calls")
     if report.cards.not_reached and report.qa_failed_seconds:
         return message("The QA engine failed for {time}", time=_rounded(report.qa_failed_seconds))
-    return ending.why or LABELS[outcome]
+    return report.why or LABELS[outcome]
 
 
 def _refused(report: Report) -> Message:
@@ -188,7 +188,7 @@ def _so_far_line(cards: Counts) -> Message:
 
 
 def _with_left_out(report: Report, cards: Message) -> Message:
-    names = listed(report.start.without, NAMED)
+    names = listed(report.without, NAMED)
     return message("{cards} (left out: {names})", cards=cards, names=names) if names else cards
 
 
@@ -204,7 +204,7 @@ def when(report: Report) -> Message | None:
     if report.ended is None:
         return None
     time, seconds = clock(datetime.fromisoformat(report.ended), report.day), report.seconds or 0.0
-    if not report.done_at or not report.start.number:  # it was done before
+    if not report.done_at or not report.number:  # it was done before
         return message("As of {time}", time=time)
     return message("Done at {time}, after {took}", time=time, took=_rounded(seconds))
 

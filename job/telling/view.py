@@ -98,7 +98,7 @@ class View:
             note = message(text, results=_results(unrecorded))
         if note is not None:
             view = replace(view, notes=(*self.notes, note))
-        is_retried = self.report.start.has_retry
+        is_retried = self.report.has_retry
         return replace(view, steps=tuple(advice(self.report, self.ledger, commands, cards, is_retried=is_retried)))
 
     def with_page(self, runs_uri: str | None) -> "View":
@@ -113,15 +113,15 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
 
     Every reader has them in this order, after the sentence.
     """
-    report, answer = view.report, view.report.ending.answer
+    report, detail = view.report, view.report.detail
     if view.warning is not None:
         yield Line(view.warning, Rank.KEPT, "!")
     yield from (Line(message("{sentence}.", sentence=change), Rank.KEPT, "!") for change in view.changed)
     yield from failure_lines(report)
     if report.failures:
-        yield Line(colon(message("trace id"), report.start.trace_id), Rank.ASIDE)
-    elif answer is not None and report.outcome is Outcome.STORAGE_FAILED:
-        yield Line(message("Last answer: {answer}", answer=answer))
+        yield Line(colon(message("trace id"), report.trace_id), Rank.ASIDE)
+    elif detail is not None and report.outcome is Outcome.STORAGE_FAILED:
+        yield Line(message("Last answer: {answer}", answer=detail))
     yield from _fault_lines(report, faults)
     yield from (Line(note) for note in view.notes)
     if (config_changed := put_back(report, view.ledger.plan)) is not None:
@@ -135,8 +135,8 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
     yield from view.steps
     if view.page is not None:
         yield Line(message("Page: {page}", page=view.page), Rank.KEPT)
-    if answer is not None and report.outcome is Outcome.BUSY:
-        yield Line(answer, Rank.ASIDE)
+    if detail is not None and report.outcome is Outcome.BUSY:
+        yield Line(detail, Rank.ASIDE)
 
 
 def _notice_lines(notices: Sequence[Message]) -> Iterator[Line]:
@@ -171,5 +171,5 @@ def _fault_lines(report: Report, count: int) -> Iterator[Line]:
             yield Line(fault.sentence, mark="✗", is_of_config=True)
     if more := max(0, len(report.faults) - count) + report.faults_not_listed:
         yield Line(message("and {count} more", count=more), is_of_config=True)
-    if report.start.job and any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
+    if report.job and any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
         yield Line(message("Who: an owner of the project."))

@@ -140,7 +140,7 @@ async def test_the_last_line_says_how_the_day_stands(lines: Any, scene: str) -> 
     assert line["severity"] == (done if report.exit_code == 0 else "ERROR")
     assert line["cards"]["done"] == report.cards.done
     assert line.get("notes", []) == [str(note) for note in view.notes]
-    assert line.get("detail") == (report.ending.answer and str(report.ending.answer))
+    assert line.get("detail") == (report.detail and str(report.detail))
     starts = [step for step in view.steps if step.is_start]
     assert {name: value for name, value in line.items() if name.startswith("start_")} == (
         start_fields(starts) if starts else {}
@@ -153,7 +153,7 @@ async def test_the_last_line_says_how_the_day_stands(lines: Any, scene: str) -> 
 
 async def test_a_long_answer_is_shortened_in_the_last_line(lines: Any) -> None:
     view = SCENES["data failed"]()
-    ending = replace(view.report.ending, answer=Message("图" * 100_000))
-    long = replace(view, report=view.report.model_copy(update={"ending": ending}), notes=(Message("记" * 100_000),))
+    report = view.report.model_copy(update={"detail": Message("图" * 100_000)})
+    long = replace(view, report=report, notes=(Message("记" * 100_000),))
     (line,) = await lines(lambda log: log.on_finish(long))
     assert len(line["detail"]) == len(line["notes"][0]) == 8_000

@@ -12,7 +12,6 @@ from job.config.days import Days
 from job.config.environment import read_settings
 from job.config.faults import Fault
 from job.day.attempt import Outcome
-from job.day.ending import Ending
 from job.day.history import Night, Nights
 from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Change, Report, ValueChange
 from job.day.summary import FAULTS_LISTED
@@ -189,7 +188,7 @@ def hostile_view(text: str) -> View:
 def hostile_refusal(text: str) -> View:
     view = SCENES["bad config"]()
     fault = Fault(Message(text), Message(text), Message(text))
-    outside = {"faults": (fault,), "ending": Ending(Outcome.STORAGE_FAILED, answer=Message(text), why=Message(text))}
+    outside = {"faults": (fault,), "outcome": Outcome.STORAGE_FAILED, "detail": Message(text), "why": Message(text)}
     return replace(view, report=view.report.model_copy(update=outside))
 
 
@@ -283,7 +282,7 @@ def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> 
 
 def hostile_nights(text: str) -> Nights:
     moved = Change("moved", text, 1, (ValueChange(text, text),))
-    outside = {"changes": (moved,), "ending": Ending(Outcome.BUSY, why=Message(text))}
+    outside = {"changes": (moved,), "outcome": Outcome.BUSY, "why": Message(text)}
     reports = [begun(one, project=text).model_copy(update=outside) for one in NIGHTS.reports]
     return Nights([*(night(one) for one in reports), Night("2026-11-01", Outcome.UNREADABLE, problem=Message(text))])
 

@@ -59,7 +59,7 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     ledger.add(failed(outside))
     shown_text = Message(outside.replace("\ud800", ""))
     report = report_at(Ending(Outcome.CARDS_MISSING), Ledger(ledger.plan))  # what is recorded can be encoded
-    report = report.model_copy(update={"ending": Ending(Outcome.BUSY, answer=shown_text, why=shown_text)})
+    report = report.model_copy(update={"outcome": Outcome.BUSY, "detail": shown_text, "why": shown_text})
     terminal.on_finish(View(report, ledger, (shown_text, shown_text), (Line(text, below=outside),), outside))
     terminal.on_message("notification.failed", text)
     await terminal.drain(5.0)

@@ -9,7 +9,6 @@ import trio
 from job.config.days import Days
 from job.config.environment import read_settings
 from job.day.attempt import ExitCode, Outcome
-from job.day.ending import Ending
 from job.day.history import Night, Nights
 from job.day.report import Report
 from job.records.earlier import end_json
@@ -41,14 +40,13 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         (["MSFT"], ("data_engine_failed", 1), "data_engine_failed", 1, "A data engine failed: 1 of 3 cards is missing"),
         ([], ("interrupted", 143), "succeeded", 0, "All 3 cards are made"),
     ):
-        ending = Ending(Outcome[ended[0].upper()], signal=ExitCode(ended[1]))
-        end = failed.report().model_copy(update={"ending": ending})
+        end = failed.report().model_copy(update={"outcome": Outcome[ended[0].upper()], "exit_code": ExitCode(ended[1])})
         memory.objects.clear()
         put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
         put(memory, {f"{DAY}/ends/000002.json": end_json(end)})
         report, record = await the_day(memory)
         assert (report.outcome, report.exit_code, str(sentence_of(report))) == (outcome, code, sentence)
-        assert (report.start.number, report.cards.done, len(report.missing)) == (2, 3 - len(added), len(added))
+        assert (report.number, report.cards.done, len(report.missing)) == (2, 3 - len(added), len(added))
         assert record.ledger.is_complete is not bool(added)
         assert report.ended == end.ended
 

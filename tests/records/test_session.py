@@ -100,7 +100,7 @@ def desk(memory: Memory) -> Desk:
 async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk) -> None:
     put(desk.store, RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).record())
     async with desk.open(trace_id=f"{2:032x}", began="2026-11-24T09:00:00+08:00") as session:
-        start = session.attempt.start
+        start = session.attempt
         assert (start.number, start.trace_id, start.began) == (2, start_at().trace_id, start_at().began)
         assert session.record.severity == "bad"
 

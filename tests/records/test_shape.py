@@ -42,8 +42,8 @@ KEPT = Path(__file__).with_name(f"format-{FORMAT}.txt")
 GONE = f"""\
 This is gone, or has another name or type. Days that are recorded have it, and programs read it.
 Leave it, and add the new one beside it; or raise FORMAT in job/day/attempt.py, and read format {FORMAT} as well."""
-NOT_RECORDED = {"start", "ending", "settings", "knows_days", "why", "done_since", "breaks_off", "is_repeated"}
-"""A part of an object, whose own fields are; and what is only known at work."""
+NOT_RECORDED = {"knows_days", "why", "done_since", "breaks_off", "is_repeated"}
+"""What is only known at work."""
 COUNTS = {one.name for one in fields(Counts)}
 NEW = f"This is new. Add these lines to {KEPT.name}, by hand: from then on they stay."
 PLAN = plan_of([target("A", ["c"])])
@@ -112,18 +112,15 @@ def of_results() -> set[str]:
     return described(schema | {"properties": {name: schema["properties"][name] for name in names}})
 
 
-def of_flat(kind: type[BaseModel], *nested: str) -> set[str]:
-    """An object of a record. The fields of the nested ones stand beside the others."""
+def of_object(kind: type[BaseModel]) -> set[str]:
     schema = kind.model_json_schema(mode="validation")
-    known = schema["$defs"]
-    inner = {name: one for other in nested for name, one in known[other]["properties"].items()}
-    properties = {name: one for name, one in {**inner, **schema["properties"]}.items() if name not in NOT_RECORDED}
+    properties = {name: one for name, one in schema["properties"].items() if name not in NOT_RECORDED}
     return described(schema | {"properties": properties})
 
 
 def of_ends() -> set[str]:
     """The facts of a report, and what 0.5.0 wants besides."""
-    facts = of_flat(Report, "Start", "Ending")
+    facts = of_object(Report)
     written = json.loads(end_json(SCENES["cards missing"]().report))
     assert written.keys() == {re.split(r"\W", line)[0] for line in facts} | {"sentence"}
     assert written["sentence"].keys() == {"id", "values", "plural"}
@@ -157,8 +154,7 @@ async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
     for make in SCENES.values():
         view = make()
         changes = (Change("switched_off", "news", 1),)
-        ending = replace(view.report.ending, answer=Message("x"))
-        report = view.report.model_copy(update={"ending": ending, "changes": changes})
+        report = view.report.model_copy(update={"detail": Message("x"), "changes": changes})
         log.on_finish(replace(view, report=report, unrecorded=1))
     log.on_finish(SCENES["all made"]())
     await log.drain(5.0)
@@ -202,7 +198,7 @@ def of_report() -> set[str]:
 def recorded() -> set[str]:
     """The shape of what is recorded."""
     kinds = {
-        "attempts/": of_flat(Attempt, "Start"),
+        "attempts/": of_object(Attempt),
         "results/ header": of_header(),
         "results/": of_results(),
         "ends/": of_ends(),

@@ -128,7 +128,7 @@ async def _killed_start(world: World) -> None:
     prepared = await read_config(request, DAY)
     plan = prepared.plan
     attempt = Attempt(
-        start=Start.of(request, settings.days()).model_copy(update={"day": DAY, "number": 1}),
+        **{**dict(Start.of(request, settings.days())), "day": DAY, "number": 1},
         batch_sizes=dict(plan.batch_sizes),
         owner="killed",
         objects={name: stored.data.decode() for name, stored in prepared.objects.items()},

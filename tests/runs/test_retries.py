@@ -7,7 +7,6 @@ import pytest
 
 from job.config.environment import read_settings
 from job.day.attempt import Outcome
-from job.day.ending import Ending
 from job.engines.calls import DATA_ENGINES
 from job.records.past_nights import is_final
 from tests.simulators import do, when
@@ -33,7 +32,7 @@ SETTINGS, _ = read_settings({f"{name.upper()}_ENGINE_TIMEOUT": "60" for name in 
 
 @pytest.mark.parametrize("outcome", [one for one in Outcome if one.exit or one is Outcome.INTERRUPTED])
 def test_each_way_to_end_is_in_the_table_of_the_page(outcome: Outcome) -> None:
-    report = SCENES["cards missing"]().report.model_copy(update={"ending": Ending(outcome)})
+    report = SCENES["cards missing"]().report.model_copy(update={"outcome": outcome})
     assert is_final(report, SETTINGS) is (outcome in ENDS_FOR_GOOD) is (outcome not in GOES_ON)
 
 

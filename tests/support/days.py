@@ -227,9 +227,9 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "at work": lambda: _state(Outcome.AT_WORK),
     "unforeseen": lambda: _state(Outcome.UNFORESEEN),
     "busy": lambda: Day(targets=(), start={"arguments": ("run", "--again=NVDA")}).view(
-        Ending(Outcome.BUSY, answer=said("since 02:00"))
+        Ending(Outcome.BUSY, detail=said("since 02:00"))
     ),
-    "storage failed": lambda: Day(targets=()).view(Ending(Outcome.STORAGE_FAILED, answer=said("HTTP 503"))),
+    "storage failed": lambda: Day(targets=()).view(Ending(Outcome.STORAGE_FAILED, detail=said("HTTP 503"))),
 }
 
 

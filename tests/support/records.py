@@ -92,7 +92,7 @@ def report_at(
 
 def begun(report: Report, **changes: Any) -> Report:
     """The same report of a start that began otherwise."""
-    return report.model_copy(update={"start": report.start.model_copy(update=changes)})
+    return report.model_copy(update=changes)
 
 
 @dataclass
@@ -127,7 +127,7 @@ class RecordedAttempt:
     @property
     def stored(self) -> Attempt:
         return Attempt(
-            start=self.start,
+            **dict(self.start),
             batch_sizes=SIZES,
             owner=f"owner of {self.number}",
             objects=dict(self.objects),

@@ -42,7 +42,7 @@ PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 LOOK_FIRST = "What you asked for may not be recorded. First look at how the day stands:"
 LOOKS = {LOOK_FIRST, "All executions of the job"}
-NO_STORAGE = Ending(Outcome.STORAGE_FAILED, answer=message("503"))
+NO_STORAGE = Ending(Outcome.STORAGE_FAILED, detail=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 DENIED = Failure(Cause.DENIED, message("no"), 200)
 
@@ -121,7 +121,7 @@ def test_the_command_asks_for_what_is_not_recorded(about: dict[str, Any], argume
 
 ASKS_AGAIN = {"number": 0, "arguments": ("run", "--again=NVDA", "--yes")}
 PAGES = "https://storage.cloud.google.com/cards/runs"
-BUSY = Ending(Outcome.BUSY, answer=message("the start for 2026-11-24"))
+BUSY = Ending(Outcome.BUSY, detail=message("the start for 2026-11-24"))
 
 
 @pytest.mark.parametrize("ending", [NO_STORAGE, INTERRUPTED, Ending(Outcome.UNFORESEEN), BUSY])
@@ -186,8 +186,8 @@ IF_KILLED = "If it was killed, Cloud Run starts it once more by 02:21 UTC+08:00.
 @pytest.mark.parametrize(("max_retries", "minutes", "is_told"), [(1, 10, True), (1, 11, False), (0, 10, False)])
 def test_of_a_killed_start_it_is_said_for_ten_minutes(max_retries: int, minutes: int, is_told: bool) -> None:
     one = report(Ending(Outcome.KILLED), **(RETRIED | {"max_retries": max_retries}))
-    assert one.ending.breaks_off is not None
-    steps = steps_of(one, now=one.ending.breaks_off + timedelta(minutes=minutes))
+    assert one.breaks_off is not None
+    steps = steps_of(one, now=one.breaks_off + timedelta(minutes=minutes))
     assert [str(step.text) for step in steps if "Cloud Run" in str(step.text)] == [IF_KILLED] * is_told
 
 

@@ -101,7 +101,7 @@ def test_how_an_attempt_ended(ledger: Ledger, reason: ShutdownReason | None, exp
     failed = [one for one in ledger.failures if one.engine in DATA_ENGINES]
     ending = ending_of(ledger, reason, EngineFailedError(failed[-1]) if failed else None)
     assert shown(ending, ledger, deadline=240.0) == expected
-    answer = report_at(ending, ledger).ending.answer
+    answer = report_at(ending, ledger).detail
     assert (answer and str(answer)) == ("news A: what an engine answered" if failed else None)
 
 
@@ -134,8 +134,8 @@ def test_a_day_that_lacks_anything_is_never_a_success(reason: ShutdownReason | N
 def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers() -> None:
     ending = ending_of(ledger_of(1, 2), ShutdownReason.LEASE_LOST, None, message("No space left on device"))
     assert shown(ending, ledger_of(1, 2)) == ("storage_failed", 75, "Storage failed: 1 of 2 cards is missing")
-    assert str(ending.answer) == "No space left on device"
-    assert ending_of(ledger_of(1, 2), ShutdownReason.SIGTERM, None, message("No space")).answer is None
+    assert str(ending.detail) == "No space left on device"
+    assert ending_of(ledger_of(1, 2), ShutdownReason.SIGTERM, None, message("No space")).detail is None
 
 
 # --- what a person left out, or asked for again ---
@@ -197,7 +197,7 @@ HELD = "Not recorded, since storage failed: 12 results. No card is requested bef
 def test_what_the_record_lacks(scene: str, cards: int, lacks: list[str]) -> None:
     """A failed card is requested again for nothing; a record that only lacks its end is closed by the next start."""
     view = SCENES[scene]()
-    commands = Commands(view.report.start, "", view.report.start.days, NOW)
+    commands = Commands(view.report, "", view.report.days, NOW)
     assert [*map(str, view.unended(12, cards, commands).notes)] == [*map(str, view.notes), *lacks]
 
 
@@ -215,4 +215,4 @@ def test_a_sentence_quotes_no_answer_nor_claims_too_much_and_its_exit_code_is_th
     assert (report.exit_code == 0) is (report.outcome is Outcome.SUCCEEDED)
     assert report.exit_code != 0 or not lacks
     claims = "all" in re.findall(r"\w+", sentence.lower())
-    assert not claims or not (lacks or report.start.without), sentence
+    assert not claims or not (lacks or report.without), sentence

@@ -127,7 +127,7 @@ def test_every_output_of_a_day_has_only_translated_sentences(view: View) -> None
     page = render_day(view, "gs://cards/runs", has_table=True, translator=WIDE)
     assert narrow(written(page)) == []
     for now in (NOW, NOW.replace(day=25)):
-        commands = Commands(view.report.start, "", view.report.start.days, now)
+        commands = Commands(view.report, "", view.report.days, now)
         shown = replace(view, steps=tuple(advice(view.report, view.ledger, commands)))
         assert narrow(as_text(replace(shown, page="/runs/x/report.html", unrecorded=2), WIDE)) == []
         for line in run_lines(shown, SETTINGS):
@@ -151,7 +151,7 @@ async def test_a_start_on_a_terminal_is_translated(capfd: pytest.CaptureFixture[
     with pytest.raises(ConfigError) as error:
         parse_config(objects)
     terminal.on_faults([*FAULTS, *error.value.faults])
-    terminal.on_day(view.report.start)
+    terminal.on_day(view.report)
     terminal.on_start(live)
     terminal.on_barrier(live)
     terminal.on_progress(live, 90.0)

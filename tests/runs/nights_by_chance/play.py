@@ -110,7 +110,7 @@ class Play(Instrument):
                 self.refused = [at - START.timestamp() for at in world.runs.failed]
                 for self.day in days_of(world):
                     for number, attempt in self.day.attempts.items():  # each start has its own START_WITH
-                        played = self.starts[int(attempt.start.start_with or "")]
+                        played = self.starts[int(attempt.start_with or "")]
                         played.attempt, played.opened = number, self.day.at(number)
                         for one in self.tries:
                             one.start = played.number if one.arrived >= played.opened else one.start

@@ -66,7 +66,7 @@ class Recorded(NamedTuple):
 @lru_cache(10_000)
 def _attempt(data: bytes) -> Attempt:
     stored = json.loads(data)
-    return Attempt.model_validate({**stored, "start": stored})
+    return Attempt.model_validate(stored)
 
 
 @lru_cache(1000)
@@ -98,7 +98,7 @@ class Day:
             for key, one in self._of("results")
             for result in _results(one.data)
         ]
-        self.trace = self.attempts[max(self.attempts)].start.trace_id
+        self.trace = self.attempts[max(self.attempts)].trace_id
 
     def _of(self, folder: str) -> list[tuple[str, StoredObject]]:
         return [(key, one) for key, one in self._objects.items() if key.startswith(f"{folder}/")]
@@ -220,8 +220,8 @@ def _is_asked_again(day: Day) -> Iterator[str]:
             yield f"{lacking} are not made, and made again"
         if {item for item, own in before.items() if asked.get(item) != own} - new:
             yield "what is to be made again is forgotten"
-        since = _seconds(attempt.start.started) + 1.0
-        if new and (attempt.start.task_attempt or any(since < one.at <= day.at(number) for one in others)):
+        since = _seconds(attempt.started) + 1.0
+        if new and (attempt.task_attempt or any(since < one.at <= day.at(number) for one in others)):
             yield f"{new} are asked for again, and another start may just have made them"
         before = asked
 
