@@ -1,5 +1,6 @@
 """Orchestrator: one whole start. It opens its day, runs both phases, closes the record, and tells how it has ended."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -9,15 +10,17 @@ import trio
 from job.config.environment import Options
 from job.day.attempt import ExitCode
 from job.day.ending import ending_of
+from job.day.ledger import Ledger
 from job.day.report import NIGHTS_PAGE
 from job.day.result import EngineFailedError
+from job.day.summary import report_at_work
 from job.execution.phases import Phases
 from job.execution.progress import Event, Progress, report_each_minute
 from job.execution.shutdown import ShutdownError, at_deadline, on_signals
 from job.opening import DayStatus, open_day
 from job.outputs.log import Reporter
 from job.outputs.message import Notifier
-from job.outputs.pages import documents
+from job.outputs.pages import documents, pages
 from job.records.session import Session
 from job.telling.view import View
 
@@ -93,7 +96,7 @@ async def work(status: DayStatus, session: Session, helpers: trio.Nursery) -> En
     """Makes the calls of both phases; returns which data engine has failed, if one has."""
     reporter, shutdown = status.reporter, status.shutdown
     progress = Progress.of(session.record.ledger, trio.current_time() - status.seconds)
-    helpers.start_soon(shutdown.watch, report_each_minute, progress, reporter.on_progress, name="progress")
+    at_barrier, error = trio.Event(), None
 
     def emit(event: Event) -> None:
         session.on_event(event)
@@ -102,14 +105,40 @@ async def work(status: DayStatus, session: Session, helpers: trio.Nursery) -> En
     async def cross_barrier() -> None:
         await session.journal.flush()
         reporter.on_barrier(progress)
+        at_barrier.set()
 
     reporter.on_start(progress)
+    async with trio.open_nursery() as beside:
+        beside.start_soon(shutdown.watch, report_each_minute, progress, reporter.on_progress, name="progress")
+        beside.start_soon(keep_pages, status, session, at_barrier, name="pages")
+        try:
+            phases = Phases.of(progress, status.options.settings, status.start.trace_id, shutdown, helpers, emit)
+            await run_phases(phases, cross_barrier)
+        except EngineFailedError as failed:
+            error = failed
+        beside.cancel_scope.cancel()
+    return error
+
+
+PAGES_SECONDS = 300.0
+
+
+async def keep_pages(status: DayStatus, session: Session, at_barrier: trio.Event) -> None:
+    """Writes both pages as the day stands: now, at the barrier, and every five minutes, until it is cancelled.
+
+    Nothing waits for it, and a bug in it is seen on standard error and ends no start.
+    """
+    start, settings, ledger = status.start, status.options.settings, session.record.ledger
     try:
-        phases = Phases.of(progress, status.options.settings, status.start.trace_id, shutdown, helpers, emit)
-        await run_phases(phases, cross_barrier)
-    except EngineFailedError as failed:
-        return failed
-    return None
+        await status.past_nights.wait_until_read()
+        while True:
+            view = View.of(report_at_work(start, ledger), Ledger.empty(start.day), status.commands)
+            await session.show(pages(view, status.past_nights, settings))
+            with trio.move_on_after(PAGES_SECONDS):
+                await at_barrier.wait()
+                at_barrier = trio.Event()
+    except Exception:
+        logging.getLogger(__name__).exception("the pages are not written while the start is at work")
 
 
 async def close(status: DayStatus, session: Session, error: EngineFailedError | None) -> View:

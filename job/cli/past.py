@@ -8,7 +8,7 @@ import trio
 
 from job.config.environment import DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
-from job.day.attempt import ExitCode
+from job.day.attempt import ExitCode, Outcome
 from job.day.history import NightBefore, Nights
 from job.day.report import PAGE
 from job.outputs.stdout import say_error, write_line
@@ -73,7 +73,9 @@ async def view_of_day(store: ObjectStore, options: Options, nights: Nights, day:
     report, record = recorded
     commands = Commands(report, runs_uri, nights.days(options.settings), options.now)
     view = View.of(report, record.ledger, commands, undone_lines(nights, report))
-    return view.with_page(runs_uri) if PAGE in record.listing.documents else view
+    if PAGE not in record.listing.documents or report.outcome is Outcome.KILLED:  # its page says that it is at work
+        return view
+    return view.with_page(runs_uri)
 
 
 def _write_missing(view: View, to: Translator) -> None:

@@ -1,6 +1,7 @@
 """Summary: makes the report of a start, from its ledger and how it has ended."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -62,6 +63,12 @@ def report_of(
         done_since=ending.done_since,
         breaks_off=max(began, datetime.fromtimestamp(ledger.last, began.tzinfo)) if is_killed else None,
     )
+
+
+def report_at_work(start: Start, ledger: Ledger) -> Report:
+    """The report of a start that is at work: counts alone, which take no time, however many items there are."""
+    engines = {engine: replace(ledger.counts(engine)) for engine in ledger.plan.engines()}
+    return Report(**dict(start), outcome=Outcome.AT_WORK, exit_code=None, ended=None, seconds=None, engines=engines)
 
 
 def _failed_seconds(ledger: Ledger, began: datetime) -> float:

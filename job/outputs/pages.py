@@ -120,7 +120,8 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     if counts.done + counts.failed == 0:
         return None
     targets = [target for target in ledger.plan.targets if target.card_types]
-    shown = sorted(targets, key=partial(_order, ledger))[:BOARD_TARGETS]
+    ranks = _ranks(ledger)
+    shown = sorted(targets, key=lambda target: ranks.get(target.id, len(_FIRST)))[:BOARD_TARGETS]
     types = list(dict.fromkeys(name for target in shown for name in target.card_types))
     rows = [(target.id, _cells(report, ledger, target, types)) for target in shown]
     marks = {cell.mark for _, cells in rows for cell in cells}
@@ -129,9 +130,18 @@ def board(report: Report, ledger: Ledger) -> Board | None:
     return Board(types, rows, more, marks, is_open=counts.missing > 0 or counts.with_error > 0)
 
 
-def _order(ledger: Ledger, target: Target) -> list[bool]:
-    kinds = {CARD_MARKS[card.state][0] for card in ledger.of("qa", target.id)}
-    return [kind not in kinds for kind in ("bad", "warn")]
+_FIRST = ("bad", "warn")
+
+
+def _ranks(ledger: Ledger) -> Mapping[str, int]:
+    """The place in `_FIRST` of each target that has a card of such a kind."""
+    ranks: dict[str, int] = {}
+    for item, result in ledger.items["qa"].items():
+        if result is None or not result.done or result.warning is not None:
+            kind = CARD_MARKS[ledger.state(item)][0]
+            if kind in _FIRST:
+                ranks[item.target] = min(_FIRST.index(kind), ranks.get(item.target, len(_FIRST)))
+    return ranks
 
 
 def _cells(report: Report, ledger: Ledger, target: Target, types: Sequence[str]) -> Sequence[Cell]:
@@ -192,8 +202,8 @@ def environment(translator: Translator) -> "Environment":
     return templates
 
 
-def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Translator) -> bytes:
-    """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
+def render_day(view: View, runs_uri: str, now: datetime, *, has_table: bool, translator: Translator) -> bytes:
+    """The page of a day, as it is right at `now`. `has_table` is whether the table of its cards is stored beside it."""
     report = view.report
     return _rendered(
         "day.html.j2",
@@ -201,7 +211,7 @@ def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Transl
         Night(report.day, report.outcome, report),
         report,
         lines=[*day_lines(view), *log_lines(report)],
-        when=when(report),
+        when=_when(report.day, report, report.days, now),
         nights_link=link(runs_uri, NIGHTS_PAGE, report.day),
         board=board(report, view.ledger),
         table_link=link(runs_uri, f"{report.day}/{CARDS}", report.day) if has_table else None,
@@ -211,19 +221,24 @@ def render_day(view: View, runs_uri: str, *, has_table: bool, translator: Transl
 def render_nights(nights: Nights, runs_uri: str, days: Days, now: datetime, translator: Translator) -> bytes:
     """The page of the nights, of which there is one at least, as it is right at `now`. It opens with the latest."""
     latest = nights.nights[0]
-    at = None if latest.report is None else when(latest.report)
     return _rendered(
         "nights.html.j2",
         translator,
         latest,
         latest.start or nights.latest_start,
         lines=list(_latest_lines(latest, nights, runs_uri, days, now)),
-        when=at or message("As of {time}", time=clock(now.astimezone(days.zone), latest.day)),
+        when=_when(latest.day, latest.report, days, now),
         link_of=partial(_page_link, runs_uri),
         nights=nights.nights,
         columns=nights.engines,
         marks={mark for night in nights.nights for _, mark in marks_of(night.report, nights.engines)},
     )
+
+
+def _when(day: str, report: Report | None, days: Days, now: datetime) -> Message:
+    """When it ended, or when that is written which has not ended: a start that is killed then leaves no lie."""
+    ended = None if report is None else when(report)
+    return ended or message("As of {time}", time=clock(now.astimezone(days.zone), day))
 
 
 def _page_link(runs_uri: str, night: Night) -> str | None:
@@ -266,18 +281,29 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
         yield from (line for line in day_lines(shown) if line.rank is Rank.KEPT)
 
 
-def documents(view: View, past_nights: PastNights, settings: Settings) -> Documents:
-    """The documents of a day, in the order in which they are written; the page of the nights only if they are read."""
-    report, runs_uri, day = view.report, settings.runs_uri or "", view.report.day
-    to, has_table = translator(settings.language), report.cards.planned > 0
+def pages(view: View, past_nights: PastNights, settings: Settings, *, has_table: bool = False) -> Documents:
+    """Both pages, as a day stands now; that of the nights only if they are read."""
+    report, runs_uri, to = view.report, settings.runs_uri or "", translator(settings.language)
+    now = datetime.now(UTC)
     contents: dict[str, Callable[[], bytes]] = {
-        f"{day}/{REPORT}": partial(report_json, view),
-        f"{day}/{PAGE}": partial(render_day, view, runs_uri, has_table=has_table, translator=to),
+        f"{report.day}/{PAGE}": partial(render_day, view, runs_uri, now, has_table=has_table, translator=to)
+    }
+    nights = past_nights.nights
+    # Another start that is at work writes it.
+    if nights is not None and all(
+        night.outcome is not Outcome.AT_WORK or night.day == report.day for night in nights.nights
+    ):
+        contents[NIGHTS_PAGE] = partial(render_nights, nights.with_report(report), runs_uri, report.days, now, to)
+    return contents
+
+
+def documents(view: View, past_nights: PastNights, settings: Settings) -> Documents:
+    """The documents of a day whose start has ended, in the order in which they are written: what people read first."""
+    report, has_table = view.report, view.report.cards.planned > 0
+    contents: dict[str, Callable[[], bytes]] = {
+        **pages(view, past_nights, settings, has_table=has_table),
+        f"{report.day}/{REPORT}": partial(report_json, view),
     }
     if has_table:
-        contents[f"{day}/{CARDS}"] = partial(card_table, report, view.ledger, to)
-    nights = None if past_nights.nights is None else past_nights.nights.with_report(report)
-    # A start that is at work writes it at its end.
-    if nights is not None and all(night.outcome is not Outcome.AT_WORK for night in nights.nights):
-        contents[NIGHTS_PAGE] = partial(render_nights, nights, runs_uri, report.days, datetime.now(UTC), to)
+        contents[f"{report.day}/{CARDS}"] = partial(card_table, report, view.ledger, translator(settings.language))
     return contents

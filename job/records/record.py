@@ -158,8 +158,14 @@ Documents = Mapping[str, Callable[[], bytes]]
 """Objects beside the record that the job never reads: their names below RUNS_URI, and what makes each of them."""
 
 
-async def write_document(store: ObjectStore, name: str, make: Callable[[], bytes]) -> None:
-    """Makes a document and writes it over what is there. Raises `StorageError`, and what `make` raises."""
+async def write_document(
+    store: ObjectStore, name: str, make: Callable[[], bytes], is_held: Callable[[], bool] = lambda: True
+) -> None:
+    """Makes a document and writes it over what is there. Raises `StorageError`, and what `make` raises.
+
+    Whether the lease `is_held` is asked between reading and writing: who takes it over later, and writes the same
+    document, makes this write fail, however late it comes.
+    """
 
     def write() -> None:
         data = make()
@@ -169,6 +175,8 @@ async def write_document(store: ObjectStore, name: str, make: Callable[[], bytes
             store.replace(name, data, there.generation)
 
     there = await in_thread(partial(store.read, name, 1))
+    if not is_held():
+        raise StorageError(message("the lease is lost"))
     await in_thread(write)
 
 
@@ -326,9 +334,8 @@ async def read_day(
 
 
 def state_of(day: str, holder: Holder | None) -> Outcome:
-    """The state of a day whose latest attempt has not ended; `holder` has the lease, or had it last."""
-    is_at_work = holder is not None and holder.day == day and not holder.is_released
-    return Outcome.AT_WORK if is_at_work else Outcome.KILLED
+    """The state of a day whose latest attempt has not ended; `holder` seems to have the lease."""
+    return Outcome.AT_WORK if holder is not None and holder.day == day else Outcome.KILLED
 
 
 async def write_without_lease(store: ObjectStore, day: str, documents: Documents) -> None:

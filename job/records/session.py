@@ -119,7 +119,6 @@ class Session:
             await in_thread_to_its_end(partial(lease.store.create, attempt_name(day, number), attempt.to_json()))
         except ConflictError:
             raise paused from None
-        lease.holder = lease.holder.with_begun(attempt)
         journal = Journal(lease.store, day, number, attempt.plan, partial(alarm, "results"))
         return cls(lease, attempt, journal, alarm, record)
 
@@ -127,6 +126,13 @@ class Session:
         if isinstance(event, CallResult):
             self.record.ledger.add(event)
             self.journal.append(event)
+
+    async def show(self, pages: Documents) -> None:
+        """Writes pages while it is at work. What cannot be written is only noticed: they are written again."""
+        missing: dict[str, Value] = dict.fromkeys(pages, "")
+        await self._write_documents(pages, missing)
+        if self.lease.is_held():
+            self.alarm("pages", next((not_written(name, why) for name, why in missing.items()), None))
 
     async def close(self, report: Report, documents: Documents, shutdown: Shutdown) -> Report:
         """Writes results, documents and the end, releases the lease; returns the report with what was not written."""
@@ -146,6 +152,7 @@ class Session:
             await shutdown.again_after_requests(flush)
             with shutdown.documents:
                 await self._write_documents(documents, missing)
+                self.alarm("pages", None)
             await shutdown.again_after_requests(partial(self._write_end, closed()))
         for why in dict.fromkeys(missing.values()):
             names = [name for name, reason_of in missing.items() if reason_of == why]
@@ -159,11 +166,12 @@ class Session:
     async def _write_documents(self, documents: Documents, missing: dict[str, Value]) -> None:
         """Writes each document. `missing` has why they are not written, and loses those that are."""
         for name, make in documents.items():
-            if not self.lease.is_held():
-                missing[name] = message("the lease is lost")
-                continue
+            write = partial(write_document, self.lease.store, name, make, self.lease.is_held)
             try:
-                await write_document(self.lease.store, name, make)
+                try:
+                    await write()
+                except ConflictError:  # with a page of this start that was given up, and came late
+                    await write()
             except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
                 missing[name] = error.reason if isinstance(error, StorageError) else str(error)
             else:

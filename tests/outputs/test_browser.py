@@ -42,7 +42,7 @@ def write_pages(place: Path, to: Translator) -> dict[str, Path]:
     files |= {"nights": place / "index.html", "seven": place / "seven.html"}
     for name, view in views.items():
         files[name].parent.mkdir()
-        files[name].write_bytes(render_day(view, links, has_table=True, translator=to))
+        files[name].write_bytes(render_day(view, links, NOW, has_table=True, translator=to))
     schedule = Day().start_of().days
     seven = Nights(some_nights().nights[:7])
     for name, nights, now in (("nights", some_nights(), NOW), ("seven", seven, NOW)):

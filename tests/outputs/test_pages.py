@@ -43,7 +43,7 @@ HOSTILE = [
 
 
 def page(view: View, links: str = LINKS, translator: Translator = ENGLISH, *, has_table: bool = True) -> Parsed:
-    return Parsed(render_day(view, links, has_table=has_table, translator=translator).decode())
+    return Parsed(render_day(view, links, NOW, has_table=has_table, translator=translator).decode())
 
 
 def parts(shown: Parsed) -> list[str]:
@@ -309,8 +309,8 @@ def test_a_day_has_a_table_if_it_has_cards_and_the_page_links_it(planned: int, h
     cards = replace(view.report.cards, planned=planned)
     view = replace(view, report=view.report.model_copy(update={"engines": {"qa": cards}}))
     made = documents(view, PastNights(lambda _: None, Nights()), read_settings({"RUNS_URI": "/runs"})[0])
-    names = [REPORT, PAGE, *([CARDS] if has_table else [])]
-    assert list(made) == [*(f"{DAY}/{name}" for name in names), NIGHTS_PAGE]
+    names = [REPORT, *([CARDS] if has_table else [])]
+    assert list(made) == [f"{DAY}/{PAGE}", NIGHTS_PAGE, *(f"{DAY}/{name}" for name in names)]
     assert (b'href="cards.csv"' in made[f"{DAY}/{PAGE}"]()) is has_table
 
 

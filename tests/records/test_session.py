@@ -16,14 +16,14 @@ from job.day.ledger import Rerun
 from job.day.report import Report
 from job.day.result import ShutdownReason
 from job.engines.calls import Item
-from job.execution.shutdown import BUDGETS, DOCUMENTS_SHARE, RECORD_SHARE, Shutdown
+from job.execution.shutdown import BUDGETS, DOCUMENTS_SHARE, RECORD_SHARE, Expiry, Shutdown
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
-from job.records.objects import RecordError, attempt_name, read_report
+from job.records.objects import RecordError, read_report
 from job.records.record import Documents, Record
 from job.records.session import RELEASE_SECONDS, Session, StorageAlarm, decide, faults_of_record
-from job.storage.store import UnusableError
+from job.storage.store import StoredObject, UnusableError
 from job.text.messages import Message, message
-from tests.records.test_lease import holder, there
+from tests.records.test_lease import holder
 from tests.support.records import DAY, RecordedAttempt, prepared, put, record_of, start_at
 from tests.support.stores import Memory, memory
 from tests.support.virtual_time import MachineClock, machine_clock
@@ -120,8 +120,7 @@ async def test_a_start_that_slept_beyond_its_lease_makes_no_attempt(desk: Desk, 
     with pytest.raises(BusyError, match=r"^this one was paused for longer than its lease lasts$"):
         async with desk.open():
             pass
-    assert [*desk.store.objects] == [LEASE]
-    assert there(desk.store).begun == ()
+    assert desk.store.objects == {}
 
 
 async def test_an_attempt_that_another_start_has_made_meanwhile_is_left_to_it(desk: Desk) -> None:
@@ -136,8 +135,7 @@ async def test_an_attempt_that_another_start_has_made_meanwhile_is_left_to_it(de
     with pytest.raises(BusyError):
         async with desk.open():
             pass
-    assert desk.store.objects.pop(attempt_name(DAY, 1)).data == b"another's"
-    assert [*desk.store.objects] == [LEASE]
+    assert [stored.data for stored in desk.store.objects.values()] == [b"another's"]
 
 
 # --- closing ---
@@ -152,7 +150,7 @@ async def test_all_is_written_the_end_last_and_the_lease_released(desk: Desk, re
     written = [name for verb, name in desk.store.asked if verb == "create" and name.startswith(DAY)]
     assert written[1:] == [f"{DAY}/results/000001-000000.jsonl", PAGE, END]
     assert read_report(DAY, 1, desk.store.objects[END].data).journal == {1: 1}
-    assert there(desk.store).is_released
+    assert LEASE not in desk.store.objects
 
 
 async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: Desk) -> None:
@@ -165,6 +163,39 @@ async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: 
     assert PAGE in desk.store.objects
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
     assert desk.said == ["could not write index.html: odd"]
+
+
+async def test_a_page_of_its_own_that_comes_late_is_not_the_last_one(desk: Desk) -> None:
+    """It was given up, as storage hung, and has its effect just before the last one."""
+
+    def come_late(verb: str, name: str) -> bool:
+        if verb == "create" and name == PAGE and PAGE not in desk.store.objects:
+            put(desk.store, {PAGE: b"at work"})
+        return False
+
+    async with desk.session() as session:
+        desk.store.refuse = come_late
+        report, _ = await desk.close(session)
+    assert (desk.store.objects[PAGE].data, report.not_written) == (b"page", ())
+
+
+@pytest.mark.parametrize("taken_over_at", ["read", "replace"])
+async def test_a_start_that_has_lost_its_lease_writes_no_page_over_that_of_another(
+    desk: Desk, taken_over_at: str
+) -> None:
+    put(desk.store, {PAGE: b"yesterday"})
+    async with desk.session() as session:
+
+        def take_over(verb: str, name: str) -> bool:
+            if (verb, name) == (taken_over_at, PAGE):
+                session.lease.expiry = Expiry.after(0.0)
+                desk.store.objects[PAGE] = StoredObject(b"another's", "9", 0.0)
+            return False
+
+        desk.store.refuse = take_over
+        await session.show({PAGE: lambda: b"at work"})
+    assert desk.store.objects[PAGE].data == b"another's"
+    assert desk.said == []
 
 
 @pytest.mark.parametrize("reason", [None, ShutdownReason.DEADLINE, ShutdownReason.SIGTERM])
@@ -181,7 +212,7 @@ async def test_documents_that_cannot_be_written_leave_the_end_half_of_the_time(
     assert took == BUDGETS[reason].closing * DOCUMENTS_SHARE
     assert report.not_written == (*others, PAGE)
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
-    assert (session.is_ended, there(desk.store).is_released) == (True, True)
+    assert (session.is_ended, LEASE in desk.store.objects) == (True, False)
 
 
 async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk) -> None:
@@ -189,7 +220,7 @@ async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk) -
         desk.store.refuse = lambda _verb, _name: trio.current_time() < 20
         _, took = await desk.close(session)
     assert 19 < took < 23
-    assert there(desk.store).is_released
+    assert LEASE not in desk.store.objects
     assert END in desk.store.objects
     assert not desk.incomplete
     assert desk.said[-1] == "storage works again"
@@ -228,7 +259,7 @@ async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(desk:
     assert (report.not_written, session.journal.unwritten) == (lost, [])
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
     assert f"{DAY}/results/000001-000000.jsonl" in desk.store.objects
-    assert there(desk.store).is_released
+    assert LEASE not in desk.store.objects
 
 
 async def test_without_the_lease_results_and_the_end_alone_are_written(desk: Desk, machine_clock: MachineClock) -> None:
@@ -255,7 +286,7 @@ async def test_an_end_that_is_there_already_is_kept(desk: Desk) -> None:
 
 async def test_a_lease_whose_release_takes_too_long_is_given_up(desk: Desk) -> None:
     async with desk.session() as session:
-        desk.store.hang("replace", LEASE)
+        desk.store.hang("delete", LEASE)
         assert (await desk.close(session))[1] == RELEASE_SECONDS
     assert not desk.said
     assert session.is_ended

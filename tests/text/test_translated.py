@@ -124,7 +124,7 @@ def written(page: bytes) -> str:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_output_of_a_day_has_only_translated_sentences(view: View) -> None:
-    page = render_day(view, "gs://cards/runs", has_table=True, translator=WIDE)
+    page = render_day(view, "gs://cards/runs", NOW, has_table=True, translator=WIDE)
     assert narrow(written(page)) == []
     for now in (NOW, NOW.replace(day=25)):
         commands = Commands(view.report, "", view.report.days, now)

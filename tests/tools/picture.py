@@ -59,7 +59,7 @@ def main() -> int:
         for language in LANGUAGES:
             to = translator(language)
             shown = {
-                "day": render_day(view, links, has_table=True, translator=to),
+                "day": render_day(view, links, now, has_table=True, translator=to),
                 "nights": render_nights(nights, links, view.report.days, now, to),
             }
             for page, end in PAGES.items():
