@@ -21,20 +21,29 @@ from job.day.report import Report
 from job.day.summary import report_of
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.outputs.log import Reporter
-from job.outputs.pages import documents
+from job.outputs.pages import documents, pages
 from job.records.earlier import end_json
-from job.records.lease import BusyError, Holder, acquire
+from job.records.lease import BusyError, Holder, Lease, acquire
 from job.records.objects import end_name
 from job.records.past_nights import PastNights, ended_for_good, is_final, refused_before
 from job.records.record import Record, read_day, write_document, write_without_lease
-from job.records.session import ChangedError, Session, StorageAlarm, decide, faults_of_record, resolve_day
+from job.records.session import (
+    ChangedError,
+    Session,
+    StorageAlarm,
+    decide,
+    faults_of_record,
+    resolve_day,
+    write_documents,
+)
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
 from job.telling.advice import Commands, changed_fault
 from job.telling.nights import undone_lines
 from job.telling.notes import plan_notes
 from job.telling.view import View
-from job.text.messages import Message, colon, message, not_written
+from job.text.messages import Message, Value, colon, message, not_written, semicolon
+from job.text.shown import clock
 
 REFUSAL_SECONDS = 3.0
 
@@ -53,6 +62,7 @@ class DayStatus:
     start: Start
     record: Record | None = None
     """That of its day, once it is known what the start adds to it."""
+    lease: Lease | None = None
 
     @classmethod
     def of(cls, options: Options, reporter: Reporter) -> "DayStatus":
@@ -75,6 +85,13 @@ class DayStatus:
     def on_start(self, start: Start) -> None:
         self.start = start
         self.reporter.on_day(start)
+
+    def on_wait(self, text: Message) -> None:
+        """Tells in the log for whom it waits. No page says it: without the lease, both are the other one's."""
+        ends_by = self.start.ends_by
+        if ends_by is not None:
+            text = semicolon(text, message("it waits until {time} at the latest", time=clock(ends_by, self.start.day)))
+        self.reporter.on_message("run.waiting", text)
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         self.reporter.on_message("storage.failed" if is_fault else "storage.recovered", text)
@@ -142,9 +159,8 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
     with faults_of_record(day):
         config = await read_config(options, day)
         waits = not options.again  # who asks for something again looks first at what the other one makes
-        on_wait = partial(status.reporter.on_message, "config.noticed")
-        acquired = acquire(store, Holder.of(start), on_wait, waits=waits)
-        lease = await stack.enter_async_context(acquired)
+        acquired = acquire(store, Holder.of(start), status.on_wait, waits=waits)
+        lease = status.lease = await stack.enter_async_context(acquired)
         helpers.start_soon(shutdown.watch, lease.renew_forever, shutdown, partial(alarm, "lease"), name="lease")
         helpers.start_soon(shutdown.watch, status.past_nights.read_beside, store, day, name="past nights")
         if lease.has_waited:
@@ -169,6 +185,13 @@ async def _nothing_left(status: DayStatus, record: Record) -> View:
         await status.past_nights.wait_until_read()
     done_since = (record.end and record.end.done_at) or status.options.now
     view = await trio.to_thread.run_sync(status.view, Ending(Outcome.SUCCEEDED, done_since=done_since))
+    if status.lease is not None:
+        to_write = pages(view, status.past_nights, status.options.settings, has_table=view.report.cards.planned > 0)
+        missing: dict[str, Value] = dict.fromkeys(to_write, message("no time was left for it"))
+        with status.shutdown.documents:
+            await write_documents(status.lease, to_write, missing)
+        for name, why in missing.items():
+            status.on_storage(not_written(name, why), True)
     return view.with_page(status.runs_uri)
 
 

@@ -24,7 +24,7 @@ from job.text.messages import Message, Value, colon, duration, message, semicolo
 from job.text.shown import clock, shortened
 
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
-MessageEvent = Literal["config.noticed", "storage.failed", "storage.recovered", "notification.failed"]
+MessageEvent = Literal["config.noticed", "run.waiting", "storage.failed", "storage.recovered", "notification.failed"]
 """An event that is a sentence, and no more."""
 TEXT_LIMIT = 8_000
 """Maximum characters of a text. A batch may have a thousand answers; Cloud Logging's limit is 256 KiB per entry."""

@@ -284,16 +284,15 @@ def _latest_lines(latest: Night, nights: Nights, runs_uri: str, days: Days, now:
 def pages(view: View, past_nights: PastNights, settings: Settings, *, has_table: bool = False) -> Documents:
     """Both pages, as a day stands now; that of the nights only if they are read."""
     report, runs_uri, to = view.report, settings.runs_uri or "", translator(settings.language)
-    now = datetime.now(UTC)
-    contents: dict[str, Callable[[], bytes]] = {
-        f"{report.day}/{PAGE}": partial(render_day, view, runs_uri, now, has_table=has_table, translator=to)
-    }
-    nights = past_nights.nights
+    nights, now = past_nights.nights, datetime.now(UTC)
+    contents: dict[str, Callable[[], bytes]] = {}
     # Another start that is at work writes it.
     if nights is not None and all(
         night.outcome is not Outcome.AT_WORK or night.day == report.day for night in nights.nights
     ):
-        contents[NIGHTS_PAGE] = partial(render_nights, nights.with_report(report), runs_uri, report.days, now, to)
+        nights = nights if report.done_since else nights.with_report(report)
+        contents[NIGHTS_PAGE] = partial(render_nights, nights, runs_uri, report.days, now, to)
+    contents[f"{report.day}/{PAGE}"] = partial(render_day, view, runs_uri, now, has_table=has_table, translator=to)
     return contents
 
 

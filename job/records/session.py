@@ -130,7 +130,7 @@ class Session:
     async def show(self, pages: Documents) -> None:
         """Writes pages while it is at work. What cannot be written is only noticed: they are written again."""
         missing: dict[str, Value] = dict.fromkeys(pages, "")
-        await self._write_documents(pages, missing)
+        await write_documents(self.lease, pages, missing)
         if self.lease.is_held():
             self.alarm("pages", next((not_written(name, why) for name, why in missing.items()), None))
 
@@ -151,7 +151,7 @@ class Session:
         with shutdown.record:
             await shutdown.again_after_requests(flush)
             with shutdown.documents:
-                await self._write_documents(documents, missing)
+                await write_documents(self.lease, documents, missing)
                 self.alarm("pages", None)
             await shutdown.again_after_requests(partial(self._write_end, closed()))
         for why in dict.fromkeys(missing.values()):
@@ -162,20 +162,6 @@ class Session:
             self.alarm.notify(message(text, count=len(self.journal.unwritten)), True)
         await self._release()
         return closed()
-
-    async def _write_documents(self, documents: Documents, missing: dict[str, Value]) -> None:
-        """Writes each document. `missing` has why they are not written, and loses those that are."""
-        for name, make in documents.items():
-            write = partial(write_document, self.lease.store, name, make, self.lease.is_held)
-            try:
-                try:
-                    await write()
-                except ConflictError:  # with a page of this start that was given up, and came late
-                    await write()
-            except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
-                missing[name] = error.reason if isinstance(error, StorageError) else str(error)
-            else:
-                del missing[name]
 
     async def _write_end(self, report: Report) -> None:
         create = partial(self.lease.store.create, end_name(report.day, report.number), end_json(report))
@@ -197,6 +183,21 @@ class Session:
             await self.lease.release()
             self.alarm("lease", None)  # it may not have been renewed since
         self.lease.is_closed = True  # there is no time for another try
+
+
+async def write_documents(lease: Lease, documents: Documents, missing: dict[str, Value]) -> None:
+    """Writes each document. `missing` has why they are not written, and loses those that are."""
+    for name, make in documents.items():
+        write = partial(write_document, lease.store, name, make, lease.is_held)
+        try:
+            try:
+                await write()
+            except ConflictError:  # with a page of this start that was given up, and came late
+                await write()
+        except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
+            missing[name] = error.reason if isinstance(error, StorageError) else str(error)
+        else:
+            del missing[name]
 
 
 class ChangedError(JobError):

@@ -310,7 +310,7 @@ def test_a_day_has_a_table_if_it_has_cards_and_the_page_links_it(planned: int, h
     view = replace(view, report=view.report.model_copy(update={"engines": {"qa": cards}}))
     made = documents(view, PastNights(lambda _: None, Nights()), read_settings({"RUNS_URI": "/runs"})[0])
     names = [REPORT, *([CARDS] if has_table else [])]
-    assert list(made) == [f"{DAY}/{PAGE}", NIGHTS_PAGE, *(f"{DAY}/{name}" for name in names)]
+    assert list(made) == [NIGHTS_PAGE, f"{DAY}/{PAGE}", *(f"{DAY}/{name}" for name in names)]
     assert (b'href="cards.csv"' in made[f"{DAY}/{PAGE}"]()) is has_table
 
 

@@ -94,3 +94,31 @@ async def test_a_signal_leaves_no_page_that_says_at_work(scene: Scene) -> None:
     await scene.end(job, 143)
     for name in (PAGE, NIGHTS_PAGE):
         assert "interrupted by SIGTERM" in page(scene, name)
+
+
+async def test_a_start_that_waits_tells_it_in_the_log_and_leaves_the_pages_to_the_one_at_work(scene: Scene) -> None:
+    scene.world.qa.latency = steady(400.0)
+    first = await scene.begin(**DEADLINE, QA_ENGINE_TIMEOUT="500")
+    await trio.sleep(60)
+    before = {name: page(scene, name) for name in (PAGE, NIGHTS_PAGE)}
+    second = await scene.begin(**DEADLINE)
+    said = await second.seen("run.waiting")
+    assert said["message"].endswith(
+        "no sign of life for 60 s: the start for 2026-11-24, at work since 22:30 UTC; it waits until 2026-11-25 01:31 "
+        "UTC at the latest"
+    )
+    await trio.sleep(100)
+    assert {name: page(scene, name) for name in before} == before
+    second.send_signal(SIGTERM)
+    await scene.end(second, 143)
+    assert {name: page(scene, name) for name in before} == before
+    await scene.end(first, 0)
+
+
+async def test_a_start_that_finds_nothing_to_do_says_so_on_both_pages(scene: Scene) -> None:
+    await scene.start(0)
+    await scene.until(DAY, "23:10:00")
+    await scene.start(0)
+    assert "all 5 cards are made; nothing was called" in page(scene)
+    assert "As of 23:10 UTC" in page(scene)
+    assert "cards.csv" in page(scene)

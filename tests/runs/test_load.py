@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from signal import SIGTERM
 from typing import NamedTuple
 
 import pytest
@@ -121,7 +122,23 @@ async def test_a_million_recorded_cards_are_gone_on_with_and_reported(nursery: t
     assert "All 1,000,000 cards are made" in printed
 
 
-async def _killed_start(world: World) -> None:
+@pytest.mark.alone
+async def test_a_signal_at_a_million_cards_is_told_before_cloud_run_kills_the_process(nursery: trio.Nursery) -> None:
+    """The cards in flight hang for their 5 s, and more than half of all are missing."""
+    async with loaded(nursery, 50_000, 20, 0.005) as world:
+        await _killed_start(world, 600_000)
+        world.qa.script.append(Fault(when.always, do.hang()))
+        job = await world.start_job(*RUN, env=world.chat.env())
+        await world.qa.until(bool)
+        sent = time.monotonic()
+        job.send_signal(SIGTERM)
+        outcome = await job.outcome()
+        assert job.started + outcome.seconds - sent < 8
+        assert (outcome.exit_code, len(world.chat.texts)) == (143, 1)
+        assert outcome.finished["message"].startswith("Interrupted by SIGTERM")
+
+
+async def _killed_start(world: World, left: int = LEFT) -> None:
     """The record of a start that was killed shortly before its end, as fast ones write it: 1,100 results an object."""
     settings, _ = read_settings(world.environment())
     request = Options(settings, [], NOW, 0.0)
@@ -138,7 +155,7 @@ async def _killed_start(world: World) -> None:
     common = result_of(next(plan.calls("qa")), traceparent="0" * 55, limit=64)
     journal = Journal(Memory(), DAY, 1, plan.digest, lambda _: None)
     objects = {attempt_name(DAY, 1): attempt.to_json()}
-    for number, item in enumerate(islice(plan.items("qa"), len(plan.items("qa")) - LEFT)):
+    for number, item in enumerate(islice(plan.items("qa"), len(plan.items("qa")) - left)):
         ended = NOW.timestamp() + number / 2600
         own = replace(common, targets=(item.target,), card_type=item.card_type, started=ended - 0.02, ended=ended)
         journal._pending.append(own)

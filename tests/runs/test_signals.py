@@ -106,6 +106,21 @@ async def test_a_resolver_that_does_not_answer_holds_up_no_end(cards: World) -> 
     assert len(cards.chat.texts) == 1
 
 
+@pytest.mark.slow
+async def test_a_start_that_waits_for_another_tells_at_once_how_it_ended(cards: World) -> None:
+    cards.qa.script.append(Fault(when.always, do.hang()))
+    first = await cards.start_job("run")
+    await first.seen("run.started")
+    waiting = await cards.start_job("run", env=cards.chat.env())
+    await waiting.seen("run.waiting")
+    sent = time.monotonic()
+    waiting.send_signal(SIGTERM)
+    outcome = await waiting.outcome()
+    assert waiting.started + outcome.seconds - sent < 8
+    assert (outcome.exit_code, len(cards.chat.texts)) == (143, 1)
+    assert outcome.finished["message"] == "Interrupted by SIGTERM: nothing was called"
+
+
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.needs("emulator")
