@@ -11,7 +11,7 @@ from job.config.values import HOOK_REMEDY
 from job.day.attempt import ExitCode
 from job.engines.calls import EngineName
 from job.engines.health import health_problem
-from job.engines.http import HttpConnection, Network
+from job.engines.http import HttpClient, Network
 from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
 from job.outputs.message import Notifier, trial_fields, trial_lines
@@ -47,7 +47,7 @@ async def check(options: Options) -> ExitCode:
 
     async def look(name: EngineName) -> None:
         url, audience = settings.engines[name].url or "", settings.engines[name].audience or ""
-        problems[name] = await health_problem(name, url, audience, HttpConnection(network, url), tokens)
+        problems[name] = await health_problem(name, url, audience, HttpClient(network, url), tokens)
 
     async with trio.open_nursery() as helpers:
         tokens = IdTokens(helpers, settings.impersonate)

@@ -40,11 +40,8 @@ class AnswerError(JobError):
         self.reason, self.cause = reason, cause
 
 
-class Connection(Protocol):
-    """A connection to one engine, for one request at a time."""
-
-    is_unsent: bool
-    """Whether the latest request is known not to have been sent, however it ended: what is not known has been sent."""
+class Client(Protocol):
+    """Asks one engine."""
 
     async def request(
         self,
@@ -54,13 +51,11 @@ class Connection(Protocol):
         body: bytes | None,
         on_sending: Callable[[], None] = lambda: None,
     ) -> Response:
-        """The answer to a request, over the open connection or a new one. Raises `AnswerError`.
+        """The answer to a request, over a connection of its own. Raises `AnswerError`.
 
         `path` follows the engine's URL, with its query. `on_sending` is called when the connection is open, just
-        before the request is sent; if it raises, nothing is sent.
+        before the request is sent: what fails before is unsent. If it raises, nothing is sent.
         """
-
-    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,6 @@ class EngineSpec:
     batch_size: int = 1
     is_costly: bool = False
     """Whether a failed try may have cost money, and then counts."""
-    keeps_connections: bool = False
-    """Whether a connection serves many calls. A data engine's connection serves one: a late second answer to that call
-    would be read as the answer to the next call, and cards would be made without its data."""
 
 
 ENGINES: Mapping[EngineName, EngineSpec] = {
@@ -73,7 +70,6 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
         timeout=300,
         concurrency=16,
         is_costly=True,
-        keeps_connections=True,
     ),
 }
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import trio
 
-from job.engines.answers import AnswerError, Connection, Response, account_in, parse_answer, status_reason
+from job.engines.answers import AnswerError, Client, Response, account_in, parse_answer, status_reason
 from job.engines.calls import EngineName
 from job.engines.failures import Cause, remedy_of
 from job.engines.id_tokens import IdTokens
@@ -16,15 +16,15 @@ PATIENCE_SECONDS = 30.0
 
 
 async def health_problem(
-    engine: EngineName, url: str, audience: str, connection: Connection, tokens: IdTokens
+    engine: EngineName, url: str, audience: str, client: Client, tokens: IdTokens
 ) -> list[Message]:
-    """Why the engine at `url` cannot be used, and the remedy; nothing if it is healthy. Closes the connection."""
+    """Why the engine at `url` cannot be used, and the remedy; nothing if it is healthy."""
     wrong: list[Message | None] = [colon(url, message("no answer within {seconds} s", seconds=PATIENCE_SECONDS))]
     with trio.move_on_after(PATIENCE_SECONDS):
         try:
             token = await tokens.get(audience)
             headers = {"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT}
-            reply = await connection.request("GET", "/health", headers, None)
+            reply = await client.request("GET", "/health", headers, None)
         except AnswerError as error:
             wrong = [colon(url, error.reason), remedy_of(engine, error.cause, None)]
             if error.cause in {Cause.IDENTITY, Cause.TOKEN_SERVER}:
@@ -32,7 +32,6 @@ async def health_problem(
                 wrong = [semicolon(error.reason, remedy)]
         else:
             wrong = _unhealthy(engine, reply, token, url)
-    await connection.aclose()
     return [*filter(None, wrong)]
 
 

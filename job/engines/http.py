@@ -1,18 +1,18 @@
-"""HTTP: a worker's own connection to an engine, over httpx, and why there is no whole answer, in words for people.
+"""HTTP: requests to an engine, each over its own connection, and why there is no whole answer, in words for people.
 
-Each worker has a transport of its own, for one connection. With one that all share, httpx looks at every connection at
-every request. A client would add redirects, cookies and proxies, and a third of the CPU time of a call.
+They are sent over httpcore, on which httpx is built: a connection is opened before it is used, so that what failed
+before is known to be unsent. httpx would add redirects, cookies and proxies, and a third of the CPU time of a call.
 """
 
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpcore
 import trio
 
 from job.engines.answers import ANSWER_LIMIT, CONNECT_SECONDS, AnswerError, Response
@@ -22,7 +22,7 @@ from job.text.shown import excerpt
 
 
 def transport_error(error: Exception, url: str) -> AnswerError:
-    """The error for a request to a URL that httpx could not make, or whose answer is not whole. It quotes no header."""
+    """The error for a request to a URL that could not be made, or whose answer is not whole. It quotes no header."""
     causes = _causes(error)
     system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno is not None]
     full = [cause for cause in system if cause.errno in (errno.EMFILE, errno.ENFILE)]
@@ -37,7 +37,7 @@ def transport_error(error: Exception, url: str) -> AnswerError:
 
 
 def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
-    """What happened, from the first known cause in the chain: httpx's own message is often empty."""
+    """What happened, from the first known cause in the chain: the library's own is often empty."""
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
             return said(f"TLS: {getattr(cause, 'verify_message', None) or cause.reason or cause}")
@@ -55,17 +55,17 @@ _REASONS: Mapping[type[Exception], Message] = {
     ConnectionResetError: _RESET,
     BrokenPipeError: _RESET,
     # The messages of these two quote the headers, which include the token.
-    httpx.LocalProtocolError: _UNFIT,
+    httpcore.LocalProtocolError: _UNFIT,
     UnicodeError: _UNFIT,
-    httpx.ConnectTimeout: message("no connection within {seconds} s", seconds=CONNECT_SECONDS),
-    httpx.RemoteProtocolError: message("the connection ended before the answer did, or the answer is not HTTP"),
-    httpx.ReadError: _RESET,
-    httpx.WriteError: _RESET,
+    httpcore.ConnectTimeout: message("no connection within {seconds} s", seconds=CONNECT_SECONDS),
+    httpcore.RemoteProtocolError: message("the connection ended before the answer did, or the answer is not HTTP"),
+    httpcore.ReadError: _RESET,
+    httpcore.WriteError: _RESET,
 }
 
 
 def _causes(error: BaseException) -> Sequence[BaseException]:
-    """The error, its causes and its contexts, breadth first. httpx sets many causes only as the context."""
+    """The error, its causes and its contexts, breadth first. Many are set as the context alone."""
     causes: list[BaseException] = [error]
     for cause in causes:
         members = cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()
@@ -91,47 +91,41 @@ class Resolver(trio.abc.HostnameResolver):
         raise NotImplementedError  # nobody asks for a name
 
 
-NOT_CONNECTED = {"connection.connect_tcp.failed", "connection.start_tls.failed"}
-"""What httpx reports if a connection could not be opened, also because it was cut off. Without it, a request counts as
-sent: the names of what it reports may change.
-"""
 OPENED_AT_A_TIME = 64
 """A TLS handshake takes 1.4 ms of CPU time: thousands at once would delay all else, such as renewing the lease."""
-IDLE_SECONDS = 5.0
-"""A connection that was idle for longer is replaced, since the engine may be about to close it."""
+_FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, UnicodeError)
 
 
 class Network:
-    """What all connections of a run share. A TLS context per connection would cost 6.5 ms and 0.8 MB each."""
+    """What all requests of a run share. A TLS context for each would cost 6.5 ms and 0.8 MB."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self.tls = tls
+        self.tls.set_alpn_protocols(["http/1.1"])
         self.opening = trio.Semaphore(OPENED_AT_A_TIME)
+        self.backend = httpcore.TrioBackend()
 
 
-class HttpConnection:
-    """A `Connection` over HTTP/1.1, opened when it is needed and used for one request at a time.
+class HttpClient:
+    """A `Client` over HTTP/1.1, whose every request has a connection of its own.
 
-    It is closed after anything but one complete answer; if not `kept`, after every answer, so that a late second answer
-    is not read as the answer to the next request. It follows no redirect, uses no proxy, cookies or credentials of the
-    machine, repeats nothing, and sets no time limit for an answer: its caller does.
+    Nothing but the first answer on a connection is read, so whatever a proxy sends after it is the answer to no other
+    request. It follows no redirect, uses no proxy, cookies or credentials of the machine, repeats nothing, and sets no
+    time limit for an answer: its caller does.
     """
 
-    def __init__(self, network: Network, url: str, *, kept: bool = True) -> None:
+    def __init__(self, network: Network, url: str) -> None:
         """`url` is the engine's: every request goes to its host, whatever the path of the request."""
         parts = urlsplit(url)
         self._network = network
-        self._origin = httpx.URL(f"{parts.scheme}://{parts.netloc}")
-        self._host = parts.netloc.encode("ascii")
+        self._url = url
+        self._host = parts.hostname or ""
+        self._netloc = parts.netloc.encode("ascii")
         self._base = parts.path
-        self._limits = httpx.Limits(
-            max_connections=1, max_keepalive_connections=int(kept), keepalive_expiry=IDLE_SECONDS
+        self._is_secure = parts.scheme == "https"
+        self._origin = httpcore.Origin(
+            parts.scheme.encode("ascii"), self._host.encode("ascii"), parts.port or (443 if self._is_secure else 80)
         )
-        self._transport: httpx.AsyncHTTPTransport | None = None
-        self._socket: Any = None
-        """What httpx reports as the opened connection, before it speaks TLS."""
-        self._is_opening = False
-        self.is_unsent = True
 
     async def request(
         self,
@@ -141,82 +135,56 @@ class HttpConnection:
         body: bytes | None,
         on_sending: Callable[[], None] = lambda: None,
     ) -> Response:
-        transport = self._transport = self._transport or httpx.AsyncHTTPTransport(
-            verify=self._network.tls, limits=self._limits
-        )
-
-        async def trace(event: str, info: Mapping[str, Any]) -> None:
-            if event == "connection.connect_tcp.started":
-                self.is_unsent = True
-                await self._network.opening.acquire()
-                self.is_unsent = False
-                self._is_opening = True
-            elif event == "connection.connect_tcp.complete":
-                self._socket = info["return_value"]
-            elif event in NOT_CONNECTED:
-                self.is_unsent = True
-            elif event == "http11.send_request_headers.started":
-                self._opened()
-                self.is_unsent = True
-                on_sending()
-                self.is_unsent = False
-
-        self.is_unsent, is_complete = True, False
         try:
-            request = self._request(method, path, headers, body, trace)
-            self.is_unsent = False
-            response = await transport.handle_async_request(request)
-            content = await _content(response)
-            is_complete = True
-            wait = response.headers.get("Retry-After", "")  # the form with a date is ignored
-            return Response(response.status_code, content, float(wait) if wait.isdecimal() else None)
-        except (httpx.TransportError, UnicodeError) as error:
-            self.is_unsent |= isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            raise transport_error(error, str(self._origin)) from error
-        finally:
-            self._opened()
-            if not is_complete:
-                await self.aclose()
+            request = self._request(method, path, headers, body or b"")
+            async with self._network.opening:
+                stream = await self._open()
+            try:
+                on_sending()
+                return await _answer(httpcore.AsyncHTTP11Connection(self._origin, stream), request)
+            finally:
+                await stream.aclose()
+        except _FAILURES as error:
+            raise transport_error(error, self._url) from error
 
-    def _opened(self) -> None:
-        if self._is_opening:
-            self._is_opening = False
-            self._network.opening.release()
+    async def _open(self) -> httpcore.AsyncNetworkStream:
+        stream = await self._network.backend.connect_tcp(self._host, self._origin.port, CONNECT_SECONDS)
+        if not self._is_secure:
+            return stream
+        try:
+            return await stream.start_tls(self._network.tls, self._host, CONNECT_SECONDS)
+        except BaseException:  # the library forgets one whose handshake was cancelled
+            await stream.aclose()
+            raise
 
-    def _request(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, trace: object
-    ) -> httpx.Request:
-        content = body or b""
-        fields = [(b"Host", self._host), (b"Content-Length", str(len(content)).encode())]
+    def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> httpcore.Request:
+        fields = [(b"Host", self._netloc), (b"Content-Length", str(len(body)).encode())]
         fields += [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
-        # A URL with this path would take httpx 19 µs to parse.
-        target = f"{self._base}{path}".encode("ascii")
-        more = {"target": target, "timeout": {"connect": CONNECT_SECONDS}, "trace": trace}
-        return httpx.Request(method, self._origin, headers=fields, stream=httpx.ByteStream(content), extensions=more)
-
-    async def aclose(self) -> None:
-        transport, self._transport = self._transport, None
-        opened, self._socket = self._socket, None
-        if transport is not None:
-            await transport.aclose()
-        if opened is not None:  # httpx forgets one whose TLS handshake was cancelled
-            await opened.aclose()
+        origin, target = self._origin, f"{self._base}{path}".encode("ascii")
+        # A text would be parsed, and the path in it altered.
+        url = httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target)
+        return httpcore.Request(method, url, headers=fields, content=body)
 
 
-async def _content(response: httpx.Response) -> bytes:
-    if not isinstance(response.stream, AsyncIterable):
-        raise TypeError
+async def _answer(connection: httpcore.AsyncHTTP11Connection, request: httpcore.Request) -> Response:
+    response = await connection.handle_async_request(request)
+    content = await _content(response)
+    # The form with a date is ignored.
+    wait = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+    return Response(response.status, content, float(wait) if wait.isdigit() else None)
+
+
+async def _content(response: httpcore.Response) -> bytes:
     content = bytearray()
     try:
-        async for piece in response.stream:
+        async for piece in response.aiter_stream():
             content += piece
             if len(content) > ANSWER_LIMIT:
                 # The next read fails then. `break` would leave the library's generators to the garbage collector.
                 await response.aclose()
-    except httpx.ReadError:
+    except httpcore.ReadError:
         if len(content) <= ANSWER_LIMIT:
             raise
-    await response.aclose()
     if len(content) > ANSWER_LIMIT:
         reason = message("the answer is larger than {limit} MiB", limit=ANSWER_LIMIT >> 20)
         raise AnswerError(reason, Cause.TOO_LARGE)

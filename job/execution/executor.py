@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -9,7 +10,7 @@ import trio
 
 from job.config.environment import EngineSettings
 from job.day.result import CallResult
-from job.engines.answers import AnswerError, Connection, judge
+from job.engines.answers import AnswerError, Client, judge
 from job.engines.calls import METHOD, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, FailureKind
 from job.engines.id_tokens import IdTokens
@@ -37,7 +38,7 @@ class RunContext:
 
     run: RunIdentity
     tokens: IdTokens
-    connect: Callable[[EngineName], Connection]
+    client_of: Callable[[EngineName], Client]
     shutdown: Shutdown
     emit: EventHandler
     call_of: Callable[[Sequence[Item]], Call]
@@ -55,7 +56,7 @@ class RunContext:
 
 
 class Executor:
-    """Makes the calls of one engine with a fixed number of workers, each with a connection of its own.
+    """Makes the calls of one engine with a fixed number of workers.
 
     `on_finished` gets every call that is done or has failed for good. It may call `stop`.
     """
@@ -68,6 +69,7 @@ class Executor:
         self._context = context
         self._on_finished = on_finished
         self._audience = settings.audience or ""
+        self._client = context.client_of(settings.name)
         # An engine that the plan does not use has none.
         self._progress = context.progress.get(settings.name) or EngineProgress()
         self._policy = RetryPolicy(settings, context.jitter)
@@ -128,19 +130,14 @@ class Executor:
         self._context.emit(EngineFailing(engine, reason, patience, self._context.stamp(since), now - since))
 
     async def _work(self) -> None:
-        connection = self._context.connect(self._settings.name)
-        try:
+        with suppress(ShutdownError):
             while (pending := await self._queue.get()) is not None:
                 try:
-                    await self._run_call(pending, connection)
+                    await self._run_call(pending)
                 finally:
                     self._progress.in_flight -= 1
-        except ShutdownError:
-            pass
-        finally:
-            await connection.aclose()
 
-    async def _run_call(self, pending: PendingCall, connection: Connection) -> None:
+    async def _run_call(self, pending: PendingCall) -> None:
         """Makes one try."""
         latest = Try(trio.current_time(), pending.call.card_type, is_first=pending.failures == 0)
         if pending.unfollowed is not None and pending.last_failure is not None:
@@ -149,7 +146,7 @@ class Executor:
         self._limiter.begin(latest)
         self._breaker.begin(latest)
         try:
-            failure = await self._answer(pending, latest, connection)
+            failure = await self._answer(pending, latest)
         except BaseException:  # a cancellation while it connects arrives in a group
             if latest.sent:
                 pending.join(latest, CUT_OFF)
@@ -214,22 +211,22 @@ class Executor:
         limiter.end(latest)
         self._progress.limit = limiter.limit
 
-    async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
+    async def _answer(self, pending: PendingCall, latest: Try) -> Failure | None:
         """Sends the request and judges the answer: `None` if all work is done."""
         call, context, timeout, refused = pending.call, self._context, self._settings.timeout, self._refused
+
+        def on_sending() -> None:
+            context.shutdown.raise_if_requested()
+            latest.sent = True
+
         with trio.move_on_after(timeout):
             try:
                 token = context.tokens.cached(self._audience, refused)
                 if token is None:
                     with context.shutdown.interruptible():  # the request is not in flight until it is sent
                         token = await context.tokens.get(self._audience, refused)
-                if pending.last_failure is not None:  # the engine may have spoiled the connection for what follows
-                    await connection.aclose()
-                headers, on_sending = self._headers(pending, token), context.shutdown.raise_if_requested
-                try:
-                    response = await connection.request(METHOD, call.path, headers, call.body, on_sending)
-                finally:
-                    latest.sent = not connection.is_unsent
+                headers = self._headers(pending, token)
+                response = await self._client.request(METHOD, call.path, headers, call.body, on_sending)
             except AnswerError as error:
                 return Failure(error.cause, error.reason)
             latest.status = response.status

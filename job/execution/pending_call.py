@@ -26,7 +26,7 @@ class Try:
     room: int = 0
     """How many were in flight when it began, itself included, that were not rejected since."""
     sent: bool = False
-    """Whether the request may have been sent: unless it is known that no token or no connection was there."""
+    """Whether the request may have been sent: a token and a connection were there."""
     ended: float = 0.0
     status: int | None = None
     verdict: Verdict | None = None

@@ -9,7 +9,7 @@ import trio
 from job.config.environment import EngineSettings, Settings
 from job.day.ledger import Ledger
 from job.day.result import CallResult, EngineFailedError, ShutdownReason
-from job.engines.calls import ENGINES, EngineName
+from job.engines.calls import EngineName
 from job.engines.failures import Failure
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import RunIdentity
@@ -41,17 +41,15 @@ class Phases:
         helpers: trio.Nursery,
         emit: EventHandler,
     ) -> "Phases":
-        """The work of an attempt with this trace id, over connections of its own. Tokens are fetched in `helpers`."""
-        from job.engines.http import HttpConnection, Network, Resolver  # noqa: PLC0415  httpx takes 0.02 s to import
+        """The work of an attempt with this trace id, with clients of its own. Tokens are fetched in `helpers`."""
+        from job.engines.http import HttpClient, Network, Resolver  # noqa: PLC0415  httpcore takes 0.02 s to import
 
         trio.socket.set_custom_hostname_resolver(Resolver())
         network = Network(tls_context(settings.authorities))
         context = RunContext(
             run=RunIdentity(trace_id),
             tokens=IdTokens(helpers, settings.impersonate),
-            connect=lambda engine: HttpConnection(
-                network, settings.engines[engine].url or "", kept=ENGINES[engine].keeps_connections
-            ),
+            client_of=lambda engine: HttpClient(network, settings.engines[engine].url or ""),
             shutdown=shutdown,
             emit=emit,
             call_of=progress.ledger.plan.call,

@@ -68,8 +68,6 @@ async def test_what_plan_prints_is_what_run_sends_once(
     for name, engine in ENGINES.items():
         service = world.engines[name]
         assert service.traffic.peak_in_flight <= engine.concurrency
-        # A worker keeps its connection to the QA engine; a data engine's serves one call.
-        assert service.traffic.connections == (16 if name == "qa" else len(service.requests)), name
 
 
 @pytest.mark.parametrize("ignored", ["", "/nowhere", "s3://nowhere"])

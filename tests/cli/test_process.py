@@ -48,7 +48,7 @@ create_urllib3_context()
     assert list(tmp_path.iterdir()) == []
 
 
-LATE = {"google.auth", "google.cloud", "httpx", "jinja2", "requests", "rich"}
+LATE = {"google.auth", "google.cloud", "httpcore", "httpx", "jinja2", "requests", "rich"}
 
 
 def test_help_loads_no_library_of_a_command() -> None:
@@ -68,7 +68,6 @@ finally:
 def test_a_recorded_run_has_loaded_nothing_for_its_end_when_it_wants_its_first_token(tmp_path: Path) -> None:
     program = """
 import os, sys
-sys.modules["click"] = None  # as in the image: with it, httpx loads its own command line
 from job.cli.main import main
 from job.engines.id_tokens import IdTokens
 async def get(self, audience, rejected=None):
@@ -82,7 +81,7 @@ main(["run"])
     places = {"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path / "runs")}
     hook = "http://127.0.0.1:1/robot/send"
     done = python("-c", program, directory=ROOT, LOG_FORMAT="json", NOTIFY_URL=hook, **places, **URLS)
-    assert set(done.stderr.split()) & LATE == {"httpx"}
+    assert set(done.stderr.split()) & LATE == {"httpcore"}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])

@@ -16,7 +16,7 @@ from job.config.plan import UNCONFIRMED_LIMIT, Plan, Target, left_out_faults, ma
 from job.config.values import ID_LIMIT, TEXT_LIMIT
 from job.day.ledger import Ledger
 from job.engines.calls import TARGET_ENGINES, Call, EngineName, Item, Kind, card, news
-from job.engines.http import HttpConnection, Network
+from job.engines.http import HttpClient, Network
 from job.engines.tls import tls_context
 from tests.support.fakes import plan_of, settings_of, target
 
@@ -132,11 +132,11 @@ ids = (
 
 
 def as_sent(call: Call, prefix: str = "") -> tuple[list[str], str]:
-    """The path's segments and the query as a server reads them, after httpx has processed the URL."""
-    connection = HttpConnection(NETWORK, f"https://engine.example{prefix}")
-    request = connection._request("POST", call.path, {}, call.body, None)
-    raw_path, _, query = request.extensions["target"].decode("ascii").partition("?")
-    assert request.url.host == "engine.example"
+    """The path's segments and the query as a server reads them, after the library has processed the URL."""
+    client = HttpClient(NETWORK, f"https://engine.example{prefix}")
+    request = client._request("POST", call.path, {}, call.body or b"")
+    raw_path, _, query = request.url.target.decode("ascii").partition("?")
+    assert request.url.host == b"engine.example"
     return [unquote(segment, errors="strict") for segment in raw_path.split("/")], query
 
 

@@ -23,7 +23,6 @@ class Engine:
     """An engine and its token server. `None` is no answer."""
 
     answer: Response | AnswerError | None
-    is_closed: bool = False
 
     async def get(self, _audience: str) -> str:
         await trio.lowlevel.checkpoint()
@@ -38,10 +37,6 @@ class Engine:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
-
-    async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
-        self.is_closed = True
 
 
 @pytest.mark.usefixtures("autojump_clock")
@@ -67,4 +62,3 @@ class Engine:
 async def test_what_is_wrong_with_an_engine(answer: Any, problem: list[str]) -> None:
     engine: Any = Engine(answer)
     assert [*map(str, await health_problem("qa", URL, URL, engine, engine))] == problem
-    assert engine.is_closed

@@ -1,4 +1,4 @@
-"""A connection returns a complete answer or a failure; it is used again after an answer, replaced after a failure."""
+"""A request gets its own complete answer, or a failure; what was not sent is known."""
 
 import errno
 import gc
@@ -19,14 +19,12 @@ import pytest
 import trio
 import trustme
 
-from job.engines import http as module
 from job.engines.answers import ANSWER_LIMIT, AnswerError, Response
 from job.engines.failures import Cause
-from job.engines.http import LOOK_UPS_AT_A_TIME, OPENED_AT_A_TIME, HttpConnection, Network, Resolver, transport_error
+from job.engines.http import LOOK_UPS_AT_A_TIME, OPENED_AT_A_TIME, HttpClient, Network, Resolver, transport_error
 from job.engines.tls import tls_context
 from job.execution.shutdown import ShutdownError
 from tests.simulators import broken, do, when
-from tests.simulators.engines import steady
 from tests.simulators.service import Do, Fault, Service
 from tests.simulators.wire import Reply as Sent
 
@@ -43,10 +41,8 @@ async def service(nursery: trio.Nursery) -> AsyncIterator[Service]:
 
 
 @pytest.fixture
-async def connection(service: Service) -> AsyncIterator[HttpConnection]:
-    opened = HttpConnection(Network(tls_context(None)), service.url)
-    yield opened
-    await opened.aclose()
+def client(service: Service) -> HttpClient:
+    return HttpClient(Network(tls_context(None)), service.url)
 
 
 @pytest.fixture
@@ -62,27 +58,19 @@ async def secure(request: pytest.FixtureRequest, nursery: trio.Nursery, tmp_path
     await opened.stop()
 
 
-async def ask(connection: HttpConnection, **headers: str) -> Response:
-    return await connection.request("POST", PATH, headers, None)
+async def ask(client: HttpClient, **headers: str) -> Response:
+    return await client.request("POST", PATH, headers, None)
 
 
-async def test_one_connection_serves_all_exchanges_read_whole(service: Service, connection: HttpConnection) -> None:
+async def test_each_request_has_a_connection_of_its_own_and_its_answer_is_read_whole(
+    service: Service, client: HttpClient
+) -> None:
     service.script.append(Fault(when.nth(1), do.status(503)))
-    assert (await ask(connection)).status == 503
+    assert (await ask(client)).status == 503
     for _ in range(4):
-        assert await ask(connection, Authorization="Bearer t") == Response(200, ANSWER.body)
-    assert service.traffic.connections == 1
+        assert await ask(client, Authorization="Bearer t") == Response(200, ANSWER.body)
+    assert [seen.connection for seen in service.requests] == [1, 2, 3, 4, 5]
     assert {seen.target for seen in service.requests} == {PATH}
-
-
-async def test_a_connection_that_was_idle_long_is_replaced(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "IDLE_SECONDS", 0.01)
-    connection = HttpConnection(Network(tls_context(None)), service.url)
-    await ask(connection)
-    await trio.sleep(0.02)
-    await ask(connection)
-    assert [seen.connection for seen in service.requests] == [1, 2]
-    await connection.aclose()
 
 
 @pytest.mark.parametrize(
@@ -94,45 +82,76 @@ async def test_a_connection_that_was_idle_long_is_replaced(service: Service, mon
     ],
     ids=["reset", "truncated", "huge"],
 )
-async def test_an_incomplete_answer_is_an_error_and_the_connection_is_replaced(
-    service: Service, connection: HttpConnection, fault: Do, words: str
+async def test_an_incomplete_answer_is_an_error_and_the_next_one_is_whole(
+    service: Service, client: HttpClient, fault: Do, words: str
 ) -> None:
     service.script.append(Fault(when.nth(1), fault))
     with pytest.raises(AnswerError) as error:
-        await ask(connection)
+        await ask(client)
     place = urlsplit(service.url).netloc
     assert str(error.value) == (words if "MiB" in words else f"{words} ({place})")
-    assert (await ask(connection)).status == 200
-    assert service.traffic.connections == 2
+    assert (await ask(client)).status == 200
 
 
-async def test_bytes_after_an_answer_are_not_read_as_the_next_one(service: Service, connection: HttpConnection) -> None:
-    service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after=0.01)))
-    assert (await ask(connection)).status == 200
-    await service.until(lambda requests: requests[0].ended is not None)
-    assert await ask(connection) == Response(200, ANSWER.body)
-    assert [seen.connection for seen in service.requests] == [1, 2]
+@dataclass
+class Repeater:
+    """A proxy that sends each answer twice: the second time in the same packet, in the next one, while the connection
+    is idle, as the next request on it arrives, or while that is at work.
+    """
+
+    how: str
+    url: str = ""
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        last = b""
+        with suppress(trio.BrokenResourceError):
+            async for head in stream:
+                path = head.split()[1]
+                again, last = last, broken.answer(b'{"status": "success", "of": "%b"}' % bytes(path))
+                if self.how == "as the next request arrives":
+                    await stream.send_all(again)
+                if self.how == "at work on the next request":
+                    await trio.sleep(0.01)
+                    await stream.send_all(again)
+                    await trio.sleep(0.01)
+                await stream.send_all(last * (1 + (self.how == "in the same packet")))
+                if self.how in {"in the next packet", "while idle"}:
+                    await trio.sleep(0.02 if self.how == "while idle" else 0)
+                    await stream.send_all(last)
 
 
-@pytest.mark.parametrize("after", [None, 0.03], ids=["at once", "late"])
-async def test_a_connection_that_is_not_kept_reads_no_second_answer(service: Service, after: float | None) -> None:
-    """Once the next request was sent, nothing would distinguish it from the answer to that."""
-    service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after)))
-    service.latency = steady(0.06)
-    connection = HttpConnection(Network(tls_context(None)), service.url, kept=False)
-    for _ in range(2):
-        assert await ask(connection) == Response(200, ANSWER.body)
-    assert [seen.connection for seen in service.requests] == [1, 2]
+@pytest.mark.parametrize("rest", [0.0, 0.05], ids=["at once", "later"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "in the same packet",
+        "in the next packet",
+        "while idle",
+        "as the next request arrives",
+        "at work on the next request",
+    ],
+)
+async def test_an_answer_that_is_sent_twice_is_the_answer_to_no_other_request(
+    nursery: trio.Nursery, how: str, rest: float
+) -> None:
+    repeater = Repeater(how)
+    (listener,) = await nursery.start(partial(trio.serve_tcp, repeater.serve, 0, host="127.0.0.1"))
+    client = HttpClient(Network(tls_context(None)), f"http://127.0.0.1:{listener.socket.getsockname()[1]}")
+    for number in range(4):
+        answer = await client.request("POST", f"/{number}", {}, None)
+        assert answer.body == b'{"status": "success", "of": "/%d"}' % number
+        await trio.sleep(rest)
+    nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("path", ["//127.0.0.1:1/a", "http://127.0.0.1:1/a", "@127.0.0.1:1/a"])
-async def test_a_connection_goes_to_no_other_host(service: Service, connection: HttpConnection, path: str) -> None:
-    assert (await connection.request("POST", path, {"Authorization": "Bearer t"}, None)).status == 200
+async def test_a_request_goes_to_no_other_host(service: Service, client: HttpClient, path: str) -> None:
+    assert (await client.request("POST", path, {"Authorization": "Bearer t"}, None)).status == 200
     assert [(seen.target, seen.headers["host"]) for seen in service.requests] == [(path, service.url[len("http://") :])]
 
 
 async def test_no_redirect_is_followed_and_no_cookie_proxy_or_credentials_of_the_machine_are_used(
-    service: Service, connection: HttpConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, client: HttpClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password secret\n")
@@ -142,7 +161,7 @@ async def test_no_redirect_is_followed_and_no_cookie_proxy_or_credentials_of_the
     headers = (("location", f"{service.url}/other"), ("set-cookie", "session=1; path=/"))
     statuses = [302, 307, 308]
     service.respond = lambda _seen: Sent(statuses[len(service.requests) - 1], b"", headers=headers)
-    assert [(await ask(connection)).status for _ in statuses] == statuses
+    assert [(await ask(client)).status for _ in statuses] == statuses
     assert [seen.target for seen in service.requests] == [PATH] * 3
     assert not any({"cookie", "authorization"} & seen.headers.keys() for seen in service.requests)
 
@@ -167,10 +186,6 @@ async def silent(nursery: trio.Nursery) -> Silent:
     listeners = await nursery.start(partial(trio.serve_tcp, made.serve, 0, host="127.0.0.1"))
     made.url = f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
     return made
-
-
-def stop() -> None:
-    raise ShutdownError
 
 
 AT_A_TIME = OPENED_AT_A_TIME + 16
@@ -215,79 +230,62 @@ async def test_no_failure_leaves_a_descriptor_behind(
     service.script.append(Fault(lambda seen: seen.path == "/answer", do.hang()))
     service.script.append(Fault(lambda seen: seen.path == "/reset", broken.reset_in_body()))
     network, url = Network(tls_context(None)), silent.url if failure == "handshake" else service.url
-    connections = [HttpConnection(network, url) for _ in range(AT_A_TIME)]
-    is_cut_off, failures = failure in {"handshake", "answer"}, 0
+    client = HttpClient(network, url)
+    is_cut_off, failures, sent = failure in {"handshake", "answer"}, 0, 0
 
-    async def fail(connection: HttpConnection) -> None:
+    def on_sending() -> None:
+        nonlocal sent
+        if failure == "shutdown":
+            raise ShutdownError
+        sent += 1
+
+    async def fail() -> None:
         nonlocal failures
         with trio.move_on_after(0.1 if is_cut_off else 60) as scope, suppress(AnswerError, ShutdownError):
-            await connection.request("POST", f"/{failure}", {}, None, stop if failure == "shutdown" else lambda: None)
+            await client.request("POST", f"/{failure}", {}, None, on_sending)
             pytest.fail("it did not fail")
         assert scope.cancelled_caught == is_cut_off
-        assert connection.is_unsent or failure in {"answer", "reset"}
         failures += 1
 
     before = descriptors()
     gc.disable()
     try:
         async with trio.open_nursery() as workers:
-            for connection in connections:
-                workers.start_soon(fail, connection)
+            for _ in range(AT_A_TIME):
+                workers.start_soon(fail)
         with trio.move_on_after(30):  # the servers have theirs in this process too
             while descriptors() > before:  # noqa: ASYNC110  there is no event to wait for
                 await trio.sleep(0.01)
         assert (failures, descriptors()) == (AT_A_TIME, before)
+        assert sent == (AT_A_TIME if failure in {"answer", "reset"} else 0)
         assert "/shutdown" not in {seen.path for seen in service.requests}, "it is stopped before it is sent"
     finally:
         gc.enable()
     nursery.cancel_scope.cancel()
 
 
-async def test_what_was_sent_nowhere_is_known_to_be_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_could_not_be_sent_is_known_to_be_unsent(secure: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(module, "NOT_CONNECTED", set())
-    connection = HttpConnection(Network(tls_context(None)), "http://localhost:1")
-    for _ in range(2):  # refused; then unknown
+    network = Network(tls_context(None))
+    for url, wrong in (("http://localhost:1", None), (secure.url, None), ("http://localhost:1", unknown)):
+        if wrong is not None:
+            monkeypatch.setattr(socket, "getaddrinfo", wrong)
         with pytest.raises(AnswerError):
-            await ask(connection)
-        assert connection.is_unsent
-        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+            await HttpClient(network, url).request("POST", PATH, {}, None, lambda: pytest.fail("it was sent"))
 
 
-EVENTS = ["connection.connect_tcp.started", "connection.connect_tcp.complete", "http11.send_request_headers.started"]
-
-
-@pytest.mark.parametrize("lost", [*EVENTS, ""], ids=[*EVENTS, "all of them"])
-@pytest.mark.parametrize("fault", [do.hang(), broken.reset_in_body(), do.status(500)], ids=["hang", "reset", "status"])
-async def test_what_was_sent_counts_as_sent_whatever_httpx_no_longer_reports(
-    service: Service, connection: HttpConnection, lost: str, fault: Do, monkeypatch: pytest.MonkeyPatch
+async def test_a_request_is_told_before_it_is_sent_and_not_before_it_can_be(
+    service: Service, client: HttpClient
 ) -> None:
-    """Its documentation says that the names of what it reports may change."""
-    service.script.append(Fault(when.always, fault))
-    made: Any = HttpConnection._request  # which hands the trace over
+    def on_sending() -> None:
+        assert (len(service.requests), told) == (0, [])
+        told.append(descriptors())
 
-    def request(*given: Any) -> Any:
-        *others, trace = given
-
-        async def some(event: str, info: Any) -> None:
-            if lost and event != lost:
-                await trace(event, info)
-
-        return made(*others, some)
-
-    monkeypatch.setattr(HttpConnection, "_request", request)
-
-    async def fail() -> None:
-        with suppress(AnswerError):
-            await ask(connection)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(fail)
-        await service.until(lambda requests: len(requests) == 1)
-        nursery.cancel_scope.deadline = trio.current_time() + 0.1
-    assert not connection.is_unsent
+    told, before = list[int](), descriptors()
+    await client.request("POST", PATH, {}, None, on_sending)
+    assert told[0] > before, "the connection is open"
 
 
 async def test_few_connections_are_opened_at_a_time(
@@ -296,26 +294,24 @@ async def test_few_connections_are_opened_at_a_time(
     network = Network(tls_context(str(tmp_path / "ca.pem")))
     async with trio.open_nursery() as workers:
         for _ in range(OPENED_AT_A_TIME + 10):
-            workers.start_soon(ask, HttpConnection(network, silent.url))
+            workers.start_soon(ask, HttpClient(network, silent.url))
         with trio.fail_after(30):
             while silent.opened < OPENED_AT_A_TIME:  # noqa: ASYNC110  there is no event to wait for
                 await trio.sleep(0.01)
         await trio.sleep(0.05)
         assert silent.opened == OPENED_AT_A_TIME
         workers.cancel_scope.cancel()
-    connection = HttpConnection(network, secure.url)
     with trio.fail_after(30):
-        assert (await ask(connection)).status == 200, "those that were cut off made room"
-    await connection.aclose()
+        assert (await ask(HttpClient(network, secure.url))).status == 200, "those that were cut off made room"
     nursery.cancel_scope.cancel()
 
 
-async def test_an_answer_of_exactly_the_maximum_size_is_accepted(service: Service, connection: HttpConnection) -> None:
+async def test_an_answer_of_exactly_the_maximum_size_is_accepted(service: Service, client: HttpClient) -> None:
     service.script.append(Fault(when.always, broken.huge(ANSWER_LIMIT)))
-    assert len((await ask(connection)).body) == ANSWER_LIMIT
+    assert len((await ask(client)).body) == ANSWER_LIMIT
 
 
-async def test_retry_after_is_read_in_seconds(service: Service, connection: HttpConnection) -> None:
+async def test_retry_after_is_read_in_seconds(service: Service, client: HttpClient) -> None:
     for value, seconds in (
         ("7", 7.0),
         ("9" * 400, float("inf")),
@@ -323,7 +319,7 @@ async def test_retry_after_is_read_in_seconds(service: Service, connection: Http
         ("Wed, 21 Oct 2026 07:28:00 GMT", None),
     ):
         service.script[:] = [Fault(when.always, do.status(503, retry_after=value))]
-        assert (await ask(connection)).retry_after == seconds
+        assert (await ask(client)).retry_after == seconds
 
 
 @pytest.mark.parametrize(
@@ -333,25 +329,24 @@ async def test_retry_after_is_read_in_seconds(service: Service, connection: Http
     ids=["for another host", "of another authority"],
 )
 async def test_a_certificate_is_checked(secure: Service, tmp_path: Path) -> None:
-    connection = HttpConnection(Network(tls_context(str(tmp_path / "ca.pem"))), secure.url)
+    client = HttpClient(Network(tls_context(str(tmp_path / "ca.pem"))), secure.url)
     with pytest.raises(AnswerError, match=r"^TLS: "):
-        await ask(connection)
+        await ask(client)
     assert secure.requests == []
-    await connection.aclose()
 
 
-async def test_too_many_open_files_are_not_the_engines_fault(service: Service, connection: HttpConnection) -> None:
+async def test_too_many_open_files_are_not_the_engines_fault(service: Service, client: HttpClient) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
     try:
         with pytest.raises(AnswerError) as error:
-            await ask(connection)
+            await ask(client)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert str(error.value) == "this process can open no connection: Too many open files"
-    assert (await ask(connection)).status == 200
+    assert (await ask(client)).status == 200
 
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
@@ -359,10 +354,10 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\r\nX-Evil: 1", f"{TOKEN}é"])
 async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
-    service: Service, connection: HttpConnection, token: str
+    service: Service, client: HttpClient, token: str
 ) -> None:
     with pytest.raises(AnswerError) as error:
-        await ask(connection, Authorization=f"Bearer {token}")
+        await ask(client, Authorization=f"Bearer {token}")
     assert str(error.value) == f"the request cannot be sent as it is ({urlsplit(service.url).netloc})"
     assert service.requests == []
 

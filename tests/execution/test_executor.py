@@ -1,9 +1,9 @@
 """A call is retried as often as its failures allow and no more, and its result is reported exactly once."""
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
-import httpx
+import httpcore
 import pytest
 import trio
 
@@ -11,7 +11,7 @@ from job.day.result import CallResult, ShutdownReason
 from job.engines.answers import AnswerError, Response
 from job.engines.calls import EngineName
 from job.engines.failures import Cause
-from job.engines.http import HttpConnection, Network
+from job.engines.http import HttpClient, Network
 from job.engines.tls import tls_context
 from job.execution.progress import CallRetried
 from job.telling.failures import reason_of
@@ -118,60 +118,56 @@ async def test_a_last_try_that_is_refused_makes_no_other_wait() -> None:
     assert starts(made) == [0.0, 10.0, PATIENCE, PATIENCE + 10.0]
 
 
-class Speechless:
-    """An httpx that reports nothing of what it does."""
-
-    asked: ClassVar[list[Step]] = []
-    steps: ClassVar[list[Step]] = []
-
-    def __init__(self, **_: object) -> None:
-        pass
-
-    async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
-        step = self.steps[min(len(self.asked), len(self.steps) - 1)]
-        self.asked.append(step)
-        await trio.sleep(step if isinstance(step, float) else 0)
-        if isinstance(step, Exception):
-            raise step
-        answer = step if isinstance(step, Response) else reply({"status": "success"})
-        return httpx.Response(answer.status, content=answer.body)
-
-    async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
-
-
-SENT = [reply({}, 500), DENIED, FOREVER, httpx.ReadError("reset"), httpx.RemoteProtocolError("half an answer")]
+GOOD = b'HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n{"status": "success"}'
+SENT = [
+    GOOD.replace(b"success", b"failure"),
+    GOOD[:-1],
+    GOOD.replace(b"200", b"500"),
+    httpcore.ReadError("reset"),
+    FOREVER,
+]
+UNSENT = [httpcore.ConnectError("refused"), httpcore.ConnectTimeout("no answer")]
 NO_TOKEN = AnswerError(message("no token"), Cause.IDENTITY)
-UNSENT = [httpx.ConnectError("refused"), httpx.ConnectTimeout("no answer"), NO_TOKEN]
 
 
-@pytest.mark.parametrize(
-    ("step", "is_sent"), [*((one, True) for one in SENT), *((one, False) for one in [reply({}, 503), *UNSENT])]
-)
-async def test_what_is_not_known_to_be_unsent_may_have_been_charged(
-    step: Step, is_sent: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", [*SENT, *UNSENT, NO_TOKEN])
+async def test_only_what_was_sent_over_an_open_connection_may_have_been_charged(
+    step: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The names of what httpx reports may change: a bad card must not be paid for again and again then."""
-    made = stage([target("A", engines=())])
-    monkeypatch.setattr(Speechless, "asked", [])
-    monkeypatch.setattr(Speechless, "steps", [*[step] * 9, None])
-    monkeypatch.setattr(httpx, "AsyncHTTPTransport", Speechless)
-    network, missing = Network(tls_context(None)), [step] * 9 if isinstance(step, AnswerError) else []
+    """The tries of a bad card meet the same nine times."""
+    made, begun = stage([target("A", engines=())]), 0
+
+    class Stream(httpcore.AsyncMockStream):
+        async def read(self, *given: Any, **named: Any) -> bytes:
+            await trio.sleep(step if isinstance(step, float) and begun <= 9 else 0)
+            if isinstance(step, Exception) and begun <= 9:
+                raise step
+            return await super().read(*given, **named)
+
+    async def connect(*_: Any, **__: Any) -> Stream:
+        nonlocal begun
+        begun += step is not NO_TOKEN
+        await trio.lowlevel.checkpoint()
+        if step in UNSENT and begun <= 9:
+            raise step
+        return Stream([step if isinstance(step, bytes) and begun <= 9 else GOOD])
 
     async def token(_audience: str, _rejected: str | None) -> str:
+        nonlocal begun
+        begun += step is NO_TOKEN
         await trio.lowlevel.checkpoint()
-        if missing:
-            raise missing.pop()
+        if step is NO_TOKEN and begun <= 9:
+            raise NO_TOKEN
         return "token"
 
-    made.world.token = token
-    if missing:
-        monkeypatch.setattr(Speechless, "steps", [None])
-    context = replace(made.phases.context, connect=lambda engine: HttpConnection(network, f"https://{engine}"))
+    monkeypatch.setattr(httpcore.TrioBackend, "connect_tcp", connect)
+    made.world.token, network = token, Network(tls_context(None))
+    context = replace(made.phases.context, client_of=lambda engine: HttpClient(network, f"http://{engine}"))
     await replace(made.phases, context=context).generate()
+    is_sent = step in SENT
     assert the_end(made).done is not is_sent
     assert the_end(made).charged_tries == (3 if is_sent else 0)
-    assert the_end(made).tries == (3 if is_sent else 10)
+    assert the_end(made).tries == begun == (3 if is_sent else 10)
 
 
 async def test_all_attempts_at_a_call_are_equal_except_for_the_token_which_is_for_the_audience() -> None:

@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -82,15 +83,10 @@ class World:
     events: list[Event] = field(default_factory=list)
     in_flight: dict[str, int] = field(default_factory=dict)
     peak: dict[str, int] = field(default_factory=dict)
-    open_connections: int = 0
     tokens_given: list[tuple[str, str | None]] = field(default_factory=list)
     token: Callable[[str, str | None], Awaitable[str]] | None = None
     connect_seconds: dict[EngineName, float] = field(default_factory=dict)
     """How long a connection to an engine takes."""
-
-    def connect(self, engine: EngineName) -> "Connection":
-        self.open_connections += 1
-        return Connection(self, engine)
 
     @property
     def finished(self) -> list[CallResult]:
@@ -118,14 +114,11 @@ class Tokens(IdTokens):
 
 
 @dataclass
-class Connection:
-    """The fake of a worker's connection: one request at a time; the first one after it was closed opens it again."""
+class Client:
+    """The fake of an engine's client."""
 
     world: World
     engine: EngineName
-    busy: bool = False
-    closed: bool = False
-    is_unsent: bool = True
 
     async def request(
         self,
@@ -135,17 +128,12 @@ class Connection:
         body: bytes | None,
         on_sending: Callable[[], None] = lambda: None,
     ) -> Response:
-        assert not self.busy, "two requests on one connection"
-        self.world.open_connections += self.closed
-        self.closed = False
         assert method == "POST"
         assert path.startswith("/")
-        self.is_unsent = True
         if seconds := self.world.connect_seconds.get(self.engine):
             async with trio.open_nursery() as attempts:  # noqa: ASYNC112  as trio connects: a cancellation arrives in a group
                 attempts.start_soon(trio.sleep, seconds)
         on_sending()
-        self.is_unsent = False
         world, parts = self.world, urlsplit(path)
         asked = Asked(
             engine=self.engine,
@@ -158,7 +146,6 @@ class Connection:
         )
         world.attempts[headers["Idempotency-Key"]] += 1
         world.asked.append(asked)
-        self.busy = True
         count = world.in_flight[asked.engine] = world.in_flight.get(asked.engine, 0) + 1
         world.peak[asked.engine] = max(count, world.peak.get(asked.engine, 0))
         try:
@@ -169,13 +156,6 @@ class Connection:
         finally:
             asked.ended = trio.current_time()
             world.in_flight[asked.engine] -= 1
-            self.busy = False
-
-    async def aclose(self) -> None:
-        if not self.closed:
-            self.world.open_connections -= 1
-        self.closed = True
-        await trio.lowlevel.checkpoint()
 
 
 PATIENCE: float = EngineSettings.model_fields["patience"].default
@@ -270,7 +250,6 @@ class Stage:
             assert len(done) == account.done, engine
             assert len(failed) == account.failed, engine
             assert len({*done, *failed}) == len(done) + len(failed), "something finished twice"
-        assert self.world.open_connections == 0, "a worker left its connection open"
 
 
 def stage(
@@ -291,7 +270,7 @@ def stage(
     context = RunContext(
         run=RunIdentity("test"),
         tokens=Tokens(world),
-        connect=world.connect,
+        client_of=partial(Client, world),
         shutdown=shutdown,
         emit=on_event,
         call_of=plan.call,
