@@ -25,20 +25,20 @@ from job.outputs.pages import documents, pages
 from job.records.earlier import end_json
 from job.records.lease import BusyError, Holder, Lease, acquire
 from job.records.objects import end_name
-from job.records.past_nights import PastNights, ended_for_good, is_final, refused_before
+from job.records.past_nights import FINAL, PastNights, ended_for_good
 from job.records.record import Record, read_day, write_document, write_without_lease
 from job.records.session import (
-    ChangedError,
     Session,
     StorageAlarm,
     decide,
     faults_of_record,
+    planned_config,
     resolve_day,
     write_documents,
 )
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
-from job.telling.advice import Commands, changed_fault
+from job.telling.advice import Commands
 from job.telling.nights import undone_lines
 from job.telling.notes import plan_notes
 from job.telling.view import View
@@ -105,7 +105,7 @@ class DayStatus:
         before = NightBefore.of(nights, attempt, start.day, ledger.plan, earlier)
         report = report_of(start, ledger, ending, seconds=self.seconds, faults=faults, before=before)
         undone = () if past_nights.nights is None else undone_lines(past_nights.nights, report)
-        is_retried = start.has_retry and not is_final(report, self.options.settings)
+        is_retried = start.has_retry and report.outcome not in FINAL
         return View.of(report, ledger, self.commands, undone, is_retried=is_retried)
 
     def view_after_bug(self) -> View:
@@ -127,8 +127,6 @@ async def open_day(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nurse
             found = await ended_for_good(status.options) or await _begin(status, stack, helpers)
     except ConfigError as error:
         faults = error.faults
-    except ChangedError as error:
-        faults = [changed_fault(error.start, error.changes, error.missing, error.added, error.asked)]
     except BusyError as error:
         ending = Ending(Outcome.BUSY, why=error.why, detail=error.holder)
     except StorageError as error:
@@ -157,14 +155,14 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
     status.on_start(start)
     day, alarm = start.day, StorageAlarm(status.on_storage)
     with faults_of_record(day):
-        config = await read_config(options, day)
+        config = await planned_config(options, store, start)
         waits = not options.again  # who asks for something again looks first at what the other one makes
         acquired = acquire(store, Holder.of(start), status.on_wait, waits=waits)
         lease = status.lease = await stack.enter_async_context(acquired)
         helpers.start_soon(shutdown.watch, lease.renew_forever, shutdown, partial(alarm, "lease"), name="lease")
         helpers.start_soon(shutdown.watch, status.past_nights.read_beside, store, day, name="past nights")
         if lease.has_waited:
-            config = await read_config(options, day)
+            config = await planned_config(options, store, start)
         record = await Record.read(store, day, config.plan)
         start = record.continued_by(start.with_config(config))
         attempt = decide(record, start, config, lease.holder.owner, listing_before)
@@ -198,7 +196,8 @@ async def _nothing_left(status: DayStatus, record: Record) -> View:
 async def _refused(status: DayStatus, faults: Sequence[Fault]) -> View:
     """Records the faults, and how the day stands if it has no attempt; else says that. Never raises."""
     ending, day = Ending(Outcome.BAD_CONFIG), status.start.day
-    view = status.view(ending, faults)
+    # What the first try was refused for, it has told.
+    view = replace(status.view(ending, faults), was_sent=status.start.task_attempt > 0)
     is_unknown = not status.start.knows_days or "RUNS_URI" in {fault.variable for fault in faults}
     if view.report.is_of_command or status.runs_uri is None or is_unknown:
         return view
@@ -206,8 +205,7 @@ async def _refused(status: DayStatus, faults: Sequence[Fault]) -> View:
         with trio.fail_after(REFUSAL_SECONDS):
             store = open_store(status.runs_uri, make=True)
             recorded = await read_day(store, day)
-            view = status.view(ending, faults, recorded and recorded[1].ledger)
-            view = replace(view, was_sent=await refused_before(store, view.report, status.options.settings))
+            view = replace(status.view(ending, faults, recorded and recorded[1].ledger), was_sent=view.was_sent)
             await write_document(store, end_name(day, 0), partial(end_json, view.report))
             if recorded is not None and recorded[1].latest is not None:
                 return view

@@ -142,7 +142,7 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--yes",
         action="store_true",
-        help=f"for more than {UNCONFIRMED_LIMIT} cards again, a whole day by its date, or new cards of an earlier one",
+        help=f"for more than {UNCONFIRMED_LIMIT} cards again, or a whole day by its date",
     )
     run.add_argument(
         "--without",

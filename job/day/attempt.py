@@ -1,6 +1,5 @@
 """Attempt: how a start began, as the record and its report have it; and how one can end."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, Self
@@ -11,14 +10,14 @@ from pydantic_core import to_json
 
 from job.config.days import Days
 from job.config.environment import Options
-from job.config.objects import parse_config
 from job.config.plan import Plan, make_plan
-from job.config.read import PlannedConfig
+from job.config.read import PlannedConfig, RecordedConfig
 from job.config.values import CardUrl, Date, Schedule, must_be_printable
 from job.day.ledger import Rerun
 from job.day.result import Count, Seconds
-from job.engines.calls import DATA_ENGINES, ENGINES, EngineName
+from job.engines.calls import ENGINES, EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
+from job.storage.store import StoredObject
 from job.storage.uri import absolute
 from job.text.shown import without_credentials
 
@@ -222,8 +221,14 @@ class Attempt(Start):
 
     def plan_again(self) -> Plan:
         """The plan of its objects. Raises `ConfigError` if one of them is not sound."""
-        config = parse_config({name: text.encode() for name, text in self.objects.items()})
-        later = (engine for engine in DATA_ENGINES if engine not in self.batch_sizes)
-        config = replace(config, switched_off=(*config.switched_off, *later))
-        plan, _ = make_plan(config, self.day, self.batch_sizes)
+        plan, _ = make_plan(self.config.parse(), self.day, self.batch_sizes)
         return plan.without(self.without)
+
+    @property
+    def config(self) -> RecordedConfig:
+        """What a start of its day goes on with, once that is over."""
+        stored = {
+            name: StoredObject(text.encode(), self.generations.get(name, ""), 0.0)
+            for name, text in self.objects.items()
+        }
+        return RecordedConfig(stored, self.batch_sizes)

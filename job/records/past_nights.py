@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from math import inf
 
 import trio
 
@@ -24,7 +23,8 @@ from job.storage.uri import open_store
 from job.text.messages import Message, message
 
 NIGHTS_READ = 60
-FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING}
+FINAL = {Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.CARDS_MISSING, Outcome.SUCCEEDED}
+"""The ends that are no interruptions: Cloud Run's retry does nothing after one of them."""
 DAYS_OF_RETRY = 3
 """How many of the latest days are searched for an earlier try: other nights may have begun since."""
 AT_A_TIME = 4
@@ -63,7 +63,7 @@ async def ended_for_good(options: Options) -> Report | None:
         if found is not None:
             listing, attempt = found
             end = await listing.report(store, attempt.number)
-            if is_final(end, options.settings):
+            if end.outcome in FINAL:
                 latest = await listing.report(store, listing.latest) if listing.latest in listing.ends else end
                 ended = latest if latest.outcome is Outcome.SUCCEEDED else end
                 return ended.model_copy(update={"is_repeated": True})
@@ -87,29 +87,6 @@ async def earlier_try(options: Options, store: ObjectStore) -> tuple[Listing, At
                     if attempt.execution == settings.execution:
                         return listing, attempt
     return None
-
-
-async def refused_before(store: ObjectStore, report: Report, settings: Settings) -> bool:
-    """Whether an earlier try of this execution was refused for the same faults as `report`: it was told of them.
-
-    Raises `StorageError` and `RecordError`.
-    """
-    listing = await Listing.of(store, report.day) if settings.execution and settings.task_attempt else None
-    if listing is None or 0 not in listing.ends:
-        return False
-    earlier = await listing.report(store, 0)
-    then, now = ([one.faults_not_listed, *map(str, one.faults)] for one in (earlier, report))
-    return earlier.execution == settings.execution and then == now
-
-
-def is_final(end: Report, settings: Settings) -> bool:
-    """Whether what failed was refused, or had its tries or its patience, so that a retry would only pay for it again.
-
-    Within a patience and a timeout of the deadline, the last tries were made early.
-    """
-    left = inf if end.deadline is None else end.deadline - (end.seconds or 0.0)
-    lasts = [settings.engines[name].patience + settings.engines[name].timeout for name in end.engines]
-    return end.outcome in FINAL and left > max(lasts, default=0.0)
 
 
 async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:

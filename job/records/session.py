@@ -1,9 +1,8 @@
 """Session: for which day a start is, and one attempt's use of the record under the lease, to its end."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from itertools import chain
 
@@ -11,23 +10,20 @@ import trio
 
 from job.config.environment import AGAIN, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
-from job.config.read import PlannedConfig, unreadable
+from job.config.read import PlannedConfig, read_config, unreadable
 from job.day.attempt import Attempt, Outcome, Start
-from job.day.changes import differences
-from job.day.ledger import Ledger
-from job.day.report import Change, Items, Report
+from job.day.report import Report
 from job.day.result import CallResult
 from job.engines.calls import Item
-from job.errors import JobError
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
 from job.records.earlier import end_json
 from job.records.lease import BusyError, Lease
-from job.records.objects import RESTORE_IT, RecordError, attempt_name, end_name, plan_of
+from job.records.objects import RESTORE_IT, RecordError, attempt_name, end_name
 from job.records.past_nights import earlier_try, known_days
 from job.records.record import Documents, Journal, Listing, Record, write_document
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
-from job.text.messages import NAMED, Message, Value, listed, message, not_written, template
+from job.text.messages import Message, Value, listed, message, not_written, template
 
 
 @contextmanager
@@ -70,6 +66,17 @@ async def resolve_day(options: Options, store: ObjectStore) -> tuple[Start, Opti
     if begun is not None:
         start = start.model_copy(update={"day": begun[0].day})
     return start, replace(options, faults=[*options.faults, *faults]), listing
+
+
+async def planned_config(options: Options, store: ObjectStore, start: Start) -> PlannedConfig:
+    """The config of a start: that of now; of a day that is over and was begun, the one that its record has.
+
+    Raises as `read_config`, and `RecordError`.
+    """
+    latest = None
+    if not options.faults and start.day < start.days.current(options.now):
+        latest = await (await Listing.of(store, start.day)).latest_attempt(store)
+    return await read_config(options, start.day, None if latest is None else latest.config)
 
 
 END_RETRY_SECONDS = 1.0
@@ -200,18 +207,6 @@ async def write_documents(lease: Lease, documents: Documents, missing: dict[str,
             del missing[name]
 
 
-class ChangedError(JobError):
-    """An earlier day was asked for by another plan, which has to be confirmed.
-
-    Has what has changed since, how many cards are missing by it, and how many of these were asked for then; `added` are
-    the targets without which nothing has changed, if they are few.
-    """
-
-    def __init__(self, start: Start, changes: Sequence[Change], missing: int, added: Sequence[str], asked: int) -> None:
-        super().__init__(start.day)
-        self.start, self.changes, self.missing, self.added, self.asked = start, changes, missing, added, asked
-
-
 def decide(
     record: Record, start: Start, config: PlannedConfig, owner: str, listing_before: Listing | None = None
 ) -> Attempt | None:
@@ -220,12 +215,11 @@ def decide(
     What it asks to have made again is opened in the ledger of the record. `listing_before` is what was recorded of the
     day when this start began, if it asks for something again.
 
-    Raises `ConfigError` if the day is that of another config; `ChangedError`; and what `_rerun` raises.
+    Raises `ConfigError` if the day is that of another config, and what `_rerun` raises.
     """
     latest, ledger = record.latest, record.ledger
     if latest is not None:
         _raise_if_other(latest, start)
-        _raise_if_changed(latest, start, ledger)
     asked_by = latest.asked_by if latest else ()
     if config.again and start.execution not in asked_by:  # a first try may be delivered twice
         _rerun(config.again, record, start, listing_before)
@@ -283,27 +277,3 @@ def _is_done(record: Record, plan: str) -> bool:
         return False
     is_same = end.without == ledger.left_out
     return end.outcome is Outcome.SUCCEEDED and is_same and not end.not_written
-
-
-def _raise_if_changed(latest: Attempt, start: Start, ledger: Ledger) -> None:
-    """Raises `ChangedError` if an earlier day is named whose latest attempt had another plan, or left out what is made.
-
-    Not if that is confirmed, or if the plan, perhaps in another order, asks for the same.
-    """
-    plan = ledger.plan
-    is_earlier = start.names_day and start.day < start.days.current(datetime.fromisoformat(start.started))
-    is_same = latest.plan == plan.digest and plan.left_out.issuperset(latest.without)
-    if not is_earlier or "--yes" in start.arguments or is_same:
-        return
-    then = plan_of(latest)
-    made_now = then.left_out - plan.left_out
-    left_out = [card.item for card in ledger.missing("qa") if card.item.target in made_now]
-    changes = [*differences(then, plan)]
-    if left_out:
-        changes.append(Change("left_out", "", len(left_out), items=Items.of(left_out)))
-    if not changes:
-        return
-    added = tuple(one.id for one in plan.targets if one.id in plan.left_out or one.id not in then.by_id)
-    asked = sum(card.item.target not in added for card in ledger.missing("qa"))
-    is_enough = len(added) <= NAMED and not any(differences(then, plan.without(added)))
-    raise ChangedError(start, changes, ledger.counts("qa").missing, added if is_enough else (), asked)

@@ -8,15 +8,13 @@ from functools import reduce
 from urllib.parse import quote
 
 from job.config.days import Days
-from job.config.environment import DATE
-from job.config.faults import Fault, FaultKind
+from job.config.faults import FaultKind
 from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger
-from job.day.report import NIGHTS_PAGE, PAGE, Change, Report
+from job.day.report import NIGHTS_PAGE, PAGE, Report
 from job.engines.calls import counted
 from job.storage.store import NAME_A_PLACE
 from job.storage.uri import absolute, address_of
-from job.telling.changes import change_of
 from job.telling.lines import Line, Rank
 from job.text.messages import (
     NAMED,
@@ -49,7 +47,6 @@ class Commands:
         day: str | None,
         *options: str,
         is_new: bool = False,
-        is_confirmed: bool = False,
         cards: int = 0,
         is_start: bool = False,
     ) -> Line:
@@ -58,20 +55,16 @@ class Commands:
 
         The command is without its date if the day is current: if it is `None`, whichever is current by then. `is_new`
         is whether nothing may be recorded of the day: then it is confirmed if it is named, as it is on a laptop, where
-        a new shell may not have the schedule. `is_confirmed` is whether it is confirmed only if it is named anyway, as
-        what was left out of an earlier day wants.
+        a new shell may not have the schedule.
         """
         on_cloud = self.place.job is not None and self.place.start_with is None
         is_current = day is None or (self.days.current(self.now) == day and (on_cloud or not is_new))
         named = [] if is_current else [f"--date={day}"]
-        confirmed = ["--yes"] if named and (is_new or is_confirmed) and "--yes" not in options else []
+        confirmed = ["--yes"] if named and is_new and "--yes" not in options else []
         arguments = ["run", *named, *options, *confirmed]
         until = self.days.until(day) if is_current and day is not None else None
         terms = []
-        if any(argument.startswith("--date") for argument in arguments):  # what it makes and costs is not known
-            terms.append(message("by today's config"))
-            text = Message(text.id, {**text.values, "price": ""}, text.plural)
-        elif cards:
+        if cards:
             terms.append(counted("qa", cards))
         if on_cloud and len(arguments) > 1:
             terms.append(message("for a maintainer"))
@@ -216,7 +209,7 @@ def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Ite
     if report.without:
         made = template("Once they can be made, this makes what was left out{terms}{price}:")
         text = message(made, price=_price(report, report.cards.left_out))
-        yield commands.start(text, report.day, is_confirmed=True, cards=report.cards.left_out)
+        yield commands.start(text, report.day, cards=report.cards.left_out)
     if report.qa_attempts is None:
         return
     cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
@@ -285,23 +278,3 @@ def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     was_current = report.days.current(datetime.fromisoformat(report.started)) == report.day
     is_new = was_current and not report.number and not is_refused
     return commands.start(sentence, report.day, *options, is_new=is_new, cards=missing, is_start=True)
-
-
-def changed_fault(start: Start, changes: Sequence[Change], missing: int, added: Sequence[str], asked: int) -> Fault:
-    """The fault of a start of an earlier day by another config, which has to be confirmed. Its fields are those of
-    `ChangedError`; the remedy names the way that costs least."""
-    named_changes = reduce(semicolon, [change_of(change, start.day) for change in changes])
-    what = message("other cards are asked for than on {day}: {changes}", day=start.day, changes=named_changes)
-    tries, without = start.qa_attempts or 1, option("without", added)
-    if any(change.kind == "left_out" for change in changes):
-        without.insert(0, "--yes")
-    remedy = message("add --yes if that is meant (tries per start: at most {most})", most=missing * tries)
-    if asked and added:
-        remedy = message(
-            "add {without} to make what was asked for then (tries per start: at most {asked}), or --yes to make all "
-            "(at most {most})",
-            without=shlex.join(without) if start.job is None else as_list(without),
-            asked=asked * tries,
-            most=missing * tries,
-        )
-    return Fault(DATE, what, remedy, FaultKind.COMMAND)

@@ -245,7 +245,7 @@ CASES = [
     Case(CONFIG, faulty_object, "bad_config", 'ticker_list.json: [1] (\\"a/b\\")'),
     Case(PAST, no_storage("folders"), says="past nights cannot be read"),
     Case(PAST, page_that_hangs, says="cards.csv: no time was left for it"),
-    Case(PAST, no_storage("create", ".html"), says="report.html, index.html"),
+    Case(PAST, no_storage("create", ".html"), says="index.html, 2026-11-24/report.html"),
     Case(OUT, storage_comes_back(10)),
     Case(OUT, storage_comes_back(25)),  # the lease waits for less
     Case(OUT, no_storage_to_the_end, is_recorded=False),

@@ -51,7 +51,7 @@ def bugs_in(caplog: pytest.LogCaptureFixture) -> str:
 async def test_a_bug_before_the_first_call_claims_no_cards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(opening, "read_config", AsyncMock(side_effect=ZeroDivisionError))
+    monkeypatch.setattr(opening, "resolve_day", AsyncMock(side_effect=ZeroDivisionError))
     settings, faults = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
     reporter = Mock(drain=AsyncMock())
     code = await orchestrator.run(Options(settings, faults, NOW, time.monotonic()), reporter)
