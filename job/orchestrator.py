@@ -41,9 +41,9 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
     shutdown, error = phases.context.shutdown, None
     with suppress(ShutdownError), shutdown.interruptible():
         try:
-            async with trio.open_nursery() as data_phase:  # if one of its tasks fails, the others are cancelled
+            async with trio.open_nursery() as data_phase:
                 for engine in phases.data_engines:
-                    data_phase.start_soon(phases.prepare, engine, name=engine)
+                    data_phase.start_soon(phases.prepare, engine, data_phase.cancel_scope, name=engine)
         except* EngineFailedError as failed:
             error = failed.exceptions[0]  # the only one
         if error is None and shutdown.reason is None:

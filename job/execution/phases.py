@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import trio
 
@@ -28,8 +28,6 @@ class Phases:
     """Has what earlier attempts have done, and gets the results of this one through `context.emit`."""
     engines: Mapping[EngineName, EngineSettings]
     context: RunContext
-    preparing: dict[EngineName, trio.CancelScope] = field(default_factory=dict)
-    """The data engines that prepare; only the first one that fails is left."""
 
     @classmethod
     def of(
@@ -63,25 +61,25 @@ class Phases:
     def data_engines(self) -> list[EngineName]:
         return [engine for engine in self.ledger.plan.engines() if engine != "qa"]
 
-    async def prepare(self, engine: EngineName) -> None:
+    async def prepare(self, engine: EngineName, data_phase: trio.CancelScope) -> None:
         """Makes the calls of a data engine that are not done yet. Raises `EngineFailedError` if one has failed.
 
-        Its siblings are cut off as soon as one has failed. What this engine has not tried by then it still tries, so
-        that all that fails is known at once. Returns early if the run shuts down, or if a sibling failed first.
+        The first engine of which one has failed cancels the data phase, but for itself: what it has not tried by then
+        it still tries, so that all that fails is known at once. Returns early if the run shuts down.
         """
         failed: list[EngineFailedError] = []
 
         def on_finished(result: CallResult, failure: Failure | None) -> None:
-            if failure is None or failure.is_interruption or engine not in self.preparing:
+            if failure is None or failure.is_interruption or data_phase.cancel_called:
                 return
-            for sibling in self.preparing.keys() - {engine}:
-                self.preparing.pop(sibling).cancel()
+            own.shield = True
+            data_phase.cancel()
             failed.append(EngineFailedError(result))
             executor.stop(FAILED_SECONDS)
 
         work = self.ledger.plan.work(engine, self.ledger.is_done)
-        executor = Executor(self.engines[engine], self.context, work, on_finished)
-        with trio.CancelScope() as self.preparing[engine]:
+        executor, own = Executor(self.engines[engine], self.context, work, on_finished), trio.CancelScope()
+        with self.context.shutdown.until_request(own):
             await executor.run()
         if failed:
             raise failed[0]

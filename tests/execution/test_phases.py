@@ -3,13 +3,13 @@
 import random
 import re
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 import trio
-import trio.testing
 
 from job.config.environment import EngineSettings
-from job.day.result import EngineFailedError
+from job.day.result import EngineFailedError, ShutdownReason
 from job.engines.answers import Response
 from job.engines.calls import TARGET_ENGINES, EngineName
 from job.engines.failures import Cause
@@ -60,6 +60,21 @@ async def test_siblings_are_cut_off_at_once(waiting_for: str, refused: set[int],
     assert {event.cause for event in made.world.finished if not event.done} <= {Cause.STATUS, Cause.INTERRUPTED}
 
 
+@pytest.mark.parametrize("at", [3.0, 10.0])
+async def test_a_shutdown_cuts_off_also_the_engine_that_tries_the_rest(at: float) -> None:
+    """It is shielded from its siblings' end alone."""
+
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(5.0 if asked.tickers == ("T0",) else 100.0)
+        return reply({}, 400)
+
+    made = stage([target(f"T{number}", (), ("news", "trading")) for number in range(4)], script)
+    with pytest.raises(EngineFailedError) if at > 5.0 else nullcontext():
+        await made.play((at, ShutdownReason.SIGTERM))
+    assert trio.current_time() == at
+    assert made.counts("news").failed == 4
+
+
 async def test_nothing_of_a_data_engine_that_has_failed_is_tried_again() -> None:
     async def script(asked: Asked) -> Response:
         await trio.sleep(4 if asked.tickers == ("T3",) else 5)
@@ -97,21 +112,20 @@ async def test_a_data_engine_has_failed_as_soon_as_the_page_says(how: str, colum
         await trio.sleep(FOREVER if not how else 0.2)
         return reply({}, int(how or 0))
 
-    async def sibling(preparing: dict[EngineName, trio.CancelScope]) -> None:
+    async def sibling() -> None:
         began = trio.current_time()
-        with trio.CancelScope() as preparing["financial"]:
+        try:
             await trio.sleep_forever()
-        took.append(trio.current_time() - began)
+        finally:
+            took.append(trio.current_time() - began)
 
     targets = [target(f"T{number}", (), (engine,)) for number in range(100)]
     for seed in range(10 if column % 2 else 1):
         made = stage(targets, script, changes, random.Random(seed).random)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(sibling, made.phases.preparing)
-            await trio.testing.wait_all_tasks_blocked()
-            with pytest.raises(EngineFailedError):
-                await made.play()
-            nursery.cancel_scope.cancel()
+        with pytest.RaisesGroup(EngineFailedError):
+            async with trio.open_nursery() as data_phase:
+                data_phase.start_soon(sibling)
+                data_phase.start_soon(made.phases.prepare, engine, data_phase.cancel_scope)
     assert 0.9 * stated - 1 <= max(took) <= stated
 
 

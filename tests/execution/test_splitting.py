@@ -166,7 +166,7 @@ async def test_each_part_of_a_batch_has_the_key_of_its_own_targets() -> None:
     made = stage([target(name, engines=("trading",)) for name in "AB"], script)
     made.ledger.add(result_of(trading(["A"])))
     made.ledger.rerun([Item("trading", "A", None)], 2)
-    await made.phases.prepare("trading")
+    await made.phases.prepare("trading", trio.CancelScope())
     keys = {asked.tickers: asked.headers["Idempotency-Key"] for asked in made.world.asked}
     for names, number in ((("A", "B"), 2), (("A",), 2), (("B",), 0)):
         assert keys[names] == RunIdentity("test").idempotency_key(*trading(names).fingerprint, rerun=number)
