@@ -1,9 +1,10 @@
 """Answers: judges whether the work was done. A 2xx is not enough: the engines report most failures with one."""
 
 import json
+import re
 from base64 import urlsafe_b64decode
 from codecs import BOM_UTF8
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -112,17 +113,29 @@ def _own_words(body: bytes, token: str) -> str:
     return excerpt(body, token)
 
 
-def _words(value: object, depth: int = 0) -> str | None:
-    """The words of an error: a text, or the first of them in what frameworks make of it."""
-    if isinstance(value, str):
-        return value.strip() or None
+def _words(value: object) -> str | None:
+    """The words of an error: the first sentence in what frameworks make of it, else a code or a status in words."""
+    found = list(_texts(value))
+    sentences = (text for text in found if text not in _PHRASES and not _CODE.fullmatch(text))
+    return next(sentences, found[0] if found else None)
+
+
+_PHRASES = frozenset(responses.values())
+_CODE = re.compile(r"[!-~]+")
+
+
+def _texts(value: object, depth: int = 0) -> Iterator[str]:
+    if isinstance(value, str) and value.strip():
+        yield value.strip()
     parts = value[:1] if isinstance(value, list) else []
     place = ""
     if isinstance(value, dict):
         parts = [value.get(key) for key in ("detail", "error", "message", "msg")]
         if isinstance(value.get("loc"), list):  # FastAPI says in which field it is
             place = f"{'.'.join(map(str, value['loc']))}: "
-    return next((f"{place}{words}" for part in parts if depth < 3 and (words := _words(part, depth + 1))), None)
+    if depth < 3:
+        for part in parts:
+            yield from (f"{place}{text}" for text in _texts(part, depth + 1))
 
 
 def account_in(token: str) -> str | None:

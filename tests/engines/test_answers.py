@@ -112,6 +112,7 @@ def test_a_success_with_an_error_has_a_warning(call: Call, answer: object, said:
 
 
 MISSING = {"detail": [{"type": "missing", "loc": ["query", "as_of"], "msg": "Field required"}]}
+SPRING = {"status": 500, "error": "Internal Server Error", "message": "no connection to the model"}
 QUOTA = {"error": {"code": 429, "message": "Daily quota exceeded"}}
 GOOGLE = (
     b"<html><head><title>503 Server Error</title></head>\n<body><h1>Error: Server Error</h1>\n"
@@ -124,6 +125,12 @@ GOOGLE = (
     [
         (422, MISSING, "query.as_of: Field required"),
         (429, QUOTA, "Daily quota exceeded"),
+        (500, SPRING, "no connection to the model"),
+        (500, SPRING | {"message": ""}, ""),
+        (502, SPRING | {"message": "E_DOWN"}, "Internal Server Error"),
+        (500, {"error": "MODEL_DOWN", "message": "模型没有应答"}, "模型没有应答"),
+        (500, {"error": {"code": "E42", "error": "unavailable", "message": "try later"}}, "try later"),
+        (500, {"detail": "MODEL_DOWN", "message": "busy"}, "MODEL_DOWN"),
         (503, GOOGLE, "Error: Server Error The service you requested is not available yet."),
         (503, b"<html><title>503 Service Unavailable</title><h1>503 Service Unavailable</h1></html>", ""),
         (503, b"503 tickers are too many", "503 tickers are too many"),
