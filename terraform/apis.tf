@@ -26,6 +26,13 @@ resource "google_project_service" "run" {
   project            = var.project_id
   service            = "run.googleapis.com"
   disable_on_destroy = false
+
+  lifecycle {
+    precondition {
+      condition     = length(local.refused) == 0
+      error_message = join("\n", local.refused)
+    }
+  }
 }
 
 moved {

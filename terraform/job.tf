@@ -23,10 +23,10 @@ locals {
           AUDIENCE    = engine.audience == null ? null : "${engine.audience} ${local.urls[name]}" # the job uses an audience for this URL only
           TIMEOUT     = engine.timeout_seconds
           CONCURRENCY = engine.concurrency
-          ATTEMPTS    = name == "qa" ? engine.attempts : null
+          ATTEMPTS    = contains(local.own_settings[name], "attempts") ? engine.attempts : null
           PATIENCE    = engine.patience_seconds
           PER_MINUTE  = engine.per_minute
-          BATCH_SIZE  = contains(local.batch_names, name) ? engine.batch_size : null
+          BATCH_SIZE  = contains(local.own_settings[name], "batch_size") ? engine.batch_size : null
         } : "${upper(name)}_ENGINE_${key}" => tostring(value) if value != null
       }
     ]...

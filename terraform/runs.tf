@@ -1,5 +1,5 @@
 # A bucket of its own: a run overwrites its lease every few seconds, and versions would keep every renewal for good. Soft
-# delete keeps each for a week: some 720 of 300 bytes in three hours.
+# delete keeps each for a week: some 720 of 1 KB in three hours. The lease is never too old: each start writes it anew.
 resource "google_storage_bucket" "runs" {
   project                     = var.project_id
   name                        = "${var.project_id}-${var.name}-runs"

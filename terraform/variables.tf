@@ -1,5 +1,5 @@
 variable "alerts" {
-  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started or recorded, has an engine that is out for five minutes, or has not succeeded by `success_by` (HH:MM, every day, in the schedule's time zone; at the schedule's own minute it would fail, as the night has only begun; leave a night the time that it takes, an engine's `patience_seconds`, and six times its timeout)."
+  description = "Who gets a mail (`notification_channels`) of a failure, and if by `success_by` (HH:MM, in the schedule's time zone) the night is not done."
   type = object({
     notification_channels = list(string)
     success_by            = string
@@ -11,17 +11,13 @@ variable "alerts" {
     error_message = "alerts.notification_channels: is empty; name a channel, or leave alerts out."
   }
   validation {
-    condition     = alltrue([for name in try(coalesce(var.alerts.notification_channels, []), []) : can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", name))])
-    error_message = "${join(", ", [for index, name in try(coalesce(var.alerts.notification_channels, []), []) : "alerts.notification_channels[${index}]" if !can(regex("^projects/[^/]+/notificationChannels/[0-9]+$", name))])}: is not a channel's full name; write projects/PROJECT/notificationChannels/NUMBER, as `gcloud beta monitoring channels list --format='value(name)'` prints it."
-  }
-  validation {
     condition     = var.alerts == null || can(regex("^([01][0-9]|2[0-3]):[0-5][0-9]$", var.alerts.success_by))
     error_message = "alerts.success_by: is not a time of day; write HH:MM."
   }
 }
 
 variable "build" {
-  description = "Deploys merges: the connected `repository`, the `branch` whose pushes are deployed, and whether a merge also makes the bucket's config the same as terraform/config/ (`ships_config`), and whether it then looks, by the job's `check`, if all engines are healthy (`check`)."
+  description = "Deploys merges to `branch` of the connected `repository`, and with `ships_config` its config; with `check`, it then runs the job's `check`."
   type = object({
     branch       = optional(string, "main")
     check        = optional(bool, false)
@@ -35,8 +31,11 @@ variable "build" {
     error_message = "build.branch: is not the name of a branch; write it alone, such as main."
   }
   validation {
-    condition     = var.build == null || can(regex("^projects/[^/]+/locations/${var.region}/connections/[^/]+/repositories/[^/]+$", var.build.repository))
-    error_message = "build.repository: is not a connected repository of this region; write projects/PROJECT/locations/${var.region}/connections/CONNECTION/repositories/REPO, with the NAME that `gcloud builds repositories list --connection=CONNECTION --region=${var.region}` prints."
+    condition = var.build == null || can(regex("^projects/[^/]+/locations/${var.region}/connections/[^/]+/repositories/[^/]+$", var.build.repository))
+    error_message = join("", [
+      "build.repository: is not a connected repository of this region; write projects/PROJECT/locations/${var.region}/connections/CONNECTION/",
+      "repositories/REPO, with the NAME that `gcloud builds repositories list --connection=CONNECTION --region=${var.region}` prints."
+    ])
   }
 }
 
@@ -47,12 +46,12 @@ variable "card_url" {
 
   validation {
     condition     = var.card_url == null || can(regex("^https://[A-Za-z0-9._:\\[\\]-]+([/?#]([^{}\\s\\\\]|\\{(date|ticker|card_type)\\})*)?$", var.card_url))
-    error_message = "card_url: is not an https URL with no other braces than {date}, {ticker} and {card_type}; write one such as https://cards.example.com/{date}/{ticker}/{card_type}.png."
+    error_message = "card_url: is not an https URL with no other braces than these; write one such as https://example.com/{date}/{ticker}/{card_type}.png."
   }
 }
 
 variable "engines" {
-  description = "The engines of the job, each by `service`, a Cloud Run service (in `project` and `region`) that Terraform looks up and lets the job call, or by `url`, which its owner has to let the job call. What else is left out has the job's own default. `attempts` counts only for qa, and `batch_size` only for an engine that takes batches."
+  description = "The engines, each by `service`, which Terraform looks up and lets the job call, or by `url`. What is left out has the job's own default."
   type = map(object({
     attempts         = optional(number)
     audience         = optional(string)
@@ -69,60 +68,8 @@ variable "engines" {
   nullable = false
 
   validation {
-    condition     = toset(keys(var.engines)) == toset(local.engine_names)
-    error_message = "engines: are not those of the job; name ${join(", ", local.engine_names)}, each once."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : (engine.service == null) == (engine.url == null)])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"]" if(engine.service == null) == (engine.url == null)])}: has neither service nor url, or both; give one of the two."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : engine.service != null && !can(regex("^[a-z]([a-z0-9-]*[a-z0-9])?$", engine.service))])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].service" if engine.service != null && !can(regex("^[a-z]([a-z0-9-]*[a-z0-9])?$", engine.service))])}: is not the name of a Cloud Run service; write it alone, such as qa-engine, with project and region beside it if these are others."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : engine.project != null && !can(regex("^(([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+)$", engine.project))])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].project" if engine.project != null && !can(regex("^(([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]|[0-9]+)$", engine.project))])}: is not a project's id; write it as `gcloud projects list` prints it."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : engine.region != null && !can(regex("^[a-z]+-[a-z]+[0-9]+$", engine.region))])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].region" if engine.region != null && !can(regex("^[a-z]+-[a-z]+[0-9]+$", engine.region))])}: is not a region; write one such as asia-east1."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : engine.url != null && !can(regex("^https://[A-Za-z0-9._:-]+(/[!-~]*)?$", engine.url))])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].url" if engine.url != null && !can(regex("^https://[A-Za-z0-9._:-]+(/[!-~]*)?$", engine.url))])}: is not an https URL with a host; write the engine's https URL, in ASCII, without user and password."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : can(regex("[?#\\\\]|/\\.{1,2}(/|$)", engine.url))])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].url" if can(regex("[?#\\\\]|/\\.{1,2}(/|$)", engine.url))])}: has a query, a fragment, a backslash, or dots for a path segment; remove them."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : engine.audience != null && !can(regex("^[!-~]+$", engine.audience))])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].audience" if engine.audience != null && !can(regex("^[!-~]+$", engine.audience))])}: is empty, or has a space or another character than ASCII; write the service's URL or one of its custom audiences, or leave it out."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : try(engine.timeout_seconds < 1 || engine.timeout_seconds > 3600, false)])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].timeout_seconds" if try(engine.timeout_seconds < 1 || engine.timeout_seconds > 3600, false)])}: is not from 1 to 3600; Cloud Run ends every request after an hour."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : try(engine.attempts != max(1, min(floor(engine.attempts), 20)), false)])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].attempts" if try(engine.attempts != max(1, min(floor(engine.attempts), 20)), false)])}: is not a whole number from 1 to 20."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : try(engine.concurrency != max(1, min(floor(engine.concurrency), 8192)), false)])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].concurrency" if try(engine.concurrency != max(1, min(floor(engine.concurrency), 8192)), false)])}: is not a whole number from 1 to 8192."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : try(engine.batch_size != max(1, min(floor(engine.batch_size), 1000)), false)])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].batch_size" if try(engine.batch_size != max(1, min(floor(engine.batch_size), 1000)), false)])}: is not a whole number from 1 to 1000."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : try(engine.patience_seconds < 0 || engine.patience_seconds > 86400, false)])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].patience_seconds" if try(engine.patience_seconds < 0 || engine.patience_seconds > 86400, false)])}: is not from 0 to 86400, the seconds of a day."
-  }
-  validation {
-    condition     = !anytrue([for name, engine in var.engines : try(engine.per_minute != max(1, min(floor(engine.per_minute), 60000)), false)])
-    error_message = "${join(", ", [for name, engine in var.engines : "engines[\"${name}\"].per_minute" if try(engine.per_minute != max(1, min(floor(engine.per_minute), 60000)), false)])}: is not a whole number from 1 to 60000; without a quota, leave it out."
+    condition     = toset(keys(var.engines)) == toset(keys(local.own_settings))
+    error_message = "engines: are not those of the job; name ${join(", ", keys(local.own_settings))}, each once."
   }
 }
 
@@ -134,7 +81,7 @@ variable "force_destroy" {
 }
 
 variable "job" {
-  description = "What an execution gets: `cpu`, `memory_mib`, `task_timeout_seconds` for one attempt (60 seconds before it ends, no more calls are started), and `max_retries`."
+  description = "What an execution gets: `cpu`, `memory_mib`, `max_retries`, and for each attempt `task_timeout_seconds`, in whose last 60 no call is started."
   type = object({
     cpu                  = optional(number, 1)
     max_retries          = optional(number, 1)
@@ -160,11 +107,14 @@ variable "job" {
       && var.job.memory_mib <= 4096 * var.job.cpu,
       !contains([1, 2, 4, 6, 8], var.job.cpu)
     )
-    error_message = "job.memory_mib: is not a whole number that Cloud Run allows for this job.cpu; write 512 to 4096 for 1, 512 to 8192 for 2, 2048 to 16384 for 4, 4096 to 24576 for 6, 4096 to 32768 for 8."
+    error_message = join(" ", [
+      "job.memory_mib: is not a whole number that Cloud Run allows for this job.cpu;",
+      "write 512 to 4096 for 1, 512 to 8192 for 2, 2048 to 16384 for 4, 4096 to 24576 for 6, 4096 to 32768 for 8."
+    ])
   }
   validation {
     condition     = var.job.task_timeout_seconds == max(61, min(floor(var.job.task_timeout_seconds), 604800))
-    error_message = "job.task_timeout_seconds: is not a whole number from 61 to 604800, the seconds of a week; write as many as a night takes, and 60 to close its record."
+    error_message = "job.task_timeout_seconds: is not a whole number from 61 to 604800; write the seconds that a night takes, and 60 to close its record."
   }
 }
 
@@ -174,10 +124,6 @@ variable "labels" {
   default     = {}
   nullable    = false
 
-  validation {
-    condition     = alltrue([for key, value in var.labels : can(regex("^[\\p{Ll}\\p{Lo}][\\p{Ll}\\p{Lo}\\p{N}_-]{0,62}$", key)) && can(regex("^[\\p{Ll}\\p{Lo}\\p{N}_-]{0,63}$", value))])
-    error_message = "${join(", ", [for key, value in var.labels : "labels[\"${key}\"]" if !(can(regex("^[\\p{Ll}\\p{Lo}][\\p{Ll}\\p{Lo}\\p{N}_-]{0,62}$", key)) && can(regex("^[\\p{Ll}\\p{Lo}\\p{N}_-]{0,63}$", value)))])}: is not a label; write lower-case letters, digits, _ and -, at most 63, the key with a letter first."
-  }
 }
 
 variable "language" {
@@ -205,7 +151,7 @@ variable "name" {
 }
 
 variable "network" {
-  description = "Sends the job's traffic through a VPC: `network` and `subnetwork` by name, network `tags`, and all traffic (`egress = \"ALL_TRAFFIC\"`) or only that to private addresses."
+  description = "Sends traffic (`egress`: ALL_TRAFFIC, or that to private addresses) through a VPC: `network` and `subnetwork` by name, network `tags`."
   type = object({
     egress     = optional(string, "PRIVATE_RANGES_ONLY")
     network    = string
@@ -226,14 +172,10 @@ variable "network" {
     condition     = var.network == null || can(regex("^(projects/[^/]+/regions/[^/]+/subnetworks/)?[a-z]([a-z0-9-]*[a-z0-9])?$", var.network.subnetwork))
     error_message = "network.subnetwork: is not the name of a subnetwork; write it as `gcloud compute networks subnets list` prints it."
   }
-  validation {
-    condition     = alltrue([for tag in try(coalesce(var.network.tags, []), []) : can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", tag))])
-    error_message = "${join(", ", [for index, tag in try(coalesce(var.network.tags, []), []) : "network.tags[${index}]" if !can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", tag))])}: is not a network tag; write at most 63 lower-case letters, digits and dashes, with a letter first."
-  }
 }
 
 variable "notify" {
-  description = "Where the job sends a message when a run has ended: the secret that holds a webhook's URL, and the `signing_secret` with which the bot is signed, both by their names in Secret Manager. With `only = \"failures\"`, a success is told only if it is the first after a failure."
+  description = "Where a message about each run (or `only` failures) goes: the names of the `secret` with a webhook's URL and of the `signing_secret`."
   type = object({
     only           = optional(string, "all")
     secret         = string
@@ -256,7 +198,7 @@ variable "notify" {
 }
 
 variable "people" {
-  description = "Who may look (`viewers`), also start the job and edit its config (`operators`), and also start it with other arguments and variables (`maintainers`, who thereby have all rights of the job's account)."
+  description = "Who may look (`viewers`), also start the job and edit its config (`operators`), also start it with other arguments (`maintainers`)."
   type = object({
     maintainers = optional(set(string), [])
     operators   = optional(set(string), [])
@@ -265,10 +207,6 @@ variable "people" {
   default  = {}
   nullable = false
 
-  validation {
-    condition     = alltrue(flatten([for list in var.people : [for member in list : can(regex("^(user|group|serviceAccount):[^\\s:]+@[^\\s:]+$|^principal(Set)?://\\S+$", member))]]))
-    error_message = "${join(", ", flatten([for name, list in var.people : [for member in list : "people.${name} (${member})" if !can(regex("^(user|group|serviceAccount):[^\\s:]+@[^\\s:]+$|^principal(Set)?://\\S+$", member))]]))}: is not a member; write group:cards@example.com, user:… or serviceAccount:…."
-  }
 }
 
 variable "project_id" {
@@ -306,7 +244,7 @@ variable "runs_retention_days" {
 }
 
 variable "schedule" {
-  description = "When the job starts: `cron` in `time_zone` (an IANA name), and whether it is `paused`. A start is for the day of the latest scheduled one. To be changed here alone: the job would not know of another schedule in the console."
+  description = "When the job starts: `cron` in `time_zone` (an IANA name), unless `paused`. To be changed here alone: the job has a copy of it."
   type = object({
     cron      = string
     paused    = optional(bool, false)
@@ -330,7 +268,10 @@ variable "schedule" {
           )
         ]
     ]))
-    error_message = "schedule.cron: is not a cron line; write minute (0-59), hour (0-23), day of the month (1-31), month (1-12) and day of the week (0-7), such as \"30 6 * * 1-5\", in which no range runs backwards."
+    error_message = join(" ", [
+      "schedule.cron: is not a cron line; write minute (0-59), hour (0-23), day of the month (1-31), month (1-12) and",
+      "day of the week (0-7), such as \"30 6 * * 1-5\", in which no range runs backwards."
+    ])
   }
   validation {
     condition     = can(regex("^[A-Z][A-Za-z0-9_]*(-[A-Za-z]+)?$|^[A-Z][A-Za-z]+(/[A-Za-z0-9_+-]+)+$", var.schedule.time_zone))

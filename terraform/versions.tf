@@ -2,6 +2,9 @@ terraform {
   required_version = ">= 1.11" # the tests mock computed values while planning
 
   required_providers {
+    terraform = {
+      source = "terraform.io/builtin/terraform"
+    }
     google = {
       source  = "hashicorp/google"
       version = ">= 7.45, < 9"

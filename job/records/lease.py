@@ -3,6 +3,8 @@
 Two starts may come at the same time, since the scheduler delivers at least once, and people start the job by hand. No
 timestamp or time of day is compared, as clocks may be wrong: the holder measures the seconds since its last renewal,
 and another start measures for how long it has watched the lease without a renewal.
+
+When it is released, it stays: it says which days were begun, also after their records are gone.
 """
 
 import random
@@ -11,13 +13,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from math import inf
 
 import trio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from job.config.values import Date
 from job.day.attempt import Stamp, Start
 from job.day.result import ShutdownReason
 from job.errors import JobError
@@ -44,11 +47,16 @@ RELEASE_SECONDS = 3.0
 TRUSTED_SECONDS = LASTS_SECONDS - BUDGETS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
+BEGUN_DAYS = 60
+"""Fewer than the days for which a record is kept."""
+
 OnWait = Callable[[Message], None]
 """Gets a notice that a start waits, and for which one."""
 
 
 class Holder(BaseModel):
+    """Who has the lease, or had it last, and what all holders have begun."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     owner: str
@@ -56,6 +64,12 @@ class Holder(BaseModel):
     since: Stamp
     execution: str | None
     task_attempt: int
+    is_released: bool = False
+    begun: tuple[Date, ...] = ()
+    """The days of which an attempt was recorded: the latest one, and those of the `BEGUN_DAYS` before it."""
+    zone: str | None = None
+    schedule: str | None = None
+    """These two are those of the latest attempt that was recorded."""
 
     @classmethod
     def of(cls, start: Start) -> "Holder":
@@ -66,6 +80,17 @@ class Holder(BaseModel):
             execution=start.execution,
             task_attempt=start.task_attempt,
         )
+
+    def after(self, last: "Holder | None") -> "Holder":
+        """The same, who takes over what the last holder knew."""
+        known = {} if last is None else {"begun": last.begun, "zone": last.zone, "schedule": last.schedule}
+        return self.model_copy(update=known)
+
+    def with_begun(self, start: Start) -> "Holder":
+        begun = {*self.begun, start.day}
+        first = date.fromisoformat(max(begun)) - timedelta(days=BEGUN_DAYS)
+        days = tuple(sorted(day for day in begun if date.fromisoformat(day) >= first))
+        return self.model_copy(update={"begun": days, "zone": start.zone, "schedule": start.schedule})
 
     @property
     def label(self) -> Message:
@@ -134,8 +159,9 @@ class Lease:
     async def release(self) -> None:
         """Releases the lease, unless another start has it. If it raises `StorageError`, it becomes stale later."""
         async with self._changing:
+            released = _written(self.holder.model_copy(update={"is_released": True}))
             with suppress(ConflictError):
-                await in_thread(partial(self.store.delete, LEASE, self.stored.generation), urgent=True)
+                await in_thread(partial(self.store.replace, LEASE, released, self.stored.generation), urgent=True)
             self.is_closed = True
 
 
@@ -168,13 +194,13 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
         claim = partial(_claim, store, new_holder, watched, is_stale=is_stale)
         try:
             # To its end: a lease of which this start does not know would keep others waiting for a minute.
-            stored, is_taken = await in_thread_to_its_end(claim, urgent=True)
+            stored, taken_by = await in_thread_to_its_end(claim, urgent=True)
         except ConflictError:
             # another start changed it in between: try again after a random delay
             await trio.sleep(LEASE_RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
             continue
-        if is_taken:
-            return Lease(store, new_holder, stored, expiry, has_waited=watched is not None)
+        if taken_by is not None:
+            return Lease(store, taken_by, stored, expiry, has_waited=watched is not None)
         holder, now = _read(stored), trio.current_time()
         if watched is None:
             text = template("Waiting until another start has ended, or shows no sign of life for {seconds} s: {holder}")
@@ -189,31 +215,35 @@ async def _acquire(store: ObjectStore, new_holder: Holder, notify: OnWait, *, wa
 
 def _claim(
     store: ObjectStore, new_holder: Holder, watched: StoredObject | None, *, is_stale: bool
-) -> tuple[StoredObject, bool]:
-    """The lease, and whether this start has taken it: not while another holder may be alive."""
-    data = _written(new_holder)
-    if watched is None:
-        with suppress(ConflictError):
-            return store.create(LEASE, data), True
+) -> tuple[StoredObject, Holder | None]:
+    """The lease, and its holder if this start has taken it: not while another one may be alive."""
     stored = store.read(LEASE)
     if stored is None:
-        return store.create(LEASE, data), True
-    holder = _read(stored)
+        return store.create(LEASE, _written(new_holder)), new_holder
+    last = _read(stored)
     is_stale = is_stale and watched is not None and watched.generation == stored.generation
-    is_same = holder is not None and holder.execution is not None and holder.execution == new_holder.execution
-    # An earlier try of the same execution has ended: Cloud Run starts the next one after it.
-    has_ended = holder is not None and is_same and holder.task_attempt < new_holder.task_attempt
-    if not has_ended and not is_stale:
-        return stored, False
-    return store.replace(LEASE, data, stored.generation), True
+    if not is_stale and (last is None or not (last.is_released or _is_earlier_try(last, new_holder))):
+        return stored, None
+    holder = new_holder.after(last)
+    return store.replace(LEASE, _written(holder), stored.generation), holder
+
+
+def _is_earlier_try(last: Holder, new_holder: Holder) -> bool:
+    """Whether it is one of the same execution, which has ended: Cloud Run starts the next one after it."""
+    is_same = last.execution is not None and last.execution == new_holder.execution
+    return is_same and last.task_attempt < new_holder.task_attempt
 
 
 async def peek(store: ObjectStore) -> Holder | None:
-    """Who seems to hold the lease, to show it: clocks differ, and one read proves nothing. Raises `StorageError`."""
+    """Who had the lease last, as released unless a start seems to hold it; `None` if nobody is known.
+
+    It is there to be shown: clocks differ, and one read proves nothing. Raises `StorageError`.
+    """
     stored = await in_thread(partial(store.read, LEASE))
-    if stored is None or time.time() - stored.updated >= LASTS_SECONDS:
-        return None
-    return _read(stored)
+    last = None if stored is None else _read(stored)
+    if stored is None or last is None or time.time() - stored.updated < LASTS_SECONDS:
+        return last
+    return last.model_copy(update={"is_released": True})
 
 
 def _words(holder: Holder | None) -> Message:

@@ -334,8 +334,9 @@ async def read_day(
 
 
 def state_of(day: str, holder: Holder | None) -> Outcome:
-    """The state of a day whose latest attempt has not ended; `holder` seems to have the lease."""
-    return Outcome.AT_WORK if holder is not None and holder.day == day else Outcome.KILLED
+    """The state of a day whose latest attempt has not ended; `holder` has the lease, or had it last."""
+    is_at_work = holder is not None and holder.day == day and not holder.is_released
+    return Outcome.AT_WORK if is_at_work else Outcome.KILLED
 
 
 async def write_without_lease(store: ObjectStore, day: str, documents: Documents) -> None:

@@ -126,6 +126,7 @@ class Session:
             await in_thread_to_its_end(partial(lease.store.create, attempt_name(day, number), attempt.to_json()))
         except ConflictError:
             raise paused from None
+        lease.holder = lease.holder.with_begun(attempt)
         journal = Journal(lease.store, day, number, attempt.plan, partial(alarm, "results"))
         return cls(lease, attempt, journal, alarm, record)
 

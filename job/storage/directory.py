@@ -59,12 +59,6 @@ class DirectoryStore:
             _flush_directory(target.parent)
             return stored
 
-    def delete(self, name: str, generation: str) -> None:
-        target = self._path / name
-        with self._in_words(name), self._locked():
-            self._check(target, generation)
-            target.unlink()
-
     def names(self, prefix: str) -> list[str]:
         with self._in_words(prefix):
             self._ensure()

@@ -122,13 +122,6 @@ class GcsStore:
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
         return self._repeated(name, lambda: self._written(name, data, int(generation)))
 
-    def delete(self, name: str, generation: str) -> None:
-        def delete() -> None:
-            with suppress(NotFound):  # removed by an earlier try, whose answer was lost
-                self._blob(name).delete(if_generation_match=int(generation), **_ONCE)
-
-        self._repeated(name, delete)
-
     def names(self, prefix: str) -> list[str]:
         return sorted(self._listed(prefix, "items(name)", lambda page: [blob.name for blob in page]))
 

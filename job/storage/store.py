@@ -91,9 +91,6 @@ class ObjectStore(Protocol):
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
         """Overwrites an object of this generation. Raises `ConflictError` if it has another generation."""
 
-    def delete(self, name: str, generation: str) -> None:
-        """Removes an object of this generation. Raises `ConflictError` if it has another generation."""
-
     def names(self, prefix: str) -> list[str]:
         """Returns all names that start with `prefix`, sorted, also of objects that cannot be read."""
 

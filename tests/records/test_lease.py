@@ -22,9 +22,11 @@ from job.records.lease import (
     Lease,
     OnWait,
     acquire,
+    peek,
 )
 from job.storage.store import ObjectStore, StoredObject
 from job.text.messages import Message
+from tests.support.records import DAY, start_at
 from tests.support.stores import Memory, memory, read_many
 from tests.support.virtual_time import MachineClock, machine_clock
 
@@ -86,8 +88,8 @@ async def test_what_was_acquired_is_released_at_the_end_whatever_happened(memory
             if ends == "by an error":
                 raise RuntimeError
             await trio.sleep(9)
-    assert LEASE not in memory.objects
-    assert memory.count("delete") == 1
+    assert there(memory).is_released
+    assert memory.count("replace") == 1
 
 
 async def test_a_start_that_cannot_release_its_lease_ends_all_the_same(memory: Memory) -> None:
@@ -210,6 +212,44 @@ async def test_a_lease_that_is_released_before_it_is_read_is_acquired(memory: Me
     assert trio.current_time() == 0
 
 
+# --- what stays ---
+
+
+async def test_a_released_lease_stays_with_what_was_begun_and_is_acquired_at_once(memory: Memory) -> None:
+    """Of days that are so old that nothing is recorded of them any more it knows nothing."""
+    days = ["2026-09-24", "2026-09-25", "2026-11-24", "2026-11-23"]
+    for number, day in enumerate(days):
+        lease = await take(memory, holder(f"{number}"))
+        lease.holder = lease.holder.with_begun(start_at(day, schedule=f"{number} 2 * * *"))
+        await lease.release()
+    lease = await take(memory, holder("last", execution="x"))
+    assert not there(memory).is_released
+    assert there(memory).begun == ("2026-09-25", "2026-11-23", "2026-11-24")
+    assert (there(memory).zone, there(memory).schedule) == ("Asia/Shanghai", "3 2 * * *")
+    assert (trio.current_time(), lease.has_waited) == (0, False)
+
+
+@pytest.mark.parametrize("how", ["a takeover", "a retry"])
+async def test_what_was_begun_is_known_to_who_takes_over(memory: Memory, how: str) -> None:
+    lease = await take(memory, holder("old", execution="x"))
+    lease.holder = lease.holder.with_begun(start_at())
+    lease.stored = lease._renewed()  # and then it is killed
+    new = holder("new", execution="x", task_attempt=1) if how == "a retry" else holder("new")
+    assert (await take(memory, new)).holder.begun == (DAY,)
+
+
+@pytest.mark.parametrize(("age", "is_released", "is_at_work"), [(0, False, True), (61, False, False), (0, True, False)])
+async def test_who_seems_to_be_at_work_has_renewed_and_not_released_the_lease(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, age: int, is_released: bool, is_at_work: bool
+) -> None:
+    monkeypatch.setattr("job.records.lease.time.time", lambda: 1e9)
+    memory.clock = lambda: 1e9 - age
+    memory.create(LEASE, holder(is_released=is_released).model_dump_json().encode())
+    seen = await peek(memory)
+    assert seen is not None
+    assert (seen.owner, seen.is_released) == ("one", not is_at_work)
+
+
 # --- keeping it ---
 
 
@@ -294,7 +334,7 @@ async def test_a_lease_is_given_back_though_it_is_being_renewed(memory: Memory, 
         nursery.start_soon(kept.keep)
         await trio.sleep_until(begun + moment)
         await kept.lease.release()
-        assert LEASE not in memory.objects
+        assert there(memory).is_released
         nursery.cancel_scope.cancel()
 
 

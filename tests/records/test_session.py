@@ -18,12 +18,12 @@ from job.day.result import ShutdownReason
 from job.engines.calls import Item
 from job.execution.shutdown import BUDGETS, DOCUMENTS_SHARE, RECORD_SHARE, Expiry, Shutdown
 from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
-from job.records.objects import RecordError, read_report
+from job.records.objects import RecordError, attempt_name, read_report
 from job.records.record import Documents, Record
 from job.records.session import RELEASE_SECONDS, Session, StorageAlarm, decide, faults_of_record
 from job.storage.store import StoredObject, UnusableError
 from job.text.messages import Message, message
-from tests.records.test_lease import holder
+from tests.records.test_lease import holder, there
 from tests.support.records import DAY, RecordedAttempt, prepared, put, record_of, start_at
 from tests.support.stores import Memory, memory
 from tests.support.virtual_time import MachineClock, machine_clock
@@ -120,7 +120,8 @@ async def test_a_start_that_slept_beyond_its_lease_makes_no_attempt(desk: Desk, 
     with pytest.raises(BusyError, match=r"^this one was paused for longer than its lease lasts$"):
         async with desk.open():
             pass
-    assert desk.store.objects == {}
+    assert [*desk.store.objects] == [LEASE]
+    assert there(desk.store).begun == ()
 
 
 async def test_an_attempt_that_another_start_has_made_meanwhile_is_left_to_it(desk: Desk) -> None:
@@ -135,7 +136,8 @@ async def test_an_attempt_that_another_start_has_made_meanwhile_is_left_to_it(de
     with pytest.raises(BusyError):
         async with desk.open():
             pass
-    assert [stored.data for stored in desk.store.objects.values()] == [b"another's"]
+    assert desk.store.objects.pop(attempt_name(DAY, 1)).data == b"another's"
+    assert [*desk.store.objects] == [LEASE]
 
 
 # --- closing ---
@@ -150,7 +152,7 @@ async def test_all_is_written_the_end_last_and_the_lease_released(desk: Desk, re
     written = [name for verb, name in desk.store.asked if verb == "create" and name.startswith(DAY)]
     assert written[1:] == [f"{DAY}/results/000001-000000.jsonl", PAGE, END]
     assert read_report(DAY, 1, desk.store.objects[END].data).journal == {1: 1}
-    assert LEASE not in desk.store.objects
+    assert there(desk.store).is_released
 
 
 async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: Desk) -> None:
@@ -212,7 +214,7 @@ async def test_documents_that_cannot_be_written_leave_the_end_half_of_the_time(
     assert took == BUDGETS[reason].closing * DOCUMENTS_SHARE
     assert report.not_written == (*others, PAGE)
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
-    assert (session.is_ended, LEASE in desk.store.objects) == (True, False)
+    assert (session.is_ended, there(desk.store).is_released) == (True, True)
 
 
 async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk) -> None:
@@ -220,7 +222,7 @@ async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk) -
         desk.store.refuse = lambda _verb, _name: trio.current_time() < 20
         _, took = await desk.close(session)
     assert 19 < took < 23
-    assert LEASE not in desk.store.objects
+    assert there(desk.store).is_released
     assert END in desk.store.objects
     assert not desk.incomplete
     assert desk.said[-1] == "storage works again"
@@ -259,7 +261,7 @@ async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(desk:
     assert (report.not_written, session.journal.unwritten) == (lost, [])
     assert read_report(DAY, 1, desk.store.objects[END].data) == report
     assert f"{DAY}/results/000001-000000.jsonl" in desk.store.objects
-    assert LEASE not in desk.store.objects
+    assert there(desk.store).is_released
 
 
 async def test_without_the_lease_results_and_the_end_alone_are_written(desk: Desk, machine_clock: MachineClock) -> None:
@@ -286,7 +288,7 @@ async def test_an_end_that_is_there_already_is_kept(desk: Desk) -> None:
 
 async def test_a_lease_whose_release_takes_too_long_is_given_up(desk: Desk) -> None:
     async with desk.session() as session:
-        desk.store.hang("delete", LEASE)
+        desk.store.hang("replace", LEASE)
         assert (await desk.close(session))[1] == RELEASE_SECONDS
     assert not desk.said
     assert session.is_ended

@@ -31,17 +31,15 @@ def _kind(seen: Seen) -> str:
     """What a request asks of the bucket of records, in a word."""
     if seen.path.startswith("/upload/"):
         return "write"
-    if seen.method == "DELETE":
-        return "delete"
     return "list" if seen.path.endswith("/o") else "read"
 
 
 async def test_how_often_a_plain_start_asks_storage(world: World) -> None:
-    """The writes of a first start: lease, attempt, results before and after the barrier, four documents, the end.
+    """The writes of a first start: lease twice, attempt, results before and after the barrier, four documents, the end.
 
     How much of past nights is read meanwhile is up to chance. What is read takes two requests, if it is there.
     """
-    for writes, lists, reads, cards in [(9, 4, 8, 2), (1, 5, 32, 0)]:
+    for writes, lists, reads, cards in [(10, 4, 8, 2), (2, 5, 32, 0)]:
         world.forget()
         await run(world, 0, **DEPLOYED)
         assert world.storage is not None
@@ -50,7 +48,7 @@ async def test_how_often_a_plain_start_asks_storage(world: World) -> None:
             SMALL, 2
         )
         asked = Counter(_kind(seen) for seen in world.storage.requests if CONFIG_BUCKET not in seen.path)
-        assert (asked["write"], asked["delete"]) == (writes, 1)
+        assert asked["write"] == writes
         assert asked["list"] <= lists
         assert asked["read"] <= reads
         assert len(world.qa.requests) == cards

@@ -32,7 +32,7 @@ async def test_a_second_start_calls_nothing_and_writes_both_pages_alone(scene: S
     await scene.until(DAY, "23:10:00")
     second = await scene.start(0)
     pages = {name for name, data in scene.world.recorded().items() if data != before.get(name)}
-    assert (pages, len(scene.requests)) == ({f"{DAY}/report.html"}, count)
+    assert (pages, len(scene.requests)) == ({LEASE, f"{DAY}/report.html"}, count)
     assert second.finished["message"] == "All 5 cards are made; nothing was called"
     assert second.finished["notes"][0].startswith(f"{second.finished['day']} has been done since 22:30")
 

@@ -60,7 +60,9 @@ async def test_exactly_what_is_missing_is_requested(scene: Scene, story: str) ->
         assert {one.headers["traceparent"].split("-")[1] for one in scene.requests} <= traces
     assert outcome.finished["cards"]["done"] == len(CARDS)
     if story in {"done", "batches"}:
-        assert (scene.requests, scene.world.recorded()) == ([], before), "it stays closed"
+        assert (scene.requests, {**scene.world.recorded(), LEASE: b""}) == ([], before | {LEASE: b""}), (
+            "it stays closed"
+        )
     if story == "batches-killed":
         left = [one.tickers for one in scene.world.trading.requests]
         assert sorted(map(len, left)) == [2, 5, 5], "what is left of larger batches is in those of today"

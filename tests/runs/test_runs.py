@@ -91,7 +91,7 @@ async def test_wherever_a_bug_is_the_start_ends_in_order(
     assert (finished["outcome"], finished["cards"]["not_attempted"] > 0) == ("unforeseen", True)
     (text,) = scene.world.chat.texts
     assert "✗ " in text
-    assert LEASE not in scene.names()
+    assert scene.stored(LEASE)["is_released"]
     ended = [scene.stored(name)["outcome"] for name in scene.names("/ends/")]
     assert ended == ([] if where == "the journal" else ["unforeseen"]), "what cannot be flushed has no end"
     await scene.start(0)

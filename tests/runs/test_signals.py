@@ -71,7 +71,7 @@ async def test_signals_after_the_last_line_change_nothing(scene: Scene) -> None:
     scene.world.chat.service.script.append(Fault(when.always, do.hang()))
     job = await scene.begin(**scene.world.chat.env())
     await job.seen("run.finished")
-    assert (len(scene.names("/ends/")), LEASE in scene.names()) == (1, False)
+    assert (len(scene.names("/ends/")), scene.stored(LEASE)["is_released"]) == (1, True)
     job.send_signal(SIGTERM)
     job.send_signal(SIGINT)
     await scene.end(job, 0)
@@ -101,7 +101,7 @@ async def test_a_resolver_that_does_not_answer_holds_up_no_end(cards: World) -> 
     assert job.started + outcome.seconds - sent < 8, "the grace, and hardly more"
     assert outcome.finished["cards"]["not_attempted"] == 80
     recorded = await objects(cards)
-    assert "_lease.json" not in recorded
+    assert json.loads(recorded[LEASE])["is_released"]
     assert any("/ends/" in name for name in recorded)
     assert len(cards.chat.texts) == 1
 
@@ -149,6 +149,6 @@ async def test_a_terminal_that_nobody_reads_holds_up_no_end(cards: World) -> Non
     job.send_signal(SIGINT)
     assert (await job.outcome()).exit_code == 130
     recorded = await objects(cards)
-    assert "_lease.json" not in recorded
+    assert json.loads(recorded[LEASE])["is_released"]
     (end,) = (name for name in recorded if "/ends/" in name)
     assert json.loads(recorded[end])["exit_code"] == 130

@@ -220,16 +220,6 @@ async def test_a_write_that_is_answered_too_late_is_looked_for(
         await in_thread(partial(store.create, "c", b"1"))
 
 
-async def test_a_removal_with_an_unusable_answer_is_repeated(store: ObjectStore, bucket: Bucket) -> None:
-    for odd in (PAGE, do.body([]), BRACKETS):
-        bucket.script()
-        made = await in_thread(lambda: store.create("a", b"1"))
-        bucket.script(Fault(lambda seen: seen.method == "DELETE", in_turn(odd, do.nothing())))
-        await in_thread(lambda: store.delete("a", made.generation))  # noqa: B023  awaited in its turn
-        bucket.script()
-        assert await content(store) is None
-
-
 async def test_a_token_is_renewed_once_for_all_threads_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = Credentials("one")
     monkeypatch.setattr(gcs, "_default_credentials", lambda: credentials)
@@ -319,8 +309,6 @@ async def test_an_outage_of_eight_seconds_fails_no_operation(bucket: Bucket, clo
     assert await asked(partial(store.names, "a")) == ["a"]
     changed = await asked(partial(store.replace, "a", b"2", made.generation))
     assert await asked(partial(store.read, "a")) == changed
-    await asked(partial(store.delete, "a", changed.generation))
-    assert await asked(partial(store.read, "a")) is None
 
 
 @pytest.mark.parametrize("verb", ["create", "read"])

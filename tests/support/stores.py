@@ -77,13 +77,6 @@ class Memory:
             raise ConflictError(Message(f"{name} was changed by another"))
         return self._write("replace", name, data)
 
-    def delete(self, name: str, generation: str) -> None:
-        self._ask("delete", name)
-        there = self.objects.get(name)
-        if there is not None and there.generation != generation:
-            raise ConflictError(Message(f"{name} was changed by another"))
-        self.objects.pop(name, None)
-
     def names(self, prefix: str) -> list[str]:
         self._ask("names", prefix)
         return sorted(name for name in self.objects if name.startswith(prefix))

@@ -349,7 +349,7 @@ def _replace_storage(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         return ask
 
     patch.setattr(DirectoryStore, "__init__", init)
-    for verb in ("read", "create", "replace", "delete", "names", "folders"):
+    for verb in ("read", "create", "replace", "names", "folders"):
         patch.setattr(DirectoryStore, verb, asked(verb))
 
 

@@ -25,7 +25,7 @@ ENGINE_FAILS = ["500", "502", "503", "lost", "hang", "401", "403", "404", "409",
 """What an engine may answer for a while, or to an item for good: statuses, a lost connection, no answer, a 2xx."""
 BREAKS_BATCHES = ["500", "504", "lost", "hang"]
 SIGNALS = [SIGKILL, SIGKILL, SIGTERM, SIGINT]
-VERBS = ["create", "create", "replace", "read", "delete", "names", "all", "lost"]
+VERBS = ["create", "create", "replace", "read", "replace", "names", "all", "lost"]
 """What storage may refuse for a while; with `lost`, it does what is written, and does not say so."""
 
 
