@@ -7,6 +7,7 @@ JobError
 │   ├── UnreachableError: no usable answer came
 │   └── ConflictError: another process has changed the object
 ├── RecordError (records/objects): a record cannot be used as it is
+│   └── FormatError: another version has written it
 ├── BusyError (records/lease): another start is at work, or has taken over
 ├── AnswerError (engines/answers): a request got no whole answer, or there is no token for it
 ├── EngineFailedError (day/result): a data engine has failed

@@ -22,7 +22,6 @@ from job.day.summary import report_of
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.outputs.log import Reporter
 from job.outputs.pages import documents, pages
-from job.records.earlier import end_json
 from job.records.lease import BusyError, Holder, Lease, acquire
 from job.records.objects import end_name
 from job.records.past_nights import FINAL, PastNights, ended_for_good
@@ -206,7 +205,7 @@ async def _refused(status: DayStatus, faults: Sequence[Fault]) -> View:
             store = open_store(status.runs_uri, make=True)
             recorded = await read_day(store, day)
             view = replace(status.view(ending, faults, recorded and recorded[1].ledger), was_sent=view.was_sent)
-            await write_document(store, end_name(day, 0), partial(end_json, view.report))
+            await write_document(store, end_name(day, 0), view.report.to_json)
             if recorded is not None and recorded[1].latest is not None:
                 return view
             if status.past_nights.nights is None:

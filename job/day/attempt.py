@@ -66,10 +66,12 @@ class Outcome(StrEnum):
     """A state: the latest attempt has not ended, and according to the lease it is at work. Else it was killed."""
     KILLED = "killed", None, "warn"
     UNREADABLE = "unreadable", None, "bad"
+    OTHER_FORMAT = "other format", None, "good"
+    """Another version of the job has recorded it, and this one does not read it."""
 
 
-FORMAT = 1
-"""The version of the record's format. A record of another format is refused."""
+FORMAT = 2
+"""The version of the record's format. A day of another format is finished with the image that wrote it."""
 
 
 def _check_stamp(text: str) -> str:

@@ -63,7 +63,7 @@ class Nights:
 
     def undone(self, besides: str) -> list[Night]:
         """Which of the latest `NIGHTS_LOOKED_AT` nights, except this one, are not done."""
-        done = {Outcome.SUCCEEDED, Outcome.AT_WORK}
+        done = {Outcome.SUCCEEDED, Outcome.AT_WORK, Outcome.OTHER_FORMAT}
         return [one for one in self.nights[:NIGHTS_LOOKED_AT] if one.day != besides and one.outcome not in done]
 
     def days(self, settings: Settings) -> Days:

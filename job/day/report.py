@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from job.config.faults import Fault, FaultKind
 from job.config.values import Date
@@ -102,7 +103,7 @@ class FailureGroup:
     @property
     def is_refused(self) -> bool:
         """Whether the engine has refused the calls: as they are, or whoever makes them."""
-        if self.status is None:  # older images have not recorded it
+        if self.status is None:
             return False
         return handling_of(self.cause, self.status).kind is FailureKind.REFUSED or self.status in {401, 403}
 
@@ -192,6 +193,10 @@ class Report(Start):
     def facts(self) -> Mapping[str, object]:
         """All that is recorded of it."""
         return {name: getattr(self, name) for name, field in type(self).model_fields.items() if not field.exclude}
+
+    def to_json(self) -> bytes:
+        """As it is stored in `ends/`."""
+        return to_json(self.facts) + b"\n"
 
     @property
     def cards(self) -> Counts:

@@ -83,10 +83,6 @@ class FailedTry(NamedTuple):
     reason: Message
 
 
-_IN_LINES = {"tries": "attempts", "failed_tries": "failed_attempts"}
-"""What lines call these fields."""
-
-
 @with_config(ConfigDict(allow_inf_nan=False))
 @dataclass(slots=True, kw_only=True)  # not frozen, which would take four times as long
 class CallResult:
@@ -99,13 +95,13 @@ class CallResult:
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     card_type: str | None
     done: bool
-    tries: Annotated[Count, Field(validation_alias=_IN_LINES["tries"])]
+    tries: Count
     retries: Count = 0
     """Tries that were followed by another. Those that the halves of a batch share are counted in one half only."""
     waits: Count = 0
     """How many of these retries waited for room: the engine had answered 429 or 503."""
-    charged_tries: Count | None = None
-    """How many of the tries gave no usable answer, and may have cost money; `None` if its line does not say."""
+    charged_tries: Count = 0
+    """How many of the tries gave no usable answer, and may have cost money."""
     started: Moment
     """When its last try began; `ended` is when it ended."""
     ended: Moment
@@ -122,8 +118,8 @@ class CallResult:
     """What is odd about the answer, if it is done."""
     with_error: tuple[str, ...] = ()
     """The targets that the warning is about; empty if it is about all of them."""
-    failed_tries: Annotated[tuple[FailedTry, ...], Field(validation_alias=_IN_LINES["failed_tries"])] = ()
-    """The first try, and the latest before the last one. Earlier images kept only the latest."""
+    failed_tries: tuple[FailedTry, ...] = ()
+    """The first try, and the latest before the last one."""
     traceparent: str
     limit: Count = 0
     """The engine's concurrency limit when the call ended; for the log, not stored."""
@@ -139,7 +135,7 @@ class CallResult:
     def line(self) -> bytes:
         """The line of the journal, without the line feed. It leaves out what has its default."""
         values = ((name, getattr(self, name), default) for name, default in _STORED.items())
-        return to_json({_IN_LINES.get(name, name): value for name, value, default in values if value != default})
+        return to_json({name: value for name, value, default in values if value != default})
 
     @classmethod
     def parse(cls, line: bytes, attempt: int = 0) -> "CallResult":

@@ -243,7 +243,7 @@ def _when(day: str, report: Report | None, days: Days, now: datetime) -> Message
 
 def _page_link(runs_uri: str, night: Night) -> str | None:
     """Where the page of a night is; `None` if it has left none."""
-    has_page = night.report is not None and night.report.ended is not None
+    has_page = night.outcome is Outcome.OTHER_FORMAT or (night.report is not None and night.report.ended is not None)
     return link(runs_uri, f"{night.day}/{PAGE}") if has_page else None
 
 

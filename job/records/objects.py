@@ -35,6 +35,10 @@ class RecordError(JobError):
         super().__init__(str(what))
 
 
+class FormatError(RecordError):
+    """Another version of the job has written a record, in a format of its own."""
+
+
 def missing(name: str) -> RecordError:
     return RecordError(message("{object} is missing", object=name))
 
@@ -60,12 +64,10 @@ def check_format(name: str, stored_format: object, version: str = "") -> None:
     """Raises `RecordError` unless the format is the one that is known here. `version` is what has written it."""
     if stored_format == FORMAT:
         return
-    text = template("{object} has format {found}; this version of the job knows {known}")
-    what = message(text, object=name, found=str(stored_format), known=str(FORMAT))
-    if not version:
-        raise RecordError(what)
-    remedy = message("ask an owner to put back the image of version {version}", version=version)
-    raise RecordError(what, remedy, FaultKind.IMAGE)
+    text = template("version {version} of the job has written {object}, in format {found}; this one knows {known}")
+    what = message(text, version=version or "?", object=name, found=str(stored_format), known=str(FORMAT))
+    remedy = message("finish this day with the image of version {version}: an owner puts it back", version=version)
+    raise FormatError(what, remedy, FaultKind.IMAGE)
 
 
 def read_attempt(day: str, number: int, data: bytes) -> Attempt:

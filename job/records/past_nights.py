@@ -16,7 +16,7 @@ from job.day.history import NIGHTS_LOOKED_AT, Night, Nights, night_before
 from job.day.report import Report
 from job.errors import JobError
 from job.records.lease import Holder, peek
-from job.records.objects import RecordError
+from job.records.objects import FormatError, RecordError
 from job.records.record import Listing, state_of
 from job.storage.store import ObjectStore, each_of, error_text, in_thread
 from job.storage.uri import open_store
@@ -99,6 +99,8 @@ async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Ni
             report = await listing.report(store, listing.latest)
             return Night(day, report.outcome, report)
         attempt = await listing.latest_attempt(store)
+    except FormatError:
+        return Night(day, Outcome.OTHER_FORMAT)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.text)
     return Night(day, state_of(day, holder), attempt=attempt)

@@ -17,7 +17,6 @@ from job.day.ledger import Ledger
 from job.day.report import CARDS, PAGE, Report
 from job.day.result import CallResult
 from job.day.summary import report_of
-from job.records.earlier import read_line
 from job.records.lease import Holder, peek
 from job.records.objects import (
     ATTEMPTS,
@@ -141,10 +140,10 @@ def _add(name: str, number: int, data: bytes, plan: str, ledger: Ledger) -> None
     try:
         header = from_json(head)
         check_format(name, header["format"])
-        if (header["name"], header.get("lines", len(lines))) != (name, len(lines)):  # 0.2.0 has not written the lines
+        if (header["name"], header["lines"]) != (name, len(lines)):
             raise altered(name)
         is_of_plan = header["plan"] == plan
-        results = [read_line(line, number) for line in lines]
+        results = [CallResult.parse(line, number) for line in lines]
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise altered(name) from error
     try:

@@ -17,7 +17,6 @@ from job.day.result import CallResult
 from job.engines.calls import Item
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
-from job.records.earlier import end_json
 from job.records.lease import BusyError, Lease
 from job.records.objects import RESTORE_IT, RecordError, attempt_name, end_name
 from job.records.past_nights import earlier_try, known_days
@@ -172,7 +171,7 @@ class Session:
         return closed()
 
     async def _write_end(self, report: Report) -> None:
-        create = partial(self.lease.store.create, end_name(report.day, report.number), end_json(report))
+        create = partial(self.lease.store.create, end_name(report.day, report.number), report.to_json())
         while not self.is_ended:
             try:
                 await in_thread(create)

@@ -19,7 +19,6 @@ def report_json(view: View) -> bytes:
         "notes": view.notes,
         "changed": view.changed,
         "answers": report.answers,
-        "set_aside": [],  # 0.2.0 listed card types there
     }
     return json.dumps({**report.facts, **words}, default=_plain, ensure_ascii=False, indent=1).encode()
 

@@ -28,6 +28,7 @@ LABELS: Mapping[Outcome, Message] = {
     Outcome.AT_WORK: message("At work"),
     Outcome.KILLED: message("The record breaks off"),
     Outcome.UNREADABLE: message("Unreadable"),
+    Outcome.OTHER_FORMAT: message("Made by another version"),
 }
 """How it ended, if nothing more is known; of no success, and of no refusal, which has its faults."""
 NOTHING_CALLED = message("nothing was called")
@@ -113,7 +114,7 @@ def _why(report: Report) -> Message:
 def _refused(report: Report) -> Message:
     kinds, count = {fault.kind for fault in report.faults}, len(report.faults) + report.faults_not_listed
     if FaultKind.IMAGE in kinds:
-        return message("This image is too old for the day")
+        return message("Another version of the job has begun this day")
     if kinds == {FaultKind.COMMAND}:
         return plural("The command has 1 fault", "The command has {count} faults", count=count)
     return plural("The configuration has 1 fault", "The configuration has {count} faults", count=count)

@@ -149,7 +149,7 @@ def _notice_lines(notices: Sequence[Message]) -> Iterator[Line]:
 def cost_line(ledger: Ledger) -> Message | None:
     """How many tries of the day may have been charged, if these are or may be more than those that made a card."""
     made = sum(call.done for call in ledger.calls["qa"])
-    charged = made + sum(call.charged_tries or 0 for call in ledger.calls["qa"])
+    charged = made + sum(call.charged_tries for call in ledger.calls["qa"])
     text = template("{tries} may have been charged; {made} made a card.")
     if ledger.breaks_off:
         text = template("At least {tries} may have been charged; at least {made} made a card.")

@@ -12,7 +12,6 @@ from job.day.ledger import Ledger
 from job.day.report import MISSING_LISTED
 from job.day.summary import FAULTS_LISTED, report_of
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.records.earlier import end_json
 from job.records.objects import RecordError, read_report
 from job.telling.fields import report_json
 from job.text.messages import message
@@ -30,7 +29,7 @@ def test_a_report_is_read_as_it_was_written_and_adds_up(scene: str) -> None:
     view = SCENES[scene]()
     report = view.report
     if report.exit_code is not None:
-        assert read_report(report.day, report.number, end_json(report)) == report
+        assert read_report(report.day, report.number, report.to_json()) == report
     listed = sum(len(group.targets) for group in report.missing)
     assert listed + report.missing_not_listed == sum(engine.planned - engine.done for engine in report.engines.values())
     for engine in report.engines.values():
@@ -46,23 +45,9 @@ def test_a_report_is_read_as_it_was_written_and_adds_up(scene: str) -> None:
     ],
 )
 def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, object]) -> None:
-    data = json.dumps({**json.loads(end_json(RecordedAttempt().report())), **change}).encode()
+    data = json.dumps({**json.loads(RecordedAttempt().report().to_json()), **change}).encode()
     with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json is not as the job wrote it"):
         read_report(DAY, 1, data)
-
-
-@pytest.mark.parametrize(
-    ("scene", "sentence"),
-    [
-        ("all made", "all 58 cards are made"),
-        ("cards missing", "6 of 58 cards are missing"),
-        ("data alone", "All data is ready"),
-        ("bad config", "nothing was called"),
-    ],
-)
-def test_an_end_has_the_sentence_without_which_0_5_0_refuses_it(scene: str, sentence: str) -> None:
-    stored = json.loads(end_json(SCENES[scene]().report))["sentence"]
-    assert (stored["plural"] or stored["id"]).format(**stored["values"]) == sentence
 
 
 def test_a_phase_lasts_from_its_first_call_to_its_end_in_each_attempt() -> None:

@@ -41,8 +41,7 @@ def test_a_result_is_read_as_it_was_written(made: CallResult) -> None:
 
 def test_what_has_its_default_is_left_out_of_the_line() -> None:
     assert json.loads(ONE.line()).keys() == {
-        *("engine", "targets", "card_type", "done", "attempts", "started", "ended", "status", "cause", "traceparent"),
-        "charged_tries",
+        *("engine", "targets", "card_type", "done", "tries", "started", "ended", "status", "cause", "traceparent"),
     }
 
 
@@ -54,12 +53,12 @@ WRONG: dict[str, Any] = {
     "engine": "other",
     "targets": [],
     "done": None,
-    "attempts": -1,
+    "tries": -1,
     "started": "then",
     "ended": 1e300,
     "retries": 2**31,
     "reason": 7,
-    "failed_attempts": [[1.0]],
+    "failed_tries": [[1.0]],
 }
 
 
@@ -72,7 +71,7 @@ def test_a_line_with_a_value_that_the_job_does_not_write_is_refused(name: str) -
 @pytest.mark.parametrize(("started", "ended"), [(2.0, 1.0), (0.0, 1.1e9)])
 @pytest.mark.parametrize("is_last", [True, False])
 def test_a_line_whose_tries_take_no_time_of_a_run_is_refused(started: float, ended: float, is_last: bool) -> None:
-    wrong = {"started": started, "ended": ended} if is_last else {"failed_attempts": [[started, ended, {"id": "no"}]]}
+    wrong = {"started": started, "ended": ended} if is_last else {"failed_tries": [[started, ended, {"id": "no"}]]}
     with pytest.raises(ValueError, match="no time of a try"):
         CallResult.parse(json.dumps(json.loads(ONE.line()) | wrong).encode())
 

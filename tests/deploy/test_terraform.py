@@ -137,7 +137,7 @@ def test_the_alerts_look_for_what_the_log_has() -> None:
     alerts = (TERRAFORM / "alerts.tf").read_text(encoding="utf-8")
     named = re.findall(r'jsonPayload\.event = \\"([a-z.]+)\\"(?: AND jsonPayload\.(\w+) >)?', alerts)
     assert {event for event, _ in named} == {"engine.failing", "notification.failed", "run.finished"}
-    shape = (ROOT / "tests/records/format-1.txt").read_text(encoding="utf-8").splitlines()
+    shape = (ROOT / "tests/records/format-2.txt").read_text(encoding="utf-8").splitlines()
     assert [
         f"log {event} {field or 'day'}" for event, field in named if f"log {event} {field or 'day'}" not in shape
     ] == []

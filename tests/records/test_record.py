@@ -11,7 +11,6 @@ from job.config.environment import read_settings
 from job.day.attempt import ExitCode, Outcome
 from job.day.history import Night, Nights
 from job.day.report import Report
-from job.records.earlier import end_json
 from job.records.lease import LEASE
 from job.records.objects import RecordError
 from job.records.past_nights import PastNights, read_nights
@@ -43,7 +42,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         end = failed.report().model_copy(update={"outcome": Outcome[ended[0].upper()], "exit_code": ExitCode(ended[1])})
         memory.objects.clear()
         put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
-        put(memory, {f"{DAY}/ends/000002.json": end_json(end)})
+        put(memory, {f"{DAY}/ends/000002.json": end.to_json()})
         report, record = await the_day(memory)
         assert (report.outcome, report.exit_code, str(sentence_of(report))) == (outcome, code, sentence)
         assert (report.number, report.cards.done, len(report.missing)) == (2, 3 - len(added), len(added))
@@ -65,7 +64,7 @@ async def test_results_that_a_report_counts_and_are_gone_are_not_requested_again
     reports = {1: {1: 1}, 2: {1: 1, 2: 1}}
     for attempt in (RecordedAttempt(), RecordedAttempt(number=2)):
         report = attempt.report().model_copy(update={"journal": reports[attempt.number]})
-        put(memory, attempt.record(), {f"{DAY}/ends/{attempt.number:06}.json": end_json(report)})
+        put(memory, attempt.record(), {f"{DAY}/ends/{attempt.number:06}.json": report.to_json()})
     del memory.objects[f"{DAY}/results/{number:06}-000000.jsonl"]
     with pytest.raises(RecordError, match=rf"results/00000{number}-000000\.jsonl is missing$"):
         await Record.read(memory, DAY)

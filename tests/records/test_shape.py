@@ -1,4 +1,4 @@
-"""What is recorded, and what programs read, keeps its shape: names and types, a line each, in `format-1.txt`.
+"""What is recorded, and what programs read, keeps its shape: names and types, a line each, in `format-2.txt`.
 
 Whoever adds something adds its lines there by hand. Nothing writes that file, so nobody takes a line out unseen.
 """
@@ -26,7 +26,6 @@ from job.outputs.cards import COLUMNS
 from job.outputs.channels import Hook
 from job.outputs.log import CloudLog, MessageEvent, Reporter, as_json, verified
 from job.outputs.message import Notifier, run_fields, trial_fields
-from job.records.earlier import end_json
 from job.records.lease import LEASE, Holder
 from job.records.record import Journal
 from job.telling.fields import report_json
@@ -39,9 +38,9 @@ from tests.support.results import result_of
 from tests.support.stores import Memory
 
 KEPT = Path(__file__).with_name(f"format-{FORMAT}.txt")
-GONE = f"""\
+GONE = """\
 This is gone, or has another name or type. Days that are recorded have it, and programs read it.
-Leave it, and add the new one beside it; or raise FORMAT in job/day/attempt.py, and read format {FORMAT} as well."""
+Leave it, and add the new one beside it."""
 NOT_RECORDED = {"knows_days", "why", "done_since", "breaks_off", "is_repeated"}
 """What is only known at work."""
 COUNTS = {one.name for one in fields(Counts)}
@@ -119,12 +118,10 @@ def of_object(kind: type[BaseModel]) -> set[str]:
 
 
 def of_ends() -> set[str]:
-    """The facts of a report, and what 0.5.0 wants besides."""
     facts = of_object(Report)
-    written = json.loads(end_json(SCENES["cards missing"]().report))
-    assert written.keys() == {re.split(r"\W", line)[0] for line in facts} | {"sentence"}
-    assert written["sentence"].keys() == {"id", "values", "plural"}
-    return facts | {"sentence: message"}
+    written = json.loads(SCENES["cards missing"]().report.to_json())
+    assert written.keys() == {re.split(r"\W", line)[0] for line in facts}
+    return facts
 
 
 def of_header() -> set[str]:

@@ -109,15 +109,15 @@ async def test_tokens_for_another_service_are_put_right_at_each_engine_that_refu
     assert told(night)[-2:] == [OVER.format(26, 78), EXECUTE]
 
 
-async def test_an_image_that_is_too_old_for_the_day_is_told_once_and_calls_nothing(night: Night) -> None:
+async def test_a_day_of_another_version_is_told_once_and_calls_nothing(night: Night) -> None:
     world, name = night.scene.world, f"{TUESDAY}/attempts/000001.json"
     stored = world.runs.objects[name]
-    world.runs.objects[name] = replace(stored, data=stored.data.replace(b'"format":1', b'"format":2'))
+    world.runs.objects[name] = replace(stored, data=stored.data.replace(b'"format":2', b'"format":3'))
     count, asked = len(world.chat.texts), len(night.scene.requests)
     await night.tries(2, f"--date={TUESDAY}")
     ((_, sentence, fault, _),) = (text.splitlines() for text in world.chat.texts[count:])
-    assert sentence == "This image is too old for the day: nothing was called."
-    assert fault.endswith(f"; ask an owner to put back the image of version {__version__}")
+    assert sentence == "Another version of the job has begun this day: nothing was called."
+    assert fault.endswith(f"; finish this day with the image of version {__version__}: an owner puts it back")
     assert len(night.scene.requests) == asked
     world.runs.objects[name] = stored
 

@@ -20,7 +20,6 @@ from job.day.result import CallResult
 from job.day.summary import report_of
 from job.engines.calls import ALL_ENGINES, BATCHES, Item
 from job.engines.failures import Cause, Failure
-from job.records.earlier import end_json
 from job.records.lease import Holder
 from job.records.objects import attempt_name, end_name
 from job.records.record import Journal, Listing, Record
@@ -173,7 +172,7 @@ class RecordedAttempt:
             **dict([journal.next_chunk()]),
         }
         if self.outcome is not None:
-            found[end_name(self.day, self.number)] = end_json(self.report())
+            found[end_name(self.day, self.number)] = self.report().to_json()
         return found
 
 
@@ -193,9 +192,9 @@ def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
 def refusal(day: str) -> dict[str, bytes]:
     """The record of a day of which nothing is there but a start whose config has a fault."""
     return {
-        end_name(day, 0): end_json(
-            report_at(Ending(Outcome.BAD_CONFIG), start=start_at(day, number=0), seconds=0.4, faults=[FAULT])
-        )
+        end_name(day, 0): report_at(
+            Ending(Outcome.BAD_CONFIG), start=start_at(day, number=0), seconds=0.4, faults=[FAULT]
+        ).to_json()
     }
 
 

@@ -13,8 +13,7 @@ from job.day.ledger import Ledger
 from job.day.report import TARGETS_LISTED, Items
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.records.earlier import read_line
-from job.telling.failures import failure_lines, reason_of
+from job.telling.failures import failure_lines
 from job.telling.sentence import named
 from job.telling.view import cost_line
 from job.text.messages import message
@@ -64,9 +63,9 @@ def test_calls_that_failed_alike_are_one_group_in_the_plans_order_and_the_larges
 
 def test_the_tries_that_may_have_been_charged_are_those_of_all_attempts_at_a_missing_card() -> None:
     ledger, card = Ledger(TWENTY), next(TWENTY.calls("qa"))
-    for attempt, charged in enumerate((15, None, 0, 1), 1):
+    for attempt, charged in enumerate((15, 0, 1), 1):
         about = {"tries": 20, "charged_tries": charged, "attempt": attempt}
-        ledger.add(result_of(card, AWAY if charged is None else TIMEOUT, ended=12.0 + attempt, **about))
+        ledger.add(result_of(card, TIMEOUT if charged else AWAY, ended=12.0 + attempt, **about))
     ledger.add(result_of([*TWENTY.calls("qa")][1]))
     assert ledger.charged_tries == {card.items[0]: 16}
     ledger.add(result_of(card, ended=20.0))
@@ -77,18 +76,6 @@ def test_the_tries_that_may_have_been_charged_are_those_of_all_attempts_at_a_mis
     ledger.rerun(card.items, 5)
     ledger.add(result_of(card, REFUSED, ended=30.0, again=5))
     assert not ledger.charged_tries, "the picture that is wanted now was never charged"
-
-
-@pytest.mark.parametrize(
-    ("failure", "tries"),
-    [(TIMEOUT, 3), (Failure(Cause.STATUS, message("HTTP 504"), 504), 3), (BROKEN, 0), (AWAY, 0), (CUT_OFF, 0)],
-)
-def test_a_result_that_does_not_say_how_many_tries_were_charged_is_read_as_then(failure: Failure, tries: int) -> None:
-    results = (
-        result_of(next(calls), failure, tries=3, charged_tries=None)
-        for calls in (TWENTY.calls("qa"), TWENTY.calls("news"))
-    )
-    assert [read_line(result.line()).charged_tries for result in results] == [tries, 0]
 
 
 def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
@@ -113,14 +100,6 @@ def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
 )
 def test_calls_that_were_cut_off_prove_nothing_of_the_engine(failures: list[Failure], said: str) -> None:
     assert failed(ledger_of("news", *failures)) == [f"News engine: {said}."]
-
-
-def test_what_earlier_images_wrote_around_an_answer_is_shown_as_it_was() -> None:
-    reason = message("cut off; the try before it failed: {reason}", reason=message("HTTP 503"))
-    call = result_of(next(TWENTY.calls("news")), BROKEN, reason=reason, interrupted_after="status")
-    read = read_line(call.line())
-    assert (str(read.reason), str(reason_of(read))) == ("HTTP 503", str(reason))
-    assert read_line(read.line()) == read
 
 
 def before(*missing: Item, plan: Plan = TWENTY) -> NightBefore:
