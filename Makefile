@@ -64,10 +64,6 @@ $(CONNECTED): | installed
 	@echo 'Terraform is not connected to its state here: run make init first.' >&2; exit 2
 plan apply deploy execute logs: agreed $(CONNECTED)
 
-# Where images and jobs are, for terraform/deploy.sh.
-OUTPUTS = image=$$($(IN_ROOT) output -raw image) && jobs=$$($(IN_ROOT) output -raw jobs) && [[ $$image == *-docker.pkg.dev/* ]] && \
-	export PROJECT=$$(cut -d / -f 2 <<<"$$image") REGION=$${image%%-docker.pkg.dev/*}
-
 .PHONY: plan
 plan: ## show what an apply would change
 	$(IN_ROOT) plan
@@ -75,7 +71,7 @@ plan: ## show what an apply would change
 .PHONY: apply
 apply: ## change it, after showing it and asking
 	$(IN_ROOT) apply
-	@! command -v gcloud >/dev/null || { $(OUTPUTS) && bash terraform/deploy.sh '' $$jobs; }
+	@TERRAFORM='$(TERRAFORM)' bash terraform/deploy.sh set-new
 
 .PHONY: execute
 execute: ## start the job now and wait for its end: [ARGS=run,--date=2026-11-23]
@@ -85,31 +81,9 @@ execute: ## start the job now and wait for its end: [ARGS=run,--date=2026-11-23]
 logs: ## follow the job's log
 	$$($(IN_ROOT) output -raw logs_command)
 
-VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' job/__init__.py)
-COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
-# Cloud Run runs only amd64, and would refuse an image for a Mac's own processor. No tag is deployed: it could name another
-# image by the next start. But what has the tag `deployed` is never cleaned up (terraform/registry.tf).
 .PHONY: deploy
 deploy: ## build and push the image, with Docker or in Cloud Build, and set it in the jobs; IMAGE=sha256:… goes back to that one
-	@set -eu; $(OUTPUTS) || { echo 'There is no job yet to deploy to: run make apply first.' >&2; exit 2; }; \
-	digest='$(lastword $(subst @, ,$(IMAGE)))'; \
-	if [ "$$digest" ]; then \
-		[[ $$digest =~ ^sha256:[0-9a-f]{64}$$ ]] || { echo 'IMAGE=$(IMAGE): is not the digest of an image; write sha256: and its 64 digits.' >&2; exit 2; }; \
-		source=--no-source tags=$$image:deployed script="docker pull $$image@$$digest && docker tag $$image@$$digest $$image:deployed"; \
-	else \
-		source=. tags="$$image:$(COMMIT) $$image:latest $$image:deployed"; \
-		script="docker build --tag=$${tags// / --tag=} --build-arg=VERSION=$(VERSION) --build-arg=COMMIT=$(COMMIT) ."; \
-	fi; \
-	if docker info >/dev/null 2>&1; then \
-		DOCKER_DEFAULT_PLATFORM=linux/amd64 bash -ec "$$script"; \
-		for tag in $$tags; do docker push "$$tag"; done; \
-	else \
-		printf '{"steps": [{"name": "gcr.io/cloud-builders/docker", "script": "%s"}], "images": ["%s"]}' "$$script" "$${tags// /\", \"}" | \
-		gcloud builds submit --project="$$PROJECT" --region="$$REGION" --config=/dev/stdin $$source; \
-	fi; \
-	if [ "$$digest" ]; then image=$$image@$$digest; else \
-		image=$$(gcloud artifacts docker images describe "$$image:$(COMMIT)" --format='value(image_summary.fully_qualified_digest)'); fi; \
-	bash terraform/deploy.sh "$$image" $$jobs
+	@TERRAFORM='$(TERRAFORM)' bash terraform/deploy.sh deploy '$(IMAGE)'
 
 ## For those who change the code
 
@@ -124,6 +98,7 @@ lint: .venv/ready ## check style, types, async hazards, who imports whom, and te
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck .ci/run .locks/install.sh terraform/deploy.sh
 	@if command -v $(TERRAFORM) >/dev/null; then set -ex; \
 		$(IN_ROOT) fmt -check -diff -recursive; [ ! -d terraform/.terraform/providers ] || $(IN_ROOT) validate; fi
 

@@ -3,6 +3,7 @@
 # uv takes seconds for what pip takes a minute for, but all that it is told of pip's settings is the index and the
 # authorities. If it fails, pip installs everything. A lock is whole, and leaves out what is not needed of its packages'
 # dependencies.
+# shellcheck shell=sh disable=SC2086
 python=$1 environment=$2 lock=$3 # unquoted below, python and install may be several words
 $python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")' || exit
 echo "Making $environment, once, in about 15 seconds, or longer over a slow connection …" >&2
