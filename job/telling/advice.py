@@ -12,7 +12,8 @@ from job.config.faults import FaultKind
 from job.day.attempt import Outcome, Start
 from job.day.ledger import Ledger
 from job.day.report import NIGHTS_PAGE, PAGE, Report
-from job.engines.calls import counted
+from job.engines.calls import ENGINES, counted
+from job.engines.failures import Cause
 from job.storage.store import NAME_A_PLACE
 from job.storage.uri import absolute, address_of
 from job.telling.lines import Line, Rank
@@ -41,43 +42,33 @@ class Commands:
     unusable: Collection[str | None] = ()
     """The variables that name no place which can be used: they are to be filled in."""
 
-    def start(
-        self,
-        text: Message,
-        day: str | None,
-        *options: str,
-        is_new: bool = False,
-        cards: int = 0,
-        is_start: bool = False,
-    ) -> Line:
-        """The line whose command starts the job for a day, to make so many cards; `text` says so, with its places for
-        terms and price. `is_start` is that of the line.
-
-        The command is without its date if the day is current: if it is `None`, whichever is current by then. `is_new`
-        is whether nothing may be recorded of the day: then it is confirmed if it is named, as it is on a laptop, where
-        a new shell may not have the schedule.
+    def line(self, text: Message, command: "Command") -> Line:
+        """What to do, the command for it, and between the two the bracket with what that makes and costs, until when
+        it does just this, and who may give it.
         """
         on_cloud = self.place.job is not None and self.place.start_with is None
-        is_current = day is None or (self.days.current(self.now) == day and (on_cloud or not is_new))
-        named = [] if is_current else [f"--date={day}"]
-        confirmed = ["--yes"] if named and is_new and "--yes" not in options else []
-        arguments = ["run", *named, *options, *confirmed]
-        until = self.days.until(day) if is_current and day is not None else None
-        terms = []
-        if cards:
-            terms.append(counted("qa", cards))
+        is_current = command.day is None or (
+            self.days.current(self.now) == command.day and (on_cloud or not command.is_new)
+        )
+        named = [] if is_current else [f"--date={command.day}"]
+        confirmed = ["--yes"] if named and command.is_new and "--yes" not in command.options else []
+        arguments = ["run", *named, *command.options, *confirmed]
+        until = self.days.until(command.day) if is_current and command.day is not None else None
+        terms = [*command.terms]
+        if until is not None:
+            terms.append(message("until {time}", time=f"{until:%m-%d %H:%M}"))
+        elif any(argument.startswith("--date") for argument in arguments):
+            terms.append(message("at any time"))
         if on_cloud and len(arguments) > 1:
             terms.append(message("for a maintainer"))
-        if until is not None:
-            terms.append(message("until {time}, then see the README", time=f"{until:%m-%d %H:%M}"))
         bracket = message(" ({terms})", terms=reduce(semicolon, terms)) if terms else ""
-        sentence = Message(text.id, {**text.values, "terms": bracket}, text.plural)
+        sentence = message("{text}{bracket}:", text=text, bracket=bracket)
         if on_cloud:
-            command = self._on_cloud(arguments)
+            below = self._on_cloud(arguments)
         else:
-            command = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.place.config_uri)
+            below = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.place.config_uri)
         rank = Rank.KEPT if on_cloud or self.place.start_with is not None else Rank.ASIDE
-        return Line(sentence, rank, below=command, is_start=is_start, until=until)
+        return Line(sentence, rank, below=below, is_start=command.is_start, until=until)
 
     def look(self, text: Message, day: str | None) -> Line:
         """How to see a day, by default the latest: the address of a page, or on a laptop the command that shows it."""
@@ -105,6 +96,31 @@ class Commands:
         places = {name: uri for name, uri in variables.items() if name not in self.unusable}
         given = [f"{name}={shlex.quote(absolute(places.get(name) or 'gs://BUCKET/PREFIX'))}" for name in variables]
         return " ".join([*given, text])
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A start that a person may give, and what is known of what it does."""
+
+    day: str | None
+    """`None` for whichever day is current by then."""
+    options: Sequence[str] = ()
+    makes: int = 0
+    """How many cards; 0 if that is not known."""
+    at_most: int = 0
+    """How many tries it may be charged; 0 if that is not known."""
+    is_new: bool = False
+    """Whether nothing may be recorded of the day: then it is confirmed if it is named, as it is on a laptop, where a
+    new shell may not have the schedule."""
+    is_start: bool = False
+    """As in `Line`."""
+
+    @property
+    def terms(self) -> Iterator[Message]:
+        if self.makes:
+            yield message("makes {cards}", cards=counted("qa", self.makes))
+        if self.at_most:
+            yield plural("charges at most 1 try", "charges at most {count} tries", count=self.at_most)
 
 
 def start_fields(steps: Sequence[Line]) -> Mapping[str, str | None]:
@@ -163,69 +179,80 @@ def advice(
         text = message("What you asked for may not be recorded. First look at how the day stands:")
         yield commands.look(text, report.known_day)
     else:
-        yield from _retry_steps(report, commands.now, is_retried=is_retried)
         is_unknown = outcome in {Outcome.STORAGE_FAILED, Outcome.KILLED} and not report.had_plan
         if is_unknown or (ledger.breaks_off and report.cards.missing):
-            text = message("If a message of {day} said that all cards are made, do not paste this:", day=report.day)
+            text = message("If a message of {day} said that all cards are made, do nothing.", day=report.day)
             yield Line(text, Rank.KEPT)
-        yield from _steps_of_failure(report, ledger, commands, report.cards.missing + unrecorded)
+        by = _retried_by(report, commands.now, is_retried=is_retried)
+        missing = report.cards.missing + unrecorded
+        if report.at_fault:  # a plain start fails for them before it makes any card
+            yield _start_without(report, ledger, commands, missing)
+        yield _start_step(report, commands, missing, what_to_do(report, by))
 
 
 RETRIED_WITHIN = timedelta(minutes=11)
 """Until Cloud Run has started a failed task once more at the latest: ten minutes from the end of its process."""
 
 
-def _retry_steps(report: Report, now: datetime, *, is_retried: bool) -> Iterator[Line]:
-    """What Cloud Run goes on with by itself, unless it would be refused again, since its variables are the same."""
-    breaks_off = report.breaks_off
-    text = template("Cloud Run starts it once more by {time}, unless it was cancelled.")
-    if breaks_off is not None:
-        is_retried = report.has_retry and now - breaks_off < RETRIED_WITHIN
-        text = template("If it was killed, Cloud Run starts it once more by {time}.")
-    if is_retried and not any(fault.kind is FaultKind.VARIABLE for fault in report.faults):
-        by = (now + RETRIED_WITHIN).astimezone(report.days.zone)
-        yield Line(message(text, time=clock(by, report.day)), Rank.KEPT)
+def _retried_by(report: Report, now: datetime, *, is_retried: bool) -> datetime | None:
+    """By when Cloud Run has started it once more, and that goes on by itself; `None` if it does not."""
+    if report.breaks_off is not None:
+        is_retried = report.has_retry and now - report.breaks_off < RETRIED_WITHIN
+    return (now + RETRIED_WITHIN).astimezone(report.days.zone) if is_retried and not report.faults else None
 
 
-def _steps_of_failure(report: Report, ledger: Ledger, commands: Commands, missing: int) -> Iterator[Line]:
-    yield _start_step(report, commands, missing)
-    if report.at_fault:  # a plain start fails for them before it makes any card
-        left_out = sum(card.item.target in report.at_fault for card in ledger.missing("qa"))
-        names, price = listed(report.at_fault), _price(report, missing - left_out)
-        text = message("Or leave out {names}{terms}{price}:", names=names, price=price)
-        yield commands.start(text, report.day, *option("without", [*report.without, *report.at_fault]))
+_BROKEN_OFF = {Outcome.DEADLINE, Outcome.INTERRUPTED, Outcome.KILLED, Outcome.BUSY, Outcome.UNFORESEEN}
+_OF_ENGINE = {Cause.DENIED, Cause.UNREADABLE}
+"""What the people of an engine put right."""
 
 
-def _price(start: Start, cards: int) -> Message:
-    """How many tries at so many cards are charged at most; nothing if that is not known."""
-    most = cards * (start.qa_attempts or 0)
-    if not most:
-        return Message("")
-    return plural("; at most 1 try is charged per start", "; at most {count} tries are charged per start", count=most)
+def what_to_do(report: Report, retried_by: datetime | None) -> Message:
+    """The sentence above the command that makes what is missing: a row for each cause, the first that holds."""
+    main = report.failures[0] if report.failures else None
+    if report.outcome is Outcome.BAD_CONFIG:
+        return message("Once that is corrected, paste")
+    if retried_by is not None:
+        text = template("It goes on by itself: wait until {time}. If no message has come by then, paste")
+        return message(text, time=clock(retried_by, report.day))
+    if report.at_fault:
+        return message("Or correct or remove them in the config, then paste")
+    if report.outcome is Outcome.STORAGE_FAILED:
+        return message("Once storage works again, paste")
+    if main is None or report.outcome in _BROKEN_OFF:
+        return message("Nothing works on it; paste")
+    engine = ENGINES[main.engines[0]].label
+    if main.is_refused or main.status == 404:
+        return message("Until that is put right, it fails again. Then paste")
+    if main.cause in _OF_ENGINE or main.status == 500:
+        text = template("Until the people of the {engine} engine have put it right, it fails again. Then paste")
+        return message(text, engine=engine)
+    return message("Once the {engine} engine works again, paste", engine=engine)
+
+
+def _start_without(report: Report, ledger: Ledger, commands: Commands, missing: int) -> Line:
+    makes = missing - sum(card.item.target in report.at_fault for card in ledger.missing("qa"))
+    options = option("without", [*report.without, *report.at_fault])
+    text = message("To go on without {names}, paste", names=listed(report.at_fault))
+    return commands.line(text, Command(report.day, options, makes, makes * (report.qa_attempts or 0)))
 
 
 def _steps_of_success(report: Report, ledger: Ledger, commands: Commands) -> Iterator[Line]:
     """How to make what was left out, and again the cards that have an error besides, if they are few."""
+    attempts = report.qa_attempts or 0
     if report.without:
-        made = template("Once they can be made, this makes what was left out{terms}{price}:")
-        text = message(made, price=_price(report, report.cards.left_out))
-        yield commands.start(text, report.day, cards=report.cards.left_out)
-    if report.qa_attempts is None:
-        return
+        makes = report.cards.left_out
+        text = message("To make what was left out, once it can be made, paste")
+        yield commands.line(text, Command(report.day, (), makes, makes * attempts))
     cards = [card for card in ledger.with_error("qa") if card.target not in report.without]
-    if 0 < len(cards) <= NAMED:
-        text = plural(
-            "Once what the error names is put right, this makes 1 card again{terms}. It cannot be taken back: the card "
-            "counts as missing until it is made, and 1 to {most} tries are charged per start:",
-            "Once what the error names is put right, this makes {count} cards again{terms}. It cannot be taken back: "
-            "they count as missing until they are made, and {count} to {most} tries are charged per start:",
-            count=len(cards),
-            most=len(cards) * report.qa_attempts,
+    if attempts and 0 < len(cards) <= NAMED:
+        text = message(
+            "Once what the error names is put right, paste this to make it again. It cannot be taken back: it counts "
+            "as missing until it is made"
         )
         again = option("again", [f"{card.target}/{card.card_type}" for card in cards])
         # Always for this day, whenever it is given.
         given = [f"--date={report.day}", *again, *option("without", report.without)]
-        step = commands.start(text, None, *given)
+        step = commands.line(text, Command(None, given, len(cards), len(cards) * attempts))
         yield replace(step, rank=min(step.rank, Rank.DETAIL))
 
 
@@ -249,11 +276,11 @@ def executions_lines(text: Message, job: str | None, region: str | None, project
 
 def whole_night(commands: Commands, day: str | None) -> Line:
     """The command that begins a day of which nothing is recorded."""
-    text = message("This makes, and pays for, the whole night{terms}:")
-    return commands.start(text, day, is_new=True, is_start=True)
+    text = message("To make, and pay for, the whole night, paste")
+    return commands.line(text, Command(day, is_new=True, is_start=True))
 
 
-def _start_step(report: Report, commands: Commands, missing: int) -> Line:
+def _start_step(report: Report, commands: Commands, missing: int, text: Message) -> Line:
     is_refused = report.outcome is Outcome.BAD_CONFIG
     faulty = {fault.variable: fault.remedy for fault in report.faults}
     is_known = report.knows_days and "RUNS_URI" not in faulty
@@ -263,18 +290,13 @@ def _start_step(report: Report, commands: Commands, missing: int) -> Line:
     options = [argument for argument in report.arguments if not argument.startswith(taken)]
     if report.number:  # without what was left out, or it could keep back what is missing
         options = option("without", report.without)
-    text = template("This makes what is missing{terms}{price}:")
-    if report.outcome.severity == "bad" or report.failures:
-        text = template("Once what failed is over or put right, this makes what is missing{terms}{price}:")
-    if is_refused:
-        text = template("Once that is corrected, this makes whatever is missing{terms}:")
-        missing = 0  # it is not known
-    sentence = message(text, price=_price(report, missing))
     commands = replace(commands, unusable=[name for name, remedy in faulty.items() if remedy == NAME_A_PLACE])
+    day: str | None = report.day
     if not report.knows_days:  # whether the day is current is not known either
-        named = [f"--date={report.known_day}"] if report.known_day else []
-        return commands.start(sentence, None, *named, *options, cards=missing, is_start=True)
+        options = [*([f"--date={report.known_day}"] if report.known_day else []), *options]
+        day = None
     # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
     was_current = report.days.current(datetime.fromisoformat(report.started)) == report.day
     is_new = was_current and not report.number and not is_refused
-    return commands.start(sentence, report.day, *options, is_new=is_new, cards=missing, is_start=True)
+    makes = 0 if is_refused else missing  # of a config that was refused it is not known
+    return commands.line(text, Command(day, options, makes, makes * (report.qa_attempts or 0), is_new, is_start=True))

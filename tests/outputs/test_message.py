@@ -16,7 +16,7 @@ from job.day.attempt import Outcome
 from job.day.ending import Ending
 from job.outputs.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.outputs.message import cut, run_fields, run_lines, trial_fields, trial_lines
-from job.telling.advice import Commands
+from job.telling.advice import Command, Commands
 from job.telling.lines import Line, Rank
 from job.telling.view import View
 from job.text.messages import Message, listed, message
@@ -156,7 +156,7 @@ def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:
 @pytest.mark.parametrize("start_with", [None, "make run-local ARGS="])
 def test_a_command_addresses_nobody_and_stays_the_same_for_a_shell(name: str, start_with: str | None) -> None:
     commands = Commands(Day(start={"start_with": start_with}).start_of(), "", Day().start_of().days, NOW)
-    command = commands.start(message("x"), DAY, f"--without={name}").below
+    command = commands.line(message("x"), Command(DAY, [f"--without={name}"])).below
     assert command is not None
     shown = cut([Line(message("Now:"), below=command)], FEISHU).removeprefix("Now:\n")
     assert shlex.split(shown) == shlex.split(command)

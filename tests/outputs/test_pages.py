@@ -250,7 +250,7 @@ def test_of_a_night_that_cannot_be_read_it_is_said_why() -> None:
 def test_a_command_stands_on_its_days_page_or_here_if_there_is_none(latest: int, has_command: bool) -> None:
     shown = nights_page(Nights(NIGHTS.nights[latest:]), written=TICK - timedelta(minutes=30))
     assert any("gcloud run jobs execute" in line for line in shown.lines) is has_command
-    not_to_paste = "If a message of 2026-11-26 said that all cards are made, do not paste this:"
+    not_to_paste = "If a message of 2026-11-26 said that all cards are made, do nothing."
     assert (not_to_paste in shown.lines) is has_command, "the record of the killed night is not read for this page"
     assert ("What is wrong, and what to do" in shown.text) is not has_command
 

@@ -209,10 +209,10 @@ async def test_what_an_attempt_is_charged_is_at_most_what_was_said_whatever_fail
     scene.world.engines[engine].script.append(Fault(*at_night))
     await scene.start(code, **env, **CLOUD)
     told, report = scene.world.chat.texts[-1], scene.stored(f"{DAY}/report.json")
-    (most,) = (int(found) for found in re.findall(r"; at most (\d+) tries are charged per start:", told))
+    (most,) = (int(found) for found in re.findall(r"; charges at most (\d+) tries; ", told))
     assert most == 3 * report["engines"]["qa"]["not_attempted"] or engine == "qa"
     page = Parsed(scene.world.recorded()[f"{DAY}/report.html"].decode())
-    assert f"; at most {most} tries are charged per start:" in page.text
+    assert f"; charges at most {most} tries; " in page.text
     charged = [one for one in qa.requests if one.status not in {503, 422}]
     lost = [one for one in charged if at_night[0](one)]
     cost = f"{len(charged)} tries may have been charged; {len(charged) - len(lost)} made a card."

@@ -73,14 +73,11 @@ async def test_a_morning_reads_as_it_was_read_and_its_command_does_what_it_says(
 
 # --- messages of nights that were once read wrongly ---
 
-OVER = (
-    "Once what failed is over or put right, this makes what is missing ({} cards; until 11-26 22:20, then see the "
-    "README); at most {} tries are charged per start:"
-)
-WITHOUT = (
-    "Or leave out {} (for a maintainer; until 11-26 22:20, then see the README); at most {} tries are charged per "
-    "start:"
-)
+BRACKET = "(makes {} cards; charges at most {} tries; until 11-26 22:20"
+RIGHT = f"Until that is put right, it fails again. Then paste {BRACKET}):"
+NOTHING = f"Nothing works on it; paste {BRACKET}):"
+CORRECT = f"Or correct or remove them in the config, then paste {BRACKET}):"
+WITHOUT = f"To go on without {{}}, paste {BRACKET}; for a maintainer):"
 NEWS, TSLA = when.card("news_card"), when.ticker("TSLA")
 
 
@@ -94,7 +91,7 @@ async def test_a_right_that_was_lost_is_given_back_by_whom_the_message_names(nig
         "✗ News engine: every try failed; all were made on 11-24.",
         "Last answer: HTTP 403: Error: 403 simulated front end",
         f"Who: an owner of the project gives roles/run.invoker on {news.url.removeprefix('http://')} to {account}.",
-        OVER.format(26, 78),
+        RIGHT.format(26, 78),
         EXECUTE,
     ]
 
@@ -106,7 +103,7 @@ async def test_tokens_for_another_service_are_put_right_at_each_engine_that_refu
     named = [where.format(name.upper(), name) for name in ("news", "financial", "trading")]
     assert told(night)[0].endswith(" engine failed: no card was made.")
     assert [line for line in told(night) if line.startswith("Where")] == named
-    assert told(night)[-2:] == [OVER.format(26, 78), EXECUTE]
+    assert told(night)[-2:] == [RIGHT.format(26, 78), EXECUTE]
 
 
 async def test_a_day_of_another_version_is_told_once_and_calls_nothing(night: Night) -> None:
@@ -127,10 +124,10 @@ OWN_CALLS = f"""\
 The news engine failed: no card was made.
 ✗ News engine: 1 target failed; it was made on 11-24: 美联储.
 Last answer: HTTP 422: Error: 422 simulated front end
-{OVER.format(26, 78)}
-{EXECUTE}
-{WITHOUT.format("美联储", 72)}
-{EXECUTE} '--args=run,--without=美联储'"""
+{WITHOUT.format("美联储", 24, 72)}
+{EXECUTE} '--args=run,--without=美联储'
+{CORRECT.format(26, 78)}
+{EXECUTE}"""
 
 
 async def test_a_start_tells_of_its_own_calls_and_not_why_one_failed_before(night: Night) -> None:
@@ -232,7 +229,7 @@ async def test_a_right_to_write_that_is_lost_in_mid_run_leaves_cards_to_make_aga
     unrecorded = int(lost.split()[4])
     assert 0 < unrecorded <= made == outcome.finished["cards"]["done"]
     left = 26 - made + unrecorded
-    assert OVER.format(left, 3 * left) in text
+    assert f"Once storage works again, paste {BRACKET}):".format(left, 3 * left) in text
     assert any(line.startswith("Last answer: could not write _lease.json: ") for line in text)
     scene.works()
     asked = len(world.qa.requests)
@@ -240,7 +237,7 @@ async def test_a_right_to_write_that_is_lost_in_mid_run_leaves_cards_to_make_aga
     assert len(world.qa.requests) - asked == left
 
 
-async def test_what_failed_before_a_deadline_has_to_be_over(night: Night) -> None:
+async def test_what_failed_before_a_deadline_was_cut_off(night: Night) -> None:
     """It was cut off with tries left, and counted so; another start that does not reach it has not tried it."""
     hangs = Fault(when.both(NEWS, when.ticker("NVDA", "TSLA")), do.hang())
     night.scene.world.qa.script.append(hangs)
@@ -248,7 +245,7 @@ async def test_what_failed_before_a_deadline_has_to_be_over(night: Night) -> Non
     passed = "The deadline of 8 min 20 s passed: of 26 cards 24 made, 0 failed, {} cut off, {} not tried."
     cut_off = "✗ QA engine: 2 cards cut off after failed tries; all were made on 11-24: /news_card: NVDA, TSLA."
     assert told(night)[:2] == [passed.format(2, 0), cut_off]
-    assert OVER.format(2, 6) in told(night)
+    assert NOTHING.format(2, 6) in told(night)
     await night.start(4, RUN_DEADLINE_SECONDS="100")
     assert told(night)[0] == passed.replace("8 min 20 s", "1 min 40 s").format(1, 1)
 
@@ -268,9 +265,8 @@ async def test_the_command_for_odd_cards_makes_just_these_again(night: Night) ->
         "Look at 2 cards of the QA engine: /news_card: NVDA, TSLA",
         lines[2],
         (
-            "Once what the error names is put right, this makes 2 cards again (for a maintainer). "
-            "It cannot be taken back: they count as missing until they are made, and 2 to 6 tries are charged per "
-            "start:"
+            "Once what the error names is put right, paste this to make it again. It cannot be taken back: it counts "
+            "as missing until it is made (makes 2 cards; charges at most 6 tries; at any time; for a maintainer):"
         ),
         f"{EXECUTE} --args=run,--date=2026-11-25,--again=NVDA/news_card,--again=TSLA/news_card",
     ]
@@ -282,21 +278,19 @@ async def test_the_command_for_odd_cards_makes_just_these_again(night: Night) ->
     assert not [*commands(text_of(night))]
 
 
-async def test_if_one_target_alone_has_failed_the_second_command_goes_on_without_it(night: Night) -> None:
+async def test_if_one_target_alone_has_failed_the_first_command_goes_on_without_it(night: Night) -> None:
     """All that stays was made on the night before."""
     script = night.scene.world.trading.script
     script.append(Fault(TSLA, do.failing("TSLA")))
     await night.tries(1, NEWS_ENGINE_CONCURRENCY="4")
     lines = told(night)
-    assert lines[-3:] == [EXECUTE, WITHOUT.format("TSLA", 66), f"{EXECUTE} --args=run,--without=TSLA"]
-    plain, first = [*commands("\n".join(lines))]
+    without = f"{EXECUTE} --args=run,--without=TSLA"
+    assert lines[-4:] == [WITHOUT.format("TSLA", 22, 66), without, CORRECT.format(26, 78), EXECUTE]
+    first, plain = [*commands("\n".join(lines))]
     await night.start(0, *first)
     assert told(night)[0] == "22 cards are made (left out: TSLA)."
-    left_out = (
-        "Once they can be made, this makes what was left out (4 cards; until 11-26 22:20, then see the README); at "
-        "most 12 tries are charged per start:"
-    )
-    assert told(night)[-2:] == [left_out, EXECUTE]
+    left_out = f"To make what was left out, once it can be made, paste {BRACKET}):"
+    assert told(night)[-2:] == [left_out.format(4, 12), EXECUTE]
     script.clear()
     await night.start(0, *plain, NOTIFY_ONLY="failures")
     assert told(night)[0] == "All 26 cards are made."
@@ -341,8 +335,7 @@ ONE_MISSING = f"""\
 1 of 26 cards is missing.
 ✗ QA engine: 1 card failed: TSLA/news_card.
 Last answer: HTTP 422: Error: 422 simulated front end
-Once what failed is over or put right, this makes what is missing (1 card; until 11-30 22:20, then see the \
-README); at most 3 tries are charged per start:
+Until that is put right, it fails again. Then paste (makes 1 card; charges at most 3 tries; until 11-30 22:20):
 {EXECUTE}
 Page: RUNS/{FRIDAY}/report.html"""
 
@@ -369,8 +362,8 @@ The record breaks off at 22:30 UTC: 9 of 26 cards are not recorded.
 The start was killed, or could no longer write; its calls in flight may have been charged too. If the execution says \
 memory, an owner raises job.memory_mib.
 {AT_LEAST.format(17)}
-If a message of 2026-11-27 said that all cards are made, do not paste this:
-This makes what is missing (9 cards; until 11-30 22:20, then see the README); at most 27 tries are charged per start:
+If a message of 2026-11-27 said that all cards are made, do nothing.
+Nothing works on it; paste (makes 9 cards; charges at most 27 tries; until 11-30 22:20):
 {EXECUTE}"""
 
 
@@ -410,7 +403,7 @@ async def test_storage_that_stays_out_is_no_failure_of_the_night(friday: Night) 
     friday.scene.fails(part="/")
     await friday.start(75)
     *_, do_not, _over, command, _ = friday.scene.world.chat.texts[-1].splitlines()
-    assert (do_not, command) == ("If a message of 2026-11-27 said that all cards are made, do not paste this:", EXECUTE)
+    assert (do_not, command) == ("If a message of 2026-11-27 said that all cards are made, do nothing.", EXECUTE)
     await friday.scene.until(SATURDAY, "07:00:00")
     began = trio.current_time()
     assert await friday.verify(1) == UNCHECKED

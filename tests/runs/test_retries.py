@@ -163,8 +163,8 @@ async def test_a_night_between_two_uploads_is_made_by_its_retry(refused: Scene) 
 async def past_its_deadline(scene: Scene) -> None:
     scene.world.qa.script.append(Fault(when.nth(1), do.hang()))
     chat = scene.world.chat
-    await scene.start(4, RUN_DEADLINE_SECONDS="60", **CLOUD, **chat.env(), TASK_MAX_RETRIES="1")
-    assert "Cloud Run starts it once more by 22:4" in chat.texts[-1]
+    await scene.start(4, RUN_DEADLINE_SECONDS="60", **CLOUD, **chat.env(), TASK_MAX_RETRIES="1", CLOUD_RUN_JOB="cards")
+    assert "It goes on by itself: wait until 22:4" in chat.texts[-1]
 
 
 async def test_of_an_end_for_good_no_retry_is_announced(scene: Scene) -> None:
@@ -177,8 +177,8 @@ async def without_a_written_end(scene: Scene) -> None:
     scene.world.qa.script.append(Fault(when.nth(1), do.status(422)))
     scene.fails("create", "/ends/")
     chat = scene.world.chat
-    await scene.start(3, **CLOUD, **chat.env(), TASK_MAX_RETRIES="1")
-    assert "Cloud Run starts it once more by 22:4" in chat.texts[-1]
+    await scene.start(3, **CLOUD, **chat.env(), TASK_MAX_RETRIES="1", CLOUD_RUN_JOB="cards")
+    assert "It goes on by itself: wait until 22:4" in chat.texts[-1]
     scene.works()
 
 

@@ -22,7 +22,7 @@ from job.day.result import Counts, ShutdownReason
 from job.day.summary import report_of
 from job.engines.failures import Cause, Failure
 from job.storage.store import NAME_A_PLACE
-from job.telling.advice import Commands, advice, option
+from job.telling.advice import Command, Commands, advice, option
 from job.telling.lines import Line, Rank
 from job.text.messages import message
 from tests.support.days import SCENES, Day, failing
@@ -45,6 +45,7 @@ LOOKS = {LOOK_FIRST, "All executions of the job"}
 NO_STORAGE = Ending(Outcome.STORAGE_FAILED, detail=message("503"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
 DENIED = Failure(Cause.DENIED, message("no"), 200)
+CORRECTED = "Once that is corrected, paste"
 
 
 def half_made() -> Ledger:
@@ -142,53 +143,76 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     """If nothing is made yet, it would be refused for that."""
     first = begun(report(Ending(Outcome.BAD_CONFIG), faults=[IN_VARIABLE]), **ASKS_AGAIN)
-    whatever = "Once that is corrected, this makes whatever is missing"
-    assert shown(first) == [(f"{whatever} (until 11-25 01:50, then see the README):", EXECUTE)]
+    assert shown(first) == [(f"{CORRECTED} (until 11-25 01:50):", EXECUTE)]
     unknown = first.model_copy(update={"faults": (replace(IN_VARIABLE, where="RUNS_URI"),)})
     assert shown(unknown)[0][1] == f"{EXECUTE} --args=run,--again=NVDA,--yes"
     one = first.model_copy(update={"engines": {"qa": Counts(planned=2, done=1)}})
     assert shown(one)[0] == (
-        f"{whatever} (for a maintainer; until 11-25 01:50, then see the README):",
+        f"{CORRECTED} (until 11-25 01:50; for a maintainer):",
         f"{EXECUTE} --args=run,--again=NVDA,--yes",
     )
     assert shown(begun(one, task_attempt=1))[0][0] == LOOK_FIRST, "the first may have"
 
 
-# --- what Cloud Run goes on with by itself ---
+# --- what to do, by its cause ---
 
 RETRIED: dict[str, Any] = {"execution": "cards-1", "max_retries": 1, "qa_attempts": 3}
-MORE = "Cloud Run starts it once more by 2026-11-25 01:41 UTC+08:00, unless it was cancelled."
+WAIT = "It goes on by itself: wait until 2026-11-25 01:41 UTC+08:00. If no message has come by then, paste"
+NOTHING = "Nothing works on it; paste"
 
 
 @pytest.mark.parametrize(
-    ("ending", "more", "said"),
+    ("ending", "more", "is_retried", "says"),
     [
-        (Ending(Outcome.DEADLINE), {}, MORE),
-        (INTERRUPTED, {}, MORE),
-        (Ending(Outcome.BAD_CONFIG), {"faults": [replace(IN_VARIABLE, kind=FaultKind.OBJECT)]}, MORE),
-        (Ending(Outcome.BAD_CONFIG), {"faults": [IN_VARIABLE]}, None),
-        (DONE, {}, None),
-        (NO_STORAGE, ASKS_AGAIN, None),
+        (Ending(Outcome.DEADLINE), {}, True, WAIT),
+        (INTERRUPTED, {}, True, WAIT),
+        (Ending(Outcome.DEADLINE), {}, False, NOTHING),
+        (INTERRUPTED, {}, False, NOTHING),
+        (Ending(Outcome.UNFORESEEN), {}, False, NOTHING),
+        (NO_STORAGE, {}, False, "Once storage works again, paste"),
+        (Ending(Outcome.BAD_CONFIG), {"faults": [replace(IN_VARIABLE, kind=FaultKind.OBJECT)]}, True, CORRECTED),
+        (Ending(Outcome.BAD_CONFIG), {"faults": [IN_VARIABLE]}, True, CORRECTED),
     ],
-    ids=["deadline", "signal", "an object", "a variable", "done", "what it asks for is asked for once"],
+    ids=["deadline", "signal", "no retry left", "a signal, none left", "a bug", "storage", "an object", "a variable"],
 )
-def test_what_cloud_run_goes_on_with_is_said_first(ending: Ending, more: dict[str, Any], said: str | None) -> None:
+def test_a_start_that_broke_off_says_whether_anything_works_on_it(
+    ending: Ending, more: dict[str, Any], says: str, *, is_retried: bool
+) -> None:
     one = report(ending, **RETRIED, **more)
-    steps = [*advice(one, Ledger.empty(one.day), commands(CLOUD, TODAY), is_retried=True)]
-    assert [str(step.text) for step in steps if "Cloud Run" in str(step.text)] == ([] if said is None else [said])
-    assert said is None or [step.is_start for step in steps][:2] == [False, True]
+    *_, step = advice(one, Ledger.empty(one.day), commands(CLOUD, TODAY), is_retried=is_retried)
+    assert str(step.text).partition(" (")[0] == says
 
 
-IF_KILLED = "If it was killed, Cloud Run starts it once more by 02:21 UTC+08:00."
-"""Its record breaks off too if its end could not be written."""
-
-
-@pytest.mark.parametrize(("max_retries", "minutes", "is_told"), [(1, 10, True), (1, 11, False), (0, 10, False)])
-def test_of_a_killed_start_it_is_said_for_ten_minutes(max_retries: int, minutes: int, is_told: bool) -> None:
+@pytest.mark.parametrize(("max_retries", "minutes", "waits"), [(1, 10, True), (1, 11, False), (0, 10, False)])
+def test_of_a_killed_start_one_waits_for_ten_minutes(max_retries: int, minutes: int, waits: bool) -> None:
     one = report(Ending(Outcome.KILLED), **(RETRIED | {"max_retries": max_retries}))
     assert one.breaks_off is not None
-    steps = steps_of(one, now=one.breaks_off + timedelta(minutes=minutes))
-    assert [str(step.text) for step in steps if "Cloud Run" in str(step.text)] == [IF_KILLED] * is_told
+    *_, step = steps_of(one, now=one.breaks_off + timedelta(minutes=minutes))
+    assert str(step.text).startswith("It goes on by itself: wait until 02:21 UTC+08:00." if waits else NOTHING)
+
+
+AGAIN_IT_FAILS = "Until that is put right, it fails again. Then paste"
+PEOPLE = "Until the people of the QA engine have put it right, it fails again. Then paste"
+WORKS = "Once the QA engine works again, paste"
+
+
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        *((Failure(Cause.STATUS, message("no"), status), AGAIN_IT_FAILS) for status in (401, 403, 404, 422)),
+        *((Failure(Cause.STATUS, message("no"), status), WORKS) for status in (429, 502, 503, 504)),
+        (Failure(Cause.STATUS, message("no"), 500), PEOPLE),
+        (DENIED, PEOPLE),
+        (Failure(Cause.UNREADABLE, message("no"), 200), PEOPLE),
+        *((Failure(cause, message("no")), WORKS) for cause in (Cause.TIMEOUT, Cause.TRANSPORT, Cause.HOST_UNKNOWN)),
+    ],
+)
+def test_what_failed_says_who_puts_it_right_or_that_it_passes(failure: Failure, says: str) -> None:
+    day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
+    one = report_of(day.start_of(), day.ledger, ending_of(day.ledger, None), seconds=600)
+    (step,) = advice(one, day.ledger, commands(CLOUD, TODAY))
+    bracket = "(makes 5 cards; charges at most 15 tries; until 11-25 01:50)"
+    assert str(step.text) == f"{says} {bracket}:"
 
 
 # --- to go on without some targets ---
@@ -198,7 +222,7 @@ def test_of_a_killed_start_it_is_said_for_ten_minutes(max_retries: int, minutes:
 @pytest.mark.parametrize("place", PLACES, ids=["Cloud Run", "laptop", "run-local"])
 def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
     one = begun(report(MISSING), without=("TSLA",)).model_copy(update={"at_fault": (name, "MSFT")})
-    (command,) = [command for text, command in shown(one, place, LATER) if text.startswith("Or leave out")]
+    (command,) = [command for text, command in shown(one, place, LATER) if text.startswith("To go on without")]
     options = make_parser().parse_args(arguments_in(command or ""))
     assert (options.date, options.without) == ("2026-11-24", ["TSLA", name, "MSFT"])
 
@@ -211,21 +235,22 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
     ending = ending_of(day.ledger, until, next(iter(day.errors), None))
     one = report_of(day.start_of(), day.ledger, ending, seconds=600)
     both = (advice(one, day.ledger, commands(CLOUD, moment), unrecorded) for moment in (TODAY, LATER))
-    now, later = (str(next(steps).text) for steps in both)
-    assert later.partition("; at most")[2] == now.partition("; at most")[2]
-    return now.partition(" missing ")[2]
+    now, later = (str([*steps][-1].text).partition(" (")[2] for steps in both)
+    until_then, at_any_time = "; until 11-25 01:50):", "; at any time; for a maintainer):"
+    assert now.removesuffix(until_then) == later.removesuffix(at_any_time)
+    return now.removesuffix(until_then)
 
 
 def test_each_card_that_failed_was_not_tried_or_was_held_back_has_its_tries() -> None:
     """Whatever it failed with: by the next morning another fault may have come."""
     day = Day(start={"qa_attempts": 3}).play(failing(DENIED, "qa", "NVDA"))
-    assert price(day) == "(5 cards; until 11-25 01:50, then see the README); at most 15 tries are charged per start:"
-    assert price(day, unrecorded=2).startswith("(7 cards; until 11-25 01:50, then see the README); at most 21 tries ")
+    assert price(day) == "makes 5 cards; charges at most 15 tries"
+    assert price(day, unrecorded=2) == "makes 7 cards; charges at most 21 tries"
     one = Day(start={"qa_attempts": 1}, targets=[target("A", ["a"])]).play(failing(DENIED, "news"))
-    assert price(one) == "(1 card; until 11-25 01:50, then see the README); at most 1 try is charged per start:"
+    assert price(one) == "makes 1 card; charges at most 1 try"
     cut_short = Day(start={"qa_attempts": 3}).play(until=150)
     left = cut_short.ledger.counts("qa").missing
-    assert price(cut_short, ShutdownReason.SIGTERM).endswith(f"; at most {3 * left} tries are charged per start:")
+    assert price(cut_short, ShutdownReason.SIGTERM) == f"makes {left} cards; charges at most {3 * left} tries"
 
 
 # --- while a start is at work ---
@@ -246,7 +271,7 @@ DURING, AFTER = (datetime.fromisoformat(f"2026-11-25T{clock}:00+08:00") for cloc
 """Within the night of `DAY`, and when it has ended."""
 
 
-TEXT = message("Now{terms}{price}:", price=message("; at most 3 tries"))
+TEXT = message("Now")
 SEEN = message("Look:")
 
 
@@ -256,22 +281,22 @@ def given(now: datetime = DURING, runs_uri: str = "", **place: Any) -> Commands:
 
 def start(found: Commands, day: str | None = DAY, *options: str, **more: Any) -> tuple[str, str]:
     """What is said of a command, and the command itself."""
-    step = found.start(TEXT, day, *options, **more)
+    step = found.line(TEXT, Command(day, options, **more))
     return str(step.text), step.below or ""
 
 
 def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need_not() -> None:
     plain, dated = "gcloud run jobs execute cards", f"gcloud run jobs execute cards --args=run,--date={DAY}"
-    one = "Now (1 card; until 11-25 22:20, then see the README); at most 3 tries:"
-    assert start(given(job="cards"), cards=1) == (one, plain)
-    assert start(given(AFTER, job="cards"), cards=1) == ("Now (1 card; for a maintainer); at most 3 tries:", dated)
-    assert start(given(job="cards"), None) == ("Now; at most 3 tries:", plain)
-    options = "Now (for a maintainer; until 11-25 22:20, then see the README); at most 3 tries:"
-    assert start(given(job="cards"), DAY, "--without=A")[0] == options
-    anybodys = "Now; at most 3 tries:"
-    assert start(given(AFTER))[0] == anybodys, "whoever has the record may give it"
+    assert start(given(job="cards"), makes=1) == ("Now (makes 1 card; until 11-25 22:20):", plain)
+    assert start(given(AFTER, job="cards"), at_most=3) == (
+        "Now (charges at most 3 tries; at any time; for a maintainer):",
+        dated,
+    )
+    assert start(given(job="cards"), None) == ("Now:", plain)
+    assert start(given(job="cards"), DAY, "--without=A")[0] == "Now (until 11-25 22:20; for a maintainer):"
+    assert start(given(AFTER))[0] == "Now (at any time):", "whoever has the record may give it"
     assert start(given(job="cards"), None, f"--date={DAY}")[1] == dated
-    steps = [given(now, job="cards").start(TEXT, DAY) for now in (DURING, AFTER)]
+    steps = [given(now, job="cards").line(TEXT, Command(DAY)) for now in (DURING, AFTER)]
     assert [step.until for step in steps] == [AFTER, None]
 
 
