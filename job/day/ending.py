@@ -10,7 +10,6 @@ from job.day.result import EngineFailedError, ShutdownReason
 from job.text.messages import Message, colon
 
 _STOPS: Mapping[ShutdownReason, Outcome] = {
-    ShutdownReason.QA_DOWN: Outcome.QA_ENGINE_DOWN,
     ShutdownReason.DEADLINE: Outcome.DEADLINE,
     ShutdownReason.LEASE_LOST: Outcome.BUSY,
     ShutdownReason.BUG: Outcome.UNFORESEEN,
@@ -48,13 +47,23 @@ def ending_of(
         return Ending(Outcome.DATA_ENGINE_FAILED, detail=colon(error.result.label, error.result.reason or ""))
     if ledger is not None and ledger.is_complete and reason is not ShutdownReason.BUG:
         return Ending(Outcome.SUCCEEDED)
-    if ledger is not None and reason is None:
-        return Ending(Outcome.QA_ENGINE_DOWN if _made_none(ledger) else Outcome.CARDS_MISSING)
+    if ledger is not None and reason in {None, ShutdownReason.QA_DOWN}:
+        is_down = _made_none(ledger) if reason is None else _is_down(ledger)
+        return Ending(Outcome.QA_ENGINE_DOWN if is_down else Outcome.CARDS_MISSING)
     if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
         return Ending(Outcome.STORAGE_FAILED, detail=not_renewed)
     reason = reason or ShutdownReason.SIGTERM
     outcome = _STOPS.get(reason, Outcome.INTERRUPTED)
     return Ending(outcome, signal=ExitCode[reason.name] if outcome is Outcome.INTERRUPTED else None)
+
+
+def _is_down(ledger: Ledger) -> bool:
+    """Whether it is the QA engine that has failed when no more cards are tried: not if some are made, and each that was
+    not tried had failed in an earlier attempt, or is of a type of which none is.
+    """
+    made, failed = {call.card_type for call in ledger.calls["qa"] if call.done}, ledger.failed_cards()
+    left = [card.item for card in ledger.missing("qa") if card.state == "not_attempted"]
+    return not made or not left or any(item.card_type in made and item not in failed for item in left)
 
 
 def _made_none(ledger: Ledger) -> bool:

@@ -214,6 +214,18 @@ class Ledger:
     def is_complete(self) -> bool:
         return not any(counts.missing for counts in self._counts.values())
 
+    def failed_cards(self) -> set[Item]:
+        """The cards that have failed in any attempt, also if they were made since."""
+        return {item for call in self.calls["qa"] if call.has_failed for item in call.items}
+
+    def is_qa_still_out(self) -> bool:
+        """Whether QA did nothing after a card had failed in earlier attempts, or only cards are left that failed."""
+        calls, failed = self.calls["qa"], self.failed_cards()
+        telling = (call for call in calls if call.done or (call.has_failed and not call.is_refusal))
+        last = max(telling, key=lambda call: call.ended, default=None)
+        left = (card.item for card in self.missing("qa") if card.state != "left_out")
+        return bool(failed) and (failed.issuperset(left) or (last is not None and not last.done))
+
     @property
     def is_ready(self) -> bool:
         """Whether all data is there: no card may be requested before."""

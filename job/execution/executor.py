@@ -15,7 +15,7 @@ from job.engines.calls import METHOD, Call, EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure, FailureKind
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import USER_AGENT, RunIdentity
-from job.execution.circuit_breaker import CircuitBreaker, State
+from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.limits import ConcurrencyLimiter
 from job.execution.pending_call import PendingCall, Try
 from job.execution.progress import CallRetried, EngineFailing, EngineProgress, EngineRecovered, EventHandler
@@ -62,9 +62,15 @@ class Executor:
     """
 
     def __init__(
-        self, settings: EngineSettings, context: RunContext, work: Sequence[Sequence[Item]], on_finished: Finished
+        self,
+        settings: EngineSettings,
+        context: RunContext,
+        work: Sequence[Sequence[Item]],
+        on_finished: Finished,
+        *,
+        is_still_out: bool = False,
     ) -> None:
-        """`work` has the items of each call."""
+        """`work` has the items of each call; `is_still_out` is as in `CircuitBreaker`."""
         self._settings = settings
         self._context = context
         self._on_finished = on_finished
@@ -74,7 +80,7 @@ class Executor:
         self._progress = context.progress.get(settings.name) or EngineProgress()
         self._policy = RetryPolicy(settings, context.jitter)
         self._limiter = ConcurrencyLimiter(settings.concurrency)
-        self._breaker = CircuitBreaker(settings, self._limiter)
+        self._breaker = CircuitBreaker(settings, self._limiter, is_still_out=is_still_out)
         self._queue = WorkQueue(work, self._begin, self._policy, self._breaker, self._progress, context.shutdown)
         self._refused: str | None = None
         """The token that the engine refused last, if no call was done since."""
@@ -99,12 +105,12 @@ class Executor:
                             workers.start_soon(self._work, name=f"{self._settings.url} worker {number}")
                     watch.cancel_scope.cancel()
         finally:
-            for pending in self._queue.left():
+            for pending in self._queue.put_back():
                 if self._queue.is_down and pending.last_failure is not None:
                     self._fail_for_good(pending, pending.last_failure, trio.current_time())
                 else:
                     self._interrupted(pending)
-        return self._queue.is_down
+        return self._queue.is_down and self._queue.untried > 0
 
     def _begin(self, items: Sequence[Item]) -> PendingCall:
         return PendingCall(self._context.call_of(items), self._context.run.traceparent())
@@ -123,7 +129,7 @@ class Executor:
     def _tell(self, now: float, after: float) -> None:
         """Tells that the engine is out, if it is, and has been for so long."""
         since, reason = self._breaker.failing_since, self._last_answer
-        if self._breaker.state(now) is State.CLOSED or reason is None or now < since + after:
+        if not self._breaker.is_out or reason is None or now < since + after:
             return
         self._tell_after = REPEAT_SECONDS * ((now - since) // REPEAT_SECONDS + 1)
         engine, patience = self._settings.name, self._settings.patience
@@ -135,11 +141,11 @@ class Executor:
                 try:
                     await self._run_call(pending)
                 finally:
-                    self._progress.in_flight -= 1
+                    self._queue.ended(pending.call)
 
     async def _run_call(self, pending: PendingCall) -> None:
         """Makes one try."""
-        latest = Try(trio.current_time(), pending.call.card_type, is_first=pending.failures == 0)
+        latest = Try(trio.current_time(), is_first=pending.failures == 0)
         if pending.unfollowed is not None and pending.last_failure is not None:
             pending.follow(pending.unfollowed, pending.last_failure)
             self._progress.counts.retries += 1
@@ -153,27 +159,24 @@ class Executor:
             self._interrupted(pending)
             raise
         pending.join(latest, failure)
-        self._adapt(pending.call, latest)
+        self._adapt(pending, latest)
         if failure is None or failure.targets:
-            self._queue.succeed(len(pending.call.targets))
             self._finish(pending.part_done(failure.targets) if failure else pending, None)
         if failure is not None:
             self._fail(pending, failure, latest)
 
     def _fail(self, pending: PendingCall, failure: Failure, latest: Try) -> None:
         """Finishes a call whose try has failed, or puts it or its halves back into the queue."""
-        is_refusal = latest.kind is FailureKind.REFUSED
-        if pending.is_last and not is_refusal and not self._breaker.is_outlier(latest.card_type):
-            self._queue.pause(latest)
         pending.last_failure, pending.unfollowed = failure, latest
-        due = self._policy.next_try(pending, latest, self._breaker.worked_at, self._context.shutdown.deadline)
+        breaker, deadline = self._breaker, self._context.shutdown.deadline
+        due = self._policy.next_try(pending, latest, deadline, breaker.worked_at, is_still_out=breaker.is_still_out)
         if len(pending.call.targets) > 1 and self._is_halved(failure, latest, due):
             if due is not None:  # else the halves have no more patience than the batch
                 pending.failures, pending.failing_since = 0, inf
             due = latest.ended
             self._queue.put_halves(pending, is_too_large=failure.may_be_too_large)
         elif due is not None:
-            self._queue.put(pending, due)
+            self._queue.put(pending, due, is_free=latest.kind is FailureKind.FREE)
         else:
             self._fail_for_good(pending, failure, latest.ended)
             return
@@ -187,13 +190,14 @@ class Executor:
             return failure.handling.halves or failure.handling.kind is not FailureKind.REFUSED
         # In an outage it is tried whole if it failed at once: else all would be single tickers at its end.
         is_quick = latest.ended < latest.started + QUICK_SECONDS and failure.cause is not Cause.TOO_LARGE
-        return failure.handling.halves and not (is_quick and self._breaker.state(latest.started) is State.PROBING)
+        return failure.handling.halves and not (is_quick and self._breaker.may_be_out)
 
-    def _adapt(self, call: Call, latest: Try) -> None:
-        """Adapts breaker and limit to the answer to a try, which is still one of those in flight."""
-        limiter, breaker, failure = self._limiter, self._breaker, latest.failure
+    def _adapt(self, pending: PendingCall, latest: Try) -> None:
+        """Adapts queue, breaker and limit to the answer to a try, which is still one of those in flight."""
+        limiter, breaker, failure, call = self._limiter, self._breaker, latest.failure, pending.call
         if failure is None or failure.targets:
             self._refused, since = None, breaker.failing_since
+            self._queue.succeed(call)
             limiter.succeed(latest)
             if breaker.succeed(latest):
                 limiter.recover()
@@ -202,9 +206,10 @@ class Executor:
                     self._tell_after = TELL_SECONDS
         else:
             if failure.handling.lowers_limit:
-                limiter.reject(latest, is_own=breaker.is_outlier(latest.card_type))
-            breaker.fail(latest)
-            if failure.handling.kind is not FailureKind.REFUSED:
+                limiter.reject(latest)
+            breaker.fail(latest, self._queue.left)
+            if latest.kind is not FailureKind.REFUSED:
+                self._queue.fail(call, latest.ended, is_last=pending.is_last)
                 # If no other call has failed, it is named.
                 self._last_answer = failure.reason if breaker.failed > 1 else colon(call.label, failure.reason)
                 self._tell(latest.ended, self._tell_after)

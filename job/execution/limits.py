@@ -12,7 +12,7 @@ class ConcurrencyLimiter:
       rejected since. The limit is at least that, and grows by one per round trip while it is reached.
     - A call is rejected by a 429, 502, 503 or 504, a lost connection, or a limit of this process. If it began with more
       in flight than there was shown to be room for in this round trip or the one before, the limit falls by one.
-      Otherwise, or if it is an outlier, it was rejected for a reason of its own: the limit grows by one.
+      Otherwise it was rejected for a reason of its own: the limit grows by one.
     - After an outage the limit is half of its maximum at least, whatever had come in it.
     """
 
@@ -43,13 +43,13 @@ class ConcurrencyLimiter:
         is_reached = len(self.in_flight) >= self.limit
         self._set(max(self._limit + is_reached / self._limit, self._shown))
 
-    def reject(self, latest: Try, *, is_own: bool) -> None:
+    def reject(self, latest: Try) -> None:
         for later in reversed(self.in_flight):
             if later is latest:
                 break
             later.room -= 1
         shown = max(self._shown, self._shown_before)
-        self._set(max(shown, self._limit - 1) if latest.room > shown and not is_own else self._limit + 1)
+        self._set(max(shown, self._limit - 1) if latest.room > shown else self._limit + 1)
 
     def recover(self) -> None:
         """An outage is over."""

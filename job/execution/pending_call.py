@@ -20,7 +20,6 @@ class Try:
     """One try at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
 
     started: float
-    card_type: str | None = None
     is_first: bool = False
     """Whether its call was not tried before."""
     room: int = 0

@@ -95,6 +95,7 @@ class Phases:
             return
         # In a thread: of 100,000 cards it takes 0.1 s.
         work = await trio.to_thread.run_sync(self.ledger.plan.work, "qa", self.ledger.is_done)
-        executor = Executor(self.engines["qa"], self.context, work, lambda _, __: None)
+        is_still_out = await trio.to_thread.run_sync(self.ledger.is_qa_still_out)
+        executor = Executor(self.engines["qa"], self.context, work, lambda _, __: None, is_still_out=is_still_out)
         if await executor.run():
             self.context.shutdown.request(ShutdownReason.QA_DOWN)

@@ -22,10 +22,13 @@ class RetryPolicy:
     random: Callable[[], float]
     """Gives numbers from 0 to 1, for waits (full jitter: calls that failed together do not come back together)."""
 
-    def next_try(self, call: PendingCall, latest: Try, worked_at: float, deadline: float) -> float | None:
+    def next_try(
+        self, call: PendingCall, latest: Try, deadline: float, worked_at: float = -inf, *, is_still_out: bool = False
+    ) -> float | None:
         """When a call is due whose latest try has failed, by trio's clock; `None` if it failed for good.
 
-        The engine did any call last at `worked_at`, and the run ends at `deadline`.
+        The run ends at `deadline`. The engine did any call last at `worked_at`; `is_still_out` is as in
+        `CircuitBreaker`: its patience is over for what may have been charged.
         """
         failure, settings, now = latest.failure, self.settings, latest.ended
         if failure is None or latest.kind is FailureKind.REFUSED:
@@ -38,7 +41,8 @@ class RetryPolicy:
             return due if latest.started < max(call.failing_since, worked_at) + settings.patience else None
         if call.is_last or call.charged_tries >= settings.attempts:
             return None
-        last = max(min(call.failing_since + settings.patience, deadline - settings.timeout), now + CHARGED_SECONDS)
+        patience_over = now if is_still_out else call.failing_since + settings.patience
+        last = max(min(patience_over, deadline - settings.timeout), now + CHARGED_SECONDS)
         due = max(due, now + CHARGED_SECONDS * 4.0 ** (call.charged_tries - 1))
         call.is_last = call.charged_tries == settings.attempts - 1 or due > last
         if not call.is_last:

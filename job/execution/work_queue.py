@@ -4,27 +4,23 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
-from itertools import count
+from itertools import chain, count
 from math import inf
-from operator import itemgetter
-from typing import NamedTuple
 
 import trio
 
-from job.engines.calls import Item
-from job.execution.circuit_breaker import CircuitBreaker, State
+from job.engines.calls import Call, Item
+from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.limits import RateLimiter
-from job.execution.pending_call import PendingCall, Try
+from job.execution.pending_call import PendingCall
 from job.execution.progress import EngineProgress
 from job.execution.retry_policy import RetryPolicy
 from job.execution.shutdown import Shutdown
 
+FAILURE_WEIGHT = 4
+"""A try that has failed weighs as much as so many in flight, until a call of its card type is done."""
 LAST_PAUSE = 60.0
-"""After a last try has failed, the next ones wait for so long, or for the patience if that is less."""
-FIRST, OTHERS, BEHIND = range(3)
-"""Where the calls of a card type stand: outliers come behind others, but for one in each patience."""
-PROBE, UNTRIED, LAST, RETRY = range(4)
-"""In which order the calls that stand there come."""
+"""After a last try has failed, the next ones wait for so long."""
 Waiting = list[tuple[float, int, PendingCall]]
 """A heap, by when they are due."""
 
@@ -35,24 +31,26 @@ class Line:
 
     untried: list[Sequence[Item] | PendingCall] = field(default_factory=list)
     """Calls that were not tried, of which any may be next; but parts of batches, which are last, come first."""
-    due: float = -1.0
-    """When that one is due: at a random time before zero, as if each had one."""
-    retries: Waiting = field(default_factory=list)
-    last: Waiting = field(default_factory=list)
-    """The calls that have one try left."""
-    turn: float = -inf
-    """From when on one of them goes before all others, if the type is an outlier."""
+    free: Waiting = field(default_factory=list)
+    """Calls whose latest try was free; `charged` has the others that were tried."""
+    charged: Waiting = field(default_factory=list)
+    weight: int = 1
+    """`FAILURE_WEIGHT` for each try that has failed in a row, and one if no call was ever done."""
+    load: int = 1
+    """That, and how many tries are in flight."""
+
+    def due(self, last_from: float) -> float:
+        """When one of them may begin, last tries from this time on; infinity if none waits."""
+        if self.untried:
+            return -inf
+        return min(due(self.free, last_from), due(self.charged, last_from))
 
 
-class Head(NamedTuple):
-    """The call of a line that comes first of those of its kind."""
-
-    stand: int
-    kind: int
-    due: float
-    begins: float
-    """When it may begin."""
-    line: Line
+def due(waiting: Waiting, last_from: float) -> float:
+    if not waiting:
+        return inf
+    time, _, pending = waiting[0]
+    return max(time, last_from) if pending.is_last else time
 
 
 class WorkQueue:
@@ -74,9 +72,11 @@ class WorkQueue:
         settings = policy.settings
         self.rate = RateLimiter(settings.per_minute)
         self.is_down = False
-        """Whether calls were not tried since the engine is down."""
+        """Whether the engine is down: nothing is tried any more."""
         self.is_failed = False
         """Whether the engine has failed: what was not tried is still tried, but nothing is tried again."""
+        self.untried = 0
+        """How many calls were not tried. Halves of batches count."""
         self._begin = begin
         self._policy = policy
         self._breaker = breaker
@@ -87,18 +87,26 @@ class WorkQueue:
         """The largest number of targets of a call that is done: once a batch was halved, none is larger."""
         self._lines = defaultdict[str | None, Line](Line)
         for items in work:
-            self._lines[items[0].card_type].untried.append(items)
-        self._pause_ends = self._failing_since = self._last_begun = -inf
+            self._put_untried(items[0].card_type, items)
+        self._waiting = 0
+        """How many calls are to be tried again."""
+        self._last_failed = self._last_failing_since = -inf
+        """When a last try has failed, and since when they do without a call that was done."""
         self._numbers = count()
         self._is_closed = False
         self._parked = trio.lowlevel.ParkingLot()
         self._sleeper: trio.CancelScope | None = None
         """Of the one parked worker that looks again after a time."""
 
+    @property
+    def left(self) -> int:
+        """How many calls have yet to be done or to fail, with those in flight."""
+        return self.untried + self._progress.in_flight + (0 if self.is_failed else self._waiting)
+
     async def get(self) -> PendingCall | None:
         """Returns the next call, once it may begin, and counts it as in flight; `None` once the queue has ended.
 
-        Whoever gets a call counts it out, and calls this next. Raises `ShutdownError` if the run stops first.
+        Whoever gets a call says when it has `ended`, and calls this next. Raises `ShutdownError` if the run stops.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
@@ -115,85 +123,100 @@ class WorkQueue:
                 return None
             await self._park(moment)
 
-    def put(self, call: PendingCall, due: float) -> None:
-        """Puts a call back whose try has failed, until it is due."""
-        line = self._lines[call.call.card_type]
-        heappush(line.last if call.is_last else line.retries, (due, next(self._numbers), call))
+    def put(self, pending: PendingCall, due: float, *, is_free: bool) -> None:
+        """Puts a call back whose try has failed, and was free or not, until it is due."""
+        line = self._lines[pending.call.card_type]
+        heappush(line.free if is_free else line.charged, (due, next(self._numbers), pending))
+        self._waiting += 1
 
-    def put_halves(self, call: PendingCall, *, is_too_large: bool) -> None:
+    def put_halves(self, whole: PendingCall, *, is_too_large: bool) -> None:
         """Puts a batch back that has failed, in two parts. If it may be too large, later ones are smaller."""
         self._has_halved |= is_too_large
-        self._lines[call.call.card_type].untried.append(self._first_part(call, (len(call.call.targets) + 1) // 2))
+        first = self._first_part(whole, (len(whole.call.targets) + 1) // 2)
+        self._put_untried(whole.call.card_type, first)
 
-    def succeed(self, targets: int) -> None:
-        """A call for so many targets was done."""
-        self._largest_done = max(self._largest_done, targets)
+    def succeed(self, call: Call) -> None:
+        """A try has done its call, or a part of it."""
+        self._largest_done = max(self._largest_done, len(call.targets))
+        line = self._lines[call.card_type]
+        line.load, line.weight = line.load - line.weight, 0
 
-    def pause(self, latest: Try) -> None:
-        """A last try has failed: others pause, from the first of those that were in flight, and are then probes."""
-        if latest.started >= self._pause_ends:
-            self._pause_ends = latest.ended + min(LAST_PAUSE, self._policy.settings.patience)
-        if self._breaker.worked_at >= self._failing_since:
-            self._failing_since = latest.ended
+    def fail(self, call: Call, now: float, *, is_last: bool) -> None:
+        """A try has failed, and was not refused."""
+        line = self._lines[call.card_type]
+        heavier = min(line.weight + FAILURE_WEIGHT, max(FAILURE_WEIGHT, self._policy.settings.concurrency))
+        line.load, line.weight = line.load + heavier - line.weight, heavier
+        if is_last:
+            if self._breaker.begun_well >= self._last_failed:
+                self._last_failing_since = now
+            self._last_failed = now
 
-    def left(self) -> Iterator[PendingCall]:
+    def ended(self, call: Call) -> None:
+        """A try is no longer in flight."""
+        self._progress.in_flight -= 1
+        self._lines[call.card_type].load -= 1
+
+    def put_back(self) -> Iterator[PendingCall]:
         """The calls that were put back, and are not done yet."""
         for line in self._lines.values():
             yield from (call for call in line.untried if isinstance(call, PendingCall))
-            yield from (call for _, _, call in (*line.retries, *line.last))
+            yield from (call for _, _, call in chain(line.free, line.charged))
 
     def _next(self, now: float) -> tuple[PendingCall | None, float]:
         """The next call, if one may begin now; or `None`, and when to look again."""
-        breaker, state = self._breaker, self._breaker.state(now)
-        heads = list(self._heads(now, state))
-        has_others = any(head.stand != BEHIND for head in heads)
-        has_untried = any(head.stand == OTHERS and head.kind <= UNTRIED for head in heads)
-        self.is_down |= state is State.LATE and has_untried and breaker.failures_to_go <= 0
-        self._is_closed |= self.is_down or not (heads or self._progress.in_flight)
-        if self._is_closed or now < self.rate.not_before:
-            return None, self.rate.not_before
-        if self._progress.in_flight >= breaker.places(state, has_untried=has_untried):
+        breaker = self._breaker
+        self.is_down |= breaker.has_failed
+        self._is_closed |= self.is_down or not self.left
+        if self._is_closed or self._progress.in_flight >= min(breaker.places, self.left):
             return None, inf
-        changes = breaker.over if state is State.PROBING else inf
-        if state is State.PROBING and now < breaker.not_before:
-            return None, min(breaker.not_before, changes)
-        later = min((head.begins for head in heads if head.begins > now), default=changes)
-        head = min((head for head in heads if head.begins <= now), key=itemgetter(0, 1, 2), default=None)
-        if head is None or (head.stand == BEHIND and has_others and breaker.has_outlier_in_flight):
-            return None, later
-        if head.stand != OTHERS:
-            head.line.turn = now + self._policy.settings.patience
-        if head.kind == LAST:
-            self._last_begun = now
-            return heappop(head.line.last)[2], now
-        return heappop(head.line.retries)[2] if head.kind == RETRY else self._take_untried(head.line), now
+        begins = max(self.rate.not_before, breaker.not_before)
+        if now < begins:
+            return None, begins
+        lines = [line for line in self._lines.values() if line.untried] if self.is_failed else self._lines.values()
+        last_from = self._last_from()
+        least, found = inf, list[Line]()
+        for line in lines:
+            load = line.load if line.untried else line.load + 0.5
+            if load <= least and line.due(last_from) <= now:
+                if load < least:
+                    least, found = load, []
+                found.append(line)
+        if not found:
+            return None, min((line.due(last_from) for line in lines), default=inf)
+        line = found[self._drawn(len(found))]
+        line.load += 1
+        return self._take(line, now, last_from), now
 
-    def _heads(self, now: float, state: State) -> Iterator[Head]:
-        for card_type, line in self._lines.items():
-            stand = OTHERS
-            if self._breaker.is_outlier(card_type):
-                stand = FIRST if state is State.CLOSED and now >= line.turn else BEHIND
-            if line.untried:
-                is_probe = state is not State.CLOSED and self._breaker.has_worked(card_type)
-                yield Head(stand, PROBE if is_probe else UNTRIED, line.due, now, line)
-            for kind, heap in ((LAST, line.last), (RETRY, line.retries)):
-                if heap and not self.is_failed:
-                    due = heap[0][0]
-                    yield Head(stand, kind, due, self._last_begins(due) if kind == LAST else due, line)
+    def _last_from(self) -> float:
+        """From when on last tries may begin: after one has failed, others wait for a minute, or until a call is done
+        that began later, for a patience in a row at most; and all have to end by the deadline.
+        """
+        if self._breaker.begun_well >= self._last_failed:
+            return -inf
+        settings = self._policy.settings
+        pause_ends = min(self._last_failed + LAST_PAUSE, self._last_failing_since + settings.patience)
+        return min(pause_ends, self._shutdown.deadline - settings.timeout)
 
-    def _last_begins(self, due: float) -> float:
-        """When a last try begins: as a probe does, while the engine has done no call since one has failed."""
-        settings, breaker, begins = self._policy.settings, self._breaker, self._pause_ends
-        if breaker.worked_at < self._failing_since:
-            begins = min(max(begins, self._last_begun + breaker.long_life), self._failing_since + settings.patience)
-        return max(due, min(begins, self._shutdown.deadline - settings.timeout))
+    def _drawn(self, count: int) -> int:
+        return int(self._policy.random() * count) % count
+
+    def _take(self, line: Line, now: float, last_from: float) -> PendingCall:
+        """Of calls that were not tried, any; else what is due the longest, of what was free if there is some."""
+        if line.untried:
+            return self._take_untried(line)
+        self._waiting -= 1
+        return heappop(line.free if due(line.free, last_from) <= now else line.charged)[2]
+
+    def _put_untried(self, card_type: str | None, *some: Sequence[Item] | PendingCall) -> None:
+        self._lines[card_type].untried += some
+        self.untried += len(some)
 
     def _take_untried(self, line: Line) -> PendingCall:
         untried = line.untried
-        line.due *= self._policy.random() ** (1 / len(untried))
         if not isinstance(untried[-1], PendingCall):
-            drawn = -1 - int(self._policy.random() * len(untried)) % len(untried)
+            drawn = -1 - self._drawn(len(untried))
             untried[drawn], untried[-1] = untried[-1], untried[drawn]
+        self.untried -= 1
         first = untried.pop()
         if isinstance(first, PendingCall):
             return first
@@ -207,7 +230,7 @@ class WorkQueue:
         parts = [self._begin(items[start : start + size]) for start in range(0, len(items), size)]
         first, *others = [replace(whole, call=part.call, traceparent=part.traceparent) for part in parts]
         others = [replace(part, retries=0, waits=0, unfollowed=None) for part in others]
-        self._lines[whole.call.card_type].untried += reversed(others)
+        self._put_untried(whole.call.card_type, *reversed(others))
         return first
 
     async def _park(self, moment: float) -> None:

@@ -18,7 +18,7 @@ def play(limiter: ConcurrencyLimiter, time: float, done: int = 0, *, neither: in
         if number < done:
             limiter.succeed(latest)
         elif number >= done + neither:
-            limiter.reject(latest, is_own=False)
+            limiter.reject(latest)
         limiter.end(latest)
 
 
@@ -47,11 +47,6 @@ def test_a_rejection_for_a_reason_of_its_own_raises_the_limit() -> None:
     play(limiter, 2.0, 4)
     play(limiter, 4.0, 3, rejected=1)
     assert limiter.limit == 5
-    crowd = [Try(6.0) for _ in range(9)]
-    for latest in crowd:
-        limiter.begin(latest)
-    limiter.reject(crowd[-1], is_own=True)
-    assert limiter.limit == 6, "so does one of an outlier"
 
 
 @pytest.mark.parametrize(("per_minute", "delay"), [(60, 0.0), (60, 0.09), (7, 0.0), (6_000, 0.003), (60_000, 0.004)])

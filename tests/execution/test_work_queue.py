@@ -1,4 +1,4 @@
-"""Which call begins next, and when: what was not tried, then what is due; circuit breaker and limits say when."""
+"""Which call begins next, and when; what is concluded from the answers of an engine."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,71 +10,79 @@ import trio
 
 from job.engines.calls import BATCHES, Call, EngineName, Item, news, trading
 from job.engines.failures import Cause, Failure
-from job.execution.circuit_breaker import LATE_TRIES, CircuitBreaker, State
+from job.execution.circuit_breaker import LATE_TRIES, CircuitBreaker
 from job.execution.limits import ConcurrencyLimiter
 from job.execution.pending_call import PendingCall, Try
 from job.execution.progress import EngineProgress
 from job.execution.retry_policy import RetryPolicy
 from job.execution.shutdown import Shutdown
-from job.execution.work_queue import WorkQueue
+from job.execution.work_queue import FAILURE_WEIGHT, WorkQueue
 from job.text.messages import message
 from tests.support.fakes import PATIENCE, engine_settings
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
-DOWN, BROKEN, FULL = (Failure(Cause.STATUS, message(f"HTTP {status}"), status) for status in (503, 500, 429))
+DOWN, BROKEN, ASKS, REFUSED = (
+    Failure(Cause.STATUS, message(f"HTTP {status}"), status, retry_after)
+    for status, retry_after in ((503, None), (500, None), (429, 7.0), (422, None))
+)
 
 
-def call(name: str) -> Call:
-    return news(name, "equity", name, "2026-01-05")
+def call(name: str, card_type: str | None = None) -> Call:
+    return replace(news(name, "equity", name, "2026-01-05"), card_type=card_type)
 
 
 def begun(items: Sequence[Item]) -> PendingCall:
     names = [item.target for item in items]
     engine = items[0].engine
-    return PendingCall(BATCHES[engine](names) if engine in BATCHES else call(names[0]), "")
-
-
-def name_of(pending: PendingCall) -> str:
-    return "+".join(pending.call.targets)
+    return PendingCall(BATCHES[engine](names) if engine in BATCHES else call(names[0], items[0].card_type), "")
 
 
 class Work:
     """A queue of calls with these names, and what it looks at. Of what is drawn at random, it is the first."""
 
-    def __init__(self, *fresh: str, limit: int = 4, per_minute: int | None = None, engine: EngineName = "news") -> None:
+    def __init__(
+        self,
+        *fresh: str,
+        limit: int = 4,
+        per_minute: int | None = None,
+        engine: EngineName = "news",
+        card_types: Sequence[str | None] = (None,),
+        is_still_out: bool = False,
+    ) -> None:
         self.random = 0.0
         settings = engine_settings(engine, concurrency=limit, per_minute=per_minute)
         self.policy = RetryPolicy(settings, lambda: self.random)
         self.limiter = ConcurrencyLimiter(limit)
-        self.breaker = CircuitBreaker(settings, self.limiter)
+        self.breaker = CircuitBreaker(settings, self.limiter, is_still_out=is_still_out)
         self.progress = EngineProgress()
         self.shutdown = Shutdown()
-        work = [call(name).items for name in fresh]
+        work = [call(name, card_type).items for card_type in card_types for name in fresh]
         self.queue = WorkQueue(work, begun, self.policy, self.breaker, self.progress, self.shutdown)
 
-    def put(self, name: str, due: float, *, is_last: bool = False, card_type: str | None = None) -> PendingCall:
+    def put(
+        self, name: str, due: float, *, is_last: bool = False, is_free: bool = False, card_type: str | None = None
+    ) -> None:
         """Puts a call back that has failed."""
-        pending = PendingCall(replace(call(name), card_type=card_type), "", is_last=is_last, last_failure=DOWN)
-        self.queue.put(pending, due)
-        return pending
+        pending = PendingCall(call(name, card_type), "", is_last=is_last, last_failure=DOWN)
+        self.queue.put(pending, due, is_free=is_free)
 
-    def begin(self, card_type: str | None = None) -> Try:
+    def begin(self) -> Try:
         """A first try begins."""
-        latest = Try(trio.current_time(), card_type, is_first=True, sent=True)
+        latest = Try(trio.current_time(), is_first=True, sent=True)
         self.limiter.begin(latest)
         self.breaker.begin(latest)
         return latest
 
-    def fail(self, failure: Failure = DOWN, latest: Try | None = None, *, card_type: str | None = None) -> None:
+    def fail(self, failure: Failure = DOWN, latest: Try | None = None, *, left: int = 1_000) -> None:
         """A first try fails, which begins now unless it is given."""
-        latest = latest or self.begin(card_type)
+        latest = latest or self.begin()
         latest.ended, latest.failure = trio.current_time(), failure
         latest.kind = failure.kind(self.policy.settings.name, sent=True)
-        self.breaker.fail(latest)
+        self.breaker.fail(latest, left)
         self.limiter.end(latest)
 
-    def succeed(self, latest: Try | None = None, *, card_type: str | None = None) -> bool:
-        latest = latest or self.begin(card_type)
+    def succeed(self, latest: Try | None = None) -> bool:
+        latest = latest or self.begin()
         latest.ended = trio.current_time()
         try:
             return self.breaker.succeed(latest)
@@ -86,21 +94,36 @@ class Work:
         names = []
         for _ in range(count):
             pending = await self.queue.get()
-            names.append(name_of(pending) if pending is not None else "-")
+            names.append("-" if pending is None else "+".join((*pending.call.targets, pending.call.card_type or "")))
             if pending is not None and ends:
-                self.progress.in_flight -= 1
-        return names
+                self.queue.ended(pending.call)
+        return [name.removesuffix("+") for name in names]
 
 
-async def test_what_was_not_tried_comes_first_then_last_tries_then_retries_each_when_it_is_due() -> None:
+async def test_what_was_not_tried_comes_first_then_what_was_free_then_the_others_each_when_it_is_due() -> None:
     work = Work(*"vwxyz")
     for name, due in (("second", 1.5), ("first", 1.0), ("third", 50.0)):
         work.put(name, due)
-    work.put("last", 1.8, is_last=True)
+    work.put("last", 1.2, is_last=True)
+    work.put("free", 1.8, is_free=True)
     await trio.sleep(2.0)
     assert await work.take(5) == [*"zyxwv"], "as they were drawn"
-    assert await work.take(5) == ["last", "first", "second", "third", "-"]
+    assert await work.take(6) == ["free", "first", "last", "second", "third", "-"]
     assert trio.current_time() == 50.0
+
+
+async def test_the_card_type_comes_next_that_has_the_fewest_tries_in_flight_and_failures_in_a_row() -> None:
+    work = Work(*"123456789", card_types="abc", limit=64)
+    assert await work.take(6, ends=False) == ["9+a", "9+b", "9+c", "8+a", "8+b", "8+c"]
+    work.queue.fail(call("1", "b"), 0.0, is_last=False)
+    taken = await work.take(2 * FAILURE_WEIGHT, ends=False)
+    assert {name[2:] for name in taken} == {*"ac"}, "a failure is as much as four in flight"
+    assert {name[2:] for name in await work.take(3, ends=False)} == {*"abc"}
+    work.queue.succeed(call("1", "b"))
+    taken = await work.take(FAILURE_WEIGHT + 1, ends=False)
+    assert {name[2:] for name in taken} == {"b"}, (
+        "a call that is done makes up for it, and comes before types without one"
+    )
 
 
 async def test_the_parts_of_a_batch_come_next_one_half_to_its_end_before_the_other() -> None:
@@ -108,8 +131,8 @@ async def test_the_parts_of_a_batch_come_next_one_half_to_its_end_before_the_oth
     work.queue.put_halves(PendingCall(trading("ABCDEFGH"), ""), is_too_large=True)
     first = await work.queue.get()
     assert first is not None
-    assert name_of(first) == "A+B+C+D"
-    work.progress.in_flight -= 1
+    assert first.call.targets == (*"ABCD",)
+    work.queue.ended(first.call)
     work.queue.put_halves(first, is_too_large=True)
     assert await work.take(4) == ["A+B", "C+D", "E+F+G+H", "x"]
 
@@ -118,8 +141,8 @@ async def test_the_parts_of_a_batch_come_next_one_half_to_its_end_before_the_oth
     ("engine", "failure", "pauses"),
     [
         ("news", DOWN, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]),
-        ("news", Failure(Cause.STATUS, message(""), 429, retry_after=7.0), [7.0, 14.0, 28.0, 30.0]),
-        ("qa", BROKEN, [10.0, 20.0, 30.0, 30.0]),
+        ("news", ASKS, [7.0] * 4 + [8.0, 16.0, 30.0, 30.0]),
+        ("qa", BROKEN, [10.0, 20.0, 40.0, 60.0, 60.0]),
     ],
 )
 async def test_an_engine_that_is_out_is_tried_one_call_at_a_time_after_pauses(
@@ -137,6 +160,17 @@ async def test_an_engine_that_is_out_is_tried_one_call_at_a_time_after_pauses(
         assert work.succeed(), "the next outage begins like the first"
 
 
+async def test_a_pause_runs_from_the_begin_of_what_failed_and_a_refusal_makes_none() -> None:
+    work = Work(*"vwxyz", limit=1, engine="qa")
+    hanging = work.begin()
+    await trio.sleep(300.0)
+    work.fail(BROKEN, hanging)
+    assert (await work.take(1), trio.current_time()) == (["z"], 300.0)
+    work.fail(REFUSED)
+    assert (await work.take(1), trio.current_time()) == (["y"], 300.0)
+    assert work.breaker.charged == 1, "as a refusal costs nothing"
+
+
 async def test_a_call_that_began_before_the_first_failure_gives_one_place_back_and_one_after_it_all() -> None:
     work = Work(*"vwxyz", limit=8)
     early = work.begin()
@@ -147,7 +181,7 @@ async def test_a_call_that_began_before_the_first_failure_gives_one_place_back_a
     assert not work.succeed(early)
     assert work.breaker.failed == 2
     await trio.sleep(1.0)
-    assert not work.succeed(), "it was not open"
+    assert not work.succeed(), "it was not out"
     assert work.breaker.failed == 0
     early = work.begin()
     await trio.sleep(1.0)
@@ -156,82 +190,56 @@ async def test_a_call_that_began_before_the_first_failure_gives_one_place_back_a
     assert work.breaker.failing_since == inf, "no failure is left that it could date"
 
 
-async def test_it_opens_once_half_of_the_places_are_taken_and_nothing_else_is_in_flight_but_outliers() -> None:
-    work = Work(limit=4)
+@pytest.mark.parametrize("left", [1_000, 4])
+async def test_it_is_out_once_half_of_what_may_be_in_flight_has_failed_and_nothing_else_is_in_flight(left: int) -> None:
+    work = Work("x", limit=4 if left > 4 else 64)
     hanging = work.begin()
     for _ in range(2):
-        work.fail()
-    assert work.breaker.state(trio.current_time()) is State.CLOSED
-    work.fail(latest=hanging)
-    assert work.breaker.state(trio.current_time()) is State.PROBING
-    work = Work("outlier", limit=4)
-    work.fail()
-    await trio.sleep(1.0)
-    work.succeed(card_type="good")
-    work.fail()
-    work.begin()
-    for _ in range(2):
-        assert work.breaker.state(trio.current_time()) is State.CLOSED
-        work.fail(card_type="good")
-    assert work.breaker.state(trio.current_time()) is State.PROBING
-    await trio.sleep(work.policy.settings.patience)
-    for _ in range(LATE_TRIES):
-        work.fail(card_type="good")
-    assert await work.take(1) == ["outlier"], "only what is tried of others decides"
+        work.fail(left=left)
+    assert not work.breaker.is_out
+    assert await work.take(1, ends=False) == ["x"] if left == 4 else work.breaker.places == 1, "none begins meanwhile"
+    work.fail(REFUSED, hanging, left=left)
+    assert work.breaker.is_out
+    assert work.breaker.failing_since == 0.0
 
 
-async def test_probes_double_while_the_first_one_lives_long() -> None:
-    work = Work(*map(str, range(40)), limit=16)
-    for _ in range(8):
-        work.fail()
-    began, begun = trio.current_time(), list[float]()
-    with trio.move_on_after(45.0):
-        while True:
+async def test_while_a_try_has_no_answer_others_begin_as_seldom_as_four_times_what_one_took_to_fail() -> None:
+    for seconds, expected in ((0.0, [0.5, 10.5, 20.5, 30.5]), (5.0, [5.0, 25.0, 45.0, 65.0])):
+        work, began, begun = Work(*map(str, range(40)), limit=16), trio.current_time(), list[float]()
+        failing = [work.begin() for _ in range(8)]
+        await trio.sleep(seconds)
+        for latest in failing:
+            work.fail(latest=latest)
+        for _ in expected:
             await work.take(1, ends=False)
             work.begin()
             begun.append(trio.current_time() - began)
-    assert begun == [0.5, 10.5, 20.5, 20.5, *[30.5] * 4, *[40.5] * 8]
+        assert begun == expected
 
 
-async def test_the_calls_of_an_outlier_come_last_but_for_one_in_each_patience_until_one_is_done() -> None:
-    work = Work(limit=2)
-    for name, card_type in (("a", "bad"), ("b", "bad"), ("c", "good"), ("d", "good"), ("e", "good"), ("f", "bad")):
-        work.put(name, 0.0, card_type=card_type)
-    work.fail(card_type="bad")
-    assert not work.breaker.is_outlier("bad"), "it may be the engine"
-    await trio.sleep(1.0)
-    work.succeed(card_type="good")
-    assert work.breaker.is_outlier("bad")
-    assert not work.breaker.is_outlier("good")
-    assert await work.take(2) == ["a", "c"], "the first one in a patience"
-    await trio.sleep(PATIENCE)
-    assert await work.take(3) == ["b", "d", "e"]
-    work.put("g", 2 * PATIENCE, card_type="good")
-    hanging = work.begin("bad")
-    assert (await work.take(2), trio.current_time()) == (["g", "f"], 2 * PATIENCE), "one at a time while others wait"
-    work.succeed(hanging, card_type="bad")
-    assert not work.breaker.is_outlier("bad")
-
-
-async def test_after_a_last_try_has_failed_others_are_probes_until_the_engine_does_a_call() -> None:
+async def test_after_a_last_try_has_failed_others_wait_for_a_minute_or_until_a_later_call_is_done() -> None:
     work, begun = Work(limit=16), list[float]()
-    work.succeed()
+    early = work.begin()
+    await trio.sleep(1.0)
     for number in range(8):
         work.put(f"{number}", 0.0, is_last=True)
-    for number in range(8):
+    for number in range(6):
         await work.take(1)
         begun.append(trio.current_time())
-        latest = work.begin()
         if number < 2:
-            work.fail(latest=latest)
-            work.queue.pause(latest)
-        elif number == 4:
-            work.succeed()
-    assert begun == [0.0, 60.0, 120.0, 130.0, 140.0, 140.0, 140.0, 140.0]
+            work.queue.fail(call("x"), trio.current_time(), is_last=True)
+        if number == 0:
+            await trio.sleep(1.0)
+            work.succeed(early)
+        elif number == 1:
+            later = work.begin()
+            await trio.sleep(20.0)
+            work.succeed(later)
+    assert begun == [1.0, 61.0, 81.0, 81.0, 81.0, 81.0]
 
 
 @pytest.mark.parametrize(("deadline", "most"), [(inf, PATIENCE), (800.0, 500.0)])
-async def test_last_tries_are_probes_for_a_patience_and_end_by_the_deadline(deadline: float, most: float) -> None:
+async def test_last_tries_wait_for_a_patience_at_most_and_end_by_the_deadline(deadline: float, most: float) -> None:
     work = Work(limit=16)
     work.shutdown.deadline = deadline
     for number in range(30):
@@ -239,31 +247,45 @@ async def test_last_tries_are_probes_for_a_patience_and_end_by_the_deadline(dead
     for number in range(30):
         await work.take(1)
         assert trio.current_time() == min(60.0 * number, most)
-        latest = work.begin()
-        latest.is_first = False
-        work.fail(latest=latest)
-        work.queue.pause(latest)
+        work.queue.fail(call("x"), trio.current_time(), is_last=True)
 
 
 @pytest.mark.parametrize("limit", [1, 4, 16, 64])
-async def test_once_the_patience_is_over_a_few_calls_decide_and_no_more_begin(limit: int) -> None:
-    work = Work(*map(str, range(100)), limit=limit)
-    for _ in range((limit + 1) // 2):
-        work.fail()
-    await trio.sleep(work.policy.settings.patience)
-    with trio.move_on_after(50.0):
-        await work.take(100, ends=False)
+@pytest.mark.parametrize("is_still_out", [False, True])
+async def test_once_the_patience_is_over_a_few_tries_decide_and_no_more_begin(
+    limit: int, *, is_still_out: bool
+) -> None:
+    work = Work(*map(str, range(100)), limit=limit, engine="qa", is_still_out=is_still_out)
+    if not is_still_out:
+        for _ in range((limit + 1) // 2):
+            work.fail(BROKEN)
+        await trio.sleep(PATIENCE)
+    began = trio.current_time()
+    with trio.move_on_after(100.0):
+        while True:
+            await work.take(1, ends=False)
+            work.begin()
     assert work.progress.in_flight == min(limit, LATE_TRIES)
-    began = [work.begin() for _ in range(LATE_TRIES)]
-    await trio.sleep(1.0)
-    for latest in began:
-        assert not work.queue.is_down
-        work.fail(FULL, latest)
-        work.progress.in_flight = 1
+    for latest in [*work.limiter.in_flight]:
+        work.fail(BROKEN, latest)
+    for _ in range(LATE_TRIES - work.progress.in_flight):
+        assert not work.breaker.has_failed
+        work.fail(BROKEN)
+    assert work.breaker.has_failed
+    assert trio.current_time() <= work.breaker.fails_by(began)
     assert await work.take(1) == ["-"]
     assert work.queue.is_down
     work.succeed()
-    assert work.breaker.failures_to_go == LATE_TRIES, "another outage is decided anew"
+    assert not work.breaker.has_failed, "another outage is decided anew"
+
+
+async def test_what_is_free_has_its_patience_also_if_the_engine_is_still_out() -> None:
+    work = Work(*map(str, range(100)), engine="qa", is_still_out=True)
+    for _ in range(2 * LATE_TRIES):
+        work.fail(DOWN)
+    assert not work.breaker.has_failed
+    assert work.breaker.over == PATIENCE
+    assert not work.breaker.is_still_out
 
 
 async def test_calls_begin_evenly_spread_and_a_part_of_a_batch_takes_a_place_of_its_own() -> None:

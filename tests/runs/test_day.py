@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from job.day.result import ShutdownReason
+from job.execution.circuit_breaker import LATE_TRIES
 from job.execution.shutdown import BUDGETS
 from job.storage.store import ANSWER_GRACE_SECONDS
 from tests.simulators import broken, do, when
@@ -228,7 +229,7 @@ async def test_what_an_attempt_is_charged_is_at_most_what_was_said_whatever_fail
         await job.outcome()
         paid.append(sum(one.status not in {503, 422} for one in qa.requests[before:]))
     assert max(paid) <= most
-    assert then is not LOST or how or paid[0] == most, "nor is more said than can be"
+    assert then is not LOST or how or paid[0] in {most, LATE_TRIES}, "nor is more said than can be"
 
 
 # --- clocks and languages ---

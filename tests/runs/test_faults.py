@@ -285,7 +285,7 @@ def test_each_row_of_the_page_is_played() -> None:
 async def test_a_fault_ends_as_the_page_says(nursery: trio.Nursery, autojump_clock: MockClock, case: Case) -> None:
     config = {"ticker_list.json": case.tickers, "card_types.json": CARDS}
     async with open_scene(nursery, config) as scene:
-        with trio.fail_after(1200 + 6 * 1.5 + 30):
+        with trio.fail_after(1200 + 8 * 60 + 30):
             outcome = await scene.end(await case.play(scene), Outcome[case.outcome.upper()].exit or 0)
         finished = outcome.finished
         assert finished["outcome"] == case.outcome
