@@ -13,8 +13,8 @@ locals {
   # Both show as a failed execution of one of the two jobs.
   execution_alerts = {
     run = {
-      title = "${var.name}: the run failed"
-      help  = "${local.recorded}${try(var.build.check, false) ? " If the execution is the `check` of a merge, no night has failed: its log names the engine that is not healthy, or the fault of the config." : ""}"
+      title = "${var.name}: a start failed, or a command was refused"
+      help  = "The last line of its log says which. ${local.recorded}${try(var.build.check, false) ? " If the execution is the `check` of a merge, no night has failed: its log names the engine that is not healthy, or the fault of the config." : ""}"
     }
     verify = {
       title = "${var.name}: no success by the hour" # without the hour: to change it stays a change of the schedule alone
@@ -54,7 +54,7 @@ locals {
       notification = {
         title    = "${var.name}: the message about a run was not sent" # which does not fail the run
         severity = "WARNING"
-        help     = "The line `notification.failed` in the execution's log says why. The chat could not be reached; how the night went is on [the page of the nights](${local.page})."
+        help     = "The line `notification.failed` in the execution's log says why. If the chat refused it, its address or its secret is not valid any more: an owner of the project gives it anew. How the night went is on [the page of the nights](${local.page})."
         filter = join(" AND ", [
           "resource.type = \"cloud_run_job\"",
           "resource.labels.job_name = (\"${var.name}\" OR \"${var.name}-verify\")",

@@ -16,7 +16,7 @@ from jiter import from_json
 from job.engines.calls import Call, EngineName
 from job.engines.failures import Cause, Failure
 from job.errors import JobError
-from job.text.messages import NAMED, Message, colon, message, said, semicolon
+from job.text.messages import NAMED, Message, colon, message, said, semicolon, template
 from job.text.shown import excerpt
 
 ANSWER_LIMIT = 2**20
@@ -151,13 +151,13 @@ def _financial(_: Call, answer: object, token: str) -> Verdict:
     if _says_failed(answer):
         return _denied(answer, token)
     is_whole = isinstance(answer, dict) and isinstance(answer.get("message"), str)
-    return _DONE if is_whole else _misshapen(answer, token)
+    return _DONE if is_whole else _misshapen(answer, token, '{"message": "…"}')
 
 
 def _trading(call: Call, answer: object, token: str) -> Verdict:
     results = answer.get("results") if isinstance(answer, dict) else None
     if not isinstance(answer, dict) or not isinstance(results, dict):
-        return _denied(answer, token) if _says_failed(answer) else _misshapen(answer, token)
+        return _denied(answer, token) if _says_failed(answer) else _misshapen(answer, token, '{"results": {…}}')
     reasons: dict[str, Message] = {}
     errors: dict[str, Message] = {}
     for ticker in call.targets:
@@ -191,7 +191,7 @@ def _by_ticker(call: Call, reasons: Mapping[str, Message]) -> Message:
 
 def _by_status(done: Sequence[str], _: Call, answer: object, token: str) -> Verdict:
     if not isinstance(answer, dict) or not ("status" in answer or "error" in answer):
-        return _misshapen(answer, token)
+        return _misshapen(answer, token, '{"status": "success"}')
     return _done(answer, token) if answer.get("status") in done else _denied(answer, token)
 
 
@@ -223,8 +223,9 @@ def _denied(answer: object, token: str) -> Verdict:
     return Verdict(Failure(Cause.DENIED, _reason(answer, token), 200))
 
 
-def _misshapen(answer: object, token: str) -> Verdict:
-    reason = message("unexpected answer: {answer}", answer=_shown(answer, token))
+def _misshapen(answer: object, token: str, expected: str) -> Verdict:
+    text = template("unexpected answer: {answer}; expected was {expected}")
+    reason = message(text, answer=_shown(answer, token), expected=expected)
     return Verdict(Failure(Cause.UNREADABLE, reason, 200))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from job.config.values import is_loopback
-from job.text.messages import Message, message
+from job.text.messages import Message, message, template
 from job.text.shown import excerpt, masked
 
 Body = dict[str, object]
@@ -163,6 +163,11 @@ def judge(hook: Hook, status: int, content: bytes) -> SendFailure | None:
         return None
     if is_success and code is None:
         return SendFailure(message("the answer is not from {channel}", channel=channel.title), is_passing=False)
+    if status in {401, 403, 404, 410}:
+        text = template(
+            "{channel} refused it (HTTP {status}): the address is not valid any more; an owner gives it anew"
+        )
+        return SendFailure(message(text, channel=channel.title, status=str(status)), is_passing)
     if not code:
         return SendFailure(
             message("{channel} answered HTTP {status}", channel=channel.title, status=str(status)), is_passing

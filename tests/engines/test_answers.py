@@ -48,14 +48,29 @@ def test_successes_without_a_warning(call: Call, answer: object) -> None:
 @pytest.mark.parametrize(
     ("call", "answer", "cause", "text"),
     [
-        (FINANCIAL, {}, Cause.UNREADABLE, "unexpected answer: {}"),
-        (FINANCIAL, {"message": 1}, Cause.UNREADABLE, 'unexpected answer: {"message": 1}'),
+        (FINANCIAL, {}, Cause.UNREADABLE, 'unexpected answer: {}; expected was {"message": "…"}'),
+        (
+            FINANCIAL,
+            {"message": 1},
+            Cause.UNREADABLE,
+            'unexpected answer: {"message": 1}; expected was {"message": "…"}',
+        ),
         (FINANCIAL, {"message": "m", "status": "failed"}, Cause.DENIED, "failed: m"),
         (FINANCIAL, {"message": "m", "status": None}, Cause.DENIED, "m"),
         (FINANCIAL, {"message": "m", "error": "e"}, Cause.DENIED, "e"),
         (FINANCIAL, {"message": "m", "error": ""}, Cause.DENIED, "m"),
-        (FINANCIAL, [GOOD], Cause.UNREADABLE, 'unexpected answer: [{"status": "success"}]'),
-        (TRADING, {"message": "m"}, Cause.UNREADABLE, 'unexpected answer: {"message": "m"}'),
+        (
+            FINANCIAL,
+            [GOOD],
+            Cause.UNREADABLE,
+            'unexpected answer: [{"status": "success"}]; expected was {"message": "…"}',
+        ),
+        (
+            TRADING,
+            {"message": "m"},
+            Cause.UNREADABLE,
+            'unexpected answer: {"message": "m"}; expected was {"results": {…}}',
+        ),
         (TRADING, {"status": "error", "message": "m"}, Cause.DENIED, "error: m"),
         (TRADING, {"results": {"AAPL": GOOD, "MSFT": "success"}}, Cause.DENIED, 'msft: the engine answered "success"'),
         (NEWS, {"status": "SUCCESS"}, Cause.DENIED, 'the engine answered {"status": "SUCCESS"}'),
@@ -64,7 +79,7 @@ def test_successes_without_a_warning(call: Call, answer: object) -> None:
         (QA, {"status": ["success"]}, Cause.DENIED, 'the engine answered {"status": ["success"]}'),
         (QA, {"error": "e"}, Cause.DENIED, "e"),
         (QA, None, Cause.DENIED, "the engine answered null"),
-        (QA, "success", Cause.UNREADABLE, 'unexpected answer: "success"'),
+        (QA, "success", Cause.UNREADABLE, 'unexpected answer: "success"; expected was {"status": "success"}'),
     ],
 )
 def test_failures_that_come_with_status_200(call: Call, answer: object, cause: Cause, text: str) -> None:

@@ -50,8 +50,8 @@ HELD = {
         set(BATCHES),
     ),
     "engines/README.md: the calls": (set(re.findall(r"^\| (\w+) \| `/", LINES, re.MULTILINE)), EVERY),
-    "terraform/engines.tf: names": (
-        set(re.findall(r'"(\w+)"', LINES.partition("  engine_names = [")[2].partition("]")[0])),
+    "terraform/engines.tf: own_settings": (
+        set(re.findall(r"^    (\w+) +=", LINES.partition("  own_settings = {")[2].partition("  }")[0], re.MULTILINE)),
         EVERY,
     ),
 }

@@ -245,6 +245,9 @@ def said(url: str, status: int, answer: object, secret: str | None = None) -> tu
     return (str(problem.reason), problem.is_passing) if problem else None
 
 
+INVALID = "the address is not valid any more; an owner gives it anew"
+
+
 @pytest.mark.parametrize(
     ("url", "status", "answer", "reason", "is_passing"),
     [
@@ -261,13 +264,13 @@ def said(url: str, status: int, answer: object, secret: str | None = None) -> tu
         (FEISHU_URL, 200, {"code": False}, "the answer is not from Feishu", False),
         (FEISHU_URL, 200, b"[" * 100_000, "the answer is not from Feishu", False),
         (FEISHU_URL, 200, b"[]", "the answer is not from Feishu", False),
-        (FEISHU_URL, 404, {"code": 0}, "Feishu answered HTTP 404", False),
+        (FEISHU_URL, 404, {"code": 0}, f"Feishu refused it (HTTP 404): {INVALID}", False),
         (DINGTALK_URL, 200, {"errcode": 310000, "errmsg": "no"}, "DingTalk refused it with code 310000: no", False),
         (DINGTALK_URL, 200, {"errcode": -1, "errmsg": "系统繁忙"}, "DingTalk refused it with code -1: 系统繁忙", True),
         (WECOM_URL, 200, {"errcode": 93000, "errmsg": None}, "WeCom refused it with code 93000: ", False),
         (WECOM_URL, 429, b"", "WeCom answered HTTP 429", True),
         (WECOM_URL, 502, b"<html>", "WeCom answered HTTP 502", True),
-        (SLACK_URL, 403, b"invalid_token", "hooks.slack.com answered HTTP 403", False),
+        (SLACK_URL, 403, b"invalid_token", f"hooks.slack.com refused it (HTTP 403): {INVALID}", False),
     ],
 )  # fmt: skip
 def test_whether_it_was_accepted(url: str, status: int, answer: object, reason: str | None, is_passing: bool) -> None:

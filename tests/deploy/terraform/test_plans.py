@@ -147,7 +147,7 @@ def test_a_mail_says_where_to_look_and_has_no_command(everything: dict[str, Any]
     assert {title for title, text in titled.items() if f"he page of the nights]({page})" in text} == {
         "no success by the hour",
         "the message about a run was not sent",
-        "the run failed",
+        "a start failed, or a command was refused",
     }
     assert "If all work is done, or without a message, do not start the job again" in titled["the record is incomplete"]
     assert "nothing has to be started" in titled["an engine is out"]
