@@ -20,11 +20,12 @@ from job.day.report import MISSING_LISTED, Change, FailureGroup, MissingGroup
 from job.day.result import Counts, ShutdownReason
 from job.engines.answers import ANSWER_LIMIT
 from job.engines.failures import Cause, FailureKind, Handling, Remedy, handling_of
-from job.execution.circuit_breaker import LATE_TRIES
+from job.execution.circuit_breaker import LATE_TRIES, MAX_CHARGED_SECONDS
 from job.execution.executor import QUICK_SECONDS, REPEAT_SECONDS, TELL_SECONDS
 from job.execution.phases import FAILED_SECONDS
 from job.execution.retry_policy import CHARGED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
+from job.execution.work_queue import FAILURE_WEIGHT
 from job.orchestrator import FAILURE_SECONDS
 from job.outputs.cards import COLUMNS
 from job.outputs.channels import FEISHU
@@ -286,11 +287,13 @@ def test_numbers_are_those_of_the_job() -> None:
     assert (late.cards, BUDGETS[ShutdownReason.SIGINT].cards) == (told.cards, 0)
     for words in (
         f"one of more than {ANSWER_LIMIT >> 20} MiB",
-        f"after pauses of {INITIAL_SECONDS:g} to {MAX_SECONDS:g} s ({CHARGED_SECONDS:g} s at least",
+        f"{INITIAL_SECONDS:g} to {MAX_SECONDS:g} s after the one before",
+        f"or {CHARGED_SECONDS:g} to {MAX_CHARGED_SECONDS:g} s if that may have been charged",
         f"After {TELL_SECONDS:g} s of an outage, and again every {REPEAT_SECONDS:g} s, log and terminal say",
         f"others come {CHARGED_SECONDS:g}, {4 * CHARGED_SECONDS:g}, {16 * CHARGED_SECONDS:g} s after a failure",
-        f"a batch stays whole if it fails within {QUICK_SECONDS:g} s",
-        f"{LATE_TRIES} more calls fail that were not tried",
+        f"batch that fails within {QUICK_SECONDS:g} s stays whole",
+        f"then {LATE_TRIES} tries fail, whichever; for these, {CHARGED_SECONDS:g} s without",
+        f"since a card of it was done counts {FAILURE_WEIGHT}",
         f"tries for {FAILED_SECONDS:g} s more what was not tried",
         f"above {UNCONFIRMED_LIMIT} cards it wants",
         f"every {WRITE_SECONDS:g} s or {WRITE_RESULTS} results",
