@@ -170,7 +170,7 @@ def environment(translator: Translator) -> "Environment":
     def finalized(value: object) -> str:
         if isinstance(value, Message):
             template = escape(printable(translator.template(value)))  # that of a sentence may be from a record
-            return Markup(value.filled(template, shown))  # noqa: S704  both are escaped
+            return Markup(value.filled(template, shown, translator.begins_with_words))  # noqa: S704  both are escaped
         return value if isinstance(value, Markup) else printable(value)
 
     def beginning(value: object, limit: int) -> str:

@@ -40,18 +40,22 @@ class Message:
     def __hash__(self) -> int:
         return hash((self.id, frozenset(self.values.items()))) if self.values else hash(self.id)
 
-    def filled(self, template: str, shown: Callable[[Value], str]) -> str:
+    def filled(self, template: str, shown: Callable[[Value], str], begins_with_words: Callable[[Value], bool]) -> str:
         """The template with its values. One whose name begins with a capital begins a sentence; `continued` is a
-        sentence that goes on with another: only an abbreviation keeps its capital there.
+        sentence that goes on with another: only an abbreviation keeps its capital there. What does not begin with words
+        of ours, but with a URL or an answer, stays as it is.
 
         This is not str.format: a template from a record must not access attributes of the values.
         """
 
         def value_of(place: re.Match[str]) -> str:
-            value = shown(self.values.get(place[1], place[0]))
-            if place[1] == "continued" and not value[1:2].isupper():
-                return value[:1].lower() + value[1:]
-            return value[:1].upper() + value[1:] if place[1][:1].isupper() else value
+            value = self.values.get(place[1], place[0])
+            text, is_first = shown(value), place[1][:1].isupper()
+            if not (is_first or place[1] == "continued") or not begins_with_words(value):
+                return text
+            if is_first:
+                return text[:1].upper() + text[1:]
+            return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
         return _PLACE.sub(value_of, template)
 
@@ -67,12 +71,19 @@ class Translator:
     def text(self, value: object) -> str:
         """A message and the messages in its values, translated; a number, formatted; `str()` of anything else."""
         if isinstance(value, Message):
-            return value.filled(self.template(value), self.text)
+            return value.filled(self.template(value), self.text, self.begins_with_words)
         if isinstance(value, int):
             return f"{value:,}"
         if isinstance(value, float):
             return f"{value:g}"
         return str(value)
+
+    def begins_with_words(self, value: Value) -> bool:
+        """Whether a text begins with words of a message, and not with a value, such as a URL or an answer."""
+        if not isinstance(value, Message):
+            return False
+        place = _PLACE.match(self.template(value))
+        return place is None or self.begins_with_words(value.values.get(place[1], ""))
 
     def template(self, message: Message) -> str:
         if not message.id:  # gettext would return the catalog's header

@@ -32,7 +32,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 NAMES = ["AAPL", "MSFT", "NVDA", "TSLA", "BRK.B", "0700.HK", "9988.HK", "600519.SS", "300750.SZ", "^GSPC", "BTC-USD"]
 TYPES = ["news_card", "earnings_card", "price_card", "valuation_card", "outlook_card"]
 REFUSED = Failure(Cause.DENIED, said("failed: the model refused"), 200)
-RESET = Failure(Cause.TRANSPORT, said("connection reset"))
+RESET = Failure(Cause.TRANSPORT, message("connection reset"))
 ERROR = message("the answer says success, but has an error: {error}", error="failed: the model refused")
 NULL = Failure(Cause.DENIED, said("the engine answered null"), 200)
 SECONDS: Mapping[EngineName, float] = dict.fromkeys(ENGINES, 40.0) | {"financial": 80.0, "trading": 95.0, "qa": 50.0}

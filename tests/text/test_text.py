@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.text.messages import duration, message
+from job.text.messages import Value, duration, message, said
 from job.text.shown import EXCERPT_LIMIT, excerpt, masked
 from tests.simulators.tokens import Mint
 
@@ -71,4 +71,19 @@ def test_a_duration_is_in_whole_seconds_and_from_an_hour_on_in_minutes() -> None
 
 
 def test_a_sentence_that_goes_on_begins_small_unless_with_an_abbreviation() -> None:
-    assert [str(message("a: {continued}", continued=one)) for one in ("No", "QA is")] == ["a: no", "a: QA is"]
+    assert [str(message("a: {continued}", continued=message(one))) for one in ("No", "QA is")] == ["a: no", "a: QA is"]
+
+
+@pytest.mark.parametrize(
+    ("begun", "shown"),
+    [
+        (message("it fails"), "It fails."),
+        (message("{error} (at x)", error=message("it fails")), "It fails (at x)."),
+        (message("{url} fails", url="https://x"), "https://x fails."),
+        (said("nginx is gone"), "nginx is gone."),
+        ("eMail is gone", "eMail is gone."),
+    ],
+)
+def test_only_words_of_our_own_begin_with_a_capital(begun: Value, shown: str) -> None:
+    assert str(message("{Sentence}.", Sentence=begun)) == shown
+    assert str(message("so: {continued}", continued=message("{url} fails", url="Https://x"))) == "so: Https://x fails"
