@@ -14,6 +14,7 @@ from job.day.ledger import Ledger
 from job.day.report import NIGHTS_PAGE, PAGE, Report
 from job.engines.calls import ENGINES, counted
 from job.engines.failures import Cause
+from job.execution.circuit_breaker import LATE_TRIES
 from job.storage.store import NAME_A_PLACE
 from job.storage.uri import absolute, address_of
 from job.telling.lines import Line, Rank
@@ -109,6 +110,8 @@ class Command:
     """How many cards; 0 if that is not known."""
     at_most: int = 0
     """How many tries it may be charged; 0 if that is not known."""
+    begins_out: bool = False
+    """Whether it takes QA as still out until a card is made: while that is so, a few tries decide."""
     is_new: bool = False
     """Whether nothing may be recorded of the day: then it is confirmed if it is named, as it is on a laptop, where a
     new shell may not have the schedule."""
@@ -121,6 +124,8 @@ class Command:
             yield message("makes {cards}", cards=counted("qa", self.makes))
         if self.at_most:
             yield plural("charges at most 1 try", "charges at most {count} tries", count=self.at_most)
+        if self.begins_out and self.at_most > LATE_TRIES:
+            yield message("at most {count} if all of it fails again", count=LATE_TRIES)
 
 
 def start_fields(steps: Sequence[Line]) -> Mapping[str, str | None]:
@@ -187,7 +192,7 @@ def advice(
         missing = report.cards.missing + unrecorded
         if report.at_fault:  # a plain start fails for them before it makes any card
             yield _start_without(report, ledger, commands, missing)
-        yield _start_step(report, commands, missing, what_to_do(report, by))
+        yield _start_step(report, ledger, commands, missing, what_to_do(report, by))
 
 
 RETRIED_WITHIN = timedelta(minutes=11)
@@ -280,7 +285,7 @@ def whole_night(commands: Commands, day: str | None) -> Line:
     return commands.line(text, Command(day, is_new=True, is_start=True))
 
 
-def _start_step(report: Report, commands: Commands, missing: int, text: Message) -> Line:
+def _start_step(report: Report, ledger: Ledger, commands: Commands, missing: int, text: Message) -> Line:
     is_refused = report.outcome is Outcome.BAD_CONFIG
     faulty = {fault.variable: fault.remedy for fault in report.faults}
     is_known = report.knows_days and "RUNS_URI" not in faulty
@@ -299,4 +304,5 @@ def _start_step(report: Report, commands: Commands, missing: int, text: Message)
     was_current = report.days.current(datetime.fromisoformat(report.started)) == report.day
     is_new = was_current and not report.number and not is_refused
     makes = 0 if is_refused else missing  # of a config that was refused it is not known
-    return commands.line(text, Command(day, options, makes, makes * (report.qa_attempts or 0), is_new, is_start=True))
+    most, begins_out = makes * (report.qa_attempts or 0), ledger.is_qa_still_out()
+    return commands.line(text, Command(day, options, makes, most, begins_out, is_new, is_start=True))

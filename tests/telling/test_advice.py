@@ -211,7 +211,7 @@ def test_what_failed_says_who_puts_it_right_or_that_it_passes(failure: Failure, 
     day = Day(start={"qa_attempts": 3}).play(failing(failure, "qa", "NVDA"))
     one = report_of(day.start_of(), day.ledger, ending_of(day.ledger, None), seconds=600)
     (step,) = advice(one, day.ledger, commands(CLOUD, TODAY))
-    bracket = "(makes 5 cards; charges at most 15 tries; until 11-25 01:50)"
+    bracket = "(makes 5 cards; charges at most 15 tries; at most 8 if all of it fails again; until 11-25 01:50)"
     assert str(step.text) == f"{says} {bracket}:"
 
 
@@ -244,8 +244,9 @@ def price(day: Day, until: ShutdownReason | None = None, unrecorded: int = 0) ->
 def test_each_card_that_failed_was_not_tried_or_was_held_back_has_its_tries() -> None:
     """Whatever it failed with: by the next morning another fault may have come."""
     day = Day(start={"qa_attempts": 3}).play(failing(DENIED, "qa", "NVDA"))
-    assert price(day) == "makes 5 cards; charges at most 15 tries"
-    assert price(day, unrecorded=2) == "makes 7 cards; charges at most 21 tries"
+    again = "; at most 8 if all of it fails again"
+    assert price(day) == f"makes 5 cards; charges at most 15 tries{again}"
+    assert price(day, unrecorded=2) == f"makes 7 cards; charges at most 21 tries{again}"
     one = Day(start={"qa_attempts": 1}, targets=[target("A", ["a"])]).play(failing(DENIED, "news"))
     assert price(one) == "makes 1 card; charges at most 1 try"
     cut_short = Day(start={"qa_attempts": 3}).play(until=150)
