@@ -46,6 +46,8 @@ from job.text.shown import quoted
 
 CARDS_LIMIT = 1_000_000
 """Cards of one day: as many as one process is measured with."""
+REQUEST_LIMIT = 8 * 2**10
+"""Bytes of a card's path and query, escaped: as many as a common proxy takes."""
 
 _PERSONS = {"celebrity", "person", "people"}
 
@@ -372,7 +374,29 @@ def make_plan(config: Config, day: str, batch_sizes: Mapping[EngineName, int]) -
     notices = (*config.notices, *resolver.findings.notices())
     daily = tuple(name for name in DATA_ENGINES if name not in {*TARGET_ENGINES, *off})
     plan = Plan(targets, config.models, day, batch_sizes, notices=notices, switched_off=off, daily=daily)
+    if not resolver.findings.faults():
+        _check_requests(plan, config, resolver.findings)
     return plan, resolver.findings.faults()
+
+
+def _check_requests(plan: Plan, config: Config, findings: Findings) -> None:
+    """What an entry adds to the longest request is measured alone: it may have hundreds of cards."""
+
+    def check(place: Place, length: int) -> None:
+        if length > REQUEST_LIMIT:
+            what = message(
+                "makes requests of up to {count} bytes, and {most} is the most", count=length, most=REQUEST_LIMIT
+            )
+            findings.fault(place, what, message("shorten it"))
+
+    longest = max(plan.targets, key=lambda target: len(card(target.id, "", "", ()).path))
+    bare, card_types = replace(longest, parameters=()), {name for one in plan.targets for name in one.card_types}
+    most = max(len(card(bare.id, name, plan.date, plan.parameters(bare, name).items()).path) for name in card_types)
+    check(Place(LLM_CONFIG), most)
+    for step, entry in config.targets:
+        if entry.extra_params and entry.id in plan.by_id:
+            own = card("", "", "", plan.by_id[entry.id].parameters)
+            check(Place(CARD_TARGETS, [step, "extra_params"], entry.id), most + len(own.path))
 
 
 ALL = "all"

@@ -1,6 +1,7 @@
 """Whatever bytes the config objects hold, the result is a config or faults: each names its object, place and remedy."""
 
 import json
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -151,6 +152,29 @@ MANY = "has more than 20,000 values; " + MEANT
 def test_what_holds_too_much_is_one_fault(name: str, most: object, more: object, fault: str) -> None:
     assert faults_with(name, more) == [f"{name}: {fault}"]
     assert MEANT not in faults_with(name, most)[0]
+
+
+REQUESTS = r"makes requests of up to ([\d,]+) bytes, and 8,192 is the most; shorten it"
+
+
+def test_no_request_is_longer_than_a_proxy_takes() -> None:
+    """Whatever its texts are escaped to: a character of Chinese takes nine bytes."""
+
+    def judged_with(**objects: object) -> list[str]:
+        return judged({"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"], **objects})[0]
+
+    def entry(**parameters: str) -> list[dict[str, object]]:
+        return [{"id": "AAPL"}, {"id": "X", "target_type": "topic", "extra_params": parameters}]
+
+    many = {f"p{number}": "x" * TEXT_LIMIT for number in range(1000)}
+    for parameters, about in ((many, 4_100_000), ({"a": "图" * 1000}, 9_000)):
+        (fault,) = judged_with(**{"card_targets.json": entry(**parameters)})
+        found = re.fullmatch(re.escape('card_targets.json: [1] ("X").extra_params: ') + REQUESTS, fault)
+        assert found is not None
+        assert int(found[1].replace(",", "")) == pytest.approx(about, rel=0.02)
+    (fault,) = judged_with(**{"llm_config.json": {"default": {"backend": "图" * 500, "model_name": "图" * 500}}})
+    assert re.fullmatch(f"llm_config.json: {REQUESTS}", fault)
+    assert judged_with(**{"card_targets.json": entry(a="x" * 4000, b="y" * 4000)}) == []
 
 
 @pytest.mark.slow

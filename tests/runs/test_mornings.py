@@ -131,7 +131,7 @@ Last answer: HTTP 422: Error: 422 simulated front end
 
 
 async def test_a_start_tells_of_its_own_calls_and_not_why_one_failed_before(night: Night) -> None:
-    """Both times, news refuses a topic, which cuts financial off: at first it had lost its right, then it was at work."""
+    """Both times, news refuses a topic, which cuts financial off: at first it had no right, then it was at work."""
     world = night.scene.world
     world.financial.script.append(Fault(when.always, do.status(403)))
     """Both times, news refuses a topic, which cuts financial off: at first it had no right, then it was at work."""
