@@ -19,6 +19,7 @@ from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.summary import report_of
+from job.errors import JobError
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.outputs.log import Reporter
 from job.outputs.pages import documents, pages
@@ -27,17 +28,20 @@ from job.records.objects import end_name
 from job.records.past_nights import FINAL, PastNights, ended_for_good
 from job.records.record import Record, read_day, write_document, write_without_lease
 from job.records.session import (
+    NewScheduleError,
     Session,
     StorageAlarm,
     decide,
     faults_of_record,
     planned_config,
+    raise_unless_meant,
     resolve_day,
     write_documents,
 )
 from job.storage.store import StorageError, error_text
 from job.storage.uri import open_store
-from job.telling.advice import Commands
+from job.telling.advice import Commands, advice, whole_night
+from job.telling.lines import Line
 from job.telling.nights import undone_lines
 from job.telling.notes import plan_notes
 from job.telling.view import View
@@ -121,11 +125,12 @@ async def open_day(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nurse
     found: Session | Report | None = None
     ending: Ending | None = None
     faults: Sequence[Fault] = ()
+    unclear: NewScheduleError | None = None
     try:
         with suppress(ShutdownError), status.shutdown.interruptible():
             found = await ended_for_good(status.options) or await _begin(status, stack, helpers)
     except ConfigError as error:
-        faults = error.faults
+        faults, unclear = error.faults, error if isinstance(error, NewScheduleError) else None
     except BusyError as error:
         ending = Ending(Outcome.BUSY, why=error.why, detail=error.holder)
     except StorageError as error:
@@ -137,7 +142,8 @@ async def open_day(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nurse
         return replace(View.of(found, Ledger.empty(found.day), status.commands), was_sent=True)
     if faults:  # not above, where the error holds the record, which is read again
         status.reporter.on_faults(faults)
-        return await _refused(status, faults)
+        view = await _refused(status, faults)
+        return view if unclear is None else replace(view, steps=await _both_nights(status, unclear))
     if status.record is not None:
         return await _nothing_left(status, status.record)
     return status.view(ending or ending_of(None, status.shutdown.reason, None, status.shutdown.not_renewed))
@@ -153,7 +159,7 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
     start, options, listing_before = await resolve_day(options, store)
     status.on_start(start)
     day, alarm = start.day, StorageAlarm(status.on_storage)
-    with faults_of_record(day):
+    with faults_of_record():
         config = await planned_config(options, store, start)
         waits = not options.again  # who asks for something again looks first at what the other one makes
         acquired = acquire(store, Holder.of(start), status.on_wait, waits=waits)
@@ -164,6 +170,7 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
             config = await planned_config(options, store, start)
         record = await Record.read(store, day, config.plan)
         start = record.continued_by(start.with_config(config))
+        raise_unless_meant(record, start, lease.holder)
         attempt = decide(record, start, config, lease.holder.owner, listing_before)
         session = None if attempt is None else await Session.begin(lease, attempt, record, alarm)
     status.record = record
@@ -192,6 +199,17 @@ async def _nothing_left(status: DayStatus, record: Record) -> View:
     return view.with_page(status.runs_uri)
 
 
+async def _both_nights(status: DayStatus, unclear: NewScheduleError) -> tuple[Line, ...]:
+    """How to go on with the night before, if something of it is missing, and how to begin the new one."""
+    steps: list[Line] = []
+    with suppress(JobError), trio.move_on_after(REFUSAL_SECONDS):
+        recorded = await read_day(open_store(status.runs_uri or ""), unclear.day_before)
+        if recorded is not None:
+            report, record = recorded
+            steps += [step for step in advice(report, record.ledger, status.commands) if step.is_start]
+    return (*steps, whole_night(status.commands, status.start, unclear.cards, is_named=True))
+
+
 async def _refused(status: DayStatus, faults: Sequence[Fault]) -> View:
     """Records the faults, and how the day stands if it has no attempt; else says that. Never raises."""
     ending, day = Ending(Outcome.BAD_CONFIG), status.start.day
@@ -204,6 +222,8 @@ async def _refused(status: DayStatus, faults: Sequence[Fault]) -> View:
         with trio.fail_after(REFUSAL_SECONDS):
             store = open_store(status.runs_uri, make=True)
             recorded = await read_day(store, day)
+            if recorded is None and status.start.names_day:  # a mistyped one would be a night that nobody meant
+                return view
             view = replace(status.view(ending, faults, recorded and recorded[1].ledger), was_sent=view.was_sent)
             await write_document(store, end_name(day, 0), view.report.to_json)
             if recorded is not None and recorded[1].latest is not None:

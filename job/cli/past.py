@@ -19,7 +19,7 @@ from job.records.record import read_day
 from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.telling.advice import Commands
-from job.telling.nights import NO_NIGHT, nothing_of, undone_lines
+from job.telling.nights import NO_NIGHT, not_begun, undone_lines, why_not_begun
 from job.telling.sentence import cards_line
 from job.telling.view import View
 from job.text.messages import Translator, colon, message, template, translator
@@ -47,7 +47,10 @@ def report_command(options: Options, given: argparse.Namespace) -> ExitCode:
     to = translator(settings.language)
     view = trio.run(view_of_day, store, options, nights, given.day)
     if view is None:
-        say_error(to.text(colon("RUNS_URI", NO_NIGHT if given.day is None else nothing_of(given.day))))
+        days, why = nights.days(options.settings), NO_NIGHT
+        if given.day is not None:
+            why = why_not_begun(given.day, nights, days, options.now) or not_begun(given.day, days)
+        say_error(to.text(colon("RUNS_URI", why)))
         return ExitCode.USAGE
     if given.missing:
         _write_missing(view, to)

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from math import inf
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import trio
 from job.cli.past import open_records, view_of_day
 from job.config.environment import Options
 from job.day.attempt import ExitCode, Outcome, Start
-from job.day.history import Nights
+from job.day.history import Nights, night_before
 from job.outputs.log import LogLine, as_json, verified
 from job.outputs.message import Notifier, body_lines, verify_lines
 from job.outputs.stdout import say, say_error, write_line
@@ -21,7 +21,7 @@ from job.records.past_nights import read_nights
 from job.storage.store import ObjectStore, StorageError, UnreachableError, UnusableError
 from job.telling.advice import NO_START, Commands, executions_lines, whole_night
 from job.telling.lines import SIGNS, Line, Rank
-from job.telling.nights import nothing_of
+from job.telling.nights import not_begun, why_not_begun
 from job.telling.view import View
 from job.text.messages import Message, colon, message, translator
 from job.text.shown import clock
@@ -85,7 +85,9 @@ async def _verdict(store: ObjectStore, options: Options, date: str | None) -> _V
     day = date or days.current(now, NOT_EARLY)
     problem = message("not done by {time}", time=clock(now.astimezone(days.zone), day))
     if view is None:
-        answer, steps = nothing_of(day), _first_steps(options, nights, day)
+        answer, steps = why_not_begun(day, nights, days, now), []
+        if answer is None:
+            answer, steps = not_begun(day, days), [*_first_steps(options, nights, day)]
         lines = [Line(answer, Rank.KEPT), *steps]
         return _Verdict(answer, False, steps, verify_lines(settings, None, day, SIGNS["bad"], problem, lines))
     if view.report.had_plan and view.ledger.is_complete:
@@ -125,12 +127,16 @@ async def _look(store: ObjectStore, options: Options, date: str | None) -> tuple
     raise error
 
 
-def _first_steps(options: Options, nights: Nights, day: str) -> tuple[Line, ...]:
-    """How to start a day of which nothing is recorded; nothing if it is to come, or the job's name is not known."""
+def _first_steps(options: Options, nights: Nights, day: str) -> Iterator[Line]:
+    """How to begin a day, at the price of the night before; nothing if the job's name is not known."""
     settings, days, latest = options.settings, nights.days(options.settings), nights.latest_start
-    if days.is_to_come(day, options.now) or (settings.job is not None and settings.job_to_start is None):
-        return ()
-    start = Start.of(options, days)
+    if settings.job is not None and settings.job_to_start is None:
+        return
+    start, before = Start.of(options, days), night_before(nights.reports, day)
     config_uri = start.config_uri or (latest.config_uri if latest else "")
-    place = start.model_copy(update={"job": settings.job_to_start, "config_uri": config_uri})
-    return (whole_night(Commands(place, settings.runs_uri or "", days, options.now), day),)
+    attempts = before.qa_attempts if before else None
+    about = {"day": day, "job": settings.job_to_start, "config_uri": config_uri, "qa_attempts": attempts}
+    start = start.model_copy(update=about)
+    commands = Commands(start, settings.runs_uri or "", days, options.now)
+    is_changed = latest is not None and latest.days != days  # then a plain start is refused
+    yield whole_night(commands, start, before.cards.planned if before else 0, is_named=is_changed)

@@ -9,6 +9,8 @@ from cronsim import CronSim, CronSimError
 
 EARLY = timedelta(minutes=10)
 """A start so long before a tick is for the day of that tick already: clocks differ, and people press early."""
+LATE = timedelta(minutes=15)
+"""A start so long after a tick may not be the one of the schedule."""
 _PUT_BACK = timedelta(hours=3)
 """More than a clock is ever put back."""
 
@@ -26,8 +28,10 @@ class Days:
 
     def current(self, now: datetime, early: timedelta = EARLY) -> str:
         """The day of a start at `now`: that of the latest tick that is not later than `early` from `now`."""
-        day, _ = self._latest(now.astimezone(UTC) + early if self.schedule else now)
-        return day
+        moment = (now + early if self.schedule else now).astimezone(UTC)
+        beyond = (moment + _PUT_BACK).astimezone(self.zone).replace(tzinfo=None)
+        ticks = self._ticks(beyond, reverse=True)
+        return next(shown for shown, tick in ticks if tick.astimezone(UTC) <= moment).date().isoformat()
 
     def after(self, day: str) -> datetime:
         """The first tick of a later date."""
@@ -41,30 +45,33 @@ class Days:
 
     def tick_of(self, day: str) -> datetime | None:
         """The first tick of a date; `None` without one."""
-        next_date, tick = self._first_after(date.fromisoformat(day) - timedelta(days=1))
-        return tick if next_date == day else None
+        shown, tick = self._first_after(date.fromisoformat(day) - timedelta(days=1))
+        return tick if shown.date().isoformat() == day else None
+
+    def left_out(self, day: str) -> time | None:
+        """The time of the first tick of a date, if the clocks do not show it on that day."""
+        shown, tick = self._first_after(date.fromisoformat(day) - timedelta(days=1))
+        return shown.time() if shown.date().isoformat() == day and tick.replace(tzinfo=None) != shown else None
+
+    def is_late(self, day: str, now: datetime) -> bool:
+        tick = self.tick_of(day)
+        return tick is None or now > tick.astimezone(UTC) + LATE
 
     def is_to_come(self, day: str, now: datetime) -> bool:
         """Whether the day may not be started yet: it is later than the current one and the calendar's."""
         return day > max(self.current(now), now.astimezone(self.zone).date().isoformat())
 
-    def _latest(self, moment: datetime) -> tuple[str, datetime]:
-        """The latest tick that is not later than `moment`, behind its day."""
-        moment = moment.astimezone(UTC)
-        beyond = (moment + _PUT_BACK).astimezone(self.zone).replace(tzinfo=None)
-        return next((day, tick) for day, tick in self._ticks(beyond, reverse=True) if tick.astimezone(UTC) <= moment)
-
-    def _first_after(self, day: date) -> tuple[str, datetime]:
+    def _first_after(self, day: date) -> tuple[datetime, datetime]:
         return next(self._ticks(datetime.combine(day, time.max)))
 
-    def _ticks(self, clock: datetime, *, reverse: bool = False) -> Iterator[tuple[str, datetime]]:
-        """The ticks from a time of the clock on, each behind its day."""
+    def _ticks(self, clock: datetime, *, reverse: bool = False) -> Iterator[tuple[datetime, datetime]]:
+        """The ticks from a time of the clock on, each behind what the clock should show, without a zone."""
         # Without a zone, as cronsim may never end where a clock changes at a quarter to.
         for shown in CronSim(self.schedule or "0 0 * * *", clock, reverse):
             tick = shown.replace(tzinfo=self.zone)
             while tick.astimezone(UTC).astimezone(self.zone) != tick:  # no clock of the zone ever shows it
                 tick += timedelta(minutes=1)
-            yield shown.date().isoformat(), tick
+            yield shown, tick
 
 
 def is_schedule(text: str) -> bool:

@@ -207,13 +207,6 @@ class Options:
         what = message("{date} is still to come: today is {today}", date=self.date, today=today)
         return current, [Fault(DATE, what, message("write a day that has begun"), FaultKind.COMMAND)]
 
-    def unconfirmed(self, days: Days) -> Fault | None:
-        """The fault of a named day if nothing is recorded of it: a mistyped one would be paid for."""
-        if self.date is None or self.date == days.current(self.now) or self.is_confirmed:
-            return None
-        what = message("nothing is recorded of {date}: this start would make, and pay for, all of it", date=self.date)
-        return Fault(DATE, what, message("add --yes if that is meant"), FaultKind.COMMAND)
-
     @property
     def arguments(self) -> tuple[str, ...]:
         """The arguments of the command line that requests the same."""

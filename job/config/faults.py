@@ -26,6 +26,8 @@ class FaultKind(StrEnum):
     OBJECT = "object"
     STORAGE = "storage"
     """What CONFIG_URI or RUNS_URI names."""
+    RECORD = "record"
+    """The record of the day: a start is refused again until somebody has brought back what is missing of it."""
     IMAGE = "image"
     """A record that only a newer image can read."""
     COMMAND = "command"

@@ -41,6 +41,8 @@ class Nights:
     """The latest days that have a record, the newest first."""
 
     nights: Sequence[Night] = ()
+    first_day: str | None = None
+    """The first day of which anything is recorded: older ones are not kept."""
 
     @property
     def reports(self) -> list[Report]:

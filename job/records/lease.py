@@ -20,6 +20,7 @@ from math import inf
 import trio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from job.config.days import Days
 from job.config.values import Date
 from job.day.attempt import Stamp, Start
 from job.day.result import ShutdownReason
@@ -91,6 +92,10 @@ class Holder(BaseModel):
         first = date.fromisoformat(max(begun)) - timedelta(days=BEGUN_DAYS)
         days = tuple(sorted(day for day in begun if date.fromisoformat(day) >= first))
         return self.model_copy(update={"begun": days, "zone": start.zone, "schedule": start.schedule})
+
+    def schedule_differs(self, days: Days) -> bool:
+        """Whether the latest attempt had another schedule, or zone, than these days."""
+        return (self.zone, self.schedule) != (days.zone.key, days.schedule)
 
     @property
     def label(self) -> Message:

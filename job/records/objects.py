@@ -23,13 +23,13 @@ ENDS = "ends/"
 R = TypeVar("R", Attempt, Report)
 
 
-RESTORE_IT = message("restore it")
+RESTORE_IT = message("do not start this day: an owner can bring it back, in a bucket for seven days")
 
 
 class RecordError(JobError):
     """A record cannot be used: it has another format, is incomplete, or was altered. Says which object and why."""
 
-    def __init__(self, what: Message, remedy: Message = RESTORE_IT, kind: FaultKind = FaultKind.STORAGE) -> None:
+    def __init__(self, what: Message, remedy: Message = RESTORE_IT, kind: FaultKind = FaultKind.RECORD) -> None:
         self.what, self.remedy, self.kind = what, remedy, kind
         self.text = semicolon(what, remedy)
         super().__init__(str(what))
@@ -37,6 +37,11 @@ class RecordError(JobError):
 
 class FormatError(RecordError):
     """Another version of the job has written a record, in a format of its own."""
+
+
+def gone(day: str) -> RecordError:
+    """The error of a day that was begun, and of which nothing is there."""
+    return RecordError(message("the record of {day} is gone", day=day))
 
 
 def missing(name: str) -> RecordError:

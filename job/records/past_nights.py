@@ -16,7 +16,7 @@ from job.day.history import NIGHTS_LOOKED_AT, Night, Nights, night_before
 from job.day.report import Report
 from job.errors import JobError
 from job.records.lease import Holder, peek
-from job.records.objects import FormatError, RecordError
+from job.records.objects import FormatError, RecordError, attempt_name, gone, missing
 from job.records.record import Listing, state_of
 from job.storage.store import ObjectStore, each_of, error_text, in_thread
 from job.storage.uri import open_store
@@ -32,11 +32,11 @@ AT_A_TIME = 4
 
 
 async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
-    """The latest days. Raises `StorageError`."""
-    days = (await _days(store))[:count]
-    holder = await peek(store) if days else None
-    nights = await each_of(days, lambda day: _read_night(store, day, holder), AT_A_TIME)
-    return Nights(list(nights.values()))
+    """The latest days, also those of which nothing is left. Raises `StorageError`."""
+    last = await peek(store)  # first: what has begun by then is recorded
+    days = sorted({*await _days(store), *(last.begun if last else ())}, reverse=True)
+    nights = await each_of(days[:count], lambda day: _read_night(store, day, last), AT_A_TIME)
+    return Nights(list(nights.values()), days[-1] if days else None)
 
 
 async def known_days(settings: Settings, store: ObjectStore) -> Days:
@@ -89,10 +89,12 @@ async def earlier_try(options: Options, store: ObjectStore) -> tuple[Listing, At
     return None
 
 
-async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Night | None:
+async def _read_night(store: ObjectStore, day: str, last: Holder | None) -> Night | None:
     """One day; `None` if no start of it is recorded, or if its attempts have expired."""
     try:
         listing = await Listing.of(store, day)
+        if last is not None and day in last.begun and listing.latest not in listing.attempts:
+            raise missing(attempt_name(day, listing.latest)) if listing.latest else gone(day)
         if not listing.attempts and not listing.is_refused:
             return None
         if listing.latest in listing.ends:
@@ -103,7 +105,7 @@ async def _read_night(store: ObjectStore, day: str, holder: Holder | None) -> Ni
         return Night(day, Outcome.OTHER_FORMAT)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.text)
-    return Night(day, state_of(day, holder), attempt=attempt)
+    return Night(day, state_of(day, last), attempt=attempt)
 
 
 async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attempt | None:

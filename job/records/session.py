@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from itertools import chain
 
 import trio
 
-from job.config.environment import AGAIN, DAY_VARIABLES, Options
+from job.config.environment import AGAIN, DATE, DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind
 from job.config.read import PlannedConfig, read_config, unreadable
 from job.day.attempt import Attempt, Outcome, Start
@@ -17,8 +18,8 @@ from job.day.result import CallResult
 from job.engines.calls import Item
 from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
-from job.records.lease import BusyError, Lease
-from job.records.objects import RESTORE_IT, RecordError, attempt_name, end_name
+from job.records.lease import BusyError, Holder, Lease
+from job.records.objects import RecordError, attempt_name, end_name, gone
 from job.records.past_nights import earlier_try, known_days
 from job.records.record import Documents, Journal, Listing, Record, write_document
 from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, in_thread_to_its_end
@@ -26,14 +27,12 @@ from job.text.messages import Message, Value, listed, message, not_written, temp
 
 
 @contextmanager
-def faults_of_record(day: str) -> Iterator[None]:
+def faults_of_record() -> Iterator[None]:
     """Raises `ConfigError` if RUNS_URI, or the record of the day there, cannot be used as it is."""
     try:
         yield
     except RecordError as error:
-        text = template("restore it, or move the folder {day} away: all its cards are then made, and paid for, again")
-        remedy = message(text, day=day) if error.remedy is RESTORE_IT else error.remedy
-        raise ConfigError([Fault("RUNS_URI", error.what, remedy, error.kind)]) from error
+        raise ConfigError([Fault("RUNS_URI", error.what, error.remedy, error.kind)]) from error
     except UnusableError as error:
         raise ConfigError([unreadable("RUNS_URI", error)]) from error
 
@@ -47,15 +46,13 @@ async def resolve_day(options: Options, store: ObjectStore) -> tuple[Start, Opti
         return Start.of(options, None), options, None
     listing = None
     try:
-        with faults_of_record(""):
+        with faults_of_record():
             days = await known_days(options.settings, store)
             begun = None if options.date else await earlier_try(options, store)
         day, faults = options.day(days)
-        fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
-        if not faults and (fault or asks):
-            with faults_of_record(day):
+        if options.again and not faults and not options.settings.task_attempt:
+            with faults_of_record():
                 listing = await Listing.of(store, day)
-            faults = [fault] if fault and not (listing.latest or listing.is_refused) else []
         start = Start.of(options, days)
     except (ConfigError, StorageError) as error:
         if not options.faults:
@@ -207,6 +204,39 @@ async def write_documents(lease: Lease, documents: Documents, missing: dict[str,
             del missing[name]
 
 
+class NewScheduleError(ConfigError):
+    """Nothing is recorded of the day of a start that comes late, after the schedule was changed.
+
+    Has the latest day that was begun before, and how many cards the whole new one has.
+    """
+
+    def __init__(self, fault: Fault, day_before: str, cards: int) -> None:
+        super().__init__([fault])
+        self.day_before, self.cards = day_before, cards
+
+
+def raise_unless_meant(record: Record, start: Start, last: Holder) -> None:
+    """Raises `ConfigError` if nothing is recorded of the day, and whoever starts it may not mean a whole night.
+
+    Not if the day is named and confirmed. `last` is what is known of the starts before.
+    """
+    if record.latest is not None or (start.names_day and "--yes" in start.arguments):
+        return
+    day, days, now = start.day, start.days, datetime.fromisoformat(start.started)
+    if day in last.begun:
+        raise gone(day)
+    if start.names_day and day != days.current(now):
+        what = message("nothing is recorded of {date}: this start would make, and pay for, all of it", date=day)
+        raise ConfigError([Fault(DATE, what, message("add --yes if that is meant"), FaultKind.COMMAND)])
+    if last.begun and last.schedule_differs(days) and days.is_late(day, now):
+        before = last.begun[-1]
+        text = template("the schedule was changed since {before}: this start would make, and pay for, all of {day}")
+        fault = Fault(
+            DATE, message(text, before=before, day=day), message("name the day that is meant"), FaultKind.COMMAND
+        )
+        raise NewScheduleError(fault, before, record.ledger.counts("qa").planned)
+
+
 def decide(
     record: Record, start: Start, config: PlannedConfig, owner: str, listing_before: Listing | None = None
 ) -> Attempt | None:
@@ -246,7 +276,7 @@ def _raise_if_other(begun: Start, start: Start) -> None:
     text = template("the day began with the config of {then}, but this start has that of {now}")
     remedy = message(
         "if this start is wrong, give it its own RUNS_URI: nothing is lost. Only if the day is wrong, move its "
-        "folder out of runs/: the whole day is then made, and paid for, again"
+        "folder out of runs/, and name it with --yes: the whole day is then made, and paid for, again"
     )
     what = message(text, then=begun.config_uri, now=start.config_uri)
     raise ConfigError([Fault("CONFIG_URI", what, remedy, FaultKind.STORAGE)])

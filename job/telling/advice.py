@@ -178,8 +178,8 @@ def advice(
         yield from executions_lines(ALL_EXECUTIONS, report.job, report.region, report.project)
     elif outcome is Outcome.SUCCEEDED:
         yield from _steps_of_success(report, ledger, commands)
-    elif outcome is Outcome.UNREADABLE or faults & {FaultKind.COMMAND, FaultKind.IMAGE}:
-        return  # only who gave the command can correct it, and an image that is too old is refused again
+    elif outcome is Outcome.UNREADABLE or faults & {FaultKind.COMMAND, FaultKind.IMAGE, FaultKind.RECORD}:
+        return  # only who gave the command can correct it; and what is not brought back is refused again
     elif _may_have_asked(report):
         text = message("What you asked for may not be recorded. First look at how the day stands:")
         yield commands.look(text, report.known_day)
@@ -279,10 +279,14 @@ def executions_lines(text: Message, job: str | None, region: str | None, project
         yield Line(text, Rank.KEPT, below=address, is_link=True)
 
 
-def whole_night(commands: Commands, day: str | None) -> Line:
-    """The command that begins a day of which nothing is recorded."""
-    text = message("To make, and pay for, the whole night, paste")
-    return commands.line(text, Command(day, is_new=True, is_start=True))
+def whole_night(commands: Commands, start: Start, cards: int, *, is_named: bool) -> Line:
+    """The command that begins the day of a `start`, of which nothing is recorded; it has about so many `cards`.
+
+    `is_named` is whether it is named also if it is current.
+    """
+    options, day = ([f"--date={start.day}", "--yes"], None) if is_named else ([], start.day)
+    text, most = message("To make, and pay for, the whole night, paste"), cards * (start.qa_attempts or 0)
+    return commands.line(text, Command(day, options, cards, most, is_new=True, is_start=True))
 
 
 def _start_step(report: Report, ledger: Ledger, commands: Commands, missing: int, text: Message) -> Line:
@@ -300,9 +304,11 @@ def _start_step(report: Report, ledger: Ledger, commands: Commands, missing: int
     if not report.knows_days:  # whether the day is current is not known either
         options = [*([f"--date={report.known_day}"] if report.known_day else []), *options]
         day = None
-    # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
+    # A day that was not current, and of which nothing was known, was confirmed by whoever named it.
     was_current = report.days.current(datetime.fromisoformat(report.started)) == report.day
     is_new = was_current and not report.number and not is_refused
+    if day is not None and is_refused and not report.had_plan and commands.days.current(commands.now) != day:
+        options.append("--yes")
     makes = 0 if is_refused else missing  # of a config that was refused it is not known
     most, begins_out = makes * (report.qa_attempts or 0), ledger.is_qa_still_out()
     return commands.line(text, Command(day, options, makes, most, begins_out, is_new, is_start=True))

@@ -1,15 +1,17 @@
 """Nights in words: what is said of each in a table, and of those that are not done."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Literal
 
+from job.config.days import Days
 from job.day.attempt import Severity
 from job.day.history import Night, Nights
 from job.day.report import Report
 from job.day.result import Counts, EngineState
 from job.engines.calls import EngineName, counted
 from job.telling.sentence import LABELS, fact_of
-from job.text.messages import Message, dated, joined, listed, message, said
+from job.text.messages import Message, dated, joined, listed, message, said, template
 
 MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
     "good": ("good", "✓"),
@@ -21,9 +23,23 @@ MARKS: Mapping[EngineState, tuple[Severity | Literal["soft"], str]] = {
 NO_NIGHT = message("no night is recorded")
 
 
-def nothing_of(day: str) -> Message:
+def why_not_begun(day: str, nights: Nights, days: Days, now: datetime) -> Message | None:
+    """Why nobody is to begin a day of which nothing is there; `None` if it only was not begun."""
+    tick = days.tick_of(day)
+    if days.is_to_come(day, now) or (tick is not None and tick > now):
+        return message("The night of {day} is still to come", day=day)
+    if nights.first_day is not None and day < nights.first_day:
+        return message("The record begins with {first}: nothing is known of {day}", first=nights.first_day, day=day)
+    return next((night.problem for night in nights.nights if night.day == day), None)
+
+
+def not_begun(day: str, days: Days) -> Message:
     """That a night which was to begin has left nothing."""
-    return message("No start of {day} is recorded. Is the schedule paused?", day=day)
+    time = days.left_out(day)
+    if time is None:
+        return message("No start of {day} has begun. Is the schedule paused?", day=day)
+    text = template("No start of {day} has begun: the clocks left out {time} on that day")
+    return message(text, day=day, time=f"{time:%H:%M}")
 
 
 def done_at(night: Night) -> Message:

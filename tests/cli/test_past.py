@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from job.day.attempt import ExitCode
+from job.records.objects import RESTORE_IT
 from tests.cli.conftest import At, Command
 from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
 
@@ -68,7 +69,7 @@ def test_a_night_that_cannot_be_read_is_a_row_and_a_fault(runs: Path, command: C
     code, out, err = command("nights")
     assert code == ExitCode.USAGE
     assert [line.split()[:2] for line in out[1:3]] == [["2026-11-25", "Unreadable"], [DAY, "02:25"]]
-    assert err == ["RUNS_URI: 2026-11-25/ends/000001.json is not as the job wrote it; restore it"]
+    assert err == [f"RUNS_URI: 2026-11-25/ends/000001.json is not as the job wrote it; {RESTORE_IT}"]
     assert command("report") == (ExitCode.USAGE, [], err)
     unchecked = f"2026-11-25: could not be checked at 2026-11-26 01:00 UTC: {err[0].removeprefix('RUNS_URI: ')}"
     assert command("verify", "--date=2026-11-25") == (ExitCode.FAILED, [unchecked], [])
@@ -128,7 +129,7 @@ def test_without_a_record_the_list_and_a_report_say_so(runs: Path, command: Comm
     assert command("report", DAY) == (
         ExitCode.USAGE,
         [],
-        [f"RUNS_URI: No start of {DAY} is recorded. Is the schedule paused?"],
+        [f"RUNS_URI: No start of {DAY} has begun. Is the schedule paused?"],
     )
 
 

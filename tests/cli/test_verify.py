@@ -28,7 +28,7 @@ MORE = RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_
         ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: the {BREAKS_OFF}: all 2 cards are made"),
         ([KILLED], ExitCode.FAILED, f"{DAY} is not done: the {BREAKS_OFF}: 1 of 2 cards is not recorded"),
         ([RecordedAttempt(), MORE], ExitCode.FAILED, f"{DAY} is not done: 1 of 3 cards is missing"),
-        ([], ExitCode.FAILED, f"No start of {DAY} is recorded. Is the schedule paused?"),
+        ([], ExitCode.FAILED, f"No start of {DAY} has begun. Is the schedule paused?"),
     ],
     ids=["done", "without one", "a card missing", "killed, all there", "killed", "more", "none"],
 )
@@ -47,7 +47,7 @@ def test_whether_the_work_of_a_day_is_done(
 def test_the_latest_night_that_began_is_verified(clock: str, day: str, runs: Path, command: Command, at: At) -> None:
     at(f"2026-11-25T{clock}")
     code, out, _ = command("verify", RUN_SCHEDULE="30 6 * * 1-5", **SHANGHAI)
-    assert (code, out[0]) == (ExitCode.FAILED, f"No start of {day} is recorded. Is the schedule paused?")
+    assert (code, out[0]) == (ExitCode.FAILED, f"No start of {day} has begun. Is the schedule paused?")
     write(runs, RecordedAttempt(day).record())
     assert command("verify")[0] == ExitCode.DONE
 
@@ -55,10 +55,9 @@ def test_the_latest_night_that_began_is_verified(clock: str, day: str, runs: Pat
 def test_nobody_is_told_to_start_a_day_that_is_to_come(runs: Path, command: Command, at: At) -> None:
     at("2026-11-25T06:00")
     evening = {"RUN_SCHEDULE": "30 22 * * 1-5", **SHANGHAI}
-    assert command("verify", "--date=2026-11-26", **evening)[1] == [
-        "No start of 2026-11-26 is recorded. Is the schedule paused?"
-    ]
+    assert command("verify", "--date=2026-11-26", **evening)[1] == ["The night of 2026-11-26 is still to come"]
     write(runs, RecordedAttempt().record())
+    at("2026-11-25T23:00")
     *_, start = command("verify", "--date=2026-11-25", **evening)[1]
     assert start.strip() == f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date=2026-11-25 --yes"
 

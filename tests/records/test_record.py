@@ -12,7 +12,7 @@ from job.day.attempt import ExitCode, Outcome
 from job.day.history import Night, Nights
 from job.day.report import Report
 from job.records.lease import LEASE
-from job.records.objects import RecordError
+from job.records.objects import RESTORE_IT, RecordError
 from job.records.past_nights import PastNights, read_nights
 from job.records.record import Listing, Record, read_day, write_document, write_without_lease
 from job.telling.sentence import sentence_of
@@ -177,7 +177,7 @@ async def test_each_day_has_a_row_with_its_state(memory: Memory, monkeypatch: py
         (DAYS[0], "succeeded"),
     ], "the newest first; a day that was only waited for has not begun"
     assert [str(one.problem) for one in nights.nights if one.problem] == [
-        f"{DAYS[4]}/ends/000001.json is not as the job wrote it; restore it"
+        f"{DAYS[4]}/ends/000001.json is not as the job wrote it; {RESTORE_IT}"
     ]
     assert [report.day for report in nights.reports] == [DAYS[3], DAYS[1], DAYS[0]]
 
@@ -186,7 +186,7 @@ async def test_a_day_that_lacks_an_object_of_results_is_not_shown_as_done(memory
     put(memory, {name: data for name, data in RecordedAttempt(DAYS[0]).record().items() if "/results/" not in name})
     (one,) = (await read_nights(memory)).nights
     assert one.outcome is Outcome.UNREADABLE
-    assert str(one.problem) == f"{DAYS[0]}/results/000001-000000.jsonl is missing; restore it"
+    assert str(one.problem) == f"{DAYS[0]}/results/000001-000000.jsonl is missing; {RESTORE_IT}"
 
 
 @pytest.mark.parametrize("gone", [("/attempts/",), ("/attempts/", "/ends/"), ("/attempts/", "-000000.jsonl")])

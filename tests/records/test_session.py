@@ -315,16 +315,20 @@ def test_a_day_is_for_one_config() -> None:
     assert str(error.value) == (
         "CONFIG_URI: the day began with the config of gs://cards/config, but this start has that of gs://cards/other; "
         "if this start is wrong, give it its own RUNS_URI: nothing is lost. "
-        "Only if the day is wrong, move its folder out of runs/: the whole day is then made, and paid for, again"
+        "Only if the day is wrong, move its folder out of runs/, and name it with --yes: the whole day is then made, "
+        "and paid for, again"
     )
     assert error.value.faults[0].kind is FaultKind.STORAGE
 
 
-@pytest.mark.parametrize("error", [RecordError(message("odd")), UnusableError(message("odd"))])
-def test_what_is_wrong_where_days_are_recorded_is_in_no_variable(error: Exception) -> None:
-    with pytest.raises(ConfigError) as found, faults_of_record("2026-11-24"):
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(RecordError(message("odd")), FaultKind.RECORD), (UnusableError(message("odd")), FaultKind.STORAGE)],
+)
+def test_what_is_wrong_where_days_are_recorded_is_in_no_variable(error: Exception, kind: FaultKind) -> None:
+    with pytest.raises(ConfigError) as found, faults_of_record():
         raise error
-    assert [(fault.where, fault.kind) for fault in found.value.faults] == [("RUNS_URI", FaultKind.STORAGE)]
+    assert [(fault.where, fault.kind) for fault in found.value.faults] == [("RUNS_URI", kind)]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from job import __version__
+from job.records.objects import RESTORE_IT
 from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TICKERS, Night, commands, file_of, play, text_of
 from tests.simulators import do, when
 from tests.simulators.engines import steady
@@ -134,7 +135,7 @@ async def test_a_start_tells_of_its_own_calls_and_not_why_one_failed_before(nigh
     """Both times, news refuses a topic, which cuts financial off: at first it had no right, then it was at work."""
     world = night.scene.world
     world.financial.script.append(Fault(when.always, do.status(403)))
-    """Both times, news refuses a topic, which cuts financial off: at first it had no right, then it was at work."""
+    world.news.script.append(Fault(when.ticker("fed"), do.status(422)))
     await night.tries(1)
     assert told(night)[1] == "✗ Financial engine: every try failed."
     world.financial.script[:] = [Fault(when.always, do.hang())]
@@ -422,7 +423,7 @@ async def test_a_record_that_cannot_be_read_is_not_looked_at_again(friday: Night
     stored[name] = replace(sound, data=b"{}")
     await friday.scene.until(SATURDAY, "07:00:00")
     began = trio.current_time()
-    end = f"{name} is not as the job wrote it; restore it"
+    end = f"{name} is not as the job wrote it; {RESTORE_IT}"
     title, *rest = UNCHECKED.splitlines()
     assert (await friday.verify(1)).splitlines() == [title.partition(f"{FRIDAY}/")[0] + end, *rest]
     assert trio.current_time() - began < 5

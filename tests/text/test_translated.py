@@ -175,7 +175,7 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
 def test_messages_about_no_day_are_translated() -> None:
     for line in (
         *trial_lines(SETTINGS),
-        whole_night(Commands(Day().start_of(), "", Day().start_of().days, NOW), Day().day),
+        whole_night(Commands(Day().start_of(), "", Day().start_of().days, NOW), Day().start_of(), 2, is_named=False),
     ):
         assert narrow(cut([line], FEISHU, WIDE)) == []
 
