@@ -14,8 +14,8 @@ from job.config.environment import Options
 from job.config.faults import ConfigError, Fault
 from job.config.read import read_config
 from job.day.attempt import Outcome, Start
+from job.day.changes import lost_numbers
 from job.day.ending import Ending, ending_of
-from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.report import Report
 from job.day.summary import report_of
@@ -103,9 +103,7 @@ class DayStatus:
         """The day as it stands now; `ledger` is that of its record, if this start has not read it."""
         past_nights, start, record = self.past_nights, self.start, self.record
         ledger = ledger or (Ledger.empty(start.day) if record is None else record.ledger)
-        earlier = [] if record is None else [*record.reports.values()]
-        nights, attempt = past_nights.before(start.day), past_nights.attempt
-        before = NightBefore.of(nights, attempt, start.day, ledger.plan, earlier)
+        before = past_nights.before(ledger.plan)
         report = report_of(start, ledger, ending, seconds=self.seconds, faults=faults, before=before)
         undone = () if past_nights.nights is None else undone_lines(past_nights.nights, report)
         is_retried = start.has_retry and report.outcome not in FINAL
@@ -169,6 +167,7 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
         if lease.has_waited:
             config = await planned_config(options, store, start)
         record = await Record.read(store, day, config.plan)
+        await _raise_if_numbers_are_lost(status.past_nights, record)
         start = record.continued_by(start.with_config(config))
         raise_unless_meant(record, start, lease.holder)
         attempt = decide(record, start, config, lease.holder.owner, listing_before)
@@ -180,6 +179,20 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
     if session is not None:
         helpers.start_soon(shutdown.watch, session.journal.run, name="journal")
     return session
+
+
+async def _raise_if_numbers_are_lost(past_nights: PastNights, record: Record) -> None:
+    """Raises `ConfigError` if cards of a ticker would be made as those of a topic, unlike on the night before.
+
+    Only then the night before is waited for; and what this day has begun with is not asked about again.
+    """
+    plan = record.ledger.plan
+    is_new = record.latest is None or record.latest.plan != plan.digest
+    if is_new and any(target.is_taken_for_topic for target in plan.targets):
+        await past_nights.wait_until_read()
+        before = await trio.to_thread.run_sync(past_nights.before, plan)
+        if before is not None and (faults := [*lost_numbers(before[1], plan)]):
+            raise ConfigError(faults)
 
 
 async def _nothing_left(status: DayStatus, record: Record) -> View:

@@ -1,22 +1,19 @@
 """The commands `nights` and `report`, which print what is recorded of past days."""
 
 import argparse
-from contextlib import suppress
-from functools import partial
 
 import trio
 
 from job.config.environment import DAY_VARIABLES, Options
 from job.config.faults import ConfigError, Fault, FaultKind, not_set
 from job.day.attempt import ExitCode, Outcome
-from job.day.history import NightBefore, Nights
+from job.day.history import Nights
 from job.day.report import PAGE
 from job.outputs.stdout import say_error, write_line
 from job.outputs.terminal import as_text, nights_table
-from job.records.objects import RecordError
-from job.records.past_nights import attempt_before, read_nights
+from job.records.past_nights import read_nights
 from job.records.record import read_day
-from job.storage.store import NAME_A_PLACE, ObjectStore, StorageError
+from job.storage.store import NAME_A_PLACE, ObjectStore
 from job.storage.uri import open_store
 from job.telling.advice import Commands
 from job.telling.nights import NO_NIGHT, not_begun, undone_lines, why_not_begun
@@ -66,11 +63,7 @@ async def view_of_day(store: ObjectStore, options: Options, nights: Nights, day:
     day = day or next((night.day for night in nights.nights), None)
     if day is None:
         return None
-    before = None
-    with suppress(RecordError, StorageError):  # this day can be shown without
-        before = await attempt_before(store, nights, day)
-    night_before = partial(NightBefore.of, nights.reports, before, day)
-    recorded = await read_day(store, day, night_before)
+    recorded = await read_day(store, day)
     if recorded is None:
         return None
     report, record = recorded

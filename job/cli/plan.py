@@ -15,7 +15,7 @@ from job.config.objects import OBJECTS, parse_config
 from job.config.plan import Plan, make_plan
 from job.config.read import read_objects, unreadable
 from job.day.attempt import ExitCode
-from job.day.changes import differences
+from job.day.changes import changes_of, lost_numbers
 from job.engines.calls import BATCHES, ENGINES, METHOD, counted
 from job.outputs.stdout import say, say_error, write_line
 from job.records.objects import RecordError, plan_of
@@ -60,6 +60,8 @@ def plan_command(options: Options, given: argparse.Namespace) -> ExitCode:
         raise ConfigError(all_faults)
     past = trio.run(_read_past, settings, given.date, now)
     plan = replace(plan, date=given.date or past.days.current(now))
+    if past.latest is not None and (lost := [*lost_numbers(past.latest, plan)]):
+        raise ConfigError(lost)
     is_past = plan.date < past.days.current(now) and BATCHES.keys() & {*plan.engines()}
     _say_notices([*plan.notices, *plan_notes(plan), *([past_day_notice(plan.date)] if is_past else [])], to)
     past_lines = list(_past_lines(past, plan))
@@ -127,5 +129,4 @@ def _past_lines(past: _Past, plan: Plan) -> Iterator[Message]:
     if past.problem is not None:
         yield past.problem
     if past.latest is not None:
-        same = message("The same cards as on {day}", day=past.latest.date)
-        yield from [change_of(change, past.latest.date) for change in differences(past.latest, plan)] or [same]
+        yield from (change_of(change, past.latest.date) for change in changes_of(past.latest, plan))

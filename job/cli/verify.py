@@ -12,7 +12,7 @@ import trio
 from job.cli.past import open_records, view_of_day
 from job.config.environment import Options
 from job.day.attempt import ExitCode, Outcome, Start
-from job.day.history import Nights, night_before
+from job.day.history import Nights
 from job.outputs.log import LogLine, as_json, verified
 from job.outputs.message import Notifier, body_lines, verify_lines
 from job.outputs.stdout import say, say_error, write_line
@@ -132,7 +132,7 @@ def _first_steps(options: Options, nights: Nights, day: str) -> Iterator[Line]:
     settings, days, latest = options.settings, nights.days(options.settings), nights.latest_start
     if settings.job is not None and settings.job_to_start is None:
         return
-    start, before = Start.of(options, days), night_before(nights.reports, day)
+    start, before = Start.of(options, days), nights.before(day)
     config_uri = start.config_uri or (latest.config_uri if latest else "")
     attempts = before.qa_attempts if before else None
     about = {"day": day, "job": settings.job_to_start, "config_uri": config_uri, "qa_attempts": attempts}

@@ -24,7 +24,6 @@ from job.config.objects import (
     Place,
     RunEngines,
     TargetEntry,
-    control_key,
 )
 from job.engines.calls import (
     ALL_ENGINES,
@@ -64,6 +63,8 @@ class Target:
     card_types: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...] = ()
     """The entry's own query parameters of its cards, sorted: in another order they ask for the same."""
+    is_taken_for_topic: bool = False
+    """Whether it is a topic only because nothing says what it is."""
 
 
 class _Resolver:
@@ -126,6 +127,7 @@ class _Resolver:
                 engines=self._engines(kind, entry.run_engines, default_switches if inherits else None),
                 card_types=tuple(card_types),
                 parameters=parameters,
+                is_taken_for_topic=kind == "topic" and entry.target_type is None and entry.category is None,
             )
         return list(targets.values())
 
@@ -332,12 +334,9 @@ class Plan:
         digest = hashlib.sha256(f"[{json.dumps(self.date)}, [".encode())
         for number, target in enumerate(self.targets):  # one by one: all targets in one string would take 100 MiB
             digest.update(f"{', ' if number else ''}{json.dumps(_values(target))}".encode())
-        digest.update(f"], {json.dumps(self.common())[1:]}".encode())
+        common = [self.models.model_dump(), *filter(None, [self.daily])]
+        digest.update(f"], {json.dumps(common)[1:]}".encode())
         return digest.hexdigest()
-
-    def common(self) -> list[object]:
-        """What decides how the cards of all targets are made."""
-        return [self.models.model_dump(), *filter(None, [self.daily])]
 
     def date_of(self, item: Item) -> str:
         """The date for which an engine is asked about an item; empty for an engine that takes no date."""
@@ -355,12 +354,6 @@ class Plan:
                 parameters.pop(_MODEL, None)
             parameters |= given
         return parameters
-
-    def made_with(self, target: Target, card_type: str) -> dict[str, object]:
-        """All that a card is made with. Its date is `None` if that is the plan's."""
-        data = {control_key(engine): self.prepares(engine, target) for engine in DATA_ENGINES}
-        own = {"date": target.date, "topic_key": target.key}
-        return {**self.parameters(target, card_type), **data, **own}
 
 
 _values = attrgetter("id", "kind", "key", "date", "engines", "card_types", "parameters")

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from job.day.history import NightBefore
+from job.day.changes import NightBefore, were_made
 from job.day.ledger import ANSWERS_SHOWN, Ledger
 from job.day.report import FailureGroup, Items
 from job.day.result import CallResult
@@ -38,7 +38,7 @@ def failure_groups(ledger: Ledger, before: NightBefore | None) -> Iterator[Failu
             account=next((call.account for call in calls if call.account), None),
             is_down=down.issuperset(engines) and not (cause == Cause.STATUS and status in {400, 422}),
             is_cut_off=is_cut_off,
-            was_made=before is not None and before.made(items),
+            was_made=before is not None and were_made(items, *before),
             answers=tuple(answer for answer, _ in answers.most_common(ANSWERS_SHOWN)),
             items=Items.of(items),
         )

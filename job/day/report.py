@@ -40,15 +40,7 @@ class MissingGroup(BaseModel):
     state: MissingState
     cause: Word | None = None
     """Why they failed last; `None` if they did not."""
-    since: Date
-    """The day since which they have been missing on every night."""
-    nights: Count = 1
-    """The number of these nights, this one included."""
     targets: tuple[str, ...]
-
-    @property
-    def items(self) -> list[Item]:
-        return [Item(self.engine, target, self.card_type) for target in self.targets]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,28 +100,20 @@ class FailureGroup:
         return handling_of(self.cause, self.status).kind is FailureKind.REFUSED or self.status in {401, 403}
 
 
-ChangeKind = Literal["switched_off", "switched_on", "moved", "new", "left_out", "gone", "made_otherwise"]
-
-
-@dataclass(frozen=True, slots=True)
-class ValueChange:
-    before: str
-    after: str
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What has changed since the night before: an engine was switched, its URL or audience is another one; cards are
-    new, were left out then, are no longer asked for, or made with something else.
+    """What has changed since the night before: cards are no longer asked for, targets are of another kind, or cards are
+    made with other models.
     """
 
-    kind: ChangeKind
-    name: str
-    """The engine that was switched, the variable that moved, or what cards are made with. Empty for others."""
+    kind: Literal["gone", "other_kind", "other_model"]
     cards: Count
-    """How many cards it is about; of an engine, how many this start has made so; of a variable, how many are made."""
-    values: tuple[ValueChange, ...] = ()
+    """How many cards it is about."""
     items: Items = Items()
+    """These cards; empty for `other_model`, which is about all."""
+    before: str = ""
+    """The kind of the targets, or the names of the models, on that night; empty for `gone`."""
+    after: str = ""
 
 
 class Report(Start):
@@ -170,7 +154,7 @@ class Report(Start):
     compared_with: Date | None = None
     """The night before, if it is known."""
     changes: tuple[Change, ...] = ()
-    """What has changed since. Of engines, their variables and cards that are gone it is told once a day."""
+    """What has changed since."""
     changed_objects: tuple[str, ...] = ()
     """The config objects that were written since, or CONFIG_URI if that is another one."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
@@ -210,23 +194,14 @@ class Report(Start):
 
     @property
     def loud_changes(self) -> list[Change]:
-        """Those that make a success a warning: what a plain start does not make anew, and fewer cards than before."""
-        counts = {change.kind: change.cards for change in self.changes}
-        loud = {"switched_off", "switched_on", "moved"}
-        if counts.get("gone", 0) > counts.get("new", 0):
-            loud.add("gone")
-        return [change for change in self.changes if change.kind in loud and change.cards]
+        """Those that make a success a warning."""
+        return [change for change in self.changes if change.kind != "other_model"]
 
     @property
     def severity(self) -> Severity:
         """How grave it is: a success is good only if no engine reported an error besides, and no change is loud."""
-        return "warn" if self.loud_changes and self.severity_unchanged == "good" else self.severity_unchanged
-
-    @property
-    def severity_unchanged(self) -> Severity:
-        """The same but for what was changed, of which the next good night is no news."""
-        severity = self.outcome.severity
-        return "warn" if severity == "good" and any(counts.with_error for counts in self.engines.values()) else severity
+        is_odd = self.loud_changes or any(counts.with_error for counts in self.engines.values())
+        return "warn" if is_odd and self.outcome.severity == "good" else self.outcome.severity
 
     @property
     def had_plan(self) -> bool:

@@ -1,19 +1,17 @@
 """Summary: makes the report of a start, from its ledger and how it has ended."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 
 from job.config.faults import Fault
 from job.day.attempt import Outcome, Start
-from job.day.changes import changed_objects, changes_of
+from job.day.changes import NightBefore, changed_objects, changes_of
 from job.day.ending import Ending
 from job.day.failure_groups import failure_groups, is_refused, targets_at_fault
-from job.day.history import NightBefore
 from job.day.ledger import ItemStatus, Ledger
 from job.day.report import MISSING_LISTED, PHASES, MissingGroup, Phase, Report
-from job.engines.calls import Item
 
 FAULTS_LISTED = 50
 
@@ -34,7 +32,7 @@ def report_of(
         ended = (began + timedelta(seconds=seconds)).isoformat(timespec="seconds")
     is_killed = ending.outcome is Outcome.KILLED
     then = before if ledger.plan.engines() else None
-    missing, not_listed = missing_groups(start.day, ledger, {} if before is None else before.missing)
+    missing, not_listed = missing_groups(ledger)
     return Report(
         **{**dict(start), "without": ledger.left_out},
         outcome=ending.outcome,
@@ -52,10 +50,10 @@ def report_of(
         qa_failed_seconds=_failed_seconds(ledger, began) if ending.outcome is Outcome.QA_ENGINE_DOWN else None,
         refused=is_refused(ledger),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
-        failures=tuple(failure_groups(ledger, before)),
-        compared_with=None if then is None else then.day,
-        changes=() if then is None else tuple(changes_of(then, start, ledger)),
-        changed_objects=() if then is None else tuple(changed_objects(then.report, start)),
+        failures=tuple(failure_groups(ledger, then)),
+        compared_with=None if then is None else then[0].day,
+        changes=() if then is None else tuple(changes_of(then[1], ledger.plan)),
+        changed_objects=() if then is None else tuple(changed_objects(then[0], start)),
         phases=phases_of(ledger),
         missing=missing,
         missing_not_listed=not_listed,
@@ -77,8 +75,8 @@ def _failed_seconds(ledger: Ledger, began: datetime) -> float:
     return round(max(0.0, ledger.last - max([began.timestamp(), *done])), 3)
 
 
-def missing_groups(day: str, ledger: Ledger, then: Mapping[Item, MissingGroup]) -> tuple[tuple[MissingGroup, ...], int]:
-    """The first missing items in groups, and the number of further ones. `then` are those of the night before."""
+def missing_groups(ledger: Ledger) -> tuple[tuple[MissingGroup, ...], int]:
+    """The first missing items in groups, and the number of further ones."""
     groups: dict[tuple[object, ...], list[str]] = {}
     count = 0
     failed = (status for status in _missing(ledger) if status.state == "failed")
@@ -86,11 +84,9 @@ def missing_groups(day: str, ledger: Ledger, then: Mapping[Item, MissingGroup]) 
         count += 1
         if count > MISSING_LISTED:
             continue
-        item, earlier = status.item, then.get(status.item)
-        since, nights = (earlier.since, earlier.nights + 1) if earlier else (day, 1)
-        key = (item.engine, item.card_type, status.state, status.cause, since, nights)
-        groups.setdefault(key, []).append(item.target)
-    names = ("engine", "card_type", "state", "cause", "since", "nights")
+        key = (status.item.engine, status.item.card_type, status.state, status.cause)
+        groups.setdefault(key, []).append(status.item.target)
+    names = ("engine", "card_type", "state", "cause")
     made = (
         MissingGroup.model_validate({**dict(zip(names, key, strict=True)), "targets": tuple(targets)})
         for key, targets in groups.items()

@@ -10,9 +10,11 @@ import trio
 
 from job.config.days import Days
 from job.config.environment import Options, Settings
+from job.config.plan import Plan
 from job.config.values import is_date
 from job.day.attempt import Attempt, Outcome, Severity
-from job.day.history import NIGHTS_LOOKED_AT, Night, Nights, night_before
+from job.day.changes import NightBefore, plan_then
+from job.day.history import NIGHTS_LOOKED_AT, Night, Nights
 from job.day.report import Report
 from job.errors import JobError
 from job.records.lease import Holder, peek
@@ -108,14 +110,6 @@ async def _read_night(store: ObjectStore, day: str, last: Holder | None) -> Nigh
     return Night(day, state_of(day, last), attempt=attempt)
 
 
-async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attempt | None:
-    """The latest attempt at the night before `day`. Raises `StorageError` and `RecordError`."""
-    before = night_before(nights.reports, day)
-    if before is None:
-        return None
-    return await (await Listing.of(store, before.day)).latest_attempt(store)
-
-
 @dataclass(slots=True)
 class PastNights:
     """Past nights, which are read while the job is at work: it does not wait for them."""
@@ -123,14 +117,18 @@ class PastNights:
     notify: Callable[[list[Message]], None]
     nights: Nights | None = None
     """`None` until they are read."""
-    attempt: Attempt | None = None
+    _report: Report | None = None
+    """That of the night before; and its latest attempt."""
+    _attempt: Attempt | None = None
     _is_over: trio.Event = field(default_factory=trio.Event)
 
     async def read_beside(self, store: ObjectStore, day: str) -> None:
         """Reads them. Never raises."""
         try:
             self.nights = await read_nights(store)
-            self.attempt = await attempt_before(store, self.nights, day)
+            self._report = self.nights.before(day)
+            if self._report is not None:
+                self._attempt = await (await Listing.of(store, self._report.day)).latest_attempt(store)
         except JobError as error:
             self.notify([message("past nights cannot be read: {error}", error=error_text(error))])
         except Exception:
@@ -142,14 +140,13 @@ class PastNights:
     async def wait_until_read(self) -> None:
         await self._is_over.wait()
 
-    def before(self, day: str) -> list[Report]:
-        return [report for report in (self.nights or Nights()).reports if report.day < day]
+    def before(self, plan: Plan) -> NightBefore | None:
+        """The night before, for a day of this plan; `None` if it is not known."""
+        then = None if self._attempt is None else plan_then(self._attempt, plan)
+        return None if self._report is None or then is None else (self._report, then)
 
     def severity_before(self, day: str) -> Severity | None:
         """How severe the end of the night before was, `good` without one; `None` if that is not known."""
         if self.nights is None:
             return None
-        before = next((night for night in self.nights.nights if night.day < day), None)
-        if before is None:
-            return "good"
-        return before.severity if before.report is None else before.report.severity_unchanged
+        return next((night.severity for night in self.nights.nights if night.day < day), "good")

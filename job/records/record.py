@@ -12,7 +12,6 @@ from pydantic_core import from_json, to_json
 from job.config.plan import Plan
 from job.day.attempt import FORMAT, Attempt, Outcome, Severity, Start
 from job.day.ending import Ending
-from job.day.history import NightBefore
 from job.day.ledger import Ledger
 from job.day.report import CARDS, PAGE, Report
 from job.day.result import CallResult
@@ -308,28 +307,24 @@ class Record:
             return Outcome.BAD_CONFIG.severity
         if self.end is None:
             return None
-        return "warn" if self.end.without else self.end.severity_unchanged
+        return "warn" if self.end.without else self.end.severity
 
 
-async def read_day(
-    store: ObjectStore, day: str, night_before: Callable[[Plan], NightBefore | None] = lambda _: None
-) -> tuple[Report, Record] | None:
+async def read_day(store: ObjectStore, day: str) -> tuple[Report, Record] | None:
     """How a day stands, and its record; `None` without any start. Raises `RecordError` and `StorageError`."""
     record = await Record.read(store, day)
     ledger, end, listing = record.ledger, record.end, record.listing
     if record.latest is None:
         return (await listing.report(store, 0), record) if listing.is_refused else None
-    outcome = state_of(day, await peek(store)) if end is None else end.outcome
-    if end is not None and ledger.is_complete:  # an attempt that was paused may have added results since
-        outcome = Outcome.SUCCEEDED
-    ending = Ending(outcome) if end is None else Ending(outcome, end.exit_code, end.detail)
-    report = report_of(record.latest, ledger, ending, before=night_before(ledger.plan))
-    if end is not None:
-        names = ["ended", "seconds", "journal", "not_written"]
-        if end.compared_with is not None:
-            names += ["compared_with", "changes", "changed_objects"]
-        report = report.model_copy(update={name: getattr(end, name) for name in names})
-    return report, record
+    if end is None:
+        return report_of(record.latest, ledger, Ending(state_of(day, await peek(store)))), record
+    if end.engines == ledger.totals() and (end.outcome is Outcome.SUCCEEDED) is ledger.is_complete:
+        return end, record
+    # An attempt that was paused has added results since.
+    outcome = Outcome.SUCCEEDED if ledger.is_complete else end.outcome
+    report = report_of(record.latest, ledger, Ending(outcome, end.exit_code, end.detail))
+    names = ("ended", "seconds", "journal", "not_written", "compared_with", "changes", "changed_objects")
+    return report.model_copy(update={name: getattr(end, name) for name in names}), record
 
 
 def state_of(day: str, holder: Holder | None) -> Outcome:

@@ -8,7 +8,7 @@ from job.config.plan import Plan, Target, is_usual
 from job.day.attempt import Outcome
 from job.day.ledger import Ledger
 from job.day.report import Items, Report
-from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, Item, counted
+from job.engines.calls import ALL_ENGINES, BATCHES, ENGINES, counted
 from job.telling.changes import change_of
 from job.telling.sentence import named
 from job.text.messages import Message, dated_time, listed, message, template
@@ -36,20 +36,6 @@ def notes_of(report: Report, ledger: Ledger) -> Iterator[Message]:
     for change in report.changes:
         if change not in report.loud_changes:
             yield change_of(change, report.compared_with or report.day)
-    yield from still_missing(report)
-
-
-def still_missing(report: Report) -> Iterator[Message]:
-    """What has failed for several nights. What failed only because its whole engine did, the sentence says."""
-    failed_engines = {engine for group in report.failures if group.is_down for engine in group.engines}
-    if report.outcome is Outcome.QA_ENGINE_DOWN:
-        failed_engines.add("qa")
-    still: dict[int, list[Item]] = {}
-    for group in report.missing:
-        if group.state == "failed" and group.nights > 1 and group.engine not in failed_engines:
-            still.setdefault(group.nights, []).extend(group.items)
-    for count, items in sorted(still.items(), reverse=True):
-        yield message("Still missing, for {count} nights: {names}", count=count, names=named(Items.of(items)))
 
 
 def ledger_notes(ledger: Ledger) -> Iterator[Message]:
@@ -88,12 +74,9 @@ def for_another_date(plan: Plan) -> list[Target]:
     return [target for target in plan.targets if target.card_types and target.date not in {None, plan.date}]
 
 
-def put_back(report: Report, plan: Plan) -> Message | None:
-    """What of the config has changed since the night before, if it asks for fewer cards, or for those of another date;
-    and what to do if nobody meant that.
-    """
-    is_fewer = any(change.kind == "gone" for change in report.loud_changes)
-    if report.compared_with is None or not report.changed_objects or not (is_fewer or for_another_date(plan)):
+def put_back(report: Report) -> Message | None:
+    """What of the config has changed since the night before, if a change is loud; what to do if nobody meant that."""
+    if report.compared_with is None or not report.changed_objects or not report.loud_changes:
         return None
     text = template(
         "Changed or written again since {day}: {names}. If that is not meant, put back what was, then start."

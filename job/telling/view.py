@@ -124,7 +124,7 @@ def day_lines(view: View, faults: int = FAULTS_LISTED) -> Iterator[Line]:
         yield Line(message("Last answer: {answer}", answer=detail))
     yield from _fault_lines(report, faults)
     yield from (Line(note) for note in view.notes)
-    if (config_changed := put_back(report, view.ledger.plan)) is not None:
+    if (config_changed := put_back(report)) is not None:
         yield Line(config_changed, Rank.KEPT)
     for call in view.ledger.errors:
         yield Line(colon(call.label, call.warning or ""), mark="!")

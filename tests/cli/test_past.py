@@ -94,21 +94,16 @@ def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     assert f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date={DAY}" in "\n".join(out)
 
 
-def test_a_night_without_an_end_is_compared_when_it_is_shown(runs: Path, command: Command, at: At) -> None:
+def test_a_night_is_shown_as_its_end_says_it_and_one_without_an_end_says_what_is_known(
+    runs: Path, command: Command, at: At
+) -> None:
     at("2026-11-25T01:55")
-    write(runs, RecordedAttempt("2026-11-23", objects=THREE).record(), KILLED.record())
-    out = command("report")[1]
-    assert "! No longer asked for since 2026-11-23, 1 card: TSLA/news_card." in out
-    assert "its calls in flight may have been charged too." in "\n".join(out)
-    (runs / "2026-11-23/attempts/000001.json").write_text("{}")
-    assert command("report")[::2] == (ExitCode.DONE, []), "another day's attempt is not needed"
-
-
-def test_a_night_with_an_end_says_what_its_latest_attempt_said_of_the_one_before(runs: Path, command: Command) -> None:
-    """That cards are gone is told once a day, by the first attempt."""
     before = RecordedAttempt("2026-11-23", objects=THREE)
-    write(runs, before.record(), replace(HALF, before=before.report()).record())
-    assert "No longer asked for" not in "\n".join(command("report")[1])
+    write(runs, before.record(), replace(HALF, before=before).record())
+    (runs / "2026-11-23/attempts/000001.json").write_text("{}")
+    assert "! No longer asked for since 2026-11-23, 1 card: TSLA/news_card." in command("report")[1]
+    (runs / DAY / "ends/000001.json").unlink()
+    assert "its calls in flight may have been charged too." in "\n".join(command("report")[1])
 
 
 def test_without_credentials_the_command_that_makes_them_is_said(

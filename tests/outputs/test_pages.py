@@ -13,7 +13,7 @@ from job.config.environment import read_settings
 from job.config.faults import Fault
 from job.day.attempt import Outcome
 from job.day.history import Night, Nights
-from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Change, Report, ValueChange
+from job.day.report import CARDS, NIGHTS_PAGE, PAGE, REPORT, Change, Report
 from job.day.summary import FAULTS_LISTED
 from job.engines.failures import Cause, Failure
 from job.outputs import pages as board_module
@@ -282,8 +282,8 @@ def test_a_night_with_an_error_besides_is_a_warning_with_a_mark_of_its_own() -> 
 
 
 def hostile_nights(text: str) -> Nights:
-    moved = Change("moved", text, 1, (ValueChange(text, text),))
-    outside = {"changes": (moved,), "outcome": Outcome.BUSY, "why": Message(text)}
+    changes = (Change("other_kind", 1, before=text, after=text), Change("other_model", 1, before=text, after=text))
+    outside = {"changes": changes, "outcome": Outcome.BUSY, "why": Message(text)}
     reports = [begun(one, project=text).model_copy(update=outside) for one in NIGHTS.reports]
     return Nights([*(night(one) for one in reports), Night("2026-11-01", Outcome.UNREADABLE, problem=Message(text))])
 

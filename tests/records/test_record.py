@@ -229,4 +229,5 @@ async def test_past_nights_can_be_waited_for(memory: Memory) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(past.read_beside, memory, DAYS[1])
         await past.wait_until_read()
-        assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
+        plan = RecordedAttempt(DAYS[1]).plan
+        assert past.before(plan) == (RecordedAttempt(DAYS[0]).report(), plan), "which asks for the same"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from job.cli.main import main
 from job.day.attempt import FORMAT, Attempt
 from job.day.ledger import Ledger
-from job.day.report import CARDS, REPORT, Change, Items, Report, ValueChange
+from job.day.report import CARDS, REPORT, Change, Items, Report
 from job.day.result import CallResult, Counts
 from job.engines.calls import ALL_ENGINES, Item
 from job.engines.failures import Cause, Failure
@@ -150,7 +150,7 @@ async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
         log.on_event(one)
     for make in SCENES.values():
         view = make()
-        changes = (Change("switched_off", "news", 1),)
+        changes = (Change("gone", 1),)
         report = view.report.model_copy(update={"detail": Message("x"), "changes": changes})
         log.on_finish(replace(view, report=report, unrecorded=1))
     log.on_finish(SCENES["all made"]())
@@ -181,7 +181,7 @@ def of_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
 def of_report() -> set[str]:
     """As other programs get it."""
     reports = [make().report for make in SCENES.values()]
-    change = Change("moved", "x", 1, (ValueChange("x", "y"),), Items.of([Item("qa", "x", "x")]))
+    change = Change("gone", 1, Items.of([Item("qa", "x", "x")]))
     more = {
         "changes": (change,),
         "faults": (FAULT,),

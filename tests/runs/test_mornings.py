@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from job import __version__
 from job.records.objects import RESTORE_IT
-from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TICKERS, Night, commands, file_of, play, text_of
+from tests.runs.mornings import CARDS, CONFIG, TEXTS_KEPT, TICKERS, TOPIC, Night, commands, file_of, play, text_of
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
@@ -145,74 +145,51 @@ async def test_a_start_tells_of_its_own_calls_and_not_why_one_failed_before(nigh
     assert (financial["failed"], financial["cut_off"], financial["not_attempted"]) == (6, 6, 0)
 
 
-async def test_a_variable_that_somebody_changed_by_day_is_named_with_both_values(night: Night) -> None:
-    """Of cards that were made so it is the first line, and a warning; else a note."""
-    qa = night.scene.world.qa
-    other = qa.url.replace("127.0.0.1", "localhost")
-    changed = f"QA_ENGINE_URL changed since 11-24: {qa.url} → {other}"
-    qa.script.append(Fault(when.always, do.status(401)))
-    await night.tries(3, QA_ENGINE_URL=other)
-    variable = "QA_ENGINE_AUDIENCE (Terraform: engines.qa.audience)"
-    assert told(night)[3:5] == [f"Where: {variable}. Who: an owner of the project.", changed]
-    qa.script.clear()
-    await night.start(0, QA_ENGINE_URL=other, QA_ENGINE_AUDIENCE=f"{qa.url} {other}")
-    assert night.scene.world.chat.texts[-1].startswith("! cards, 2026-11-25\n")
-    assert told(night)[1:] == [f"! {changed}."], "the audience follows it, and it is told once"
-    await night.begins(THURSDAY)
-    await night.start(0)
-    assert told(night)[1] == f"! QA_ENGINE_URL changed since 11-25: {other} → {qa.url}."
-    await night.begins(FRIDAY)
-    await night.start(0)
-    assert len(told(night)) == 1
-
-
-ALL = "26 cards: AAPL (4), MSFT (4), NVDA (4), TSLA (4), 0700.HK (4), 600519.SS (4), 美联储 (2)"
-OFF = [
-    "! 26 cards were made without news data; a plain start does not make them again.",
-    "engine_control.json: the news engine is switched off. Cards without its data: 26",
-    f"run_news_engine has changed since {TUESDAY} (true → false) for {ALL}",
-]
-ON = [
-    "! 26 cards were made with news data, unlike on 11-24; a plain start does not make them again.",
-    f"run_news_engine has changed since {TUESDAY} (false → true) for {ALL}",
-]
 FEWER = [
     f"! No longer asked for since {TUESDAY}, 4 cards: TSLA (4).",
     "Changed or written again since 11-24: ticker_list.json. If that is not meant, put back what was, then start.",
 ]
-NEWS_OFF, NEWS_ON = {"run_news_engine": False}, {"run_news_engine": True}
+NOT_TSLA = [one for one in TICKERS if one != "TSLA"]
 
 
-@pytest.mark.parametrize(
-    ("name", "before", "now", "cards", "lines"),
-    [
-        ("engine_control.json", NEWS_ON, NEWS_OFF, 26, OFF),
-        ("engine_control.json", NEWS_OFF, NEWS_ON, 26, ON),
-        ("ticker_list.json", TICKERS, [one for one in TICKERS if one != "TSLA"], 22, FEWER),
-    ],
-    ids=["off", "on", "fewer"],
-)
-async def test_a_change_of_config_that_nobody_may_have_meant_is_a_warning_once(
-    tuesday: Night, name: str, before: object, now: object, cards: int, lines: list[str]
-) -> None:
-    """With failures only, too. It says what a plain start does not do; the exit code and `verify` say done."""
-    world, only = tuesday.scene.world, {"NOTIFY_ONLY": "failures"}
-    await world.configure(name, before)
-    await tuesday.start(0)
-    await world.configure(name, now)
-    count, what = len(world.chat.texts), lines[0].removeprefix("! ")
-    await tuesday.begins(WEDNESDAY)
-    outcome = await tuesday.start(0, **only)
+async def test_cards_that_are_no_longer_asked_for_are_a_warning_in_all_places(night: Night) -> None:
+    """With failures only, too; the exit code and `verify` say done."""
+    world = night.scene.world
+    await world.configure("ticker_list.json", NOT_TSLA)
+    outcome = await night.start(0, NOTIFY_ONLY="failures")
     assert world.chat.texts[-1].startswith(f"! cards, {WEDNESDAY}\n")
-    assert told(tuesday) == [f"All {cards} cards are made.", *lines]
-    report = tuesday.scene.stored(f"{WEDNESDAY}/report.json")
-    assert outcome.finished["changed"] == report["changed"] == [what[:-1]]
+    assert told(night) == ["All 22 cards are made.", *FEWER]
+    what = FEWER[0].removeprefix("! ")
+    assert outcome.finished["changed"] == night.scene.stored(f"{WEDNESDAY}/report.json")["changed"] == [what[:-1]]
     for page in ("index.html", f"{WEDNESDAY}/report.html"):
         assert what in Parsed(world.recorded()[page].decode()).text
-    await tuesday.start(0, "--again=NVDA/news_card", **only)
-    await tuesday.begins(THURSDAY)
-    await tuesday.start(0, **only)
-    assert len(world.chat.texts) == count + 1, "once a day, and the good night after it is no news"
+    await night.begins(THURSDAY)
+    await night.start(0)
+    assert told(night) == ["All 22 cards are made."]
+
+
+async def test_a_ticker_that_left_its_list_alone_is_refused_once_and_made_as_a_topic_if_that_is_said(
+    night: Night,
+) -> None:
+    world, count = night.scene.world, len(night.scene.requests)
+    entry = {"id": "TSLA", "card_types": ["price_card"]}
+    await world.configure("ticker_list.json", NOT_TSLA)
+    await world.configure("card_targets.json", [TOPIC, entry])
+    await night.tries(2)
+    (fault,) = (line for line in told(night) if line.startswith("✗"))
+    assert fault.startswith(
+        '✗ card_targets.json: "TSLA": is no ticker of ticker_list.json any more: these cards would '
+    )
+    assert len(night.scene.requests) == count
+    await world.configure("card_targets.json", [TOPIC, entry | {"target_type": "topic"}])
+    await night.start(0)
+    assert told(night)[1:3] == [
+        f"! No longer asked for since {TUESDAY}, 3 cards: TSLA (3).",
+        f"! Another kind of target since {TUESDAY}, equity → topic: TSLA/price_card.",
+    ]
+    await world.configure("card_targets.json", [TOPIC, entry])
+    await night.begins(THURSDAY)
+    await night.start(0)
 
 
 async def test_a_right_to_write_that_is_lost_in_mid_run_leaves_cards_to_make_again(night: Night) -> None:

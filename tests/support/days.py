@@ -12,7 +12,7 @@ from job.config.objects import LlmConfig
 from job.config.plan import Plan, Target, select
 from job.day.attempt import Outcome, Start
 from job.day.ending import Ending, ending_of
-from job.day.history import Night, NightBefore, Nights
+from job.day.history import Night, Nights
 from job.day.ledger import Ledger
 from job.day.report import PHASES, Report
 from job.day.result import EngineFailedError, ShutdownReason
@@ -130,8 +130,8 @@ class Day:
         if ending is None:
             ending = ending_of(self.ledger, None, next(iter(self.errors), None))
         seconds = None if ending.exit_code is None else self.at if self.number < 2 else LAST
-        before = NightBefore.of(nights, None, self.day, self.plan)
-        before = before and replace(before, plan=self.plan)
+        latest = Nights([*map(night_of, sorted(nights, key=lambda one: one.day, reverse=True))]).before(self.day)
+        before = None if latest is None else (latest, self.plan)
         report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=before)
         now = self._began + timedelta(seconds=self.at)
         is_retried = begun.has_retry and ending.outcome not in FINAL
@@ -152,6 +152,10 @@ class Day:
             "commit": "0e4f2601c5d9",
         }
         return start_at(self.day, **(given | self.start))
+
+
+def night_of(report: Report) -> Night:
+    return Night(report.day, report.outcome, report)
 
 
 def _second_attempt() -> View:
@@ -251,5 +255,5 @@ def some_nights() -> Nights:
         Night(killed.day, Outcome.KILLED, attempt=killed),
         Night("2026-11-27", Outcome.UNREADABLE, problem=broken),
     ]
-    nights = [*(Night(one.day, one.outcome, one) for one in reports), *states]
+    nights = [*map(night_of, reports), *states]
     return Nights(sorted(nights, key=lambda night: night.day, reverse=True))

@@ -13,7 +13,6 @@ from job.config.plan import Plan, make_plan
 from job.config.read import PlannedConfig
 from job.day.attempt import Attempt, ExitCode, Outcome, Start
 from job.day.ending import Ending
-from job.day.history import NightBefore
 from job.day.ledger import Ledger, Rerun
 from job.day.report import Report
 from job.day.result import CallResult
@@ -110,8 +109,8 @@ class RecordedAttempt:
     seconds: float = 1500.0
     again: Sequence[Rerun] = ()
     asked_by: Sequence[str] = ()
-    before: Report | None = None
-    """The report of the night before."""
+    before: "RecordedAttempt | None" = None
+    """That at the night before."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What is special about its start."""
 
@@ -158,7 +157,7 @@ class RecordedAttempt:
         """The report with which it ended."""
         (outcome,) = (one for one in Outcome if one == (self.outcome or "killed"))
         ending = Ending(outcome, signal=ExitCode.SIGTERM if outcome is Outcome.INTERRUPTED else None)
-        before = NightBefore.of([self.before], None, self.day, self.plan) if self.before else None
+        before = None if self.before is None else (self.before.report(), self.before.plan)
         made = report_of(self.start, self.ledger(), ending, seconds=self.seconds, before=before)
         return made.model_copy(update={"journal": {self.number: 1}})
 

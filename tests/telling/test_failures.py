@@ -6,18 +6,18 @@ import pytest
 
 from job.config.plan import Plan
 from job.day.attempt import Outcome
+from job.day.changes import NightBefore
 from job.day.ending import Ending
 from job.day.failure_groups import AT_FAULT_LIMIT, failure_groups, targets_at_fault
-from job.day.history import NightBefore
 from job.day.ledger import Ledger
-from job.day.report import TARGETS_LISTED, Items
+from job.day.report import TARGETS_LISTED, Items, MissingGroup
 from job.engines.calls import EngineName, Item
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.telling.failures import failure_lines
 from job.telling.sentence import named
 from job.telling.view import cost_line
 from job.text.messages import message
-from tests.support.days import Day, failing
+from tests.support.days import Day
 from tests.support.fakes import plan_of, target
 from tests.support.records import report_at
 from tests.support.results import result_of
@@ -104,10 +104,8 @@ def test_calls_that_were_cut_off_prove_nothing_of_the_engine(failures: list[Fail
 
 def before(*missing: Item, plan: Plan = TWENTY) -> NightBefore:
     """The night before, on which this was missing."""
-    night = NightBefore.of([Day("2026-11-23").play().view().report], None, "2026-11-24", plan)
-    assert night is not None
-    group = next(iter(Day().play(failing(DENIED, "news", "AAPL")).view().report.missing))
-    return replace(night, plan=plan, missing=dict.fromkeys(missing, group))
+    groups = [MissingGroup(**one._asdict(), state="failed", targets=(one.target,)) for one in missing]
+    return Day("2026-11-23").play().view().report.model_copy(update={"missing": tuple(groups)}), plan
 
 
 LESS = plan_of([target("T00", ["a", "b"])])
@@ -134,9 +132,9 @@ def test_what_is_said_of_the_night_before_is_so_of_all_that_failed(
 
 
 def test_of_a_night_before_whose_list_is_not_whole_nothing_is_known() -> None:
-    then = before()
-    cut = replace(then, report=then.report.model_copy(update={"missing_not_listed": 1}))
-    assert failed(ledger_of("qa", REFUSED), cut) == ["QA engine: 1 card failed: T00/a."]
+    report, plan = before()
+    cut = report.model_copy(update={"missing_not_listed": 1})
+    assert failed(ledger_of("qa", REFUSED), (cut, plan)) == ["QA engine: 1 card failed: T00/a."]
 
 
 DENIED_BEFORE = replace(CUT_OFF, status=200, after=Cause.DENIED)

@@ -1,114 +1,115 @@
-"""A good night says nothing more; what is odd about one, new, gone or still missing is a note, and some are loud."""
+"""A good night says nothing more; what is odd about one is a note, and what is not asked for any more is loud."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
 from job.config.plan import Plan
 from job.day.attempt import Outcome
+from job.day.changes import lost_numbers, plan_then
 from job.day.ending import Ending, ending_of
-from job.day.history import NightBefore, night_before
+from job.day.history import Nights
 from job.day.ledger import Ledger
-from job.day.report import Change, Report, ValueChange
-from job.day.result import ShutdownReason
+from job.day.report import Change
 from job.engines.calls import ALL_ENGINES
-from job.engines.failures import Cause, Failure
 from job.telling.advice import Commands, advice
+from job.telling.changes import change_of
 from job.telling.lines import SIGNS
-from job.telling.notes import ledger_notes, still_missing
+from job.telling.notes import ledger_notes
 from job.telling.view import View, day_lines
 from job.text.messages import message
 from tests.simulators.job import ROOT
-from tests.support.days import DAY, RESET, SCENES, Day, Fate, failing, well
+from tests.support.days import SCENES, Day, night_of
 from tests.support.fakes import plan_of, target
 from tests.support.records import NOW, RecordedAttempt, config, plan_from, report_at, start_at
 from tests.support.results import result_of
 
-NO = Failure(Cause.DENIED, message("no"), 200)
-
-
-def night(day: int, fate: Fate = well, **start: object) -> Day:
-    return Day(f"2026-11-{day}", [target(name, ["a", "b"]) for name in "ABC"], start).play(fate)
-
-
-def played(fates: Sequence[Fate | None]) -> tuple[list[Report], Ledger]:
-    """The reports of a night for each fate, and the ledger of the last; `None` is one whose config was faulty."""
-    reports, ledger = list[Report](), Ledger.empty(DAY)
-    for day, fate in enumerate(fates, 20):
-        if fate is None:
-            begun = start_at(f"2026-11-{day}", number=0)
-            reports.append(report_at(Ending(Outcome.BAD_CONFIG), start=begun))
-            continue
-        last = night(day, fate)
-        reports.append(last.view(None, *reports).report)
-        ledger = last.ledger
-    return reports, ledger
-
-
-def cards(*names: str) -> Fate:
-    return lambda engine, name, card: NO if engine == "qa" and f"{name}/{card}" in names else None
-
-
-STILL = "Still missing, for {} nights: {}"
-THREE = [STILL.format(3, "A/a"), STILL.format(2, "B/b")]
-
-
-@pytest.mark.parametrize(
-    ("fates", "expected"),
-    [
-        pytest.param([cards("A/a")], [], id="no night before"),
-        pytest.param([cards("A/a"), well], [], id="mended"),
-        pytest.param([well, cards("A/a")], [], id="new"),
-        pytest.param([cards("A/a"), cards("A/a")], [STILL.format(2, "A/a")], id="still"),
-        pytest.param([cards("A/a"), cards("A/a", "B/b"), cards("A/a", "B/b", "C/a")], THREE, id="new and still"),
-        pytest.param([cards("A/a"), well, cards("A/a")], [], id="again after a good night"),
-        pytest.param([cards("A/a"), None, cards("A/a")], [STILL.format(2, "A/a")], id="the night before had no plan"),
-        pytest.param([failing(NO, "news", "A")] * 2, [STILL.format(2, "A")], id="data"),
-        pytest.param([failing(RESET, "news")] * 2, [], id="a whole engine"),
-        pytest.param([failing(RESET, "qa")] * 2, [], id="the whole QA engine"),
-        pytest.param(
-            [well, failing(NO, "news", "A"), cards("A/a")], [STILL.format(2, "A/a")], id="the night before made no card"
-        ),
-    ],
-)
-def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], expected: list[str]) -> None:
-    (*_, last), _ = played(fates)
-    assert list(map(str, still_missing(last))) == expected
-
-
-def test_a_qa_engine_that_went_down_is_told_by_the_headline_alone() -> None:
-    fate = lambda engine, name, _: RESET if engine == "qa" and name != "AAPL" else None  # noqa: E731
-    day, before = Day(DAY).play(fate), Day("2026-11-23").play(fate).view().report
-    assert [str(line)[:5] for line in day.view(None, before).notes] == ["Still"]
-    assert day.view(ending_of(day.ledger, ShutdownReason.QA_DOWN), before).notes == ()
-
-
-def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
-    before = night(20, without=("C",)).view().report
-    assert before.cards.left_out == 2
-    assert list(map(str, night(21, cards("C/a")).view(None, before).notes)) == [STILL.format(2, "C/a")]
-
-
-def test_a_plan_that_wants_the_same_cards_is_not_made_again() -> None:
-    now, before = RecordedAttempt(), RecordedAttempt("2026-11-23")
-    other = before.stored.model_copy(update={"objects": config(["NVDA"])})
-    night = NightBefore.of([before.report()], other, DAY, now.plan)
-    assert night is not None
-    assert (night.plan, night.is_other) == (now.plan, False)
-
 
 def test_a_start_without_a_plan_is_compared_with_none() -> None:
     before = RecordedAttempt("2026-11-23")
-    night = NightBefore.of([before.report()], before.stored, DAY, before.plan)
+    night = before.report(), before.plan
     refused = report_at(Ending(Outcome.BAD_CONFIG), start=start_at(number=0), before=night)
     assert (refused.changes, refused.compared_with) == ((), None)
 
 
-def test_the_night_before_is_the_latest_one_with_a_plan_in_whatever_order_they_come() -> None:
-    (first, second, faulty, last), _ = played([well, well, None, well])
-    assert night_before([faulty, first, last, second], last.day) == second
-    assert night_before([faulty, last], last.day) is None
+def test_the_night_before_is_the_latest_one_with_a_plan() -> None:
+    first, second, last = (night_of(Day(f"2026-11-{day}").play().view().report) for day in (20, 21, 23))
+    faulty = night_of(report_at(Ending(Outcome.BAD_CONFIG), start=start_at("2026-11-22", number=0)))
+    assert Nights([last, faulty, second, first]).before(last.day) == second.report
+    assert Nights([last, faulty]).before(last.day) is None
+
+
+# --- what is not asked for as on the night before ---
+
+THEN = config(["AAPL", "MSFT", "TSLA"], ["news_card", "price_card"])
+TOPIC = {"ticker_list.json": '["AAPL", "MSFT"]', "card_targets.json": '[{"id": "TSLA", "card_types": ["price_card"]}]'}
+MODEL = '{"default": {"backend": "b", "model_name": "small"}, "tasks": {"news_card": {"model_name": "large"}}}'
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ({}, []),
+        (
+            {"ticker_list.json": '["AAPL", "NVDA"]', "card_types.json": '["news_card", "risk_card"]'},
+            ["! No longer asked for since 2026-11-23, 5 cards: AAPL/price_card, MSFT (2), TSLA (2)"],
+        ),
+        (
+            TOPIC,
+            [
+                "! No longer asked for since 2026-11-23, 1 card: TSLA/news_card",
+                "! Another kind of target since 2026-11-23, equity → topic: TSLA/price_card",
+            ],
+        ),
+        ({"llm_config.json": MODEL}, ["Made with another model than on 2026-11-23: – → large, small"]),
+        ({"card_targets.json": '[{"id": "AAPL", "date": "2026-11-20"}]'}, []),
+    ],
+    ids=["nothing", "gone", "kind", "model", "date"],
+)
+def test_three_facts_are_told_of_the_night_before_and_two_are_loud(
+    objects: Mapping[str, str], expected: list[str]
+) -> None:
+    before, now = RecordedAttempt("2026-11-23", objects=THEN), RecordedAttempt(objects={**THEN, **objects})
+    found = report_at(Ending(Outcome.SUCCEEDED), now.ledger(), before=(before.report(), before.plan))
+    told = [f"{'! ' * (one in found.loud_changes)}{change_of(one, before.day)}" for one in found.changes]
+    assert told == expected
+    assert found.severity == ("warn" if any(one.startswith("!") for one in expected) else "good")
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        ({"card_types": ["price_card", "risk_card"]}, "price_card"),
+        ({}, "news_card, price_card"),
+        ({"card_types": ["risk_card"]}, ""),
+        ({"target_type": "topic"}, ""),
+        ({"category": "sector"}, ""),
+    ],
+)
+def test_a_ticker_that_becomes_a_topic_unseen_is_a_fault_if_its_cards_had_numbers(
+    entry: Mapping[str, object], names: str
+) -> None:
+    types = {"card_types.json": '["news_card", "price_card", "risk_card"]'}
+    now = {**TOPIC, **types, "card_targets.json": json.dumps([{"id": "TSLA", **entry}])}
+    found = [str(fault) for fault in lost_numbers(plan_from(THEN, "2026-11-23"), plan_from(now))]
+    fault = (
+        'card_targets.json: "TSLA": is no ticker of ticker_list.json any more: these cards would lack the numbers that '
+        f"they had on 2026-11-23: {names}; add it there again, remove it here, or give it a target_type"
+    )
+    assert found == ([fault] if names else [])
+    off = plan_from({**THEN, "engine_control.json": '{"run_financials_engine": false, "run_trading_engine": false}'})
+    assert [*lost_numbers(off, plan_from(now))] == []
+
+
+def test_a_plan_that_asks_for_the_same_is_not_made_again() -> None:
+    plan, before = RecordedAttempt().plan, RecordedAttempt("2026-11-23")
+    other = before.stored.model_copy(update={"objects": config(["NVDA"])})
+    assert plan_then(other, plan) is plan
+    assert plan_then(other.model_copy(update={"plan": ""}), plan) == other.plan_again()
+    unsound = other.model_copy(update={"plan": "", "objects": {"ticker_list.json": "?"}})
+    assert plan_then(unsound, plan) is None
 
 
 # --- what is odd about a night, and the command that puts it right ---
@@ -172,15 +173,6 @@ def test_a_switch_and_a_date_are_noted_not_those_of_entries(objects: Mapping[str
     assert notes(made(plan_with(objects))) == expected
 
 
-@pytest.mark.parametrize("dated", [True, False])
-def test_what_was_written_is_named_for_cards_of_another_date(*, dated: bool) -> None:
-    plan = plan_with({"card_targets.json": '[{"id": "AAPL", "date": "2026-11-20"}]'} if dated else {})
-    told = {"compared_with": "2026-11-23", "changed_objects": ("card_targets.json", "ticker_list.json")}
-    view = replace(good(**told), ledger=made(plan))
-    names = [str(line.text) for line in day_lines(view) if "card_targets.json, ticker_list.json" in str(line.text)]
-    assert bool(names) is dated
-
-
 # --- the command for cards that are odd ---
 
 
@@ -210,21 +202,15 @@ def test_what_is_left_out_is_in_no_command_but_as_left_out() -> None:
 
 # --- which notes are loud ---
 
-CHANGED = {"changes": (Change("switched_off", "news", 34),)}
-MOVED = Change("moved", "QA_ENGINE_URL", 0, (ValueChange("a", "b"),))
-QUIET = {"changes": (Change("new", "", 1), Change("gone", "", 1), MOVED)}
-FEWER = {"changes": (Change("new", "", 1), Change("gone", "", 2))}
+GONE = {"changes": (Change("gone", 1),), "compared_with": "2026-11-23", "changed_objects": ("ticker_list.json",)}
+MODEL_ALONE = {"changes": (Change("other_model", 1),), "compared_with": "2026-11-23", "changed_objects": ("x",)}
 LOUD: dict[str, Callable[[], View]] = {
     "results are not recorded: do not start it again": lambda: replace(SCENES["all made"](), unrecorded=1),
     "an engine reported an error besides": SCENES["made with errors"],
     "its end is not recorded": lambda: replace(good(), unrecorded=0),
-    "since the night before, an engine was switched and cards were made so, or its URL or audience changed": (
-        lambda: good(**CHANGED)
-    ),
-    "a change of config asks for fewer cards than the night before; it names the config objects that were written "
-    "since": lambda: good(**FEWER),
-    "as many or more cards of which some are new or no longer asked for, or made with another model or other "
-    "parameters": lambda: good(**QUIET),
+    "cards are no longer asked for since the night before, or targets are of another kind; it names the config objects "
+    "that were written since": lambda: good(**GONE),
+    "cards are made with another model than on the night before": lambda: good(**MODEL_ALONE),
     "something is left out": SCENES["without one"],
 }
 
@@ -240,5 +226,10 @@ def test_which_notes_are_loud_is_the_table_of_the_page() -> None:
     rows = [line.strip("| ").split(" | ") for line in page.partition("<!-- /loud -->")[0].splitlines()[3:] if line]
     shown = {what: mark.split("`")[1] for what, mark in rows}
     assert shown == {what: SIGNS[view().severity] for what, view in LOUD.items()}
-    loud = good(**CHANGED).report
-    assert (loud.exit_code, loud.severity_unchanged, bool(loud.done_at)) == (0, "good", True)
+    assert (good(**GONE).report.exit_code, bool(good(**GONE).report.done_at)) == (0, True)
+
+
+@pytest.mark.parametrize(("about", "is_said"), [(GONE, True), (MODEL_ALONE, False)])
+def test_the_objects_that_were_written_are_named_with_a_loud_change(about: dict[str, object], *, is_said: bool) -> None:
+    said = [str(line.text) for line in day_lines(good(**about)) if "Changed or written again" in str(line.text)]
+    assert bool(said) is is_said
