@@ -67,7 +67,11 @@ async def run(options: Options, reporter: Reporter) -> ExitCode:
         await listener.start(shutdown.watch, on_signals, shutdown)
         view = await shutdown.watch(start, status) or status.view_after_bug()
         shutdown.is_final = True
-        reporter.on_finish(view)
+        try:
+            reporter.on_finish(view)
+        except Exception:
+            # The day is as the view has it, and whoever reads messages is told so.
+            logging.getLogger(__name__).exception("the end is not printed as it should be")
         await reporter.drain(min(LAST_LINE_SECONDS, shutdown.seconds_left))
         problem = await Notifier(options.settings).send(view, shutdown)
         if problem is not None:

@@ -17,7 +17,8 @@ from job.config.environment import Options, read_settings
 from job.day.ledger import Ledger
 from job.day.result import CallResult
 from job.execution.phases import Phases
-from job.outputs.log import Reporter
+from job.outputs import pages as outputs_pages
+from job.outputs.log import CloudLog, Reporter
 from job.records.lease import LEASE, Lease
 from job.records.record import Journal
 from tests.runs.nights_by_chance import promise
@@ -29,7 +30,7 @@ from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
 from tests.support.records import NOW
 from tests.support.runs import QUICK, SMALL, objects, run
-from tests.support.scene import ALL, CLOUD, RETRY, Scene
+from tests.support.scene import ALL, CLOUD, DAY, RETRY, Scene
 from tests.support.stores import memory
 
 __all__ = ["memory"]
@@ -112,6 +113,37 @@ async def test_a_bug_in_what_is_told_of_the_day_loses_no_result(
     assert "ZeroDivisionError" in bugs_in(caplog)
     await scene.start(0)
     assert scene.cards() == Counter(ALL)
+
+
+UNTOLD = {
+    "the end of the log": (CloudLog, "end", Mock(side_effect=ZeroDivisionError)),
+    "a template": (outputs_pages, "environment", Mock(side_effect=ZeroDivisionError("odd"))),
+}
+
+
+@pytest.mark.parametrize("where", UNTOLD)
+async def test_a_bug_in_a_line_or_a_page_about_the_end_changes_nothing_else(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    """All is made, recorded and told; the next start writes the pages."""
+    with monkeypatch.context() as patch:
+        patch.setattr(*UNTOLD[where])
+        job = await scene.begin(**scene.world.chat.env())
+        outcome = await job.outcome()
+    assert outcome.exit_code == 0, outcome.stdout
+    (end,) = scene.names("/ends/")
+    stored, (text,) = scene.stored(end), scene.world.chat.texts
+    assert (stored["outcome"], stored["engines"]["qa"]["done"]) == ("succeeded", len(ALL))
+    assert text.startswith("✓ ")
+    assert scene.stored(LEASE)["is_released"]
+    assert outcome.finished["message"] == "All 5 cards are made"
+    if where == "a template":
+        assert {*stored["not_written"]} == {f"{DAY}/report.html", "index.html"}
+    else:
+        assert "ZeroDivisionError" in bugs_in(caplog)
+    count = len(scene.requests)
+    await scene.start(0)
+    assert (len(scene.requests), f"{DAY}/report.html" in scene.names()) == (count, True)
 
 
 @pytest.mark.slow
