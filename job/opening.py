@@ -170,7 +170,7 @@ async def _begin(status: DayStatus, stack: AsyncExitStack, helpers: trio.Nursery
         await _raise_if_numbers_are_lost(status.past_nights, record)
         start = record.continued_by(start.with_config(config))
         raise_unless_meant(record, start, lease.holder)
-        attempt = decide(record, start, config, lease.holder.owner, listing_before)
+        attempt = decide(record, start, config, listing_before)
         session = None if attempt is None else await Session.begin(lease, attempt, record, alarm)
     status.record = record
     status.on_start(start if attempt is None else attempt)

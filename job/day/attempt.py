@@ -209,10 +209,8 @@ class Attempt(Start):
 
     batch_sizes: Annotated[dict[EngineName, Annotated[int, Field(ge=1, le=1000)]], _KNOWN]
     """Of each engine that there was: one that came later is in no plan of this attempt."""
-    owner: str
     objects: dict[str, str]
     plan: str
-    cards: Count
     again: tuple[Rerun, ...] = ()
     """What people have asked to have made again, in this attempt and in all before."""
     asked_by: tuple[str, ...] = ()

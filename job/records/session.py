@@ -238,7 +238,7 @@ def raise_unless_meant(record: Record, start: Start, last: Holder) -> None:
 
 
 def decide(
-    record: Record, start: Start, config: PlannedConfig, owner: str, listing_before: Listing | None = None
+    record: Record, start: Start, config: PlannedConfig, listing_before: Listing | None = None
 ) -> Attempt | None:
     """The attempt that a start adds to the record of its day; `None` if everything is there already.
 
@@ -260,10 +260,8 @@ def decide(
     return Attempt(
         **{**dict(start), "number": record.listing.latest + 1},
         batch_sizes=dict(config.plan.batch_sizes),
-        owner=owner,
         objects={name: stored.data.decode() for name, stored in config.objects.items()},
         plan=plan,
-        cards=len(config.plan.items("qa")),
         again=ledger.reruns,
         asked_by=asked_by,
     )

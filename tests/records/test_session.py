@@ -54,7 +54,7 @@ class Desk:
         async with acquire(self.store, holder("me"), lambda *_: None, waits=True) as lease:
             work = prepared()
             record = await Record.read(self.store, DAY, work.plan)
-            attempt = decide(record, record.continued_by(start_at(number=0, **about)), work, "me")
+            attempt = decide(record, record.continued_by(start_at(number=0, **about)), work)
             assert attempt is not None
             yield await Session.begin(lease, attempt, record, self.alarm)
 
@@ -305,7 +305,7 @@ MADE_AGAIN = RecordedAttempt(number=2, again=[ASKED], asked_by=["x"])
 def decided(*attempts: RecordedAttempt, work: PlannedConfig | None = None, **about: Any) -> Attempt | None:
     """What a start decides on a day with these attempts."""
     work = work or prepared()
-    return decide(record_of(*attempts, plan=work.plan), start_at(**{"number": 0, **about}), work, "me")
+    return decide(record_of(*attempts, plan=work.plan), start_at(**{"number": 0, **about}), work)
 
 
 def test_a_day_is_for_one_config() -> None:

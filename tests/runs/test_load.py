@@ -147,10 +147,8 @@ async def _killed_start(world: World, left: int = LEFT) -> None:
     attempt = Attempt(
         **{**dict(Start.of(request, settings.days())), "day": DAY, "number": 1},
         batch_sizes=dict(plan.batch_sizes),
-        owner="killed",
         objects={name: stored.data.decode() for name, stored in prepared.objects.items()},
         plan=plan.digest,
-        cards=len(plan.items("qa")),
     )
     common = result_of(next(plan.calls("qa")), traceparent="0" * 55, limit=64)
     journal = Journal(Memory(), DAY, 1, plan.digest, lambda _: None)

@@ -127,10 +127,8 @@ class RecordedAttempt:
         return Attempt(
             **dict(self.start),
             batch_sizes=SIZES,
-            owner=f"owner of {self.number}",
             objects=dict(self.objects),
             plan=self.plan.digest,
-            cards=len(self.plan.items("qa")),
             again=tuple(self.again),
             asked_by=tuple(self.asked_by),
         )
