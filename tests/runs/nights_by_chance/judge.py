@@ -164,13 +164,21 @@ def it_ends_by_facts(facts: Facts) -> Iterator[str]:
         must = "deadline"
     elif facts.missing_data():
         must = "data_engine_failed"
-    elif wanted <= facts.tried.keys() and (facts.made or facts.kept or is_refused):
+    elif _is_of_cards(facts, wanted - facts.tried.keys(), is_refused=is_refused):
         must = "cards_missing"
     else:  # cards were not tried since it is down, or all failed, none was refused, and the day has no other
         must = "qa_engine_down"
     word, code = outcome.finished["outcome"], outcome.exit_code
     if (word, code) not in {(must, CODES[must]), *_other_ends(facts)}:
         yield f"ends with {code} {word}, not with {must}"
+
+
+def _is_of_cards(facts: Facts, left: set[Item], *, is_refused: bool) -> bool:
+    """Whether what is missing lies with the cards, and not with QA, which has not tried what is left."""
+    made = {card_type for _, card_type in facts.made | facts.kept}
+    before = {one.items[0] for one in facts.play.tries if one.start < facts.played.number and one.result != "done"}
+    is_known = all(card[1] not in made or card in before for card in left)
+    return is_known and bool(made or (is_refused and not left))
 
 
 def _other_ends(facts: Facts) -> Iterator[tuple[str, int]]:

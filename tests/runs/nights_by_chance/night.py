@@ -96,6 +96,8 @@ class Night:
     variables: dict[str, str] = field(default_factory=dict)
     bad: dict[str, dict[Item, str]] = field(default_factory=dict)
     """By engine: what always fails, and how."""
+    once: dict[str, str] = field(default_factory=dict)
+    """Card types of which no more is made once one card is, and how they fail then."""
     outages: dict[str, list[Outage]] = field(default_factory=dict)
     """By engine; those of the token server run by the clock of QA. There, `cached` means: it has no other token.
 
@@ -191,6 +193,23 @@ def _front(night: Night, r: random.Random, *, is_in_row: bool = True) -> None:
     night.bad["qa"] = _bad_cards(night, r, is_in_row=is_in_row)
     if _is_sometimes(r):
         night.outages["qa"] = [*_short_outages(r)]
+
+
+def _types(night: Night, r: random.Random) -> None:
+    """Card types, from one to hundreds, of which some always fail, or once a card of theirs is made; in any order."""
+    night.types = [f"c{number:03}" for number in range(r.choice([1, 10, 28, 28, 300]))]
+    night.targets = [f"T{number:02}" for number in range(max(1, round((4 * night.size + 30) / len(night.types))))]
+    count = round(r.choice([0.1, 0.3, 0.6]) * (len(night.types) - 1))
+    some = r.choice([night.types[:count], night.types[len(night.types) - count :], r.sample(night.types, count)])
+    for name in some:
+        mode = r.choice(["hang", "hang", "hang", "500", "503", "failed"])
+        if r.random() < 0.3:
+            night.once[name] = mode
+        night.bad.setdefault("qa", {}).update(dict.fromkeys(product(night.targets, [name]), mode))
+    if _is_sometimes(r):
+        night.outages["qa"] = [*_short_outages(r)]
+    if _is_sometimes(r):
+        night.starts = [Start(), Start()]
 
 
 def _few(night: Night, r: random.Random) -> None:
@@ -356,6 +375,7 @@ KINDS: dict[str, Callable[[Night, random.Random], None]] = {
     "outages": _outages,
     "front": _front,
     "scattered": partial(_front, is_in_row=False),
+    "types": _types,
     "few": _few,
     "long": partial(_outages, drawn=_long_outage),
     "data": _data,

@@ -82,6 +82,8 @@ class Play(Instrument):
         """When an engine's first request arrived: the zero of its outages."""
         self._in_flight: defaultdict[str, set[Try]] = defaultdict(set)
         self._old_tokens: set[str] = set()
+        self._made: set[str | None] = set()
+        """The types of which a card is made."""
         self._arrived = trio.Event()
         self._turns = 0
         self._scope = trio.CancelScope()
@@ -211,6 +213,8 @@ class Play(Instrument):
                 await self._answer(visit, one, outage.mode)
         finally:
             one.ended = trio.current_time()
+            if one.result == "done":
+                self._made.add(one.items[0][1])
             self._in_flight[engine].remove(one)
 
     def _usual(self, one: Try, visit: Visit) -> str:
@@ -221,7 +225,9 @@ class Play(Instrument):
         bad = night.bad.get(one.engine, {})
         room, too_large = night.batch_room.get(one.engine, (math.inf, "done"))
         if found := [bad[item] for item in one.items if item in bad]:
-            return found[0]
+            card_type = one.items[0][1]
+            is_first = card_type in night.once and card_type not in self._made
+            return "done" if is_first else found[0]
         if len(one.items) > room:
             return too_large
         if one.engine != "qa":
