@@ -1,4 +1,4 @@
-"""Whatever fails, in whatever order its type stands: no good card is lost, and what an engine that is out costs is bound.
+"""Whatever fails, in whatever order its type stands: no good card is lost, and an outage costs no more than is said.
 
 Each night is lost, or costs more, without one of the rules of `job/engines/README.md`.
 """

@@ -16,6 +16,8 @@ MANY = {kind: [(seed, 4, 0.4) for seed in range(3, 20)] for kind in SEVERAL}
 for one in ONE:
     FEW[one] = [(0, 4, 0.4), (1, 16, 0.0)]
     MANY[one] = [(seed, (4, 16, 64)[seed % 3], 1.0) for seed in range(6)]
+FEW["types"] = [(0, 4, 0.4)]
+MANY["types"] = [(seed, (4, 16)[seed % 2], 1.0) for seed in range(1, 12)]
 """The seed, the size and the scale of each night."""
 LONG = [pytest.mark.slow, pytest.mark.timeout(900)]
 
