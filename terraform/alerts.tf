@@ -28,7 +28,7 @@ locals {
       engine = {
         title    = "${var.name}: an engine is out"
         severity = "WARNING"
-        help     = "An engine has done no call for five minutes or longer. The start goes on, and nothing has to be started. The latest line `engine.failing` has the engine, since when, its last answer, and by when the start ends at the latest: [these lines](${local.log_url}${urlencode("jsonPayload.event=\"engine.failing\"")}?project=${var.project_id})."
+        help     = "An engine has done no call for five minutes or longer. The start goes on, and nothing has to be started. The latest line `engine.failing` says which engine and since when, its last answer, how many tries may have been charged, and by when the start ends if the engine stays out. If it will not come back, the execution may be cancelled: [these lines](${local.log_url}${urlencode("jsonPayload.event=\"engine.failing\"")}?project=${var.project_id})."
         filter   = "${local.run_filter} AND jsonPayload.event = \"engine.failing\" AND jsonPayload.seconds >= 300"
       }
       # Such a start may have exited with 0: another exit code would have Cloud Run start it again.

@@ -26,8 +26,8 @@ from job.text.messages import Message, colon, message
 
 QUICK_SECONDS = 5.0
 """No work of a batch has failed that fails earlier."""
-TELL_SECONDS, REPEAT_SECONDS = 5.0, 300.0
-"""After how long an outage is told, if a try has failed by then, and how often in any case."""
+TELL_SECONDS, SILENT_SECONDS, REPEAT_SECONDS = 5.0, 60.0, 300.0
+"""After how long an outage is told, when a try fails and in any case; and how often it is told."""
 Finished = Callable[[CallResult, Failure | None], None]
 """Gets the result of a call, and why it failed, if it did."""
 
@@ -124,16 +124,25 @@ class Executor:
         """Tells of an outage also while no try ends: one at an engine that hangs takes minutes."""
         while True:
             await trio.sleep(TELL_SECONDS)
-            self._tell(trio.current_time(), max(self._tell_after, REPEAT_SECONDS))
+            self._tell(trio.current_time(), max(self._tell_after, SILENT_SECONDS))
 
     def _tell(self, now: float, after: float) -> None:
         """Tells that the engine is out, if it is, and has been for so long."""
-        since, reason = self._breaker.failing_since, self._last_answer
-        if not self._breaker.is_out or reason is None or now < since + after:
+        context, breaker, reason = self._context, self._breaker, self._last_answer
+        since = breaker.failing_since
+        if not breaker.is_out or reason is None or now < since + after:
             return
         self._tell_after = REPEAT_SECONDS * ((now - since) // REPEAT_SECONDS + 1)
-        engine, patience = self._settings.name, self._settings.patience
-        self._context.emit(EngineFailing(engine, reason, patience, self._context.stamp(since), now - since))
+        failing = EngineFailing(
+            engine=self._settings.name,
+            reason=reason,
+            patience=self._settings.patience,
+            since=context.stamp(since),
+            seconds=now - since,
+            charged_tries=breaker.charged,
+            fails_by=context.stamp(breaker.fails_by(now)),
+        )
+        context.emit(failing)
 
     async def _work(self) -> None:
         with suppress(ShutdownError):
@@ -181,7 +190,8 @@ class Executor:
             self._fail_for_good(pending, failure, latest.ended)
             return
         if not self._queue.is_failed:
-            wait, limit = due - latest.ended, self._progress.limit
+            begins = max(due, breaker.not_before) if breaker.is_out else due
+            wait, limit = begins - latest.ended, self._progress.limit
             self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
 
     def _is_halved(self, failure: Failure, latest: Try, due: float | None) -> bool:

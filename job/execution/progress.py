@@ -15,7 +15,10 @@ REPORT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class CallRetried:
-    """A try failed, and another one follows after `wait` seconds. `limit` is the engine's concurrency limit."""
+    """A try failed, and another one follows after `wait` seconds at the earliest.
+
+    `limit` is the engine's concurrency limit.
+    """
 
     call: Call
     reason: Message
@@ -26,16 +29,23 @@ class CallRetried:
 
 @dataclass(frozen=True, slots=True)
 class EngineFailing:
-    """An engine does no call, and is tried for `patience` seconds at least. Comes again while this lasts."""
+    """An engine does no call, and is tried for `patience` seconds at least. Comes again while this lasts.
+
+    Times are in seconds since 1970.
+    """
 
     engine: EngineName
     reason: Message
     """Its latest answer."""
     patience: float
     since: float
-    """When it failed first, in seconds since 1970."""
+    """When it failed first."""
     seconds: float
     """For how long it has failed."""
+    charged_tries: int
+    """How many tries have failed since then that may have been charged."""
+    fails_by: float
+    """When it has failed at the latest if it stays out: the start ends then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
@@ -20,7 +21,7 @@ from job.telling.failures import reason_of
 from job.telling.fields import totals_of
 from job.telling.sentence import waited_for_data
 from job.telling.view import View
-from job.text.messages import Message, Value, colon, duration, message, semicolon, template
+from job.text.messages import Message, Value, colon, duration, message, plural, semicolon
 from job.text.shown import clock, shortened
 
 LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR"]
@@ -104,7 +105,8 @@ class Reporter:
             self._write(_finished(event))
         elif isinstance(event, CallRetried):
             fields = _call(event.call, event.limit, event.traceparent) | {"wait": round(event.wait, 3)}
-            text = f"{event.call.label}: {event.reason}; again in {event.wait:.1f} s"
+            again = f"again in {event.wait:.0f} s at the earliest" if event.wait >= 1 else "again when it is its turn"
+            text = f"{event.call.label}: {event.reason}; {again}"
             self._write(LogLine("WARNING", "call.retried", text, fields))
         elif isinstance(event, EngineFailing):
             self._on_failing(event)
@@ -115,27 +117,38 @@ class Reporter:
             self._say("NOTICE", "engine.recovered", words, **fields)
 
     def _on_failing(self, event: EngineFailing) -> None:
-        """With `alerts`, a mail leads here: it has to say by when this start ends without anybody's help."""
+        """With `alerts`, a mail leads here: it has to say what it costs, and by when this start ends."""
         start = self._start
         if start is None:
             raise AssertionError("no call is made before the day is known")
-        since, ends = datetime.fromtimestamp(event.since, start.offset), start.ends_by
-        text, values = template("The {engine} engine has been out since {since}: {reason}"), {}
-        if ends is not None:
-            text = template(
-                "The {engine} engine has been out since {since}; this start goes on, and ends by {end} at the latest: "
-                "{reason}"
+        since = datetime.fromtimestamp(event.since, start.offset)
+        ends = datetime.fromtimestamp(event.fails_by, start.offset)
+        if start.ends_by is not None:
+            ends = min(ends, start.ends_by)
+        text = message(
+            "The {engine} engine has been out since {since}: {reason}. If it stays out, this start ends by {end}; the "
+            "execution may be cancelled."
+        )
+        if event.charged_tries:
+            text = plural(
+                "The {engine} engine has been out since {since}: {reason}. 1 try may have been charged. If it stays "
+                "out, this start ends by {end}; the execution may be cancelled.",
+                "The {engine} engine has been out since {since}: {reason}. {count} tries may have been charged. If it "
+                "stays out, this start ends by {end}; the execution may be cancelled.",
+                event.charged_tries,
             )
-            values = {"end": clock(ends, start.day)}
-        label = ENGINES[event.engine].label
-        words = message(text, engine=label, since=clock(since, start.day), reason=event.reason, **values)
+        values = {"engine": ENGINES[event.engine].label, "reason": event.reason}
+        times = {"since": clock(since, start.day), "end": clock(ends, start.day)}
+        words = replace(text, values={**text.values, **values, **times})
         fields = {
             "engine": event.engine,
             "patience_seconds": event.patience,
             "since": since.isoformat(timespec="seconds"),
             "seconds": round(event.seconds, 3),
             "answer": shortened(str(event.reason), TEXT_LIMIT),
-            "ends_by": None if ends is None else ends.isoformat(timespec="seconds"),
+            "charged_tries": event.charged_tries,
+            "ends_if_out": ends.isoformat(timespec="seconds"),
+            "ends_by": None if start.ends_by is None else start.ends_by.isoformat(timespec="seconds"),
         }
         self._say("WARNING", "engine.failing", words, **fields)
 

@@ -21,7 +21,7 @@ from job.day.result import Counts, ShutdownReason
 from job.engines.answers import ANSWER_LIMIT
 from job.engines.failures import Cause, FailureKind, Handling, Remedy, handling_of
 from job.execution.circuit_breaker import LATE_TRIES, MAX_CHARGED_SECONDS
-from job.execution.executor import QUICK_SECONDS, REPEAT_SECONDS, TELL_SECONDS
+from job.execution.executor import QUICK_SECONDS, REPEAT_SECONDS
 from job.execution.phases import FAILED_SECONDS
 from job.execution.retry_policy import CHARGED_SECONDS, INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import BUDGETS, RECORD_SHARE
@@ -289,7 +289,7 @@ def test_numbers_are_those_of_the_job() -> None:
         f"one of more than {ANSWER_LIMIT >> 20} MiB",
         f"{INITIAL_SECONDS:g} to {MAX_SECONDS:g} s after the one before",
         f"or {CHARGED_SECONDS:g} to {MAX_CHARGED_SECONDS:g} s if that may have been charged",
-        f"After {TELL_SECONDS:g} s of an outage, and again every {REPEAT_SECONDS:g} s, log and terminal say",
+        f"and again every {REPEAT_SECONDS:g} s, log and terminal say",
         f"others come {CHARGED_SECONDS:g}, {4 * CHARGED_SECONDS:g}, {16 * CHARGED_SECONDS:g} s after a failure",
         f"batch that fails within {QUICK_SECONDS:g} s stays whole",
         f"then {LATE_TRIES} tries fail, whichever; for these, {CHARGED_SECONDS:g} s without",

@@ -143,6 +143,29 @@ def test_an_outage_is_told_at_once_and_every_five_minutes_and_its_end_with_its_l
         assert str(failing[-1].reason) == "no answer within 300 s"
 
 
+@pytest.mark.parametrize(("how", "after"), [(500, 60.0), (503, 60.0), ("lost", 90.0), ("hang", 400.0)])
+def test_an_outage_of_the_last_cards_is_told_within_a_minute_of_what_shows_it(how: How, after: float) -> None:
+    """A hang is known only once a try has timed out."""
+    played = night(out(how, 350.0, FOR_GOOD, "qa"), targets=cards(60))
+    first = next(event for event in played.told if isinstance(event, EngineFailing))
+    assert first.since + first.seconds <= 350.0 + after
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_by_when_a_start_ends_if_the_engine_stays_out_is_a_bound_and_near(name: str) -> None:
+    engine, how, at_a_time = LONG[name]
+    targets = cards(60) if engine == "qa" else data_of(60, *TARGET_ENGINES)
+    played = night(
+        out(how, 60.0 if engine == "qa" else 0.0, FOR_GOOD, engine), targets=targets, concurrency=at_a_time or 16
+    )
+    failing = [event for event in played.told if isinstance(event, EngineFailing)]
+    assert all(played.seconds <= event.fails_by <= played.seconds + 900 for event in failing), [
+        (event.seconds, event.fails_by - played.seconds) for event in failing
+    ]
+    charged = sum(one.charged_tries for one in played.made.world.finished if one.engine == engine)
+    assert charged - 16 <= failing[-1].charged_tries <= charged, "those since then may have been charged too"
+
+
 def test_each_outage_is_told_anew() -> None:
     played = night(any_of(out(503, 20.0, 60.0, "qa"), out(503, 200.0, 240.0, "qa")), targets=cards(60))
     assert [type(event) for event in played.told] == [EngineFailing, EngineRecovered] * 2

@@ -65,8 +65,12 @@ PROGRESS = Progress.of(Ledger(PLAN))
 PLANNED = f"{DAY}: 1 card"
 RECOVERED = "The QA engine works again, after 1 min 30 s"
 FAILED_SINCE = datetime.fromisoformat(f"{DAY}T02:10:00+08:00").timestamp()
-FAILING = EngineFailing("qa", message("HTTP 503"), 600.0, FAILED_SINCE, 300.0)
-OUT = "The QA engine has been out since 02:10 UTC+08:00: HTTP 503"
+FAILING = EngineFailing("qa", message("HTTP 500"), 600.0, FAILED_SINCE, 300.0, 31, FAILED_SINCE + 1_500)
+CHARGED = "31 tries may have been charged."
+OUT = (
+    "The QA engine has been out since 02:10 UTC+08:00: HTTP 500. {} If it stays out, this start ends by {} UTC+08:00; "
+    "the execution may be cancelled."
+)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +89,9 @@ OUT = "The QA engine has been out since 02:10 UTC+08:00: HTTP 503"
         (lambda log: log.on_event(WARNED), "WARNING", "call.finished", "qa A c: done in 2.00 s; it is odd", {
             "warning": "it is odd",
         }),
-        (lambda log: log.on_event(FAILING), "WARNING", "engine.failing", OUT, {
+        (lambda log: log.on_event(FAILING), "WARNING", "engine.failing", OUT.format(CHARGED, "02:35"), {
             "engine": "qa", "patience_seconds": 600.0, "since": f"{DAY}T02:10:00+08:00", "seconds": 300.0,
-            "answer": "HTTP 503", "ends_by": None,
+            "answer": "HTTP 500", "charged_tries": 31, "ends_if_out": f"{DAY}T02:35:00+08:00", "ends_by": None,
         }),
         (lambda log: log.on_event(EngineRecovered("qa", 90.0)), "NOTICE", "engine.recovered", RECOVERED, {
             "engine": "qa", "seconds": 90.0,
@@ -107,17 +111,28 @@ async def test_what_happens_is_a_line(
     assert line.items() >= fields.items()
 
 
-async def test_a_line_of_an_outage_says_by_when_the_start_ends(lines: Any) -> None:
+@pytest.mark.parametrize(("fails_in", "end"), [(3_000.0, "03:00"), (30_000.0, "05:00")])
+@pytest.mark.parametrize(
+    ("charged", "told"), [(0, None), (1, "1 try may have been charged."), (31, CHARGED)], ids=["0", "1", "31"]
+)
+async def test_a_line_of_an_outage_says_what_it_costs_and_by_when_the_start_ends(
+    lines: Any, charged: int, told: str | None, fails_in: float, end: str
+) -> None:
     def report(log: Reporter) -> None:
         log.on_day(start_at(deadline=10_740.0))
-        log.on_event(FAILING)
+        log.on_event(replace(FAILING, charged_tries=charged, fails_by=FAILED_SINCE + fails_in))
 
     (line,) = await lines(report)
     assert line["ends_by"] == f"{DAY}T05:00:03+08:00"
-    assert line["message"] == (
-        "The QA engine has been out since 02:10 UTC+08:00; this start goes on, and ends by 05:00 UTC+08:00 at the "
-        "latest: HTTP 503"
-    )
+    assert line["ends_if_out"][:16] == f"{DAY}T{end}"
+    assert line["charged_tries"] == charged
+    assert line["message"] == OUT.format(told or "-", end).replace("- ", "")
+
+
+@pytest.mark.parametrize(("wait", "again"), [(0.0, "when it is its turn"), (29.7, "in 30 s at the earliest")])
+async def test_when_a_call_is_repeated_is_said_if_it_is_known(lines: Any, wait: float, again: str) -> None:
+    (line,) = await lines(lambda log: log.on_event(replace(RETRIED, reason=message("no"), wait=wait)))
+    assert line["message"] == f"qa A c: no; again {again}"
 
 
 @pytest.mark.parametrize("words", ["没有数据" * 50, "x" * 200, "😀" * 99])

@@ -145,7 +145,7 @@ async def of_log(capfdbinary: pytest.CaptureFixture[bytes]) -> set[str]:
     for one in (
         FAILED, result_of(CALL, warning=message("x")),
         CallRetried(CALL, message("x"), 1.0, 4, ""),
-        EngineFailing("qa", message("x"), 600.0, 1.0, 300.0), EngineRecovered("qa", 9.0),
+        EngineFailing("qa", message("x"), 600.0, 1.0, 300.0, 4, 900.0), EngineRecovered("qa", 9.0),
     ):  # fmt: skip
         log.on_event(one)
     for make in SCENES.values():
