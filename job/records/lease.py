@@ -70,7 +70,7 @@ class Holder(BaseModel):
     """The days of which an attempt was recorded: the latest one, and those of the `BEGUN_DAYS` before it."""
     zone: str | None = None
     schedule: str | None = None
-    """These two are those of the latest attempt that was recorded."""
+    """These two are those of the latest attempt that was recorded, and whose day they decided, if there is one."""
 
     @classmethod
     def of(cls, start: Start) -> "Holder":
@@ -91,7 +91,10 @@ class Holder(BaseModel):
         begun = {*self.begun, start.day}
         first = date.fromisoformat(max(begun)) - timedelta(days=BEGUN_DAYS)
         days = tuple(sorted(day for day in begun if date.fromisoformat(day) >= first))
-        return self.model_copy(update={"begun": days, "zone": start.zone, "schedule": start.schedule})
+        known = self.model_copy(update={"begun": days})
+        if start.names_day and self.zone is not None:
+            return known
+        return known.model_copy(update={"zone": start.zone, "schedule": start.schedule})
 
     def schedule_differs(self, days: Days) -> bool:
         """Whether the latest attempt had another schedule, or zone, than these days."""

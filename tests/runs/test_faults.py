@@ -262,6 +262,8 @@ ELSEWHERE = {
     "an answer of 200 says `success`": "runs/test_mornings.py",
     "a data engine refuses single": "runs/test_mornings.py",
     "an object of the day's record": "records/test_shape.py",
+    "the whole record of a day": "runs/test_gone.py",
+    "the schedule was changed": "runs/test_gone.py",
     "storage is down, or refuses": "runs/test_day.py",
     "SIGTERM": "runs/test_signals.py",
     "SIGKILL": "runs/test_runs.py",
